@@ -1,0 +1,1 @@
+//! Doing it: threads, connections, the hot path over session and wire.

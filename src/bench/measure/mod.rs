@@ -1,0 +1,1 @@
+//! What happened: stamp, recorder, histograms, delivery ledger. Pure.

@@ -1,0 +1,1 @@
+//! What to do: clients, topics, schedule, stages. Pure.

@@ -1,0 +1,1 @@
+//! Saying it: result document, terminal summary, gates.

@@ -1,0 +1,2 @@
+//! mqbench
+fn main() {}

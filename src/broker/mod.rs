@@ -1,0 +1,1 @@
+//! The embedded broker. The only home of its crate.

@@ -1,0 +1,76 @@
+//! The one place where meaning becomes a number.
+
+use std::process::ExitCode;
+
+use crate::mqtt::ReasonCode;
+
+/// How a tool ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Everything asked for was done.
+    Done,
+    /// Failed here: file, DNS, TCP, TLS, connection lost, broken protocol.
+    Failed,
+    /// Wrong usage.
+    Usage,
+    /// mqbench: a gate failed.
+    GateFailed,
+    /// mqbench: the measurement is not valid.
+    Invalid,
+    /// mqbench: worse than the baseline.
+    Regression,
+    /// The time of `-W` ran out.
+    TimedOut,
+    /// An expectation did not hold.
+    ExpectationFailed,
+    /// Nothing came.
+    NothingCame,
+    /// Too few messages came.
+    TooFewCame,
+    /// No acknowledgement came in time.
+    AckTimedOut,
+    /// The broker granted or did less than was asked.
+    Downgraded,
+    /// The broker refused.
+    Refused(ReasonCode),
+    /// Interrupted with something undone.
+    Interrupted,
+    /// A number that a compatibility name asks for.
+    Compatible(u8),
+}
+
+impl ExitStatus {
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::GateFailed => 3,
+            Self::Invalid => 4,
+            Self::Regression => 5,
+            Self::TimedOut => 27,
+            Self::ExpectationFailed => 40,
+            Self::NothingCame => 41,
+            Self::TooFewCame => 42,
+            Self::AckTimedOut => 43,
+            Self::Downgraded => 44,
+            // Error reason codes are 128 to 162 (§2.4); a broker's own invention below 128 is a broken protocol.
+            Self::Refused(reason) => {
+                if reason.is_error() {
+                    reason.0
+                } else {
+                    1
+                }
+            }
+            Self::Interrupted => 130,
+            Self::Compatible(code) => code,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}

@@ -1,0 +1,27 @@
+//! mqtools: the command-line suite for MQTT.
+//!
+//! The rooms from the ground up; a room knows the rooms below it and none above, and the tools' rooms do not know each
+//! other. Data goes one way: argv → options → plan → run → result → stdout → exit status.
+//!
+//! - [`mqtt`]: the protocol, pure; [`mqtt::wire`] is bytes ↔ packets
+//! - [`session`]: an MQTT client session without sockets and clocks
+//! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
+//! - [`client`]: session + transport + clock on tokio
+//! - [`exit_status`]: where meaning becomes a number
+//! - [`terminal`]: colour, progress, tables, escaping
+//! - [`options`]: what the user typed, the only home of clap
+//! - [`publish`], [`subscribe`], [`bench`]: a room a tool
+//! - [`broker`]: the embedded broker, the only home of its crate (feature `embedded`)
+
+pub mod bench;
+#[cfg(feature = "embedded")]
+pub mod broker;
+pub mod client;
+pub mod exit_status;
+pub mod mqtt;
+pub mod options;
+pub mod publish;
+pub mod session;
+pub mod subscribe;
+pub mod terminal;
+pub mod transport;

@@ -1,0 +1,194 @@
+//! PUBLISH (§3.3): the packet that everything is about, read in place and written without a buffer in between.
+
+use bytes::Bytes;
+
+use super::primitive::{Reader, Writer, put_variable_byte_integer, variable_byte_integer_size};
+use super::{Frame, MAX_REMAINING_LENGTH, PacketType, PropertiesRef, WireError};
+use crate::mqtt::{Message, Properties, PropertyContext, PropertyName, ProtocolVersion, QoS, check_topic_name};
+
+const PACKET: &str = "PUBLISH";
+
+/// A PUBLISH that lies in a buffer, or one that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// DUP: this may be a re-delivery.
+    pub dup: bool,
+    /// Quality of Service of this delivery.
+    pub qos: QoS,
+    /// RETAIN.
+    pub retain: bool,
+    /// Topic Name; empty where a Topic Alias stands for it (5.0).
+    pub topic: &'a str,
+    /// Packet Identifier, not zero with QoS 1 and 2, zero with QoS 0.
+    pub packet_identifier: u16,
+    /// Properties.
+    pub properties: PublishProperties<'a>,
+    /// Payload.
+    pub payload: &'a [u8],
+}
+
+/// Properties of a PUBLISH: those read lie in the buffer, those to be written come from a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishProperties<'a> {
+    /// As read.
+    Read(PropertiesRef<'a>),
+    /// To be written.
+    Owned(&'a Properties),
+}
+
+impl PublishProperties<'_> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Read(list) => list.is_empty(),
+            Self::Owned(list) => list.is_empty(),
+        }
+    }
+
+    /// The first value of that name as a number.
+    pub fn number(&self, name: PropertyName) -> Option<u32> {
+        match self {
+            Self::Read(list) => list.number(name),
+            Self::Owned(list) => list.number(name),
+        }
+    }
+
+    /// The list, owned.
+    pub fn to_properties(&self) -> Properties {
+        match self {
+            Self::Read(list) => list.to_properties(),
+            Self::Owned(list) => (*list).clone(),
+        }
+    }
+}
+
+impl<'a> Publish<'a> {
+    /// Reads a PUBLISH in place. QoS 3 is malformed (MQTT-3.3.1-4), so is a topic with wildcards (MQTT-3.3.2-2); an
+    /// empty topic needs an alias (§3.3.2.1).
+    #[inline]
+    pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
+        let mut reader = Reader::new(PACKET, frame.body);
+        let qos = QoS::from_number(frame.flags >> 1 & 0b11).ok_or_else(|| reader.malformed("QoS 3"))?;
+        let topic = reader.string()?;
+        let packet_identifier = if qos == QoS::AtMostOnce { 0 } else { reader.packet_identifier()? };
+        let properties =
+            if version.is_v5() { reader.properties(PropertyContext::Publish)? } else { PropertiesRef::default() };
+        if topic.is_empty() && properties.number(PropertyName::TopicAlias).is_none() {
+            return Err(WireError::Protocol { packet: PACKET, what: "no topic and no topic alias" });
+        }
+        if topic.bytes().any(|byte| byte == b'+' || byte == b'#') {
+            return Err(reader.malformed("its topic holds a wildcard"));
+        }
+        Ok(Self {
+            dup: frame.flags & 0b1000 != 0,
+            qos,
+            retain: frame.flags & 1 != 0,
+            topic,
+            packet_identifier,
+            properties: PublishProperties::Read(properties),
+            payload: reader.take_rest(),
+        })
+    }
+
+    /// The message as a delivery with this identifier.
+    pub fn of(message: &'a Message, packet_identifier: u16, dup: bool) -> Self {
+        Self {
+            dup,
+            qos: message.qos,
+            retain: message.retain,
+            topic: &message.topic,
+            packet_identifier,
+            properties: PublishProperties::Owned(&message.properties),
+            payload: &message.payload,
+        }
+    }
+
+    /// The message alone, owned.
+    pub fn to_message(&self) -> Message {
+        Message {
+            topic: self.topic.to_owned(),
+            payload: Bytes::copy_from_slice(self.payload),
+            qos: self.qos,
+            retain: self.retain,
+            properties: self.properties.to_properties(),
+        }
+    }
+
+    /// Appends the packet. Fails, and leaves `out` as it was, on a topic that is not valid, properties out of place or
+    /// a size above 268,435,455.
+    pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), WireError> {
+        let aliased = version.is_v5() && self.properties.number(PropertyName::TopicAlias).is_some();
+        if !(self.topic.is_empty() && aliased) {
+            check_topic_name(self.topic).map_err(|error| WireError::Topic { packet: PACKET, error })?;
+        }
+        let mut properties = Vec::new();
+        if version.is_v5() {
+            if self.properties.is_empty() {
+                properties.push(0);
+            } else {
+                Writer::new(PACKET, &mut properties)
+                    .properties(&self.properties.to_properties(), PropertyContext::Publish)?;
+            }
+        }
+        let identifier = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
+        let length = 2 + self.topic.len() + identifier + properties.len() + self.payload.len();
+        if length > MAX_REMAINING_LENGTH {
+            return Err(WireError::TooLarge { size: length, limit: MAX_REMAINING_LENGTH });
+        }
+        out.reserve(1 + variable_byte_integer_size(length) + length);
+        let dup = u8::from(self.dup && self.qos != QoS::AtMostOnce);
+        out.push((PacketType::Publish as u8) << 4 | dup << 3 | self.qos.number() << 1 | u8::from(self.retain));
+        put_variable_byte_integer(length as u32, out);
+        let mut writer = Writer::new(PACKET, out);
+        writer.string("the topic", self.topic)?; // cannot fail: check_topic_name has seen length and NUL
+        if self.qos != QoS::AtMostOnce {
+            writer.two_byte(self.packet_identifier);
+        }
+        writer.raw(&properties);
+        writer.raw(self.payload);
+        Ok(())
+    }
+}
+
+/// A PUBLISH encoded once, to be copied and patched: the packet of a load generator.
+#[derive(Clone, Debug)]
+pub struct PublishTemplate {
+    bytes: Vec<u8>,
+    identifier_at: Option<usize>,
+    payload_at: usize,
+}
+
+impl PublishTemplate {
+    /// Encodes the message once. Fails as [`Publish::encode`] does.
+    pub fn new(message: &Message, version: ProtocolVersion) -> Result<Self, WireError> {
+        let mut bytes = Vec::new();
+        Publish::of(message, 0, false).encode(version, &mut bytes)?;
+        let payload_at = bytes.len() - message.payload.len();
+        let length_bytes = bytes[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
+        let identifier_at = (message.qos != QoS::AtMostOnce).then_some(1 + length_bytes + 2 + message.topic.len());
+        Ok(Self { bytes, identifier_at, payload_at })
+    }
+
+    /// Size of the packet in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Size of its payload in bytes.
+    pub fn payload_size(&self) -> usize {
+        self.bytes.len() - self.payload_at
+    }
+
+    /// Appends the packet with this identifier (ignored at QoS 0), and `head` over the first bytes of the payload,
+    /// which must be long enough to hold it.
+    #[inline]
+    pub fn append(&self, packet_identifier: u16, head: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes);
+        if let Some(at) = self.identifier_at {
+            out[start + at..start + at + 2].copy_from_slice(&packet_identifier.to_be_bytes());
+        }
+        let payload = start + self.payload_at;
+        out[payload..payload + head.len()].copy_from_slice(head);
+    }
+}

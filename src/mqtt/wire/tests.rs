@@ -1,0 +1,1 @@
+//! Bytes and packets by section of the standard.

@@ -1,0 +1,1 @@
+//! The shared options module: what the user typed. The only home of clap.

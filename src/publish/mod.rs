@@ -1,0 +1,1 @@
+//! mqpub: where payloads come from, repeat, delivery account.

@@ -1,0 +1,1 @@
+//! mqsub: which messages count, when to stop, how they are printed.

@@ -1,0 +1,1 @@
+//! Colour, progress, tables, escaping. The only home of colored and indicatif.
