@@ -1,5 +1,26 @@
 //! An MQTT client session without I/O: bytes in, bytes out, events, and time as an argument.
+//!
+//! The owner connects a transport, calls [`Session::start`], moves bytes with [`Session::handle_input`] and
+//! [`Session::take_output`], asks [`Session::poll_timeout`] when to come back, and hears what happened through its
+//! [`Handler`]. Nothing here sleeps, allocates without a bound or knows a socket, so each rule of the standard is a test.
+//!
+//! One machine serves all tools. mqpub keeps a whole message in each place of the window, to send it again after a
+//! reconnect; mqbench keeps only the times ([`Kept`]) and writes its PUBLISH from a template.
 
 mod config;
+mod error;
+mod handler;
+mod inbound;
+mod keep_alive;
+mod limits;
+mod machine;
+mod outbound;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::SessionConfig;
+pub use error::{PublishError, SessionError};
+pub use handler::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome, Receipt};
+pub use limits::Limits;
+pub use machine::Session;

@@ -1,0 +1,96 @@
+//! What ends a session's connection, and what a publish is refused for.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::mqtt::wire::{PacketType, WireError};
+use crate::mqtt::{Properties, QoS, ReasonCode};
+
+/// Why the connection is at its end. The transport is to be closed after the last output was written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// The broker refused the CONNECT.
+    #[error("the broker refused the connection: {reason}")]
+    Refused {
+        /// Why; codes of 3.1.1 are mapped.
+        reason: ReasonCode,
+        /// Properties of the CONNACK, among them the broker's own words.
+        properties: Properties,
+    },
+    /// No CONNACK came.
+    #[error("the broker did not answer CONNECT within {} s", .0.as_secs_f64())]
+    ConnackTimeout(Duration),
+    /// What came first is no MQTT.
+    #[error("what answered is no MQTT broker: {error}")]
+    NotMqtt {
+        /// What is wrong with it.
+        error: WireError,
+        /// The first bytes that came, at most eight.
+        first_bytes: Vec<u8>,
+    },
+    /// The broker sent something that is no packet, or is forbidden.
+    #[error("the broker broke the protocol: {0}")]
+    Wire(#[from] WireError),
+    /// A packet that may not come now.
+    #[error("the broker broke the protocol: {} {what}", .packet.name())]
+    Unexpected {
+        /// Which packet.
+        packet: PacketType,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The broker ended the connection with a DISCONNECT (5.0).
+    #[error("the broker closed the connection: {reason}")]
+    Disconnected {
+        /// Why.
+        reason: ReasonCode,
+        /// Its properties.
+        properties: Properties,
+    },
+    /// The broker wants an authentication exchange (AUTH).
+    #[error("the broker asks for enhanced authentication (AUTH), which is not supported")]
+    EnhancedAuthentication,
+    /// PINGREQ was not answered.
+    #[error("the broker did not answer PINGREQ within {} s", .0.as_secs_f64())]
+    PingTimeout(Duration),
+}
+
+impl SessionError {
+    /// The Reason Code to tell a 5.0 broker before closing (§4.13.1), where something should be told.
+    pub const fn reason_to_send(&self) -> Option<ReasonCode> {
+        match self {
+            Self::Wire(error) => Some(error.reason()),
+            Self::Unexpected { .. } | Self::EnhancedAuthentication => Some(ReasonCode::PROTOCOL_ERROR),
+            _ => None,
+        }
+    }
+}
+
+/// Why a message cannot be published.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// There is no connection now.
+    #[error("there is no connection to the broker")]
+    NotConnected,
+    /// As many messages as allowed are in flight; try again after one was acknowledged.
+    #[error("the window is full")]
+    WindowFull,
+    /// The broker takes no such QoS.
+    #[error("the broker takes at most QoS {}", .0.number())]
+    QosNotSupported(QoS),
+    /// The broker keeps no retained messages.
+    #[error("the broker does not keep retained messages")]
+    RetainNotAvailable,
+    /// The Topic Alias is above what the broker allows.
+    #[error("topic alias {alias} is above the broker's topic alias maximum of {maximum}")]
+    TopicAlias {
+        /// The alias asked for.
+        alias: u16,
+        /// The broker's limit.
+        maximum: u16,
+    },
+    /// The message cannot be written.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}

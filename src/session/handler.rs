@@ -1,0 +1,108 @@
+//! What a session tells its owner, while it reads and without copies.
+
+use crate::mqtt::wire::{Connack, Publish, Suback, Unsuback};
+use crate::mqtt::{Message, Properties, QoS, ReasonCode};
+
+/// What stays in the window for a message until its last acknowledgement.
+pub trait Kept {
+    /// The message, if it was kept to be sent again after a reconnect.
+    fn message(&self) -> Option<&Message>;
+}
+
+impl Kept for Message {
+    fn message(&self) -> Option<&Message> {
+        Some(self)
+    }
+}
+
+/// When a message that came is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// At once.
+    Now,
+    /// When the owner calls [`super::Session::acknowledge`] with the receipt.
+    Later,
+}
+
+/// The right to acknowledge a message that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub(super) qos: QoS,
+    pub(super) packet_identifier: u16,
+    /// Counts connections: an acknowledgement belongs to the connection that brought the message.
+    pub(super) connection: u32,
+}
+
+/// A message that came. It lies in the read buffer.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// The packet, with its topic even where an alias stood for it.
+    pub publish: &'a Publish<'a>,
+    /// To acknowledge it later.
+    pub receipt: Receipt,
+}
+
+/// How a publish ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Acknowledged at the QoS it was sent with.
+    Acknowledged,
+    /// A QoS 2 message that the broker answered with PUBACK: delivered at QoS 1.
+    Downgraded,
+    /// The broker refused it (5.0).
+    Refused,
+    /// The session was lost and the message was not kept to be sent again.
+    Lost,
+}
+
+/// A message of QoS 1 or 2 that is done.
+#[derive(Debug)]
+pub struct Completion<'a, K> {
+    /// What was kept for it.
+    pub kept: K,
+    /// Its Packet Identifier.
+    pub packet_identifier: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Reason Code of the last acknowledgement; "No matching subscribers" is a success.
+    pub reason: ReasonCode,
+    /// Properties of the last acknowledgement.
+    pub properties: &'a Properties,
+}
+
+/// Things that happen now and then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The broker accepted the connection; what the session sends again is already in the output.
+    Connected(Connack),
+    /// Messages from before the reconnect are sent again.
+    Resending {
+        /// How many.
+        messages: usize,
+        /// Of these, QoS 2 messages that the lost session may already have delivered: they may arrive twice.
+        uncertain: usize,
+    },
+    /// Answer to a SUBSCRIBE.
+    Subscribed(Suback),
+    /// Answer to an UNSUBSCRIBE.
+    Unsubscribed(Unsuback),
+    /// Answer to a PINGREQ.
+    Pong,
+    /// An acknowledgement for nothing that is in flight; it is ignored.
+    UnknownAcknowledgement(u16),
+}
+
+/// The owner's ears. Called while input is handled, in the order of the packets.
+pub trait Handler<K> {
+    /// A message came. Called once a message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
+    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
+
+    /// A publish is done.
+    fn completed(&mut self, completion: Completion<'_, K>);
+
+    /// PUBREC came for a message of QoS 2.
+    fn received(&mut self, _kept: &K) {}
+
+    /// Something else.
+    fn event(&mut self, event: Event);
+}

@@ -1,0 +1,51 @@
+//! What a broker allows, as its CONNACK says (§3.2.2.3).
+
+use crate::mqtt::wire::{Connack, MAX_PACKET_SIZE};
+use crate::mqtt::{PropertyName, QoS};
+
+/// What a broker allows. Before 5.0 it cannot say, and all is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most messages of QoS 1 and 2 in flight towards it.
+    pub receive_maximum: u16,
+    /// Highest QoS.
+    pub maximum_qos: QoS,
+    /// Whether it keeps retained messages.
+    pub retain_available: bool,
+    /// Largest packet, bytes.
+    pub maximum_packet_size: usize,
+    /// Highest topic alias; 0 allows none.
+    pub topic_alias_maximum: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            receive_maximum: u16::MAX,
+            maximum_qos: QoS::ExactlyOnce,
+            retain_available: true,
+            maximum_packet_size: MAX_PACKET_SIZE,
+            topic_alias_maximum: 0,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn of(connack: &Connack) -> Self {
+        let number = |name| connack.properties.number(name);
+        let two_byte = |name| number(name).and_then(|value| u16::try_from(value).ok());
+        let default = Self::default();
+        Self {
+            receive_maximum: two_byte(PropertyName::ReceiveMaximum).unwrap_or(default.receive_maximum),
+            maximum_qos: match number(PropertyName::MaximumQos) {
+                Some(0) => QoS::AtMostOnce,
+                Some(1) => QoS::AtLeastOnce,
+                _ => QoS::ExactlyOnce,
+            },
+            retain_available: number(PropertyName::RetainAvailable) != Some(0),
+            maximum_packet_size: number(PropertyName::MaximumPacketSize)
+                .map_or(default.maximum_packet_size, |size| size as usize),
+            topic_alias_maximum: two_byte(PropertyName::TopicAliasMaximum).unwrap_or(0),
+        }
+    }
+}
