@@ -1,1 +1,104 @@
-//! What to do: clients, topics, schedule, stages. Pure.
+//! What to do: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
+
+mod payload;
+mod routes;
+mod schedule;
+mod stage;
+mod template;
+
+use std::time::Duration;
+
+use crate::mqtt::{Properties, QoS, Secret};
+use crate::session::SessionConfig;
+use crate::transport::TransportPlan;
+
+pub use payload::PayloadPlan;
+pub use routes::{Routes, Streams};
+pub use schedule::{PublisherSlots, quota};
+pub use stage::{LoadModel, Stage, StageName, stages};
+pub use template::{Template, TemplateError};
+
+/// When a slot of a publisher's window becomes free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowRule {
+    /// When the message was acknowledged and delivered to every subscriber; at QoS 0 when it was delivered.
+    Delivery,
+    /// When the message was acknowledged; at QoS 0 nothing limits.
+    Acknowledged,
+    /// Only the session's own limits count: the broker's Receive Maximum and 65,535 identifiers.
+    None,
+}
+
+/// A benchmark, meant and checked.
+#[derive(Clone, Debug)]
+pub struct BenchPlan {
+    /// The run's tag: in client ids, topics and stamps, so that runs never meet each other's messages.
+    pub run: RunTag,
+    /// How to reach the broker.
+    pub transport: TransportPlan,
+    /// What all sessions share; client id and user name are filled in per client.
+    pub session: SessionConfig,
+    /// Client ids.
+    pub client_id: Template,
+    /// User names, where there are any.
+    pub user_name: Option<Template>,
+    /// Passwords, where there are any; templates too, unless they came from a file.
+    pub password: Option<Secret>,
+    /// How many publish.
+    pub publishers: usize,
+    /// How many subscribe.
+    pub subscribers: usize,
+    /// Who publishes and subscribes where.
+    pub routes: Routes,
+    /// QoS of publishes and subscriptions.
+    pub qos: QoS,
+    /// RETAIN of publishes.
+    pub retain: bool,
+    /// Properties of publishes.
+    pub publish_properties: Properties,
+    /// Properties of subscriptions.
+    pub subscribe_properties: Properties,
+    /// What is published.
+    pub payload: PayloadPlan,
+    /// Messages in flight a publisher.
+    pub window: u16,
+    /// What frees them.
+    pub window_rule: WindowRule,
+    /// What is measured, one after the other.
+    pub stages: Vec<Stage>,
+    /// How long to wait at the most for what is still under way at the end of a stage.
+    pub drain: Duration,
+    /// Threads that make the load.
+    pub threads: usize,
+    /// Whether latencies are recorded.
+    pub latency: bool,
+    /// Connections a second while connecting; without it as many as go.
+    pub connect_rate: Option<f64>,
+}
+
+impl BenchPlan {
+    /// All clients.
+    pub fn clients(&self) -> usize {
+        self.publishers + self.subscribers
+    }
+
+    /// The session of a client by its global number: publishers first, then subscribers.
+    pub fn session_of(&self, client: usize) -> SessionConfig {
+        let mut session = self.session.clone();
+        let user_name = self.user_name.as_ref().map(|template| template.expand(client, "", ""));
+        session.client_id = self.client_id.expand(client, "", user_name.as_deref().unwrap_or_default());
+        session.user_name = user_name;
+        session.password = self.password.clone();
+        session
+    }
+}
+
+/// The tag of a run: 16 bits that stand in every stamp, client id and default topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunTag(pub u16);
+
+impl std::fmt::Display for RunTag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04x}", self.0)
+    }
+}

@@ -1,0 +1,93 @@
+//! Stages: what is measured, one after the other.
+
+use std::time::Duration;
+
+/// What a stage is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageName {
+    /// Closed loop: what the path carries.
+    Flood,
+    /// Open loop: how long a message takes at a given rate.
+    Paced,
+}
+
+impl StageName {
+    /// As the result document says it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Flood => "flood",
+            Self::Paced => "paced",
+        }
+    }
+}
+
+/// What decides when a message is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LoadModel {
+    /// As soon as the window has room.
+    ClosedLoop,
+    /// On a schedule, this many a second in total, however the broker does.
+    OpenLoop {
+        /// Messages a second in total.
+        rate: f64,
+    },
+    /// On a schedule at this share of what the stage before carried.
+    OpenLoopShare {
+        /// Share, 0 to 1.
+        share: f64,
+    },
+}
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// What it is for.
+    pub name: StageName,
+    /// What decides when a message is sent.
+    pub model: LoadModel,
+    /// Load before the measurement, not measured.
+    pub warmup: Duration,
+    /// Measured time; none where only the count ends it.
+    pub duration: Option<Duration>,
+    /// Measured messages in total, where they are limited.
+    pub count: Option<u64>,
+}
+
+/// The stages of a run. Without a model of its own a run floods first and then measures latency at half of what the
+/// flood carried; time and messages are shared between the two.
+pub fn stages(model: Option<LoadModel>, warmup: Duration, duration: Option<Duration>, count: Option<u64>) -> Vec<Stage> {
+    match model {
+        Some(model) => {
+            let name = if model == LoadModel::ClosedLoop { StageName::Flood } else { StageName::Paced };
+            vec![Stage { name, model, warmup, duration, count }]
+        }
+        None => {
+            let half = duration.map(|duration| duration / 2);
+            let first = count.map(|count| count.div_ceil(2));
+            vec![
+                Stage { name: StageName::Flood, model: LoadModel::ClosedLoop, warmup, duration: half, count: first },
+                Stage {
+                    name: StageName::Paced,
+                    model: LoadModel::OpenLoopShare { share: 0.5 },
+                    warmup,
+                    duration: half,
+                    count: count.map(|count| count / 2),
+                },
+            ]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_run_shares_time_and_messages_between_two_stages() {
+        let stages = stages(None, Duration::from_secs(1), Some(Duration::from_secs(10)), Some(11));
+        assert_eq!(stages.len(), 2);
+        assert_eq!(stages.iter().filter_map(|stage| stage.duration).sum::<Duration>(), Duration::from_secs(10));
+        assert_eq!(stages.iter().filter_map(|stage| stage.count).sum::<u64>(), 11);
+        assert_eq!(stages[1].model, LoadModel::OpenLoopShare { share: 0.5 });
+    }
+}
