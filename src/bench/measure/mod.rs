@@ -1,1 +1,18 @@
-//! What happened: stamp, recorder, histograms, delivery ledger. Pure.
+//! What happened: stamp, recorder, histograms, delivery ledger, the generator's own health.
+//!
+//! Pure: no socket and no clock. Time is nanoseconds since the run's t0. An engine thread owns a [`Recorder`] and a
+//! [`StreamLedger`] for every pair of stream and subscriber; both are merged when it is done.
+
+pub mod health;
+pub mod histogram;
+pub mod interval;
+pub mod ledger;
+pub mod recorder;
+pub mod stamp;
+
+pub use health::{GeneratorFigures, GeneratorHealth, Invalidity, ValidityFigures, Verdict};
+pub use histogram::{LatencyHistogram, Percentile};
+pub use interval::IntervalRow;
+pub use ledger::{Arrival, Delivery, StreamLedger};
+pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
+pub use stamp::{STAMP_SIZE, Stamp, unwrap_sequence};

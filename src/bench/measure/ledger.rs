@@ -1,0 +1,240 @@
+//! The delivery ledger: which messages of one stream reached one subscriber, exactly and in bounded memory.
+//!
+//! It keeps the next sequence number that it expects and the ranges that are missing below it. What came, what came
+//! twice, what came late and what never came follow from that. A stream in order costs a compare and an increment.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Most missing ranges that a ledger remembers; 16 bytes each. The oldest is given up when there are more.
+pub const MAX_GAPS: usize = 1024;
+
+/// What an arrival was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The first time, and nothing with a higher number was here before it.
+    New,
+    /// The first time, but after a message with a higher number: delivered, and reordered.
+    Late,
+    /// Here before (or so long missing that it was given up).
+    Duplicate,
+}
+
+/// The ledger of one stream at one subscriber. An idle one is 48 bytes.
+#[derive(Clone, Debug, Default)]
+pub struct StreamLedger {
+    /// Highest sequence number seen, plus one.
+    next: u64,
+    /// Measured messages that arrived the first time.
+    delivered: u64,
+    duplicates: u64,
+    dup_flagged: u64,
+    reordered: u64,
+    gaps: Option<Box<Gaps>>,
+}
+
+/// What is missing below `next`, made when the first gap opens.
+#[derive(Clone, Debug, Default)]
+struct Gaps {
+    /// Missing ranges in ascending order, none empty, none touching another.
+    missing: VecDeque<Range<u64>>,
+    /// Sum of their lengths.
+    total: u64,
+    /// Missing messages that fell off the cap.
+    given_up: u64,
+    /// Where a number below this was missing, that is forgotten.
+    forgotten_below: u64,
+    /// Longest range that fell off.
+    longest_given_up: u64,
+    /// Measured arrivals below `forgotten_below`: late or duplicate, nobody knows.
+    unjudged: u64,
+}
+
+impl StreamLedger {
+    /// A ledger that expects 0 first.
+    pub const fn new() -> Self {
+        Self::starting_at(0)
+    }
+
+    /// A ledger that expects `next` first, for a subscriber that joins a running stream; what is below is no loss, and
+    /// if it comes, no delivery.
+    pub const fn starting_at(next: u64) -> Self {
+        Self { next, delivered: 0, duplicates: 0, dup_flagged: 0, reordered: 0, gaps: None }
+    }
+
+    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured` says that the message's intended time
+    /// lies in the measured window: only such messages are counted, all are remembered.
+    #[inline]
+    pub fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
+        if sequence == self.next {
+            self.next = sequence.saturating_add(1);
+            self.delivered += u64::from(measured);
+            return Arrival::New;
+        }
+        self.observe_out_of_order(sequence, dup_flag, measured)
+    }
+
+    /// Highest sequence number seen, plus one.
+    #[inline]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Messages below [`next`](Self::next) that have not come, measured or not.
+    pub fn missing(&self) -> u64 {
+        self.gaps.as_ref().map_or(0, |gaps| gaps.total + gaps.given_up)
+    }
+
+    /// The account of the measured messages, where `sent` are the sequence numbers of all that were sent with their
+    /// intended time in the measured window. What has not come by now is lost.
+    ///
+    /// `delivered_once` was counted on arrival and `lost` is what is missing in the ranges, so that
+    /// [`Delivery::adds_up`] compares two independent counts; only where ranges were given up is `lost` the difference.
+    pub fn settle(&self, sent: Range<u64>) -> Delivery {
+        let expected = sent.end.saturating_sub(sent.start);
+        let tail = sent.end.saturating_sub(self.next.max(sent.start));
+        let mut delivery = Delivery {
+            expected,
+            delivered_once: self.delivered,
+            lost: tail,
+            duplicates: self.duplicates,
+            dup_flagged: self.dup_flagged,
+            reordered: self.reordered,
+            max_gap: tail,
+            ..Delivery::default()
+        };
+        if let Some(gaps) = &self.gaps {
+            for range in &gaps.missing {
+                let lost = range.end.min(sent.end).saturating_sub(range.start.max(sent.start));
+                delivery.lost += lost;
+                // The last gap may run on into the tail that never came.
+                let run = if lost > 0 && range.end == self.next { lost + tail } else { lost };
+                delivery.max_gap = delivery.max_gap.max(run);
+            }
+            if gaps.given_up > 0 {
+                delivery.lost = expected.saturating_sub(self.delivered);
+                delivery.max_gap = delivery.max_gap.max(gaps.longest_given_up.min(delivery.lost));
+            }
+            delivery.overflowed = gaps.given_up;
+            delivery.unjudged = gaps.unjudged;
+        }
+        delivery
+    }
+
+    #[cold]
+    fn observe_out_of_order(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
+        if sequence > self.next {
+            self.gaps.get_or_insert_default().open(self.next..sequence);
+            self.next = sequence.saturating_add(1);
+            self.delivered += u64::from(measured);
+            return Arrival::New;
+        }
+        if let Some(gaps) = &mut self.gaps {
+            if gaps.fill(sequence) {
+                self.delivered += u64::from(measured);
+                self.reordered += u64::from(measured);
+                return Arrival::Late;
+            }
+            if sequence < gaps.forgotten_below {
+                gaps.unjudged += u64::from(measured);
+                return Arrival::Duplicate;
+            }
+        }
+        self.duplicates += u64::from(measured);
+        self.dup_flagged += u64::from(measured && dup_flag);
+        Arrival::Duplicate
+    }
+}
+
+impl Gaps {
+    /// Adds a range above all others.
+    fn open(&mut self, range: Range<u64>) {
+        self.total += range.end - range.start;
+        self.missing.push_back(range);
+        self.keep_to_cap();
+    }
+
+    /// Takes a number out of the missing ones; false when it is not missing.
+    fn fill(&mut self, sequence: u64) -> bool {
+        let index = self.missing.partition_point(|range| range.end <= sequence);
+        let Some(range) = self.missing.get_mut(index).filter(|range| range.start <= sequence) else {
+            return false;
+        };
+        self.total -= 1;
+        match (sequence == range.start, sequence + 1 == range.end) {
+            (true, true) => {
+                self.missing.remove(index);
+            }
+            (true, false) => range.start += 1,
+            (false, true) => range.end -= 1,
+            (false, false) => {
+                let below = range.start..sequence;
+                range.start = sequence + 1;
+                self.missing.insert(index, below);
+                self.keep_to_cap();
+            }
+        }
+        true
+    }
+
+    fn keep_to_cap(&mut self) {
+        if self.missing.len() > MAX_GAPS
+            && let Some(oldest) = self.missing.pop_front()
+        {
+            let length = oldest.end - oldest.start;
+            self.total -= length;
+            self.given_up += length;
+            self.longest_given_up = self.longest_given_up.max(length);
+            self.forgotten_below = oldest.end;
+        }
+    }
+}
+
+/// The account of a stream at a subscriber, or of many: merge adds them up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Measured messages that were sent to this subscriber.
+    pub expected: u64,
+    /// Of these, arrived at least once.
+    pub delivered_once: u64,
+    /// Of these, never arrived.
+    pub lost: u64,
+    /// Arrivals beyond the first of a message.
+    pub duplicates: u64,
+    /// Of the duplicates, those with the DUP flag set.
+    pub dup_flagged: u64,
+    /// Arrived after a later message of the stream.
+    pub reordered: u64,
+    /// Missing messages that were given up because there were more than [`MAX_GAPS`] gaps; they count as lost.
+    pub overflowed: u64,
+    /// Arrivals so late that it is not known whether they are late or duplicate; only where `overflowed` > 0.
+    pub unjudged: u64,
+    /// Longest run of lost messages in one stream.
+    pub max_gap: u64,
+}
+
+impl Delivery {
+    /// Adds another account; the longest gap is the longest of both.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { expected, delivered_once, lost, duplicates, dup_flagged, reordered, overflowed, unjudged, max_gap } =
+            other;
+        self.expected += expected;
+        self.delivered_once += delivered_once;
+        self.lost += lost;
+        self.duplicates += duplicates;
+        self.dup_flagged += dup_flagged;
+        self.reordered += reordered;
+        self.overflowed += overflowed;
+        self.unjudged += unjudged;
+        self.max_gap = self.max_gap.max(*max_gap);
+    }
+
+    /// Whether what was sent is what came and what was lost. A ledger where this is false measured something else than
+    /// was sent, and makes the run invalid. Check it for every stream: sums may hide two faults that cancel out.
+    pub const fn adds_up(&self) -> bool {
+        self.expected == self.delivered_once + self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests;
