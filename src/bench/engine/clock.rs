@@ -1,0 +1,42 @@
+//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`).
+
+use std::time::{Duration, Instant};
+
+use crate::bench::measure::STAMP_TICK_NS;
+
+/// A monotonic clock that counts from the run's t0.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    t0: Instant,
+}
+
+impl Clock {
+    /// Starts counting now.
+    pub fn start() -> Self {
+        Self { t0: Instant::now() }
+    }
+
+    /// Nanoseconds from t0 to `at`; zero for a moment before it.
+    #[inline]
+    pub fn ns(self, at: Instant) -> u64 {
+        // Wraps after 584 years.
+        at.saturating_duration_since(self.t0).as_nanos() as u64
+    }
+
+    /// Nanoseconds from t0 to now.
+    #[inline]
+    pub fn now_ns(self) -> u64 {
+        self.ns(Instant::now())
+    }
+
+    /// The moment so many nanoseconds after t0.
+    pub fn at(self, ns: u64) -> Instant {
+        self.t0 + Duration::from_nanos(ns)
+    }
+}
+
+/// Rounds down to what a stamp can say, so that sender and receiver agree on which side of a bound a message lies.
+#[inline]
+pub const fn stampable(ns: u64) -> u64 {
+    ns - ns % STAMP_TICK_NS
+}

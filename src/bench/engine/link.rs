@@ -1,0 +1,141 @@
+//! A client's connection inside a shard: transport, session, and the bytes that the socket has not taken yet.
+//!
+//! Nothing is allocated per message: reads go through the shard's one buffer, writes are built in another one, and only
+//! what the kernel refuses is copied aside until it has room.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::mqtt::Message;
+use crate::session::{Kept, Session};
+use crate::transport::Connection;
+
+/// What stays in the window for a message: its times.
+#[derive(Debug)]
+pub(super) struct SendRecord {
+    pub(super) intended_ns: u64,
+    pub(super) written_ns: u64,
+    /// When PUBREC came (QoS 2).
+    pub(super) received_ns: Cell<u64>,
+    pub(super) measured: bool,
+}
+
+impl Kept for SendRecord {
+    /// A load generator sends nothing twice on its own account: what is lost is counted.
+    fn message(&self) -> Option<&Message> {
+        None
+    }
+}
+
+pub(super) type BenchSession = Session<SendRecord>;
+
+/// A connection with its session.
+#[derive(Debug)]
+pub(super) struct Link {
+    connection: Connection,
+    pub(super) session: BenchSession,
+    unsent: Vec<u8>,
+    unsent_from: usize,
+    /// TLS may hold bytes back until it is flushed.
+    unflushed: bool,
+}
+
+impl Link {
+    pub(super) fn new(connection: Connection, session: BenchSession) -> Self {
+        Self { connection, session, unsent: Vec::new(), unsent_from: 0, unflushed: false }
+    }
+
+    /// Reads what is there, at most one buffer full. `Ready(Ok(0))` is the end of the stream.
+    pub(super) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::new(buffer);
+        match Pin::new(&mut self.connection).poll_read(context, &mut read) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(read.filled().len())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Bytes that wait for the socket.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.len() - self.unsent_from
+    }
+
+    /// Whether the socket takes bytes, as far as is known.
+    pub(super) fn is_writable(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Tries to get rid of what waits. Gives back how many bytes the socket took.
+    pub(super) fn flush(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
+        let mut taken = 0;
+        while self.unsent_from < self.unsent.len() {
+            match Pin::new(&mut self.connection).poll_write(context, &self.unsent[self.unsent_from..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    self.unsent_from += count;
+                    taken += count;
+                    self.unflushed = true;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(taken),
+            }
+        }
+        self.unsent.clear();
+        self.unsent_from = 0;
+        if self.unflushed {
+            match Pin::new(&mut self.connection).poll_flush(context) {
+                Poll::Ready(done) => {
+                    done?;
+                    self.unflushed = false;
+                }
+                Poll::Pending => {}
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Writes a buffer, or keeps what the socket does not take. Nothing may be waiting before. Gives back how many
+    /// bytes the socket took.
+    pub(super) fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+        debug_assert!(self.is_writable());
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match Pin::new(&mut self.connection).poll_write(context, &bytes[taken..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => taken += count,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.unsent.extend_from_slice(&bytes[taken..]);
+                    return Ok(taken);
+                }
+            }
+        }
+        self.unflushed = true;
+        self.flush(context)?;
+        Ok(taken)
+    }
+
+    /// Sends what the session has to say by itself: acknowledgements, pings, DISCONNECT. `out` is the shard's buffer.
+    pub(super) fn send_output(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> io::Result<usize> {
+        if self.session.output_len() == 0 {
+            return Ok(0);
+        }
+        if !self.is_writable() {
+            // Behind what waits; `flush` comes to it.
+            self.session.take_output(&mut self.unsent);
+            return Ok(0);
+        }
+        out.clear();
+        self.session.take_output(out);
+        self.send(context, out)
+    }
+
+    /// Gives connection and session back, for an orderly end.
+    pub(super) fn into_parts(self) -> (Connection, BenchSession, Vec<u8>) {
+        (self.connection, self.session, self.unsent[self.unsent_from..].to_vec())
+    }
+}

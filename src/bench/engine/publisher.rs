@@ -1,0 +1,383 @@
+//! A publisher: fills its window as fast as it goes (closed loop), or sends each slot of the schedule at its intended
+//! time, late ones late and timed from when they were due (open loop).
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+
+use super::clock::stampable;
+use super::link::{Link, SendRecord};
+use super::shared::{Shared, StageRun};
+use crate::bench::measure::{Recorder, Stamp};
+use crate::bench::plan::{PublisherSlots, WindowRule, quota};
+use crate::mqtt::QoS;
+use crate::mqtt::wire::PublishTemplate;
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
+
+/// Bytes that go to the kernel in one write, roughly.
+const BATCH_BYTES: usize = 32 * 1024;
+
+/// Silence after which what is under way counts as lost and the window goes on (contract: one second).
+pub(super) const SILENCE_NS: u64 = 1_000_000_000;
+
+/// The open-loop side of a stage at one publisher.
+#[derive(Debug)]
+struct Pace {
+    slots: PublisherSlots,
+    /// Since when a due slot could not be sent because window or socket was closed.
+    held_since: Option<u64>,
+}
+
+/// What a publisher does in the present stage.
+#[derive(Debug)]
+struct Progress {
+    run: StageRun,
+    pace: Option<Pace>,
+    /// Measured messages still to be sent, where they are limited.
+    left: Option<u64>,
+    /// Whether a message of the measured window was sent.
+    measuring: bool,
+    done: bool,
+}
+
+/// A publisher's own state.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) stream: usize,
+    template: PublishTemplate,
+    qos: QoS,
+    /// Sequence number of the next message.
+    next: u64,
+    /// Messages that the kernel has; the rest waits in the link.
+    written: u64,
+    /// Bytes of whole messages and the start of one that wait in the link, control packets before them not counted.
+    waiting_bytes: usize,
+    /// Below this everything has arrived, or is no longer waited for.
+    floor: u64,
+    last_progress_ns: u64,
+    progress: Option<Progress>,
+    pub(super) ears: PublisherCounts,
+}
+
+/// What acknowledgements have told a publisher.
+#[derive(Debug, Default)]
+pub(super) struct PublisherCounts {
+    completed: u64,
+    downgraded: u64,
+}
+
+/// Why a publisher has stopped filling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// The window, the socket, or nothing to do: something will wake it.
+    Waiting,
+    /// The next slot is due at this time.
+    Until(u64),
+    /// It has used its turn and wants another one.
+    Turn,
+}
+
+impl Publisher {
+    pub(super) fn new(stream: usize, template: PublishTemplate, qos: QoS) -> Self {
+        Self {
+            stream,
+            template,
+            qos,
+            next: 0,
+            written: 0,
+            waiting_bytes: 0,
+            floor: 0,
+            last_progress_ns: 0,
+            progress: None,
+            ears: PublisherCounts::default(),
+        }
+    }
+
+    /// Takes up a stage if it is a new one.
+    pub(super) fn follow(&mut self, stage: Option<&StageRun>, shared: &Shared, now_ns: u64) {
+        let Some(run) = stage else { return };
+        if self.progress.as_ref().is_some_and(|progress| progress.run.number == run.number) {
+            return;
+        }
+        let publishers = shared.plan.publishers;
+        let pace = run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held_since: None });
+        let left = run.count.map(|count| quota(count, self.stream, publishers));
+        self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
+        self.last_progress_ns = now_ns;
+        let stream = shared.stream(self.stream);
+        stream.measured_from.store(self.next, Ordering::Release);
+        stream.measured_to.store(self.next, Ordering::Release);
+        stream.offered.store(0, Ordering::Release);
+        stream.behind.store(run.rate.is_some(), Ordering::Release);
+    }
+
+    /// Whether it has sent all that the stage asks for.
+    pub(super) fn is_done(&self) -> bool {
+        self.progress.as_ref().is_none_or(|progress| progress.done)
+    }
+
+    /// Ends the stage where it stands.
+    pub(super) fn finish(&mut self, shared: &Shared) {
+        if let Some(progress) = &mut self.progress {
+            progress.done = true;
+        }
+        shared.stream(self.stream).behind.store(false, Ordering::Release);
+    }
+
+    /// Messages that may be sent now as far as the window is concerned.
+    fn room(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> u64 {
+        let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
+        if shared.plan.window_rule != WindowRule::Delivery || shared.plan.subscribers == 0 || session == 0 {
+            return session;
+        }
+        let window = u64::from(shared.plan.window);
+        if self.next >= self.floor + window {
+            let floor = shared.delivered_floor(self.stream).unwrap_or(self.next);
+            if floor > self.floor {
+                self.floor = floor;
+                self.last_progress_ns = now_ns;
+            } else if now_ns.saturating_sub(self.last_progress_ns) >= SILENCE_NS {
+                self.floor = self.next;
+                self.last_progress_ns = now_ns;
+            }
+        }
+        session.min((self.floor + window).saturating_sub(self.next))
+    }
+
+    /// Sends what may be sent now, in one write.
+    pub(super) fn fill(
+        &mut self,
+        link: &mut Link,
+        context: &mut Context<'_>,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        out: &mut Vec<u8>,
+    ) -> io::Result<Pause> {
+        let now_ns = shared.clock.now_ns();
+        if self.is_done() || !link.session.is_open() {
+            return Ok(Pause::Waiting);
+        }
+        if shared.is_halted() {
+            self.finish(shared);
+            return Ok(Pause::Waiting);
+        }
+        if !link.is_writable() {
+            self.hold(now_ns);
+            return Ok(Pause::Waiting);
+        }
+        let room = self.room(link, shared, now_ns);
+        let by_bytes = (BATCH_BYTES / self.template.size()).max(1) as u64;
+        out.clear();
+        link.session.take_output(out);
+        let before = out.len();
+        let pause = self.build(link, shared, recorder, out, room, room.min(by_bytes), now_ns);
+        if out.is_empty() {
+            return Ok(pause);
+        }
+        self.waiting_bytes = out.len() - before;
+        let taken = link.send(context, out)?;
+        recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
+        self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
+        Ok(pause)
+    }
+
+    /// Puts messages into the buffer; says what to do after them.
+    #[allow(clippy::too_many_arguments)]
+    fn build(
+        &mut self,
+        link: &mut Link,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        out: &mut Vec<u8>,
+        room: u64,
+        limit: u64,
+        mut now_ns: u64,
+    ) -> Pause {
+        let mut built = 0;
+        loop {
+            let Some(progress) = &mut self.progress else { return Pause::Waiting };
+            let run = progress.run;
+            // When the next message is due; in a closed loop that is now.
+            let intended_ns = match &progress.pace {
+                None => stampable(now_ns),
+                Some(pace) => run.start_ns + stampable(pace.slots.due_ns()),
+            };
+            if intended_ns >= run.to_ns || progress.left == Some(0) {
+                progress.done = true;
+                shared.stream(self.stream).behind.store(false, Ordering::Release);
+                return Pause::Waiting;
+            }
+            if progress.pace.is_some() && built > 0 {
+                // One clock read a message when paced.
+                now_ns = shared.clock.now_ns();
+            }
+            let due_ns = intended_ns.max(run.start_ns);
+            if now_ns < due_ns {
+                return Pause::Until(due_ns);
+            }
+            if built == limit {
+                if limit < room {
+                    return Pause::Turn;
+                }
+                self.hold(now_ns);
+                return Pause::Waiting;
+            }
+            let measured = run.measures(intended_ns);
+            if measured {
+                let stream = shared.stream(self.stream);
+                if !progress.measuring {
+                    progress.measuring = true;
+                    stream.measured_from.store(self.next, Ordering::Release);
+                }
+                stream.measured_to.store(self.next + 1, Ordering::Release);
+                if let Some(left) = &mut progress.left {
+                    *left -= 1;
+                }
+            }
+            self.append(link, shared, recorder, out, intended_ns, now_ns, measured);
+            built += 1;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[inline]
+    fn append(
+        &mut self,
+        link: &mut Link,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        out: &mut Vec<u8>,
+        intended_ns: u64,
+        now_ns: u64,
+        measured: bool,
+    ) {
+        let plan = &shared.plan;
+        let record = SendRecord {
+            intended_ns,
+            written_ns: now_ns,
+            received_ns: std::cell::Cell::new(0),
+            measured: measured && plan.latency,
+        };
+        // `room` has looked: there is a place, and QoS 0 needs none.
+        let identifier = link.session.reserve(self.qos, record).unwrap_or(0);
+        if plan.payload.is_stamped() {
+            let stamp =
+                Stamp { run: plan.run.0, stream: self.stream as u32, sequence: self.next as u32, intended_ns };
+            self.template.append(identifier, &stamp.encode(), out);
+        } else {
+            shared.stream(self.stream).note_intended(self.next, intended_ns);
+            self.template.append(identifier, &[], out);
+        }
+        self.next += 1;
+        let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
+        pace.slots.advance();
+        let held = pace.held_since.is_some_and(|since| intended_ns >= since || now_ns > since);
+        if measured {
+            if held {
+                recorder.counters.held_back += 1;
+            } else if plan.latency {
+                recorder.latency.sched_lag.record_between(intended_ns, now_ns);
+            }
+        }
+    }
+
+    /// A due slot cannot be sent: from now on lateness is not the generator's fault.
+    fn hold(&mut self, now_ns: u64) {
+        if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress {
+            if run.start_ns + pace.slots.due_ns() <= now_ns {
+                pace.held_since.get_or_insert(now_ns);
+            }
+        }
+    }
+
+    /// The window has room again and nothing is due: the schedule is caught up with.
+    pub(super) fn caught_up(&mut self) {
+        if let Some(Progress { pace: Some(pace), .. }) = &mut self.progress {
+            pace.held_since = None;
+        }
+    }
+
+    fn measures(&self, now_ns: u64) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.run.measures(now_ns))
+    }
+
+    /// The socket has taken bytes of messages; whole ones count as sent.
+    pub(super) fn note_written(&mut self, bytes: usize, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        let written = self.next - self.waiting_bytes.div_ceil(self.template.size()) as u64;
+        let new = written - self.written;
+        self.written = written;
+        shared.stream(self.stream).sent.store(self.next, Ordering::Release);
+        if self.measures(now_ns) {
+            recorder.counters.sent += new;
+            recorder.counters.payload_bytes_out += new * self.template.payload_size() as u64;
+        }
+    }
+
+    /// Tells others what acknowledgements have told.
+    pub(super) fn publish_counts(&self, shared: &Shared) {
+        shared.stream(self.stream).completed.store(self.ears.completed, Ordering::Release);
+    }
+
+    /// QoS 2 messages that were acknowledged as QoS 1.
+    pub(super) fn downgraded(&self) -> u64 {
+        self.ears.downgraded
+    }
+
+    /// The connection is gone: nothing of what is under way is waited for.
+    pub(super) fn abandon(&mut self, shared: &Shared) {
+        let stream = shared.stream(self.stream);
+        stream.abandoned.store(self.next - self.ears.completed.min(self.next), Ordering::Release);
+        self.finish(shared);
+    }
+}
+
+/// The ears of a publisher during one batch.
+pub(super) struct PublisherEars<'a> {
+    pub(super) counts: &'a mut PublisherCounts,
+    pub(super) recorder: &'a mut Recorder,
+    pub(super) now_ns: u64,
+    pub(super) measuring: bool,
+}
+
+impl Handler<SendRecord> for PublisherEars<'_> {
+    fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
+        // It subscribes to nothing; a broker may deliver what an earlier client of this id had asked for.
+        self.recorder.counters.foreign += u64::from(self.measuring);
+        Acknowledge::Now
+    }
+
+    #[inline]
+    fn completed(&mut self, completion: Completion<'_, SendRecord>) {
+        self.counts.completed += 1;
+        let Recorder { counters, latency } = &mut *self.recorder;
+        match completion.outcome {
+            Outcome::Acknowledged | Outcome::Downgraded => {
+                counters.acked += u64::from(self.measuring);
+                if completion.reason == crate::mqtt::ReasonCode::NO_MATCHING_SUBSCRIBERS {
+                    counters.no_subscriber += u64::from(self.measuring);
+                }
+                self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
+                let kept = completion.kept;
+                if kept.measured {
+                    latency.ack.record_between(kept.intended_ns, self.now_ns);
+                    latency.ack_service.record_between(kept.written_ns, self.now_ns);
+                    if kept.received_ns.get() > 0 {
+                        latency.pubcomp.record_between(kept.received_ns.get(), self.now_ns);
+                    }
+                }
+            }
+            Outcome::Refused if self.measuring => counters.count_rejected(completion.reason.0),
+            Outcome::Refused | Outcome::Lost => {}
+        }
+    }
+
+    fn received(&mut self, kept: &SendRecord) {
+        if kept.measured {
+            kept.received_ns.set(self.now_ns);
+            self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);
+        }
+    }
+
+    fn event(&mut self, _event: Event) {}
+}

@@ -1,0 +1,171 @@
+//! What threads share while a run is on: positions in the streams, and the word to stop. No locks; a publisher and its
+//! subscribers may be on different threads, so positions are atomic, written once a message and read once a batch.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use atomic_waker::AtomicWaker;
+
+use super::clock::Clock;
+use crate::bench::measure::STAMP_TICK_NS;
+use crate::bench::plan::BenchPlan;
+
+/// The state that all threads of a run see.
+#[derive(Debug)]
+pub struct Shared {
+    /// The plan.
+    pub plan: BenchPlan,
+    /// The clock.
+    pub clock: Clock,
+    streams: Vec<Stream>,
+    /// For each stream and each of its subscribers: the highest sequence number that arrived, plus one.
+    delivered: Vec<AtomicU64>,
+    /// The load is to end now: Ctrl-C, or a broker that is gone.
+    pub halt: AtomicBool,
+}
+
+/// One publisher's stream as others see it.
+#[derive(Debug, Default)]
+pub struct Stream {
+    first_cell: usize,
+    cells: usize,
+    /// Messages written.
+    pub sent: AtomicU64,
+    /// Messages whose last acknowledgement came (QoS 1 and 2).
+    pub completed: AtomicU64,
+    /// Messages lost with their connection, or refused: nothing is to be waited for.
+    pub abandoned: AtomicU64,
+    /// First measured sequence number of the stage.
+    pub measured_from: AtomicU64,
+    /// The one after the last.
+    pub measured_to: AtomicU64,
+    /// Slots of the schedule in the measured window.
+    pub offered: AtomicU64,
+    /// The publisher of an open loop has slots that are due and not sent.
+    pub behind: AtomicBool,
+    /// Wakes the publisher when it waits for deliveries.
+    pub room: AtomicWaker,
+    /// Intended times by position, where payloads have no room for a stamp: 16 bits of the sequence number, 48 bits of
+    /// time.
+    intended: Option<Box<[AtomicU64]>>,
+}
+
+const TIME_BITS: u32 = 48;
+const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+
+impl Shared {
+    /// The state before anything has happened.
+    pub fn new(plan: BenchPlan, clock: Clock) -> Self {
+        let mut cells = 0;
+        let ring = (!plan.payload.is_stamped()).then(|| (usize::from(plan.window) * 4).next_power_of_two().max(1024));
+        let streams = (0..plan.publishers)
+            .map(|stream| {
+                let count = plan.routes.subscribers_of(stream).count;
+                let first_cell = cells;
+                cells += count;
+                let intended = ring.map(|size| (0..size).map(|_| AtomicU64::new(u64::MAX)).collect());
+                Stream { first_cell, cells: count, intended, ..Stream::default() }
+            })
+            .collect();
+        let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
+        Self { plan, clock, streams, delivered, halt: AtomicBool::new(false) }
+    }
+
+    /// A stream by its number.
+    pub fn stream(&self, stream: usize) -> &Stream {
+        &self.streams[stream]
+    }
+
+    /// All streams.
+    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.iter()
+    }
+
+    /// Where a subscriber notes its position in a stream; `rank` is its place among the stream's subscribers.
+    pub fn cell(&self, stream: usize, rank: usize) -> &AtomicU64 {
+        &self.delivered[self.streams[stream].first_cell + rank]
+    }
+
+    /// The sequence number below which every subscriber of a stream is past; none where nobody subscribes.
+    pub fn delivered_floor(&self, stream: usize) -> Option<u64> {
+        let Stream { first_cell, cells, .. } = self.streams[stream];
+        self.delivered[first_cell..first_cell + cells].iter().map(|cell| cell.load(Ordering::Acquire)).min()
+    }
+
+    /// Whether the load is to end now.
+    pub fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+
+    /// Messages that are sent and not yet where they are to be: not acknowledged, or not delivered.
+    pub fn outstanding(&self, acknowledged: bool) -> u64 {
+        let mut outstanding = 0;
+        for (number, stream) in self.streams.iter().enumerate() {
+            let sent = stream.sent.load(Ordering::Acquire);
+            let completed = stream.completed.load(Ordering::Acquire) + stream.abandoned.load(Ordering::Acquire);
+            let delivered = self.delivered_floor(number).unwrap_or(sent);
+            let unacknowledged = if acknowledged { sent.saturating_sub(completed) } else { 0 };
+            outstanding += unacknowledged.max(sent.saturating_sub(delivered));
+        }
+        outstanding
+    }
+}
+
+impl Stream {
+    /// Notes when a message without a stamp was to be sent.
+    pub fn note_intended(&self, sequence: u64, intended_ns: u64) {
+        if let Some(ring) = &self.intended {
+            let place = &ring[sequence as usize % ring.len()];
+            place.store(sequence << TIME_BITS | (intended_ns / STAMP_TICK_NS & TIME_MASK), Ordering::Release);
+        }
+    }
+
+    /// When a message without a stamp was to be sent; none when the ring has gone past it.
+    pub fn intended(&self, sequence: u64) -> Option<u64> {
+        let ring = self.intended.as_ref()?;
+        let entry = ring[sequence as usize % ring.len()].load(Ordering::Acquire);
+        (entry >> TIME_BITS == sequence & 0xFFFF).then_some((entry & TIME_MASK) * STAMP_TICK_NS)
+    }
+}
+
+/// One stage as the threads carry it out. Times are nanoseconds since t0 and multiples of 100.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageRun {
+    /// Counts stages from 1.
+    pub number: u32,
+    /// Messages a second in total; none in a closed loop.
+    pub rate: Option<f64>,
+    /// When the load begins.
+    pub start_ns: u64,
+    /// When measuring begins.
+    pub from_ns: u64,
+    /// When measuring and load end.
+    pub to_ns: u64,
+    /// Measured messages in total, where they are limited.
+    pub count: Option<u64>,
+}
+
+impl StageRun {
+    /// Whether a moment lies in the measured window.
+    #[inline]
+    pub const fn measures(&self, ns: u64) -> bool {
+        ns >= self.from_ns && ns < self.to_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_knows_what_it_still_has() {
+        let ring = (0..8).map(|_| AtomicU64::new(u64::MAX)).collect();
+        let stream = Stream { intended: Some(ring), ..Stream::default() };
+        for sequence in 0..20 {
+            stream.note_intended(sequence, sequence * 1000);
+        }
+        assert_eq!(stream.intended(19), Some(19_000));
+        assert_eq!(stream.intended(12), Some(12_000));
+        assert_eq!(stream.intended(11), None, "overwritten");
+        assert_eq!(stream.intended(20), None, "not sent yet");
+    }
+}

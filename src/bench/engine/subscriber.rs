@@ -1,0 +1,165 @@
+//! A subscriber: reads, stamps once a batch, checks every message in its ledger. Nothing else.
+
+use std::sync::atomic::Ordering;
+
+use super::shared::{Shared, StageRun};
+use crate::bench::measure::{Arrival, Delivery, Recorder, STAMP_SIZE, Stamp, StreamLedger, unwrap_sequence};
+use crate::bench::plan::Streams;
+use crate::session::{Acknowledge, Completion, Event, Handler};
+
+use super::link::SendRecord;
+
+/// What a subscriber knows of its streams.
+#[derive(Debug)]
+pub(super) struct Subscriptions {
+    streams: Streams,
+    /// Its rank among the subscribers of each of its streams.
+    ranks: Vec<usize>,
+    ledgers: Vec<StreamLedger>,
+    /// Topics in the order of the streams, where messages have no stamp and the topic tells the stream.
+    topics: Vec<String>,
+    /// Streams whose publishers are to be told after the batch.
+    touched: Vec<u32>,
+    /// Messages that are missing in all ledgers, as last told to the shard.
+    pub(super) missing: u64,
+}
+
+impl Subscriptions {
+    pub(super) fn new(shared: &Shared, subscriber: usize, topics: Vec<String>) -> Self {
+        let streams = shared.plan.routes.streams_of(subscriber);
+        let ranks = streams
+            .iter()
+            .map(|stream| shared.plan.routes.subscribers_of(stream).index_of(subscriber).unwrap_or(0))
+            .collect();
+        let ledgers = vec![StreamLedger::new(); streams.count];
+        Self { streams, ranks, ledgers, topics, touched: Vec::new(), missing: 0 }
+    }
+
+    /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
+    /// Also gives back how many ledgers do not add up.
+    pub(super) fn settle(&mut self, shared: &Shared) -> (Delivery, u64) {
+        let mut total = Delivery::default();
+        let mut unbalanced = 0;
+        for (ledger, stream) in self.ledgers.iter_mut().zip(self.streams.iter()) {
+            let stream = shared.stream(stream);
+            let from = stream.measured_from.load(Ordering::Acquire);
+            let to = stream.measured_to.load(Ordering::Acquire);
+            let mut delivery = ledger.settle(from..to.max(from));
+            if !shared.plan.payload.is_stamped() {
+                // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
+                // what was delivered is what is not missing.
+                delivery.delivered_once = delivery.expected.saturating_sub(delivery.lost);
+            }
+            unbalanced += u64::from(!delivery.adds_up());
+            total.merge(&delivery);
+            *ledger = StreamLedger::starting_at(ledger.next());
+        }
+        self.missing = 0;
+        (total, unbalanced)
+    }
+
+    /// Tells the publishers of this batch that there may be room.
+    pub(super) fn wake_publishers(&mut self, shared: &Shared) {
+        for stream in self.touched.drain(..) {
+            shared.stream(stream as usize).room.wake();
+        }
+    }
+
+    pub(super) fn count_missing(&mut self) -> u64 {
+        self.missing = self.ledgers.iter().map(StreamLedger::missing).sum();
+        self.missing
+    }
+}
+
+/// The ears of a subscriber during one batch.
+pub(super) struct SubscriberEars<'a> {
+    pub(super) subscriptions: &'a mut Subscriptions,
+    pub(super) shared: &'a Shared,
+    pub(super) recorder: &'a mut Recorder,
+    pub(super) stage: Option<&'a StageRun>,
+    pub(super) now_ns: u64,
+    /// Whether this moment is in the measured window.
+    pub(super) measuring: bool,
+}
+
+impl SubscriberEars<'_> {
+    fn take(&mut self, index: usize, sequence: u64, intended_ns: Option<u64>, dup: bool, payload: &[u8]) {
+        let stream = self.subscriptions.streams.first + index * self.subscriptions.streams.step;
+        let measured = intended_ns.zip(self.stage).is_some_and(|(intended, stage)| stage.measures(intended));
+        let ledger = &mut self.subscriptions.ledgers[index];
+        let arrival = ledger.observe(sequence, dup, measured);
+        let next = ledger.next();
+        self.shared.cell(stream, self.subscriptions.ranks[index]).store(next, Ordering::Release);
+        if self.subscriptions.touched.last() != Some(&(stream as u32)) {
+            self.subscriptions.touched.push(stream as u32);
+        }
+        if self.measuring {
+            self.recorder.counters.delivered += 1;
+            self.recorder.counters.payload_bytes_in += payload.len() as u64;
+        }
+        if measured && arrival != Arrival::Duplicate && self.shared.plan.latency {
+            if let Some(intended_ns) = intended_ns {
+                self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
+            }
+        }
+    }
+
+    fn foreign(&mut self) {
+        self.recorder.counters.foreign += u64::from(self.measuring);
+    }
+
+    fn corrupt(&mut self) {
+        self.recorder.counters.corrupt += u64::from(self.measuring);
+    }
+}
+
+impl Handler<SendRecord> for SubscriberEars<'_> {
+    #[inline]
+    fn message(&mut self, delivery: &crate::session::Delivery<'_>) -> Acknowledge {
+        let publish = delivery.publish;
+        let plan = &self.shared.plan;
+        if plan.payload.is_stamped() {
+            match Stamp::decode(publish.payload) {
+                Some(stamp) if stamp.run == plan.run.0 => {
+                    match self.subscriptions.streams.index_of(stamp.stream as usize) {
+                        None => self.foreign(),
+                        Some(_) if !is_intact(publish.payload, plan.payload.size()) => self.corrupt(),
+                        Some(index) => {
+                            let near = self.subscriptions.ledgers[index].next();
+                            let sequence = unwrap_sequence(stamp.sequence, near);
+                            self.take(index, sequence, Some(stamp.intended_ns), publish.dup, publish.payload);
+                        }
+                    }
+                }
+                _ => self.foreign(),
+            }
+        } else {
+            match self.subscriptions.topics.iter().position(|topic| topic == publish.topic) {
+                None => self.foreign(),
+                Some(index) => {
+                    let stream = self.subscriptions.streams.first + index * self.subscriptions.streams.step;
+                    let stream = self.shared.stream(stream);
+                    // By order: this is the next one, or one too many.
+                    let next = self.subscriptions.ledgers[index].next();
+                    match stream.intended(next) {
+                        Some(intended) => self.take(index, next, Some(intended), publish.dup, publish.payload),
+                        None => self.take(index, next.saturating_sub(1), None, publish.dup, publish.payload),
+                    }
+                }
+            }
+        }
+        Acknowledge::Now
+    }
+
+    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+
+    fn event(&mut self, _event: Event) {}
+}
+
+/// What was sent is a stamp and zeros up to the size. Looks at the size and the last bytes, not at all of a large
+/// payload: cut and mixed-up packets show there.
+#[inline]
+fn is_intact(payload: &[u8], size: usize) -> bool {
+    let tail = payload.len().saturating_sub(8).max(STAMP_SIZE);
+    payload.len() == size && payload[tail.min(payload.len())..].iter().all(|byte| *byte == 0)
+}

@@ -1,0 +1,137 @@
+//! Why a connection to a broker ended, or never began: one error over transport, session and socket, with the next step.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::exit_status::ExitStatus;
+use crate::mqtt::{PropertyName, ReasonCode};
+use crate::session::{PublishError, SessionError};
+use crate::transport::{ConnectError, TlsSetupError, looks_like_tls};
+
+/// What went wrong between us and the broker.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// The transport did not come up.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// TLS files or settings cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
+    /// CONNECT, a PUBLISH or a SUBSCRIBE cannot be sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The session ended.
+    #[error("{target}: {error}")]
+    Session {
+        /// The broker.
+        target: String,
+        /// Why.
+        error: SessionError,
+    },
+    /// The connection is gone.
+    #[error("{target}: the connection was lost{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
+    Lost {
+        /// The broker.
+        target: String,
+        /// The socket's own words; none when the broker closed it.
+        cause: Option<String>,
+        /// CONNACK had not come yet.
+        before_connack: bool,
+    },
+}
+
+impl ClientError {
+    /// A socket that failed, or was closed.
+    pub fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
+        Self::Lost { target: target.into(), cause: error.map(ToString::to_string), before_connack }
+    }
+
+    /// How the tool ends.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Session { error: SessionError::Refused { reason, .. }, .. } => ExitStatus::Refused(*reason),
+            Self::Session { error: SessionError::Disconnected { reason, .. }, .. } => ExitStatus::Refused(*reason),
+            _ => ExitStatus::Failed,
+        }
+    }
+
+    /// The broker's own words on it, where it had some.
+    pub fn reason_string(&self) -> Option<&str> {
+        match self {
+            Self::Session {
+                error: SessionError::Refused { properties, .. } | SessionError::Disconnected { properties, .. },
+                ..
+            } => properties.text(PropertyName::ReasonString),
+            _ => None,
+        }
+    }
+
+    /// What to do next, where it is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => error.hint.clone(),
+            Self::Session { error, .. } => session_hint(error).map(str::to_owned),
+            Self::Lost { before_connack: true, .. } => Some(
+                "the broker closed the connection instead of answering CONNECT: it may want TLS (--cafile or \
+                 --tls-use-os-certs, mostly port 8883), another protocol version (-V) or another client id (-i)"
+                    .to_owned(),
+            ),
+            Self::Lost { .. } | Self::Publish(_) | Self::Tls(_) => None,
+        }
+    }
+}
+
+fn session_hint(error: &SessionError) -> Option<&'static str> {
+    match error {
+        SessionError::Refused { reason, .. } => refusal_hint(*reason),
+        SessionError::ConnackTimeout(_) => Some(
+            "the port accepts connections but does not speak this MQTT: another protocol version (-V mqttv311, -V 5), \
+             TLS (--cafile, --tls-use-os-certs) or another port may be what it waits for",
+        ),
+        SessionError::NotMqtt { first_bytes, .. } if looks_like_tls(first_bytes) => {
+            Some("this port speaks TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)")
+        }
+        SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => {
+            Some("this port speaks HTTP; a broker's MQTT is mostly on port 1883, over TLS on 8883")
+        }
+        SessionError::NotMqtt { .. } => Some("is this the broker's MQTT port? It is mostly 1883, over TLS 8883"),
+        _ => None,
+    }
+}
+
+fn refusal_hint(reason: ReasonCode) -> Option<&'static str> {
+    match reason {
+        ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => Some("the broker does not speak this version: try -V mqttv311 or -V 5"),
+        ReasonCode::BAD_USER_NAME_OR_PASSWORD => Some("check user name (-u) and password (-P, --pw-file, MQTT_PASSWORD)"),
+        ReasonCode::NOT_AUTHORIZED => Some("the broker wants other credentials: -u with -P, --pw-file or MQTT_PASSWORD"),
+        ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => Some("choose another client id with -i"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::Properties;
+
+    fn session(error: SessionError) -> ClientError {
+        ClientError::Session { target: "h:1883".into(), error }
+    }
+
+    #[test]
+    fn a_refusal_ends_with_its_reason_code() {
+        let refused = |reason| session(SessionError::Refused { reason, properties: Properties::new() });
+        assert_eq!(refused(ReasonCode::BAD_USER_NAME_OR_PASSWORD).exit_status().code(), 134);
+        assert_eq!(refused(ReasonCode::from_v3_connack(5)).exit_status().code(), 135);
+        assert!(refused(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION).hint().unwrap().contains("-V mqttv311"));
+    }
+
+    #[test]
+    fn a_tls_port_spoken_to_without_tls_is_recognised() {
+        let error = crate::mqtt::wire::WireError::Malformed { packet: "packet", what: "x" };
+        let alert = session(SessionError::NotMqtt { error, first_bytes: vec![0x15, 3, 3, 0, 2, 2, 10] });
+        assert!(alert.hint().unwrap().contains("TLS"));
+        assert_eq!(alert.exit_status(), ExitStatus::Failed);
+    }
+}

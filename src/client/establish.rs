@@ -1,0 +1,86 @@
+//! From nothing to an accepted CONNECT, and the exchange of packets until something has happened.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::ClientError;
+use crate::session::{Handler, Kept, Session, SessionConfig, SessionError};
+use crate::transport::{ConnectTimings, Connected, Connection, TlsClient, TransportPlan, connect};
+
+const READ_BUFFER: usize = 16 * 1024;
+
+/// A connection that the broker has accepted.
+#[derive(Debug)]
+pub struct Established {
+    /// The transport.
+    pub connection: Connection,
+    /// How long its steps took.
+    pub timings: ConnectTimings,
+    /// From CONNECT written to CONNACK received.
+    pub connack: Duration,
+}
+
+/// Connects the transport, sends CONNECT and waits for CONNACK. What comes with or after the CONNACK goes to `handler`,
+/// as does [`crate::session::Event::Connected`].
+///
+/// # Errors
+/// Whatever keeps the connection from being made; each step has its time-out.
+pub async fn establish<K: Kept, H: Handler<K>>(
+    plan: &TransportPlan,
+    tls: Option<&TlsClient>,
+    config: &SessionConfig,
+    session: &mut Session<K>,
+    handler: &mut H,
+) -> Result<Established, ClientError> {
+    let Connected { mut connection, timings } = connect(plan, tls).await?;
+    let target = plan.address.to_string();
+    let started = Instant::now();
+    session
+        .start(config, started)
+        .map_err(|error| ClientError::Session { target: target.clone(), error: SessionError::Wire(error) })?;
+    exchange(&mut connection, session, handler, &target, |session, _| session.is_open()).await?;
+    Ok(Established { connection, timings, connack: started.elapsed() })
+}
+
+/// Writes what the session has to say and reads what comes, until `done` says so.
+///
+/// # Errors
+/// The session's own, and a connection that is lost.
+pub async fn exchange<K: Kept, H: Handler<K>>(
+    connection: &mut Connection,
+    session: &mut Session<K>,
+    handler: &mut H,
+    target: &str,
+    mut done: impl FnMut(&Session<K>, &H) -> bool,
+) -> Result<(), ClientError> {
+    let before_connack = !session.is_open();
+    let lost = |error: Option<&std::io::Error>| ClientError::lost(target, error, before_connack);
+    let failed = |error| ClientError::Session { target: target.to_owned(), error };
+    let mut out = Vec::new();
+    let mut input = vec![0; READ_BUFFER];
+    loop {
+        session.take_output(&mut out);
+        if !out.is_empty() {
+            connection.write_all(&out).await.map_err(|error| lost(Some(&error)))?;
+            connection.flush().await.map_err(|error| lost(Some(&error)))?;
+            session.handle_written(Instant::now());
+            out.clear();
+        }
+        if done(session, handler) {
+            return Ok(());
+        }
+        let deadline = session.poll_timeout().map(tokio::time::Instant::from_std);
+        let read = connection.read(&mut input);
+        let read = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, read).await,
+            None => Ok(read.await),
+        };
+        match read {
+            Ok(Ok(0)) => return Err(lost(None)),
+            Ok(Ok(count)) => session.handle_input(&input[..count], Instant::now(), handler).map_err(failed)?,
+            Ok(Err(error)) => return Err(lost(Some(&error))),
+            Err(_) => session.handle_timeout(Instant::now()).map_err(failed)?,
+        }
+    }
+}
