@@ -1,6 +1,19 @@
 //! How bytes reach a broker, for every tool: host name → DNS → TCP or unix socket → TLS, every step timed and named in
-//! its error. The only home of rustls and of sockets. Proxies and WebSocket go between the steps when they come.
+//! its error. The only home of rustls and of sockets. Proxies and WebSocket go between the steps when they come: a
+//! step takes the stream of the step before it and hands on its own.
 
+mod connect;
+mod connection;
+mod dns;
+mod error;
 mod plan;
+mod socket;
+mod tcp;
+mod tls;
 
+pub use connect::{ConnectTimings, Connected, connect};
+pub use connection::Connection;
+pub use error::{ConnectError, FailureKind, Fault, Stage};
 pub use plan::{Address, ClientCertificate, TlsPlan, TlsVersions, TransportPlan, TrustRoots};
+pub use socket::Socket;
+pub use tls::{TlsClient, TlsInfo, TlsSetupError, explain_tls_loss, looks_like_tls};

@@ -1,5 +1,6 @@
 //! What a connection is to be: plain data, made by the options, read by the steps.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,17 @@ pub enum Address {
     },
     /// Path of a unix domain socket.
     Unix(PathBuf),
+}
+
+/// `host:port`, with brackets around an IPv6 address, or the path.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// How to reach a broker.
@@ -61,6 +73,13 @@ pub struct TrustRoots {
     pub folder: Option<PathBuf>,
     /// The system's own, beside file and folder (`--tls-use-os-certs`).
     pub system: bool,
+}
+
+impl TrustRoots {
+    /// Whether the system's own certification authorities are believed.
+    pub fn uses_system(&self) -> bool {
+        self.system || (self.file.is_none() && self.folder.is_none())
+    }
 }
 
 /// A client certificate.

@@ -1,0 +1,118 @@
+//! A connection that is ready for MQTT: a stream of bytes, whatever it is made of.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+use super::socket::Socket;
+use super::tls::TlsInfo;
+
+/// A connection to a broker.
+///
+/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records.
+#[derive(Debug)]
+pub struct Connection(Layer);
+
+/// The TLS state is some kilobytes, so it is boxed: a plain connection is not to pay for it.
+#[derive(Debug)]
+enum Layer {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Connection {
+    pub(super) fn plain(socket: Socket) -> Self {
+        Self(Layer::Plain(socket))
+    }
+
+    pub(super) fn secured(stream: Box<TlsStream<Socket>>) -> Self {
+        Self(Layer::Tls(stream))
+    }
+
+    fn socket(&self) -> &Socket {
+        match &self.0 {
+            Layer::Plain(socket) => socket,
+            Layer::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Address of the broker; none for a unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.socket().peer()
+    }
+
+    /// Our own address; none for a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket().local_addr()
+    }
+
+    /// What TLS agreed on; none without TLS.
+    pub fn tls_info(&self) -> Option<TlsInfo> {
+        match &self.0 {
+            Layer::Plain(_) => None,
+            Layer::Tls(stream) => Some(TlsInfo::of(stream.get_ref().1)),
+        }
+    }
+
+    /// The socket itself when nothing lies between it and MQTT, for a path that reads and writes without waiting.
+    pub fn as_plain(&self) -> Option<&Socket> {
+        match &self.0 {
+            Layer::Plain(socket) => Some(socket),
+            Layer::Tls(_) => None,
+        }
+    }
+}
+
+/// Calls the same method of the stream within.
+macro_rules! pass_on {
+    ($connection:expr, $method:ident $(, $argument:expr)*) => {
+        match &mut $connection.get_mut().0 {
+            Layer::Plain(socket) => Pin::new(socket).$method($($argument),*),
+            Layer::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match pass_on!(self, poll_read, cx, buffer) {
+            // A peer that closes TLS without saying so. MQTT packets carry their length and a session ends with
+            // DISCONNECT, so nothing is hidden by treating it as the end of the stream, as without TLS.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        pass_on!(self, poll_write, cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_flush, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_shutdown, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pass_on!(self, poll_write_vectored, cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Layer::Plain(socket) => socket.is_write_vectored(),
+            Layer::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The lowest layer of a connection: a TCP or a unix socket.
+
+#[cfg(unix)]
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::{io, net::SocketAddr};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+use super::error::{FailureKind, Fault, explain_socket_error};
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A unix domain socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Socket {
+    #[cfg(unix)]
+    pub(super) async fn connect_unix(path: &Path) -> Result<Self, Fault> {
+        match UnixStream::connect(path).await {
+            Ok(stream) => Ok(Self::Unix(stream)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let hint = "check the path of the broker's unix socket";
+                Err(Fault::new(FailureKind::HostNotFound, "there is no such socket").hint(hint))
+            }
+            Err(error) => Err(explain_socket_error(&error)),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn connect_unix(_: &std::path::Path) -> Result<Self, Fault> {
+        Err(Fault::new(FailureKind::Other, "this system has no unix sockets").hint("connect to a TCP port"))
+    }
+
+    /// Address of the peer; none for a unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Our own address; none for a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Reads what is there, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, otherwise the system's.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Writes what the socket takes, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes nothing, otherwise the system's.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}
+
+/// Calls the same method of the socket within.
+macro_rules! pass_on {
+    ($socket:expr, $method:ident $(, $argument:expr)*) => {
+        match $socket.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_read, cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        pass_on!(self, poll_write, cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_flush, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_shutdown, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pass_on!(self, poll_write_vectored, cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,126 @@
+//! Socket addresses to a TCP connection: every address in turn, until one answers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::seconds;
+use super::error::{FailureKind, Fault, NO_ANSWER_HINT, explain_socket_error, io_text};
+use super::plan::TransportPlan;
+use super::socket::Socket;
+
+/// Connects to the first address that answers.
+///
+/// The time until the deadline is shared among the addresses not tried yet, so that one which swallows packets does
+/// not keep the next from being tried.
+pub(super) async fn connect(
+    candidates: &[SocketAddr],
+    plan: &TransportPlan,
+    deadline: Option<Instant>,
+) -> Result<Socket, Fault> {
+    let mut failures = Vec::new();
+    for (index, address) in candidates.iter().enumerate() {
+        let left = candidates.len() - index;
+        match attempt(*address, plan.bind, deadline.map(|deadline| share(deadline, left))).await {
+            Ok(stream) => {
+                // A refusal to set it slows the connection down and breaks nothing.
+                let _ = stream.set_nodelay(plan.no_delay);
+                return Ok(Socket::Tcp(stream));
+            }
+            Err(fault) => failures.push((*address, fault)),
+        }
+    }
+    Err(summary(failures))
+}
+
+/// The end of the next attempt when `left` addresses are to be tried until the deadline.
+fn share(deadline: Instant, left: usize) -> Instant {
+    let now = Instant::now();
+    match u32::try_from(left) {
+        Ok(left) if left > 1 => now + deadline.saturating_duration_since(now) / left,
+        _ => deadline,
+    }
+}
+
+async fn attempt(address: SocketAddr, bind: Option<IpAddr>, end: Option<Instant>) -> Result<TcpStream, Fault> {
+    let socket = open(address, bind)?;
+    let started = Instant::now();
+    let connected = match end {
+        Some(end) => timeout_at(end, socket.connect(address)).await.map_err(|_| {
+            let cause = format!("no answer in {}", seconds(started.elapsed()));
+            Fault::new(FailureKind::TimedOut, cause).hint(NO_ANSWER_HINT)
+        })?,
+        None => socket.connect(address).await,
+    };
+    connected.map_err(|error| explain_socket_error(&error))
+}
+
+fn open(address: SocketAddr, bind: Option<IpAddr>) -> Result<TcpSocket, Fault> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(|error| explain_socket_error(&error))?;
+    if let Some(local) = bind {
+        socket.bind(SocketAddr::new(local, 0)).map_err(|error| explain_bind_error(local, &error))?;
+    }
+    Ok(socket)
+}
+
+fn explain_bind_error(local: IpAddr, error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            Fault::new(FailureKind::LocalAddress, format!("{local} is not an address of this machine"))
+                .hint("give a local address that this machine has (-A)")
+        }
+        // Every port of this local address is taken.
+        io::ErrorKind::AddrInUse => explain_socket_error(error),
+        _ => Fault::new(FailureKind::LocalAddress, format!("cannot use the local address {local}: {}", io_text(error))),
+    }
+}
+
+/// One fault for all addresses: what they have in common once, otherwise each with its own cause. The kind and the
+/// hint are those of the last address, which is mostly the IPv4 one.
+fn summary(failures: Vec<(SocketAddr, Fault)>) -> Fault {
+    let Some((_, last)) = failures.last().cloned() else {
+        return Fault::new(FailureKind::HostNotFound, "there is no address to connect to");
+    };
+    let list = |separator: &str, text: &dyn Fn(&(SocketAddr, Fault)) -> String| {
+        failures.iter().map(text).collect::<Vec<_>>().join(separator)
+    };
+    let cause = if failures.iter().all(|(_, fault)| fault.cause == last.cause) {
+        format!("{} ({})", last.cause, list(", ", &|(address, _)| address.to_string()))
+    } else {
+        list("; ", &|(address, fault)| format!("{address}: {}", fault.cause))
+    };
+    Fault { cause, ..last }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn fault(cause: &str) -> Fault {
+        Fault::new(FailureKind::Refused, cause)
+    }
+
+    #[test]
+    fn a_summary_names_every_address() {
+        let six = "[::1]:1".parse().unwrap();
+        let four = "127.0.0.1:1".parse().unwrap();
+        let same = summary(vec![(six, fault("connection refused")), (four, fault("connection refused"))]);
+        assert_eq!(same.cause, "connection refused ([::1]:1, 127.0.0.1:1)");
+        let mixed = summary(vec![(six, fault("no route to the host")), (four, fault("connection refused"))]);
+        assert_eq!(mixed.cause, "[::1]:1: no route to the host; 127.0.0.1:1: connection refused");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_share_the_time() {
+        let deadline = Instant::now() + Duration::from_secs(9);
+        assert_eq!(share(deadline, 3) - Instant::now(), Duration::from_secs(3));
+        assert_eq!(share(deadline, 1), deadline);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(share(deadline, 2), Instant::now());
+    }
+}

@@ -1,0 +1,246 @@
+//! What a failed handshake means, in words: cause and next step.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use super::certificate::{CertificateFacts, date_text};
+use super::verifier::is_authority_as_server;
+use crate::transport::error::{FailureKind, Fault, explain_socket_error, printable};
+
+/// What is known beside the error.
+pub(super) struct Situation<'a> {
+    /// The host that was asked.
+    pub(super) host: &'a str,
+    /// The certificate that was refused.
+    pub(super) shown: Option<CertificateFacts>,
+    /// Where trust comes from, in words.
+    pub(super) trusted: &'a str,
+    /// Protocols offered.
+    pub(super) alpn: &'a [String],
+    /// Whether we have a client certificate.
+    pub(super) has_certificate: bool,
+}
+
+const PORT_HINT: &str = "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883";
+const CLIENT_CERTIFICATE_HINT: &str = "give a client certificate that the server knows (--cert and --key)";
+
+/// Whether the first bytes from a peer are the head of a TLS record (RFC 8446 §5.1) of a handshake or an alert: the
+/// answer of a TLS port to one who speaks plain MQTT. No MQTT packet from a server starts so (MQTT 5.0 §2.1).
+pub fn looks_like_tls(first_bytes: &[u8]) -> bool {
+    matches!(first_bytes, [0x15 | 0x16, 0x03, 0x00..=0x04, ..])
+}
+
+/// What an error of a connection over TLS means that ended after the handshake; none when it is not one of TLS.
+///
+/// With TLS 1.3 a server judges our certificate after the handshake is done for us, so its refusal arrives as an error
+/// of the first read.
+pub fn explain_tls_loss(error: &io::Error) -> Option<Fault> {
+    let tls = error.get_ref()?.downcast_ref::<Error>()?;
+    Some(match tls {
+        Error::AlertReceived(alert) => match refusal_of_certificate(*alert) {
+            Some(reason) => refused_client_certificate(reason),
+            None => alert_fault(*alert),
+        },
+        other => Fault::new(FailureKind::TlsProtocol, format!("TLS failed: {other}")),
+    })
+}
+
+/// Explains the error of a handshake.
+pub(super) fn explain(error: &io::Error, situation: &Situation<'_>) -> Fault {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return explain_tls(tls, situation);
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => {
+            Fault::new(FailureKind::Closed, "the server closed the connection during the TLS handshake").hint(PORT_HINT)
+        }
+        _ => explain_socket_error(error),
+    }
+}
+
+fn explain_tls(error: &Error, situation: &Situation<'_>) -> Fault {
+    match error {
+        Error::InvalidCertificate(reason) => explain_certificate(reason, situation),
+        Error::AlertReceived(alert) => explain_alert(*alert, situation),
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType
+            | InvalidMessage::UnknownProtocolVersion
+            | InvalidMessage::MessageTooLarge
+            | InvalidMessage::MessageTooShort
+            | InvalidMessage::InvalidEmptyPayload,
+        )
+        | Error::PeerSentOversizedRecord => {
+            Fault::new(FailureKind::NotTls, "what answered does not speak TLS").hint(PORT_HINT)
+        }
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::Tls12NotOfferedOrEnabled,
+        ) => version_fault(),
+        Error::NoApplicationProtocol => alpn_fault(situation.alpn),
+        other => Fault::new(FailureKind::TlsProtocol, format!("the TLS handshake failed: {other}")),
+    }
+}
+
+fn version_fault() -> Fault {
+    Fault::new(FailureKind::TlsProtocol, "the server speaks none of the TLS versions that we offer")
+        .hint("offer others (--tls-version); TLS 1.2 and 1.3 are known, older ones are not")
+}
+
+fn alpn_fault(offered: &[String]) -> Fault {
+    let cause = format!("the server takes none of the ALPN protocols that we offer ({})", offered.join(", "));
+    Fault::new(FailureKind::TlsProtocol, cause).hint("offer the one that the server knows (--tls-alpn), or none")
+}
+
+// ---- certificates
+
+fn explain_certificate(reason: &CertificateError, situation: &Situation<'_>) -> Fault {
+    use CertificateError::*;
+    match reason {
+        UnknownIssuer => untrusted(situation),
+        reason if is_authority_as_server(reason) => match &situation.shown {
+            Some(shown) if !shown.self_issued => authority_as_server(shown),
+            _ => untrusted(situation),
+        },
+        ExpiredContext { not_after, .. } => {
+            let cause = format!("the server's certificate expired on {}", date(*not_after));
+            Fault::new(FailureKind::CertificateDates, cause)
+                .hint("renew it on the server; check the clock of this machine")
+        }
+        NotValidYetContext { not_before, .. } => {
+            let cause = format!("the server's certificate is not valid before {}", date(*not_before));
+            Fault::new(FailureKind::CertificateDates, cause).hint("check the clock of this machine")
+        }
+        NotValidForName | NotValidForNameContext { .. } => wrong_name(situation),
+        BadSignature => {
+            let cause =
+                "the server's certificate is not signed by the CA that it names, or its key is not the right one";
+            let hint = format!("another CA of the same name may be trusted here: check {}", situation.trusted);
+            Fault::new(FailureKind::UntrustedCertificate, cause).hint(hint)
+        }
+        InvalidPurpose | InvalidPurposeContext { .. } => {
+            Fault::new(FailureKind::BadCertificate, "the server's certificate is not meant for servers")
+                .hint("its extended key usage must name serverAuth")
+        }
+        Other(other) if matches!(other.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion)) => Fault::new(
+            FailureKind::BadCertificate,
+            "the server's certificate is of X.509 version 1, which TLS here cannot read",
+        )
+        .hint(format!("make it again with a {}", alternative_name_hint(situation.host))),
+        other => Fault::new(FailureKind::BadCertificate, format!("the server's certificate cannot be used: {other}")),
+    }
+}
+
+fn date(time: rustls::pki_types::UnixTime) -> String {
+    date_text(std::time::Duration::from_secs(time.as_secs()))
+}
+
+fn untrusted(situation: &Situation<'_>) -> Fault {
+    let trusted = situation.trusted;
+    let (cause, hint) = match &situation.shown {
+        Some(shown) if shown.self_issued => (
+            format!("the server's certificate is self-signed ({}) and not in {trusted}", shown.subject),
+            "if it is the right server, save its certificate in a file and name it with --cafile",
+        ),
+        Some(shown) => (
+            format!("the server's certificate was issued by an unknown CA: {} is not in {trusted}", shown.issuer),
+            "name the CA's certificate with --cafile; a server must also send its intermediate certificates",
+        ),
+        None => (
+            format!("the server's certificate was issued by a CA that is not in {trusted}"),
+            "name the CA's certificate with --cafile",
+        ),
+    };
+    Fault::new(FailureKind::UntrustedCertificate, cause).hint(hint)
+}
+
+fn authority_as_server(shown: &CertificateFacts) -> Fault {
+    let cause = format!("the server shows the certificate of a CA ({}) as its own", shown.subject);
+    Fault::new(FailureKind::BadCertificate, cause)
+        .hint("give the server a certificate without CA:TRUE, or name exactly this one with --cafile")
+}
+
+fn wrong_name(situation: &Situation<'_>) -> Fault {
+    let host = situation.host;
+    let shown = situation.shown.as_ref();
+    let names = shown.and_then(|shown| shown.alternative_names.as_deref()).unwrap_or_default();
+    let fault = |cause: String| Fault::new(FailureKind::CertificateName, cause);
+    match (names, shown.and_then(|shown| shown.common_name.as_deref())) {
+        ([], Some(common)) => fault(format!(
+            "the server's certificate is not for {host}: it has no subjectAltName, only the common name {common}"
+        ))
+        .hint(format!("make it again with a {}", alternative_name_hint(host))),
+        ([], None) => fault(format!("the server's certificate is not for {host}: it names no host at all"))
+            .hint(format!("make it again with a {}", alternative_name_hint(host))),
+        (names, _) => fault(format!("the server's certificate is for {}, not for {host}", enumeration(names)))
+            .hint("connect to a name that the certificate has, or give the server one for this name"),
+    }
+}
+
+/// Certificates for hundreds of hosts exist.
+fn enumeration(names: &[String]) -> String {
+    const MOST: usize = 8;
+    match names.len().checked_sub(MOST) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..MOST].join(", ")),
+    }
+}
+
+fn alternative_name_hint(host: &str) -> String {
+    let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+    format!("subjectAltName (openssl: subjectAltName={kind}:{host})")
+}
+
+// ---- alerts
+
+/// Why the server does not take our certificate, when that is what the alert says (RFC 8446 §6.2).
+fn refusal_of_certificate(alert: AlertDescription) -> Option<&'static str> {
+    Some(match alert {
+        AlertDescription::CertificateRequired => "",
+        AlertDescription::UnknownCA => "its CA is unknown there",
+        AlertDescription::CertificateExpired => "it has expired",
+        AlertDescription::CertificateRevoked => "it was revoked",
+        AlertDescription::BadCertificate => "it is bad",
+        AlertDescription::UnsupportedCertificate => "it is of an unsupported kind",
+        AlertDescription::CertificateUnknown => "it is not acceptable",
+        AlertDescription::AccessDenied => "access denied",
+        _ => return None,
+    })
+}
+
+fn refused_client_certificate(reason: &str) -> Fault {
+    let cause = match reason {
+        "" => "the server wants a client certificate".to_string(),
+        reason => format!("the server refused our client certificate: {reason}"),
+    };
+    Fault::new(FailureKind::ClientCertificate, cause).hint(CLIENT_CERTIFICATE_HINT)
+}
+
+fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) -> Fault {
+    match alert {
+        AlertDescription::NoApplicationProtocol => return alpn_fault(situation.alpn),
+        AlertDescription::ProtocolVersion => return version_fault(),
+        AlertDescription::UnrecognisedName => {
+            let cause = format!("the server does not know the host name {}", printable(situation.host));
+            return Fault::new(FailureKind::CertificateName, cause).hint("connect by a name that the server knows");
+        }
+        _ => {}
+    }
+    match refusal_of_certificate(alert) {
+        Some(reason) if situation.has_certificate || reason.is_empty() => refused_client_certificate(reason),
+        _ if situation.has_certificate => alert_fault(alert),
+        // OpenSSL says "handshake failure" in TLS 1.2 to a client without the certificate that it wants.
+        _ => alert_fault(alert)
+            .hint("the server may want a client certificate (--cert, --key), or other TLS versions or ciphers"),
+    }
+}
+
+fn alert_fault(alert: AlertDescription) -> Fault {
+    let number = u8::from(alert);
+    let name = alert.as_str().map_or_else(|| format!("alert {number}"), |name| format!("alert {name}, {number}"));
+    Fault::new(FailureKind::TlsProtocol, format!("the server ended TLS ({name})"))
+}

@@ -1,0 +1,73 @@
+//! The private key of a client certificate: PKCS#8, PKCS#1 and SEC1 in PEM, PKCS#8 also encrypted with a password.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use zeroize::Zeroizing;
+
+use super::client::TlsSetupError;
+use super::files;
+use crate::mqtt::Secret;
+
+const ENCRYPTED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+
+/// Reads the private key of a PEM file.
+pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
+    let content = files::read(path)?;
+    let text = String::from_utf8_lossy(&content);
+    if let Some(block) = encrypted_block(&text) {
+        return decrypt(path, block, password);
+    }
+    // The way of OpenSSL before PKCS#8 (RFC 1421), which derives the key with a single MD5: not worth reading.
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err(TlsSetupError::of(path, "the key is encrypted in OpenSSL's old form, which is not read")
+            .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc")));
+    }
+    PrivateKeyDer::from_pem_slice(&content).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => TlsSetupError::of(path, "no private key in this file")
+            .hint("it needs a block that starts with -----BEGIN PRIVATE KEY-----"),
+        error => TlsSetupError::of(path, format!("not a sound PEM file: {error}")),
+    })
+}
+
+fn encrypted_block(text: &str) -> Option<&str> {
+    let (_, after) = text.split_once(ENCRYPTED_BEGIN)?;
+    after.split_once(ENCRYPTED_END).map(|(block, _)| block)
+}
+
+fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
+    let Some(password) = password else {
+        return Err(TlsSetupError::of(path, "the key is encrypted and no password was given")
+            .hint(format!("give the password of the key, or {}", convert(path, "openssl pkey"))));
+    };
+    let base64: Zeroizing<String> = Zeroizing::new(block.split_ascii_whitespace().collect());
+    let der = STANDARD.decode(base64.as_bytes()).map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
+    let wrapped = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|error| unsupported(path, &error))?;
+    let key = wrapped.decrypt(password.expose()).map_err(|error| undecrypted(path, &error))?;
+    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
+}
+
+fn undecrypted(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
+    match error {
+        // A wrong password decrypts to rubbish, which now and then has sound padding and then is no ASN.1.
+        pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) | pkcs8::Error::Asn1(_) => {
+            TlsSetupError::of(path, "the key cannot be decrypted").hint("check the password of the key")
+        }
+        other => unsupported(path, other),
+    }
+}
+
+fn unsupported(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
+    TlsSetupError::of(path, format!("the key is encrypted in a way that is not read ({error})"))
+        .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc"))
+}
+
+fn convert(path: &Path, command: &str) -> String {
+    let shown = path.display();
+    format!("convert it: {command} -in {shown} -out {shown}.new")
+}

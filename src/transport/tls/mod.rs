@@ -1,0 +1,18 @@
+//! TLS: files and settings made into a client once ([`client`]), whom to believe ([`verifier`]), and what a failed
+//! handshake means in words ([`explain`]). rustls is named here and in `connection.rs` only.
+
+mod certificate;
+mod client;
+mod explain;
+mod files;
+mod key;
+mod keylog;
+mod verifier;
+
+#[cfg(test)]
+mod handshake_tests;
+#[cfg(test)]
+mod trust_tests;
+
+pub use client::{TlsClient, TlsInfo, TlsSetupError};
+pub use explain::{explain_tls_loss, looks_like_tls};
