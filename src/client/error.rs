@@ -1,11 +1,12 @@
 //! Why a connection to a broker ended, or never began: one error over transport, session and socket, with the next step.
 
 use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::exit_status::ExitStatus;
-use crate::mqtt::{PropertyName, ReasonCode};
+use crate::mqtt::{PropertyName, QoS, ReasonCode};
 use crate::session::{PublishError, SessionError};
 use crate::transport::{ConnectError, TlsSetupError, looks_like_tls};
 
@@ -28,6 +29,36 @@ pub enum ClientError {
         target: String,
         /// Why.
         error: SessionError,
+    },
+    /// The broker refused a subscription.
+    #[error("{target}: the broker refused to subscribe to {filter}: {reason}")]
+    SubscribeRefused {
+        /// The broker.
+        target: String,
+        /// The filter, or the first of several.
+        filter: String,
+        /// Why.
+        reason: ReasonCode,
+    },
+    /// The broker granted a lower QoS than was asked for.
+    #[error("{target}: the broker granted QoS {granted} where QoS {} was asked for", .asked.number())]
+    SubscribeDowngraded {
+        /// The broker.
+        target: String,
+        /// What was asked for.
+        asked: QoS,
+        /// What was granted.
+        granted: u8,
+    },
+    /// A packet was not answered.
+    #[error("{target}: the broker did not answer {packet} within {} s", .waited.as_secs_f64())]
+    Unanswered {
+        /// The broker.
+        target: String,
+        /// The packet.
+        packet: &'static str,
+        /// How long was waited.
+        waited: Duration,
     },
     /// The connection is gone.
     #[error("{target}: the connection was lost{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
@@ -52,6 +83,9 @@ impl ClientError {
         match self {
             Self::Session { error: SessionError::Refused { reason, .. }, .. } => ExitStatus::Refused(*reason),
             Self::Session { error: SessionError::Disconnected { reason, .. }, .. } => ExitStatus::Refused(*reason),
+            Self::SubscribeRefused { reason, .. } => ExitStatus::Refused(*reason),
+            Self::SubscribeDowngraded { .. } => ExitStatus::Downgraded,
+            Self::Unanswered { .. } => ExitStatus::AckTimedOut,
             _ => ExitStatus::Failed,
         }
     }
@@ -77,7 +111,11 @@ impl ClientError {
                  --tls-use-os-certs, mostly port 8883), another protocol version (-V) or another client id (-i)"
                     .to_owned(),
             ),
-            Self::Lost { .. } | Self::Publish(_) | Self::Tls(_) => None,
+            Self::SubscribeDowngraded { granted, .. } => Some(format!("ask for what it can do: -q {granted}")),
+            Self::SubscribeRefused { .. } => {
+                Some("may this user subscribe there? choose other topics with -t".to_owned())
+            }
+            Self::Lost { .. } | Self::Publish(_) | Self::Tls(_) | Self::Unanswered { .. } => None,
         }
     }
 }
@@ -102,9 +140,15 @@ fn session_hint(error: &SessionError) -> Option<&'static str> {
 
 fn refusal_hint(reason: ReasonCode) -> Option<&'static str> {
     match reason {
-        ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => Some("the broker does not speak this version: try -V mqttv311 or -V 5"),
-        ReasonCode::BAD_USER_NAME_OR_PASSWORD => Some("check user name (-u) and password (-P, --pw-file, MQTT_PASSWORD)"),
-        ReasonCode::NOT_AUTHORIZED => Some("the broker wants other credentials: -u with -P, --pw-file or MQTT_PASSWORD"),
+        ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
+            Some("the broker does not speak this version: try -V mqttv311 or -V 5")
+        }
+        ReasonCode::BAD_USER_NAME_OR_PASSWORD => {
+            Some("check user name (-u) and password (-P, --pw-file, MQTT_PASSWORD)")
+        }
+        ReasonCode::NOT_AUTHORIZED => {
+            Some("the broker wants other credentials: -u with -P, --pw-file or MQTT_PASSWORD")
+        }
         ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => Some("choose another client id with -i"),
         _ => None,
     }

@@ -59,11 +59,6 @@ impl Link {
         }
     }
 
-    /// Bytes that wait for the socket.
-    pub(super) fn unsent(&self) -> usize {
-        self.unsent.len() - self.unsent_from
-    }
-
     /// Whether the socket takes bytes, as far as is known.
     pub(super) fn is_writable(&self) -> bool {
         self.unsent.is_empty()

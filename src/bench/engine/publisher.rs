@@ -24,8 +24,9 @@ pub(super) const SILENCE_NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 struct Pace {
     slots: PublisherSlots,
-    /// Since when a due slot could not be sent because window or socket was closed.
-    held_since: Option<u64>,
+    /// A due slot could not be sent because window or socket was closed; until the schedule is caught up with again,
+    /// lateness is not the generator's fault.
+    held: bool,
 }
 
 /// What a publisher does in the present stage.
@@ -56,6 +57,10 @@ pub(super) struct Publisher {
     floor: u64,
     last_progress_ns: u64,
     progress: Option<Progress>,
+    /// Slots of the measured window that were sent.
+    offered: u64,
+    /// The wake-up that the pacer has been asked for.
+    scheduled_ns: u64,
     pub(super) ears: PublisherCounts,
 }
 
@@ -89,6 +94,8 @@ impl Publisher {
             floor: 0,
             last_progress_ns: 0,
             progress: None,
+            offered: 0,
+            scheduled_ns: 0,
             ears: PublisherCounts::default(),
         }
     }
@@ -96,19 +103,20 @@ impl Publisher {
     /// Takes up a stage if it is a new one.
     pub(super) fn follow(&mut self, stage: Option<&StageRun>, shared: &Shared, now_ns: u64) {
         let Some(run) = stage else { return };
-        if self.progress.as_ref().is_some_and(|progress| progress.run.number == run.number) {
+        if let Some(progress) = &mut self.progress
+            && progress.run.number == run.number
+        {
+            progress.run.to_ns = run.to_ns;
             return;
         }
         let publishers = shared.plan.publishers;
-        let pace = run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held_since: None });
+        let pace = run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held: false });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = now_ns;
         let stream = shared.stream(self.stream);
         stream.measured_from.store(self.next, Ordering::Release);
         stream.measured_to.store(self.next, Ordering::Release);
-        stream.offered.store(0, Ordering::Release);
-        stream.behind.store(run.rate.is_some(), Ordering::Release);
     }
 
     /// Whether it has sent all that the stage asks for.
@@ -120,8 +128,8 @@ impl Publisher {
     pub(super) fn finish(&mut self, shared: &Shared) {
         if let Some(progress) = &mut self.progress {
             progress.done = true;
+            shared.stream(self.stream).done.store(progress.run.number, Ordering::Release);
         }
-        shared.stream(self.stream).behind.store(false, Ordering::Release);
     }
 
     /// Messages that may be sent now as far as the window is concerned.
@@ -155,10 +163,6 @@ impl Publisher {
     ) -> io::Result<Pause> {
         let now_ns = shared.clock.now_ns();
         if self.is_done() || !link.session.is_open() {
-            return Ok(Pause::Waiting);
-        }
-        if shared.is_halted() {
-            self.finish(shared);
             return Ok(Pause::Waiting);
         }
         if !link.is_writable() {
@@ -203,8 +207,7 @@ impl Publisher {
                 Some(pace) => run.start_ns + stampable(pace.slots.due_ns()),
             };
             if intended_ns >= run.to_ns || progress.left == Some(0) {
-                progress.done = true;
-                shared.stream(self.stream).behind.store(false, Ordering::Release);
+                self.finish(shared);
                 return Pause::Waiting;
             }
             if progress.pace.is_some() && built > 0 {
@@ -213,6 +216,10 @@ impl Publisher {
             }
             let due_ns = intended_ns.max(run.start_ns);
             if now_ns < due_ns {
+                // Caught up with the schedule: whatever held it back is over.
+                if let Some(pace) = &mut progress.pace {
+                    pace.held = false;
+                }
                 return Pause::Until(due_ns);
             }
             if built == limit {
@@ -261,8 +268,7 @@ impl Publisher {
         // `room` has looked: there is a place, and QoS 0 needs none.
         let identifier = link.session.reserve(self.qos, record).unwrap_or(0);
         if plan.payload.is_stamped() {
-            let stamp =
-                Stamp { run: plan.run.0, stream: self.stream as u32, sequence: self.next as u32, intended_ns };
+            let stamp = Stamp { run: plan.run.0, stream: self.stream as u32, sequence: self.next as u32, intended_ns };
             self.template.append(identifier, &stamp.encode(), out);
         } else {
             shared.stream(self.stream).note_intended(self.next, intended_ns);
@@ -271,9 +277,9 @@ impl Publisher {
         self.next += 1;
         let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
         pace.slots.advance();
-        let held = pace.held_since.is_some_and(|since| intended_ns >= since || now_ns > since);
         if measured {
-            if held {
+            self.offered += 1;
+            if pace.held {
                 recorder.counters.held_back += 1;
             } else if plan.latency {
                 recorder.latency.sched_lag.record_between(intended_ns, now_ns);
@@ -281,20 +287,16 @@ impl Publisher {
         }
     }
 
-    /// A due slot cannot be sent: from now on lateness is not the generator's fault.
+    /// Notes that a due slot cannot be sent.
     fn hold(&mut self, now_ns: u64) {
         if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress {
-            if run.start_ns + pace.slots.due_ns() <= now_ns {
-                pace.held_since.get_or_insert(now_ns);
-            }
+            pace.held |= run.start_ns + pace.slots.due_ns() <= now_ns;
         }
     }
 
-    /// The window has room again and nothing is due: the schedule is caught up with.
-    pub(super) fn caught_up(&mut self) {
-        if let Some(Progress { pace: Some(pace), .. }) = &mut self.progress {
-            pace.held_since = None;
-        }
+    /// Whether the pacer is to be asked for this wake-up, or has been already.
+    pub(super) fn schedule(&mut self, due_ns: u64) -> bool {
+        std::mem::replace(&mut self.scheduled_ns, due_ns) != due_ns
     }
 
     fn measures(&self, now_ns: u64) -> bool {
@@ -319,15 +321,29 @@ impl Publisher {
         shared.stream(self.stream).completed.store(self.ears.completed, Ordering::Release);
     }
 
-    /// QoS 2 messages that were acknowledged as QoS 1.
-    pub(super) fn downgraded(&self) -> u64 {
-        self.ears.downgraded
+    /// The drain is over: what of the schedule was not sent stays so, and is counted as offered.
+    pub(super) fn settle(&mut self, shared: &Shared) {
+        if let Some(Progress { pace: Some(pace), run, left, done: false, .. }) = &mut self.progress {
+            // Where only the count ends the stage, what is left of it is what was not sent.
+            self.offered += if run.to_ns == u64::MAX { left.unwrap_or(0) } else { 0 };
+            while run.to_ns != u64::MAX && run.start_ns + stampable(pace.slots.due_ns()) < run.to_ns {
+                self.offered += u64::from(run.measures(run.start_ns + stampable(pace.slots.due_ns())));
+                pace.slots.advance();
+            }
+        }
+        shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
+        self.finish(shared);
+    }
+
+    /// QoS 2 messages that were acknowledged as QoS 1, since the last call.
+    pub(super) fn take_downgraded(&mut self) -> u64 {
+        std::mem::take(&mut self.ears.downgraded)
     }
 
     /// The connection is gone: nothing of what is under way is waited for.
     pub(super) fn abandon(&mut self, shared: &Shared) {
         let stream = shared.stream(self.stream);
-        stream.abandoned.store(self.next - self.ears.completed.min(self.next), Ordering::Release);
+        stream.abandoned.store(self.next.saturating_sub(self.ears.completed), Ordering::Release);
         self.finish(shared);
     }
 }

@@ -1,7 +1,7 @@
 //! What threads share while a run is on: positions in the streams, and the word to stop. No locks; a publisher and its
 //! subscribers may be on different threads, so positions are atomic, written once a message and read once a batch.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use atomic_waker::AtomicWaker;
 
@@ -28,7 +28,7 @@ pub struct Shared {
 pub struct Stream {
     first_cell: usize,
     cells: usize,
-    /// Messages written.
+    /// Messages handed to the socket.
     pub sent: AtomicU64,
     /// Messages whose last acknowledgement came (QoS 1 and 2).
     pub completed: AtomicU64,
@@ -40,8 +40,8 @@ pub struct Stream {
     pub measured_to: AtomicU64,
     /// Slots of the schedule in the measured window.
     pub offered: AtomicU64,
-    /// The publisher of an open loop has slots that are due and not sent.
-    pub behind: AtomicBool,
+    /// Number of the last stage for which the publisher has sent all that it was to send.
+    pub done: AtomicU32,
     /// Wakes the publisher when it waits for deliveries.
     pub room: AtomicWaker,
     /// Intended times by position, where payloads have no room for a stamp: 16 bits of the sequence number, 48 bits of
@@ -101,8 +101,9 @@ impl Shared {
         let mut outstanding = 0;
         for (number, stream) in self.streams.iter().enumerate() {
             let sent = stream.sent.load(Ordering::Acquire);
-            let completed = stream.completed.load(Ordering::Acquire) + stream.abandoned.load(Ordering::Acquire);
+            let sent = sent.saturating_sub(stream.abandoned.load(Ordering::Acquire));
             let delivered = self.delivered_floor(number).unwrap_or(sent);
+            let completed = stream.completed.load(Ordering::Acquire);
             let unacknowledged = if acknowledged { sent.saturating_sub(completed) } else { 0 };
             outstanding += unacknowledged.max(sent.saturating_sub(delivered));
         }
@@ -115,7 +116,7 @@ impl Stream {
     pub fn note_intended(&self, sequence: u64, intended_ns: u64) {
         if let Some(ring) = &self.intended {
             let place = &ring[sequence as usize % ring.len()];
-            place.store(sequence << TIME_BITS | (intended_ns / STAMP_TICK_NS & TIME_MASK), Ordering::Release);
+            place.store(sequence << TIME_BITS | ((intended_ns / STAMP_TICK_NS) & TIME_MASK), Ordering::Release);
         }
     }
 

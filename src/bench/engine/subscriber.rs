@@ -20,8 +20,6 @@ pub(super) struct Subscriptions {
     topics: Vec<String>,
     /// Streams whose publishers are to be told after the batch.
     touched: Vec<u32>,
-    /// Messages that are missing in all ledgers, as last told to the shard.
-    pub(super) missing: u64,
 }
 
 impl Subscriptions {
@@ -32,7 +30,7 @@ impl Subscriptions {
             .map(|stream| shared.plan.routes.subscribers_of(stream).index_of(subscriber).unwrap_or(0))
             .collect();
         let ledgers = vec![StreamLedger::new(); streams.count];
-        Self { streams, ranks, ledgers, topics, touched: Vec::new(), missing: 0 }
+        Self { streams, ranks, ledgers, topics, touched: Vec::new() }
     }
 
     /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
@@ -54,7 +52,6 @@ impl Subscriptions {
             total.merge(&delivery);
             *ledger = StreamLedger::starting_at(ledger.next());
         }
-        self.missing = 0;
         (total, unbalanced)
     }
 
@@ -65,9 +62,12 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn count_missing(&mut self) -> u64 {
-        self.missing = self.ledgers.iter().map(StreamLedger::missing).sum();
-        self.missing
+    /// The connection is gone: nobody is to wait for its deliveries.
+    pub(super) fn abandon(&self, shared: &Shared) {
+        for (stream, rank) in self.streams.iter().zip(&self.ranks) {
+            shared.cell(stream, *rank).store(u64::MAX, Ordering::Release);
+            shared.stream(stream).room.wake();
+        }
     }
 }
 
@@ -97,10 +97,12 @@ impl SubscriberEars<'_> {
             self.recorder.counters.delivered += 1;
             self.recorder.counters.payload_bytes_in += payload.len() as u64;
         }
-        if measured && arrival != Arrival::Duplicate && self.shared.plan.latency {
-            if let Some(intended_ns) = intended_ns {
-                self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
-            }
+        if let Some(intended_ns) = intended_ns
+            && measured
+            && arrival != Arrival::Duplicate
+            && self.shared.plan.latency
+        {
+            self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
         }
     }
 

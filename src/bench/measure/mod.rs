@@ -15,4 +15,4 @@ pub use histogram::{LatencyHistogram, Percentile};
 pub use interval::IntervalRow;
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
-pub use stamp::{STAMP_SIZE, Stamp, unwrap_sequence};
+pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};

@@ -55,7 +55,12 @@ pub struct Stage {
 
 /// The stages of a run. Without a model of its own a run floods first and then measures latency at half of what the
 /// flood carried; time and messages are shared between the two.
-pub fn stages(model: Option<LoadModel>, warmup: Duration, duration: Option<Duration>, count: Option<u64>) -> Vec<Stage> {
+pub fn stages(
+    model: Option<LoadModel>,
+    warmup: Duration,
+    duration: Option<Duration>,
+    count: Option<u64>,
+) -> Vec<Stage> {
     match model {
         Some(model) => {
             let name = if model == LoadModel::ClosedLoop { StageName::Flood } else { StageName::Paced };

@@ -7,7 +7,9 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TemplateError {
     /// An unknown letter.
-    #[error("`%{0}` means nothing here: there are %i (number of the client), %c (client id), %u (user name) and %% (a percent sign)")]
+    #[error(
+        "`%{0}` means nothing here: there are %i (number of the client), %c (client id), %u (user name) and %% (a percent sign)"
+    )]
     Unknown(char),
     /// A percent sign at the end.
     #[error("a single % at the end; write %% for a percent sign")]

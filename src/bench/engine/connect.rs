@@ -1,0 +1,250 @@
+//! The beginning and the end of clients: connect, subscribe; clean up, disconnect.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::link::{BenchSession, Link, SendRecord};
+use super::publisher::Publisher;
+use super::shared::Shared;
+use super::subscriber::Subscriptions;
+use crate::bench::measure::Recorder;
+use crate::client::{ClientError, Established, establish, exchange};
+use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
+use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionConfig};
+use crate::transport::{Connection, TlsClient};
+
+/// Connects under way at once in a shard; a broker's listen queue is often 128.
+const AT_ONCE: usize = 64;
+
+/// Topic filters in one SUBSCRIBE.
+const FILTERS_AT_ONCE: usize = 200;
+
+/// The clients of a shard, connected.
+pub(super) struct Ready {
+    pub(super) publishers: Vec<(Link, Publisher)>,
+    pub(super) subscribers: Vec<(Link, Subscriptions)>,
+    pub(super) recorder: Box<Recorder>,
+}
+
+/// The clients of a shard by their global numbers. A subscriber is on the thread of its first publisher, so that
+/// streams between two clients stay on one thread.
+fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
+    let plan = &shared.plan;
+    let publishers = (0..plan.publishers).filter(|publisher| publisher % plan.threads == shard).collect();
+    let spread = |subscriber: usize| {
+        let streams = plan.routes.streams_of(subscriber);
+        let first = if plan.routes.is_shared_topic() { subscriber } else { streams.first };
+        first % plan.threads
+    };
+    let subscribers = (0..plan.subscribers).filter(|subscriber| spread(*subscriber) == shard).collect();
+    (publishers, subscribers)
+}
+
+/// Connects all clients of a shard, subscribers first, and calls `connected` for each. Ends with the first that cannot,
+/// and its global number.
+pub(super) async fn all(
+    shard: usize,
+    shared: &std::sync::Arc<Shared>,
+    tls: Option<&TlsClient>,
+    connected: impl Fn(),
+) -> Result<Ready, (usize, ClientError)> {
+    let (publishers, subscribers) = clients_of(shard, shared);
+    let mut ready = Ready { publishers: Vec::new(), subscribers: Vec::new(), recorder: Box::default() };
+    let started = Instant::now();
+    // The subscribers are all there before the first publisher.
+    for (numbers, subscribing) in [(subscribers, true), (publishers, false)] {
+        let at_once = Rc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for number in numbers {
+            let (shared, tls, at_once) = (shared.clone(), tls.cloned(), at_once.clone());
+            tasks.spawn_local(async move {
+                let client = if subscribing { shared.plan.publishers + number } else { number };
+                if let Some(rate) = shared.plan.connect_rate {
+                    tokio::time::sleep_until((started + Duration::from_secs_f64(client as f64 / rate)).into()).await;
+                }
+                // The semaphore is never closed.
+                let _permit = at_once.acquire().await;
+                let joined = Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await;
+                joined.map(|joined| (number, joined)).map_err(|error| (client, error))
+            });
+        }
+        let mut joined = Vec::new();
+        while let Some(outcome) = tasks.join_next().await {
+            // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
+            let Ok(outcome) = outcome else { continue };
+            let (number, client) = outcome?;
+            ready.recorder.merge(&client.recorder);
+            connected();
+            joined.push((number, client));
+        }
+        joined.sort_by_key(|(number, _)| *number);
+        for (number, Client { link, session, .. }) in joined {
+            if subscribing {
+                let topics = if shared.plan.payload.is_stamped() { Vec::new() } else { topics_of(shared, number) };
+                ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
+            } else {
+                let publisher = publisher(shared, number, &session).map_err(|error| (number, error))?;
+                ready.publishers.push((link, publisher));
+            }
+        }
+    }
+    Ok(ready)
+}
+
+/// The topics of the streams that a subscriber gets.
+fn topics_of(shared: &Shared, subscriber: usize) -> Vec<String> {
+    let plan = &shared.plan;
+    let topic = |stream| {
+        let session = plan.session_of(stream);
+        plan.routes.topic(stream, &session.client_id, session.user_name.as_deref().unwrap_or_default())
+    };
+    if plan.routes.is_shared_topic() {
+        return vec![topic(0)];
+    }
+    plan.routes.streams_of(subscriber).iter().map(topic).collect()
+}
+
+fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<Publisher, ClientError> {
+    let plan = &shared.plan;
+    let message = Message {
+        topic: plan.routes.topic(number, &session.client_id, session.user_name.as_deref().unwrap_or_default()),
+        payload: plan.payload.bytes(),
+        qos: plan.qos,
+        retain: plan.retain,
+        properties: plan.publish_properties.clone(),
+    };
+    let template =
+        PublishTemplate::new(&message, plan.session.version).map_err(|error| ClientError::Publish(error.into()))?;
+    Ok(Publisher::new(number, template, plan.qos))
+}
+
+/// A client that has connected, and subscribed where it is to.
+struct Client {
+    link: Link,
+    session: SessionConfig,
+    recorder: Recorder,
+}
+
+impl Client {
+    async fn connect(
+        shared: &Shared,
+        tls: Option<&TlsClient>,
+        client: usize,
+        subscriber: Option<usize>,
+    ) -> Result<Self, ClientError> {
+        let plan = &shared.plan;
+        let config = plan.session_of(client);
+        let mut session = BenchSession::new(Instant::now());
+        let mut ears = ConnectEars::default();
+        let Established { mut connection, timings, connack } =
+            establish(&plan.transport, tls, &config, &mut session, &mut ears).await?;
+        let mut recorder = Recorder::default();
+        let ns = |duration: Duration| duration.as_nanos() as i64;
+        recorder.latency.dns.record(ns(timings.dns));
+        recorder.latency.connect_tcp.record(ns(timings.tcp));
+        if let Some(tls) = timings.tls {
+            recorder.latency.connect_tls.record(ns(tls));
+        }
+        recorder.latency.connack.record(ns(connack));
+        if let Some(subscriber) = subscriber {
+            let started = Instant::now();
+            subscribe(shared, subscriber, &mut connection, &mut session, &mut ears).await?;
+            recorder.latency.suback.record(ns(started.elapsed()));
+        }
+        Ok(Self { link: Link::new(connection, session), session: config, recorder })
+    }
+}
+
+async fn subscribe(
+    shared: &Shared,
+    subscriber: usize,
+    connection: &mut Connection,
+    session: &mut BenchSession,
+    ears: &mut ConnectEars,
+) -> Result<(), ClientError> {
+    let plan = &shared.plan;
+    let target = plan.transport.address.to_string();
+    let mut topics = topics_of(shared, subscriber);
+    topics.dedup();
+    for topics in topics.chunks(FILTERS_AT_ONCE) {
+        let filters =
+            topics.iter().map(|topic| SubscribeFilter { filter: topic.clone(), qos: plan.qos, ..Default::default() });
+        ears.suback = None;
+        session.subscribe(Subscribe {
+            packet_identifier: 0,
+            properties: plan.subscribe_properties.clone(),
+            filters: filters.collect(),
+        })?;
+        let wait = exchange(connection, session, ears, &target, |_, ears| ears.suback.is_some());
+        match tokio::time::timeout(plan.transport.timeout, wait).await {
+            Ok(done) => done?,
+            Err(_) => {
+                return Err(ClientError::Unanswered { target, packet: "SUBSCRIBE", waited: plan.transport.timeout });
+            }
+        }
+        let granted = ears.suback.take().unwrap_or_default();
+        if let Some(reason) = granted.reasons.iter().find(|reason| reason.is_error()) {
+            return Err(ClientError::SubscribeRefused { target, filter: topics[0].clone(), reason: *reason });
+        }
+        if let Some(granted) = granted.reasons.iter().find(|granted| granted.0 < plan.qos.number()) {
+            return Err(ClientError::SubscribeDowngraded { target, asked: plan.qos, granted: granted.0 });
+        }
+    }
+    Ok(())
+}
+
+/// Ears while connecting.
+#[derive(Debug, Default)]
+struct ConnectEars {
+    suback: Option<Suback>,
+}
+
+impl Handler<SendRecord> for ConnectEars {
+    /// Before the load only what an earlier run has left can come; it is not ours.
+    fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
+        Acknowledge::Now
+    }
+
+    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+
+    fn event(&mut self, event: Event) {
+        if let Event::Subscribed(suback) = event {
+            self.suback = Some(suback);
+        }
+    }
+}
+
+/// Takes back what a client has left on the broker — its retained message, its session — and disconnects. Whatever
+/// fails here fails silently: the broker may be gone.
+pub(super) async fn leave(shared: &Shared, link: Link, stream: Option<usize>) {
+    let plan = &shared.plan;
+    let (mut connection, mut session, mut out) = link.into_parts();
+    session.take_output(&mut out);
+    if let Some(stream) = stream
+        && plan.retain
+    {
+        let config = plan.session_of(stream);
+        let topic = plan.routes.topic(stream, &config.client_id, config.user_name.as_deref().unwrap_or_default());
+        let empty = Message { topic, payload: Bytes::new(), qos: QoS::AtMostOnce, retain: true, ..Message::default() };
+        if let Ok(template) = PublishTemplate::new(&empty, plan.session.version) {
+            template.append(0, &[], &mut out);
+        }
+    }
+    let mut properties = Properties::new();
+    if plan.session.version == ProtocolVersion::V5
+        && !plan.session.clean_start
+        && let Ok(expiry) = Property::new(PropertyName::SessionExpiryInterval, PropertyValue::FourByte(0))
+    {
+        properties.push(expiry);
+    }
+    let _ = session.disconnect(ReasonCode::SUCCESS, properties);
+    session.take_output(&mut out);
+    let _ = connection.write_all(&out).await;
+    let _ = connection.shutdown().await;
+}

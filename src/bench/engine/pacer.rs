@@ -1,0 +1,137 @@
+//! Waking publishers when their next slot is due, finer than the millisecond of the runtime's timers.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::clock::Clock;
+
+/// The due times of a shard's publishers.
+#[derive(Debug, Default)]
+pub(super) struct Pacer {
+    due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
+    /// What the timer is set to.
+    armed_ns: Cell<u64>,
+    earlier: Notify,
+}
+
+impl Pacer {
+    /// Asks for a wake-up of client `index` at `due_ns`.
+    pub(super) fn schedule(&self, due_ns: u64, index: usize) {
+        self.due.borrow_mut().push(Reverse((due_ns, index)));
+        if due_ns < self.armed_ns.get() {
+            self.earlier.notify_one();
+        }
+    }
+
+    /// Wakes publishers as their times come, for ever.
+    ///
+    /// # Errors
+    /// The system's, when it has no timer to give.
+    pub(super) async fn run(&self, clock: Clock, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
+        let timer = PreciseTimer::new()?;
+        loop {
+            let now_ns = clock.now_ns();
+            let next = loop {
+                let mut due = self.due.borrow_mut();
+                match due.peek() {
+                    Some(Reverse((due_ns, _))) if *due_ns <= now_ns => {
+                        if let Some(Reverse((_, index))) = due.pop()
+                            && let Some(waker) = &wakers.borrow()[index]
+                        {
+                            waker.wake_by_ref();
+                        }
+                    }
+                    other => break other.map(|Reverse((due_ns, _))| *due_ns),
+                }
+            };
+            self.armed_ns.set(next.unwrap_or(u64::MAX));
+            match next {
+                None => self.earlier.notified().await,
+                Some(due_ns) => {
+                    let wait = Duration::from_nanos(due_ns.saturating_sub(clock.now_ns()).max(1));
+                    tokio::select! {
+                        slept = timer.sleep(wait) => slept?,
+                        () = self.earlier.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+use precise::PreciseTimer;
+
+/// Linux: a timerfd in the runtime's own epoll, exact to some tens of microseconds.
+#[cfg(target_os = "linux")]
+mod precise {
+    use std::io;
+    use std::os::fd::{AsFd, AsRawFd, RawFd};
+    use std::time::Duration;
+
+    use nix::sys::time::TimeSpec;
+    use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+
+    struct Descriptor(TimerFd);
+
+    impl AsRawFd for Descriptor {
+        fn as_raw_fd(&self) -> RawFd {
+            self.0.as_fd().as_raw_fd()
+        }
+    }
+
+    pub(super) struct PreciseTimer(AsyncFd<Descriptor>);
+
+    impl PreciseTimer {
+        pub(super) fn new() -> io::Result<Self> {
+            let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+            let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+            // Deprecated for types whose descriptor may be closed behind its back; ours owns it as long as it lives, and
+            // the replacement is an unsafe function.
+            #[expect(deprecated)]
+            let timer = AsyncFd::with_interest(Descriptor(timer), Interest::READABLE)?;
+            Ok(Self(timer))
+        }
+
+        pub(super) async fn sleep(&self, wait: Duration) -> io::Result<()> {
+            let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
+            self.0.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
+            loop {
+                let mut ready = self.0.readable().await?;
+                match self.0.get_ref().0.wait() {
+                    Ok(()) => {
+                        ready.clear_ready();
+                        return Ok(());
+                    }
+                    // Readiness that was left over from a timer that has been set anew.
+                    Err(nix::errno::Errno::EAGAIN) => ready.clear_ready(),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    }
+}
+
+/// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it.
+#[cfg(not(target_os = "linux"))]
+struct PreciseTimer;
+
+#[cfg(not(target_os = "linux"))]
+impl PreciseTimer {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn sleep(&self, wait: Duration) -> io::Result<()> {
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! What this process and this thread have used: CPU time and memory.
+
+/// CPU time in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In user mode.
+    pub user_ns: u64,
+    /// In the kernel.
+    pub system_ns: u64,
+}
+
+impl CpuTime {
+    /// Both.
+    pub const fn total_ns(self) -> u64 {
+        self.user_ns + self.system_ns
+    }
+
+    /// What was used since an earlier reading.
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            user_ns: self.user_ns.saturating_sub(earlier.user_ns),
+            system_ns: self.system_ns.saturating_sub(earlier.system_ns),
+        }
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+    use nix::sys::time::TimeVal;
+
+    use super::CpuTime;
+
+    fn read(who: UsageWho) -> Option<CpuTime> {
+        let ns =
+            |time: TimeVal| u64::try_from(time.tv_sec() * 1_000_000_000 + time.tv_usec() * 1_000).unwrap_or_default();
+        let usage = getrusage(who).ok()?;
+        Some(CpuTime { user_ns: ns(usage.user_time()), system_ns: ns(usage.system_time()) })
+    }
+
+    /// CPU time of the whole process.
+    pub fn process_cpu() -> Option<CpuTime> {
+        read(UsageWho::RUSAGE_SELF)
+    }
+
+    /// CPU time of the calling thread, where the system tells.
+    pub fn thread_cpu() -> Option<CpuTime> {
+        #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+        return read(UsageWho::RUSAGE_THREAD);
+        #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+        None
+    }
+
+    /// Raises the limit of open files as far as this user may, and says what it is then.
+    pub fn raise_open_files() -> Option<u64> {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+            return Some(hard);
+        }
+        Some(soft)
+    }
+}
+
+#[cfg(unix)]
+pub use unix::{process_cpu, raise_open_files, thread_cpu};
+
+/// CPU time of the whole process.
+#[cfg(not(unix))]
+pub fn process_cpu() -> Option<CpuTime> {
+    None
+}
+
+/// CPU time of the calling thread.
+#[cfg(not(unix))]
+pub fn thread_cpu() -> Option<CpuTime> {
+    None
+}
+
+/// The limit of open files.
+#[cfg(not(unix))]
+pub fn raise_open_files() -> Option<u64> {
+    None
+}
+
+/// Resident memory in bytes, where the system tells (Linux).
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_takes_cpu_time_and_memory() {
+        let before = process_cpu().unwrap();
+        let mut sum = 0u64;
+        while process_cpu().unwrap().since(before).total_ns() == 0 {
+            sum = (0..100_000u64).fold(sum, |sum, number| std::hint::black_box(sum ^ number));
+        }
+        assert!(thread_cpu().unwrap().total_ns() <= process_cpu().unwrap().total_ns());
+        assert!(resident_bytes().unwrap() > 100_000);
+    }
+}

@@ -1,0 +1,447 @@
+//! One thread of the load: it owns its connections, buffers and recorder, and runs them on a runtime of its own.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::LocalSet;
+
+use super::connect::{self, Ready};
+use super::link::Link;
+use super::pacer::Pacer;
+use super::process::{CpuTime, thread_cpu};
+use super::publisher::{Pause, Publisher, PublisherEars};
+use super::shared::{Shared, StageRun};
+use super::subscriber::{SubscriberEars, Subscriptions};
+use crate::bench::measure::{Delivery, Recorder};
+use crate::client::ClientError;
+use crate::transport::TlsClient;
+
+/// One read takes at most this much.
+const READ_BUFFER: usize = 128 * 1024;
+
+/// How often waiting clients look at the clock: the end of a stage, silence, Keep Alive.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Without latencies nobody minds when an acknowledgement is read, and reading them in bulk saves most of the CPU time
+/// that they cost: one wake-up serves many.
+const COALESCE: Duration = Duration::from_micros(200);
+
+/// Writes of one publisher before others get their turn.
+const TURNS: usize = 4;
+
+/// What the coordinator asks of a shard.
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    /// Carry out a stage; the same number again changes its end.
+    Begin(StageRun),
+    /// Hand over what was recorded since the last second.
+    Second,
+    /// The drain is over: settle the ledgers.
+    Settle,
+    /// Clean up, disconnect, end.
+    End,
+}
+
+/// What a shard tells the coordinator.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// One more client is connected (and subscribed).
+    Connected,
+    /// All clients are; what connecting took.
+    Ready(Box<Recorder>),
+    /// A client could not connect; the shard has given up.
+    Failed { client: usize, error: ClientError },
+    /// What one second brought.
+    Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
+    /// A connection is gone.
+    Lost { publisher: bool, cause: String },
+    /// A stage is settled.
+    Settled { recorder: Box<Recorder>, delivery: Delivery, unbalanced: u64, downgraded: u64, last_event_ns: u64 },
+    /// The thread is at its end.
+    Ended,
+}
+
+/// What the tasks of a shard share. One thread: cells instead of locks.
+pub(super) struct ShardState {
+    number: usize,
+    pub(super) shared: Arc<Shared>,
+    input: RefCell<Vec<u8>>,
+    out: RefCell<Vec<u8>>,
+    recorder: RefCell<Box<Recorder>>,
+    stage: Cell<Option<StageRun>>,
+    /// When the last measured message was acknowledged or delivered.
+    last_event_ns: Cell<u64>,
+    ending: Cell<bool>,
+    wakers: RefCell<Vec<Option<Waker>>>,
+    pacer: Pacer,
+    reports: UnboundedSender<Report>,
+}
+
+impl ShardState {
+    fn report(&self, report: Report) {
+        // A coordinator that is gone needs no reports.
+        let _ = self.reports.send(report);
+    }
+
+    fn wake_all(&self) {
+        self.wakers.borrow().iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
+    /// Whether this moment, at which something came, is in the measured window.
+    fn measures(&self, now_ns: u64) -> bool {
+        let measures = self.stage.get().is_some_and(|stage| stage.measures(now_ns));
+        if measures {
+            self.last_event_ns.set(now_ns);
+        }
+        measures
+    }
+
+    fn take_recorder(&self) -> Box<Recorder> {
+        std::mem::take(&mut *self.recorder.borrow_mut())
+    }
+
+    /// Remembers how to wake a client.
+    fn remember(&self, index: usize, context: &Context<'_>) {
+        let place = &mut self.wakers.borrow_mut()[index];
+        match place {
+            Some(waker) if waker.will_wake(context.waker()) => {}
+            _ => *place = Some(context.waker().clone()),
+        }
+    }
+}
+
+/// Runs a shard to its end. The thread's main function.
+pub(super) fn run(
+    shard: usize,
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    commands: UnboundedReceiver<Command>,
+    reports: UnboundedSender<Report>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    let ended = reports.clone();
+    local.block_on(&runtime, live(shard, shared, tls, commands, reports));
+    drop(local);
+    // A name look-up that hangs must not keep the program from ending.
+    runtime.shutdown_background();
+    let _ = ended.send(Report::Ended);
+    Ok(())
+}
+
+async fn live(
+    shard: usize,
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    mut commands: UnboundedReceiver<Command>,
+    reports: UnboundedSender<Report>,
+) {
+    let connected = || {
+        let _ = reports.send(Report::Connected);
+    };
+    let connecting = connect::all(shard, &shared, tls.as_ref(), connected);
+    let ready = tokio::select! {
+        ready = connecting => ready,
+        // Nothing but End comes before Ready.
+        _ = commands.recv() => return,
+    };
+    let Ready { publishers, subscribers, recorder } = match ready {
+        Ok(ready) => ready,
+        Err((client, error)) => {
+            let _ = reports.send(Report::Failed { client, error });
+            return;
+        }
+    };
+    let clients = publishers.len() + subscribers.len();
+    let state = Rc::new(ShardState {
+        number: shard,
+        shared,
+        input: RefCell::new(vec![0; READ_BUFFER]),
+        out: RefCell::new(Vec::new()),
+        recorder: RefCell::default(),
+        stage: Cell::new(None),
+        last_event_ns: Cell::new(0),
+        ending: Cell::new(false),
+        wakers: RefCell::new(vec![None; clients]),
+        pacer: Pacer::default(),
+        reports,
+    });
+    state.report(Report::Ready(recorder));
+    let publishers: Vec<_> = publishers.into_iter().map(|(link, publisher)| (link, shared_cell(publisher))).collect();
+    let subscribers: Vec<_> = subscribers.into_iter().map(|(link, own)| (link, shared_cell(own))).collect();
+    let own = Own {
+        publishers: publishers.iter().map(|(_, publisher)| publisher.clone()).collect(),
+        subscriptions: subscribers.iter().map(|(_, subscriptions)| subscriptions.clone()).collect(),
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    for (index, (link, publisher)) in publishers.into_iter().enumerate() {
+        tasks.spawn_local(publish(state.clone(), index, link, publisher));
+    }
+    for (index, (link, subscriptions)) in subscribers.into_iter().enumerate() {
+        tasks.spawn_local(subscribe(state.clone(), own.publishers.len() + index, link, subscriptions));
+    }
+    let pacing = state.clone();
+    let pacer = tokio::task::spawn_local(async move {
+        if let Err(error) = pacing.pacer.run(pacing.shared.clock, &pacing.wakers).await {
+            pacing.report(Report::Lost { publisher: true, cause: format!("no timer: {error}") });
+        }
+    });
+    obey(&state, &mut commands, &own).await;
+    pacer.abort();
+    state.ending.set(true);
+    state.wake_all();
+    // Two seconds are plenty for a DISCONNECT; a broker that hangs does not keep us.
+    let _ = tokio::time::timeout(Duration::from_secs(2), async { while tasks.join_next().await.is_some() {} }).await;
+}
+
+fn shared_cell<T>(value: T) -> Rc<RefCell<T>> {
+    Rc::new(RefCell::new(value))
+}
+
+/// The clients' states, for settling.
+struct Own {
+    publishers: Vec<Rc<RefCell<Publisher>>>,
+    subscriptions: Vec<Rc<RefCell<Subscriptions>>>,
+}
+
+/// Carries out commands until End, or until the coordinator is gone.
+async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own: &Own) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let coalescing = !state.shared.plan.latency && state.stage.get().is_some_and(|stage| stage.rate.is_none());
+        tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                None | Some(Command::End) => return,
+                Some(Command::Begin(stage)) => {
+                    state.stage.set(Some(stage));
+                    state.wake_all();
+                }
+                Some(Command::Second) => {
+                    let (shard, recorder) = (state.number, state.take_recorder());
+                    state.report(Report::Second { shard, recorder, cpu: thread_cpu() });
+                }
+                Some(Command::Settle) => settle(state, own),
+            },
+            _ = tick.tick() => state.wake_all(),
+            () = tokio::task::yield_now(), if coalescing => std::thread::sleep(COALESCE),
+        }
+    }
+}
+
+fn settle(state: &ShardState, own: &Own) {
+    let mut delivery = Delivery::default();
+    let mut unbalanced = 0;
+    for subscriptions in &own.subscriptions {
+        let (settled, faults) = subscriptions.borrow_mut().settle(&state.shared);
+        delivery.merge(&settled);
+        unbalanced += faults;
+    }
+    let mut downgraded = 0;
+    for publisher in &own.publishers {
+        let mut publisher = publisher.borrow_mut();
+        publisher.settle(&state.shared);
+        downgraded += publisher.take_downgraded();
+    }
+    state.stage.set(None);
+    let (recorder, last_event_ns) = (state.take_recorder(), state.last_event_ns.take());
+    state.report(Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns });
+}
+
+/// Why a client's task ends.
+enum End {
+    /// It was told to.
+    Asked,
+    /// The connection is gone.
+    Lost(String),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+async fn publish(state: Rc<ShardState>, index: usize, mut link: Link, publisher: Rc<RefCell<Publisher>>) {
+    let end =
+        std::future::poll_fn(|context| poll_publisher(&state, index, &mut link, &mut publisher.borrow_mut(), context))
+            .await;
+    match end {
+        End::Asked => {
+            let stream = publisher.borrow().stream;
+            connect::leave(&state.shared, link, Some(stream)).await;
+        }
+        End::Lost(cause) => {
+            publisher.borrow_mut().abandon(&state.shared);
+            state.wakers.borrow_mut()[index] = None;
+            state.report(Report::Lost { publisher: true, cause });
+        }
+    }
+}
+
+async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscriptions: Rc<RefCell<Subscriptions>>) {
+    let end = std::future::poll_fn(|context| {
+        poll_subscriber(&state, index, &mut link, &mut subscriptions.borrow_mut(), context)
+    })
+    .await;
+    match end {
+        End::Asked => connect::leave(&state.shared, link, None).await,
+        End::Lost(cause) => {
+            subscriptions.borrow().abandon(&state.shared);
+            state.wakers.borrow_mut()[index] = None;
+            state.report(Report::Lost { publisher: false, cause });
+        }
+    }
+}
+
+fn ended(error: End) -> Poll<End> {
+    Poll::Ready(error)
+}
+
+fn poll_publisher(
+    state: &ShardState,
+    index: usize,
+    link: &mut Link,
+    publisher: &mut Publisher,
+    context: &mut Context<'_>,
+) -> Poll<End> {
+    if state.ending.get() {
+        return ended(End::Asked);
+    }
+    state.remember(index, context);
+    match drive_publisher(state, index, link, publisher, context) {
+        Ok(()) => Poll::Pending,
+        Err(end) => ended(end),
+    }
+}
+
+/// Reads acknowledgements and fills the window until there is nothing left to do now.
+fn drive_publisher(
+    state: &ShardState,
+    index: usize,
+    link: &mut Link,
+    publisher: &mut Publisher,
+    context: &mut Context<'_>,
+) -> Result<(), End> {
+    let shared = &*state.shared;
+    let stage = state.stage.get();
+    // First, so that a delivery between here and the look at the window is not missed.
+    shared.stream(publisher.stream).room.register(context.waker());
+    publisher.follow(stage.as_ref(), shared, shared.clock.now_ns());
+    for _ in 0..TURNS {
+        let more = read_batch(state, link, context, |session, bytes, now, recorder| {
+            let now_ns = shared.clock.ns(now);
+            let measuring = state.measures(now_ns);
+            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, now_ns, measuring };
+            session.handle_input(bytes, now, &mut ears)
+        })?;
+        publisher.publish_counts(shared);
+        let recorder = &mut state.recorder.borrow_mut();
+        if !link.is_writable() {
+            let taken = link.flush(context)?;
+            publisher.note_written(taken, shared.clock.now_ns(), shared, recorder);
+        }
+        let pause = publisher.fill(link, context, shared, recorder, &mut state.out.borrow_mut())?;
+        link.send_output(context, &mut state.out.borrow_mut())?;
+        match pause {
+            Pause::Turn => continue,
+            Pause::Until(due_ns) => {
+                if publisher.schedule(due_ns) {
+                    state.pacer.schedule(due_ns, index);
+                }
+            }
+            Pause::Waiting => {}
+        }
+        if !more {
+            return Ok(());
+        }
+    }
+    // Others first.
+    context.waker().wake_by_ref();
+    Ok(())
+}
+
+fn poll_subscriber(
+    state: &ShardState,
+    index: usize,
+    link: &mut Link,
+    subscriptions: &mut Subscriptions,
+    context: &mut Context<'_>,
+) -> Poll<End> {
+    if state.ending.get() {
+        return ended(End::Asked);
+    }
+    state.remember(index, context);
+    match drive_subscriber(state, link, subscriptions, context) {
+        Ok(()) => Poll::Pending,
+        Err(end) => ended(end),
+    }
+}
+
+fn drive_subscriber(
+    state: &ShardState,
+    link: &mut Link,
+    subscriptions: &mut Subscriptions,
+    context: &mut Context<'_>,
+) -> Result<(), End> {
+    let shared = &*state.shared;
+    let stage = state.stage.get();
+    for _ in 0..TURNS {
+        let more = read_batch(state, link, context, |session, bytes, now, recorder| {
+            let now_ns = shared.clock.ns(now);
+            let measuring = state.measures(now_ns);
+            if measuring {
+                recorder.counters.wire_bytes_in += bytes.len() as u64;
+            }
+            let mut ears = SubscriberEars { subscriptions, shared, recorder, stage: stage.as_ref(), now_ns, measuring };
+            session.handle_input(bytes, now, &mut ears)
+        })?;
+        subscriptions.wake_publishers(shared);
+        link.flush(context)?;
+        link.send_output(context, &mut state.out.borrow_mut())?;
+        if !more {
+            return Ok(());
+        }
+    }
+    context.waker().wake_by_ref();
+    Ok(())
+}
+
+/// Reads once and hands the bytes to the session; looks at the session's clock where nothing came. Says whether the
+/// buffer was full, so that there may be more.
+fn read_batch(
+    state: &ShardState,
+    link: &mut Link,
+    context: &mut Context<'_>,
+    handle: impl FnOnce(
+        &mut super::link::BenchSession,
+        &[u8],
+        Instant,
+        &mut Recorder,
+    ) -> Result<(), crate::session::SessionError>,
+) -> Result<bool, End> {
+    let input = &mut *state.input.borrow_mut();
+    match link.poll_read(context, input) {
+        Poll::Ready(Ok(0)) => Err(End::Lost("the broker closed the connection".to_owned())),
+        Poll::Ready(Ok(count)) => {
+            let recorder = &mut state.recorder.borrow_mut();
+            let handled = handle(&mut link.session, &input[..count], Instant::now(), recorder);
+            handled.map_err(|error| End::Lost(error.to_string()))?;
+            Ok(true)
+        }
+        Poll::Ready(Err(error)) => Err(error.into()),
+        Poll::Pending => {
+            let now = Instant::now();
+            if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
+                link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+            }
+            Ok(false)
+        }
+    }
+}
