@@ -11,6 +11,9 @@ mod socket;
 mod tcp;
 mod tls;
 
+#[cfg(test)]
+mod connect_tests;
+
 pub use connect::{ConnectTimings, Connected, connect};
 pub use connection::Connection;
 pub use error::{ConnectError, FailureKind, Fault, Stage};

@@ -31,8 +31,6 @@ pub(super) struct CertificateFacts {
     pub(super) not_before: Duration,
     /// Since the Unix epoch.
     pub(super) not_after: Duration,
-    /// The basicConstraints, where there are any: is it a certification authority?
-    pub(super) is_authority: Option<bool>,
     /// May be shown by a server: there is no extended key usage, or it names servers.
     pub(super) for_servers: bool,
 }
@@ -52,10 +50,16 @@ impl CertificateFacts {
             alternative_names: content.get_extension::<SubjectAltName>().ok()?.map(|(_, names)| host_names(&names.0)),
             not_before: content.validity().not_before.to_unix_duration(),
             not_after: content.validity().not_after.to_unix_duration(),
-            is_authority: content.get_extension::<BasicConstraints>().ok()?.map(|(_, constraints)| constraints.ca),
             for_servers: usage.is_none_or(|(_, usage)| usage.0.iter().any(|purpose| FOR_SERVERS.contains(purpose))),
         })
     }
+}
+
+/// Whether a certificate says that it is not a certification authority's (basicConstraints with CA:FALSE).
+pub(super) fn denies_authority(der: &[u8]) -> bool {
+    let Ok(certificate) = Certificate::from_der(der) else { return false };
+    let constraints = certificate.tbs_certificate().get_extension::<BasicConstraints>();
+    matches!(constraints, Ok(Some((_, BasicConstraints { ca: false, .. }))))
 }
 
 fn name_text(name: &Name) -> String {

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertSt
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate::CertificateFacts;
+use super::certificate::{CertificateFacts, denies_authority};
 use super::explain::{Situation, explain};
 use super::keylog::KeyLogFile;
 use super::verifier::{Credulous, ServerVerifier};
@@ -165,18 +165,12 @@ fn trusted_certificates(plan: &TlsPlan) -> Result<(RootCertStore, Vec<Certificat
     let TrustRoots { file, folder, system } = &plan.roots;
     let mut roots = RootCertStore::empty();
     let mut named = Vec::new();
-    if let Some(path) = file {
-        named.extend(files::certificates(path)?);
-        for certificate in &named {
-            add_root(&mut roots, certificate).map_err(|cause| TlsSetupError::of(path, cause))?;
-        }
-    }
-    if let Some(path) = folder {
-        for certificate in files::certificates_in_folder(path)? {
-            // One bad file among many is no reason to refuse the others.
-            let _ = add_root(&mut roots, &certificate);
-            named.push(certificate);
-        }
+    for (path, found) in [
+        (file, file.as_deref().map(files::certificates)),
+        (folder, folder.as_deref().map(files::certificates_in_folder)),
+    ] {
+        let (Some(path), Some(found)) = (path, found) else { continue };
+        named.extend(add_roots(&mut roots, found?).map_err(|cause| TlsSetupError::of(path, cause))?);
     }
     if plan.roots.uses_system() && !plan.insecure {
         let loaded = rustls_native_certs::load_native_certs();
@@ -190,14 +184,22 @@ fn trusted_certificates(plan: &TlsPlan) -> Result<(RootCertStore, Vec<Certificat
     Ok((roots, named))
 }
 
-/// Makes a certificate an authority, unless it says that it is none: webpki does not ask again, and the holder of a
-/// server's key must not become able to vouch for other servers.
-fn add_root(roots: &mut RootCertStore, certificate: &CertificateDer<'static>) -> Result<(), String> {
-    let facts = CertificateFacts::read(certificate);
-    if facts.is_some_and(|facts| facts.is_authority == Some(false)) {
-        return Ok(());
+/// Makes certificates authorities, except those that say that they are none: webpki does not ask again, and the holder
+/// of a server's key must not become able to vouch for other servers. Gives back those that can be used; bundles hold
+/// odd ones now and then, so it is an error only when none can.
+fn add_roots(
+    roots: &mut RootCertStore,
+    mut found: Vec<CertificateDer<'static>>,
+) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut fault = None;
+    found.retain(|certificate| {
+        let added = if denies_authority(certificate) { Ok(()) } else { roots.add(certificate.clone()) };
+        added.map_err(|error| fault = Some(error)).is_ok()
+    });
+    match fault {
+        Some(error) if found.is_empty() => Err(format!("no certificate in it can be used: {error}")),
+        _ => Ok(found),
     }
-    roots.add(certificate.clone()).map_err(|error| format!("a certificate in this file cannot be used: {error}"))
 }
 
 fn trust_text(roots: &TrustRoots) -> String {

@@ -71,3 +71,62 @@ fn convert(path: &Path, command: &str) -> String {
     let shown = path.display();
     format!("convert it: {command} -in {shown} -out {shown}.new")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn testdata(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/transport/tls/testdata").join(name)
+    }
+
+    fn read_key(name: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
+        read(&testdata(name), password.map(Secret::new).as_ref())
+    }
+
+    #[test]
+    fn every_form_of_a_key_is_read() {
+        assert!(matches!(read_key("rsa-pkcs1.pem", None), Ok(PrivateKeyDer::Pkcs1(_))));
+        assert!(matches!(read_key("rsa-pkcs8.pem", None), Ok(PrivateKeyDer::Pkcs8(_))));
+        assert!(matches!(read_key("ec-sec1.pem", None), Ok(PrivateKeyDer::Sec1(_))));
+        let provider = rustls::crypto::ring::default_provider();
+        for name in ["rsa-pkcs1.pem", "rsa-pkcs8.pem", "ec-sec1.pem", "ec-pkcs8.pem"] {
+            provider.key_provider.load_private_key(read_key(name, Some("ignored")).unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_encrypted_key_needs_its_password() {
+        let plain = read_key("ec-pkcs8.pem", None).unwrap();
+        assert_eq!(read_key("ec-encrypted.pem", Some("secret")).unwrap().secret_der(), plain.secret_der());
+        assert_eq!(read_key("ec-encrypted.pem", Some("wrong")).unwrap_err().cause, "the key cannot be decrypted");
+        let error = read_key("ec-encrypted.pem", None).unwrap_err();
+        assert_eq!(error.cause, "the key is encrypted and no password was given");
+        assert!(error.hint.unwrap().contains("openssl pkey -in "));
+    }
+
+    #[test]
+    fn old_encryption_is_refused_with_the_way_out() {
+        for name in ["ec-encrypted-3des.pem", "ec-encrypted-rfc1421.pem"] {
+            let error = read_key(name, Some("secret")).unwrap_err();
+            assert_eq!(error.path, Some(testdata(name)));
+            assert!(error.cause.contains("not read"), "{error}");
+            assert!(error.hint.unwrap().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -in "));
+        }
+    }
+
+    #[test]
+    fn rubbish_is_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        for (content, cause) in [
+            (String::from("hello"), "no private key in this file"),
+            (format!("{ENCRYPTED_BEGIN}\n!!!\n{ENCRYPTED_END}\n"), "not a sound PEM file"),
+            (format!("{ENCRYPTED_BEGIN}\nMAA=\n{ENCRYPTED_END}\n"), "the key is encrypted in a way that is not read"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let error = read(&path, Some(&Secret::new("x"))).unwrap_err();
+            assert!(error.cause.starts_with(cause), "{error}");
+        }
+    }
+}

@@ -12,6 +12,8 @@ mod verifier;
 #[cfg(test)]
 mod handshake_tests;
 #[cfg(test)]
+pub(in crate::transport) mod test_server;
+#[cfg(test)]
 mod trust_tests;
 
 pub use client::{TlsClient, TlsInfo, TlsSetupError};
