@@ -39,6 +39,8 @@ pub enum SessionError {
         packet: PacketType,
         /// What is wrong with it.
         what: &'static str,
+        /// The Reason Code that says so.
+        reason: ReasonCode,
     },
     /// The broker ended the connection with a DISCONNECT (5.0).
     #[error("the broker closed the connection: {reason}")]
@@ -57,11 +59,16 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    pub(super) const fn unexpected(packet: PacketType, what: &'static str) -> Self {
+        Self::Unexpected { packet, what, reason: ReasonCode::PROTOCOL_ERROR }
+    }
+
     /// The Reason Code to tell a 5.0 broker before closing (§4.13.1), where something should be told.
     pub const fn reason_to_send(&self) -> Option<ReasonCode> {
         match self {
             Self::Wire(error) => Some(error.reason()),
-            Self::Unexpected { .. } | Self::EnhancedAuthentication => Some(ReasonCode::PROTOCOL_ERROR),
+            Self::Unexpected { reason, .. } => Some(*reason),
+            Self::EnhancedAuthentication => Some(ReasonCode::PROTOCOL_ERROR),
             _ => None,
         }
     }
@@ -90,7 +97,23 @@ pub enum PublishError {
         /// The broker's limit.
         maximum: u16,
     },
-    /// The message cannot be written.
+    /// There is no message to write: only something else was kept in its place (see [`super::Kept`]).
+    #[error("the message was not kept")]
+    NotKept,
+    /// The message cannot be written, or is larger than the broker takes.
     #[error(transparent)]
     Wire(#[from] WireError),
+}
+
+impl PublishError {
+    /// The Reason Code that a broker would have given, for a message that is not sent for this.
+    pub const fn reason(&self) -> ReasonCode {
+        match self {
+            Self::QosNotSupported(_) => ReasonCode(0x9B),
+            Self::RetainNotAvailable => ReasonCode(0x9A),
+            Self::TopicAlias { .. } => ReasonCode::TOPIC_ALIAS_INVALID,
+            Self::Wire(error) => error.reason(),
+            Self::NotConnected | Self::WindowFull | Self::NotKept => ReasonCode::UNSPECIFIED_ERROR,
+        }
+    }
 }

@@ -51,7 +51,8 @@ pub enum Outcome {
     Downgraded,
     /// The broker refused it (5.0).
     Refused,
-    /// The session was lost and the message was not kept to be sent again.
+    /// The connection was lost and the message is not sent again: it was not kept, or the broker that was found
+    /// after the reconnect does not take it (the reason says why).
     Lost,
 }
 
@@ -64,7 +65,8 @@ pub struct Completion<'a, K> {
     pub packet_identifier: u16,
     /// How it ended.
     pub outcome: Outcome,
-    /// Reason Code of the last acknowledgement; "No matching subscribers" is a success.
+    /// Reason Code of the last acknowledgement. "No matching subscribers" is a success, and so is "Packet Identifier
+    /// not found" in the PUBCOMP of a PUBREL that was sent again (§3.7.2.1).
     pub reason: ReasonCode,
     /// Properties of the last acknowledgement.
     pub properties: &'a Properties,
@@ -73,13 +75,15 @@ pub struct Completion<'a, K> {
 /// Things that happen now and then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The broker accepted the connection; what the session sends again is already in the output.
+    /// The broker accepted the connection. What the session sends again is put into the output next, before anything
+    /// that the owner sends.
     Connected(Connack),
     /// Messages from before the reconnect are sent again.
     Resending {
         /// How many.
         messages: usize,
-        /// Of these, QoS 2 messages that the lost session may already have delivered: they may arrive twice.
+        /// Of these, QoS 2 messages that the broker may have delivered already, in a session that it has lost since:
+        /// they may arrive twice.
         uncertain: usize,
     },
     /// Answer to a SUBSCRIBE.

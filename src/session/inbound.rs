@@ -47,6 +47,8 @@ pub(super) struct Inbound {
     known: IdentifierSet,
     /// Of these, the ones whose owner has not acknowledged yet.
     waiting: IdentifierSet,
+    /// Of these, the ones of an earlier connection that the broker has sent again on this one.
+    asked_again: IdentifierSet,
     /// Deliveries of QoS 1 and 2 that have had no PUBACK or PUBCOMP on this connection.
     in_flight: usize,
     /// Topics by alias; index 0 is alias 1. Grows only to the maximum that CONNECT announced.
@@ -58,6 +60,7 @@ impl Inbound {
     pub(super) fn connection_begins(&mut self) {
         self.in_flight = 0;
         self.aliases = Vec::new();
+        self.asked_again = IdentifierSet::default();
     }
 
     pub(super) fn session_lost(&mut self) {
@@ -77,11 +80,17 @@ impl Inbound {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
+    /// Whether a QoS 2 PUBLISH with this identifier would be a message that nobody has seen yet.
+    pub(super) fn is_new(&self, identifier: u16) -> bool {
+        !self.known.contains(identifier)
+    }
+
     /// A QoS 2 PUBLISH with this identifier came.
     pub(super) fn arrive(&mut self, identifier: u16) -> Arrival {
         if self.known.insert(identifier) {
             Arrival::New
         } else if self.waiting.contains(identifier) {
+            self.asked_again.insert(identifier);
             Arrival::Waiting
         } else {
             Arrival::Answered
@@ -97,9 +106,15 @@ impl Inbound {
         self.waiting.remove(identifier)
     }
 
+    /// Whether the broker has sent it a second time while it waited for its owner, and so waits for an answer here.
+    pub(super) fn take_asked_again(&mut self, identifier: u16) -> bool {
+        self.asked_again.remove(identifier)
+    }
+
     /// PUBREL came; false if the identifier is not known.
     pub(super) fn release(&mut self, identifier: u16) -> bool {
         self.waiting.remove(identifier);
+        self.asked_again.remove(identifier);
         self.known.remove(identifier)
     }
 

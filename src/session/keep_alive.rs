@@ -53,7 +53,7 @@ impl KeepAlive {
         Some(self.pinged.unwrap_or(self.last_read.min(self.last_written)) + self.interval)
     }
 
-    /// Looks at the clock; a ping that is due counts as sent.
+    /// Looks at the clock; a ping that is due counts as written.
     pub(super) fn check(&mut self, now: Instant) -> Due {
         match self.deadline() {
             Some(deadline) if now >= deadline => {
@@ -62,6 +62,7 @@ impl KeepAlive {
                     return Due::GiveUp;
                 }
                 self.pinged = Some(now);
+                self.last_written = now;
                 Due::Ping
             }
             _ => Due::Nothing,

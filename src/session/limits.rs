@@ -1,7 +1,8 @@
 //! What a broker allows, as its CONNACK says (§3.2.2.3).
 
+use super::PublishError;
 use crate::mqtt::wire::{Connack, MAX_PACKET_SIZE};
-use crate::mqtt::{PropertyName, QoS};
+use crate::mqtt::{Message, PropertyName, QoS};
 
 /// What a broker allows. Before 5.0 it cannot say, and all is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether the broker takes such a message (§3.2.2.3.4, §3.2.2.3.5); its size is known once it is written.
+    pub(super) fn check(&self, message: &Message) -> Result<(), PublishError> {
+        if message.qos > self.maximum_qos {
+            return Err(PublishError::QosNotSupported(self.maximum_qos));
+        }
+        if message.retain && !self.retain_available {
+            return Err(PublishError::RetainNotAvailable);
+        }
+        Ok(())
+    }
+
     pub(super) fn of(connack: &Connack) -> Self {
         let number = |name| connack.properties.number(name);
         let two_byte = |name| number(name).and_then(|value| u16::try_from(value).ok());

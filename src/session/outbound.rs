@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use super::Kept;
+
 /// What is owed for an identifier.
 #[derive(Debug)]
 pub(super) enum Place<K> {
@@ -36,8 +38,18 @@ pub(super) struct Outbound<K> {
     /// The identifier of the first place, or the next to be given when there is none.
     first: u16,
     messages: usize,
-    /// Places from here on hold messages of an earlier connection that are yet to be sent again.
-    resend_from: Option<usize>,
+    /// Messages of an earlier connection that are yet to be sent again; all of them stand at `resend_from` or behind.
+    unsent: usize,
+    resend_from: usize,
+}
+
+/// What a new connection finds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Resumed {
+    /// Messages that can be sent again.
+    pub(super) messages: usize,
+    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost.
+    pub(super) uncertain: usize,
 }
 
 /// Identifiers are 1 to 65,535.
@@ -45,7 +57,7 @@ const IDENTIFIERS: usize = 65_535;
 
 impl<K> Default for Outbound<K> {
     fn default() -> Self {
-        Self { places: VecDeque::new(), first: 1, messages: 0, resend_from: None }
+        Self { places: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0 }
     }
 }
 
@@ -57,14 +69,11 @@ impl<K> Outbound<K> {
 
     /// Messages of QoS 1 and 2 in flight on this connection.
     pub(super) fn sent(&self) -> usize {
-        match self.resend_from {
-            None => self.messages,
-            Some(from) => self.places.iter().take(from).filter(|place| place.is_message()).count(),
-        }
+        self.messages - self.unsent
     }
 
     pub(super) fn resending(&self) -> bool {
-        self.resend_from.is_some()
+        self.unsent > 0
     }
 
     /// The identifier that [`Outbound::insert`] gives next.
@@ -72,9 +81,9 @@ impl<K> Outbound<K> {
         self.identifier(self.places.len())
     }
 
-    /// Whether all identifiers lie between the oldest and the newest one in use.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.places.len() >= IDENTIFIERS
+    /// Identifiers that can be given now: those that do not lie between the oldest and the newest one in use.
+    pub(super) fn identifiers_left(&self) -> usize {
+        IDENTIFIERS - self.places.len()
     }
 
     fn identifier(&self, distance: usize) -> u16 {
@@ -83,7 +92,7 @@ impl<K> Outbound<K> {
 
     /// Takes the next identifier. None while all 65,535 lie between the oldest and the newest one in use.
     pub(super) fn insert(&mut self, place: Place<K>) -> Option<u16> {
-        if self.is_exhausted() {
+        if self.identifiers_left() == 0 {
             return None;
         }
         let identifier = self.next_identifier();
@@ -102,7 +111,10 @@ impl<K> Outbound<K> {
         let index = self.index(identifier);
         let Some(place) = self.places.get_mut(index) else { return Place::Free };
         let place = std::mem::replace(place, Place::Free);
-        self.messages -= usize::from(place.is_message());
+        if place.is_message() {
+            self.messages -= 1;
+            self.unsent -= usize::from(self.unsent > 0 && index >= self.resend_from);
+        }
         self.drop_free();
         place
     }
@@ -115,50 +127,46 @@ impl<K> Outbound<K> {
         while let Some(Place::Free) = self.places.front() {
             self.places.pop_front();
             self.first = if usize::from(self.first) == IDENTIFIERS { 1 } else { self.first + 1 };
-            if let Some(from) = &mut self.resend_from {
-                *from = from.saturating_sub(1);
-            }
-        }
-        // Done, also when what was left to send again has been dropped.
-        if self.resend_from.is_some_and(|from| from >= self.places.len()) {
-            self.resend_from = None;
+            self.resend_from = self.resend_from.saturating_sub(1);
         }
     }
 
     /// A new connection: SUBSCRIBE and UNSUBSCRIBE are forgotten, every message is to be sent again. With `anew` the
-    /// broker has lost the session: what waited for PUBCOMP begins at its PUBLISH. Gives back how many messages
-    /// wait, and how many of them were at PUBCOMP and begin anew.
-    pub(super) fn resume(&mut self, anew: bool) -> (usize, usize) {
-        let mut uncertain = 0;
+    /// broker has lost the session: what waited for PUBCOMP begins at its PUBLISH.
+    pub(super) fn resume(&mut self, anew: bool) -> Resumed
+    where
+        K: Kept,
+    {
+        let mut resumed = Resumed::default();
         for place in &mut self.places {
             *place = match std::mem::replace(place, Place::Free) {
-                Place::Pubcomp(kept) if anew => {
-                    uncertain += 1;
-                    Place::Pubrec(kept)
-                }
+                Place::Pubcomp(kept) if anew => Place::Pubrec(kept),
                 Place::Suback | Place::Unsuback => Place::Free,
                 other => other,
             };
+            match place {
+                Place::Puback(kept) | Place::Pubrec(kept) if kept.message().is_none() => {}
+                place => {
+                    resumed.messages += usize::from(place.is_message());
+                    resumed.uncertain += usize::from(anew && matches!(place, Place::Pubrec(_)));
+                }
+            }
         }
-        self.resend_from = Some(0);
+        self.unsent = self.messages;
+        self.resend_from = 0;
         self.drop_free();
-        (self.messages, uncertain)
+        resumed
     }
 
     /// The next message that is to be sent again, with its identifier; the walk goes on at the following call.
     pub(super) fn next_to_resend(&mut self) -> Option<(u16, &Place<K>)> {
-        let from = self.resend_from?;
-        match self.places.iter().skip(from).position(Place::is_message) {
-            None => {
-                self.resend_from = None;
-                None
-            }
-            Some(offset) => {
-                let index = from + offset;
-                self.resend_from = if index + 1 < self.places.len() { Some(index + 1) } else { None };
-                let identifier = self.identifier(index);
-                self.places.get(index).map(|place| (identifier, place))
-            }
+        if self.unsent == 0 {
+            return None;
         }
+        let index = self.resend_from + self.places.iter().skip(self.resend_from).position(Place::is_message)?;
+        self.resend_from = index + 1;
+        self.unsent -= 1;
+        let identifier = self.identifier(index);
+        self.places.get(index).map(|place| (identifier, place))
     }
 }
