@@ -40,7 +40,10 @@ pub fn connect_plan(
 ) -> Result<ConnectPlan, UsageError> {
     let mut faults = Vec::new();
     refuse_unbuilt(connection, &mut faults);
-    let url = read_url(connection, &mut faults);
+    let url = parse_url(connection).unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
     let transport = transport_plan(connection, url.as_ref(), tls, defaults, &mut faults);
     let commands = properties.by_command().unwrap_or_else(|wrong| {
         faults.extend(wrong);
@@ -78,15 +81,13 @@ fn refuse_unbuilt(connection: &ConnectionOptions, faults: &mut Vec<String>) {
     }
 }
 
-/// The URL of `-L`; a fault when it cannot be read.
-pub(super) fn read_url(connection: &ConnectionOptions, faults: &mut Vec<String>) -> Option<BrokerUrl> {
-    match connection.url.as_ref().map(|url| BrokerUrl::parse(&url.0))? {
-        Ok(url) => Some(url),
-        Err(fault) => {
-            faults.push(format!("-L: {fault}"));
-            None
-        }
-    }
+fn parse_url(connection: &ConnectionOptions) -> Result<Option<BrokerUrl>, String> {
+    connection.url.as_ref().map(|url| BrokerUrl::parse(&url.0)).transpose().map_err(|fault| format!("-L: {fault}"))
+}
+
+/// The topic of `-L`, or what is wrong with the URL.
+pub(super) fn topic_of_url(connection: &ConnectionOptions) -> Result<Option<String>, String> {
+    Ok(parse_url(connection)?.and_then(|url| url.topic))
 }
 
 /// An option and the same part of the URL: the one given later holds; without an order, the option.
@@ -139,7 +140,12 @@ fn checked_host(host: &str, faults: &mut Vec<String>) -> String {
     bare.to_owned()
 }
 
-fn version(connection: &ConnectionOptions, properties: &PropertyOptions, faults: &mut Vec<String>) -> ProtocolVersion {
+/// The version to speak: what `-V` says, or 5 where an option needs it.
+pub(super) fn version(
+    connection: &ConnectionOptions,
+    properties: &PropertyOptions,
+    faults: &mut Vec<String>,
+) -> ProtocolVersion {
     let asked = connection.protocol_version.map(ProtocolVersion::from);
     let mut version = asked.unwrap_or_default();
     for (given, id, option) in

@@ -55,6 +55,86 @@ const USAGE: Entry = entry("2", "Wrong usage; nothing was done.");
 const REFUSED: Entry =
     entry("128-162", "Refused by the broker: the MQTT 5 reason code, to which those of 3.1.1 are mapped.");
 
+pub(super) const PUBLISH: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqpub -h broker -t lamp/kitchen -m on", "One message."),
+            entry("mqpub -h broker -t lamp/kitchen -n -r", "Remove the retained message of a topic."),
+            entry("tail -f log | mqpub -h broker -t log -l -q 1", "Every line as a message, each acknowledged."),
+            entry("mqpub -L mqtts://user@broker/lamp/kitchen --pw-file secret -f photo.jpg", "A file, over TLS."),
+            entry(
+                "mqpub -h broker -t a -m hello -D publish message-expiry-interval 60 -D publish user-property from me",
+                "With properties of MQTT 5.",
+            ),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            entry("0", "Done: every message was sent and, at QoS 1 and 2, acknowledged; --help and --version."),
+            FAILED,
+            USAGE,
+            entry("43", "No acknowledgement came in time."),
+            REFUSED,
+            entry("130", "Interrupted with something not acknowledged."),
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[
+            entry("~/.config/mosquitto_pub", "Options, one a line, that stand in front of all others; see -o."),
+            entry(
+                "~/.config/mqpub",
+                "The same for mqpub alone; stands behind the first and in front of the command line.",
+            ),
+        ],
+    },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqsub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+    },
+];
+
+pub(super) const SUBSCRIBE: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print every message behind its topic."),
+            entry("mqsub -h broker -t status -C 1 -W 5", "Wait at most five seconds for one message."),
+            entry("mqsub -h broker -t '#' --retained-only -v -W 2", "The retained messages of a broker."),
+            entry("mqsub -h broker -t '#' --json | jq .topic", "One JSON object a line."),
+            entry("mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'", "A QoS for each subscription."),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            entry("0", "Done: -C or -E reached, SIGINT, SIGTERM, stdout closed by its reader; --help and --version."),
+            FAILED,
+            USAGE,
+            entry("27", "The time of -W ran out."),
+            REFUSED,
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[
+            entry("~/.config/mosquitto_sub", "Options, one a line, that stand in front of all others; see -o."),
+            entry(
+                "~/.config/mqsub",
+                "The same for mqsub alone; stands behind the first and in front of the command line.",
+            ),
+        ],
+    },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqpub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+    },
+];
+
 pub(super) const BENCH: &[Section] = &[
     Section {
         title: "EXAMPLES",

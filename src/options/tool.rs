@@ -3,7 +3,7 @@
 use clap::{Command, CommandFactory};
 
 use super::sections::{self, Section};
-use super::{BenchOptions, BrokerOptions};
+use super::{BenchOptions, BrokerOptions, PublishOptions, SubscribeOptions};
 
 /// A tool of the suite.
 #[derive(Debug)]
@@ -16,6 +16,22 @@ pub struct Tool {
     pub sections: &'static [Section],
     pub(super) definition: fn() -> Command,
 }
+
+/// mqpub.
+pub static PUBLISH: Tool = Tool {
+    name: "mqpub",
+    mosquitto_name: Some("mosquitto_pub"),
+    sections: sections::PUBLISH,
+    definition: <PublishOptions as CommandFactory>::command,
+};
+
+/// mqsub.
+pub static SUBSCRIBE: Tool = Tool {
+    name: "mqsub",
+    mosquitto_name: Some("mosquitto_sub"),
+    sections: sections::SUBSCRIBE,
+    definition: <SubscribeOptions as CommandFactory>::command,
+};
 
 /// mqbench.
 pub static BENCH: Tool = Tool {
@@ -34,7 +50,7 @@ pub static BROKER: Tool = Tool {
 };
 
 /// All of them.
-pub static TOOLS: [&Tool; 2] = [&BENCH, &BROKER];
+pub static TOOLS: [&Tool; 4] = [&PUBLISH, &SUBSCRIBE, &BENCH, &BROKER];
 
 impl Tool {
     /// The clap definition, with the sections behind the options.
