@@ -28,7 +28,7 @@ pub struct ConnectionOptions {
     ///
     /// Percent-encoding is decoded in user, password and topic; write %40 for an @ and %2F for a / in a password. An
     /// IPv6 address stands in brackets. All after the first / behind the host is the topic, # and ? included. -h, -p,
-    /// -u and -P win over the parts of an URL that stands before them.
+    /// -u and -P win over the parts of a URL that stands before them.
     #[arg(short = 'L', long, value_name = "URL", value_hint = ValueHint::Url, value_parser = url_text())]
     pub url: Option<UrlText>,
 
@@ -53,7 +53,7 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "ID", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub id: Option<String>,
 
-    /// Client identifier of PREFIX and the process number.
+    /// Client identifier of PREFIX and the process number; mqbench counts its clients instead.
     #[arg(short = 'I', long, value_name = "PREFIX", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub id_prefix: Option<String>,
 

@@ -39,7 +39,7 @@ pub struct MessageOptions {
     #[arg(short, long)]
     pub null_message: bool,
 
-    /// QoS.
+    /// QoS of the message.
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
     pub qos: QoS,
 

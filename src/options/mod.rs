@@ -54,3 +54,6 @@ pub use tls::{KeyForm, TlsOptions, TlsVersionName};
 pub use tool::{BENCH, BROKER, PUBLISH, SUBSCRIBE, TOOLS, Tool};
 pub use usage_error::UsageError;
 pub use will::WillOptions;
+
+#[cfg(test)]
+mod tests;

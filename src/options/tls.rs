@@ -124,7 +124,7 @@ impl TlsOptions {
                 || self.psk.is_some())
     }
 
-    /// What the group means when TLS is `on`, by itself, a port or an URL; the faults are put to the others.
+    /// What the group means when TLS is `on`, by itself, a port or a URL; the faults are put to the others.
     pub(super) fn plan(&self, on: bool, environment: &Environment, faults: &mut Vec<String>) -> Option<TlsPlan> {
         if self.no_tls {
             return None;

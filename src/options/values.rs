@@ -101,8 +101,10 @@ pub(super) fn positive_count(text: &str) -> Result<u64, String> {
 
 /// A number of clients; zero is none.
 pub(super) fn clients(text: &str) -> Result<u32, String> {
-    // A packet of every client fits the 32 bits that a stamp has for its number.
-    u32::try_from(count(text)?).map_err(|_| "that is more than 4,294,967,295 clients".into())
+    match count(text)? {
+        number @ 0..=1_000_000 => Ok(number as u32),
+        _ => Err("that is more than 1M clients".into()),
+    }
 }
 
 /// A number of bytes: `128`, `4k` (4000), `4Ki` (4096), `1M`, `1Mi`. At most what one PUBLISH can carry.
@@ -173,7 +175,7 @@ mod tests {
             assert!(count(text).is_err(), "{text:?}");
         }
         assert!(size("300M").is_err());
-        assert!(clients("5000M").is_err());
+        assert!(clients("1000001").is_err());
     }
 
     #[test]
