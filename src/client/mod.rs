@@ -2,6 +2,8 @@
 
 mod error;
 mod establish;
+mod plan;
 
 pub use error::ClientError;
 pub use establish::{Established, establish, exchange};
+pub use plan::ConnectPlan;

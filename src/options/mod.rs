@@ -1,1 +1,59 @@
 //! The shared options module: what the user typed. The only home of clap.
+//!
+//! House rules:
+//! - A letter belongs to mosquitto and keeps its meaning; what is ours is a long option.
+//! - One file a group, one struct a tool. A tool's struct holds only flattened groups, and every group names its
+//!   heading, because clap lets a heading run on over the fields that follow.
+//! - The doc comment of a field is help, man page and completion text. Its first line is short and ends with a full
+//!   stop; `--help` prints that line, the man page prints all.
+//! - An option checks its own value. What options mean together is checked where a plan is made, all faults at once.
+//! - A group is taken apart whole where it becomes a plan, so an option that nobody uses does not compile.
+//! - A password is a `Secret`, and no error repeats a value that may hold one.
+//! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
+
+mod arguments;
+mod bench;
+mod broker;
+mod connect_plan;
+mod connection;
+mod environment;
+mod general;
+mod load;
+mod message;
+mod options_file;
+mod output;
+mod properties;
+mod publish;
+mod reading;
+mod sections;
+mod subscribe;
+mod subscription;
+mod tls;
+mod tool;
+mod url;
+mod usage_error;
+mod values;
+mod will;
+
+pub use bench::BenchOptions;
+pub use broker::{BrokerOptions, ListenOptions};
+pub use connect_plan::{ConnectDefaults, connect_plan};
+pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
+pub use environment::Environment;
+pub use general::GeneralOptions;
+pub use load::{LoadOptions, ResultOptions, StageOptions, WindowName};
+pub use message::MessageOptions;
+pub use output::OutputOptions;
+pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
+pub use publish::PublishOptions;
+pub use reading::Reading;
+pub use sections::{Entry, Section};
+pub use subscribe::SubscribeOptions;
+pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
+pub use tls::{KeyForm, TlsOptions, TlsVersionName};
+pub use tool::{BENCH, BROKER, PUBLISH, SUBSCRIBE, TOOLS, Tool};
+pub use usage_error::UsageError;
+pub use will::WillOptions;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What the user typed after `mqbench`.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::connection::Positions;
+use super::reading::{self, Reading, ToolOptions};
+use super::{
+    BENCH, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions, StageOptions,
+    TlsOptions, Tool, UsageError, WillOptions,
+};
+
+/// The options of mqbench.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "mqbench",
+    version,
+    about = "Find what an MQTT broker carries, and how fast it delivers",
+    long_about = "Publishes and subscribes as many clients at once and measures what arrives. Without --flood and --rate \
+                  it answers both questions in two stages: first it floods the broker to find what the path carries, \
+                  then it sends half of that at a steady rate and measures the latency, from the time at which each \
+                  message was due.",
+    max_term_width = 98,
+    args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub struct BenchOptions {
+    /// Who sends what to whom, and how fast.
+    #[command(flatten)]
+    pub load: LoadOptions,
+    /// How long.
+    #[command(flatten)]
+    pub stages: StageOptions,
+    /// What is done with the result.
+    #[command(flatten)]
+    pub result: ResultOptions,
+    /// Where the broker is.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsOptions,
+    /// The will.
+    #[command(flatten)]
+    pub will: WillOptions,
+    /// Properties of MQTT 5.
+    #[command(flatten)]
+    pub properties: PropertyOptions,
+    /// Diagnostics, options file, help.
+    #[command(flatten)]
+    pub general: GeneralOptions,
+}
+
+impl BenchOptions {
+    /// Reads argv, the program's name included, with the options files in front of it.
+    pub fn read(
+        environment: &Environment,
+        argv: impl IntoIterator<Item = OsString>,
+    ) -> Result<Reading<Self>, UsageError> {
+        reading::read(environment, argv)
+    }
+}
+
+impl ToolOptions for BenchOptions {
+    const TOOL: &'static Tool = &BENCH;
+
+    fn note_positions(&mut self, positions: Positions) {
+        self.connection.positions = positions;
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults = self.load.faults();
+        if self.load.embedded {
+            if !cfg!(feature = "embedded") {
+                faults.push("--embedded: this mqbench was built without the embedded broker".into());
+            }
+            let connection = &self.connection;
+            for (given, option) in [
+                (connection.host.is_some(), "-h"),
+                (connection.url.is_some(), "-L"),
+                (connection.unix.is_some(), "--unix"),
+            ] {
+                if given {
+                    faults.push(format!("--embedded brings its own broker: leave {option} out"));
+                }
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,277 @@
+//! From the four connection groups to a plan: what was typed becomes what it means, and all faults are told at once.
+
+use std::net::Ipv6Addr;
+use std::path::Path;
+
+use super::connection::Positions;
+use super::url::BrokerUrl;
+use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
+use crate::client::ConnectPlan;
+use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
+use crate::session::SessionConfig;
+use crate::transport::{Address, TransportPlan};
+
+/// Longest password file: the longest password that MQTT can send, and its newline.
+const PASSWORD_FILE_LIMIT: u64 = 65_535 + 2;
+
+/// What a tool brings to its connection besides the options.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectDefaults<'a> {
+    /// Whose options they are.
+    pub tool: &'static Tool,
+    /// Variables, files and random numbers.
+    pub environment: &'a Environment,
+    /// Most messages in flight where `-M` is not given.
+    pub window: u16,
+    /// TCP_NODELAY without `--nodelay`.
+    pub no_delay: bool,
+    /// The tool names its clients itself: an empty Client Identifier stays empty with 3.1 and with `-c`, and `-I` comes
+    /// back as the template `PREFIX%i`.
+    pub names_clients: bool,
+}
+
+/// What the connection groups mean.
+pub fn connect_plan(
+    connection: &ConnectionOptions,
+    tls: &TlsOptions,
+    will: &WillOptions,
+    properties: &PropertyOptions,
+    defaults: ConnectDefaults<'_>,
+) -> Result<ConnectPlan, UsageError> {
+    let mut faults = Vec::new();
+    refuse_unbuilt(connection, &mut faults);
+    let url = parse_url(connection).unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
+    let transport = transport_plan(connection, url.as_ref(), tls, defaults, &mut faults);
+    let commands = properties.by_command().unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        super::CommandProperties::default()
+    });
+    let version = version(connection, properties, &mut faults);
+    let (user_name, password) = credentials(connection, url.as_ref(), version, defaults.environment, &mut faults);
+    let connect_properties = connect_properties(connection, version, commands.connect, &mut faults);
+    let session = SessionConfig {
+        version,
+        client_id: client_id(connection, version, defaults, &mut faults),
+        clean_start: !connection.disable_clean_session,
+        keep_alive: connection.keepalive.duration(),
+        user_name,
+        password,
+        will: will.plan(commands.will, &mut faults),
+        connect_properties,
+        window: connection.max_inflight.unwrap_or(defaults.window),
+        connack_timeout: connection.connect_timeout,
+        ..SessionConfig::default()
+    };
+    UsageError::check(defaults.tool.name, faults)?;
+    Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic) })
+}
+
+fn refuse_unbuilt(connection: &ConnectionOptions, faults: &mut Vec<String>) {
+    for (given, refusal) in [
+        (connection.srv, "-S: built without SRV support"),
+        (connection.ws, "--ws: MQTT over WebSocket is not built yet"),
+        (connection.proxy.is_some(), "--proxy: proxies are not built yet"),
+    ] {
+        if given {
+            faults.push(refusal.into());
+        }
+    }
+}
+
+fn parse_url(connection: &ConnectionOptions) -> Result<Option<BrokerUrl>, String> {
+    connection.url.as_ref().map(|url| BrokerUrl::parse(&url.0)).transpose().map_err(|fault| format!("-L: {fault}"))
+}
+
+/// The topic of `-L`, or what is wrong with the URL.
+pub(super) fn topic_of_url(connection: &ConnectionOptions) -> Result<Option<String>, String> {
+    Ok(parse_url(connection)?.and_then(|url| url.topic))
+}
+
+/// An option and the same part of the URL: the one given later holds; without an order, the option.
+fn later_of<T>(option: Option<T>, id: &str, of_url: Option<T>, positions: &Positions) -> Option<T> {
+    if of_url.is_some() && positions.later("url", id) { of_url } else { option.or(of_url) }
+}
+
+fn transport_plan(
+    connection: &ConnectionOptions,
+    url: Option<&BrokerUrl>,
+    tls: &TlsOptions,
+    defaults: ConnectDefaults<'_>,
+    faults: &mut Vec<String>,
+) -> TransportPlan {
+    let ConnectionOptions { host, port, unix, positions, bind, nodelay, connect_timeout, .. } = connection;
+    let tls_of_url = url.is_some_and(|url| url.tls);
+    let unix = unix.as_ref().filter(|_| !positions.later("host", "unix") && !positions.later("url", "unix"));
+    let (address, port_of_tls) = match unix {
+        Some(path) => (Address::Unix(path.clone()), false),
+        None => {
+            let host = later_of(host.clone(), "host", url.map(|url| url.host.clone()), positions);
+            let asked = if tls.asked_for() { 8883 } else { 1883 };
+            let port = later_of(*port, "port", url.map(BrokerUrl::port_or_default), positions).unwrap_or(asked);
+            let host = checked_host(host.as_deref().unwrap_or("localhost"), faults);
+            (Address::Tcp { host, port }, port == 8883)
+        }
+    };
+    let tls_on = tls.asked_for() || tls_of_url || port_of_tls;
+    if tls_of_url && tls.no_tls {
+        faults.push("--no-tls contradicts mqtts:// of -L: write mqtt://".into());
+    }
+    let tls = tls.plan(tls_on, defaults.environment, faults);
+    if tls.is_some() && unix.is_some() {
+        faults.push("--unix goes without TLS: leave the TLS options out, or add --no-tls".into());
+    }
+    TransportPlan { address, bind: *bind, no_delay: *nodelay || defaults.no_delay, timeout: *connect_timeout, tls }
+}
+
+/// A host without the brackets of an IPv6 address. `-h host:1883` is a common slip with an error of its own.
+fn checked_host(host: &str, faults: &mut Vec<String>) -> String {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_ipv6 = bare.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    if host.contains("://") {
+        faults.push("-h takes a host only; a URL goes to -L".into());
+    } else if let (Some((name, port)), false) = (host.rsplit_once(':'), is_ipv6) {
+        faults.push(format!("-h takes a host only: write -h {name} -p {port}"));
+    } else if bare.is_empty() {
+        faults.push("-h: the host is empty".into());
+    }
+    bare.to_owned()
+}
+
+/// The version to speak: what `-V` says, or 5 where an option needs it.
+pub(super) fn version(
+    connection: &ConnectionOptions,
+    properties: &PropertyOptions,
+    faults: &mut Vec<String>,
+) -> ProtocolVersion {
+    let asked = connection.protocol_version.map(ProtocolVersion::from);
+    let mut version = asked.unwrap_or_default();
+    for (given, id, option) in
+        [(connection.session_expiry.is_some(), "session_expiry", "-x"), (properties.asked_for(), "property", "-D")]
+    {
+        if !given {
+            continue;
+        }
+        // As with mosquitto these turn MQTT 5 on; only an older version asked for after them is a contradiction.
+        if asked.is_some_and(|version| !version.is_v5()) && connection.positions.later("protocol_version", id) {
+            faults.push(format!("{option} needs MQTT 5: leave -V out or say -V 5"));
+        }
+        version = ProtocolVersion::V5;
+    }
+    version
+}
+
+fn credentials(
+    connection: &ConnectionOptions,
+    url: Option<&BrokerUrl>,
+    version: ProtocolVersion,
+    environment: &Environment,
+    faults: &mut Vec<String>,
+) -> (Option<String>, Option<Secret>) {
+    let ConnectionOptions { username, pw, pw_file, positions, .. } = connection;
+    let user = later_of(username.clone(), "username", url.and_then(|url| url.user.clone()), positions);
+    // -P and --pw-file say the same thing; the later one holds, and both hold over the environment.
+    let of_file = match pw_file {
+        Some(file) if pw.is_none() || positions.later("pw_file", "pw") => read_password(file, environment, faults),
+        _ => None,
+    };
+    let id = if of_file.is_some() { "pw_file" } else { "pw" };
+    let given = later_of(of_file.or_else(|| pw.clone()), id, url.and_then(|url| url.password.clone()), positions);
+    let password = given.or_else(|| {
+        // Only for a user: a variable that lies about is not sent to a broker that nobody logs in to.
+        user.as_ref()?;
+        environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
+    });
+    if user.is_none() && password.is_some() && !version.is_v5() {
+        faults.push(format!("a password without a user name needs MQTT 5, this is {version}: add -u NAME"));
+    }
+    for (what, length) in [
+        ("the user name", user.as_ref().map_or(0, String::len)),
+        ("the password", password.as_ref().map_or(0, |password| password.expose().len())),
+    ] {
+        if length > usize::from(u16::MAX) {
+            faults.push(format!("{what} is longer than 65,535 bytes"));
+        }
+    }
+    (user, password)
+}
+
+/// The password in a file, without the newline at its end.
+pub(super) fn read_password(file: &Path, environment: &Environment, faults: &mut Vec<String>) -> Option<Secret> {
+    match environment.read_file(file, PASSWORD_FILE_LIMIT) {
+        Ok(mut content) => {
+            if content.last() == Some(&b'\n') {
+                content.pop();
+                if content.last() == Some(&b'\r') {
+                    content.pop();
+                }
+            }
+            Some(Secret::new(content))
+        }
+        Err(error) => {
+            faults.push(format!("cannot read the password file '{}': {error}", file.display()));
+            None
+        }
+    }
+}
+
+fn client_id(
+    connection: &ConnectionOptions,
+    version: ProtocolVersion,
+    defaults: ConnectDefaults<'_>,
+    faults: &mut Vec<String>,
+) -> String {
+    let ConnectionOptions { id, id_prefix, disable_clean_session, .. } = connection;
+    if id.is_some() && id_prefix.is_some() {
+        faults.push("-i and -I cannot be used together".into());
+    }
+    let own_id = id.as_deref().unwrap_or_default();
+    if *disable_clean_session && own_id.is_empty() && !defaults.names_clients {
+        faults.push("-c keeps a session, and a session is found by its client identifier: add -i ID".into());
+    }
+    let client_id = match (id, id_prefix) {
+        (Some(id), _) => id.clone(),
+        (None, Some(prefix)) if defaults.names_clients => format!("{prefix}%i"),
+        (None, Some(prefix)) => format!("{prefix}{}", defaults.environment.process_id()),
+        (None, None) => String::new(),
+    };
+    if client_id.len() > usize::from(u16::MAX) {
+        faults.push("the client identifier is longer than 65,535 bytes".into());
+    }
+    if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
+        return random_client_id(defaults.environment);
+    }
+    client_id
+}
+
+/// An identifier for MQTT 3.1, which wants 1 to 23 characters and knows no server-made ones.
+fn random_client_id(environment: &Environment) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let (high, low) = (u128::from(environment.random()), u128::from(environment.random()));
+    let bits = high << 64 | low;
+    let random = (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31]));
+    "mq-".chars().chain(random).collect()
+}
+
+fn connect_properties(
+    connection: &ConnectionOptions,
+    version: ProtocolVersion,
+    mut properties: Properties,
+    faults: &mut Vec<String>,
+) -> Properties {
+    if !version.is_v5() {
+        return Properties::new();
+    }
+    let expiry = |seconds| Property::new(PropertyName::SessionExpiryInterval, PropertyValue::FourByte(seconds)).ok();
+    if connection.session_expiry.is_some() && properties.get(PropertyName::SessionExpiryInterval).is_some() {
+        faults.push("-x and -D connect session-expiry-interval say the same thing: leave one out".into());
+    }
+    // A session that is kept is kept for ever unless -x says how long; 5.0 would end it with the connection (§3.1.2.11.2).
+    let seconds = connection.session_expiry.or(connection.disable_clean_session.then_some(u32::MAX));
+    if let Some(property) = seconds.and_then(expiry) {
+        properties.push_default(property);
+    }
+    properties
+}

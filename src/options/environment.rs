@@ -1,0 +1,84 @@
+//! What the options ask of the world outside argv: variables, files, the process number, random numbers. A value, so
+//! that a test gives its own and nothing in the logic looks around.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+type FileReader = dyn Fn(&Path) -> io::Result<Box<dyn Read>> + Send + Sync;
+
+/// Variables, files, process number and random numbers.
+pub struct Environment {
+    variables: HashMap<OsString, OsString>,
+    open: Box<FileReader>,
+    process_id: u32,
+    random: fn() -> u64,
+}
+
+impl Environment {
+    /// The world of this process.
+    pub fn of_process() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+            open: Box::new(|path| Ok(Box::new(std::fs::File::open(path)?))),
+            process_id: std::process::id(),
+            // The keys of a RandomState come from the system and differ from call to call; ids need no more.
+            random: || RandomState::new().hash_one(std::time::SystemTime::now()),
+        }
+    }
+
+    /// A world with these variables and files and nothing else, the same at every run.
+    pub fn fixed<V, F>(variables: V, files: F) -> Self
+    where
+        V: IntoIterator<Item = (&'static str, &'static str)>,
+        F: IntoIterator<Item = (&'static str, Vec<u8>)>,
+    {
+        let files: HashMap<PathBuf, Vec<u8>> =
+            files.into_iter().map(|(path, content)| (PathBuf::from(path), content)).collect();
+        Self {
+            variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            open: Box::new(move |path| match files.get(path) {
+                Some(content) => Ok(Box::new(io::Cursor::new(content.clone()))),
+                None => Err(io::Error::from(io::ErrorKind::NotFound)),
+            }),
+            process_id: 4242,
+            random: || 0x0123_4567_89ab_cdef,
+        }
+    }
+
+    /// A variable that is set and not empty.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The number of this process.
+    pub(super) fn process_id(&self) -> u32 {
+        self.process_id
+    }
+
+    /// A random number.
+    pub(super) fn random(&self) -> u64 {
+        (self.random)()
+    }
+
+    /// The whole of a file of at most `limit` bytes; longer is an error. Pipes work too.
+    pub(super) fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        (self.open)(path)?.take(limit + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > limit {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
+        }
+        Ok(content)
+    }
+}
+
+/// Names only: a value may be a password.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("variables", &self.variables.keys()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! The general group: what every client tool has.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueHint};
+
+/// Diagnostics, options file, help.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "General")]
+pub struct GeneralOptions {
+    /// Log what happens on stderr; -dd logs every packet.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub debug: u8,
+
+    /// Print no errors while running; the exit status still tells them.
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Read options from FILE in place of the default options files, one a line.
+    ///
+    /// The first word of a line is the option, all after the first space is its value, without quotes. A # in the first
+    /// column starts a comment. The command line comes after the file and wins.
+    #[arg(short = 'o', value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub options_file: Option<PathBuf>,
+
+    /// Print help.
+    #[arg(long, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+
+    /// Print version.
+    #[arg(long, action = ArgAction::Version)]
+    version: Option<bool>,
+}

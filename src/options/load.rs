@@ -1,0 +1,185 @@
+//! The groups of mqbench: the load, its stages in time, and what is done with the result.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
+use crate::mqtt::{QoS, check_topic_filter, check_topic_name};
+
+/// Who sends what to whom, and how fast.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Load")]
+pub struct LoadOptions {
+    /// Publishers and subscribers, so many of each [default: 1].
+    #[arg(long, value_name = "COUNT", value_parser = clients)]
+    pub clients: Option<u32>,
+
+    /// Publishers [default: as --clients]; 0 only receives.
+    #[arg(long, value_name = "COUNT", value_parser = clients)]
+    pub pubs: Option<u32>,
+
+    /// Subscribers [default: as --clients]; 0 only sends.
+    #[arg(long, value_name = "COUNT", value_parser = clients)]
+    pub subs: Option<u32>,
+
+    /// Send as fast as the window allows (closed loop), and nothing else.
+    #[arg(long)]
+    pub flood: bool,
+
+    /// Send so many messages a second in total (open loop), and nothing else.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub rate: Option<f64>,
+
+    /// Send so many messages a second from each publisher (open loop), and nothing else.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub rate_per_client: Option<f64>,
+
+    /// Topic template; may be repeated [default: one of its own for each run and stream].
+    ///
+    /// %i is the client's number, %c its client identifier, %u its user name, %% a percent sign; they work in -i, -u, -P
+    /// and -m too.
+    #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
+    pub topic: Vec<String>,
+
+    /// QoS of publishers and subscribers.
+    #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
+    pub qos: QoS,
+
+    /// Publish with the retain flag; the retained messages are removed at the end.
+    #[arg(short, long)]
+    pub retain: bool,
+
+    /// Payload size in bytes [default: 64]; k and M are 1000, Ki and Mi 1024.
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub size: Option<usize>,
+
+    /// Payload template.
+    ///
+    /// It is sent as it is, without room for the time stamp, so messages are matched by their order.
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
+    pub message: Option<String>,
+
+    /// Send this file as the payload, as -m does with a text.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+
+    /// What frees a place in the window (-M).
+    ///
+    /// With subscribers in the process a place is free when the message was delivered, and at QoS 1 and 2 acknowledged;
+    /// ack asks for the acknowledgement only; none sends on without a window.
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "delivery")]
+    pub window: WindowName,
+
+    /// New connections a second [default: as many as the broker takes].
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub connect_rate: Option<f64>,
+
+    /// Threads [default: one a processor].
+    #[arg(long, value_name = "COUNT", value_parser = threads)]
+    pub threads: Option<u16>,
+
+    /// Run against a broker of its own inside this process.
+    #[arg(long)]
+    pub embedded: bool,
+}
+
+/// What frees a place in the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WindowName {
+    /// Delivered to the subscribers of this process, and acknowledged where the QoS asks for it.
+    #[default]
+    Delivery,
+    /// Acknowledged.
+    Ack,
+    /// Nothing: there is no window.
+    None,
+}
+
+/// How long.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Time")]
+pub struct StageOptions {
+    /// Measured time of all stages together [default: 10s; with -C until the messages are through].
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub duration: Option<Duration>,
+
+    /// Time before each stage that is not measured.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub warmup: Duration,
+
+    /// Wait at most so long for messages on their way after each stage.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// Measure so many messages in total.
+    #[arg(short = 'C', value_name = "COUNT", value_parser = positive_count)]
+    pub count: Option<u64>,
+}
+
+/// What is done with the result.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Result")]
+pub struct ResultOptions {
+    /// Print the result as one JSON document (mqbench-result/1).
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write the result to FILE as JSON; may be repeated.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Vec<PathBuf>,
+
+    /// Exit with 3 unless this holds, as in 'e2e.p99 <= 20ms && lost == 0'; may be repeated.
+    ///
+    /// METRIC OP VALUE, joined by &&. Metrics are e2e.p99, ack.p99.9, e2e.max, sent_per_s, delivered_per_s, lost,
+    /// duplicates and so on. A latency needs a unit. What was not measured fails, and so does an invalid run.
+    #[arg(long, value_name = "EXPR", value_hint = ValueHint::Other)]
+    pub gate: Vec<String>,
+
+    /// Record no latency; costs less processor time a message.
+    #[arg(long)]
+    pub no_latency: bool,
+}
+
+fn threads(text: &str) -> Result<u16, String> {
+    whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
+}
+
+impl LoadOptions {
+    /// Number of publishers.
+    pub fn publishers(&self) -> u32 {
+        self.pubs.or(self.clients).unwrap_or(1)
+    }
+
+    /// Number of subscribers.
+    pub fn subscribers(&self) -> u32 {
+        self.subs.or(self.clients).unwrap_or(1)
+    }
+
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut one_of = |given: [(bool, &'static str); 3]| {
+            let given: Vec<&str> = given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
+            if given.len() > 1 {
+                faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
+            }
+        };
+        one_of([
+            (self.flood, "--flood"),
+            (self.rate.is_some(), "--rate"),
+            (self.rate_per_client.is_some(), "--rate-per-client"),
+        ]);
+        one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
+        if self.publishers() == 0 && self.subscribers() == 0 {
+            faults.push("there is nothing to do with neither publishers nor subscribers".into());
+        }
+        for topic in &self.topic {
+            let checked = if self.publishers() > 0 { check_topic_name(topic) } else { check_topic_filter(topic) };
+            if let Err(error) = checked {
+                faults.push(format!("invalid topic '{topic}': {error}"));
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,92 @@
+//! The message group of mqpub: what is sent where, and how often.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
+
+use super::values::{duration, positive_count, qos};
+use crate::mqtt::{QoS, check_topic_name};
+
+/// What is sent where.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Message")]
+pub struct MessageOptions {
+    /// Topic to publish to.
+    #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
+    pub topic: Option<String>,
+
+    /// Send this text.
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
+          value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
+    pub message: Option<Bytes>,
+
+    /// Send the content of FILE, which may be a pipe.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+
+    /// Send every line of stdin as a message.
+    #[arg(short = 'l', long)]
+    pub stdin_line: bool,
+
+    /// Send all of stdin as one message.
+    #[arg(short, long)]
+    pub stdin_file: bool,
+
+    /// Send a message without payload; with -r it removes a retained one.
+    #[arg(short, long)]
+    pub null_message: bool,
+
+    /// QoS of the message.
+    #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
+    pub qos: QoS,
+
+    /// Have the broker keep the message for later subscribers.
+    #[arg(short, long)]
+    pub retain: bool,
+
+    /// Send the message so many times, each when the one before is through.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = positive_count)]
+    pub repeat: u64,
+
+    /// Wait so long between repetitions.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub repeat_delay: Duration,
+}
+
+impl MessageOptions {
+    /// What is wrong within the group; `topic_of_url` is what `-L` brings.
+    pub(super) fn faults(&self, topic_of_url: Option<&str>) -> Vec<String> {
+        let mut faults = Vec::new();
+        let Self { message, file, stdin_line, stdin_file, null_message, .. } = self;
+        let given: Vec<&str> = [
+            (message.is_some(), "-m"),
+            (file.is_some(), "-f"),
+            (*stdin_line, "-l"),
+            (*stdin_file, "-s"),
+            (*null_message, "-n"),
+        ]
+        .into_iter()
+        .filter_map(|(given, letter)| given.then_some(letter))
+        .collect();
+        match given.as_slice() {
+            [] => faults.push("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
+            [_] => {}
+            more => faults.push(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
+        }
+        if *stdin_line && self.repeat > 1 {
+            faults.push("--repeat does not repeat the lines of -l".into());
+        }
+        match self.topic.as_deref().or(topic_of_url) {
+            None => faults.push("there is no topic: add -t TOPIC".into()),
+            Some(topic) => {
+                if let Err(error) = check_topic_name(topic) {
+                    faults.push(format!("invalid publish topic '{topic}': {error}"));
+                }
+            }
+        }
+        faults
+    }
+}

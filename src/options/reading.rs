@@ -1,0 +1,58 @@
+//! The way from argv to a tool's options: options files in front, clap, what options mean together.
+
+use std::ffi::OsString;
+
+use clap::{ArgMatches, FromArgMatches};
+
+use super::arguments::{Gathered, gather};
+use super::connection::Positions;
+use super::usage_error::fault_of_clap;
+use super::{Environment, Tool, UsageError};
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Reading<T> {
+    /// To do the tool's work.
+    Options(Box<T>),
+    /// Help or version: this text on stdout, and exit status 0.
+    Answer(String),
+}
+
+/// The options of one tool, as the reader sees them.
+pub(super) trait ToolOptions: FromArgMatches {
+    /// Whose options they are.
+    const TOOL: &'static Tool;
+
+    /// Takes note of which option came after which.
+    fn note_positions(&mut self, positions: Positions);
+
+    /// What is wrong between the tool's own options.
+    fn faults(&self) -> Vec<String>;
+}
+
+/// Reads argv, the program's name included.
+pub(super) fn read<T: ToolOptions>(
+    environment: &Environment,
+    argv: impl IntoIterator<Item = OsString>,
+) -> Result<Reading<T>, UsageError> {
+    let tool = T::TOOL;
+    let command = tool.command();
+    let arguments = match gather(tool, &command, environment, argv)? {
+        Gathered::Answer(text) => return Ok(Reading::Answer(text)),
+        Gathered::Arguments(arguments) => arguments,
+    };
+    let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(&error)]);
+    let matches = command.try_get_matches_from(arguments).map_err(refused)?;
+    let mut options = T::from_arg_matches(&matches).map_err(refused)?;
+    options.note_positions(positions(&matches));
+    UsageError::check(tool.name, options.faults())?;
+    Ok(Reading::Options(Box::new(options)))
+}
+
+fn positions(matches: &ArgMatches) -> Positions {
+    matches
+        .ids()
+        .filter(|id| matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine))
+        .filter_map(|id| Some((id.as_str().to_owned(), matches.indices_of(id.as_str())?.max()?)))
+        .collect()
+}

@@ -1,0 +1,202 @@
+//! The texts behind the options: EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO of every tool, said once for
+//! `--help` and the man pages.
+
+use std::fmt::Write;
+
+/// One section.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// Its heading, in capitals.
+    pub title: &'static str,
+    /// What it lists.
+    pub entries: &'static [Entry],
+}
+
+/// One entry: a command, a number, a file, a variable, and what is to be said of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What it is about.
+    pub term: &'static str,
+    /// What is to be said.
+    pub text: &'static str,
+}
+
+const fn entry(term: &'static str, text: &'static str) -> Entry {
+    Entry { term, text }
+}
+
+/// The sections as they stand below the options in `--help`; SEE ALSO is for the man pages.
+pub(super) fn as_help(sections: &[Section]) -> String {
+    let mut help = String::new();
+    for section in sections.iter().filter(|section| section.title != "SEE ALSO") {
+        if !help.is_empty() {
+            help.push('\n');
+        }
+        let _ = writeln!(help, "{}:", section.title);
+        // Short terms stand in a column; commands stand above their text.
+        let width = section.entries.iter().map(|entry| entry.term.chars().count()).max().unwrap_or(0);
+        for Entry { term, text } in section.entries {
+            let _ = if width <= 12 {
+                writeln!(help, "  {term:<width$}  {text}")
+            } else {
+                writeln!(help, "  {term}\n      {text}")
+            };
+        }
+    }
+    help.truncate(help.trim_end().len());
+    help
+}
+
+const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, when -u is given without -P and --pw-file.");
+const CONFIG_HOME: Entry = entry("XDG_CONFIG_HOME", "Folder of the options files; $HOME/.config when it is not set.");
+const DONE: Entry = entry("0", "Done: everything asked for was delivered, received or measured; --help and --version.");
+const FAILED: Entry = entry("1", "Failed here: file, DNS, TCP, TLS, connection lost, broken protocol.");
+const USAGE: Entry = entry("2", "Wrong usage; nothing was done.");
+const REFUSED: Entry =
+    entry("128-162", "Refused by the broker: the MQTT 5 reason code, to which those of 3.1.1 are mapped.");
+
+pub(super) const PUBLISH: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqpub -h broker -t lamp/kitchen -m on", "One message."),
+            entry("mqpub -h broker -t lamp/kitchen -n -r", "Remove the retained message of a topic."),
+            entry("tail -f log | mqpub -h broker -t log -l -q 1", "Every line as a message, each acknowledged."),
+            entry("mqpub -L mqtts://user@broker/photo --pw-file secret -f a.jpg", "A file, over TLS."),
+            entry("mqpub -h broker -t a -m hello -D publish user-property from me", "With a property of MQTT 5."),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            entry("0", "Done: every message was sent and, at QoS 1 and 2, acknowledged; --help and --version."),
+            FAILED,
+            USAGE,
+            entry("43", "No acknowledgement came in time."),
+            REFUSED,
+            entry("130", "Interrupted with something not acknowledged."),
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[
+            entry("~/.config/mosquitto_pub", "Options, one a line, that stand in front of all others; see -o."),
+            entry(
+                "~/.config/mqpub",
+                "The same for mqpub alone; stands behind the first and in front of the command line.",
+            ),
+        ],
+    },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqsub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+    },
+];
+
+pub(super) const SUBSCRIBE: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print every message behind its topic."),
+            entry("mqsub -h broker -t status -C 1 -W 5", "Wait at most five seconds for one message."),
+            entry("mqsub -h broker -t '#' --retained-only -v -W 2", "The retained messages of a broker."),
+            entry("mqsub -h broker -t '#' --json | jq .topic", "One JSON object a line."),
+            entry("mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'", "A QoS for each subscription."),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            entry("0", "Done: -C or -E reached, SIGINT, SIGTERM, stdout closed by its reader; --help and --version."),
+            FAILED,
+            USAGE,
+            entry("27", "The time of -W ran out."),
+            REFUSED,
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[
+            entry("~/.config/mosquitto_sub", "Options, one a line, that stand in front of all others; see -o."),
+            entry(
+                "~/.config/mqsub",
+                "The same for mqsub alone; stands behind the first and in front of the command line.",
+            ),
+        ],
+    },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqpub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+    },
+];
+
+pub(super) const BENCH: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqbench -h broker -q 1", "What the broker carries at QoS 1, and its latency at half of that."),
+            entry("mqbench --embedded", "The same against a broker inside this process."),
+            entry(
+                "mqbench -h broker --rate 10k --pubs 100 --subs 10 --duration 60s",
+                "10,000 messages a second from 100 publishers to 10 subscribers, for a minute.",
+            ),
+            entry(
+                "mqbench -h broker --rate 1k --gate 'e2e.p99 <= 20ms && lost == 0'",
+                "For CI: exit status 3 unless both hold.",
+            ),
+            entry(
+                "mqbench -L mqtts://user@broker --pw-file secret --flood -q 2 -C 1M",
+                "A million messages of QoS 2 over TLS, as fast as the window allows.",
+            ),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            DONE,
+            FAILED,
+            USAGE,
+            entry("3", "A gate failed."),
+            entry("4", "The measurement is not valid."),
+            entry("5", "Worse than the baseline."),
+            entry("130", "Interrupted; the partial result is still written."),
+            REFUSED,
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[entry("~/.config/mqbench", "Options, one a line, that stand in front of the command line; see -o.")],
+    },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqpub(1), mqsub(1), mqbroker(1)", "The other tools of the suite.")],
+    },
+];
+
+pub(super) const BROKER: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqbroker", "A broker on port 1883 of this machine."),
+            entry("mqbroker -p 0 -v", "One on a free port that logs what it does."),
+            entry("mqbroker -c broker.conf", "One as the file describes it."),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            entry("0", "Stopped by SIGINT or SIGTERM; --help and --version."),
+            entry("1", "Failed: the port is taken, the configuration cannot be read."),
+            USAGE,
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[entry("FILE", "The configuration, where -c names one; no file is read by itself.")],
+    },
+    Section { title: "ENVIRONMENT", entries: &[entry("NO_COLOR", "No colours in the log when it is set.")] },
+    Section { title: "SEE ALSO", entries: &[entry("mqpub(1), mqsub(1), mqbench(1)", "The other tools of the suite.")] },
+];

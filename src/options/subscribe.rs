@@ -1,0 +1,80 @@
+//! What the user typed after `mqsub`.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::connect_plan::{topic_of_url, version};
+use super::connection::Positions;
+use super::reading::{self, Reading, ToolOptions};
+use super::{
+    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, SUBSCRIBE, SubscriptionOptions,
+    TlsOptions, Tool, UsageError, WillOptions,
+};
+
+/// The options of mqsub.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "mqsub",
+    version,
+    about = "Subscribe to MQTT topics and print the messages",
+    long_about = "Subscribes to topics of an MQTT broker and prints each message on stdout as it comes; it takes the \
+                  options of mosquitto_sub. A message is acknowledged when it was written. When the connection is lost \
+                  it connects again.",
+    max_term_width = 98,
+    args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub struct SubscribeOptions {
+    /// Which messages, and when it is enough.
+    #[command(flatten)]
+    pub subscription: SubscriptionOptions,
+    /// How a message is printed.
+    #[command(flatten)]
+    pub output: OutputOptions,
+    /// Where the broker is.
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsOptions,
+    /// The will.
+    #[command(flatten)]
+    pub will: WillOptions,
+    /// Properties of MQTT 5.
+    #[command(flatten)]
+    pub properties: PropertyOptions,
+    /// Diagnostics, options file, help.
+    #[command(flatten)]
+    pub general: GeneralOptions,
+}
+
+impl SubscribeOptions {
+    /// Reads argv, the program's name included, with the options files in front of it.
+    pub fn read(
+        environment: &Environment,
+        argv: impl IntoIterator<Item = OsString>,
+    ) -> Result<Reading<Self>, UsageError> {
+        reading::read(environment, argv)
+    }
+}
+
+impl ToolOptions for SubscribeOptions {
+    const TOOL: &'static Tool = &SUBSCRIBE;
+
+    fn note_positions(&mut self, positions: Positions) {
+        self.connection.positions = positions;
+    }
+
+    fn faults(&self) -> Vec<String> {
+        // A contradiction about the version is told where the connection is planned.
+        let version = version(&self.connection, &self.properties, &mut Vec::new());
+        let mut faults = match topic_of_url(&self.connection) {
+            Ok(topic) => self.subscription.faults(topic.as_deref(), version),
+            Err(fault) => vec![fault],
+        };
+        faults.extend(self.output.faults());
+        faults
+    }
+}

@@ -1,0 +1,177 @@
+//! The subscription group of mqsub: which messages are asked for, which of them count, and when it is enough.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::values::{positive_count, positive_duration, qos};
+use crate::mqtt::{ProtocolVersion, QoS, check_topic_filter};
+
+/// Which messages, and when it is enough.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Subscription")]
+pub struct SubscriptionOptions {
+    /// Topic filter to subscribe to; may be repeated. Write '#' in quotes.
+    #[arg(short, long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
+    pub topic: Vec<String>,
+
+    /// Subscribe to FILTER with a QoS of its own, as in 'a/#=1'; may be repeated.
+    ///
+    /// It is a subscription beside those of -t. The last = divides, so a filter may hold one.
+    #[arg(long, value_name = "FILTER=QOS", allow_hyphen_values = true, value_hint = ValueHint::Other,
+          value_parser = TopicQos::parse)]
+    pub topic_qos: Vec<TopicQos>,
+
+    /// Unsubscribe from a topic filter, as a kept session may have it; may be repeated.
+    #[arg(short = 'U', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
+    pub unsubscribe: Vec<String>,
+
+    /// Leave messages out whose topic matches; they do not count for -C. May be repeated.
+    #[arg(short = 'T', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
+    pub filter_out: Vec<String>,
+
+    /// QoS of the subscriptions of -t.
+    #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
+    pub qos: QoS,
+
+    /// Exit after so many messages.
+    #[arg(short = 'C', value_name = "COUNT", value_parser = positive_count)]
+    pub count: Option<u64>,
+
+    /// Exit with 27 after this time; 0.5 and 500ms are understood.
+    #[arg(short = 'W', value_name = "TIME", value_parser = positive_duration)]
+    pub timeout: Option<Duration>,
+
+    /// Exit when the broker has answered the subscription.
+    #[arg(short = 'E')]
+    pub exit_after_subscribing: bool,
+
+    /// Leave retained messages out.
+    #[arg(short = 'R')]
+    pub no_retained: bool,
+
+    /// Print retained messages only, and exit at the first other one.
+    #[arg(long)]
+    pub retained_only: bool,
+
+    /// Remove the retained messages that come from the broker.
+    #[arg(long)]
+    pub remove_retained: bool,
+
+    /// Have the broker pass the retain flag on as it was published; needs -V 5.
+    #[arg(long)]
+    pub retain_as_published: bool,
+
+    /// When the broker sends retained messages; needs -V 5.
+    ///
+    /// always, at every subscription; new, when the subscription is not there yet; never.
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub retain_handling: Option<RetainHandlingName>,
+
+    /// Do not receive what this connection publishes; needs -V 5.
+    #[arg(long)]
+    pub no_local: bool,
+
+    /// Print only so many percent of the messages, picked at random.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub random_filter: Option<f64>,
+}
+
+/// A topic filter with a QoS of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicQos {
+    /// Topic filter, not checked yet.
+    pub filter: String,
+    /// Most that the broker may send with.
+    pub qos: QoS,
+}
+
+impl TopicQos {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (filter, number) = text.rsplit_once('=').ok_or("it is written FILTER=QOS, as in 'a/#=1'")?;
+        Ok(Self { filter: filter.to_owned(), qos: qos(number)? })
+    }
+}
+
+/// When the broker sends retained messages (§3.8.3.1, Retain Handling).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RetainHandlingName {
+    /// At every subscription.
+    Always,
+    /// When the subscription is not there yet.
+    New,
+    /// Never.
+    Never,
+}
+
+/// Strict, as the rest: `f64` alone would take `inf` and `1e1`.
+fn percent(text: &str) -> Result<f64, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match text.parse() {
+        Ok(percent) if plain && (0.1..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("it is a number from 0.1 to 100".into()),
+    }
+}
+
+impl SubscriptionOptions {
+    /// What is wrong within the group; `topic_of_url` is what `-L` brings.
+    pub(super) fn faults(&self, topic_of_url: Option<&str>, version: ProtocolVersion) -> Vec<String> {
+        let mut faults = Vec::new();
+        let asked = || {
+            let with_qos = self.topic_qos.iter().map(|topic| topic.filter.as_str());
+            self.topic.iter().map(String::as_str).chain(with_qos).chain(topic_of_url)
+        };
+        if asked().next().is_none() && self.unsubscribe.is_empty() {
+            faults.push("there is no topic: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
+        }
+        let subscribed = asked().map(|filter| (filter, "subscription"));
+        let unsubscribed = self.unsubscribe.iter().map(|filter| (filter.as_str(), "unsubscribe"));
+        let left_out = self.filter_out.iter().map(|filter| (filter.as_str(), "filter-out"));
+        for (filter, kind) in subscribed.chain(unsubscribed).chain(left_out) {
+            if let Err(error) = check_topic_filter(filter) {
+                faults.push(format!("invalid {kind} topic '{filter}': {error}"));
+            }
+        }
+        if self.no_retained && self.retained_only {
+            faults.push("-R and --retained-only leave nothing to print: leave one out".into());
+        }
+        for (given, option) in [
+            (self.retain_as_published, "--retain-as-published"),
+            (self.retain_handling.is_some(), "--retain-handling"),
+            (self.no_local, "--no-local"),
+        ] {
+            if given && !version.is_v5() {
+                faults.push(format!("{option} needs MQTT 5: add -V 5"));
+            }
+        }
+        // MQTT-3.8.3-4.
+        if self.no_local && asked().any(|filter| filter.starts_with("$share/")) {
+            faults.push("--no-local is not allowed for a shared subscription".into());
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_equals_sign_divides() {
+        let read = |text: &str| TopicQos::parse(text).map(|topic| (topic.filter, topic.qos.number())).ok();
+        assert_eq!(read("a/#=1"), Some(("a/#".into(), 1)));
+        assert_eq!(read("a=b=2"), Some(("a=b".into(), 2)));
+        assert_eq!(read("a/#"), None);
+        assert_eq!(read("a=3"), None);
+        assert_eq!(read("a="), None);
+    }
+
+    #[test]
+    fn percents_are_plain_numbers() {
+        for (text, good) in
+            [("0.1", true), ("100.0", true), ("50", true), ("0", false), ("101", false), ("nan", false), ("1e1", false)]
+        {
+            assert_eq!(percent(text).is_ok(), good, "{text}");
+        }
+    }
+}

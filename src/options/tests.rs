@@ -1,0 +1,412 @@
+//! Whole command lines: argv to the words of the error, and to plans.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::*;
+use crate::client::ConnectPlan;
+use crate::exit_status::ExitStatus;
+use crate::mqtt::{PropertyName, ProtocolVersion, Secret};
+use crate::transport::{Address, TlsVersions};
+
+fn empty() -> Environment {
+    Environment::fixed([], [])
+}
+
+fn argv(tool: &str, arguments: &[&str]) -> Vec<OsString> {
+    [tool].iter().chain(arguments).map(OsString::from).collect()
+}
+
+/// The faults of a command line, of reading it or of planning the connection.
+fn faults(tool: &Tool, arguments: &[&str]) -> Vec<String> {
+    let error = match tool.name {
+        "mqpub" => plan_of_publish(&empty(), arguments).map(|_| ()),
+        "mqsub" => match SubscribeOptions::read(&empty(), argv("mqsub", arguments)) {
+            Err(error) => Err(error),
+            Ok(Reading::Answer(answer)) => panic!("{answer}"),
+            Ok(Reading::Options(o)) => {
+                connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&SUBSCRIBE, &empty())).map(|_| ())
+            }
+        },
+        "mqbench" => plan_of_bench(&empty(), arguments).map(|_| ()),
+        _ => BrokerOptions::read(&empty(), argv("mqbroker", arguments)).map(|_| ()),
+    };
+    let error = error.expect_err(&format!("{arguments:?} is wrong"));
+    assert_eq!(error.exit_status(), ExitStatus::Usage);
+    let text = error.to_string();
+    assert!(text.starts_with("Error: ") && text.ends_with(&format!("\n\nTry '{} --help'.", tool.name)), "{text}");
+    error.faults().to_vec()
+}
+
+fn defaults<'a>(tool: &'static Tool, environment: &'a Environment) -> ConnectDefaults<'a> {
+    ConnectDefaults { tool, environment, window: 20, no_delay: false, names_clients: tool.name == "mqbench" }
+}
+
+fn options_of_bench(environment: &Environment, arguments: &[&str]) -> Result<BenchOptions, UsageError> {
+    match BenchOptions::read(environment, argv("mqbench", arguments))? {
+        Reading::Options(options) => Ok(*options),
+        Reading::Answer(answer) => panic!("{answer}"),
+    }
+}
+
+fn plan_of_bench(environment: &Environment, arguments: &[&str]) -> Result<ConnectPlan, UsageError> {
+    let o = options_of_bench(environment, arguments)?;
+    connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&BENCH, environment))
+}
+
+/// The plan of mqpub; it gets a topic and a message of its own.
+fn plan_of_publish(environment: &Environment, arguments: &[&str]) -> Result<ConnectPlan, UsageError> {
+    let with_message: Vec<&str> = ["-t", "t", "-n"].iter().chain(arguments).copied().collect();
+    match PublishOptions::read(environment, argv("mqpub", &with_message))? {
+        Reading::Answer(answer) => panic!("{answer}"),
+        Reading::Options(o) => {
+            connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&PUBLISH, environment))
+        }
+    }
+}
+
+fn plan(arguments: &[&str]) -> ConnectPlan {
+    plan_of_publish(&empty(), arguments).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+}
+
+fn tcp(host: &str, port: u16) -> Address {
+    Address::Tcp { host: host.into(), port }
+}
+
+#[test]
+fn clap_finds_no_fault_in_the_definitions() {
+    for tool in TOOLS {
+        tool.command().debug_assert();
+    }
+}
+
+/// The house rule: `--help` prints first lines only, so each is short. clap takes the full stop off.
+#[test]
+fn every_option_says_what_it_is_in_one_line() {
+    for tool in TOOLS {
+        for argument in tool.command().get_arguments() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                (1..=110).contains(&help.len()) && !help.contains('\n'),
+                "{} {}: {help}",
+                tool.name,
+                argument.get_id()
+            );
+            assert!(argument.get_help_heading().is_some(), "{} {}", tool.name, argument.get_id());
+        }
+    }
+}
+
+#[test]
+fn faults_of_the_connection() {
+    for (arguments, expected) in [
+        (
+            &["-p", "0"][..],
+            "invalid value '0' for '--port <PORT>': a port is 1 to 65535; for a unix socket use --unix PATH",
+        ),
+        (&["-p", "x"], "invalid value 'x' for '--port <PORT>': a port is a number from 1 to 65535"),
+        (&["-q", "x"], "invalid value 'x' for '--qos <QOS>': QoS is 0, 1 or 2"),
+        (&["-k", "3"], "invalid value '3' for '--keepalive <SECONDS>': Keep Alive is 5 to 65535 seconds, or 0 for off"),
+        (&["-h", "host:1883"], "-h takes a host only: write -h host -p 1883"),
+        (&["-h", "mqtt://host"], "-h takes a host only; a URL goes to -L"),
+        (&["-h", ""], "-h: the host is empty"),
+        (&["-i", "a", "-I", "b"], "-i and -I cannot be used together"),
+        (&["-c"], "-c keeps a session, and a session is found by its client identifier: add -i ID"),
+        (&["-c", "-I", "x"], "-c keeps a session, and a session is found by its client identifier: add -i ID"),
+        (&["-P", "hunter2"], "a password without a user name needs MQTT 5, this is 3.1.1: add -u NAME"),
+        (&["-S"], "-S: built without SRV support"),
+        (&["--ws"], "--ws: MQTT over WebSocket is not built yet"),
+        (&["-x", "5", "-V", "311"], "-x needs MQTT 5: leave -V out or say -V 5"),
+        (
+            &["-x", "5", "-D", "connect", "session-expiry-interval", "6"],
+            "-x and -D connect session-expiry-interval say the same thing: leave one out",
+        ),
+        (&["--pw-file", "none"], "cannot read the password file 'none': entity not found"),
+        (&["-o", "none"], "cannot read the options file 'none': entity not found"),
+        (&["-o", "a", "-o", "b"], "-o is given twice; there is one options file"),
+        (&["--will-payload", "x"], "--will-payload means nothing without --will-topic"),
+        (&["--will-retain"], "--will-retain means nothing without --will-topic"),
+        (
+            &["--will-topic", "a/#"],
+            "invalid will topic 'a/#': a topic to publish to must not hold the wildcards + and #",
+        ),
+        (&["-D", "will", "content-type", "x"], "-D will means nothing without --will-topic"),
+        (&["-D", "publish", "content-type"], "-D publish content-type: VALUE is missing"),
+        (&["-A", "eth0"], "invalid value 'eth0' for '-A <ADDRESS>': it is not an IP address of this machine"),
+        (&["-M", "0"], "invalid value '0' for '-M <COUNT>': it is a number from 1 to 65535"),
+        (&["-h"], "a value is required for '--host <HOST>' but none was supplied"),
+        (&["extra"], "unexpected argument 'extra' found"),
+        (&["–q", "1"], "–q: that is a dash from copied text, you mean -q"),
+        (&["-L", "ws://u:hunter2@h/t"], "-L: MQTT over WebSocket is not built yet; use mqtt:// or mqtts://"),
+    ] {
+        assert_eq!(faults(&PUBLISH, arguments), [expected], "{arguments:?}");
+    }
+}
+
+#[test]
+fn faults_of_tls() {
+    for (arguments, expected) in [
+        (&["--cert", "c"][..], "--cert needs the private key of the certificate: add --key"),
+        (&["--key", "k"], "--key needs the certificate of the key: add --cert"),
+        (&["--insecure"], "--insecure means nothing without TLS: add --tls, or --no-tls to leave it out"),
+        (&["--psk", "ab"], "--psk needs --psk-identity"),
+        (
+            &["--psk", "ab", "--psk-identity", "i", "--cafile", "f"],
+            "only one of --psk and --cafile/--capath may be used",
+        ),
+        (
+            &["--psk", "ab", "--psk-identity", "i"],
+            "--psk is not possible here: rustls has no pre-shared keys; use certificates (--cafile, --cert, --key)",
+        ),
+        (
+            &["--ciphers", "ALL"],
+            "--ciphers is not possible here: rustls offers only safe cipher suites and takes no OpenSSL list",
+        ),
+        (&["--keyform", "engine"], "--keyform means nothing without --key"),
+        (&["--unix", "/s", "--tls"], "--unix goes without TLS: leave the TLS options out, or add --no-tls"),
+        (&["-L", "mqtts://h/t", "--no-tls"], "--no-tls contradicts mqtts:// of -L: write mqtt://"),
+        (&["--tls", "--key-pw-file", "f"], "--key-pw-file means nothing without --key"),
+    ] {
+        assert_eq!(faults(&PUBLISH, arguments), [expected], "{arguments:?}");
+    }
+    let wrong_version = faults(&PUBLISH, &["--tls-version", "tlsv1.1"]);
+    assert!(wrong_version[0].contains("tlsv1.2, tlsv1.3"), "{wrong_version:?}");
+}
+
+#[test]
+fn all_faults_come_at_once() {
+    let all = faults(&PUBLISH, &["-h", "a:1", "-c", "--cert", "c", "-P", "hunter2", "--will-retain", "-S"]);
+    assert_eq!(all.len(), 6, "{all:#?}");
+    assert!(!all.concat().contains("hunter2"));
+}
+
+#[test]
+fn faults_of_the_tools() {
+    let no_topic = "there is no topic: add -t FILTER to subscribe, or -U FILTER to unsubscribe";
+    for (tool, arguments, expected) in [
+        (&PUBLISH, &["-m", "x"][..], "only one type of message can be sent at once, not -m and -n"),
+        (
+            &PUBLISH,
+            &["-t", "a/+"],
+            "invalid publish topic 'a/+': a topic to publish to must not hold the wildcards + and #",
+        ),
+        (&PUBLISH, &["--repeat", "0"], "invalid value '0' for '--repeat <COUNT>': it must be above zero"),
+        (
+            &PUBLISH,
+            &["--nodelai"],
+            "unexpected argument '--nodelai' found\n  tip: a similar argument exists: '--nodelay'",
+        ),
+        (&SUBSCRIBE, &[], no_topic),
+        (&SUBSCRIBE, &["-L", "mqtt://h"], no_topic),
+        (
+            &SUBSCRIBE,
+            &["-v", "-t"],
+            "a value is required for '--topic <FILTER>' but none was supplied\n  \
+          tip: an unquoted # starts a comment in the shell: write -t '#'",
+        ),
+        (&SUBSCRIBE, &["-t", "a#"], "invalid subscription topic 'a#': # may only stand at the end, alone or after a /"),
+        (&SUBSCRIBE, &["-U", "a#"], "invalid unsubscribe topic 'a#': # may only stand at the end, alone or after a /"),
+        (&SUBSCRIBE, &["-t", "a", "-T", "b+"], "invalid filter-out topic 'b+': + must fill a whole level, as in a/+/b"),
+        (
+            &SUBSCRIBE,
+            &["-t", "a", "-R", "--retained-only"],
+            "-R and --retained-only leave nothing to print: leave one out",
+        ),
+        (&SUBSCRIBE, &["-t", "a", "--no-local"], "--no-local needs MQTT 5: add -V 5"),
+        (
+            &SUBSCRIBE,
+            &["-V", "5", "-t", "$share/g/a", "--no-local"],
+            "--no-local is not allowed for a shared subscription",
+        ),
+        (&SUBSCRIBE, &["-t", "a", "--json", "-F", "%p"], "-F and --json contradict each other: leave all but one out"),
+        (&SUBSCRIBE, &["-t", "a", "-W", "0"], "invalid value '0' for '-W <TIME>': it must be above zero"),
+        (&SUBSCRIBE, &["-t", "a", "-C", "0"], "invalid value '0' for '-C <COUNT>': it must be above zero"),
+        (&BENCH, &["--flood", "--rate", "1k"], "--flood and --rate contradict each other: leave all but one out"),
+        (&BENCH, &["--size", "5", "-m", "x"], "--size and -m contradict each other: leave all but one out"),
+        (&BENCH, &["--clients", "0"], "there is nothing to do with neither publishers nor subscribers"),
+        (&BENCH, &["-t", "#"], "invalid topic '#': a topic to publish to must not hold the wildcards + and #"),
+        (
+            &BENCH,
+            &["--rate", "1e3"],
+            "invalid value '1e3' for '--rate <RATE>': a rate is a number per second, with k or M if you like",
+        ),
+        (
+            &BENCH,
+            &["--duration", "5d"],
+            "invalid value '5d' for '--duration <TIME>': \
+          a duration is a number with ms, s, m or h; a bare number is seconds",
+        ),
+        (&BROKER, &["-d"], "-d: running in the background is not built yet; start it with & or from systemd"),
+        (&BROKER, &["-p", "65536"], "invalid value '65536' for '--port <PORT>': a port is a number up to 65535"),
+    ] {
+        assert_eq!(faults(tool, arguments), [expected], "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let answer = |arguments: &[&str]| match BenchOptions::read(&empty(), argv("mqbench", arguments)) {
+        Ok(Reading::Answer(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    let help = answer(&["--bogus", "-q", "7", "--help"]);
+    for part in ["Usage: mqbench [OPTIONS]", "\nLoad:\n", "\nConnection:\n", "EXAMPLES:", "EXIT STATUS:", "FILES:"] {
+        assert!(help.contains(part), "{part} in {help}");
+    }
+    assert_eq!(answer(&["--version"]), concat!("mqbench ", env!("CARGO_PKG_VERSION"), "\n"));
+    let broker = BrokerOptions::read(&empty(), argv("mqbroker", &["-h"]));
+    assert!(matches!(broker, Ok(Reading::Answer(text)) if text.contains("Usage: mqbroker")));
+}
+
+#[test]
+fn where_the_broker_is() {
+    for (arguments, address, tls) in [
+        (&[][..], tcp("localhost", 1883), false),
+        (&["-p", "8883"], tcp("localhost", 8883), true),
+        (&["-p", "8883", "--no-tls"], tcp("localhost", 8883), false),
+        (&["--tls"], tcp("localhost", 8883), true),
+        (&["--cafile", "f", "-p", "1884"], tcp("localhost", 1884), true),
+        (&["--cafile", "f", "--no-tls"], tcp("localhost", 1883), false),
+        (&["-h", "::1"], tcp("::1", 1883), false),
+        (&["-h", "[::1]"], tcp("::1", 1883), false),
+        (&["-L", "mqtt://h/t"], tcp("h", 1883), false),
+        (&["-L", "mqtts://h/t"], tcp("h", 8883), true),
+        (&["-L", "mqtt://h:8883/t"], tcp("h", 8883), true),
+        (&["-h", "a", "-p", "1", "-L", "mqtt://b/t"], tcp("b", 1883), false),
+        (&["-L", "mqtt://b/t", "-h", "a"], tcp("a", 1883), false),
+        (&["-L", "mqtt://b:5/t", "-p", "7"], tcp("b", 7), false),
+        (&["-h", "a", "-h", "b"], tcp("b", 1883), false),
+        (&["-h", "a", "--unix", "/s"], Address::Unix("/s".into()), false),
+        (&["--unix", "/s", "-h", "a"], tcp("a", 1883), false),
+    ] {
+        let transport = plan(arguments).transport;
+        assert_eq!((&transport.address, transport.tls.is_some()), (&address, tls), "{arguments:?}");
+    }
+    assert_eq!(plan(&["-L", "mqtt://h//a"]).topic_of_url.as_deref(), Some("/a"));
+    assert_eq!(plan(&["--connect-timeout", "500ms"]).transport.timeout, Duration::from_millis(500));
+    let tls = plan(&["--cafile", "ca", "--cert", "c", "--key", "k", "--tls-version", "tlsv1.3", "--tls-alpn", "mqtt"]);
+    let tls = tls.transport.tls.unwrap();
+    assert!(!tls.roots.system);
+    assert_eq!((tls.versions, tls.alpn), (TlsVersions::V13, vec!["mqtt".to_owned()]));
+    assert!(plan(&["--tls"]).transport.tls.unwrap().roots.system);
+}
+
+#[test]
+fn who_we_are() {
+    let world = Environment::fixed(
+        [("MQTT_PASSWORD", "of-environment")],
+        [("pw", b"of-file\r\n".to_vec()), ("long", vec![b'x'; 70_000])],
+    );
+    for (arguments, user, password) in [
+        (&[][..], None, None),
+        (&["-u", "u"], Some("u"), Some("of-environment")),
+        (&["-u", "u", "-P", "p"], Some("u"), Some("p")),
+        (&["-u", "u", "-P", "p", "--pw-file", "pw"], Some("u"), Some("of-file")),
+        (&["-u", "u", "--pw-file", "pw", "-P", "p"], Some("u"), Some("p")),
+        (&["-L", "mqtt://v@h"], Some("v"), Some("of-environment")),
+        (&["-L", "mqtt://v:%70@h"], Some("v"), Some("p")),
+        (&["-L", "mqtt://v:p@h", "-u", "u", "--pw-file", "pw"], Some("u"), Some("of-file")),
+        (&["-u", "u", "-P", "q", "-L", "mqtt://v:p@h"], Some("v"), Some("p")),
+        (&["-V", "5", "-P", "p"], None, Some("p")),
+    ] {
+        let plan = plan_of_publish(&world, arguments).unwrap();
+        assert_eq!(plan.session.user_name.as_deref(), user, "{arguments:?}");
+        assert_eq!(plan.session.password, password.map(Secret::new), "{arguments:?}");
+        assert!(!format!("{plan:?}").contains("of-"), "{arguments:?}");
+    }
+    let error = plan_of_publish(&world, &["-u", "u", "--pw-file", "long"]).unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
+    assert_eq!(plan(&["-I", "a-"]).session.client_id, "a-4242");
+    assert_eq!(plan(&[]).session.client_id, "");
+    let generated = plan(&["-V", "31"]).session.client_id;
+    assert!(generated.starts_with("mq-") && generated.len() == 21, "{generated}");
+    assert_eq!(plan_of_bench(&empty(), &["-V", "31", "-c", "-I", "a-"]).unwrap().session.client_id, "a-%i");
+}
+
+#[test]
+fn what_implies_mqtt_5() {
+    let version = |arguments: &[&str]| plan(arguments).session.version;
+    assert_eq!(version(&[]), ProtocolVersion::V311);
+    assert_eq!(version(&["-V", "mqttv31"]), ProtocolVersion::V31);
+    assert_eq!(version(&["-x", "1"]), ProtocolVersion::V5);
+    assert_eq!(version(&["-V", "311", "-x", "1"]), ProtocolVersion::V5);
+    assert_eq!(version(&["-D", "publish", "content-type", "x"]), ProtocolVersion::V5);
+    let expiry =
+        |arguments: &[&str]| plan(arguments).session.connect_properties.number(PropertyName::SessionExpiryInterval);
+    assert_eq!(expiry(&["-V", "5"]), None);
+    assert_eq!(expiry(&["-V", "5", "-c", "-i", "a"]), Some(u32::MAX));
+    assert_eq!(expiry(&["-c", "-i", "a", "-x", "60"]), Some(60));
+    assert_eq!(expiry(&["-c", "-i", "a"]), None);
+    assert_eq!(expiry(&["-x", "∞"]), Some(u32::MAX));
+}
+
+#[test]
+fn the_will() {
+    let will = plan(&[
+        "--will-topic",
+        "w",
+        "--will-payload",
+        "-1",
+        "--will-qos",
+        "1",
+        "-D",
+        "will",
+        "will-delay-interval",
+        "5",
+    ]);
+    let will = will.session.will.unwrap();
+    assert_eq!((will.topic.as_str(), &will.payload[..], will.qos.number()), ("w", &b"-1"[..], 1));
+    assert_eq!(will.properties.number(PropertyName::WillDelayInterval), Some(5));
+    assert!(plan(&["--will-qos", "1"]).session.will.is_none());
+}
+
+#[test]
+fn options_files_stand_in_front() {
+    let world = Environment::fixed(
+        [("HOME", "/h")],
+        [
+            ("/h/.config/mosquitto_pub", b"-h of-mosquitto\n-p 1\n-k 10".to_vec()),
+            ("/h/.config/mqpub", b"-p 2\n-k 20".to_vec()),
+            ("named", b"-h of-named".to_vec()),
+            ("url", b"-L mqtt://of-url:9/t".to_vec()),
+        ],
+    );
+    let read = |arguments: &[&str]| {
+        let plan = plan_of_publish(&world, arguments).unwrap();
+        (plan.transport.address, plan.session.keep_alive.as_secs())
+    };
+    assert_eq!(read(&[]), (tcp("of-mosquitto", 2), 20));
+    assert_eq!(read(&["-k", "30"]), (tcp("of-mosquitto", 2), 30));
+    assert_eq!(read(&["-L", "mqtt://u/t"]), (tcp("u", 1883), 20));
+    assert_eq!(read(&["-o", "named"]), (tcp("of-named", 1883), 60));
+    assert_eq!(read(&["-o", "url", "-h", "x"]), (tcp("x", 9), 60));
+    let wrong = Environment::fixed([], [("f", b"-q 1\n-p x\n--bogus".to_vec())]);
+    let error = plan_of_publish(&wrong, &["-o", "f"]).unwrap_err();
+    assert_eq!(
+        error.faults(),
+        [
+            "f:2: invalid value 'x' for '--port <PORT>': a port is a number from 1 to 65535",
+            "f:3: unexpected argument '--bogus' found",
+        ]
+    );
+}
+
+#[test]
+fn what_may_be_repeated_adds_up_and_the_rest_is_overridden() {
+    let options =
+        options_of_bench(&empty(), &["-t", "a", "-t", "-b", "-q", "1", "-q", "2", "--gate", "x", "--gate", "y", "-dd"]);
+    let options = options.unwrap();
+    assert_eq!(options.load.topic, ["a", "-b"]);
+    assert_eq!(options.load.qos.number(), 2);
+    assert_eq!(options.result.gate, ["x", "y"]);
+    assert_eq!(options.general.debug, 2);
+}
+
+#[test]
+fn debug_shows_no_password() {
+    let options = options_of_bench(
+        &empty(),
+        &["-P", "hunter2", "-L", "mqtt://u:hunter2@h/t", "--psk", "hunter2", "--proxy", "socks5h://u:hunter2@h"],
+    );
+    assert!(!format!("{:?}", options.unwrap()).contains("hunter2"));
+}

@@ -1,0 +1,225 @@
+//! The TLS group. What only OpenSSL can do is known by name, checked for wrong use, and refused with the reason.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::Environment;
+use super::connect_plan::read_password;
+use super::connection::secret;
+use crate::mqtt::Secret;
+use crate::transport::{ClientCertificate, TlsPlan, TlsVersions, TrustRoots};
+
+/// Whether and how to speak TLS.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsOptions {
+    /// Speak TLS, trusting the system's certification authorities unless others are named.
+    #[arg(long)]
+    pub tls: bool,
+
+    /// Do not speak TLS, whatever the other TLS options say.
+    #[arg(long)]
+    pub no_tls: bool,
+
+    /// Trust the certificates in this PEM file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub cafile: Option<PathBuf>,
+
+    /// Trust the certificates in the PEM files of this folder.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub capath: Option<PathBuf>,
+
+    /// Trust the system's certification authorities too.
+    #[arg(long)]
+    pub tls_use_os_certs: bool,
+
+    /// Client certificate, PEM; needs --key.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub cert: Option<PathBuf>,
+
+    /// Private key of the client certificate, PEM; needs --cert.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+
+    /// Read the password of an encrypted private key from FILE.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key_pw_file: Option<PathBuf>,
+
+    /// TLS version to speak [default: either].
+    #[arg(long, value_name = "VERSION", value_enum)]
+    pub tls_version: Option<TlsVersionName>,
+
+    /// Application protocol (ALPN) to offer; may be repeated, most wanted first.
+    #[arg(long, value_name = "PROTOCOL", value_hint = ValueHint::Other, value_parser = alpn_protocol)]
+    pub tls_alpn: Vec<String>,
+
+    /// Append the keys of the connection to FILE, for Wireshark.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_keylog: Option<PathBuf>,
+
+    /// Verify nothing: neither the server's certificate nor its name.
+    #[arg(long)]
+    pub insecure: bool,
+
+    /// Form of the private key; engine is refused.
+    #[arg(long, value_name = "FORM", value_enum, hide = true)]
+    pub keyform: Option<KeyForm>,
+
+    /// OpenSSL cipher list; refused.
+    #[arg(long, value_name = "LIST", hide = true)]
+    pub ciphers: Option<String>,
+
+    /// OpenSSL engine; refused.
+    #[arg(long, value_name = "ENGINE", hide = true)]
+    pub tls_engine: Option<String>,
+
+    /// Password of an OpenSSL engine's key; refused.
+    #[arg(long, value_name = "HASH", hide = true, value_parser = secret())]
+    pub tls_engine_kpass_sha1: Option<Secret>,
+
+    /// Pre-shared key; refused.
+    #[arg(long, value_name = "KEY", hide = true, value_parser = secret())]
+    pub psk: Option<Secret>,
+
+    /// Identity that goes with --psk; refused.
+    #[arg(long, value_name = "IDENTITY", hide = true)]
+    pub psk_identity: Option<String>,
+}
+
+/// A TLS version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsVersionName {
+    /// TLS 1.2.
+    #[value(name = "tlsv1.2")]
+    V12,
+    /// TLS 1.3.
+    #[value(name = "tlsv1.3")]
+    V13,
+}
+
+/// Where a private key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyForm {
+    /// In a PEM file.
+    Pem,
+    /// In an OpenSSL engine.
+    Engine,
+}
+
+fn alpn_protocol(text: &str) -> Result<String, String> {
+    if (1..=255).contains(&text.len()) { Ok(text.into()) } else { Err("it has 1 to 255 bytes".into()) }
+}
+
+impl TlsOptions {
+    /// Whether these options turn TLS on by themselves.
+    pub(super) fn asked_for(&self) -> bool {
+        !self.no_tls
+            && (self.tls
+                || self.tls_use_os_certs
+                || self.cafile.is_some()
+                || self.capath.is_some()
+                || self.cert.is_some()
+                || self.key.is_some()
+                || self.psk.is_some())
+    }
+
+    /// What the group means when TLS is `on`, by itself, a port or a URL; the faults are put to the others.
+    pub(super) fn plan(&self, on: bool, environment: &Environment, faults: &mut Vec<String>) -> Option<TlsPlan> {
+        if self.no_tls {
+            return None;
+        }
+        self.refuse_openssl(faults);
+        let Self { tls: _, no_tls: _, keyform: _, ciphers: _, tls_engine: _, tls_engine_kpass_sha1: _, .. } = self;
+        let Self { psk: _, psk_identity: _, cafile, capath, tls_use_os_certs, cert, key, key_pw_file, .. } = self;
+        let Self { tls_version, tls_alpn, tls_keylog, insecure, .. } = self;
+        if !on {
+            for (given, option) in [
+                (*insecure, "--insecure"),
+                (tls_version.is_some(), "--tls-version"),
+                (!tls_alpn.is_empty(), "--tls-alpn"),
+                (tls_keylog.is_some(), "--tls-keylog"),
+            ] {
+                if given {
+                    faults.push(format!("{option} means nothing without TLS: add --tls, or --no-tls to leave it out"));
+                }
+            }
+        }
+        let client_certificate = match (cert, key) {
+            (Some(certificate), Some(key)) => Some(ClientCertificate {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                key_password: key_pw_file.as_ref().and_then(|file| read_password(file, environment, faults)),
+            }),
+            (None, None) => {
+                if key_pw_file.is_some() {
+                    faults.push("--key-pw-file means nothing without --key".into());
+                }
+                None
+            }
+            (Some(_), None) => {
+                faults.push("--cert needs the private key of the certificate: add --key".into());
+                None
+            }
+            (None, Some(_)) => {
+                faults.push("--key needs the certificate of the key: add --cert".into());
+                None
+            }
+        };
+        let roots = TrustRoots {
+            file: cafile.clone(),
+            folder: capath.clone(),
+            system: *tls_use_os_certs || (cafile.is_none() && capath.is_none()),
+        };
+        on.then(|| TlsPlan {
+            roots,
+            client_certificate,
+            alpn: tls_alpn.clone(),
+            insecure: *insecure,
+            versions: match tls_version {
+                None => TlsVersions::Any,
+                Some(TlsVersionName::V12) => TlsVersions::V12,
+                Some(TlsVersionName::V13) => TlsVersions::V13,
+            },
+            keylog: tls_keylog.clone(),
+        })
+    }
+
+    fn refuse_openssl(&self, faults: &mut Vec<String>) {
+        let engine_key = self.keyform == Some(KeyForm::Engine);
+        let faults_of_use = [
+            (
+                self.psk.is_some() && (self.cafile.is_some() || self.capath.is_some()),
+                "only one of --psk and --cafile/--capath may be used",
+            ),
+            (self.psk.is_some() && self.psk_identity.is_none(), "--psk needs --psk-identity"),
+            (self.psk.is_none() && self.psk_identity.is_some(), "--psk-identity needs --psk"),
+            (self.keyform.is_some() && self.key.is_none(), "--keyform means nothing without --key"),
+            (
+                self.tls_engine_kpass_sha1.is_some() && (self.tls_engine.is_none() || !engine_key),
+                "--tls-engine-kpass-sha1 needs --tls-engine and --keyform engine",
+            ),
+        ];
+        let before = faults.len();
+        faults.extend(faults_of_use.into_iter().filter(|(wrong, _)| *wrong).map(|(_, fault)| fault.to_owned()));
+        if faults.len() > before {
+            return;
+        }
+        for (given, refusal) in [
+            (
+                self.psk.is_some(),
+                "--psk is not possible here: rustls has no pre-shared keys; use certificates (--cafile, --cert, --key)",
+            ),
+            (
+                self.ciphers.is_some(),
+                "--ciphers is not possible here: rustls offers only safe cipher suites and takes no OpenSSL list",
+            ),
+            (self.tls_engine.is_some(), "--tls-engine is not possible here: rustls has no OpenSSL engines"),
+            (engine_key, "--keyform engine is not possible here: rustls reads keys from PEM files only"),
+        ] {
+            if given {
+                faults.push(refusal.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The tools that have options, as data: name, clap definition, and the texts behind the options.
+
+use clap::{Command, CommandFactory};
+
+use super::sections::{self, Section};
+use super::{BenchOptions, BrokerOptions, PublishOptions, SubscribeOptions};
+
+/// A tool of the suite.
+#[derive(Debug)]
+pub struct Tool {
+    /// The name under which it is called.
+    pub name: &'static str,
+    /// The tool of mosquitto whose options file it reads too.
+    pub(super) mosquitto_name: Option<&'static str>,
+    /// EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO.
+    pub sections: &'static [Section],
+    pub(super) definition: fn() -> Command,
+}
+
+/// mqpub.
+pub static PUBLISH: Tool = Tool {
+    name: "mqpub",
+    mosquitto_name: Some("mosquitto_pub"),
+    sections: sections::PUBLISH,
+    definition: <PublishOptions as CommandFactory>::command,
+};
+
+/// mqsub.
+pub static SUBSCRIBE: Tool = Tool {
+    name: "mqsub",
+    mosquitto_name: Some("mosquitto_sub"),
+    sections: sections::SUBSCRIBE,
+    definition: <SubscribeOptions as CommandFactory>::command,
+};
+
+/// mqbench.
+pub static BENCH: Tool = Tool {
+    name: "mqbench",
+    mosquitto_name: None,
+    sections: sections::BENCH,
+    definition: <BenchOptions as CommandFactory>::command,
+};
+
+/// mqbroker.
+pub static BROKER: Tool = Tool {
+    name: "mqbroker",
+    mosquitto_name: None,
+    sections: sections::BROKER,
+    definition: <BrokerOptions as CommandFactory>::command,
+};
+
+/// All of them.
+pub static TOOLS: [&Tool; 4] = [&PUBLISH, &SUBSCRIBE, &BENCH, &BROKER];
+
+impl Tool {
+    /// The clap definition, with the sections behind the options.
+    pub fn command(&self) -> Command {
+        (self.definition)().after_help(sections::as_help(self.sections))
+    }
+}

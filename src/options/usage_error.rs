@@ -1,0 +1,74 @@
+//! What was wrong with the command line, in the user's words.
+
+use std::fmt;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::exit_status::ExitStatus;
+
+/// One or more faults of a command line. Its text is what stderr gets, without a newline at the end; it begins with
+/// `Error: ` itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UsageError {
+    tool: &'static str,
+    faults: Vec<String>,
+}
+
+impl UsageError {
+    /// Makes an error of a tool's faults.
+    pub fn new(tool: &'static str, faults: Vec<String>) -> Self {
+        Self { tool, faults }
+    }
+
+    /// Ends with an error if there are faults.
+    pub fn check(tool: &'static str, faults: Vec<String>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self::new(tool, faults)) }
+    }
+
+    /// Joins the faults of a second error.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.faults.extend(other.faults);
+        self
+    }
+
+    /// The faults, one by one.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// The number for the shell.
+    pub const fn exit_status(&self) -> ExitStatus {
+        ExitStatus::Usage
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fault in &self.faults {
+            writeln!(f, "Error: {fault}")?;
+        }
+        write!(f, "\nTry '{} --help'.", self.tool)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// What clap found, with its tips and without its usage lines.
+pub(super) fn fault_of_clap(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut lines: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let missing_value = error.kind() == ErrorKind::InvalidValue
+        && matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
+    let of_topic = matches!(error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(argument)) if argument.starts_with("--topic "));
+    if missing_value && of_topic {
+        lines.push("  tip: an unquoted # starts a comment in the shell: write -t '#'");
+    }
+    lines.join("\n")
+}

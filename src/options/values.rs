@@ -1,0 +1,191 @@
+//! Values that several groups read: durations, rates, counts, sizes, ports, QoS. Strict: what is not wholly a value is
+//! an error that says what a value looks like.
+
+use std::time::Duration;
+
+use crate::mqtt::QoS;
+
+/// Longest duration that is taken; far below the end of any clock, so that deadlines can be added up.
+const LONGEST: Duration = Duration::from_secs(1_000 * 86_400);
+
+const NANOS: u128 = 1_000_000_000;
+
+/// `digits[.digits]` as nanounits; `None` for anything else, signs and exponents too.
+fn decimal(text: &str) -> Option<u128> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    // Twenty digits hold every u64; nine are a nanosecond.
+    if !digits(whole) || !digits(fraction) || whole.len() > 20 || fraction.len() > 9 {
+        return None;
+    }
+    let whole: u128 = whole.parse().ok()?;
+    let fraction: u128 = format!("{fraction:0<9}").parse().ok()?;
+    whole.checked_mul(NANOS)?.checked_add(fraction)
+}
+
+/// Splits a number from the unit behind it.
+fn number_and_unit(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
+}
+
+/// A duration: `500ms`, `0.5`, `10s`, `2m`, `1h`. A bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = number_and_unit(text);
+    let nanos_per_unit: u128 = match unit {
+        "ms" => 1_000_000,
+        "" | "s" => NANOS,
+        "m" => 60 * NANOS,
+        "h" => 3_600 * NANOS,
+        _ => return Err("a duration is a number with ms, s, m or h; a bare number is seconds".into()),
+    };
+    let nanos = decimal(number)
+        .and_then(|number| number.checked_mul(nanos_per_unit))
+        .map(|nanos| nanos / NANOS)
+        .ok_or("a duration is a number with ms, s, m or h; a bare number is seconds")?;
+    if nanos > LONGEST.as_nanos() {
+        return Err("a duration is at most 1000 days".into());
+    }
+    // At most 1000 days of nanoseconds, far below 2^64.
+    Ok(Duration::from_nanos(nanos as u64))
+}
+
+/// A duration above zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be above zero".into()),
+        time => Ok(time),
+    }
+}
+
+/// A number with `k` or `M` behind it, in billionths.
+fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
+    let (number, unit) = number_and_unit(text);
+    let factor = units.iter().find(|(name, _)| *name == unit)?.1;
+    decimal(number)?.checked_mul(factor)
+}
+
+const THOUSANDS: &[(&str, u128)] = &[("", 1), ("k", 1_000), ("M", 1_000_000)];
+
+/// A rate per second above zero: `0.5`, `50k`, `1.5M`.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let billionths = scaled(text, THOUSANDS).ok_or("a rate is a number per second, with k or M if you like")?;
+    if billionths == 0 {
+        return Err("a rate must be above zero".into());
+    }
+    if billionths > 1_000_000_000 * NANOS {
+        return Err("a rate is at most 1000M".into());
+    }
+    Ok(billionths as f64 / NANOS as f64)
+}
+
+fn whole(text: &str, units: &[(&str, u128)]) -> Option<u64> {
+    let billionths = scaled(text, units)?;
+    if billionths % NANOS != 0 {
+        return None;
+    }
+    u64::try_from(billionths / NANOS).ok()
+}
+
+/// A count: `100`, `10k`, `1.5M`.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    whole(text, THOUSANDS).ok_or_else(|| "a count is a whole number, with k or M if you like".into())
+}
+
+/// A count above zero.
+pub(super) fn positive_count(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("it must be above zero".into()),
+        number => Ok(number),
+    }
+}
+
+/// A number of clients; zero is none.
+pub(super) fn clients(text: &str) -> Result<u32, String> {
+    match count(text)? {
+        number @ 0..=1_000_000 => Ok(number as u32),
+        _ => Err("that is more than 1M clients".into()),
+    }
+}
+
+/// A number of bytes: `128`, `4k` (4000), `4Ki` (4096), `1M`, `1Mi`. At most what one PUBLISH can carry.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    const UNITS: &[(&str, u128)] = &[("", 1), ("k", 1_000), ("M", 1_000_000), ("Ki", 1 << 10), ("Mi", 1 << 20)];
+    let bytes = whole(text, UNITS).ok_or("a size is a whole number of bytes; k and M are 1000, Ki and Mi 1024")?;
+    match usize::try_from(bytes) {
+        Ok(bytes) if bytes <= 268_000_000 => Ok(bytes),
+        _ => Err("a payload is at most 268M".into()),
+    }
+}
+
+/// A TCP port.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    match whole_number(text) {
+        Some(0) => Err("a port is 1 to 65535; for a unix socket use --unix PATH".into()),
+        Some(port) => Ok(port),
+        None => Err("a port is a number from 1 to 65535".into()),
+    }
+}
+
+/// A decimal number without sign; `str::parse` alone would take a plus.
+pub(super) fn whole_number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A Quality of Service.
+pub(super) fn qos(text: &str) -> Result<QoS, String> {
+    whole_number(text).and_then(QoS::from_number).ok_or_else(|| "QoS is 0, 1 or 2".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, millis) in
+            [("10", 10_000), ("0.5", 500), ("500ms", 500), ("1.5s", 1_500), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert_eq!(duration("0.000001ms"), Ok(Duration::from_nanos(1)));
+        for text in
+            ["", "s", "-1", "+1", "1e3", "1.", ".5", "1 s", "1d", "1S", "10 ", "∞", "24001h", "99999999999999999999h"]
+        {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+        assert!(positive_duration("0ms").is_err());
+    }
+
+    #[test]
+    fn rates_counts_and_sizes() {
+        assert_eq!(rate("50k"), Ok(50_000.0));
+        assert_eq!(rate("0.5"), Ok(0.5));
+        assert_eq!(rate("1.5M"), Ok(1_500_000.0));
+        assert_eq!(count("10k"), Ok(10_000));
+        assert_eq!(count("1.5k"), Ok(1_500));
+        assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(size("4k"), Ok(4_000));
+        assert_eq!(size("4Ki"), Ok(4_096));
+        assert_eq!(size("0"), Ok(0));
+        for text in ["0", "0.0", "x", "1K", "1m", "-1", "2000M", "1kM"] {
+            assert!(rate(text).is_err(), "{text:?}");
+        }
+        for text in ["1.5", "1.0001k", "18446744073709551616", "", "k", "+1"] {
+            assert!(count(text).is_err(), "{text:?}");
+        }
+        assert!(size("300M").is_err());
+        assert!(clients("1000001").is_err());
+    }
+
+    #[test]
+    fn ports_and_qos() {
+        assert_eq!(port("1883"), Ok(1883));
+        for text in ["0", "65536", "-1", "+80", "abc", "", "1883 ", "0x10"] {
+            assert!(port(text).is_err(), "{text:?}");
+        }
+        assert_eq!(qos("2"), Ok(QoS::ExactlyOnce));
+        assert!(qos("3").is_err());
+        assert!(qos("x").is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! The man pages and shell completions are made from the options of the tools, and this is where they are made:
+//! `BLESS=1 cargo test --test generated_files` writes them, without it a stale one fails.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap_complete::Shell;
+use clap_mangen::Man;
+use mqtools::options::{Entry, Section, TOOLS, Tool};
+
+/// Every generated file of a tool: path from the root of the package, and content.
+fn files(tool: &Tool) -> Vec<(PathBuf, String)> {
+    let completion = |shell, name: String| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut tool.command(), tool.name, &mut script);
+        (Path::new("completions").join(name), String::from_utf8(script).unwrap())
+    };
+    vec![
+        (Path::new("man").join(format!("{}.1", tool.name)), man_page(tool)),
+        completion(Shell::Bash, format!("{}.bash", tool.name)),
+        completion(Shell::Zsh, format!("_{}", tool.name)),
+        completion(Shell::Fish, format!("{}.fish", tool.name)),
+    ]
+}
+
+/// The page that clap_mangen makes, with the sections of the tool in place of its "EXTRA".
+fn man_page(tool: &Tool) -> String {
+    let command = tool.command();
+    let version = command.get_version().unwrap_or_default();
+    // No date, so that the page changes with the options and the version only. clap_mangen would leave an empty date out
+    // and let the version take its place.
+    let title = format!(".TH {} 1 \"\" \"mqtools {version}\" \"User Commands\"\n", tool.name.to_uppercase());
+    let synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIOPTIONS\\fR]\n", tool.name);
+    let headings: BTreeSet<String> =
+        command.get_arguments().filter_map(|argument| argument.get_help_heading()).map(str::to_owned).collect();
+    let man = Man::new(command);
+    let mut page = Vec::new();
+    man.render_name_section(&mut page).unwrap();
+    page.extend_from_slice(synopsis.as_bytes());
+    man.render_description_section(&mut page).unwrap();
+    page.extend_from_slice(options(&man, &headings).as_bytes());
+    let mut page = String::from_utf8(page).unwrap();
+    for section in tool.sections {
+        add_section(&mut page, section);
+    }
+    format!("{PREAMBLE}{title}{}", tidy(&page))
+}
+
+/// The options, their groups as parts of one section; clap_mangen makes each group a section in capitals.
+fn options(man: &Man, headings: &BTreeSet<String>) -> String {
+    let mut options = Vec::new();
+    man.render_options_section(&mut options).unwrap();
+    let mut options = String::from_utf8(options).unwrap();
+    for heading in headings {
+        options = options.replace(&format!(".SH {}\n", heading.to_uppercase()), &format!(".SS {heading}\n"));
+    }
+    format!(".SH OPTIONS\n{}", options.replace(".SH OPTIONS\n", ""))
+}
+
+/// What the roff crate puts in front of every piece: an apostrophe that can be copied.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+fn add_section(page: &mut String, section: &Section) {
+    page.push_str(&format!(".SH \"{}\"\n", section.title));
+    for Entry { term, text } in section.entries {
+        page.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", escape(term), escape(text)));
+    }
+}
+
+/// Text as roff reads it: no escapes, no macros, and hyphens that can be copied.
+fn escape(text: &str) -> String {
+    let escaped = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('~', "\\(ti");
+    if escaped.starts_with('.') { format!("\\&{escaped}") } else { escaped }
+}
+
+/// Mends what mandoc finds in the output of clap_mangen: the preamble before each piece, breaks beside blank lines, and text
+/// lines of any length.
+fn tidy(page: &str) -> String {
+    let page = page.replace(PREAMBLE, "");
+    let lines: Vec<&str> = page.lines().collect();
+    let mut tidied = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let beside =
+            |other: Option<usize>| other.and_then(|other| lines.get(other)).is_some_and(|line| line.is_empty());
+        if *line == ".br" && (beside(number.checked_sub(1)) || beside(number.checked_add(1))) {
+            continue;
+        }
+        // The line after .TP is one tag.
+        let is_tag = number.checked_sub(1).and_then(|before| lines.get(before)) == Some(&".TP");
+        if line.starts_with('.') || is_tag {
+            tidied.push_str(line);
+            tidied.push('\n');
+        } else {
+            fold(line, &mut tidied);
+        }
+    }
+    tidied
+}
+
+/// Breaks a text line at spaces. No line may begin with what roff takes for a macro. Font changes hold over a break.
+fn fold(line: &str, page: &mut String) {
+    let mut length = 0;
+    for word in line.split(' ') {
+        if length > 0 && length + 1 + word.len() > 79 {
+            page.push('\n');
+            length = 0;
+            if word.starts_with(['.', '\'']) {
+                page.push_str("\\&");
+            }
+        } else if length > 0 {
+            page.push(' ');
+        }
+        page.push_str(word);
+        length += word.len() + 1;
+    }
+    page.push('\n');
+}
+
+#[test]
+fn generated_files_are_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut stale = Vec::new();
+    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)) {
+        let full = root.join(&path);
+        if bless {
+            std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+            std::fs::write(&full, &content).unwrap();
+        } else if std::fs::read_to_string(&full).ok().as_ref() != Some(&content) {
+            stale.push(path.display().to_string());
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "out of date: {}; write them anew with: BLESS=1 cargo test --test generated_files",
+        stale.join(", ")
+    );
+}
+
+#[test]
+fn mandoc_finds_no_fault() {
+    for tool in TOOLS {
+        let mandoc = Command::new("mandoc").args(["-T", "lint"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let Ok(mut mandoc) = mandoc else {
+            eprintln!("skipped: mandoc is not installed");
+            return;
+        };
+        mandoc.stdin.take().unwrap().write_all(man_page(tool).as_bytes()).unwrap();
+        let output = mandoc.wait_with_output().unwrap();
+        let found = String::from_utf8_lossy(&output.stdout);
+        // A date would make every page change at every build; see man_page.
+        let faults: Vec<&str> = found.lines().filter(|line| !line.contains("missing date")).collect();
+        assert!(faults.is_empty(), "{}: {faults:#?}", tool.name);
+    }
+}
