@@ -1,19 +1,24 @@
 //! The embedded broker. The only home of its crate.
 //!
-//! [`EmbeddedBroker`] is a broker on threads of its own, for mqbench, for tests and for mqbroker; `serve` is what the
-//! mqbroker binary does with it; `config` reads a configuration file of mosquitto's kind; [`BrokerEvent`] is what a
+//! [`EmbeddedBroker`] is a broker on threads of its own, for mqbench, for tests and for mqbroker; [`serve`] is what the
+//! mqbroker binary does with it; [`config`] reads a configuration file of mosquitto's kind; [`BrokerEvent`] is what a
 //! broker can tell about its clients. Everything lives in memory, no file is ever written.
 
+pub mod config;
 mod embedded;
 mod error;
 mod event;
 mod hooks;
 mod listen;
+mod log;
+mod process;
+mod serve;
 mod settings;
 
 pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use event::{BrokerEvent, ConnectDetails, EventSink, FilterGrant, PublishDetails};
+pub use serve::{ServeError, ServePlan, serve};
 pub use settings::{BrokerLimits, BrokerSettings, ListenHost, Listener};
 
 /// Name of the crate that the embedded broker is, to label results with.
