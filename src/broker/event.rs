@@ -43,6 +43,8 @@ pub enum BrokerEvent {
         /// It went without a DISCONNECT.
         unexpected: bool,
     },
+    /// The broker's own words about something that went wrong, such as why it refused a client.
+    Warning(String),
 }
 
 /// What a CONNECT said.
@@ -107,6 +109,7 @@ impl BrokerEvent {
                 }
                 Self::Published(details) => details.client_id.len() + details.topic.len(),
                 Self::Disconnected { client_id, .. } => client_id.len(),
+                Self::Warning(text) => text.len(),
             }
     }
 }

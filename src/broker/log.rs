@@ -203,6 +203,7 @@ fn write_event(formatter: &mut fmt::Formatter<'_>, event: &BrokerEvent) -> fmt::
         BrokerEvent::Disconnected { client_id, reason, .. } => {
             write!(formatter, "Client {} is gone without a DISCONNECT: {reason}.", Plain(client_id))
         }
+        BrokerEvent::Warning(text) => write!(formatter, "Broker: {}", Plain(text)),
     }
 }
 

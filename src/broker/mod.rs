@@ -14,6 +14,7 @@ mod log;
 mod process;
 mod serve;
 mod settings;
+mod warnings;
 
 pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::config::{BrokerConfiguration, ConfigurationFault, DEFAULT_PORT};
 use super::log::{EventLog, Plain};
 use super::process::{StopSignal, raise_file_limit};
-use super::{BROKER_NAME, BROKER_VERSION, BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker};
+use super::{BROKER_NAME, BROKER_VERSION, BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker, warnings};
 use crate::exit_status::ExitStatus;
 
 /// Far above any configuration; what is longer is another kind of file.
@@ -102,6 +102,9 @@ pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<(), Serv
     let (log, writer) = EventLog::start(output)?;
     for line in opening_lines(plan, &configuration) {
         log.line(line);
+    }
+    if plan.verbose {
+        warnings::report_to(Arc::new(log.clone()));
     }
     let result = runtime.block_on(run(plan, &configuration, &log));
     if result.is_ok() {
