@@ -1,0 +1,162 @@
+//! From listeners to addresses that can be bound.
+//!
+//! The crate binds by itself, starts happily when only some addresses could be bound, and tells the first port only.
+//! So every address is bound here first: that names each failure, settles which port a 0 becomes and whether one IPv6
+//! socket serves both families. The sockets are then closed and the crate binds the same addresses; the moment between
+//! is the one in which a port could be lost to another program. A single listener is bound once more by the crate,
+//! which then fails loudly.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+
+use super::{BrokerError, ListenHost, Listener};
+
+/// How often a free port is looked for that is free for both families.
+const ATTEMPTS: usize = 16;
+
+/// The addresses of all listeners, each with a real port. Fails on the first that cannot be bound.
+pub(super) fn addresses(listeners: &[Listener]) -> Result<Vec<SocketAddr>, BrokerError> {
+    let mut held = Vec::new();
+    for listener in listeners {
+        match &listener.host {
+            ListenHost::Loopback => {
+                let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
+                held.extend(bind_pair(v4, v6, listener.port)?);
+            }
+            ListenHost::All => {
+                let (v6, v4) = (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::UNSPECIFIED));
+                match bind(v6, listener.port) {
+                    Err((_, error)) if is_missing(&error) => held.push(bind(v4, listener.port).map_err(listen_error)?),
+                    Err(failure) => return Err(listen_error(failure)),
+                    Ok(socket) => {
+                        let port = port_of(&socket, listener.port);
+                        // Where the IPv6 socket takes IPv4 as well, the address is in use now, by us.
+                        let v4_socket = bind(v4, port);
+                        held.push(socket);
+                        match v4_socket {
+                            Ok(socket) => held.push(socket),
+                            Err((_, error)) if error.kind() == ErrorKind::AddrInUse => {}
+                            Err(failure) => return Err(listen_error(failure)),
+                        }
+                    }
+                }
+            }
+            ListenHost::Named(host) => held.extend(bind_named(host, listener.port)?),
+        }
+    }
+    Ok(held.iter().filter_map(|socket| socket.local_addr().ok()).collect())
+}
+
+/// Binds both addresses on one port; the second may be missing on this machine.
+fn bind_pair(first: IpAddr, second: IpAddr, port: u16) -> Result<Vec<TcpListener>, BrokerError> {
+    let mut attempts = if port == 0 { ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        let socket = bind(first, port).map_err(listen_error)?;
+        match bind(second, port_of(&socket, port)) {
+            Ok(other) => return Ok(vec![socket, other]),
+            Err((_, error)) if is_missing(&error) => return Ok(vec![socket]),
+            Err((_, error)) if error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
+            Err(failure) => return Err(listen_error(failure)),
+        }
+    }
+}
+
+/// Binds every address of a name. With port 0 the first one's port is everyone's.
+fn bind_named(host: &str, port: u16) -> Result<Vec<TcpListener>, BrokerError> {
+    let resolve = |error| BrokerError::Resolve { host: host.to_owned(), error };
+    let mut sockets: Vec<TcpListener> = Vec::new();
+    for address in (host, port).to_socket_addrs().map_err(resolve)? {
+        let port = sockets.first().map_or(port, |socket| port_of(socket, port));
+        match bind_address(SocketAddr::new(address.ip(), port)) {
+            Ok(socket) => sockets.push(socket),
+            // The same address may stand in the answer twice.
+            Err(_)
+                if sockets.iter().any(|socket| socket.local_addr().is_ok_and(|bound| bound.ip() == address.ip())) => {}
+            Err(failure) => return Err(listen_error(failure)),
+        }
+    }
+    if sockets.is_empty() {
+        return Err(resolve(io::Error::new(ErrorKind::NotFound, "no address")));
+    }
+    Ok(sockets)
+}
+
+fn bind(address: IpAddr, port: u16) -> Result<TcpListener, (SocketAddr, io::Error)> {
+    bind_address(SocketAddr::new(address, port))
+}
+
+fn bind_address(address: SocketAddr) -> Result<TcpListener, (SocketAddr, io::Error)> {
+    TcpListener::bind(address).map_err(|error| (address, error))
+}
+
+fn listen_error((address, error): (SocketAddr, io::Error)) -> BrokerError {
+    BrokerError::Listen { address: address.to_string(), error }
+}
+
+fn port_of(socket: &TcpListener, asked: u16) -> u16 {
+    socket.local_addr().map_or(asked, |address| address.port())
+}
+
+/// Whether the machine has no such address family or address.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) || is_family_unsupported(error)
+}
+
+/// EAFNOSUPPORT has no kind of its own in the standard library.
+fn is_family_unsupported(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32);
+    #[cfg(not(unix))]
+    return error.raw_os_error() == Some(10047); // WSAEAFNOSUPPORT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(host: ListenHost, port: u16) -> Listener {
+        Listener { host, port }
+    }
+
+    #[test]
+    fn port_0_becomes_a_port_and_one_for_both_families() {
+        for host in [ListenHost::Loopback, ListenHost::All, ListenHost::Named("127.0.0.1".to_owned())] {
+            let addresses = addresses(&[listener(host, 0)]).unwrap();
+            assert!(!addresses.is_empty());
+            assert!(addresses.iter().all(|address| address.port() == addresses[0].port() && address.port() != 0));
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_named_with_the_next_step() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        for host in [ListenHost::Loopback, ListenHost::Named("127.0.0.1".to_owned())] {
+            let error = addresses(&[listener(host, address.port())]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "cannot listen on {address}: address already in use: another broker is running there? choose \
+                     another port with -p"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_listener_twice_is_a_port_in_use() {
+        let first = addresses(&[listener(ListenHost::Loopback, 0)]).unwrap();
+        let twice = listener(ListenHost::Loopback, first[0].port());
+        assert!(matches!(addresses(&[twice.clone(), twice]), Err(BrokerError::Listen { .. })));
+    }
+
+    #[test]
+    fn a_foreign_address_and_an_unknown_name_are_errors() {
+        // 192.0.2.0/24 is for documentation; no machine has it.
+        let error = addresses(&[listener(ListenHost::Named("192.0.2.1".to_owned()), 0)]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:0: this machine has no such address");
+        let error = addresses(&[listener(ListenHost::Named("no such host".to_owned()), 1883)]).unwrap_err();
+        assert!(error.to_string().starts_with("cannot listen on no such host: its address is not found"), "{error}");
+    }
+}
