@@ -1,1 +1,13 @@
-//! Colour, progress, tables, escaping. The only home of colored and indicatif.
+//! Colour, progress, numbers for people, escaping. The only home of colored and indicatif.
+//!
+//! Results go to stdout, progress to stderr and only where a person sits in front of it. What came from the network is
+//! escaped before a terminal sees it.
+
+pub mod colour;
+pub mod escape;
+pub mod number;
+pub mod progress;
+
+pub use colour::{ColourChoice, Colours, Paint};
+pub use escape::{escape, escape_bytes};
+pub use progress::Progress;

@@ -245,6 +245,8 @@ latencies! {
     e2e,
     /// Actual send to arrival at a subscriber.
     e2e_service,
+    /// Round trip of a message through a responder.
+    rtt,
     /// PINGREQ to PINGRESP.
     ping,
     /// Intended to actual send: the generator's own lateness.

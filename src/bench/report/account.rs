@@ -1,0 +1,345 @@
+//! The accounts of a stage: traffic, delivery, clients, generator. Every field that was not measured is null.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::measure::{Counters, Delivery, GeneratorHealth, Verdict};
+
+/// What went over the network in the measured window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// What the schedule asked for; null for a closed loop.
+    pub offered_per_s: Option<f64>,
+    /// PUBLISH packets that the kernel accepted, a second.
+    pub sent_per_s: Option<f64>,
+    /// Messages acknowledged without an error, a second; null at QoS 0.
+    pub acked_per_s: Option<f64>,
+    /// PUBLISH packets that arrived at subscribers, a second, all subscribers together.
+    pub delivered_per_s: Option<f64>,
+    /// Messages due by the schedule; null for a closed loop.
+    pub offered: Option<u64>,
+    /// PUBLISH packets sent.
+    pub sent: Option<u64>,
+    /// Messages acknowledged.
+    pub acked: Option<u64>,
+    /// PUBLISH packets that arrived.
+    pub delivered: Option<u64>,
+    /// Slots of the schedule that were given up.
+    pub skipped: Option<u64>,
+    /// Slots of the schedule that waited for a window or a socket.
+    pub held_back: Option<u64>,
+    /// Bytes on the wire, out.
+    pub bytes_out: Option<u64>,
+    /// Bytes on the wire, in.
+    pub bytes_in: Option<u64>,
+    /// Payload bytes of what was sent.
+    pub payload_bytes_out: Option<u64>,
+    /// Payload bytes of what was delivered.
+    pub payload_bytes_in: Option<u64>,
+    /// `bytes_out` a second.
+    pub bytes_out_per_s: Option<f64>,
+    /// `bytes_in` a second.
+    pub bytes_in_per_s: Option<f64>,
+    /// Payload bytes sent a second.
+    pub payload_out_per_s: Option<f64>,
+    /// Payload bytes delivered a second.
+    pub goodput_bytes_per_s: Option<f64>,
+    /// Packets by type.
+    pub packets: Option<BTreeMap<String, u64>>,
+}
+
+/// Which sides of a stage exist, and so what was measured at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sides {
+    /// Something publishes.
+    pub publishers: bool,
+    /// Something publishes with QoS 1 or 2.
+    pub acknowledged: bool,
+    /// Something subscribes.
+    pub subscribers: bool,
+}
+
+impl Traffic {
+    /// The traffic of counters over a window of nanoseconds. `offered` is what the schedule had in it.
+    pub fn of(counters: &Counters, window_ns: u64, sides: Sides, offered: Option<u64>) -> Self {
+        let out = |count: u64| sides.publishers.then_some(count);
+        let arrived = |count: u64| sides.subscribers.then_some(count);
+        // No traffic is possible without a byte on the wire: 0 is "nobody counted".
+        let wire = |count: u64| (count > 0).then_some(count);
+        let per_second = |count: Option<u64>| {
+            let seconds = window_ns as f64 / 1e9;
+            count.filter(|_| window_ns > 0).map(|count| rounded(count as f64 / seconds))
+        };
+        let acked = sides.acknowledged.then_some(counters.acked);
+        let (bytes_out, bytes_in) = (wire(counters.wire_bytes_out), wire(counters.wire_bytes_in));
+        let (payload_out, payload_in) = (out(counters.payload_bytes_out), arrived(counters.payload_bytes_in));
+        Self {
+            offered_per_s: per_second(offered),
+            sent_per_s: per_second(out(counters.sent)),
+            acked_per_s: per_second(acked),
+            delivered_per_s: per_second(arrived(counters.delivered)),
+            offered,
+            sent: out(counters.sent),
+            acked,
+            delivered: arrived(counters.delivered),
+            skipped: offered.map(|_| counters.skipped),
+            held_back: offered.map(|_| counters.held_back),
+            bytes_out,
+            bytes_in,
+            payload_bytes_out: payload_out,
+            payload_bytes_in: payload_in,
+            bytes_out_per_s: per_second(bytes_out),
+            bytes_in_per_s: per_second(bytes_in),
+            payload_out_per_s: per_second(payload_out),
+            goodput_bytes_per_s: per_second(payload_in),
+            packets: None,
+        }
+    }
+}
+
+/// Rates to three decimals: more would be digits of the division and not of the measurement.
+fn rounded(rate: f64) -> f64 {
+    (rate * 1e3).round() / 1e3
+}
+
+/// What became of the messages. `expected = delivered_once + lost`; duplicates are apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryAccount {
+    /// Messages sent in the window, times their subscribers.
+    pub expected: Option<u64>,
+    /// Arrived at least once.
+    pub delivered_once: Option<u64>,
+    /// Not arrived when the drain ended.
+    pub lost: Option<u64>,
+    /// Arrivals beyond the first.
+    pub duplicates: Option<u64>,
+    /// Of these, with the DUP flag.
+    pub dup_flagged: Option<u64>,
+    /// Arrived after a later message of their stream.
+    pub reordered: Option<u64>,
+    /// Arrived after the drain.
+    pub late: Option<u64>,
+    /// Arrived with another content than was sent.
+    pub corrupt: Option<u64>,
+    /// Messages of somebody else.
+    pub foreign: Option<u64>,
+    /// Sent and not acknowledged when the drain ended.
+    pub unacked: Option<u64>,
+    /// Acknowledged with "no matching subscribers" (0x10).
+    pub no_subscriber: Option<u64>,
+    /// Refused by the broker, by reason code.
+    pub rejected: Option<BTreeMap<String, u64>>,
+    /// Missing messages that the ledger gave up to bound its memory; they are part of `lost`.
+    pub overflowed: Option<u64>,
+    /// Arrivals that the ledger could not tell late or duplicate.
+    pub unjudged: Option<u64>,
+    /// Longest run of lost messages in one stream.
+    pub max_gap: Option<u64>,
+    /// Times without delivery, by stream.
+    pub outages: Option<Vec<Outage>>,
+}
+
+/// A time in which a stream got nothing through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// Number of the publisher.
+    pub stream: u64,
+    /// Since t0.
+    pub start_ns: u64,
+    /// How long.
+    pub dur_ns: u64,
+}
+
+impl DeliveryAccount {
+    /// The account of a stage; `ledger` where there are subscribers that kept one.
+    pub fn of(ledger: Option<&Delivery>, counters: &Counters, sides: Sides, unacked: Option<u64>) -> Self {
+        let arrived = |count: u64| sides.subscribers.then_some(count);
+        let rejected = || counters.rejected.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
+        Self {
+            expected: ledger.map(|ledger| ledger.expected),
+            delivered_once: ledger.map(|ledger| ledger.delivered_once),
+            lost: ledger.map(|ledger| ledger.lost),
+            duplicates: ledger.map(|ledger| ledger.duplicates),
+            dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
+            reordered: ledger.map(|ledger| ledger.reordered),
+            late: arrived(counters.late),
+            corrupt: arrived(counters.corrupt),
+            foreign: arrived(counters.foreign),
+            unacked: unacked.filter(|_| sides.acknowledged),
+            no_subscriber: sides.acknowledged.then_some(counters.no_subscriber),
+            rejected: sides.acknowledged.then(rejected),
+            overflowed: ledger.map(|ledger| ledger.overflowed),
+            unjudged: ledger.map(|ledger| ledger.unjudged),
+            max_gap: ledger.map(|ledger| ledger.max_gap),
+            outages: None,
+        }
+    }
+
+    /// Adds the account of another stage.
+    pub fn merge(&mut self, other: &Self) {
+        add(&mut self.expected, other.expected);
+        add(&mut self.delivered_once, other.delivered_once);
+        add(&mut self.lost, other.lost);
+        add(&mut self.duplicates, other.duplicates);
+        add(&mut self.dup_flagged, other.dup_flagged);
+        add(&mut self.reordered, other.reordered);
+        add(&mut self.late, other.late);
+        add(&mut self.corrupt, other.corrupt);
+        add(&mut self.foreign, other.foreign);
+        add(&mut self.unacked, other.unacked);
+        add(&mut self.no_subscriber, other.no_subscriber);
+        add(&mut self.overflowed, other.overflowed);
+        add(&mut self.unjudged, other.unjudged);
+        self.max_gap = self.max_gap.max(other.max_gap);
+        merge_counts(&mut self.rejected, &other.rejected);
+        if let Some(outages) = &other.outages {
+            self.outages.get_or_insert_default().extend(outages.iter().cloned());
+        }
+    }
+}
+
+/// Connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clients {
+    /// Asked for.
+    pub planned: Option<u64>,
+    /// Connected when the stage began.
+    pub connected: Option<u64>,
+    /// Connects that failed.
+    pub failed: Option<u64>,
+    /// Connections that came up again.
+    pub reconnects: Option<u64>,
+    /// Most open at one time.
+    pub max_open: Option<u64>,
+    /// Connects that failed, by cause.
+    pub errors: Option<BTreeMap<String, u64>>,
+}
+
+impl Clients {
+    /// Takes the counts of failures and reconnects from counters.
+    pub fn with_counters(mut self, counters: &Counters) -> Self {
+        self.failed = Some(counters.connect_failures.values().sum());
+        self.reconnects = Some(counters.reconnects);
+        self.errors =
+            Some(counters.connect_failures.iter().map(|(cause, count)| (cause.to_string(), *count)).collect());
+        self
+    }
+
+    /// Adds a later stage of the same clients: connections are the same ones, failures are further ones.
+    pub fn merge(&mut self, other: &Self) {
+        self.planned = self.planned.max(other.planned);
+        self.connected = self.connected.max(other.connected);
+        self.max_open = self.max_open.max(other.max_open);
+        add(&mut self.failed, other.failed);
+        add(&mut self.reconnects, other.reconnects);
+        merge_counts(&mut self.errors, &other.errors);
+    }
+}
+
+/// The generator: what it used and whether it was able to measure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// User CPU, percent of one core.
+    pub cpu_user_pct: Option<f64>,
+    /// System CPU, percent of one core.
+    pub cpu_sys_pct: Option<f64>,
+    /// CPU time of the window, nanoseconds.
+    pub cpu_ns: Option<u64>,
+    /// CPU time a message (each sent and each delivered one counts), nanoseconds.
+    pub cpu_ns_per_message: Option<u64>,
+    /// The busiest thread, percent.
+    pub max_thread_pct: Option<f64>,
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+    /// Resident memory a client.
+    pub bytes_per_client: Option<u64>,
+    /// Context switches.
+    pub ctx_switches: Option<u64>,
+    /// TCP segments sent again.
+    pub tcp_retrans: Option<u64>,
+    /// CPU time that the hypervisor took, percent.
+    pub steal_pct: Option<f64>,
+    /// What this generator can, from its own calibration.
+    pub ceiling_per_s: Option<f64>,
+    /// How far it was from that.
+    pub headroom_pct: Option<f64>,
+    /// `ok`, `suspect` or `bottleneck`.
+    pub verdict: String,
+    /// What speaks against it.
+    pub reasons: Vec<String>,
+}
+
+impl From<GeneratorHealth> for Generator {
+    fn from(health: GeneratorHealth) -> Self {
+        Self {
+            cpu_user_pct: health.cpu_user_pct.map(rounded),
+            cpu_sys_pct: health.cpu_sys_pct.map(rounded),
+            cpu_ns: health.cpu_ns,
+            cpu_ns_per_message: health.cpu_ns_per_message,
+            max_thread_pct: health.max_thread_pct.map(rounded),
+            rss_bytes: health.rss_bytes,
+            steal_pct: health.steal_pct.map(rounded),
+            verdict: health.verdict.as_str().to_owned(),
+            reasons: health.reasons,
+            ..Self::default()
+        }
+    }
+}
+
+impl Generator {
+    /// All stages together, each with its name, window (ns), messages and generator: CPU over the sum of the windows,
+    /// the worst verdict, every reason with its stage.
+    pub fn of_stages<'a>(stages: impl Iterator<Item = (&'a str, u64, u64, &'a Self)> + Clone) -> Self {
+        let window: u64 = stages.clone().map(|(_, window_ns, ..)| window_ns).sum();
+        let messages: u64 = stages.clone().map(|(_, _, messages, _)| messages).sum();
+        // Shares of windows of different length: weighted, and unknown when one is.
+        let mean = |share: fn(&Self) -> Option<f64>| {
+            let parts: Option<f64> =
+                stages.clone().map(|(_, window_ns, _, stage)| share(stage).map(|share| share * window_ns as f64)).sum();
+            parts.filter(|_| window > 0).map(|sum| rounded(sum / window as f64))
+        };
+        let highest = |share: fn(&Self) -> Option<f64>| {
+            stages.clone().filter_map(|(.., stage)| share(stage)).max_by(f64::total_cmp)
+        };
+        let cpu_ns: Option<u64> = stages.clone().map(|(.., stage)| stage.cpu_ns).sum();
+        let worst = stages.clone().map(|(.., stage)| stage.verdict.as_str()).max_by_key(|&verdict| severity(verdict));
+        Self {
+            cpu_user_pct: mean(|stage| stage.cpu_user_pct),
+            cpu_sys_pct: mean(|stage| stage.cpu_sys_pct),
+            cpu_ns: cpu_ns.filter(|_| window > 0),
+            cpu_ns_per_message: cpu_ns.and_then(|time| time.checked_div(messages)),
+            max_thread_pct: highest(|stage| stage.max_thread_pct),
+            rss_bytes: stages.clone().filter_map(|(.., stage)| stage.rss_bytes).max(),
+            steal_pct: highest(|stage| stage.steal_pct),
+            verdict: worst.unwrap_or(Verdict::Ok.as_str()).to_owned(),
+            reasons: stages
+                .flat_map(|(name, _, _, stage)| stage.reasons.iter().map(move |reason| format!("{name}: {reason}")))
+                .collect(),
+            ..Self::default()
+        }
+    }
+}
+
+fn severity(verdict: &str) -> usize {
+    [Verdict::Ok, Verdict::Suspect, Verdict::Bottleneck]
+        .iter()
+        .position(|known| known.as_str() == verdict)
+        .unwrap_or_default()
+}
+
+/// What was measured in one stage only is the sum; what was measured in none stays null.
+fn add(sum: &mut Option<u64>, part: Option<u64>) {
+    if let Some(part) = part {
+        *sum = Some(sum.unwrap_or_default() + part);
+    }
+}
+
+fn merge_counts(sum: &mut Option<BTreeMap<String, u64>>, part: &Option<BTreeMap<String, u64>>) {
+    if let Some(part) = part {
+        let sum = sum.get_or_insert_default();
+        for (key, count) in part {
+            *sum.entry(key.clone()).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The document against the fixed names, and what becomes of stages at its top level.
+
+use serde_json::Value;
+
+use super::super::example;
+use super::*;
+
+fn json(document: &ResultDocument) -> Value {
+    let mut bytes = Vec::new();
+    document.write_json(&mut bytes).unwrap();
+    assert!(bytes.ends_with(b"}\n"));
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The value at a dotted path; a field that is missing is a failure and not null.
+fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(value, |value, key| {
+        value.as_object().and_then(|object| object.get(key)).unwrap_or_else(|| panic!("no {key} of {path}"))
+    })
+}
+
+#[test]
+fn the_fixed_names_are_there() {
+    let document = json(&example::document());
+    let expected_order = [
+        "schema",
+        "status",
+        "tool",
+        "run",
+        "env",
+        "target",
+        "plan",
+        "phases",
+        "clients",
+        "traffic",
+        "delivery",
+        "latency",
+        "series",
+        "generator",
+        "broker",
+        "stages",
+        "runs",
+        "stats",
+        "gates",
+        "compare",
+        "invalid",
+        "warnings",
+    ];
+    assert_eq!(document.as_object().unwrap().keys().collect::<Vec<_>>(), expected_order);
+    assert_eq!((at(&document, "schema"), at(&document, "status")), (&"mqbench-result/1".into(), &"ok".into()));
+    assert_eq!(at(&document, "run.status"), "ok");
+    for part in [&document, &document["stages"][0], &document["stages"][1]] {
+        for path in [
+            "traffic.sent_per_s",
+            "traffic.acked_per_s",
+            "traffic.delivered_per_s",
+            "delivery.expected",
+            "delivery.delivered_once",
+            "delivery.lost",
+            "delivery.duplicates",
+            "delivery.reordered",
+        ] {
+            assert!(at(part, path).is_number(), "{path}");
+        }
+        for metric in ["e2e", "ack", "sched_lag"] {
+            let latency = at(at(part, "latency"), metric);
+            for figure in ["count", "min", "max", "mean"] {
+                assert!(at(latency, figure).is_u64(), "{metric}.{figure}");
+            }
+            let names = ["50", "75", "90", "95", "99", "99.9", "99.99"];
+            assert_eq!(latency["p"].as_object().unwrap().keys().collect::<Vec<_>>(), names);
+            assert!(latency["p"]["99.9"].is_u64() && latency["p"]["99.99"].is_null(), "20,000 samples");
+            assert!(at(latency, "hdr").as_str().is_some_and(|hdr| hdr.starts_with("HISTFA")));
+        }
+        assert_eq!(at(part, "generator.verdict"), "ok");
+        assert!(at(part, "generator.reasons").is_array() && at(part, "generator.cpu_user_pct").is_number());
+        assert_eq!(at(part, "series.interval_ns"), 1_000_000_000);
+    }
+}
+
+#[test]
+fn the_top_level_is_flood_traffic_paced_latency_and_all_deliveries() {
+    let document = example::document();
+    let [flood, paced] = document.stages.as_slice() else { panic!("two stages") };
+    assert_eq!(document.traffic, flood.traffic);
+    assert_eq!(document.traffic.sent_per_s, Some(123_456.0));
+    assert_eq!(document.latency, paced.latency);
+    assert_eq!(document.delivery.expected, Some(617_280 + 308_640));
+    assert_eq!(document.clients.connected, Some(2));
+    assert_eq!(document.generator.cpu_user_pct, Some(20.0));
+    assert_eq!(document.generator.cpu_ns_per_message, Some(2 * 1_500_000_000 / (2 * (617_280 + 308_640))));
+    let rows = document.series.unwrap().rows;
+    assert_eq!(rows.len(), 10);
+    assert!(rows.is_sorted_by_key(|row| row.t_ns));
+}
+
+#[test]
+fn a_publisher_alone_at_qos_0_measures_little_and_says_so() {
+    let mut stage = example::stage(0, 1_000, 1_000);
+    (stage.qos, stage.subscribers, stage.delivery) = (0, false, None);
+    stage.recorder.latency = Default::default();
+    (stage.recorder.counters.wire_bytes_out, stage.recorder.counters.wire_bytes_in) = (0, 0);
+    let document = json(&ResultDocument::assemble(RunContext::default(), &[stage]));
+    for path in [
+        "traffic.acked_per_s",
+        "traffic.delivered_per_s",
+        "traffic.acked",
+        "traffic.delivered",
+        "traffic.bytes_in",
+        "traffic.bytes_out_per_s",
+        "traffic.goodput_bytes_per_s",
+        "delivery.expected",
+        "delivery.delivered_once",
+        "delivery.lost",
+        "delivery.duplicates",
+        "delivery.reordered",
+        "delivery.unacked",
+        "delivery.rejected",
+        "delivery.no_subscriber",
+        "latency.e2e",
+        "latency.ack",
+        "latency.sched_lag",
+        "env.kernel",
+        "target.broker",
+        "generator.rss_bytes",
+        "generator.headroom_pct",
+        "broker.sys",
+        "runs",
+        "stats",
+        "compare",
+        "run.seed",
+    ] {
+        assert!(at(&document, path).is_null(), "{path}");
+    }
+    assert_eq!(at(&document, "traffic.sent"), 1_000);
+    assert_eq!(at(&document, "traffic.sent_per_s"), 200.0);
+    assert_eq!(document["stages"][0]["series"]["rows"][0]["delivered"], Value::Null);
+}
+
+#[test]
+fn nothing_measured_is_all_null() {
+    let document = json(&ResultDocument::assemble(RunContext::default(), &[]));
+    for group in ["traffic", "delivery", "latency", "clients"] {
+        assert!(document[group].as_object().unwrap().values().all(Value::is_null), "{group}");
+    }
+    assert!(at(&document, "generator.cpu_ns").is_null());
+}
+
+#[test]
+fn the_document_can_be_read_back() {
+    let mut document = example::document();
+    document.apply_gates(&[Gate::parse("e2e.p99 <= 20ms && lost == 0").unwrap()]);
+    let mut bytes = Vec::new();
+    document.write_json(&mut bytes).unwrap();
+    assert_eq!(serde_json::from_slice::<ResultDocument>(&bytes).unwrap(), document);
+}
+
+#[test]
+fn status_and_exit_code() {
+    let gates = |text| [Gate::parse(text).unwrap()];
+    let mut document = example::document();
+    document.apply_gates(&gates("lost == 0"));
+    assert_eq!(document.exit_status(), ExitStatus::Done);
+    document.apply_gates(&gates("lost == 0 && sent < 1"));
+    assert_eq!((document.status, document.exit_status()), (Status::Ok, ExitStatus::GateFailed));
+
+    let mut stages = example::two_stages();
+    stages[1].interrupted = true;
+    let partial = ResultDocument::assemble(example::context(), &stages);
+    assert_eq!((partial.status, partial.exit_status()), (Status::Partial, ExitStatus::Interrupted));
+
+    stages[1].recorder.counters.sent /= 2;
+    let mut invalid = ResultDocument::assemble(example::context(), &stages);
+    invalid.apply_gates(&gates("sent > 0"));
+    assert_eq!((invalid.status, invalid.exit_status()), (Status::Invalid, ExitStatus::Invalid));
+    assert_eq!(invalid.invalid[0].code, "sent-below-offered");
+    assert!(invalid.invalid[0].text.starts_with("paced: only 154320 of 308640"), "{}", invalid.invalid[0].text);
+    assert_eq!(json(&invalid)["run"]["status"], "invalid");
+
+    let mut context = example::context();
+    context.run.error = Some("connection refused".to_owned());
+    let failed = ResultDocument::assemble(context, &[]);
+    assert_eq!((failed.status, failed.exit_status()), (Status::Failed, ExitStatus::Failed));
+}
+
+#[test]
+fn figures_that_need_a_word_get_a_warning() {
+    let codes = |change: fn(&mut StageMeasurement)| {
+        let mut stage = example::stage(0, 1_000, 90_000);
+        change(&mut stage);
+        let document = ResultDocument::assemble(RunContext::default(), &[stage]);
+        document.warnings.into_iter().map(|warning| warning.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(|_| ()), Vec::<String>::new());
+    let lose = |stage: &mut StageMeasurement| {
+        if let Some(delivery) = &mut stage.delivery {
+            (delivery.delivered_once, delivery.lost) = (990, 10);
+        }
+    };
+    assert_eq!(codes(lose), ["loss"]);
+    let duplicate = |stage: &mut StageMeasurement| {
+        if let Some(delivery) = &mut stage.delivery {
+            delivery.duplicates = 1;
+        }
+    };
+    assert_eq!(codes(duplicate), Vec::<String>::new(), "legal at QoS 1");
+    assert_eq!(
+        codes(|stage| {
+            stage.qos = 2;
+            stage.delivery.as_mut().unwrap().duplicates = 1
+        }),
+        ["qos2-duplicates"]
+    );
+    assert_eq!(codes(|stage| stage.recorder.counters.count_rejected(135)), ["rejected"]);
+    assert_eq!(codes(|stage| stage.recorder.counters.foreign = 3), ["foreign"]);
+    assert_eq!(codes(|stage| stage.generator.busiest_thread_ns = Some(4_900_000_000)), ["generator"]);
+}

@@ -1,0 +1,198 @@
+//! Latencies as a result document has them: integer nanoseconds, percentiles only where they mean something.
+
+use serde::{Deserialize, Serialize};
+
+use super::stage::LoadModel;
+use crate::bench::measure::histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
+use crate::bench::measure::{Latencies, Latency};
+
+/// One latency metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencySummary {
+    /// Always `ns`.
+    pub unit: String,
+    /// From which instant to which: what the figures are based on.
+    pub basis: String,
+    /// Samples.
+    pub count: u64,
+    /// Shortest.
+    pub min: u64,
+    /// Longest.
+    pub max: u64,
+    /// Mean.
+    pub mean: u64,
+    /// Standard deviation.
+    pub stdev: u64,
+    /// Percentiles; null where fewer than ten samples lie above.
+    pub p: Percentiles,
+    /// Significant digits of the percentiles.
+    pub sigfig: u8,
+    /// Shortest and longest that are told apart.
+    pub range: [u64; 2],
+    /// Samples above the range, counted as its end.
+    pub clamped: u64,
+    /// Samples below zero, counted as zero: a clock or a stamp is wrong.
+    pub negative: u64,
+    /// The histogram in HdrHistogram's V2 DEFLATE form, base64.
+    pub hdr: Option<String>,
+}
+
+/// The percentiles of a result, by their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Percentiles {
+    #[serde(rename = "50")]
+    pub p50: Option<u64>,
+    #[serde(rename = "75")]
+    pub p75: Option<u64>,
+    #[serde(rename = "90")]
+    pub p90: Option<u64>,
+    #[serde(rename = "95")]
+    pub p95: Option<u64>,
+    #[serde(rename = "99")]
+    pub p99: Option<u64>,
+    #[serde(rename = "99.9")]
+    pub p99_9: Option<u64>,
+    #[serde(rename = "99.99")]
+    pub p99_99: Option<u64>,
+}
+
+impl LatencySummary {
+    /// Sums up a metric; `None` when it has no sample.
+    pub fn of(latency: &Latency, basis: &str) -> Option<Self> {
+        let histogram = latency.histogram()?;
+        Some(Self {
+            unit: "ns".to_owned(),
+            basis: basis.to_owned(),
+            count: histogram.count(),
+            min: histogram.min()?,
+            max: histogram.max()?,
+            mean: histogram.mean()?,
+            stdev: histogram.stdev()?,
+            p: Percentiles::of(histogram),
+            sigfig: SIGNIFICANT_DIGITS,
+            range: [LOWEST_NS, HIGHEST_NS],
+            clamped: histogram.clamped(),
+            negative: histogram.negative(),
+            hdr: histogram.to_base64(),
+        })
+    }
+}
+
+impl Percentiles {
+    fn of(histogram: &LatencyHistogram) -> Self {
+        Self {
+            p50: histogram.percentile(Percentile::P50),
+            p75: histogram.percentile(Percentile::P75),
+            p90: histogram.percentile(Percentile::P90),
+            p95: histogram.percentile(Percentile::P95),
+            p99: histogram.percentile(Percentile::P99),
+            p99_9: histogram.percentile(Percentile::P99_9),
+            p99_99: histogram.percentile(Percentile::P99_99),
+        }
+    }
+}
+
+/// Defines [`LatencyTable`], a field for each of [`Latencies`].
+macro_rules! latency_table {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// All latency metrics in the order of the document; null is "not measured".
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct LatencyTable {
+            $($(#[$doc])* pub $name: Option<LatencySummary>,)*
+        }
+
+        impl LatencyTable {
+            /// The names of the metrics.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// Sums up what a stage measured.
+            pub fn of(latencies: &Latencies, model: LoadModel) -> Self {
+                Self { $($name: LatencySummary::of(&latencies.$name, basis(stringify!($name), model)),)* }
+            }
+
+            /// A metric by its name; `None` when it was not measured or does not exist.
+            pub fn get(&self, name: &str) -> Option<&LatencySummary> {
+                match name {
+                    $(stringify!($name) => self.$name.as_ref(),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+latency_table! {
+    /// Name resolution.
+    dns,
+    /// TCP handshake.
+    connect_tcp,
+    /// TLS handshake.
+    connect_tls,
+    /// CONNECT to CONNACK.
+    connack,
+    /// SUBSCRIBE to SUBACK.
+    suback,
+    /// To PUBACK or PUBCOMP, from the intended send.
+    ack,
+    /// The same from the actual send.
+    ack_service,
+    /// To PUBREC, from the intended send.
+    pubrec,
+    /// PUBREL to PUBCOMP.
+    pubcomp,
+    /// To a subscriber, from the intended send.
+    e2e,
+    /// The same from the actual send.
+    e2e_service,
+    /// Through a responder and back.
+    rtt,
+    /// PINGREQ to PINGRESP.
+    ping,
+    /// Intended to actual send.
+    sched_lag,
+}
+
+/// From where a metric is timed. A closed loop has no plan to be late against, and its figures must not pass for a
+/// latency under load.
+fn basis(name: &str, model: LoadModel) -> &'static str {
+    match (name, model) {
+        ("e2e" | "ack" | "pubrec" | "rtt", LoadModel::Open) => "from intended send",
+        ("e2e" | "ack" | "pubrec" | "rtt", LoadModel::Closed) => "from actual send, closed loop",
+        ("e2e_service" | "ack_service", _) => "from actual send",
+        ("pubcomp", _) => "from PUBREL",
+        ("sched_lag", _) => "intended to actual send",
+        ("connack", _) => "from CONNECT",
+        ("suback", _) => "from SUBSCRIBE",
+        ("ping", _) => "from PINGREQ",
+        _ => "duration of the step",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_latency_has_its_place() {
+        let (mut recorded, mut told) = (Latencies::NAMES.to_vec(), LatencyTable::NAMES.to_vec());
+        recorded.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(recorded, told);
+    }
+
+    #[test]
+    fn unmeasured_is_null_and_few_samples_give_no_percentile() {
+        let mut latencies = Latencies::default();
+        (1..=25).for_each(|value| latencies.e2e.record(value * 10));
+        let table = LatencyTable::of(&latencies, LoadModel::Open);
+        let value = serde_json::to_value(&table).unwrap();
+        assert!(value["ack"].is_null() && value.as_object().unwrap().contains_key("ack"));
+        assert_eq!(value["e2e"]["p"]["50"], 130);
+        assert_eq!(value["e2e"]["mean"], 130);
+        assert!(value["e2e"]["p"]["99"].is_null());
+        assert_eq!(value["e2e"]["basis"], "from intended send");
+        let closed = LatencyTable::of(&latencies, LoadModel::Closed);
+        assert!(closed.e2e.is_some_and(|e2e| e2e.basis.contains("closed loop")));
+    }
+}

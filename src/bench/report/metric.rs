@@ -1,0 +1,163 @@
+//! The figures of a result document by name: what a gate can ask for.
+
+use super::document::ResultDocument;
+use super::latency::{LatencySummary, LatencyTable};
+
+/// A figure of a document.
+#[derive(Clone, Copy, Debug)]
+pub enum Metric {
+    /// `e2e.p99`: a latency and what of it.
+    Latency(&'static str, &'static Statistic),
+    /// `lost`, `sent_per_s`.
+    Figure(&'static Figure),
+}
+
+/// What a latency is asked for.
+#[derive(Debug)]
+pub struct Statistic {
+    name: &'static str,
+    read: fn(&LatencySummary) -> Option<u64>,
+}
+
+/// A figure that is not a latency.
+#[derive(Debug)]
+pub struct Figure {
+    name: &'static str,
+    kind: Kind,
+    read: fn(&ResultDocument) -> Option<f64>,
+}
+
+/// What a figure counts, which decides the units that a limit may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nanoseconds; a limit must have a unit.
+    Latency,
+    /// A count, rate or size; a limit may have `k`, `M`, `G`.
+    Number,
+    /// Percent; a limit may have `%`.
+    Percent,
+}
+
+const STATISTICS: &[Statistic] = &[
+    Statistic { name: "p50", read: |latency| latency.p.p50 },
+    Statistic { name: "p75", read: |latency| latency.p.p75 },
+    Statistic { name: "p90", read: |latency| latency.p.p90 },
+    Statistic { name: "p95", read: |latency| latency.p.p95 },
+    Statistic { name: "p99", read: |latency| latency.p.p99 },
+    Statistic { name: "p99.9", read: |latency| latency.p.p99_9 },
+    Statistic { name: "p99.99", read: |latency| latency.p.p99_99 },
+    Statistic { name: "max", read: |latency| Some(latency.max) },
+    Statistic { name: "min", read: |latency| Some(latency.min) },
+    Statistic { name: "mean", read: |latency| Some(latency.mean) },
+    Statistic { name: "stdev", read: |latency| Some(latency.stdev) },
+];
+
+/// Reads a counted field; the casts to f64 are exact up to 2⁵³.
+macro_rules! number {
+    ($name:literal, $group:ident . $field:ident) => {
+        Figure { name: $name, kind: Kind::Number, read: |document| document.$group.$field.map(|value| value as f64) }
+    };
+}
+
+macro_rules! share {
+    ($name:literal, $read:expr) => {
+        Figure { name: $name, kind: Kind::Percent, read: $read }
+    };
+}
+
+const FIGURES: &[Figure] = &[
+    number!("offered_per_s", traffic.offered_per_s),
+    number!("sent_per_s", traffic.sent_per_s),
+    number!("acked_per_s", traffic.acked_per_s),
+    number!("delivered_per_s", traffic.delivered_per_s),
+    number!("goodput_bytes_per_s", traffic.goodput_bytes_per_s),
+    number!("bytes_out_per_s", traffic.bytes_out_per_s),
+    number!("bytes_in_per_s", traffic.bytes_in_per_s),
+    number!("sent", traffic.sent),
+    number!("acked", traffic.acked),
+    number!("delivered", traffic.delivered),
+    number!("skipped", traffic.skipped),
+    number!("held_back", traffic.held_back),
+    number!("expected", delivery.expected),
+    number!("delivered_once", delivery.delivered_once),
+    number!("lost", delivery.lost),
+    number!("duplicates", delivery.duplicates),
+    number!("dup_flagged", delivery.dup_flagged),
+    number!("reordered", delivery.reordered),
+    number!("late", delivery.late),
+    number!("corrupt", delivery.corrupt),
+    number!("foreign", delivery.foreign),
+    number!("unacked", delivery.unacked),
+    number!("no_subscriber", delivery.no_subscriber),
+    number!("max_gap", delivery.max_gap),
+    Figure {
+        name: "rejected",
+        kind: Kind::Number,
+        read: |document| document.delivery.rejected.as_ref().map(|rejected| rejected.values().sum::<u64>() as f64),
+    },
+    number!("connected", clients.connected),
+    number!("connect_failed", clients.failed),
+    number!("reconnects", clients.reconnects),
+    number!("rss_bytes", generator.rss_bytes),
+    share!("loss_pct", |document| {
+        let (lost, expected) = document.delivery.lost.zip(document.delivery.expected)?;
+        (expected > 0).then(|| 100.0 * lost as f64 / expected as f64)
+    }),
+    share!("cpu_user_pct", |document| document.generator.cpu_user_pct),
+    share!("cpu_sys_pct", |document| document.generator.cpu_sys_pct),
+    share!("max_thread_pct", |document| document.generator.max_thread_pct),
+    share!("cpu_pct", |document| {
+        let (user, system) = document.generator.cpu_user_pct.zip(document.generator.cpu_sys_pct)?;
+        Some(user + system)
+    }),
+];
+
+impl Metric {
+    /// The figure of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        if let Some((latency, statistic)) = name.split_once('.') {
+            let latency = LatencyTable::NAMES.iter().find(|&&known| known == latency)?;
+            let statistic = STATISTICS.iter().find(|known| known.name == statistic)?;
+            return Some(Self::Latency(latency, statistic));
+        }
+        FIGURES.iter().find(|figure| figure.name == name).map(Self::Figure)
+    }
+
+    /// All names that exist.
+    pub fn names() -> impl Iterator<Item = String> {
+        let latencies = LatencyTable::NAMES
+            .iter()
+            .flat_map(|latency| STATISTICS.iter().map(move |statistic| format!("{latency}.{}", statistic.name)));
+        FIGURES.iter().map(|figure| figure.name.to_owned()).chain(latencies)
+    }
+
+    /// The names in few words, for an error.
+    pub fn overview() -> String {
+        let statistics: Vec<&str> = STATISTICS.iter().map(|statistic| statistic.name).collect();
+        let figures: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+        format!(
+            "latencies ({}), each with .{}; figures: {}",
+            LatencyTable::NAMES.join(", "),
+            statistics.join(" ."),
+            figures.join(", ")
+        )
+    }
+
+    /// What it counts.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Latency(..) => Kind::Latency,
+            Self::Figure(figure) => figure.kind,
+        }
+    }
+
+    /// Its value; `None` when it was not measured or may not be told.
+    pub fn read(self, document: &ResultDocument) -> Option<f64> {
+        match self {
+            Self::Latency(name, statistic) => {
+                document.latency.get(name).and_then(statistic.read).map(|value| value as f64)
+            }
+            Self::Figure(figure) => (figure.read)(document),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One stage of a run: from what the engine measured to what the document says about it.
+
+use serde::{Deserialize, Serialize};
+
+use super::account::{Clients, DeliveryAccount, Generator, Sides, Traffic};
+use super::document::Warning;
+use super::latency::LatencyTable;
+use crate::bench::measure::histogram::Percentile;
+use crate::bench::measure::{
+    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, Recorder, ValidityFigures,
+};
+
+/// How load is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadModel {
+    /// A schedule fixed before: messages are due whatever the broker does.
+    #[default]
+    Open,
+    /// The next message leaves when the window has a free slot.
+    Closed,
+}
+
+/// What an engine hands over at the end of a stage; the recorders of all its threads merged.
+#[derive(Clone, Debug, Default)]
+pub struct StageMeasurement {
+    /// `flood`, `paced` or whatever the plan calls it.
+    pub name: String,
+    /// Open or closed loop.
+    pub model: LoadModel,
+    /// QoS of the messages; decides whether there are acknowledgements and what a duplicate means.
+    pub qos: u8,
+    /// Start of the measured window, nanoseconds since the run's t0.
+    pub start_ns: u64,
+    /// Its length.
+    pub window_ns: u64,
+    /// Connect, warm-up, measure, drain of this stage.
+    pub phases: Vec<Phase>,
+    /// Something publishes.
+    pub publishers: bool,
+    /// Something subscribes.
+    pub subscribers: bool,
+    /// Messages due in the window (in the part of it that was, when interrupted); `None` for a closed loop.
+    pub offered: Option<u64>,
+    /// What was counted and timed.
+    pub recorder: Recorder,
+    /// The settled ledgers, merged; `None` without subscribers or without ledgers.
+    pub delivery: Option<Delivery>,
+    /// Sent and not acknowledged when the drain ended.
+    pub unacked: Option<u64>,
+    /// Clients, without what the recorder counts.
+    pub clients: Clients,
+    /// The seconds, in order.
+    pub rows: Vec<IntervalRow>,
+    /// Figures of this process. What recorder, `offered` and `window_ns` know is filled in.
+    pub generator: GeneratorFigures,
+    /// How far the clock went back, the shards' starts lie apart, and how many ledgers did not add up. The rest is
+    /// filled in.
+    pub validity: ValidityFigures,
+    /// The user ended it early: the window is what was measured until then.
+    pub interrupted: bool,
+    /// What the engine wants to be known.
+    pub warnings: Vec<Warning>,
+}
+
+/// A part of a stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// `connect`, `warmup`, `measure`, `drain`.
+    pub name: String,
+    /// Since the run's t0.
+    pub start_ns: u64,
+    /// How long.
+    pub duration_ns: u64,
+}
+
+/// A stage in the document.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// `open` or `closed`.
+    pub model: LoadModel,
+    /// QoS of the messages.
+    pub qos: u8,
+    /// Start of the measured window since t0.
+    pub start_ns: u64,
+    /// Length of the measured window.
+    pub duration_ns: u64,
+    /// Its parts.
+    pub phases: Vec<Phase>,
+    /// Connections.
+    pub clients: Clients,
+    /// What went over the network.
+    pub traffic: Traffic,
+    /// What became of the messages.
+    pub delivery: DeliveryAccount,
+    /// How long things took.
+    pub latency: LatencyTable,
+    /// Second by second.
+    pub series: Option<Series>,
+    /// The generator in this stage.
+    pub generator: Generator,
+    /// Why the stage is invalid; empty when it is valid.
+    pub invalid: Vec<Fault>,
+}
+
+/// Figures over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Length of an interval.
+    pub interval_ns: u64,
+    /// The intervals.
+    pub rows: Vec<SeriesRow>,
+}
+
+/// One interval; see [`IntervalRow`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "documented at IntervalRow")]
+pub struct SeriesRow {
+    pub t_ns: u64,
+    pub sent: Option<u64>,
+    pub acked: Option<u64>,
+    pub delivered: Option<u64>,
+    pub lost: Option<u64>,
+    pub e2e_p50: Option<u64>,
+    pub e2e_p99: Option<u64>,
+    pub e2e_max: Option<u64>,
+    pub conns: Option<u64>,
+    pub cpu_pct: Option<f64>,
+    pub backlog: Option<u64>,
+}
+
+/// A reason why figures are not valid, with what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// A name for scripts.
+    pub code: String,
+    /// What happened.
+    pub text: String,
+    /// What to do about it.
+    pub next_step: String,
+}
+
+impl From<Invalidity> for Fault {
+    fn from(fault: Invalidity) -> Self {
+        Self { code: fault.code().to_owned(), text: fault.cause(), next_step: fault.next_step().to_owned() }
+    }
+}
+
+impl Stage {
+    /// The document's view of a measurement.
+    pub fn of(measurement: &StageMeasurement) -> Self {
+        let sides = measurement.sides();
+        let counters = &measurement.recorder.counters;
+        let traffic = Traffic::of(counters, measurement.window_ns, sides, measurement.offered);
+        Self {
+            name: measurement.name.clone(),
+            model: measurement.model,
+            qos: measurement.qos,
+            start_ns: measurement.start_ns,
+            duration_ns: measurement.window_ns,
+            phases: measurement.phases.clone(),
+            clients: measurement.clients.clone().with_counters(counters),
+            traffic,
+            delivery: DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked),
+            latency: LatencyTable::of(&measurement.recorder.latency, measurement.model),
+            series: Series::of(&measurement.rows, sides),
+            generator: GeneratorHealth::judge(&measurement.generator_figures()).into(),
+            invalid: Invalidity::find(&measurement.validity_figures()).into_iter().map(Fault::from).collect(),
+        }
+    }
+
+    /// Messages that passed through the generator: sent plus delivered.
+    pub fn messages(&self) -> u64 {
+        self.traffic.sent.unwrap_or_default() + self.traffic.delivered.unwrap_or_default()
+    }
+}
+
+impl StageMeasurement {
+    fn sides(&self) -> Sides {
+        Sides {
+            publishers: self.publishers,
+            acknowledged: self.publishers && self.qos > 0,
+            subscribers: self.subscribers,
+        }
+    }
+
+    fn generator_figures(&self) -> GeneratorFigures {
+        let Recorder { counters, latency } = &self.recorder;
+        let negative = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.negative());
+        GeneratorFigures {
+            window_ns: self.window_ns,
+            messages: counters.sent + counters.delivered,
+            offered: self.offered,
+            sent: counters.sent,
+            held_back: counters.held_back,
+            sched_lag_p99_ns: p99(&latency.sched_lag),
+            e2e_p99_ns: p99(&latency.e2e),
+            negative: negative(&latency.e2e) + negative(&latency.ack) + negative(&latency.sched_lag),
+            ..self.generator.clone()
+        }
+    }
+
+    fn validity_figures(&self) -> ValidityFigures {
+        let Recorder { counters, latency } = &self.recorder;
+        ValidityFigures {
+            offered: self.offered,
+            sent: counters.sent,
+            held_back: counters.held_back,
+            sched_lag_p99_ns: p99(&latency.sched_lag),
+            e2e_p99_ns: p99(&latency.e2e),
+            delivery: self.delivery,
+            ..self.validity.clone()
+        }
+    }
+}
+
+impl Series {
+    fn of(rows: &[IntervalRow], sides: Sides) -> Option<Self> {
+        let interval_ns = match rows {
+            [] => return None,
+            [first, second, ..] => second.t_ns.saturating_sub(first.t_ns),
+            [_] => 1_000_000_000,
+        };
+        let row = |row: &IntervalRow| SeriesRow {
+            t_ns: row.t_ns,
+            sent: sides.publishers.then_some(row.sent),
+            acked: sides.acknowledged.then_some(row.acked),
+            delivered: sides.subscribers.then_some(row.delivered),
+            lost: row.lost,
+            e2e_p50: row.e2e_p50,
+            e2e_p99: row.e2e_p99,
+            e2e_max: row.e2e_max,
+            conns: row.conns,
+            cpu_pct: row.cpu_pct,
+            backlog: row.backlog,
+        };
+        Some(Self { interval_ns, rows: rows.iter().map(row).collect() })
+    }
+}
+
+fn p99(latency: &Latency) -> Option<u64> {
+    latency.histogram()?.percentile(Percentile::P99)
+}

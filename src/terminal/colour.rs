@@ -1,0 +1,125 @@
+//! Whether to colour, and with what. The only home of `colored`.
+
+use std::ffi::OsStr;
+use std::io::{IsTerminal, stderr, stdout};
+
+use colored::Colorize;
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColourChoice {
+    /// On a terminal, unless NO_COLOR is set or the terminal is dumb.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What a piece of text means; how that looks is decided here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// A title.
+    Heading,
+    /// The figure that the reader came for.
+    Strong,
+    /// Passed.
+    Good,
+    /// Look at this.
+    Warning,
+    /// Failed.
+    Bad,
+    /// Beside the point.
+    Faint,
+}
+
+/// The decision whether to colour one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Colours(bool);
+
+impl Colours {
+    /// No colour.
+    pub const OFF: Self = Self(false);
+    /// Colour.
+    pub const ON: Self = Self(true);
+
+    /// Decides for stdout.
+    pub fn for_stdout(choice: ColourChoice) -> Self {
+        Self::for_stream(choice, stdout().is_terminal())
+    }
+
+    /// Decides for stderr.
+    pub fn for_stderr(choice: ColourChoice) -> Self {
+        Self::for_stream(choice, stderr().is_terminal())
+    }
+
+    fn for_stream(choice: ColourChoice, is_terminal: bool) -> Self {
+        let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
+        Self::decide(choice, no_color.as_deref(), term.as_deref(), is_terminal)
+    }
+
+    /// The rule: what the user asked for; else a terminal that is not dumb, and no NO_COLOR (set and not empty, as
+    /// no-color.org has it).
+    pub fn decide(choice: ColourChoice, no_color: Option<&OsStr>, term: Option<&OsStr>, is_terminal: bool) -> Self {
+        match choice {
+            ColourChoice::Always => Self::ON,
+            ColourChoice::Never => Self::OFF,
+            ColourChoice::Auto => {
+                Self(is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb")))
+            }
+        }
+    }
+
+    /// Whether text is coloured.
+    pub const fn is_on(self) -> bool {
+        self.0
+    }
+
+    /// The text in its colour, or as it is. Pad before painting: escape codes have no width.
+    pub fn paint(self, paint: Paint, text: &str) -> String {
+        if !self.0 {
+            return text.to_owned();
+        }
+        // The decision is ours and was made; the crate's own (global) one is only ever told "yes", so no order of
+        // calls and no other thread can turn the colour of anything around.
+        colored::control::set_override(true);
+        match paint {
+            Paint::Heading => text.bold().underline(),
+            Paint::Strong => text.bold(),
+            Paint::Good => text.green(),
+            Paint::Warning => text.yellow(),
+            Paint::Bad => text.red().bold(),
+            Paint::Faint => text.dimmed(),
+        }
+        .to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule() {
+        let (set, empty) = (Some(OsStr::new("1")), Some(OsStr::new("")));
+        let (xterm, dumb) = (Some(OsStr::new("xterm")), Some(OsStr::new("dumb")));
+        let auto = |no_color, term, tty| Colours::decide(ColourChoice::Auto, no_color, term, tty).is_on();
+        assert!(auto(None, xterm, true));
+        assert!(auto(empty, None, true));
+        assert!(!auto(set, xterm, true));
+        assert!(!auto(None, dumb, true));
+        assert!(!auto(None, xterm, false));
+        assert!(Colours::decide(ColourChoice::Always, set, dumb, false).is_on());
+        assert!(!Colours::decide(ColourChoice::Never, None, xterm, true).is_on());
+    }
+
+    #[test]
+    fn off_changes_nothing_and_on_ends_what_it_began() {
+        assert_eq!(Colours::OFF.paint(Paint::Bad, "x"), "x");
+        for paint in [Paint::Heading, Paint::Strong, Paint::Good, Paint::Warning, Paint::Bad, Paint::Faint] {
+            let painted = Colours::ON.paint(paint, "x");
+            assert!(painted.starts_with("\x1b[") && painted.ends_with("x\x1b[0m"), "{painted:?}");
+        }
+    }
+}
