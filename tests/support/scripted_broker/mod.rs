@@ -17,6 +17,7 @@
 mod connection;
 mod log;
 mod outbox;
+mod publishing;
 mod script;
 mod stalls;
 mod state;
@@ -24,7 +25,7 @@ mod state;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use bytes::Bytes;
 pub use log::{Counts, Log, Received};
 pub use script::{Action, Connections, Fault, Ordinals, Repeat, Script, Trigger};
 
-use connection::{Connection, StateGuard};
+use connection::Connection;
 use outbox::Outbox;
 use stalls::Stalls;
 use state::State;
@@ -49,7 +50,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn lock(&self) -> StateGuard<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

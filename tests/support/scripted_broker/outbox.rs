@@ -82,6 +82,15 @@ impl Outbox {
         self.lock().not_before = Some(Instant::now() + delay);
     }
 
+    /// Writes these bytes behind everything that was taken, also what is delayed, and ends.
+    pub fn end_with(&self, bytes: &[u8]) {
+        let mut queue = self.lock();
+        queue.not_before = queue.later.iter().map(|Reverse(later)| later.due).max().max(queue.not_before);
+        drop(queue);
+        self.push(bytes, None);
+        self.end();
+    }
+
     /// Takes nothing more, and the connection stays.
     pub fn mute(&self) {
         self.lock().muted = true;
