@@ -1,0 +1,4 @@
+//! What integration tests share.
+
+pub mod raw_client;
+pub mod scripted_broker;
