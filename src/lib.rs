@@ -7,6 +7,7 @@
 //! - [`session`]: an MQTT client session without sockets and clocks
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
+//! - [`message_json`]: one message as one JSON object, written and read
 //! - [`exit_status`]: where meaning becomes a number
 //! - [`terminal`]: colour, progress, tables, escaping
 //! - [`options`]: what the user typed, the only home of clap
@@ -18,6 +19,7 @@ pub mod bench;
 pub mod broker;
 pub mod client;
 pub mod exit_status;
+pub mod message_json;
 pub mod mqtt;
 pub mod options;
 pub mod publish;
