@@ -85,7 +85,7 @@ async fn an_address_that_swallows_packets_does_not_keep_the_next_from_its_turn()
         if fillers.len() == 64 {
             break false;
         }
-        match tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(silent)).await {
+        match tokio::time::timeout(Duration::from_secs(1), tokio::net::TcpStream::connect(silent)).await {
             Ok(Ok(stream)) => fillers.push(stream),
             Ok(Err(_)) => break false,
             Err(_) => break true,

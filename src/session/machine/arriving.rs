@@ -39,19 +39,19 @@ impl<K: Kept> Session<K> {
             handler.message(&delivery);
             return Ok(());
         }
-        let twice = publish.qos == QoS::ExactlyOnce;
-        if !twice || self.inbound.is_new(identifier) {
+        let exactly_once = publish.qos == QoS::ExactlyOnce;
+        if !exactly_once || self.inbound.is_new(identifier) {
             if self.version.is_v5() && self.inbound.in_flight() >= self.receive_maximum {
                 let what = "exceeds the Receive Maximum that was announced";
                 return Err(refused(what, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
             }
             self.inbound.begins();
         }
-        let arrival = if twice { self.inbound.arrive(identifier) } else { Arrival::New };
+        let arrival = if exactly_once { self.inbound.arrive(identifier) } else { Arrival::New };
         match arrival {
             Arrival::New => match handler.message(&delivery) {
                 Acknowledge::Now => self.acknowledge_now(receipt),
-                Acknowledge::Later if twice => self.inbound.wait_for_owner(identifier),
+                Acknowledge::Later if exactly_once => self.inbound.wait_for_owner(identifier),
                 Acknowledge::Later => {}
             },
             Arrival::Answered => self.put_ack(AckKind::Pubrec, identifier),

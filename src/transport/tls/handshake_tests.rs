@@ -113,6 +113,21 @@ async fn the_agreement_is_told() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_without_a_word_is_the_end_of_the_stream() {
+    let scene = Scene::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server_config(&scene.server, None)));
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        // The end of TCP comes without a close_notify of TLS.
+        drop(acceptor.accept(socket).await.unwrap());
+    });
+    let mut connection = connect_tls("localhost", port, scene.plan()).await.unwrap().connection;
+    assert_eq!(connection.read(&mut [0; 16]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn no_common_protocol_is_explained() {
     let scene = Scene::new();
     let mut config = server_config(&scene.server, None);

@@ -199,3 +199,34 @@ impl ServerCertVerifier for Credulous {
         self.0.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::test_server::{Identity, as_authority};
+    use super::*;
+
+    /// In the handshake webpki looks at the dates first; the check of our own must hold without it.
+    #[test]
+    fn a_named_certificate_is_bound_to_its_dates_to_the_second() {
+        let named = Identity::self_signed(&["localhost"], |params| {
+            as_authority(params);
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        });
+        let certificate = ParsedCertificate::try_from(&named.certificate).unwrap();
+        let host = ServerName::try_from("localhost").unwrap();
+        let (first, last) = (1_577_836_800, 1_609_459_200);
+        let at = |seconds| {
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            verify_named(&named.certificate, &certificate, &host, now)
+        };
+        at(first).unwrap();
+        at(last).unwrap();
+        let early = at(first - 1).unwrap_err();
+        assert!(matches!(early, Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })), "{early}");
+        let late = at(last + 1).unwrap_err();
+        assert!(matches!(late, Error::InvalidCertificate(CertificateError::ExpiredContext { .. })), "{late}");
+    }
+}
