@@ -47,15 +47,15 @@ pub struct ListenOptions {
 
     /// Run in the background; refused for now.
     #[arg(short, long, hide = true)]
-    daemon: bool,
+    pub daemon: bool,
 
     /// Print help.
     #[arg(short, long, action = ArgAction::HelpShort)]
-    help: Option<bool>,
+    pub help: Option<bool>,
 
     /// Print version.
     #[arg(long, action = ArgAction::Version)]
-    version: Option<bool>,
+    pub version: Option<bool>,
 }
 
 fn listening_port(text: &str) -> Result<u16, String> {

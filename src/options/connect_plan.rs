@@ -9,7 +9,7 @@ use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, U
 use crate::client::ConnectPlan;
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
 use crate::session::SessionConfig;
-use crate::transport::{Address, TransportPlan};
+use crate::transport::{Address, TlsPlan, TransportPlan};
 
 /// Longest password file: the longest password that MQTT can send, and its newline.
 const PASSWORD_FILE_LIMIT: u64 = 65_535 + 2;
@@ -38,42 +38,48 @@ pub fn connect_plan(
     properties: &PropertyOptions,
     defaults: ConnectDefaults<'_>,
 ) -> Result<ConnectPlan, UsageError> {
+    // Whole, so that an option that means nothing here does not compile. The URL and the version have readers of their
+    // own, which the tools' checks share.
+    #[rustfmt::skip]
+    let ConnectionOptions {
+        host, port, url: _, unix, username, pw, pw_file, id, id_prefix, keepalive, disable_clean_session: kept,
+        session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, proxy, positions,
+    } = connection;
     let mut faults = Vec::new();
-    refuse_unbuilt(connection, &mut faults);
-    let url = parse_url(connection).unwrap_or_else(|fault| {
-        faults.push(fault);
-        None
-    });
-    let transport = transport_plan(connection, url.as_ref(), tls, defaults, &mut faults);
-    let commands = properties.by_command().unwrap_or_else(|wrong| {
-        faults.extend(wrong);
-        super::CommandProperties::default()
-    });
+    refuse_unbuilt(*srv, *ws, proxy.is_some(), &mut faults);
+    let url = parse_url(connection).map_err(|fault| faults.push(fault)).ok().flatten();
+    let url = url.as_ref();
+    let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     let version = version(connection, properties, &mut faults);
-    let (user_name, password) = credentials(connection, url.as_ref(), version, defaults.environment, &mut faults);
-    let connect_properties = connect_properties(connection, version, commands.connect, &mut faults);
+    let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
+    let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
+    let login = Login { user: username.as_deref(), password: pw.as_ref(), file: pw_file.as_deref(), url, positions };
+    let (user_name, password) = login.user_and_password(version, defaults.environment, &mut faults);
+    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept };
     let session = SessionConfig {
         version,
-        client_id: client_id(connection, version, defaults, &mut faults),
-        clean_start: !connection.disable_clean_session,
-        keep_alive: connection.keepalive.duration(),
+        client_id: name.client_id(version, defaults, &mut faults),
+        clean_start: !kept,
+        keep_alive: keepalive.duration(),
         user_name,
         password,
         will: will.plan(commands.will, &mut faults),
-        connect_properties,
-        window: connection.max_inflight.unwrap_or(defaults.window),
-        connack_timeout: connection.connect_timeout,
+        connect_properties: connect_properties(*session_expiry, *kept, version, commands.connect, &mut faults),
+        window: max_inflight.unwrap_or(defaults.window),
+        connack_timeout: *connect_timeout,
         ..SessionConfig::default()
     };
     UsageError::check(defaults.tool.name, faults)?;
-    Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic) })
+    let no_delay = *nodelay || defaults.no_delay;
+    let transport = TransportPlan { address, bind: *bind, no_delay, timeout: *connect_timeout, tls };
+    Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic.clone()) })
 }
 
-fn refuse_unbuilt(connection: &ConnectionOptions, faults: &mut Vec<String>) {
+fn refuse_unbuilt(srv: bool, ws: bool, proxy: bool, faults: &mut Vec<String>) {
     for (given, refusal) in [
-        (connection.srv, "-S: built without SRV support"),
-        (connection.ws, "--ws: MQTT over WebSocket is not built yet"),
-        (connection.proxy.is_some(), "--proxy: proxies are not built yet"),
+        (srv, "-S: built without SRV support"),
+        (ws, "--ws: MQTT over WebSocket is not built yet"),
+        (proxy, "--proxy: proxies are not built yet"),
     ] {
         if given {
             faults.push(refusal.into());
@@ -95,35 +101,44 @@ fn later_of<T>(option: Option<T>, id: &str, of_url: Option<T>, positions: &Posit
     if of_url.is_some() && positions.later("url", id) { of_url } else { option.or(of_url) }
 }
 
-fn transport_plan(
-    connection: &ConnectionOptions,
-    url: Option<&BrokerUrl>,
-    tls: &TlsOptions,
-    defaults: ConnectDefaults<'_>,
-    faults: &mut Vec<String>,
-) -> TransportPlan {
-    let ConnectionOptions { host, port, unix, positions, bind, nodelay, connect_timeout, .. } = connection;
-    let tls_of_url = url.is_some_and(|url| url.tls);
-    let unix = unix.as_ref().filter(|_| !positions.later("host", "unix") && !positions.later("url", "unix"));
-    let (address, port_of_tls) = match unix {
-        Some(path) => (Address::Unix(path.clone()), false),
-        None => {
-            let host = later_of(host.clone(), "host", url.map(|url| url.host.clone()), positions);
-            let asked = if tls.asked_for() { 8883 } else { 1883 };
-            let port = later_of(*port, "port", url.map(BrokerUrl::port_or_default), positions).unwrap_or(asked);
-            let host = checked_host(host.as_deref().unwrap_or("localhost"), faults);
-            (Address::Tcp { host, port }, port == 8883)
+/// What says where the broker is.
+struct Place<'a> {
+    host: Option<&'a str>,
+    port: Option<u16>,
+    unix: Option<&'a Path>,
+    url: Option<&'a BrokerUrl>,
+    positions: &'a Positions,
+}
+
+impl Place<'_> {
+    fn address_and_tls(
+        self,
+        tls: &TlsOptions,
+        environment: &Environment,
+        faults: &mut Vec<String>,
+    ) -> (Address, Option<TlsPlan>) {
+        let Self { host, port, unix, url, positions } = self;
+        let unix = unix.filter(|_| !positions.later("host", "unix") && !positions.later("url", "unix"));
+        let asked = tls.asked_for();
+        let (address, by_port) = match unix {
+            Some(path) => (Address::Unix(path.to_owned()), false),
+            None => {
+                let host = later_of(host, "host", url.map(|url| url.host.as_str()), positions);
+                let port = later_of(port, "port", url.map(BrokerUrl::port_or_default), positions);
+                let port = port.unwrap_or(if asked { 8883 } else { 1883 });
+                (Address::Tcp { host: checked_host(host.unwrap_or("localhost"), faults), port }, port == 8883)
+            }
+        };
+        let by_url = url.is_some_and(|url| url.tls);
+        if by_url && tls.no_tls {
+            faults.push("--no-tls contradicts mqtts:// of -L: write mqtt://".into());
         }
-    };
-    let tls_on = tls.asked_for() || tls_of_url || port_of_tls;
-    if tls_of_url && tls.no_tls {
-        faults.push("--no-tls contradicts mqtts:// of -L: write mqtt://".into());
+        let tls = tls.plan(asked || by_url || by_port, environment, faults);
+        if tls.is_some() && unix.is_some() {
+            faults.push("--unix goes without TLS: leave the TLS options out, or add --no-tls".into());
+        }
+        (address, tls)
     }
-    let tls = tls.plan(tls_on, defaults.environment, faults);
-    if tls.is_some() && unix.is_some() {
-        faults.push("--unix goes without TLS: leave the TLS options out, or add --no-tls".into());
-    }
-    TransportPlan { address, bind: *bind, no_delay: *nodelay || defaults.no_delay, timeout: *connect_timeout, tls }
 }
 
 /// A host without the brackets of an IPv6 address. `-h host:1883` is a common slip with an error of its own.
@@ -163,39 +178,49 @@ pub(super) fn version(
     version
 }
 
-fn credentials(
-    connection: &ConnectionOptions,
-    url: Option<&BrokerUrl>,
-    version: ProtocolVersion,
-    environment: &Environment,
-    faults: &mut Vec<String>,
-) -> (Option<String>, Option<Secret>) {
-    let ConnectionOptions { username, pw, pw_file, positions, .. } = connection;
-    let user = later_of(username.clone(), "username", url.and_then(|url| url.user.clone()), positions);
-    // -P and --pw-file say the same thing; the later one holds, and both hold over the environment.
-    let of_file = match pw_file {
-        Some(file) if pw.is_none() || positions.later("pw_file", "pw") => read_password(file, environment, faults),
-        _ => None,
-    };
-    let id = if of_file.is_some() { "pw_file" } else { "pw" };
-    let given = later_of(of_file.or_else(|| pw.clone()), id, url.and_then(|url| url.password.clone()), positions);
-    let password = given.or_else(|| {
-        // Only for a user: a variable that lies about is not sent to a broker that nobody logs in to.
-        user.as_ref()?;
-        environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
-    });
-    if user.is_none() && password.is_some() && !version.is_v5() {
-        faults.push(format!("a password without a user name needs MQTT 5, this is {version}: add -u NAME"));
-    }
-    for (what, length) in [
-        ("the user name", user.as_ref().map_or(0, String::len)),
-        ("the password", password.as_ref().map_or(0, |password| password.expose().len())),
-    ] {
-        if length > usize::from(u16::MAX) {
-            faults.push(format!("{what} is longer than 65,535 bytes"));
+/// What says who we are.
+struct Login<'a> {
+    user: Option<&'a str>,
+    password: Option<&'a Secret>,
+    file: Option<&'a Path>,
+    url: Option<&'a BrokerUrl>,
+    positions: &'a Positions,
+}
+
+impl Login<'_> {
+    fn user_and_password(
+        self,
+        version: ProtocolVersion,
+        environment: &Environment,
+        faults: &mut Vec<String>,
+    ) -> (Option<String>, Option<Secret>) {
+        let Self { user, password, file, url, positions } = self;
+        let user = later_of(user, "username", url.and_then(|url| url.user.as_deref()), positions).map(str::to_owned);
+        // -P and --pw-file say the same thing; the later one holds, and both hold over the environment.
+        let file = file.filter(|_| password.is_none() || positions.later("pw_file", "pw"));
+        let (id, given) = match file {
+            Some(file) => ("pw_file", read_password(file, environment, faults)),
+            None => ("pw", password.cloned()),
+        };
+        let password = later_of(given, id, url.and_then(|url| url.password.clone()), positions).or_else(|| {
+            // Only for a user: a variable that lies about is not sent to a broker that nobody logs in to.
+            user.as_ref()?;
+            environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
+        });
+        if user.is_none() && password.is_some() && !version.is_v5() {
+            faults.push(format!("a password without a user name needs MQTT 5, this is {version}: add -u NAME"));
         }
+        check_length("the user name", user.as_ref().map_or(0, String::len), faults);
+        check_length("the password", password.as_ref().map_or(0, |password| password.expose().len()), faults);
+        (user, password)
     }
-    (user, password)
+}
+
+/// Strings and binary data have two bytes for their length (§1.5.4, §1.5.6).
+fn check_length(what: &str, length: usize, faults: &mut Vec<String>) {
+    if length > usize::from(u16::MAX) {
+        faults.push(format!("{what} is longer than 65,535 bytes"));
+    }
 }
 
 /// The password in a file, without the newline at its end.
@@ -217,33 +242,34 @@ pub(super) fn read_password(file: &Path, environment: &Environment, faults: &mut
     }
 }
 
-fn client_id(
-    connection: &ConnectionOptions,
-    version: ProtocolVersion,
-    defaults: ConnectDefaults<'_>,
-    faults: &mut Vec<String>,
-) -> String {
-    let ConnectionOptions { id, id_prefix, disable_clean_session, .. } = connection;
-    if id.is_some() && id_prefix.is_some() {
-        faults.push("-i and -I cannot be used together".into());
+/// What says how the session is named.
+struct ClientName<'a> {
+    id: Option<&'a str>,
+    prefix: Option<&'a str>,
+    kept: bool,
+}
+
+impl ClientName<'_> {
+    fn client_id(self, version: ProtocolVersion, defaults: ConnectDefaults<'_>, faults: &mut Vec<String>) -> String {
+        let Self { id, prefix, kept } = self;
+        if id.is_some() && prefix.is_some() {
+            faults.push("-i and -I cannot be used together".into());
+        }
+        if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients {
+            faults.push("-c keeps a session, and a session is found by its client identifier: add -i ID".into());
+        }
+        let client_id = match (id, prefix) {
+            (Some(id), _) => id.to_owned(),
+            (None, Some(prefix)) if defaults.names_clients => format!("{prefix}%i"),
+            (None, Some(prefix)) => format!("{prefix}{}", defaults.environment.process_id()),
+            (None, None) => String::new(),
+        };
+        check_length("the client identifier", client_id.len(), faults);
+        if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
+            return random_client_id(defaults.environment);
+        }
+        client_id
     }
-    let own_id = id.as_deref().unwrap_or_default();
-    if *disable_clean_session && own_id.is_empty() && !defaults.names_clients {
-        faults.push("-c keeps a session, and a session is found by its client identifier: add -i ID".into());
-    }
-    let client_id = match (id, id_prefix) {
-        (Some(id), _) => id.clone(),
-        (None, Some(prefix)) if defaults.names_clients => format!("{prefix}%i"),
-        (None, Some(prefix)) => format!("{prefix}{}", defaults.environment.process_id()),
-        (None, None) => String::new(),
-    };
-    if client_id.len() > usize::from(u16::MAX) {
-        faults.push("the client identifier is longer than 65,535 bytes".into());
-    }
-    if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
-        return random_client_id(defaults.environment);
-    }
-    client_id
 }
 
 /// An identifier for MQTT 3.1, which wants 1 to 23 characters and knows no server-made ones.
@@ -256,7 +282,8 @@ fn random_client_id(environment: &Environment) -> String {
 }
 
 fn connect_properties(
-    connection: &ConnectionOptions,
+    session_expiry: Option<u32>,
+    kept: bool,
     version: ProtocolVersion,
     mut properties: Properties,
     faults: &mut Vec<String>,
@@ -264,13 +291,13 @@ fn connect_properties(
     if !version.is_v5() {
         return Properties::new();
     }
-    let expiry = |seconds| Property::new(PropertyName::SessionExpiryInterval, PropertyValue::FourByte(seconds)).ok();
-    if connection.session_expiry.is_some() && properties.get(PropertyName::SessionExpiryInterval).is_some() {
+    if session_expiry.is_some() && properties.get(PropertyName::SessionExpiryInterval).is_some() {
         faults.push("-x and -D connect session-expiry-interval say the same thing: leave one out".into());
     }
     // A session that is kept is kept for ever unless -x says how long; 5.0 would end it with the connection (§3.1.2.11.2).
-    let seconds = connection.session_expiry.or(connection.disable_clean_session.then_some(u32::MAX));
-    if let Some(property) = seconds.and_then(expiry) {
+    let seconds = session_expiry.or(kept.then_some(u32::MAX)).map(PropertyValue::FourByte);
+    let property = seconds.and_then(|seconds| Property::new(PropertyName::SessionExpiryInterval, seconds).ok());
+    if let Some(property) = property {
         properties.push_default(property);
     }
     properties

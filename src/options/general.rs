@@ -25,9 +25,9 @@ pub struct GeneralOptions {
 
     /// Print help.
     #[arg(long, action = ArgAction::HelpShort)]
-    help: Option<bool>,
+    pub help: Option<bool>,
 
     /// Print version.
     #[arg(long, action = ArgAction::Version)]
-    version: Option<bool>,
+    pub version: Option<bool>,
 }

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::client::ConnectPlan;
 use crate::exit_status::ExitStatus;
@@ -400,6 +402,51 @@ fn what_may_be_repeated_adds_up_and_the_rest_is_overridden() {
     assert_eq!(options.load.qos.number(), 2);
     assert_eq!(options.result.gate, ["x", "y"]);
     assert_eq!(options.general.debug, 2);
+}
+
+proptest! {
+    /// Whatever is typed there is an answer, and it repeats no password.
+    #[test]
+    fn no_command_line_panics(
+        arguments in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec![
+                    "-P", "--pw", "-h", "-L", "-D", "-o", "-t", "-x", "-i", "-qP", "-dD", "--", "-", "", "connect",
+                    "user-property", "mqtt://", "–P", "–", "--rate", "-p", "--property=will",
+                ]).prop_map(str::to_owned),
+                Just("hunter2".to_owned()),
+                ".{0,6}",
+            ],
+            0..8,
+        ),
+    ) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        for result in [plan_or_answer(&arguments), plan_or_answer(&[&["-P"], &arguments[..]].concat())] {
+            if let Err(error) = result {
+                prop_assert!(error.to_string().starts_with("Error: "));
+            }
+        }
+        let _ = BrokerOptions::read(&empty(), argv("mqbroker", &arguments));
+        let _ = SubscribeOptions::read(&empty(), argv("mqsub", &arguments));
+    }
+
+    #[test]
+    fn no_url_panics_or_shows_its_password(url in "[a-z]{0,5}(://)?[a-z:@/%0-9#\\[\\]é]{0,20}", host in ".{0,8}") {
+        for url in [url, format!("mqtt://u:hunter2@{host}")] {
+            if let Err(error) = plan_of_publish(&empty(), &["-L", &url]) {
+                prop_assert!(!error.to_string().contains("hunter2"), "{}", error);
+            }
+        }
+    }
+}
+
+fn plan_or_answer(arguments: &[&str]) -> Result<(), UsageError> {
+    match BenchOptions::read(&empty(), argv("mqbench", arguments))? {
+        Reading::Answer(_) => Ok(()),
+        Reading::Options(o) => {
+            connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&BENCH, &empty())).map(|_| ())
+        }
+    }
 }
 
 #[test]

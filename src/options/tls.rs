@@ -111,6 +111,23 @@ fn alpn_protocol(text: &str) -> Result<String, String> {
     if (1..=255).contains(&text.len()) { Ok(text.into()) } else { Err("it has 1 to 255 bytes".into()) }
 }
 
+fn client_certificate(
+    certificate: Option<&PathBuf>,
+    key: Option<&PathBuf>,
+    key_password: Option<Secret>,
+    faults: &mut Vec<String>,
+) -> Option<ClientCertificate> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            return Some(ClientCertificate { certificate: certificate.clone(), key: key.clone(), key_password });
+        }
+        (None, None) => {}
+        (Some(_), None) => faults.push("--cert needs the private key of the certificate: add --key".into()),
+        (None, Some(_)) => faults.push("--key needs the certificate of the key: add --cert".into()),
+    }
+    None
+}
+
 impl TlsOptions {
     /// Whether these options turn TLS on by themselves.
     pub(super) fn asked_for(&self) -> bool {
@@ -130,9 +147,12 @@ impl TlsOptions {
             return None;
         }
         self.refuse_openssl(faults);
-        let Self { tls: _, no_tls: _, keyform: _, ciphers: _, tls_engine: _, tls_engine_kpass_sha1: _, .. } = self;
-        let Self { psk: _, psk_identity: _, cafile, capath, tls_use_os_certs, cert, key, key_pw_file, .. } = self;
-        let Self { tls_version, tls_alpn, tls_keylog, insecure, .. } = self;
+        #[rustfmt::skip]
+        let Self {
+            tls: _, no_tls: _, cafile, capath, tls_use_os_certs, cert, key, key_pw_file, tls_version, tls_alpn,
+            tls_keylog, insecure,
+            keyform: _, ciphers: _, tls_engine: _, tls_engine_kpass_sha1: _, psk: _, psk_identity: _,
+        } = self;
         if !on {
             for (given, option) in [
                 (*insecure, "--insecure"),
@@ -145,27 +165,12 @@ impl TlsOptions {
                 }
             }
         }
-        let client_certificate = match (cert, key) {
-            (Some(certificate), Some(key)) => Some(ClientCertificate {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                key_password: key_pw_file.as_ref().and_then(|file| read_password(file, environment, faults)),
-            }),
-            (None, None) => {
-                if key_pw_file.is_some() {
-                    faults.push("--key-pw-file means nothing without --key".into());
-                }
-                None
-            }
-            (Some(_), None) => {
-                faults.push("--cert needs the private key of the certificate: add --key".into());
-                None
-            }
-            (None, Some(_)) => {
-                faults.push("--key needs the certificate of the key: add --cert".into());
-                None
-            }
-        };
+        let password_file = key_pw_file.as_deref().filter(|_| key.is_some());
+        let key_password = password_file.and_then(|file| read_password(file, environment, faults));
+        let client_certificate = client_certificate(cert.as_ref(), key.as_ref(), key_password, faults);
+        if key.is_none() && key_pw_file.is_some() {
+            faults.push("--key-pw-file means nothing without --key".into());
+        }
         let roots = TrustRoots {
             file: cafile.clone(),
             folder: capath.clone(),
