@@ -81,6 +81,7 @@ impl ToolOptions for BenchOptions {
                 (connection.host.is_some(), "-h"),
                 (connection.url.is_some(), "-L"),
                 (connection.unix.is_some(), "--unix"),
+                (connection.port.is_some(), "-p"),
             ] {
                 if given {
                     faults.push(format!("--embedded brings its own broker: leave {option} out"));

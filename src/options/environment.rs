@@ -56,12 +56,12 @@ impl Environment {
     }
 
     /// The number of this process.
-    pub(super) fn process_id(&self) -> u32 {
+    pub fn process_id(&self) -> u32 {
         self.process_id
     }
 
     /// A random number.
-    pub(super) fn random(&self) -> u64 {
+    pub fn random(&self) -> u64 {
         (self.random)()
     }
 

@@ -12,7 +12,7 @@ use crate::mqtt::{QoS, check_topic_filter, check_topic_name};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
-    /// Publishers and subscribers, so many of each [default: 1].
+    /// Publishers and subscribers, so many of each [default: 10].
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
 
@@ -36,12 +36,13 @@ pub struct LoadOptions {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate_per_client: Option<f64>,
 
-    /// Topic template; may be repeated [default: one of its own for each run and stream].
+    /// Topic template [default: one of its own for each run and publisher].
     ///
-    /// %i is the client's number, %c its client identifier, %u its user name, %% a percent sign; they work in -i, -u, -P
+    /// With %i each publisher has a topic of its own; a text without it is one topic for all, and every subscriber gets
+    /// everything. %i is the client's number, %c its client identifier, %u its user name, %% a percent sign; they work in -i, -u, -P
     /// and -m too.
     #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
-    pub topic: Vec<String>,
+    pub topic: Option<String>,
 
     /// QoS of publishers and subscribers.
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
@@ -76,7 +77,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub connect_rate: Option<f64>,
 
-    /// Threads [default: one a processor].
+    /// Threads [default: one a processor, half of them when the broker is on this machine].
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     pub threads: Option<u16>,
 
@@ -105,9 +106,9 @@ pub struct StageOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub duration: Option<Duration>,
 
-    /// Time before each stage that is not measured.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub warmup: Duration,
+    /// Load before each stage that is not measured [default: 1s; none with -C].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub warmup: Option<Duration>,
 
     /// Wait at most so long for messages on their way after each stage.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -142,6 +143,9 @@ pub struct ResultOptions {
     pub no_latency: bool,
 }
 
+/// Publishers, and subscribers: enough to keep a broker busy over the round trips, few enough for any broker.
+const DEFAULT_CLIENTS: u32 = 10;
+
 fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
@@ -149,12 +153,12 @@ fn threads(text: &str) -> Result<u16, String> {
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        self.pubs.or(self.clients).unwrap_or(1)
+        self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
     }
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.subs.or(self.clients).unwrap_or(1)
+        self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -174,7 +178,7 @@ impl LoadOptions {
         if self.publishers() == 0 && self.subscribers() == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
         }
-        for topic in &self.topic {
+        if let Some(topic) = &self.topic {
             let checked = if self.publishers() > 0 { check_topic_name(topic) } else { check_topic_filter(topic) };
             if let Err(error) = checked {
                 faults.push(format!("invalid topic '{topic}': {error}"));

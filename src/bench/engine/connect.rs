@@ -104,17 +104,18 @@ fn topics_of(shared: &Shared, subscriber: usize) -> Vec<String> {
         let session = plan.session_of(stream);
         plan.routes.topic(stream, &session.client_id, session.user_name.as_deref().unwrap_or_default())
     };
-    if plan.routes.is_shared_topic() {
-        return vec![topic(0)];
+    if plan.routes.is_shared_topic() || plan.publishers == 0 {
+        return vec![topic(subscriber)];
     }
     plan.routes.streams_of(subscriber).iter().map(topic).collect()
 }
 
 fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<Publisher, ClientError> {
     let plan = &shared.plan;
+    let user_name = session.user_name.as_deref().unwrap_or_default();
     let message = Message {
-        topic: plan.routes.topic(number, &session.client_id, session.user_name.as_deref().unwrap_or_default()),
-        payload: plan.payload.bytes(),
+        topic: plan.routes.topic(number, &session.client_id, user_name),
+        payload: plan.payload.bytes(number, &session.client_id, user_name),
         qos: plan.qos,
         retain: plan.retain,
         properties: plan.publish_properties.clone(),
@@ -222,15 +223,13 @@ impl Handler<SendRecord> for ConnectEars {
 
 /// Takes back what a client has left on the broker — its retained message, its session — and disconnects. Whatever
 /// fails here fails silently: the broker may be gone.
-pub(super) async fn leave(shared: &Shared, link: Link, stream: Option<usize>) {
+pub(super) async fn leave(shared: &Shared, link: Link, client: usize, publishes: bool) {
     let plan = &shared.plan;
     let (mut connection, mut session, mut out) = link.into_parts();
     session.take_output(&mut out);
-    if let Some(stream) = stream
-        && plan.retain
-    {
-        let config = plan.session_of(stream);
-        let topic = plan.routes.topic(stream, &config.client_id, config.user_name.as_deref().unwrap_or_default());
+    if publishes && plan.retain {
+        let config = plan.session_of(client);
+        let topic = plan.routes.topic(client, &config.client_id, config.user_name.as_deref().unwrap_or_default());
         let empty = Message { topic, payload: Bytes::new(), qos: QoS::AtMostOnce, retain: true, ..Message::default() };
         if let Ok(template) = PublishTemplate::new(&empty, plan.session.version) {
             template.append(0, &[], &mut out);
@@ -247,4 +246,22 @@ pub(super) async fn leave(shared: &Shared, link: Link, stream: Option<usize>) {
     session.take_output(&mut out);
     let _ = connection.write_all(&out).await;
     let _ = connection.shutdown().await;
+    if !plan.session.clean_start && plan.session.version != ProtocolVersion::V5 {
+        forget_session(shared, client).await;
+    }
+}
+
+/// Before 5.0 only a connection with a clean session ends a session that was kept.
+async fn forget_session(shared: &Shared, client: usize) {
+    let plan = &shared.plan;
+    let config = SessionConfig { clean_start: true, will: None, ..plan.session_of(client) };
+    let mut session = BenchSession::new(Instant::now());
+    let established = establish(&plan.transport, None, &config, &mut session, &mut ConnectEars::default()).await;
+    if let Ok(Established { mut connection, .. }) = established {
+        let mut out = Vec::new();
+        let _ = session.disconnect(ReasonCode::SUCCESS, Properties::new());
+        session.take_output(&mut out);
+        let _ = connection.write_all(&out).await;
+        let _ = connection.shutdown().await;
+    }
 }

@@ -295,7 +295,8 @@ impl Coordinator {
     }
 
     fn has_collapsed(&self) -> bool {
-        self.publishers_left == 0 || (self.subscribers_left == 0 && self.shared.plan.subscribers > 0)
+        let plan = &self.shared.plan;
+        (self.publishers_left == 0 && plan.publishers > 0) || (self.subscribers_left == 0 && plan.subscribers > 0)
     }
 
     fn tell(&self, command: Command) {
@@ -398,7 +399,8 @@ impl Coordinator {
 
     /// Whether every publisher has sent all that the stage asks for.
     fn all_sent(&self, run: &StageRun) -> bool {
-        self.shared.streams().all(|stream| stream.done.load(Ordering::Acquire) >= run.number)
+        self.shared.plan.publishers > 0
+            && self.shared.streams().all(|stream| stream.done.load(Ordering::Acquire) >= run.number)
     }
 
     /// Waits until everything that was sent has come where it is to, or the plan's patience ends.
@@ -413,7 +415,10 @@ impl Coordinator {
         let deadline = Instant::now() + self.shared.plan.drain;
         loop {
             let outstanding = self.shared.outstanding(acknowledged);
-            if (outstanding == 0 && self.all_sent(run)) || Instant::now() >= deadline || self.has_collapsed() {
+            if (outstanding == 0 && (self.all_sent(run) || self.shared.plan.publishers == 0))
+                || Instant::now() >= deadline
+                || self.has_collapsed()
+            {
                 return;
             }
             progress(Progress::Draining { stage: stage.name, outstanding });
@@ -483,7 +488,8 @@ impl Coordinator {
             drain_ns,
             recorder: gathering.total,
             rows,
-            delivery: (self.shared.plan.subscribers > 0).then_some(gathering.delivery),
+            delivery: (self.shared.plan.subscribers > 0 && self.shared.plan.publishers > 0)
+                .then_some(gathering.delivery),
             unbalanced: gathering.unbalanced,
             offered: run.rate.map(|_| sum(|stream| stream.offered.load(Ordering::Acquire))),
             downgraded: gathering.downgraded,

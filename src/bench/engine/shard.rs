@@ -275,7 +275,7 @@ async fn publish(state: Rc<ShardState>, index: usize, mut link: Link, publisher:
     match end {
         End::Asked => {
             let stream = publisher.borrow().stream;
-            connect::leave(&state.shared, link, Some(stream)).await;
+            connect::leave(&state.shared, link, stream, true).await;
         }
         End::Lost(cause) => {
             publisher.borrow_mut().abandon(&state.shared);
@@ -291,7 +291,10 @@ async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscrip
     })
     .await;
     match end {
-        End::Asked => connect::leave(&state.shared, link, None).await,
+        End::Asked => {
+            let client = state.shared.plan.publishers + subscriptions.borrow().subscriber;
+            connect::leave(&state.shared, link, client, false).await;
+        }
         End::Lost(cause) => {
             subscriptions.borrow().abandon(&state.shared);
             state.wakers.borrow_mut()[index] = None;

@@ -1,5 +1,6 @@
 //! What to do: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
 
+mod from_options;
 mod payload;
 mod routes;
 mod schedule;
@@ -12,6 +13,7 @@ use crate::mqtt::{Properties, QoS, Secret};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
+pub use from_options::{Target, bench_plan, is_this_machine};
 pub use payload::PayloadPlan;
 pub use routes::{Routes, Streams};
 pub use schedule::{PublisherSlots, quota};
@@ -42,8 +44,8 @@ pub struct BenchPlan {
     pub client_id: Template,
     /// User names, where there are any.
     pub user_name: Option<Template>,
-    /// Passwords, where there are any; templates too, unless they came from a file.
-    pub password: Option<Secret>,
+    /// Passwords, where there are any.
+    pub password: Option<Password>,
     /// How many publish.
     pub publishers: usize,
     /// How many subscribe.
@@ -88,8 +90,37 @@ impl BenchPlan {
         let user_name = self.user_name.as_ref().map(|template| template.expand(client, "", ""));
         session.client_id = self.client_id.expand(client, "", user_name.as_deref().unwrap_or_default());
         session.user_name = user_name;
-        session.password = self.password.clone();
+        session.password = self.password.as_ref().map(|password| {
+            password.expand(client, &session.client_id, session.user_name.as_deref().unwrap_or_default())
+        });
         session
+    }
+}
+
+/// The password of all clients, or a text with places for each.
+#[derive(Clone, Debug)]
+pub struct Password {
+    secret: Secret,
+    is_template: bool,
+}
+
+impl Password {
+    /// A password as it is, from a file or a variable.
+    pub fn fixed(secret: Secret) -> Self {
+        Self { secret, is_template: false }
+    }
+
+    /// A password from the command line, where templates work. What is no template is taken as it is.
+    pub fn template(secret: Secret) -> Self {
+        Self { secret, is_template: true }
+    }
+
+    fn expand(&self, client: usize, client_id: &str, user_name: &str) -> Secret {
+        let template = std::str::from_utf8(self.secret.expose()).ok().and_then(|text| Template::new(text).ok());
+        match template.filter(|_| self.is_template) {
+            Some(template) => Secret::new(template.expand(client, client_id, user_name)),
+            None => self.secret.clone(),
+        }
     }
 }
 

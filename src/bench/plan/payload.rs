@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::Template;
 use crate::bench::measure::STAMP_SIZE;
 
 /// The payload of the messages of a run.
@@ -14,6 +15,8 @@ pub enum PayloadPlan {
     },
     /// These bytes, unchanged; messages are matched by their order per publisher, topic and subscriber.
     Fixed(Bytes),
+    /// A text with places for the client, otherwise like fixed bytes.
+    Text(Template),
 }
 
 impl PayloadPlan {
@@ -22,24 +25,25 @@ impl PayloadPlan {
         if size >= STAMP_SIZE { Self::Stamped { size } } else { Self::Fixed(Bytes::from(vec![0; size])) }
     }
 
-    /// Size in bytes.
-    pub fn size(&self) -> usize {
+    /// The size of stamped payloads.
+    pub const fn stamped_size(&self) -> Option<usize> {
         match self {
-            Self::Stamped { size } => *size,
-            Self::Fixed(bytes) => bytes.len(),
+            Self::Stamped { size } => Some(*size),
+            Self::Fixed(_) | Self::Text(_) => None,
         }
     }
 
     /// Whether messages carry a stamp.
-    pub fn is_stamped(&self) -> bool {
+    pub const fn is_stamped(&self) -> bool {
         matches!(self, Self::Stamped { .. })
     }
 
-    /// The bytes before a stamp is written over their beginning.
-    pub fn bytes(&self) -> Bytes {
+    /// The bytes of a client's messages, before a stamp is written over their beginning.
+    pub fn bytes(&self, client: usize, client_id: &str, user_name: &str) -> Bytes {
         match self {
             Self::Stamped { size } => Bytes::from(vec![0; *size]),
             Self::Fixed(bytes) => bytes.clone(),
+            Self::Text(template) => Bytes::from(template.expand(client, client_id, user_name)),
         }
     }
 }

@@ -25,7 +25,7 @@ enum Piece {
 }
 
 /// A text with places to be filled in per client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
 impl Template {

@@ -1,0 +1,226 @@
+//! From what was typed to what is meant. All faults are told at once, before anything connects.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{BenchPlan, LoadModel, Password, PayloadPlan, Routes, RunTag, Template, WindowRule, stages};
+use crate::options::{
+    BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, StageOptions, UsageError, WindowName, connect_plan,
+};
+use crate::transport::Address;
+
+/// Messages in flight a publisher, where `-M` is not given.
+const DEFAULT_WINDOW: u16 = 100;
+
+/// Payload bytes, where nothing is given.
+const DEFAULT_SIZE: usize = 64;
+
+/// Measured time, where neither time nor count is given.
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// Load before each stage.
+const DEFAULT_WARMUP: Duration = Duration::from_secs(1);
+
+/// Where the load goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the broker that the options name.
+    AsTyped,
+    /// To a broker of our own at this address.
+    Embedded(std::net::SocketAddr),
+}
+
+/// What the options mean.
+///
+/// # Errors
+/// What they contradict each other in, and what cannot be.
+pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
+    let BenchOptions { load, stages: time, result, connection, tls, will, properties, general: _ } = options;
+    let defaults =
+        ConnectDefaults { tool: &BENCH, environment, window: DEFAULT_WINDOW, no_delay: true, names_clients: true };
+    let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
+    if let Target::Embedded(address) = target {
+        connect.transport.address = Address::Tcp { host: address.ip().to_string(), port: address.port() };
+        connect.transport.tls = None;
+    }
+    let mut faults = Vec::new();
+    // Its own options were checked by `connect_plan`.
+    let commands = properties.by_command().unwrap_or_default();
+    let run = RunTag(environment.random() as u16);
+    let (publishers, subscribers) = (load.publishers() as usize, load.subscribers() as usize);
+    let topic = load.topic.as_deref().or(connect.topic_of_url.as_deref());
+    let routes = Routes::new(topic, run, publishers, subscribers).map_err(|error| fault(error.to_string()))?;
+    let client_id = template("-i", &connect.session.client_id, &format!("mqb-{run}-%i"), &mut faults);
+    if !client_id.varies() && publishers + subscribers > 1 {
+        faults.push("-i: every client needs an id of its own: put %i, the client's number, into it".into());
+    }
+    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
+    let payload = payload(load, &mut faults);
+    if publishers == 0 && topic.is_none() {
+        faults.push("without publishers of its own mqbench needs to know what to subscribe to: add -t".into());
+    }
+    if !payload.is_stamped() && routes.is_shared_topic() && publishers > 1 && subscribers > 0 {
+        faults.push(
+            "messages of several publishers on one topic can only be told apart by a stamp in the payload: give each \
+             publisher a topic (-t 'TOPIC/%i'), or leave -m, -f and sizes below 16 bytes out"
+                .into(),
+        );
+    }
+    let window_rule = match load.window {
+        WindowName::Delivery => WindowRule::Delivery,
+        WindowName::Ack => WindowRule::Acknowledged,
+        WindowName::None => WindowRule::None,
+    };
+    let window = connect.session.window;
+    if window_rule == WindowRule::None {
+        connect.session.window = u16::MAX;
+    }
+    let password = connect.session.password.take();
+    let is_typed = connection.pw.is_some();
+    let plan = BenchPlan {
+        run,
+        threads: threads(load, &connect.transport.address),
+        transport: connect.transport,
+        session: connect.session,
+        client_id,
+        user_name,
+        password: password.map(|secret| if is_typed { Password::template(secret) } else { Password::fixed(secret) }),
+        publishers,
+        subscribers,
+        routes,
+        qos: load.qos,
+        retain: load.retain,
+        publish_properties: commands.publish,
+        subscribe_properties: commands.subscribe,
+        payload,
+        window,
+        window_rule,
+        stages: planned_stages(load, time, publishers),
+        drain: time.drain,
+        latency: !result.no_latency,
+        connect_rate: load.connect_rate,
+    };
+    UsageError::check(BENCH.name, faults)?;
+    Ok(plan)
+}
+
+fn fault(text: String) -> UsageError {
+    UsageError::new(BENCH.name, vec![text])
+}
+
+fn template(option: &str, text: &str, default: &str, faults: &mut Vec<String>) -> Template {
+    let text = if text.is_empty() { default } else { text };
+    Template::new(text).unwrap_or_else(|error| {
+        faults.push(format!("{option} {text}: {error}"));
+        Template::default()
+    })
+}
+
+fn payload(load: &LoadOptions, faults: &mut Vec<String>) -> PayloadPlan {
+    if let Some(text) = &load.message {
+        let template = template("-m", text, "", faults);
+        return if template.varies() {
+            PayloadPlan::Text(template)
+        } else {
+            PayloadPlan::Fixed(Bytes::from(template.expand(0, "", "")))
+        };
+    }
+    if let Some(path) = &load.file {
+        let bytes = std::fs::read(path).unwrap_or_else(|error| {
+            faults.push(format!("-f {}: {error}", path.display()));
+            Vec::new()
+        });
+        return PayloadPlan::Fixed(bytes.into());
+    }
+    PayloadPlan::of_size(load.size.unwrap_or(DEFAULT_SIZE))
+}
+
+fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) -> Vec<super::Stage> {
+    let per_client = load.rate_per_client.map(|rate| rate * publishers as f64);
+    let model = match load.rate.or(per_client) {
+        Some(rate) => Some(LoadModel::OpenLoop { rate }),
+        // Without publishers there is nothing to pace.
+        None if load.flood || publishers == 0 => Some(LoadModel::ClosedLoop),
+        None => None,
+    };
+    let warmup = time.warmup.unwrap_or(if time.count.is_some() { Duration::ZERO } else { DEFAULT_WARMUP });
+    let duration = time.duration.or(time.count.is_none().then_some(DEFAULT_DURATION));
+    stages(model, warmup, duration, time.count)
+}
+
+/// One thread a processor; where the broker is on this machine it needs the other half.
+fn threads(load: &LoadOptions, address: &Address) -> usize {
+    let clients = (load.publishers() + load.subscribers()).max(1) as usize;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let default = if is_this_machine(address) { cores.div_ceil(2) } else { cores };
+    load.threads.map_or(default, usize::from).clamp(1, clients)
+}
+
+/// Whether a broker is on this machine, as far as its address tells.
+pub fn is_this_machine(address: &Address) -> bool {
+    match address {
+        Address::Unix(_) => true,
+        Address::Tcp { host, .. } => {
+            host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::bench::plan::StageName;
+    use crate::options::Reading;
+
+    fn plan_of(arguments: &[&str]) -> Result<BenchPlan, UsageError> {
+        let environment = Environment::fixed([("MQTT_PASSWORD", "p%i")], []);
+        let argv = std::iter::once("mqbench").chain(arguments.iter().copied()).map(OsString::from);
+        let Reading::Options(options) = BenchOptions::read(&environment, argv)? else { panic!("no options") };
+        bench_plan(&options, &environment, &Target::AsTyped)
+    }
+
+    #[test]
+    fn a_bare_run_is_ten_pairs_in_two_stages() {
+        let plan = plan_of(&[]).unwrap();
+        assert_eq!((plan.publishers, plan.subscribers, plan.window), (10, 10, 100));
+        let names: Vec<_> = plan.stages.iter().map(|stage| stage.name).collect();
+        assert_eq!(names, [StageName::Flood, StageName::Paced]);
+        assert_eq!(plan.payload, PayloadPlan::Stamped { size: 64 });
+    }
+
+    #[test]
+    fn templates_name_the_clients() {
+        let plan = plan_of(&["-i", "c%i", "-u", "u%i", "-P", "x%u", "--clients", "2"]).unwrap();
+        let session = plan.session_of(3);
+        assert_eq!((session.client_id.as_str(), session.user_name.as_deref()), ("c3", Some("u3")));
+        assert_eq!(session.password.unwrap().expose(), b"xu3");
+        let from_variable = plan_of(&["-u", "u"]).unwrap();
+        assert_eq!(from_variable.session_of(1).password.unwrap().expose(), b"p%i", "only -P is a template");
+    }
+
+    #[test]
+    fn a_count_needs_no_time_and_no_warm_up() {
+        let plan = plan_of(&["-C", "10k", "--flood"]).unwrap();
+        assert_eq!((plan.stages[0].count, plan.stages[0].duration), (Some(10_000), None));
+        assert_eq!(plan.stages[0].warmup, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_cannot_be_is_told_before_anything_connects() {
+        for (arguments, part) in [
+            (&["-i", "same"][..], "put %i"),
+            (&["-m", "x", "-t", "one"], "-t 'TOPIC/%i'"),
+            (&["-t", "a/%x"], "means nothing here"),
+            (&["--pubs", "0"], "add -t"),
+            (&["-t", "#"], "wildcards"),
+            (&["-f", "/nowhere/at/all"], "/nowhere/at/all"),
+        ] {
+            let error = plan_of(arguments).unwrap_err().to_string();
+            assert!(error.contains(part), "{arguments:?}: {error}");
+        }
+    }
+}
