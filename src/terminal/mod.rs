@@ -7,7 +7,9 @@ pub mod colour;
 pub mod escape;
 pub mod number;
 pub mod progress;
+pub mod table;
 
 pub use colour::{ColourChoice, Colours, Paint};
 pub use escape::{escape, escape_bytes};
 pub use progress::Progress;
+pub use table::{Align, Cell, Table, wrapped};

@@ -9,10 +9,12 @@ pub mod interval;
 pub mod ledger;
 pub mod recorder;
 pub mod stamp;
+pub mod validity;
 
-pub use health::{GeneratorFigures, GeneratorHealth, Invalidity, ValidityFigures, Verdict};
+pub use health::{GeneratorFigures, GeneratorHealth, Verdict};
 pub use histogram::{LatencyHistogram, Percentile};
 pub use interval::IntervalRow;
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
+pub use validity::{Invalidity, ValidityFigures};

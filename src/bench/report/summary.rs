@@ -1,6 +1,316 @@
-//! placeholder
-use super::document::ResultDocument;
-/// x
-pub fn summary(_: &ResultDocument) -> String {
-    String::new()
+//! The result for a person: what a terminal shows at the end of a run.
+//!
+//! Read from the document alone. Every figure names what it is based on; what was not measured is a dash; an invalid
+//! run says so before it says anything else.
+
+use super::account::{DeliveryAccount, Generator};
+use super::document::{ResultDocument, Status};
+use super::gate::GateOutcome;
+use super::latency::{LatencySummary, LatencyTable};
+use super::stage::{LoadModel, Stage};
+use crate::terminal::number::{UNKNOWN, byte_rate, bytes, duration, grouped, percent, rate};
+use crate::terminal::{Align, Cell, Colours, Paint, Table, escape, wrapped};
+
+/// Latencies that are shown, with their names for people.
+const SHOWN: &[(&str, &str)] = &[
+    ("e2e", "e2e"),
+    ("ack", "ack"),
+    ("pubrec", "PUBREC"),
+    ("pubcomp", "PUBCOMP"),
+    ("rtt", "round trip"),
+    ("sched_lag", "sched lag"),
+    ("ping", "ping"),
+    ("dns", "DNS"),
+    ("connect_tcp", "TCP connect"),
+    ("connect_tls", "TLS handshake"),
+    ("connack", "CONNACK"),
+    ("suback", "SUBACK"),
+];
+
+/// The summary as text, at most `width` characters wide where words allow it.
+pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
+    let page = Page { width: width.max(40), colours, several: document.stages.len() > 1 };
+    let mut parts = vec![page.banner(document), page.head(document)];
+    parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
+    parts.push(page.warnings(document));
+    parts.push(page.gates(document));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
 }
+
+/// How to write.
+struct Page {
+    width: usize,
+    colours: Colours,
+    /// Whether there are stages to be told apart.
+    several: bool,
+}
+
+impl Page {
+    /// What stands above everything when the figures are not what was asked for.
+    fn banner(&self, document: &ResultDocument) -> String {
+        let mut text = String::new();
+        match document.status {
+            Status::Ok => {}
+            Status::Partial => {
+                let line = "PARTIAL: interrupted; the figures are of the time until then";
+                text.push_str(&self.colours.paint(Paint::Warning, line));
+                text.push('\n');
+            }
+            Status::Invalid => {
+                for fault in &document.invalid {
+                    text.push_str(&self.in_colour(Paint::Bad, &wrapped("INVALID: ", &escape(&fault.text), self.width)));
+                    text.push_str(&wrapped("   Next: ", &escape(&fault.next_step), self.width));
+                }
+            }
+            Status::Failed => {
+                let cause = document.run.error.as_deref().unwrap_or("the run did not come to its end");
+                text.push_str(&self.in_colour(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
+            }
+        }
+        text
+    }
+
+    /// Which broker, which plan.
+    fn head(&self, document: &ResultDocument) -> String {
+        let mut target: Vec<String> = document.target.urls.iter().map(|url| escape(url).into_owned()).collect();
+        if let Some(broker) = &document.target.broker {
+            let name: Vec<&str> = [&broker.name, &broker.version].into_iter().flatten().map(String::as_str).collect();
+            if !name.is_empty() {
+                let source = broker.source.as_deref().map(|source| format!(" (from {source})")).unwrap_or_default();
+                target.push(escape(&format!("{}{source}", name.join(" "))).into_owned());
+            }
+        }
+        let tool = format!("{} {}", document.tool.name, document.tool.version);
+        let mut text = format!("{}  {}\n", self.colours.paint(Paint::Strong, &tool), target.join("  "));
+        let seed = document.run.seed.map(|seed| format!("seed {seed}"));
+        let plan: Vec<String> = document.run.description.iter().cloned().chain(seed).collect();
+        if !plan.is_empty() {
+            text.push_str(&format!("{}\n", escape(&plan.join("  "))));
+        }
+        text
+    }
+
+    fn stage(&self, stage: &Stage) -> String {
+        let mut text = self.stage_title(stage);
+        text.push_str(&self.traffic(stage));
+        text.push_str(&self.latencies(stage));
+        text.push_str(&self.facts(stage));
+        text
+    }
+
+    fn stage_title(&self, stage: &Stage) -> String {
+        let load = match stage.model {
+            LoadModel::Closed => "closed loop: as fast as the window lets it".to_owned(),
+            LoadModel::Open => {
+                let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));
+                format!("open loop{}", offered.unwrap_or_default())
+            }
+        };
+        let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
+        format!("{name}  {load}, {} measured\n", duration(stage.duration_ns))
+    }
+
+    fn traffic(&self, stage: &Stage) -> String {
+        let traffic = &stage.traffic;
+        let mut table = Table::new([Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]);
+        table.row(["", "messages/s", "messages", "payload/s", "payload"].map(|head| self.faint(head)));
+        let rows = [
+            ("sent", traffic.sent_per_s, traffic.sent, traffic.payload_out_per_s, traffic.payload_bytes_out),
+            // An acknowledgement carries no payload.
+            ("acked", traffic.acked_per_s, traffic.acked, None, None),
+            (
+                "delivered",
+                traffic.delivered_per_s,
+                traffic.delivered,
+                traffic.goodput_bytes_per_s,
+                traffic.payload_bytes_in,
+            ),
+        ];
+        for (name, per_second, count, payload_rate, payload) in rows {
+            if count.is_some() {
+                table.row([
+                    Cell::from(name),
+                    Cell::painted(Paint::Strong, known(per_second, rate)),
+                    known(count, grouped).into(),
+                    payload_rate.map(byte_rate).unwrap_or_default().into(),
+                    payload.map(|sum| bytes(sum as f64)).unwrap_or_default().into(),
+                ]);
+            }
+        }
+        table.render(self.colours)
+    }
+
+    /// The table of latencies. Beside a paced stage, those of a flood are queueing and not worth a look; alone they are
+    /// shown with their basis.
+    fn latencies(&self, stage: &Stage) -> String {
+        if self.several && stage.model == LoadModel::Closed {
+            return String::new();
+        }
+        let shown: Vec<(&str, &LatencySummary)> =
+            SHOWN.iter().filter_map(|&(name, title)| Some((title, stage.latency.get(name)?))).collect();
+        if shown.is_empty() {
+            return String::new();
+        }
+        let mut table = self.latency_table(&shown, true);
+        let fits = table.width() <= self.width;
+        if !fits {
+            table = self.latency_table(&shown, false);
+        }
+        let mut text = format!("\n{}", table.render(self.colours));
+        if !fits {
+            let basis: Vec<String> =
+                shown.iter().map(|(title, latency)| format!("{title} {}", latency.basis)).collect();
+            text.push_str(&wrapped("  ", &basis.join("; "), self.width));
+        }
+        text
+    }
+
+    fn latency_table(&self, shown: &[(&str, &LatencySummary)], with_basis: bool) -> Table {
+        let mut alignments = vec![Align::Right; 8];
+        (alignments[0], alignments[7]) = (Align::Left, Align::Left);
+        let mut table = Table::new(alignments);
+        table.row(["", "p50", "p90", "p99", "p99.9", "max", "n"].map(|head| self.faint(head)));
+        for (title, latency) in shown {
+            let p = &latency.p;
+            table.row([
+                Cell::from(*title),
+                Cell::painted(Paint::Strong, known(p.p50, duration)),
+                known(p.p90, duration).into(),
+                Cell::painted(Paint::Strong, known(p.p99, duration)),
+                known(p.p99_9, duration).into(),
+                duration(latency.max).into(),
+                grouped(latency.count).into(),
+                if with_basis { self.faint(&escape(&latency.basis)) } else { Cell::default() },
+            ]);
+        }
+        table
+    }
+
+    /// Wire, delivery and generator, a line each.
+    fn facts(&self, stage: &Stage) -> String {
+        let mut text = String::from("\n");
+        let wire: Vec<String> = [(stage.traffic.bytes_out_per_s, "out"), (stage.traffic.bytes_in_per_s, "in")]
+            .into_iter()
+            .filter_map(|(bytes, way)| Some(format!("{} {way}", byte_rate(bytes?))))
+            .collect();
+        if !wire.is_empty() {
+            text.push_str(&wrapped(
+                "  wire       ",
+                &format!("{}, all packets with their headers", wire.join(", ")),
+                self.width,
+            ));
+        }
+        if let Some(delivery) = self.delivery(&stage.delivery) {
+            text.push_str(&wrapped("  delivery   ", &delivery, self.width));
+        }
+        text.push_str(&wrapped("  generator  ", &self.generator(&stage.generator), self.width));
+        text
+    }
+
+    fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {
+        let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
+        let mut loss = format!("lost {}", grouped(lost));
+        if lost > 0 && expected > 0 {
+            loss.push_str(&format!(" ({})", percent(100.0 * lost as f64 / expected as f64)));
+        }
+        let paint = if lost == 0 { Paint::Good } else { Paint::Bad };
+        let mut facts = vec![format!("{} of {}", grouped(once), grouped(expected)), self.colours.paint(paint, &loss)];
+        for (name, count) in [("duplicates", delivery.duplicates), ("reordered", delivery.reordered)] {
+            facts.push(format!("{name} {}", known(count, grouped)));
+        }
+        // These are worth a word only where there are any.
+        for (name, count) in [
+            ("unacked", delivery.unacked),
+            ("late", delivery.late),
+            ("corrupt", delivery.corrupt),
+            ("foreign", delivery.foreign),
+            ("longest gap", delivery.max_gap),
+        ] {
+            if let Some(count) = count.filter(|&count| count > 0) {
+                facts.push(format!("{name} {}", grouped(count)));
+            }
+        }
+        Some(facts.join(", "))
+    }
+
+    fn generator(&self, generator: &Generator) -> String {
+        let paint = match generator.verdict.as_str() {
+            "ok" => Paint::Good,
+            "bottleneck" => Paint::Bad,
+            _ => Paint::Warning,
+        };
+        let mut facts = vec![self.colours.paint(paint, &escape(&generator.verdict))];
+        let cpu_pct = generator.cpu_user_pct.zip(generator.cpu_sys_pct).map(|(user, system)| user + system);
+        if let Some((time, share)) = generator.cpu_ns.zip(cpu_pct) {
+            facts.push(format!("own CPU {} ({} of a core)", duration(time), percent(share)));
+        }
+        if let Some(time) = generator.cpu_ns_per_message {
+            facts.push(format!("{} per message in or out", duration(time)));
+        }
+        if let Some(busy) = generator.max_thread_pct {
+            facts.push(format!("busiest thread {}", percent(busy)));
+        }
+        facts.join(", ")
+    }
+
+    fn warnings(&self, document: &ResultDocument) -> String {
+        let mut text = String::new();
+        for warning in &document.warnings {
+            text.push_str(&self.in_colour(Paint::Warning, &wrapped("Warning: ", &escape(&warning.text), self.width)));
+        }
+        text
+    }
+
+    fn gates(&self, document: &ResultDocument) -> String {
+        if document.gates.is_empty() {
+            return String::new();
+        }
+        let passed = document.gates.iter().filter(|gate| gate.pass).count();
+        let count = format!("{passed} of {} passed", document.gates.len());
+        let paint = if passed == document.gates.len() { Paint::Good } else { Paint::Bad };
+        let mut table = Table::new([Align::Left, Align::Left, Align::Left]);
+        for gate in &document.gates {
+            let verdict =
+                if gate.pass { Cell::painted(Paint::Good, "pass") } else { Cell::painted(Paint::Bad, "FAIL") };
+            table.row([verdict, escape(&gate.expr).into_owned().into(), gate_value(gate, document).into()]);
+        }
+        let title = self.colours.paint(Paint::Heading, "gates");
+        format!("{title}  {}\n{}", self.colours.paint(paint, &count), table.render(self.colours))
+    }
+
+    fn faint(&self, text: &str) -> Cell {
+        Cell::painted(Paint::Faint, text)
+    }
+
+    /// Colours every line of a wrapped text.
+    fn in_colour(&self, paint: Paint, lines: &str) -> String {
+        lines.lines().map(|line| format!("{}\n", self.colours.paint(paint, line))).collect()
+    }
+}
+
+/// A figure in its form, or a dash where it was not measured or may not be told.
+fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), form)
+}
+
+/// What a gate found, in the units of its metric.
+fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
+    let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
+    let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
+    let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {
+        (None, Some(samples)) => format!("too few samples for it, n = {}", grouped(samples)),
+        (None, None) => "not measured".to_owned(),
+        (Some(value), _) if latency.is_some() => format!("was {}", duration(value as u64)),
+        (Some(value), _) if value.fract() == 0.0 && value >= 0.0 => format!("was {}", grouped(value as u64)),
+        (Some(value), _) => format!("was {}", rate(value)),
+    };
+    match document.status {
+        Status::Invalid => format!("{value}; an invalid run passes no gate"),
+        Status::Failed => format!("{value}; a failed run passes no gate"),
+        Status::Ok | Status::Partial => value,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The summary as it looks.
+
+use super::super::document::RunContext;
+use super::super::{Gate, StageMeasurement, example};
+use super::*;
+
+fn gated(mut document: ResultDocument) -> ResultDocument {
+    document
+        .apply_gates(&[Gate::parse("e2e.p99 <= 1ms && lost == 0").unwrap(), Gate::parse("e2e.p99.99 < 1s").unwrap()]);
+    document
+}
+
+fn of(change: fn(&mut StageMeasurement)) -> String {
+    let mut stage = example::stage(0, 308_640, 90_000);
+    change(&mut stage);
+    let document = gated(ResultDocument::assemble(example::context(), &[stage]));
+    summary(&document, 100, Colours::OFF)
+}
+
+/// The whole page, to be looked at.
+const TWO_STAGES: &str = include_str!("two_stages.txt");
+
+fn without_version(text: &str) -> String {
+    text.replacen(env!("CARGO_PKG_VERSION"), "VERSION", 1)
+}
+
+#[test]
+fn two_stages_at_a_glance() {
+    let text = without_version(&summary(&gated(example::document()), 100, Colours::OFF));
+    assert_eq!(text, TWO_STAGES, "\n{text}");
+}
+
+#[test]
+fn colour_changes_no_letter() {
+    let document = gated(example::document());
+    let coloured = summary(&document, 100, Colours::ON);
+    let mut plain = String::new();
+    let mut parts = coloured.split('\x1b');
+    plain.push_str(parts.next().unwrap());
+    parts.for_each(|part| plain.push_str(part.split_once('m').unwrap().1));
+    assert_ne!(coloured, plain);
+    assert_eq!(without_version(&plain), TWO_STAGES);
+    assert!(!summary(&document, 100, Colours::OFF).contains('\x1b'));
+}
+
+#[test]
+fn a_narrow_terminal_gets_narrow_lines_and_every_basis() {
+    let text = summary(&gated(example::document()), 72, Colours::OFF);
+    let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+    assert!(widest.chars().count() <= 72, "{widest}");
+    assert!(text.contains("e2e from intended send; ack from intended send"), "{text}");
+}
+
+#[test]
+fn an_invalid_run_says_so_first() {
+    let text = of(|stage| stage.recorder.counters.sent = 300_000);
+    assert!(text.starts_with("INVALID: only 300000 of 308640 offered messages were sent"), "{text}");
+    assert!(text.contains("   Next: lower --rate") && text.contains("gates  0 of 3 passed"), "{text}");
+    assert!(text.contains("an invalid run passes no gate"), "{text}");
+}
+
+#[test]
+fn loss_is_counted_shared_and_warned_of() {
+    let text = of(|stage| {
+        let delivery = stage.delivery.as_mut().unwrap();
+        (delivery.delivered_once, delivery.lost, delivery.max_gap) = (308_600, 40, 7);
+    });
+    assert!(text.contains("308,600 of 308,640, lost 40 (0.01 %), duplicates 0, reordered 0, longest gap 7"), "{text}");
+    assert!(text.contains("Warning: 40 of 308640 messages were lost"), "{text}");
+    assert!(text.contains("FAIL  lost == 0        was 40"), "{text}");
+}
+
+#[test]
+fn what_was_not_measured_is_not_shown_as_zero() {
+    let text = of(|stage| {
+        (stage.qos, stage.subscribers, stage.delivery) = (0, false, None);
+        stage.recorder.latency = Default::default();
+    });
+    assert!(!text.contains("acked") && !text.contains("delivered ") && !text.contains("p50"), "{text}");
+    assert!(text.contains("FAIL  lost == 0        not measured"), "{text}");
+}
+
+#[test]
+fn a_flood_alone_shows_latencies_with_their_basis() {
+    let text = of(|stage| (stage.model, stage.offered) = (LoadModel::Closed, None));
+    assert!(text.contains("from actual send, closed loop"), "{text}");
+}
+
+#[test]
+fn a_failed_run_and_hostile_names_are_told_safely() {
+    let mut context = example::context();
+    context.run.error = Some("connecting to mqtt://h:1883: \x1b[2J refused".to_owned());
+    context.target.broker.as_mut().unwrap().name = Some("evil\x1b]0;title\u{7}".to_owned());
+    let text = summary(&ResultDocument::assemble(context, &[]), 100, Colours::OFF);
+    assert!(text.starts_with("FAILED: connecting to mqtt://h:1883: \\u{1b}[2J refused\n"), "{text}");
+    assert!(text.contains("evil\\u{1b}]0;title\\u{7}") && !text.contains('\x1b'), "{text}");
+    let nothing = summary(&ResultDocument::assemble(RunContext::default(), &[]), 0, Colours::OFF);
+    assert!(nothing.starts_with("mqbench "), "{nothing}");
+}

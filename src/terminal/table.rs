@@ -1,0 +1,170 @@
+//! Tables of aligned columns and wrapped text, for a terminal of a given width.
+//!
+//! Widths are counted in characters without colours: right for all that these tools print but wide (CJK) text from
+//! outside.
+
+use super::colour::{Colours, Paint};
+
+/// How a column stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Figures.
+    Right,
+}
+
+/// One cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    paint: Option<Paint>,
+}
+
+impl Cell {
+    /// A cell in a colour.
+    pub fn painted(paint: Paint, text: impl Into<String>) -> Self {
+        Self { text: text.into(), paint: Some(paint) }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), paint: None }
+    }
+}
+
+/// Rows of cells.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    alignments: Vec<Align>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table with these columns.
+    pub fn new(alignments: impl Into<Vec<Align>>) -> Self {
+        Self { alignments: alignments.into(), rows: Vec::new() }
+    }
+
+    /// Adds a row; missing cells are empty.
+    pub fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) -> &mut Self {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The lines, two blanks before and two between the columns; none ends with a blank.
+    pub fn render(&self, colours: Colours) -> String {
+        let widths = self.widths();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            // Blanks are written only once something follows them.
+            let mut pending = 0;
+            for (column, width) in widths.iter().enumerate() {
+                let empty = Cell::default();
+                let cell = row.get(column).unwrap_or(&empty);
+                let room = width - length(&cell.text);
+                let (before, after) = match self.alignments.get(column) {
+                    Some(Align::Right) => (room, 0),
+                    _ => (0, room),
+                };
+                pending += 2 + before;
+                if !cell.text.is_empty() {
+                    line.push_str(&" ".repeat(pending));
+                    pending = 0;
+                    match cell.paint {
+                        Some(paint) => line.push_str(&colours.paint(paint, &cell.text)),
+                        None => line.push_str(&cell.text),
+                    }
+                }
+                pending += after;
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Width of the widest line.
+    pub fn width(&self) -> usize {
+        self.widths().iter().map(|width| width + 2).sum()
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let widest = |column: usize| {
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| length(&cell.text)).max().unwrap_or_default()
+        };
+        (0..columns).map(widest).collect()
+    }
+}
+
+/// Text in lines of at most `width` characters, broken at blanks; the first line begins with `first`, the others with
+/// as many blanks. A word that is longer than a line is not cut.
+pub fn wrapped(first: &str, text: &str, width: usize) -> String {
+    let indent = length(first);
+    let mut lines = String::from(first);
+    let mut column = indent;
+    for word in text.split_whitespace() {
+        if column > indent && column + 1 + length(word) > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if column > indent {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length(word);
+    }
+    lines.push('\n');
+    lines
+}
+
+/// Characters that are seen: our own colours (`ESC [ … m`) take no room.
+fn length(text: &str) -> usize {
+    let mut in_colour = false;
+    let seen = |letter: &char| match (in_colour, *letter) {
+        (false, '\x1b') => {
+            in_colour = true;
+            false
+        }
+        (true, letter) => {
+            in_colour = letter != 'm';
+            false
+        }
+        (false, _) => true,
+    };
+    text.chars().filter(seen).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_clean() {
+        let mut table = Table::new([Align::Left, Align::Right, Align::Left]);
+        table.row(["", "p50", ""]).row(["e2e", "412 µs", "from send"]).row(["ack", "–"]);
+        assert_eq!(table.render(Colours::OFF), "          p50\n  e2e  412 µs  from send\n  ack       –\n");
+        assert_eq!(table.width(), 24);
+    }
+
+    #[test]
+    fn colour_does_not_move_columns() {
+        let mut table = Table::new([Align::Left, Align::Right]);
+        table.row([Cell::painted(Paint::Bad, "x"), Cell::from("1")]).row(["long", "1000"]);
+        let plain = table.render(Colours::ON).replace("\x1b[1;31m", "").replace("\x1b[0m", "");
+        assert_eq!(plain, table.render(Colours::OFF));
+    }
+
+    #[test]
+    fn text_wraps_under_its_first_word() {
+        assert_eq!(wrapped("Next: ", "lower the rate", 16), "Next: lower the\n      rate\n");
+        assert_eq!(wrapped("", "unbreakable word", 4), "unbreakable\nword\n");
+        assert_eq!(wrapped("x ", "", 80), "x \n");
+        let painted = Colours::ON.paint(Paint::Good, "ok");
+        assert_eq!(wrapped("", &format!("{painted} then"), 7), format!("{painted} then\n"), "colour takes no room");
+    }
+}
