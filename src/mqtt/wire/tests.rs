@@ -10,7 +10,7 @@
 //!   (`oracle::miscounts_subscription_identifiers`)
 //! - a password must be UTF-8, and an empty user name or password is the same as none (`oracle::bends_credentials`)
 //! - CONNACK of a server that knows only 3.1.1 is an error to its 5.0 reader (`oracle::cannot_read_a_3_1_1_refusal`)
-//! - reserved flags, NUL characters, forbidden and repeated properties and surplus bytes pass unseen
+//! - reserved flags and options, NUL characters, repeated properties and surplus bytes pass unseen
 //!   (`oracle::lets_malformed_packets_pass`); 3.1 is unknown
 //! - 3.1.1 and 5.0 are two families of types, so every packet would be converted both ways, with a copy of each
 //!   string; it reads from BytesMut only
