@@ -287,6 +287,15 @@ fn sends_what_no_broker_should_send() {
 }
 
 #[test]
+fn acts_on_command() {
+    let broker = ScriptedBroker::start(Script::default());
+    let mut clients = [RawClient::connect(broker.addr(), V5, "a"), RawClient::connect(broker.addr(), V311, "b")];
+    broker.act_on_all(&Action::Disconnect(ReasonCode(0x8B)));
+    assert_eq!(clients[0].read_to_end(), [0xE0, 1, 0x8B]);
+    assert!(clients[1].read_to_end().is_empty());
+}
+
+#[test]
 fn states_its_limits_and_catches_who_exceeds_them() {
     let limit = |name, value| Script::default().connack_property(number(name, value));
     let cases: [(Script, Message, u8); 4] = [

@@ -85,13 +85,6 @@ macro_rules! property_table {
             pub const fn from_id(id: u8) -> Option<Self> {
                 match id { $( $id => Some(Self::$name), )+ _ => None }
             }
-
-            fn row(self) -> &'static Row {
-                // The position is counted by the enum's own order, which is the table's.
-                const IDS: &[u8] = &[$($id),+];
-                let position = IDS.iter().position(|id| *id == self as u8).unwrap_or(0);
-                &TABLE[position]
-            }
         }
     };
 }
@@ -155,7 +148,22 @@ property_table! {
     0x2A SharedSubscriptionAvailable "shared-subscription-available" Byte [Connack]
 }
 
+/// Where in the table the row of an identifier is; identifiers are below 64.
+const POSITIONS: [u8; 64] = {
+    let mut positions = [0; 64];
+    let mut position = 0;
+    while position < TABLE.len() {
+        positions[TABLE[position].name as usize] = position as u8;
+        position += 1;
+    }
+    positions
+};
+
 impl PropertyName {
+    fn row(self) -> &'static Row {
+        &TABLE[usize::from(POSITIONS[usize::from(self.id())])]
+    }
+
     /// The identifier on the wire.
     pub const fn id(self) -> u8 {
         self as u8

@@ -80,12 +80,17 @@ impl Connect {
         Ok(Self { version, client_id, clean_start, keep_alive, user_name, password, will, properties })
     }
 
-    /// Appends the packet. Fails on strings that are too long and properties out of place.
+    /// Appends the packet. Fails on strings that are too long, properties out of place, a will topic that is not
+    /// valid, and before 5.0 on a password without a user name (3.1.1 §3.1.2.9).
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         write_packet(PacketType::Connect, out, |writer| self.encode_body(writer))
     }
 
     fn encode_body(&self, writer: &mut Writer<'_>) -> Result<(), WireError> {
+        if !self.version.is_v5() && self.password.is_some() && self.user_name.is_none() {
+            let what = "a password without a user name needs MQTT 5.0";
+            return Err(WireError::Protocol { packet: writer.packet(), what });
+        }
         let mut flags = 0;
         if self.clean_start {
             flags |= CLEAN_START;

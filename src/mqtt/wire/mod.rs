@@ -311,7 +311,7 @@ impl<'a> Packet<'a> {
                 let (reason, properties) = decode_reason(&mut reader, version, PropertyContext::Auth)?;
                 Self::Auth(Auth { reason, properties })
             }
-            PacketType::Auth => return Err(WireError::Protocol { packet, what: "AUTH is of MQTT 5.0" }),
+            PacketType::Auth => return Err(AUTH_IS_OF_V5),
         };
         reader.finish()?;
         Ok(decoded)
@@ -335,6 +335,7 @@ impl<'a> Packet<'a> {
                     encode_reason(writer, *reason, properties, version, PropertyContext::Disconnect)
                 })
             }
+            Self::Auth(_) if !version.is_v5() => Err(AUTH_IS_OF_V5),
             Self::Auth(Auth { reason, properties }) => write_packet(PacketType::Auth, out, |writer| {
                 encode_reason(writer, *reason, properties, version, PropertyContext::Auth)
             }),
@@ -359,6 +360,8 @@ impl<'a> Packet<'a> {
         }
     }
 }
+
+const AUTH_IS_OF_V5: WireError = WireError::Protocol { packet: "AUTH", what: "it needs MQTT 5.0" };
 
 /// The tail that DISCONNECT, AUTH and the four acknowledgements share: a reason code, then properties, each of which
 /// may be left out at the end with 5.0, and which do not exist before (§3.4.2.1, §3.14.2.1, §3.15.2.1).
@@ -401,7 +404,7 @@ fn write_packet(
     let mut bytes = Vec::new();
     body(&mut Writer::new(packet_type.name(), &mut bytes))?;
     if bytes.len() > MAX_REMAINING_LENGTH {
-        return Err(WireError::TooLarge { size: bytes.len(), limit: MAX_REMAINING_LENGTH });
+        return Err(WireError::TooLarge { size: bytes.len() + 5, limit: MAX_PACKET_SIZE });
     }
     out.push((packet_type as u8) << 4 | packet_type.reserved_flags().unwrap_or(0));
     primitive::put_variable_byte_integer(bytes.len() as u32, out);

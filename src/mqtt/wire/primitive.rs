@@ -131,6 +131,19 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
+    /// A Topic Name that may be empty: as a string, and without wildcards (MQTT-3.3.2-2). One walk for all three bytes
+    /// that may not stand in it.
+    #[inline]
+    pub(super) fn topic_name(&mut self) -> Result<&'a str, WireError> {
+        let bytes = self.binary()?;
+        let topic = std::str::from_utf8(bytes).map_err(|_| self.malformed("a string is not UTF-8"))?;
+        match bytes.iter().find(|byte| matches!(byte, 0 | b'+' | b'#')) {
+            None => Ok(topic),
+            Some(0) => Err(self.malformed("a string holds a NUL character")),
+            Some(_) => Err(self.malformed("its topic holds a wildcard")),
+        }
+    }
+
     /// A property list, checked: types, places, repetitions.
     pub(super) fn properties(&mut self, context: PropertyContext) -> Result<PropertiesRef<'a>, WireError> {
         let length = self.variable()?;
@@ -197,7 +210,7 @@ impl<'a> Writer<'a> {
         let length = u32::try_from(bytes.len())
             .ok()
             .filter(|length| *length as usize <= super::MAX_REMAINING_LENGTH)
-            .ok_or(WireError::TooLarge { size: bytes.len(), limit: super::MAX_REMAINING_LENGTH })?;
+            .ok_or(WireError::TooLarge { size: bytes.len(), limit: super::MAX_PACKET_SIZE })?;
         put_variable_byte_integer(length, self.out);
         self.raw(&bytes);
         Ok(())

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::primitive::{Reader, Writer, put_variable_byte_integer, variable_byte_integer_size};
-use super::{Frame, MAX_REMAINING_LENGTH, PacketType, PropertiesRef, WireError};
+use super::{Frame, MAX_PACKET_SIZE, MAX_REMAINING_LENGTH, PacketType, PropertiesRef, WireError};
 use crate::mqtt::{Message, Properties, PropertyContext, PropertyName, ProtocolVersion, QoS, check_topic_name};
 
 const PACKET: &str = "PUBLISH";
@@ -69,15 +69,12 @@ impl<'a> Publish<'a> {
     pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let mut reader = Reader::new(PACKET, frame.body);
         let qos = QoS::from_number(frame.flags >> 1 & 0b11).ok_or_else(|| reader.malformed("QoS 3"))?;
-        let topic = reader.string()?;
+        let topic = reader.topic_name()?;
         let packet_identifier = if qos == QoS::AtMostOnce { 0 } else { reader.packet_identifier()? };
         let properties =
             if version.is_v5() { reader.properties(PropertyContext::Publish)? } else { PropertiesRef::default() };
         if topic.is_empty() && properties.number(PropertyName::TopicAlias).is_none() {
             return Err(WireError::Protocol { packet: PACKET, what: "no topic and no topic alias" });
-        }
-        if topic.bytes().any(|byte| byte == b'+' || byte == b'#') {
-            return Err(reader.malformed("its topic holds a wildcard"));
         }
         Ok(Self {
             dup: frame.flags & 0b1000 != 0,
@@ -121,19 +118,20 @@ impl<'a> Publish<'a> {
         if !(self.topic.is_empty() && aliased) {
             check_topic_name(self.topic).map_err(|error| WireError::Topic { packet: PACKET, error })?;
         }
-        let mut properties = Vec::new();
-        if version.is_v5() {
-            if self.properties.is_empty() {
-                properties.push(0);
-            } else {
-                Writer::new(PACKET, &mut properties)
-                    .properties(&self.properties.to_properties(), PropertyContext::Publish)?;
+        let mut list = Vec::new();
+        if version.is_v5() && !self.properties.is_empty() {
+            let mut writer = Writer::new(PACKET, &mut list);
+            match self.properties {
+                PublishProperties::Owned(properties) => writer.properties(properties, PropertyContext::Publish)?,
+                PublishProperties::Read(read) => writer.properties(&read.to_properties(), PropertyContext::Publish)?,
             }
         }
+        // Most messages have none, and nothing is allocated for those.
+        let properties = if version.is_v5() && list.is_empty() { &[0][..] } else { &list };
         let identifier = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
         let length = 2 + self.topic.len() + identifier + properties.len() + self.payload.len();
         if length > MAX_REMAINING_LENGTH {
-            return Err(WireError::TooLarge { size: length, limit: MAX_REMAINING_LENGTH });
+            return Err(WireError::TooLarge { size: length + 5, limit: MAX_PACKET_SIZE });
         }
         out.reserve(1 + variable_byte_integer_size(length) + length);
         let dup = u8::from(self.dup && self.qos != QoS::AtMostOnce);
@@ -144,7 +142,7 @@ impl<'a> Publish<'a> {
         if self.qos != QoS::AtMostOnce {
             writer.two_byte(self.packet_identifier);
         }
-        writer.raw(&properties);
+        writer.raw(properties);
         writer.raw(self.payload);
         Ok(())
     }
@@ -179,8 +177,10 @@ impl PublishTemplate {
         self.bytes.len() - self.payload_at
     }
 
-    /// Appends the packet with this identifier (ignored at QoS 0), and `head` over the first bytes of the payload,
-    /// which must be long enough to hold it.
+    /// Appends the packet with this identifier (ignored at QoS 0), and `head` over the first bytes of the payload.
+    ///
+    /// # Panics
+    /// When `head` is longer than [`Self::payload_size`]; whoever stamps asks that once, not for each message.
     #[inline]
     pub fn append(&self, packet_identifier: u16, head: &[u8], out: &mut Vec<u8>) {
         let start = out.len();

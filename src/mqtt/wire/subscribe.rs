@@ -42,6 +42,14 @@ impl SubscribeFilter {
         }
         qos | (self.no_local as u8) << 2 | (self.retain_as_published as u8) << 3 | (self.retain_handling as u8) << 4
     }
+
+    /// No Local on a shared subscription is a Protocol Error (MQTT-3.8.3-4).
+    fn check(&self, packet: &'static str) -> Result<(), WireError> {
+        if self.no_local && self.filter.starts_with("$share/") {
+            return Err(WireError::Protocol { packet, what: "No Local on a shared subscription" });
+        }
+        Ok(())
+    }
 }
 
 /// SUBSCRIBE.
@@ -73,25 +81,30 @@ impl Subscribe {
                 2 => RetainHandling::Never,
                 _ => return Err(reader.malformed("retain handling 3")),
             };
-            filters.push(SubscribeFilter {
+            let filter = SubscribeFilter {
                 filter,
                 qos: QoS::from_number(options & 0b11).ok_or_else(|| reader.malformed("QoS 3"))?,
                 no_local: options & 0b100 != 0,
                 retain_as_published: options & 0b1000 != 0,
                 retain_handling,
-            });
+            };
+            filter.check(reader.packet())?;
+            filters.push(filter);
         }
         require(!filters.is_empty(), reader.packet())?;
         Ok(Self { packet_identifier, properties, filters })
     }
 
-    /// Appends the packet. Fails on filters that are not valid.
+    /// Appends the packet. Fails on filters that are not valid, on none, and on No Local with a shared one.
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), WireError> {
         write_packet(PacketType::Subscribe, out, |writer| {
             require(!self.filters.is_empty(), writer.packet())?;
             writer.two_byte(self.packet_identifier);
             write_properties(writer, &self.properties, version, PropertyContext::Subscribe)?;
             for filter in &self.filters {
+                if version.is_v5() {
+                    filter.check(writer.packet())?;
+                }
                 write_filter(writer, &filter.filter)?;
                 writer.byte(filter.options(version));
             }

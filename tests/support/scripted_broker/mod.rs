@@ -135,6 +135,14 @@ impl ScriptedBroker {
         self.shared.lock().script = script;
     }
 
+    /// Does this to every client that is connected, now: for what a test decides while it runs.
+    pub fn act_on_all(&self, action: &Action) {
+        let state = self.shared.lock();
+        for link in state.sessions.values().filter_map(|session| session.link.as_ref()) {
+            action.perform(&link.outbox, link.version);
+        }
+    }
+
     /// Ends all connections and listens no more, as a broker that was killed. Sessions are kept.
     pub fn go_away(&mut self) {
         if let Some(listening) = self.listening.take() {
