@@ -62,7 +62,7 @@ fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
     let mut parse = |text: &String| match Gate::parse(text) {
         Ok(gate) => Some(gate),
         Err(error) => {
-            faults.push(format!("--gate '{text}': {error}"));
+            faults.push(format!("--{error}"));
             None
         }
     };
@@ -114,16 +114,17 @@ impl Conduct {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
         }
         let started_at = Utc::now();
-        let broker = match own {
-            Some(own) => Some(own),
-            None => identify::broker_name(&self.plan, tls.as_ref()).await,
-        };
-        let context = outcome::context(&self.plan, command(), broker, started_at);
+        let mut context = outcome::context(&self.plan, command(), own, started_at);
         let mut show = Show::new(self.quiet);
-        let ran = engine::run(self.plan.clone(), tls, interrupt(), |step| show.step(step)).await;
+        let ran = engine::run(self.plan.clone(), tls.clone(), interrupt(), |step| show.step(step)).await;
         show.end();
         match ran {
-            Ok(ran) => self.conclude(context, &ran),
+            Ok(ran) => {
+                if context.target.broker.is_none() && !ran.collapsed {
+                    context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
+                }
+                self.conclude(context, &ran)
+            }
             Err(RunError::Client { client, clients, error }) => {
                 let status = self.failed_to_begin(&error, Some((client, clients)));
                 self.write_failure(context, error.to_string())?;

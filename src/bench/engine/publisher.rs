@@ -175,13 +175,16 @@ impl Publisher {
         link.session.take_output(out);
         let before = out.len();
         let pause = self.build(link, shared, recorder, out, room, room.min(by_bytes), now_ns);
-        if out.is_empty() {
-            return Ok(pause);
+        if !out.is_empty() {
+            self.waiting_bytes = out.len() - before;
+            let taken = link.send(context, out)?;
+            recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
+            self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
-        self.waiting_bytes = out.len() - before;
-        let taken = link.send(context, out)?;
-        recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
-        self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
+        if self.is_done() {
+            // Only now that all is counted as sent: whoever sees it looks for what is under way next.
+            self.finish(shared);
+        }
         Ok(pause)
     }
 
@@ -207,7 +210,7 @@ impl Publisher {
                 Some(pace) => run.start_ns + stampable(pace.slots.due_ns()),
             };
             if intended_ns >= run.to_ns || progress.left == Some(0) {
-                self.finish(shared);
+                progress.done = true;
                 return Pause::Waiting;
             }
             if progress.pace.is_some() && built > 0 {
