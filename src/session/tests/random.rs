@@ -93,7 +93,7 @@ impl World {
                 self.broker.take(&self.under_way);
                 self.under_way = rest;
             }
-            Step::ToSession(count) => self.to_session(count),
+            Step::ToSession(count) => self.bring_to_session(count),
             Step::BrokerAnswers(which) => self.broker.answer(which),
             Step::OwnerAcknowledges => {
                 if let Some(receipt) = self.receipts.pop_front() {
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    fn to_session(&mut self, count: usize) {
+    fn bring_to_session(&mut self, count: usize) {
         let rest = self.broker.output.split_off(count.min(self.broker.output.len()));
         let input = std::mem::replace(&mut self.broker.output, rest);
         self.talk.session.handle_input(&input, self.talk.now, &mut self.talk.ears).unwrap();
