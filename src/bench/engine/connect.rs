@@ -14,9 +14,9 @@ use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
 use crate::client::{ClientError, Established, establish, exchange};
-use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
+use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionConfig};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
 use crate::transport::{Connection, TlsClient};
 
 /// Connects under way at once in a shard; a broker's listen queue is often 128.
@@ -85,11 +85,12 @@ pub(super) async fn all(
         }
         joined.sort_by_key(|(number, _)| *number);
         for (number, Client { link, session, .. }) in joined {
+            let limit = link.session.limits().maximum_packet_size;
             if subscribing {
                 let topics = if shared.plan.payload.is_stamped() { Vec::new() } else { topics_of(shared, number) };
                 ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
             } else {
-                let publisher = publisher(shared, number, &session).map_err(|error| (number, error))?;
+                let publisher = publisher(shared, number, &session, limit).map_err(|error| (number, error))?;
                 ready.publishers.push((link, publisher));
             }
         }
@@ -110,7 +111,8 @@ fn topics_of(shared: &Shared, subscriber: usize) -> Vec<String> {
     plan.routes.streams_of(subscriber).iter().map(topic).collect()
 }
 
-fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<Publisher, ClientError> {
+/// The publisher of a client; `limit` is the largest packet that the broker takes.
+fn publisher(shared: &Shared, number: usize, session: &SessionConfig, limit: usize) -> Result<Publisher, ClientError> {
     let plan = &shared.plan;
     let user_name = session.user_name.as_deref().unwrap_or_default();
     let message = Message {
@@ -122,6 +124,9 @@ fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<
     };
     let template =
         PublishTemplate::new(&message, plan.session.version).map_err(|error| ClientError::Publish(error.into()))?;
+    if template.size() > limit {
+        return Err(PublishError::Wire(WireError::TooLarge { size: template.size(), limit }).into());
+    }
     Ok(Publisher::new(number, template, plan.qos))
 }
 
@@ -153,6 +158,9 @@ impl Client {
             recorder.latency.connect_tls.record(ns(tls));
         }
         recorder.latency.connack.record(ns(connack));
+        if subscriber.is_none() {
+            check_limits(shared, &session)?;
+        }
         if let Some(subscriber) = subscriber {
             let started = Instant::now();
             subscribe(shared, subscriber, &mut connection, &mut session, &mut ears).await?;
@@ -160,6 +168,18 @@ impl Client {
         }
         Ok(Self { link: Link::new(connection, session), session: config, recorder })
     }
+}
+
+/// What the broker's CONNACK does not allow is told before the load.
+fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientError> {
+    let (plan, limits) = (&shared.plan, session.limits());
+    if plan.qos > limits.maximum_qos {
+        return Err(PublishError::QosNotSupported(limits.maximum_qos).into());
+    }
+    if plan.retain && !limits.retain_available {
+        return Err(PublishError::RetainNotAvailable.into());
+    }
+    Ok(())
 }
 
 async fn subscribe(

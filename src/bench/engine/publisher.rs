@@ -178,6 +178,7 @@ impl Publisher {
         if !out.is_empty() {
             self.waiting_bytes = out.len() - before;
             let taken = link.send(context, out)?;
+            link.session.handle_written(shared.clock.at(now_ns));
             recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
             self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
