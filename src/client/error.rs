@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{PropertyName, QoS, ReasonCode};
 use crate::session::{PublishError, SessionError};
-use crate::transport::{ConnectError, TlsSetupError, looks_like_tls};
+use crate::transport::{ConnectError, TlsSetupError, io_text, looks_like_tls};
 
 /// What went wrong between us and the broker.
 #[derive(Debug, Error)]
@@ -75,7 +75,7 @@ pub enum ClientError {
 impl ClientError {
     /// A socket that failed, or was closed.
     pub fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
-        Self::Lost { target: target.into(), cause: error.map(ToString::to_string), before_connack }
+        Self::Lost { target: target.into(), cause: error.map(io_text), before_connack }
     }
 
     /// How the tool ends.

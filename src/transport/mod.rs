@@ -16,6 +16,7 @@ mod connect_tests;
 
 pub use connect::{ConnectTimings, Connected, connect};
 pub use connection::Connection;
+pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
 pub use plan::{Address, ClientCertificate, TlsPlan, TlsVersions, TransportPlan, TrustRoots};
 pub use socket::Socket;

@@ -152,6 +152,19 @@ impl Publisher {
         session.min((self.floor + window).saturating_sub(self.next))
     }
 
+    /// Whether nothing is in flight any more though the stage goes on: it was left alone for too long.
+    pub(super) fn is_starved(&self, link: &Link, shared: &Shared) -> bool {
+        !self.is_done()
+            && link.is_writable()
+            && match self.qos {
+                QoS::AtMostOnce => {
+                    shared.plan.window_rule == WindowRule::Delivery
+                        && shared.delivered_floor(self.stream).is_some_and(|floor| floor >= self.next)
+                }
+                _ => link.session.in_flight() == 0,
+            }
+    }
+
     /// Sends what may be sent now, in one write.
     pub(super) fn fill(
         &mut self,
