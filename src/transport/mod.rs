@@ -14,7 +14,7 @@ mod tls;
 #[cfg(test)]
 mod connect_tests;
 
-pub use connect::{ConnectTimings, Connected, connect};
+pub use connect::{ConnectTimings, Connected, connect, resolve};
 pub use connection::Connection;
 pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};

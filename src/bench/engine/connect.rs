@@ -17,7 +17,7 @@ use crate::client::{ClientError, Established, establish, exchange};
 use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
-use crate::transport::{Connection, TlsClient};
+use crate::transport::{ConnectTimings, Connection, TlsClient};
 
 /// Connects under way at once in a shard; a broker's listen queue is often 128.
 const AT_ONCE: usize = 64;
@@ -79,7 +79,7 @@ pub(super) async fn all(
             // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
             let Ok(outcome) = outcome else { continue };
             let (number, client) = outcome?;
-            ready.recorder.merge(&client.recorder);
+            client.times.record(&mut ready.recorder);
             connected();
             joined.push((number, client));
         }
@@ -134,7 +134,29 @@ fn publisher(shared: &Shared, number: usize, session: &SessionConfig, limit: usi
 struct Client {
     link: Link,
     session: SessionConfig,
-    recorder: Recorder,
+    times: Times,
+}
+
+/// How long the steps of a connection took.
+struct Times {
+    steps: ConnectTimings,
+    connack: Duration,
+    suback: Option<Duration>,
+}
+
+impl Times {
+    fn record(&self, recorder: &mut Recorder) {
+        let ns = |duration: Duration| duration.as_nanos() as i64;
+        // The name was looked up once for all.
+        recorder.latency.connect_tcp.record(ns(self.steps.tcp));
+        recorder.latency.connack.record(ns(self.connack));
+        if let Some(tls) = self.steps.tls {
+            recorder.latency.connect_tls.record(ns(tls));
+        }
+        if let Some(suback) = self.suback {
+            recorder.latency.suback.record(ns(suback));
+        }
+    }
 }
 
 impl Client {
@@ -150,23 +172,17 @@ impl Client {
         let mut ears = ConnectEars::default();
         let Established { mut connection, timings, connack } =
             establish(&plan.transport, tls, &config, &mut session, &mut ears).await?;
-        let mut recorder = Recorder::default();
-        let ns = |duration: Duration| duration.as_nanos() as i64;
-        recorder.latency.dns.record(ns(timings.dns));
-        recorder.latency.connect_tcp.record(ns(timings.tcp));
-        if let Some(tls) = timings.tls {
-            recorder.latency.connect_tls.record(ns(tls));
-        }
-        recorder.latency.connack.record(ns(connack));
         if subscriber.is_none() {
             check_limits(shared, &session)?;
         }
+        let mut suback = None;
         if let Some(subscriber) = subscriber {
             let started = Instant::now();
             subscribe(shared, subscriber, &mut connection, &mut session, &mut ears).await?;
-            recorder.latency.suback.record(ns(started.elapsed()));
+            suback = Some(started.elapsed());
         }
-        Ok(Self { link: Link::new(connection, session), session: config, recorder })
+        let times = Times { steps: timings, connack, suback };
+        Ok(Self { link: Link::new(connection, session), session: config, times })
     }
 }
 
