@@ -192,5 +192,13 @@ fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {
             format!("the broker acknowledged {} QoS 2 messages with PUBACK, as if they were QoS 1", stage.downgraded);
         warnings.push(Warning::new("downgraded", text));
     }
+    let held_back = stage.recorder.counters.held_back;
+    if let Some(offered) = stage.offered.filter(|offered| held_back * 100 > *offered) {
+        let text = format!(
+            "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
+             latencies grow with the length of the test",
+        );
+        warnings.push(Warning::new("overload", text));
+    }
     warnings
 }

@@ -1,11 +1,10 @@
 //! The beginning and the end of clients: connect, subscribe; clean up, disconnect.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::link::{BenchSession, Link, SendRecord};
@@ -50,7 +49,7 @@ fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
 /// and its global number.
 pub(super) async fn all(
     shard: usize,
-    shared: &std::sync::Arc<Shared>,
+    shared: &Arc<Shared>,
     tls: Option<&TlsClient>,
     connected: impl Fn(),
 ) -> Result<Ready, (usize, ClientError)> {
@@ -59,29 +58,25 @@ pub(super) async fn all(
     let started = Instant::now();
     // The subscribers are all there before the first publisher.
     for (numbers, subscribing) in [(subscribers, true), (publishers, false)] {
-        let at_once = Rc::new(Semaphore::new(AT_ONCE));
+        let mut waiting = numbers.into_iter();
         let mut tasks = JoinSet::new();
-        for number in numbers {
-            let (shared, tls, at_once) = (shared.clone(), tls.cloned(), at_once.clone());
-            tasks.spawn_local(async move {
-                let client = if subscribing { shared.plan.publishers + number } else { number };
-                if let Some(rate) = shared.plan.connect_rate {
-                    tokio::time::sleep_until((started + Duration::from_secs_f64(client as f64 / rate)).into()).await;
-                }
-                // The semaphore is never closed.
-                let _permit = at_once.acquire().await;
-                let joined = Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await;
-                joined.map(|joined| (number, joined)).map_err(|error| (client, error))
-            });
-        }
         let mut joined = Vec::new();
-        while let Some(outcome) = tasks.join_next().await {
-            // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
-            let Ok(outcome) = outcome else { continue };
-            let (number, client) = outcome?;
-            client.times.record(&mut ready.recorder);
-            connected();
-            joined.push((number, client));
+        loop {
+            // A connecting client takes kilobytes, a connected one hundreds of bytes: only some connect at a time.
+            for number in waiting.by_ref().take(AT_ONCE - tasks.len()) {
+                tasks.spawn_local(connect_one(shared.clone(), tls.cloned(), number, subscribing, started));
+            }
+            match tasks.join_next().await {
+                None => break,
+                // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
+                Some(Err(_)) => {}
+                Some(Ok(outcome)) => {
+                    let (number, client) = outcome?;
+                    client.times.record(&mut ready.recorder);
+                    connected();
+                    joined.push((number, client));
+                }
+            }
         }
         joined.sort_by_key(|(number, _)| *number);
         for (number, Client { link, session, .. }) in joined {
@@ -96,6 +91,26 @@ pub(super) async fn all(
         }
     }
     Ok(ready)
+}
+
+/// Connects one client when its time has come. `number` counts publishers and subscribers apart.
+async fn connect_one(
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    number: usize,
+    subscribing: bool,
+    started: Instant,
+) -> Result<(usize, Client), (usize, ClientError)> {
+    let plan = &shared.plan;
+    let (client, position) =
+        if subscribing { (plan.publishers + number, number) } else { (number, plan.subscribers + number) };
+    if let Some(rate) = plan.connect_rate {
+        tokio::time::sleep_until((started + Duration::from_secs_f64(position as f64 / rate)).into()).await;
+    }
+    match Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await {
+        Ok(connected) => Ok((number, connected)),
+        Err(error) => Err((client, error)),
+    }
 }
 
 /// The topics of the streams that a subscriber gets.

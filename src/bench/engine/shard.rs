@@ -285,7 +285,8 @@ async fn publish(state: Rc<ShardState>, index: usize, mut link: Link, publisher:
     match end {
         End::Asked => {
             let stream = publisher.borrow().stream;
-            connect::leave(&state.shared, link, stream, true).await;
+            // Boxed: a client's task is kept thousands of times, and its end need not lie in it all the while.
+            Box::pin(connect::leave(&state.shared, link, stream, true)).await;
         }
         End::Lost(cause) => {
             publisher.borrow_mut().abandon(&state.shared);
@@ -303,7 +304,7 @@ async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscrip
     match end {
         End::Asked => {
             let client = state.shared.plan.publishers + subscriptions.borrow().subscriber;
-            connect::leave(&state.shared, link, client, false).await;
+            Box::pin(connect::leave(&state.shared, link, client, false)).await;
         }
         End::Lost(cause) => {
             subscriptions.borrow().abandon(&state.shared);
