@@ -193,7 +193,7 @@ fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {
         warnings.push(Warning::new("downgraded", text));
     }
     let held_back = stage.recorder.counters.held_back;
-    if let Some(offered) = stage.offered.filter(|offered| held_back * 100 > *offered) {
+    if let Some(offered) = stage.offered.filter(|offered| held_back * 10 > *offered) {
         let text = format!(
             "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
              latencies grow with the length of the test",

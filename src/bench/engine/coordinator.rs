@@ -113,7 +113,7 @@ pub struct StageOutcome {
     pub downgraded: u64,
     /// Messages sent and neither acknowledged nor refused when the drain was over.
     pub unacknowledged: u64,
-    /// CPU time of the process in the measured window.
+    /// CPU time of the load's threads in the measured window; of the process where threads are not told apart.
     pub cpu: Option<CpuTime>,
     /// CPU time of the busiest thread in it.
     pub busiest_thread: Option<CpuTime>,
@@ -222,9 +222,8 @@ struct Gathering {
     /// What has come of the second that is being gathered, and from how many shards.
     second: Recorder,
     reported: usize,
-    /// CPU time of each thread at its first report, and the most that one has used since.
-    first_cpu: Vec<CpuTime>,
-    busiest: Option<CpuTime>,
+    /// For each thread its CPU time at its first report, and what it has used since.
+    threads: BTreeMap<usize, (CpuTime, CpuTime)>,
     delivery: Delivery,
     unbalanced: u64,
     downgraded: u64,
@@ -237,14 +236,8 @@ impl Gathering {
         self.second.merge(recorder);
         self.reported += 1;
         if let Some(cpu) = cpu {
-            if self.first_cpu.len() <= shard {
-                self.first_cpu.resize(shards, cpu);
-                self.first_cpu[shard] = cpu;
-            }
-            let used = cpu.since(self.first_cpu[shard]);
-            if self.busiest.is_none_or(|busiest| used.total_ns() > busiest.total_ns()) {
-                self.busiest = Some(used);
-            }
+            let (first, used) = self.threads.entry(shard).or_insert((cpu, CpuTime::default()));
+            *used = cpu.since(*first);
         }
         if self.reported == shards {
             self.reported = 0;
@@ -503,8 +496,9 @@ impl Coordinator {
             offered: run.rate.map(|_| sum(|stream| stream.offered.load(Ordering::Acquire))),
             downgraded: gathering.downgraded,
             unacknowledged: if self.shared.plan.qos == QoS::AtMostOnce { 0 } else { unacknowledged },
-            cpu,
-            busiest_thread: gathering.busiest,
+            // The load's own threads, where the system tells them apart: an embedded broker is in this process too.
+            cpu: gathering.threads.values().map(|(_, used)| *used).reduce(CpuTime::plus).or(cpu),
+            busiest_thread: gathering.threads.values().map(|(_, used)| *used).max_by_key(|used| used.total_ns()),
             resident_bytes,
             stage,
         }

@@ -10,9 +10,14 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
-    /// Both.
+    /// User and system time.
     pub const fn total_ns(self) -> u64 {
         self.user_ns + self.system_ns
+    }
+
+    /// The time of both.
+    pub const fn plus(self, other: Self) -> Self {
+        Self { user_ns: self.user_ns + other.user_ns, system_ns: self.system_ns + other.system_ns }
     }
 
     /// What was used since an earlier reading.
