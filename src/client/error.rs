@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_tls_port_spoken_to_without_tls_is_recognised() {
-        let error = crate::mqtt::wire::WireError::Malformed { packet: "packet", what: "x" };
+        let error = WireError::Malformed { packet: "packet", what: "x" };
         let alert = session(SessionError::NotMqtt { error, first_bytes: vec![0x15, 3, 3, 0, 2, 2, 10] });
         assert!(alert.hint().unwrap().contains("TLS"));
         assert_eq!(alert.exit_status(), ExitStatus::Failed);

@@ -1,10 +1,18 @@
 //! mqsub: which messages count, when to stop, how they are printed.
 //!
-//! So far the pure half: [`selection`] decides about each message, [`format`] turns it into bytes. Neither knows a
+//! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and says how it ended. The pure half is
+//! [`selection`], which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
 pub mod format;
+mod plan;
+mod receiver;
+mod run;
 pub mod selection;
+mod stdout;
+
+pub use plan::{Display, SubscribePlan};
+pub use run::subscribe;
 
 use chrono::{DateTime, FixedOffset};
 

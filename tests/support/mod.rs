@@ -2,3 +2,4 @@
 
 pub mod raw_client;
 pub mod scripted_broker;
+pub mod tool;

@@ -52,6 +52,7 @@ pub(super) enum Piece {
 }
 
 /// What a field shows.
+#[allow(clippy::enum_variant_names)] // Content Type is the name of a property
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     TopicAlias,
