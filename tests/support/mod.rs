@@ -6,3 +6,4 @@ pub mod mosquitto;
 pub mod process;
 pub mod raw_client;
 pub mod scripted_broker;
+pub mod tool;
