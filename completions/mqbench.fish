@@ -1,9 +1,9 @@
-complete -c mqbench -l clients -d 'Publishers and subscribers, so many of each [default: 1]' -r
+complete -c mqbench -l clients -d 'Publishers and subscribers, so many of each [default: 10]' -r
 complete -c mqbench -l pubs -d 'Publishers [default: as --clients]; 0 only receives' -r
 complete -c mqbench -l subs -d 'Subscribers [default: as --clients]; 0 only sends' -r
 complete -c mqbench -l rate -d 'Send so many messages a second in total (open loop), and nothing else' -r
 complete -c mqbench -l rate-per-client -d 'Send so many messages a second from each publisher (open loop), and nothing else' -r
-complete -c mqbench -s t -l topic -d 'Topic template; may be repeated [default: one of its own for each run and stream]' -r -f
+complete -c mqbench -s t -l topic -d 'Topic template [default: one of its own for each run and publisher]' -r -f
 complete -c mqbench -s q -l qos -d 'QoS of publishers and subscribers' -r
 complete -c mqbench -l size -d 'Payload size in bytes [default: 64]; k and M are 1000, Ki and Mi 1024' -r
 complete -c mqbench -s m -l message -d 'Payload template' -r -f
@@ -12,9 +12,9 @@ complete -c mqbench -l window -d 'What frees a place in the window (-M)' -r -f -
 ack\t'Acknowledged'
 none\t'Nothing: there is no window'"
 complete -c mqbench -l connect-rate -d 'New connections a second [default: as many as the broker takes]' -r
-complete -c mqbench -l threads -d 'Threads [default: one a processor]' -r
+complete -c mqbench -l threads -d 'Threads [default: one a processor, half of them when the broker is on this machine]' -r
 complete -c mqbench -l duration -d 'Measured time of all stages together [default: 10s; with -C until the messages are through]' -r
-complete -c mqbench -l warmup -d 'Time before each stage that is not measured' -r
+complete -c mqbench -l warmup -d 'Load before each stage that is not measured [default: 1s; none with -C]' -r
 complete -c mqbench -l drain -d 'Wait at most so long for messages on their way after each stage' -r
 complete -c mqbench -s C -d 'Measure so many messages in total' -r
 complete -c mqbench -l out -d 'Write the result to FILE as JSON; may be repeated' -r -F

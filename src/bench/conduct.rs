@@ -13,7 +13,7 @@ use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::document::{BrokerName, RunContext};
 use super::report::{Gate, ResultDocument, StageMeasurement, summary};
 use super::{identify, outcome};
-use crate::client::ClientError;
+use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
@@ -51,7 +51,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
         version: Some(own.version.to_owned()),
         source: Some("embedded".to_owned()),
     });
-    conduct.run(name).unwrap_or_else(|error| {
+    crate::client::run(conduct.measure(name)).map_err(Into::into).flatten().unwrap_or_else(|error: anyhow::Error| {
         eprintln!("Error: {error:#}");
         ExitStatus::Failed
     })
@@ -96,14 +96,6 @@ struct Conduct {
 }
 
 impl Conduct {
-    fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let status = runtime.block_on(self.measure(own));
-        // A name look-up that hangs must not keep the program from ending.
-        runtime.shutdown_background();
-        status
-    }
-
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
         engine::process::raise_open_files();
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
@@ -263,31 +255,12 @@ fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
 
 /// Resolves at the first Ctrl-C or SIGTERM. The next one ends the program at once: somebody is in a hurry.
 async fn interrupt() {
-    wait_for_signal().await;
-    tokio::spawn(async {
-        wait_for_signal().await;
+    let Ok(mut interrupts) = Interrupts::listen() else { return std::future::pending().await };
+    interrupts.next().await;
+    tokio::spawn(async move {
+        interrupts.next().await;
         std::process::exit(i32::from(ExitStatus::Interrupted.code()));
     });
-}
-
-#[cfg(unix)]
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn wait_for_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Progress on stderr.
