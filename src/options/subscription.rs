@@ -50,7 +50,9 @@ pub struct SubscriptionOptions {
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Print retained messages only, and exit at the first other one.
+    /// Print retained messages only, and exit when they are through.
+    ///
+    /// They are through at the first other message, or when after the subscription nothing has come for a second.
     #[arg(long)]
     pub retained_only: bool,
 
