@@ -26,6 +26,10 @@ use crate::transport::{TlsClient, resolve};
 /// From the word to the first message: all threads have it by then.
 const LEAD: Duration = Duration::from_millis(20);
 
+/// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree
+/// on which messages were measured.
+const CUT_LEAD: Duration = Duration::from_millis(200);
+
 /// How often the end of a stage and of a drain is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -357,7 +361,7 @@ impl Coordinator {
             let now_ns = clock.now_ns();
             if (self.shared.is_halted() || self.has_collapsed()) && !cut {
                 cut = true;
-                run.to_ns = run.to_ns.min(stampable(now_ns + LEAD.as_nanos() as u64));
+                run.to_ns = run.to_ns.min(stampable(now_ns + CUT_LEAD.as_nanos() as u64));
                 self.tell(Command::Begin(run));
             }
             if now_ns >= run.to_ns || self.all_sent(&run) {
@@ -472,8 +476,8 @@ impl Coordinator {
         resident_bytes: Option<u64>,
         drain_ns: u64,
     ) -> StageOutcome {
-        // Without an end by time the last event is the end.
-        let end_ns = if run.to_ns == u64::MAX { gathering.last_event_ns } else { run.to_ns };
+        // Where a count may have ended the stage, the last event is the end.
+        let end_ns = if run.count.is_some() { gathering.last_event_ns.min(run.to_ns) } else { run.to_ns };
         let sum = |count: fn(&super::shared::Stream) -> u64| self.shared.streams().map(count).sum::<u64>();
         let unacknowledged = sum(|stream| {
             let sent = stream.sent.load(Ordering::Acquire);

@@ -340,13 +340,15 @@ impl Publisher {
 
     /// The drain is over: what of the schedule was not sent stays so, and is counted as offered.
     pub(super) fn settle(&mut self, shared: &Shared) {
-        if let Some(Progress { pace: Some(pace), run, left, done: false, .. }) = &mut self.progress {
+        if let Some(Progress { pace: Some(pace), run, left, done: false, .. }) = &self.progress {
             // Where only the count ends the stage, what is left of it is what was not sent.
-            self.offered += if run.to_ns == u64::MAX { left.unwrap_or(0) } else { 0 };
-            while run.to_ns != u64::MAX && run.start_ns + stampable(pace.slots.due_ns()) < run.to_ns {
-                self.offered += u64::from(run.measures(run.start_ns + stampable(pace.slots.due_ns())));
-                pace.slots.advance();
-            }
+            self.offered += match *left {
+                Some(left) if run.to_ns == u64::MAX => left,
+                left => {
+                    let due = pace.slots.due_between(run.from_ns - run.start_ns, run.to_ns - run.start_ns);
+                    left.unwrap_or(u64::MAX).min(due)
+                }
+            };
         }
         shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
         self.finish(shared);

@@ -153,6 +153,10 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
                     let next = self.subscriptions.ledgers[index].next();
                     match stream.intended(next) {
                         Some(intended) => self.take(index, next, Some(intended), publish.dup, publish.payload),
+                        // Sent so long ago that nobody remembers when.
+                        None if next < stream.sent.load(Ordering::Acquire) => {
+                            self.take(index, next, None, publish.dup, publish.payload);
+                        }
                         None => self.take(index, next.saturating_sub(1), None, publish.dup, publish.payload),
                     }
                 }

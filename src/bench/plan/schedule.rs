@@ -20,9 +20,31 @@ impl PublisherSlots {
 
     /// When the next slot is due, in nanoseconds since the schedule's start.
     pub fn due_ns(&self) -> u64 {
-        let slot = self.publisher + self.next * self.publishers;
+        self.due_of(self.next)
+    }
+
+    fn due_of(&self, index: u64) -> u64 {
+        let slot = self.publisher + index.saturating_mul(self.publishers);
         // An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53 of the result.
         (slot as f64 * 1e9 / self.rate) as u64
+    }
+
+    /// How many slots from the next one on are due at `from_ns` or later, and before `to_ns`. Found by halving: a rate
+    /// may ask for more slots than anybody can count.
+    pub fn due_between(&self, from_ns: u64, to_ns: u64) -> u64 {
+        let first_due_at = |moment: u64| {
+            let (mut low, mut high) = (self.next, u64::MAX >> 11);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.due_of(middle) < moment {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            low
+        };
+        first_due_at(to_ns).saturating_sub(first_due_at(from_ns))
     }
 
     /// Goes to the slot after.
@@ -54,6 +76,20 @@ mod tests {
         }
         due.sort_unstable();
         assert_eq!(due, (0..100).map(|slot| slot * 1_000_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn slots_ahead_are_counted_without_walking_to_them() {
+        let mut slots = PublisherSlots::new(1, 3, 7.0);
+        slots.advance();
+        let mut walked = 0;
+        let mut walk = slots;
+        while walk.due_ns() < 900_000_000_000 {
+            walked += u64::from(walk.due_ns() >= 2_000_000_000);
+            walk.advance();
+        }
+        assert_eq!(slots.due_between(2_000_000_000, 900_000_000_000), walked);
+        assert_eq!(PublisherSlots::new(0, 1, 1e12).due_between(0, 10_000_000_000), 10_000_000_000_000);
     }
 
     proptest! {
