@@ -6,9 +6,15 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::exit_status::ExitStatus;
+use crate::mqtt::wire::WireError;
 use crate::mqtt::{PropertyName, QoS, ReasonCode};
 use crate::session::{PublishError, SessionError};
-use crate::transport::{ConnectError, TlsSetupError, looks_like_tls};
+use crate::transport::{ConnectError, FailureKind, TlsSetupError, explain_tls_loss, looks_like_tls};
+
+const SERVER_BUSY: ReasonCode = ReasonCode(0x89);
+const SHUTTING_DOWN: ReasonCode = ReasonCode(0x8B);
+const KEEP_ALIVE_TIMEOUT: ReasonCode = ReasonCode(0x8D);
+const MAXIMUM_CONNECT_TIME: ReasonCode = ReasonCode(0xA0);
 
 /// What went wrong between us and the broker.
 #[derive(Debug, Error)]
@@ -60,6 +66,14 @@ pub enum ClientError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The socket takes nothing more.
+    #[error("{target}: the broker has taken nothing for {} s", .waited.as_secs_f64())]
+    NotTaken {
+        /// The broker.
+        target: String,
+        /// How long was waited.
+        waited: Duration,
+    },
     /// The connection is gone.
     #[error("{target}: the connection was lost{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
     Lost {
@@ -69,13 +83,50 @@ pub enum ClientError {
         cause: Option<String>,
         /// CONNACK had not come yet.
         before_connack: bool,
+        /// What to do, where the cause tells.
+        hint: Option<String>,
     },
 }
 
 impl ClientError {
     /// A socket that failed, or was closed.
     pub fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
-        Self::Lost { target: target.into(), cause: error.map(ToString::to_string), before_connack }
+        let of_tls = error.and_then(explain_tls_loss);
+        let (cause, hint) = match (of_tls, error) {
+            (Some(fault), _) => (Some(fault.cause), fault.hint),
+            (None, Some(error)) => (Some(words_of(error)), None),
+            (None, None) => (None, None),
+        };
+        Self::Lost { target: target.into(), cause, before_connack, hint }
+    }
+
+    /// Whether trying again may help, after a connection that once stood: a broker that restarts, a network that is
+    /// away. What somebody has decided (a refusal, a certificate, a session taken over by another client) stays.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(error) => matches!(
+                error.kind,
+                FailureKind::HostNotFound
+                    | FailureKind::Refused
+                    | FailureKind::Unreachable
+                    | FailureKind::TimedOut
+                    | FailureKind::LocalLimit
+                    | FailureKind::Closed
+                    | FailureKind::Other
+            ),
+            Self::Session { error, .. } => match error {
+                SessionError::Refused { reason, .. } | SessionError::Disconnected { reason, .. } => {
+                    matches!(
+                        *reason,
+                        ReasonCode::SUCCESS | ReasonCode::SERVER_UNAVAILABLE | SERVER_BUSY | SHUTTING_DOWN
+                    ) || matches!(*reason, KEEP_ALIVE_TIMEOUT | MAXIMUM_CONNECT_TIME)
+                }
+                SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) => true,
+                _ => false,
+            },
+            Self::Lost { hint, .. } => hint.is_none(),
+            _ => false,
+        }
     }
 
     /// How the tool ends.
@@ -85,7 +136,14 @@ impl ClientError {
             Self::Session { error: SessionError::Disconnected { reason, .. }, .. } => ExitStatus::Refused(*reason),
             Self::SubscribeRefused { reason, .. } => ExitStatus::Refused(*reason),
             Self::SubscribeDowngraded { .. } => ExitStatus::Downgraded,
-            Self::Unanswered { .. } => ExitStatus::AckTimedOut,
+            Self::Unanswered { .. } | Self::NotTaken { .. } => ExitStatus::AckTimedOut,
+            // What the broker's CONNACK does not allow is refused by the broker, though we need not ask again.
+            Self::Publish(
+                error @ (PublishError::QosNotSupported(_)
+                | PublishError::RetainNotAvailable
+                | PublishError::TopicAlias { .. }
+                | PublishError::Wire(WireError::TooLarge { .. })),
+            ) => ExitStatus::Refused(error.reason()),
             _ => ExitStatus::Failed,
         }
     }
@@ -106,6 +164,7 @@ impl ClientError {
         match self {
             Self::Connect(error) => error.hint.clone(),
             Self::Session { error, .. } => session_hint(error).map(str::to_owned),
+            Self::Lost { hint: Some(hint), .. } => Some(hint.clone()),
             Self::Lost { before_connack: true, .. } => Some(
                 "the broker closed the connection instead of answering CONNECT: it may want TLS (--cafile or \
                  --tls-use-os-certs, mostly port 8883), another protocol version (-V) or another client id (-i)"
@@ -115,9 +174,22 @@ impl ClientError {
             Self::SubscribeRefused { .. } => {
                 Some("may this user subscribe there? choose other topics with -t".to_owned())
             }
-            Self::Lost { .. } | Self::Publish(_) | Self::Tls(_) | Self::Unanswered { .. } => None,
+            Self::Publish(PublishError::QosNotSupported(most)) => {
+                Some(format!("ask for what it can do: -q {}", most.number()))
+            }
+            Self::Publish(PublishError::RetainNotAvailable) => Some("leave -r out".to_owned()),
+            Self::Unanswered { .. } | Self::NotTaken { .. } => {
+                Some("the broker is overloaded or hangs; --connect-timeout sets how long is waited".to_owned())
+            }
+            Self::Lost { .. } | Self::Publish(_) | Self::Tls(_) => None,
         }
     }
+}
+
+/// A socket's own words, without the number of the error.
+fn words_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().map_or_else(String::new, str::to_lowercase)
 }
 
 fn session_hint(error: &SessionError) -> Option<&'static str> {

@@ -1,9 +1,21 @@
 //! Session, transport and clock on tokio: what mqpub and mqsub hold in their hand.
 
+#[allow(clippy::module_inception)] // the room and the thing it is about have the same name
+mod client;
+mod diagnostics;
+mod dissect;
 mod error;
 mod establish;
 mod plan;
+mod runtime;
+mod signals;
+mod trace;
 
+pub use client::{Client, RECONNECT_DELAY};
+pub use diagnostics::Diagnostics;
 pub use error::ClientError;
 pub use establish::{Established, establish, exchange};
 pub use plan::ConnectPlan;
+pub use runtime::run;
+pub use signals::Interrupts;
+pub use trace::{LogStream, Trace};

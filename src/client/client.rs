@@ -1,0 +1,343 @@
+//! A connection to a broker with its session, moved on step by step by the tool that owns it.
+//!
+//! No task and no queue: the owner calls [`Client::step`] in a loop, and a step ends when bytes moved or when the
+//! owner's own future (stdin, a signal, a timer) is ready. What is to be decided is decided by the owner.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::trace::Trace;
+use super::{ClientError, ConnectPlan};
+use crate::mqtt::{Properties, ReasonCode};
+use crate::session::{Handler, Kept, Session, SessionError};
+use crate::transport::{Connected, Connection, TlsClient, connect};
+
+/// One read takes at most this much, and so does one pass of the handler.
+const READ_BUFFER: usize = 64 * 1024;
+/// An output buffer larger than this is given back once its content was written.
+const KEPT_OUTPUT: usize = 256 * 1024;
+/// While so much waits to be written nothing is read: what is read may ask for answers.
+const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
+/// Time between two attempts to connect again.
+pub const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// How long a broker has to take the last words of a connection that has failed.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// A client of a broker. `K` is what its session keeps for a message in flight.
+#[derive(Debug)]
+pub struct Client<K> {
+    plan: ConnectPlan,
+    target: String,
+    tls: Option<TlsClient>,
+    connection: Option<Connection>,
+    session: Session<K>,
+    output: Output,
+    input: Vec<u8>,
+    trace: Option<Trace>,
+}
+
+/// Bytes on their way out.
+#[derive(Debug, Default)]
+struct Output {
+    bytes: Vec<u8>,
+    /// How many of them were written.
+    at: usize,
+    /// Bytes of this connection written before those.
+    before: u64,
+}
+
+impl Output {
+    fn unwritten(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.at += count;
+        if self.at == self.bytes.len() {
+            self.before += self.at as u64;
+            self.at = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_OUTPUT);
+        }
+    }
+}
+
+/// What a step of reading and writing came to.
+enum Moved {
+    Read(usize),
+    Wrote,
+}
+
+impl<K: Kept> Client<K> {
+    /// A client that is not connected yet.
+    pub fn new(plan: ConnectPlan, trace: Option<Trace>) -> Self {
+        Self {
+            target: plan.transport.address.to_string(),
+            plan,
+            tls: None,
+            connection: None,
+            session: Session::new(Instant::now()),
+            output: Output::default(),
+            input: vec![0; READ_BUFFER],
+            trace,
+        }
+    }
+
+    /// The broker, as errors name it.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The session, to publish, subscribe and acknowledge; what it puts out is written by the next step.
+    pub fn session(&mut self) -> &mut Session<K> {
+        &mut self.session
+    }
+
+    /// Whether there is a connection that the broker has accepted.
+    pub fn is_open(&self) -> bool {
+        self.connection.is_some() && self.session.is_open()
+    }
+
+    /// Bytes that the socket has not taken yet.
+    pub fn unwritten(&self) -> usize {
+        self.output.unwritten() + self.session.output_len()
+    }
+
+    /// Bytes of this connection that the socket has taken.
+    pub fn written_total(&self) -> u64 {
+        self.output.before + self.output.at as u64
+    }
+
+    /// Where in the bytes of this connection the output ends now.
+    pub fn output_end(&self) -> u64 {
+        self.output.before + (self.output.bytes.len() + self.session.output_len()) as u64
+    }
+
+    /// Connects the transport and waits for CONNACK. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// Whatever keeps the connection from being made; each step has its time-out.
+    pub async fn connect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
+        self.drop_connection();
+        if let (None, Some(wanted)) = (&self.tls, &self.plan.transport.tls) {
+            self.tls = Some(TlsClient::new(wanted)?);
+        }
+        let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
+        self.connection = Some(connection);
+        self.output = Output::default();
+        self.session.start(&self.plan.session, Instant::now()).map_err(|error| self.failed(error.into()))?;
+        while !self.session.is_open() {
+            self.step(handler, true, std::future::pending::<()>()).await?;
+        }
+        Ok(())
+    }
+
+    /// Connects again after the connection was lost, once a second until it works.
+    ///
+    /// # Errors
+    /// What will not pass by itself, as a refusal (see [`ClientError::may_pass`]).
+    pub async fn reconnect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
+        loop {
+            tokio::time::sleep(RECONNECT_DELAY).await;
+            match self.connect(handler).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.may_pass() => self.note(&format!("cannot connect again: {error}")),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes what waits and, with `reading`, reads what has come, until something moved or `other` is ready. `other`
+    /// goes first and is dropped when something else ends the step, so it must not lose anything by that.
+    ///
+    /// # Errors
+    /// The connection is gone; what is in flight is kept for the next [`Client::connect`].
+    pub async fn step<H: Handler<K>, F: Future>(
+        &mut self,
+        handler: &mut H,
+        reading: bool,
+        other: F,
+    ) -> Result<Option<F::Output>, ClientError> {
+        self.take_output();
+        let now = Instant::now();
+        let deadline = self.session.poll_timeout();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            self.handle_timeout(reading, now)?;
+            return Ok(None);
+        }
+        let before_connack = !self.session.is_open();
+        let moved = tokio::select! {
+            biased;
+            other = other => return Ok(Some(other)),
+            moved = self.io(reading) => moved,
+            () = sleep_until(deadline) => {
+                self.handle_timeout(reading, Instant::now())?;
+                return Ok(None);
+            }
+        };
+        match moved {
+            Ok(Moved::Wrote) => self.session.handle_written(Instant::now()),
+            Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
+            Ok(Moved::Read(count)) => {
+                if let Some(trace) = &mut self.trace {
+                    trace.received(&self.input[..count]);
+                }
+                if let Err(error) = self.session.handle_input(&self.input[..count], Instant::now(), handler) {
+                    self.say_last_words().await;
+                    return Err(self.failed(error));
+                }
+            }
+            Err(error) => return Err(self.lost(Some(&error), before_connack)),
+        }
+        Ok(None)
+    }
+
+    /// Writes all that waits, then DISCONNECT, and closes. With `wait` it also waits, up to that long, for the broker
+    /// to close, and so knows that everything was taken.
+    ///
+    /// # Errors
+    /// The connection is lost before, or nothing was taken for `patience`.
+    pub async fn disconnect(
+        &mut self,
+        reason: ReasonCode,
+        properties: Properties,
+        patience: Duration,
+        wait: Option<Duration>,
+    ) -> Result<(), ClientError> {
+        if self.session.disconnect(reason, properties).is_err() {
+            // Properties that the broker has no room for are no reason to leave without a word.
+            let _ = self.session.disconnect(reason, Properties::new());
+        }
+        self.take_output();
+        while self.output.unwritten() > 0 {
+            match tokio::time::timeout(patience, self.io(false)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(self.lost(Some(&error), false)),
+                Err(_) => {
+                    let target = self.target.clone();
+                    return Err(ClientError::NotTaken { target, waited: patience });
+                }
+            }
+        }
+        let Some(mut connection) = self.connection.take() else { return Ok(()) };
+        let closed = connection.shutdown().await;
+        if let Some(wait) = wait {
+            let ended = async {
+                closed?;
+                while connection.read(&mut self.input).await? > 0 {}
+                Ok(())
+            };
+            if let Ok(Err(error)) = tokio::time::timeout(wait, ended).await {
+                return Err(self.lost(Some(&error), false));
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes without a DISCONNECT, so that the broker publishes the will.
+    pub fn close_abruptly(&mut self) {
+        self.drop_connection();
+    }
+
+    /// Writes a line of our own into the log of `-d`.
+    pub fn note(&mut self, text: &str) {
+        if let Some(trace) = &mut self.trace {
+            trace.note(text);
+        }
+    }
+
+    fn take_output(&mut self) {
+        if self.session.output_len() == 0 {
+            return;
+        }
+        let start = self.output.bytes.len();
+        self.session.take_output(&mut self.output.bytes);
+        if let Some(trace) = &mut self.trace {
+            trace.sent(&self.output.bytes[start..]);
+        }
+    }
+
+    fn handle_timeout(&mut self, reading: bool, now: Instant) -> Result<(), ClientError> {
+        if !reading {
+            self.session.handle_reading_paused(now);
+        }
+        self.session.handle_timeout(now).map_err(|error| self.failed(error))
+    }
+
+    async fn io(&mut self, reading: bool) -> io::Result<Moved> {
+        poll_fn(|cx| self.poll_io(cx, reading)).await
+    }
+
+    fn poll_io(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<Moved>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let mut connection = Pin::new(connection);
+        let mut wrote = false;
+        while self.output.unwritten() > 0 {
+            match connection.as_mut().poll_write(cx, &self.output.bytes[self.output.at..])? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(count) => {
+                    self.output.wrote(count);
+                    wrote = true;
+                }
+                Poll::Pending => break,
+            }
+        }
+        // Cheap when there is nothing to do; TLS may hold bytes back that the socket did not take before.
+        let _ = connection.as_mut().poll_flush(cx)?;
+        if reading && self.output.unwritten() < MOST_UNWRITTEN_ANSWERS {
+            let mut buffer = ReadBuf::new(&mut self.input);
+            match connection.poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Moved::Read(buffer.filled().len()))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+        }
+        if wrote { Poll::Ready(Ok(Moved::Wrote)) } else { Poll::Pending }
+    }
+
+    /// What the session says to a broker that has broken the protocol; whether it is heard does not matter.
+    async fn say_last_words(&mut self) {
+        self.take_output();
+        if let (Some(connection), true) = (&mut self.connection, self.output.unwritten() > 0) {
+            let words = async {
+                connection.write_all(&self.output.bytes[self.output.at..]).await?;
+                connection.shutdown().await
+            };
+            let _ = tokio::time::timeout(LAST_WORDS, words).await;
+        }
+    }
+
+    fn failed(&mut self, error: SessionError) -> ClientError {
+        self.drop_connection();
+        ClientError::Session { target: self.target.clone(), error }
+    }
+
+    fn lost(&mut self, error: Option<&io::Error>, before_connack: bool) -> ClientError {
+        self.drop_connection();
+        ClientError::lost(self.target.clone(), error, before_connack)
+    }
+
+    fn drop_connection(&mut self) {
+        self.connection = None;
+        // What was written stays known to an owner who wants to tell what was not.
+        self.output = Output { before: self.written_total(), ..Output::default() };
+        self.session.handle_disconnected();
+        if let Some(trace) = &mut self.trace {
+            trace.connection_ended();
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

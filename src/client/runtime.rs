@@ -1,0 +1,17 @@
+//! The runtime of a tool with one connection: one thread, and an end that waits for nothing.
+
+use std::future::Future;
+use std::io;
+
+use tokio::runtime::Builder;
+
+/// Runs a tool on this thread. A name look-up that still runs when it ends is left behind.
+///
+/// # Errors
+/// The system's, when it has no file descriptors left for an event queue.
+pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
+}

@@ -1,0 +1,339 @@
+//! The log of `-d`: every packet that goes out and comes in, in the words of mosquitto, and with `-dd` byte by byte.
+//!
+//! It reads the bytes themselves on their way past, so it shows what is on the wire and not what somebody meant to
+//! send, and nothing else has to know of it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::dissect::dissect;
+use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Scan, scan};
+use crate::mqtt::{PropertyName, ProtocolVersion};
+use crate::terminal::escape;
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStream {
+    /// stderr, apart from the messages.
+    Stderr,
+    /// stdout, among the messages, where mosquitto's own tools put it.
+    Stdout,
+}
+
+/// The log of one client.
+#[derive(Debug)]
+pub struct Trace {
+    stream: LogStream,
+    bytes: bool,
+    client_id: String,
+    version: ProtocolVersion,
+    /// The beginning of a packet whose rest has not come yet.
+    partial: Vec<u8>,
+    lines: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Sending,
+    Received,
+}
+
+impl Direction {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Received => "received",
+        }
+    }
+}
+
+impl Trace {
+    /// A log of as many `-d` as `level`; none for 0.
+    pub fn of_level(level: u8, stream: LogStream) -> Option<Self> {
+        (level > 0).then(|| Self {
+            stream,
+            bytes: level > 1,
+            client_id: String::new(),
+            version: ProtocolVersion::default(),
+            partial: Vec::new(),
+            lines: String::new(),
+        })
+    }
+
+    /// Whole packets that go out.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        self.log(Direction::Sending, bytes);
+        self.flush();
+    }
+
+    /// Bytes that came in, any cut of them.
+    pub fn received(&mut self, bytes: &[u8]) {
+        let mut partial = std::mem::take(&mut self.partial);
+        if partial.is_empty() {
+            let used = self.log(Direction::Received, bytes);
+            partial.extend_from_slice(&bytes[used..]);
+        } else {
+            partial.extend_from_slice(bytes);
+            let used = self.log(Direction::Received, &partial);
+            partial.drain(..used);
+        }
+        self.partial = partial;
+        self.flush();
+    }
+
+    /// What was cut off with the connection is not waited for.
+    pub fn connection_ended(&mut self) {
+        self.partial = Vec::new();
+    }
+
+    /// A line of our own.
+    pub fn note(&mut self, text: &str) {
+        self.begin_line();
+        self.lines.push_str(&escape(text));
+        self.lines.push('\n');
+        self.flush();
+    }
+
+    /// Logs the whole packets at the beginning of `bytes`; returns how many bytes they are. What is no packet ends it.
+    fn log(&mut self, direction: Direction, mut bytes: &[u8]) -> usize {
+        let all = bytes.len();
+        while !bytes.is_empty() {
+            match scan(bytes, MAX_PACKET_SIZE) {
+                Ok(Scan::Frame(frame)) => {
+                    let whole = &bytes[..frame.size];
+                    if let Ok(packet) = Packet::decode(frame, self.version) {
+                        self.learn(&packet);
+                        self.say(direction, &packet);
+                    } else {
+                        let name = frame.packet_type.name();
+                        self.say_line(direction, &format!("{name} that cannot be read"));
+                    }
+                    if self.bytes {
+                        dissect(whole, self.version, &mut self.lines);
+                    }
+                    bytes = &bytes[frame.size..];
+                }
+                Ok(Scan::Incomplete(_)) => break,
+                Err(error) => {
+                    self.say_line(direction, &format!("bytes that are no packet: {error}"));
+                    return all;
+                }
+            }
+        }
+        all - bytes.len()
+    }
+
+    /// Takes over what a packet says about all that follow.
+    fn learn(&mut self, packet: &Packet<'_>) {
+        match packet {
+            Packet::Connect(connect) => {
+                self.version = connect.version;
+                connect.client_id.clone_into(&mut self.client_id);
+            }
+            Packet::Connack(connack) => {
+                if let Some(assigned) = connack.properties.text(PropertyName::AssignedClientIdentifier) {
+                    assigned.clone_into(&mut self.client_id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_line(&mut self) {
+        let id = if self.client_id.is_empty() { "null".into() } else { escape(&self.client_id) };
+        let _ = write!(self.lines, "Client {id} ");
+    }
+
+    fn say_line(&mut self, direction: Direction, what: &str) {
+        self.begin_line();
+        let _ = writeln!(self.lines, "{} {what}", direction.word());
+    }
+
+    fn say(&mut self, direction: Direction, packet: &Packet<'_>) {
+        match packet {
+            Packet::Subscribe(subscribe) => {
+                for filter in &subscribe.filters {
+                    let topic = escape(&filter.filter);
+                    let (mid, qos) = (subscribe.packet_identifier, filter.qos.number());
+                    let options = filter.options(self.version) & !0b11;
+                    let options = format!("(Mid: {mid}, Topic: {topic}, QoS: {qos}, Options: 0x{options:02x})");
+                    self.say_line(direction, &format!("SUBSCRIBE {options}"));
+                }
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                for filter in &unsubscribe.filters {
+                    let topic = escape(filter);
+                    let mid = unsubscribe.packet_identifier;
+                    self.say_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
+                }
+            }
+            Packet::Suback(suback) => {
+                self.say_line(direction, "SUBACK");
+                let codes: Vec<String> = suback.reasons.iter().map(|reason| reason.0.to_string()).collect();
+                let _ = writeln!(self.lines, "Subscribed (mid: {}): {}", suback.packet_identifier, codes.join(", "));
+            }
+            other => {
+                let what = words(direction, other);
+                self.say_line(direction, &what);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let bytes = self.lines.as_bytes();
+        // A log that nobody reads any more is no reason to stop.
+        let _ = match self.stream {
+            LogStream::Stderr => std::io::stderr().write_all(bytes),
+            LogStream::Stdout => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(bytes).and_then(|()| stdout.flush())
+            }
+        };
+        self.lines.clear();
+    }
+}
+
+/// A packet on one line, in mosquitto's vocabulary.
+fn words(direction: Direction, packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::Publish(publish) => format!(
+            "PUBLISH (d{}, q{}, r{}, m{}, '{}', ... ({} bytes))",
+            u8::from(publish.dup),
+            publish.qos.number(),
+            u8::from(publish.retain),
+            publish.packet_identifier,
+            escape(publish.topic),
+            publish.payload.len()
+        ),
+        Packet::Ack(ack) => acknowledgement(direction, ack),
+        Packet::Connack(connack) => format!("CONNACK ({})", connack.reason.0),
+        Packet::Disconnect(Disconnect { reason, .. }) if direction == Direction::Received => {
+            format!("DISCONNECT ({})", reason.0)
+        }
+        other => other.packet_type().name().to_owned(),
+    }
+}
+
+fn acknowledgement(direction: Direction, ack: &Ack) -> String {
+    let (name, mid, reason) = (ack.kind.packet_type().name(), ack.packet_identifier, ack.reason.0);
+    match (direction, ack.kind) {
+        (Direction::Sending, AckKind::Puback | AckKind::Pubrec) => format!("{name} (m{mid}, rc{reason})"),
+        (Direction::Sending, _) => format!("{name} (m{mid})"),
+        (Direction::Received, AckKind::Puback | AckKind::Pubcomp) => format!("{name} (Mid: {mid}, RC:{reason})"),
+        (Direction::Received, _) if reason == 0 => format!("{name} (Mid: {mid})"),
+        (Direction::Received, _) => format!("{name} (Mid: {mid}, RC:{reason})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::wire::{Connack, Connect, Publish, Suback, Subscribe, SubscribeFilter};
+    use crate::mqtt::{Message, Properties, QoS, ReasonCode, Secret};
+
+    fn trace(level: u8) -> Trace {
+        Trace::of_level(level, LogStream::Stderr).unwrap()
+    }
+
+    fn bytes(version: ProtocolVersion, packets: &[Packet<'_>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        packets.iter().for_each(|packet| packet.encode(version, &mut bytes).unwrap());
+        bytes
+    }
+
+    fn connect(client_id: &str, version: ProtocolVersion) -> Packet<'static> {
+        Packet::Connect(Box::new(Connect {
+            version,
+            client_id: client_id.to_owned(),
+            clean_start: true,
+            keep_alive: 60,
+            user_name: Some("u".into()),
+            password: Some(Secret::new("geheim")),
+            will: None,
+            properties: Properties::new(),
+        }))
+    }
+
+    #[test]
+    fn the_words_are_those_of_mosquitto() {
+        let mut trace = trace(1);
+        let v311 = ProtocolVersion::V311;
+        let message = Message { topic: "a".into(), payload: "x".into(), qos: QoS::AtLeastOnce, ..Message::default() };
+        let filters = vec![SubscribeFilter { filter: "z".into(), ..SubscribeFilter::default() }];
+        let subscribe = Subscribe { packet_identifier: 1, filters, ..Subscribe::default() };
+        let sent = bytes(
+            v311,
+            &[
+                connect("mq", v311),
+                Packet::Subscribe(subscribe),
+                Packet::Publish(Publish::of(&message, 1, false)),
+                Packet::Ack(Ack::success(AckKind::Pubrel, 7)),
+                Packet::Pingreq,
+                Packet::Disconnect(Disconnect::default()),
+            ],
+        );
+        assert_eq!(trace.log(Direction::Sending, &sent), sent.len());
+        let suback = Suback { packet_identifier: 1, reasons: vec![ReasonCode(0)], ..Suback::default() };
+        let came = bytes(
+            v311,
+            &[
+                Packet::Connack(Connack::default()),
+                Packet::Suback(suback),
+                Packet::Ack(Ack::success(AckKind::Puback, 1)),
+                Packet::Ack(Ack::success(AckKind::Pubrec, 7)),
+            ],
+        );
+        assert_eq!(trace.log(Direction::Received, &came), came.len());
+        assert_eq!(
+            trace.lines,
+            "Client mq sending CONNECT\n\
+             Client mq sending SUBSCRIBE (Mid: 1, Topic: z, QoS: 0, Options: 0x00)\n\
+             Client mq sending PUBLISH (d0, q1, r0, m1, 'a', ... (1 bytes))\n\
+             Client mq sending PUBREL (m7)\n\
+             Client mq sending PINGREQ\n\
+             Client mq sending DISCONNECT\n\
+             Client mq received CONNACK (0)\n\
+             Client mq received SUBACK\n\
+             Subscribed (mid: 1): 0\n\
+             Client mq received PUBACK (Mid: 1, RC:0)\n\
+             Client mq received PUBREC (Mid: 7)\n"
+        );
+    }
+
+    #[test]
+    fn any_cut_of_the_input_is_logged_once() {
+        let v311 = ProtocolVersion::V311;
+        let came = bytes(v311, &[Packet::Connack(Connack::default()), Packet::Pingresp, Packet::Pingresp]);
+        for cut in 0..came.len() {
+            let mut trace = trace(1);
+            trace.received(&came[..cut]);
+            trace.received(&came[cut..]);
+            assert!(trace.partial.is_empty());
+        }
+        let mut trace = trace(1);
+        assert_eq!(trace.log(Direction::Received, &came[..came.len() - 1]), came.len() - 2);
+        assert_eq!(trace.lines.lines().count(), 2);
+    }
+
+    #[test]
+    fn text_of_the_network_is_escaped_and_garbage_is_named() {
+        let mut trace = trace(2);
+        let message = Message { topic: "a\x1b[2Jb".into(), payload: "\x1b".into(), ..Message::default() };
+        let came = bytes(ProtocolVersion::V311, &[Packet::Publish(Publish::of(&message, 0, false))]);
+        trace.log(Direction::Received, &came);
+        trace.log(Direction::Received, &[0, 0, 0]);
+        trace.log(Direction::Received, &[0x20, 2, 9, 9]);
+        assert!(!trace.lines.contains('\x1b'), "{}", trace.lines);
+        assert!(trace.lines.contains("no packet"), "{}", trace.lines);
+        assert!(trace.lines.contains("CONNACK that cannot be read"), "{}", trace.lines);
+    }
+
+    #[test]
+    fn a_password_is_not_logged() {
+        let mut trace = trace(2);
+        trace.log(Direction::Sending, &bytes(ProtocolVersion::V5, &[connect("mq", ProtocolVersion::V5)]));
+        assert!(!trace.lines.contains("geheim"), "{}", trace.lines);
+        assert!(!trace.lines.contains("67 65 68"), "{}", trace.lines);
+        assert!(trace.lines.contains("password"), "{}", trace.lines);
+    }
+}

@@ -1,0 +1,117 @@
+//! What mqpub is to do: plain data, made of the options.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client::{ConnectPlan, LogStream};
+use crate::mqtt::{Message, Properties, QoS};
+use crate::options::{
+    ConnectDefaults, Environment, GeneralOptions, MessageOptions, PUBLISH, PublishOptions, UsageError, connect_plan,
+};
+
+/// Most messages of QoS 1 and 2 in flight where `-M` is not given, as with mosquitto_pub.
+const WINDOW: u16 = 20;
+
+/// Where payloads come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayloadSource {
+    /// The command line; `-n` is an empty one.
+    Text(Bytes),
+    /// The whole of a file, which may be a pipe.
+    File(PathBuf),
+    /// The whole of stdin.
+    Stdin,
+    /// Each line of stdin.
+    Lines,
+}
+
+/// What mqpub is to do.
+#[derive(Clone, Debug)]
+pub struct PublishPlan {
+    /// The broker, and how to speak to it.
+    pub connect: ConnectPlan,
+    /// Topic, QoS, retain and properties of every message; its payload is empty.
+    pub message: Message,
+    /// Where payloads come from.
+    pub source: PayloadSource,
+    /// How often the message is sent; 1 with lines.
+    pub repeat: u64,
+    /// Least time between the end of one repetition and the next.
+    pub repeat_delay: Duration,
+    /// Properties of DISCONNECT.
+    pub disconnect_properties: Properties,
+    /// Give up when so long nothing was acknowledged, or taken by the socket, of what is under way.
+    pub patience: Duration,
+    /// How many `-d` were given.
+    pub debug: u8,
+    /// Where the log of `-d` goes.
+    pub log: LogStream,
+    /// No errors on stderr while running.
+    pub quiet: bool,
+}
+
+impl PublishPlan {
+    /// What the options mean.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn new(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
+        let PublishOptions { message, connection, tls, will, properties, general } = options;
+        let GeneralOptions { debug, quiet, .. } = general;
+        let defaults = ConnectDefaults {
+            tool: &PUBLISH,
+            environment,
+            window: WINDOW,
+            // Messages are gathered here where they come fast; the kernel must not hold back the ones that come slowly.
+            no_delay: true,
+            names_clients: false,
+        };
+        let connect = connect_plan(connection, tls, will, properties, defaults)?;
+        let commands = properties.by_command().map_err(|faults| UsageError::new(PUBLISH.name, faults))?;
+        let MessageOptions {
+            topic,
+            message: text,
+            file,
+            stdin_line,
+            stdin_file,
+            null_message: _,
+            qos,
+            retain,
+            repeat,
+            repeat_delay,
+        } = message;
+        let source = match (text, file) {
+            (Some(text), _) => PayloadSource::Text(text.clone()),
+            (None, Some(file)) => PayloadSource::File(file.clone()),
+            (None, None) if *stdin_line => PayloadSource::Lines,
+            (None, None) if *stdin_file => PayloadSource::Stdin,
+            (None, None) => PayloadSource::Text(Bytes::new()),
+        };
+        let message = Message {
+            topic: topic.clone().or_else(|| connect.topic_of_url.clone()).unwrap_or_default(),
+            payload: Bytes::new(),
+            qos: *qos,
+            retain: *retain,
+            properties: commands.publish,
+        };
+        Ok(Self {
+            connect,
+            message,
+            source,
+            repeat: *repeat,
+            repeat_delay: *repeat_delay,
+            disconnect_properties: commands.disconnect,
+            patience: connection.connect_timeout,
+            debug: *debug,
+            log: LogStream::Stderr,
+            quiet: *quiet,
+        })
+    }
+
+    /// Whether a message is acknowledged.
+    pub fn is_acknowledged(&self) -> bool {
+        self.message.qos != QoS::AtMostOnce
+    }
+}
