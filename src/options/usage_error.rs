@@ -1,6 +1,7 @@
 //! What was wrong with the command line, in the user's words.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -46,6 +47,16 @@ impl UsageError {
     /// What stdout gets: nothing, but for mosquitto's name, where usage and version end with exit status 1.
     pub fn stdout(&self) -> &str {
         self.compatible.as_ref().map_or("", |compatible| &compatible.stdout)
+    }
+
+    /// Says it, on stderr and stdout, and tells how the tool ends. A reader that is gone has read enough.
+    pub fn tell(&self) -> ExitStatus {
+        let text = self.to_string();
+        if !text.is_empty() {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+        let _ = io::stdout().write_all(self.stdout().as_bytes());
+        self.exit_status()
     }
 
     /// Ends with an error if there are faults.
