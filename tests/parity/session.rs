@@ -1,0 +1,1 @@
+use super::row::Row; pub fn rows() -> Vec<Row> { Vec::new() }
