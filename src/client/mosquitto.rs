@@ -83,7 +83,9 @@ fn name_of(reason: ReasonCode) -> &'static str {
 fn not_connected(error: &ConnectError) -> Ending {
     let system = |text: &str| Ending::new(format!("Error: {text}"), 1);
     match (error.stage, error.kind) {
-        (Stage::Dns, _) | (_, FailureKind::HostNotFound) => Ending::new("Unable to connect (Lookup error.).", 1),
+        // A unix socket that is not there.
+        (Stage::Tcp, FailureKind::HostNotFound) => system("No such file or directory"),
+        (Stage::Dns, _) => Ending::new("Unable to connect (Lookup error.).", 1),
         // mosquitto leaves it at that; the cause is worth a line.
         (Stage::Tls, _) => Ending::new(format!("Unable to connect (A TLS error occurred.).\n{}", cause(error)), 1),
         (Stage::Tcp, FailureKind::Refused) => system("Connection refused"),

@@ -50,7 +50,8 @@ impl Broker {
         let (port, guarded_port) = (free_port(), free_port());
         let path = |name: &str| folder.path().join(name);
         let passwords = path("passwords");
-        let made = Command::new("mosquitto_passwd").arg("-c").arg("-b").arg(&passwords).args(["user", "geheim"]).status();
+        let made =
+            Command::new("mosquitto_passwd").arg("-c").arg("-b").arg(&passwords).args(["user", "geheim"]).status();
         assert!(made.unwrap().success());
         std::fs::write(path("acl"), "user user\ntopic read #\ntopic write open/#\n").unwrap();
         let socket = path("socket");

@@ -266,8 +266,7 @@ impl Play<'_> {
     }
 
     fn start(&self, tag: &str, more: &[String]) -> super::program::Running {
-        let arguments: Vec<String> =
-            more.iter().chain(&self.row.arguments).map(|word| self.fill(word, tag)).collect();
+        let arguments: Vec<String> = more.iter().chain(&self.row.arguments).map(|word| self.fill(word, tag)).collect();
         start(self.stage.links.path(self.side, self.row.tool), &arguments, &self.row.stdin, self.config_home)
     }
 

@@ -1,1 +1,4 @@
-use super::row::Row; pub fn rows() -> Vec<Row> { Vec::new() }
+use super::row::Row;
+pub fn rows() -> Vec<Row> {
+    Vec::new()
+}

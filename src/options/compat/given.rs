@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::format;
 use super::grammar::{Answer, Client, Flag, Takes, Value, find};
 use super::numbers::{atof, atoi, whole_strtoll};
 use super::property::{self, GivenProperty};
@@ -197,7 +198,10 @@ impl Given {
             Value::Count => self.count = Some(positive(&shown, |n| Refusal::spaced(format!("Error: Invalid message count \"{n}\".")))?),
             Value::File => self.set_payload(Payload::File(text.clone()))?,
             Value::FilterOut => self.filter_out.push(filter(text, "-T", "filter")?),
-            Value::Format => self.format = owned(),
+            Value::Format => {
+                format::check(&shown)?;
+                self.format = owned();
+            }
             Value::Host => self.host = owned(),
             Value::Id => self.id = owned(),
             Value::IdPrefix => self.id_prefix = owned(),

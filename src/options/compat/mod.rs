@@ -4,6 +4,7 @@
 //! It judges as mosquitto does, argument by argument, and then says the same thing in the words of our own options, so
 //! that everything behind this reader is shared.
 
+mod format;
 mod given;
 mod grammar;
 mod numbers;
@@ -32,8 +33,8 @@ const MOSQUITTO_VERSION: &str = "2.1.2";
 pub(super) fn asked_for(tool: &Tool, argv: &[OsString]) -> Option<(&'static str, Vec<OsString>)> {
     let name = tool.mosquitto_name?;
     match argv {
-        [_, first, rest @ ..] if first == "--compat" => Some((name, rest.to_vec())),
         [program, rest @ ..] if Path::new(program).file_stem() == Some(OsStr::new(name)) => Some((name, rest.to_vec())),
+        [_, first, rest @ ..] if first == "--compat" => Some((name, rest.to_vec())),
         _ => None,
     }
 }

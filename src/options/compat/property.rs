@@ -119,8 +119,8 @@ fn cannot_add(name: PropertyName) -> Refusal {
     Refusal::tight(format!("Error adding property {} {kind}", name.text()))
 }
 
-/// What is wrong with all properties of one packet together, which mosquitto finds last.
-pub(super) fn check_together(properties: &[GivenProperty]) -> Result<(), Refusal> {
+/// What is wrong with all properties of one packet together, which mosquitto finds last. `-x` is one of them.
+pub(super) fn check_together(properties: &[GivenProperty], session_expiry: Option<u32>) -> Result<(), Refusal> {
     const PACKETS: [(PropertyContext, &str); 6] = [
         (PropertyContext::Connect, "CONNECT"),
         (PropertyContext::Publish, "PUBLISH"),
@@ -131,6 +131,9 @@ pub(super) fn check_together(properties: &[GivenProperty]) -> Result<(), Refusal
     ];
     for (context, packet) in PACKETS {
         let mut seen = Vec::new();
+        if context == PropertyContext::Connect && session_expiry.is_some() {
+            seen.push(PropertyName::SessionExpiryInterval);
+        }
         for property in properties.iter().filter(|property| property.context == context) {
             if is_forbidden(property) {
                 let text = "A network protocol error occurred when communicating with the broker.";

@@ -14,7 +14,7 @@ pub(super) fn check(client: Client, given: &Given) -> Result<(), Refusal> {
         let text = "Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).";
         return Err(Refusal::tight(text));
     }
-    property::check_together(&given.properties)?;
+    property::check_together(&given.properties, given.session_expiry)?;
     match client {
         Client::Publish if given.payload.is_none() || given.topics.is_empty() => {
             return Err(Refusal::with_usage("Error: Both topic and message must be supplied."));
@@ -82,6 +82,9 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
             Client::Publish => "Error: Invalid id.",
             Client::Subscribe => "Error: Invalid id and/or clean_session.",
         }));
+    }
+    if given.host.as_ref().is_some_and(|host| host.is_empty()) {
+        return Err(Refusal::setting("Unable to connect (Lookup error.)."));
     }
     let bad_user = given.username.as_ref().is_some_and(|user| user.len() > 65_535 || valid_text(user).is_none());
     let bad_password = given.password.is_some() && given.username.is_none() && given.version != Some(V5);
