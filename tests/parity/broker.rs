@@ -76,8 +76,9 @@ impl Broker {
         let log = Arc::new(Log::default());
         let (stdout, shared) = (child.stdout.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                shared.lines.lock().unwrap().push(line);
+            // Topics need not be UTF-8 where a line cuts them off.
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                shared.lines.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
                 shared.grown.notify_all();
             }
         });
@@ -106,7 +107,11 @@ impl Broker {
             if enough() {
                 return false;
             }
-            assert!(Instant::now() < deadline, "the broker's log does not say {text:?}: {:#?}", &lines[mark.0..]);
+            if Instant::now() > deadline {
+                let said = lines[mark.0..].to_vec();
+                drop(lines);
+                panic!("the broker's log does not say {text:?}: {said:#?}");
+            }
             lines = self.log.grown.wait_timeout(lines, Duration::from_millis(20)).unwrap().0;
         }
     }
