@@ -1,5 +1,13 @@
-//! mqbench, in four rooms that follow the data: plan, engine, measure, report.
+//! mqbench: the rooms follow the data from the plan through the engine and what it measures to the report.
+
 pub mod engine;
 pub mod measure;
 pub mod plan;
 pub mod report;
+
+mod conduct;
+mod environment;
+mod identify;
+mod outcome;
+
+pub use conduct::{OwnBroker, conduct};

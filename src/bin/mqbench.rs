@@ -1,2 +1,47 @@
-//! mqbench
-fn main() {}
+//! mqbench: what does this broker carry, and how long does a message take? Options → plan → run → exit status.
+
+use std::process::ExitCode;
+
+use mqtools::bench::{OwnBroker, conduct};
+use mqtools::exit_status::ExitStatus;
+use mqtools::options::{BenchOptions, Environment, Reading};
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let options = match BenchOptions::read(&environment, std::env::args_os()) {
+        Ok(Reading::Options(options)) => options,
+        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).into(),
+        Err(error) => {
+            eprintln!("{error}");
+            return error.exit_status().into();
+        }
+    };
+    if options.load.embedded {
+        return with_own_broker(|own| conduct(&options, &environment, Some(own))).into();
+    }
+    conduct(&options, &environment, None).into()
+}
+
+/// Starts the embedded broker on a free loopback port for as long as `work` takes.
+#[cfg(feature = "embedded")]
+fn with_own_broker(work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
+    use mqtools::broker::{BROKER_NAME, BROKER_VERSION, BrokerSettings, EmbeddedBroker};
+    match EmbeddedBroker::start(BrokerSettings::loopback()) {
+        Ok(broker) => {
+            let own = OwnBroker { address: broker.local_addr(), name: BROKER_NAME, version: BROKER_VERSION };
+            let status = work(own);
+            broker.stop();
+            status
+        }
+        Err(error) => {
+            eprintln!("Error: the embedded broker does not start: {error}");
+            ExitStatus::Failed
+        }
+    }
+}
+
+/// The options refuse `--embedded` in a build without it.
+#[cfg(not(feature = "embedded"))]
+fn with_own_broker(_work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
+    ExitStatus::Usage
+}

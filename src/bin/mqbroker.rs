@@ -4,15 +4,18 @@ use std::process::ExitCode;
 
 use mqtools::broker::{ServePlan, serve};
 use mqtools::exit_status::ExitStatus;
+use mqtools::options::{BrokerOptions, Environment, Reading};
 
 fn main() -> ExitCode {
-    let plan = match read_arguments(std::env::args().skip(1)) {
-        Ok(plan) => plan,
-        Err(message) => {
-            eprintln!("Error: {message}");
-            return ExitStatus::Usage.into();
+    let listen = match BrokerOptions::read(&Environment::of_process(), std::env::args_os()) {
+        Ok(Reading::Options(options)) => options.listen,
+        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).into(),
+        Err(error) => {
+            eprintln!("{error}");
+            return error.exit_status().into();
         }
     };
+    let plan = ServePlan { port: listen.port, verbose: listen.verbose, config_file: listen.config };
     match serve(&plan, Box::new(std::io::stderr())) {
         Ok(()) => ExitStatus::Done.into(),
         Err(error) => {
@@ -20,22 +23,4 @@ fn main() -> ExitCode {
             error.exit_status().into()
         }
     }
-}
-
-// TEMPORARY: stands in for `options::BrokerOptions::read`, which takes its place. Only -p, -v and -c, no help.
-fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<ServePlan, String> {
-    let mut plan = ServePlan::default();
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
-        match argument.as_str() {
-            "-v" | "--verbose" => plan.verbose = true,
-            "-p" | "--port" => {
-                let port = value()?;
-                plan.port = Some(port.parse().map_err(|_| format!("-p: {port:?} is no port: 0 to 65535"))?);
-            }
-            "-c" | "--config-file" => plan.config_file = Some(value()?.into()),
-            other => return Err(format!("{other:?} is not an option: -p PORT, -v and -c FILE are")),
-        }
-    }
-    Ok(plan)
 }

@@ -9,7 +9,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::WireError;
 use crate::mqtt::{PropertyName, QoS, ReasonCode};
 use crate::session::{PublishError, SessionError};
-use crate::transport::{ConnectError, FailureKind, TlsSetupError, explain_tls_loss, looks_like_tls};
+use crate::transport::{ConnectError, FailureKind, TlsSetupError, explain_tls_loss, io_text, looks_like_tls};
 
 const SERVER_BUSY: ReasonCode = ReasonCode(0x89);
 const SHUTTING_DOWN: ReasonCode = ReasonCode(0x8B);
@@ -94,7 +94,7 @@ impl ClientError {
         let of_tls = error.and_then(explain_tls_loss);
         let (cause, hint) = match (of_tls, error) {
             (Some(fault), _) => (Some(fault.cause), fault.hint),
-            (None, Some(error)) => (Some(words_of(error)), None),
+            (None, Some(error)) => (Some(io_text(error)), None),
             (None, None) => (None, None),
         };
         Self::Lost { target: target.into(), cause, before_connack, hint }
@@ -186,12 +186,6 @@ impl ClientError {
     }
 }
 
-/// A socket's own words, without the number of the error.
-fn words_of(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error ").next().map_or_else(String::new, str::to_lowercase)
-}
-
 fn session_hint(error: &SessionError) -> Option<&'static str> {
     match error {
         SessionError::Refused { reason, .. } => refusal_hint(*reason),
@@ -245,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_tls_port_spoken_to_without_tls_is_recognised() {
-        let error = crate::mqtt::wire::WireError::Malformed { packet: "packet", what: "x" };
+        let error = WireError::Malformed { packet: "packet", what: "x" };
         let alert = session(SessionError::NotMqtt { error, first_bytes: vec![0x15, 3, 3, 0, 2, 2, 10] });
         assert!(alert.hint().unwrap().contains("TLS"));
         assert_eq!(alert.exit_status(), ExitStatus::Failed);

@@ -150,6 +150,12 @@ impl<K: Kept> Talk<K> {
         packets(out, self.config.version)
     }
 
+    /// Writes what it has written into nothing.
+    fn discard(&mut self) {
+        let mut out = Vec::new();
+        self.session.take_output(&mut out);
+    }
+
     /// What it has written, in short: "PUBLISH 1", "PUBLISH 1 dup", "PUBACK 3".
     fn said_in_short(&mut self) -> Vec<String> {
         self.said().iter().map(in_short).collect()

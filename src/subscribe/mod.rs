@@ -1,1 +1,48 @@
 //! mqsub: which messages count, when to stop, how they are printed.
+//!
+//! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and says how it ended. The pure half is
+//! [`selection`], which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
+//! socket, a clock or stdout; the time of receipt travels with the message.
+
+pub mod format;
+mod plan;
+mod receiver;
+mod run;
+pub mod selection;
+mod stdout;
+
+pub use plan::{Display, SubscribePlan};
+pub use run::subscribe;
+
+use chrono::{DateTime, FixedOffset};
+
+use crate::message_json::properties_of;
+use crate::mqtt::wire::Publish;
+use crate::mqtt::{PropertyName, PropertyRef, PropertyValue};
+
+/// A message as it came in: the PUBLISH, which may still lie in the read buffer, and when it was received. Where a
+/// Topic Alias stood for the topic, `publish.topic` is the topic it stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedMessage<'a> {
+    /// Topic, payload, QoS, RETAIN, DUP, Packet Identifier and properties in wire order.
+    pub publish: Publish<'a>,
+    /// Time of receipt, in the zone it is to be shown in.
+    pub received: DateTime<FixedOffset>,
+}
+
+impl<'a> ReceivedMessage<'a> {
+    /// A message received at that time.
+    pub const fn new(publish: Publish<'a>, received: DateTime<FixedOffset>) -> Self {
+        Self { publish, received }
+    }
+
+    /// The properties in wire order.
+    pub fn properties(&self) -> impl Iterator<Item = PropertyRef<'a>> + use<'a> {
+        properties_of(self.publish.properties)
+    }
+
+    /// The first value of that name.
+    pub fn property(&self, name: PropertyName) -> Option<PropertyValue<&'a str, &'a [u8]>> {
+        self.properties().find(|property| property.name() == name).map(|property| *property.value())
+    }
+}

@@ -7,9 +7,11 @@ pub mod colour;
 pub mod escape;
 pub mod number;
 pub mod progress;
+pub mod stdout;
 pub mod table;
 
 pub use colour::{ColourChoice, Colours, Paint};
 pub use escape::{escape, escape_bytes};
 pub use progress::Progress;
+pub use stdout::{answer, print, width};
 pub use table::{Align, Cell, Table, wrapped};

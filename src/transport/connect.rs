@@ -54,7 +54,8 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
     let mut timings = ConnectTimings::default();
     let socket = match &plan.address {
         Address::Tcp { host, port } => {
-            let candidates = way.step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind)).await?;
+            let candidates =
+                way.step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved)).await?;
             way.step(Stage::Tcp, &mut timings.tcp, tcp::connect(&candidates, plan, way.deadline)).await?
         }
         Address::Unix(path) => way.step(Stage::Tcp, &mut timings.tcp, Socket::connect_unix(path)).await?,
@@ -73,6 +74,24 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
         }
     };
     Ok(Connected { connection, timings })
+}
+
+/// Finds the addresses of the plan's host once and keeps them in the plan, for who makes many connections to it. Gives
+/// back how long that took.
+///
+/// # Errors
+/// As [`connect`] at its first step.
+pub async fn resolve(plan: &mut TransportPlan) -> Result<Duration, ConnectError> {
+    let mut took = Duration::ZERO;
+    let found = match &plan.address {
+        Address::Unix(_) => Vec::new(),
+        Address::Tcp { host, port } => {
+            let look_up = dns::candidates(host, *port, plan.bind, &[]);
+            Way::new(plan).step(Stage::Dns, &mut took, look_up).await?
+        }
+    };
+    plan.resolved = found.iter().map(std::net::SocketAddr::ip).collect();
+    Ok(took)
 }
 
 /// Start, deadline and name of one attempt to reach a broker.

@@ -10,11 +10,18 @@ const MOST_CANDIDATES: usize = 16;
 
 /// The addresses of a host in the system's order; with a local address only those of its family.
 ///
-/// A literal IP address needs no look-up and so no thread, which a tool that sends one message would notice.
-pub(super) async fn candidates(host: &str, port: u16, bind: Option<IpAddr>) -> Result<Vec<SocketAddr>, Fault> {
+/// A literal IP address needs no look-up and so no thread, which a tool that sends one message would notice; nor does a
+/// host whose addresses are known already.
+pub(super) async fn candidates(
+    host: &str,
+    port: u16,
+    bind: Option<IpAddr>,
+    resolved: &[IpAddr],
+) -> Result<Vec<SocketAddr>, Fault> {
     let found = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => look_up(host, port).await?,
+        Err(_) if resolved.is_empty() => look_up(host, port).await?,
+        Err(_) => resolved.iter().map(|address| SocketAddr::new(*address, port)).collect(),
     };
     of_family(found, host, bind)
 }
@@ -64,19 +71,19 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_taken_as_it_is() {
-        assert_eq!(candidates("127.0.0.1", 1883, None).await.unwrap(), ["127.0.0.1:1883".parse().unwrap()]);
-        assert_eq!(candidates("::1", 1, None).await.unwrap(), ["[::1]:1".parse().unwrap()]);
+        assert_eq!(candidates("127.0.0.1", 1883, None, &[]).await.unwrap(), ["127.0.0.1:1883".parse().unwrap()]);
+        assert_eq!(candidates("::1", 1, None, &[]).await.unwrap(), ["[::1]:1".parse().unwrap()]);
     }
 
     #[tokio::test]
     async fn an_unknown_host_is_named_as_such() {
         // `.invalid` never exists (RFC 6761); without any name server the system says "temporary failure" instead.
-        let fault = candidates("nothing.invalid", 1883, None).await.unwrap_err();
+        let fault = candidates("nothing.invalid", 1883, None, &[]).await.unwrap_err();
         assert_eq!(fault.kind, FailureKind::HostNotFound);
         assert!(fault.cause.starts_with("host not found (") || fault.cause.starts_with("no name server answered ("));
-        let fault = candidates("", 1883, None).await.unwrap_err();
+        let fault = candidates("", 1883, None, &[]).await.unwrap_err();
         assert_eq!(fault.cause, "the host name is empty");
-        let fault = candidates("a\0b", 1883, None).await.unwrap_err();
+        let fault = candidates("a\0b", 1883, None, &[]).await.unwrap_err();
         assert_eq!(fault.kind, FailureKind::HostNotFound);
     }
 
@@ -86,7 +93,7 @@ mod tests {
         let both: Vec<SocketAddr> = vec!["[::1]:1".parse().unwrap(), "127.0.0.1:1".parse().unwrap()];
         assert_eq!(of_family(both.clone(), "localhost", None).unwrap(), both);
         assert_eq!(of_family(both, "localhost", v4).unwrap(), ["127.0.0.1:1".parse().unwrap()]);
-        let fault = candidates("::1", 1, v4).await.unwrap_err();
+        let fault = candidates("::1", 1, v4, &[]).await.unwrap_err();
         assert_eq!(fault.kind, FailureKind::LocalAddress);
         assert_eq!(fault.cause, "::1 has no IPv4 address to reach from the local address 127.0.0.1");
     }

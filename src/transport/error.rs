@@ -106,7 +106,7 @@ pub struct ConnectError {
 }
 
 /// The system's text of an error without its number.
-pub(super) fn io_text(error: &io::Error) -> String {
+pub(crate) fn io_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {
         Some(end) => text[..end].to_string(),

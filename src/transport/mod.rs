@@ -14,8 +14,9 @@ mod tls;
 #[cfg(test)]
 mod connect_tests;
 
-pub use connect::{ConnectTimings, Connected, connect};
+pub use connect::{ConnectTimings, Connected, connect, resolve};
 pub use connection::Connection;
+pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
 pub use plan::{Address, ClientCertificate, TlsPlan, TlsVersions, TransportPlan, TrustRoots};
 pub use socket::Socket;

@@ -45,6 +45,8 @@ pub struct TransportPlan {
     pub timeout: Duration,
     /// TLS, where it is wanted.
     pub tls: Option<TlsPlan>,
+    /// Addresses of the host that were found before, for who makes many connections; empty asks for a look-up.
+    pub resolved: Vec<IpAddr>,
 }
 
 /// How to speak TLS.

@@ -1,4 +1,9 @@
-//! What integration tests share.
+//! What integration tests share. Each test file uses a part of it.
 
+#![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
+
+pub mod mosquitto;
+pub mod process;
 pub mod raw_client;
 pub mod scripted_broker;
+pub mod tool;

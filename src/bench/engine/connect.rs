@@ -1,11 +1,10 @@
 //! The beginning and the end of clients: connect, subscribe; clean up, disconnect.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::link::{BenchSession, Link, SendRecord};
@@ -14,10 +13,10 @@ use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
 use crate::client::{ClientError, Established, establish, exchange};
-use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
+use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionConfig};
-use crate::transport::{Connection, TlsClient};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
+use crate::transport::{ConnectTimings, Connection, TlsClient};
 
 /// Connects under way at once in a shard; a broker's listen queue is often 128.
 const AT_ONCE: usize = 64;
@@ -50,7 +49,7 @@ fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
 /// and its global number.
 pub(super) async fn all(
     shard: usize,
-    shared: &std::sync::Arc<Shared>,
+    shared: &Arc<Shared>,
     tls: Option<&TlsClient>,
     connected: impl Fn(),
 ) -> Result<Ready, (usize, ClientError)> {
@@ -59,42 +58,59 @@ pub(super) async fn all(
     let started = Instant::now();
     // The subscribers are all there before the first publisher.
     for (numbers, subscribing) in [(subscribers, true), (publishers, false)] {
-        let at_once = Rc::new(Semaphore::new(AT_ONCE));
+        let mut waiting = numbers.into_iter();
         let mut tasks = JoinSet::new();
-        for number in numbers {
-            let (shared, tls, at_once) = (shared.clone(), tls.cloned(), at_once.clone());
-            tasks.spawn_local(async move {
-                let client = if subscribing { shared.plan.publishers + number } else { number };
-                if let Some(rate) = shared.plan.connect_rate {
-                    tokio::time::sleep_until((started + Duration::from_secs_f64(client as f64 / rate)).into()).await;
-                }
-                // The semaphore is never closed.
-                let _permit = at_once.acquire().await;
-                let joined = Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await;
-                joined.map(|joined| (number, joined)).map_err(|error| (client, error))
-            });
-        }
         let mut joined = Vec::new();
-        while let Some(outcome) = tasks.join_next().await {
-            // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
-            let Ok(outcome) = outcome else { continue };
-            let (number, client) = outcome?;
-            ready.recorder.merge(&client.recorder);
-            connected();
-            joined.push((number, client));
+        loop {
+            // A connecting client takes kilobytes, a connected one hundreds of bytes: only some connect at a time.
+            for number in waiting.by_ref().take(AT_ONCE - tasks.len()) {
+                tasks.spawn_local(connect_one(shared.clone(), tls.cloned(), number, subscribing, started));
+            }
+            match tasks.join_next().await {
+                None => break,
+                // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
+                Some(Err(_)) => {}
+                Some(Ok(outcome)) => {
+                    let (number, client) = outcome?;
+                    client.times.record(&mut ready.recorder);
+                    connected();
+                    joined.push((number, client));
+                }
+            }
         }
         joined.sort_by_key(|(number, _)| *number);
         for (number, Client { link, session, .. }) in joined {
+            let limit = link.session.limits().maximum_packet_size;
             if subscribing {
                 let topics = if shared.plan.payload.is_stamped() { Vec::new() } else { topics_of(shared, number) };
                 ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
             } else {
-                let publisher = publisher(shared, number, &session).map_err(|error| (number, error))?;
+                let publisher = publisher(shared, number, &session, limit).map_err(|error| (number, error))?;
                 ready.publishers.push((link, publisher));
             }
         }
     }
     Ok(ready)
+}
+
+/// Connects one client when its time has come. `number` counts publishers and subscribers apart.
+async fn connect_one(
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    number: usize,
+    subscribing: bool,
+    started: Instant,
+) -> Result<(usize, Client), (usize, ClientError)> {
+    let plan = &shared.plan;
+    let (client, position) =
+        if subscribing { (plan.publishers + number, number) } else { (number, plan.subscribers + number) };
+    if let Some(rate) = plan.connect_rate {
+        tokio::time::sleep_until((started + Duration::from_secs_f64(position as f64 / rate)).into()).await;
+    }
+    match Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await {
+        Ok(connected) => Ok((number, connected)),
+        Err(error) => Err((client, error)),
+    }
 }
 
 /// The topics of the streams that a subscriber gets.
@@ -110,7 +126,8 @@ fn topics_of(shared: &Shared, subscriber: usize) -> Vec<String> {
     plan.routes.streams_of(subscriber).iter().map(topic).collect()
 }
 
-fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<Publisher, ClientError> {
+/// The publisher of a client; `limit` is the largest packet that the broker takes.
+fn publisher(shared: &Shared, number: usize, session: &SessionConfig, limit: usize) -> Result<Publisher, ClientError> {
     let plan = &shared.plan;
     let user_name = session.user_name.as_deref().unwrap_or_default();
     let message = Message {
@@ -122,6 +139,9 @@ fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<
     };
     let template =
         PublishTemplate::new(&message, plan.session.version).map_err(|error| ClientError::Publish(error.into()))?;
+    if template.size() > limit {
+        return Err(PublishError::Wire(WireError::TooLarge { size: template.size(), limit }).into());
+    }
     Ok(Publisher::new(number, template, plan.qos))
 }
 
@@ -129,7 +149,29 @@ fn publisher(shared: &Shared, number: usize, session: &SessionConfig) -> Result<
 struct Client {
     link: Link,
     session: SessionConfig,
-    recorder: Recorder,
+    times: Times,
+}
+
+/// How long the steps of a connection took.
+struct Times {
+    steps: ConnectTimings,
+    connack: Duration,
+    suback: Option<Duration>,
+}
+
+impl Times {
+    fn record(&self, recorder: &mut Recorder) {
+        let ns = |duration: Duration| duration.as_nanos() as i64;
+        // The name was looked up once for all.
+        recorder.latency.connect_tcp.record(ns(self.steps.tcp));
+        recorder.latency.connack.record(ns(self.connack));
+        if let Some(tls) = self.steps.tls {
+            recorder.latency.connect_tls.record(ns(tls));
+        }
+        if let Some(suback) = self.suback {
+            recorder.latency.suback.record(ns(suback));
+        }
+    }
 }
 
 impl Client {
@@ -145,21 +187,30 @@ impl Client {
         let mut ears = ConnectEars::default();
         let Established { mut connection, timings, connack } =
             establish(&plan.transport, tls, &config, &mut session, &mut ears).await?;
-        let mut recorder = Recorder::default();
-        let ns = |duration: Duration| duration.as_nanos() as i64;
-        recorder.latency.dns.record(ns(timings.dns));
-        recorder.latency.connect_tcp.record(ns(timings.tcp));
-        if let Some(tls) = timings.tls {
-            recorder.latency.connect_tls.record(ns(tls));
+        if subscriber.is_none() {
+            check_limits(shared, &session)?;
         }
-        recorder.latency.connack.record(ns(connack));
+        let mut suback = None;
         if let Some(subscriber) = subscriber {
             let started = Instant::now();
             subscribe(shared, subscriber, &mut connection, &mut session, &mut ears).await?;
-            recorder.latency.suback.record(ns(started.elapsed()));
+            suback = Some(started.elapsed());
         }
-        Ok(Self { link: Link::new(connection, session), session: config, recorder })
+        let times = Times { steps: timings, connack, suback };
+        Ok(Self { link: Link::new(connection, session), session: config, times })
     }
+}
+
+/// What the broker's CONNACK does not allow is told before the load.
+fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientError> {
+    let (plan, limits) = (&shared.plan, session.limits());
+    if plan.qos > limits.maximum_qos {
+        return Err(PublishError::QosNotSupported(limits.maximum_qos).into());
+    }
+    if plan.retain && !limits.retain_available {
+        return Err(PublishError::RetainNotAvailable.into());
+    }
+    Ok(())
 }
 
 async fn subscribe(

@@ -21,7 +21,7 @@ use crate::bench::measure::{Delivery, IntervalRow, Recorder};
 use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
 use crate::client::ClientError;
 use crate::mqtt::QoS;
-use crate::transport::TlsClient;
+use crate::transport::{TlsClient, resolve};
 
 /// From the word to the first message: all threads have it by then.
 const LEAD: Duration = Duration::from_millis(20);
@@ -159,12 +159,18 @@ struct Coordinator {
 /// # Errors
 /// Only before the load: afterwards whatever goes wrong is part of the outcome.
 pub async fn run(
-    plan: BenchPlan,
+    mut plan: BenchPlan,
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     mut progress: impl FnMut(Progress),
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
+    let clients = plan.clients();
+    let resolved = tokio::select! {
+        resolved = resolve(&mut plan.transport) => resolved,
+        () = &mut interrupt => return Err(RunError::Interrupted),
+    };
+    let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
     let stages = plan.stages.clone();
     let shared = Arc::new(Shared::new(plan, Clock::start()));
     let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref())?;
@@ -174,7 +180,10 @@ pub async fn run(
     };
     let connect_ns = shared.clock.now_ns();
     let connect = match connect {
-        Ok(connect) => connect,
+        Ok(mut connect) => {
+            connect.latency.dns.record(dns.as_nanos() as i64);
+            connect
+        }
         Err(error) => {
             coordinator.end().await;
             return Err(error);

@@ -152,6 +152,19 @@ impl Publisher {
         session.min((self.floor + window).saturating_sub(self.next))
     }
 
+    /// Whether nothing is in flight any more though the stage goes on: it was left alone for too long.
+    pub(super) fn is_starved(&self, link: &Link, shared: &Shared) -> bool {
+        !self.is_done()
+            && link.is_writable()
+            && match self.qos {
+                QoS::AtMostOnce => {
+                    shared.plan.window_rule == WindowRule::Delivery
+                        && shared.delivered_floor(self.stream).is_some_and(|floor| floor >= self.next)
+                }
+                _ => link.session.in_flight() == 0,
+            }
+    }
+
     /// Sends what may be sent now, in one write.
     pub(super) fn fill(
         &mut self,
@@ -175,13 +188,17 @@ impl Publisher {
         link.session.take_output(out);
         let before = out.len();
         let pause = self.build(link, shared, recorder, out, room, room.min(by_bytes), now_ns);
-        if out.is_empty() {
-            return Ok(pause);
+        if !out.is_empty() {
+            self.waiting_bytes = out.len() - before;
+            let taken = link.send(context, out)?;
+            link.session.handle_written(shared.clock.at(now_ns));
+            recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
+            self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
-        self.waiting_bytes = out.len() - before;
-        let taken = link.send(context, out)?;
-        recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
-        self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
+        if self.is_done() {
+            // Only now that all is counted as sent: whoever sees it looks for what is under way next.
+            self.finish(shared);
+        }
         Ok(pause)
     }
 
@@ -207,7 +224,7 @@ impl Publisher {
                 Some(pace) => run.start_ns + stampable(pace.slots.due_ns()),
             };
             if intended_ns >= run.to_ns || progress.left == Some(0) {
-                self.finish(shared);
+                progress.done = true;
                 return Pause::Waiting;
             }
             if progress.pace.is_some() && built > 0 {

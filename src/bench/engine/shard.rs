@@ -19,7 +19,7 @@ use super::shared::{Shared, StageRun};
 use super::subscriber::{SubscriberEars, Subscriptions};
 use crate::bench::measure::{Delivery, Recorder};
 use crate::client::ClientError;
-use crate::transport::TlsClient;
+use crate::transport::{TlsClient, io_text};
 
 /// One read takes at most this much.
 const READ_BUFFER: usize = 128 * 1024;
@@ -28,8 +28,10 @@ const READ_BUFFER: usize = 128 * 1024;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Without latencies nobody minds when an acknowledgement is read, and reading them in bulk saves most of the CPU time
-/// that they cost: one wake-up serves many.
-const COALESCE: Duration = Duration::from_micros(200);
+/// that they cost: one wake-up serves many. The thread sleeps as long as no publisher runs out of messages in flight
+/// meanwhile, within these bounds.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
+const LONGEST_SLEEP: Duration = Duration::from_millis(2);
 
 /// Writes of one publisher before others get their turn.
 const TURNS: usize = 4;
@@ -76,6 +78,8 @@ pub(super) struct ShardState {
     stage: Cell<Option<StageRun>>,
     /// When the last measured message was acknowledged or delivered.
     last_event_ns: Cell<u64>,
+    /// A publisher had nothing in flight any more when it was looked at.
+    starved: Cell<bool>,
     ending: Cell<bool>,
     wakers: RefCell<Vec<Option<Waker>>>,
     pacer: Pacer,
@@ -166,6 +170,7 @@ async fn live(
         recorder: RefCell::default(),
         stage: Cell::new(None),
         last_event_ns: Cell::new(0),
+        starved: Cell::new(false),
         ending: Cell::new(false),
         wakers: RefCell::new(vec![None; clients]),
         pacer: Pacer::default(),
@@ -213,6 +218,7 @@ struct Own {
 async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own: &Own) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut sleep = SHORTEST_SLEEP;
     loop {
         let coalescing = !state.shared.plan.latency && state.stage.get().is_some_and(|stage| stage.rate.is_none());
         tokio::select! {
@@ -230,7 +236,11 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
                 Some(Command::Settle) => settle(state, own),
             },
             _ = tick.tick() => state.wake_all(),
-            () = tokio::task::yield_now(), if coalescing => std::thread::sleep(COALESCE),
+            () = tokio::task::yield_now(), if coalescing => {
+                let starved = state.starved.replace(false);
+                sleep = if starved { sleep / 2 } else { sleep + sleep / 8 }.clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
+                std::thread::sleep(sleep);
+            }
         }
     }
 }
@@ -264,7 +274,7 @@ enum End {
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
-        Self::Lost(error.to_string())
+        Self::Lost(io_text(&error))
     }
 }
 
@@ -275,7 +285,8 @@ async fn publish(state: Rc<ShardState>, index: usize, mut link: Link, publisher:
     match end {
         End::Asked => {
             let stream = publisher.borrow().stream;
-            connect::leave(&state.shared, link, stream, true).await;
+            // Boxed: a client's task is kept thousands of times, and its end need not lie in it all the while.
+            Box::pin(connect::leave(&state.shared, link, stream, true)).await;
         }
         End::Lost(cause) => {
             publisher.borrow_mut().abandon(&state.shared);
@@ -293,7 +304,7 @@ async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscrip
     match end {
         End::Asked => {
             let client = state.shared.plan.publishers + subscriptions.borrow().subscriber;
-            connect::leave(&state.shared, link, client, false).await;
+            Box::pin(connect::leave(&state.shared, link, client, false)).await;
         }
         End::Lost(cause) => {
             subscriptions.borrow().abandon(&state.shared);
@@ -345,6 +356,9 @@ fn drive_publisher(
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);
+        if publisher.is_starved(link, shared) {
+            state.starved.set(true);
+        }
         let recorder = &mut state.recorder.borrow_mut();
         if !link.is_writable() {
             let taken = link.flush(context)?;

@@ -160,6 +160,12 @@ impl<K: Kept> Session<K> {
         }
     }
 
+    /// The buffers, for tests of what they hold: output, and the packet that is not whole yet.
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> (&Vec<u8>, &Vec<u8>) {
+        (&self.output, &self.partial)
+    }
+
     /// Tells that bytes went to the transport, for Keep Alive.
     pub fn handle_written(&mut self, now: Instant) {
         self.keep_alive.written(now);

@@ -1,1 +1,143 @@
-//! x
+//! Packet Identifiers (§2.2.1): none twice while in use, wrap at 65,535, one space for PUBLISH, SUBSCRIBE, UNSUBSCRIBE.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::mqtt::wire::{Suback, Subscribe, SubscribeFilter, Unsuback, Unsubscribe};
+
+fn subscribe() -> Subscribe {
+    let filter = SubscribeFilter { filter: "a/+".to_owned(), qos: qos(1), ..SubscribeFilter::default() };
+    Subscribe { filters: vec![filter], ..Subscribe::default() }
+}
+
+fn unsubscribe() -> Unsubscribe {
+    Unsubscribe { filters: vec!["a/+".to_owned()], ..Unsubscribe::default() }
+}
+
+fn suback(packet_identifier: u16) -> Suback {
+    Suback { packet_identifier, properties: Properties::new(), reasons: vec![ReasonCode(1)] }
+}
+
+fn unsuback(packet_identifier: u16, version: ProtocolVersion) -> Unsuback {
+    let reasons = if version.is_v5() { vec![ReasonCode::SUCCESS] } else { vec![] };
+    Unsuback { packet_identifier, properties: Properties::new(), reasons }
+}
+
+#[test]
+fn subscribe_and_unsubscribe_are_answered_by_their_identifiers() {
+    for version in ALL_VERSIONS {
+        let mut talk: Talk = Talk::open(config(version));
+        assert_eq!(talk.publish(1, "a"), Ok(1));
+        assert_eq!(talk.session.subscribe(subscribe()), Ok(2));
+        assert_eq!(talk.session.unsubscribe(unsubscribe()), Ok(3));
+        assert_eq!(talk.publish(1, "b"), Ok(4));
+        let said = talk.said();
+        assert_eq!(said[1], Packet::Subscribe(Subscribe { packet_identifier: 2, ..subscribe() }));
+        assert_eq!(said[2], Packet::Unsubscribe(Unsubscribe { packet_identifier: 3, ..unsubscribe() }));
+        assert_eq!(talk.session.in_flight(), 2, "requests are no messages");
+        talk.hears(&Packet::Unsuback(unsuback(3, version))).unwrap();
+        talk.hears(&Packet::Suback(suback(2))).unwrap();
+        let expected = [Event::Unsubscribed(unsuback(3, version)), Event::Subscribed(suback(2))];
+        assert_eq!(talk.ears.events[1..], expected);
+        // Answered once; a second answer belongs to nothing.
+        talk.hears(&Packet::Suback(suback(2))).unwrap();
+        assert_eq!(talk.ears.events.last(), Some(&Event::UnknownAcknowledgement(2)));
+    }
+}
+
+#[test]
+fn an_answer_to_a_packet_of_another_kind_breaks_the_protocol() {
+    let open = || {
+        let mut talk: Talk = Talk::open(v5());
+        talk.publish(1, "a").unwrap();
+        talk.session.subscribe(subscribe()).unwrap();
+        talk.said();
+        talk
+    };
+    for packet in [
+        Packet::Suback(suback(1)),
+        Packet::Unsuback(unsuback(2, ProtocolVersion::V5)),
+        Packet::Ack(Ack::success(AckKind::Puback, 2)),
+    ] {
+        let mut talk = open();
+        let error = talk.hears(&packet).unwrap_err();
+        let expected = SessionError::unexpected(packet.packet_type(), "answers a packet of another kind");
+        assert_eq!(error, expected);
+        assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_written_uses_no_identifier() {
+    let mut talk: Talk = Talk::open(v5());
+    assert!(matches!(talk.session.subscribe(Subscribe::default()), Err(PublishError::Wire(_))));
+    assert_eq!(talk.session.output_len(), 0);
+    assert_eq!(talk.session.subscribe(subscribe()), Ok(1));
+    talk.session.handle_disconnected();
+    assert_eq!(talk.session.subscribe(subscribe()), Err(PublishError::NotConnected));
+}
+
+/// mosquitto_pub 2.0.11 loses messages when the identifier wraps; here 200,000 go through a window of 7.
+#[test]
+fn identifiers_wrap_and_are_never_given_twice_while_in_use() {
+    let mut talk: Talk = Talk::open(SessionConfig { window: 7, ..v311() });
+    let mut in_use = VecDeque::new();
+    let (mut published, mut previous) = (0, 0);
+    while published < 200_000 {
+        while talk.session.window_free() > 0 {
+            let identifier = talk.publish(1, "x").unwrap();
+            assert!(!in_use.contains(&identifier), "{identifier}");
+            assert_eq!(identifier, previous % 65_535 + 1);
+            in_use.push_back(identifier);
+            previous = identifier;
+            published += 1;
+        }
+        // Acknowledged out of order: the newest first, then the oldest.
+        for identifier in [in_use.pop_back(), in_use.pop_front()].into_iter().flatten() {
+            talk.hears_ack(AckKind::Puback, identifier).unwrap();
+        }
+        talk.discard();
+    }
+    assert_eq!(talk.ears.done.len() + talk.session.in_flight(), published);
+    assert_eq!(talk.session.in_flight(), in_use.len());
+    assert!(talk.ears.events.iter().all(|event| !matches!(event, Event::UnknownAcknowledgement(_))));
+}
+
+/// A message that is never acknowledged stops the sender before its identifier is used again, and says so beforehand.
+#[test]
+fn an_identifier_that_stays_in_use_is_not_given_again() {
+    let mut talk: Talk = Talk::open(v311());
+    assert_eq!(talk.publish(1, "stays"), Ok(1));
+    for identifier in 2..=65_535 {
+        assert_eq!(talk.publish(1, "x"), Ok(identifier));
+        talk.hears_ack(AckKind::Puback, identifier).unwrap();
+        talk.discard();
+    }
+    assert_eq!(talk.session.in_flight(), 1);
+    assert_eq!(talk.session.window_free(), 0, "an owner that looks at the window does not spin");
+    assert_eq!(talk.publish(1, "full"), Err(PublishError::WindowFull));
+    assert_eq!(talk.session.subscribe(subscribe()), Err(PublishError::WindowFull));
+    assert_eq!(talk.publish(0, "goes"), Ok(0));
+    talk.hears_ack(AckKind::Puback, 1).unwrap();
+    assert_eq!(talk.publish(1, "on"), Ok(1));
+}
+
+#[test]
+fn the_largest_window_holds_every_identifier() {
+    let mut talk: Talk = Talk::open(SessionConfig { window: u16::MAX, ..v311() });
+    talk.session.subscribe(subscribe()).unwrap();
+    for identifier in 2..=65_535 {
+        assert_eq!(talk.publish(1, ""), Ok(identifier));
+    }
+    assert_eq!((talk.session.window_free(), talk.session.in_flight()), (0, 65_534));
+    talk.said();
+    // All of them are sent again, in their order; the SUBSCRIBE is forgotten.
+    talk.reconnect(true);
+    let said = talk.said();
+    assert_eq!(said.len(), 65_534);
+    let in_order = said
+        .iter()
+        .zip(2..=u16::MAX)
+        .all(|(packet, identifier)| matches!(packet, Packet::Publish(p) if p.packet_identifier == identifier && p.dup));
+    assert!(in_order);
+}

@@ -1,0 +1,345 @@
+//! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use chrono::Utc;
+
+use super::engine::{self, Progress as Step, RunError, RunOutcome};
+use super::plan::{BenchPlan, Target, bench_plan};
+use super::report::document::{BrokerName, RunContext};
+use super::report::{Gate, ResultDocument, StageMeasurement, summary};
+use super::{identify, outcome};
+use crate::client::ClientError;
+use crate::exit_status::ExitStatus;
+use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError};
+use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
+use crate::transport::TlsClient;
+
+/// Columns of a summary that goes to no terminal, and the most that one uses.
+const WIDTH: usize = 100;
+
+/// A broker that the binary has started for this run.
+#[derive(Clone, Debug)]
+pub struct OwnBroker {
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// Runs mqbench. Errors go to stderr, the result to stdout and to the files that were asked for.
+pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
+    let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
+    let prepared = bench_plan(options, environment, &target)
+        .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(&options.result)?)));
+    let (plan, gates, files) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            eprintln!("{error}");
+            return error.exit_status();
+        }
+    };
+    let conduct = Conduct { plan, gates, files, json: options.result.json, quiet: options.general.quiet };
+    let name = own.map(|own| BrokerName {
+        name: Some(own.name.to_owned()),
+        version: Some(own.version.to_owned()),
+        source: Some("embedded".to_owned()),
+    });
+    conduct.run(name).unwrap_or_else(|error| {
+        eprintln!("Error: {error:#}");
+        ExitStatus::Failed
+    })
+}
+
+fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
+    let mut faults = Vec::new();
+    let mut parse = |text: &String| match Gate::parse(text) {
+        Ok(gate) => Some(gate),
+        Err(error) => {
+            faults.push(format!("--{error}"));
+            None
+        }
+    };
+    let gates = result.gate.iter().filter_map(&mut parse).collect();
+    UsageError::check(BENCH.name, faults)?;
+    Ok(gates)
+}
+
+/// The files of `--out`, which must be writable before the load begins. A file that is not there yet appears only with
+/// the result.
+fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError> {
+    let mut faults = Vec::new();
+    for path in &result.out {
+        let is_new = !path.exists();
+        match OpenOptions::new().append(true).create(true).open(path) {
+            Err(error) => faults.push(format!("--out {}: {error}", path.display())),
+            Ok(_) if is_new => drop(std::fs::remove_file(path)),
+            Ok(_) => {}
+        }
+    }
+    UsageError::check(BENCH.name, faults)?;
+    Ok(result.out.clone())
+}
+
+struct Conduct {
+    plan: BenchPlan,
+    gates: Vec<Gate>,
+    files: Vec<PathBuf>,
+    json: bool,
+    quiet: bool,
+}
+
+impl Conduct {
+    fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let status = runtime.block_on(self.measure(own));
+        // A name look-up that hangs must not keep the program from ending.
+        runtime.shutdown_background();
+        status
+    }
+
+    async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
+        engine::process::raise_open_files();
+        let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
+            Ok(tls) => tls,
+            Err(error) => return Ok(self.failed_to_begin(&ClientError::Tls(error), None)),
+        };
+        if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
+            eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
+        }
+        let started_at = Utc::now();
+        let mut context = outcome::context(&self.plan, command(), own, started_at);
+        let mut show = Show::new(self.quiet);
+        let ran = engine::run(self.plan.clone(), tls.clone(), interrupt(), |step| show.step(step)).await;
+        show.end();
+        match ran {
+            Ok(ran) => {
+                if context.target.broker.is_none() && !ran.collapsed {
+                    context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
+                }
+                self.conclude(context, &ran)
+            }
+            Err(RunError::Client { client, clients, error }) => {
+                let status = self.failed_to_begin(&error, Some((client, clients)));
+                self.write_failure(context, error.to_string())?;
+                Ok(status)
+            }
+            Err(RunError::Interrupted) => {
+                eprintln!("Interrupted before the load began: nothing was measured.");
+                self.write_failure(context, "interrupted before the load began".to_owned())?;
+                Ok(ExitStatus::Interrupted)
+            }
+            Err(error @ RunError::Thread(_)) => Err(error.into()),
+        }
+    }
+
+    /// Says why there is no load.
+    fn failed_to_begin(&self, error: &ClientError, client: Option<(usize, usize)>) -> ExitStatus {
+        eprintln!("Error: {error}");
+        if let Some(words) = error.reason_string() {
+            eprintln!("  the broker says: {}", crate::terminal::escape(words));
+        }
+        if let Some((client, clients)) = client {
+            eprintln!("  at client {client} of {clients}; no load was made");
+        }
+        if let Some(hint) = error.hint() {
+            eprintln!("  {hint}");
+        }
+        error.exit_status()
+    }
+
+    /// Scripts get a document also when nothing could be measured.
+    fn write_failure(&self, mut context: RunContext, error: String) -> Result<()> {
+        context.run.error = Some(error);
+        let mut document = ResultDocument::assemble(context, &[]);
+        document.apply_gates(&self.gates);
+        self.write(&document)
+    }
+
+    fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
+        context.run.error = failure(&self.plan, run);
+        let measurements: Vec<StageMeasurement> = run
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, index == 0))
+            .collect();
+        let mut document = ResultDocument::assemble(context, &measurements);
+        document.apply_gates(&self.gates);
+        if !self.json {
+            let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
+            print(summary(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+        }
+        if let Some(error) = &document.run.error {
+            eprintln!("Error: {error}");
+        }
+        self.write(&document)?;
+        Ok(document.exit_status())
+    }
+
+    fn write(&self, document: &ResultDocument) -> Result<()> {
+        let mut text = Vec::new();
+        document.write_json(&mut text).context("the result cannot be written as JSON")?;
+        if self.json {
+            print(&text)?;
+        }
+        let mut failed = None;
+        for path in &self.files {
+            if let Err(error) = write_file(path, &text) {
+                failed = Some(anyhow::Error::new(error).context(format!("--out {}", path.display())));
+            }
+        }
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                // The figures took time to measure; they are not lost with a full disk.
+                if !self.json {
+                    print(&text)?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    file.write_all(text)?;
+    file.into_inner()?.sync_all().or_else(|error| {
+        // Pipes and devices cannot be synchronised.
+        if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
+    })
+}
+
+/// Why a run that began counts as failed: connections that were lost.
+fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let lost: u64 = run.lost.values().sum();
+    if lost == 0 {
+        return None;
+    }
+    let causes: Vec<String> = run
+        .lost
+        .iter()
+        .map(|(cause, count)| {
+            let cause = crate::terminal::escape(cause);
+            if run.lost.len() == 1 { cause.into_owned() } else { format!("{cause} ({count})") }
+        })
+        .collect();
+    let all = if run.collapsed { "; the load ended there" } else { "" };
+    Some(format!("{lost} of {} connections were lost: {}{all}", plan.clients(), causes.join("; ")))
+}
+
+/// The command line as it was typed, passwords masked.
+fn command() -> Vec<String> {
+    mask(std::env::args_os())
+}
+
+fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let mut masked = Vec::new();
+    let mut secret_follows = false;
+    for argument in arguments {
+        let text = argument.to_string_lossy().into_owned();
+        let is_secret = std::mem::replace(&mut secret_follows, matches!(text.as_str(), "-P" | "--pw" | "-L" | "--url"));
+        masked.push(if is_secret {
+            "***".to_owned()
+        } else if text.starts_with("-P") && text.len() > 2 {
+            "-P***".to_owned()
+        } else if text.starts_with("-L") && text.len() > 2 {
+            "-L***".to_owned()
+        } else if let Some((option @ ("--pw" | "--url"), _)) = text.split_once('=') {
+            format!("{option}=***")
+        } else {
+            text
+        });
+    }
+    masked
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM. The next one ends the program at once: somebody is in a hurry.
+async fn interrupt() {
+    wait_for_signal().await;
+    tokio::spawn(async {
+        wait_for_signal().await;
+        std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+    });
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Progress on stderr.
+struct Show {
+    progress: Progress,
+    phase: Option<String>,
+}
+
+impl Show {
+    fn new(quiet: bool) -> Self {
+        Self { progress: Progress::on_stderr(quiet), phase: None }
+    }
+
+    fn step(&mut self, step: Step) {
+        if !self.progress.is_visible() {
+            return;
+        }
+        let (phase, seconds, line) = match step {
+            Step::Connecting { connected, clients } => ("connect".to_owned(), 0.0, format!("{connected} of {clients}")),
+            Step::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
+            Step::Measuring { stage, duration, row, elapsed: _ } => {
+                let line = row.map_or_else(String::new, |row| {
+                    let p99 = row.e2e_p99.map_or_else(String::new, |p99| format!("  p99 {}", number::duration(p99)));
+                    format!("sent {}/s  delivered {}/s{p99}", number::grouped(row.sent), number::grouped(row.delivered))
+                });
+                (stage.text().to_owned(), duration.map_or(0.0, |duration| duration.as_secs_f64()), line)
+            }
+            Step::Draining { stage, outstanding } => {
+                (format!("{} ↓", stage.text()), 0.0, format!("{} under way", number::grouped(outstanding)))
+            }
+        };
+        if self.phase.as_ref() != Some(&phase) {
+            self.progress.set_phase(&phase, seconds);
+            self.phase = Some(phase);
+        }
+        self.progress.tick(&line);
+    }
+
+    fn end(&self) {
+        self.progress.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked_in_every_spelling() {
+        let typed = ["mqbench", "-P", "s1", "-Ps2", "--pw=s3", "-L", "mqtt://u:s4@h", "--url=mqtt://u:s5@h", "-p", "1"];
+        let masked = mask(typed.map(OsString::from));
+        assert!(!masked.iter().any(|word| word.contains('s') && word.contains(|c: char| c.is_ascii_digit())));
+        assert_eq!(masked[masked.len() - 2..], ["-p", "1"]);
+    }
+}

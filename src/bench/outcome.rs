@@ -1,0 +1,204 @@
+//! From what the engine brought to what the report takes: the same facts in the report's words.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::engine::{RunOutcome, StageOutcome};
+use super::measure::{GeneratorFigures, ValidityFigures};
+use super::plan::{BenchPlan, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
+use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
+use super::report::stage::Phase;
+use super::report::{Clients, LoadModel, StageMeasurement, Warning};
+use crate::mqtt::QoS;
+use crate::transport::Address;
+
+/// What is known of a run before it begins.
+pub(super) fn context(
+    plan: &BenchPlan,
+    command: Vec<String>,
+    broker: Option<BrokerName>,
+    started_at: DateTime<Utc>,
+) -> RunContext {
+    let same_host = is_this_machine(&plan.transport.address);
+    let mut warnings = Vec::new();
+    if same_host {
+        warnings.push(Warning::new("same-host", "the broker runs on this machine and shares its CPU"));
+    }
+    if !plan.payload.is_stamped() && plan.subscribers > 0 {
+        let text = "the payload has no room for a stamp: messages are matched by their order, so duplicates and \
+                    reordering cannot be told";
+        warnings.push(Warning::new("no-stamp", text));
+    }
+    RunContext {
+        run: RunFacts {
+            id: Some(plan.run.to_string()),
+            description: Some(description(plan)),
+            started_at: Some(started_at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            command,
+            shards: Some(1),
+            ..RunFacts::default()
+        },
+        env: super::environment::facts(),
+        target: TargetFacts {
+            urls: vec![url(plan)],
+            protocol: Some(format!("MQTT {}", plan.session.version)),
+            transport: Some(transport(plan).to_owned()),
+            broker,
+            same_host: Some(same_host),
+            ..TargetFacts::default()
+        },
+        plan: plan_facts(plan),
+        warnings,
+        ..RunContext::default()
+    }
+}
+
+fn transport(plan: &BenchPlan) -> &'static str {
+    match (&plan.transport.address, &plan.transport.tls) {
+        (Address::Unix(_), _) => "unix",
+        (Address::Tcp { .. }, Some(_)) => "tls",
+        (Address::Tcp { .. }, None) => "tcp",
+    }
+}
+
+fn url(plan: &BenchPlan) -> String {
+    match (&plan.transport.address, &plan.transport.tls) {
+        (Address::Unix(path), _) => format!("unix:{}", path.display()),
+        (address, Some(_)) => format!("mqtts://{address}"),
+        (address, None) => format!("mqtt://{address}"),
+    }
+}
+
+fn description(plan: &BenchPlan) -> String {
+    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let size = match &plan.payload {
+        PayloadPlan::Stamped { size } => format!("{size} B"),
+        PayloadPlan::Fixed(bytes) => format!("{} B as given", bytes.len()),
+        PayloadPlan::Text(_) => "text as given".to_owned(),
+    };
+    format!(
+        "{}  MQTT {}  QoS {}  {} → {}  {size}",
+        transport(plan),
+        plan.session.version,
+        plan.qos.number(),
+        plural(plan.publishers, "publisher"),
+        plural(plan.subscribers, "subscriber"),
+    )
+}
+
+/// The plan with every default written out.
+fn plan_facts(plan: &BenchPlan) -> Value {
+    let stages: Vec<Value> = plan
+        .stages
+        .iter()
+        .map(|stage| {
+            let rate = match stage.model {
+                PlannedModel::ClosedLoop => json!("closed loop"),
+                PlannedModel::OpenLoop { rate } => json!(rate),
+                PlannedModel::OpenLoopShare { share } => json!(format!("{share} of the stage before")),
+            };
+            json!({
+                "name": stage.name.text(),
+                "rate": rate,
+                "warmup_ns": stage.warmup.as_nanos() as u64,
+                "duration_ns": stage.duration.map(|duration| duration.as_nanos() as u64),
+                "count": stage.count,
+            })
+        })
+        .collect();
+    json!({
+        "publishers": plan.publishers,
+        "subscribers": plan.subscribers,
+        "qos": plan.qos.number(),
+        "retain": plan.retain,
+        "payload": match &plan.payload {
+            PayloadPlan::Stamped { size } => json!({ "stamped": true, "bytes": size }),
+            PayloadPlan::Fixed(bytes) => json!({ "stamped": false, "bytes": bytes.len() }),
+            PayloadPlan::Text(_) => json!({ "stamped": false, "bytes": null }),
+        },
+        "window": if plan.window_rule == WindowRule::None { Value::Null } else { json!(plan.window) },
+        "window_rule": match plan.window_rule {
+            WindowRule::Delivery => "delivery",
+            WindowRule::Acknowledged => "ack",
+            WindowRule::None => "none",
+        },
+        "keep_alive_s": plan.session.keep_alive.as_secs(),
+        "clean_start": plan.session.clean_start,
+        "threads": plan.threads,
+        "latency": plan.latency,
+        "connect_per_s": plan.connect_rate,
+        "drain_ns": plan.drain.as_nanos() as u64,
+        "stages": stages,
+    })
+}
+
+/// A stage for the report.
+pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> StageMeasurement {
+    let clients = plan.clients() as u64;
+    let lost: u64 = run.lost.values().sum();
+    let mut recorder = stage.recorder.clone();
+    if first {
+        // Connecting belongs to the first stage.
+        recorder.latency.merge(&run.connect.latency);
+    }
+    let from_start = stage.from_ns - stage.start_ns;
+    let mut phases = Vec::new();
+    let mut phase = |name: &str, start_ns, duration_ns| {
+        if duration_ns > 0 {
+            phases.push(Phase { name: name.to_owned(), start_ns, duration_ns });
+        }
+    };
+    phase("connect", 0, if first { run.connect_ns } else { 0 });
+    phase("warmup", stage.start_ns, from_start);
+    phase("measure", stage.from_ns, stage.measured_ns);
+    phase("drain", stage.from_ns + stage.measured_ns, stage.drain_ns);
+    StageMeasurement {
+        name: stage.stage.name.text().to_owned(),
+        model: if stage.rate.is_some() { LoadModel::Open } else { LoadModel::Closed },
+        qos: plan.qos.number(),
+        start_ns: stage.from_ns,
+        window_ns: stage.measured_ns,
+        phases,
+        publishers: plan.publishers > 0,
+        subscribers: plan.subscribers > 0,
+        offered: stage.offered,
+        delivery: stage.delivery,
+        unacked: (plan.qos != QoS::AtMostOnce && plan.publishers > 0).then_some(stage.unacknowledged),
+        clients: Clients {
+            planned: Some(clients),
+            connected: Some(clients - lost.min(clients)),
+            max_open: Some(clients),
+            ..Clients::default()
+        },
+        rows: stage.rows.clone(),
+        generator: GeneratorFigures {
+            cpu_user_ns: stage.cpu.map(|cpu| cpu.user_ns),
+            cpu_sys_ns: stage.cpu.map(|cpu| cpu.system_ns),
+            busiest_thread_ns: stage.busiest_thread.map(|cpu| cpu.total_ns()),
+            rss_bytes: stage.resident_bytes,
+            ..GeneratorFigures::default()
+        },
+        validity: ValidityFigures { unbalanced_ledgers: stage.unbalanced, ..ValidityFigures::default() },
+        interrupted: run.interrupted,
+        warnings: stage_warnings(stage),
+        recorder,
+    }
+}
+
+fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if stage.downgraded > 0 {
+        let text =
+            format!("the broker acknowledged {} QoS 2 messages with PUBACK, as if they were QoS 1", stage.downgraded);
+        warnings.push(Warning::new("downgraded", text));
+    }
+    let held_back = stage.recorder.counters.held_back;
+    if let Some(offered) = stage.offered.filter(|offered| held_back * 100 > *offered) {
+        let text = format!(
+            "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
+             latencies grow with the length of the test",
+        );
+        warnings.push(Warning::new("overload", text));
+    }
+    warnings
+}

@@ -1,0 +1,29 @@
+//! mqsub: subscribes to topics and prints the messages. Options → plan → run → exit status.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use mqtools::exit_status::ExitStatus;
+use mqtools::options::{Environment, Reading, SubscribeOptions, UsageError};
+use mqtools::subscribe::{SubscribePlan, subscribe};
+
+fn main() -> ExitCode {
+    run()
+        .unwrap_or_else(|error| {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            error.exit_status()
+        })
+        .into()
+}
+
+fn run() -> Result<ExitStatus, UsageError> {
+    let environment = Environment::of_process();
+    Ok(match SubscribeOptions::read(&environment, std::env::args_os())? {
+        Reading::Options(options) => subscribe(&SubscribePlan::new(&options, &environment)?),
+        Reading::Answer(text) => {
+            // A reader that is gone has read enough.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitStatus::Done
+        }
+    })
+}

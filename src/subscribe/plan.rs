@@ -1,0 +1,177 @@
+//! What mqsub is to do: plain data, made of the options.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::format::{Printer, Style, Template};
+use super::selection::{RandomFilter, SelectionPlan};
+use crate::client::{ConnectPlan, LogStream};
+use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
+use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, TopicFilter};
+use crate::options::{
+    CommandProperties, ConnectDefaults, Environment, GeneralOptions, OutputOptions, RetainHandlingName, SUBSCRIBE,
+    SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, connect_plan,
+};
+
+/// Most messages of ours in flight where `-M` is not given; only removals of retained messages are.
+const WINDOW: u16 = 20;
+
+/// mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this.
+const FEW: u64 = 20;
+
+/// How messages are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Display {
+    /// One after the other.
+    Stream(Printer),
+    /// `-w`: each topic on a line of the screen.
+    Screen(Printer),
+    /// `--message-rate`: only how many there are a second.
+    Rate,
+}
+
+/// What mqsub is to do.
+#[derive(Clone, Debug)]
+pub struct SubscribePlan {
+    /// The broker, and how to speak to it.
+    pub connect: ConnectPlan,
+    /// The subscription; without filters there is none.
+    pub subscribe: Subscribe,
+    /// Filters to unsubscribe from.
+    pub unsubscribe: Vec<String>,
+    /// Properties of UNSUBSCRIBE.
+    pub unsubscribe_properties: Properties,
+    /// Which messages count, and which is the last.
+    pub selection: SelectionPlan,
+    /// How they are shown.
+    pub display: Display,
+    /// `-W`: the run ends after this time.
+    pub timeout: Option<Duration>,
+    /// `-E`: the run ends when the broker has answered.
+    pub exit_after_subscribing: bool,
+    /// Properties of DISCONNECT.
+    pub disconnect_properties: Properties,
+    /// How long an answer to SUBSCRIBE is waited for.
+    pub patience: Duration,
+    /// How many `-d` were given.
+    pub debug: u8,
+    /// Where the log of `-d` goes.
+    pub log: LogStream,
+    /// No errors on stderr while running.
+    pub quiet: bool,
+}
+
+impl SubscribePlan {
+    /// What the options mean.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn new(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
+        let SubscribeOptions { subscription, output, connection, tls, will, properties, general } = options;
+        let GeneralOptions { debug, quiet, .. } = general;
+        let defaults =
+            ConnectDefaults { tool: &SUBSCRIBE, environment, window: WINDOW, no_delay: true, names_clients: false };
+        let refused = |faults| UsageError::new(SUBSCRIBE.name, faults);
+        let connect = connect_plan(connection, tls, will, properties, defaults);
+        let display = display(output).map_err(|fault| refused(vec![fault]));
+        let (mut connect, display) = match (connect, display) {
+            (Ok(connect), Ok(display)) => (connect, display),
+            (Err(one), Err(other)) => return Err(one.and(other)),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        let commands = properties.by_command().map_err(refused)?;
+        let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
+        let version = connect.session.version;
+        if let (true, Some(count @ 1..FEW)) = (version.is_v5(), subscription.count) {
+            let maximum = PropertyValue::TwoByte(count as u16); // below FEW
+            if let Ok(property) = Property::new(PropertyName::ReceiveMaximum, maximum) {
+                connect.session.connect_properties.push_default(property);
+            }
+        }
+        let filters = filters(subscription, connect.topic_of_url.as_deref(), version);
+        Ok(Self {
+            subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },
+            unsubscribe: subscription.unsubscribe.clone(),
+            unsubscribe_properties: unsubscribe,
+            selection: selection(subscription)?,
+            display,
+            timeout: subscription.timeout,
+            exit_after_subscribing: subscription.exit_after_subscribing,
+            disconnect_properties: disconnect,
+            patience: connection.connect_timeout,
+            debug: *debug,
+            log: LogStream::Stderr,
+            quiet: *quiet,
+            connect,
+        })
+    }
+}
+
+fn filters(
+    subscription: &SubscriptionOptions,
+    topic_of_url: Option<&str>,
+    version: ProtocolVersion,
+) -> Vec<SubscribeFilter> {
+    let SubscriptionOptions { topic, topic_qos, qos, no_local, retain_as_published, retain_handling, .. } =
+        subscription;
+    let retain_handling = match retain_handling {
+        Some(RetainHandlingName::Always) => RetainHandling::Always,
+        Some(RetainHandlingName::New) => RetainHandling::New,
+        Some(RetainHandlingName::Never) => RetainHandling::Never,
+        // What is not shown need not be sent.
+        None if subscription.no_retained && version.is_v5() => RetainHandling::Never,
+        None => RetainHandling::Always,
+    };
+    let of_default_qos = topic.iter().map(String::as_str).chain(topic_of_url).map(|filter| (filter, *qos));
+    let of_own_qos = topic_qos.iter().map(|TopicQos { filter, qos }| (filter.as_str(), *qos));
+    of_default_qos
+        .chain(of_own_qos)
+        .map(|(filter, qos)| SubscribeFilter {
+            filter: filter.to_owned(),
+            qos,
+            no_local: *no_local,
+            retain_as_published: *retain_as_published,
+            retain_handling,
+        })
+        .collect()
+}
+
+fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageError> {
+    let SubscriptionOptions { filter_out, count, no_retained, retained_only, remove_retained, random_filter, .. } =
+        subscription;
+    let mut faults = Vec::new();
+    let filter_out = filter_out.iter().filter_map(|filter| {
+        TopicFilter::new(filter)
+            .map_err(|error| faults.push(format!("invalid filter-out topic '{filter}': {error}")))
+            .ok()
+    });
+    let plan = SelectionPlan {
+        filter_out: filter_out.collect(),
+        drop_retained: *no_retained,
+        retained_only: *retained_only,
+        remove_retained: *remove_retained,
+        count: count.and_then(NonZeroU64::new),
+        // The keys of a RandomState come from the system and differ from run to run.
+        random_filter: random_filter.and_then(|percent| RandomFilter::new(percent, RandomState::new().hash_one(0))),
+    };
+    UsageError::check(SUBSCRIBE.name, faults)?;
+    Ok(plan)
+}
+
+fn display(output: &OutputOptions) -> Result<Display, String> {
+    let OutputOptions { verbose, no_newline, format, json, json_payload, pretty, watch, message_rate } = output;
+    let style = match format {
+        Some(text) => Style::Template(Template::parse(text).map_err(|error| format!("-F: {error}"))?),
+        None if *json || *json_payload => Style::Json { json_payload: *json_payload },
+        None if *verbose => Style::TopicAndPayload,
+        None => Style::Payload,
+    };
+    let printer = Printer { style, newline: !no_newline, pretty: *pretty };
+    Ok(match (*message_rate, *watch) {
+        (true, _) => Display::Rate,
+        (false, true) => Display::Screen(printer),
+        (false, false) => Display::Stream(printer),
+    })
+}

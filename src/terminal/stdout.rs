@@ -1,0 +1,36 @@
+//! What goes to stdout as a whole: help, summaries, documents.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::exit_status::ExitStatus;
+
+/// Prints bytes. A reader that is gone (`| head`) is no error.
+///
+/// # Errors
+/// Any other failure of stdout.
+pub fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Prints the answer to `--help` or `--version`.
+pub fn answer(text: &str) -> ExitStatus {
+    match print(text.as_bytes()) {
+        Ok(()) => ExitStatus::Done,
+        Err(error) => {
+            eprintln!("Error: stdout: {error}");
+            ExitStatus::Failed
+        }
+    }
+}
+
+/// Columns of the terminal that stdout goes to; none where it goes elsewhere.
+pub fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}

@@ -1,0 +1,310 @@
+//! The mqbench process: figures that are true, gates, and every way in which a run can fail.
+//!
+//! Ledgers are asserted exactly, rates and latencies only as lower bounds or not at all: machines are shared.
+
+// clippy.toml allows it in test functions only, not in the functions that they share.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod support;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use mqtools::mqtt::{QoS, ReasonCode};
+use serde_json::Value;
+use support::mosquitto::Mosquitto;
+use support::process::{finish, run, signal, start, text};
+use support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
+
+fn mqbench(port: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
+    command.args(["-h", "127.0.0.1", "-p", port]).args(arguments).env_remove("MQTT_PASSWORD");
+    command
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+/// Runs with `--json` and gives back the document, the exit status and stderr.
+fn measure(port: &str, arguments: &[&str]) -> (Value, i32, String) {
+    let output = run(mqbench(port, arguments).arg("--json"));
+    let document =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error} for {arguments:?}: {output:?}"));
+    (document, code(&output), text(&output.stderr))
+}
+
+/// A run that cannot measure: its stderr and its exit status.
+fn fail(port: &str, arguments: &[&str]) -> (String, i32) {
+    let output = run(&mut mqbench(port, arguments));
+    assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    (text(&output.stderr), code(&output))
+}
+
+const ONE_STREAM: [&str; 9] = ["--flood", "-C", "10000", "--pubs", "1", "--subs", "1", "--drain", "3s"];
+
+#[test]
+fn injected_loss_duplicates_and_reordering_come_back_exactly() {
+    for qos in ["0", "1", "2"] {
+        let script = Script::default()
+            .drop_deliveries([3, 500, 501, 502, 1_700, 4_000, 4_001, 7_777, 9_000, 9_999])
+            .repeat_deliveries([10, 2_000, 5_000, 8_000, 9_500], Repeat::AsNew)
+            .swap_deliveries([100, 3_000, 6_000])
+            .without_log();
+        let broker = ScriptedBroker::start(script);
+        let (document, code, stderr) = measure(&broker.port(), &[&ONE_STREAM[..], &["-q", qos]].concat());
+        assert_eq!((code, document["status"].as_str()), (0, Some("ok")), "{stderr}");
+        let delivery = &document["delivery"];
+        let found =
+            ["expected", "delivered_once", "lost", "duplicates", "reordered"].map(|name| delivery[name].as_u64());
+        assert_eq!(found, [10_000, 9_990, 10, 5, 3].map(Some), "QoS {qos}: {delivery}");
+        assert_eq!(document["traffic"]["sent"], 10_000);
+        // 10,000 less the 10 that were dropped and with the 5 that came twice.
+        assert_eq!(document["traffic"]["delivered"], 9_995);
+        assert_eq!(broker.violations(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn duplicates_with_the_flag_are_told_apart() {
+    let broker = ScriptedBroker::start(Script::default().repeat_deliveries([7, 8], Repeat::WithDup).without_log());
+    let (document, _, _) = measure(&broker.port(), &[&ONE_STREAM[..], &["-q", "1"]].concat());
+    let delivery = &document["delivery"];
+    assert_eq!((delivery["duplicates"].as_u64(), delivery["dup_flagged"].as_u64()), (Some(2), Some(2)), "{delivery}");
+}
+
+#[test]
+fn a_payload_without_a_stamp_is_matched_by_order() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    for payload in [&["--size", "3"][..], &["-m", "client %i"]] {
+        let (document, code, stderr) =
+            measure(&broker.port(), &[&["--flood", "-C", "2000", "--clients", "4", "-q", "1"], payload].concat());
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(document["delivery"]["lost"], 0);
+        assert_eq!(document["latency"]["e2e"]["count"], 2_000, "{}", document["latency"]["e2e"]);
+        assert!(document["warnings"].to_string().contains("no-stamp"));
+    }
+}
+
+#[test]
+fn all_shapes_deliver_to_everybody() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    for (arguments, expected) in [
+        (&["--pubs", "5", "--subs", "2"][..], 3_000),
+        (&["--pubs", "2", "--subs", "5"], 7_500),
+        (&["--pubs", "3", "--subs", "4", "-t", "shared/topic"], 12_000),
+        (&["--pubs", "3", "--subs", "3", "-t", "own/%i", "--threads", "2"], 3_000),
+    ] {
+        let (document, code, stderr) =
+            measure(&broker.port(), &[&["--flood", "-C", "3000", "-q", "1"], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        assert_eq!(document["delivery"]["expected"], expected, "{arguments:?}");
+        assert_eq!(document["delivery"]["delivered_once"], expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_paced_run_sends_its_schedule() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let arguments = ["--rate", "1k", "-C", "500", "--clients", "3", "-q", "1", "-V", "5"];
+    let (document, _, stderr) = measure(&broker.port(), &arguments);
+    assert_eq!(document["delivery"]["delivered_once"], 500, "{stderr}");
+    assert_eq!(document["traffic"]["offered_per_s"].as_f64().map(|rate| rate.is_finite()), Some(true));
+    assert_eq!(document["latency"]["e2e"]["count"], 500);
+    assert_eq!(document["latency"]["ack"]["count"], 500);
+    assert!(document["latency"]["sched_lag"]["count"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn gates_decide_the_exit_status() {
+    let broker = ScriptedBroker::start(Script::default().drop_deliveries([5]).without_log());
+    let with_gates = |gates: &[&str]| {
+        let gates: Vec<&str> = gates.iter().flat_map(|gate| ["--gate", gate]).collect();
+        measure(&broker.port(), &[&["--flood", "-C", "500", "--clients", "1", "--drain", "2s"], &gates[..]].concat())
+    };
+    let (document, code, _) = with_gates(&["lost <= 1 && duplicates == 0", "e2e.max < 3600s"]);
+    assert_eq!(code, 0, "{}", document["gates"]);
+    let (document, code, _) = with_gates(&["lost == 0 && delivered_per_s >= 10G"]);
+    assert_eq!(code, 3);
+    assert_eq!(document["gates"].as_array().unwrap().iter().filter(|gate| gate["pass"] == false).count(), 1);
+}
+
+#[test]
+fn a_bad_gate_is_told_before_anything_connects() {
+    // Nobody listens there: a run that connected would say so.
+    for (gate, part) in [("e2e.p98 < 1ms", "e2e"), ("e2e.p99 < 5", "unit"), ("lots == 0", "lost"), ("lost =! 0", "")] {
+        let (stderr, code) = fail("1", &["--gate", gate]);
+        assert_eq!(code, 2, "{gate}: {stderr}");
+        assert!(stderr.contains(part) && stderr.contains("--gate"), "{gate}: {stderr}");
+    }
+}
+
+#[test]
+fn nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let (stderr, code) = fail(&port, &[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("connection refused") && stderr.contains("TCP"), "{stderr}");
+}
+
+#[test]
+fn a_refusal_ends_with_its_reason_code() {
+    for (version, reason, number) in [
+        ("311", ReasonCode::BAD_USER_NAME_OR_PASSWORD, 134),
+        ("5", ReasonCode::NOT_AUTHORIZED, 135),
+        ("5", ReasonCode(0x97), 151),
+    ] {
+        let broker = ScriptedBroker::start(Script::default().refuse_connect(reason));
+        let (stderr, code) = fail(&broker.port(), &["-V", version, "-u", "me", "-P", "wrong"]);
+        assert_eq!(code, number, "{stderr}");
+        assert!(stderr.contains(reason.name().unwrap()), "{stderr}");
+        assert!(!stderr.contains("wrong"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_broker_that_never_answers() {
+    let broker = ScriptedBroker::start(Script::default().never_answer_connect());
+    let (stderr, code) = fail(&broker.port(), &["--connect-timeout", "300ms"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("did not answer CONNECT within 0.3 s"), "{stderr}");
+}
+
+#[test]
+fn something_else_than_a_broker() {
+    let script =
+        Script::default().fault(1.., Trigger::Accept, Action::Send(b"HTTP/1.1 400 Bad Request\r\n\r\n".into()));
+    let broker = ScriptedBroker::start(script);
+    let (stderr, code) = fail(&broker.port(), &[]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("HTTP"), "{stderr}");
+}
+
+#[test]
+fn less_than_was_asked_for() {
+    let broker = ScriptedBroker::start(Script::default().grant_at_most(QoS::AtMostOnce));
+    let (stderr, code) = fail(&broker.port(), &["-q", "1"]);
+    assert_eq!(code, 44, "{stderr}");
+    assert!(stderr.contains("granted QoS 0"), "{stderr}");
+    let broker = ScriptedBroker::start(Script::default().answer_qos2_with_puback().without_log());
+    let (document, code, stderr) = measure(&broker.port(), &["--flood", "-C", "100", "--clients", "1", "-q", "2"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(document["warnings"].to_string().contains("downgraded"), "{}", document["warnings"]);
+}
+
+#[test]
+fn a_broker_that_dies_in_the_middle() {
+    let script = Script::default().fault(1.., Trigger::ReceivedPublish(200), Action::Cut).without_log();
+    let broker = ScriptedBroker::start(script);
+    let (document, code, stderr) =
+        measure(&broker.port(), &["--flood", "--clients", "2", "-q", "1", "--duration", "20s"]);
+    assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{stderr}");
+    assert!(stderr.contains("connections were lost"), "{stderr}");
+    assert!(document["traffic"]["sent"].as_u64().is_some(), "what was measured is told");
+}
+
+#[test]
+fn refused_publishes_are_counted_by_their_reason() {
+    let script = Script::default().refuse_publishes([5, 6, 7], ReasonCode::NOT_AUTHORIZED).without_log();
+    let broker = ScriptedBroker::start(script);
+    let arguments = ["-V", "5", "--flood", "-C", "100", "--pubs", "1", "--subs", "1", "-q", "1", "--drain", "1s"];
+    let (document, _, stderr) = measure(&broker.port(), &arguments);
+    assert_eq!(document["delivery"]["rejected"]["135"], 3, "{stderr}: {document:#}");
+    assert_eq!(document["traffic"]["acked"], 97);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_still_tells_what_it_measured() {
+    let broker = ScriptedBroker::start(Script::default());
+    let child = start(&mut mqbench(&broker.port(), &["--rate", "100", "--duration", "1h", "--warmup", "0s", "--json"]));
+    broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
+    signal(child.id(), "-INT");
+    let output = finish(child);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), document["status"].as_str()), (130, Some("partial")));
+    assert!(document["traffic"]["delivered"].as_u64().unwrap() >= 50, "{}", document["traffic"]);
+    assert_eq!(document["delivery"]["lost"], 0);
+    // It said goodbye with every connection.
+    broker.wait_for("the end of all clients", |log| log.disconnects(ReasonCode::SUCCESS) >= 20);
+}
+
+#[test]
+fn a_result_file_is_written_and_an_impossible_one_refused_first() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let path = |path: &Path| path.display().to_string();
+    let arguments = ["--flood", "-C", "100", "--clients", "1"];
+    let output = run(mqbench(&broker.port(), &arguments).arg("--out").arg(&file));
+    assert_eq!(code(&output), 0, "{output:?}");
+    let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(document["schema"], "mqbench-result/1");
+    assert!(text(&output.stdout).contains("delivered"), "{output:?}");
+    let impossible = path(&folder.path().join("no/such/folder.json"));
+    let (stderr, code) = fail(&broker.port(), &["--out", &impossible]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains(&impossible), "{stderr}");
+}
+
+#[test]
+fn what_it_retained_is_taken_back() {
+    let broker = ScriptedBroker::start(Script::default());
+    let (_, code, stderr) = measure(&broker.port(), &["--flood", "-C", "10", "--clients", "2", "-r"]);
+    assert_eq!(code, 0, "{stderr}");
+    broker.wait_for("the end of all clients", |log| log.disconnects(ReasonCode::SUCCESS) >= 4);
+    let log = broker.log();
+    let emptied = log.publishes().filter(|(message, _, _)| message.retain && message.payload.is_empty()).count();
+    assert_eq!(emptied, 2);
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn the_embedded_broker_loses_nothing() {
+    for arguments in [&["-q", "0"][..], &["-q", "1", "-V", "5"], &["-q", "2"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
+        command.args(["--embedded", "--flood", "-C", "5000", "--json", "--warmup", "0s"]).args(arguments);
+        let output = run(&mut command);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(code(&output), 0, "{output:?}");
+        assert_eq!(document["delivery"]["delivered_once"], 5_000);
+        assert_eq!(document["target"]["broker"]["name"], "mqtt5");
+    }
+}
+
+#[test]
+fn a_real_broker_loses_nothing() {
+    let Some(broker) = Mosquitto::start() else { return };
+    for arguments in [&["-q", "0"][..], &["-q", "1"], &["-q", "2"], &["-q", "1", "-V", "5"], &["-q", "2", "-V", "31"]] {
+        let arguments = [&["-C", "5000", "--rate", "20k"], arguments].concat();
+        let (document, _, stderr) = measure(&broker.port(), &arguments);
+        let delivery = &document["delivery"];
+        assert_eq!(delivery["delivered_once"], 5_000, "{arguments:?}: {stderr}");
+        assert_eq!((delivery["lost"].as_u64(), delivery["duplicates"].as_u64()), (Some(0), Some(0)), "{arguments:?}");
+        assert_eq!(document["target"]["broker"]["name"], "mosquitto");
+    }
+}
+
+#[test]
+fn a_real_broker_over_tls() {
+    let configuration = "allow_anonymous true\ncertfile {folder}/cert.pem\nkeyfile {folder}/key.pem\n";
+    let prepare = |folder: &Path| {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    };
+    let Some(broker) = Mosquitto::start_with(configuration, prepare) else { return };
+    let certificate = broker.folder.path().join("cert.pem").display().to_string();
+    let arguments = ["--cafile", &certificate, "--flood", "-C", "2000", "-q", "1", "--clients", "3"];
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(document["delivery"]["delivered_once"], 2_000);
+    assert_eq!(document["target"]["transport"], "tls");
+    assert_eq!(document["latency"]["connect_tls"]["count"], 6);
+    let (stderr, code) = fail(&broker.port(), &["--tls"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("TLS"), "{stderr}");
+}

@@ -1,0 +1,461 @@
+//! The mqpub process against brokers that do right and wrong: what arrives, and what the exit status says of it.
+
+// clippy.toml allows it in test functions only, not in the functions that they share.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mqtools::broker::{BrokerSettings, EmbeddedBroker};
+use mqtools::mqtt::wire::PacketType;
+use mqtools::mqtt::{Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
+use support::raw_client::RawClient;
+use support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
+use support::tool::{self, Ended, Tool};
+
+const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
+
+/// `-h 127.0.0.1 -p PORT -t t` and what follows.
+fn arguments<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    ["-h", "127.0.0.1", "-p", port, "-t", "t"].iter().chain(more).copied().collect()
+}
+
+fn mqpub(broker: &ScriptedBroker, more: &[&str], stdin: &[u8]) -> Ended {
+    tool::run(MQPUB, &arguments(&broker.port(), more), stdin)
+}
+
+fn start(broker: &ScriptedBroker, more: &[&str]) -> Tool {
+    Tool::start(MQPUB, &arguments(&broker.port(), more))
+}
+
+fn lines(count: usize) -> Vec<u8> {
+    (1..=count).map(|number| format!("line {number}\n")).collect::<String>().into_bytes()
+}
+
+/// The payloads of [`lines`].
+fn payloads(count: usize) -> Vec<Bytes> {
+    (1..=count).map(|number| Bytes::from(format!("line {number}"))).collect()
+}
+
+fn without_repetitions(accepted: &[Bytes]) -> Vec<Bytes> {
+    let mut seen = std::collections::HashSet::new();
+    accepted.iter().filter(|payload| seen.insert((*payload).clone())).cloned().collect()
+}
+
+#[test]
+fn every_qos_and_version_ends_with_0_once_the_broker_has_it() {
+    for version in ["31", "311", "5"] {
+        for qos in ["0", "1", "2"] {
+            let broker = ScriptedBroker::start(Script::default().delay(PacketType::Pubcomp, Duration::from_millis(50)));
+            let ended = mqpub(&broker, &["-m", "hello", "-q", qos, "-r", "-V", version], b"");
+            assert_eq!((ended.code, ended.stderr.as_str(), ended.stdout.len()), (Some(0), "", 0), "{version} {qos}");
+            broker.wait_for("the end", |log| log.ended() == 1);
+            let log = broker.stop();
+            let published: Vec<_> = log.publishes().map(|(message, _, dup)| (message.clone(), dup)).collect();
+            assert_eq!(published.len(), 1);
+            assert_eq!((&*published[0].0.topic, &*published[0].0.payload), ("t", b"hello".as_slice()));
+            assert_eq!(published[0].0.qos.number().to_string(), qos);
+            assert!(published[0].0.retain && !published[0].1);
+            assert_eq!((log.accepted.len(), log.disconnects(ReasonCode::SUCCESS)), (1, 1));
+            assert_eq!(log.violations, [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn one_message_comes_from_each_of_its_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("payload");
+    std::fs::write(&file, b"a\0b\n").unwrap();
+    let broker = ScriptedBroker::start(Script::default());
+    let file = file.to_str().unwrap();
+    for (more, stdin) in [
+        (&["-f", file][..], &b""[..]),
+        (&["-s"], b"in\0one\n"),
+        (&["-n"], b""),
+        (&["-m", ""], b""),
+        (&["-m", "-5", "--repeat", "3", "-q", "1"], b""),
+    ] {
+        assert_eq!(mqpub(&broker, more, stdin).code, Some(0), "{more:?}");
+    }
+    let url = format!("mqtt://127.0.0.1:{}/of/url", broker.port());
+    assert_eq!(tool::run(MQPUB, &["-L", &url, "-m", "u"], b"").code, Some(0));
+    broker.wait_for("all", |log| log.ended() == 6);
+    let log = broker.stop();
+    assert_eq!(log.accepted, [&b"a\0b\n"[..], b"in\0one\n", b"", b"", b"-5", b"-5", b"-5", b"u"]);
+    assert_eq!(log.publishes().last().unwrap().0.topic, "of/url");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_may_be_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let broker = ScriptedBroker::start(Script::default());
+    let publisher = start(&broker, &["-f", fifo.to_str().unwrap(), "-q", "1"]);
+    std::fs::write(&fifo, b"through the pipe").unwrap();
+    assert_eq!(publisher.end().code, Some(0));
+    assert_eq!(broker.stop().accepted, [&b"through the pipe"[..]]);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_before_connecting() {
+    let broker = ScriptedBroker::start(Script::default());
+    let ended = mqpub(&broker, &["-f", "/no/such/file"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.starts_with("Error: cannot read the file '/no/such/file': "), "{}", ended.stderr);
+    let ended = mqpub(&broker, &["-s"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("stdin is empty"), "{}", ended.stderr);
+    assert_eq!(broker.counts().connections, 0);
+}
+
+#[test]
+fn lines_keep_every_byte_but_the_line_end() {
+    for qos in ["0", "1", "2"] {
+        let broker = ScriptedBroker::start(Script::default());
+        let ended = mqpub(&broker, &["-l", "-q", qos], b"one\r\n\nc\0d\n\xff\nlast");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        broker.wait_for("the end", |log| log.ended() == 1);
+        assert_eq!(broker.stop().accepted, [&b"one\r"[..], b"", b"c\0d", b"\xff", b"last"]);
+    }
+    let broker = ScriptedBroker::start(Script::default());
+    assert_eq!(mqpub(&broker, &["-l"], b"").code, Some(0));
+    assert_eq!(broker.stop().accepted.len(), 0);
+}
+
+#[test]
+fn many_lines_arrive_in_order_at_every_qos() {
+    for qos in ["0", "1", "2"] {
+        let broker = ScriptedBroker::start(Script::default());
+        let ended = mqpub(&broker, &["-l", "-q", qos], &lines(5000));
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        broker.wait_for("the end", |log| log.ended() == 1);
+        let log = broker.stop();
+        assert_eq!(log.accepted, payloads(5000));
+        assert_eq!(log.violations, [""; 0]);
+    }
+}
+
+#[test]
+fn a_line_is_sent_as_soon_as_it_is_there() {
+    for qos in ["0", "1"] {
+        let broker = ScriptedBroker::start(Script::default());
+        let mut publisher = start(&broker, &["-l", "-q", qos]);
+        for number in 1..=3 {
+            publisher.feed(format!("{number}\nhalf").as_bytes());
+            broker.wait_for("the line", |log| log.accepted.len() == number);
+            publisher.feed(b" ");
+        }
+        assert_eq!(publisher.end().code, Some(0));
+        broker.wait_for("the end", |log| log.ended() == 1);
+        assert_eq!(broker.stop().accepted, [&b"1"[..], b"half 2", b"half 3", b"half "]);
+    }
+}
+
+#[test]
+fn no_more_than_the_window_is_in_flight() {
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
+    let publisher = start(&broker, &["-l", "-q", "1", "-M", "7", "--connect-timeout", "2"]);
+    let mut publisher = publisher;
+    publisher.feed(&lines(1000));
+    broker.wait_for("the window", |log| log.counts.publishes == 7);
+    let ended = publisher.end();
+    assert_eq!(ended.code, Some(43), "{}", ended.stderr);
+    assert!(ended.stderr.contains("did not answer PUBLISH within 2 s"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("messages did not get through"), "{}", ended.stderr);
+    assert_eq!(broker.stop().counts.publishes, 7);
+}
+
+#[test]
+fn an_acknowledgement_that_does_not_come_is_43() {
+    for (qos, packet) in [("1", PacketType::Puback), ("2", PacketType::Pubrec), ("2", PacketType::Pubcomp)] {
+        let broker = ScriptedBroker::start(Script::default().omit(packet, 1..));
+        let ended = mqpub(&broker, &["-m", "x", "-q", qos, "--connect-timeout", "2"], b"");
+        assert_eq!(ended.code, Some(43), "{packet:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("did not answer PUBLISH within 2 s"), "{}", ended.stderr);
+        let quiet = mqpub(&broker, &["-m", "x", "-q", qos, "--connect-timeout", "2", "--quiet"], b"");
+        assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(43), ""));
+    }
+}
+
+#[test]
+fn slow_acknowledgements_are_waited_for() {
+    // Longer than the patience all together, and shorter one by one.
+    let broker = ScriptedBroker::start(Script::default().delay(PacketType::Puback, Duration::from_millis(400)));
+    let ended = mqpub(&broker, &["-l", "-q", "1", "-M", "1", "--connect-timeout", "3"], &lines(10));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(broker.stop().accepted, payloads(10));
+}
+
+#[test]
+fn a_refused_connection_ends_with_the_reason() {
+    for (version, reason, code) in [
+        ("311", ReasonCode::NOT_AUTHORIZED, 135),
+        ("311", ReasonCode::BAD_USER_NAME_OR_PASSWORD, 134),
+        ("5", ReasonCode::NOT_AUTHORIZED, 135),
+        ("5", ReasonCode(0x8A), 138),
+    ] {
+        let broker = ScriptedBroker::start(Script::default().refuse_connect(reason));
+        let ended = mqpub(&broker, &["-m", "x", "-V", version], b"");
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains("the broker refused the connection"), "{}", ended.stderr);
+        assert_eq!(broker.counts().connections, 1);
+    }
+    let broker = ScriptedBroker::start(Script::default().only_v311());
+    let ended = mqpub(&broker, &["-m", "x", "-V", "5"], b"");
+    assert_eq!(ended.code, Some(132));
+    assert!(ended.stderr.contains("-V mqttv311"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_refused_message_ends_with_the_reason() {
+    for qos in ["1", "2"] {
+        let script = Script::default().refuse_publishes(1.., ReasonCode::NOT_AUTHORIZED);
+        let broker = ScriptedBroker::start(script);
+        let ended = mqpub(&broker, &["-m", "x", "-q", qos, "-V", "5"], b"");
+        assert_eq!(ended.code, Some(135), "{}", ended.stderr);
+        assert!(ended.stderr.contains("was refused: Not authorized (0x87)"), "{}", ended.stderr);
+        assert_eq!(broker.stop().accepted.len(), 0);
+    }
+    let broker = ScriptedBroker::start(Script::default().refuse_publishes([3, 5], ReasonCode(0x97)));
+    let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5"], &lines(10));
+    assert_eq!(ended.code, Some(0x97), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("was refused").count(), 2, "{}", ended.stderr);
+    assert_eq!(broker.stop().accepted.len(), 8);
+}
+
+#[test]
+fn what_the_broker_does_not_take_is_not_sent() {
+    let property = |name, value| Property::new(name, value).unwrap();
+    let maximum_qos = property(PropertyName::MaximumQos, PropertyValue::Byte(1));
+    let broker = ScriptedBroker::start(Script::default().connack_property(maximum_qos));
+    let ended = mqpub(&broker, &["-m", "x", "-q", "2", "-V", "5"], b"");
+    assert_eq!(ended.code, Some(0x9B), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Hint: ask for what it can do: -q 1"), "{}", ended.stderr);
+    let small = property(PropertyName::MaximumPacketSize, PropertyValue::FourByte(40));
+    let broker = ScriptedBroker::start(Script::default().connack_property(small));
+    let text = format!("short\n{}\nshort too\n", "x".repeat(100));
+    let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5"], text.as_bytes());
+    assert_eq!(ended.code, Some(0x95), "{}", ended.stderr);
+    let log = broker.stop();
+    assert_eq!(log.accepted, [&b"short"[..], b"short too"]);
+    assert_eq!(log.violations, [""; 0]);
+}
+
+#[test]
+fn puback_for_qos_2_is_a_downgrade() {
+    let broker = ScriptedBroker::start(Script::default().answer_qos2_with_puback());
+    let ended = mqpub(&broker, &["-l", "-q", "2"], &lines(3));
+    assert_eq!(ended.code, Some(44), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Warning: the broker answered a message of QoS 2 with PUBACK"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("3 messages were delivered at QoS 1 only"), "{}", ended.stderr);
+    assert_eq!(broker.stop().accepted, payloads(3));
+}
+
+#[test]
+fn a_broker_that_does_not_answer_or_is_none_is_named() {
+    let broker = ScriptedBroker::start(Script::default().never_answer_connect());
+    let ended = mqpub(&broker, &["-m", "x", "--connect-timeout", "0.3"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("did not answer CONNECT within 0.3 s"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\nHint: "), "{}", ended.stderr);
+    let http = Action::SendAndCut(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(1), http));
+    let ended = mqpub(&broker, &["-m", "x"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("no MQTT broker") && ended.stderr.contains("HTTP"), "{}", ended.stderr);
+    let broker = ScriptedBroker::start(Script::default().close_at_accept(1..));
+    let ended = mqpub(&broker, &["-m", "x"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("the connection was lost"), "{}", ended.stderr);
+    let ended = tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-l"], b"x\n");
+    assert_eq!(ended.code, Some(1), "the first connection is not tried again");
+    assert!(ended.stderr.starts_with("Error: cannot connect to 127.0.0.1:1: TCP: "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_single_message_does_not_wait_for_a_broker_to_come_back() {
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPublish(1), Action::Cut));
+    let ended = mqpub(&broker, &["-m", "x", "-q", "1"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("the connection was lost"), "{}", ended.stderr);
+    assert_eq!(broker.counts().connections, 1);
+}
+
+/// Cuts of all kinds on the first three connections.
+fn cuts() -> Script {
+    Script::default()
+        .fault([1], Trigger::ReceivedPublish(30), Action::Cut)
+        .fault([2], Trigger::ReceivedPublish(25), Action::CutUnanswered)
+        .fault([3], Trigger::ReceivedBytes(700), Action::Cut)
+}
+
+fn survives(qos: &str, more: &[&str]) -> (Ended, Log) {
+    let broker = ScriptedBroker::start(cuts());
+    let arguments: Vec<&str> = ["-l", "-q", qos].iter().chain(more).copied().collect();
+    let ended = mqpub(&broker, &arguments, &lines(200));
+    broker.wait_for("four connections", |log| log.counts.connections == 4);
+    (ended, broker.stop())
+}
+
+#[test]
+fn lines_of_qos_1_survive_lost_connections() {
+    let (ended, log) = survives("1", &[]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(without_repetitions(&log.accepted), payloads(200));
+    assert_eq!(log.violations, [""; 0]);
+}
+
+#[test]
+fn lines_of_qos_2_arrive_once_where_the_session_is_kept() {
+    let (ended, log) = survives("2", &["-c", "-i", "keeper"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(log.accepted, payloads(200));
+    assert_eq!(log.violations, [""; 0]);
+}
+
+#[test]
+fn lines_of_qos_2_survive_a_lost_session_and_say_what_that_may_mean() {
+    let (ended, log) = survives("2", &[]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stderr.contains("are sent again and may arrive twice"), "{}", ended.stderr);
+    assert_eq!(without_repetitions(&log.accepted), payloads(200));
+}
+
+#[test]
+fn a_broker_that_goes_away_and_comes_back_gets_the_rest() {
+    let mut broker = ScriptedBroker::start(Script::default());
+    let mut publisher = start(&broker, &["-l", "-q", "1", "-d"]);
+    publisher.feed(b"line 1\n");
+    broker.wait_for("the first line", |log| log.accepted.len() == 1);
+    broker.go_away();
+    publisher.feed(b"line 2\nline 3\n");
+    publisher.wait_for_stderr("connects again");
+    broker.come_back().unwrap();
+    let ended = publisher.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(without_repetitions(&broker.stop().accepted), payloads(3));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_tells_what_is_open() {
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
+    let mut publisher = start(&broker, &["-l", "-q", "1"]);
+    publisher.feed(&lines(3));
+    broker.wait_for("the lines", |log| log.counts.publishes == 3);
+    publisher.signal("INT");
+    let ended = publisher.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(ended.stderr.contains("3 of 3 messages did not get through"), "{}", ended.stderr);
+
+    let broker = ScriptedBroker::start(Script::default());
+    let mut publisher = start(&broker, &["-l", "-q", "1", "-d"]);
+    publisher.feed(&lines(1));
+    publisher.wait_for_stderr("received PUBACK");
+    publisher.signal("TERM");
+    assert_eq!(publisher.end().code, Some(0));
+    broker.wait_for("the end", |log| log.ended() == 1);
+    assert_eq!(broker.stop().disconnects(ReasonCode::SUCCESS), 1);
+}
+
+#[test]
+fn repetitions_go_one_after_the_other() {
+    let broker = ScriptedBroker::start(Script::default().delay(PacketType::Puback, Duration::from_millis(20)));
+    let more = ["-m", "x", "-q", "1", "--repeat", "5", "--repeat-delay", "0.01", "-d"];
+    let ended = mqpub(&broker, &more, b"");
+    assert_eq!(ended.code, Some(0));
+    let order: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(3).filter(|word| ["PUBLISH", "PUBACK"].contains(word)))
+        .collect();
+    assert_eq!(order, ["PUBLISH", "PUBACK"].repeat(5), "{}", ended.stderr);
+}
+
+#[test]
+fn properties_will_and_alias_are_on_the_wire() {
+    let aliases = Property::new(PropertyName::TopicAliasMaximum, PropertyValue::TwoByte(10)).unwrap();
+    let broker = ScriptedBroker::start(Script::default().connack_property(aliases));
+    #[rustfmt::skip]
+    let more = [
+        "-m", "x", "--repeat", "3", "-D", "publish", "topic-alias", "3", "-D", "publish", "user-property", "k", "v",
+        "--will-topic", "w", "--will-payload", "gone", "--will-qos", "1", "-k", "17", "-i", "me", "-x", "60",
+    ];
+    let ended = mqpub(&broker, &more, b"");
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    broker.wait_for("the end", |log| log.ended() == 1);
+    let log = broker.stop();
+    let connect = log.connects().next().unwrap();
+    assert_eq!((connect.version, connect.keep_alive, connect.client_id.as_str()), (ProtocolVersion::V5, 17, "me"));
+    assert_eq!(connect.properties.number(PropertyName::SessionExpiryInterval), Some(60));
+    let will = connect.will.as_ref().unwrap();
+    assert_eq!((will.topic.as_str(), &*will.payload, will.qos), ("w", &b"gone"[..], QoS::AtLeastOnce));
+    assert_eq!(log.publishes().filter(|(message, ..)| message.topic == "t").count(), 3);
+    let (message, ..) = log.publishes().next().unwrap();
+    assert!(message.properties.iter().any(|property| *property == Property::user("k", "v")));
+    assert_eq!(log.violations, [""; 0]);
+}
+
+#[test]
+fn the_log_shows_what_each_qos_exchanges() {
+    let broker = ScriptedBroker::start(Script::default());
+    let said = |qos: &str| mqpub(&broker, &["-m", "x", "-q", qos, "-i", "me", "-d"], b"").stderr;
+    assert_eq!(
+        said("0"),
+        "Client me sending CONNECT\nClient me received CONNACK (0)\n\
+         Client me sending PUBLISH (d0, q0, r0, m0, 't', ... (1 bytes))\nClient me sending DISCONNECT\n"
+    );
+    assert_eq!(
+        said("2"),
+        "Client me sending CONNECT\nClient me received CONNACK (0)\n\
+         Client me sending PUBLISH (d0, q2, r0, m1, 't', ... (1 bytes))\nClient me received PUBREC (Mid: 1)\n\
+         Client me sending PUBREL (m1)\nClient me received PUBCOMP (Mid: 1, RC:0)\nClient me sending DISCONNECT\n"
+    );
+    let bytes = mqpub(&broker, &["-m", "x", "-q", "1", "-dd", "-u", "u", "-P", "hidden"], b"").stderr;
+    assert!(bytes.contains("PUBLISH (type 3), flags DUP 0, QoS 1, RETAIN 0"), "{bytes}");
+    assert!(!bytes.contains("hidden"), "{bytes}");
+}
+
+#[test]
+fn usage_and_answers() {
+    let ended = tool::run(MQPUB, &["--version"], b"");
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.text().starts_with("mqpub "));
+    assert_eq!(tool::run(MQPUB, &["--help"], b"").code, Some(0));
+    let ended = tool::run(MQPUB, &["-t", "a/#", "-m", "x"], b"");
+    assert_eq!((ended.code, ended.stdout.len()), (Some(2), 0));
+    assert!(ended.stderr.contains("invalid publish topic 'a/#'"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_embedded_broker_passes_every_line_on() {
+    let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
+    let port = broker.local_addr().port().to_string();
+    for (qos, version) in [(QoS::AtMostOnce, "311"), (QoS::AtLeastOnce, "5"), (QoS::ExactlyOnce, "5")] {
+        let mut subscriber = RawClient::connect(broker.local_addr(), ProtocolVersion::V311, "s");
+        subscriber.subscribe("t", QoS::AtMostOnce);
+        let qos = qos.number().to_string();
+        let ended = tool::run(MQPUB, &arguments(&port, &["-l", "-q", &qos, "-V", version]), &lines(1000));
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let received: Vec<Bytes> = (0..1000).map(|_| subscriber.receive_publish().0.payload).collect();
+        assert_eq!(received, payloads(1000));
+    }
+}
+
+#[test]
+fn mosquitto_sub_gets_what_was_sent() {
+    if !tool::has("mosquitto_sub") {
+        return;
+    }
+    let broker = ScriptedBroker::start(Script::default());
+    let port = broker.port();
+    let subscriber = Tool::start("mosquitto_sub", &["-h", "127.0.0.1", "-p", &port, "-t", "t", "-q", "2", "-C", "100"]);
+    broker.wait_for("SUBSCRIBE", |log| log.count(|packet| matches!(packet, Received::Subscribe(_))) == 1);
+    assert_eq!(mqpub(&broker, &["-l", "-q", "2"], &lines(100)).code, Some(0));
+    assert_eq!(subscriber.end().stdout, lines(100));
+}
