@@ -27,6 +27,7 @@ pub struct Trace {
     bytes: bool,
     client_id: String,
     version: ProtocolVersion,
+    tells_grants: bool,
     /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
     last_mid: u16,
     /// The beginning of a packet whose rest has not come yet.
@@ -57,10 +58,17 @@ impl Trace {
             bytes: level > 1,
             client_id: String::new(),
             version: ProtocolVersion::default(),
+            tells_grants: true,
             last_mid: 0,
             partial: Vec::new(),
             lines: String::new(),
         })
+    }
+
+    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`.
+    #[must_use]
+    pub fn telling_grants(self, tells_grants: bool) -> Self {
+        Self { tells_grants, ..self }
     }
 
     /// Whole packets that go out.
@@ -175,6 +183,7 @@ impl Trace {
                     self.say_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
                 }
             }
+            Packet::Suback(_) if !self.tells_grants => self.say_line(direction, "SUBACK"),
             Packet::Suback(suback) => {
                 self.say_line(direction, "SUBACK");
                 let codes: Vec<String> = suback.reasons.iter().map(|reason| reason.0.to_string()).collect();

@@ -180,7 +180,12 @@ impl<'a> Publisher<'a> {
                 self.part(ReasonCode::SUCCESS).await;
                 ExitStatus::Failed
             }
-            Failure::Client(error) => self.diagnostics.client_error(error),
+            Failure::Client(error) => {
+                let status = self.diagnostics.client_error(error);
+                // The connection stands where it is the message that the broker does not take.
+                self.part(ReasonCode::SUCCESS).await;
+                status
+            }
         };
         if self.plan.source == PayloadSource::Lines || self.plan.repeat > 1 {
             self.account.close(open);

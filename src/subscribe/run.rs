@@ -11,7 +11,7 @@ use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{Subscribe, SubscribeFilter, Unsubscribe};
 use crate::mqtt::{Message, QoS, ReasonCode};
-use crate::session::PublishError;
+use crate::session::{PublishError, SessionError};
 
 /// While so much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
@@ -37,6 +37,11 @@ pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
         diagnostics.error(format_args!("cannot start: {error}"));
         ExitStatus::Failed
     })
+}
+
+fn trace(plan: &SubscribePlan) -> Option<Trace> {
+    let trace = Trace::of_level(plan.debug, plan.log)?;
+    Some(trace.telling_grants(!(plan.compat && plan.quiet)))
 }
 
 /// Why a run ends.
@@ -104,7 +109,7 @@ impl<'a> Subscriber<'a> {
             diagnostics,
             stdout,
             interrupts,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)),
+            client: Client::new(plan.connect.clone(), trace(plan)),
             receiver: Receiver::new(plan, diagnostics),
             clocks: Clocks {
                 end: plan.timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -186,7 +191,7 @@ impl<'a> Subscriber<'a> {
             }
             match self.step().await {
                 Ok(()) => {}
-                Err(End::Client(error)) if error.may_pass() => {
+                Err(End::Client(error)) if error.may_pass() && !(self.plan.compat && was_sent_away(&error)) => {
                     self.client.note(&format!("lost the connection and connects again: {error}"));
                     self.connect(false).await?;
                 }
@@ -411,6 +416,11 @@ impl<'a> Subscriber<'a> {
         }
         self.client.disconnect(reason, self.plan.disconnect_properties.clone(), patience, None).await
     }
+}
+
+/// The broker said goodbye (5.0): mosquitto_sub leaves then, whatever the reason.
+fn was_sent_away(error: &ClientError) -> bool {
+    matches!(error, ClientError::Session { error: SessionError::Disconnected { .. }, .. })
 }
 
 /// What a subscription did not get of what it asked for.

@@ -194,7 +194,6 @@ const PUB: &[&str] = &[
     "-t a -m b --tls-version foo --quiet",
     "-t a -m b --keyform foo --key k --cert c",
     "-t a -s",
-    "-s",
     "-t a -s --quiet",
     "-t a -m b --cafile /nowhere/ca.pem",
     "-t a -m b -p 1 --cafile /nowhere/ca.pem",
@@ -282,7 +281,6 @@ const SUB: &[&str] = &[
     "--latency",
     "--repeat 2",
     "--repeat-delay 1",
-    "-s",
     "-e x",
     "--stdin-file",
     // Settings.

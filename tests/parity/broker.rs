@@ -56,7 +56,7 @@ impl Broker {
         std::fs::write(path("acl"), "user user\ntopic read #\ntopic write open/#\n").unwrap();
         let socket = path("socket");
         let configuration = format!(
-            "per_listener_settings true\nlog_dest stdout\nlog_type all\nuser root\n\
+            "per_listener_settings true\nlog_dest stderr\nlog_type all\nuser root\n\
              listener {port} 127.0.0.1\nallow_anonymous true\n\
              listener 0 {}\nallow_anonymous true\n\
              listener {guarded_port} 127.0.0.1\nallow_anonymous false\npassword_file {}\nacl_file {}\n",
@@ -69,15 +69,16 @@ impl Broker {
             .arg("-c")
             .arg(path("conf"))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            // Not stdout, which mosquitto writes in blocks where it is a pipe.
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Arc::new(Log::default());
-        let (stdout, shared) = (child.stdout.take().unwrap(), Arc::clone(&log));
+        let (stderr, shared) = (child.stderr.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || {
             // Topics need not be UTF-8 where a line cuts them off.
-            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 shared.lines.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
                 shared.grown.notify_all();
             }

@@ -90,6 +90,8 @@ fn answer(packet: &[u8], can: &Can) -> Option<Vec<u8>> {
         }
         6 => Some(vec![0x70, 2, packet[2], packet[3]]),
         8 => Some(can.subscribe.to_vec()),
+        // In 5.0 with properties and a Reason Code.
+        10 if can.connack.len() > 4 => Some(vec![0xb0, 4, packet[2], packet[3], 0, 0]),
         10 => Some(vec![0xb0, 2, packet[2], packet[3]]),
         12 => Some(vec![0xd0, 0]),
         _ => None,

@@ -63,8 +63,16 @@ pub struct Ended {
 /// A running program, with its input closed once it is written.
 pub struct Running {
     child: Child,
-    stdout: Reader,
-    stderr: Reader,
+    stdout: Option<Reader>,
+    stderr: Option<Reader>,
+}
+
+/// A row that fails leaves nobody behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// What a stream has brought so far.
@@ -105,7 +113,8 @@ pub fn start(program: PathBuf, arguments: &[String], stdin: &[u8], config_home: 
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     // A program that does not read is no fault.
     let _ = child.stdin.take().unwrap().write_all(stdin);
-    let (stdout, stderr) = (Reader::of(child.stdout.take().unwrap()), Reader::of(child.stderr.take().unwrap()));
+    let stdout = child.stdout.take().map(Reader::of);
+    let stderr = child.stderr.take().map(Reader::of);
     Running { child, stdout, stderr }
 }
 
@@ -118,16 +127,23 @@ impl Running {
     pub fn wait_for_output(&self, text: &str) {
         let deadline = Instant::now() + LONGEST;
         let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        while !holds(&self.stdout.bytes.lock().unwrap()) {
+        while !holds(&self.stdout.as_ref().unwrap().bytes.lock().unwrap()) {
             assert!(Instant::now() < deadline, "no {text:?} comes");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// SIGINT, which asks a client to leave.
-    pub fn interrupt(&self) {
+    /// SIGINT, which asks a client to leave, until it does: mosquitto_sub loses one that comes while it is busy.
+    pub fn interrupt(&mut self) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let deadline = Instant::now() + LONGEST;
+        while !self.has_ended() && Instant::now() < deadline {
+            assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+            let next = Instant::now() + Duration::from_millis(300);
+            while !self.has_ended() && Instant::now() < next {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
     }
 
     /// Waits for its end, and makes one where it does not come.
@@ -142,7 +158,8 @@ impl Running {
             std::thread::sleep(Duration::from_millis(2));
         }
         let status = self.child.wait().unwrap();
-        Ended { code: status.code(), stdout: self.stdout.all(), stderr: self.stderr.all() }
+        let all = |reader: &mut Option<Reader>| reader.take().map_or_else(Vec::new, Reader::all);
+        Ended { code: status.code(), stdout: all(&mut self.stdout), stderr: all(&mut self.stderr) }
     }
 }
 

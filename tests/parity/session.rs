@@ -53,6 +53,8 @@ fn refusals() -> Vec<Row> {
     rows
 }
 
+const RACE: &str = "whether the DISCONNECT of mosquitto_sub goes out with -E and -U is a matter of luck";
+
 fn answers() -> Vec<Row> {
     let v5 = |publish| Can { publish: Some(publish), ..accepting_5() };
     let published = |more: &str| publisher(&format!("{PUBLISH} {more}"));
@@ -82,6 +84,8 @@ fn answers() -> Vec<Row> {
         subscribed("-t b -q 1 -W 1").canned(half()),
         subscribed("-q 2 -E").canned(accepting()),
         subscribed("-W 1").canned(accepting()),
+        subscribed("-E -U b -U c").canned(accepting()).allow(0, "", "", RACE),
+        subscribed("-V 5 -E -U b -D unsubscribe user-property a b").canned(accepting_5()).allow(0, "", "", RACE),
         subscribed("-W 1").canned(Can { connack: &[0xd0, 0], ..Can::default() }),
         subscribed("-V 5").canned(Can { subscribe: &[0x90, 4, 0, 1, 0, 0, 0xe0, 2, 0x8b, 0], ..accepting_5() }),
         subscribed("-C 1").canned(Can { subscribe: &[0x90, 3, 0, 1, 0, 0xf0, 0], ..accepting() }),
@@ -109,7 +113,6 @@ fn bytes() -> Vec<Row> {
         "--repeat 2 -q 1",
         "--repeat 2",
         "-x 5 -V 311",
-        "-D publish content-type x -V 311",
     ]
     .into_iter()
     .map(|more| publisher(&format!("{PUBLISH} {more}")).canned(accepting()))
@@ -153,8 +156,6 @@ fn bytes() -> Vec<Row> {
             "-E -c",
             "-E -C 3",
             "-E --will-topic w",
-            "-E -U b",
-            "-E -U b -U c",
             "-E -V 31",
         ]
         .into_iter()
@@ -171,7 +172,6 @@ fn bytes() -> Vec<Row> {
             "-E -q 2 -t b",
             "-E -D subscribe subscription-identifier 7",
             "-E -D subscribe user-property a b",
-            "-E -U b -D unsubscribe user-property a b",
             "-E -x 5",
             "-E -M 7",
             "-W 1",
@@ -190,7 +190,13 @@ fn logs() -> Vec<Row> {
         publisher(&format!("{PUBLISH} -d --repeat 2")).canned(accepting()),
         publisher(&format!("{PUBLISH} -d -q 1 --repeat 2")).canned(accepting()),
         publisher(&format!("{PUBLISH} -d -q 2 --quiet")).canned(accepting()),
-        publisher("-t a -m b -d").canned(accepting()),
+        publisher("-t a -m b -d").canned(accepting()).allow(
+            0,
+            "Client null sending CONNECT\nClient null received CONNACK (0)\nClient null sending PUBLISH (d0, q0, r0, m1, 'a', \
+             ... (1 bytes))\nClient null sending DISCONNECT\n",
+            "",
+            "an empty identifier is printed as null, which 2.0 leaves to the C library",
+        ),
         subscriber(&format!("{SUBSCRIBE} -d -E")).canned(accepting()),
         subscriber(&format!("{SUBSCRIBE} -d -E -q 1 -V 5")).canned(accepting_5()),
         subscriber(&format!("{SUBSCRIBE} -d -C 1 -v")).canned(message()),
