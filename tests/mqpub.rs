@@ -341,6 +341,21 @@ fn a_broker_that_goes_away_and_comes_back_gets_the_rest() {
     assert_eq!(without_repetitions(&broker.stop().accepted), payloads(3));
 }
 
+#[test]
+fn lines_of_qos_0_go_on_and_say_what_a_lost_connection_may_mean() {
+    let mut broker = ScriptedBroker::start(Script::default());
+    let mut publisher = start(&broker, &["-l"]);
+    publisher.feed(b"line 1\n");
+    broker.wait_for("the first line", |log| log.accepted.len() == 1);
+    broker.go_away();
+    publisher.wait_for_stderr("Warning: the connection was lost");
+    publisher.feed(b"line 2\nline 3\n");
+    broker.come_back().unwrap();
+    assert_eq!(publisher.end().code, Some(0));
+    broker.wait_for("the end", |log| log.ended() == 2);
+    assert_eq!(broker.stop().accepted, payloads(3));
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_tells_what_is_open() {

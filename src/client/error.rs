@@ -238,6 +238,25 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_decided_does_not_pass() {
+        let properties = Properties::new();
+        let refused = |reason| session(SessionError::Refused { reason, properties: properties.clone() });
+        let ended = |reason| session(SessionError::Disconnected { reason, properties: properties.clone() });
+        for (error, passes) in [
+            (refused(ReasonCode::SERVER_UNAVAILABLE), true),
+            (refused(ReasonCode::NOT_AUTHORIZED), false),
+            (ended(SHUTTING_DOWN), true),
+            (ended(ReasonCode(0x8E)), false),
+            (session(SessionError::PingTimeout(Duration::ZERO)), true),
+            (session(SessionError::EnhancedAuthentication), false),
+            (ClientError::lost("h:1883", None, false), true),
+            (ClientError::Unanswered { target: "h".into(), packet: "PUBLISH", waited: Duration::ZERO }, false),
+        ] {
+            assert_eq!(error.may_pass(), passes, "{error}");
+        }
+    }
+
+    #[test]
     fn a_tls_port_spoken_to_without_tls_is_recognised() {
         let error = WireError::Malformed { packet: "packet", what: "x" };
         let alert = session(SessionError::NotMqtt { error, first_bytes: vec![0x15, 3, 3, 0, 2, 2, 10] });

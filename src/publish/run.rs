@@ -308,6 +308,11 @@ impl<'a> Publisher<'a> {
             }
             other => return Err(other),
         }
+        if !self.plan.is_acknowledged() {
+            // The socket took them, and nobody can say what the broker got of it.
+            self.diagnostics.warning("the connection was lost; lines written just before may be lost with it");
+            self.diagnostics.hint("with -q 1 nothing is lost");
+        }
         let lost: Vec<Bytes> = self.unwritten.drain(..).map(|(_, payload)| payload).collect();
         lost.into_iter().rev().for_each(|payload| self.again.push_front(payload));
         tokio::select! {
