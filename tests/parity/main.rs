@@ -65,6 +65,26 @@ fn all_rows() -> Vec<Row> {
     [arguments::rows(), settings::rows(), output::rows(), delivery::rows(), session::rows()].concat()
 }
 
+/// Under our own names the first argument decides.
+#[test]
+fn compat_in_front_does_what_the_name_does() {
+    for (program, name) in
+        [(env!("CARGO_BIN_EXE_mqpub"), "mosquitto_pub"), (env!("CARGO_BIN_EXE_mqsub"), "mosquitto_sub")]
+    {
+        let run = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+            let ended = program::start(program.into(), &arguments, b"", "/nowhere".as_ref()).wait();
+            (ended.code, String::from_utf8(ended.stderr).unwrap(), ended.stdout)
+        };
+        let text = format!("Error: Unknown option '-Z'.\n\nUse '{name} --help' to see usage.\n");
+        assert_eq!(run(&["--compat", "-Z"]), (Some(1), text, Vec::new()));
+        assert_eq!(run(&["-Z", "--compat"]).0, Some(2));
+        let (code, stderr, stdout) = run(&["--compat", "--version"]);
+        assert_eq!((code, stderr.as_str()), (Some(1), ""));
+        assert!(stdout.starts_with(format!("{name} version 2.1.2 ").as_bytes()));
+    }
+}
+
 /// A row is found by its name, so that a difference can be looked up.
 #[test]
 fn every_row_has_a_name_of_its_own() {
