@@ -4,6 +4,7 @@
 //! The rows are written against mosquitto 2.0, which distributions have. Where 2.1 differs, a row says what it expects
 //! of us and why. Without mosquitto the test is skipped; with `CI=true` that is a failure.
 
+#![cfg(unix)] // links and signals
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test may
 
 mod arguments;
