@@ -8,12 +8,7 @@ use mqtools::options::{Environment, PublishOptions, Reading, UsageError};
 use mqtools::publish::{PublishPlan, publish};
 
 fn main() -> ExitCode {
-    run()
-        .unwrap_or_else(|error| {
-            let _ = writeln!(std::io::stderr(), "{error}");
-            error.exit_status()
-        })
-        .into()
+    run().unwrap_or_else(|error| error.tell()).into()
 }
 
 fn run() -> Result<ExitStatus, UsageError> {

@@ -4,22 +4,43 @@ use std::fmt::Display;
 use std::io::{Write, stderr};
 
 use super::ClientError;
+use super::mosquitto::{MosquittoClient, ending};
+use crate::exit_status::ExitStatus;
+use crate::mqtt::ProtocolVersion;
 use crate::terminal::escape;
 
 /// Says errors and warnings, or nothing with `--quiet`. A stderr that is closed is no error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Diagnostics {
     quiet: bool,
+    mosquitto: Option<(MosquittoClient, ProtocolVersion)>,
 }
 
 impl Diagnostics {
     /// With `quiet` it says nothing.
     pub const fn new(quiet: bool) -> Self {
-        Self { quiet }
+        Self { quiet, mosquitto: None }
     }
 
-    /// An error between us and the broker, with the broker's own words and the next step where there are any.
-    pub fn client_error(&self, error: &ClientError) {
+    /// In the words of one of mosquitto's clients, where its name was used.
+    #[must_use]
+    pub fn speaking_for(self, client: Option<MosquittoClient>, version: ProtocolVersion) -> Self {
+        Self { mosquitto: client.map(|client| (client, version)), ..self }
+    }
+
+    /// Whether mosquitto's words are spoken.
+    pub const fn is_mosquitto(&self) -> bool {
+        self.mosquitto.is_some()
+    }
+
+    /// An error between us and the broker, with the broker's own words and the next step where there are any. What
+    /// comes back is how the tool ends for it.
+    pub fn client_error(&self, error: &ClientError) -> ExitStatus {
+        if let Some((client, version)) = self.mosquitto {
+            let ending = ending(error, client, version);
+            self.write(&ending.stderr);
+            return ending.status;
+        }
         let mut text = format!("Error: {}\n", escape(&error.to_string()));
         if let Some(reason) = error.reason_string() {
             text.push_str(&format!("The broker says: {}\n", escape(reason)));
@@ -28,6 +49,12 @@ impl Diagnostics {
             text.push_str(&format!("Hint: {hint}\n"));
         }
         self.write(&text);
+        error.exit_status()
+    }
+
+    /// Lines of mosquitto's, with their newlines. Text from the network in them is escaped.
+    pub fn verbatim(&self, lines: &str) {
+        self.write(lines);
     }
 
     /// Another error.
@@ -35,13 +62,19 @@ impl Diagnostics {
         self.write(&format!("Error: {}\n", escape(&text.to_string())));
     }
 
-    /// Something that does not end the work.
+    /// Something that does not end the work. mosquitto says nothing of it.
     pub fn warning(&self, text: impl Display) {
+        if self.is_mosquitto() {
+            return;
+        }
         self.write(&format!("Warning: {}\n", escape(&text.to_string())));
     }
 
     /// What to do about what was said before.
     pub fn hint(&self, text: impl Display) {
+        if self.is_mosquitto() {
+            return;
+        }
         self.write(&format!("Hint: {}\n", escape(&text.to_string())));
     }
 

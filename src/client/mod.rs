@@ -6,6 +6,7 @@ mod diagnostics;
 mod dissect;
 mod error;
 mod establish;
+pub mod mosquitto;
 mod plan;
 mod runtime;
 mod signals;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::dissect::dissect;
-use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Scan, scan};
+use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
 use crate::mqtt::{PropertyName, ProtocolVersion};
 use crate::terminal::escape;
 
@@ -27,6 +27,9 @@ pub struct Trace {
     bytes: bool,
     client_id: String,
     version: ProtocolVersion,
+    tells_grants: bool,
+    /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
+    last_mid: u16,
     /// The beginning of a packet whose rest has not come yet.
     partial: Vec<u8>,
     lines: String,
@@ -55,9 +58,17 @@ impl Trace {
             bytes: level > 1,
             client_id: String::new(),
             version: ProtocolVersion::default(),
+            tells_grants: true,
+            last_mid: 0,
             partial: Vec::new(),
             lines: String::new(),
         })
+    }
+
+    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`.
+    #[must_use]
+    pub fn telling_grants(self, tells_grants: bool) -> Self {
+        Self { tells_grants, ..self }
     }
 
     /// Whole packets that go out.
@@ -88,6 +99,10 @@ impl Trace {
 
     /// A line of our own.
     pub fn note(&mut self, text: &str) {
+        // mosquitto's log knows packets only.
+        if self.stream == LogStream::Stdout {
+            return;
+        }
         self.begin_line();
         self.lines.push_str(&escape(text));
         self.lines.push('\n');
@@ -126,6 +141,7 @@ impl Trace {
     /// Takes over what a packet says about all that follow.
     fn learn(&mut self, packet: &Packet<'_>) {
         match packet {
+            Packet::Publish(publish) if publish.packet_identifier > 0 => self.last_mid = publish.packet_identifier,
             Packet::Connect(connect) => {
                 self.version = connect.version;
                 connect.client_id.clone_into(&mut self.client_id);
@@ -167,10 +183,19 @@ impl Trace {
                     self.say_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
                 }
             }
+            Packet::Suback(_) if !self.tells_grants => self.say_line(direction, "SUBACK"),
             Packet::Suback(suback) => {
                 self.say_line(direction, "SUBACK");
                 let codes: Vec<String> = suback.reasons.iter().map(|reason| reason.0.to_string()).collect();
                 let _ = writeln!(self.lines, "Subscribed (mid: {}): {}", suback.packet_identifier, codes.join(", "));
+            }
+            Packet::Publish(publish) if self.stream == LogStream::Stdout && direction == Direction::Sending => {
+                if publish.packet_identifier == 0 {
+                    self.last_mid = self.last_mid.checked_add(1).unwrap_or(1);
+                }
+                let publish = Publish { packet_identifier: self.last_mid, ..publish.clone() };
+                let what = words(direction, &Packet::Publish(publish));
+                self.say_line(direction, &what);
             }
             other => {
                 let what = words(direction, other);
@@ -228,7 +253,7 @@ fn acknowledgement(direction: Direction, ack: &Ack) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::wire::{Connack, Connect, Publish, Suback, Subscribe, SubscribeFilter};
+    use crate::mqtt::wire::{Connack, Connect, Suback, Subscribe, SubscribeFilter};
     use crate::mqtt::{Message, Properties, QoS, ReasonCode, Secret};
 
     fn trace(level: u8) -> Trace {

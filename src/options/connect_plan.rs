@@ -43,7 +43,7 @@ pub fn connect_plan(
     #[rustfmt::skip]
     let ConnectionOptions {
         host, port, url: _, unix, username, pw, pw_file, id, id_prefix, keepalive, disable_clean_session: kept,
-        session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, proxy, positions,
+        session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, proxy, positions, compat,
     } = connection;
     let mut faults = Vec::new();
     refuse_unbuilt(*srv, *ws, proxy.is_some(), &mut faults);
@@ -53,7 +53,8 @@ pub fn connect_plan(
     let version = version(connection, properties, &mut faults);
     let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
-    let login = Login { user: username.as_deref(), password: pw.as_ref(), file: pw_file.as_deref(), url, positions };
+    let user = username.as_deref();
+    let login = Login { user, password: pw.as_ref(), file: pw_file.as_deref(), url, positions, variable: !compat };
     let (user_name, password) = login.user_and_password(version, defaults.environment, &mut faults);
     let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept };
     let session = SessionConfig {
@@ -186,6 +187,8 @@ struct Login<'a> {
     file: Option<&'a Path>,
     url: Option<&'a BrokerUrl>,
     positions: &'a Positions,
+    /// Whether `MQTT_PASSWORD` is asked.
+    variable: bool,
 }
 
 impl Login<'_> {
@@ -195,7 +198,7 @@ impl Login<'_> {
         environment: &Environment,
         faults: &mut Vec<String>,
     ) -> (Option<String>, Option<Secret>) {
-        let Self { user, password, file, url, positions } = self;
+        let Self { user, password, file, url, positions, variable } = self;
         let user = later_of(user, "username", url.and_then(|url| url.user.as_deref()), positions).map(str::to_owned);
         // -P and --pw-file say the same thing; the later one holds, and both hold over the environment.
         let file = file.filter(|_| password.is_none() || positions.later("pw_file", "pw"));
@@ -205,7 +208,7 @@ impl Login<'_> {
         };
         let password = later_of(given, id, url.and_then(|url| url.password.clone()), positions).or_else(|| {
             // Only for a user: a variable that lies about is not sent to a broker that nobody logs in to.
-            user.as_ref()?;
+            user.as_ref().filter(|_| variable)?;
             environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
         });
         if user.is_none() && password.is_some() && !version.is_v5() {

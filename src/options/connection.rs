@@ -106,6 +106,10 @@ pub struct ConnectionOptions {
     /// Which option came after which.
     #[arg(skip)]
     pub positions: Positions,
+
+    /// The tool was called by mosquitto's name, which asks no variable for a password.
+    #[arg(skip)]
+    pub compat: bool,
 }
 
 /// A password from the command line: any bytes, never refused, so that no error repeats it.

@@ -23,6 +23,10 @@ pub struct GeneralOptions {
     #[arg(short = 'o', value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub options_file: Option<PathBuf>,
 
+    /// The tool was called by mosquitto's name or with --compat: mosquitto's output, log, errors and exit status.
+    #[arg(skip)]
+    pub compat: bool,
+
     /// Print help.
     #[arg(long, action = ArgAction::HelpShort)]
     pub help: Option<bool>,

@@ -14,6 +14,7 @@
 mod arguments;
 mod bench;
 mod broker;
+mod compat;
 mod connect_plan;
 mod connection;
 mod environment;

@@ -64,6 +64,11 @@ impl ToolOptions for PublishOptions {
         self.connection.positions = positions;
     }
 
+    fn note_compatibility(&mut self) {
+        self.general.compat = true;
+        self.connection.compat = true;
+    }
+
     fn faults(&self) -> Vec<String> {
         match topic_of_url(&self.connection) {
             Ok(topic) => self.message.faults(topic.as_deref()),

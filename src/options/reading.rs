@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgMatches, FromArgMatches};
+use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::arguments::{Gathered, gather};
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
-use super::{Environment, Tool, UsageError};
+use super::{Environment, Tool, UsageError, compat};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub(super) trait ToolOptions: FromArgMatches {
     /// Takes note of which option came after which.
     fn note_positions(&mut self, positions: Positions);
 
+    /// Takes note that mosquitto's name was used.
+    fn note_compatibility(&mut self) {}
+
     /// What is wrong between the tool's own options.
     fn faults(&self) -> Vec<String>;
 }
@@ -37,16 +40,29 @@ pub(super) fn read<T: ToolOptions>(
 ) -> Result<Reading<T>, UsageError> {
     let tool = T::TOOL;
     let command = tool.command();
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    if let Some((name, argv)) = compat::asked_for(tool, &argv) {
+        let arguments = compat::read(tool, name, environment, &argv)?;
+        let mut options = parse::<T>(command, arguments).map_err(UsageError::under_mosquittos_name)?;
+        options.note_compatibility();
+        return Ok(Reading::Options(Box::new(options)));
+    }
     let arguments = match gather(tool, &command, environment, argv)? {
         Gathered::Answer(text) => return Ok(Reading::Answer(text)),
         Gathered::Arguments(arguments) => arguments,
     };
+    Ok(Reading::Options(Box::new(parse(command, arguments)?)))
+}
+
+/// Lets clap read, and checks what the options mean together.
+fn parse<T: ToolOptions>(command: Command, arguments: Vec<OsString>) -> Result<T, UsageError> {
+    let tool = T::TOOL;
     let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(&error)]);
     let matches = command.try_get_matches_from(arguments).map_err(refused)?;
     let mut options = T::from_arg_matches(&matches).map_err(refused)?;
     options.note_positions(positions(&matches));
     UsageError::check(tool.name, options.faults())?;
-    Ok(Reading::Options(Box::new(options)))
+    Ok(options)
 }
 
 fn positions(matches: &ArgMatches) -> Positions {

@@ -64,6 +64,10 @@ pub(super) const PUBLISH: &[Section] = &[
             entry("tail -f log | mqpub -h broker -t log -l -q 1", "Every line as a message, each acknowledged."),
             entry("mqpub -L mqtts://user@broker/photo --pw-file secret -f a.jpg", "A file, over TLS."),
             entry("mqpub -h broker -t a -m hello -D publish user-property from me", "With a property of MQTT 5."),
+            entry(
+                "mqpub --compat -t a -m hello",
+                "As mosquitto_pub does it, with its grammar, texts and exit status; so does a link of that name.",
+            ),
         ],
     },
     Section {
@@ -104,6 +108,10 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             entry("mqsub -h broker -t '#' --retained-only -v -W 2", "The retained messages of a broker."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "One JSON object a line."),
             entry("mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'", "A QoS for each subscription."),
+            entry(
+                "mqsub --compat -t '#' -v",
+                "As mosquitto_sub does it, with its grammar, texts and exit status; so does a link of that name.",
+            ),
         ],
     },
     Section {

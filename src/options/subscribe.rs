@@ -67,6 +67,11 @@ impl ToolOptions for SubscribeOptions {
         self.connection.positions = positions;
     }
 
+    fn note_compatibility(&mut self) {
+        self.general.compat = true;
+        self.connection.compat = true;
+    }
+
     fn faults(&self) -> Vec<String> {
         // A contradiction about the version is told where the connection is planned.
         let version = version(&self.connection, &self.properties, &mut Vec::new());

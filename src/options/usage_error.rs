@@ -1,6 +1,7 @@
 //! What was wrong with the command line, in the user's words.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -12,12 +13,50 @@ use crate::exit_status::ExitStatus;
 pub struct UsageError {
     tool: &'static str,
     faults: Vec<String>,
+    compatible: Option<Compatible>,
+}
+
+/// The words of mosquitto, for whoever called us by its name.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Compatible {
+    stderr: String,
+    stdout: String,
 }
 
 impl UsageError {
     /// Makes an error of a tool's faults.
     pub fn new(tool: &'static str, faults: Vec<String>) -> Self {
-        Self { tool, faults }
+        Self { tool, faults, compatible: None }
+    }
+
+    /// A command line that mosquitto's client refuses, or answers: its words for stderr and stdout, newlines included.
+    pub(super) fn compatible(tool: &'static str, stderr: String, stdout: String) -> Self {
+        Self { tool, faults: Vec::new(), compatible: Some(Compatible { stderr, stdout }) }
+    }
+
+    /// The same faults under mosquitto's name: without our pointer to `--help`, and with its exit status.
+    #[must_use]
+    pub fn under_mosquittos_name(mut self) -> Self {
+        if self.compatible.is_none() {
+            let stderr = self.faults.iter().map(|fault| format!("Error: {fault}\n")).collect();
+            self.compatible = Some(Compatible { stderr, stdout: String::new() });
+        }
+        self
+    }
+
+    /// What stdout gets: nothing, but for mosquitto's name, where usage and version end with exit status 1.
+    pub fn stdout(&self) -> &str {
+        self.compatible.as_ref().map_or("", |compatible| &compatible.stdout)
+    }
+
+    /// Says it, on stderr and stdout, and tells how the tool ends. A reader that is gone has read enough.
+    pub fn tell(&self) -> ExitStatus {
+        let text = self.to_string();
+        if !text.is_empty() {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+        let _ = io::stdout().write_all(self.stdout().as_bytes());
+        self.exit_status()
     }
 
     /// Ends with an error if there are faults.
@@ -39,12 +78,15 @@ impl UsageError {
 
     /// The number for the shell.
     pub const fn exit_status(&self) -> ExitStatus {
-        ExitStatus::Usage
+        if self.compatible.is_some() { ExitStatus::Compatible(1) } else { ExitStatus::Usage }
     }
 }
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(compatible) = &self.compatible {
+            return f.write_str(compatible.stderr.strip_suffix('\n').unwrap_or(&compatible.stderr));
+        }
         for fault in &self.faults {
             writeln!(f, "Error: {fault}")?;
         }

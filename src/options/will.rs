@@ -1,6 +1,7 @@
 //! The will group: what the broker publishes when we are gone.
 
 use bytes::Bytes;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use super::values::qos;
@@ -15,8 +16,9 @@ pub struct WillOptions {
     pub will_topic: Option<String>,
 
     /// Its payload [default: empty].
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
-    pub will_payload: Option<String>,
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
+          value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
+    pub will_payload: Option<Bytes>,
 
     /// Its QoS [default: 0].
     #[arg(long, value_name = "QOS", value_parser = qos)]
@@ -53,7 +55,7 @@ impl WillOptions {
         }
         Some(Message {
             topic: topic.clone(),
-            payload: Bytes::from(payload),
+            payload,
             qos: will_qos.unwrap_or_default(),
             retain: *will_retain,
             properties,

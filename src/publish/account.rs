@@ -1,6 +1,7 @@
 //! What became of each message, and how the tool ends for it.
 
 use crate::client::Diagnostics;
+use crate::client::mosquitto::publish_failed;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{Message, PropertyName, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -58,7 +59,11 @@ impl DeliveryAccount {
 
     /// Says what did not come through, with `open` messages that were taken up and are not done, and how the tool ends
     /// when nothing else ended it.
+    /// mosquitto_pub counts nothing.
     pub fn close(&self, open: u64) -> ExitStatus {
+        if self.diagnostics.is_mosquitto() {
+            return ExitStatus::Done;
+        }
         let all = self.entered() + open;
         if self.refused > NAMED {
             self.diagnostics.error(format_args!("{} of {all} messages were refused", self.refused));
@@ -87,7 +92,7 @@ impl Handler<Message> for DeliveryAccount {
 
     fn completed(&mut self, completion: Completion<'_, Message>) {
         self.heard += 1;
-        let Completion { outcome, reason, properties, .. } = completion;
+        let Completion { outcome, reason, properties, packet_identifier, .. } = completion;
         match outcome {
             Outcome::Acknowledged => self.done += 1,
             Outcome::Downgraded => {
@@ -99,6 +104,10 @@ impl Handler<Message> for DeliveryAccount {
                          arrive twice",
                     );
                 }
+            }
+            Outcome::Refused if self.diagnostics.is_mosquitto() => {
+                let words = properties.text(PropertyName::ReasonString);
+                self.diagnostics.verbatim(&publish_failed(packet_identifier, reason, words));
             }
             Outcome::Refused => match properties.text(PropertyName::ReasonString) {
                 Some(words) => self.refuse(format_args!("{reason}: {}", escape(words)), reason),

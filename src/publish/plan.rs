@@ -14,6 +14,9 @@ use crate::options::{
 /// Most messages of QoS 1 and 2 in flight where `-M` is not given, as with mosquitto_pub.
 const WINDOW: u16 = 20;
 
+/// mosquitto_pub waits for an acknowledgement as long as the connection stands.
+const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
+
 /// Where payloads come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadSource {
@@ -50,6 +53,8 @@ pub struct PublishPlan {
     pub log: LogStream,
     /// No errors on stderr while running.
     pub quiet: bool,
+    /// mosquitto_pub's output, errors and exit status.
+    pub compat: bool,
 }
 
 impl PublishPlan {
@@ -58,8 +63,13 @@ impl PublishPlan {
     /// # Errors
     /// All faults at once.
     pub fn new(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
+        let plan = Self::of_options(options, environment);
+        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+    }
+
+    fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
         let PublishOptions { message, connection, tls, will, properties, general } = options;
-        let GeneralOptions { debug, quiet, .. } = general;
+        let GeneralOptions { debug, quiet, compat, .. } = general;
         let defaults = ConnectDefaults {
             tool: &PUBLISH,
             environment,
@@ -103,10 +113,11 @@ impl PublishPlan {
             repeat: *repeat,
             repeat_delay: *repeat_delay,
             disconnect_properties: commands.disconnect,
-            patience: connection.connect_timeout,
+            patience: if *compat { FOREVER } else { connection.connect_timeout },
             debug: *debug,
-            log: LogStream::Stderr,
+            log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
             quiet: *quiet,
+            compat: *compat,
         })
     }
 

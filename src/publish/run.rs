@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,11 +11,13 @@ use super::account::DeliveryAccount;
 use super::input::{read_file, read_stdin};
 use super::plan::{PayloadSource, PublishPlan};
 use super::source::{Repetition, Source};
+use crate::client::mosquitto::MosquittoClient;
 use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::WireError;
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 use crate::session::PublishError;
+use crate::terminal::escape;
 
 /// While so much waits to be written no further message is taken up: enough for large writes, and a bound on memory.
 const BACKLOG: usize = 64 * 1024;
@@ -25,10 +28,15 @@ const PARTING: Duration = Duration::from_millis(500);
 
 /// Publishes what the plan says, with errors on stderr, and tells how it ended.
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
-    let diagnostics = Diagnostics::new(plan.quiet);
+    let client = plan.compat.then_some(MosquittoClient::Publish);
+    let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
     let source = match source(plan) {
         Ok(source) => source,
-        Err(text) => {
+        Err(SourceError { mosquitto, .. }) if plan.compat => {
+            diagnostics.verbatim(&mosquitto);
+            return ExitStatus::Failed;
+        }
+        Err(SourceError { text, .. }) => {
             diagnostics.error(text);
             return ExitStatus::Failed;
         }
@@ -42,21 +50,45 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
     }
 }
 
+/// Why there is nothing to send, in our words and in mosquitto's.
+struct SourceError {
+    text: String,
+    mosquitto: String,
+}
+
+impl SourceError {
+    fn of_file(file: &Path, error: &io::Error) -> Self {
+        let name = escape(&file.to_string_lossy()).into_owned();
+        let cause = error.to_string();
+        let cause = cause.split(" (os error ").next().unwrap_or_default();
+        Self {
+            text: format!("cannot read the file '{}': {error}", file.display()),
+            mosquitto: format!(
+                "Error: Unable to read file \"{name}\": {cause}.\nError loading input file \"{name}\".\n"
+            ),
+        }
+    }
+
+    fn of_stdin(text: String, cause: &str) -> Self {
+        Self { text, mosquitto: format!("Error: {cause}.\nError loading input from stdin.\n") }
+    }
+}
+
 /// Everything but lines is read before the broker is bothered.
-fn source(plan: &PublishPlan) -> Result<Source, String> {
+fn source(plan: &PublishPlan) -> Result<Source, SourceError> {
+    let unreadable = |error: io::Error| SourceError::of_stdin(format!("cannot read stdin: {error}"), "Cannot read");
     let payload = match &plan.source {
         PayloadSource::Text(text) => text.clone(),
-        PayloadSource::File(file) => {
-            read_file(file).map_err(|error| format!("cannot read the file '{}': {error}", file.display()))?
-        }
+        PayloadSource::File(file) => read_file(file).map_err(|error| SourceError::of_file(file, &error))?,
         PayloadSource::Stdin => {
-            let content = read_stdin().map_err(|error| format!("cannot read stdin: {error}"))?;
+            let content = read_stdin().map_err(unreadable)?;
             if content.is_empty() {
-                return Err("stdin is empty, and an empty message has an option of its own: -n".into());
+                let text = "stdin is empty, and an empty message has an option of its own: -n".into();
+                return Err(SourceError::of_stdin(text, "Zero length input"));
             }
             content
         }
-        PayloadSource::Lines => return Source::lines().map_err(|error| format!("cannot read stdin: {error}")),
+        PayloadSource::Lines => return Source::lines().map_err(unreadable),
     };
     Ok(Source::Repeated(Repetition::new(payload, plan.repeat, plan.repeat_delay)))
 }
@@ -91,6 +123,8 @@ struct Publisher<'a> {
     unwritten: VecDeque<(u64, Bytes)>,
     /// Messages of QoS 0 that went down with a connection.
     again: VecDeque<Bytes>,
+    /// Whether messages are sent with RETAIN.
+    retain: bool,
     /// When something last went on, and what it was.
     last: (Instant, Progress),
 }
@@ -113,6 +147,7 @@ impl<'a> Publisher<'a> {
             diagnostics,
             unwritten: VecDeque::new(),
             again: VecDeque::new(),
+            retain: plan.message.retain,
             last: (Instant::now(), Progress::default()),
         }
     }
@@ -134,7 +169,9 @@ impl<'a> Publisher<'a> {
                 return self.account.close(0);
             }
             Failure::Interrupted => {
-                self.diagnostics.error("interrupted");
+                if !self.plan.compat {
+                    self.diagnostics.error("interrupted");
+                }
                 self.part(ReasonCode::DISCONNECT_WITH_WILL).await;
                 ExitStatus::Interrupted
             }
@@ -144,8 +181,10 @@ impl<'a> Publisher<'a> {
                 ExitStatus::Failed
             }
             Failure::Client(error) => {
-                self.diagnostics.client_error(error);
-                error.exit_status()
+                let status = self.diagnostics.client_error(error);
+                // The connection stands where it is the message that the broker does not take.
+                self.part(ReasonCode::SUCCESS).await;
+                status
             }
         };
         if self.plan.source == PayloadSource::Lines || self.plan.repeat > 1 {
@@ -182,10 +221,15 @@ impl<'a> Publisher<'a> {
     fn feed(&mut self) -> Result<(), Failure> {
         while self.has_room() {
             let Some(payload) = self.again.pop_front().or_else(|| self.source.next()) else { break };
-            let message = Message { payload: payload.clone(), ..self.plan.message.clone() };
+            let message = Message { payload: payload.clone(), retain: self.retain, ..self.plan.message.clone() };
             match self.client.session().publish(message) {
                 Ok(0) => self.unwritten.push_back((self.client.output_end(), payload)),
                 Ok(_) => {}
+                // mosquitto_pub clears the flag where the broker keeps no messages, and sends.
+                Err((PublishError::RetainNotAvailable, message)) if self.plan.compat && message.retain => {
+                    self.retain = false;
+                    self.again.push_front(payload);
+                }
                 // Of lines, one that is too large for the broker does not keep the others back.
                 Err((error @ PublishError::Wire(WireError::TooLarge { .. }), _))
                     if self.plan.source == PayloadSource::Lines =>

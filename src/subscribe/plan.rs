@@ -21,6 +21,9 @@ const WINDOW: u16 = 20;
 /// mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this.
 const FEW: u64 = 20;
 
+/// mosquitto_sub waits for an answer as long as the connection stands.
+const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
+
 /// How messages are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Display {
@@ -61,6 +64,8 @@ pub struct SubscribePlan {
     pub log: LogStream,
     /// No errors on stderr while running.
     pub quiet: bool,
+    /// mosquitto_sub's output, errors, ends and exit status.
+    pub compat: bool,
 }
 
 impl SubscribePlan {
@@ -69,8 +74,13 @@ impl SubscribePlan {
     /// # Errors
     /// All faults at once.
     pub fn new(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
+        let plan = Self::of_options(options, environment);
+        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+    }
+
+    fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
         let SubscribeOptions { subscription, output, connection, tls, will, properties, general } = options;
-        let GeneralOptions { debug, quiet, .. } = general;
+        let GeneralOptions { debug, quiet, compat, .. } = general;
         let defaults =
             ConnectDefaults { tool: &SUBSCRIBE, environment, window: WINDOW, no_delay: true, names_clients: false };
         let refused = |faults| UsageError::new(SUBSCRIBE.name, faults);
@@ -100,10 +110,11 @@ impl SubscribePlan {
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
             disconnect_properties: disconnect,
-            patience: connection.connect_timeout,
+            patience: if *compat { FOREVER } else { connection.connect_timeout },
             debug: *debug,
-            log: LogStream::Stderr,
+            log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
             quiet: *quiet,
+            compat: *compat,
             connect,
         })
     }

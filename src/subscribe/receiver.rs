@@ -14,6 +14,7 @@ use crate::client::Diagnostics;
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
+use crate::transport::Address;
 
 /// The ears of mqsub.
 #[derive(Debug)]
@@ -52,8 +53,12 @@ impl Receiver {
         let screen = match &plan.display {
             Display::Stream(printer) => Screen::Stream(printer.clone()),
             Display::Screen(printer) => {
-                let watch = Watch::new(true);
-                watch.begin(&plan.connect.transport.address.to_string(), &mut batch.bytes);
+                let watch = Watch::new(!plan.compat);
+                let address = &plan.connect.transport.address;
+                match address {
+                    Address::Tcp { host, .. } if plan.compat => watch.begin(host, &mut batch.bytes),
+                    address => watch.begin(&address.to_string(), &mut batch.bytes),
+                }
                 Screen::Watch(printer.clone(), watch)
             }
             Display::Rate => Screen::Rate(MessageRate::default()),
@@ -112,7 +117,10 @@ impl Receiver {
             }
         };
         for fault in faults {
-            self.diagnostics.error(fault);
+            match self.diagnostics.is_mosquitto() {
+                true => self.diagnostics.verbatim(&fault.mosquitto_text()),
+                false => self.diagnostics.error(fault),
+            }
         }
     }
 }
@@ -142,6 +150,9 @@ impl Handler<Message> for Receiver {
         let Completion { kept, outcome, reason, .. } = completion;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
             self.refused.get_or_insert(reason);
+            if self.diagnostics.is_mosquitto() {
+                return;
+            }
             self.diagnostics.error(format_args!("cannot remove the retained message of {}: {reason}", kept.topic));
         }
     }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use super::plan::{Display, SubscribePlan};
 use super::receiver::Receiver;
 use super::stdout::{Batch, Stdout};
+use crate::client::mosquitto::{BEFORE_CONNACK, MosquittoClient, TIMED_OUT};
 use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{Subscribe, SubscribeFilter, Unsubscribe};
 use crate::mqtt::{Message, QoS, ReasonCode};
-use crate::session::PublishError;
+use crate::session::{PublishError, SessionError};
 
 /// While so much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
@@ -26,7 +27,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Subscribes as the plan says, with messages on stdout and errors on stderr, and tells how it ended.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
-    let diagnostics = Diagnostics::new(plan.quiet);
+    let client = plan.compat.then_some(MosquittoClient::Subscribe);
+    let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
     let status = client::run(async {
         let (stdout, interrupts) = (Stdout::open()?, Interrupts::listen()?);
         Ok(Subscriber::new(plan, diagnostics, stdout, interrupts).run().await)
@@ -35,6 +37,11 @@ pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
         diagnostics.error(format_args!("cannot start: {error}"));
         ExitStatus::Failed
     })
+}
+
+fn trace(plan: &SubscribePlan) -> Option<Trace> {
+    let trace = Trace::of_level(plan.debug, plan.log)?;
+    Some(trace.telling_grants(!(plan.compat && plan.quiet)))
 }
 
 /// Why a run ends.
@@ -102,7 +109,7 @@ impl<'a> Subscriber<'a> {
             diagnostics,
             stdout,
             interrupts,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)),
+            client: Client::new(plan.connect.clone(), trace(plan)),
             receiver: Receiver::new(plan, diagnostics),
             clocks: Clocks {
                 end: plan.timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -119,7 +126,13 @@ impl<'a> Subscriber<'a> {
             Ok(()) => End::Enough,
             Err(end) => end,
         };
+        let compat = self.plan.compat;
         match end {
+            End::Enough if compat => {
+                let _ = self.part(ReasonCode::SUCCESS, PARTING).await;
+                ExitStatus::Done
+            }
+            End::Interrupted | End::TimedOut if compat && !self.client.is_open() => BEFORE_CONNACK,
             End::Enough => match self.part(ReasonCode::SUCCESS, self.plan.patience).await {
                 Ok(()) => self.receiver.refused.map_or(ExitStatus::Done, ExitStatus::Refused),
                 // Everything is written; that the broker may not know it is its loss.
@@ -131,7 +144,10 @@ impl<'a> Subscriber<'a> {
             }
             End::TimedOut => {
                 self.wind_down().await;
-                self.diagnostics.error(self.timed_out());
+                match compat {
+                    true => self.diagnostics.verbatim(TIMED_OUT),
+                    false => self.diagnostics.error(self.timed_out()),
+                }
                 ExitStatus::TimedOut
             }
             End::Unread => {
@@ -145,9 +161,9 @@ impl<'a> Subscriber<'a> {
             }
             End::Client(error) => {
                 let _ = tokio::time::timeout(PARTING, self.write_out()).await;
-                self.diagnostics.client_error(&error);
+                let status = self.diagnostics.client_error(&error);
                 let _ = self.part(ReasonCode::SUCCESS, PARTING).await;
-                error.exit_status()
+                status
             }
         }
     }
@@ -163,7 +179,11 @@ impl<'a> Subscriber<'a> {
 
     /// From the first connection to the last message.
     async fn receive(&mut self) -> Result<(), End> {
-        self.connect(true).await?;
+        match self.connect(true).await {
+            // mosquitto_sub takes a broker that hangs up without a word for one that may come back.
+            Err(End::Client(ClientError::Lost { .. })) if self.plan.compat => self.connect(false).await?,
+            connected => connected?,
+        }
         loop {
             self.carry()?;
             if self.is_enough() {
@@ -171,7 +191,7 @@ impl<'a> Subscriber<'a> {
             }
             match self.step().await {
                 Ok(()) => {}
-                Err(End::Client(error)) if error.may_pass() => {
+                Err(End::Client(error)) if error.may_pass() && !(self.plan.compat && was_sent_away(&error)) => {
                     self.client.note(&format!("lost the connection and connects again: {error}"));
                     self.connect(false).await?;
                 }
@@ -300,7 +320,11 @@ impl<'a> Subscriber<'a> {
     }
 
     /// `--retained-only`: when the broker will have been quiet for so long that no retained message is to come.
+    /// mosquitto_sub waits for the first message that is not retained, and for nothing else.
     fn quiet_until(&self) -> Option<Instant> {
+        if self.plan.compat {
+            return None;
+        }
         let pong = self.receiver.last_pong.filter(|_| self.plan.selection.retained_only && self.unanswered == 0)?;
         let last = self.receiver.last_message.map_or(pong, |message| message.max(pong));
         (!self.stdout.is_busy()).then_some(last + QUIET)
@@ -381,7 +405,7 @@ impl<'a> Subscriber<'a> {
     async fn wind_down(&mut self) {
         let _ = tokio::time::timeout(PARTING, self.write_out()).await;
         let session = &self.plan.connect.session;
-        let with_will = session.will.is_some() && session.version.is_v5();
+        let with_will = (session.will.is_some() || self.plan.compat) && session.version.is_v5();
         let reason = if with_will { ReasonCode::DISCONNECT_WITH_WILL } else { ReasonCode::SUCCESS };
         let _ = self.part(reason, PARTING).await;
     }
@@ -392,6 +416,11 @@ impl<'a> Subscriber<'a> {
         }
         self.client.disconnect(reason, self.plan.disconnect_properties.clone(), patience, None).await
     }
+}
+
+/// The broker said goodbye (5.0): mosquitto_sub leaves then, whatever the reason.
+fn was_sent_away(error: &ClientError) -> bool {
+    matches!(error, ClientError::Session { error: SessionError::Disconnected { .. }, .. })
 }
 
 /// What a subscription did not get of what it asked for.

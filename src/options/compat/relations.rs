@@ -1,0 +1,103 @@
+//! What mosquitto's clients check once all arguments are read, in their order.
+
+use super::given::{Given, V5};
+use super::grammar::{Client, Flag};
+use super::property;
+use super::refusal::Refusal;
+use super::text::valid_text;
+
+/// The first thing that is wrong.
+pub(super) fn check(client: Client, given: &Given) -> Result<(), Refusal> {
+    check_will_and_tls(given)?;
+    check_session(given)?;
+    if client == Client::Subscribe && given.topics.is_empty() && given.unsubscribe.is_empty() {
+        let text = "Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).";
+        return Err(Refusal::tight(text));
+    }
+    property::check_together(&given.properties, given.session_expiry)?;
+    match client {
+        Client::Publish if given.payload.is_none() || given.topics.is_empty() => {
+            return Err(Refusal::with_usage("Error: Both topic and message must be supplied."));
+        }
+        Client::Subscribe if given.flags.has(Flag::NoRetained) && given.flags.has(Flag::RetainedOnly) => {
+            return Err(Refusal::alone("\nError: Combining '-R' and '--retained-only' makes no sense."));
+        }
+        Client::Publish | Client::Subscribe => {}
+    }
+    check_settings(client, given)
+}
+
+fn check_will_and_tls(given: &Given) -> Result<(), Refusal> {
+    let tls = &given.tls;
+    let will = given.will_topic.is_some();
+    let psk = tls.psk.is_some();
+    let faults = [
+        (!will && given.will_payload.is_some(), "Error: Will payload given, but no will topic given."),
+        (!will && given.flags.has(Flag::WillRetain), "Error: Will retain given, but no will topic given."),
+        (
+            tls.cert.is_some() != tls.key.is_some(),
+            "Error: Both certfile and keyfile must be provided if one of them is set.",
+        ),
+        (tls.keyform.is_some() && tls.key.is_none(), "Error: If keyform is set, keyfile must be also specified."),
+        (
+            tls.engine_kpass.is_some() && (tls.engine.is_none() || tls.keyform.is_none()),
+            "Error: when using tls-engine-kpass-sha1, both tls-engine and keyform must also be provided.",
+        ),
+        (
+            psk && (tls.cafile.is_some() || tls.capath.is_some()),
+            "Error: Only one of --psk or --cafile/--capath may be used at once.",
+        ),
+        (psk && tls.psk_identity.is_none(), "Error: --psk-identity required if --psk used."),
+    ];
+    match faults.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, text)) => Err(Refusal::tight(text)),
+        None => Ok(()),
+    }
+}
+
+/// A session that is kept needs a name; a prefix does not count.
+fn check_session(given: &Given) -> Result<(), Refusal> {
+    let kept = given.flags.has(Flag::DisableCleanSession);
+    if given.id.is_some() {
+        return Ok(());
+    }
+    if given.version == Some(V5) {
+        let for_ever = given.session_expiry == Some(u32::MAX) || (kept && given.session_expiry.is_none());
+        if for_ever {
+            let text = "Error: You must provide a client id if you are using an infinite session expiry interval.";
+            return Err(Refusal::tight(text));
+        }
+    } else if kept {
+        return Err(Refusal::tight("Error: You must provide a client id if you are using the -c option."));
+    }
+    Ok(())
+}
+
+/// What shows only when the client is set up: no pointer to `--help`.
+fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
+    // An empty identifier is the server's to replace, but a kept session and MQTT 3.1 need one.
+    let empty = given.id.as_ref().is_some_and(|id| id.is_empty());
+    if empty && (given.flags.has(Flag::DisableCleanSession) || given.version == Some("31")) {
+        return Err(Refusal::setting(match client {
+            Client::Publish => "Error: Invalid id.",
+            Client::Subscribe => "Error: Invalid id and/or clean_session.",
+        }));
+    }
+    if given.host.as_ref().is_some_and(|host| host.is_empty()) {
+        return Err(Refusal::setting("Unable to connect (Lookup error.)."));
+    }
+    let bad_user = given.username.as_ref().is_some_and(|user| user.len() > 65_535 || valid_text(user).is_none());
+    let bad_password = given.password.is_some() && given.username.is_none() && given.version != Some(V5);
+    if bad_user || bad_password {
+        return Err(Refusal::setting("Error: Problem setting username and/or password."));
+    }
+    let keyform = given.tls.keyform.as_ref().filter(|_| !given.flags.has(Flag::NoTls));
+    if keyform.is_some_and(|form| form != "pem" && form != "engine") {
+        return Err(Refusal::setting("Error: Problem setting key form, it must be one of 'pem' or 'engine'."));
+    }
+    let version = given.tls.version.as_ref().filter(|_| !given.flags.has(Flag::NoTls));
+    if version.is_some_and(|version| version != "tlsv1.2" && version != "tlsv1.3") {
+        return Err(Refusal::setting("Error: Problem setting TLS options, check the options are valid."));
+    }
+    Ok(())
+}
