@@ -51,7 +51,7 @@ complete -c mqsub -s D -l property -d 'Give a packet an MQTT 5 property, or user
 complete -c mqsub -s o -d 'Read options from FILE in place of the default options files, one a line' -r -F
 complete -c mqsub -s E -d 'Exit when the broker has answered the subscription'
 complete -c mqsub -s R -d 'Leave retained messages out'
-complete -c mqsub -l retained-only -d 'Print retained messages only, and exit at the first other one'
+complete -c mqsub -l retained-only -d 'Print retained messages only, and exit when they are through'
 complete -c mqsub -l remove-retained -d 'Remove the retained messages that come from the broker'
 complete -c mqsub -l retain-as-published -d 'Have the broker pass the retain flag on as it was published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive what this connection publishes; needs -V 5'
