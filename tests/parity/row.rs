@@ -198,7 +198,14 @@ impl Row {
             }
             return fault(why, &show(&expected), &show(&ours));
         }
-        let expected = self.outcome(stage, Side::Mosquitto);
+        // Ours has one try. The real client may leave before its last packets are out (seen with --repeat at QoS 2), so
+        // it is asked again before the two count as different.
+        let mut expected = self.outcome(stage, Side::Mosquitto);
+        for _ in 0..2 {
+            if expected != ours {
+                expected = self.outcome(stage, Side::Mosquitto);
+            }
+        }
         if expected == ours { None } else { fault("both alike", &show(&expected), &show(&ours)) }
     }
 

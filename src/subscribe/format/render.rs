@@ -90,11 +90,12 @@ fn render_field(
     Ok(())
 }
 
-/// A property that leaves its width blank where it is absent.
+/// A property that leaves its width empty where it is absent; zeros may stand there for a number, not for a text.
 fn put_property(name: PropertyName, field: &Field, message: &ReceivedMessage<'_>, out: &mut Vec<u8>) {
     match message.property(name) {
         Some(PropertyValue::Utf8(text)) => field.put_text(text.as_bytes(), out),
         Some(value) => field.put_number(u64::from(value.number().unwrap_or_default()), out),
+        None if name == PropertyName::ContentType => pad(b' ', field.width, out),
         None => pad(field.padding(), field.width, out),
     }
 }

@@ -188,7 +188,7 @@ fn absent_properties_leave_their_width() {
             &[
                 (&format!("%{letter}"), ""),
                 (&format!("%5{letter}"), "     "),
-                (&format!("%05{letter}"), "00000"),
+                (&format!("%05{letter}"), if letter == "C" { "     " } else { "00000" }),
                 (&format!("%-5{letter}"), "     "),
             ],
         );
