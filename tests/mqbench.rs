@@ -15,7 +15,7 @@ use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
 use support::mosquitto::Mosquitto;
 use support::process::{finish, run, signal, start, text};
-use support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
+use support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 fn mqbench(port: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
@@ -216,11 +216,67 @@ fn refused_publishes_are_counted_by_their_reason() {
     assert_eq!(document["traffic"]["acked"], 97);
 }
 
+#[test]
+fn a_broker_that_refuses_everything_ends_with_its_reason() {
+    let script = Script::default().refuse_publishes(1.., ReasonCode::NOT_AUTHORIZED).without_log();
+    let broker = ScriptedBroker::start(script);
+    let arguments = ["-V", "5", "-C", "100", "--clients", "1", "-q", "1", "--drain", "1s"];
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    assert_eq!(code, 135, "{stderr}");
+    assert!(stderr.contains("refused every message"), "{stderr}");
+    assert!(document["warnings"].to_string().contains("no-paced-stage"), "{}", document["warnings"]);
+}
+
+#[test]
+fn absurd_rates_end_and_say_what_was_not_sent() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let settings = ["--duration", "300ms", "--warmup", "0s", "--drain", "500ms", "--clients", "2"];
+    let (document, _, stderr) = measure(&broker.port(), &[&["--rate", "1000M"], &settings[..]].concat());
+    let traffic = &document["traffic"];
+    assert_eq!(traffic["offered"], 300_000_000, "{stderr}: {traffic}");
+    assert!(traffic["sent"].as_u64().unwrap() < 300_000_000);
+    let (document, _, stderr) = measure(&broker.port(), &[&["--rate", "0.000000001"], &settings[..]].concat());
+    assert_eq!(document["traffic"]["offered"], 1, "{stderr}: {}", document["traffic"]);
+}
+
+#[test]
+fn losses_of_messages_without_a_stamp_leave_no_latency() {
+    let broker = ScriptedBroker::start(Script::default().drop_deliveries([50, 51]).without_log());
+    let arguments =
+        ["--flood", "-C", "500", "--pubs", "1", "--subs", "1", "-m", "x", "--drain", "2s", "--window", "none"];
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(
+        (document["delivery"]["lost"].as_u64(), document["delivery"]["delivered_once"].as_u64()),
+        (Some(2), Some(498))
+    );
+    assert!(document["latency"]["e2e"].is_null(), "{}", document["latency"]["e2e"]);
+    assert!(document["delivery"]["duplicates"].is_null());
+    assert!(document["warnings"].to_string().contains("no-latency-after-loss"));
+}
+
+#[test]
+fn receiving_only_counts_what_others_send() {
+    let broker = ScriptedBroker::start(Script::default());
+    let listening = ["--pubs", "0", "--subs", "1", "-t", "#", "--duration", "5s", "--warmup", "0s", "--json"];
+    let child = start(&mut mqbench(&broker.port(), &listening));
+    // It listens once its SUBSCRIBE has come.
+    broker.wait_for("a subscriber", |log| log.count(|received| matches!(received, Received::Subscribe(_))) > 0);
+    let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
+    assert_eq!(code(&other), 0, "{other:?}");
+    let output = finish(child);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(document["traffic"]["delivered"].as_u64().unwrap() > 0, "{}", document["traffic"]);
+    let (stderr, code) = fail(&broker.port(), &["--pubs", "0", "-t", "x", "-C", "5"]);
+    assert_eq!(code, 2, "{stderr}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_still_tells_what_it_measured() {
     let broker = ScriptedBroker::start(Script::default());
-    let child = start(&mut mqbench(&broker.port(), &["--rate", "100", "--duration", "1h", "--warmup", "0s", "--json"]));
+    let child = start(&mut mqbench(&broker.port(), &["--flood", "--duration", "1h", "--warmup", "0s", "--json"]));
     broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
     signal(child.id(), "-INT");
     let output = finish(child);

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::future::Future;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,11 @@ use chrono::Utc;
 use super::engine::{self, Progress as Step, RunError, RunOutcome};
 use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::document::{BrokerName, RunContext};
-use super::report::{Gate, ResultDocument, StageMeasurement, summary};
+use super::report::{Gate, ResultDocument, StageMeasurement, Warning, summary};
 use super::{identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
+use crate::mqtt::ReasonCode;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
 use crate::transport::TlsClient;
@@ -76,7 +78,12 @@ fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
 fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError> {
     let mut faults = Vec::new();
     for path in &result.out {
-        let is_new = !path.exists();
+        // Pipes and devices are not to be opened before there is something for them; a link is left alone.
+        let found = std::fs::symlink_metadata(path);
+        if found.as_ref().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            continue;
+        }
+        let is_new = found.is_err();
         match OpenOptions::new().append(true).create(true).open(path) {
             Err(error) => faults.push(format!("--out {}: {error}", path.display())),
             Ok(_) if is_new => drop(std::fs::remove_file(path)),
@@ -98,9 +105,16 @@ struct Conduct {
 impl Conduct {
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
         engine::process::raise_open_files();
+        let interrupted = listen_for_interrupts(self.quiet);
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
             Ok(tls) => tls,
-            Err(error) => return Ok(self.failed_to_begin(&ClientError::Tls(error), None)),
+            Err(error) => {
+                let error = ClientError::Tls(error);
+                let status = self.failed_to_begin(&error, None);
+                let context = outcome::context(&self.plan, command(), own, Utc::now());
+                self.write_failure(context, error.to_string())?;
+                return Ok(status);
+            }
         };
         if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
@@ -108,11 +122,11 @@ impl Conduct {
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
         let mut show = Show::new(self.quiet);
-        let ran = engine::run(self.plan.clone(), tls.clone(), interrupt(), |step| show.step(step)).await;
+        let ran = engine::run(self.plan.clone(), tls.clone(), interrupted, |step| show.step(step)).await;
         show.end();
         match ran {
             Ok(ran) => {
-                if context.target.broker.is_none() && !ran.collapsed {
+                if context.target.broker.is_none() && !ran.collapsed && !ran.interrupted {
                     context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
                 }
                 self.conclude(context, &ran)
@@ -138,7 +152,7 @@ impl Conduct {
             eprintln!("  the broker says: {}", crate::terminal::escape(words));
         }
         if let Some((client, clients)) = client {
-            eprintln!("  at client {client} of {clients}; no load was made");
+            eprintln!("  at client {} of {clients}; no load was made", client + 1);
         }
         if let Some(hint) = error.hint() {
             eprintln!("  {hint}");
@@ -155,7 +169,13 @@ impl Conduct {
     }
 
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
-        context.run.error = failure(&self.plan, run);
+        let refusal = refusal(run);
+        context.run.error = failure(&self.plan, run)
+            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")));
+        if run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
+            let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
+            context.warnings.push(Warning::new("no-paced-stage", text));
+        }
         let measurements: Vec<StageMeasurement> = run
             .stages
             .iter()
@@ -172,7 +192,10 @@ impl Conduct {
             eprintln!("Error: {error}");
         }
         self.write(&document)?;
-        Ok(document.exit_status())
+        Ok(match refusal {
+            Some(reason) if run.lost.is_empty() => ExitStatus::Refused(reason),
+            _ => document.exit_status(),
+        })
     }
 
     fn write(&self, document: &ResultDocument) -> Result<()> {
@@ -209,6 +232,15 @@ fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
     })
 }
 
+/// The reason why the broker refused all messages that it answered, where it did.
+fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
+    let counters = || run.stages.iter().map(|stage| &stage.recorder.counters);
+    if counters().any(|counters| counters.acked > 0) {
+        return None;
+    }
+    counters().flat_map(|counters| counters.rejected.keys()).next().map(|reason| ReasonCode(*reason))
+}
+
 /// Why a run that began counts as failed: connections that were lost.
 fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let lost: u64 = run.lost.values().sum();
@@ -237,13 +269,12 @@ fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut secret_follows = false;
     for argument in arguments {
         let text = argument.to_string_lossy().into_owned();
-        let is_secret = std::mem::replace(&mut secret_follows, matches!(text.as_str(), "-P" | "--pw" | "-L" | "--url"));
+        let is_secret = std::mem::replace(&mut secret_follows, matches!(text.as_str(), "--pw" | "--url"));
         masked.push(if is_secret {
             "***".to_owned()
-        } else if text.starts_with("-P") && text.len() > 2 {
-            "-P***".to_owned()
-        } else if text.starts_with("-L") && text.len() > 2 {
-            "-L***".to_owned()
+        } else if let Some(end) = secret_in_cluster(&text) {
+            secret_follows = end == text.len();
+            format!("{}{}", &text[..end], if secret_follows { "" } else { "***" })
         } else if let Some((option @ ("--pw" | "--url"), _)) = text.split_once('=') {
             format!("{option}=***")
         } else {
@@ -253,14 +284,35 @@ fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
     masked
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM. The next one ends the program at once: somebody is in a hurry.
-async fn interrupt() {
-    let Ok(mut interrupts) = Interrupts::listen() else { return std::future::pending().await };
-    interrupts.next().await;
-    tokio::spawn(async move {
-        interrupts.next().await;
-        std::process::exit(i32::from(ExitStatus::Interrupted.code()));
-    });
+/// Where in a word of bundled letters (`-rPsecret`) a password or a URL begins. Only letters without a value may stand
+/// before it.
+fn secret_in_cluster(text: &str) -> Option<usize> {
+    let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
+    let place = letters.find(|letter| !matches!(letter, 'c' | 'd' | 'r' | 'S'))?;
+    letters[place..].starts_with(['P', 'L']).then_some(place + 2)
+}
+
+/// Listens from now on: the future that comes back resolves at the first Ctrl-C or SIGTERM, and the second one ends the
+/// program at once, wherever it is. Somebody is in a hurry.
+fn listen_for_interrupts(quiet: bool) -> impl Future<Output = ()> {
+    let (first, mut heard) = tokio::sync::watch::channel(false);
+    if let Ok(mut interrupts) = Interrupts::listen() {
+        tokio::spawn(async move {
+            interrupts.next().await;
+            if !quiet {
+                eprintln!("Interrupted: waiting for what is under way; again to end at once.");
+            }
+            let _ = first.send(true);
+            interrupts.next().await;
+            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+        });
+    }
+    async move {
+        if heard.wait_for(|heard| *heard).await.is_err() {
+            // Nobody listens.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Progress on stderr.
@@ -310,7 +362,21 @@ mod tests {
 
     #[test]
     fn passwords_are_masked_in_every_spelling() {
-        let typed = ["mqbench", "-P", "s1", "-Ps2", "--pw=s3", "-L", "mqtt://u:s4@h", "--url=mqtt://u:s5@h", "-p", "1"];
+        let typed = [
+            "mqbench",
+            "-P",
+            "s1",
+            "-Ps2",
+            "-dP",
+            "s6",
+            "-rPs7",
+            "--pw=s3",
+            "-L",
+            "mqtt://u:s4@h",
+            "--url=mqtt://u:s5@h",
+            "-p",
+            "1",
+        ];
         let masked = mask(typed.map(OsString::from));
         assert!(!masked.iter().any(|word| word.contains('s') && word.contains(|c: char| c.is_ascii_digit())));
         assert_eq!(masked[masked.len() - 2..], ["-p", "1"]);

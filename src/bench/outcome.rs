@@ -141,6 +141,14 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         // Connecting belongs to the first stage.
         recorder.latency.merge(&run.connect.latency);
     }
+    let matched_by_order = !plan.payload.is_stamped();
+    let mut warnings = stage_warnings(stage);
+    if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
+        // From the first gap on a message is taken for the one before it.
+        recorder.latency.e2e = crate::bench::measure::Latency::default();
+        let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
+        warnings.push(Warning::new("no-latency-after-loss", text));
+    }
     let from_start = stage.from_ns - stage.start_ns;
     let mut phases = Vec::new();
     let mut phase = |name: &str, start_ns, duration_ns| {
@@ -162,6 +170,8 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         publishers: plan.publishers > 0,
         subscribers: plan.subscribers > 0,
         offered: stage.offered,
+        rate: stage.rate,
+        matched_by_order,
         delivery: stage.delivery,
         unacked: (plan.qos != QoS::AtMostOnce && plan.publishers > 0).then_some(stage.unacknowledged),
         clients: Clients {
@@ -180,7 +190,7 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         },
         validity: ValidityFigures { unbalanced_ledgers: stage.unbalanced, ..ValidityFigures::default() },
         interrupted: run.interrupted,
-        warnings: stage_warnings(stage),
+        warnings,
         recorder,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
-use crate::mqtt::{QoS, check_topic_filter, check_topic_name};
+use crate::mqtt::QoS;
 
 /// Who sends what to whom, and how fast.
 #[derive(Clone, Debug, Args)]
@@ -177,12 +177,6 @@ impl LoadOptions {
         one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
         if self.publishers() == 0 && self.subscribers() == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
-        }
-        if let Some(topic) = &self.topic {
-            let checked = if self.publishers() > 0 { check_topic_name(topic) } else { check_topic_filter(topic) };
-            if let Err(error) = checked {
-                faults.push(format!("invalid topic '{topic}': {error}"));
-            }
         }
         faults
     }

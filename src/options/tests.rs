@@ -226,7 +226,6 @@ fn faults_of_the_tools() {
         (&BENCH, &["--flood", "--rate", "1k"], "--flood and --rate contradict each other: leave all but one out"),
         (&BENCH, &["--size", "5", "-m", "x"], "--size and -m contradict each other: leave all but one out"),
         (&BENCH, &["--clients", "0"], "there is nothing to do with neither publishers nor subscribers"),
-        (&BENCH, &["-t", "#"], "invalid topic '#': a topic to publish to must not hold the wildcards + and #"),
         (
             &BENCH,
             &["--rate", "1e3"],

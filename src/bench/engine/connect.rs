@@ -38,8 +38,9 @@ fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
     let publishers = (0..plan.publishers).filter(|publisher| publisher % plan.threads == shard).collect();
     let spread = |subscriber: usize| {
         let streams = plan.routes.streams_of(subscriber);
-        let first = if plan.routes.is_shared_topic() { subscriber } else { streams.first };
-        first % plan.threads
+        // Several subscribers of one stream would all sit on its publisher's thread.
+        let spread = plan.routes.is_shared_topic() || plan.subscribers > plan.publishers;
+        (if spread { subscriber } else { streams.first }) % plan.threads
     };
     let subscribers = (0..plan.subscribers).filter(|subscriber| spread(*subscriber) == shard).collect();
     (publishers, subscribers)
@@ -287,8 +288,9 @@ pub(super) async fn leave(shared: &Shared, link: Link, client: usize, publishes:
         }
     }
     let mut properties = Properties::new();
+    let expiry = plan.session.connect_properties.number(PropertyName::SessionExpiryInterval);
     if plan.session.version == ProtocolVersion::V5
-        && !plan.session.clean_start
+        && expiry.is_some_and(|seconds| seconds > 0)
         && let Ok(expiry) = Property::new(PropertyName::SessionExpiryInterval, PropertyValue::FourByte(0))
     {
         properties.push(expiry);

@@ -30,6 +30,9 @@ const LEAD: Duration = Duration::from_millis(20);
 /// on which messages were measured.
 const CUT_LEAD: Duration = Duration::from_millis(200);
 
+/// How long the threads have for their goodbyes.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// How often the end of a stage and of a drain is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -144,7 +147,7 @@ pub struct RunOutcome {
 
 struct Shard {
     commands: UnboundedSender<Command>,
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<()>,
 }
 
 /// Leads the threads of a run.
@@ -156,6 +159,8 @@ struct Coordinator {
     publishers_left: usize,
     subscribers_left: usize,
     stages_begun: u32,
+    /// What of earlier stages was never acknowledged.
+    unacknowledged_before: u64,
 }
 
 /// Carries out a plan. `interrupt` ends the load early (the drain still happens); `progress` is called now and then.
@@ -266,7 +271,16 @@ impl Coordinator {
         }
         let (publishers_left, subscribers_left) = (shared.plan.publishers, shared.plan.subscribers);
         let lost = BTreeMap::new();
-        Ok(Self { shared, shards, reports, lost, publishers_left, subscribers_left, stages_begun: 0 })
+        Ok(Self {
+            shared,
+            shards,
+            reports,
+            lost,
+            publishers_left,
+            subscribers_left,
+            stages_begun: 0,
+            unacknowledged_before: 0,
+        })
     }
 
     async fn connect(&mut self, progress: &mut impl FnMut(Progress)) -> Result<Recorder, RunError> {
@@ -284,7 +298,8 @@ impl Coordinator {
                     ready += 1;
                 }
                 Some(Report::Failed { client, error }) => return Err(RunError::Client { client, clients, error }),
-                Some(Report::Ended) | None => return Err(RunError::Thread(io::Error::other("a thread has ended"))),
+                Some(Report::NoRuntime(error)) => return Err(RunError::Thread(error)),
+                Some(Report::Ended) | None => return Err(RunError::Thread(io::Error::other("it ended by itself"))),
                 Some(other) => self.note(other),
             }
         }
@@ -318,7 +333,7 @@ impl Coordinator {
             LoadModel::ClosedLoop => None,
             LoadModel::OpenLoop { rate } => Some(rate),
             LoadModel::OpenLoopShare { share } => {
-                Some(share * self.carried_per_s(before?)).filter(|rate| *rate > 0.0).map(Some)?
+                Some(share * self.carried_per_s(before?)?).filter(|rate| *rate > 0.0).map(Some)?
             }
         };
         self.stages_begun += 1;
@@ -329,7 +344,8 @@ impl Coordinator {
     }
 
     /// Messages a second that a stage carried to their end: delivered to all subscribers, else acknowledged, else sent.
-    fn carried_per_s(&self, outcome: &StageOutcome) -> f64 {
+    /// None where no time was measured.
+    fn carried_per_s(&self, outcome: &StageOutcome) -> Option<f64> {
         let counters = &outcome.recorder.counters;
         let plan = &self.shared.plan;
         let carried = match (plan.subscribers, plan.qos) {
@@ -340,7 +356,7 @@ impl Coordinator {
                 counters.delivered as f64 * plan.publishers as f64 / copies.max(1) as f64
             }
         };
-        carried * 1e9 / outcome.measured_ns.max(1) as f64
+        (outcome.measured_ns > 0).then(|| carried * 1e9 / outcome.measured_ns as f64)
     }
 
     async fn carry_out(
@@ -435,11 +451,12 @@ impl Coordinator {
 
     async fn settle(&mut self, run: &StageRun, gathering: &mut Gathering) {
         self.tell(Command::Settle);
-        // A thread answers at once; one that cannot has ended, and then its part is missing in the account.
+        // A thread answers at once; one that cannot has ended. Its part is missing in the account, and makes it invalid.
         let deadline = Instant::now() + Duration::from_secs(5);
         while gathering.settled < self.shards.len() && Instant::now() < deadline {
             self.gather_until(Instant::now() + LOOK, run, gathering).await;
         }
+        gathering.unbalanced += (self.shards.len() - gathering.settled) as u64;
     }
 
     /// Takes reports until a moment.
@@ -468,7 +485,7 @@ impl Coordinator {
     }
 
     fn outcome(
-        &self,
+        &mut self,
         stage: Stage,
         run: StageRun,
         gathering: Gathering,
@@ -483,9 +500,14 @@ impl Coordinator {
             let sent = stream.sent.load(Ordering::Acquire);
             sent.saturating_sub(stream.completed.load(Ordering::Acquire))
         });
+        let own_unacknowledged = unacknowledged.saturating_sub(self.unacknowledged_before);
+        self.unacknowledged_before = unacknowledged;
+        let offered = run.rate.map(|_| sum(|stream| stream.offered.load(Ordering::Acquire)));
         let mut rows = gathering.rows;
         // The first report only begins the count of seconds.
         rows.drain(..1.min(rows.len()));
+        // The last one is a row only if it is a whole second.
+        rows.truncate(end_ns.saturating_sub(run.from_ns).div_euclid(SECOND_NS) as usize);
         StageOutcome {
             rate: run.rate,
             start_ns: run.start_ns,
@@ -497,9 +519,9 @@ impl Coordinator {
             delivery: (self.shared.plan.subscribers > 0 && self.shared.plan.publishers > 0)
                 .then_some(gathering.delivery),
             unbalanced: gathering.unbalanced,
-            offered: run.rate.map(|_| sum(|stream| stream.offered.load(Ordering::Acquire))),
+            offered,
             downgraded: gathering.downgraded,
-            unacknowledged: if self.shared.plan.qos == QoS::AtMostOnce { 0 } else { unacknowledged },
+            unacknowledged: if self.shared.plan.qos == QoS::AtMostOnce { 0 } else { own_unacknowledged },
             // The load's own threads, where the system tells them apart: an embedded broker is in this process too.
             cpu: gathering.threads.values().map(|(_, used)| *used).reduce(CpuTime::plus).or(cpu),
             busiest_thread: gathering.threads.values().map(|(_, used)| *used).max_by_key(|used| used.total_ns()),
@@ -512,11 +534,13 @@ impl Coordinator {
     async fn end(mut self) -> BTreeMap<String, u64> {
         self.tell(Command::End);
         let mut running = self.shards.len();
+        let deadline = Instant::now() + PARTING;
         while running > 0 {
-            match self.reports.recv().await {
-                Some(Report::Ended) => running -= 1,
-                Some(_) => {}
-                None => break,
+            match tokio::time::timeout_at(deadline, self.reports.recv()).await {
+                Ok(Some(Report::Ended)) => running -= 1,
+                Ok(Some(_)) => {}
+                // A thread that hangs ends with the process.
+                Ok(None) | Err(_) => return self.lost,
             }
         }
         for shard in self.shards {

@@ -42,11 +42,13 @@ pub(super) struct Link {
     unsent_from: usize,
     /// TLS may hold bytes back until it is flushed.
     unflushed: bool,
+    /// Bytes that the socket took since they were asked for last.
+    taken: u64,
 }
 
 impl Link {
     pub(super) fn new(connection: Connection, session: BenchSession) -> Self {
-        Self { connection, session, unsent: Vec::new(), unsent_from: 0, unflushed: false }
+        Self { connection, session, unsent: Vec::new(), unsent_from: 0, unflushed: false, taken: 0 }
     }
 
     /// Reads what is there, at most one buffer full. `Ready(Ok(0))` is the end of the stream.
@@ -57,6 +59,11 @@ impl Link {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Bytes that the socket took since the last call.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.taken)
     }
 
     /// Whether the socket takes bytes, as far as is known.
@@ -73,6 +80,7 @@ impl Link {
                 Poll::Ready(Ok(count)) => {
                     self.unsent_from += count;
                     taken += count;
+                    self.taken += count as u64;
                     self.unflushed = true;
                 }
                 Poll::Ready(Err(error)) => return Err(error),
@@ -101,7 +109,10 @@ impl Link {
         while taken < bytes.len() {
             match Pin::new(&mut self.connection).poll_write(context, &bytes[taken..]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => taken += count,
+                Poll::Ready(Ok(count)) => {
+                    taken += count;
+                    self.taken += count as u64;
+                }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
                     self.unsent.extend_from_slice(&bytes[taken..]);

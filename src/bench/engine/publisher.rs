@@ -24,9 +24,9 @@ pub(super) const SILENCE_NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 struct Pace {
     slots: PublisherSlots,
-    /// A due slot could not be sent because window or socket was closed; until the schedule is caught up with again,
-    /// lateness is not the generator's fault.
-    held: bool,
+    /// Since when window or socket have been closed to a due slot; until the schedule is caught up with again, slots
+    /// that became due after that moment are late through no fault of the generator's.
+    held_since: Option<u64>,
 }
 
 /// What a publisher does in the present stage.
@@ -55,6 +55,8 @@ pub(super) struct Publisher {
     waiting_bytes: usize,
     /// Below this everything has arrived, or is no longer waited for.
     floor: u64,
+    /// Messages that had been refused when the floor rose last.
+    refused_at_floor: u64,
     last_progress_ns: u64,
     progress: Option<Progress>,
     /// Slots of the measured window that were sent.
@@ -69,6 +71,8 @@ pub(super) struct Publisher {
 pub(super) struct PublisherCounts {
     completed: u64,
     downgraded: u64,
+    /// Refused by the broker: these are not delivered, and nobody waits for them.
+    refused: u64,
 }
 
 /// Why a publisher has stopped filling.
@@ -92,6 +96,7 @@ impl Publisher {
             written: 0,
             waiting_bytes: 0,
             floor: 0,
+            refused_at_floor: 0,
             last_progress_ns: 0,
             progress: None,
             offered: 0,
@@ -110,11 +115,13 @@ impl Publisher {
             return;
         }
         let publishers = shared.plan.publishers;
-        let pace = run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held: false });
+        let pace =
+            run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held_since: None });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = now_ns;
         let stream = shared.stream(self.stream);
+        stream.measured_in.store(run.number, Ordering::Release);
         stream.measured_from.store(self.next, Ordering::Release);
         stream.measured_to.store(self.next, Ordering::Release);
     }
@@ -128,7 +135,8 @@ impl Publisher {
     pub(super) fn finish(&mut self, shared: &Shared) {
         if let Some(progress) = &mut self.progress {
             progress.done = true;
-            shared.stream(self.stream).done.store(progress.run.number, Ordering::Release);
+            // Never back: a publisher that is gone is done for good.
+            shared.stream(self.stream).done.fetch_max(progress.run.number, Ordering::AcqRel);
         }
     }
 
@@ -138,14 +146,21 @@ impl Publisher {
         if shared.plan.window_rule != WindowRule::Delivery || shared.plan.subscribers == 0 || session == 0 {
             return session;
         }
-        let window = u64::from(shared.plan.window);
-        if self.next >= self.floor + window {
-            let floor = shared.delivered_floor(self.stream).unwrap_or(self.next);
+        // A refused message leaves its place at once.
+        let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
+        let is_paced = self.progress.as_ref().is_some_and(|progress| progress.pace.is_some());
+        if is_paced || self.next >= self.floor + window {
+            // A subscriber that is gone waits for nothing.
+            let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
             if floor > self.floor {
                 self.floor = floor;
+                self.refused_at_floor = self.ears.refused;
+                self.last_progress_ns = now_ns;
+            } else if self.next < self.floor + window {
                 self.last_progress_ns = now_ns;
             } else if now_ns.saturating_sub(self.last_progress_ns) >= SILENCE_NS {
                 self.floor = self.next;
+                self.refused_at_floor = self.ears.refused;
                 self.last_progress_ns = now_ns;
             }
         }
@@ -192,7 +207,6 @@ impl Publisher {
             self.waiting_bytes = out.len() - before;
             let taken = link.send(context, out)?;
             link.session.handle_written(shared.clock.at(now_ns));
-            recorder.counters.wire_bytes_out += if self.measures(now_ns) { out.len() as u64 } else { 0 };
             self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
         if self.is_done() {
@@ -221,7 +235,7 @@ impl Publisher {
             // When the next message is due; in a closed loop that is now.
             let intended_ns = match &progress.pace {
                 None => stampable(now_ns),
-                Some(pace) => run.start_ns + stampable(pace.slots.due_ns()),
+                Some(pace) => due(&run, pace),
             };
             if intended_ns >= run.to_ns || progress.left == Some(0) {
                 progress.done = true;
@@ -235,7 +249,7 @@ impl Publisher {
             if now_ns < due_ns {
                 // Caught up with the schedule: whatever held it back is over.
                 if let Some(pace) = &mut progress.pace {
-                    pace.held = false;
+                    pace.held_since = None;
                 }
                 return Pause::Until(due_ns);
             }
@@ -296,7 +310,7 @@ impl Publisher {
         pace.slots.advance();
         if measured {
             self.offered += 1;
-            if pace.held {
+            if pace.held_since.is_some_and(|since| intended_ns >= since) {
                 recorder.counters.held_back += 1;
             } else if plan.latency {
                 recorder.latency.sched_lag.record_between(intended_ns, now_ns);
@@ -306,8 +320,10 @@ impl Publisher {
 
     /// Notes that a due slot cannot be sent.
     fn hold(&mut self, now_ns: u64) {
-        if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress {
-            pace.held |= run.start_ns + pace.slots.due_ns() <= now_ns;
+        if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress
+            && due(run, pace) <= now_ns
+        {
+            pace.held_since.get_or_insert(now_ns);
         }
     }
 
@@ -335,20 +351,25 @@ impl Publisher {
 
     /// Tells others what acknowledgements have told.
     pub(super) fn publish_counts(&self, shared: &Shared) {
-        shared.stream(self.stream).completed.store(self.ears.completed, Ordering::Release);
+        let stream = shared.stream(self.stream);
+        stream.refused.store(self.ears.refused, Ordering::Release);
+        stream.completed.store(self.ears.completed, Ordering::Release);
     }
 
-    /// The drain is over: what of the schedule was not sent stays so, and is counted as offered.
-    pub(super) fn settle(&mut self, shared: &Shared) {
+    /// The drain is over: what of the schedule was not sent stays so, and is counted as offered; where window or socket
+    /// were closed to it, as held back too.
+    pub(super) fn settle(&mut self, shared: &Shared, recorder: &mut Recorder) {
         if let Some(Progress { pace: Some(pace), run, left, done: false, .. }) = &self.progress {
             // Where only the count ends the stage, what is left of it is what was not sent.
-            self.offered += match *left {
+            let unsent = match *left {
                 Some(left) if run.to_ns == u64::MAX => left,
                 left => {
                     let due = pace.slots.due_between(run.from_ns - run.start_ns, run.to_ns - run.start_ns);
                     left.unwrap_or(u64::MAX).min(due)
                 }
             };
+            self.offered += unsent;
+            recorder.counters.held_back += if pace.held_since.is_some() { unsent } else { 0 };
         }
         shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
         self.finish(shared);
@@ -364,15 +385,30 @@ impl Publisher {
         let stream = shared.stream(self.stream);
         stream.abandoned.store(self.next.saturating_sub(self.ears.completed), Ordering::Release);
         self.finish(shared);
+        // Of the stages to come nobody waits for it either.
+        stream.done.store(u32::MAX, Ordering::Release);
     }
+}
+
+/// When the next slot of a schedule is due, as a stamp can say it.
+fn due(run: &StageRun, pace: &Pace) -> u64 {
+    run.start_ns.saturating_add(stampable(pace.slots.due_ns()))
 }
 
 /// The ears of a publisher during one batch.
 pub(super) struct PublisherEars<'a> {
     pub(super) counts: &'a mut PublisherCounts,
     pub(super) recorder: &'a mut Recorder,
+    /// The present stage: what was sent in an earlier one is not its own.
+    pub(super) stage: Option<&'a StageRun>,
     pub(super) now_ns: u64,
     pub(super) measuring: bool,
+}
+
+impl PublisherEars<'_> {
+    fn counts(&self, kept: &SendRecord) -> bool {
+        kept.measured && self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
+    }
 }
 
 impl Handler<SendRecord> for PublisherEars<'_> {
@@ -385,6 +421,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     #[inline]
     fn completed(&mut self, completion: Completion<'_, SendRecord>) {
         self.counts.completed += 1;
+        let counts = self.counts(&completion.kept);
         let Recorder { counters, latency } = &mut *self.recorder;
         match completion.outcome {
             Outcome::Acknowledged | Outcome::Downgraded => {
@@ -394,7 +431,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
                 }
                 self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
                 let kept = completion.kept;
-                if kept.measured {
+                if counts {
                     latency.ack.record_between(kept.intended_ns, self.now_ns);
                     latency.ack_service.record_between(kept.written_ns, self.now_ns);
                     if kept.received_ns.get() > 0 {
@@ -402,13 +439,18 @@ impl Handler<SendRecord> for PublisherEars<'_> {
                     }
                 }
             }
-            Outcome::Refused if self.measuring => counters.count_rejected(completion.reason.0),
-            Outcome::Refused | Outcome::Lost => {}
+            Outcome::Refused => {
+                self.counts.refused += 1;
+                if self.measuring {
+                    counters.count_rejected(completion.reason.0);
+                }
+            }
+            Outcome::Lost => {}
         }
     }
 
     fn received(&mut self, kept: &SendRecord) {
-        if kept.measured {
+        if self.counts(kept) {
             kept.received_ns.set(self.now_ns);
             self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);
         }

@@ -64,6 +64,8 @@ pub(super) enum Report {
     Lost { publisher: bool, cause: String },
     /// A stage is settled.
     Settled { recorder: Box<Recorder>, delivery: Delivery, unbalanced: u64, downgraded: u64, last_event_ns: u64 },
+    /// The system has no means for the thread's event loop.
+    NoRuntime(io::Error),
     /// The thread is at its end.
     Ended,
 }
@@ -126,16 +128,19 @@ pub(super) fn run(
     tls: Option<TlsClient>,
     commands: UnboundedReceiver<Command>,
     reports: UnboundedSender<Report>,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
+) {
     let ended = reports.clone();
-    local.block_on(&runtime, live(shard, shared, tls, commands, reports));
-    drop(local);
-    // A name look-up that hangs must not keep the program from ending.
-    runtime.shutdown_background();
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Err(error) => drop(reports.send(Report::NoRuntime(error))),
+        Ok(runtime) => {
+            let local = LocalSet::new();
+            local.block_on(&runtime, live(shard, shared, tls, commands, reports));
+            drop(local);
+            // A name look-up that hangs must not keep the program from ending.
+            runtime.shutdown_background();
+        }
+    }
     let _ = ended.send(Report::Ended);
-    Ok(())
 }
 
 async fn live(
@@ -246,20 +251,20 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
 }
 
 fn settle(state: &ShardState, own: &Own) {
-    let mut delivery = Delivery::default();
-    let mut unbalanced = 0;
-    for subscriptions in &own.subscriptions {
-        let (settled, faults) = subscriptions.borrow_mut().settle(&state.shared);
-        delivery.merge(&settled);
-        unbalanced += faults;
-    }
     let mut downgraded = 0;
     for publisher in &own.publishers {
         let mut publisher = publisher.borrow_mut();
-        publisher.settle(&state.shared);
+        publisher.settle(&state.shared, &mut state.recorder.borrow_mut());
         downgraded += publisher.take_downgraded();
     }
-    state.stage.set(None);
+    let mut delivery = Delivery::default();
+    let mut unbalanced = 0;
+    let stage = state.stage.take().map_or(0, |stage| stage.number);
+    for subscriptions in &own.subscriptions {
+        let (settled, faults) = subscriptions.borrow_mut().settle(&state.shared, stage);
+        delivery.merge(&settled);
+        unbalanced += faults;
+    }
     let (recorder, last_event_ns) = (state.take_recorder(), state.last_event_ns.take());
     state.report(Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns });
 }
@@ -352,7 +357,9 @@ fn drive_publisher(
         let more = read_batch(state, link, context, |session, bytes, now, recorder| {
             let now_ns = shared.clock.ns(now);
             let measuring = state.measures(now_ns);
-            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, now_ns, measuring };
+            recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
+            let stage = stage.as_ref();
+            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring };
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);
@@ -366,6 +373,7 @@ fn drive_publisher(
         }
         let pause = publisher.fill(link, context, shared, recorder, &mut state.out.borrow_mut())?;
         link.send_output(context, &mut state.out.borrow_mut())?;
+        count_written(state, link, recorder);
         match pause {
             Pause::Turn => continue,
             Pause::Until(due_ns) => {
@@ -422,12 +430,21 @@ fn drive_subscriber(
         subscriptions.wake_publishers(shared);
         link.flush(context)?;
         link.send_output(context, &mut state.out.borrow_mut())?;
+        count_written(state, link, &mut state.recorder.borrow_mut());
         if !more {
             return Ok(());
         }
     }
     context.waker().wake_by_ref();
     Ok(())
+}
+
+/// Counts what the socket has taken, all packets with their headers.
+fn count_written(state: &ShardState, link: &mut Link, recorder: &mut Recorder) {
+    let written = link.take_written();
+    if written > 0 && state.measures(state.shared.clock.now_ns()) {
+        recorder.counters.wire_bytes_out += written;
+    }
 }
 
 /// Reads once and hands the bytes to the session; looks at the session's clock where nothing came. Says whether the

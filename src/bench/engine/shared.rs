@@ -32,8 +32,12 @@ pub struct Stream {
     pub sent: AtomicU64,
     /// Messages whose last acknowledgement came (QoS 1 and 2).
     pub completed: AtomicU64,
-    /// Messages lost with their connection, or refused: nothing is to be waited for.
+    /// Messages that the broker refused: they are completed, and will not be delivered.
+    pub refused: AtomicU64,
+    /// Messages lost with their connection: nothing is to be waited for.
     pub abandoned: AtomicU64,
+    /// Number of the stage whose measured messages the next two tell.
+    pub measured_in: AtomicU32,
     /// First measured sequence number of the stage.
     pub measured_from: AtomicU64,
     /// The one after the last.
@@ -105,7 +109,8 @@ impl Shared {
             let delivered = self.delivered_floor(number).unwrap_or(sent);
             let completed = stream.completed.load(Ordering::Acquire);
             let unacknowledged = if acknowledged { sent.saturating_sub(completed) } else { 0 };
-            outstanding += unacknowledged.max(sent.saturating_sub(delivered));
+            let refused = stream.refused.load(Ordering::Acquire);
+            outstanding += unacknowledged.max(sent.saturating_sub(delivered).saturating_sub(refused));
         }
         outstanding
     }

@@ -37,13 +37,15 @@ impl Subscriptions {
 
     /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
     /// Also gives back how many ledgers do not add up.
-    pub(super) fn settle(&mut self, shared: &Shared) -> (Delivery, u64) {
+    pub(super) fn settle(&mut self, shared: &Shared, stage: u32) -> (Delivery, u64) {
         let mut total = Delivery::default();
         let mut unbalanced = 0;
         for (ledger, stream) in self.ledgers.iter_mut().zip(self.streams.iter()) {
             let stream = shared.stream(stream);
             let from = stream.measured_from.load(Ordering::Acquire);
             let to = stream.measured_to.load(Ordering::Acquire);
+            // A publisher that was lost in an earlier stage sent nothing in this one.
+            let to = if stream.measured_in.load(Ordering::Acquire) == stage { to } else { from };
             let mut delivery = ledger.settle(from..to.max(from));
             if !shared.plan.payload.is_stamped() {
                 // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
@@ -52,7 +54,10 @@ impl Subscriptions {
             }
             unbalanced += u64::from(!delivery.adds_up());
             total.merge(&delivery);
-            *ledger = StreamLedger::starting_at(ledger.next());
+            // Without stamps what was lost would be taken for the next message, so the order begins anew.
+            let stamped = shared.plan.payload.is_stamped();
+            let next = if stamped { ledger.next() } else { stream.sent.load(Ordering::Acquire) };
+            *ledger = StreamLedger::starting_at(next);
         }
         (total, unbalanced)
     }
@@ -146,6 +151,8 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
         } else {
             match self.subscriptions.topics.iter().position(|topic| topic == publish.topic) {
                 None => self.foreign(),
+                // Left there by somebody before us.
+                Some(_) if publish.retain => self.foreign(),
                 Some(index) => {
                     let stream = self.subscriptions.streams.first + index * self.subscriptions.streams.step;
                     let stream = self.shared.stream(stream);
@@ -157,7 +164,8 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
                         None if next < stream.sent.load(Ordering::Acquire) => {
                             self.take(index, next, None, publish.dup, publish.payload);
                         }
-                        None => self.take(index, next.saturating_sub(1), None, publish.dup, publish.payload),
+                        None if next == 0 => self.foreign(),
+                        None => self.take(index, next - 1, None, publish.dup, publish.payload),
                     }
                 }
             }

@@ -51,15 +51,40 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     let run = RunTag(environment.random() as u16);
     let (publishers, subscribers) = (load.publishers() as usize, load.subscribers() as usize);
     let topic = load.topic.as_deref().or(connect.topic_of_url.as_deref());
-    let routes = Routes::new(topic, run, publishers, subscribers).map_err(|error| fault(error.to_string()))?;
+    let mut routes = Routes::new(topic, run, publishers, subscribers).map_err(|error| fault(error.to_string()))?;
     let client_id = template("-i", &connect.session.client_id, &format!("mqb-{run}-%i"), &mut faults);
-    if !client_id.varies() && publishers + subscribers > 1 {
+    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
+    // Templates differ from client to client only if what they make does: %u is the same for one user.
+    let names = |client: usize| {
+        let user_name = user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
+        (client_id.expand(client, "", &user_name), user_name)
+    };
+    let (first, second) = (names(0), names(1));
+    if routes.topic(0, &first.0, &first.1) == routes.topic(1, &second.0, &second.1) {
+        routes.share_topic();
+    }
+    if first.0 == second.0 && publishers + subscribers > 1 {
         faults.push("-i: every client needs an id of its own: put %i, the client's number, into it".into());
     }
-    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
     let payload = payload(load, &mut faults);
     if publishers == 0 && topic.is_none() {
         faults.push("without publishers of its own mqbench needs to know what to subscribe to: add -t".into());
+    }
+    for (given, option) in [
+        (time.count.is_some(), "-C"),
+        (load.rate.is_some(), "--rate"),
+        (load.rate_per_client.is_some(), "--rate-per-client"),
+        (load.retain, "-r"),
+        (load.message.is_some(), "-m"),
+        (load.file.is_some(), "-f"),
+        (load.size.is_some(), "--size"),
+    ] {
+        if publishers == 0 && given {
+            faults.push(format!("{option} is about what mqbench publishes, and with --pubs 0 it publishes nothing"));
+        }
+    }
+    if publishers > 0 && topic.is_some_and(|topic| topic.starts_with("$share/")) {
+        faults.push("-t: a shared subscription ($share/…) is no topic to publish to".into());
     }
     if !payload.is_stamped() && routes.is_shared_topic() && publishers > 1 && subscribers > 0 {
         faults.push(

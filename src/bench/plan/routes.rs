@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{RunTag, Template, TemplateError};
-use crate::mqtt::{TopicError, check_topic_name};
+use crate::mqtt::{TopicError, check_topic_filter, check_topic_name};
 
 /// A stream is what one publisher sends to its topic; it has the publisher's number.
 /// The streams that a subscriber is to get are `first`, `first + step`, … — `count` of them.
@@ -57,6 +57,7 @@ pub enum RouteError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     topic: Option<Template>,
+    shared: bool,
     run: RunTag,
     publishers: usize,
     subscribers: usize,
@@ -75,17 +76,25 @@ impl Routes {
             Some(text) => {
                 let topic = || text.to_owned();
                 let template = Template::new(text).map_err(|error| RouteError::Template { topic: topic(), error })?;
-                check_topic_name(&template.expand(0, "", ""))
-                    .map_err(|error| RouteError::Topic { topic: topic(), error })?;
+                // Names of clients come from the options and stand in for themselves here.
+                let example = template.expand(0, "id", "user");
+                let checked = if publishers > 0 { check_topic_name(&example) } else { check_topic_filter(&example) };
+                checked.map_err(|error| RouteError::Topic { topic: topic(), error })?;
                 Some(template)
             }
         };
-        Ok(Self { topic: template, run, publishers, subscribers })
+        let shared = template.as_ref().is_some_and(|template| !template.varies());
+        Ok(Self { topic: template, shared, run, publishers, subscribers })
+    }
+
+    /// Notes that a template makes the same topic for all clients after all, as `%u` does for one user.
+    pub fn share_topic(&mut self) {
+        self.shared = true;
     }
 
     /// Whether all streams go to one topic.
     pub fn is_shared_topic(&self) -> bool {
-        self.topic.as_ref().is_some_and(|template| !template.varies())
+        self.shared
     }
 
     /// The topic of a stream; `client_id` and `user_name` are its publisher's.

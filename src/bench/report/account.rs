@@ -83,7 +83,8 @@ impl Traffic {
             sent: out(counters.sent),
             acked,
             delivered: arrived(counters.delivered),
-            skipped: offered.map(|_| counters.skipped),
+            // Nothing is skipped: late slots are sent late.
+            skipped: None,
             held_back: offered.map(|_| counters.held_back),
             bytes_out,
             bytes_in,
@@ -163,7 +164,8 @@ impl DeliveryAccount {
             duplicates: ledger.map(|ledger| ledger.duplicates),
             dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
             reordered: ledger.map(|ledger| ledger.reordered),
-            late: arrived(counters.late),
+            // Not told apart yet.
+            late: None,
             corrupt: arrived(counters.corrupt),
             foreign: arrived(counters.foreign),
             unacked: unacked.filter(|_| sides.acknowledged),
@@ -220,7 +222,6 @@ impl Clients {
     /// Takes the counts of failures and reconnects from counters.
     pub fn with_counters(mut self, counters: &Counters) -> Self {
         self.failed = Some(counters.connect_failures.values().sum());
-        self.reconnects = Some(counters.reconnects);
         self.errors =
             Some(counters.connect_failures.iter().map(|(cause, count)| (cause.to_string(), *count)).collect());
         self

@@ -42,6 +42,10 @@ pub struct StageMeasurement {
     pub subscribers: bool,
     /// Messages due in the window (in the part of it that was, when interrupted); `None` for a closed loop.
     pub offered: Option<u64>,
+    /// The schedule's rate, messages a second.
+    pub rate: Option<f64>,
+    /// Messages carry no stamp and are matched by their order: duplicates and reordering cannot be told.
+    pub matched_by_order: bool,
     /// What was counted and timed.
     pub recorder: Recorder,
     /// The settled ledgers, merged; `None` without subscribers or without ledgers.
@@ -153,7 +157,12 @@ impl Stage {
     pub fn of(measurement: &StageMeasurement) -> Self {
         let sides = measurement.sides();
         let counters = &measurement.recorder.counters;
-        let traffic = Traffic::of(counters, measurement.window_ns, sides, measurement.offered);
+        let mut traffic = Traffic::of(counters, measurement.window_ns, sides, measurement.offered);
+        traffic.offered_per_s = measurement.rate.or(traffic.offered_per_s);
+        let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked);
+        if measurement.matched_by_order {
+            (delivery.duplicates, delivery.dup_flagged, delivery.reordered) = (None, None, None);
+        }
         Self {
             name: measurement.name.clone(),
             model: measurement.model,
@@ -163,7 +172,7 @@ impl Stage {
             phases: measurement.phases.clone(),
             clients: measurement.clients.clone().with_counters(counters),
             traffic,
-            delivery: DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked),
+            delivery,
             latency: LatencyTable::of(&measurement.recorder.latency, measurement.model),
             series: Series::of(&measurement.rows, sides),
             generator: GeneratorHealth::judge(&measurement.generator_figures()).into(),
