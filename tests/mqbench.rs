@@ -288,6 +288,20 @@ fn an_interrupted_run_still_tells_what_it_measured() {
     broker.wait_for("the end of all clients", |log| log.disconnects(ReasonCode::SUCCESS) >= 20);
 }
 
+#[cfg(unix)]
+#[test]
+fn whoever_is_connected_says_goodbye_when_connecting_is_interrupted() {
+    let broker = ScriptedBroker::start(Script::default());
+    let arguments = ["--clients", "50", "--connect-rate", "10", "--will-topic", "w", "--will-payload", "x", "--json"];
+    let child = start(&mut mqbench(&broker.port(), &arguments));
+    broker.wait_for("three clients", |log| log.count(|received| matches!(received, Received::Subscribe(_))) >= 3);
+    signal(child.id(), "-INT");
+    let output = finish(child);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), document["status"].as_str()), (130, Some("partial")));
+    broker.wait_for("their goodbyes", |log| log.disconnects(ReasonCode::SUCCESS) >= 3);
+}
+
 #[test]
 fn a_result_file_is_written_and_an_impossible_one_refused_first() {
     let broker = ScriptedBroker::start(Script::default().without_log());

@@ -12,7 +12,7 @@ use chrono::Utc;
 use super::engine::{self, Progress as Step, RunError, RunOutcome};
 use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::document::{BrokerName, RunContext};
-use super::report::{Gate, ResultDocument, StageMeasurement, Warning, summary};
+use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
@@ -138,7 +138,10 @@ impl Conduct {
             }
             Err(RunError::Interrupted) => {
                 eprintln!("Interrupted before the load began: nothing was measured.");
-                self.write_failure(context, "interrupted before the load began".to_owned())?;
+                context.run.error = Some("interrupted before the load began".to_owned());
+                let mut document = ResultDocument::assemble(context, &[]);
+                (document.status, document.run.status) = (Status::Partial, Status::Partial);
+                self.write(&document)?;
                 Ok(ExitStatus::Interrupted)
             }
             Err(error @ RunError::Thread(_)) => Err(error.into()),

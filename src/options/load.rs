@@ -114,7 +114,7 @@ pub struct StageOptions {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub drain: Duration,
 
-    /// Measure so many messages in total.
+    /// Measure so many messages in total; with --duration whatever comes first.
     #[arg(short = 'C', value_name = "COUNT", value_parser = positive_count)]
     pub count: Option<u64>,
 }

@@ -46,22 +46,28 @@ fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
     (publishers, subscribers)
 }
 
-/// Connects all clients of a shard, subscribers first, and calls `connected` for each. Ends with the first that cannot,
-/// and its global number.
+/// A client that is connected, by its number among publishers or subscribers.
+pub(super) struct Joined {
+    number: usize,
+    subscribing: bool,
+    client: Client,
+}
+
+/// Connects all clients of a shard, subscribers first, puts them into `joined` and calls `connected` for each. Ends with
+/// the first that cannot, and its global number; those in `joined` are then to be seen off.
 pub(super) async fn all(
     shard: usize,
     shared: &Arc<Shared>,
     tls: Option<&TlsClient>,
     connected: impl Fn(),
-) -> Result<Ready, (usize, ClientError)> {
+    joined: &mut Vec<Joined>,
+) -> Result<(), (usize, ClientError)> {
     let (publishers, subscribers) = clients_of(shard, shared);
-    let mut ready = Ready { publishers: Vec::new(), subscribers: Vec::new(), recorder: Box::default() };
     let started = Instant::now();
     // The subscribers are all there before the first publisher.
     for (numbers, subscribing) in [(subscribers, true), (publishers, false)] {
         let mut waiting = numbers.into_iter();
         let mut tasks = JoinSet::new();
-        let mut joined = Vec::new();
         loop {
             // A connecting client takes kilobytes, a connected one hundreds of bytes: only some connect at a time.
             for number in waiting.by_ref().take(AT_ONCE - tasks.len()) {
@@ -73,25 +79,39 @@ pub(super) async fn all(
                 Some(Err(_)) => {}
                 Some(Ok(outcome)) => {
                     let (number, client) = outcome?;
-                    client.times.record(&mut ready.recorder);
                     connected();
-                    joined.push((number, client));
+                    joined.push(Joined { number, subscribing, client });
                 }
             }
         }
-        joined.sort_by_key(|(number, _)| *number);
-        for (number, Client { link, session, .. }) in joined {
+    }
+    Ok(())
+}
+
+/// Makes publishers and subscribers of connected clients. Ends with the first message that cannot be sent.
+pub(super) fn ready(shared: &Shared, mut joined: Vec<Joined>) -> Result<Ready, (usize, ClientError)> {
+    joined.sort_by_key(|joined| (joined.subscribing, joined.number));
+    let mut ready = Ready { publishers: Vec::new(), subscribers: Vec::new(), recorder: Box::default() };
+    for Joined { number, subscribing, client: Client { link, session, times } } in joined {
+        times.record(&mut ready.recorder);
+        if subscribing {
+            let topics = if shared.plan.payload.is_stamped() { Vec::new() } else { topics_of(shared, number) };
+            ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
+        } else {
             let limit = link.session.limits().maximum_packet_size;
-            if subscribing {
-                let topics = if shared.plan.payload.is_stamped() { Vec::new() } else { topics_of(shared, number) };
-                ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
-            } else {
-                let publisher = publisher(shared, number, &session, limit).map_err(|error| (number, error))?;
-                ready.publishers.push((link, publisher));
-            }
+            let publisher = publisher(shared, number, &session, limit).map_err(|error| (number, error))?;
+            ready.publishers.push((link, publisher));
         }
     }
     Ok(ready)
+}
+
+/// Sees off clients whose load never began: no will is published and no session stays.
+pub(super) async fn see_off(shared: &Shared, joined: Vec<Joined>) {
+    for Joined { number, subscribing, client } in joined {
+        let client_number = if subscribing { shared.plan.publishers + number } else { number };
+        leave(shared, client.link, client_number, false).await;
+    }
 }
 
 /// Connects one client when its time has come. `number` counts publishers and subscribers apart.

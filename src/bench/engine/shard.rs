@@ -33,6 +33,9 @@ const TICK: Duration = Duration::from_millis(100);
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
 const LONGEST_SLEEP: Duration = Duration::from_millis(2);
 
+/// Plenty for a DISCONNECT; a broker that hangs does not keep us.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// Writes of one publisher before others get their turn.
 const TURNS: usize = 4;
 
@@ -153,11 +156,21 @@ async fn live(
     let connected = || {
         let _ = reports.send(Report::Connected);
     };
-    let connecting = connect::all(shard, &shared, tls.as_ref(), connected);
-    let ready = tokio::select! {
-        ready = connecting => ready,
+    let mut joined = Vec::new();
+    let outcome = tokio::select! {
+        outcome = connect::all(shard, &shared, tls.as_ref(), connected, &mut joined) => Some(outcome),
         // Nothing but End comes before Ready.
-        _ = commands.recv() => return,
+        _ = commands.recv() => None,
+    };
+    let ready = match outcome {
+        Some(Ok(())) => connect::ready(&shared, joined),
+        ended => {
+            if let Some(Err((client, error))) = ended {
+                let _ = reports.send(Report::Failed { client, error });
+            }
+            let _ = tokio::time::timeout(GOODBYE, connect::see_off(&shared, joined)).await;
+            return;
+        }
     };
     let Ready { publishers, subscribers, recorder } = match ready {
         Ok(ready) => ready,
@@ -205,8 +218,7 @@ async fn live(
     pacer.abort();
     state.ending.set(true);
     state.wake_all();
-    // Two seconds are plenty for a DISCONNECT; a broker that hangs does not keep us.
-    let _ = tokio::time::timeout(Duration::from_secs(2), async { while tasks.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(GOODBYE, async { while tasks.join_next().await.is_some() {} }).await;
 }
 
 fn shared_cell<T>(value: T) -> Rc<RefCell<T>> {
