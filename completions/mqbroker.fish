@@ -1,6 +1,6 @@
 complete -c mqbroker -s p -l port -d 'Port to listen on [default: 1883]; 0 takes a free one and prints it' -r
 complete -c mqbroker -s c -l config-file -d 'Read the configuration from FILE' -r -F
-complete -c mqbroker -s v -l verbose -d 'Log every connection and packet'
+complete -c mqbroker -s v -l verbose -d 'Log connections, subscriptions and messages'
 complete -c mqbroker -s d -l daemon -d 'Run in the background; refused for now'
 complete -c mqbroker -s h -l help -d 'Print help'
 complete -c mqbroker -l version -d 'Print version'

@@ -305,14 +305,16 @@ fn survives(qos: &str, more: &[&str]) -> (Ended, Log) {
 #[test]
 fn lines_of_qos_1_survive_lost_connections() {
     let (ended, log) = survives("1", &[]);
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stderr.contains("was lost (") && ended.stderr.contains("; connecting again every second\n"));
+    assert_eq!(ended.stderr.lines().count(), 1, "only the first loss is told: {}", ended.stderr);
     assert_eq!(without_repetitions(&log.accepted), payloads(200));
     assert_eq!(log.violations, [""; 0]);
 }
 
 #[test]
 fn lines_of_qos_2_arrive_once_where_the_session_is_kept() {
-    let (ended, log) = survives("2", &["-c", "-i", "keeper"]);
+    let (ended, log) = survives("2", &["-c", "-i", "keeper", "--quiet"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert_eq!(log.accepted, payloads(200));
     assert_eq!(log.violations, [""; 0]);
@@ -339,6 +341,21 @@ fn a_broker_that_goes_away_and_comes_back_gets_the_rest() {
     let ended = publisher.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(without_repetitions(&broker.stop().accepted), payloads(3));
+}
+
+#[test]
+fn lines_that_never_get_through_are_given_up_once_the_input_has_ended() {
+    let hangs_up = Script::default().fault(1.., Trigger::ReceivedPublish(1), Action::Cut);
+    for script in
+        [hangs_up, Script::default().fault([1], Trigger::ReceivedPublish(1), Action::Cut).close_at_accept(2..)]
+    {
+        let broker = ScriptedBroker::start(script);
+        let ended = mqpub(&broker, &["-l", "-q", "1", "--connect-timeout", "2"], &lines(100));
+        assert_eq!(ended.code, Some(43), "{}", ended.stderr);
+        assert!(ended.stderr.contains(": nothing got through for "), "{}", ended.stderr);
+        assert!(ended.stderr.contains("100 of 100 messages did not get through"), "{}", ended.stderr);
+        assert!(broker.counts().connections > 1);
+    }
 }
 
 #[test]
@@ -445,6 +462,13 @@ fn usage_and_answers() {
     let ended = tool::run(MQPUB, &["-t", "a/#", "-m", "x"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(2), 0));
     assert!(ended.stderr.contains("invalid publish topic 'a/#'"), "{}", ended.stderr);
+    let ended = tool::run(MQPUB, &["-t", "a", "-m", "x", "--repeat-delay", "-1"], b"");
+    assert!(ended.code == Some(2) && ended.stderr.contains("a duration is a number"), "{}", ended.stderr);
+    // Nobody listens there; the warning comes before.
+    let insecure = ["-h", "127.0.0.1", "-p", "1", "-t", "a", "-m", "x", "--tls", "--insecure"];
+    let ended = tool::run(MQPUB, &insecure, b"");
+    assert!(ended.stderr.starts_with("Warning: --insecure: "), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("Warning").count(), 1);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Client<K> {
     session: Session<K>,
     output: Output,
     input: Vec<u8>,
+    /// When bytes last came.
+    heard: Option<Instant>,
     trace: Option<Trace>,
 }
 
@@ -84,6 +86,7 @@ impl<K: Kept> Client<K> {
             session: Session::new(Instant::now()),
             output: Output::default(),
             input: vec![0; READ_BUFFER],
+            heard: None,
             trace,
         }
     }
@@ -101,6 +104,22 @@ impl<K: Kept> Client<K> {
     /// Whether there is a connection that the broker has accepted.
     pub fn is_open(&self) -> bool {
         self.connection.is_some() && self.session.is_open()
+    }
+
+    /// When bytes last came, of whatever packet.
+    pub const fn last_heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
+    /// What to say of a lost connection to those who would not know why nothing happens.
+    pub fn loss(&self, error: &ClientError) -> String {
+        let cause = match error {
+            ClientError::Lost { cause: Some(cause), .. } => cause.clone(),
+            ClientError::Lost { cause: None, .. } => "the broker closed it".to_owned(),
+            ClientError::Session { error, .. } => error.to_string(),
+            other => other.to_string(),
+        };
+        format!("the connection to {} was lost ({cause}); connecting again every second", self.target)
     }
 
     /// Bytes that the socket has not taken yet.
@@ -184,6 +203,7 @@ impl<K: Kept> Client<K> {
             Ok(Moved::Wrote) => self.session.handle_written(Instant::now()),
             Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
             Ok(Moved::Read(count)) => {
+                self.heard = Some(Instant::now());
                 if let Some(trace) = &mut self.trace {
                     trace.received(&self.input[..count]);
                 }

@@ -84,17 +84,17 @@ fn not_connected(error: &ConnectError) -> Ending {
     let system = |text: &str| Ending::new(format!("Error: {text}"), 1);
     match (error.stage, error.kind) {
         // A unix socket that is not there.
-        (Stage::Tcp, FailureKind::HostNotFound) => system("No such file or directory"),
+        (Stage::Unix, FailureKind::HostNotFound) => system("No such file or directory"),
         (Stage::Dns, _) => Ending::new("Unable to connect (Lookup error.).", 1),
         // mosquitto leaves it at that; the cause is worth a line.
         (Stage::Tls, _) => Ending::new(format!("Unable to connect (A TLS error occurred.).\n{}", cause(error)), 1),
-        (Stage::Tcp, FailureKind::Refused) => system("Connection refused"),
-        (Stage::Tcp, FailureKind::TimedOut) => system("Connection timed out"),
-        (Stage::Tcp, FailureKind::Closed) => system("Connection reset by peer"),
+        (Stage::Tcp | Stage::Unix, FailureKind::Refused) => system("Connection refused"),
+        (Stage::Tcp | Stage::Unix, FailureKind::TimedOut) => system("Connection timed out"),
+        (Stage::Tcp | Stage::Unix, FailureKind::Closed) => system("Connection reset by peer"),
         (Stage::Tcp, FailureKind::LocalAddress) => system("Cannot assign requested address"),
         (Stage::Tcp, FailureKind::Unreachable) if error.cause.contains("network") => system("Network is unreachable"),
         (Stage::Tcp, FailureKind::Unreachable) => system("No route to host"),
-        (Stage::Tcp, _) => system(&escape(&error.cause)),
+        (Stage::Tcp | Stage::Unix, _) => system(&escape(&error.cause)),
     }
 }
 

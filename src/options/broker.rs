@@ -41,7 +41,7 @@ pub struct ListenOptions {
     #[arg(short, long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Log every connection and packet.
+    /// Log connections, subscriptions and messages.
     #[arg(short, long)]
     pub verbose: bool,
 

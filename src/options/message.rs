@@ -52,7 +52,7 @@ pub struct MessageOptions {
     pub repeat: u64,
 
     /// Wait so long between repetitions.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "0s", allow_hyphen_values = true, value_parser = duration)]
     pub repeat_delay: Duration,
 }
 

@@ -12,9 +12,14 @@ pub struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// Adds a chunk. The chunk before it must have been taken apart with [`LineSplitter::next_line`].
+    /// Adds a chunk. It costs a copy when the one before is not taken apart with [`LineSplitter::next_line`].
     pub fn push(&mut self, chunk: Bytes) {
-        self.chunk = chunk;
+        self.chunk = if self.chunk.is_empty() { chunk } else { [&self.chunk[..], &chunk[..]].concat().into() };
+    }
+
+    /// Bytes that have not been taken.
+    pub fn held(&self) -> usize {
+        self.chunk.len() + self.partial.len()
     }
 
     /// The next whole line.
@@ -78,6 +83,16 @@ mod tests {
         assert_eq!(lines_of(&[b""]), Vec::<Vec<u8>>::new());
         assert_eq!(lines_of(&[b"\n"]), [b""]);
         assert_eq!(lines_of(&[b"a\n"]), [b"a"]);
+    }
+
+    #[test]
+    fn a_chunk_behind_one_that_is_left_is_not_lost() {
+        let mut splitter = LineSplitter::default();
+        splitter.push(Bytes::from_static(b"a\nb\nc"));
+        assert_eq!((splitter.next_line(), splitter.held()), (Some(Bytes::from_static(b"a")), 3));
+        splitter.push(Bytes::from_static(b"d\ne"));
+        assert_eq!((splitter.next_line(), splitter.next_line()), (Some("b".into()), Some("cd".into())));
+        assert_eq!((splitter.next_line(), splitter.finish(), splitter.held()), (None, Some("e".into()), 0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,6 +24,9 @@ use crate::terminal::escape;
 const BACKLOG: usize = 64 * 1024;
 /// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.
 const CLOSING: Duration = Duration::from_secs(2);
+/// Why a broker may hang up on each PUBLISH.
+const STUCK_HINT: &str = "the broker may be away, or close the connection because this user may not publish there; \
+                          --connect-timeout sets how long is waited";
 /// How long the DISCONNECT of an interrupted run may take.
 const PARTING: Duration = Duration::from_millis(500);
 
@@ -30,6 +34,9 @@ const PARTING: Duration = Duration::from_millis(500);
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Publish);
     let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
+        diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
+    }
     let source = match source(plan) {
         Ok(source) => source,
         Err(SourceError { mosquitto, .. }) if plan.compat => {
@@ -98,6 +105,8 @@ enum Failure {
     Client(ClientError),
     Input(io::Error),
     Interrupted,
+    /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
+    Stuck(Instant, String),
 }
 
 impl From<ClientError> for Failure {
@@ -127,6 +136,10 @@ struct Publisher<'a> {
     retain: bool,
     /// When something last went on, and what it was.
     last: (Instant, Progress),
+    /// Since which loss of a connection no message came through, and how many had come through then.
+    stuck: Option<(Instant, u64)>,
+    /// That a connection was lost has been told.
+    told_loss: bool,
 }
 
 /// What is looked at to see whether anything goes on.
@@ -149,6 +162,8 @@ impl<'a> Publisher<'a> {
             again: VecDeque::new(),
             retain: plan.message.retain,
             last: (Instant::now(), Progress::default()),
+            stuck: None,
+            told_loss: false,
         }
     }
 
@@ -179,6 +194,13 @@ impl<'a> Publisher<'a> {
                 self.diagnostics.error(format_args!("cannot read stdin: {error}"));
                 self.part(ReasonCode::SUCCESS).await;
                 ExitStatus::Failed
+            }
+            Failure::Stuck(since, loss) => {
+                let (target, waited) = (self.client.target(), since.elapsed().as_secs());
+                self.diagnostics.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
+                self.diagnostics.hint(STUCK_HINT);
+                self.part(ReasonCode::SUCCESS).await;
+                ExitStatus::AckTimedOut
             }
             Failure::Client(error) => {
                 let status = self.diagnostics.client_error(error);
@@ -302,12 +324,16 @@ impl<'a> Publisher<'a> {
 
     /// After a loss the lines go on over a new connection; a single message does not wait for a broker to come back.
     async fn recover(&mut self, failure: Failure, interrupts: &mut Interrupts) -> Result<(), Failure> {
-        match failure {
+        let loss = match failure {
             Failure::Client(error) if self.plan.source == PayloadSource::Lines && error.may_pass() => {
                 self.client.note(&format!("lost the connection and connects again: {error}"));
+                if !std::mem::replace(&mut self.told_loss, true) {
+                    self.diagnostics.warning(self.client.loss(&error));
+                }
+                error.to_string()
             }
             other => return Err(other),
-        }
+        };
         if !self.plan.is_acknowledged() {
             // The socket took them, and nobody can say what the broker got of it.
             self.diagnostics.warning("the connection was lost; lines written just before may be lost with it");
@@ -315,13 +341,32 @@ impl<'a> Publisher<'a> {
         }
         let lost: Vec<Bytes> = self.unwritten.drain(..).map(|(_, payload)| payload).collect();
         lost.into_iter().rev().for_each(|payload| self.again.push_front(payload));
-        tokio::select! {
-            biased;
-            () = interrupts.next() => return Err(Failure::Interrupted),
-            connected = self.client.reconnect(&mut self.account) => connected?,
-        }
+        let through = self.account.entered();
+        let since = match self.stuck {
+            Some((since, then)) if then == through => since,
+            _ => Instant::now(),
+        };
+        self.stuck = Some((since, through));
+        self.reconnect(since, loss, interrupts).await?;
         self.last.0 = Instant::now();
         Ok(())
+    }
+
+    /// Connects again. Where the input has ended nobody is there to notice that it never works, so it ends then.
+    async fn reconnect(&mut self, since: Instant, loss: String, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        let Self { client, account, source, plan, .. } = self;
+        let mut connecting = pin!(client.reconnect(account));
+        loop {
+            let deadline = if source.is_read() { since.checked_add(plan.patience) } else { None };
+            let reading = !source.is_read() && source.held() < BACKLOG;
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Err(Failure::Interrupted),
+                () = until(deadline) => return Err(Failure::Stuck(since, loss)),
+                connected = &mut connecting => return Ok(connected?),
+                input = source.wait(), if reading => input.map_err(Failure::Input)?,
+            }
+        }
     }
 
     /// Enters the messages of QoS 0 that were written.

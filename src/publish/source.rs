@@ -105,6 +105,22 @@ impl Source {
         }
     }
 
+    /// Whether all of the input has been read; some of it may wait to be sent.
+    pub(super) const fn is_read(&self) -> bool {
+        match self {
+            Self::Repeated(_) => true,
+            Self::Lines(lines) => lines.ended,
+        }
+    }
+
+    /// Bytes that were read and have not been given out.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Repeated(_) => 0,
+            Self::Lines(lines) => lines.splitter.held(),
+        }
+    }
+
     /// Payloads that were taken up, or promised, and have not been given out.
     pub(super) fn left(&self) -> u64 {
         match self {

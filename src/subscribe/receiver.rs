@@ -32,8 +32,6 @@ pub(super) struct Receiver {
     pub(super) unsubacks: Vec<Unsuback>,
     /// The reason for which a retained message could not be removed.
     pub(super) refused: Option<ReasonCode>,
-    /// When the last message came.
-    pub(super) last_message: Option<Instant>,
     /// When the last PINGRESP came.
     pub(super) last_pong: Option<Instant>,
     /// Empty messages without RETAIN are what our own removals bring, and end nothing.
@@ -73,7 +71,6 @@ impl Receiver {
             subacks: Vec::new(),
             unsubacks: Vec::new(),
             refused: None,
-            last_message: None,
             last_pong: None,
             ignores_removals: plan.selection.retained_only && plan.selection.remove_retained,
         }
@@ -129,7 +126,6 @@ impl Handler<Message> for Receiver {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
-        self.last_message = Some(Instant::now());
         let publish = delivery.publish;
         let echo = self.ignores_removals && !publish.retain && publish.payload.is_empty();
         let judgement: Judgement = if echo { Verdict::Skip.into() } else { self.selection.judge(&message) };

@@ -9,7 +9,7 @@ use super::stdout::{Batch, Stdout};
 use crate::client::mosquitto::{BEFORE_CONNACK, MosquittoClient, TIMED_OUT};
 use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
 use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::{Subscribe, SubscribeFilter, Unsubscribe};
+use crate::mqtt::wire::{PacketType, Subscribe, SubscribeFilter, Unsubscribe};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{PublishError, SessionError};
 
@@ -22,6 +22,9 @@ const MOST_TO_REMOVE: usize = 1000;
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a run that was interrupted, or ran out of time, may take to write what it has.
 const PARTING: Duration = Duration::from_millis(500);
+/// Why a broker may hang up on a SUBSCRIBE.
+const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answering SUBSCRIBE: this user may not be \
+                              allowed to subscribe there; choose other topics with -t, or a user with -u";
 /// The beat of `--message-rate`.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,6 +32,9 @@ const SECOND: Duration = Duration::from_secs(1);
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Subscribe);
     let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
+        diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
+    }
     let status = client::run(async {
         let (stdout, interrupts) = (Stdout::open()?, Interrupts::listen()?);
         Ok(Subscriber::new(plan, diagnostics, stdout, interrupts).run().await)
@@ -99,6 +105,8 @@ struct Subscriber<'a> {
     unanswered: usize,
     /// What the broker granted has been told; a reconnect brings it again.
     told: bool,
+    /// That a connection was lost has been told.
+    told_loss: bool,
 }
 
 impl<'a> Subscriber<'a> {
@@ -118,6 +126,7 @@ impl<'a> Subscriber<'a> {
             },
             unanswered: 0,
             told: false,
+            told_loss: false,
         }
     }
 
@@ -192,10 +201,29 @@ impl<'a> Subscriber<'a> {
             match self.step().await {
                 Ok(()) => {}
                 Err(End::Client(error)) if error.may_pass() && !(self.plan.compat && was_sent_away(&error)) => {
-                    self.client.note(&format!("lost the connection and connects again: {error}"));
+                    self.tell_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),
+            }
+        }
+    }
+
+    /// Says once that the connection was lost. A broker that closes it instead of answering the first SUBSCRIBE would do
+    /// so every time; mosquitto_sub finds out for ever.
+    fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
+        let unanswered = !self.told && !self.plan.subscribe.filters.is_empty() && !self.plan.compat;
+        match error {
+            ClientError::Lost { target, cause, before_connack, .. } if unanswered => {
+                let hint = Some(SENT_AWAY_HINT.to_owned());
+                Err(End::Client(ClientError::Lost { target, cause, before_connack, hint }))
+            }
+            error => {
+                self.client.note(&format!("lost the connection and connects again: {error}"));
+                if !std::mem::replace(&mut self.told_loss, true) {
+                    self.diagnostics.warning(self.client.loss(&error));
+                }
+                Ok(())
             }
         }
     }
@@ -285,6 +313,13 @@ impl<'a> Subscriber<'a> {
             self.unanswered = self.unanswered.saturating_sub(1);
             let told = std::mem::replace(&mut self.told, true);
             let Subscribe { filters, .. } = &self.plan.subscribe;
+            // mosquitto_sub does not count them.
+            if suback.reasons.len() != filters.len() && !self.plan.compat {
+                let what = "has another number of Reason Codes than the SUBSCRIBE has filters (MQTT-3.9.3-1)";
+                let (packet, reason) = (PacketType::Suback, ReasonCode::PROTOCOL_ERROR);
+                let error = SessionError::Unexpected { packet, what, reason };
+                return Err(End::Client(ClientError::Session { target: self.client.target().to_owned(), error }));
+            }
             let refused: Vec<_> = filters.iter().zip(&suback.reasons).filter(|(_, reason)| reason.is_error()).collect();
             if let (Some((filter, reason)), true) = (refused.first(), refused.len() == filters.len()) {
                 let (target, filter) = (self.client.target().to_owned(), filter.filter.clone());
@@ -321,12 +356,13 @@ impl<'a> Subscriber<'a> {
 
     /// `--retained-only`: when the broker will have been quiet for so long that no retained message is to come.
     /// mosquitto_sub waits for the first message that is not retained, and for nothing else.
-    fn quiet_until(&self) -> Option<Instant> {
-        if self.plan.compat {
+    fn quiet_until(&mut self) -> Option<Instant> {
+        if self.plan.compat || self.client.session().is_inside_packet() {
             return None;
         }
         let pong = self.receiver.last_pong.filter(|_| self.plan.selection.retained_only && self.unanswered == 0)?;
-        let last = self.receiver.last_message.map_or(pong, |message| message.max(pong));
+        // Any bytes count: a large message may take long to come.
+        let last = self.client.last_heard().map_or(pong, |heard| heard.max(pong));
         (!self.stdout.is_busy()).then_some(last + QUIET)
     }
 

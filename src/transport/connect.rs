@@ -58,7 +58,7 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
                 way.step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved)).await?;
             way.step(Stage::Tcp, &mut timings.tcp, tcp::connect(&candidates, plan, way.deadline)).await?
         }
-        Address::Unix(path) => way.step(Stage::Tcp, &mut timings.tcp, Socket::connect_unix(path)).await?,
+        Address::Unix(path) => way.step(Stage::Unix, &mut timings.tcp, Socket::connect_unix(path)).await?,
     };
     let connection = match (tls, &plan.address) {
         (None, _) => Connection::plain(socket),
@@ -141,6 +141,7 @@ fn timed_out(stage: Stage, waited: Duration) -> Fault {
             "check the network and the name server, or give the IP address",
         ),
         Stage::Tcp => (format!("no answer in {waited}"), NO_ANSWER_HINT),
+        Stage::Unix => (format!("no answer in {waited}"), "does the broker that owns this socket hang?"),
         Stage::Tls => (
             format!("the server accepted the connection but the TLS handshake did not end in {waited}"),
             "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883",

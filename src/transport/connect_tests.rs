@@ -144,7 +144,7 @@ async fn a_unix_socket_is_reached_by_its_path() {
     let mut plan = plan("", 0, None);
     plan.address = Address::Unix(path.clone());
     let error = connect(&plan, None).await.unwrap_err();
-    assert_eq!((error.stage, error.kind), (Stage::Tcp, FailureKind::HostNotFound), "{error}");
+    assert_eq!((error.stage, error.kind), (Stage::Unix, FailureKind::HostNotFound), "{error}");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let mut connection = connect(&plan, None).await.unwrap().connection;
     let (mut server, _) = listener.accept().await.unwrap();

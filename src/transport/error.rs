@@ -9,8 +9,10 @@ use std::time::Duration;
 pub enum Stage {
     /// Host name to addresses.
     Dns,
-    /// Connecting the TCP or unix socket.
+    /// Connecting the TCP socket.
     Tcp,
+    /// Connecting the unix socket.
+    Unix,
     /// The TLS handshake, and reading the files that it needs.
     Tls,
 }
@@ -20,6 +22,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Dns => "DNS",
             Self::Tcp => "TCP",
+            Self::Unix => "unix socket",
             Self::Tls => "TLS",
         })
     }
@@ -167,7 +170,7 @@ mod tests {
             elapsed: Duration::ZERO,
         };
         assert_eq!(error.to_string(), "cannot connect to [::1]:1883: TCP: connection refused");
-        assert_eq!([Stage::Dns, Stage::Tls].map(|stage| stage.to_string()), ["DNS", "TLS"]);
+        assert_eq!([Stage::Dns, Stage::Unix].map(|stage| stage.to_string()), ["DNS", "unix socket"]);
     }
 
     #[test]

@@ -149,6 +149,11 @@ impl<K: Kept> Session<K> {
         self.output.len()
     }
 
+    /// Whether the beginning of a packet has come, and its end has not.
+    pub fn is_inside_packet(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// Moves what is to be written to the end of `out`. What the owner appends behind it is written after it.
     pub fn take_output(&mut self, out: &mut Vec<u8>) {
         // Buffers change hands only where the session gives away the larger one: one large buffer that serves many
