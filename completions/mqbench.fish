@@ -16,7 +16,7 @@ complete -c mqbench -l threads -d 'Threads [default: one a processor, half of th
 complete -c mqbench -l duration -d 'Measured time of all stages together [default: 10s; with -C until the messages are through]' -r
 complete -c mqbench -l warmup -d 'Load before each stage that is not measured [default: 1s; none with -C]' -r
 complete -c mqbench -l drain -d 'Wait at most so long for messages on their way after each stage' -r
-complete -c mqbench -s C -d 'Measure so many messages in total' -r
+complete -c mqbench -s C -d 'Measure so many messages in total; with --duration whatever comes first' -r
 complete -c mqbench -l out -d 'Write the result to FILE as JSON; may be repeated' -r -F
 complete -c mqbench -l gate -d 'Exit with 3 unless this holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Broker, a name or an IP address [default: localhost]' -r -f -a "(__fish_print_hostnames)"
