@@ -200,7 +200,7 @@ mod tests {
         };
         for (stage, kind, cause, text) in [
             (Stage::Tcp, FailureKind::Refused, "connection refused", "Error: Connection refused\n"),
-            (Stage::Tcp, FailureKind::Other, "No such file or directory", "Error: No such file or directory\n"),
+            (Stage::Unix, FailureKind::HostNotFound, "there is no such socket", "Error: No such file or directory\n"),
             (Stage::Tcp, FailureKind::Unreachable, "the network is unreachable", "Error: Network is unreachable\n"),
             (Stage::Dns, FailureKind::HostNotFound, "x", "Unable to connect (Lookup error.).\n"),
             (
