@@ -25,8 +25,14 @@ fn main() -> ExitCode {
 /// Starts the embedded broker on a free loopback port for as long as `work` takes.
 #[cfg(feature = "embedded")]
 fn with_own_broker(work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
+    use std::num::NonZeroUsize;
+
     use mqtools::broker::{BROKER_NAME, BROKER_VERSION, BrokerSettings, EmbeddedBroker};
-    match EmbeddedBroker::start(BrokerSettings::loopback()) {
+    // The load takes half of the processors, rounded up, and must not wait for the broker's threads: it would measure them.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let worker_threads = Some(NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN));
+    let settings = BrokerSettings { worker_threads, ..BrokerSettings::loopback() };
+    match EmbeddedBroker::start(settings) {
         Ok(broker) => {
             let own = OwnBroker { address: broker.local_addr(), name: BROKER_NAME, version: BROKER_VERSION };
             let status = work(own);

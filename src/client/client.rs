@@ -28,6 +28,18 @@ pub const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// How long a broker has to take the last words of a connection that has failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// How a connection is closed after DISCONNECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// At once.
+    AtOnce,
+    /// After what still comes was read and thrown away, up to this long: closing with unread bytes resets the
+    /// connection, and the last acknowledgements may go with it.
+    Draining(Duration),
+    /// After the broker has closed, waited for up to this long, so that everything is known to be taken.
+    Confirmed(Duration),
+}
+
 /// A client of a broker. `K` is what its session keeps for a message in flight.
 #[derive(Debug)]
 pub struct Client<K> {
@@ -217,8 +229,7 @@ impl<K: Kept> Client<K> {
         Ok(None)
     }
 
-    /// Writes all that waits, then DISCONNECT, and closes. With `wait` it also waits, up to that long, for the broker
-    /// to close, and so knows that everything was taken.
+    /// Writes all that waits, then DISCONNECT, and closes as `parting` says.
     ///
     /// # Errors
     /// The connection is lost before, or nothing was taken for `patience`.
@@ -227,7 +238,7 @@ impl<K: Kept> Client<K> {
         reason: ReasonCode,
         properties: Properties,
         patience: Duration,
-        wait: Option<Duration>,
+        parting: Parting,
     ) -> Result<(), ClientError> {
         if self.session.disconnect(reason, properties).is_err() {
             // Properties that the broker has no room for are no reason to leave without a word.
@@ -246,17 +257,19 @@ impl<K: Kept> Client<K> {
         }
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
         let closed = connection.shutdown().await;
-        if let Some(wait) = wait {
-            let ended = async {
-                closed?;
-                while connection.read(&mut self.input).await? > 0 {}
-                Ok(())
-            };
-            if let Ok(Err(error)) = tokio::time::timeout(wait, ended).await {
-                return Err(self.lost(Some(&error), false));
-            }
+        let wait = match parting {
+            Parting::AtOnce => return Ok(()),
+            Parting::Draining(wait) | Parting::Confirmed(wait) => wait,
+        };
+        let ended = async {
+            closed?;
+            while connection.read(&mut self.input).await? > 0 {}
+            Ok(())
+        };
+        match (tokio::time::timeout(wait, ended).await, parting) {
+            (Ok(Err(error)), Parting::Confirmed(_)) => Err(self.lost(Some(&error), false)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Closes without a DISCONNECT, so that the broker publishes the will.

@@ -12,7 +12,7 @@ mod runtime;
 mod signals;
 mod trace;
 
-pub use client::{Client, RECONNECT_DELAY};
+pub use client::{Client, Parting, RECONNECT_DELAY};
 pub use diagnostics::Diagnostics;
 pub use error::ClientError;
 pub use establish::{Established, establish, exchange};

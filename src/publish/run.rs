@@ -13,7 +13,7 @@ use super::input::{read_file, read_stdin};
 use super::plan::{PayloadSource, PublishPlan};
 use super::source::{Repetition, Source};
 use crate::client::mosquitto::MosquittoClient;
-use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
+use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::WireError;
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
@@ -232,9 +232,10 @@ impl<'a> Publisher<'a> {
             }
         }
         let lines = self.plan.source == PayloadSource::Lines;
-        let wait = (lines && !self.plan.is_acknowledged()).then_some(CLOSING);
+        let unsure = lines && !self.plan.is_acknowledged();
+        let parting = if unsure { Parting::Confirmed(CLOSING) } else { Parting::AtOnce };
         let properties = self.plan.disconnect_properties.clone();
-        self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, wait).await?;
+        self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting).await?;
         self.account.wrote(self.unwritten.drain(..).count() as u64);
         Ok(())
     }
@@ -412,7 +413,7 @@ impl<'a> Publisher<'a> {
             (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) => return self.client.close_abruptly(),
             _ => ReasonCode::SUCCESS,
         };
-        let _ = self.client.disconnect(reason, Properties::new(), PARTING, None).await;
+        let _ = self.client.disconnect(reason, Properties::new(), PARTING, Parting::AtOnce).await;
     }
 }
 

@@ -7,7 +7,7 @@ use super::plan::{Display, SubscribePlan};
 use super::receiver::Receiver;
 use super::stdout::{Batch, Stdout};
 use crate::client::mosquitto::{BEFORE_CONNACK, MosquittoClient, TIMED_OUT};
-use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
+use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{PacketType, Subscribe, SubscribeFilter, Unsubscribe};
 use crate::mqtt::{Message, QoS, ReasonCode};
@@ -450,7 +450,8 @@ impl<'a> Subscriber<'a> {
         if !self.client.is_open() {
             return Ok(());
         }
-        self.client.disconnect(reason, self.plan.disconnect_properties.clone(), patience, None).await
+        let parting = Parting::Draining(PARTING);
+        self.client.disconnect(reason, self.plan.disconnect_properties.clone(), patience, parting).await
     }
 }
 
