@@ -1,6 +1,5 @@
 //! mqpub: publishes MQTT messages. Options → plan → run → exit status.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use mqtools::exit_status::ExitStatus;
@@ -15,10 +14,6 @@ fn run() -> Result<ExitStatus, UsageError> {
     let environment = Environment::of_process();
     Ok(match PublishOptions::read(&environment, std::env::args_os())? {
         Reading::Options(options) => publish(&PublishPlan::new(&options, &environment)?),
-        Reading::Answer(text) => {
-            // A reader that is gone has read enough.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitStatus::Done
-        }
+        Reading::Answer(text) => mqtools::terminal::answer(&text),
     })
 }
