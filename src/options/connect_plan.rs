@@ -46,6 +46,12 @@ pub fn connect_plan(
         session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, proxy, positions, compat,
     } = connection;
     let mut faults = Vec::new();
+    let bind = bind.as_ref().and_then(|sources| {
+        if sources.all().len() > 1 && !defaults.names_clients {
+            faults.push("-A: one connection has one local address; several are for mqbench".into());
+        }
+        sources.all().first().copied()
+    });
     refuse_unbuilt(*srv, *ws, proxy.is_some(), &mut faults);
     let url = parse_url(connection).map_err(|fault| faults.push(fault)).ok().flatten();
     let url = url.as_ref();
@@ -73,7 +79,7 @@ pub fn connect_plan(
     UsageError::check(defaults.tool.name, faults)?;
     let no_delay = *nodelay || defaults.no_delay;
     let transport =
-        TransportPlan { address, bind: *bind, no_delay, timeout: *connect_timeout, tls, resolved: Vec::new() };
+        TransportPlan { address, bind, no_delay, timeout: *connect_timeout, tls, resolved: Vec::new() };
     Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic.clone()) })
 }
 

@@ -97,6 +97,10 @@ pub enum Verb {
     Pub,
     /// Subscribe only; what others publish is counted.
     Sub,
+    /// Connect clients and hold them; connecting and pings are what is measured.
+    Conn,
+    /// Send messages through a responder and back; round trips are what is measured.
+    Echo,
 }
 
 impl Verb {
@@ -105,6 +109,8 @@ impl Verb {
         match self {
             Self::Pub => "pub",
             Self::Sub => "sub",
+            Self::Conn => "conn",
+            Self::Echo => "echo",
         }
     }
 }
@@ -177,7 +183,8 @@ impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
         match self.verb {
-            Some(Verb::Sub) => 0,
+            Some(Verb::Sub | Verb::Conn) => 0,
+            Some(Verb::Echo) => self.clients.unwrap_or(1),
             Some(Verb::Pub) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
         }
     }
@@ -185,9 +192,20 @@ impl LoadOptions {
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
         match self.verb {
-            Some(Verb::Pub) => 0,
+            Some(Verb::Pub | Verb::Conn) => 0,
+            Some(Verb::Echo) => self.clients.unwrap_or(1),
             Some(Verb::Sub) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
         }
+    }
+
+    /// Number of clients that only connect.
+    pub fn idlers(&self) -> u32 {
+        if self.verb == Some(Verb::Conn) { self.clients.unwrap_or(DEFAULT_CLIENTS) } else { 0 }
+    }
+
+    /// Number of clients that answer.
+    pub fn responders(&self) -> u32 {
+        if self.verb == Some(Verb::Echo) { self.publishers() } else { 0 }
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -208,12 +226,17 @@ impl LoadOptions {
         for (given, option, other) in [
             (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
             (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+            (self.verb == Some(Verb::Conn) && self.pubs.is_some(), "--pubs", "publishers"),
+            (self.verb == Some(Verb::Conn) && self.subs.is_some(), "--subs", "subscribers"),
         ] {
             if given {
                 faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
             }
         }
-        if self.publishers() == 0 && self.subscribers() == 0 {
+        if self.verb == Some(Verb::Echo) && (self.pubs.is_some() || self.subs.is_some()) {
+            faults.push("mqbench echo has as many requesters as responders: --clients says how many".into());
+        }
+        if self.publishers() == 0 && self.subscribers() == 0 && self.idlers() == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
         }
         faults

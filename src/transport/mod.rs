@@ -20,4 +20,5 @@ pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
 pub use plan::{Address, ClientCertificate, TlsPlan, TlsVersions, TransportPlan, TrustRoots};
 pub use socket::Socket;
+pub use tcp::check_local_address;
 pub use tls::{TlsClient, TlsInfo, TlsSetupError, explain_tls_loss, looks_like_tls};
