@@ -12,6 +12,10 @@ use crate::mqtt::QoS;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
+    /// What to do [default: flood, then measure latency].
+    #[arg(value_name = "VERB", value_enum)]
+    pub verb: Option<Verb>,
+
     /// Publishers and subscribers, so many of each [default: 10].
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
@@ -86,6 +90,25 @@ pub struct LoadOptions {
     pub embedded: bool,
 }
 
+/// What mqbench is to do, where it is not its main job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verb {
+    /// Publish only; acknowledgements are what is measured.
+    Pub,
+    /// Subscribe only; what others publish is counted.
+    Sub,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pub => "pub",
+            Self::Sub => "sub",
+        }
+    }
+}
+
 /// What frees a place in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WindowName {
@@ -153,12 +176,18 @@ fn threads(text: &str) -> Result<u16, String> {
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        match self.verb {
+            Some(Verb::Sub) => 0,
+            Some(Verb::Pub) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+        }
     }
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        match self.verb {
+            Some(Verb::Pub) => 0,
+            Some(Verb::Sub) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+        }
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -175,6 +204,15 @@ impl LoadOptions {
             (self.rate_per_client.is_some(), "--rate-per-client"),
         ]);
         one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
+        let verb = self.verb.map_or("", Verb::name);
+        for (given, option, other) in [
+            (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
+            (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+        ] {
+            if given {
+                faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
+            }
+        }
         if self.publishers() == 0 && self.subscribers() == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
         }
