@@ -23,8 +23,10 @@ pub fn process_use(pid: u32) -> io::Result<ProcessUse> {
         io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no such process on this machine"),
         _ => error,
     })?;
-    let ticks_per_second =
-        nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
+    let ticks_per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .and_then(|ticks| u64::try_from(ticks).ok());
     let mut used = parse_stat(&stat, ticks_per_second.filter(|ticks| *ticks > 0).unwrap_or(100))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its /proc entry cannot be read"))?;
     used.rss_bytes = super::engine::process::resident_bytes_of(&pid.to_string());

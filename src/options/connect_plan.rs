@@ -78,8 +78,7 @@ pub fn connect_plan(
     };
     UsageError::check(defaults.tool.name, faults)?;
     let no_delay = *nodelay || defaults.no_delay;
-    let transport =
-        TransportPlan { address, bind, no_delay, timeout: *connect_timeout, tls, resolved: Vec::new() };
+    let transport = TransportPlan { address, bind, no_delay, timeout: *connect_timeout, tls, resolved: Vec::new() };
     Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic.clone()) })
 }
 

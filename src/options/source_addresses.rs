@@ -20,10 +20,12 @@ impl SourceAddresses {
         for part in text.split(',').map(str::trim) {
             match part.split_once('/') {
                 None => addresses.push(
-                    part.parse().map_err(|_| format!("'{part}' is not an IP address; several have commas between them"))?,
+                    part.parse()
+                        .map_err(|_| format!("'{part}' is not an IP address; several have commas between them"))?,
                 ),
-                Some((address, bits)) => network(address, bits, &mut addresses)
-                    .map_err(|fault| format!("'{part}': {fault}"))?,
+                Some((address, bits)) => {
+                    network(address, bits, &mut addresses).map_err(|fault| format!("'{part}': {fault}"))?
+                }
             }
         }
         if addresses.len() as u128 > MOST_ADDRESSES {

@@ -108,9 +108,11 @@ impl TargetOptions {
     pub(super) fn faults(&self, connection: &ConnectionOptions) -> Vec<String> {
         let mut faults = Vec::new();
         if self.hosts.is_some() {
-            for (given, option) in
-                [(connection.host.is_some(), "-h"), (connection.url.is_some(), "-L"), (connection.unix.is_some(), "--unix")]
-            {
+            for (given, option) in [
+                (connection.host.is_some(), "-h"),
+                (connection.url.is_some(), "-L"),
+                (connection.unix.is_some(), "--unix"),
+            ] {
                 if given {
                     faults.push(format!("--hosts says where the brokers are: leave {option} out"));
                 }

@@ -9,9 +9,10 @@ use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{Recorder, Stamp};
-use crate::bench::plan::{PublisherSlots, WindowRule, quota};
+use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
 use crate::mqtt::wire::PublishTemplate;
+use crate::options::Behind;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
 /// Bytes that go to the kernel in one write, roughly.
@@ -24,8 +25,10 @@ pub(super) const SILENCE_NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 struct Pace {
     slots: PublisherSlots,
+    /// Whether late slots are given up when the next one is due.
+    skips: bool,
     /// Since when window or socket have been closed to a due slot; until the schedule is caught up with again, slots
-    /// that became due after that moment are late through no fault of the generator's.
+    /// are late through no fault of the generator's from that moment on.
     held_since: Option<u64>,
 }
 
@@ -105,8 +108,14 @@ impl Publisher {
         }
     }
 
-    /// Takes up a stage if it is a new one.
-    pub(super) fn follow(&mut self, stage: Option<&StageRun>, shared: &Shared, now_ns: u64) {
+    /// Takes up a stage if it is a new one; `schedule` is that of an open loop.
+    pub(super) fn follow(
+        &mut self,
+        stage: Option<&StageRun>,
+        schedule: impl FnOnce() -> Option<Schedule>,
+        shared: &Shared,
+        now_ns: u64,
+    ) {
         let Some(run) = stage else { return };
         if let Some(progress) = &mut self.progress
             && progress.run.number == run.number
@@ -115,8 +124,11 @@ impl Publisher {
             return;
         }
         let publishers = shared.plan.publishers;
-        let pace =
-            run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held_since: None });
+        let pace = schedule().map(|schedule| Pace {
+            slots: PublisherSlots::new(schedule, self.stream, publishers),
+            skips: shared.plan.behind == Behind::Skip,
+            held_since: None,
+        });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = now_ns;
@@ -140,6 +152,10 @@ impl Publisher {
         }
     }
 
+    fn is_paced(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.pace.is_some())
+    }
+
     /// Messages that may be sent now as far as the window is concerned.
     fn room(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> u64 {
         let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
@@ -148,8 +164,7 @@ impl Publisher {
         }
         // A refused message leaves its place at once.
         let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
-        let is_paced = self.progress.as_ref().is_some_and(|progress| progress.pace.is_some());
-        if is_paced || self.next >= self.floor + window {
+        if self.is_paced() || self.next >= self.floor + window {
             // A subscriber that is gone waits for nothing.
             let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
             if floor > self.floor {
@@ -195,8 +210,10 @@ impl Publisher {
         }
         if !link.is_writable() {
             self.hold(now_ns);
+            self.skip(now_ns, recorder);
             return Ok(Pause::Waiting);
         }
+        self.skip(now_ns, recorder);
         let room = self.room(link, shared, now_ns);
         let by_bytes = (BATCH_BYTES / self.template.size()).max(1) as u64;
         out.clear();
@@ -230,6 +247,11 @@ impl Publisher {
     ) -> Pause {
         let mut built = 0;
         loop {
+            if built > 0 && self.is_paced() {
+                // One clock read a message when paced.
+                now_ns = shared.clock.now_ns();
+                self.skip(now_ns, recorder);
+            }
             let Some(progress) = &mut self.progress else { return Pause::Waiting };
             let run = progress.run;
             // When the next message is due; in a closed loop that is now.
@@ -240,10 +262,6 @@ impl Publisher {
             if intended_ns >= run.to_ns || progress.left == Some(0) {
                 progress.done = true;
                 return Pause::Waiting;
-            }
-            if progress.pace.is_some() && built > 0 {
-                // One clock read a message when paced.
-                now_ns = shared.clock.now_ns();
             }
             let due_ns = intended_ns.max(run.start_ns);
             if now_ns < due_ns {
@@ -310,11 +328,33 @@ impl Publisher {
         pace.slots.advance();
         if measured {
             self.offered += 1;
-            if pace.held_since.is_some_and(|since| intended_ns >= since) {
-                recorder.counters.held_back += 1;
-            } else if plan.latency {
-                recorder.latency.sched_lag.record_between(intended_ns, now_ns);
+            recorder.counters.held_back += u64::from(pace.held_since.is_some());
+            // From the moment on at which window or socket were found closed, it waits for the broker.
+            let left_alone_ns = pace.held_since.unwrap_or(now_ns).min(now_ns);
+            if plan.latency && intended_ns <= left_alone_ns {
+                recorder.latency.sched_lag.record_between(intended_ns, left_alone_ns);
             }
+        }
+    }
+
+    /// Gives up slots whose successor is due already, where the plan says so, and counts them. Those that the
+    /// generator itself was too late for count as sent by nobody; those that window or socket held up, as held back.
+    fn skip(&mut self, now_ns: u64, recorder: &mut Recorder) {
+        let Some(Progress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
+        while pace.skips && successor_due(run, pace) <= now_ns && *left != Some(0) {
+            let intended_ns = due(run, pace);
+            if intended_ns >= run.to_ns {
+                return;
+            }
+            if run.measures(intended_ns) {
+                self.offered += 1;
+                recorder.counters.skipped += 1;
+                recorder.counters.held_back += u64::from(pace.held_since.is_some());
+                if let Some(left) = left {
+                    *left -= 1;
+                }
+            }
+            pace.slots.advance();
         }
     }
 
@@ -369,6 +409,7 @@ impl Publisher {
                 }
             };
             self.offered += unsent;
+            recorder.counters.skipped += if pace.skips { unsent } else { 0 };
             recorder.counters.held_back += if pace.held_since.is_some() { unsent } else { 0 };
         }
         shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
@@ -393,6 +434,11 @@ impl Publisher {
 /// When the next slot of a schedule is due, as a stamp can say it.
 fn due(run: &StageRun, pace: &Pace) -> u64 {
     run.start_ns.saturating_add(stampable(pace.slots.due_ns()))
+}
+
+/// When the one after it is.
+fn successor_due(run: &StageRun, pace: &Pace) -> u64 {
+    run.start_ns.saturating_add(stampable(pace.slots.successor_due_ns()))
 }
 
 /// The ears of a publisher during one batch.

@@ -23,6 +23,7 @@ use super::publisher::{Pause, Publisher, PublisherEars};
 use super::shared::{Shared, StageRun};
 use super::subscriber::{SubscriberEars, Subscriptions};
 use crate::bench::measure::{Delivery, Recorder};
+use crate::bench::plan::Schedule;
 use crate::client::ClientError;
 use crate::transport::{TlsClient, io_text};
 
@@ -86,6 +87,8 @@ pub(super) struct ShardState {
     out: RefCell<Vec<u8>>,
     recorder: RefCell<Box<Recorder>>,
     stage: Cell<Option<StageRun>>,
+    /// The schedule of the stage, where it is an open loop.
+    schedule: RefCell<Option<Schedule>>,
     /// When the last measured message was acknowledged or delivered.
     last_event_ns: Cell<u64>,
     /// A publisher had nothing in flight any more when it was looked at.
@@ -224,6 +227,7 @@ async fn live(
         out: RefCell::new(Vec::new()),
         recorder: RefCell::default(),
         stage: Cell::new(None),
+        schedule: RefCell::new(None),
         last_event_ns: Cell::new(0),
         starved: Cell::new(false),
         ending: Cell::new(false),
@@ -283,7 +287,11 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
             command = commands.recv() => match command {
                 None | Some(Command::End) => return,
                 Some(Command::Begin(stage)) => {
-                    state.stage.set(Some(stage));
+                    if state.stage.replace(Some(stage)).is_none_or(|before| before.number != stage.number) {
+                        let plan = &state.shared.plan;
+                        let schedule = stage.rate.map(|rate| Schedule::new(plan.arrival, rate, plan.seed));
+                        *state.schedule.borrow_mut() = schedule;
+                    }
                     state.wake_all();
                 }
                 Some(Command::Second) => {
@@ -487,7 +495,7 @@ fn drive_publisher(
     let stage = state.stage.get();
     // First, so that a delivery between here and the look at the window is not missed.
     shared.stream(publisher.stream).room.register(context.waker());
-    publisher.follow(stage.as_ref(), shared, shared.clock.now_ns());
+    publisher.follow(stage.as_ref(), || state.schedule.borrow().clone(), shared, shared.clock.now_ns());
     for _ in 0..TURNS {
         let more = read_batch(state, link, context, |session, bytes, now, recorder| {
             let now_ns = shared.clock.ns(now);

@@ -142,8 +142,8 @@ fn lane(routes: &Routes, stream: usize) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::bench::plan::from_options::tests::plan_of;
     use super::*;
+    use crate::bench::plan::from_options::tests::plan_of;
 
     #[test]
     fn clients_have_a_role_and_a_number() {
