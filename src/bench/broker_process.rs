@@ -13,6 +13,13 @@ pub struct ProcessUse {
     pub rss_bytes: Option<u64>,
 }
 
+impl ProcessUse {
+    /// What was used since an earlier look; the memory is that of now.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self { cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns), ..self.clone() }
+    }
+}
+
 /// Reads what a process has used.
 ///
 /// # Errors

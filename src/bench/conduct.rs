@@ -1,5 +1,6 @@
 //! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::future::Future;
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result};
 use chrono::Utc;
 
 use super::engine::{self, Progress as Step, RunError, RunOutcome};
-use super::plan::{BenchPlan, Target, bench_plan};
+use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::report::document::{BrokerName, RunContext};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{identify, outcome};
@@ -19,7 +20,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
-use crate::transport::TlsClient;
+use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
 const WIDTH: usize = 100;
@@ -105,6 +106,15 @@ struct Conduct {
 impl Conduct {
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
         engine::process::raise_open_files();
+        for local in self.plan.targets.sources() {
+            if let Err(fault) = check_local_address(*local) {
+                let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
+                eprintln!("Error: -A: {}{hint}", fault.cause);
+                let context = outcome::context(&self.plan, command(), own, Utc::now());
+                self.write_failure(context, format!("-A: {}", fault.cause))?;
+                return Ok(ExitStatus::Failed);
+            }
+        }
         let interrupted = listen_for_interrupts(self.quiet);
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
             Ok(tls) => tls,
@@ -118,6 +128,10 @@ impl Conduct {
         };
         if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
+        }
+        if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
+            // Whoever mistakes a host sees it before it has the load.
+            eprint!("{}", outcome::announcement(&self.plan));
         }
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
@@ -150,17 +164,22 @@ impl Conduct {
 
     /// Says why there is no load.
     fn failed_to_begin(&self, error: &ClientError, client: Option<(usize, usize)>) -> ExitStatus {
+        self.say_why(error);
+        if let Some((client, clients)) = client {
+            eprintln!("  at client {} of {clients}; no load was made", client + 1);
+        }
+        error.exit_status()
+    }
+
+    /// Why a client could not connect, and what to do.
+    fn say_why(&self, error: &ClientError) {
         eprintln!("Error: {error}");
         if let Some(words) = error.reason_string() {
             eprintln!("  the broker says: {}", crate::terminal::escape(words));
         }
-        if let Some((client, clients)) = client {
-            eprintln!("  at client {} of {clients}; no load was made", client + 1);
-        }
         if let Some(hint) = error.hint() {
             eprintln!("  {hint}");
         }
-        error.exit_status()
     }
 
     /// Scripts get a document also when nothing could be measured.
@@ -173,9 +192,15 @@ impl Conduct {
 
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
+        if let Some((client, error)) = &run.first_failure {
+            self.say_why(error);
+            eprintln!("  the first was client {} of {}", client + 1, self.plan.clients());
+        }
+        // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
+        context.partial = self.plan.idlers > 0 || self.plan.reconnect.is_some();
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")));
-        if run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
+        if self.plan.idlers == 0 && run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
@@ -244,22 +269,38 @@ fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
     counters().flat_map(|counters| counters.rejected.keys()).next().map(|reason| ReasonCode(*reason))
 }
 
-/// Why a run that began counts as failed: connections that were lost.
+/// Why a run that began counts as failed: connections that were not made, or were lost for good.
 fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
-    let lost: u64 = run.lost.values().sum();
-    if lost == 0 {
-        return None;
+    let clients = plan.clients();
+    let mut causes = Vec::new();
+    let mut refused = BTreeMap::new();
+    if plan.idlers > 0 {
+        for (cause, count) in run.stages.iter().flat_map(|stage| &stage.recorder.counters.connect_failures) {
+            *refused.entry(cause.to_string()).or_default() += count;
+        }
     }
-    let causes: Vec<String> = run
-        .lost
-        .iter()
-        .map(|(cause, count)| {
-            let cause = crate::terminal::escape(cause);
-            if run.lost.len() == 1 { cause.into_owned() } else { format!("{cause} ({count})") }
-        })
-        .collect();
-    let all = if run.collapsed { "; the load ended there" } else { "" };
-    Some(format!("{lost} of {} connections were lost: {}{all}", plan.clients(), causes.join("; ")))
+    let failed: u64 = refused.values().sum();
+    if failed > 0 {
+        causes.push(format!("{failed} of {clients} connects failed: {}", list(&refused)));
+    }
+    let lost: u64 = run.lost.values().sum();
+    let end = if run.collapsed && plan.idlers == 0 { "; the load ended there" } else { "" };
+    if plan.reconnect.is_some() && run.away > 0 {
+        let away = run.away;
+        causes.push(format!("{away} of {clients} clients had no connection at the end: {}{end}", list(&run.lost)));
+    } else if plan.reconnect.is_none() && lost > 0 {
+        causes.push(format!("{lost} of {clients} connections were lost: {}{end}", list(&run.lost)));
+    }
+    (!causes.is_empty()).then(|| causes.join("; "))
+}
+
+/// Causes with their counts, which one alone does not need.
+fn list(causes: &BTreeMap<String, u64>) -> String {
+    let all = causes.iter().map(|(cause, count)| {
+        let cause = crate::terminal::escape(cause);
+        if causes.len() == 1 { cause.into_owned() } else { format!("{cause} ({count})") }
+    });
+    all.collect::<Vec<_>>().join("; ")
 }
 
 /// The command line as it was typed, passwords masked.
@@ -335,6 +376,9 @@ impl Show {
         }
         let (phase, seconds, line) = match step {
             Step::Connecting { connected, clients } => ("connect".to_owned(), 0.0, format!("{connected} of {clients}")),
+            Step::Holding { open, elapsed: _, duration } => {
+                ("hold".to_owned(), duration.as_secs_f64(), format!("{} open", number::grouped(open)))
+            }
             Step::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
             Step::Measuring { stage, duration, row, elapsed: _ } => {
                 let line = row.map_or_else(String::new, |row| {

@@ -7,6 +7,9 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::ConnectionOptions;
 use super::values::{port, positive_duration, whole_number};
 
+/// Most brokers of one run; each has a row in the result.
+const MOST_HOSTS: usize = 1000;
+
 /// Several brokers, and what happens to connections.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Clients")]
@@ -74,7 +77,11 @@ impl HostList {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.split(',').map(|part| host(part.trim())).collect::<Result<_, _>>().map(Self)
+        let hosts: Vec<HostName> = text.split(',').map(|part| host(part.trim())).collect::<Result<_, _>>()?;
+        if hosts.len() > MOST_HOSTS {
+            return Err(format!("these are more than {MOST_HOSTS} brokers"));
+        }
+        Ok(Self(hosts))
     }
 }
 

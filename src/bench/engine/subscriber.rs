@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Arrival, Delivery, Recorder, STAMP_SIZE, Stamp, StreamLedger, unwrap_sequence};
+use crate::bench::measure::{
+    Arrival, Delivery, Outage, Outages, Recorder, STAMP_SIZE, Stamp, StreamLedger, unwrap_sequence,
+};
 use crate::bench::plan::Streams;
 use crate::session::{Acknowledge, Completion, Event, Handler};
 
@@ -22,6 +24,9 @@ pub(super) struct Subscriptions {
     topics: Vec<String>,
     /// Streams whose publishers are to be told after the batch.
     touched: Vec<u32>,
+    /// Since when the own connection has been gone and nothing of a stream has come, by stream; 0 where there is no
+    /// outage. Empty until the first.
+    down_since: Vec<u64>,
 }
 
 impl Subscriptions {
@@ -32,7 +37,7 @@ impl Subscriptions {
             .map(|stream| shared.plan.routes.subscribers_of(stream).index_of(subscriber).unwrap_or(0))
             .collect();
         let ledgers = vec![StreamLedger::new(); streams.count];
-        Self { subscriber, streams, ranks, ledgers, topics, touched: Vec::new() }
+        Self { subscriber, streams, ranks, ledgers, topics, touched: Vec::new(), down_since: Vec::new() }
     }
 
     /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
@@ -69,8 +74,53 @@ impl Subscriptions {
         }
     }
 
+    /// The connection is there again. What was sent meanwhile is not waited for: it may have gone.
+    pub(super) fn resume(&self, shared: &Shared) {
+        for (stream, rank) in self.streams.iter().zip(&self.ranks) {
+            let sent = shared.stream(stream).sent.load(Ordering::Acquire);
+            shared.cell(stream, *rank).store(sent, Ordering::Release);
+        }
+    }
+
+    /// Ends outages of the streams of this batch, where what came was sent after the publisher's own.
+    pub(super) fn end_outages(&mut self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+        for number in &self.touched {
+            let Some(index) = self.streams.index_of(*number as usize) else { continue };
+            let stream = shared.stream(*number as usize);
+            let of_publisher = stream.down_since.load(Ordering::Acquire);
+            if of_publisher > 0 && self.ledgers[index].next() <= stream.abandoned_to.load(Ordering::Acquire) {
+                continue;
+            }
+            // Where several subscribe, the first one ends it.
+            let of_publisher = if of_publisher > 0 { stream.down_since.swap(0, Ordering::AcqRel) } else { 0 };
+            let own = self.down_since.get_mut(index).map_or(0, std::mem::take);
+            if let Some(start_ns) = [of_publisher, own].into_iter().filter(|since| *since > 0).min() {
+                let (stream, dur_ns) = (u64::from(*number), now_ns.saturating_sub(start_ns));
+                outages.add(Outage { stream, start_ns, dur_ns, ended: true });
+            }
+        }
+    }
+
+    /// Enters outages that are not over; those of a publisher once, by the stream's first subscriber.
+    pub(super) fn note_open_outages(&self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+        for (index, number) in self.streams.iter().enumerate() {
+            let of_publisher = shared.stream(number).down_since.load(Ordering::Acquire);
+            let of_publisher = if self.ranks[index] == 0 { of_publisher } else { 0 };
+            let own = self.down_since.get(index).copied().unwrap_or(0);
+            if let Some(start_ns) = [of_publisher, own].into_iter().filter(|since| *since > 0).min() {
+                let (stream, dur_ns) = (number as u64, now_ns.saturating_sub(start_ns));
+                outages.add(Outage { stream, start_ns, dur_ns, ended: false });
+            }
+        }
+    }
+
     /// The connection is gone: nobody is to wait for its deliveries.
-    pub(super) fn abandon(&self, shared: &Shared) {
+    pub(super) fn lose(&mut self, shared: &Shared, now_ns: u64) {
+        if shared.plan.reconnect.is_some() {
+            self.down_since.resize(self.streams.count, 0);
+            let running = self.down_since.iter_mut().filter(|since| **since == 0);
+            running.for_each(|since| *since = now_ns.max(1));
+        }
         for (stream, rank) in self.streams.iter().zip(&self.ranks) {
             shared.cell(stream, *rank).store(u64::MAX, Ordering::Release);
             shared.stream(stream).room.wake();

@@ -7,14 +7,16 @@ pub mod health;
 pub mod histogram;
 pub mod interval;
 pub mod ledger;
+pub mod outage;
 pub mod recorder;
 pub mod stamp;
 pub mod validity;
 
-pub use health::{GeneratorFigures, GeneratorHealth, Verdict};
+pub use health::{GeneratorFigures, GeneratorHealth, Verdict, percent};
 pub use histogram::{LatencyHistogram, Percentile};
 pub use interval::IntervalRow;
 pub use ledger::{Arrival, Delivery, StreamLedger};
+pub use outage::{Outage, Outages};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
 pub use validity::{Invalidity, ValidityFigures};

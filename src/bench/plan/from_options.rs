@@ -102,7 +102,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         faults.push("-t: a shared subscription ($share/…) is no topic to publish to".into());
     }
     let responders = load.responders() as usize;
-    check_pairs(targets, brokers.count(), &routes, publishers.min(subscribers), responders, &mut faults);
+    check_pairs(targets, brokers.count(), &routes, &payload, publishers.min(subscribers), responders, &mut faults);
     if !payload.is_stamped() && routes.is_shared_topic() && publishers > 1 && subscribers > 0 {
         faults.push(
             "messages of several publishers on one topic can only be told apart by a stamp in the payload: give each \
@@ -201,6 +201,7 @@ fn check_pairs(
     targets: &TargetOptions,
     brokers: usize,
     routes: &Routes,
+    payload: &PayloadPlan,
     both_sides: usize,
     responders: usize,
     faults: &mut Vec<String>,
@@ -209,6 +210,13 @@ fn check_pairs(
         faults.push(
             "with several --hosts and one topic for all, messages must get from broker to broker: say --pair cross if \
              they do, or give each publisher a topic (-t 'TOPIC/%i')"
+                .into(),
+        );
+    }
+    if targets.reconnect.is_some() && !payload.is_stamped() && both_sides > 0 {
+        faults.push(
+            "--reconnect: messages without a stamp cannot be told apart once some are lost: leave -m, -f and sizes below \
+             16 bytes out"
                 .into(),
         );
     }

@@ -17,12 +17,13 @@ use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
+pub use draw::Draws;
 pub use from_options::{Target, bench_plan, is_this_machine};
 pub use payload::PayloadPlan;
 pub use routes::{Routes, Streams};
 pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
-pub use targets::{Role, Targets};
+pub use targets::{Part, Targets};
 pub use template::{Template, TemplateError};
 
 /// When a slot of a publisher's window becomes free.

@@ -24,8 +24,8 @@ struct Broker {
 }
 
 /// What a client does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
     /// Publishes.
     Publisher,
     /// Subscribes.
@@ -53,6 +53,11 @@ impl Targets {
         self.brokers.iter().map(|broker| &broker.address)
     }
 
+    /// Whether subscribers are on another broker than their publishers.
+    pub const fn is_cross(&self) -> bool {
+        self.cross
+    }
+
     /// The local addresses.
     pub fn sources(&self) -> &[IpAddr] {
         &self.sources
@@ -76,28 +81,28 @@ impl Targets {
 
 impl BenchPlan {
     /// What a client does, and its number among those that do the same.
-    pub fn role_of(&self, client: usize) -> (Role, usize) {
+    pub fn part_of(&self, client: usize) -> (Part, usize) {
         let mut number = client;
-        for (role, count) in [
-            (Role::Publisher, self.publishers),
-            (Role::Subscriber, self.subscribers),
-            (Role::Responder, self.responders),
+        for (part, count) in [
+            (Part::Publisher, self.publishers),
+            (Part::Subscriber, self.subscribers),
+            (Part::Responder, self.responders),
         ] {
             if number < count {
-                return (role, number);
+                return (part, number);
             }
             number -= count;
         }
-        (Role::Idler, number)
+        (Part::Idler, number)
     }
 
     /// The global number of the client that has this number among those that do the same.
-    pub const fn client_of(&self, role: Role, number: usize) -> usize {
-        let before = match role {
-            Role::Publisher => 0,
-            Role::Subscriber => self.publishers,
-            Role::Responder => self.publishers + self.subscribers,
-            Role::Idler => self.publishers + self.subscribers + self.responders,
+    pub const fn client_of(&self, part: Part, number: usize) -> usize {
+        let before = match part {
+            Part::Publisher => 0,
+            Part::Subscriber => self.publishers,
+            Part::Responder => self.publishers + self.subscribers,
+            Part::Idler => self.publishers + self.subscribers + self.responders,
         };
         before + number
     }
@@ -109,13 +114,13 @@ impl BenchPlan {
             return 0;
         }
         let cross = usize::from(self.targets.cross);
-        let place = match self.role_of(client) {
-            (Role::Publisher, number) => lane(&self.routes, number),
-            (Role::Subscriber, number) if self.responders > 0 || self.publishers == 0 => number,
-            (Role::Subscriber, number) if self.routes.is_shared_topic() => number + cross,
-            (Role::Subscriber, number) => lane(&self.routes, self.routes.streams_of(number).first) + cross,
-            (Role::Responder, number) => number + cross,
-            (Role::Idler, number) => number,
+        let place = match self.part_of(client) {
+            (Part::Publisher, number) => lane(&self.routes, number),
+            (Part::Subscriber, number) if self.responders > 0 || self.publishers == 0 => number,
+            (Part::Subscriber, number) if self.routes.is_shared_topic() => number + cross,
+            (Part::Subscriber, number) => lane(&self.routes, self.routes.streams_of(number).first) + cross,
+            (Part::Responder, number) => number + cross,
+            (Part::Idler, number) => number,
         };
         place % targets
     }
@@ -148,14 +153,14 @@ mod tests {
     #[test]
     fn clients_have_a_role_and_a_number() {
         let plan = plan_of(&["echo", "--clients", "2"]).unwrap();
-        let roles: Vec<_> = (0..6).map(|client| plan.role_of(client)).collect();
-        assert_eq!(roles[0], (Role::Publisher, 0));
-        assert_eq!(roles[3], (Role::Subscriber, 1));
-        assert_eq!(roles[5], (Role::Responder, 1));
-        for (client, (role, number)) in roles.into_iter().enumerate() {
-            assert_eq!(plan.client_of(role, number), client);
+        let parts: Vec<_> = (0..6).map(|client| plan.part_of(client)).collect();
+        assert_eq!(parts[0], (Part::Publisher, 0));
+        assert_eq!(parts[3], (Part::Subscriber, 1));
+        assert_eq!(parts[5], (Part::Responder, 1));
+        for (client, (part, number)) in parts.into_iter().enumerate() {
+            assert_eq!(plan.client_of(part, number), client);
         }
-        assert_eq!(plan_of(&["conn", "--clients", "7"]).unwrap().role_of(6), (Role::Idler, 6));
+        assert_eq!(plan_of(&["conn", "--clients", "7"]).unwrap().part_of(6), (Part::Idler, 6));
     }
 
     #[test]
@@ -185,8 +190,8 @@ mod tests {
             ]).unwrap();
             for subscriber in 0..subscribers {
                 for stream in plan.routes.streams_of(subscriber).iter() {
-                    let publishing = plan.target_of(plan.client_of(Role::Publisher, stream));
-                    let subscribing = plan.target_of(plan.client_of(Role::Subscriber, subscriber));
+                    let publishing = plan.target_of(plan.client_of(Part::Publisher, stream));
+                    let subscribing = plan.target_of(plan.client_of(Part::Subscriber, subscriber));
                     prop_assert_eq!(publishing != subscribing, cross);
                 }
             }
