@@ -197,7 +197,8 @@ impl Conduct {
             eprintln!("  the first was client {} of {}", client + 1, self.plan.clients());
         }
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
-        context.partial = self.plan.idlers > 0 || self.plan.reconnect.is_some();
+        let connected = run.stages.iter().any(|stage| stage.connected > 0);
+        context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some());
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")));
         if self.plan.idlers == 0 && run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {

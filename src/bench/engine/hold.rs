@@ -26,7 +26,7 @@ const AT_ONCE: usize = 64;
 const SCHEDULED_AT_ONCE: usize = 1024;
 
 /// When the first client is to connect, after t0: all threads are there by then.
-const FIRST_SLOT_NS: u64 = 50_000_000;
+const FIRST_SLOT_NS: u64 = 10_000_000;
 
 /// Goodbyes of so many clients take a second.
 const GOODBYES_A_SECOND: usize = 5_000;
