@@ -9,5 +9,7 @@ mod conduct;
 mod environment;
 mod identify;
 mod outcome;
+#[cfg(test)]
+mod truth;
 
 pub use conduct::{OwnBroker, conduct};

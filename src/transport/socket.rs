@@ -21,6 +21,9 @@ pub enum Socket {
     /// A unix domain socket.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// A connection that never leaves this process (see `in_memory`).
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
 }
 
 impl Socket {
@@ -47,6 +50,8 @@ impl Socket {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -56,6 +61,8 @@ impl Socket {
             Self::Tcp(stream) => stream.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -68,6 +75,8 @@ impl Socket {
             Self::Tcp(stream) => stream.try_read(buffer),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_read(buffer),
+            #[cfg(test)]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -80,6 +89,8 @@ impl Socket {
             Self::Tcp(stream) => stream.try_write(bytes),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_write(bytes),
+            #[cfg(test)]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -91,6 +102,8 @@ macro_rules! pass_on {
             Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -147,7 +147,8 @@ pub struct RunOutcome {
 
 struct Shard {
     commands: UnboundedSender<Command>,
-    thread: JoinHandle<()>,
+    /// None where it does not live on a thread of its own.
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Leads the threads of a run.
@@ -163,15 +164,44 @@ struct Coordinator {
     unacknowledged_before: u64,
 }
 
+/// How a shard is started: [`shard::on_thread`], or whatever a test has instead.
+type StartShard = fn(
+    usize,
+    Arc<Shared>,
+    Option<TlsClient>,
+    UnboundedReceiver<Command>,
+    UnboundedSender<Report>,
+) -> io::Result<Option<JoinHandle<()>>>;
+
 /// Carries out a plan. `interrupt` ends the load early (the drain still happens); `progress` is called now and then.
 ///
 /// # Errors
 /// Only before the load: afterwards whatever goes wrong is part of the outcome.
 pub async fn run(
+    plan: BenchPlan,
+    tls: Option<TlsClient>,
+    interrupt: impl Future<Output = ()>,
+    progress: impl FnMut(Progress),
+) -> Result<RunOutcome, RunError> {
+    run_with(plan, tls, interrupt, progress, shard::on_thread).await
+}
+
+/// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, and live by the clock of its runtime.
+#[cfg(test)]
+pub async fn run_in_place(
+    plan: BenchPlan,
+    interrupt: impl Future<Output = ()>,
+    progress: impl FnMut(Progress),
+) -> Result<RunOutcome, RunError> {
+    run_with(plan, None, interrupt, progress, shard::in_place).await
+}
+
+async fn run_with(
     mut plan: BenchPlan,
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     mut progress: impl FnMut(Progress),
+    start_shard: StartShard,
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
     let clients = plan.clients();
@@ -182,7 +212,7 @@ pub async fn run(
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
     let stages = plan.stages.clone();
     let shared = Arc::new(Shared::new(plan, Clock::start()));
-    let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref())?;
+    let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref(), start_shard)?;
     let connect = tokio::select! {
         connect = coordinator.connect(&mut progress) => connect,
         () = &mut interrupt => Err(RunError::Interrupted),
@@ -258,15 +288,12 @@ impl Gathering {
 }
 
 impl Coordinator {
-    fn start(shared: Arc<Shared>, tls: Option<&TlsClient>) -> Result<Self, RunError> {
+    fn start(shared: Arc<Shared>, tls: Option<&TlsClient>, start_shard: StartShard) -> Result<Self, RunError> {
         let (sender, reports) = unbounded_channel();
         let mut shards = Vec::new();
         for shard in 0..shared.plan.threads {
             let (commands, receiver) = unbounded_channel();
-            let (shared, tls, sender) = (shared.clone(), tls.cloned(), sender.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("load-{shard}"))
-                .spawn(move || shard::run(shard, shared, tls, receiver, sender))?;
+            let thread = start_shard(shard, shared.clone(), tls.cloned(), receiver, sender.clone())?;
             shards.push(Shard { commands, thread });
         }
         let (publishers_left, subscribers_left) = (shared.plan.publishers, shared.plan.subscribers);
@@ -543,9 +570,9 @@ impl Coordinator {
                 Ok(None) | Err(_) => return self.lost,
             }
         }
-        for shard in self.shards {
+        for thread in self.shards.into_iter().filter_map(|shard| shard.thread) {
             // Its outcome was reported.
-            let _ = shard.thread.join();
+            let _ = thread.join();
         }
         self.lost
     }

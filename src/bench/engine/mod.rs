@@ -10,4 +10,6 @@ mod shard;
 mod shared;
 mod subscriber;
 
+#[cfg(test)]
+pub use coordinator::run_in_place;
 pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, run};

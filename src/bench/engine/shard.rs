@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
+use super::clock;
 use super::connect::{self, Ready};
 use super::link::Link;
 use super::pacer::Pacer;
@@ -130,8 +132,36 @@ impl ShardState {
     }
 }
 
+/// Starts a shard on a thread of its own; the first argument is its number.
+pub(super) fn on_thread(
+    shard: usize,
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    commands: UnboundedReceiver<Command>,
+    reports: UnboundedSender<Report>,
+) -> io::Result<Option<JoinHandle<()>>> {
+    let main = move || run(shard, shared, tls, commands, reports);
+    std::thread::Builder::new().name(format!("load-{shard}")).spawn(main).map(Some)
+}
+
+/// Starts a shard as a local task.
+#[cfg(test)]
+pub(super) fn in_place(
+    shard: usize,
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    commands: UnboundedReceiver<Command>,
+    reports: UnboundedSender<Report>,
+) -> io::Result<Option<JoinHandle<()>>> {
+    tokio::task::spawn_local(async move {
+        live(shard, shared, tls, commands, reports.clone()).await;
+        let _ = reports.send(Report::Ended);
+    });
+    Ok(None)
+}
+
 /// Runs a shard to its end. The thread's main function.
-pub(super) fn run(
+fn run(
     shard: usize,
     shared: Arc<Shared>,
     tls: Option<TlsClient>,
@@ -152,6 +182,7 @@ pub(super) fn run(
     let _ = ended.send(Report::Ended);
 }
 
+/// The life of a shard, on a runtime with local tasks.
 async fn live(
     shard: usize,
     shared: Arc<Shared>,
@@ -552,13 +583,13 @@ fn read_batch(
         Poll::Ready(Ok(0)) => Err(End::Lost("the broker closed the connection".to_owned())),
         Poll::Ready(Ok(count)) => {
             let recorder = &mut state.recorder.borrow_mut();
-            let handled = handle(&mut link.session, &input[..count], Instant::now(), recorder);
+            let handled = handle(&mut link.session, &input[..count], clock::now(), recorder);
             handled.map_err(|error| End::Lost(error.to_string()))?;
             Ok(true)
         }
         Poll::Ready(Err(error)) => Err(error.into()),
         Poll::Pending => {
-            let now = Instant::now();
+            let now = clock::now();
             if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
                 link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
             }
