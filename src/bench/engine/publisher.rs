@@ -76,6 +76,10 @@ pub(super) struct PublisherCounts {
     downgraded: u64,
     /// Refused by the broker: these are not delivered, and nobody waits for them.
     refused: u64,
+    /// Of the stage's measured messages, those that were acknowledged or refused.
+    answered: u64,
+    /// Of these, those that were refused.
+    measured_refused: u64,
 }
 
 /// Why a publisher has stopped filling.
@@ -132,6 +136,8 @@ impl Publisher {
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = now_ns;
+        (self.ears.answered, self.ears.measured_refused) = (0, 0);
+        self.publish_counts(shared);
         let stream = shared.stream(self.stream);
         stream.measured_in.store(run.number, Ordering::Release);
         stream.measured_from.store(self.next, Ordering::Release);
@@ -308,23 +314,21 @@ impl Publisher {
         measured: bool,
     ) {
         let plan = &shared.plan;
-        let record = SendRecord {
-            intended_ns,
-            written_ns: now_ns,
-            received_ns: std::cell::Cell::new(0),
-            measured: measured && plan.latency,
-        };
+        let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0), measured };
         // `room` has looked: there is a place, and QoS 0 needs none.
         let identifier = link.session.reserve(self.qos, record).unwrap_or(0);
         if plan.payload.is_stamped() {
             let stamp = Stamp { run: plan.run.0, stream: self.stream as u32, sequence: self.next as u32, intended_ns };
             self.template.append(identifier, &stamp.encode(), out);
         } else {
-            shared.stream(self.stream).note_intended(self.next, intended_ns);
+            shared.stream(self.stream).intended.note(self.next, intended_ns);
             self.template.append(identifier, &[], out);
         }
+        let sequence = self.next;
         self.next += 1;
         let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
+        // A closed loop writes when it means to.
+        shared.stream(self.stream).written.note(sequence, now_ns);
         pace.slots.advance();
         if measured {
             self.offered += 1;
@@ -392,6 +396,8 @@ impl Publisher {
     /// Tells others what acknowledgements have told.
     pub(super) fn publish_counts(&self, shared: &Shared) {
         let stream = shared.stream(self.stream);
+        stream.answered.store(self.ears.answered, Ordering::Release);
+        stream.measured_refused.store(self.ears.measured_refused, Ordering::Release);
         stream.refused.store(self.ears.refused, Ordering::Release);
         stream.completed.store(self.ears.completed, Ordering::Release);
     }
@@ -449,11 +455,26 @@ pub(super) struct PublisherEars<'a> {
     pub(super) stage: Option<&'a StageRun>,
     pub(super) now_ns: u64,
     pub(super) measuring: bool,
+    /// Whether latencies are recorded.
+    pub(super) latency: bool,
 }
 
 impl PublisherEars<'_> {
+    /// Whether a message is one of those that the stage measures.
     fn counts(&self, kept: &SendRecord) -> bool {
         kept.measured && self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
+    }
+
+    fn record(&mut self, kept: &SendRecord) {
+        let latency = &mut self.recorder.latency;
+        latency.ack.record_between(kept.intended_ns, self.now_ns);
+        // In a closed loop both are the same.
+        if self.stage.is_some_and(|stage| stage.rate.is_some()) {
+            latency.ack_service.record_between(kept.written_ns, self.now_ns);
+        }
+        if kept.received_ns.get() > 0 {
+            latency.pubcomp.record_between(kept.received_ns.get(), self.now_ns);
+        }
     }
 }
 
@@ -468,26 +489,24 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     fn completed(&mut self, completion: Completion<'_, SendRecord>) {
         self.counts.completed += 1;
         let counts = self.counts(&completion.kept);
-        let Recorder { counters, latency } = &mut *self.recorder;
+        let counters = &mut self.recorder.counters;
         match completion.outcome {
             Outcome::Acknowledged | Outcome::Downgraded => {
                 counters.acked += u64::from(self.measuring);
+                self.counts.answered += u64::from(counts);
                 if completion.reason == crate::mqtt::ReasonCode::NO_MATCHING_SUBSCRIBERS {
-                    counters.no_subscriber += u64::from(self.measuring);
+                    counters.no_subscriber += u64::from(counts);
                 }
                 self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
-                let kept = completion.kept;
-                if counts {
-                    latency.ack.record_between(kept.intended_ns, self.now_ns);
-                    latency.ack_service.record_between(kept.written_ns, self.now_ns);
-                    if kept.received_ns.get() > 0 {
-                        latency.pubcomp.record_between(kept.received_ns.get(), self.now_ns);
-                    }
+                if counts && self.latency {
+                    self.record(&completion.kept);
                 }
             }
             Outcome::Refused => {
                 self.counts.refused += 1;
-                if self.measuring {
+                if counts {
+                    self.counts.answered += 1;
+                    self.counts.measured_refused += 1;
                     counters.count_rejected(completion.reason.0);
                 }
             }
@@ -496,7 +515,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     }
 
     fn received(&mut self, kept: &SendRecord) {
-        if self.counts(kept) {
+        if self.latency && self.counts(kept) {
             kept.received_ns.set(self.now_ns);
             self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);
         }

@@ -16,8 +16,8 @@ use super::pacer::Pacer;
 use super::process::{CpuTime, thread_cpu};
 use super::publisher::{Pause, Publisher, PublisherEars};
 use super::shared::{Shared, StageRun};
-use super::subscriber::{SubscriberEars, Subscriptions};
-use crate::bench::measure::{Delivery, Recorder};
+use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
+use crate::bench::measure::Recorder;
 use crate::bench::plan::Schedule;
 use crate::client::ClientError;
 use crate::transport::{TlsClient, io_text};
@@ -47,6 +47,8 @@ pub(super) enum Command {
     Begin(StageRun),
     /// Hand over what was recorded since the last second.
     Second,
+    /// Say how many measured messages are still to come.
+    Missing,
     /// The drain is over: settle the ledgers.
     Settle,
     /// Clean up, disconnect, end.
@@ -66,8 +68,12 @@ pub(super) enum Report {
     Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
     /// A connection is gone.
     Lost { publisher: bool, cause: String },
+    /// So many measured messages are still to come.
+    Missing(u64),
     /// A stage is settled.
-    Settled { recorder: Box<Recorder>, delivery: Delivery, unbalanced: u64, downgraded: u64, last_event_ns: u64 },
+    Settled { recorder: Box<Recorder>, deliveries: Deliveries, downgraded: u64, last_event_ns: u64 },
+    /// Messages came when their drain had ended.
+    Late(Vec<LateMessages>),
     /// The system has no means for the thread's event loop.
     NoRuntime(io::Error),
     /// The thread is at its end.
@@ -245,7 +251,7 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
         tokio::select! {
             biased;
             command = commands.recv() => match command {
-                None | Some(Command::End) => return,
+                None | Some(Command::End) => return report_late(state, own),
                 Some(Command::Begin(stage)) => {
                     if state.stage.replace(Some(stage)).is_none_or(|before| before.number != stage.number) {
                         let plan = &state.shared.plan;
@@ -257,6 +263,11 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
                 Some(Command::Second) => {
                     let (shard, recorder) = (state.number, state.take_recorder());
                     state.report(Report::Second { shard, recorder, cpu: thread_cpu() });
+                }
+                Some(Command::Missing) => {
+                    let stage = state.stage.get().map_or(0, |stage| stage.number);
+                    let missing = own.subscriptions.iter().map(|own| own.borrow().missing(&state.shared, stage)).sum();
+                    state.report(Report::Missing(missing));
                 }
                 Some(Command::Settle) => settle(state, own),
             },
@@ -277,16 +288,22 @@ fn settle(state: &ShardState, own: &Own) {
         publisher.settle(&state.shared, &mut state.recorder.borrow_mut());
         downgraded += publisher.take_downgraded();
     }
-    let mut delivery = Delivery::default();
-    let mut unbalanced = 0;
+    report_late(state, own);
+    let mut deliveries = Deliveries::default();
     let stage = state.stage.take().map_or(0, |stage| stage.number);
     for subscriptions in &own.subscriptions {
-        let (settled, faults) = subscriptions.borrow_mut().settle(&state.shared, stage);
-        delivery.merge(&settled);
-        unbalanced += faults;
+        subscriptions.borrow_mut().settle(&state.shared, stage, &mut deliveries);
     }
     let (recorder, last_event_ns) = (state.take_recorder(), state.last_event_ns.take());
-    state.report(Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns });
+    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns });
+}
+
+fn report_late(state: &ShardState, own: &Own) {
+    let late: Vec<LateMessages> =
+        own.subscriptions.iter().flat_map(|own| own.borrow_mut().take_late().collect::<Vec<_>>()).collect();
+    if !late.is_empty() {
+        state.report(Report::Late(late));
+    }
 }
 
 /// Why a client's task ends.
@@ -332,7 +349,7 @@ async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscrip
             Box::pin(connect::leave(&state.shared, link, client, false)).await;
         }
         End::Lost(cause) => {
-            subscriptions.borrow().abandon(&state.shared);
+            subscriptions.borrow_mut().abandon(&state.shared);
             state.wakers.borrow_mut()[index] = None;
             state.report(Report::Lost { publisher: false, cause });
         }
@@ -379,7 +396,8 @@ fn drive_publisher(
             let measuring = state.measures(now_ns);
             recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
             let stage = stage.as_ref();
-            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring };
+            let latency = shared.plan.latency;
+            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring, latency };
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::{BenchPlan, LoadModel, Password, PayloadPlan, Routes, RunTag, Template, WindowRule, stages};
 use crate::options::{
-    Arrival, BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, StageOptions, UsageError, WindowName, connect_plan,
+    Arrival, BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, StageOptions, UsageError, WindowName,
+    connect_plan,
 };
 use crate::transport::Address;
 

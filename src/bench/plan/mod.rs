@@ -11,8 +11,8 @@ mod template;
 
 use std::time::Duration;
 
-use crate::options::{Arrival, Behind};
 use crate::mqtt::{Properties, QoS, Secret};
+use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
