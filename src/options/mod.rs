@@ -42,7 +42,7 @@ pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
+pub use load::{Arrival, Behind, LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::MessageOptions;
 pub use output::OutputOptions;
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
