@@ -26,6 +26,7 @@ mod output;
 mod properties;
 mod publish;
 mod reading;
+mod retry;
 mod sections;
 mod subscribe;
 mod subscription;
@@ -46,8 +47,9 @@ pub use load::{Arrival, Behind, LoadOptions, ResultOptions, StageOptions, Verb, 
 pub use message::MessageOptions;
 pub use output::OutputOptions;
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
-pub use publish::PublishOptions;
+pub use publish::{PublishOptions, ReportOptions, SummaryName};
 pub use reading::Reading;
+pub use retry::{Backoff, RetryOptions};
 pub use sections::{Entry, Section};
 pub use subscribe::SubscribeOptions;
 pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
