@@ -116,6 +116,9 @@ pub enum Verb {
     Pub,
     /// Subscribe only; what others publish is counted.
     Sub,
+    /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
+    #[value(name = "self")]
+    Self_,
 }
 
 impl Verb {
@@ -124,6 +127,7 @@ impl Verb {
         match self {
             Self::Pub => "pub",
             Self::Sub => "sub",
+            Self::Self_ => "self",
         }
     }
 }
@@ -249,7 +253,7 @@ impl LoadOptions {
     pub fn publishers(&self) -> u32 {
         match self.verb {
             Some(Verb::Sub) => 0,
-            Some(Verb::Pub) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+            Some(Verb::Pub | Verb::Self_) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
         }
     }
 
@@ -257,7 +261,7 @@ impl LoadOptions {
     pub fn subscribers(&self) -> u32 {
         match self.verb {
             Some(Verb::Pub) => 0,
-            Some(Verb::Sub) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+            Some(Verb::Sub | Verb::Self_) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
         }
     }
 

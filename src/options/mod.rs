@@ -14,6 +14,7 @@
 mod arguments;
 mod bench;
 mod broker;
+mod calibrate;
 mod compat;
 mod connect_plan;
 mod connection;
@@ -39,6 +40,7 @@ mod will;
 
 pub use bench::BenchOptions;
 pub use broker::{BrokerOptions, ListenOptions};
+pub use calibrate::CalibrateOptions;
 pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
