@@ -21,6 +21,7 @@ use super::{
                   it answers both questions in two stages: first it floods the broker to find what the path carries, \
                   then it sends half of that at a steady rate and measures the latency, from the time at which each \
                   message was due.",
+    override_usage = "mqbench [VERB] [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,

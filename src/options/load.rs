@@ -1,11 +1,11 @@
 //! The groups of mqbench: the load, its stages in time, and what is done with the result.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::arrival::{Arrival, Behind, arrival, seed};
 use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
 use crate::mqtt::QoS;
 
@@ -13,6 +13,10 @@ use crate::mqtt::QoS;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
+    /// What to do [default: flood, then measure latency].
+    #[arg(value_name = "VERB", value_enum)]
+    pub verb: Option<Verb>,
+
     /// Publishers and subscribers, so many of each [default: 10].
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
@@ -105,37 +109,23 @@ pub struct LoadOptions {
     pub embedded: bool,
 }
 
-/// When the slots of an open loop are due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Arrival {
-    /// Evenly spread.
-    #[default]
-    Fixed,
-    /// At random, one independent of the other: a Poisson process.
-    Poisson,
-    /// So many at once.
-    Burst(u64),
+/// What mqbench is to do, where it is not its main job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verb {
+    /// Publish only; acknowledgements are what is measured.
+    Pub,
+    /// Subscribe only; what others publish is counted.
+    Sub,
 }
 
-/// As it is typed.
-impl fmt::Display for Arrival {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Verb {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Fixed => formatter.write_str("fixed"),
-            Self::Poisson => formatter.write_str("poisson"),
-            Self::Burst(size) => write!(formatter, "burst:{size}"),
+            Self::Pub => "pub",
+            Self::Sub => "sub",
         }
     }
-}
-
-/// What becomes of slots of an open loop that are late.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Behind {
-    /// Sent late, and timed from when they were due.
-    #[default]
-    Queue,
-    /// Given up and counted when the next one of the publisher is due.
-    Skip,
 }
 
 /// What frees a place in the window.
@@ -202,34 +192,21 @@ fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
 
-/// Most messages of one burst.
-const LARGEST_BURST: u64 = 1_000_000;
-
-fn arrival(text: &str) -> Result<Arrival, String> {
-    const WRONG: &str = "it is fixed, poisson or burst:N, where N is a number of messages from 1 to 1M";
-    match text {
-        "fixed" => Ok(Arrival::Fixed),
-        "poisson" => Ok(Arrival::Poisson),
-        _ => {
-            let size = text.strip_prefix("burst:").and_then(|size| positive_count(size).ok());
-            size.filter(|size| *size <= LARGEST_BURST).map(Arrival::Burst).ok_or_else(|| WRONG.into())
-        }
-    }
-}
-
-fn seed(text: &str) -> Result<u64, String> {
-    whole_number(text).ok_or_else(|| "a seed is a whole number below 2^64".into())
-}
-
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        match self.verb {
+            Some(Verb::Sub) => 0,
+            Some(Verb::Pub) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+        }
     }
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        match self.verb {
+            Some(Verb::Pub) => 0,
+            Some(Verb::Sub) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+        }
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -249,6 +226,15 @@ impl LoadOptions {
         for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
             if given && self.flood {
                 faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
+            }
+        }
+        let verb = self.verb.map_or("", Verb::name);
+        for (given, option, other) in [
+            (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
+            (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+        ] {
+            if given {
+                faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
             }
         }
         if self.publishers() == 0 && self.subscribers() == 0 {

@@ -1,12 +1,15 @@
 //! One thread of the load: it owns its connections, buffers and recorder, and runs them on a runtime of its own.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
@@ -95,6 +98,9 @@ pub(super) struct ShardState {
     /// A publisher had nothing in flight any more when it was looked at.
     starved: Cell<bool>,
     ending: Cell<bool>,
+    /// Clients whose task has not ended, and the word when none is left.
+    at_work: Cell<usize>,
+    all_gone: Notify,
     wakers: RefCell<Vec<Option<Waker>>>,
     pacer: Pacer,
     reports: UnboundedSender<Report>,
@@ -200,6 +206,8 @@ async fn live(
         last_event_ns: Cell::new(0),
         starved: Cell::new(false),
         ending: Cell::new(false),
+        at_work: Cell::new(0),
+        all_gone: Notify::new(),
         wakers: RefCell::new(vec![None; clients]),
         pacer: Pacer::default(),
         reports,
@@ -211,12 +219,11 @@ async fn live(
         publishers: publishers.iter().map(|(_, publisher)| publisher.clone()).collect(),
         subscriptions: subscribers.iter().map(|(_, subscriptions)| subscriptions.clone()).collect(),
     };
-    let mut tasks = tokio::task::JoinSet::new();
     for (index, (link, publisher)) in publishers.into_iter().enumerate() {
-        tasks.spawn_local(publish(state.clone(), index, link, publisher));
+        Client::spawn(&state, index, link, publisher);
     }
     for (index, (link, subscriptions)) in subscribers.into_iter().enumerate() {
-        tasks.spawn_local(subscribe(state.clone(), own.publishers.len() + index, link, subscriptions));
+        Client::spawn(&state, own.publishers.len() + index, link, subscriptions);
     }
     let pacing = state.clone();
     let pacer = tokio::task::spawn_local(async move {
@@ -228,7 +235,9 @@ async fn live(
     pacer.abort();
     state.ending.set(true);
     state.wake_all();
-    let _ = tokio::time::timeout(GOODBYE, async { while tasks.join_next().await.is_some() {} }).await;
+    if state.at_work.get() > 0 {
+        let _ = tokio::time::timeout(GOODBYE, state.all_gone.notified()).await;
+    }
 }
 
 fn shared_cell<T>(value: T) -> Rc<RefCell<T>> {
@@ -320,60 +329,143 @@ impl From<io::Error> for End {
     }
 }
 
-async fn publish(state: Rc<ShardState>, index: usize, mut link: Link, publisher: Rc<RefCell<Publisher>>) {
-    let end =
-        std::future::poll_fn(|context| poll_publisher(&state, index, &mut link, &mut publisher.borrow_mut(), context))
-            .await;
-    match end {
-        End::Asked => {
-            let stream = publisher.borrow().stream;
-            // Boxed: a client's task is kept thousands of times, and its end need not lie in it all the while.
-            Box::pin(connect::leave(&state.shared, link, stream, true)).await;
-        }
-        End::Lost(cause) => {
-            publisher.borrow_mut().abandon(&state.shared);
-            state.wakers.borrow_mut()[index] = None;
-            state.report(Report::Lost { publisher: true, cause });
-        }
+/// What a client does with its connection.
+trait Role: Unpin + 'static {
+    /// Whether it publishes.
+    const PUBLISHES: bool;
+
+    /// Does all that can be done now.
+    fn drive(
+        &mut self,
+        state: &ShardState,
+        index: usize,
+        link: &mut Link,
+        context: &mut Context<'_>,
+    ) -> Result<(), End>;
+
+    /// Its global number.
+    fn number(&self, shared: &Shared) -> usize;
+
+    /// The connection is gone: nobody is to wait for it.
+    fn abandon(&mut self, shared: &Shared);
+}
+
+impl Role for Rc<RefCell<Publisher>> {
+    const PUBLISHES: bool = true;
+
+    fn drive(
+        &mut self,
+        state: &ShardState,
+        index: usize,
+        link: &mut Link,
+        context: &mut Context<'_>,
+    ) -> Result<(), End> {
+        drive_publisher(state, index, link, &mut self.borrow_mut(), context)
+    }
+
+    fn number(&self, _shared: &Shared) -> usize {
+        self.borrow().stream
+    }
+
+    fn abandon(&mut self, shared: &Shared) {
+        self.borrow_mut().abandon(shared);
     }
 }
 
-async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscriptions: Rc<RefCell<Subscriptions>>) {
-    let end = std::future::poll_fn(|context| {
-        poll_subscriber(&state, index, &mut link, &mut subscriptions.borrow_mut(), context)
-    })
-    .await;
-    match end {
-        End::Asked => {
-            let client = state.shared.plan.publishers + subscriptions.borrow().subscriber;
-            Box::pin(connect::leave(&state.shared, link, client, false)).await;
-        }
-        End::Lost(cause) => {
-            subscriptions.borrow_mut().abandon(&state.shared);
-            state.wakers.borrow_mut()[index] = None;
-            state.report(Report::Lost { publisher: false, cause });
-        }
+impl Role for Rc<RefCell<Subscriptions>> {
+    const PUBLISHES: bool = false;
+
+    fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
+        drive_subscriber(state, link, &mut self.borrow_mut(), context)
+    }
+
+    fn number(&self, shared: &Shared) -> usize {
+        shared.plan.publishers + self.borrow().subscriber
+    }
+
+    fn abandon(&mut self, shared: &Shared) {
+        self.borrow_mut().abandon(shared);
     }
 }
 
-fn ended(error: End) -> Poll<End> {
-    Poll::Ready(error)
-}
-
-fn poll_publisher(
-    state: &ShardState,
+/// A client's life, as a task. Not an async function: that would keep its arguments twice, and a client's task is kept
+/// thousands of times.
+struct Client<R> {
+    state: Rc<ShardState>,
     index: usize,
-    link: &mut Link,
-    publisher: &mut Publisher,
-    context: &mut Context<'_>,
-) -> Poll<End> {
-    if state.ending.get() {
-        return ended(End::Asked);
+    role: R,
+    life: Life,
+}
+
+// Nearly all clients are at work nearly all the time: a box would only cost.
+#[expect(clippy::large_enum_variant)]
+enum Life {
+    Working(Link),
+    /// Boxed: it need not lie in the task all the while before.
+    Leaving(Pin<Box<dyn Future<Output = ()>>>),
+    Over,
+}
+
+impl<R: Role> Client<R> {
+    fn spawn(state: &Rc<ShardState>, index: usize, link: Link, role: R) {
+        state.at_work.set(state.at_work.get() + 1);
+        tokio::task::spawn_local(Self { state: state.clone(), index, role, life: Life::Working(link) });
     }
-    state.remember(index, context);
-    match drive_publisher(state, index, link, publisher, context) {
-        Ok(()) => Poll::Pending,
-        Err(end) => ended(end),
+
+    fn work(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        if self.state.ending.get() {
+            return Err(End::Asked);
+        }
+        self.state.remember(self.index, context);
+        match &mut self.life {
+            Life::Working(link) => self.role.drive(&self.state, self.index, link, context),
+            Life::Leaving(_) | Life::Over => Ok(()),
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        let life = std::mem::replace(&mut self.life, Life::Over);
+        match (end, life) {
+            (End::Asked, Life::Working(link)) => {
+                let (shared, number) = (self.state.shared.clone(), self.role.number(&self.state.shared));
+                let leave = async move { connect::leave(&shared, link, number, R::PUBLISHES).await };
+                self.life = Life::Leaving(Box::pin(leave));
+            }
+            (End::Lost(cause), _) => {
+                self.role.abandon(&self.state.shared);
+                self.state.wakers.borrow_mut()[self.index] = None;
+                self.state.report(Report::Lost { publisher: R::PUBLISHES, cause });
+            }
+            (End::Asked, life) => self.life = life,
+        }
+    }
+}
+
+impl<R: Role> Future for Client<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let client = self.get_mut();
+        if matches!(client.life, Life::Working(_)) {
+            match client.work(context) {
+                Ok(()) => return Poll::Pending,
+                Err(end) => client.end(end),
+            }
+        }
+        match &mut client.life {
+            Life::Leaving(leave) => leave.as_mut().poll(context),
+            Life::Working(_) | Life::Over => Poll::Ready(()),
+        }
+    }
+}
+
+impl<R> Drop for Client<R> {
+    fn drop(&mut self) {
+        let left = self.state.at_work.get() - 1;
+        self.state.at_work.set(left);
+        if left == 0 {
+            self.state.all_gone.notify_one();
+        }
     }
 }
 
@@ -428,23 +520,6 @@ fn drive_publisher(
     // Others first.
     context.waker().wake_by_ref();
     Ok(())
-}
-
-fn poll_subscriber(
-    state: &ShardState,
-    index: usize,
-    link: &mut Link,
-    subscriptions: &mut Subscriptions,
-    context: &mut Context<'_>,
-) -> Poll<End> {
-    if state.ending.get() {
-        return ended(End::Asked);
-    }
-    state.remember(index, context);
-    match drive_subscriber(state, link, subscriptions, context) {
-        Ok(()) => Poll::Pending,
-        Err(end) => ended(end),
-    }
 }
 
 fn drive_subscriber(
