@@ -127,10 +127,7 @@ mod tests {
     #[test]
     fn lf_ends_a_line_and_nothing_else_does() {
         let lines = |text: &'static [u8]| lines_of(&[text], 100);
-        assert_eq!(
-            texts(&lines(b"a\nb\r\n\nc\0d\nlast")),
-            [b"a".as_slice(), b"b\r", b"", b"c\0d", b"last"]
-        );
+        assert_eq!(texts(&lines(b"a\nb\r\n\nc\0d\nlast")), [b"a".as_slice(), b"b\r", b"", b"c\0d", b"last"]);
         assert_eq!(lines(b""), []);
         assert_eq!(texts(&lines(b"\n")), [b""]);
         assert_eq!(texts(&lines(b"a\n")), [b"a"]);
