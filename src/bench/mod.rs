@@ -6,6 +6,7 @@ pub mod plan;
 pub mod report;
 
 mod broker_process;
+mod calibrate;
 mod conduct;
 mod environment;
 mod identify;

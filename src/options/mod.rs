@@ -12,8 +12,10 @@
 //! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
 
 mod arguments;
+mod arrival;
 mod bench;
 mod broker;
+mod calibrate;
 mod compat;
 mod connect_plan;
 mod connection;
@@ -26,6 +28,7 @@ mod output;
 mod properties;
 mod publish;
 mod reading;
+mod retry;
 mod sections;
 mod source_addresses;
 mod subscribe;
@@ -38,18 +41,21 @@ mod usage_error;
 mod values;
 mod will;
 
+pub use arrival::{Arrival, Behind};
 pub use bench::BenchOptions;
 pub use broker::{BrokerOptions, ListenOptions};
+pub use calibrate::CalibrateOptions;
 pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use load::{Arrival, Behind, LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
+pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::MessageOptions;
 pub use output::OutputOptions;
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
-pub use publish::PublishOptions;
+pub use publish::{PublishOptions, ReportOptions, SummaryName};
 pub use reading::Reading;
+pub use retry::{Backoff, RetryOptions};
 pub use sections::{Entry, Section};
 pub use source_addresses::SourceAddresses;
 pub use subscribe::SubscribeOptions;

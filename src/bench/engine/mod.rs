@@ -4,8 +4,10 @@ mod clock;
 mod connect;
 mod coordinator;
 mod echo;
+mod gathering;
 mod hold;
 mod link;
+mod machine;
 mod pacer;
 pub mod process;
 mod publisher;
@@ -16,4 +18,4 @@ mod subscriber;
 
 #[cfg(test)]
 pub use coordinator::run_in_place;
-pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, TargetOutcome, run};
+pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome, run};

@@ -23,7 +23,7 @@ use super::process::{CpuTime, thread_cpu};
 use super::publisher::{Pause, Publisher, PublisherEars};
 use super::reconnect;
 use super::shared::{Shared, StageRun};
-use super::subscriber::{SubscriberEars, Subscriptions};
+use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
 use crate::bench::measure::{Delivery, Outages, Recorder};
 use crate::bench::plan::{Part, Schedule};
 use crate::client::ClientError;
@@ -39,7 +39,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// that they cost: one wake-up serves many. The thread sleeps as long as no publisher runs out of messages in flight
 /// meanwhile, within these bounds.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
-const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Plenty for a DISCONNECT; a broker that hangs does not keep us.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -54,6 +54,8 @@ pub(super) enum Command {
     Begin(StageRun),
     /// Hand over what was recorded since the last second.
     Second,
+    /// Say how many measured messages are still to come.
+    Missing,
     /// The drain is over: settle the ledgers.
     Settle,
     /// Clean up, disconnect, end.
@@ -75,17 +77,20 @@ pub(super) enum Report {
     Lost { part: Part, target: usize, cause: String },
     /// One that was gone is there again.
     Back { part: Part, target: usize },
+    /// So many measured messages are still to come.
+    Missing(u64),
     /// A stage is settled.
     Settled {
         recorder: Box<Recorder>,
-        delivery: Delivery,
-        unbalanced: u64,
+        deliveries: Deliveries,
         downgraded: u64,
         last_event_ns: u64,
         outages: Outages,
         /// What each broker has of it, where there are several.
         shares: Vec<Share>,
     },
+    /// Messages came when their drain had ended.
+    Late(Vec<LateMessages>),
     /// The system has no means for the thread's event loop.
     NoRuntime(io::Error),
     /// The thread is at its end.
@@ -120,7 +125,7 @@ pub(super) struct ShardState {
     schedule: RefCell<Option<Schedule>>,
     /// When the last measured message was acknowledged or delivered.
     last_event_ns: Cell<u64>,
-    /// A publisher had nothing in flight any more when it was looked at.
+    /// A publisher had little in flight any more when it was looked at.
     starved: Cell<bool>,
     ending: Cell<bool>,
     /// Clients whose task has not ended, and the word when none is left.
@@ -331,7 +336,7 @@ async fn live(
 pub(super) fn start_pacer(state: &Rc<ShardState>) -> tokio::task::JoinHandle<()> {
     let pacing = state.clone();
     tokio::task::spawn_local(async move {
-        if let Err(error) = pacing.pacer.run(pacing.shared.clock, &pacing.wakers).await {
+        if let Err(error) = pacing.pacer.run(pacing.shared.clock, pacing.shared.plan.busy_poll, &pacing.wakers).await {
             let cause = format!("no timer: {error}");
             pacing.report(Report::Lost { part: Part::Publisher, target: 0, cause });
         }
@@ -375,7 +380,7 @@ pub(super) async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Co
         tokio::select! {
             biased;
             command = commands.recv() => match command {
-                None | Some(Command::End) => return,
+                None | Some(Command::End) => return report_late(state, own),
                 Some(Command::Begin(stage)) => {
                     if state.stage.replace(Some(stage)).is_none_or(|before| before.number != stage.number) {
                         let plan = &state.shared.plan;
@@ -387,6 +392,11 @@ pub(super) async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Co
                 Some(Command::Second) => {
                     let (shard, recorder) = (state.number, state.take_recorder());
                     state.report(Report::Second { shard, recorder, cpu: thread_cpu() });
+                }
+                Some(Command::Missing) => {
+                    let stage = state.stage.get().map_or(0, |stage| stage.number);
+                    let missing = own.subscriptions.iter().map(|own| own.borrow().missing(&state.shared, stage)).sum();
+                    state.report(Report::Missing(missing));
                 }
                 Some(Command::Settle) => settle(state, own),
             },
@@ -415,22 +425,30 @@ fn settle(state: &ShardState, own: &Own) {
     let recorder = state.take_recorder();
     let mut shares = std::mem::take(&mut *state.shares.borrow_mut());
     state.shares.borrow_mut().resize(shares.len(), Share::default());
-    let mut delivery = Delivery::default();
-    let mut unbalanced = 0;
+    report_late(state, own);
+    let mut deliveries = Deliveries::default();
     let stage = state.stage.take().map_or(0, |stage| stage.number);
     for subscriptions in &own.subscriptions {
         let mut subscriptions = subscriptions.borrow_mut();
-        let (settled, faults) = subscriptions.settle(shared, stage);
+        let mut settled = Deliveries::default();
+        subscriptions.settle(shared, stage, &mut settled);
         subscriptions.note_open_outages(shared, now_ns, &mut outages);
-        delivery.merge(&settled);
-        unbalanced += faults;
+        deliveries.merge(&settled);
         let client = shared.plan.client_of(Part::Subscriber, subscriptions.subscriber);
         if let Some(share) = shares.get_mut(shared.plan.target_of(client)) {
-            share.delivery.merge(&settled);
+            settled.streams.values().for_each(|delivery| share.delivery.merge(delivery));
         }
     }
     let last_event_ns = state.last_event_ns.take();
-    state.report(Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns, outages, shares });
+    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares });
+}
+
+fn report_late(state: &ShardState, own: &Own) {
+    let late: Vec<LateMessages> =
+        own.subscriptions.iter().flat_map(|own| own.borrow_mut().take_late().collect::<Vec<_>>()).collect();
+    if !late.is_empty() {
+        state.report(Report::Late(late));
+    }
 }
 
 /// Why a client's task ends.
@@ -527,7 +545,7 @@ impl Role for Rc<RefCell<Subscriptions>> {
     }
 
     fn resume(&mut self, shared: &Shared) {
-        self.borrow().resume(shared);
+        self.borrow_mut().resume(shared);
     }
 }
 
@@ -714,7 +732,8 @@ fn drive_publisher(
             let measuring = state.measures(now_ns);
             recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
             let stage = stage.as_ref();
-            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring };
+            let latency = shared.plan.latency;
+            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring, latency };
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);

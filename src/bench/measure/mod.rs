@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod outage;
 pub mod recorder;
 pub mod stamp;
+pub mod steadiness;
 pub mod validity;
 
 pub use health::{GeneratorFigures, GeneratorHealth, Verdict, percent};
@@ -19,4 +20,5 @@ pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use outage::{Outage, Outages};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
+pub use steadiness::{Drift, Steadiness};
 pub use validity::{Invalidity, ValidityFigures};

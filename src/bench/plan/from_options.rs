@@ -47,7 +47,18 @@ pub enum Target {
 /// # Errors
 /// What they contradict each other in, and what cannot be.
 pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
-    let BenchOptions { load, stages: time, result, targets, connection, tls, will, properties, general: _ } = options;
+    let BenchOptions {
+        load,
+        stages: time,
+        result,
+        targets,
+        connection,
+        tls,
+        will,
+        properties,
+        calibrate: _,
+        general: _,
+    } = options;
     // One message at a time is what asks how long a round trip is.
     let is_ping_pong = load.verb == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
     let window = if is_ping_pong { 1 } else { DEFAULT_WINDOW };
@@ -152,6 +163,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         seed: load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX)),
         drain: time.drain,
         latency: !result.no_latency,
+        busy_poll: load.busy_poll,
         connect_rate: load.connect_rate,
         reconnect: targets.reconnect,
         hold: targets.hold.unwrap_or(DEFAULT_HOLD),

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::clock::stampable;
+use super::super::machine::MachineCounters;
 use super::super::process::{process_cpu, resident_bytes};
 use super::super::shard::Command;
 use super::super::shared::StageRun;
-use super::{Coordinator, Gathering, LEAD, LOOK, Progress, RunError, SECOND_NS, StageOutcome};
+use super::{Coordinator, Gathering, LEAD, LOOK, Progress, RunError, SECOND_NS, StageOutcome, Usage};
 use crate::bench::plan::{LoadModel, Part, Stage, StageName};
 
 impl Coordinator {
@@ -22,6 +23,7 @@ impl Coordinator {
         let mut gathering = Gathering::default();
         let mut run = StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None };
         let (cpu_at_start, resident_at_start, broker_at_start) = (process_cpu(), resident_bytes(), self.broker_use());
+        let machine_at_start = MachineCounters::read();
         let mut second = Second { next_ns: SECOND_NS };
         self.tell(Command::Second);
         let clients = self.shared.plan.idlers;
@@ -46,7 +48,7 @@ impl Coordinator {
         run.to_ns = clock.now_ns().min(to_ns);
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
         let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
-        let open = self.open();
+        let (open, machine) = (self.open(), MachineCounters::read().since(machine_at_start));
         let drain_from_ns = clock.now_ns();
         self.wait_for_answers(&run, &mut gathering).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
@@ -56,7 +58,8 @@ impl Coordinator {
         for row in &mut gathering.rows {
             row.connects.get_or_insert(0);
         }
-        let mut outcome = self.outcome(stage, run, gathering, cpu, memory, drain_ns);
+        let usage = Usage { cpu, machine, resident: memory };
+        let mut outcome = self.outcome(stage, run, gathering, usage, drain_ns);
         outcome.connected = self.joined;
         outcome.max_open = self.max_open;
         outcome.lost = self.lost_in_stage.clone();
