@@ -162,7 +162,8 @@ impl Conduct {
         show.end();
         match ran {
             Ok(ran) => {
-                if context.target.broker.is_none() && !ran.collapsed && !ran.interrupted {
+                let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
+                if context.target.broker.is_none() && is_there && !ran.interrupted {
                     context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
                 }
                 self.conclude(context, &ran)

@@ -193,7 +193,7 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
     }
     let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
-    let mut warnings = stage_warnings(stage);
+    let mut warnings = stage_warnings(plan, stage);
     warnings.extend(trend_warnings(plan, stage));
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
@@ -358,10 +358,14 @@ fn stream_accounts(plan: &BenchPlan, stage: &StageOutcome) -> Vec<StreamAccount>
     stage.streams.iter().map(account).collect()
 }
 
-fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {
+fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let counters = &stage.recorder.counters;
     let answered = stage.recorder.latency.ping.histogram().map_or(0, |pings| pings.count());
+    if plan.targets.is_cross() && counters.sent > 0 && counters.delivered == 0 {
+        let text = "nothing of what was sent arrived: --pair cross needs brokers that pass messages on to each other";
+        warnings.push(Warning::new("brokers-not-linked", text));
+    }
     let unanswered = counters.pings.saturating_sub(answered);
     if unanswered > 0 {
         let text = format!("{unanswered} of {} PINGREQ packets were not answered", counters.pings);
