@@ -154,7 +154,12 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
     let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
     let mut warnings = stage_warnings(stage);
-    warnings.extend(trend_warnings(plan, stage));
+    for warning in trend_warnings(plan, stage) {
+        // Overload has two signs; one of them is enough.
+        if warning.code != "overload" || warnings.iter().all(|known| known.code != warning.code) {
+            warnings.push(warning);
+        }
+    }
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
         // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.

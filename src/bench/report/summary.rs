@@ -260,6 +260,10 @@ impl Page {
     fn worst_streams(&self, delivery: &DeliveryAccount) -> String {
         let faulty = delivery.streams.iter().flatten().filter(|stream| stream.faults() != [0; 7]);
         let mut text = String::new();
+        // A single stream is told already.
+        if delivery.streams.as_ref().is_none_or(|streams| streams.len() < 2) {
+            return text;
+        }
         for stream in faulty.take(WORST_STREAMS) {
             let facts: Vec<String> = [
                 ("lost", stream.lost),
