@@ -142,6 +142,7 @@ impl Trace {
     fn learn(&mut self, packet: &Packet<'_>) {
         match packet {
             Packet::Publish(publish) if publish.packet_identifier > 0 => self.last_mid = publish.packet_identifier,
+            Packet::Subscribe(subscribe) => self.last_mid = subscribe.packet_identifier,
             Packet::Connect(connect) => {
                 self.version = connect.version;
                 connect.client_id.clone_into(&mut self.client_id);

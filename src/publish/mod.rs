@@ -14,3 +14,5 @@ pub use account::DeliveryAccount;
 pub use lines::LineSplitter;
 pub use plan::{PayloadSource, PublishPlan};
 pub use run::publish;
+pub(crate) use run::source_of;
+pub(crate) use source::Source;

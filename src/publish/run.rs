@@ -37,7 +37,7 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
-    let source = match source(plan) {
+    let source = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {
         Ok(source) => source,
         Err(SourceError { mosquitto, .. }) if plan.compat => {
             diagnostics.verbatim(&mosquitto);
@@ -58,9 +58,9 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
 }
 
 /// Why there is nothing to send, in our words and in mosquitto's.
-struct SourceError {
-    text: String,
-    mosquitto: String,
+pub(crate) struct SourceError {
+    pub(crate) text: String,
+    pub(crate) mosquitto: String,
 }
 
 impl SourceError {
@@ -82,9 +82,9 @@ impl SourceError {
 }
 
 /// Everything but lines is read before the broker is bothered.
-fn source(plan: &PublishPlan) -> Result<Source, SourceError> {
+pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) -> Result<Source, SourceError> {
     let unreadable = |error: io::Error| SourceError::of_stdin(format!("cannot read stdin: {error}"), "Cannot read");
-    let payload = match &plan.source {
+    let payload = match wanted {
         PayloadSource::Text(text) => text.clone(),
         PayloadSource::File(file) => read_file(file).map_err(|error| SourceError::of_file(file, &error))?,
         PayloadSource::Stdin => {
@@ -97,7 +97,7 @@ fn source(plan: &PublishPlan) -> Result<Source, SourceError> {
         }
         PayloadSource::Lines => return Source::lines().map_err(unreadable),
     };
-    Ok(Source::Repeated(Repetition::new(payload, plan.repeat, plan.repeat_delay)))
+    Ok(Source::Repeated(Repetition::new(payload, repeat, delay)))
 }
 
 /// Why a run ended before everything was through.

@@ -11,14 +11,14 @@ use crate::mqtt::wire::MAX_REMAINING_LENGTH;
 
 /// Where the next payload comes from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Repeated(Repetition),
     Lines(Lines),
 }
 
 /// One payload, a number of times.
 #[derive(Debug)]
-pub(super) struct Repetition {
+pub(crate) struct Repetition {
     payload: Bytes,
     left: u64,
     delay: Duration,
@@ -29,19 +29,19 @@ pub(super) struct Repetition {
 
 /// The lines of stdin.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     chunks: StdinChunks,
     splitter: LineSplitter,
     ended: bool,
 }
 
 impl Repetition {
-    pub(super) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
+    pub(crate) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
         Self { payload, left: times, delay, begun: false, due: None }
     }
 
     /// The one before is through: whether the next one may be sent now.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let delay = if self.begun { self.delay } else { Duration::ZERO };
         // A delay beyond the end of time is one that never ends.
         *self.due.get_or_insert_with(|| now.checked_add(delay).unwrap_or(now + FAR)) <= now
@@ -52,13 +52,13 @@ impl Repetition {
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Source {
-    pub(super) fn lines() -> io::Result<Self> {
+    pub(crate) fn lines() -> io::Result<Self> {
         let chunks = StdinChunks::start()?;
         Ok(Self::Lines(Lines { chunks, splitter: LineSplitter::default(), ended: false }))
     }
 
     /// The next payload, as far as it is there.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
         match self {
             Self::Repeated(repetition) => {
                 repetition.left = repetition.left.checked_sub(1)?;
@@ -77,7 +77,7 @@ impl Source {
     ///
     /// # Errors
     /// stdin cannot be read, or has a line that no message can hold.
-    pub(super) async fn wait(&mut self) -> io::Result<()> {
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
         match self {
             Self::Repeated(Repetition { due: Some(due), left: 1.., .. }) => {
                 tokio::time::sleep_until((*due).into()).await;
@@ -98,7 +98,7 @@ impl Source {
     }
 
     /// Whether there is nothing more to come, once [`Source::next`] has given nothing.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         match self {
             Self::Repeated(repetition) => repetition.left == 0,
             Self::Lines(lines) => lines.ended && lines.splitter.lines_left() == 0,
@@ -106,7 +106,7 @@ impl Source {
     }
 
     /// Whether all of the input has been read; some of it may wait to be sent.
-    pub(super) const fn is_read(&self) -> bool {
+    pub(crate) const fn is_read(&self) -> bool {
         match self {
             Self::Repeated(_) => true,
             Self::Lines(lines) => lines.ended,
@@ -114,7 +114,7 @@ impl Source {
     }
 
     /// Bytes that were read and have not been given out.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         match self {
             Self::Repeated(_) => 0,
             Self::Lines(lines) => lines.splitter.held(),
@@ -122,7 +122,7 @@ impl Source {
     }
 
     /// Payloads that were taken up, or promised, and have not been given out.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         match self {
             Self::Repeated(repetition) => repetition.left,
             Self::Lines(lines) => lines.splitter.lines_left(),
