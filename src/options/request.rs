@@ -185,7 +185,8 @@ impl RequestOptions {
         }
         match &self.response.response_topic {
             None if !version.is_v5() => faults.push(
-                "MQTT 3.1.1 does not tell the responder where to answer: add -e TOPIC, or speak MQTT 5 with -V 5".into(),
+                "MQTT 3.1.1 does not tell the responder where to answer: add -e TOPIC, or speak MQTT 5 with -V 5"
+                    .into(),
             ),
             None => {}
             Some(response) => {

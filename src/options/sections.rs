@@ -155,8 +155,14 @@ pub(super) const REQUEST: &[Section] = &[
             entry("mqrr -t echo -m hello -W 5", "Asks that one."),
             entry("mqrr -t echo -m ping --repeat 10 --repeat-delay 1 --latency", "How long do ten requests take?"),
             entry("mqrr -t discover -n -C 3 -W 2 --json", "The responses of three responders, one JSON object a line."),
-            entry("jq -c .job jobs.json | mqrr -h broker -t work -q 1 -l", "A request a line in, a response a line out."),
-            entry("mqrr -t cmd -e answers -m status -V 311 -W 5", "MQTT 3.1.1: the responder has to know the topic of -e."),
+            entry(
+                "jq -c .job jobs.json | mqrr -h broker -t work -q 1 -l",
+                "A request a line in, a response a line out.",
+            ),
+            entry(
+                "mqrr -t cmd -e answers -m status -V 311 -W 5",
+                "MQTT 3.1.1: the responder has to know the topic of -e.",
+            ),
             entry(
                 "mqrr --compat -t cmd -e answers -m status",
                 "As mosquitto_rr does it, with its grammar, texts and exit status; so does a link of that name.",
@@ -180,7 +186,10 @@ pub(super) const REQUEST: &[Section] = &[
         title: "FILES",
         entries: &[
             entry("~/.config/mosquitto_rr", "Options, one a line, that stand in front of all others; see -o."),
-            entry("~/.config/mqrr", "The same for mqrr alone; stands behind the first and in front of the command line."),
+            entry(
+                "~/.config/mqrr",
+                "The same for mqrr alone; stands behind the first and in front of the command line.",
+            ),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
@@ -257,5 +266,8 @@ pub(super) const BROKER: &[Section] = &[
         entries: &[entry("FILE", "The configuration, where -c names one; no file is read by itself.")],
     },
     Section { title: "ENVIRONMENT", entries: &[entry("NO_COLOR", "No colours in the log when it is set.")] },
-    Section { title: "SEE ALSO", entries: &[entry("mqpub(1), mqsub(1), mqrr(1), mqbench(1)", "The other tools of the suite.")] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqpub(1), mqsub(1), mqrr(1), mqbench(1)", "The other tools of the suite.")],
+    },
 ];

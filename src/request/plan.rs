@@ -111,7 +111,8 @@ impl RequestPlan {
         let commands = properties.by_command().map_err(refused)?;
         let CommandProperties { mut publish, subscribe, disconnect, connect: _, will: _, unsubscribe: _ } = commands;
         let version = connect.session.version;
-        let response_topic = response_topic(response, &mut publish, environment).map_err(|fault| refused(vec![fault]))?;
+        let response_topic =
+            response_topic(response, &mut publish, environment).map_err(|fault| refused(vec![fault]))?;
         if matches!(response_topic, ResponseTopic::Own(_)) && version.is_v5() {
             let asked = Property::new(PropertyName::RequestResponseInformation, PropertyValue::Byte(1));
             asked.into_iter().for_each(|property| connect.session.connect_properties.push_default(property));
@@ -167,9 +168,7 @@ fn response_topic(
     let of_property = publish.text(PropertyName::ResponseTopic).map(str::to_owned);
     publish.remove(PropertyName::ResponseTopic);
     match (&response.response_topic, of_property) {
-        (Some(_), Some(_)) => {
-            Err("-e and -D publish response-topic say the same thing: leave one out".into())
-        }
+        (Some(_), Some(_)) => Err("-e and -D publish response-topic say the same thing: leave one out".into()),
         (None, Some(topic)) => match check_topic_name(&topic) {
             Ok(()) => Ok(ResponseTopic::Given(topic)),
             Err(error) => Err(format!("invalid response topic '{topic}': {error}")),

@@ -114,7 +114,9 @@ impl Handler<Message> for Receiver {
             return;
         }
         self.fate = match outcome {
-            Outcome::Acknowledged | Outcome::Downgraded if reason == ReasonCode::NO_MATCHING_SUBSCRIBERS => Fate::Nobody,
+            Outcome::Acknowledged | Outcome::Downgraded if reason == ReasonCode::NO_MATCHING_SUBSCRIBERS => {
+                Fate::Nobody
+            }
             Outcome::Acknowledged | Outcome::Downgraded => Fate::Taken,
             Outcome::Refused => {
                 let words = properties.text(PropertyName::ReasonString).map(|words| escape(words).into_owned());

@@ -306,7 +306,8 @@ impl<'a> Requester<'a> {
             }
         }
         if self.plan.request.qos == QoS::AtMostOnce && !self.receiver.exchange.is_idle() && !again {
-            self.diagnostics.warning("the request is not sent again at QoS 0; its response may be lost with the connection");
+            self.diagnostics
+                .warning("the request is not sent again at QoS 0; its response may be lost with the connection");
             self.diagnostics.hint("with -q 1 a request that was not acknowledged is sent again");
         }
         Ok(())
@@ -509,9 +510,8 @@ impl<'a> Requester<'a> {
         if self.plan.connect.session.version.is_v5() {
             let topic = PropertyValue::Utf8(self.topic.clone());
             let topic = Property::new(PropertyName::ResponseTopic, topic).ok();
-            let data = data.and_then(|data| {
-                Property::new(PropertyName::CorrelationData, PropertyValue::Binary(data)).ok()
-            });
+            let data =
+                data.and_then(|data| Property::new(PropertyName::CorrelationData, PropertyValue::Binary(data)).ok());
             topic.into_iter().chain(data).for_each(|property| message.properties.push(property));
         }
         message

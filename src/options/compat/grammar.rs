@@ -182,7 +182,9 @@ mod tests {
     /// What mosquitto knows our tools know under the same name, or the translation would have no words for it.
     #[test]
     fn our_tools_know_every_name() {
-        for (client, tool) in [(Client::Publish, &PUBLISH), (Client::Subscribe, &SUBSCRIBE), (Client::Request, &REQUEST)] {
+        for (client, tool) in
+            [(Client::Publish, &PUBLISH), (Client::Subscribe, &SUBSCRIBE), (Client::Request, &REQUEST)]
+        {
             let command = tool.command();
             for entry in TABLE.iter().filter(|entry| find(client, entry.names[0]).is_some()) {
                 for name in entry.names {

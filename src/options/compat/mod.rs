@@ -82,6 +82,9 @@ fn version(tool: &Tool, name: &str) -> String {
 const DIFFERENT_HELP: &[(&str, &str)] = &[
     ("pw", "Password; others can see it in the list of processes"),
     ("keepalive", "Keep Alive in seconds, 5 to 65535 [default: 60]"),
+    ("response_topic", "Topic on which the response is to come"),
+    ("latency", "Tell how long the response took, on stdout"),
+    ("no_retained", "Leave retained messages out"),
     ("timeout", "Exit with 27 after so many whole seconds"),
     ("debug", "Log what happens on stdout"),
     ("max_inflight", "Most messages of QoS 1 and 2 in flight [default: 20]"),
