@@ -65,7 +65,7 @@ impl Trace {
         })
     }
 
-    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`.
+    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`, and mosquitto_rr always.
     #[must_use]
     pub fn telling_grants(self, tells_grants: bool) -> Self {
         Self { tells_grants, ..self }

@@ -192,8 +192,6 @@ impl RequestOptions {
             Some(response) => {
                 if let Err(error) = check_topic_name(response) {
                     faults.push(format!("invalid response topic '{response}': {error}"));
-                } else if topic == Some(response) && !self.general.compat {
-                    faults.push("-t and -e are the same topic: the request would be its own response".into());
                 }
             }
         }

@@ -119,6 +119,10 @@ impl RequestPlan {
         }
         let QuestionOptions { topic, qos, repeat, repeat_delay, .. } = question;
         let topic = topic.clone().or_else(|| connect.topic_of_url.clone()).unwrap_or_default();
+        if matches!(&response_topic, ResponseTopic::Given(response) if *response == topic) && !compat {
+            let fault = "-t and -e are the same topic: the request would be its own response".to_owned();
+            return Err(refused(vec![fault]));
+        }
         let exchange = exchange(response, version, *compat, &mut publish, environment);
         Ok(Self {
             request: Message { topic, qos: *qos, properties: publish, ..Message::default() },

@@ -145,7 +145,10 @@ impl<'a> Requester<'a> {
             diagnostics,
             stdout,
             interrupts,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)),
+            client: Client::new(
+                plan.connect.clone(),
+                Trace::of_level(plan.debug, plan.log).map(|trace| trace.telling_grants(!plan.compat)),
+            ),
             receiver: Receiver::new(plan, diagnostics),
             source,
             clocks: Clocks { end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)), answer: None },
@@ -174,7 +177,8 @@ impl<'a> Requester<'a> {
         status
     }
 
-    /// The end of a run with all its responses. mosquitto_rr closes without a word; only a will would come of that.
+    /// The end of a run with all its responses, or whose request cannot be sent. mosquitto_rr closes without a word then;
+    /// only a will would come of that.
     async fn leave(&mut self) {
         if !self.plan.compat || self.plan.connect.session.will.is_some() {
             return self.part(ReasonCode::SUCCESS).await;
@@ -245,7 +249,10 @@ impl<'a> Requester<'a> {
             }
             End::Client(error) => {
                 let status = self.diagnostics.client_error(&error);
-                self.part(ReasonCode::SUCCESS).await;
+                match error {
+                    ClientError::Publish(_) => self.leave().await,
+                    _ => self.part(ReasonCode::SUCCESS).await,
+                }
                 status
             }
         }

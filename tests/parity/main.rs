@@ -30,7 +30,10 @@ const THREADS: usize = 8;
 #[test]
 fn mosquittos_clients_and_ours_do_the_same() {
     let Some(version) = program::mosquitto_version() else {
-        assert!(std::env::var("CI").is_err(), "mosquitto, mosquitto_pub, mosquitto_sub and mosquitto_rr are to be installed in CI");
+        assert!(
+            std::env::var("CI").is_err(),
+            "mosquitto, mosquitto_pub, mosquitto_sub and mosquitto_rr are to be installed in CI"
+        );
         println!("skipped: mosquitto is not installed");
         return;
     };

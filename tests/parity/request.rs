@@ -27,6 +27,7 @@ fn ask(more: &str) -> Row {
 
 pub fn rows() -> Vec<Row> {
     let mut rows = asked();
+    rows.extend(heard());
     rows.extend(printed());
     rows.extend(refused());
     rows.extend(differing());
@@ -50,7 +51,6 @@ fn asked() -> Vec<Row> {
         "-k 77",
         "-u u -P pw",
         "-P x",
-        "-R",
         "--pretty -v",
         "-D publish correlation-data cd -D publish user-property a b",
         "-D publish content-type c -D publish message-expiry-interval 5",
@@ -58,7 +58,6 @@ fn asked() -> Vec<Row> {
         "-D connect request-response-information 1",
         "-D subscribe user-property a b -D subscribe subscription-identifier 3",
         "-D unsubscribe user-property a b -D disconnect reason-string bye",
-        "-D publish topic-alias 1",
         "-D publish content-type c -V 5",
     ]
     .into_iter()
@@ -73,7 +72,9 @@ fn asked() -> Vec<Row> {
     rows.push(requester("-t q -t last -e a -e r -m hi -i me").canned(can()));
     rows.push(requester("-i me").config("-t q\n-e r\n-m in the file\n-W 9\n").canned(can()));
     rows.push(requester("-i me -V 311").config("-t q\n-e r\n-n\n").canned(can_311()));
-    // A response before the request, and two of them.
+    let aliases = &[0x20, 6, 0, 0, 3, 0x22, 0, 10];
+    rows.push(ask("-D publish topic-alias 1").canned(Can { connack: aliases, ..can() }));
+    // A response before the request, and one that is acknowledged.
     rows.push(ask("").canned(Can {
         subscribe: &[0x90, 4, 0, 1, 0, 0, 0x30, 5, 0, 1, b'r', 0, b'x'],
         response: &[],
@@ -83,11 +84,40 @@ fn asked() -> Vec<Row> {
     rows
 }
 
+/// With a real broker. Where both topics are the same, the request is the response.
+fn heard() -> Vec<Row> {
+    let mut rows: Vec<Row> = [
+        "-m hello",
+        "-m hello -q 1",
+        "-m hello -q 2 -v",
+        "-m hello -V 311 -v",
+        "-m hello -V 31 -q 1",
+        "-m -5 -N",
+        "-n -v",
+        "-n",
+        "-m é -F '%t %p %q %l %R'",
+        "-m '{\"a\":1}' -F '%t|%x|%D|%P' -D publish user-property a b -D publish correlation-data cd",
+        "-m hello -D publish content-type c -F %C",
+        "-m hello -c -q 1",
+        "-m hello -W 9 --nodelay -k 5",
+    ]
+    .into_iter()
+    .map(|more| requester(&format!("-t {{T}}/a -e {{T}}/a {more}")).with_broker())
+    .collect();
+    rows.push(requester("-t {T}/q -e {T}/r -n -W 1").with_broker());
+    rows.push(requester("-t {T}/q -e {T}/r -n -v").before(&["-t {T}/r -m old -r"]));
+    rows.push(requester("-t {T}/q -e {T}/r -n -v -V 311").after(&["-t {T}/r -m new"]));
+    rows.push(requester("-t {T}/q -e {T}/r -n -F %D").after(&["-t {T}/r -m new -D publish correlation-data cd"]));
+    rows.push(requester("-t {T}/a -e {T}/a -m x --unix {SOCKET}").with_broker());
+    rows.push(requester("-e {T}/a -m x -L mqtt://127.0.0.1:{PORT}/{T}/a").with_broker());
+    rows
+}
+
 fn printed() -> Vec<Row> {
-    const FULL: &[u8] =
-        &[0x30, 17, 0, 1, b'r', 12, 9, 0, 2, b'c', b'd', 0x26, 0, 1, b'a', 0, 1, b'b', b'x'];
-    let mut rows: Vec<Row> =
-        ["-F '%t|%p|%D|%P|%r'", "-v", "-N -v", "-F %x", "-F %J"].map(|more| ask(more).canned(Can { response: FULL, ..can() })).into();
+    const FULL: &[u8] = &[0x30, 17, 0, 1, b'r', 12, 9, 0, 2, b'c', b'd', 0x26, 0, 1, b'a', 0, 1, b'b', b'x'];
+    let mut rows: Vec<Row> = ["-F '%t|%p|%D|%P|%r'", "-v", "-N -v", "-F %x", "-F %J"]
+        .map(|more| ask(more).canned(Can { response: FULL, ..can() }))
+        .into();
     const EMPTY: &[u8] = &[0x30, 4, 0, 1, b'r', 0];
     rows.extend(["", "-v", "-N", "-F '%p|'"].map(|more| ask(more).canned(Can { response: EMPTY, ..can() })));
     rows.push(ask("-F %r -v").canned(Can { response: RETAINED, ..can() }));
@@ -151,16 +181,10 @@ fn differing() -> Vec<Row> {
             "Connection error: Unsupported Protocol Version\n",
             "2.1 gives no advice",
         ),
-        ask("-R").canned(Can { response: RETAINED, ..can() }).allow(0, "y\n", "", "2.0 does not heed -R; 2.1 does"),
-        requester("-t q -e r -i me -f {DIR}/mosquitto_rr")
-            .config("-V 5\n")
-            .canned(can())
-            .allow(0, "x\n", "", FILE)
-            .seen(concat!(
-                "\x10\x12\0\x04MQTT\x05\x02\0<\x03!\0\x14\0\x02me",
-                "\x82\x07\0\x01\0\0\x01r\0",
-                "0\x0d\0\x01q\x04\x08\0\x01r-V 5\n",
-            )),
+        ask("-R").canned(can()).allow(0, "x\n", "", "2.1 asks for no retained messages with -R"),
+        ask("-R -v").canned(Can { response: RETAINED, ..can() }).allow(0, "r y\n", "", "2.0 does not heed -R; 2.1 does"),
+        requester("-t {T}/a -e {T}/a -f {DIR}/mosquitto_rr").config("-V 5\n").with_broker().allow(0, "-V 5\n\n", "", FILE),
+        requester("-t {T}/a -e {T}/a -s").stdin("a\0b").with_broker().allow(0, "a\0b\n", "", FILE),
         requester("-t q -e r -f /nowhere -p 1").allow(
             1,
             "",

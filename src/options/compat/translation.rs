@@ -167,8 +167,12 @@ impl Words {
             }
         }
         if missing(PropertyName::ReceiveMaximum) {
-            // With -C no more is asked for than is printed.
-            let count = given.count.filter(|_| client == Client::Subscribe).unwrap_or(RECEIVE_MAXIMUM);
+            // No more is asked for than is printed.
+            let count = match client {
+                Client::Publish => RECEIVE_MAXIMUM,
+                Client::Subscribe => given.count.unwrap_or(RECEIVE_MAXIMUM),
+                Client::Request => 1,
+            };
             let maximum = [count.min(RECEIVE_MAXIMUM).to_string().into()];
             self.property(PropertyContext::Connect, PropertyName::ReceiveMaximum, &maximum);
         }
