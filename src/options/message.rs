@@ -23,7 +23,7 @@ pub struct MessageOptions {
           value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
     pub message: Option<Bytes>,
 
-    /// Send the content of FILE, which may be a pipe.
+    /// Send the content of FILE, which may be a pipe; with -l each line of it.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 
@@ -56,12 +56,12 @@ pub struct MessageOptions {
     pub repeat_delay: Duration,
 }
 
-/// There is to be one payload and no more.
+/// There is to be one payload and no more; a file may be sent line by line.
 pub(super) fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
     let given: Vec<&str> = given.into_iter().filter_map(|(given, letter)| given.then_some(letter)).collect();
     match given.as_slice() {
         [] => Some("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
-        [_] => None,
+        [_] | ["-f", "-l"] => None,
         more => Some(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
     }
 }

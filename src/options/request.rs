@@ -15,7 +15,7 @@ use super::reading::{self, Reading, ToolOptions};
 use super::values::{duration, positive_count, positive_duration, qos};
 use super::{
     ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, REQUEST, RetainHandlingName,
-    ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
+    RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::mqtt::{ProtocolVersion, QoS, check_topic_name};
 
@@ -47,6 +47,9 @@ pub struct RequestOptions {
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
+    /// When it is tried again.
+    #[command(flatten)]
+    pub retry: RetryOptions,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsOptions,
@@ -74,7 +77,7 @@ pub struct QuestionOptions {
           value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
     pub message: Option<Bytes>,
 
-    /// Send the content of FILE, which may be a pipe.
+    /// Send the content of FILE, which may be a pipe; with -l each line of it.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 

@@ -10,7 +10,7 @@ use crate::options::{
     CommandProperties, ConnectDefaults, Environment, GeneralOptions, QuestionOptions, REQUEST, RequestOptions,
     ResponseOptions, UsageError, connect_plan,
 };
-use crate::publish::PayloadSource;
+use crate::publish::{LineInput, PayloadSource};
 use crate::subscribe::format::Printer;
 use crate::subscribe::{handling_of_retained, printer};
 
@@ -96,7 +96,7 @@ impl RequestPlan {
     }
 
     fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let RequestOptions { question, response, output, connection, tls, will, properties, general } = options;
+        let RequestOptions { question, response, output, connection, retry, tls, will, properties, general } = options;
         let GeneralOptions { debug, quiet, compat, .. } = general;
         let defaults =
             ConnectDefaults { tool: &REQUEST, environment, window: WINDOW, no_delay: true, names_clients: false };
@@ -108,6 +108,7 @@ impl RequestPlan {
             (Err(one), Err(other)) => return Err(one.and(other)),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
+        connect.retry = retry.plan();
         let commands = properties.by_command().map_err(refused)?;
         let CommandProperties { mut publish, subscribe, disconnect, connect: _, will: _, unsubscribe: _ } = commands;
         let version = connect.session.version;
@@ -156,8 +157,9 @@ fn source(question: &QuestionOptions) -> PayloadSource {
     let QuestionOptions { message, file, stdin_line, stdin_file, null_message: _, .. } = question;
     match (message, file) {
         (Some(text), _) => PayloadSource::Text(text.clone()),
+        (None, Some(file)) if *stdin_line => PayloadSource::Lines(LineInput::File(file.clone())),
         (None, Some(file)) => PayloadSource::File(file.clone()),
-        (None, None) if *stdin_line => PayloadSource::Lines,
+        (None, None) if *stdin_line => PayloadSource::Lines(LineInput::Stdin),
         (None, None) if *stdin_file => PayloadSource::Stdin,
         (None, None) => PayloadSource::Text(bytes::Bytes::new()),
     }

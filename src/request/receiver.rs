@@ -61,7 +61,7 @@ impl Receiver {
     pub(super) fn new(plan: &RequestPlan, diagnostics: Diagnostics) -> Self {
         Self {
             diagnostics,
-            line_each: plan.source == PayloadSource::Lines && plan.printer.newline,
+            line_each: matches!(plan.source, PayloadSource::Lines(_)) && plan.printer.newline,
             printer: plan.printer.clone(),
             shows_latency: plan.latency,
             exchange: plan.exchange.clone(),

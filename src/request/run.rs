@@ -13,9 +13,9 @@ use super::telling::{self, Situation, Stage};
 use crate::client::mosquitto::{MosquittoClient, TIMED_OUT};
 use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
 use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::{PacketType, Subscribe, SubscribeFilter};
+use crate::mqtt::wire::{MAX_REMAINING_LENGTH, PacketType, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
-use crate::publish::{PayloadSource, Source, source_of};
+use crate::publish::{Line, PayloadSource, Source, source_of};
 use crate::session::SessionError;
 use crate::subscribe::format::Style;
 use crate::subscribe::{Batch, Stdout, shortfall};
@@ -148,7 +148,8 @@ impl<'a> Requester<'a> {
             client: Client::new(
                 plan.connect.clone(),
                 Trace::of_level(plan.debug, plan.log).map(|trace| trace.telling_grants(!plan.compat)),
-            ),
+            )
+            .telling(diagnostics),
             receiver: Receiver::new(plan, diagnostics),
             source,
             clocks: Clocks { end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)), answer: None },
@@ -466,7 +467,7 @@ impl<'a> Requester<'a> {
                 let _ = writeln!(io::stderr(), "{}", latency::one(took));
             }
         }
-        let waits_for_input = self.receiver.exchange.asked() > 0 || self.plan.source == PayloadSource::Lines;
+        let waits_for_input = self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines(_));
         if self.receiver.exchange.is_idle() && self.subscribed && waits_for_input {
             (self.clocks.end, self.clocks.answer) = (None, None);
         }
@@ -481,7 +482,7 @@ impl<'a> Requester<'a> {
         let message = match self.again.take() {
             Some(message) => message,
             None if !self.receiver.exchange.is_idle() => return Ok(()),
-            None => match self.next_payload() {
+            None => match self.next_payload()? {
                 Some(payload) => self.message(payload),
                 None => return Ok(()),
             },
@@ -501,13 +502,21 @@ impl<'a> Requester<'a> {
         Ok(())
     }
 
-    fn next_payload(&mut self) -> Option<Bytes> {
+    fn next_payload(&mut self) -> Result<Option<Bytes>, End> {
         if let Source::Repeated(repetition) = &mut self.source
             && !repetition.is_due(Instant::now())
         {
-            return None;
+            return Ok(None);
         }
-        self.source.next()
+        let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
+        match self.source.next(limit) {
+            None => Ok(None),
+            Some((_, Line::Whole(payload))) => Ok(Some(payload)),
+            Some((_, Line::TooLong { length })) => {
+                let size = usize::try_from(length).unwrap_or(usize::MAX);
+                Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into())
+            }
+        }
     }
 
     /// The next request of the exchange.
