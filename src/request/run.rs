@@ -1,34 +1,25 @@
 //! The run of mqrr: subscribe, ask, and wait for the responses, request by request.
 
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::latency::{self, RoundTrips};
-use super::matching::Stranger;
+use super::latency::RoundTrips;
 use super::plan::RequestPlan;
 use super::receiver::{Fate, Receiver};
-use super::telling::{self, Situation, Stage};
-use crate::client::mosquitto::{MosquittoClient, TIMED_OUT};
-use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
+use crate::client::mosquitto::MosquittoClient;
+use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
 use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::{MAX_REMAINING_LENGTH, PacketType, Subscribe, SubscribeFilter, WireError};
+use crate::mqtt::wire::{MAX_REMAINING_LENGTH, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
-use crate::publish::{Line, PayloadSource, Source, source_of};
+use crate::publish::{Line, Source, source_of};
 use crate::session::SessionError;
 use crate::subscribe::format::Style;
 use crate::subscribe::{Batch, Stdout, shortfall};
 
 /// While so much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
-/// So often in a row a connection may be lost on which the request was sent and not acknowledged.
-const MOST_LOSSES: u32 = 2;
-/// How long a run that is at its end may take to write what it has.
-const PARTING: Duration = Duration::from_millis(500);
-/// Why a broker may hang up on a SUBSCRIBE or a request.
-const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answering: this user may not be allowed to \
-                              subscribe to the response topic (-e) or to publish to the request topic (-t)";
 
 /// Sends requests as the plan says, with responses on stdout and errors on stderr, and tells how it ended.
 pub fn request(plan: &RequestPlan) -> ExitStatus {
@@ -58,7 +49,7 @@ pub fn request(plan: &RequestPlan) -> ExitStatus {
 }
 
 /// Why a run ends before everything has come.
-enum End {
+pub(super) enum End {
     Interrupted,
     TimedOut,
     /// Nobody reads stdout any more.
@@ -92,44 +83,44 @@ enum Other {
 }
 
 /// What is waited for at a certain time.
-struct Clocks {
+pub(super) struct Clocks {
     /// `-W`.
-    end: Option<Instant>,
+    pub(super) end: Option<Instant>,
     /// SUBACK, then the acknowledgement of the request.
-    answer: Option<Instant>,
+    pub(super) answer: Option<Instant>,
 }
 
-struct Requester<'a> {
-    plan: &'a RequestPlan,
-    diagnostics: Diagnostics,
-    stdout: Stdout,
-    interrupts: Interrupts,
-    client: Client<Message>,
-    receiver: Receiver,
-    source: Source,
-    clocks: Clocks,
+pub(super) struct Requester<'a> {
+    pub(super) plan: &'a RequestPlan,
+    pub(super) diagnostics: Diagnostics,
+    pub(super) stdout: Stdout,
+    pub(super) interrupts: Interrupts,
+    pub(super) client: Client<Message>,
+    pub(super) receiver: Receiver,
+    pub(super) source: Source,
+    pub(super) clocks: Clocks,
     /// Where responses come; known once there is a connection.
-    topic: String,
+    pub(super) topic: String,
     /// The broker has granted the subscription, in this connection.
-    subscribed: bool,
+    pub(super) subscribed: bool,
     /// A request of QoS 0, and one that went down with a connection before all of it was written.
-    at_most_once: Option<Message>,
-    again: Option<Message>,
+    pub(super) at_most_once: Option<Message>,
+    pub(super) again: Option<Message>,
     /// Where the last request ends in the output.
-    request_end: u64,
-    round_trips: RoundTrips,
-    told: Told,
+    pub(super) request_end: u64,
+    pub(super) round_trips: RoundTrips,
+    pub(super) told: Told,
 }
 
 /// What has been said already.
 #[derive(Default)]
-struct Told {
-    loss: bool,
-    grants: bool,
-    nobody: bool,
-    no_data: bool,
+pub(super) struct Told {
+    pub(super) loss: bool,
+    pub(super) grants: bool,
+    pub(super) nobody: bool,
+    pub(super) no_data: bool,
     /// Connections lost in a row on which the request was sent and not acknowledged.
-    losses: u32,
+    pub(super) losses: u32,
 }
 
 impl<'a> Requester<'a> {
@@ -163,120 +154,8 @@ impl<'a> Requester<'a> {
         }
     }
 
-    async fn run(mut self) -> ExitStatus {
-        let status = match self.exchange().await {
-            Ok(()) => {
-                self.leave().await;
-                ExitStatus::Done
-            }
-            Err(end) => self.end(end).await,
-        };
-        let several = self.receiver.exchange.asked() > 1;
-        if self.plan.latency && several && !self.plan.compat && self.receiver.exchange.all() > 0 {
-            let _ = writeln!(io::stderr(), "{}", self.round_trips.summary());
-        }
-        status
-    }
-
-    /// The end of a run with all its responses, or whose request cannot be sent. mosquitto_rr closes without a word then;
-    /// only a will would come of that.
-    async fn leave(&mut self) {
-        if !self.plan.compat || self.plan.connect.session.will.is_some() {
-            return self.part(ReasonCode::SUCCESS).await;
-        }
-        let flushed = async {
-            while self.client.unwritten() > 0 {
-                self.client.step(&mut self.receiver, false, std::future::pending::<()>()).await?;
-            }
-            Ok::<_, ClientError>(())
-        };
-        let _ = tokio::time::timeout(PARTING, flushed).await;
-        self.client.close_abruptly();
-    }
-
-    async fn end(&mut self, end: End) -> ExitStatus {
-        let compat = self.plan.compat;
-        let _ = tokio::time::timeout(PARTING, self.write_out()).await;
-        match end {
-            End::Interrupted => {
-                self.part(self.reason_with_will()).await;
-                if !compat {
-                    self.diagnostics.error(format_args!("interrupted: {}", self.situation().what_came()));
-                }
-                ExitStatus::Interrupted
-            }
-            End::TimedOut => {
-                let told = self.situation();
-                let error = told.timed_out(self.plan.timeout.unwrap_or_default());
-                let hints = told.hints();
-                self.part(self.reason_with_will()).await;
-                if compat {
-                    self.diagnostics.verbatim(TIMED_OUT);
-                    return ExitStatus::TimedOut;
-                }
-                self.diagnostics.error(error);
-                hints.iter().for_each(|hint| self.diagnostics.hint(hint));
-                if self.receiver.exchange.come() > 0 { ExitStatus::TooFewCame } else { ExitStatus::TimedOut }
-            }
-            End::Unread => {
-                self.part(ReasonCode::SUCCESS).await;
-                ExitStatus::Done
-            }
-            End::Stdout(error) => {
-                self.diagnostics.error(format_args!("cannot write to stdout: {error}"));
-                self.part(ReasonCode::SUCCESS).await;
-                ExitStatus::Failed
-            }
-            End::Stdin(error) => {
-                self.diagnostics.error(format_args!("cannot read stdin: {error}"));
-                self.part(ReasonCode::SUCCESS).await;
-                ExitStatus::Failed
-            }
-            End::Refused(reason, words) => {
-                let target = self.client.target().to_owned();
-                let topic = &self.plan.request.topic;
-                self.diagnostics.error(format_args!("{target}: the broker refused the request to {topic}: {reason}"));
-                if let Some(words) = words {
-                    self.diagnostics.verbatim(&format!("The broker says: {words}\n"));
-                }
-                self.part(ReasonCode::SUCCESS).await;
-                ExitStatus::Refused(reason)
-            }
-            End::Client(error @ ClientError::SubscribeRefused { .. }) if !compat => {
-                self.diagnostics.error(&error);
-                self.diagnostics.hint("may this user subscribe there? choose another response topic with -e");
-                self.part(ReasonCode::SUCCESS).await;
-                error.exit_status()
-            }
-            End::Client(error) => {
-                let status = self.diagnostics.client_error(&error);
-                match error {
-                    ClientError::Publish(_) => self.leave().await,
-                    _ => self.part(ReasonCode::SUCCESS).await,
-                }
-                status
-            }
-        }
-    }
-
-    fn situation(&self) -> Situation<'_> {
-        Situation {
-            stage: match (self.client.is_open(), self.subscribed) {
-                (false, _) => Stage::Connecting,
-                (true, false) => Stage::Subscribing,
-                (true, true) => Stage::Asked,
-            },
-            exchange: &self.receiver.exchange,
-            fate: &self.receiver.fate,
-            request_topic: &self.plan.request.topic,
-            response_topic: &self.topic,
-            acknowledged: self.plan.request.qos != QoS::AtMostOnce,
-            v5: self.plan.connect.session.version.is_v5(),
-        }
-    }
-
     /// From the first connection to the last response.
-    async fn exchange(&mut self) -> Result<(), End> {
+    pub(super) async fn exchange(&mut self) -> Result<(), End> {
         self.connect(true).await?;
         loop {
             self.carry()?;
@@ -292,45 +171,6 @@ impl<'a> Requester<'a> {
                 Err(end) => return Err(end),
             }
         }
-    }
-
-    /// Says once that the connection was lost. A broker that closes it instead of answering would do so every time: at
-    /// the SUBSCRIBE that is known at once, at the request when it happens again.
-    fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
-        let again = self.is_sent_again();
-        self.told.losses = if again { self.told.losses + 1 } else { 0 };
-        match error {
-            ClientError::Lost { target, cause, before_connack, .. }
-                if !self.told.grants || self.told.losses > MOST_LOSSES =>
-            {
-                let hint = Some(SENT_AWAY_HINT.to_owned());
-                return Err(ClientError::Lost { target, cause, before_connack, hint }.into());
-            }
-            error => {
-                self.client.note(&format!("lost the connection and connects again: {error}"));
-                if !std::mem::replace(&mut self.told.loss, true) {
-                    self.diagnostics.warning(self.client.loss(&error));
-                }
-            }
-        }
-        if self.plan.request.qos == QoS::AtMostOnce && !self.receiver.exchange.is_idle() && !again {
-            self.diagnostics
-                .warning("the request is not sent again at QoS 0; its response may be lost with the connection");
-            self.diagnostics.hint("with -q 1 a request that was not acknowledged is sent again");
-        }
-        Ok(())
-    }
-
-    /// Whether the open request goes out once more over the next connection: at QoS 1 and 2 where it is not
-    /// acknowledged, at QoS 0 where not all of it went out.
-    fn is_sent_again(&mut self) -> bool {
-        if self.receiver.exchange.is_idle() {
-            return false;
-        }
-        if self.client.written_total() < self.request_end {
-            self.again = self.at_most_once.take().or(self.again.take());
-        }
-        self.again.is_some() || self.waits_for_acknowledgement()
     }
 
     /// Connects, waiting no longer than the run may take, and subscribes.
@@ -366,7 +206,7 @@ impl<'a> Requester<'a> {
         Ok(())
     }
 
-    fn filter(&self) -> SubscribeFilter {
+    pub(super) fn filter(&self) -> SubscribeFilter {
         SubscribeFilter { filter: self.topic.clone(), ..self.plan.subscription.clone() }
     }
 
@@ -386,90 +226,9 @@ impl<'a> Requester<'a> {
     }
 
     /// Acknowledges what was written.
-    fn acknowledge(&mut self, written: Batch) {
+    pub(super) fn acknowledge(&mut self, written: Batch) {
         for receipt in written.receipts {
             self.client.session().acknowledge(receipt);
-        }
-    }
-
-    fn look_at_subacks(&mut self) -> Result<(), End> {
-        for suback in std::mem::take(&mut self.receiver.subacks) {
-            let target = self.client.target().to_owned();
-            let [reason] = suback.reasons[..] else {
-                let what = "has another number of Reason Codes than the SUBSCRIBE has filters (MQTT-3.9.3-1)";
-                let (packet, reason) = (PacketType::Suback, ReasonCode::PROTOCOL_ERROR);
-                let error = SessionError::Unexpected { packet, what, reason };
-                return Err(ClientError::Session { target, error }.into());
-            };
-            if reason.is_error() {
-                return Err(ClientError::SubscribeRefused { target, filter: self.topic.clone(), reason }.into());
-            }
-            if let (false, Some(warning)) = (self.told.grants, shortfall(&self.filter(), reason)) {
-                self.diagnostics.warning(warning);
-            }
-            (self.told.grants, self.subscribed) = (true, true);
-            // One that went out before has been waiting for its acknowledgement since the connection is up.
-            self.clocks.answer = self.clocks.answer.filter(|_| self.waits_for_acknowledgement());
-        }
-        Ok(())
-    }
-
-    fn waits_for_acknowledgement(&self) -> bool {
-        self.receiver.packet_identifier != 0 && self.receiver.fate == Fate::Unknown && !self.receiver.exchange.is_idle()
-    }
-
-    fn look_at_fate(&mut self) -> Result<(), End> {
-        match &self.receiver.fate {
-            Fate::Unknown => return Ok(()),
-            Fate::Taken => {}
-            Fate::Nobody => {
-                if !std::mem::replace(&mut self.told.nobody, true) && !self.receiver.exchange.is_idle() {
-                    self.diagnostics.warning(telling::nobody(&self.plan.request.topic));
-                }
-            }
-            // mosquitto_rr does not notice.
-            Fate::Refused(..) | Fate::Lost(_) if self.plan.compat => {}
-            Fate::Refused(reason, words) => return Err(End::Refused(*reason, words.clone())),
-            Fate::Lost(reason) => return Err(End::Refused(*reason, None)),
-        }
-        if self.subscribed {
-            self.clocks.answer = None;
-        }
-        Ok(())
-    }
-
-    /// What came, for stderr and the log.
-    fn look_at_messages(&mut self) {
-        for stranger in std::mem::take(&mut self.receiver.strangers) {
-            if self.plan.compat {
-                continue;
-            }
-            let what = match stranger {
-                Stranger::NoData => "has no correlation data",
-                Stranger::OtherData => "has other correlation data",
-                Stranger::Retained => "is retained",
-                Stranger::Early => "came before the request was sent",
-                Stranger::Late => "answers a request that has all its responses",
-            };
-            self.client.note(&format!("a message on {} is left out: it {what}", self.topic));
-            if stranger == Stranger::NoData && !std::mem::replace(&mut self.told.no_data, true) {
-                self.diagnostics.warning(telling::first_without_data(&self.topic));
-                self.diagnostics.hint(telling::WITHOUT_DATA_HINT);
-            }
-        }
-        let in_json = matches!(self.plan.printer.style, Style::Json { .. });
-        for took in std::mem::take(&mut self.receiver.latencies) {
-            self.round_trips.enter(took);
-            if self.plan.compat {
-                self.receiver.batch.bytes.extend_from_slice(latency::mosquittos(took).as_bytes());
-                self.receiver.batch.bytes.push(b'\n');
-            } else if !in_json {
-                let _ = writeln!(io::stderr(), "{}", latency::one(took));
-            }
-        }
-        let waits_for_input = self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines(_));
-        if self.receiver.exchange.is_idle() && self.subscribed && waits_for_input {
-            (self.clocks.end, self.clocks.answer) = (None, None);
         }
     }
 
@@ -588,38 +347,6 @@ impl<'a> Requester<'a> {
             return Err(ClientError::Unanswered { target, packet, waited }.into());
         }
         Ok(())
-    }
-
-    /// Writes everything that waits for stdout and acknowledges it.
-    async fn write_out(&mut self) -> io::Result<()> {
-        loop {
-            if self.stdout.is_busy() {
-                let written = self.stdout.written().await?;
-                self.acknowledge(written);
-            }
-            if self.receiver.batch.is_empty() {
-                return Ok(());
-            }
-            let batch = std::mem::take(&mut self.receiver.batch);
-            if let Some(written) = self.stdout.write(batch)? {
-                self.acknowledge(written);
-            }
-        }
-    }
-
-    /// A run that could have gone on leaves so that its will is published; mosquitto_rr does so without one too.
-    fn reason_with_will(&self) -> ReasonCode {
-        let session = &self.plan.connect.session;
-        let with_will = (session.will.is_some() || self.plan.compat) && session.version.is_v5();
-        if with_will { ReasonCode::DISCONNECT_WITH_WILL } else { ReasonCode::SUCCESS }
-    }
-
-    async fn part(&mut self, reason: ReasonCode) {
-        if !self.client.is_open() {
-            return;
-        }
-        let (properties, parting) = (self.plan.disconnect_properties.clone(), Parting::Draining(PARTING));
-        let _ = self.client.disconnect(reason, properties, PARTING, parting).await;
     }
 }
 
