@@ -1,6 +1,6 @@
 //! The run of mqrr: subscribe, ask, and wait for the responses, request by request.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Instant;
 
 use bytes::Bytes;
