@@ -61,7 +61,8 @@ fn transport(plan: &BenchPlan) -> &'static str {
     }
 }
 
-fn url(plan: &BenchPlan) -> String {
+/// Where the plan goes, without user and password.
+pub(super) fn url(plan: &BenchPlan) -> String {
     match (&plan.transport.address, &plan.transport.tls) {
         (Address::Unix(path), _) => format!("unix:{}", path.display()),
         (address, Some(_)) => format!("mqtts://{address}"),
@@ -133,7 +134,13 @@ fn plan_facts(plan: &BenchPlan) -> Value {
 }
 
 /// A stage for the report.
-pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> StageMeasurement {
+pub(super) fn measurement(
+    plan: &BenchPlan,
+    run: &RunOutcome,
+    stage: &StageOutcome,
+    ceiling_per_s: Option<f64>,
+    first: bool,
+) -> StageMeasurement {
     let clients = plan.clients() as u64;
     let lost: u64 = run.lost.values().sum();
     let mut recorder = stage.recorder.clone();
@@ -186,6 +193,7 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
             cpu_sys_ns: stage.cpu.map(|cpu| cpu.system_ns),
             busiest_thread_ns: stage.busiest_thread.map(|cpu| cpu.total_ns()),
             rss_bytes: stage.resident_bytes,
+            ceiling_per_s,
             ..GeneratorFigures::default()
         },
         validity: ValidityFigures { unbalanced_ledgers: stage.unbalanced, ..ValidityFigures::default() },

@@ -10,4 +10,6 @@ mod shard;
 mod shared;
 mod subscriber;
 
+pub use pacer::sleep_lateness;
+
 pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, run};
