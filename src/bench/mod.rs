@@ -11,5 +11,7 @@ mod doctor;
 mod environment;
 mod identify;
 mod outcome;
+#[cfg(test)]
+mod truth;
 
 pub use conduct::{OwnBroker, conduct};

@@ -1,5 +1,6 @@
 //! The groups of mqbench: the load, its stages in time, and what is done with the result.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,24 @@ pub struct LoadOptions {
     /// Send so many messages a second from each publisher (open loop), and nothing else.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate_per_client: Option<f64>,
+
+    /// When messages of an open loop are due: fixed, poisson or burst:N [default: fixed].
+    ///
+    /// fixed spreads them evenly, poisson draws independent gaps (exponential, with the rate as their mean), burst:N
+    /// makes N messages due at once. The whole schedule follows from the rate and --seed before the run begins.
+    #[arg(long, value_name = "KIND", value_parser = arrival)]
+    pub arrival: Option<Arrival>,
+
+    /// What becomes of messages of an open loop that could not be sent in time [default: queue].
+    ///
+    /// queue sends them late and times them from when they were due; skip gives up a message when the next one of its
+    /// publisher is due already, and counts it. With skip, -C counts skipped messages too.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub behind: Option<Behind>,
+
+    /// Seed of everything random, to repeat a run; the result names it [default: random].
+    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    pub seed: Option<u64>,
 
     /// Topic template [default: one of its own for each run and publisher].
     ///
@@ -116,6 +135,39 @@ impl Verb {
     }
 }
 
+/// When the slots of an open loop are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    /// Evenly spread.
+    #[default]
+    Fixed,
+    /// At random, one independent of the other: a Poisson process.
+    Poisson,
+    /// So many at once.
+    Burst(u64),
+}
+
+/// As it is typed.
+impl fmt::Display for Arrival {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed => formatter.write_str("fixed"),
+            Self::Poisson => formatter.write_str("poisson"),
+            Self::Burst(size) => write!(formatter, "burst:{size}"),
+        }
+    }
+}
+
+/// What becomes of slots of an open loop that are late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Behind {
+    /// Sent late, and timed from when they were due.
+    #[default]
+    Queue,
+    /// Given up and counted when the next one of the publisher is due.
+    Skip,
+}
+
 /// What frees a place in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WindowName {
@@ -180,6 +232,25 @@ fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
 
+/// Most messages of one burst.
+const LARGEST_BURST: u64 = 1_000_000;
+
+fn arrival(text: &str) -> Result<Arrival, String> {
+    const WRONG: &str = "it is fixed, poisson or burst:N, where N is a number of messages from 1 to 1M";
+    match text {
+        "fixed" => Ok(Arrival::Fixed),
+        "poisson" => Ok(Arrival::Poisson),
+        _ => {
+            let size = text.strip_prefix("burst:").and_then(|size| positive_count(size).ok());
+            size.filter(|size| *size <= LARGEST_BURST).map(Arrival::Burst).ok_or_else(|| WRONG.into())
+        }
+    }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    whole_number(text).ok_or_else(|| "a seed is a whole number below 2^64".into())
+}
+
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
@@ -222,6 +293,11 @@ impl LoadOptions {
         ] {
             if given {
                 faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
+            }
+        }
+        for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
+            if given && self.flood {
+                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
             }
         }
         if self.publishers() == 0 && self.subscribers() == 0 {

@@ -205,15 +205,17 @@ fn virtualisation(facts: &EnvironmentFacts) -> Option<Check> {
     Some(Check::new("virtualisation", Level::Ok, found))
 }
 
-fn usage(state: &State) -> Vec<Check> {
-    let Some(usage) = state.usage else { return Vec::new() };
+fn usage(state: &State) -> impl Iterator<Item = Check> {
     let level = |share: f64, limit: f64| if share > limit { Level::Warn } else { Level::Ok };
-    let steal =
-        Check::new("steal", level(usage.steal_pct, STEAL_PCT), format!("{} of the time", percent(usage.steal_pct)))
-            .mend("# another machine, or one of its own: no command gives stolen time back");
-    let busy = format!("{} of all processors are busy before any load", percent(usage.busy_pct));
-    let others = Check::new("other load", level(usage.busy_pct, BUSY_PCT), busy).mend("top -o %CPU   # and end it");
-    vec![steal, others]
+    let steal = state.steal_pct.map(|share| {
+        Check::new("steal", level(share, STEAL_PCT), format!("{} of the time", percent(share)))
+            .mend("# another machine, or one of its own: no command gives stolen time back")
+    });
+    let others = state.busy_pct.map(|share| {
+        let found = format!("{} of all processors are busy before any load", percent(share));
+        Check::new("other load", level(share, BUSY_PCT), found).mend("top -o %CPU   # and end it")
+    });
+    steal.into_iter().chain(others)
 }
 
 fn timer(need: &Need, state: &State) -> Option<Check> {
@@ -225,7 +227,6 @@ fn timer(need: &Need, state: &State) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::machine::Usage;
     use super::*;
 
     fn need(clients: u64) -> Need {
@@ -307,7 +308,8 @@ mod tests {
         let state = State {
             clock_sources: vec!["hpet".into(), "tsc".into()],
             clock_read_ns: Some(800.0),
-            usage: Some(Usage { busy_pct: 50.0, steal_pct: 7.0 }),
+            busy_pct: Some(50.0),
+            steal_pct: Some(7.0),
             timer_p99_ns: Some(900_000),
         };
         let limits = Limits { somaxconn: Some(16), ..roomy() };

@@ -1,11 +1,10 @@
 //! What the system tells about its limits and its state: `/proc` and `/sys` as texts, and what is made of them.
 //! Everything that is not told is `None`, and judged by nobody.
 
-use std::fs;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::bench::engine::{self, process};
+use crate::bench::engine::{self, MachineCounters, process};
 use crate::bench::environment::{self, field};
 use crate::bench::report::document::EnvironmentFacts;
 
@@ -51,18 +50,12 @@ pub(super) struct State {
     pub(super) clock_sources: Vec<String>,
     /// Nanoseconds.
     pub(super) clock_read_ns: Option<f64>,
-    pub(super) usage: Option<Usage>,
+    /// Time of all processors that was used before any load, percent.
+    pub(super) busy_pct: Option<f64>,
+    /// Time that the hypervisor took, percent.
+    pub(super) steal_pct: Option<f64>,
     /// p99 of how late a sleep of a millisecond ends, nanoseconds.
     pub(super) timer_p99_ns: Option<u64>,
-}
-
-/// Shares of the time of all processors, percent.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Usage {
-    /// Not idle, and not taken by the hypervisor.
-    pub(super) busy_pct: f64,
-    /// Taken by the hypervisor.
-    pub(super) steal_pct: f64,
 }
 
 impl Limits {
@@ -87,9 +80,9 @@ impl Machine {
     /// Asks the system and measures what it does not tell; takes about a second.
     pub(super) async fn measure() -> Self {
         let sources = environment::read("/sys/devices/system/clocksource/clocksource0/available_clocksource");
-        let before = cpu_times();
+        let before = MachineCounters::read();
         tokio::time::sleep(LOOK).await;
-        let usage = before.zip(cpu_times()).and_then(|(before, after)| usage(&before, &after));
+        let used = MachineCounters::read().since(before);
         let mut late = engine::sleep_lateness(Duration::from_millis(1), SLEEPS).await.unwrap_or_default();
         late.sort_unstable();
         Self {
@@ -99,7 +92,8 @@ impl Machine {
                     .map(|text| text.split_whitespace().map(str::to_owned).collect())
                     .unwrap_or_default(),
                 clock_read_ns: Some(clock_read_ns()),
-                usage,
+                busy_pct: used.busy_pct(),
+                steal_pct: used.steal_pct(),
                 timer_p99_ns: late.get(late.len() * 99 / 100).copied(),
             },
             facts: environment::facts(),
@@ -113,10 +107,6 @@ fn clock_read_ns() -> f64 {
         black_box(Instant::now());
     }
     started.elapsed().as_nanos() as f64 / f64::from(CLOCK_READS)
-}
-
-fn cpu_times() -> Option<String> {
-    fs::read_to_string("/proc/stat").ok()
 }
 
 /// `first last`.
@@ -148,20 +138,6 @@ fn available_memory(text: &str) -> Option<u64> {
     Some(field(text, "MemAvailable")?.strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The use of all processors between two readings of `/proc/stat`.
-fn usage(before: &str, after: &str) -> Option<Usage> {
-    let times = |text: &str| -> Option<Vec<u64>> {
-        let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
-        line.split_whitespace().map(|number| number.parse().ok()).collect()
-    };
-    let (before, after) = (times(before)?, times(after)?);
-    let spent = |index: usize| Some(after.get(index)?.saturating_sub(*before.get(index)?) as f64);
-    // user nice system idle iowait irq softirq steal; guests are part of user and nice (proc(5)).
-    let all: f64 = (0..8).map(spent).sum::<Option<f64>>()?;
-    let (idle, steal) = (spent(3)? + spent(4)?, spent(7)?);
-    (all > 0.0).then(|| Usage { busy_pct: 100.0 * (all - idle - steal) / all, steal_pct: 100.0 * steal / all })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,15 +161,5 @@ mod tests {
         let text = "MemTotal:       16384000 kB\nMemFree:         1024 kB\nMemAvailable:    2048 kB\n";
         assert_eq!(available_memory(text), Some(2048 * 1024));
         assert_eq!(available_memory("MemTotal: 1 kB"), None);
-    }
-
-    #[test]
-    fn use_and_steal_are_what_was_spent_in_between() {
-        let before = "cpu  100 0 100 1000 50 0 0 10 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
-        let after = "cpu  130 0 110 1040 60 0 0 20 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
-        assert_eq!(usage(before, after), Some(Usage { busy_pct: 40.0, steal_pct: 10.0 }));
-        assert_eq!(usage(before, before), None, "no time has passed");
-        assert_eq!(usage("cpu  1 2 3", "cpu  2 3 4"), None);
-        assert_eq!(usage("", ""), None);
     }
 }
