@@ -1,11 +1,11 @@
 //! The groups of mqbench: the load, its stages in time, and what is done with the result.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::arrival::{Arrival, Behind, arrival, seed};
 use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
 use crate::mqtt::QoS;
 
@@ -104,6 +104,13 @@ pub struct LoadOptions {
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     pub threads: Option<u16>,
 
+    /// Do not sleep before a message is due: exact to microseconds, for a whole processor a thread.
+    ///
+    /// Latency then holds no time in which this machine woke up. Worth it only where every thread has a processor that
+    /// nobody else needs, the broker included.
+    #[arg(long)]
+    pub busy_poll: bool,
+
     /// Run against a broker of its own inside this process.
     #[arg(long)]
     pub embedded: bool,
@@ -133,39 +140,6 @@ impl Verb {
             Self::Doctor => "doctor",
         }
     }
-}
-
-/// When the slots of an open loop are due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Arrival {
-    /// Evenly spread.
-    #[default]
-    Fixed,
-    /// At random, one independent of the other: a Poisson process.
-    Poisson,
-    /// So many at once.
-    Burst(u64),
-}
-
-/// As it is typed.
-impl fmt::Display for Arrival {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed => formatter.write_str("fixed"),
-            Self::Poisson => formatter.write_str("poisson"),
-            Self::Burst(size) => write!(formatter, "burst:{size}"),
-        }
-    }
-}
-
-/// What becomes of slots of an open loop that are late.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Behind {
-    /// Sent late, and timed from when they were due.
-    #[default]
-    Queue,
-    /// Given up and counted when the next one of the publisher is due.
-    Skip,
 }
 
 /// What frees a place in the window.
@@ -232,25 +206,6 @@ fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
 
-/// Most messages of one burst.
-const LARGEST_BURST: u64 = 1_000_000;
-
-fn arrival(text: &str) -> Result<Arrival, String> {
-    const WRONG: &str = "it is fixed, poisson or burst:N, where N is a number of messages from 1 to 1M";
-    match text {
-        "fixed" => Ok(Arrival::Fixed),
-        "poisson" => Ok(Arrival::Poisson),
-        _ => {
-            let size = text.strip_prefix("burst:").and_then(|size| positive_count(size).ok());
-            size.filter(|size| *size <= LARGEST_BURST).map(Arrival::Burst).ok_or_else(|| WRONG.into())
-        }
-    }
-}
-
-fn seed(text: &str) -> Result<u64, String> {
-    whole_number(text).ok_or_else(|| "a seed is a whole number below 2^64".into())
-}
-
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
@@ -286,6 +241,11 @@ impl LoadOptions {
             (self.rate_per_client.is_some(), "--rate-per-client"),
         ]);
         one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
+        for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
+            if given && self.flood {
+                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
+            }
+        }
         let verb = self.verb.map_or("", Verb::name);
         for (given, option, other) in [
             (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
@@ -293,11 +253,6 @@ impl LoadOptions {
         ] {
             if given {
                 faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
-            }
-        }
-        for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
-            if given && self.flood {
-                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
             }
         }
         if self.publishers() == 0 && self.subscribers() == 0 {

@@ -12,6 +12,7 @@
 //! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
 
 mod arguments;
+mod arrival;
 mod bench;
 mod broker;
 mod calibrate;
@@ -38,6 +39,7 @@ mod usage_error;
 mod values;
 mod will;
 
+pub use arrival::{Arrival, Behind};
 pub use bench::BenchOptions;
 pub use broker::{BrokerOptions, ListenOptions};
 pub use calibrate::CalibrateOptions;
@@ -45,7 +47,7 @@ pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use load::{Arrival, Behind, LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
+pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::MessageOptions;
 pub use output::OutputOptions;
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};

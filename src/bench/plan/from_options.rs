@@ -140,6 +140,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         seed: load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX)),
         drain: time.drain,
         latency: !result.no_latency,
+        busy_poll: load.busy_poll,
         connect_rate: load.connect_rate,
     };
     UsageError::check(BENCH.name, faults)?;
