@@ -77,7 +77,7 @@ pub(super) fn all(need: &Need, machine: &Machine) -> Vec<Check> {
     checks.extend(governor(&machine.facts));
     checks.extend(virtualisation(&machine.facts));
     checks.extend(usage(&machine.state));
-    checks.extend(timer(need, &machine.state));
+    checks.extend(timer(need, &machine.state, &machine.facts));
     checks
 }
 
@@ -173,7 +173,7 @@ fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
 fn processors(need: &Need, facts: &EnvironmentFacts) -> Option<Check> {
     let cores = facts.cores?;
     let level = if need.threads > cores { Level::Warn } else { Level::Ok };
-    let found = format!("{cores}; the plan's load has {} threads", need.threads);
+    let found = format!("{cores}; threads of the plan's load: {}", need.threads);
     Some(Check::new("processors", level, found).mend(format!("mqbench --threads {cores}")))
 }
 
@@ -198,7 +198,11 @@ fn governor(facts: &EnvironmentFacts) -> Option<Check> {
 
 fn virtualisation(facts: &EnvironmentFacts) -> Option<Check> {
     let found = match (&facts.virt, facts.container) {
-        (Some(virt), _) => format!("a virtual machine ({virt}): others on its host can take time from it"),
+        (Some(virt), _) => {
+            // "yes" where only that is known.
+            let name = if virt == "yes" { String::new() } else { format!(" ({virt})") };
+            format!("a virtual machine{name}: others on its host can take time from it")
+        }
         (None, Some(true)) => "a container".to_owned(),
         (None, _) => return None,
     };
@@ -218,11 +222,17 @@ fn usage(state: &State) -> impl Iterator<Item = Check> {
     steal.into_iter().chain(others)
 }
 
-fn timer(need: &Need, state: &State) -> Option<Check> {
+fn timer(need: &Need, state: &State, facts: &EnvironmentFacts) -> Option<Check> {
     let p99 = state.timer_p99_ns?;
     let level = if p99 > TIMER_NS && need.paced { Level::Warn } else { Level::Ok };
+    // A guest has no idle states of its own to be kept from.
+    let mend = if facts.virt.is_some() || state.busy_pct.is_some_and(|busy| busy > BUSY_PCT) {
+        "top -o %CPU   # and end what else runs: timers wait for the processor"
+    } else {
+        "sudo cpupower idle-set -D 0   # no deep sleep of the processors"
+    };
     let found = format!("p99 {} late after a sleep of 1 ms", duration(p99));
-    Some(Check::new("timer", level, found).mend("sudo cpupower idle-set -D 0   # and keep the machine free"))
+    Some(Check::new("timer", level, found).mend(mend))
 }
 
 #[cfg(test)]
