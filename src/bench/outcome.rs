@@ -64,7 +64,8 @@ fn transport(plan: &BenchPlan) -> &'static str {
     }
 }
 
-fn url(plan: &BenchPlan) -> String {
+/// Where the plan goes, without user and password.
+pub(super) fn url(plan: &BenchPlan) -> String {
     match (&plan.transport.address, &plan.transport.tls) {
         (Address::Unix(path), _) => format!("unix:{}", path.display()),
         (address, Some(_)) => format!("mqtts://{address}"),
@@ -143,7 +144,13 @@ fn plan_facts(plan: &BenchPlan) -> Value {
 }
 
 /// A stage for the report.
-pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> StageMeasurement {
+pub(super) fn measurement(
+    plan: &BenchPlan,
+    run: &RunOutcome,
+    stage: &StageOutcome,
+    ceiling_per_s: Option<f64>,
+    first: bool,
+) -> StageMeasurement {
     let clients = plan.clients() as u64;
     let lost: u64 = run.lost.values().sum();
     let mut recorder = stage.recorder.clone();
@@ -211,6 +218,7 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
                 .filter(|_| !(plan.busy_poll && stage.rate.is_some()))
                 .map(|cpu| cpu.total_ns()),
             rss_bytes: stage.resident_bytes,
+            ceiling_per_s,
             ctx_switches: stage.cpu.map(|used| used.switches),
             steal_pct: stage.machine.steal_pct(),
             tcp_segments: stage.machine.tcp_sent,

@@ -126,6 +126,8 @@ pub enum Verb {
     /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
     #[value(name = "self")]
     Self_,
+    /// Tell whether this machine can carry out the plan of the other options, and what mends it where it cannot.
+    Doctor,
 }
 
 impl Verb {
@@ -135,6 +137,7 @@ impl Verb {
             Self::Pub => "pub",
             Self::Sub => "sub",
             Self::Self_ => "self",
+            Self::Doctor => "doctor",
         }
     }
 }
@@ -208,7 +211,9 @@ impl LoadOptions {
     pub fn publishers(&self) -> u32 {
         match self.verb {
             Some(Verb::Sub) => 0,
-            Some(Verb::Pub | Verb::Self_) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+            Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => {
+                self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+            }
         }
     }
 
@@ -216,7 +221,9 @@ impl LoadOptions {
     pub fn subscribers(&self) -> u32 {
         match self.verb {
             Some(Verb::Pub) => 0,
-            Some(Verb::Sub | Verb::Self_) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+            Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => {
+                self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+            }
         }
     }
 

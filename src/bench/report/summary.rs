@@ -37,6 +37,7 @@ pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> Str
     let page = Page { width: width.max(40), colours, several: document.stages.len() > 1 };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
+    parts.push(page.hint(document));
     parts.push(page.warnings(document));
     parts.push(page.gates(document));
     parts.retain(|part| !part.is_empty());
@@ -314,7 +315,22 @@ impl Page {
         if let Some(busy) = generator.max_thread_pct {
             facts.push(format!("busiest thread {}", percent(busy)));
         }
+        if let Some(headroom) = generator.headroom_pct {
+            facts.push(format!("headroom {}", percent(headroom)));
+        }
         facts.join(", ")
+    }
+
+    /// What would tell more: only where the generator is in doubt and has never been measured.
+    fn hint(&self, document: &ResultDocument) -> String {
+        if document.generator.verdict == "ok"
+            || document.generator.ceiling_per_s.is_some()
+            || document.stages.is_empty()
+        {
+            return String::new();
+        }
+        let text = "run `mqbench self` once: later results then say how far the generator was from its own ceiling";
+        self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
     fn warnings(&self, document: &ResultDocument) -> String {
