@@ -1,18 +1,31 @@
 //! The groups of mqbench: the load, its stages in time, and what is done with the result.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
+use super::values::{
+    SizeRange, clients, duration, positive_count, positive_duration, qos, rate, size_range, whole_number,
+};
 use crate::mqtt::QoS;
 
 /// Who sends what to whom, and how fast.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
+    /// Who gets what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
+    ///
+    /// p2p pairs each publisher with a subscriber. fan-in has many publishers and one subscriber, fan-out one publisher
+    /// and many subscribers; in both every subscriber gets every message. shared:G deals the subscribers out to G groups
+    /// ($share), and every message goes to one member of each group. --pubs and --subs change the numbers.
+    #[arg(long, value_name = "SHAPE", value_parser = Shape::parse, value_hint = ValueHint::Other)]
+    pub shape: Option<Shape>,
+
     /// Publishers and subscribers, so many of each [default: 10].
+    ///
+    /// In fan-in only of publishers, in fan-out only of subscribers: the other side is one.
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
 
@@ -36,13 +49,14 @@ pub struct LoadOptions {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate_per_client: Option<f64>,
 
-    /// Topic template [default: one of its own for each run and publisher].
+    /// Topic template; may be repeated [default: one of its own for each run and publisher].
     ///
     /// With %i each publisher has a topic of its own; a text without it is one topic for all, and every subscriber gets
-    /// everything. %i is the client's number, %c its client identifier, %u its user name, %% a percent sign; they work in -i, -u, -P
-    /// and -m too.
+    /// everything. %i is the client's number (%05i with zeros in front), %c its client identifier, %u its user name, %% a
+    /// percent sign; they work in -i, -u, -P and -m too. Of several topics each publisher takes one in turn. With --pubs 0
+    /// every subscriber asks for all of them, and they may hold wildcards and $share/GROUP/.
     #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
-    pub topic: Option<String>,
+    pub topic: Vec<String>,
 
     /// QoS of publishers and subscribers.
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
@@ -52,11 +66,26 @@ pub struct LoadOptions {
     #[arg(short, long)]
     pub retain: bool,
 
-    /// Payload size in bytes [default: 64]; k and M are 1000, Ki and Mi 1024.
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub size: Option<usize>,
+    /// Payload size in bytes, or A..B for a size drawn anew for each message [default: 64].
+    ///
+    /// k and M are 1000, Ki and Mi 1024. From 16 bytes on the payload begins with a stamp of 16 bytes; shorter ones have
+    /// no room for it, and messages are matched by their order.
+    #[arg(long, value_name = "BYTES", value_parser = size_range, value_hint = ValueHint::Other)]
+    pub size: Option<SizeRange>,
 
-    /// Payload template.
+    /// What fills the payload: zero, random, text, or template:FILE [default: zero].
+    ///
+    /// random does not compress and is another one in each message; text reads like JSON; both come from --seed. A
+    /// template is a file with the places of -t, and %s (number of the message at its publisher) and %t (Unix time in
+    /// milliseconds); it has no room for the stamp, so messages are matched by their order.
+    #[arg(long, value_name = "WHAT", value_parser = PayloadName::parse, value_hint = ValueHint::Other)]
+    pub payload: Option<PayloadName>,
+
+    /// Where everything random comes from: the same seed makes the same load again [default: drawn].
+    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    pub seed: Option<u64>,
+
+    /// Payload template, with the places of --payload template.
     ///
     /// It is sent as it is, without room for the time stamp, so messages are matched by their order.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
@@ -84,6 +113,77 @@ pub struct LoadOptions {
     /// Run against a broker of its own inside this process.
     #[arg(long)]
     pub embedded: bool,
+}
+
+/// Who gets what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// A subscriber for each publisher.
+    #[default]
+    P2p,
+    /// Every message of many publishers to each of few subscribers.
+    FanIn,
+    /// Every message of few publishers to each of many subscribers.
+    FanOut,
+    /// Shared subscriptions (§4.8.2): every message to one member of each group.
+    Shared {
+        /// How many groups, at least one.
+        groups: usize,
+    },
+}
+
+impl Shape {
+    fn parse(text: &str) -> Result<Self, String> {
+        let groups = |text| whole_number(text).filter(|groups| (1..=1_000_000).contains(groups));
+        match text {
+            "p2p" => Ok(Self::P2p),
+            "fan-in" => Ok(Self::FanIn),
+            "fan-out" => Ok(Self::FanOut),
+            _ => match text.strip_prefix("shared:").and_then(groups) {
+                Some(groups) => Ok(Self::Shared { groups }),
+                None => Err("it is p2p, fan-in, fan-out, or shared: and a number of groups, as in shared:2".into()),
+            },
+        }
+    }
+}
+
+/// As it is typed.
+impl fmt::Display for Shape {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::P2p => formatter.write_str("p2p"),
+            Self::FanIn => formatter.write_str("fan-in"),
+            Self::FanOut => formatter.write_str("fan-out"),
+            Self::Shared { groups } => write!(formatter, "shared:{groups}"),
+        }
+    }
+}
+
+/// What fills the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayloadName {
+    /// Zero bytes.
+    Zero,
+    /// Bytes that do not compress.
+    Random,
+    /// Readable text.
+    Text,
+    /// A file with places to be filled in.
+    Template(PathBuf),
+}
+
+impl PayloadName {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "zero" => Ok(Self::Zero),
+            "random" => Ok(Self::Random),
+            "text" => Ok(Self::Text),
+            _ => match text.strip_prefix("template:").filter(|path| !path.is_empty()) {
+                Some(path) => Ok(Self::Template(path.into())),
+                None => Err("it is zero, random, text, or template: and a file, as in template:reading.json".into()),
+            },
+        }
+    }
 }
 
 /// What frees a place in the window.
@@ -150,34 +250,93 @@ fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    whole_number(text).ok_or_else(|| format!("it is a whole number up to {}", u64::MAX))
+}
+
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        let default = match self.shape() {
+            Shape::FanOut => 1,
+            Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
+        };
+        self.pubs.unwrap_or(default)
     }
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        let default = match self.shape() {
+            Shape::FanIn => 1,
+            Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
+            // At least one in each group; there are at most a million groups.
+            Shape::Shared { groups } => self.clients.unwrap_or_else(|| DEFAULT_CLIENTS.max(groups as u32)),
+        };
+        self.subs.unwrap_or(default)
+    }
+
+    /// Who gets what.
+    pub fn shape(&self) -> Shape {
+        self.shape.unwrap_or_default()
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        let mut one_of = |given: [(bool, &'static str); 3]| {
-            let given: Vec<&str> = given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
+        let mut one_of = |given: &[(bool, &'static str)]| {
+            let given: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
             if given.len() > 1 {
                 faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
             }
         };
-        one_of([
+        one_of(&[
             (self.flood, "--flood"),
             (self.rate.is_some(), "--rate"),
             (self.rate_per_client.is_some(), "--rate-per-client"),
         ]);
-        one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
-        if self.publishers() == 0 && self.subscribers() == 0 {
+        let is_template = matches!(self.payload, Some(PayloadName::Template(_)));
+        one_of(&[
+            (self.size.is_some(), "--size"),
+            (self.message.is_some(), "-m"),
+            (self.file.is_some(), "-f"),
+            (is_template, "--payload template"),
+        ]);
+        if !is_template {
+            let payload = (self.payload.is_some(), "--payload");
+            one_of(&[(self.message.is_some(), "-m"), payload]);
+            one_of(&[(self.file.is_some(), "-f"), payload]);
+        }
+        let (publishers, subscribers) = (self.publishers(), self.subscribers());
+        if publishers == 0 && subscribers == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
+        } else if let Some(shape) = self.shape.filter(|_| publishers == 0 || subscribers == 0) {
+            let missing = if publishers == 0 { "publishers" } else { "subscribers" };
+            faults.push(format!("--shape {shape} needs both sides, and there are no {missing}: leave --shape out"));
+        } else if let Shape::Shared { groups } = self.shape()
+            && groups > subscribers as usize
+        {
+            faults.push(format!(
+                "--shape shared:{groups}: {subscribers} subscribers cannot fill {groups} groups: raise --subs"
+            ));
         }
         faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_and_payloads_are_read_as_they_are_written() {
+        for text in ["p2p", "fan-in", "fan-out", "shared:1", "shared:12"] {
+            assert_eq!(Shape::parse(text).map(|shape| shape.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "P2P", "fan", "shared", "shared:", "shared:0", "shared:x", "shared:+1", "shared:1000001"] {
+            assert!(Shape::parse(text).is_err(), "{text:?}");
+        }
+        assert_eq!(PayloadName::parse("template:a:b"), Ok(PayloadName::Template("a:b".into())));
+        for text in ["", "zeros", "template", "template:"] {
+            assert!(PayloadName::parse(text).is_err(), "{text:?}");
+        }
     }
 }

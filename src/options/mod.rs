@@ -42,7 +42,7 @@ pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use load::{LoadOptions, ResultOptions, StageOptions, WindowName};
+pub use load::{LoadOptions, PayloadName, ResultOptions, Shape, StageOptions, WindowName};
 pub use message::MessageOptions;
 pub use output::OutputOptions;
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
@@ -54,6 +54,7 @@ pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
 pub use tls::{KeyForm, TlsOptions, TlsVersionName};
 pub use tool::{BENCH, BROKER, PUBLISH, SUBSCRIBE, TOOLS, Tool};
 pub use usage_error::UsageError;
+pub use values::SizeRange;
 pub use will::WillOptions;
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 mod clock;
 mod connect;
 mod coordinator;
+mod ledgers;
 mod link;
 mod pacer;
+mod packets;
 pub mod process;
 mod publisher;
 mod shard;

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Arrival, Delivery, Recorder, STAMP_SIZE, Stamp, StreamLedger, unwrap_sequence};
-use crate::bench::plan::Streams;
-use crate::session::{Acknowledge, Completion, Event, Handler};
-
+use super::ledgers::{Groups, Ledgers};
 use super::link::SendRecord;
+use super::shared::{Shared, StageRun};
+use crate::bench::measure::{Arrival, Delivery, Recorder, Stamp, unwrap_sequence};
+use crate::bench::plan::{PayloadPlan, Streams};
+use crate::mqtt::wire::Publish;
+use crate::options::Shape;
+use crate::session::{Acknowledge, Completion, Event, Handler};
 
 /// What a subscriber knows of its streams.
 #[derive(Debug)]
@@ -15,24 +17,26 @@ pub(super) struct Subscriptions {
     /// Its number, from 0.
     pub(super) subscriber: usize,
     streams: Streams,
-    /// Its rank among the subscribers of each of its streams.
-    ranks: Vec<usize>,
-    ledgers: Vec<StreamLedger>,
-    /// Topics in the order of the streams, where messages have no stamp and the topic tells the stream.
-    topics: Vec<String>,
+    /// Its place, or that of its group, among the receivers of each of its streams.
+    rank: usize,
+    ledgers: Ledgers,
     /// Streams whose publishers are to be told after the batch.
     touched: Vec<u32>,
 }
 
 impl Subscriptions {
-    pub(super) fn new(shared: &Shared, subscriber: usize, topics: Vec<String>) -> Self {
-        let streams = shared.plan.routes.streams_of(subscriber);
-        let ranks = streams
-            .iter()
-            .map(|stream| shared.plan.routes.subscribers_of(stream).index_of(subscriber).unwrap_or(0))
-            .collect();
-        let ledgers = vec![StreamLedger::new(); streams.count];
-        Self { subscriber, streams, ranks, ledgers, topics, touched: Vec::new() }
+    /// `groups` are those of the thread, as far as they have members yet.
+    pub(super) fn new(shared: &Shared, subscriber: usize, groups: &mut Groups) -> Self {
+        let routes = &shared.plan.routes;
+        let ledgers = Ledgers::new(shared, subscriber, groups);
+        let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
+        Self { subscriber, streams, rank, ledgers, touched: Vec::new() }
+    }
+
+    /// The number of the stream at a place of its own.
+    #[inline]
+    const fn stream(&self, index: usize) -> usize {
+        self.streams.first + index * self.streams.step
     }
 
     /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
@@ -40,25 +44,28 @@ impl Subscriptions {
     pub(super) fn settle(&mut self, shared: &Shared, stage: u32) -> (Delivery, u64) {
         let mut total = Delivery::default();
         let mut unbalanced = 0;
-        for (ledger, stream) in self.ledgers.iter_mut().zip(self.streams.iter()) {
-            let stream = shared.stream(stream);
+        let streams = self.streams;
+        let stream = |index: usize| shared.stream(streams.first + index * streams.step);
+        let stamped = shared.plan.payload.is_stamped();
+        let measured = |index| {
+            let stream = stream(index);
             let from = stream.measured_from.load(Ordering::Acquire);
             let to = stream.measured_to.load(Ordering::Acquire);
             // A publisher that was lost in an earlier stage sent nothing in this one.
             let to = if stream.measured_in.load(Ordering::Acquire) == stage { to } else { from };
-            let mut delivery = ledger.settle(from..to.max(from));
-            if !shared.plan.payload.is_stamped() {
+            from..to.max(from)
+        };
+        // Without stamps what was lost would be taken for the next message, so the order begins anew.
+        let next = |index| (!stamped).then(|| stream(index).sent.load(Ordering::Acquire));
+        self.ledgers.settle(measured, next, |mut delivery| {
+            if !stamped {
                 // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
                 // what was delivered is what is not missing.
                 delivery.delivered_once = delivery.expected.saturating_sub(delivery.lost);
             }
             unbalanced += u64::from(!delivery.adds_up());
             total.merge(&delivery);
-            // Without stamps what was lost would be taken for the next message, so the order begins anew.
-            let stamped = shared.plan.payload.is_stamped();
-            let next = if stamped { ledger.next() } else { stream.sent.load(Ordering::Acquire) };
-            *ledger = StreamLedger::starting_at(next);
-        }
+        });
         (total, unbalanced)
     }
 
@@ -71,8 +78,12 @@ impl Subscriptions {
 
     /// The connection is gone: nobody is to wait for its deliveries.
     pub(super) fn abandon(&self, shared: &Shared) {
-        for (stream, rank) in self.streams.iter().zip(&self.ranks) {
-            shared.cell(stream, *rank).store(u64::MAX, Ordering::Release);
+        // A group goes on with the members that it has left.
+        if !self.ledgers.leave() {
+            return;
+        }
+        for stream in self.streams.iter() {
+            shared.cell(stream, self.rank).store(u64::MAX, Ordering::Release);
             shared.stream(stream).room.wake();
         }
     }
@@ -91,12 +102,10 @@ pub(super) struct SubscriberEars<'a> {
 
 impl SubscriberEars<'_> {
     fn take(&mut self, index: usize, sequence: u64, intended_ns: Option<u64>, dup: bool, payload: &[u8]) {
-        let stream = self.subscriptions.streams.first + index * self.subscriptions.streams.step;
+        let stream = self.subscriptions.stream(index);
         let measured = intended_ns.zip(self.stage).is_some_and(|(intended, stage)| stage.measures(intended));
-        let ledger = &mut self.subscriptions.ledgers[index];
-        let arrival = ledger.observe(sequence, dup, measured);
-        let next = ledger.next();
-        self.shared.cell(stream, self.subscriptions.ranks[index]).store(next, Ordering::Release);
+        let (arrival, position) = self.subscriptions.ledgers.observe(index, sequence, dup, measured, self.now_ns);
+        self.shared.cell(stream, self.subscriptions.rank).store(position, Ordering::Release);
         if self.subscriptions.touched.last() != Some(&(stream as u32)) {
             self.subscriptions.touched.push(stream as u32);
         }
@@ -110,6 +119,46 @@ impl SubscriberEars<'_> {
             && self.shared.plan.latency
         {
             self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
+        }
+    }
+
+    /// A message that says itself which one it is.
+    #[inline]
+    fn stamped(&mut self, publish: &Publish<'_>) {
+        let plan = &self.shared.plan;
+        let Some(stamp) = Stamp::decode(publish.payload).filter(|stamp| stamp.run == plan.run.0) else {
+            return self.foreign();
+        };
+        let Some(index) = self.subscriptions.streams.index_of(stamp.stream as usize) else { return self.foreign() };
+        if let PayloadPlan::Filled(filled) = &plan.payload
+            && !filled.is_intact(stamp.stream, stamp.sequence, publish.payload)
+        {
+            return self.corrupt();
+        }
+        let sequence = unwrap_sequence(stamp.sequence, self.subscriptions.ledgers.next(index));
+        self.take(index, sequence, Some(stamp.intended_ns), publish.dup, publish.payload);
+    }
+
+    /// A message that does not: its topic tells the stream, and it is the next one, or one too many.
+    fn by_order(&mut self, publish: &Publish<'_>) {
+        let stream = self.shared.stream_of_topic(publish.topic);
+        let index = stream.and_then(|stream| self.subscriptions.streams.index_of(stream));
+        // One with the retain flag was left there by somebody before us.
+        let Some(index) = index.filter(|_| !publish.retain) else { return self.foreign() };
+        let stream = self.shared.stream(self.subscriptions.stream(index));
+        let next = self.subscriptions.ledgers.next(index);
+        // Between the members of a group there is no order: they can be counted, but not timed.
+        let in_group = matches!(self.shared.plan.routes.shape(), Shape::Shared { .. });
+        match stream.intended(next) {
+            Some(intended) => {
+                self.take(index, next, Some(intended).filter(|_| !in_group), publish.dup, publish.payload)
+            }
+            // Sent so long ago that nobody remembers when.
+            None if next < stream.sent.load(Ordering::Acquire) => {
+                self.take(index, next, None, publish.dup, publish.payload);
+            }
+            None if next == 0 => self.foreign(),
+            None => self.take(index, next - 1, None, publish.dup, publish.payload),
         }
     }
 
@@ -133,42 +182,10 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
                 self.recorder.counters.delivered += 1;
                 self.recorder.counters.payload_bytes_in += publish.payload.len() as u64;
             }
-        } else if let Some(size) = plan.payload.stamped_size() {
-            match Stamp::decode(publish.payload) {
-                Some(stamp) if stamp.run == plan.run.0 => {
-                    match self.subscriptions.streams.index_of(stamp.stream as usize) {
-                        None => self.foreign(),
-                        Some(_) if !is_intact(publish.payload, size) => self.corrupt(),
-                        Some(index) => {
-                            let near = self.subscriptions.ledgers[index].next();
-                            let sequence = unwrap_sequence(stamp.sequence, near);
-                            self.take(index, sequence, Some(stamp.intended_ns), publish.dup, publish.payload);
-                        }
-                    }
-                }
-                _ => self.foreign(),
-            }
+        } else if plan.payload.is_stamped() {
+            self.stamped(publish);
         } else {
-            match self.subscriptions.topics.iter().position(|topic| topic == publish.topic) {
-                None => self.foreign(),
-                // Left there by somebody before us.
-                Some(_) if publish.retain => self.foreign(),
-                Some(index) => {
-                    let stream = self.subscriptions.streams.first + index * self.subscriptions.streams.step;
-                    let stream = self.shared.stream(stream);
-                    // By order: this is the next one, or one too many.
-                    let next = self.subscriptions.ledgers[index].next();
-                    match stream.intended(next) {
-                        Some(intended) => self.take(index, next, Some(intended), publish.dup, publish.payload),
-                        // Sent so long ago that nobody remembers when.
-                        None if next < stream.sent.load(Ordering::Acquire) => {
-                            self.take(index, next, None, publish.dup, publish.payload);
-                        }
-                        None if next == 0 => self.foreign(),
-                        None => self.take(index, next - 1, None, publish.dup, publish.payload),
-                    }
-                }
-            }
+            self.by_order(publish);
         }
         Acknowledge::Now
     }
@@ -176,12 +193,4 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
     fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
     fn event(&mut self, _event: Event) {}
-}
-
-/// What was sent is a stamp and zeros up to the size. Looks at the size and the last bytes, not at all of a large
-/// payload: cut and mixed-up packets show there.
-#[inline]
-fn is_intact(payload: &[u8], size: usize) -> bool {
-    let tail = payload.len().saturating_sub(8).max(STAMP_SIZE);
-    payload.len() == size && payload[tail.min(payload.len())..].iter().all(|byte| *byte == 0)
 }
