@@ -314,7 +314,7 @@ mod tests {
             (&["--size", "64", "-m", "x"], "contradict each other"),
             (&["--payload", "random", "-m", "x"], "contradict each other"),
             (&["--payload", "noise"], "it is zero, random, text"),
-            (&["-t", "a/%i", "-t", "a/1"], "make the same topic"),
+            (&["-t", "a/%i", "-t", "a/2"], "make the same topic"),
             (&["-t", "$share/g/a"], "--shape shared:G"),
             (&["--shape", "ring"], "fan-in"),
             (&["--shape", "shared:3", "--subs", "2"], "cannot fill 3 groups"),

@@ -1,5 +1,7 @@
 //! What is published: its sizes, what fills it, and how a receiver sees that it came as it was sent.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::Template;
@@ -37,7 +39,7 @@ pub enum Filling {
 }
 
 /// Payloads that are made and not given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Filled {
     least: usize,
     most: usize,
@@ -45,6 +47,14 @@ pub struct Filled {
     seed: u64,
     /// What payloads are cut from; a payload that is longer goes around.
     pool: Bytes,
+}
+
+/// Without the pool, which is a megabyte.
+impl fmt::Debug for Filled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { least, most, filling, seed, pool: _ } = self;
+        write!(formatter, "Filled({least}..{most}, {filling:?}, seed {seed})")
+    }
 }
 
 impl PayloadPlan {

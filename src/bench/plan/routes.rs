@@ -161,7 +161,7 @@ impl Routes {
             if let Some(before) = seen.insert(topic.clone(), index)
                 && before != index
             {
-                let (first, second) = (texts[before].to_owned(), texts[index].to_owned());
+                let (first, second) = (texts[before.min(index)].to_owned(), texts[before.max(index)].to_owned());
                 return Err(RouteError::SameTopic { first, second, topic });
             }
         }
