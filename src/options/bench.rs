@@ -7,8 +7,8 @@ use clap::Parser;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    BENCH, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions, StageOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    BENCH, CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions,
+    ResultOptions, StageOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 
 /// The options of mqbench.
@@ -21,6 +21,7 @@ use super::{
                   it answers both questions in two stages: first it floods the broker to find what the path carries, \
                   then it sends half of that at a steady rate and measures the latency, from the time at which each \
                   message was due.",
+    override_usage = "mqbench [VERB] [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -30,6 +31,9 @@ pub struct BenchOptions {
     /// Who sends what to whom, and how fast.
     #[command(flatten)]
     pub load: LoadOptions,
+    /// What `mqbench self` measures.
+    #[command(flatten)]
+    pub calibrate: CalibrateOptions,
     /// How long.
     #[command(flatten)]
     pub stages: StageOptions,

@@ -1,11 +1,12 @@
 //! The groups of mqbench: the load, its stages in time, and what is done with the result.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::arrival::{Arrival, Behind, arrival, seed};
+use super::shape::{PayloadName, Shape};
 use super::values::{
     SizeRange, clients, duration, positive_count, positive_duration, qos, rate, size_range, whole_number,
 };
@@ -15,6 +16,10 @@ use crate::mqtt::QoS;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
+    /// What to do [default: flood, then measure latency].
+    #[arg(value_name = "VERB", value_enum)]
+    pub verb: Option<Verb>,
+
     /// Who gets what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
     ///
     /// p2p pairs each publisher with a subscriber. fan-in has many publishers and one subscriber, fan-out one publisher
@@ -49,6 +54,24 @@ pub struct LoadOptions {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate_per_client: Option<f64>,
 
+    /// When messages of an open loop are due: fixed, poisson or burst:N [default: fixed].
+    ///
+    /// fixed spreads them evenly, poisson draws independent gaps (exponential, with the rate as their mean), burst:N
+    /// makes N messages due at once. The whole schedule follows from the rate and --seed before the run begins.
+    #[arg(long, value_name = "KIND", value_parser = arrival)]
+    pub arrival: Option<Arrival>,
+
+    /// What becomes of messages of an open loop that could not be sent in time [default: queue].
+    ///
+    /// queue sends them late and times them from when they were due; skip gives up a message when the next one of its
+    /// publisher is due already, and counts it. With skip, -C counts skipped messages too.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub behind: Option<Behind>,
+
+    /// Seed of everything random, to repeat a run; the result names it [default: random].
+    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    pub seed: Option<u64>,
+
     /// Topic template; may be repeated [default: one of its own for each run and publisher].
     ///
     /// With %i each publisher has a topic of its own; a text without it is one topic for all, and every subscriber gets
@@ -81,10 +104,6 @@ pub struct LoadOptions {
     #[arg(long, value_name = "WHAT", value_parser = PayloadName::parse, value_hint = ValueHint::Other)]
     pub payload: Option<PayloadName>,
 
-    /// Where everything random comes from: the same seed makes the same load again [default: drawn].
-    #[arg(long, value_name = "NUMBER", value_parser = seed)]
-    pub seed: Option<u64>,
-
     /// Payload template, with the places of --payload template.
     ///
     /// It is sent as it is, without room for the time stamp, so messages are matched by their order.
@@ -110,78 +129,37 @@ pub struct LoadOptions {
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     pub threads: Option<u16>,
 
+    /// Do not sleep before a message is due: exact to microseconds, for a whole processor a thread.
+    ///
+    /// Latency then holds no time in which this machine woke up. Worth it only where every thread has a processor that
+    /// nobody else needs, the broker included.
+    #[arg(long)]
+    pub busy_poll: bool,
+
     /// Run against a broker of its own inside this process.
     #[arg(long)]
     pub embedded: bool,
 }
 
-/// Who gets what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// A subscriber for each publisher.
-    #[default]
-    P2p,
-    /// Every message of many publishers to each of few subscribers.
-    FanIn,
-    /// Every message of few publishers to each of many subscribers.
-    FanOut,
-    /// Shared subscriptions (§4.8.2): every message to one member of each group.
-    Shared {
-        /// How many groups, at least one.
-        groups: usize,
-    },
+/// What mqbench is to do, where it is not its main job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verb {
+    /// Publish only; acknowledgements are what is measured.
+    Pub,
+    /// Subscribe only; what others publish is counted.
+    Sub,
+    /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
+    #[value(name = "self")]
+    Self_,
 }
 
-impl Shape {
-    fn parse(text: &str) -> Result<Self, String> {
-        let groups = |text| whole_number(text).filter(|groups| (1..=1_000_000).contains(groups));
-        match text {
-            "p2p" => Ok(Self::P2p),
-            "fan-in" => Ok(Self::FanIn),
-            "fan-out" => Ok(Self::FanOut),
-            _ => match text.strip_prefix("shared:").and_then(groups) {
-                Some(groups) => Ok(Self::Shared { groups }),
-                None => Err("it is p2p, fan-in, fan-out, or shared: and a number of groups, as in shared:2".into()),
-            },
-        }
-    }
-}
-
-/// As it is typed.
-impl fmt::Display for Shape {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Verb {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::P2p => formatter.write_str("p2p"),
-            Self::FanIn => formatter.write_str("fan-in"),
-            Self::FanOut => formatter.write_str("fan-out"),
-            Self::Shared { groups } => write!(formatter, "shared:{groups}"),
-        }
-    }
-}
-
-/// What fills the payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PayloadName {
-    /// Zero bytes.
-    Zero,
-    /// Bytes that do not compress.
-    Random,
-    /// Readable text.
-    Text,
-    /// A file with places to be filled in.
-    Template(PathBuf),
-}
-
-impl PayloadName {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "zero" => Ok(Self::Zero),
-            "random" => Ok(Self::Random),
-            "text" => Ok(Self::Text),
-            _ => match text.strip_prefix("template:").filter(|path| !path.is_empty()) {
-                Some(path) => Ok(Self::Template(path.into())),
-                None => Err("it is zero, random, text, or template: and a file, as in template:reading.json".into()),
-            },
+            Self::Pub => "pub",
+            Self::Sub => "sub",
+            Self::Self_ => "self",
         }
     }
 }
@@ -250,29 +228,29 @@ fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
 
-fn seed(text: &str) -> Result<u64, String> {
-    whole_number(text).ok_or_else(|| format!("it is a whole number up to {}", u64::MAX))
-}
-
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        let default = match self.shape() {
-            Shape::FanOut => 1,
-            Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
-        };
-        self.pubs.unwrap_or(default)
+        match self.verb {
+            Some(Verb::Sub) => 0,
+            Some(Verb::Pub | Verb::Self_) | None => self.pubs.unwrap_or_else(|| match self.shape() {
+                Shape::FanOut => 1,
+                Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
+            }),
+        }
     }
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        let default = match self.shape() {
-            Shape::FanIn => 1,
-            Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
-            // At least one in each group; there are at most a million groups.
-            Shape::Shared { groups } => self.clients.unwrap_or_else(|| DEFAULT_CLIENTS.max(groups as u32)),
-        };
-        self.subs.unwrap_or(default)
+        match self.verb {
+            Some(Verb::Pub) => 0,
+            Some(Verb::Sub | Verb::Self_) | None => self.subs.unwrap_or_else(|| match self.shape() {
+                Shape::FanIn => 1,
+                Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
+                // At least one in each group; there are at most a million groups.
+                Shape::Shared { groups } => self.clients.unwrap_or_else(|| DEFAULT_CLIENTS.max(groups as u32)),
+            }),
+        }
     }
 
     /// Who gets what.
@@ -305,6 +283,20 @@ impl LoadOptions {
             one_of(&[(self.message.is_some(), "-m"), payload]);
             one_of(&[(self.file.is_some(), "-f"), payload]);
         }
+        for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
+            if given && self.flood {
+                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
+            }
+        }
+        let verb = self.verb.map_or("", Verb::name);
+        for (given, option, other) in [
+            (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
+            (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+        ] {
+            if given {
+                faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
+            }
+        }
         let (publishers, subscribers) = (self.publishers(), self.subscribers());
         if publishers == 0 && subscribers == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
@@ -319,24 +311,5 @@ impl LoadOptions {
             ));
         }
         faults
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shapes_and_payloads_are_read_as_they_are_written() {
-        for text in ["p2p", "fan-in", "fan-out", "shared:1", "shared:12"] {
-            assert_eq!(Shape::parse(text).map(|shape| shape.to_string()).as_deref(), Ok(text));
-        }
-        for text in ["", "P2P", "fan", "shared", "shared:", "shared:0", "shared:x", "shared:+1", "shared:1000001"] {
-            assert!(Shape::parse(text).is_err(), "{text:?}");
-        }
-        assert_eq!(PayloadName::parse("template:a:b"), Ok(PayloadName::Template("a:b".into())));
-        for text in ["", "zeros", "template", "template:"] {
-            assert!(PayloadName::parse(text).is_err(), "{text:?}");
-        }
     }
 }

@@ -2,8 +2,10 @@
 mod clock;
 mod connect;
 mod coordinator;
+mod gathering;
 mod ledgers;
 mod link;
+mod machine;
 mod pacer;
 mod packets;
 pub mod process;
@@ -12,4 +14,6 @@ mod shard;
 mod shared;
 mod subscriber;
 
-pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, run};
+#[cfg(test)]
+pub use coordinator::run_in_place;
+pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, run};

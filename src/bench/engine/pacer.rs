@@ -65,11 +65,11 @@ impl Pacer {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(test)))]
 use precise::PreciseTimer;
 
 /// Linux: a timerfd in the runtime's own epoll, exact to some tens of microseconds.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(test)))]
 mod precise {
     use std::io;
     use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -120,11 +120,11 @@ mod precise {
     }
 }
 
-/// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it.
-#[cfg(not(target_os = "linux"))]
+/// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it. In tests too: it follows a virtual clock.
+#[cfg(any(not(target_os = "linux"), test))]
 struct PreciseTimer;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), test))]
 impl PreciseTimer {
     fn new() -> io::Result<Self> {
         Ok(Self)

@@ -1,8 +1,9 @@
 //! A subscriber: reads, stamps once a batch, checks every message in its ledger. Nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::ledgers::{Groups, Ledgers};
+use super::ledgers::{Closing, Groups, Ledgers};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{Arrival, Delivery, Recorder, Stamp, unwrap_sequence};
@@ -22,6 +23,35 @@ pub(super) struct Subscriptions {
     ledgers: Ledgers,
     /// Streams whose publishers are to be told after the batch.
     touched: Vec<u32>,
+    /// Measured messages of the stage whose content was wrong, by the stream's place.
+    corrupt: BTreeMap<usize, u64>,
+}
+
+/// Messages that came when the drain of their stage had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LateMessages {
+    pub(super) stage: u32,
+    pub(super) stream: usize,
+    pub(super) count: u64,
+}
+
+/// What became of a stage's measured messages at some subscribers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deliveries {
+    /// By stream, all subscribers together.
+    pub(super) streams: BTreeMap<usize, Delivery>,
+    /// Ledgers that do not add up.
+    pub(super) unbalanced: u64,
+}
+
+impl Deliveries {
+    /// Adds those of other subscribers.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (stream, delivery) in &other.streams {
+            self.streams.entry(*stream).or_default().merge(delivery);
+        }
+        self.unbalanced += other.unbalanced;
+    }
 }
 
 impl Subscriptions {
@@ -30,43 +60,48 @@ impl Subscriptions {
         let routes = &shared.plan.routes;
         let ledgers = Ledgers::new(shared, subscriber, groups);
         let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
-        Self { subscriber, streams, rank, ledgers, touched: Vec::new() }
+        Self { subscriber, streams, rank, ledgers, touched: Vec::new(), corrupt: BTreeMap::new() }
     }
 
-    /// The number of the stream at a place of its own.
-    #[inline]
-    const fn stream(&self, index: usize) -> usize {
-        self.streams.first + index * self.streams.step
+    /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
+    /// and those of a publisher that is gone do not come.
+    pub(super) fn missing(&self, shared: &Shared, stage: u32) -> u64 {
+        self.ledgers.missing(|index, ledger| {
+            let stream = shared.stream(self.streams.at(index));
+            let excused = stream.refused_in(stage) + stream.abandoned.load(Ordering::Acquire);
+            ledger.missing_in(&stream.measured(stage)).saturating_sub(excused)
+        })
     }
 
     /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
-    /// Also gives back how many ledgers do not add up.
-    pub(super) fn settle(&mut self, shared: &Shared, stage: u32) -> (Delivery, u64) {
-        let mut total = Delivery::default();
-        let mut unbalanced = 0;
+    pub(super) fn settle(&mut self, shared: &Shared, stage: u32, settled: &mut Deliveries) {
         let streams = self.streams;
-        let stream = |index: usize| shared.stream(streams.first + index * streams.step);
         let stamped = shared.plan.payload.is_stamped();
-        let measured = |index| {
-            let stream = stream(index);
-            let from = stream.measured_from.load(Ordering::Acquire);
-            let to = stream.measured_to.load(Ordering::Acquire);
-            // A publisher that was lost in an earlier stage sent nothing in this one.
-            let to = if stream.measured_in.load(Ordering::Acquire) == stage { to } else { from };
-            from..to.max(from)
+        let closing = |index| {
+            let stream = shared.stream(streams.at(index));
+            Closing { stage, measured: stream.measured(stage), sent: stream.sent.load(Ordering::Acquire), stamped }
         };
-        // Without stamps what was lost would be taken for the next message, so the order begins anew.
-        let next = |index| (!stamped).then(|| stream(index).sent.load(Ordering::Acquire));
-        self.ledgers.settle(measured, next, |mut delivery| {
+        self.ledgers.settle(closing, |index, mut delivery| {
             if !stamped {
                 // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
                 // what was delivered is what is not missing.
                 delivery.delivered_once = delivery.expected.saturating_sub(delivery.lost);
             }
-            unbalanced += u64::from(!delivery.adds_up());
-            total.merge(&delivery);
+            settled.unbalanced += u64::from(!delivery.adds_up());
+            let number = streams.at(index);
+            delivery.excuse(shared.stream(number).refused_in(stage));
+            settled.streams.entry(number).or_default().merge(&delivery);
         });
-        (total, unbalanced)
+        for (index, corrupt) in std::mem::take(&mut self.corrupt) {
+            settled.streams.entry(streams.at(index)).or_default().corrupt += corrupt;
+        }
+    }
+
+    /// What came after its drain, since the last call.
+    pub(super) fn take_late(&mut self) -> impl Iterator<Item = LateMessages> {
+        let streams = self.streams;
+        let late = self.ledgers.take_late().into_iter();
+        late.map(move |(index, stage, count)| LateMessages { stage, stream: streams.at(index), count })
     }
 
     /// Tells the publishers of this batch that there may be room.
@@ -77,7 +112,7 @@ impl Subscriptions {
     }
 
     /// The connection is gone: nobody is to wait for its deliveries.
-    pub(super) fn abandon(&self, shared: &Shared) {
+    pub(super) fn abandon(&mut self, shared: &Shared) {
         // A group goes on with the members that it has left.
         if !self.ledgers.leave() {
             return;
@@ -102,16 +137,17 @@ pub(super) struct SubscriberEars<'a> {
 
 impl SubscriberEars<'_> {
     fn take(&mut self, index: usize, sequence: u64, intended_ns: Option<u64>, dup: bool, payload: &[u8]) {
-        let stream = self.subscriptions.stream(index);
+        let stream = self.subscriptions.streams.at(index);
         let measured = intended_ns.zip(self.stage).is_some_and(|(intended, stage)| stage.measures(intended));
-        let (arrival, position) = self.subscriptions.ledgers.observe(index, sequence, dup, measured, self.now_ns);
-        self.shared.cell(stream, self.subscriptions.rank).store(position, Ordering::Release);
-        if self.subscriptions.touched.last() != Some(&(stream as u32)) {
-            self.subscriptions.touched.push(stream as u32);
-        }
         if self.measuring {
             self.recorder.counters.delivered += 1;
             self.recorder.counters.payload_bytes_in += payload.len() as u64;
+        }
+        let observed = self.subscriptions.ledgers.observe(index, sequence, dup, measured, self.now_ns);
+        let Some((arrival, position)) = observed else { return };
+        self.shared.cell(stream, self.subscriptions.rank).store(position, Ordering::Release);
+        if self.subscriptions.touched.last() != Some(&(stream as u32)) {
+            self.subscriptions.touched.push(stream as u32);
         }
         if let Some(intended_ns) = intended_ns
             && measured
@@ -119,6 +155,11 @@ impl SubscriberEars<'_> {
             && self.shared.plan.latency
         {
             self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
+            if self.stage.is_some_and(|stage| stage.rate.is_some())
+                && let Some(written_ns) = self.shared.stream(stream).written.of(sequence)
+            {
+                self.recorder.latency.e2e_service.record_between(written_ns, self.now_ns);
+            }
         }
     }
 
@@ -133,7 +174,7 @@ impl SubscriberEars<'_> {
         if let PayloadPlan::Filled(filled) = &plan.payload
             && !filled.is_intact(stamp.stream, stamp.sequence, publish.payload)
         {
-            return self.corrupt();
+            return self.corrupt(index, stamp.intended_ns);
         }
         let sequence = unwrap_sequence(stamp.sequence, self.subscriptions.ledgers.next(index));
         self.take(index, sequence, Some(stamp.intended_ns), publish.dup, publish.payload);
@@ -145,11 +186,11 @@ impl SubscriberEars<'_> {
         let index = stream.and_then(|stream| self.subscriptions.streams.index_of(stream));
         // One with the retain flag was left there by somebody before us.
         let Some(index) = index.filter(|_| !publish.retain) else { return self.foreign() };
-        let stream = self.shared.stream(self.subscriptions.stream(index));
+        let stream = self.shared.stream(self.subscriptions.streams.at(index));
         let next = self.subscriptions.ledgers.next(index);
         // Between the members of a group there is no order: they can be counted, but not timed.
         let in_group = matches!(self.shared.plan.routes.shape(), Shape::Shared { .. });
-        match stream.intended(next) {
+        match stream.intended.of(next) {
             Some(intended) => {
                 self.take(index, next, Some(intended).filter(|_| !in_group), publish.dup, publish.payload)
             }
@@ -166,8 +207,11 @@ impl SubscriberEars<'_> {
         self.recorder.counters.foreign += u64::from(self.measuring);
     }
 
-    fn corrupt(&mut self) {
-        self.recorder.counters.corrupt += u64::from(self.measuring);
+    fn corrupt(&mut self, index: usize, intended_ns: u64) {
+        if self.stage.is_some_and(|stage| stage.measures(intended_ns)) {
+            self.recorder.counters.corrupt += 1;
+            *self.subscriptions.corrupt.entry(index).or_default() += 1;
+        }
     }
 }
 

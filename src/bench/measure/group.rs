@@ -5,9 +5,7 @@
 //! overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of a
 //! loss, so the position that frees a publisher's window counts what has come.
 
-use std::ops::Range;
-
-use super::ledger::{Arrival, Delivery, StreamLedger};
+use super::ledger::{Arrival, StreamLedger};
 
 /// A hole that has stayed so long is no longer waited for (contract: one second).
 const PATIENCE_NS: u64 = 1_000_000_000;
@@ -83,16 +81,16 @@ impl GroupLedger {
         self.position
     }
 
-    /// As [`StreamLedger::settle`].
-    pub fn settle(&self, sent: Range<u64>) -> Delivery {
-        self.ledger.settle(sent)
+    /// What has come and what has not, to all members together.
+    pub const fn ledger(&self) -> &StreamLedger {
+        &self.ledger
     }
 
-    /// Begins anew at `next`: what is missing below it is forgotten.
-    pub fn restart(&mut self, next: u64) {
-        self.ledger = StreamLedger::starting_at(next);
+    /// Begins anew at `next`: what is missing below it is forgotten. Gives back the ledger until here.
+    pub fn restart(&mut self, next: u64) -> StreamLedger {
         self.position = self.position.max(next);
         (self.given_up, self.fewest) = (0, 0);
+        std::mem::replace(&mut self.ledger, StreamLedger::starting_at(next))
     }
 }
 
@@ -102,6 +100,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::ledger::Delivery;
     use super::*;
 
     const MS: u64 = 1_000_000;
@@ -119,7 +118,7 @@ mod tests {
             assert_eq!(group.observe(&mut marks[1], sequence, false, true, 0), Arrival::New);
         }
         assert_eq!(group.position(), 100);
-        let delivery = group.settle(0..100);
+        let delivery = group.ledger().settle(0..100);
         assert_eq!(delivery, Delivery { expected: 100, delivered_once: 100, ..Delivery::default() });
     }
 
@@ -130,7 +129,7 @@ mod tests {
         assert_eq!(group.observe(&mut marks[0], 1, false, true, 0), Arrival::New);
         assert_eq!(group.observe(&mut marks[0], 0, false, true, 0), Arrival::Late);
         assert_eq!(group.observe(&mut marks[1], 0, true, true, 0), Arrival::Duplicate);
-        let delivery = group.settle(0..2);
+        let delivery = group.ledger().settle(0..2);
         assert_eq!((delivery.reordered, delivery.duplicates, delivery.dup_flagged), (1, 1, 1));
     }
 
@@ -147,7 +146,7 @@ mod tests {
             }
         }
         assert_eq!(group.position(), 4_000);
-        let delivery = group.settle(0..4_000);
+        let delivery = group.ledger().settle(0..4_000);
         assert_eq!((delivery.lost, delivery.max_gap), (10, 10));
         group.restart(4_000);
         group.observe(&mut mark, 4_000, false, true, now_ns);
@@ -219,7 +218,7 @@ mod tests {
                 run
             });
             let max_gap = runs.max().unwrap_or(0);
-            let delivery = group.settle(from..to);
+            let delivery = group.ledger().settle(from..to);
             prop_assert!(delivery.adds_up());
             prop_assert_eq!(delivery, Delivery {
                 expected: to - from, delivered_once: to - from - lost, lost, duplicates, dup_flagged: flagged, reordered,

@@ -3,6 +3,7 @@
 mod draw;
 mod from_options;
 mod payload;
+mod poisson;
 mod routes;
 mod schedule;
 mod stage;
@@ -11,13 +12,14 @@ mod template;
 use std::time::Duration;
 
 use crate::mqtt::{Properties, QoS, Secret};
+use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
 pub use from_options::{Target, bench_plan, is_this_machine};
 pub use payload::{Filled, Filling, PayloadPlan};
 pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
-pub use schedule::{PublisherSlots, quota};
+pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
 pub use template::{MessageTemplate, Template, TemplateError};
 
@@ -61,8 +63,6 @@ pub struct BenchPlan {
     pub publish_properties: Properties,
     /// Properties of subscriptions.
     pub subscribe_properties: Properties,
-    /// Where everything random comes from.
-    pub seed: u64,
     /// What is published.
     pub payload: PayloadPlan,
     /// Messages in flight a publisher.
@@ -71,6 +71,12 @@ pub struct BenchPlan {
     pub window_rule: WindowRule,
     /// What is measured, one after the other.
     pub stages: Vec<Stage>,
+    /// When the messages of an open loop are due.
+    pub arrival: Arrival,
+    /// What becomes of those that are late.
+    pub behind: Behind,
+    /// Seed of everything random.
+    pub seed: u64,
     /// How long to wait at the most for what is still under way at the end of a stage.
     pub drain: Duration,
     /// Threads that make the load.

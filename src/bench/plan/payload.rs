@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Template;
-use super::draw::{below, draw};
+use super::draw::Draws;
 use crate::bench::measure::STAMP_SIZE;
 
 /// Random and text payloads are parts of so much prepared filling, or of as much as the largest payload takes.
@@ -14,6 +14,17 @@ const LARGEST_POOL: usize = 16 << 20;
 
 /// So many bytes at either end of the filling are compared on arrival: cut, mixed-up and overwritten packets show there.
 const COMPARED: usize = 64;
+
+/// What is drawn: sizes, where in the pool a filling begins, the pool itself.
+const SIZES: u64 = 3;
+const STARTS: u64 = 4;
+const CONTENT: u64 = 5;
+
+/// The place of a message in a row of draws: sender and receiver find the same number there.
+#[inline]
+const fn place_of(stream: u32, sequence: u32) -> u64 {
+    (stream as u64) << 32 | sequence as u64
+}
 
 /// The payload of the messages of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +136,7 @@ impl Filled {
             return self.most;
         }
         let range = (self.most - self.least + 1) as u64;
-        self.least + below(draw(self.seed, u64::from(stream), u64::from(sequence)), range) as usize
+        self.least + Draws::new(self.seed, SIZES).below(place_of(stream, sequence), range) as usize
     }
 
     /// Where in the pool a message's filling begins.
@@ -134,9 +145,7 @@ impl Filled {
         if self.filling != Filling::Random {
             return 0;
         }
-        // Another key than that of the size.
-        let drawn = draw(!self.seed, u64::from(stream), u64::from(sequence));
-        below(drawn, self.pool.len() as u64) as usize
+        Draws::new(self.seed, STARTS).below(place_of(stream, sequence), self.pool.len() as u64) as usize
     }
 
     /// Appends `count` bytes of a message's filling, what stands behind the stamp.
@@ -185,7 +194,7 @@ fn random(size: usize, seed: u64) -> Vec<u8> {
         if bytes.len() >= size {
             break;
         }
-        bytes.extend_from_slice(&draw(seed, u64::MAX, word).to_le_bytes());
+        bytes.extend_from_slice(&Draws::new(seed, CONTENT).bits(word).to_le_bytes());
     }
     bytes.truncate(size);
     bytes
@@ -198,8 +207,9 @@ fn text(size: usize, seed: u64) -> Vec<u8> {
         if text.len() >= size {
             break;
         }
-        let drawn = draw(seed, u64::MAX, record);
-        let room = ROOMS[below(drawn, ROOMS.len() as u64) as usize];
+        let draws = Draws::new(seed, CONTENT);
+        let drawn = draws.bits(record);
+        let room = ROOMS[draws.below(!record, ROOMS.len() as u64) as usize];
         let (degrees, humidity) = (15 + drawn % 15, 30 + (drawn >> 8) % 50);
         text.push_str(&format!(
             "{{\"record\":{record},\"room\":\"{room}\",\"temperature\":{degrees}.{},\"humidity\":{humidity},\"ok\":true}}\n",

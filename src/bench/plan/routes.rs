@@ -36,9 +36,15 @@ impl Streams {
         (index < self.count && index * self.step == distance).then_some(index)
     }
 
+    /// The stream at a place among them.
+    #[inline]
+    pub const fn at(self, index: usize) -> usize {
+        self.first + index * self.step
+    }
+
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..self.count).map(move |index| self.first + index * self.step)
+        (0..self.count).map(move |index| self.at(index))
     }
 }
 
