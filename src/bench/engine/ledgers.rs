@@ -43,7 +43,7 @@ struct Overdue {
 }
 
 /// What settles a stage: the ledger of a stream, of one subscriber or of a group.
-trait Settles {
+pub(super) trait Settles {
     fn ledger(&self) -> &StreamLedger;
     /// Begins anew at a number; gives back what was.
     fn restart(&mut self, next: u64) -> StreamLedger;

@@ -143,6 +143,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         seed,
         drain: time.drain,
         latency: !result.no_latency,
+        busy_poll: load.busy_poll,
         connect_rate: load.connect_rate,
     };
     UsageError::check(BENCH.name, faults)?;
@@ -344,7 +345,7 @@ mod tests {
             (&["--shape", "shared:3", "--subs", "2"], "cannot fill 3 groups"),
             (&["--shape", "fan-in", "--pubs", "0", "-t", "x"], "needs both sides"),
             (&["-m", "x", "-t", "a", "-t", "b", "--pubs", "3"], "-t 'TOPIC/%i'"),
-            (&["--seed", "-1"], "whole number"),
+            (&["--seed", "x"], "whole number"),
             (&["--arrival", "poisson", "--rate", "11M"], "10M"),
             (&["--arrival", "burst:0"], "burst:N"),
             (&["--behind", "skip", "--flood"], "--flood has none"),
