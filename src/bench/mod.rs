@@ -8,6 +8,7 @@ pub mod report;
 mod broker_process;
 mod calibrate;
 mod conduct;
+mod doctor;
 mod environment;
 mod identify;
 mod outcome;

@@ -120,7 +120,11 @@ mod tests {
     }
 
     fn texts(lines: &[Line]) -> Vec<&[u8]> {
-        lines.iter().map(|line| if let Line::Whole(bytes) = line { &bytes[..] } else { panic!("{line:?}") }).collect()
+        let whole = lines.iter().map(|line| match line {
+            Line::Whole(bytes) => &bytes[..],
+            other => panic!("{other:?}"),
+        });
+        whole.collect()
     }
 
     #[test]

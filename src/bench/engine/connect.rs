@@ -10,14 +10,16 @@ use tokio::time::Instant;
 
 use super::clock;
 use super::echo::{Responder, request_topic, response_topic};
+use super::ledgers::Groups;
 use super::link::{BenchSession, Link, SendRecord};
+use super::packets::Packets;
 use super::publisher::Publisher;
 use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
-use crate::bench::plan::Part;
+use crate::bench::plan::{Part, SHARE};
 use crate::client::{ClientError, Established, establish, exchange};
-use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter, WireError};
+use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
 use crate::transport::{Address, ConnectTimings, Connection, TlsClient};
@@ -44,9 +46,10 @@ fn clients_of(shard: usize, shared: &Shared) -> [(Part, Vec<usize>); 3] {
     let own = |count: usize| (0..count).filter(|number| number % plan.threads == shard).collect();
     let spread = |subscriber: usize| {
         let streams = plan.routes.streams_of(subscriber);
-        // Several subscribers of one stream would all sit on its publisher's thread.
-        let spread = plan.routes.is_shared_topic() || plan.subscribers > plan.publishers;
-        (if spread { subscriber } else { streams.first }) % plan.threads
+        // Several subscribers of one stream would all sit on its publisher's thread. The members of a group keep one
+        // ledger, and are together on one thread.
+        let spread = plan.routes.is_everything_for_all() || plan.subscribers > plan.publishers;
+        (if spread { plan.routes.receiver_of(subscriber) } else { streams.first }) % plan.threads
     };
     let subscribers = (0..plan.subscribers).filter(|subscriber| spread(*subscriber) == shard).collect();
     [(Part::Responder, own(plan.responders)), (Part::Subscriber, subscribers), (Part::Publisher, own(plan.publishers))]
@@ -95,20 +98,18 @@ pub(super) async fn all(
 /// Makes publishers and subscribers of connected clients. Ends with the first message that cannot be sent.
 pub(super) fn ready(shared: &Shared, mut joined: Vec<Joined>) -> Result<Ready, (usize, ClientError)> {
     joined.sort_by_key(|joined| joined.number);
+    let mut groups = Groups::new();
     let mut ready =
         Ready { publishers: Vec::new(), subscribers: Vec::new(), responders: Vec::new(), recorder: Box::default() };
-    for Joined { part, number, client: Client { link, session, times } } in joined {
+    for Joined { part, number, client: Client { link, times } } in joined {
         times.record(&mut ready.recorder);
         match part {
-            Part::Subscriber => {
-                let stamped = shared.plan.payload.is_stamped();
-                let topics = if stamped { Vec::new() } else { topics_of(shared, part, number) };
-                ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
-            }
+            Part::Subscriber => ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups))),
             Part::Publisher => {
                 let limit = link.session.limits().maximum_packet_size;
-                let publisher = publisher(shared, number, &session, limit).map_err(|error| (number, error))?;
-                ready.publishers.push((link, publisher));
+                let packets = Packets::new(&shared.plan, number, limit);
+                let packets = packets.map_err(|error| (number, ClientError::Publish(error.into())))?;
+                ready.publishers.push((link, Publisher::new(number, packets, shared.plan.qos)));
             }
             Part::Responder => ready.responders.push((link, Responder::new(number, shared))),
             // These are connected elsewhere.
@@ -145,62 +146,29 @@ async fn connect_one(
     }
     let mut session = BenchSession::new(clock::now());
     match join(&shared, tls.as_ref(), client, &mut session).await {
-        Ok((connection, config, times)) => {
+        Ok((connection, times)) => {
             let link = Link::new(connection, session, plan.target_of(client));
-            Ok((number, Client { link, session: config, times }))
+            Ok((number, Client { link, times }))
         }
         Err(error) => Err((client, error)),
     }
 }
 
-/// The topics that a client subscribes to: those of the streams that a subscriber gets, or the requests that a
+/// The topic filters that a client subscribes to: those of the streams that a subscriber gets, or the requests that a
 /// responder answers.
-fn topics_of(shared: &Shared, part: Part, subscriber: usize) -> Vec<String> {
+fn filters_of(shared: &Shared, part: Part, number: usize) -> Vec<String> {
     let plan = &shared.plan;
-    let topic = |stream| {
-        let session = plan.session_of(stream);
-        let topic = plan.routes.topic(stream, &session.client_id, session.user_name.as_deref().unwrap_or_default());
-        match part {
-            Part::Responder => request_topic(&topic),
-            Part::Subscriber if plan.responders > 0 => response_topic(&topic),
-            _ => topic,
-        }
-    };
-    if part == Part::Responder {
-        return vec![topic(subscriber)];
+    match part {
+        Part::Responder => vec![request_topic(&plan.topic_of(number))],
+        // An echo has as many subscribers as publishers, each with a stream of its own.
+        _ if plan.responders > 0 => vec![response_topic(&plan.topic_of(number))],
+        _ => plan.routes.filters_of(number, |client| plan.names_of(client)),
     }
-    if plan.routes.is_shared_topic() || plan.publishers == 0 {
-        return vec![topic(subscriber)];
-    }
-    plan.routes.streams_of(subscriber).iter().map(topic).collect()
-}
-
-/// The publisher of a client; `limit` is the largest packet that the broker takes.
-fn publisher(shared: &Shared, number: usize, session: &SessionConfig, limit: usize) -> Result<Publisher, ClientError> {
-    let plan = &shared.plan;
-    let user_name = session.user_name.as_deref().unwrap_or_default();
-    let mut message = Message {
-        topic: plan.routes.topic(number, &session.client_id, user_name),
-        payload: plan.payload.bytes(number, &session.client_id, user_name),
-        qos: plan.qos,
-        retain: plan.retain,
-        properties: plan.publish_properties.clone(),
-    };
-    if plan.responders > 0 {
-        super::echo::make_request(&mut message, plan.session.version, number);
-    }
-    let template =
-        PublishTemplate::new(&message, plan.session.version).map_err(|error| ClientError::Publish(error.into()))?;
-    if template.size() > limit {
-        return Err(PublishError::Wire(WireError::TooLarge { size: template.size(), limit }).into());
-    }
-    Ok(Publisher::new(number, template, plan.qos))
 }
 
 /// A client that has connected, and subscribed where it is to.
 struct Client {
     link: Link,
-    session: SessionConfig,
     times: Times,
 }
 
@@ -232,7 +200,7 @@ pub(super) async fn join(
     tls: Option<&TlsClient>,
     client: usize,
     session: &mut BenchSession,
-) -> Result<(Connection, SessionConfig, Times), ClientError> {
+) -> Result<(Connection, Times), ClientError> {
     let plan = &shared.plan;
     let config = plan.session_of(client);
     let transport = plan.transport_of(client);
@@ -246,11 +214,11 @@ pub(super) async fn join(
     let mut suback = None;
     if matches!(part, Part::Subscriber | Part::Responder) {
         let started = Instant::now();
-        let topics = topics_of(shared, part, number);
+        let topics = filters_of(shared, part, number);
         subscribe(shared, topics, &transport.address, &mut connection, session, &mut ears).await?;
         suback = Some(started.elapsed());
     }
-    Ok((connection, config, Times { steps: timings, connack, suback }))
+    Ok((connection, Times { steps: timings, connack, suback }))
 }
 
 /// What the broker's CONNACK does not allow is told before the load.
@@ -267,7 +235,7 @@ fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientErr
 
 async fn subscribe(
     shared: &Shared,
-    mut topics: Vec<String>,
+    topics: Vec<String>,
     address: &Address,
     connection: &mut Connection,
     session: &mut BenchSession,
@@ -275,7 +243,12 @@ async fn subscribe(
 ) -> Result<(), ClientError> {
     let plan = &shared.plan;
     let target = address.to_string();
-    topics.dedup();
+    if let Some(filter) = topics.iter().find(|filter| filter.starts_with(SHARE))
+        && !session.limits().shared_subscription_available
+    {
+        let (filter, reason) = (filter.clone(), ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+        return Err(ClientError::SubscribeRefused { target, filter, reason });
+    }
     for topics in topics.chunks(FILTERS_AT_ONCE) {
         let filters =
             topics.iter().map(|topic| SubscribeFilter { filter: topic.clone(), qos: plan.qos, ..Default::default() });
@@ -354,8 +327,7 @@ pub(super) async fn leave(shared: &Shared, tls: Option<&TlsClient>, link: Link, 
 /// Appends what takes a client's retained message away.
 fn take_retained_back(shared: &Shared, client: usize, out: &mut Vec<u8>) {
     let plan = &shared.plan;
-    let config = plan.session_of(client);
-    let topic = plan.routes.topic(client, &config.client_id, config.user_name.as_deref().unwrap_or_default());
+    let topic = plan.topic_of(client);
     let empty = Message { topic, payload: Bytes::new(), qos: QoS::AtMostOnce, retain: true, ..Message::default() };
     if let Ok(template) = PublishTemplate::new(&empty, plan.session.version) {
         template.append(0, &[], out);

@@ -64,9 +64,7 @@ pub(super) struct Responder {
 impl Responder {
     pub(super) fn new(number: usize, shared: &Shared) -> Self {
         let plan = &shared.plan;
-        let publisher = plan.session_of(number);
-        let user_name = publisher.user_name.as_deref().unwrap_or_default();
-        let response_topic = response_topic(&plan.routes.topic(number, &publisher.client_id, user_name));
+        let response_topic = response_topic(&plan.topic_of(number));
         let (qos, version) = (plan.qos, plan.session.version);
         Self { number, response_topic, qos, version, waiting: VecDeque::new(), waiting_bytes: 0 }
     }

@@ -97,7 +97,7 @@ async fn connect_one(state: Rc<ShardState>, client: usize, slot_ns: Option<u64>,
         latency.sched_lag.record_between(slot_ns, started_ns);
     }
     match outcome {
-        Ok((connection, _, times)) => {
+        Ok((connection, times)) => {
             counters.connects += 1;
             latency.connect.record_between(slot_ns.unwrap_or(started_ns), shared.clock.now_ns());
             times.record(&mut recorder);

@@ -6,9 +6,11 @@ mod coordinator;
 mod echo;
 mod gathering;
 mod hold;
+mod ledgers;
 mod link;
 mod machine;
 mod pacer;
+mod packets;
 pub mod process;
 mod publisher;
 mod reconnect;
@@ -19,3 +21,5 @@ mod subscriber;
 #[cfg(test)]
 pub use coordinator::run_in_place;
 pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome, run};
+pub use machine::MachineCounters;
+pub use pacer::sleep_lateness;

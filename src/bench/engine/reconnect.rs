@@ -16,7 +16,7 @@ pub(super) async fn again(state: Rc<ShardState>, client: usize, mut session: Ben
     loop {
         tokio::time::sleep(interval).await;
         match connect::join(&state.shared, state.tls.as_ref(), client, &mut session).await {
-            Ok((connection, ..)) => return Link::new(connection, session, target),
+            Ok((connection, _)) => return Link::new(connection, session, target),
             Err(error) => {
                 session.handle_disconnected();
                 state.recorder(target).counters.count_connect_failure(connect_failure(&error));

@@ -117,7 +117,7 @@ impl BenchPlan {
         let place = match self.part_of(client) {
             (Part::Publisher, number) => lane(&self.routes, number),
             (Part::Subscriber, number) if self.responders > 0 || self.publishers == 0 => number,
-            (Part::Subscriber, number) if self.routes.is_shared_topic() => number + cross,
+            (Part::Subscriber, number) if self.routes.is_everything_for_all() => number + cross,
             (Part::Subscriber, number) => lane(&self.routes, self.routes.streams_of(number).first) + cross,
             (Part::Responder, number) => number + cross,
             (Part::Idler, number) => number,
@@ -139,8 +139,8 @@ impl BenchPlan {
 
 /// Streams with the same lane have subscribers in common.
 fn lane(routes: &Routes, stream: usize) -> usize {
-    let heard = routes.subscribers_of(stream);
-    if routes.is_shared_topic() || heard.count == 0 { stream } else { heard.first }
+    let heard = routes.receivers_of(stream);
+    if routes.is_everything_for_all() || heard.count == 0 { stream } else { heard.first }
 }
 
 #[cfg(test)]
