@@ -240,15 +240,15 @@ impl<K: Kept> Client<K> {
         }
         let before_connack = !self.session.is_open();
         let gathers = self.gathering.apply(self.connection.as_ref());
+        let wake = if gathers { deadline.into_iter().chain([now + LONGEST_WAIT]).min() } else { deadline };
         let moved = tokio::select! {
             biased;
             other = other => return Ok(Some(other)),
             moved = self.io(reading) => moved,
-            () = tokio::time::sleep(LONGEST_WAIT), if gathers => {
-                self.gathering.give_up();
-                return Ok(None);
-            }
-            () = sleep_until(deadline) => {
+            () = sleep_until(wake) => {
+                if gathers {
+                    self.gathering.give_up();
+                }
                 self.handle_timeout(reading, Instant::now())?;
                 return Ok(None);
             }
