@@ -165,6 +165,14 @@ impl<K: Kept> Client<K> {
         self.gathering.want(answers);
     }
 
+    /// There are several answers to come and nothing to send, so nothing that we write carries the acknowledgement of TCP
+    /// for which the broker may wait with the next one.
+    pub fn hurry(&self) {
+        if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
+            socket.acknowledge_at_once();
+        }
+    }
+
     /// Makes the first connection, which is tried again only where the plan says so. Dropping the future gives it up.
     ///
     /// # Errors
