@@ -17,6 +17,17 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome}
 /// Bytes that go to the kernel in one write, roughly.
 const BATCH_BYTES: usize = 32 * 1024;
 
+/// A window that frees place by place is refilled by this part of it at the least: a broker that acknowledges one
+/// message a packet would otherwise cost a write a message. An eighth holds a place back for a sixteenth of the round
+/// trip on average, where the round trip is what limits.
+const REFILL_PART: u64 = 8;
+
+/// The most that a refill waits for, in messages.
+const REFILL_MOST: u64 = 32;
+
+/// After so long a refill waits for nothing: what frees too few places may free no more.
+const REFILL_PATIENCE_NS: u64 = 10_000_000;
+
 /// Silence after which what is under way counts as lost and the window goes on (contract: one second).
 pub(super) const SILENCE_NS: u64 = 1_000_000_000;
 
@@ -58,6 +69,7 @@ pub(super) struct Publisher {
     /// Messages that had been refused when the floor rose last.
     refused_at_floor: u64,
     last_progress_ns: u64,
+    last_fill_ns: u64,
     progress: Option<Progress>,
     /// Slots of the measured window that were sent.
     offered: u64,
@@ -98,6 +110,7 @@ impl Publisher {
             floor: 0,
             refused_at_floor: 0,
             last_progress_ns: 0,
+            last_fill_ns: 0,
             progress: None,
             offered: 0,
             scheduled_ns: 0,
@@ -167,7 +180,14 @@ impl Publisher {
         session.min((self.floor + window).saturating_sub(self.next))
     }
 
-    /// Whether nothing is in flight any more though the stage goes on: it was left alone for too long.
+    /// Whether a refill waits for more places: in a closed loop only, where nothing is due at a time of its own.
+    fn waits_for_room(&self, room: u64, window: u64, now_ns: u64) -> bool {
+        let Some(Progress { pace: None, left, .. }) = &self.progress else { return false };
+        let wanted = (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX));
+        room < wanted && now_ns.saturating_sub(self.last_fill_ns) < REFILL_PATIENCE_NS
+    }
+
+    /// Whether less than a quarter of the window is in flight though the stage goes on: it was left alone for too long.
     pub(super) fn is_starved(&self, link: &Link, shared: &Shared) -> bool {
         !self.is_done()
             && link.is_writable()
@@ -176,7 +196,7 @@ impl Publisher {
                     shared.plan.window_rule == WindowRule::Delivery
                         && shared.delivered_floor(self.stream).is_some_and(|floor| floor >= self.next)
                 }
-                _ => link.session.in_flight() == 0,
+                _ => link.session.in_flight() < link.session.allowed() / 4,
             }
     }
 
@@ -198,6 +218,11 @@ impl Publisher {
             return Ok(Pause::Waiting);
         }
         let room = self.room(link, shared, now_ns);
+        let window = u64::from(shared.plan.window).min(link.session.allowed() as u64);
+        if self.waits_for_room(room, window, now_ns) {
+            return Ok(Pause::Waiting);
+        }
+        self.last_fill_ns = now_ns;
         let by_bytes = (BATCH_BYTES / self.template.size()).max(1) as u64;
         out.clear();
         link.session.take_output(out);

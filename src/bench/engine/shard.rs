@@ -36,7 +36,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// that they cost: one wake-up serves many. The thread sleeps as long as no publisher runs out of messages in flight
 /// meanwhile, within these bounds.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
-const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Plenty for a DISCONNECT; a broker that hangs does not keep us.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -88,7 +88,7 @@ pub(super) struct ShardState {
     stage: Cell<Option<StageRun>>,
     /// When the last measured message was acknowledged or delivered.
     last_event_ns: Cell<u64>,
-    /// A publisher had nothing in flight any more when it was looked at.
+    /// A publisher had little in flight any more when it was looked at.
     starved: Cell<bool>,
     ending: Cell<bool>,
     /// Clients whose task has not ended, and the word when none is left.
