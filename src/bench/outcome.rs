@@ -3,13 +3,14 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::engine::{RunOutcome, StageOutcome};
+use super::engine::{RunOutcome, StageOutcome, StreamOutcome};
 use super::measure::{GeneratorFigures, ValidityFigures};
 use super::plan::{BenchPlan, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::Phase;
-use super::report::{Clients, LoadModel, StageMeasurement, Warning};
+use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
 use crate::mqtt::QoS;
+use crate::options::Behind;
 use crate::transport::Address;
 
 /// What is known of a run before it begins.
@@ -34,6 +35,7 @@ pub(super) fn context(
             id: Some(plan.run.to_string()),
             description: Some(description(plan)),
             started_at: Some(started_at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            seed: Some(plan.seed),
             command,
             shards: Some(1),
             ..RunFacts::default()
@@ -126,6 +128,12 @@ fn plan_facts(plan: &BenchPlan) -> Value {
         "clean_start": plan.session.clean_start,
         "threads": plan.threads,
         "latency": plan.latency,
+        "arrival": plan.arrival.to_string(),
+        "behind": match plan.behind {
+            Behind::Queue => "queue",
+            Behind::Skip => "skip",
+        },
+        "seed": plan.seed,
         "connect_per_s": plan.connect_rate,
         "drain_ns": plan.drain.as_nanos() as u64,
         "stages": stages,
@@ -141,11 +149,16 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         // Connecting belongs to the first stage.
         recorder.latency.merge(&run.connect.latency);
     }
+    let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
     let mut warnings = stage_warnings(stage);
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
-        recorder.latency.e2e = crate::bench::measure::Latency::default();
+        // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.
+        (recorder.latency.e2e, recorder.latency.e2e_service) = Default::default();
+        for row in &mut rows {
+            (row.e2e_p50, row.e2e_p99, row.e2e_max) = (None, None, None);
+        }
         let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
         warnings.push(Warning::new("no-latency-after-loss", text));
     }
@@ -180,19 +193,33 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
             max_open: Some(clients),
             ..Clients::default()
         },
-        rows: stage.rows.clone(),
+        rows,
         generator: GeneratorFigures {
             cpu_user_ns: stage.cpu.map(|cpu| cpu.user_ns),
             cpu_sys_ns: stage.cpu.map(|cpu| cpu.system_ns),
             busiest_thread_ns: stage.busiest_thread.map(|cpu| cpu.total_ns()),
             rss_bytes: stage.resident_bytes,
+            ctx_switches: stage.cpu.map(|used| used.switches),
+            steal_pct: stage.machine.steal_pct(),
+            tcp_segments: stage.machine.tcp_sent,
+            tcp_retrans: stage.machine.tcp_sent_again,
             ..GeneratorFigures::default()
         },
+        streams: stream_accounts(plan, stage),
         validity: ValidityFigures { unbalanced_ledgers: stage.unbalanced, ..ValidityFigures::default() },
         interrupted: run.interrupted,
         warnings,
         recorder,
     }
+}
+
+fn stream_accounts(plan: &BenchPlan, stage: &StageOutcome) -> Vec<StreamAccount> {
+    let acknowledged = plan.qos != QoS::AtMostOnce;
+    let account = |(number, stream): (&usize, &StreamOutcome)| {
+        let unacked = acknowledged.then_some(stream.unacknowledged);
+        StreamAccount::of(*number, stream.delivery.as_ref(), unacked)
+    };
+    stage.streams.iter().map(account).collect()
 }
 
 fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {

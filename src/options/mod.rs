@@ -12,6 +12,7 @@
 //! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
 
 mod arguments;
+mod arrival;
 mod bench;
 mod broker;
 mod compat;
@@ -36,6 +37,7 @@ mod usage_error;
 mod values;
 mod will;
 
+pub use arrival::{Arrival, Behind};
 pub use bench::BenchOptions;
 pub use broker::{BrokerOptions, ListenOptions};
 pub use connect_plan::{ConnectDefaults, connect_plan};

@@ -2,7 +2,9 @@
 mod clock;
 mod connect;
 mod coordinator;
+mod gathering;
 mod link;
+mod machine;
 mod pacer;
 pub mod process;
 mod publisher;
@@ -12,4 +14,4 @@ mod subscriber;
 
 #[cfg(test)]
 pub use coordinator::run_in_place;
-pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, run};
+pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, run};

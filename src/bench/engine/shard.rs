@@ -21,8 +21,9 @@ use super::pacer::Pacer;
 use super::process::{CpuTime, thread_cpu};
 use super::publisher::{Pause, Publisher, PublisherEars};
 use super::shared::{Shared, StageRun};
-use super::subscriber::{SubscriberEars, Subscriptions};
-use crate::bench::measure::{Delivery, Recorder};
+use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
+use crate::bench::measure::Recorder;
+use crate::bench::plan::Schedule;
 use crate::client::ClientError;
 use crate::transport::{TlsClient, io_text};
 
@@ -51,6 +52,8 @@ pub(super) enum Command {
     Begin(StageRun),
     /// Hand over what was recorded since the last second.
     Second,
+    /// Say how many measured messages are still to come.
+    Missing,
     /// The drain is over: settle the ledgers.
     Settle,
     /// Clean up, disconnect, end.
@@ -70,8 +73,12 @@ pub(super) enum Report {
     Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
     /// A connection is gone.
     Lost { publisher: bool, cause: String },
+    /// So many measured messages are still to come.
+    Missing(u64),
     /// A stage is settled.
-    Settled { recorder: Box<Recorder>, delivery: Delivery, unbalanced: u64, downgraded: u64, last_event_ns: u64 },
+    Settled { recorder: Box<Recorder>, deliveries: Deliveries, downgraded: u64, last_event_ns: u64 },
+    /// Messages came when their drain had ended.
+    Late(Vec<LateMessages>),
     /// The system has no means for the thread's event loop.
     NoRuntime(io::Error),
     /// The thread is at its end.
@@ -86,6 +93,8 @@ pub(super) struct ShardState {
     out: RefCell<Vec<u8>>,
     recorder: RefCell<Box<Recorder>>,
     stage: Cell<Option<StageRun>>,
+    /// The schedule of the stage, where it is an open loop.
+    schedule: RefCell<Option<Schedule>>,
     /// When the last measured message was acknowledged or delivered.
     last_event_ns: Cell<u64>,
     /// A publisher had little in flight any more when it was looked at.
@@ -224,6 +233,7 @@ async fn live(
         out: RefCell::new(Vec::new()),
         recorder: RefCell::default(),
         stage: Cell::new(None),
+        schedule: RefCell::new(None),
         last_event_ns: Cell::new(0),
         starved: Cell::new(false),
         ending: Cell::new(false),
@@ -281,14 +291,23 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
         tokio::select! {
             biased;
             command = commands.recv() => match command {
-                None | Some(Command::End) => return,
+                None | Some(Command::End) => return report_late(state, own),
                 Some(Command::Begin(stage)) => {
-                    state.stage.set(Some(stage));
+                    if state.stage.replace(Some(stage)).is_none_or(|before| before.number != stage.number) {
+                        let plan = &state.shared.plan;
+                        let schedule = stage.rate.map(|rate| Schedule::new(plan.arrival, rate, plan.seed));
+                        *state.schedule.borrow_mut() = schedule;
+                    }
                     state.wake_all();
                 }
                 Some(Command::Second) => {
                     let (shard, recorder) = (state.number, state.take_recorder());
                     state.report(Report::Second { shard, recorder, cpu: thread_cpu() });
+                }
+                Some(Command::Missing) => {
+                    let stage = state.stage.get().map_or(0, |stage| stage.number);
+                    let missing = own.subscriptions.iter().map(|own| own.borrow().missing(&state.shared, stage)).sum();
+                    state.report(Report::Missing(missing));
                 }
                 Some(Command::Settle) => settle(state, own),
             },
@@ -309,16 +328,22 @@ fn settle(state: &ShardState, own: &Own) {
         publisher.settle(&state.shared, &mut state.recorder.borrow_mut());
         downgraded += publisher.take_downgraded();
     }
-    let mut delivery = Delivery::default();
-    let mut unbalanced = 0;
+    report_late(state, own);
+    let mut deliveries = Deliveries::default();
     let stage = state.stage.take().map_or(0, |stage| stage.number);
     for subscriptions in &own.subscriptions {
-        let (settled, faults) = subscriptions.borrow_mut().settle(&state.shared, stage);
-        delivery.merge(&settled);
-        unbalanced += faults;
+        subscriptions.borrow_mut().settle(&state.shared, stage, &mut deliveries);
     }
     let (recorder, last_event_ns) = (state.take_recorder(), state.last_event_ns.take());
-    state.report(Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns });
+    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns });
+}
+
+fn report_late(state: &ShardState, own: &Own) {
+    let late: Vec<LateMessages> =
+        own.subscriptions.iter().flat_map(|own| own.borrow_mut().take_late().collect::<Vec<_>>()).collect();
+    if !late.is_empty() {
+        state.report(Report::Late(late));
+    }
 }
 
 /// Why a client's task ends.
@@ -390,7 +415,7 @@ impl Role for Rc<RefCell<Subscriptions>> {
     }
 
     fn abandon(&mut self, shared: &Shared) {
-        self.borrow().abandon(shared);
+        self.borrow_mut().abandon(shared);
     }
 }
 
@@ -487,14 +512,15 @@ fn drive_publisher(
     let stage = state.stage.get();
     // First, so that a delivery between here and the look at the window is not missed.
     shared.stream(publisher.stream).room.register(context.waker());
-    publisher.follow(stage.as_ref(), shared, shared.clock.now_ns());
+    publisher.follow(stage.as_ref(), || state.schedule.borrow().clone(), shared, shared.clock.now_ns());
     for _ in 0..TURNS {
         let more = read_batch(state, link, context, |session, bytes, now, recorder| {
             let now_ns = shared.clock.ns(now);
             let measuring = state.measures(now_ns);
             recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
             let stage = stage.as_ref();
-            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring };
+            let latency = shared.plan.latency;
+            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring, latency };
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);

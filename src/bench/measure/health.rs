@@ -11,6 +11,10 @@ const THREAD_BUSY_PCT: f64 = 90.0;
 const THREAD_NEAR_PCT: f64 = 75.0;
 /// Stolen CPU time above which the machine was not ours.
 const STEAL_PCT: f64 = 2.0;
+/// Share of TCP segments sent again above which the network was the limit.
+const RETRANSMIT_SHARE: f64 = 0.001;
+/// Fewer are nothing to speak of.
+const FEWEST_RETRANSMITS: u64 = 10;
 
 /// Figures of one stage; `None` is "not measured" and judged by nobody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +31,12 @@ pub struct GeneratorFigures {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// Context switches of the load's threads.
+    pub ctx_switches: Option<u64>,
+    /// TCP segments that this machine sent.
+    pub tcp_segments: Option<u64>,
+    /// TCP segments that it sent again.
+    pub tcp_retrans: Option<u64>,
     /// Messages that passed through the generator: sent plus delivered.
     pub messages: u64,
     /// Messages due in the window by the schedule; `None` for a closed loop, which has none.
@@ -91,6 +101,10 @@ pub struct GeneratorHealth {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// Context switches of the load's threads.
+    pub ctx_switches: Option<u64>,
+    /// TCP segments that this machine sent again.
+    pub tcp_retrans: Option<u64>,
     /// The verdict: the worst of the reasons.
     pub verdict: Verdict,
     /// What speaks against the generator, one sentence each.
@@ -110,10 +124,13 @@ impl GeneratorHealth {
             max_thread_pct: share(figures.busiest_thread_ns),
             rss_bytes: figures.rss_bytes,
             steal_pct: figures.steal_pct,
+            ctx_switches: figures.ctx_switches,
+            tcp_retrans: figures.tcp_retrans,
             ..Self::default()
         };
         health.judge_cpu();
         health.judge_schedule(figures);
+        health.judge_network(figures);
         if figures.negative > 0 {
             let reason = format!("{} latencies were negative: a clock or a stamp is wrong", figures.negative);
             health.add(Verdict::Suspect, reason);
@@ -148,6 +165,15 @@ impl GeneratorHealth {
         }
         if let Some(fault) = lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns) {
             self.add(Verdict::Bottleneck, fault.cause());
+        }
+    }
+
+    fn judge_network(&mut self, figures: &GeneratorFigures) {
+        let Some((again, segments)) = figures.tcp_retrans.zip(figures.tcp_segments) else { return };
+        if again >= FEWEST_RETRANSMITS && again as f64 > RETRANSMIT_SHARE * segments as f64 {
+            let reason =
+                format!("this machine sent {again} of {segments} TCP segments again: the network loses packets");
+            self.add(Verdict::Bottleneck, reason);
         }
     }
 
@@ -200,10 +226,12 @@ mod tests {
     #[test]
     fn every_fault_has_its_verdict() {
         type Change = fn(&mut GeneratorFigures);
-        let cases: [(Change, Verdict); 8] = [
+        let cases: [(Change, Verdict); 10] = [
             (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Bottleneck),
             (|f| f.busiest_thread_ns = Some(8 * SECOND), Verdict::Suspect),
             (|f| f.steal_pct = Some(2.1), Verdict::Bottleneck),
+            (|f| (f.tcp_segments, f.tcp_retrans) = (Some(1_000_000), Some(1_001)), Verdict::Bottleneck),
+            (|f| (f.tcp_segments, f.tcp_retrans) = (Some(100), Some(9)), Verdict::Ok),
             (|f| f.sent = 989_999, Verdict::Bottleneck),
             (|f| f.sched_lag_p99_ns = Some(1_000_001), Verdict::Bottleneck),
             (|f| f.negative = 1, Verdict::Suspect),

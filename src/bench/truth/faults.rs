@@ -221,7 +221,7 @@ fn an_interruption_ends_the_wait_for_a_broker_that_hangs() {
     );
     assert!(connecting.took < ms(700) + PARTING, "{:?}", connecting.took);
     assert!(matches!(connecting.result, Err(RunError::Interrupted)));
-    let script = Script { stall: Some(DEAD), ..Script::default() };
+    let script = Script { deliver_after: ms(5), stall: Some(DEAD), ..Script::default() };
     let loading = rehearse_until("-q 1 --flood --duration 60 --pubs 2 --subs 2 --drain 2", script, ms(3_000));
     assert_eq!(loading.at("status"), "partial");
     assert!(loading.took < ms(3_000 + 300 + 2_000) + PARTING, "{:?}", loading.took);

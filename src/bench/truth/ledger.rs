@@ -22,13 +22,6 @@ fn every(nth: u64, copies: impl Fn() -> Vec<Copy> + 'static) -> impl Fn(&Passing
 }
 
 impl Outcome {
-    /// Asserts what the ledger says: expected, delivered once, lost, duplicates, of these flagged, reordered.
-    fn has_ledger(&self, figures: [u64; 6]) {
-        let names = ["expected", "delivered_once", "lost", "duplicates", "dup_flagged", "reordered"];
-        assert_eq!(self.numbers(names.map(|name| format!("delivery/{name}"))), figures, "{names:?}");
-        assert_eq!(self.at("invalid"), &json!([]));
-    }
-
     /// A figure of the first streams, by their numbers.
     fn by_stream(&self, name: &str) -> BTreeMap<u64, u64> {
         let streams = self.at("delivery/streams").as_array().expect("an account of streams");
@@ -241,7 +234,7 @@ fn everything_at_once_is_what_a_simple_count_says() {
                         (duplicates, flagged) = (duplicates + 1, flagged + u64::from(copy.dup))
                     }
                     () => {
-                        reordered += u64::from(seen.last().is_some_and(|last| last > number));
+                        reordered += u64::from(seen.last().is_some_and(|last| *last > *number));
                         once += u64::from(seen.insert(*number));
                     }
                 }

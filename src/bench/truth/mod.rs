@@ -3,7 +3,7 @@
 //! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the clock:
 //! connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer whenever
 //! nobody has anything left to do. So work takes no time at all, and every figure is known beforehand to the nanosecond.
-//! Times are whole milliseconds, the grain of the runtime's timers.
+//! Times are whole milliseconds, the grain of the runtime's timers.  A closed loop needs a delay: without one it never lets the clock go on.
 
 mod broker;
 mod faults;
@@ -128,5 +128,12 @@ impl Outcome {
             let percentile = self.at(&format!("latency/{latency}/p/{name}")).as_u64();
             assert_eq!(percentile, (count / above >= 10).then_some(each), "{latency} p{name}");
         }
+    }
+
+    /// Asserts what the ledger says: expected, delivered once, lost, duplicates, of these flagged, reordered.
+    fn has_ledger(&self, figures: [u64; 6]) {
+        let names = ["expected", "delivered_once", "lost", "duplicates", "dup_flagged", "reordered"];
+        assert_eq!(self.numbers(names.map(|name| format!("delivery/{name}"))), figures, "{names:?}");
+        assert_eq!(self.at("invalid"), &Value::Array(Vec::new()));
     }
 }
