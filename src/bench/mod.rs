@@ -5,6 +5,7 @@ pub mod measure;
 pub mod plan;
 pub mod report;
 
+mod calibrate;
 mod conduct;
 mod environment;
 mod identify;

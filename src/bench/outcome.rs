@@ -4,13 +4,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome};
-use super::measure::{GeneratorFigures, ValidityFigures};
+use super::measure::{Drift, GeneratorFigures, IntervalRow, Steadiness, ValidityFigures};
 use super::plan::{BenchPlan, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::Phase;
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
 use crate::mqtt::QoS;
 use crate::options::Behind;
+use crate::terminal::number;
 use crate::transport::Address;
 
 /// What is known of a run before it begins.
@@ -128,6 +129,7 @@ fn plan_facts(plan: &BenchPlan) -> Value {
         "clean_start": plan.session.clean_start,
         "threads": plan.threads,
         "latency": plan.latency,
+        "busy_poll": plan.busy_poll,
         "arrival": plan.arrival.to_string(),
         "behind": match plan.behind {
             Behind::Queue => "queue",
@@ -152,6 +154,7 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
     let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
     let mut warnings = stage_warnings(stage);
+    warnings.extend(trend_warnings(plan, stage));
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
         // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.
@@ -197,7 +200,11 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         generator: GeneratorFigures {
             cpu_user_ns: stage.cpu.map(|cpu| cpu.user_ns),
             cpu_sys_ns: stage.cpu.map(|cpu| cpu.system_ns),
-            busiest_thread_ns: stage.busiest_thread.map(|cpu| cpu.total_ns()),
+            // A thread that stays awake on purpose is always busy.
+            busiest_thread_ns: stage
+                .busiest_thread
+                .filter(|_| !(plan.busy_poll && stage.rate.is_some()))
+                .map(|cpu| cpu.total_ns()),
             rss_bytes: stage.resident_bytes,
             ctx_switches: stage.cpu.map(|used| used.switches),
             steal_pct: stage.machine.steal_pct(),
@@ -211,6 +218,44 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         warnings,
         recorder,
     }
+}
+
+/// What the seconds of a stage warn of.
+fn trend_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
+    let rate: fn(&IntervalRow) -> u64 = match (plan.subscribers, plan.qos) {
+        (0, QoS::AtMostOnce) => |row| row.sent,
+        (0, _) => |row| row.acked,
+        _ => |row| row.delivered,
+    };
+    let found = Steadiness::of(&stage.rows, rate);
+    let mut warnings = Vec::new();
+    if let Some(Drift { first, last }) = found.rate {
+        let (first, last) = (number::rate(first), number::rate(last));
+        let text = format!(
+            "not steady: {first} messages/s in the first third of the time, {last} in the last; measure for longer, or \
+             with a longer --warmup"
+        );
+        warnings.push(Warning::new("not-steady", text));
+    }
+    // A flood has as much under way as the window lets it, and its latency is queueing.
+    if stage.rate.is_none() {
+        return warnings;
+    }
+    if let Some(Drift { first, last }) = found.p99 {
+        let (first, last) = (number::duration(first as u64), number::duration(last as u64));
+        let text =
+            format!("not steady: the p99 of a second was {first} in the first third of the time, {last} in the last");
+        warnings.push(Warning::new("not-steady", text));
+    }
+    if let Some(Drift { first, last }) = found.backlog {
+        let (first, last) = (number::grouped(first as u64), number::grouped(last as u64));
+        let text = format!(
+            "overload: messages under way grew from {first} to {last} while the load was on, so latencies grow with the \
+             length of the test; lower --rate"
+        );
+        warnings.push(Warning::new("overload", text));
+    }
+    warnings
 }
 
 fn stream_accounts(plan: &BenchPlan, stage: &StageOutcome) -> Vec<StreamAccount> {

@@ -7,8 +7,8 @@ use clap::Parser;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    BENCH, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions, StageOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    BENCH, CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions,
+    ResultOptions, StageOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 
 /// The options of mqbench.
@@ -31,6 +31,9 @@ pub struct BenchOptions {
     /// Who sends what to whom, and how fast.
     #[command(flatten)]
     pub load: LoadOptions,
+    /// What `mqbench self` measures.
+    #[command(flatten)]
+    pub calibrate: CalibrateOptions,
     /// How long.
     #[command(flatten)]
     pub stages: StageOptions,

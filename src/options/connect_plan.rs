@@ -6,7 +6,7 @@ use std::path::Path;
 use super::connection::Positions;
 use super::url::BrokerUrl;
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
-use crate::client::ConnectPlan;
+use crate::client::{ConnectPlan, RetryPlan};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
 use crate::session::SessionConfig;
 use crate::transport::{Address, TlsPlan, TransportPlan};
@@ -74,7 +74,8 @@ pub fn connect_plan(
     let no_delay = *nodelay || defaults.no_delay;
     let transport =
         TransportPlan { address, bind: *bind, no_delay, timeout: *connect_timeout, tls, resolved: Vec::new() };
-    Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic.clone()) })
+    let topic_of_url = url.and_then(|url| url.topic.clone());
+    Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url })
 }
 
 fn refuse_unbuilt(srv: bool, ws: bool, proxy: bool, faults: &mut Vec<String>) {

@@ -55,6 +55,12 @@ impl Environment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
+    /// Where the user's programs keep what they can make again: `$XDG_CACHE_HOME`, or `$HOME/.cache`.
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        let named = self.variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| self.variable("HOME").map(|home| Path::new(home).join(".cache")))
+    }
+
     /// The number of this process.
     pub fn process_id(&self) -> u32 {
         self.process_id

@@ -104,6 +104,13 @@ pub struct LoadOptions {
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     pub threads: Option<u16>,
 
+    /// Do not sleep before a message is due: exact to microseconds, for a whole processor a thread.
+    ///
+    /// Latency then holds no time in which this machine woke up. Worth it only where every thread has a processor that
+    /// nobody else needs, the broker included.
+    #[arg(long)]
+    pub busy_poll: bool,
+
     /// Run against a broker of its own inside this process.
     #[arg(long)]
     pub embedded: bool,
@@ -116,6 +123,9 @@ pub enum Verb {
     Pub,
     /// Subscribe only; what others publish is counted.
     Sub,
+    /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
+    #[value(name = "self")]
+    Self_,
 }
 
 impl Verb {
@@ -124,6 +134,7 @@ impl Verb {
         match self {
             Self::Pub => "pub",
             Self::Sub => "sub",
+            Self::Self_ => "self",
         }
     }
 }
@@ -197,7 +208,7 @@ impl LoadOptions {
     pub fn publishers(&self) -> u32 {
         match self.verb {
             Some(Verb::Sub) => 0,
-            Some(Verb::Pub) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+            Some(Verb::Pub | Verb::Self_) | None => self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
         }
     }
 
@@ -205,7 +216,7 @@ impl LoadOptions {
     pub fn subscribers(&self) -> u32 {
         match self.verb {
             Some(Verb::Pub) => 0,
-            Some(Verb::Sub) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
+            Some(Verb::Sub | Verb::Self_) | None => self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS),
         }
     }
 

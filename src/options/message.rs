@@ -23,7 +23,7 @@ pub struct MessageOptions {
           value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
     pub message: Option<Bytes>,
 
-    /// Send the content of FILE, which may be a pipe.
+    /// Send the content of FILE, which may be a pipe; with -l each line of it.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 
@@ -73,7 +73,7 @@ impl MessageOptions {
         .collect();
         match given.as_slice() {
             [] => faults.push("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
-            [_] => {}
+            [_] | ["-f", "-l"] => {}
             more => faults.push(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
         }
         if *stdin_line && self.repeat > 1 {

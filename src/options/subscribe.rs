@@ -8,8 +8,8 @@ use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, SUBSCRIBE, SubscriptionOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
+    SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 
 /// The options of mqsub.
@@ -36,6 +36,9 @@ pub struct SubscribeOptions {
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
+    /// When it is tried again.
+    #[command(flatten)]
+    pub retry: RetryOptions,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsOptions,

@@ -1,13 +1,12 @@
-//! Payloads in the order in which they are to be sent: one that is repeated, or the lines of stdin.
+//! Payloads in the order in which they are to be sent: one that is repeated, or the lines of an input.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::input::StdinChunks;
-use super::lines::LineSplitter;
-use crate::mqtt::wire::MAX_REMAINING_LENGTH;
+use super::input::InputChunks;
+use super::lines::{Line, LineSplitter};
 
 /// Where the next payload comes from.
 #[derive(Debug)]
@@ -20,6 +19,7 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct Repetition {
     payload: Bytes,
+    times: u64,
     left: u64,
     delay: Duration,
     begun: bool,
@@ -27,17 +27,19 @@ pub(super) struct Repetition {
     due: Option<Instant>,
 }
 
-/// The lines of stdin.
+/// The lines of an input.
 #[derive(Debug)]
 pub(super) struct Lines {
-    chunks: StdinChunks,
+    chunks: InputChunks,
     splitter: LineSplitter,
     ended: bool,
+    /// Lines that were given out.
+    taken: u64,
 }
 
 impl Repetition {
     pub(super) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
-        Self { payload, left: times, delay, begun: false, due: None }
+        Self { payload, times, left: times, delay, begun: false, due: None }
     }
 
     /// The one before is through: whether the next one may be sent now.
@@ -52,31 +54,35 @@ impl Repetition {
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Source {
-    pub(super) fn lines() -> io::Result<Self> {
-        let chunks = StdinChunks::start()?;
-        Ok(Self::Lines(Lines { chunks, splitter: LineSplitter::default(), ended: false }))
+    pub(super) fn lines(chunks: InputChunks) -> Self {
+        Self::Lines(Lines { chunks, splitter: LineSplitter::default(), ended: false, taken: 0 })
     }
 
-    /// The next payload, as far as it is there.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    /// The next payload with its number from 1, as far as it is there. No line is given out that is longer than `limit`
+    /// and did not come in one piece.
+    pub(super) fn next(&mut self, limit: usize) -> Option<(u64, Line)> {
         match self {
             Self::Repeated(repetition) => {
                 repetition.left = repetition.left.checked_sub(1)?;
                 repetition.begun = true;
                 repetition.due = None;
-                Some(repetition.payload.clone())
+                Some((repetition.times - repetition.left, Line::Whole(repetition.payload.clone())))
             }
-            Self::Lines(lines) => match lines.splitter.next_line() {
-                None if lines.ended => lines.splitter.finish(),
-                line => line,
-            },
+            Self::Lines(lines) => {
+                let line = match lines.splitter.next_line(limit) {
+                    None if lines.ended => lines.splitter.finish(),
+                    line => line,
+                }?;
+                lines.taken += 1;
+                Some((lines.taken, line))
+            }
         }
     }
 
     /// Waits until there may be more. Nothing is lost when the future is dropped.
     ///
     /// # Errors
-    /// stdin cannot be read, or has a line that no message can hold.
+    /// The input cannot be read.
     pub(super) async fn wait(&mut self) -> io::Result<()> {
         match self {
             Self::Repeated(Repetition { due: Some(due), left: 1.., .. }) => {
@@ -87,9 +93,6 @@ impl Source {
                 match lines.chunks.next().await {
                     Some(chunk) => lines.splitter.push(chunk?),
                     None => lines.ended = true,
-                }
-                if lines.splitter.partial_len() > MAX_REMAINING_LENGTH {
-                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a line is longer than a message can be"));
                 }
                 Ok(())
             }
@@ -113,6 +116,14 @@ impl Source {
         }
     }
 
+    /// Whether more is surely waiting to be sent than what was given out.
+    pub(super) fn has_more(&self) -> bool {
+        match self {
+            Self::Repeated(_) => false,
+            Self::Lines(lines) => lines.splitter.has_unseen(),
+        }
+    }
+
     /// Bytes that were read and have not been given out.
     pub(super) fn held(&self) -> usize {
         match self {
@@ -121,11 +132,33 @@ impl Source {
         }
     }
 
-    /// Payloads that were taken up, or promised, and have not been given out.
-    pub(super) fn left(&self) -> u64 {
+    /// Payloads that were taken up, or promised, and have not been given out. It takes what was read ahead, so it is for
+    /// the end of a run.
+    pub(super) fn left(&mut self) -> u64 {
         match self {
             Self::Repeated(repetition) => repetition.left,
-            Self::Lines(lines) => lines.splitter.lines_left(),
+            Self::Lines(lines) => {
+                while let Some(chunk) = lines.chunks.next_read() {
+                    lines.splitter.push(chunk);
+                }
+                lines.splitter.lines_left()
+            }
+        }
+    }
+
+    /// How far it is, and how far it goes where that is known: repetitions, or bytes of the input.
+    pub(super) fn position(&self) -> (u64, Option<u64>) {
+        match self {
+            Self::Repeated(repetition) => (repetition.times - repetition.left, Some(repetition.times)),
+            Self::Lines(lines) => (lines.splitter.consumed(), lines.chunks.size()),
+        }
+    }
+
+    /// Whether it is worth a progress line: a row of messages, and not one that somebody types.
+    pub(super) const fn is_long(&self) -> bool {
+        match self {
+            Self::Repeated(repetition) => repetition.times > 1,
+            Self::Lines(lines) => !lines.chunks.is_typed(),
         }
     }
 }

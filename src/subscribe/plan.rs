@@ -79,7 +79,7 @@ impl SubscribePlan {
     }
 
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let SubscribeOptions { subscription, output, connection, tls, will, properties, general } = options;
+        let SubscribeOptions { subscription, output, connection, retry, tls, will, properties, general } = options;
         let GeneralOptions { debug, quiet, compat, .. } = general;
         let defaults =
             ConnectDefaults { tool: &SUBSCRIBE, environment, window: WINDOW, no_delay: true, names_clients: false };
@@ -91,6 +91,7 @@ impl SubscribePlan {
             (Err(one), Err(other)) => return Err(one.and(other)),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
+        connect.retry = retry.plan();
         let commands = properties.by_command().map_err(refused)?;
         let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
         let version = connect.session.version;

@@ -29,11 +29,12 @@ impl Pacer {
         }
     }
 
-    /// Wakes publishers as their times come, for ever.
+    /// Wakes publishers as their times come, for ever. Where `busy`, the thread does not sleep while a message is to
+    /// come: it looks at clock and sockets in turn, and so misses neither.
     ///
     /// # Errors
     /// The system's, when it has no timer to give.
-    pub(super) async fn run(&self, clock: Clock, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
+    pub(super) async fn run(&self, clock: Clock, busy: bool, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
         let timer = PreciseTimer::new()?;
         loop {
             let now_ns = clock.now_ns();
@@ -53,6 +54,7 @@ impl Pacer {
             self.armed_ns.set(next.unwrap_or(u64::MAX));
             match next {
                 None => self.earlier.notified().await,
+                Some(_) if busy => tokio::task::yield_now().await,
                 Some(due_ns) => {
                     let wait = Duration::from_nanos(due_ns.saturating_sub(clock.now_ns()).max(1));
                     tokio::select! {

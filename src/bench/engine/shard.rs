@@ -258,7 +258,7 @@ async fn live(
     }
     let pacing = state.clone();
     let pacer = tokio::task::spawn_local(async move {
-        if let Err(error) = pacing.pacer.run(pacing.shared.clock, &pacing.wakers).await {
+        if let Err(error) = pacing.pacer.run(pacing.shared.clock, pacing.shared.plan.busy_poll, &pacing.wakers).await {
             pacing.report(Report::Lost { publisher: true, cause: format!("no timer: {error}") });
         }
     });

@@ -41,7 +41,8 @@ pub enum Target {
 /// # Errors
 /// What they contradict each other in, and what cannot be.
 pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
-    let BenchOptions { load, stages: time, result, connection, tls, will, properties, general: _ } = options;
+    let BenchOptions { load, stages: time, result, connection, tls, will, properties, calibrate: _, general: _ } =
+        options;
     let defaults =
         ConnectDefaults { tool: &BENCH, environment, window: DEFAULT_WINDOW, no_delay: true, names_clients: true };
     let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
@@ -139,6 +140,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         seed: load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX)),
         drain: time.drain,
         latency: !result.no_latency,
+        busy_poll: load.busy_poll,
         connect_rate: load.connect_rate,
     };
     UsageError::check(BENCH.name, faults)?;

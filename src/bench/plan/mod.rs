@@ -83,6 +83,8 @@ pub struct BenchPlan {
     pub threads: usize,
     /// Whether latencies are recorded.
     pub latency: bool,
+    /// Whether threads stay awake until a message is due.
+    pub busy_poll: bool,
     /// Connections a second while connecting; without it as many as go.
     pub connect_rate: Option<f64>,
 }
