@@ -192,9 +192,11 @@ fn every_second_has_its_row() {
     let rows = run.at("series/rows").as_array().unwrap();
     for (second, row) in rows.iter().enumerate() {
         let of = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("{name} of second {second}"));
-        let figures = ["t_ns", "sent", "acked", "delivered", "e2e_p50", "e2e_p99", "e2e_max"].map(of);
+        let figures = ["t_ns", "sent", "acked", "delivered", "e2e_p50", "e2e_max"].map(of);
         let t_ns = FROM.as_nanos() as u64 + second as u64 * 1_000_000_000;
-        assert_eq!(figures, [t_ns, 1_000, 1_000, 1_000, 7_000_000, 7_000_000, 7_000_000], "second {second}");
+        assert_eq!(figures, [t_ns, 1_000, 1_000, 1_000, 7_000_000, 7_000_000], "second {second}");
+        // In the first second the first 7 ms bring only what was due before: 993 samples, too few for p99.
+        assert_eq!(row["e2e_p99"].as_u64(), (second > 0).then_some(7_000_000), "second {second}");
     }
     assert_eq!(rows.len(), 3);
 }

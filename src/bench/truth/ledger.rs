@@ -50,10 +50,7 @@ fn every_lost_message_is_told_by_stream() {
     assert_eq!(run.number("delivery/max_gap"), 1);
     run.all_took("e2e", 1_800, ms(5));
     // The last one is lost too. Until the end of the drain it might still have come.
-    assert_eq!(
-        run.at("phases/2"),
-        &json!({"name": "drain", "start_ns": 2_020_000_000u64, "duration_ns": 3_000_000_000u64})
-    );
+    assert_eq!(run.drain(), ms(3_000));
 }
 
 #[test]
@@ -123,11 +120,10 @@ fn refused_messages_are_told_by_reason_and_are_not_lost() {
             ..Script::default()
         };
         let run = rehearse(&format!("-V 5 -q {qos} --rate 1k --duration 2 --warmup 0 --pubs 1 --subs 1"), script);
-        // Refusals are counted when they come; that of the last message comes when the window is over.
-        assert_eq!(run.at("delivery/rejected"), &json!({"135": 249, "151": 250}));
+        assert_eq!(run.at("delivery/rejected"), &json!({"135": 250, "151": 250}));
         run.has_ledger([1_500, 1_500, 0, 0, 0, 0]);
         assert_eq!(run.numbers(["delivery/unacked", "traffic/sent", "latency/ack/count"]), [0, 2_000, 1_500]);
-        assert_eq!(run.number("phases/2/duration_ns") / 1_000_000, 10, "nothing is waited for");
+        assert_eq!(run.drain(), ms(10), "nothing is waited for");
     }
 }
 
@@ -142,7 +138,7 @@ fn messages_that_are_never_acknowledged_are_counted_when_patience_ends() {
         let run = rehearse(&arguments, script);
         run.has_ledger([2_000, 2_000, 0, 0, 0, 0]);
         assert_eq!(run.numbers(["delivery/unacked", "latency/ack/count"]), [40, 1_960]);
-        assert_eq!(run.number("phases/2/duration_ns"), 4_000_000_000);
+        assert_eq!(run.drain(), ms(4_000));
         assert_eq!(run.by_stream("unacked"), [(0, 0), (1, 40)].into());
     }
 }
@@ -171,7 +167,8 @@ fn what_comes_after_its_drain_is_late_and_stays_lost() {
     let names = ["lost", "late", "duplicates", "reordered"];
     let of_stage = |stage: u64| run.numbers(names.map(|name| format!("stages/{stage}/delivery/{name}")));
     assert_eq!((of_stage(0), of_stage(1)), ([late, late, 0, 0], [0; 4]), "{names:?}");
-    assert_eq!(run.number("stages/1/latency/e2e/max"), 5_000_000);
+    // The rate falls between the milliseconds of the virtual timer; from the actual send on it is exact.
+    assert_eq!(run.number("stages/1/latency/e2e_service/max"), 5_000_000);
 }
 
 #[test]
@@ -191,7 +188,7 @@ fn every_subscriber_has_its_own_account() {
 fn without_a_stamp_loss_is_counted_and_no_latency_is_claimed() {
     let whole = with_copies("-q 1 -m hello --pubs 2 --subs 2", |_, _| vec![Copy::RIGHT]);
     whole.all_took("e2e", 2_000, ms(5));
-    let lossy = with_copies("-q 1 -m hello --pubs 2 --subs 2 --drain 1", every(10, Vec::new));
+    let lossy = with_copies("-q 1 -m hello --pubs 2 --subs 2 --drain 1 -M 1000", every(10, Vec::new));
     assert_eq!(lossy.numbers(["delivery/expected", "delivery/lost"]), [2_000, 200]);
     assert!(lossy.at("latency/e2e").is_null() && lossy.at("delivery/reordered").is_null());
 }

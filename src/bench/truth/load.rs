@@ -139,6 +139,54 @@ fn an_interruption_keeps_what_was_measured_until_then() {
 }
 
 #[test]
+fn bursts_are_due_at_once_and_keep_the_rate() {
+    let script = Script { deliver_after: ms(5), ..Script::default() };
+    let run = rehearse("-q 1 --rate 1k --arrival burst:50 --duration 2 --pubs 2 --subs 2", script);
+    assert_eq!(run.numbers(["traffic/offered", "traffic/sent", "delivery/delivered_once"]), [2_000; 3]);
+    let mut bursts: BTreeMap<Duration, u64> = BTreeMap::new();
+    run.log.published.iter().for_each(|passing| *bursts.entry(passing.at).or_default() += 1);
+    assert_eq!(bursts, (0..60).map(|burst| (ms(20 + 50 * burst), 50)).collect());
+    run.all_took("e2e", 2_000, ms(5));
+}
+
+#[test]
+fn a_poisson_process_follows_from_its_seed() {
+    let run = |seed| {
+        let script = Script { deliver_after: ms(5), ..Script::default() };
+        rehearse(&format!("-q 1 --rate 500 --arrival poisson --seed {seed} --duration 4 --pubs 3 --subs 3"), script)
+    };
+    let (one, again, other) = (run(7), run(7), run(8));
+    assert_eq!(schedule(&one), schedule(&again));
+    assert_ne!(schedule(&one), schedule(&other));
+    // Two thousand are expected; five standard deviations are 224.
+    let offered = one.number("traffic/offered");
+    assert!(offered.abs_diff(2_000) < 224, "{offered}");
+    assert_eq!(one.numbers(["traffic/sent", "delivery/delivered_once", "latency/e2e/count"]), [offered; 3]);
+    // What is due between two milliseconds leaves at the second of them; from then on it takes 5 ms.
+    one.all_took("e2e_service", offered, ms(5));
+    let lag = one.numbers(["latency/sched_lag/max", "latency/e2e/max"]);
+    assert!(lag[0] < 1_000_000 && lag[1] == lag[0] + 5_000_000, "{lag:?}");
+}
+
+#[test]
+fn what_is_skipped_is_counted_and_what_is_not_is_sent_in_time() {
+    // A window of ten every 20 ms carries half of a thousand a second.
+    let script = || Script { deliver_after: ms(20), ..Script::default() };
+    let run = rehearse("-q 1 --rate 1k --behind skip --duration 4 --pubs 1 --subs 1 -M 10", script());
+    let [offered, sent, skipped, late] =
+        run.numbers(["traffic/offered", "traffic/sent", "traffic/skipped", "traffic/held_back"]);
+    assert_eq!((offered, sent + skipped), (4_000, 4_000));
+    assert_eq!(sent, 2_000);
+    assert!(late >= skipped, "{late} of {skipped}");
+    run.all_took("e2e", 2_000, ms(20));
+    let queue = rehearse("-q 1 --rate 1k --duration 4 --warmup 0 --pubs 1 --subs 1 -M 10", script());
+    // Without skipping the queue grows: half a second more to wait after each second.
+    assert_eq!(queue.numbers(["traffic/skipped", "traffic/offered"]), [0, 4_000]);
+    let max = queue.number("latency/e2e/max");
+    assert!((1_950_000_000..2_050_000_000).contains(&max), "{max}");
+}
+
+#[test]
 fn everybody_says_goodbye_and_nobody_lingers() {
     let run = rehearse(
         "-q 1 --rate 100 --duration 2 --pubs 5 --subs 5",

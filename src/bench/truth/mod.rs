@@ -111,6 +111,13 @@ impl Outcome {
         paths.map(|path| self.number(path.as_ref()))
     }
 
+    /// How long the last drain took.
+    fn drain(&self) -> Duration {
+        let phase = self.at("phases").as_array().and_then(|phases| phases.last()).expect("there are phases");
+        assert_eq!(phase["name"], "drain");
+        Duration::from_nanos(phase["duration_ns"].as_u64().unwrap())
+    }
+
     /// Why the load could not begin.
     fn error(self) -> ClientError {
         match self.result {
