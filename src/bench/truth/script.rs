@@ -128,6 +128,9 @@ impl Stall {
     }
 }
 
+/// What is to become of a message on its way to the subscriber of this connection: nothing, one copy, several.
+pub(super) type Copies = dyn Fn(&Passing, u64) -> Vec<Copy>;
+
 /// What the broker does. The default does everything right and at once.
 pub(super) struct Script {
     /// How long a TCP handshake takes.
@@ -151,7 +154,7 @@ pub(super) struct Script {
     /// For every SUBSCRIBE.
     pub(super) grant: Grant,
     /// For every PUBLISH and every subscriber that is to get it, by the number of the subscriber's connection.
-    pub(super) copies: Box<dyn Fn(&Passing, u64) -> Vec<Copy>>,
+    pub(super) copies: Box<Copies>,
     /// For every PUBLISH; what it says of QoS 0 is only looked at where the connection is closed.
     pub(super) answer: Box<dyn Fn(&Passing) -> Answer>,
 }
