@@ -26,7 +26,6 @@ pub(in crate::transport) async fn open(
 ) -> Result<WebSocket, Fault> {
     let key = generate_key();
     let request = request(address, connection.tls_info().is_some(), plan, &key);
-    let lost = |error: &std::io::Error| explain_tls_loss(error).unwrap_or_else(|| explain_socket_error(error));
     connection.write_all(&request).await.map_err(|error| lost(&error))?;
     connection.flush().await.map_err(|error| lost(&error))?;
     let head = match Head::read(&mut connection).await {
@@ -36,6 +35,12 @@ pub(in crate::transport) async fn open(
     };
     check(&head, &key)?;
     Ok(WebSocket::new(connection, head.rest).await)
+}
+
+/// A connection that broke: over TLS 1.3 this is also where a server refuses our certificate.
+fn lost(error: &std::io::Error) -> Fault {
+    let fault = explain_tls_loss(error).unwrap_or_else(|| explain_socket_error(error));
+    if fault.kind == FailureKind::Closed { no_answer(&HeadError::Closed(0)) } else { fault }
 }
 
 fn request(address: &Address, tls: bool, plan: &WebSocketPlan, key: &str) -> Vec<u8> {
