@@ -3,7 +3,10 @@
 #![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
 
 pub mod mosquitto;
+pub mod peer;
 pub mod process;
+pub mod proxies;
 pub mod raw_client;
 pub mod scripted_broker;
 pub mod tool;
+pub mod web_socket;
