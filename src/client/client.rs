@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::gathering::{Gathering, LONGEST_WAIT};
 use super::trace::Trace;
-use super::{ClientError, ConnectPlan};
+use super::{ClientError, ConnectPlan, Diagnostics};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
 use crate::transport::{Connected, Connection, TlsClient, connect};
@@ -23,8 +24,6 @@ const READ_BUFFER: usize = 64 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While so much waits to be written nothing is read: what is read may ask for answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
-/// Time between two attempts to connect again.
-pub const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// How long a broker has to take the last words of a connection that has failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -52,7 +51,10 @@ pub struct Client<K> {
     input: Vec<u8>,
     /// When bytes last came.
     heard: Option<Instant>,
+    gathering: Gathering,
     trace: Option<Trace>,
+    /// Where it is told that the first connection is tried again.
+    diagnostics: Option<Diagnostics>,
 }
 
 /// Bytes on their way out.
@@ -99,8 +101,16 @@ impl<K: Kept> Client<K> {
             output: Output::default(),
             input: vec![0; READ_BUFFER],
             heard: None,
+            gathering: Gathering::new(),
             trace,
+            diagnostics: None,
         }
+    }
+
+    /// Tells a user whose broker is not there yet that it is tried again, where that was asked for.
+    #[must_use]
+    pub fn telling(self, diagnostics: Diagnostics) -> Self {
+        Self { diagnostics: Some(diagnostics), ..self }
     }
 
     /// The broker, as errors name it.
@@ -131,7 +141,7 @@ impl<K: Kept> Client<K> {
             ClientError::Session { error, .. } => error.to_string(),
             other => other.to_string(),
         };
-        format!("the connection to {} was lost ({cause}); connecting again every second", self.target)
+        format!("the connection to {} was lost ({cause}); {}", self.target, self.plan.retry.words())
     }
 
     /// Bytes that the socket has not taken yet.
@@ -149,38 +159,65 @@ impl<K: Kept> Client<K> {
         self.output.before + (self.output.bytes.len() + self.session.output_len()) as u64
     }
 
-    /// Connects the transport and waits for CONNACK. Dropping the future gives the attempt up.
+    /// The answers that the owner can do nothing with until so many are there: the next steps need not wake up for
+    /// fewer. It is to owe no more than the broker owes it, and says 0 when it waits for whatever comes.
+    pub fn gather(&mut self, answers: usize) {
+        self.gathering.want(answers);
+    }
+
+    /// Makes the first connection, which is tried again only where the plan says so. Dropping the future gives it up.
     ///
     /// # Errors
     /// Whatever keeps the connection from being made; each step has its time-out.
     pub async fn connect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
+        match self.attempt(handler).await {
+            Err(error) if error.may_pass() && self.plan.retry.for_first_connection() > 0 => {
+                if let Some(diagnostics) = &self.diagnostics {
+                    diagnostics.warning(format_args!("{error}; {}", self.plan.retry.words()));
+                }
+                self.try_again(handler, self.plan.retry.for_first_connection()).await
+            }
+            attempted => attempted,
+        }
+    }
+
+    /// Connects again after the connection was lost, as often as the plan says until it works.
+    ///
+    /// # Errors
+    /// What will not pass by itself, as a refusal (see [`ClientError::may_pass`]), or the last of the attempts.
+    pub async fn reconnect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
+        self.try_again(handler, self.plan.retry.after_a_loss()).await
+    }
+
+    async fn try_again<H: Handler<K>>(&mut self, handler: &mut H, attempts: u64) -> Result<(), ClientError> {
+        let mut attempt = 0;
+        loop {
+            tokio::time::sleep(self.plan.retry.delay(attempt)).await;
+            attempt += 1;
+            match self.attempt(handler).await {
+                Err(error) if error.may_pass() && attempt < attempts => {
+                    self.note(&format!("cannot connect again: {error}"));
+                }
+                attempted => return attempted,
+            }
+        }
+    }
+
+    /// Connects the transport and waits for CONNACK.
+    async fn attempt<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
         self.drop_connection();
         if let (None, Some(wanted)) = (&self.tls, &self.plan.transport.tls) {
             self.tls = Some(TlsClient::new(wanted)?);
         }
         let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
         self.connection = Some(connection);
+        self.gathering = Gathering::new();
         self.output = Output::default();
         self.session.start(&self.plan.session, Instant::now()).map_err(|error| self.failed(error.into()))?;
         while !self.session.is_open() {
             self.step(handler, true, std::future::pending::<()>()).await?;
         }
         Ok(())
-    }
-
-    /// Connects again after the connection was lost, once a second until it works.
-    ///
-    /// # Errors
-    /// What will not pass by itself, as a refusal (see [`ClientError::may_pass`]).
-    pub async fn reconnect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
-        loop {
-            tokio::time::sleep(RECONNECT_DELAY).await;
-            match self.connect(handler).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.may_pass() => self.note(&format!("cannot connect again: {error}")),
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     /// Writes what waits and, with `reading`, reads what has come, until something moved or `other` is ready. `other`
@@ -202,10 +239,15 @@ impl<K: Kept> Client<K> {
             return Ok(None);
         }
         let before_connack = !self.session.is_open();
+        let gathers = self.gathering.apply(self.connection.as_ref());
         let moved = tokio::select! {
             biased;
             other = other => return Ok(Some(other)),
             moved = self.io(reading) => moved,
+            () = tokio::time::sleep(LONGEST_WAIT), if gathers => {
+                self.gathering.give_up();
+                return Ok(None);
+            }
             () = sleep_until(deadline) => {
                 self.handle_timeout(reading, Instant::now())?;
                 return Ok(None);
@@ -215,6 +257,7 @@ impl<K: Kept> Client<K> {
             Ok(Moved::Wrote) => self.session.handle_written(Instant::now()),
             Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
             Ok(Moved::Read(count)) => {
+                self.gathering.read();
                 self.heard = Some(Instant::now());
                 if let Some(trace) = &mut self.trace {
                     trace.received(&self.input[..count]);

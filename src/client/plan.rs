@@ -1,5 +1,6 @@
 //! What a client connection is to be: how to get there and how to speak there. Plain data, made by the options.
 
+use super::RetryPlan;
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
@@ -10,6 +11,8 @@ pub struct ConnectPlan {
     pub transport: TransportPlan,
     /// How to introduce ourselves there.
     pub session: SessionConfig,
+    /// When to try again.
+    pub retry: RetryPlan,
     /// The `/topic` part of `-L`, percent-decoded: a topic to publish to, or one more subscription.
     pub topic_of_url: Option<String>,
 }

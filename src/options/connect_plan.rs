@@ -7,7 +7,7 @@ use super::connection::{HeaderField, Positions};
 use super::proxy;
 use super::url::BrokerUrl;
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
-use crate::client::ConnectPlan;
+use crate::client::{ConnectPlan, RetryPlan};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
 use crate::session::SessionConfig;
 use crate::transport::{Address, DEFAULT_WEB_SOCKET_PATH, TlsPlan, TransportPlan, WebSocketPlan};
@@ -89,7 +89,8 @@ pub fn connect_plan(
         web_socket,
         resolved: Vec::new(),
     };
-    Ok(ConnectPlan { transport, session, topic_of_url: url.and_then(|url| url.topic.clone()) })
+    let topic_of_url = url.and_then(|url| url.topic.clone());
+    Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url })
 }
 
 /// How to speak WebSocket, where it is wanted.
@@ -300,19 +301,11 @@ impl ClientName<'_> {
         };
         check_length("the client identifier", client_id.len(), faults);
         if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
-            return random_client_id(defaults.environment);
+            // MQTT 3.1 wants 1 to 23 characters and knows no server-made identifiers.
+            return format!("mq-{}", defaults.environment.random_letters());
         }
         client_id
     }
-}
-
-/// An identifier for MQTT 3.1, which wants 1 to 23 characters and knows no server-made ones.
-fn random_client_id(environment: &Environment) -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let (high, low) = (u128::from(environment.random()), u128::from(environment.random()));
-    let bits = high << 64 | low;
-    let random = (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31]));
-    "mq-".chars().chain(random).collect()
 }
 
 fn connect_properties(

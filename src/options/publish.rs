@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{Args, Parser, ValueEnum};
 
 use super::connect_plan::topic_of_url;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, TlsOptions, Tool,
-    UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetryOptions, TlsOptions,
+    Tool, UsageError, WillOptions,
 };
 
 /// The options of mqpub.
@@ -33,6 +33,9 @@ pub struct PublishOptions {
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
+    /// When it is tried again.
+    #[command(flatten)]
+    pub retry: RetryOptions,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsOptions,
@@ -42,9 +45,34 @@ pub struct PublishOptions {
     /// Properties of MQTT 5.
     #[command(flatten)]
     pub properties: PropertyOptions,
+    /// What is said at the end.
+    #[command(flatten)]
+    pub report: ReportOptions,
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
+}
+
+/// What is said at the end.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ReportOptions {
+    /// Say at the end, on stderr, what became of the messages.
+    ///
+    /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
+    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, seconds, rate (messages a second) and
+    /// exit_status. text prints a line for people. Both come on failure and on Ctrl-C too, and with --quiet.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub summary: Option<SummaryName>,
+}
+
+/// How the summary is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SummaryName {
+    /// One JSON object.
+    Json,
+    /// One line for people.
+    Text,
 }
 
 impl PublishOptions {

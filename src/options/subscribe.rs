@@ -8,8 +8,8 @@ use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, SUBSCRIBE, SubscriptionOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
+    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 
 /// The options of mqsub.
@@ -33,9 +33,15 @@ pub struct SubscribeOptions {
     /// How a message is printed.
     #[command(flatten)]
     pub output: OutputOptions,
+    /// What is shown in place of messages.
+    #[command(flatten)]
+    pub screen: ScreenOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
+    /// When it is tried again.
+    #[command(flatten)]
+    pub retry: RetryOptions,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsOptions,
@@ -79,7 +85,7 @@ impl ToolOptions for SubscribeOptions {
             Ok(topic) => self.subscription.faults(topic.as_deref(), version),
             Err(fault) => vec![fault],
         };
-        faults.extend(self.output.faults());
+        faults.extend(self.output.faults(&self.screen));
         faults
     }
 }

@@ -1,32 +1,69 @@
 //! What became of each message, and how the tool ends for it.
 
-use crate::client::Diagnostics;
+use std::collections::BTreeMap;
+
+use super::summary::Totals;
+use super::voice::Voice;
 use crate::client::mosquitto::publish_failed;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{Message, PropertyName, ReasonCode};
-use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome};
 use crate::terminal::escape;
 
 /// Of refused messages so many are named one by one; the rest is counted.
 const NAMED: u64 = 5;
 
+/// A message on its way, with its number: which line of the input it is, or which repetition, from 1.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Its number.
+    pub number: u64,
+    /// What is sent.
+    pub message: Message,
+}
+
+impl Kept for Outgoing {
+    fn message(&self) -> Option<&Message> {
+        Some(&self.message)
+    }
+}
+
 /// The account of all messages.
 #[derive(Debug)]
 pub struct DeliveryAccount {
-    diagnostics: Diagnostics,
+    voice: Voice,
+    /// What a message is called: "line" or "message".
+    noun: &'static str,
+    sent: u64,
     done: u64,
-    refused: u64,
+    refused: BTreeMap<u8, u64>,
     lost: u64,
     downgraded: u64,
+    connections: u64,
+    retried: u64,
+    uncertain: u64,
     first_refusal: Option<ReasonCode>,
     /// Counts whatever the broker says about a message, for who waits for it to say something.
     heard: u64,
 }
 
 impl DeliveryAccount {
-    /// An empty account that tells what goes wrong at once.
-    pub const fn new(diagnostics: Diagnostics) -> Self {
-        Self { diagnostics, done: 0, refused: 0, lost: 0, downgraded: 0, first_refusal: None, heard: 0 }
+    /// An empty account that tells what goes wrong at once, of lines or of other messages.
+    pub(super) const fn new(voice: Voice, of_lines: bool) -> Self {
+        Self {
+            voice,
+            noun: if of_lines { "line" } else { "message" },
+            sent: 0,
+            done: 0,
+            refused: BTreeMap::new(),
+            lost: 0,
+            downgraded: 0,
+            connections: 0,
+            retried: 0,
+            uncertain: 0,
+            first_refusal: None,
+            heard: 0,
+        }
     }
 
     /// Messages of which the broker has the responsibility: acknowledged, at whatever QoS.
@@ -39,103 +76,149 @@ impl DeliveryAccount {
         self.heard
     }
 
-    /// Enters a message of QoS 0 that was written.
+    /// Whether there has been a connection.
+    pub const fn has_connected(&self) -> bool {
+        self.connections > 0
+    }
+
+    /// Enters a message of QoS 1 or 2 that is sent for the first time.
+    pub const fn sends(&mut self) {
+        self.sent += 1;
+    }
+
+    /// Enters messages of QoS 0 that were written.
     pub const fn wrote(&mut self, count: u64) {
+        self.sent += count;
         self.done += count;
     }
 
+    /// Enters messages of QoS 0 that are written again, since they went down with a connection.
+    pub const fn writes_again(&mut self, count: u64) {
+        self.retried += count;
+    }
+
     /// Enters a message that is refused, by the broker or in its name before it was sent.
-    pub fn refuse(&mut self, why: impl std::fmt::Display, reason: ReasonCode) {
-        self.refused += 1;
+    pub fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
+        *self.refused.entry(reason.0).or_default() += 1;
         self.first_refusal.get_or_insert(reason);
-        if self.refused <= NAMED {
-            self.diagnostics.error(format_args!("message {} was refused: {why}", self.entered()));
+        if self.refusals() <= NAMED {
+            self.voice.error(format_args!("{} {number} was refused: {why}", self.noun));
         }
+    }
+
+    fn refusals(&self) -> u64 {
+        self.refused.values().sum()
     }
 
     /// Messages that are through, one way or the other.
-    pub const fn entered(&self) -> u64 {
-        self.done + self.refused + self.lost
+    pub fn entered(&self) -> u64 {
+        self.done + self.refusals() + self.lost
     }
 
     /// Says what did not come through, with `open` messages that were taken up and are not done, and how the tool ends
-    /// when nothing else ended it.
+    /// when nothing else ended it. `whole` says whether all of the input was taken up.
     /// mosquitto_pub counts nothing.
-    pub fn close(&self, open: u64) -> ExitStatus {
-        if self.diagnostics.is_mosquitto() {
+    pub fn close(&self, open: u64, whole: bool) -> ExitStatus {
+        if self.voice.is_mosquitto() {
             return ExitStatus::Done;
         }
         let all = self.entered() + open;
-        if self.refused > NAMED {
-            self.diagnostics.error(format_args!("{} of {all} messages were refused", self.refused));
+        if self.refusals() > NAMED {
+            self.voice.error(format_args!("{} of {all} messages were refused", self.refusals()));
         }
-        if open + self.lost > 0 {
-            let left = open + self.lost;
-            self.diagnostics.error(format_args!("{left} of {all} messages did not get through to the broker"));
+        let left = open + self.lost;
+        let unread = if whole { "" } else { ", and the rest of the input was not read" };
+        match (left, unread) {
+            (0, "") => {}
+            (0, _) => self.voice.error("the rest of the input was not read"),
+            _ => self.voice.error(format_args!("{left} of {all} messages did not get through to the broker{unread}")),
         }
         if self.downgraded > 1 {
-            self.diagnostics.warning(format_args!("{} messages were delivered at QoS 1 only", self.downgraded));
+            self.voice.warning(format_args!("{} messages were delivered at QoS 1 only", self.downgraded));
         }
         match self.first_refusal {
             Some(reason) => ExitStatus::Refused(reason),
-            None if open + self.lost > 0 => ExitStatus::Failed,
+            None if left > 0 => ExitStatus::Failed,
             None if self.downgraded > 0 => ExitStatus::Downgraded,
             None => ExitStatus::Done,
         }
     }
+
+    /// The figures, with `open` messages that were taken up and are not done.
+    pub(super) fn totals(&self, open: u64, acknowledges: bool) -> Totals {
+        Totals {
+            messages: self.entered() + open,
+            sent: self.sent,
+            acknowledged: acknowledges.then_some(self.done),
+            refused: self.refused.clone(),
+            unacknowledged: open + self.lost,
+            downgraded: self.downgraded,
+            retried: self.retried,
+            uncertain: self.uncertain,
+            reconnects: self.connections.saturating_sub(1),
+        }
+    }
 }
 
-impl Handler<Message> for DeliveryAccount {
+impl Handler<Outgoing> for DeliveryAccount {
     /// A kept session may have messages for us. They are not ours to take, so the broker keeps them.
     fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Later
     }
 
-    fn completed(&mut self, completion: Completion<'_, Message>) {
+    fn completed(&mut self, completion: Completion<'_, Outgoing>) {
         self.heard += 1;
-        let Completion { outcome, reason, properties, packet_identifier, .. } = completion;
+        let Completion { kept, outcome, reason, properties, packet_identifier } = completion;
         match outcome {
             Outcome::Acknowledged => self.done += 1,
             Outcome::Downgraded => {
                 self.done += 1;
                 self.downgraded += 1;
                 if self.downgraded == 1 {
-                    self.diagnostics.warning(
+                    self.voice.warning(
                         "the broker answered a message of QoS 2 with PUBACK: it was delivered at QoS 1, so it may \
                          arrive twice",
                     );
                 }
             }
-            Outcome::Refused if self.diagnostics.is_mosquitto() => {
+            Outcome::Refused if self.voice.is_mosquitto() => {
                 let words = properties.text(PropertyName::ReasonString);
-                self.diagnostics.verbatim(&publish_failed(packet_identifier, reason, words));
+                self.voice.verbatim(&publish_failed(packet_identifier, reason, words));
             }
             Outcome::Refused => match properties.text(PropertyName::ReasonString) {
-                Some(words) => self.refuse(format_args!("{reason}: {}", escape(words)), reason),
-                None => self.refuse(reason, reason),
+                Some(words) => self.refuse(kept.number, format_args!("{reason}: {}", escape(words)), reason),
+                None => self.refuse(kept.number, reason, reason),
             },
             Outcome::Lost => {
                 self.lost += 1;
                 if self.lost == 1 {
-                    self.diagnostics
-                        .error(format_args!("a message cannot be sent again after the reconnect: {reason}"));
+                    let (noun, number) = (self.noun, kept.number);
+                    let text = format_args!("{noun} {number} cannot be sent again after the reconnect: {reason}");
+                    self.voice.error(text);
                 }
             }
         }
     }
 
-    fn received(&mut self, _: &Message) {
+    fn received(&mut self, _: &Outgoing) {
         self.heard += 1;
     }
 
     fn event(&mut self, event: Event) {
-        if let Event::Resending { uncertain, .. } = event
-            && uncertain > 0
-        {
-            self.diagnostics.warning(format_args!(
-                "the broker has lost the session: {uncertain} messages of QoS 2 are sent again and may arrive twice"
-            ));
-            self.diagnostics.hint("-c with -i ID keeps the session");
+        match event {
+            Event::Connected(_) => self.connections += 1,
+            Event::Resending { messages, uncertain } => {
+                self.retried += messages as u64;
+                self.uncertain += uncertain as u64;
+                if uncertain > 0 {
+                    self.voice.warning(format_args!(
+                        "the broker has lost the session: {uncertain} messages of QoS 2 are sent again and may arrive \
+                         twice"
+                    ));
+                    self.voice.hint("-c with -i ID keeps the session");
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -145,31 +228,50 @@ mod tests {
     use super::*;
     use crate::mqtt::Properties;
 
+    fn account() -> DeliveryAccount {
+        DeliveryAccount::new(Voice::silent(), true)
+    }
+
     fn completed(account: &mut DeliveryAccount, outcome: Outcome, reason: ReasonCode) {
         let properties = Properties::new();
-        let kept = Message::default();
+        let kept = Outgoing { number: 1, message: Message::default() };
         account.completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
     }
 
     #[test]
     fn the_worst_decides() {
-        let mut account = DeliveryAccount::new(Diagnostics::new(true));
-        assert_eq!(account.close(0), ExitStatus::Done);
+        let mut account = account();
+        assert_eq!(account.close(0, true), ExitStatus::Done);
         completed(&mut account, Outcome::Acknowledged, ReasonCode::NO_MATCHING_SUBSCRIBERS);
-        assert_eq!(account.close(0), ExitStatus::Done);
+        assert_eq!(account.close(0, true), ExitStatus::Done);
         completed(&mut account, Outcome::Downgraded, ReasonCode::SUCCESS);
-        assert_eq!(account.close(0), ExitStatus::Downgraded);
-        assert_eq!(account.close(1), ExitStatus::Failed);
+        assert_eq!(account.close(0, true), ExitStatus::Downgraded);
+        assert_eq!(account.close(1, true), ExitStatus::Failed);
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Refused, ReasonCode::PACKET_TOO_LARGE);
-        assert_eq!(account.close(1), ExitStatus::Refused(ReasonCode::NOT_AUTHORIZED));
-        assert_eq!((account.done(), account.heard()), (2, 4));
+        assert_eq!(account.close(1, true), ExitStatus::Refused(ReasonCode::NOT_AUTHORIZED));
+        assert_eq!((account.done(), account.heard(), account.entered()), (2, 4, 4));
     }
 
     #[test]
     fn a_lost_message_is_a_failure() {
-        let mut account = DeliveryAccount::new(Diagnostics::new(true));
+        let mut account = account();
         completed(&mut account, Outcome::Lost, ReasonCode::PACKET_TOO_LARGE);
-        assert_eq!(account.close(0), ExitStatus::Failed);
+        assert_eq!(account.close(0, true), ExitStatus::Failed);
+    }
+
+    #[test]
+    fn totals_add_up() {
+        let mut account = account();
+        for _ in 0..5 {
+            account.sends();
+        }
+        completed(&mut account, Outcome::Acknowledged, ReasonCode::SUCCESS);
+        completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
+        completed(&mut account, Outcome::Lost, ReasonCode::PACKET_TOO_LARGE);
+        account.event(Event::Resending { messages: 3, uncertain: 2 });
+        let totals = account.totals(2, true);
+        assert_eq!((totals.messages, totals.sent, totals.acknowledged, totals.unacknowledged), (5, 5, Some(1), 3));
+        assert_eq!((totals.refused, totals.retried, totals.uncertain), ([(0x87, 1)].into(), 3, 2));
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes from files and stdin.
 
 use std::fs::File;
-use std::io::{self, Read, stdin};
+use std::io::{self, IsTerminal, Read, stdin};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -17,11 +17,15 @@ const CHUNK: usize = 64 * 1024;
 /// # Errors
 /// The system's, and when it is more than a message can hold.
 pub(super) fn read_file(path: &Path) -> io::Result<Bytes> {
+    read_whole(open(path)?)
+}
+
+fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    read_whole(file)
+    Ok(file)
 }
 
 /// The whole of stdin.
@@ -41,20 +45,36 @@ fn read_whole(from: impl Read) -> io::Result<Bytes> {
     Ok(content.into())
 }
 
-/// stdin, read ahead by one chunk in a thread of its own: it may be a file, a pipe or a terminal, and only a thread can
-/// wait for each of them.
+/// An input that is read ahead by one chunk in a thread of its own: it may be a file, a pipe or a terminal, and only a
+/// thread can wait for each of them.
 #[derive(Debug)]
-pub(super) struct StdinChunks(mpsc::Receiver<io::Result<Bytes>>);
+pub(super) struct InputChunks {
+    chunks: mpsc::Receiver<io::Result<Bytes>>,
+    /// Bytes from here to the end, where that is known.
+    size: Option<u64>,
+    /// Somebody types it.
+    typed: bool,
+}
 
-impl StdinChunks {
-    /// Begins to read. The thread ends with stdin or with the process.
-    pub(super) fn start() -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(1);
-        std::thread::Builder::new().name("stdin".into()).spawn(move || {
-            let mut stdin = stdin().lock();
+impl InputChunks {
+    /// Begins to read stdin. The thread ends with it or with the process.
+    pub(super) fn of_stdin() -> io::Result<Self> {
+        Self::start(stdin(), size_of_stdin(), stdin().is_terminal())
+    }
+
+    /// Begins to read a file, which may be a pipe.
+    pub(super) fn of_file(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        let (size, typed) = (size_left(&file), file.is_terminal());
+        Self::start(file, size, typed)
+    }
+
+    fn start(mut input: impl Read + Send + 'static, size: Option<u64>, typed: bool) -> io::Result<Self> {
+        let (sender, chunks) = mpsc::channel(1);
+        std::thread::Builder::new().name("input".into()).spawn(move || {
             let mut chunk = vec![0; CHUNK];
             loop {
-                let read = match stdin.read(&mut chunk) {
+                let read = match input.read(&mut chunk) {
                     Ok(0) => return,
                     // Of its own size, so that a message in flight does not hold more than itself.
                     Ok(count) => Ok(Bytes::copy_from_slice(&chunk[..count])),
@@ -67,13 +87,46 @@ impl StdinChunks {
                 }
             }
         })?;
-        Ok(Self(receiver))
+        Ok(Self { chunks, size, typed })
     }
 
     /// The next chunk; none at the end. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        self.0.recv().await
+        self.chunks.recv().await
     }
+
+    /// The next chunk, if it has been read already.
+    pub(super) fn next_read(&mut self) -> Option<Bytes> {
+        self.chunks.try_recv().ok().and_then(Result::ok)
+    }
+
+    /// Bytes that the input had when reading began, where that is known.
+    pub(super) const fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Whether it comes from a keyboard.
+    pub(super) const fn is_typed(&self) -> bool {
+        self.typed
+    }
+}
+
+#[cfg(unix)]
+fn size_of_stdin() -> Option<u64> {
+    use std::os::fd::AsFd;
+    size_left(&File::from(stdin().as_fd().try_clone_to_owned().ok()?))
+}
+
+#[cfg(not(unix))]
+fn size_of_stdin() -> Option<u64> {
+    None
+}
+
+/// Bytes of a regular file from where it will be read; another program may have read its beginning.
+fn size_left(mut file: &File) -> Option<u64> {
+    use std::io::Seek;
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    metadata.len().checked_sub(file.stream_position().ok()?)
 }
 
 #[cfg(test)]
@@ -84,5 +137,20 @@ mod tests {
     fn a_folder_and_a_missing_file_are_errors() {
         assert_eq!(read_file(Path::new("/")).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(read_file(Path::new("/no/such/file")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(InputChunks::of_file(Path::new("/")).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn only_a_regular_file_has_a_size() {
+        use std::io::{Read, Write};
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        assert_eq!(size_left(&file), Some(0));
+        io::Seek::rewind(&mut file).unwrap();
+        assert_eq!(size_left(&file), Some(10));
+        file.read_exact(&mut [0; 4]).unwrap();
+        assert_eq!(size_left(&file), Some(6));
+        #[cfg(unix)]
+        assert_eq!(size_left(&File::open("/dev/null").unwrap()), None);
     }
 }

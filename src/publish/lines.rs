@@ -1,6 +1,20 @@
-//! Chunks of bytes to lines, without a copy where a line lies within one chunk.
+//! Chunks of bytes to lines, without a copy where a line lies within one chunk, and never more of a line in memory than
+//! a message can be.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use memchr::{memchr, memchr_iter};
+
+/// A line of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Its bytes.
+    Whole(Bytes),
+    /// It is longer than was allowed; its bytes are gone.
+    TooLong {
+        /// How many they were.
+        length: u64,
+    },
+}
 
 /// Cuts bytes into lines. A line ends with LF, which is not part of it; CR and NUL are. What follows the last LF is a
 /// line too, unless it is empty.
@@ -9,6 +23,10 @@ pub struct LineSplitter {
     chunk: Bytes,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
+    /// Bytes of a line that is too long; its beginning is not kept.
+    skipped: u64,
+    /// Bytes of the lines that were given out, line ends included.
+    consumed: u64,
 }
 
 impl LineSplitter {
@@ -17,44 +35,62 @@ impl LineSplitter {
         self.chunk = if self.chunk.is_empty() { chunk } else { [&self.chunk[..], &chunk[..]].concat().into() };
     }
 
-    /// Bytes that have not been taken.
+    /// Bytes that are held.
     pub fn held(&self) -> usize {
         self.chunk.len() + self.partial.len()
     }
 
-    /// The next whole line.
-    pub fn next_line(&mut self) -> Option<Bytes> {
-        let Some(end) = self.chunk.iter().position(|byte| *byte == b'\n') else {
-            self.partial.extend_from_slice(&self.chunk);
-            self.chunk = Bytes::new();
+    /// Bytes of the input that were given out or thrown away.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// Whether there are bytes that may hold a line's end.
+    pub fn has_unseen(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
+    /// The next whole line. Of a line that does not end within this chunk no more than `limit` bytes are kept.
+    pub fn next_line(&mut self, limit: usize) -> Option<Line> {
+        let Some(end) = memchr(b'\n', &self.chunk) else {
+            let chunk = std::mem::take(&mut self.chunk);
+            self.consumed += chunk.len() as u64;
+            if self.skipped > 0 || self.partial.len() + chunk.len() > limit {
+                self.skipped += (std::mem::take(&mut self.partial).len() + chunk.len()) as u64;
+            } else {
+                self.partial.extend_from_slice(&chunk);
+            }
             return None;
         };
         let line = self.chunk.split_to(end);
-        let _ = self.chunk.split_to(1);
-        if self.partial.is_empty() {
-            return Some(line);
-        }
-        let mut whole = std::mem::take(&mut self.partial);
-        whole.extend_from_slice(&line);
-        Some(whole.into())
-    }
-
-    /// Bytes of the line that has begun.
-    pub fn partial_len(&self) -> usize {
-        self.partial.len()
+        self.chunk.advance(1);
+        self.consumed += end as u64 + 1;
+        Some(if self.skipped > 0 {
+            Line::TooLong { length: std::mem::take(&mut self.skipped) + end as u64 }
+        } else if self.partial.is_empty() {
+            Line::Whole(line)
+        } else {
+            let mut whole = std::mem::take(&mut self.partial);
+            whole.extend_from_slice(&line);
+            Line::Whole(whole.into())
+        })
     }
 
     /// Lines, a last one without LF included, that have not been taken.
     pub fn lines_left(&self) -> u64 {
-        let whole = self.chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let open = self.chunk.last().map_or(!self.partial.is_empty() && whole == 0, |last| *last != b'\n');
+        let whole = memchr_iter(b'\n', &self.chunk).count() as u64;
+        let begun = !self.partial.is_empty() || self.skipped > 0;
+        let open = self.chunk.last().map_or(begun, |last| *last != b'\n');
         whole + u64::from(open)
     }
 
     /// The input has ended: the last line, if it had no LF.
-    pub fn finish(&mut self) -> Option<Bytes> {
+    pub fn finish(&mut self) -> Option<Line> {
+        if self.skipped > 0 {
+            return Some(Line::TooLong { length: std::mem::take(&mut self.skipped) });
+        }
         let last = std::mem::take(&mut self.partial);
-        if last.is_empty() { None } else { Some(last.into()) }
+        if last.is_empty() { None } else { Some(Line::Whole(last.into())) }
     }
 }
 
@@ -64,35 +100,50 @@ mod tests {
 
     use super::*;
 
-    fn lines_of(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
+    fn whole(bytes: &'static [u8]) -> Option<Line> {
+        Some(Line::Whole(Bytes::from_static(bytes)))
+    }
+
+    fn lines_of(chunks: &[&[u8]], limit: usize) -> Vec<Line> {
         let mut splitter = LineSplitter::default();
         let mut lines = Vec::new();
         for chunk in chunks {
             splitter.push(Bytes::copy_from_slice(chunk));
-            while let Some(line) = splitter.next_line() {
-                lines.push(line.to_vec());
+            while let Some(line) = splitter.next_line(limit) {
+                lines.push(line);
             }
+            assert!(splitter.held() <= limit);
         }
-        lines.extend(splitter.finish().map(|line| line.to_vec()));
+        lines.extend(splitter.finish());
+        assert_eq!(splitter.consumed(), chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>());
         lines
+    }
+
+    fn texts(lines: &[Line]) -> Vec<&[u8]> {
+        let whole = lines.iter().map(|line| match line {
+            Line::Whole(bytes) => &bytes[..],
+            other => panic!("{other:?}"),
+        });
+        whole.collect()
     }
 
     #[test]
     fn lf_ends_a_line_and_nothing_else_does() {
-        assert_eq!(lines_of(&[b"a\nb\r\n\nc\0d\nlast"]), [b"a".as_slice(), b"b\r", b"", b"c\0d", b"last"]);
-        assert_eq!(lines_of(&[b""]), Vec::<Vec<u8>>::new());
-        assert_eq!(lines_of(&[b"\n"]), [b""]);
-        assert_eq!(lines_of(&[b"a\n"]), [b"a"]);
+        let lines = |text: &'static [u8]| lines_of(&[text], 100);
+        assert_eq!(texts(&lines(b"a\nb\r\n\nc\0d\nlast")), [b"a".as_slice(), b"b\r", b"", b"c\0d", b"last"]);
+        assert_eq!(lines(b""), []);
+        assert_eq!(texts(&lines(b"\n")), [b""]);
+        assert_eq!(texts(&lines(b"a\n")), [b"a"]);
     }
 
     #[test]
     fn a_chunk_behind_one_that_is_left_is_not_lost() {
         let mut splitter = LineSplitter::default();
         splitter.push(Bytes::from_static(b"a\nb\nc"));
-        assert_eq!((splitter.next_line(), splitter.held()), (Some(Bytes::from_static(b"a")), 3));
+        assert_eq!((splitter.next_line(9), splitter.held()), (whole(b"a"), 3));
         splitter.push(Bytes::from_static(b"d\ne"));
-        assert_eq!((splitter.next_line(), splitter.next_line()), (Some("b".into()), Some("cd".into())));
-        assert_eq!((splitter.next_line(), splitter.finish(), splitter.held()), (None, Some("e".into()), 0));
+        assert_eq!((splitter.next_line(9), splitter.next_line(9)), (whole(b"b"), whole(b"cd")));
+        assert_eq!((splitter.next_line(9), splitter.finish(), splitter.held()), (None, whole(b"e"), 0));
     }
 
     #[test]
@@ -101,12 +152,23 @@ mod tests {
         assert_eq!(splitter.lines_left(), 0);
         splitter.push(Bytes::from_static(b"a\nb\nc"));
         assert_eq!(splitter.lines_left(), 3);
-        assert!(splitter.next_line().is_some());
+        assert!(splitter.next_line(9).is_some());
         assert_eq!(splitter.lines_left(), 2);
-        while splitter.next_line().is_some() {}
+        while splitter.next_line(9).is_some() {}
         assert_eq!(splitter.lines_left(), 1);
         splitter.push(Bytes::from_static(b"c\n"));
         assert_eq!(splitter.lines_left(), 1);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_measured_and_not_kept() {
+        let lines = lines_of(&[b"a\n0123", b"4567", b"89", b"01\nb\n", b"012345", b"6789"], 8);
+        assert_eq!(lines[1..2], [Line::TooLong { length: 12 }]);
+        assert_eq!(lines[3..], [Line::TooLong { length: 10 }]);
+        assert_eq!((&lines[0], &lines[2]), (&whole(b"a").unwrap(), &whole(b"b").unwrap()));
+        let mut splitter = LineSplitter::default();
+        splitter.push(Bytes::from_static(b"0123456789"));
+        assert_eq!((splitter.next_line(8), splitter.held(), splitter.lines_left()), (None, 0, 1));
     }
 
     proptest! {
@@ -126,7 +188,8 @@ mod tests {
             if expected.last().is_some_and(|last| last.is_empty()) {
                 expected.pop();
             }
-            prop_assert_eq!(lines_of(&chunks), expected);
+            let lines = lines_of(&chunks, 100);
+            prop_assert_eq!(texts(&lines), expected);
         }
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::summary::SummaryFormat;
 use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::{Message, Properties, QoS};
 use crate::options::{
-    ConnectDefaults, Environment, GeneralOptions, MessageOptions, PUBLISH, PublishOptions, UsageError, connect_plan,
+    ConnectDefaults, Environment, GeneralOptions, MessageOptions, PUBLISH, PublishOptions, ReportOptions, SummaryName,
+    UsageError, connect_plan,
 };
 
 /// Most messages of QoS 1 and 2 in flight where `-M` is not given, as with mosquitto_pub.
@@ -26,8 +28,17 @@ pub enum PayloadSource {
     File(PathBuf),
     /// The whole of stdin.
     Stdin,
-    /// Each line of stdin.
-    Lines,
+    /// Each line of an input.
+    Lines(LineInput),
+}
+
+/// Where lines come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineInput {
+    /// stdin.
+    Stdin,
+    /// A file, which may be a pipe.
+    File(PathBuf),
 }
 
 /// What mqpub is to do.
@@ -53,6 +64,8 @@ pub struct PublishPlan {
     pub log: LogStream,
     /// No errors on stderr while running.
     pub quiet: bool,
+    /// The figures to say on stderr at the end.
+    pub summary: Option<SummaryFormat>,
     /// mosquitto_pub's output, errors and exit status.
     pub compat: bool,
 }
@@ -68,7 +81,8 @@ impl PublishPlan {
     }
 
     fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let PublishOptions { message, connection, tls, will, properties, general } = options;
+        let PublishOptions { message, connection, retry, tls, will, properties, report, general } = options;
+        let ReportOptions { summary } = report;
         let GeneralOptions { debug, quiet, compat, .. } = general;
         let defaults = ConnectDefaults {
             tool: &PUBLISH,
@@ -78,7 +92,8 @@ impl PublishPlan {
             no_delay: true,
             names_clients: false,
         };
-        let connect = connect_plan(connection, tls, will, properties, defaults)?;
+        let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
+        connect.retry = retry.plan();
         let commands = properties.by_command().map_err(|faults| UsageError::new(PUBLISH.name, faults))?;
         let MessageOptions {
             topic,
@@ -94,8 +109,9 @@ impl PublishPlan {
         } = message;
         let source = match (text, file) {
             (Some(text), _) => PayloadSource::Text(text.clone()),
+            (None, Some(file)) if *stdin_line => PayloadSource::Lines(LineInput::File(file.clone())),
             (None, Some(file)) => PayloadSource::File(file.clone()),
-            (None, None) if *stdin_line => PayloadSource::Lines,
+            (None, None) if *stdin_line => PayloadSource::Lines(LineInput::Stdin),
             (None, None) if *stdin_file => PayloadSource::Stdin,
             (None, None) => PayloadSource::Text(Bytes::new()),
         };
@@ -117,8 +133,25 @@ impl PublishPlan {
             debug: *debug,
             log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
             quiet: *quiet,
+            summary: summary.map(|name| match name {
+                SummaryName::Json => SummaryFormat::Json,
+                SummaryName::Text => SummaryFormat::Text,
+            }),
             compat: *compat,
         })
+    }
+
+    /// Whether each line of an input is a message.
+    pub const fn sends_lines(&self) -> bool {
+        matches!(self.source, PayloadSource::Lines(_))
+    }
+
+    /// What the lines come from, for errors.
+    pub(super) fn input_name(&self) -> String {
+        match &self.source {
+            PayloadSource::Lines(LineInput::File(file)) => format!("the file '{}'", file.display()),
+            _ => "stdin".to_owned(),
+        }
     }
 
     /// Whether a message is acknowledged.

@@ -1,25 +1,25 @@
-//! Payloads in the order in which they are to be sent: one that is repeated, or the lines of stdin.
+//! Payloads in the order in which they are to be sent: one that is repeated, or the lines of an input.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::input::StdinChunks;
-use super::lines::LineSplitter;
-use crate::mqtt::wire::MAX_REMAINING_LENGTH;
+use super::input::InputChunks;
+use super::lines::{Line, LineSplitter};
 
 /// Where the next payload comes from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Repeated(Repetition),
     Lines(Lines),
 }
 
 /// One payload, a number of times.
 #[derive(Debug)]
-pub(super) struct Repetition {
+pub(crate) struct Repetition {
     payload: Bytes,
+    times: u64,
     left: u64,
     delay: Duration,
     begun: bool,
@@ -27,21 +27,23 @@ pub(super) struct Repetition {
     due: Option<Instant>,
 }
 
-/// The lines of stdin.
+/// The lines of an input.
 #[derive(Debug)]
-pub(super) struct Lines {
-    chunks: StdinChunks,
+pub(crate) struct Lines {
+    chunks: InputChunks,
     splitter: LineSplitter,
     ended: bool,
+    /// Lines that were given out.
+    taken: u64,
 }
 
 impl Repetition {
-    pub(super) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
-        Self { payload, left: times, delay, begun: false, due: None }
+    pub(crate) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
+        Self { payload, times, left: times, delay, begun: false, due: None }
     }
 
     /// The one before is through: whether the next one may be sent now.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let delay = if self.begun { self.delay } else { Duration::ZERO };
         // A delay beyond the end of time is one that never ends.
         *self.due.get_or_insert_with(|| now.checked_add(delay).unwrap_or(now + FAR)) <= now
@@ -52,32 +54,36 @@ impl Repetition {
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Source {
-    pub(super) fn lines() -> io::Result<Self> {
-        let chunks = StdinChunks::start()?;
-        Ok(Self::Lines(Lines { chunks, splitter: LineSplitter::default(), ended: false }))
+    pub(super) fn lines(chunks: InputChunks) -> Self {
+        Self::Lines(Lines { chunks, splitter: LineSplitter::default(), ended: false, taken: 0 })
     }
 
-    /// The next payload, as far as it is there.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
+    /// The next payload with its number from 1, as far as it is there. No line is given out that is longer than `limit`
+    /// and did not come in one piece.
+    pub(crate) fn next(&mut self, limit: usize) -> Option<(u64, Line)> {
         match self {
             Self::Repeated(repetition) => {
                 repetition.left = repetition.left.checked_sub(1)?;
                 repetition.begun = true;
                 repetition.due = None;
-                Some(repetition.payload.clone())
+                Some((repetition.times - repetition.left, Line::Whole(repetition.payload.clone())))
             }
-            Self::Lines(lines) => match lines.splitter.next_line() {
-                None if lines.ended => lines.splitter.finish(),
-                line => line,
-            },
+            Self::Lines(lines) => {
+                let line = match lines.splitter.next_line(limit) {
+                    None if lines.ended => lines.splitter.finish(),
+                    line => line,
+                }?;
+                lines.taken += 1;
+                Some((lines.taken, line))
+            }
         }
     }
 
     /// Waits until there may be more. Nothing is lost when the future is dropped.
     ///
     /// # Errors
-    /// stdin cannot be read, or has a line that no message can hold.
-    pub(super) async fn wait(&mut self) -> io::Result<()> {
+    /// The input cannot be read.
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
         match self {
             Self::Repeated(Repetition { due: Some(due), left: 1.., .. }) => {
                 tokio::time::sleep_until((*due).into()).await;
@@ -88,9 +94,6 @@ impl Source {
                     Some(chunk) => lines.splitter.push(chunk?),
                     None => lines.ended = true,
                 }
-                if lines.splitter.partial_len() > MAX_REMAINING_LENGTH {
-                    return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a line is longer than a message can be"));
-                }
                 Ok(())
             }
             _ => std::future::pending().await,
@@ -98,7 +101,7 @@ impl Source {
     }
 
     /// Whether there is nothing more to come, once [`Source::next`] has given nothing.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         match self {
             Self::Repeated(repetition) => repetition.left == 0,
             Self::Lines(lines) => lines.ended && lines.splitter.lines_left() == 0,
@@ -106,26 +109,56 @@ impl Source {
     }
 
     /// Whether all of the input has been read; some of it may wait to be sent.
-    pub(super) const fn is_read(&self) -> bool {
+    pub(crate) const fn is_read(&self) -> bool {
         match self {
             Self::Repeated(_) => true,
             Self::Lines(lines) => lines.ended,
         }
     }
 
+    /// Whether more is surely waiting to be sent than what was given out.
+    pub(crate) fn has_more(&self) -> bool {
+        match self {
+            Self::Repeated(_) => false,
+            Self::Lines(lines) => lines.splitter.has_unseen(),
+        }
+    }
+
     /// Bytes that were read and have not been given out.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         match self {
             Self::Repeated(_) => 0,
             Self::Lines(lines) => lines.splitter.held(),
         }
     }
 
-    /// Payloads that were taken up, or promised, and have not been given out.
-    pub(super) fn left(&self) -> u64 {
+    /// Payloads that were taken up, or promised, and have not been given out. It takes what was read ahead, so it is for
+    /// the end of a run.
+    pub(crate) fn left(&mut self) -> u64 {
         match self {
             Self::Repeated(repetition) => repetition.left,
-            Self::Lines(lines) => lines.splitter.lines_left(),
+            Self::Lines(lines) => {
+                while let Some(chunk) = lines.chunks.next_read() {
+                    lines.splitter.push(chunk);
+                }
+                lines.splitter.lines_left()
+            }
+        }
+    }
+
+    /// How far it is, and how far it goes where that is known: repetitions, or bytes of the input.
+    pub(crate) fn position(&self) -> (u64, Option<u64>) {
+        match self {
+            Self::Repeated(repetition) => (repetition.times - repetition.left, Some(repetition.times)),
+            Self::Lines(lines) => (lines.splitter.consumed(), lines.chunks.size()),
+        }
+    }
+
+    /// Whether it is worth a progress line: a row of messages, and not one that somebody types.
+    pub(crate) const fn is_long(&self) -> bool {
+        match self {
+            Self::Repeated(repetition) => repetition.times > 1,
+            Self::Lines(lines) => !lines.chunks.is_typed(),
         }
     }
 }

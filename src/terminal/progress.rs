@@ -68,6 +68,33 @@ impl Progress {
         }
     }
 
+    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures beside
+    /// it.
+    pub fn advance(&self, total: Option<u64>, position: u64, line: &str) {
+        let Some(bar) = &self.bar else { return };
+        let template = match total {
+            Some(_) => "  {bar:24} {percent:>3} %  {wide_msg}",
+            None => "  {spinner} {elapsed:>4}  {wide_msg}",
+        };
+        if let (true, Ok(style)) = (bar.message().is_empty(), ProgressStyle::with_template(template)) {
+            bar.set_style(style.progress_chars("━╸─"));
+            bar.set_length(total.unwrap_or(0));
+        }
+        bar.set_message(escape(line).into_owned());
+        match total {
+            Some(total) => bar.set_position(position.min(total)),
+            None => bar.tick(),
+        }
+    }
+
+    /// Lets `say` write to stderr above the line.
+    pub fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
+        }
+    }
+
     /// Writes a line to stderr that stays, above the progress line where there is one; nothing when quiet. The caller
     /// escapes what came from the network (the line may hold colour).
     pub fn print_above(&self, line: &str) {
@@ -172,6 +199,20 @@ mod tests {
             let seen = paper.shown();
             assert!(seen.contains("flood") && seen.contains("1,000/s from \\u{1b}[2Jbroker"), "{seen:?}");
             assert!(!seen.contains('\x1b'));
+            progress.clear();
+            assert_eq!(paper.shown(), "");
+        }
+    }
+
+    #[test]
+    fn work_is_drawn_with_its_share() {
+        for (total, share) in [(Some(200), "25 %"), (None, "")] {
+            let paper = Paper::default();
+            let progress = Progress::drawn_on(ProgressDrawTarget::term_like(Box::new(paper.clone())));
+            progress.advance(total, 50, "1,000 lines");
+            let seen = paper.shown();
+            assert!(seen.contains("1,000 lines") && seen.contains(share), "{seen:?}");
+            progress.aside(|| assert_eq!(paper.shown(), ""));
             progress.clear();
             assert_eq!(paper.shown(), "");
         }

@@ -50,8 +50,11 @@ impl Head {
             if stream.read_buf(&mut bytes).await.map_err(HeadError::Io)? == 0 {
                 return Err(HeadError::Closed(before));
             }
-            // Said at once: one who waits for more of a TLS alert waits for ever.
+            // Said at once: one who waits for more of a TLS alert waits for ever. Its first bytes tell what it is.
             if bytes.iter().zip(START).any(|(byte, expected)| byte != expected) {
+                if bytes.len() < 3 && matches!(bytes[0], 0x15 | 0x16) {
+                    continue;
+                }
                 return Err(HeadError::NotHttp(bytes));
             }
             if is_complete(&bytes, before) {

@@ -16,11 +16,15 @@ mod web_socket;
 
 #[cfg(test)]
 mod connect_tests;
+#[cfg(test)]
+mod in_memory;
 
 pub use connect::{ConnectTimings, Connected, connect, resolve};
 pub use connection::Connection;
 pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
+#[cfg(test)]
+pub(crate) use in_memory::MemoryListener;
 pub use plan::{
     Address, ClientCertificate, DEFAULT_WEB_SOCKET_PATH, ProxyKind, ProxyLogin, ProxyPlan, TlsPlan, TlsVersions,
     TransportPlan, TrustRoots, WebSocketPlan,

@@ -13,6 +13,21 @@ use tokio::net::UnixStream;
 
 use super::error::{FailureKind, Fault, explain_socket_error};
 
+#[cfg(target_os = "linux")]
+use low_water::ReceiveLowWater;
+
+/// The socket option that nix does not name itself.
+#[cfg(target_os = "linux")]
+mod low_water {
+    use nix::{libc, setsockopt_impl};
+
+    /// SO_RCVLOWAT.
+    #[derive(Clone, Copy)]
+    pub(super) struct ReceiveLowWater;
+
+    setsockopt_impl!(ReceiveLowWater, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize, nix::sys::socket::sockopt::SetUsize);
+}
+
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -21,6 +36,9 @@ pub enum Socket {
     /// A unix domain socket.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// A connection that never leaves this process (see `in_memory`).
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
 }
 
 impl Socket {
@@ -47,6 +65,8 @@ impl Socket {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -56,7 +76,28 @@ impl Socket {
             Self::Tcp(stream) => stream.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
+    }
+
+    /// Has the socket count as readable only once so many bytes are there (SO_RCVLOWAT); 1 is the ordinary state. The
+    /// end of the stream and errors are always told. False where the system has no such thing, and nothing changes.
+    #[cfg(target_os = "linux")]
+    pub fn set_low_water(&self, bytes: usize) -> bool {
+        use nix::sys::socket::setsockopt;
+        match self {
+            Self::Tcp(stream) => setsockopt(stream, ReceiveLowWater, &bytes).is_ok(),
+            Self::Unix(_) => false,
+            #[cfg(test)]
+            Self::Memory(_) => false,
+        }
+    }
+
+    /// Has the socket count as readable only once so many bytes are there; this system has no such thing.
+    #[cfg(not(target_os = "linux"))]
+    pub fn set_low_water(&self, _: usize) -> bool {
+        false
     }
 
     /// Reads what is there, without waiting.
@@ -68,6 +109,8 @@ impl Socket {
             Self::Tcp(stream) => stream.try_read(buffer),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_read(buffer),
+            #[cfg(test)]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -80,6 +123,8 @@ impl Socket {
             Self::Tcp(stream) => stream.try_write(bytes),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_write(bytes),
+            #[cfg(test)]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -91,6 +136,8 @@ macro_rules! pass_on {
             Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -29,27 +29,40 @@ impl<K: Kept> Session<K> {
         let Some(message) = kept.message() else {
             return Err((PublishError::NotKept, kept));
         };
-        if let Err(error) = self.check(message) {
-            return Err((error, kept));
-        }
-        let qos = message.qos;
-        let identifier = if qos == QoS::AtMostOnce { 0 } else { self.outbound.next_identifier() };
-        let (topic, told) = self.aliased_topic(message);
-        let publish = Publish { topic, ..Publish::of(message, identifier, false) };
-        let limit = self.limits.maximum_packet_size;
-        if let Err(error) = append_within(limit, &mut self.output, |out| publish.encode(self.version, out)) {
-            return Err((error.into(), kept));
-        }
-        match told {
-            Told::Known => {}
-            Told::New(place, alias) => self.told_aliases.insert(place, (alias, message.topic.clone())),
-            Told::Changed(place) => message.topic.clone_into(&mut self.told_aliases[place].1),
-        }
+        let (qos, identifier) = match self.put_publish(message) {
+            Ok(identifier) => (message.qos, identifier),
+            Err(error) => return Err((error, kept)),
+        };
         match qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => self.outbound.insert(Place::Puback(kept)),
             QoS::ExactlyOnce => self.outbound.insert(Place::Pubrec(kept)),
         };
+        Ok(identifier)
+    }
+
+    /// Puts a PUBLISH of QoS 0 into the output, of which nothing is kept, so that the same message can serve for many.
+    /// Fails as [`Session::publish`] does, and for any other QoS with [`PublishError::NotKept`].
+    pub fn send(&mut self, message: &Message) -> Result<(), PublishError> {
+        if message.qos != QoS::AtMostOnce {
+            return Err(PublishError::NotKept);
+        }
+        self.put_publish(message).map(|_| ())
+    }
+
+    /// Puts the packet into the output; for QoS 1 and 2 under the identifier that the next place of the window has.
+    fn put_publish(&mut self, message: &Message) -> Result<u16, PublishError> {
+        self.check(message)?;
+        let identifier = if message.qos == QoS::AtMostOnce { 0 } else { self.outbound.next_identifier() };
+        let (topic, told) = self.aliased_topic(message);
+        let publish = Publish { topic, ..Publish::of(message, identifier, false) };
+        let limit = self.limits.maximum_packet_size;
+        append_within(limit, &mut self.output, |out| publish.encode(self.version, out))?;
+        match told {
+            Told::Known => {}
+            Told::New(place, alias) => self.told_aliases.insert(place, (alias, message.topic.clone())),
+            Told::Changed(place) => message.topic.clone_into(&mut self.told_aliases[place].1),
+        }
         Ok(identifier)
     }
 

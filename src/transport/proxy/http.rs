@@ -57,7 +57,7 @@ fn no_answer(error: HeadError) -> Fault {
             not("the proxy speaks TLS".into(), "a proxy that is reached over TLS (https://) is not spoken here")
         }
         HeadError::NotHttp(first) => not(
-            format!("what answered does not speak HTTP: it said {:?}", shown(&first[..first.len().min(24)])),
+            format!("what answered does not speak HTTP: it said \"{}\"", shown(&first[..first.len().min(24)])),
             "a SOCKS5 proxy is named with --proxy socks5h://HOST:PORT",
         ),
     }

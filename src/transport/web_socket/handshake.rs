@@ -82,7 +82,7 @@ fn no_answer(error: &HeadError) -> Fault {
         HeadError::NotHttp(first) if looks_like_tls(first) => not("this port speaks TLS").hint(TLS_HINT),
         HeadError::NotHttp(first) => {
             let first = shown(&first[..first.len().min(24)]);
-            not(&format!("the server does not speak HTTP: it answered {first:?}")).hint(PORT_HINT)
+            not(&format!("the server does not speak HTTP: it answered \"{first}\"")).hint(PORT_HINT)
         }
         HeadError::TooLong => not("the server's answer has no end: more than 16 KiB of HTTP header").hint(PORT_HINT),
         // A plain MQTT port closes, for it reads our request as a broken packet; so does a TLS port now and then.
@@ -124,7 +124,7 @@ fn check(head: &Head, key: &str) -> Result<(), Fault> {
     match head.field("Sec-WebSocket-Protocol") {
         Some(protocol) if protocol == SUB_PROTOCOL.as_bytes() => Ok(()),
         Some(other) => {
-            not(format!("the server picked the sub-protocol {:?} and not \"mqtt\"", shown(other)), OTHER_SERVICE)
+            not(format!("the server picked the sub-protocol \"{}\" and not \"mqtt\"", shown(other)), OTHER_SERVICE)
         }
         None => not("the server does not agree to the sub-protocol \"mqtt\"".into(), OTHER_SERVICE),
     }

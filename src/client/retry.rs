@@ -1,0 +1,88 @@
+//! How often, and after which wait, a connection is tried again. Plain data, made by the options.
+
+use std::time::Duration;
+
+/// Time between two attempts where nothing else is asked for, as with mosquitto's clients.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// When to connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPlan {
+    /// How many attempts in a row may fail after the first one that did; `u64::MAX` is for ever. Without it the first
+    /// connection of a run is not tried again, and a lost one for ever.
+    pub attempts: Option<u64>,
+    /// Time before the first further attempt.
+    pub first: Duration,
+    /// The time doubles with each attempt up to this.
+    pub most: Duration,
+}
+
+impl Default for RetryPlan {
+    fn default() -> Self {
+        Self { attempts: None, first: DELAY, most: DELAY }
+    }
+}
+
+impl RetryPlan {
+    /// Further attempts for the first connection of a run.
+    pub fn for_first_connection(&self) -> u64 {
+        self.attempts.unwrap_or(0)
+    }
+
+    /// Attempts for a connection that was lost.
+    pub fn after_a_loss(&self) -> u64 {
+        self.attempts.unwrap_or(u64::MAX)
+    }
+
+    /// Time to wait before an attempt, the first being 0.
+    pub fn delay(&self, attempt: u64) -> Duration {
+        let doublings = u32::try_from(attempt).unwrap_or(u32::MAX).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.most)
+    }
+
+    /// What is done about a connection that is not there: "connecting again every second".
+    pub fn words(&self) -> String {
+        let every = match (self.first, self.most) {
+            (first, most) if first == DELAY && most == DELAY => "every second".to_owned(),
+            (first, most) if first == most => format!("every {} s", first.as_secs_f64()),
+            (first, most) => format!("after {} s, later after up to {} s", first.as_secs_f64(), most.as_secs_f64()),
+        };
+        match self.attempts {
+            None | Some(u64::MAX) => format!("connecting again {every}"),
+            Some(1) => format!("connecting again {every}, once"),
+            Some(attempts) => format!("connecting again {every}, {attempts} times at most"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(attempts: Option<u64>, first: u64, most: u64) -> RetryPlan {
+        RetryPlan { attempts, first: Duration::from_millis(first), most: Duration::from_millis(most) }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_most() {
+        let delays: Vec<u128> = (0..6).map(|attempt| plan(None, 500, 5000).delay(attempt).as_millis()).collect();
+        assert_eq!(delays, [500, 1000, 2000, 4000, 5000, 5000]);
+        assert_eq!(plan(None, 1000, 1000).delay(u64::MAX), Duration::from_secs(1));
+        let longest = Duration::from_secs(1000 * 86_400);
+        assert_eq!(RetryPlan { attempts: None, first: longest, most: longest }.delay(u64::MAX), longest);
+    }
+
+    #[test]
+    fn nothing_said_is_mosquittos_way() {
+        let plan = RetryPlan::default();
+        assert_eq!((plan.for_first_connection(), plan.after_a_loss()), (0, u64::MAX));
+        assert_eq!(plan.words(), "connecting again every second");
+    }
+
+    #[test]
+    fn words_say_how_often() {
+        assert_eq!(plan(Some(1), 1000, 1000).words(), "connecting again every second, once");
+        assert_eq!(plan(Some(5), 500, 500).words(), "connecting again every 0.5 s, 5 times at most");
+        assert_eq!(plan(Some(u64::MAX), 500, 8000).words(), "connecting again after 0.5 s, later after up to 8 s");
+    }
+}

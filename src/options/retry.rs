@@ -1,0 +1,96 @@
+//! The retry options, part of the connection group of every client: how often and how soon it is tried again.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::{count, positive_duration};
+use crate::client::RetryPlan;
+
+/// When a connection is tried again.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct RetryOptions {
+    /// Try again so many times in a row when there is no connection, or "forever".
+    ///
+    /// Without it the first connection is not tried again, and one that was lost is tried again for ever. A refusal is
+    /// never tried again. 0 ends at the first loss.
+    #[arg(long, value_name = "COUNT", value_parser = attempts)]
+    pub retry: Option<u64>,
+
+    /// Wait so long before each new attempt [default: 1s]; 1s..30s waits twice as long each time.
+    #[arg(long, value_name = "TIME", value_parser = backoff)]
+    pub backoff: Option<Backoff>,
+}
+
+/// The first wait and the longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+}
+
+impl RetryOptions {
+    /// What they mean.
+    pub fn plan(&self) -> RetryPlan {
+        let Self { retry, backoff } = self;
+        match *backoff {
+            None => RetryPlan { attempts: *retry, ..RetryPlan::default() },
+            Some(Backoff { first, most }) => RetryPlan { attempts: *retry, first, most },
+        }
+    }
+}
+
+fn attempts(text: &str) -> Result<u64, String> {
+    match text {
+        "forever" => Ok(u64::MAX),
+        _ => count(text).map_err(|_| "it is a whole number or \"forever\"".into()),
+    }
+}
+
+fn backoff(text: &str) -> Result<Backoff, String> {
+    let (first, most) = text.split_once("..").unwrap_or((text, text));
+    let (first, most) = (positive_duration(first)?, positive_duration(most)?);
+    if first > most {
+        return Err("the first time is the shortest: write 1s..30s".into());
+    }
+    Ok(Backoff { first, most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_a_number_or_forever() {
+        for (text, attempts_of) in
+            [("0", Some(0)), ("5", Some(5)), ("forever", Some(u64::MAX)), ("-1", None), ("x", None)]
+        {
+            assert_eq!(attempts(text).ok(), attempts_of, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_backoff_is_a_time_or_two() {
+        let of = |first, most| Some(Backoff { first: Duration::from_millis(first), most: Duration::from_millis(most) });
+        for (text, expected) in [
+            ("500ms", of(500, 500)),
+            ("1..30", of(1000, 30_000)),
+            ("0.5s..2m", of(500, 120_000)),
+            ("0", None),
+            ("2s..1s", None),
+            ("1s..", None),
+            ("..1s", None),
+            ("", None),
+        ] {
+            assert_eq!(backoff(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_mosquittos_way() {
+        assert_eq!(RetryOptions::default().plan(), RetryPlan::default());
+        let options = RetryOptions { retry: Some(3), backoff: backoff("1s..8s").ok() };
+        assert_eq!(options.plan().delay(2), Duration::from_secs(4));
+    }
+}

@@ -1,0 +1,363 @@
+//! The run of mqpub: payloads into the session as far as there is room, until everything is acknowledged.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::account::{DeliveryAccount, Outgoing};
+use super::lines::Line;
+use super::pace::ProgressLine;
+use super::plan::PublishPlan;
+use super::source::Source;
+use super::summary::Totals;
+use super::voice::Voice;
+use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
+use crate::exit_status::ExitStatus;
+use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
+use crate::mqtt::{Message, Properties, QoS, ReasonCode};
+use crate::session::PublishError;
+use crate::terminal::Progress;
+
+/// While so much waits to be written no further message is taken up: enough for large writes, and a bound on memory.
+pub(super) const BACKLOG: usize = 64 * 1024;
+/// With fewer messages in flight each acknowledgement is worth waking up for.
+const FEW_IN_FLIGHT: usize = 8;
+/// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.
+const CLOSING: Duration = Duration::from_secs(2);
+/// Why a broker may hang up on each PUBLISH.
+const STUCK_HINT: &str = "the broker may be away, or close the connection because this user may not publish there; \
+                          --connect-timeout sets how long is waited";
+/// How long the DISCONNECT of an interrupted run may take.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// Why a run ended before everything was through.
+pub(super) enum Failure {
+    Client(ClientError),
+    Input(io::Error),
+    Interrupted,
+    /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
+    Stuck(Instant, String),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// What ends a step besides bytes.
+enum Other {
+    Interrupted,
+    Input(io::Result<()>),
+    Late,
+}
+
+/// A run.
+pub(super) struct Publisher<'a> {
+    pub(super) plan: &'a PublishPlan,
+    pub(super) client: Client<Outgoing>,
+    pub(super) source: Source,
+    pub(super) account: DeliveryAccount,
+    pub(super) voice: Voice,
+    pub(super) line: ProgressLine,
+    /// What every message has in common.
+    template: Message,
+    /// Messages of QoS 0 that the socket has not taken whole: where each ends in the output, its number and its payload.
+    pub(super) unwritten: VecDeque<(u64, u64, Bytes)>,
+    /// Messages of QoS 0 that went down with a connection.
+    pub(super) again: VecDeque<(u64, Bytes)>,
+    /// When something last went on, and what it was.
+    pub(super) last: (Instant, Movement),
+    /// Since which loss of a connection no message came through, how many had come through then, and how many
+    /// connections were lost since.
+    pub(super) stuck: Option<(Instant, u64, u64)>,
+    /// That a connection was lost has been told.
+    pub(super) told_loss: bool,
+}
+
+/// What is looked at to see whether anything goes on.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Movement {
+    under_way: bool,
+    heard: u64,
+    written: u64,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(
+        plan: &'a PublishPlan,
+        source: Source,
+        diagnostics: Diagnostics,
+        progress: &Rc<Progress>,
+    ) -> Self {
+        let voice = Voice::new(diagnostics, Rc::clone(progress));
+        let noun = if plan.sends_lines() { "lines" } else { "messages" };
+        Self {
+            plan,
+            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(diagnostics),
+            line: ProgressLine::new(Rc::clone(progress), noun, source.position().1, Instant::now()),
+            source,
+            account: DeliveryAccount::new(voice.clone(), plan.sends_lines()),
+            voice,
+            template: plan.message.clone(),
+            unwritten: VecDeque::new(),
+            again: VecDeque::new(),
+            last: (Instant::now(), Movement::default()),
+            stuck: None,
+            told_loss: false,
+        }
+    }
+
+    /// How it ended, and with what figures.
+    pub(super) async fn run(mut self) -> (ExitStatus, Totals) {
+        let ended = match Interrupts::listen() {
+            Ok(mut interrupts) => self.deliver(&mut interrupts).await,
+            Err(error) => Err(Failure::Input(error)),
+        };
+        self.line.clear();
+        self.note_written();
+        let open = if ended.is_ok() { 0 } else { self.open() };
+        let status = match ended {
+            Ok(()) => self.account.close(0, true),
+            Err(failure) => self.fail(&failure, open).await,
+        };
+        (status, self.account.totals(open, self.plan.is_acknowledged()))
+    }
+
+    /// Says why it ended, with `open` messages that are not through, and leaves the broker.
+    async fn fail(&mut self, failure: &Failure, open: u64) -> ExitStatus {
+        let (status, parting) = match failure {
+            Failure::Interrupted if open == 0 && self.account.has_connected() => {
+                self.part(ReasonCode::SUCCESS).await;
+                return self.account.close(0, true);
+            }
+            Failure::Interrupted => {
+                if !self.plan.compat {
+                    self.voice.error("interrupted");
+                }
+                (ExitStatus::Interrupted, ReasonCode::DISCONNECT_WITH_WILL)
+            }
+            Failure::Input(error) => {
+                self.voice.error(format_args!("cannot read {}: {error}", self.plan.input_name()));
+                (ExitStatus::Failed, ReasonCode::SUCCESS)
+            }
+            Failure::Stuck(since, loss) => {
+                let (target, waited) = (self.client.target(), since.elapsed().as_secs());
+                self.voice.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
+                self.voice.hint(STUCK_HINT);
+                (ExitStatus::AckTimedOut, ReasonCode::SUCCESS)
+            }
+            // The connection stands where it is the message that the broker does not take.
+            Failure::Client(error) => (self.voice.client_error(error), ReasonCode::SUCCESS),
+        };
+        self.part(parting).await;
+        if self.plan.sends_lines() || self.plan.repeat > 1 {
+            self.account.close(open, self.source.is_read());
+        }
+        status
+    }
+
+    /// Everything from the first connection to the DISCONNECT.
+    async fn deliver(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(Failure::Interrupted),
+            connected = self.client.connect(&mut self.account) => connected?,
+        }
+        loop {
+            self.feed()?;
+            if self.is_through() {
+                break;
+            }
+            if let Err(failure) = self.step(interrupts).await {
+                self.recover(failure, interrupts).await?;
+            }
+        }
+        let unsure = self.plan.sends_lines() && !self.plan.is_acknowledged();
+        let parting = if unsure { Parting::Confirmed(CLOSING) } else { Parting::AtOnce };
+        let properties = self.plan.disconnect_properties.clone();
+        self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting).await?;
+        self.account.wrote(self.unwritten.drain(..).count() as u64);
+        Ok(())
+    }
+
+    /// Takes up messages as far as there is room for them.
+    fn feed(&mut self) -> Result<(), Failure> {
+        let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
+        while self.has_room() {
+            let again = self.again.pop_front().map(|(number, payload)| (number, Line::Whole(payload)));
+            match again.or_else(|| self.source.next(limit)) {
+                None => break,
+                Some((number, Line::Whole(payload))) => self.send(number, payload)?,
+                Some((number, Line::TooLong { length })) => {
+                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}");
+                    self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, number: u64, payload: Bytes) -> Result<(), Failure> {
+        match self.put(number, payload) {
+            Ok(()) => {}
+            // mosquitto_pub clears the flag where the broker keeps no messages, and sends.
+            Err((PublishError::RetainNotAvailable, payload)) if self.plan.compat && self.template.retain => {
+                self.template.retain = false;
+                self.again.push_front((number, payload));
+            }
+            // Of lines, one that is too large for the broker does not keep the others back.
+            Err((error @ PublishError::Wire(WireError::TooLarge { .. }), _)) if self.plan.sends_lines() => {
+                self.account.refuse(number, &error, error.reason());
+            }
+            Err((error, _)) => return Err(Failure::Client(error.into())),
+        }
+        Ok(())
+    }
+
+    /// Puts a message into the session, or gives its payload back.
+    fn put(&mut self, number: u64, payload: Bytes) -> Result<(), (PublishError, Bytes)> {
+        if self.plan.is_acknowledged() {
+            let message = Message { payload, ..self.template.clone() };
+            let put = self.client.session().publish(Outgoing { number, message });
+            put.map_err(|(error, refused)| (error, refused.message.payload))?;
+            self.account.sends();
+            return Ok(());
+        }
+        self.template.payload = payload;
+        let put = self.client.session().send(&self.template);
+        let payload = std::mem::take(&mut self.template.payload);
+        match put {
+            Ok(()) => self.unwritten.push_back((self.client.output_end(), number, payload)),
+            Err(error) => return Err((error, payload)),
+        }
+        Ok(())
+    }
+
+    fn has_room(&mut self) -> bool {
+        if !self.client.is_open() || self.client.unwritten() >= BACKLOG {
+            return false;
+        }
+        if let Source::Repeated(repetition) = &mut self.source {
+            // The next one when the one before is through. At QoS 0 and without a delay that is once it is written,
+            // and writes may then as well be large.
+            let paced = self.plan.message.qos != QoS::AtMostOnce || !self.plan.repeat_delay.is_zero();
+            let busy = self.client.session().in_flight() > 0 || !self.unwritten.is_empty();
+            if paced && (busy || !repetition.is_due(Instant::now())) {
+                return false;
+            }
+        }
+        !self.plan.is_acknowledged() || self.client.session().window_free() > 0
+    }
+
+    /// Whether everything is acknowledged. What is only to be written may be written together with the DISCONNECT, where
+    /// it would not be sent again anyway.
+    fn is_through(&mut self) -> bool {
+        self.source.has_ended()
+            && self.again.is_empty()
+            && self.client.session().in_flight() == 0
+            && (self.unwritten.is_empty() || !self.plan.sends_lines())
+    }
+
+    async fn step(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        let window_free = !self.plan.is_acknowledged() || self.client.session().window_free() > 0;
+        let hungry = self.client.is_open() && self.client.unwritten() < BACKLOG && window_free;
+        self.gather(window_free);
+        self.draw(None);
+        let wake = [self.deadline(), self.line.due()].into_iter().flatten().min();
+        let source = &mut self.source;
+        let other = async {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => Other::Interrupted,
+                input = source.wait(), if hungry => Other::Input(input),
+                () = until(wake) => Other::Late,
+            }
+        };
+        let moved = self.client.step(&mut self.account, true, other).await;
+        self.note_written();
+        match moved? {
+            None => Ok(()),
+            Some(Other::Interrupted) => Err(Failure::Interrupted),
+            Some(Other::Input(input)) => input.map_err(Failure::Input),
+            Some(Other::Late) if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) => {
+                let (target, waited) = (self.client.target().to_owned(), self.plan.patience);
+                Err(Failure::Client(match self.client.session().in_flight() {
+                    0 => ClientError::NotTaken { target, waited },
+                    _ => ClientError::Unanswered { target, packet: "PUBLISH", waited },
+                }))
+            }
+            Some(Other::Late) => Ok(()),
+        }
+    }
+
+    /// With a full window and more to send, half of the acknowledgements are worth one waking up: meanwhile the broker
+    /// has the other half to work at.
+    fn gather(&mut self, window_free: bool) {
+        let in_flight = self.client.session().in_flight();
+        let many = !window_free && in_flight >= FEW_IN_FLIGHT && self.source.has_more();
+        self.client.gather(if many { in_flight / 2 } else { 0 });
+    }
+
+    /// Draws the progress line when it is time to.
+    pub(super) fn draw(&mut self, note: Option<&str>) {
+        if self.line.due().is_some() {
+            self.line.draw(Instant::now(), self.account.done(), self.source.position().0, note);
+        }
+    }
+
+    /// Enters the messages of QoS 0 that were written.
+    fn note_written(&mut self) {
+        let written = self.client.written_total();
+        let whole = self.unwritten.iter().take_while(|(end, _, _)| *end <= written).count();
+        self.unwritten.drain(..whole);
+        self.account.wrote(whole as u64);
+    }
+
+    /// When to give up, while something is under way.
+    fn deadline(&mut self) -> Option<Instant> {
+        let unwritten = self.client.unwritten() > 0;
+        let in_flight = self.client.session().in_flight() > 0;
+        let under_way = in_flight || unwritten;
+        let mut now = Movement { under_way, heard: self.account.heard(), written: self.client.written_total() };
+        if in_flight && !unwritten {
+            // Other messages that are written are no answer to those in flight.
+            now.written = self.last.1.written;
+        }
+        if now != self.last.1 {
+            self.last = (Instant::now(), now);
+        }
+        under_way.then(|| self.last.0.checked_add(self.plan.patience)).flatten()
+    }
+
+    /// Messages that were taken up and are not through.
+    fn open(&mut self) -> u64 {
+        let held = self.client.session().in_flight() + self.unwritten.len() + self.again.len();
+        held as u64 + self.source.left()
+    }
+
+    /// Leaves without waiting for anybody. The will of an interrupted run is published.
+    async fn part(&mut self, reason: ReasonCode) {
+        if !self.client.is_open() {
+            return;
+        }
+        let session = &self.plan.connect.session;
+        let reason = match (reason, &session.will) {
+            (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) if session.version.is_v5() => reason,
+            // Before 5.0 only a connection that breaks off brings the will out.
+            (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) => return self.client.close_abruptly(),
+            _ => ReasonCode::SUCCESS,
+        };
+        let _ = self.client.disconnect(reason, Properties::new(), PARTING, Parting::AtOnce).await;
+    }
+}
+
+pub(super) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

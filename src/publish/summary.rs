@@ -1,0 +1,156 @@
+//! `--summary`: the figures of a run, as one JSON object or as one line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::exit_status::ExitStatus;
+use crate::mqtt::ReasonCode;
+use crate::terminal::number::{self, grouped};
+
+/// How the figures are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryFormat {
+    /// One JSON object on one line.
+    Json,
+    /// One line for people.
+    Text,
+}
+
+/// The figures of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    /// Messages that were taken up: lines that were read, or repetitions that were asked for.
+    pub(super) messages: u64,
+    /// Of these, the ones that were sent, each counted once.
+    pub(super) sent: u64,
+    /// Acknowledged ones; none where QoS 0 asks for no acknowledgement.
+    pub(super) acknowledged: Option<u64>,
+    /// Refused ones, by Reason Code.
+    pub(super) refused: BTreeMap<u8, u64>,
+    /// Those that are neither acknowledged (QoS 0: sent) nor refused.
+    pub(super) unacknowledged: u64,
+    /// QoS 2 messages that the broker took as QoS 1.
+    pub(super) downgraded: u64,
+    /// What was sent once more after a reconnect.
+    pub(super) retried: u64,
+    /// Of these, QoS 2 messages that may have arrived twice.
+    pub(super) uncertain: u64,
+    /// Connections made after the first.
+    pub(super) reconnects: u64,
+}
+
+impl Totals {
+    /// With a line end.
+    pub(super) fn print(&self, format: SummaryFormat, took: Duration, status: ExitStatus) -> String {
+        match format {
+            SummaryFormat::Json => format!("{}\n", self.json(took, status)),
+            SummaryFormat::Text => self.text(took),
+        }
+    }
+
+    fn refusals(&self) -> u64 {
+        self.refused.values().sum()
+    }
+
+    /// Messages a second that came through.
+    fn rate(&self, took: Duration) -> f64 {
+        let through = self.acknowledged.unwrap_or(self.sent);
+        if took.is_zero() { 0.0 } else { through as f64 / took.as_secs_f64() }
+    }
+
+    fn json(&self, took: Duration, status: ExitStatus) -> Value {
+        let reason = |(code, count): (&u8, &u64)| json!({"reason": code, "name": name(*code), "count": count});
+        json!({
+            "messages": self.messages,
+            "sent": self.sent,
+            "acknowledged": self.acknowledged,
+            "refused": self.refusals(),
+            "refused_by_reason": self.refused.iter().map(reason).collect::<Vec<_>>(),
+            "unacknowledged": self.unacknowledged,
+            "downgraded": self.downgraded,
+            "retried": self.retried,
+            "maybe_duplicated": self.uncertain,
+            "reconnects": self.reconnects,
+            "seconds": (took.as_secs_f64() * 1e6).round() / 1e6,
+            "rate": (self.rate(took) * 10.0).round() / 10.0,
+            "exit_status": status.code(),
+        })
+    }
+
+    fn text(&self, took: Duration) -> String {
+        let mut parts = vec![format!("{} sent", grouped(self.sent))];
+        parts.extend(self.acknowledged.map(|count| format!("{} acknowledged", grouped(count))));
+        for (code, count) in &self.refused {
+            parts.push(format!("{} refused ({})", grouped(*count), name(*code)));
+        }
+        let rest = [
+            (self.unacknowledged, if self.acknowledged.is_some() { "not acknowledged" } else { "not sent" }),
+            (self.downgraded, "at QoS 1 only"),
+            (self.retried, "sent again"),
+            (self.uncertain, "perhaps twice"),
+            (self.reconnects, "reconnects"),
+        ];
+        parts.extend(
+            rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))),
+        );
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        format!("{} in {}, {}/s\n", parts.join(", "), number::duration(took_ns), number::rate(self.rate(took)))
+    }
+}
+
+/// The name of a Reason Code without its number.
+fn name(code: u8) -> String {
+    let name = ReasonCode(code).to_string();
+    name.split(" (0x").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals() -> Totals {
+        Totals {
+            messages: 2000,
+            sent: 1998,
+            acknowledged: Some(1995),
+            refused: [(0x87, 2), (0x97, 1)].into(),
+            unacknowledged: 2,
+            retried: 20,
+            uncertain: 3,
+            reconnects: 1,
+            downgraded: 0,
+        }
+    }
+
+    #[test]
+    fn json_is_one_object() {
+        let text = totals().print(SummaryFormat::Json, Duration::from_millis(1500), ExitStatus::Failed);
+        let expected = concat!(
+            r#"{"messages":2000,"sent":1998,"acknowledged":1995,"refused":3,"refused_by_reason":["#,
+            r#"{"reason":135,"name":"Not authorized","count":2},{"reason":151,"name":"Quota exceeded","count":1}],"#,
+            r#""unacknowledged":2,"downgraded":0,"retried":20,"maybe_duplicated":3,"reconnects":1,"#,
+            r#""seconds":1.5,"rate":1330.0,"exit_status":1}"#,
+            "\n"
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_at_qos_0() {
+        let totals = Totals { messages: 5, sent: 5, ..Totals::default() };
+        let text = totals.print(SummaryFormat::Json, Duration::ZERO, ExitStatus::Done);
+        assert!(text.contains(r#""acknowledged":null"#) && text.contains(r#""rate":0.0"#), "{text}");
+        let text = totals.print(SummaryFormat::Text, Duration::from_secs(2), ExitStatus::Done);
+        assert_eq!(text, "5 sent in 2.00 s, 2.50/s\n");
+    }
+
+    #[test]
+    fn text_says_what_is_not_zero() {
+        let text = totals().print(SummaryFormat::Text, Duration::from_millis(1500), ExitStatus::Failed);
+        let expected = "1,998 sent, 1,995 acknowledged, 2 refused (Not authorized), 1 refused (Quota exceeded), \
+                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnects in 1.50 s, 1,330/s\n";
+        assert_eq!(text, expected);
+    }
+}
