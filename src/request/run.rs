@@ -14,9 +14,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
 use crate::publish::{Line, Source, source_of};
-use crate::session::SessionError;
-use crate::subscribe::format::Style;
-use crate::subscribe::{Batch, Stdout, shortfall};
+use crate::subscribe::{Batch, Stdout};
 
 /// While so much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
