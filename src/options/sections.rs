@@ -217,13 +217,21 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench -L mqtts://user@broker --pw-file secret --flood -q 2 -C 1M",
                 "A million messages of QoS 2 over TLS, as fast as the window allows.",
             ),
+            entry(
+                "mqbench doctor -h broker --clients 50k",
+                "Can this machine carry out that plan? Each limit with the command that mends it; nothing connects.",
+            ),
+            entry("mqbench self", "What the generator itself can here; later results tell their headroom by it."),
         ],
     },
     Section {
         title: "EXIT STATUS",
         entries: &[
             DONE,
-            FAILED,
+            entry(
+                "1",
+                "Failed here: file, DNS, TCP, TLS, connection lost, broken protocol; a plan that does not fit this machine.",
+            ),
             USAGE,
             entry("3", "A gate failed."),
             entry("4", "The measurement is not valid."),
@@ -235,9 +243,19 @@ pub(super) const BENCH: &[Section] = &[
     },
     Section {
         title: "FILES",
-        entries: &[entry("~/.config/mqbench", "Options, one a line, that stand in front of the command line; see -o.")],
+        entries: &[
+            entry("~/.config/mqbench", "Options, one a line, that stand in front of the command line; see -o."),
+            entry("~/.cache/mqtools/self.json", "The ceiling that mqbench self has measured."),
+        ],
     },
-    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "ENVIRONMENT",
+        entries: &[
+            PASSWORD,
+            CONFIG_HOME,
+            entry("XDG_CACHE_HOME", "Folder of what mqbench self saves; $HOME/.cache when it is not set."),
+        ],
+    },
     Section {
         title: "SEE ALSO",
         entries: &[entry("mqpub(1), mqsub(1), mqrr(1), mqbroker(1)", "The other tools of the suite.")],

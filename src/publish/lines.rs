@@ -120,8 +120,11 @@ mod tests {
     }
 
     fn texts(lines: &[Line]) -> Vec<&[u8]> {
-        let text = |line| if let &Line::Whole(bytes) = &line { &bytes[..] } else { panic!("{line:?}") };
-        lines.iter().map(text).collect()
+        let whole = lines.iter().map(|line| match line {
+            Line::Whole(bytes) => &bytes[..],
+            other => panic!("{other:?}"),
+        });
+        whole.collect()
     }
 
     #[test]
@@ -185,7 +188,8 @@ mod tests {
             if expected.last().is_some_and(|last| last.is_empty()) {
                 expected.pop();
             }
-            prop_assert_eq!(texts(&lines_of(&chunks, 100)), expected);
+            let lines = lines_of(&chunks, 100);
+            prop_assert_eq!(texts(&lines), expected);
         }
     }
 }

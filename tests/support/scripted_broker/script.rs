@@ -144,6 +144,9 @@ pub struct Script {
     pub(super) drop: Ordinals,
     pub(super) repeat: Option<(Ordinals, Repeat)>,
     pub(super) swap: Ordinals,
+    pub(super) hold: Option<(Ordinals, Duration)>,
+    pub(super) pass_on: Ordinals,
+    pub(super) without_groups: bool,
     pub(super) fault_topics: Option<String>,
     pub(super) answers: Vec<AnswerRule>,
     pub(super) connack: Vec<Property>,
@@ -244,6 +247,25 @@ impl Script {
     /// sent. Without a next one it is lost.
     pub fn swap_deliveries(mut self, ordinals: impl Into<Ordinals>) -> Self {
         self.swap = ordinals.into();
+        self
+    }
+
+    /// Sends each of these deliveries so much later; those after it are not held up.
+    pub fn hold_deliveries(mut self, ordinals: impl Into<Ordinals>, by: Duration) -> Self {
+        self.hold = Some((ordinals.into(), by));
+        self
+    }
+
+    /// Sends these deliveries of a shared subscription to the next member of the group as well, as a broker does when the
+    /// first one has gone without an acknowledgement. Counted over all subscribers; the second one counts too.
+    pub fn pass_on_deliveries(mut self, ordinals: impl Into<Ordinals>) -> Self {
+        self.pass_on = ordinals.into();
+        self
+    }
+
+    /// Takes `$share/…` for a filter like any other, as a broker does that knows no shared subscriptions.
+    pub fn without_groups(mut self) -> Self {
+        self.without_groups = true;
         self
     }
 
