@@ -73,7 +73,7 @@ pub(super) struct State {
     pub sessions: BTreeMap<u64, Session>,
     pub last_session: u64,
     /// How many messages each group has had, by its filter.
-    turns: HashMap<String, usize>,
+    pub turns: HashMap<String, usize>,
     /// A stall that a packet has set off and that nobody has sat out yet.
     pub stall: Option<Duration>,
 }
