@@ -70,7 +70,8 @@ fn transport(plan: &BenchPlan) -> &'static str {
     }
 }
 
-fn url(plan: &BenchPlan) -> String {
+/// Where the plan goes, without user and password.
+pub(super) fn url(plan: &BenchPlan) -> String {
     match (&plan.transport.address, &plan.transport.tls) {
         (Address::Unix(path), _) => format!("unix:{}", path.display()),
         (address, Some(_)) => format!("mqtts://{address}"),
@@ -205,7 +206,13 @@ fn plan_facts(plan: &BenchPlan) -> Value {
 }
 
 /// A stage for the report.
-pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> StageMeasurement {
+pub(super) fn measurement(
+    plan: &BenchPlan,
+    run: &RunOutcome,
+    stage: &StageOutcome,
+    ceiling_per_s: Option<f64>,
+    first: bool,
+) -> StageMeasurement {
     let clients = plan.clients() as u64;
     let lost: u64 = run.lost.values().sum();
     let mut recorder = stage.recorder.clone();
@@ -216,7 +223,12 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
     let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
     let mut warnings = stage_warnings(stage);
-    warnings.extend(trend_warnings(plan, stage));
+    for warning in trend_warnings(plan, stage) {
+        // Overload has two signs; one of them is enough.
+        if warning.code != "overload" || warnings.iter().all(|known| known.code != warning.code) {
+            warnings.push(warning);
+        }
+    }
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
         // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.
@@ -268,6 +280,7 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
                 .filter(|_| !(plan.busy_poll && stage.rate.is_some()))
                 .map(|cpu| cpu.total_ns()),
             rss_bytes: stage.resident_bytes,
+            ceiling_per_s,
             ctx_switches: stage.cpu.map(|used| used.switches),
             steal_pct: stage.machine.steal_pct(),
             tcp_segments: stage.machine.tcp_sent,

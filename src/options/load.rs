@@ -151,6 +151,8 @@ pub enum Verb {
     /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
     #[value(name = "self")]
     Self_,
+    /// Tell whether this machine can carry out the plan of the other options, and what mends it where it cannot.
+    Doctor,
 }
 
 impl Verb {
@@ -160,6 +162,7 @@ impl Verb {
             Self::Pub => "pub",
             Self::Sub => "sub",
             Self::Self_ => "self",
+            Self::Doctor => "doctor",
         }
     }
 }
@@ -233,7 +236,7 @@ impl LoadOptions {
     pub fn publishers(&self) -> u32 {
         match self.verb {
             Some(Verb::Sub) => 0,
-            Some(Verb::Pub | Verb::Self_) | None => self.pubs.unwrap_or_else(|| match self.shape() {
+            Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => self.pubs.unwrap_or_else(|| match self.shape() {
                 Shape::FanOut => 1,
                 Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
             }),
@@ -244,7 +247,7 @@ impl LoadOptions {
     pub fn subscribers(&self) -> u32 {
         match self.verb {
             Some(Verb::Pub) => 0,
-            Some(Verb::Sub | Verb::Self_) | None => self.subs.unwrap_or_else(|| match self.shape() {
+            Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => self.subs.unwrap_or_else(|| match self.shape() {
                 Shape::FanIn => 1,
                 Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
                 // At least one in each group; there are at most a million groups.

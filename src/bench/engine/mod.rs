@@ -17,3 +17,5 @@ mod subscriber;
 #[cfg(test)]
 pub use coordinator::run_in_place;
 pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, run};
+pub use machine::MachineCounters;
+pub use pacer::sleep_lateness;

@@ -40,6 +40,7 @@ pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> Str
     let page = Page { width: width.max(40), colours, several: document.stages.len() > 1, ways, copies };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
+    parts.push(page.hint(document));
     parts.push(page.warnings(document));
     parts.push(page.gates(document));
     parts.retain(|part| !part.is_empty());
@@ -278,6 +279,10 @@ impl Page {
     fn worst_streams(&self, delivery: &DeliveryAccount) -> String {
         let faulty = delivery.streams.iter().flatten().filter(|stream| stream.faults() != [0; 7]);
         let mut text = String::new();
+        // A single stream is told already.
+        if delivery.streams.as_ref().is_none_or(|streams| streams.len() < 2) {
+            return text;
+        }
         for stream in faulty.take(WORST_STREAMS) {
             let facts: Vec<String> = [
                 ("lost", stream.lost),
@@ -328,7 +333,22 @@ impl Page {
         if let Some(busy) = generator.max_thread_pct {
             facts.push(format!("busiest thread {}", percent(busy)));
         }
+        if let Some(headroom) = generator.headroom_pct {
+            facts.push(format!("headroom {}", percent(headroom)));
+        }
         facts.join(", ")
+    }
+
+    /// What would tell more: only where the generator is in doubt and has never been measured.
+    fn hint(&self, document: &ResultDocument) -> String {
+        if document.generator.verdict == "ok"
+            || document.generator.ceiling_per_s.is_some()
+            || document.stages.is_empty()
+        {
+            return String::new();
+        }
+        let text = "run `mqbench self` once: later results then say how far the generator was from its own ceiling";
+        self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
     fn warnings(&self, document: &ResultDocument) -> String {
