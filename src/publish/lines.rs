@@ -120,7 +120,10 @@ mod tests {
     }
 
     fn texts(lines: &[Line]) -> Vec<&[u8]> {
-        let text = |line| if let &Line::Whole(bytes) = &line { &bytes[..] } else { panic!("{line:?}") };
+        let text = |line| match line {
+            &Line::Whole(ref bytes) => &bytes[..],
+            other => panic!("{other:?}"),
+        };
         lines.iter().map(text).collect()
     }
 
@@ -185,7 +188,8 @@ mod tests {
             if expected.last().is_some_and(|last| last.is_empty()) {
                 expected.pop();
             }
-            prop_assert_eq!(texts(&lines_of(&chunks, 100)), expected);
+            let lines = lines_of(&chunks, 100);
+            prop_assert_eq!(texts(&lines), expected);
         }
     }
 }
