@@ -9,15 +9,16 @@ use anyhow::{Context as _, Result};
 use chrono::Utc;
 use tokio::sync::watch;
 
+use super::calibrate::Ceilings;
 use super::engine::{self, Progress as Step, RunError, RunOutcome};
 use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::document::{BrokerName, RunContext};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
-use super::{calibrate, identify, outcome};
+use super::{calibrate, doctor, identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
+use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, Shape, UsageError, Verb};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
 use crate::transport::TlsClient;
 
@@ -50,7 +51,18 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
             return error.exit_status();
         }
     };
-    let conduct = Conduct { plan, gates, files, json: options.result.json, quiet: options.general.quiet };
+    if options.load.verb == Some(Verb::Doctor) {
+        let examine = examine(&plan, options.result.json, &files);
+        return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
+    }
+    let conduct = Conduct {
+        plan,
+        gates,
+        files,
+        json: options.result.json,
+        quiet: options.general.quiet,
+        ceilings: Ceilings::load(environment),
+    };
     let name = own.map(|own| BrokerName {
         name: Some(own.name.to_owned()),
         version: Some(own.version.to_owned()),
@@ -74,6 +86,17 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
         calibrate::conduct(options, environment, interrupted, write).await
     };
     crate::client::run(measure).map_err(Into::into).flatten().unwrap_or_else(failed)
+}
+
+/// `mqbench doctor`.
+async fn examine(plan: &BenchPlan, json: bool, files: &[PathBuf]) -> Result<ExitStatus> {
+    let findings = doctor::Findings::of(plan, outcome::url(plan)).await;
+    if !json {
+        print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+    }
+    let text = findings.to_json().context("the findings cannot be written as JSON")?;
+    write_result(&text, json, files)?;
+    Ok(findings.exit_status())
 }
 
 fn failed(error: anyhow::Error) -> ExitStatus {
@@ -122,10 +145,19 @@ struct Conduct {
     files: Vec<PathBuf>,
     json: bool,
     quiet: bool,
+    ceilings: Ceilings,
 }
 
 impl Conduct {
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
+        if let Some(obstacles) = doctor::obstacles(&self.plan, Colours::for_stderr(ColourChoice::Auto)) {
+            let error = "this machine cannot carry out the plan; no connection was made";
+            eprintln!("Error: {error}");
+            eprint!("{obstacles}");
+            eprintln!("  'mqbench doctor' with the same options tells the rest.");
+            self.write_failure(outcome::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
+            return Ok(ExitStatus::Failed);
+        }
         engine::process::raise_open_files();
         let interrupted = heard(listen_for_interrupts(self.quiet));
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
@@ -196,16 +228,18 @@ impl Conduct {
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
         context.run.error = failure(&self.plan, run)
-            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")));
+            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
+            .or_else(|| silent_groups(&self.plan, run));
         if run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
+        let ceiling = self.ceilings.of_plan(&self.plan);
         let measurements: Vec<StageMeasurement> = run
             .stages
             .iter()
             .enumerate()
-            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, index == 0))
+            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, ceiling, index == 0))
             .collect();
         let mut document = ResultDocument::assemble(context, &measurements);
         document.apply_gates(&self.gates);
@@ -269,6 +303,21 @@ fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
         return None;
     }
     counters().flat_map(|counters| counters.rejected.keys()).next().map(|reason| ReasonCode(*reason))
+}
+
+/// A broker that does not know shared subscriptions takes `$share/…` for a topic like any other, and nothing comes.
+fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let Shape::Shared { .. } = plan.routes.shape() else { return None };
+    let deliveries = || run.stages.iter().filter_map(|stage| stage.delivery);
+    let expected: u64 = deliveries().map(|delivery| delivery.expected).sum();
+    let nothing_came = deliveries().all(|delivery| delivery.delivered_once == 0);
+    (expected > 0 && nothing_came && !run.interrupted).then(|| {
+        let hint = if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker says whether it does" };
+        format!(
+            "none of {expected} messages came through the shared subscriptions: the broker does not seem to know \
+             $share{hint}"
+        )
+    })
 }
 
 /// Why a run that began counts as failed: connections that were lost.

@@ -7,6 +7,7 @@ pub mod report;
 
 mod calibrate;
 mod conduct;
+mod doctor;
 mod environment;
 mod identify;
 mod outcome;

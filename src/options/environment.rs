@@ -71,6 +71,13 @@ impl Environment {
         (self.random)()
     }
 
+    /// A name that nobody else has: 18 letters and digits, of 90 random bits.
+    pub fn random_letters(&self) -> String {
+        const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let bits = u128::from(self.random()) << 64 | u128::from(self.random());
+        (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31])).collect()
+    }
+
     /// The whole of a file of at most `limit` bytes; longer is an error. Pipes work too.
     pub(super) fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();

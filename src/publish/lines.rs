@@ -120,11 +120,11 @@ mod tests {
     }
 
     fn texts(lines: &[Line]) -> Vec<&[u8]> {
-        let text = |line| match line {
-            &Line::Whole(ref bytes) => &bytes[..],
+        let whole = lines.iter().map(|line| match line {
+            Line::Whole(bytes) => &bytes[..],
             other => panic!("{other:?}"),
-        };
-        lines.iter().map(text).collect()
+        });
+        whole.collect()
     }
 
     #[test]

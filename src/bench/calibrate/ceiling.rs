@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::document::CaseFigures;
+use crate::bench::environment::facts;
 use crate::bench::plan::BenchPlan;
 use crate::bench::report::document::EnvironmentFacts;
 use crate::options::Environment;
@@ -69,8 +70,8 @@ pub(in crate::bench) struct Ceilings(Vec<Ceiling>);
 
 impl Ceilings {
     /// Reads them; there are none where there is no file that tells any.
-    pub(in crate::bench) fn load(environment: &Environment, facts: &EnvironmentFacts) -> Self {
-        Self::of(&path(environment).map(|path| read(&path)).unwrap_or_default(), &Key::of(facts))
+    pub(in crate::bench) fn load(environment: &Environment) -> Self {
+        Self::of(&path(environment).map(|path| read(&path)).unwrap_or_default(), &Key::of(&facts()))
     }
 
     fn of(saved: &Saved, key: &Key) -> Self {

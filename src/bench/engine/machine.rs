@@ -6,6 +6,8 @@
 pub struct MachineCounters {
     /// CPU time of all kinds, in ticks.
     pub cpu_ticks: Option<u64>,
+    /// Of it, what nobody used.
+    pub idle_ticks: Option<u64>,
     /// Of it, what the hypervisor gave to others.
     pub stolen_ticks: Option<u64>,
     /// TCP segments sent.
@@ -36,6 +38,8 @@ impl MachineCounters {
         };
         Self {
             cpu_ticks: (cpu.len() == 8).then(|| cpu.iter().sum()),
+            // idle and iowait.
+            idle_ticks: cpu.get(3).zip(cpu.get(4)).map(|(idle, waiting)| idle + waiting),
             stolen_ticks: cpu.get(7).copied(),
             tcp_sent: tcp("OutSegs"),
             tcp_sent_again: tcp("RetransSegs"),
@@ -47,10 +51,18 @@ impl MachineCounters {
         let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         Self {
             cpu_ticks: grown(self.cpu_ticks, earlier.cpu_ticks),
+            idle_ticks: grown(self.idle_ticks, earlier.idle_ticks),
             stolen_ticks: grown(self.stolen_ticks, earlier.stolen_ticks),
             tcp_sent: grown(self.tcp_sent, earlier.tcp_sent),
             tcp_sent_again: grown(self.tcp_sent_again, earlier.tcp_sent_again),
         }
+    }
+
+    /// CPU time that somebody on this machine used, in percent of all.
+    pub fn busy_pct(&self) -> Option<f64> {
+        let (stolen, idle) = self.stolen_ticks.zip(self.idle_ticks)?;
+        let all = self.cpu_ticks.filter(|all| *all > 0)?;
+        Some(100.0 * all.saturating_sub(stolen + idle) as f64 / all as f64)
     }
 
     /// Stolen CPU time in percent of all.
@@ -73,6 +85,7 @@ mod tests {
         let after = MachineCounters::parse("cpu  20 0 20 130 0 0 0 30 5 0\n", &snmp(1_100, 4));
         let grown = after.since(before);
         assert_eq!((grown.cpu_ticks, grown.stolen_ticks), (Some(100), Some(20)));
+        assert_eq!(grown.busy_pct(), Some(20.0));
         assert_eq!((grown.tcp_sent, grown.tcp_sent_again, grown.steal_pct()), (Some(1_000), Some(3), Some(20.0)));
         assert_eq!(MachineCounters::parse("", "Tcp:\n"), MachineCounters::default());
         assert_eq!(after.since(MachineCounters::default()).steal_pct(), None);

@@ -3,9 +3,11 @@ mod clock;
 mod connect;
 mod coordinator;
 mod gathering;
+mod ledgers;
 mod link;
 mod machine;
 mod pacer;
+mod packets;
 pub mod process;
 mod publisher;
 mod shard;
@@ -15,3 +17,5 @@ mod subscriber;
 #[cfg(test)]
 pub use coordinator::run_in_place;
 pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, run};
+pub use machine::MachineCounters;
+pub use pacer::sleep_lateness;

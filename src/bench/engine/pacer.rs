@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -65,6 +65,21 @@ impl Pacer {
             }
         }
     }
+}
+
+/// How late the timer that paces wakes after each of so many sleeps, nanoseconds.
+///
+/// # Errors
+/// The system's, when it has no timer to give.
+pub async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64>> {
+    let timer = PreciseTimer::new()?;
+    let mut late = Vec::with_capacity(sleeps);
+    for _ in 0..sleeps {
+        let started = Instant::now();
+        timer.sleep(wait).await?;
+        late.push(started.elapsed().saturating_sub(wait).as_nanos() as u64);
+    }
+    Ok(late)
 }
 
 #[cfg(all(target_os = "linux", not(test)))]

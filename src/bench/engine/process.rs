@@ -68,6 +68,11 @@ mod unix {
         None
     }
 
+    /// How many files this process may open: now, and when it raises its limit.
+    pub fn open_files() -> Option<(u64, u64)> {
+        getrlimit(Resource::RLIMIT_NOFILE).ok()
+    }
+
     /// Raises the limit of open files as far as this user may, and says what it is then.
     pub fn raise_open_files() -> Option<u64> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
@@ -79,7 +84,7 @@ mod unix {
 }
 
 #[cfg(unix)]
-pub use unix::{process_cpu, raise_open_files, thread_cpu};
+pub use unix::{open_files, process_cpu, raise_open_files, thread_cpu};
 
 /// CPU time of the whole process.
 #[cfg(not(unix))]
@@ -90,6 +95,12 @@ pub fn process_cpu() -> Option<CpuTime> {
 /// CPU time of the calling thread.
 #[cfg(not(unix))]
 pub fn thread_cpu() -> Option<CpuTime> {
+    None
+}
+
+/// How many files this process may open.
+#[cfg(not(unix))]
+pub fn open_files() -> Option<(u64, u64)> {
     None
 }
 

@@ -16,6 +16,11 @@ const RETRANSMIT_SHARE: f64 = 0.001;
 /// Fewer are nothing to speak of.
 const FEWEST_RETRANSMITS: u64 = 10;
 
+/// Use of its own ceiling above which the generator was the limit, percent.
+const CEILING_LIMIT_PCT: f64 = 90.0;
+/// Use of its own ceiling above which it is near it.
+const CEILING_NEAR_PCT: f64 = 70.0;
+
 /// Figures of one stage; `None` is "not measured" and judged by nobody.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GeneratorFigures {
@@ -39,6 +44,8 @@ pub struct GeneratorFigures {
     pub tcp_retrans: Option<u64>,
     /// Messages that passed through the generator: sent plus delivered.
     pub messages: u64,
+    /// Messages a second that this generator can pass, by its own calibration.
+    pub ceiling_per_s: Option<f64>,
     /// Messages due in the window by the schedule; `None` for a closed loop, which has none.
     pub offered: Option<u64>,
     /// Messages sent.
@@ -101,6 +108,10 @@ pub struct GeneratorHealth {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// Messages a second that this generator can pass, by its own calibration.
+    pub ceiling_per_s: Option<f64>,
+    /// How much of that was left, percent; 0 when there was nothing.
+    pub headroom_pct: Option<f64>,
     /// Context switches of the load's threads.
     pub ctx_switches: Option<u64>,
     /// TCP segments that this machine sent again.
@@ -129,6 +140,7 @@ impl GeneratorHealth {
             ..Self::default()
         };
         health.judge_cpu();
+        health.judge_ceiling(figures);
         health.judge_schedule(figures);
         health.judge_network(figures);
         if figures.negative > 0 {
@@ -156,6 +168,20 @@ impl GeneratorHealth {
         if let Some(steal) = self.steal_pct.filter(|&steal| steal > STEAL_PCT) {
             self.add(Verdict::Bottleneck, format!("the hypervisor took {steal:.1} % of the CPU time"));
         }
+    }
+
+    fn judge_ceiling(&mut self, figures: &GeneratorFigures) {
+        let used =
+            percent(figures.messages as f64 * 1e9, figures.window_ns as f64 * figures.ceiling_per_s.unwrap_or(0.0));
+        self.ceiling_per_s = figures.ceiling_per_s;
+        let Some(used) = used else { return };
+        self.headroom_pct = Some((100.0 - used).max(0.0));
+        let verdict = match used {
+            used if used > CEILING_LIMIT_PCT => Verdict::Bottleneck,
+            used if used > CEILING_NEAR_PCT => Verdict::Suspect,
+            _ => return,
+        };
+        self.add(verdict, format!("{used:.0} % of what mqbench self measured that this generator can were used"));
     }
 
     fn judge_schedule(&mut self, figures: &GeneratorFigures) {
@@ -218,6 +244,12 @@ mod tests {
     }
 
     #[test]
+    fn headroom_is_what_the_ceiling_leaves() {
+        let of = |ceiling_per_s| GeneratorHealth::judge(&GeneratorFigures { ceiling_per_s, ..healthy() }).headroom_pct;
+        assert_eq!((of(Some(400_000.0)), of(Some(100_000.0)), of(None)), (Some(50.0), Some(0.0), None));
+    }
+
+    #[test]
     fn what_was_not_measured_is_not_judged() {
         let health = GeneratorHealth::judge(&GeneratorFigures::default());
         assert_eq!(health, GeneratorHealth::default());
@@ -226,7 +258,7 @@ mod tests {
     #[test]
     fn every_fault_has_its_verdict() {
         type Change = fn(&mut GeneratorFigures);
-        let cases: [(Change, Verdict); 10] = [
+        let cases: [(Change, Verdict); 13] = [
             (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Bottleneck),
             (|f| f.busiest_thread_ns = Some(8 * SECOND), Verdict::Suspect),
             (|f| f.steal_pct = Some(2.1), Verdict::Bottleneck),
@@ -237,6 +269,10 @@ mod tests {
             (|f| f.negative = 1, Verdict::Suspect),
             (|f| f.reader_behind = 3, Verdict::Suspect),
             (|f| (f.offered, f.sent) = (None, 7), Verdict::Ok),
+            // 200,000 a second.
+            (|f| f.ceiling_per_s = Some(300_000.0), Verdict::Ok),
+            (|f| f.ceiling_per_s = Some(280_000.0), Verdict::Suspect),
+            (|f| f.ceiling_per_s = Some(220_000.0), Verdict::Bottleneck),
         ];
         for (index, (change, verdict)) in cases.into_iter().enumerate() {
             let mut figures = healthy();

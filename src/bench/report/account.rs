@@ -382,6 +382,8 @@ impl From<GeneratorHealth> for Generator {
             ctx_switches: health.ctx_switches,
             tcp_retrans: health.tcp_retrans,
             steal_pct: health.steal_pct.map(rounded),
+            ceiling_per_s: health.ceiling_per_s.map(rounded),
+            headroom_pct: health.headroom_pct.map(rounded),
             verdict: health.verdict.as_str().to_owned(),
             reasons: health.reasons,
             ..Self::default()
@@ -420,6 +422,8 @@ impl Generator {
             tcp_retrans: sum(|stage| stage.tcp_retrans),
             rss_bytes: stages.clone().filter_map(|(.., stage)| stage.rss_bytes).max(),
             steal_pct: highest(|stage| stage.steal_pct),
+            ceiling_per_s: highest(|stage| stage.ceiling_per_s),
+            headroom_pct: stages.clone().filter_map(|(.., stage)| stage.headroom_pct).min_by(f64::total_cmp),
             verdict: worst.unwrap_or(Verdict::Ok.as_str()).to_owned(),
             reasons: stages
                 .flat_map(|(name, _, _, stage)| stage.reasons.iter().map(move |reason| format!("{name}: {reason}")))

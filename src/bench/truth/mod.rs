@@ -73,7 +73,7 @@ fn rehearse_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         let result = match run {
             Ok(run) => {
                 let measurements: Vec<_> = (run.stages.iter().enumerate())
-                    .map(|(index, stage)| outcome::measurement(&plan, &run, stage, index == 0))
+                    .map(|(index, stage)| outcome::measurement(&plan, &run, stage, None, index == 0))
                     .collect();
                 let context = outcome::context(&plan, Vec::new(), None, chrono::Utc::now());
                 Ok(serde_json::to_value(ResultDocument::assemble(context, &measurements)).unwrap())
