@@ -9,7 +9,7 @@ use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::packets::{Due, Packets};
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::Recorder;
+use crate::bench::measure::{LAG_FLOOR_NS, Recorder};
 use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
 use crate::options::Behind;
@@ -370,7 +370,9 @@ impl Publisher {
         let Some(Progress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
         while pace.skips && superseded(run, pace) <= now_ns && *left != Some(0) {
             let intended_ns = due(run, pace);
-            if intended_ns >= run.to_ns {
+            // A thread that wakes a little late is no reason to give anything up.
+            let is_behind = pace.held_since.is_some() || now_ns - intended_ns.min(now_ns) > LAG_FLOOR_NS;
+            if intended_ns >= run.to_ns || !is_behind {
                 return;
             }
             if run.measures(intended_ns) {
