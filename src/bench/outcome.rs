@@ -477,10 +477,16 @@ fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     }
     let held_back = stage.recorder.counters.held_back;
     if let Some(offered) = stage.offered.filter(|offered| held_back * 10 > *offered) {
-        let text = format!(
-            "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
-             latencies grow with the length of the test",
-        );
+        let text = match stage.recorder.counters.skipped {
+            0 => format!(
+                "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
+                 latencies grow with the length of the test",
+            ),
+            skipped => format!(
+                "{held_back} of {offered} messages found the window closed: the path did not carry this rate, and \
+                 {skipped} were given up",
+            ),
+        };
         warnings.push(Warning::new("overload", text));
     }
     warnings
