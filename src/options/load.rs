@@ -64,7 +64,7 @@ pub struct LoadOptions {
     /// What becomes of messages of an open loop that could not be sent in time [default: queue].
     ///
     /// queue sends them late and times them from when they were due; skip gives up a message when the next one of its
-    /// publisher is due already, and counts it. With skip, -C counts skipped messages too.
+    /// publisher is due already (and the window was closed to it, or it is more than 1 ms late), and counts it. With skip, -C counts skipped messages too.
     #[arg(long, value_name = "HOW", value_enum)]
     pub behind: Option<Behind>,
 

@@ -14,9 +14,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
 use crate::publish::{Line, Source, source_of};
-use crate::session::SessionError;
-use crate::subscribe::format::Style;
-use crate::subscribe::{Batch, Stdout, shortfall};
+use crate::subscribe::{Batch, Stdout};
 
 /// While so much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
@@ -184,12 +182,26 @@ impl<'a> Requester<'a> {
                 false => client.reconnect(receiver).await,
             }
         };
-        tokio::select! {
-            biased;
-            () = interrupts.next() => return Err(End::Interrupted),
-            () = stdout.closed() => return Err(End::Unread),
-            connected = connecting => connected?,
-            () = until(end) => return Err(End::TimedOut),
+        let mut connecting = Box::pin(connecting);
+        let mut written = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Err(End::Interrupted),
+                batch = stdout.written_or_closed() => match batch {
+                    Some(batch) => written.push(batch?),
+                    None => return Err(End::Unread),
+                },
+                connected = &mut connecting => {
+                    connected?;
+                    break;
+                }
+                () = until(end) => return Err(End::TimedOut),
+            }
+        }
+        drop(connecting);
+        for batch in written {
+            self.acknowledge(batch);
         }
         if first {
             // The responder knows it from the request, so it stays what it is over a reconnect.
@@ -232,10 +244,14 @@ impl<'a> Requester<'a> {
         }
     }
 
+    /// Whether a request can go out now.
+    fn may_ask(&mut self) -> bool {
+        self.subscribed && (self.plan.request.qos == QoS::AtMostOnce || self.client.session().window_free() > 0)
+    }
+
     /// Sends the next request when the one before has its responses.
     fn ask(&mut self) -> Result<(), End> {
-        let free = self.plan.request.qos == QoS::AtMostOnce || self.client.session().window_free() > 0;
-        if !self.subscribed || !free {
+        if !self.may_ask() {
             return Ok(());
         }
         let message = match self.again.take() {
@@ -301,22 +317,13 @@ impl<'a> Requester<'a> {
     async fn step(&mut self) -> Result<(), End> {
         let reading = self.receiver.batch.bytes.len() < MOST_UNWRITTEN;
         let next = [self.clocks.end, self.clocks.answer].into_iter().flatten().min();
-        let hungry = self.subscribed && self.again.is_none() && self.receiver.exchange.is_idle();
+        let hungry = self.may_ask() && self.again.is_none() && self.receiver.exchange.is_idle();
         let Self { client, receiver, interrupts, stdout, source, .. } = self;
-        let busy = stdout.is_busy();
-        let output = async {
-            if busy {
-                Other::Written(stdout.written().await)
-            } else {
-                stdout.closed().await;
-                Other::Unread
-            }
-        };
         let other = async {
             tokio::select! {
                 biased;
                 () = interrupts.next() => Other::Interrupted,
-                output = output => output,
+                written = stdout.written_or_closed() => written.map_or(Other::Unread, Other::Written),
                 input = source.wait(), if hungry => Other::Input(input),
                 () = until(next) => Other::Woken,
             }
@@ -335,14 +342,19 @@ impl<'a> Requester<'a> {
         let now = Instant::now();
         let is_past = |clock: Option<Instant>| clock.is_some_and(|clock| clock <= now);
         // What has just come is looked at first.
-        if self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0 {
-            return Ok(());
-        }
-        if is_past(self.clocks.end) {
+        let has_all = self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0;
+        if is_past(self.clocks.end) && !has_all {
             return Err(End::TimedOut);
         }
-        if is_past(self.clocks.answer) && self.receiver.subacks.is_empty() && self.receiver.fate == Fate::Unknown {
-            let packet = if self.subscribed { "PUBLISH" } else { "SUBSCRIBE" };
+        if is_past(self.clocks.answer) {
+            let packet = match self.subscribed {
+                false if self.receiver.subacks.is_empty() => "SUBSCRIBE",
+                true if self.waits_for_acknowledgement() => "PUBLISH",
+                _ => {
+                    self.clocks.answer = None;
+                    return Ok(());
+                }
+            };
             let (target, waited) = (self.client.target().to_owned(), self.plan.patience);
             return Err(ClientError::Unanswered { target, packet, waited }.into());
         }

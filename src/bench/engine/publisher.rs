@@ -9,7 +9,7 @@ use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::packets::{Due, Packets};
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Outage, Outages, Recorder};
+use crate::bench::measure::{LAG_FLOOR_NS, Outage, Outages, Recorder};
 use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
 use crate::options::Behind;
@@ -298,11 +298,13 @@ impl Publisher {
                 return Pause::Waiting;
             }
             let due_ns = intended_ns.max(run.start_ns);
-            if now_ns < due_ns {
+            if now_ns <= due_ns
+                && let Some(pace) = &mut progress.pace
+            {
                 // Caught up with the schedule: whatever held it back is over.
-                if let Some(pace) = &mut progress.pace {
-                    pace.held_since = None;
-                }
+                pace.held_since = None;
+            }
+            if now_ns < due_ns {
                 return Pause::Until(due_ns);
             }
             if built == limit {
@@ -367,13 +369,15 @@ impl Publisher {
         }
     }
 
-    /// Gives up slots whose successor is due already, where the plan says so, and counts them. Those that the
+    /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
     /// generator itself was too late for count as sent by nobody; those that window or socket held up, as held back.
     fn skip(&mut self, now_ns: u64, recorder: &mut Recorder) {
         let Some(Progress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
-        while pace.skips && successor_due(run, pace) <= now_ns && *left != Some(0) {
+        while pace.skips && superseded(run, pace) <= now_ns && *left != Some(0) {
             let intended_ns = due(run, pace);
-            if intended_ns >= run.to_ns {
+            // A thread that wakes a little late is no reason to give anything up.
+            let is_behind = pace.held_since.is_some() || now_ns - intended_ns.min(now_ns) > LAG_FLOOR_NS;
+            if intended_ns >= run.to_ns || !is_behind {
                 return;
             }
             if run.measures(intended_ns) {
@@ -522,9 +526,9 @@ fn due(run: &StageRun, pace: &Pace) -> u64 {
     run.start_ns.saturating_add(stampable(pace.slots.due_ns()))
 }
 
-/// When the one after it is.
-fn successor_due(run: &StageRun, pace: &Pace) -> u64 {
-    run.start_ns.saturating_add(stampable(pace.slots.successor_due_ns()))
+/// When it would be given up for the one after it.
+fn superseded(run: &StageRun, pace: &Pace) -> u64 {
+    run.start_ns.saturating_add(stampable(pace.slots.superseded_ns()))
 }
 
 /// The ears of a publisher during one batch.

@@ -24,4 +24,4 @@ pub use outage::{Outage, Outages};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
 pub use steadiness::{Drift, Steadiness};
-pub use validity::{Invalidity, ValidityFigures};
+pub use validity::{Invalidity, LAG_FLOOR_NS, ValidityFigures};

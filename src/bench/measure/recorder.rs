@@ -231,8 +231,12 @@ latencies! {
     dns,
     /// TCP handshake.
     connect_tcp,
+    /// Until the proxy had connected to the broker.
+    connect_proxy,
     /// TLS handshake.
     connect_tls,
+    /// WebSocket handshake.
+    connect_ws,
     /// CONNECT written to CONNACK received.
     connack,
     /// The slot at which a client was to connect, or without a rate its start, to CONNACK received.

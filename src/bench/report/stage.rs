@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Clients, DeliveryAccount, Generator, Sides, StreamAccount, Traffic};
+use super::account::{Clients, DeliveryAccount, Generator, Sides, Traffic};
 use super::document::Warning;
 use super::latency::LatencyTable;
+use super::stream::StreamAccount;
 use crate::bench::broker_process::ProcessUse;
 use crate::bench::measure::histogram::Percentile;
 use crate::bench::measure::{
