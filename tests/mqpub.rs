@@ -101,6 +101,49 @@ fn a_file_may_be_a_pipe() {
     assert_eq!(broker.stop().accepted, [&b"through the pipe"[..]]);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_lines_of_a_file_or_a_pipe_are_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, fifo) = (folder.path().join("file"), folder.path().join("fifo"));
+    std::fs::write(&file, "one\ntwo").unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let broker = ScriptedBroker::start(Script::default());
+    assert_eq!(mqpub(&broker, &["-l", "-f", file.to_str().unwrap(), "-q", "1"], b"not read").code, Some(0));
+    let publisher = start(&broker, &["-l", "-f", fifo.to_str().unwrap(), "-q", "1"]);
+    std::fs::write(&fifo, "three\nfour\n").unwrap();
+    assert_eq!(publisher.end().code, Some(0));
+    assert_eq!(broker.stop().accepted, ["one", "two", "three", "four"]);
+    let ended = tool::run(MQPUB, &["-p", "1", "-t", "t", "-l", "-f", "/no/such/file"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.starts_with("Error: cannot read the file '/no/such/file': "), "{}", ended.stderr);
+}
+
+/// The summary, which is the last line of stderr.
+fn summary(ended: &Ended) -> serde_json::Value {
+    serde_json::from_str(ended.stderr.lines().last().unwrap_or_default()).expect(&ended.stderr)
+}
+
+#[test]
+fn a_summary_adds_up() {
+    let broker = ScriptedBroker::start(Script::default().refuse_publishes([3, 5], ReasonCode(0x97)));
+    let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5", "--quiet", "--summary", "json"], &lines(10));
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    let told = summary(&ended);
+    let refused = serde_json::json!([{"reason": 0x97, "name": "Quota exceeded", "count": 2}]);
+    assert_eq!(told["refused_by_reason"], refused);
+    for (key, value) in [("messages", 10), ("sent", 10), ("acknowledged", 8), ("refused", 2), ("exit_status", 0x97)] {
+        assert_eq!(told[key], value, "{key}: {told}");
+    }
+    let ended = mqpub(&broker, &["-l", "--summary", "text"], &lines(3));
+    assert!(ended.stderr.starts_with("3 sent in ") && ended.stderr.ends_with("/s\n"), "{}", ended.stderr);
+    // Nobody listens there.
+    let ended = tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-m", "x", "--summary", "json"], b"");
+    let told = summary(&ended);
+    assert_eq!((&told["messages"], &told["sent"], &told["unacknowledged"]), (&1.into(), &0.into(), &1.into()));
+    assert_eq!((&told["acknowledged"], &told["exit_status"]), (&serde_json::Value::Null, &1.into()));
+}
+
 #[test]
 fn what_cannot_be_read_is_said_before_connecting() {
     let broker = ScriptedBroker::start(Script::default());
@@ -241,8 +284,28 @@ fn what_the_broker_does_not_take_is_not_sent() {
     let text = format!("short\n{}\nshort too\n", "x".repeat(100));
     let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5"], text.as_bytes());
     assert_eq!(ended.code, Some(0x95), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("Error: line 2 was refused: a packet of "), "{}", ended.stderr);
     let log = broker.stop();
     assert_eq!(log.accepted, [&b"short"[..], b"short too"]);
+    assert_eq!(log.violations, [""; 0]);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_named_and_the_others_are_sent() {
+    let limit = Property::new(PropertyName::MaximumPacketSize, PropertyValue::FourByte(100_000)).unwrap();
+    let broker = ScriptedBroker::start(Script::default().connack_property(limit));
+    // More than one read brings.
+    let text = format!("one\n{}\nthree\n{}", "x".repeat(500_000), "y".repeat(600_000));
+    let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5", "--summary", "json"], text.as_bytes());
+    assert_eq!(ended.code, Some(0x95), "{}", ended.stderr);
+    for (number, length) in [(2, 500_000), (4, 600_000)] {
+        let text =
+            format!("Error: line {number} was refused: a payload of {length} bytes is over the limit of 100000\n");
+        assert!(ended.stderr.contains(&text), "{}", ended.stderr);
+    }
+    assert_eq!((&summary(&ended)["acknowledged"], &summary(&ended)["refused"]), (&2.into(), &2.into()));
+    let log = broker.stop();
+    assert_eq!(log.accepted, ["one", "three"]);
     assert_eq!(log.violations, [""; 0]);
 }
 
@@ -284,6 +347,40 @@ fn a_single_message_does_not_wait_for_a_broker_to_come_back() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("the connection was lost"), "{}", ended.stderr);
     assert_eq!(broker.counts().connections, 1);
+}
+
+#[test]
+fn retry_waits_for_a_broker_that_is_not_there_yet() {
+    let mut broker = ScriptedBroker::start(Script::default());
+    broker.go_away();
+    let mut publisher = start(&broker, &["-m", "x", "-q", "1", "--retry", "forever", "--backoff", "10ms..100ms"]);
+    let warning = publisher.wait_for_stderr("Warning: cannot connect to ");
+    assert!(warning.ends_with("; connecting again after 0.01 s, later after up to 0.1 s"), "{warning}");
+    broker.come_back().unwrap();
+    assert_eq!(publisher.end().code, Some(0));
+    assert_eq!(broker.stop().accepted, ["x"]);
+    let ended =
+        tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-n", "--retry", "3", "--backoff", "1ms"], b"");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("every 0.001 s, 3 times at most\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\nError: cannot connect to 127.0.0.1:1: "), "{}", ended.stderr);
+}
+
+#[test]
+fn retry_bounds_what_is_lost_in_a_row() {
+    // The message comes through at the third connection.
+    let cuts = || Script::default().fault([1, 2], Trigger::ReceivedPublish(1), Action::Cut);
+    let broker = ScriptedBroker::start(cuts());
+    let ended = mqpub(&broker, &["-m", "x", "-q", "1", "--retry", "2", "--backoff", "1ms"], b"");
+    assert_eq!((ended.code, broker.stop().accepted.len()), (Some(0), 1), "{}", ended.stderr);
+    for more in [&["-m", "x", "-q", "1"][..], &["-l", "-q", "1"]] {
+        for (retry, connections) in [("0", 1), ("1", 2)] {
+            let broker = ScriptedBroker::start(cuts());
+            let arguments = [more, &["--retry", retry, "--backoff", "1ms"]].concat();
+            let ended = mqpub(&broker, &arguments, b"x\n");
+            assert_eq!((ended.code, broker.counts().connections), (Some(1), connections), "{}", ended.stderr);
+        }
+    }
 }
 
 /// Cuts of all kinds on the first three connections.

@@ -275,6 +275,31 @@ fn a_lost_connection_is_made_again_with_its_subscriptions() {
 }
 
 #[test]
+fn a_lost_connection_is_tried_again_as_often_as_said() {
+    let broker = ScriptedBroker::start(Script::default().close_at_accept(2..));
+    let mut subscriber = start(&broker, &["-t", "t", "--retry", "3", "--backoff", "1ms"]);
+    broker.wait_for("the subscription", |log| log.count(is_subscribe) == 1);
+    broker.act_on_all(&Action::Cut);
+    subscriber.wait_for_stderr("connecting again every 0.001 s, 3 times at most");
+    assert_eq!(subscriber.end().code, Some(1));
+    assert_eq!(broker.counts().connections, 4);
+}
+
+#[test]
+fn the_rate_is_told_while_the_broker_is_away() {
+    let mut broker = ScriptedBroker::start(Script::default());
+    let mut subscriber = start(&broker, &["-t", "t", "--message-rate"]);
+    broker.wait_for("the subscription", |log| log.count(is_subscribe) == 1);
+    broker.go_away();
+    subscriber.wait_for_stderr("was lost");
+    // The first may be of the time before.
+    let lines = [subscriber.line(), subscriber.line()];
+    assert_eq!(lines, ["0 msgs/s\n", "0 msgs/s\n"]);
+    subscriber.signal("INT");
+    assert_eq!(subscriber.end().code, Some(0));
+}
+
+#[test]
 fn the_first_connection_is_not_tried_again_and_a_decision_of_the_broker_stands() {
     let ended = tool::run(MQSUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t"], b"");
     assert_eq!(ended.code, Some(1));

@@ -165,6 +165,14 @@ impl<K: Kept> Client<K> {
         self.gathering.want(answers);
     }
 
+    /// There are several answers to come and nothing to send, so nothing that we write carries the acknowledgement of TCP
+    /// for which the broker may wait with the next one.
+    pub fn hurry(&self) {
+        if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
+            socket.acknowledge_at_once();
+        }
+    }
+
     /// Makes the first connection, which is tried again only where the plan says so. Dropping the future gives it up.
     ///
     /// # Errors
@@ -240,15 +248,15 @@ impl<K: Kept> Client<K> {
         }
         let before_connack = !self.session.is_open();
         let gathers = self.gathering.apply(self.connection.as_ref());
+        let wake = if gathers { deadline.into_iter().chain([now + LONGEST_WAIT]).min() } else { deadline };
         let moved = tokio::select! {
             biased;
             other = other => return Ok(Some(other)),
             moved = self.io(reading) => moved,
-            () = tokio::time::sleep(LONGEST_WAIT), if gathers => {
-                self.gathering.give_up();
-                return Ok(None);
-            }
-            () = sleep_until(deadline) => {
+            () = sleep_until(wake) => {
+                if gathers {
+                    self.gathering.give_up();
+                }
                 self.handle_timeout(reading, Instant::now())?;
                 return Ok(None);
             }

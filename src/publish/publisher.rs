@@ -294,12 +294,16 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// With a full window and more to send, half of the acknowledgements are worth one waking up: meanwhile the broker
-    /// has the other half to work at.
+    /// With a full window and more to send, three quarters of the acknowledgements are worth one waking up: meanwhile the
+    /// broker has the last quarter to work at. With nothing more to send, the last ones are worth hurrying.
     fn gather(&mut self, window_free: bool) {
         let in_flight = self.client.session().in_flight();
-        let many = !window_free && in_flight >= FEW_IN_FLIGHT && self.source.has_more();
-        self.client.gather(if many { in_flight / 2 } else { 0 });
+        let more = self.source.has_more();
+        let many = !window_free && in_flight >= FEW_IN_FLIGHT && more;
+        self.client.gather(if many { in_flight * 3 / 4 } else { 0 });
+        if in_flight > 1 && !more && self.client.unwritten() == 0 {
+            self.client.hurry();
+        }
     }
 
     /// Draws the progress line when it is time to.

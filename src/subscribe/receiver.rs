@@ -1,5 +1,6 @@
 //! What becomes of each message while the session reads: judged, shown, and noted for its acknowledgement.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -119,6 +120,24 @@ impl Receiver {
                 false => self.diagnostics.error(fault),
             }
         }
+    }
+}
+
+/// A receiver that a connection attempt and its owner share; neither holds it while the other is at work.
+#[derive(Debug)]
+pub(super) struct SharedReceiver<'a, 'b>(pub(super) &'a RefCell<&'b mut Receiver>);
+
+impl Handler<Message> for SharedReceiver<'_, '_> {
+    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+        self.0.borrow_mut().message(delivery)
+    }
+
+    fn completed(&mut self, completion: Completion<'_, Message>) {
+        self.0.borrow_mut().completed(completion);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.0.borrow_mut().event(event);
     }
 }
 

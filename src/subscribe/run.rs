@@ -1,10 +1,12 @@
 //! The run of mqsub: subscribe, and carry messages to stdout until it is enough.
 
+use std::cell::RefCell;
 use std::io;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::plan::{Display, SubscribePlan};
-use super::receiver::Receiver;
+use super::receiver::{Receiver, SharedReceiver};
 use super::stdout::{Batch, Stdout};
 use crate::client::mosquitto::{BEFORE_CONNACK, MosquittoClient, TIMED_OUT};
 use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
@@ -93,6 +95,17 @@ struct Clocks {
     tick: Option<Instant>,
 }
 
+impl Clocks {
+    /// Tells the rate of the second that is over, if one is.
+    fn tell_second(&mut self, receiver: &mut Receiver, now: Instant) {
+        if let Some(tick) = self.tick.filter(|tick| *tick <= now) {
+            receiver.tick();
+            // Seconds that went by without a chance to tell them are not made up for.
+            self.tick = Some((tick + SECOND).max(now));
+        }
+    }
+}
+
 struct Subscriber<'a> {
     plan: &'a SubscribePlan,
     diagnostics: Diagnostics,
@@ -117,7 +130,7 @@ impl<'a> Subscriber<'a> {
             diagnostics,
             stdout,
             interrupts,
-            client: Client::new(plan.connect.clone(), trace(plan)),
+            client: Client::new(plan.connect.clone(), trace(plan)).telling(diagnostics),
             receiver: Receiver::new(plan, diagnostics),
             clocks: Clocks {
                 end: plan.timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -200,13 +213,19 @@ impl<'a> Subscriber<'a> {
             }
             match self.step().await {
                 Ok(()) => {}
-                Err(End::Client(error)) if error.may_pass() && !(self.plan.compat && was_sent_away(&error)) => {
+                Err(End::Client(error)) if self.may_go_on(&error) => {
                     self.tell_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),
             }
         }
+    }
+
+    /// Whether another connection is worth trying after this loss.
+    fn may_go_on(&self, error: &ClientError) -> bool {
+        let wanted = self.plan.connect.retry.after_a_loss() > 0;
+        wanted && error.may_pass() && !(self.plan.compat && was_sent_away(error))
     }
 
     /// Says once that the connection was lost. A broker that closes it instead of answering the first SUBSCRIBE would do
@@ -228,24 +247,51 @@ impl<'a> Subscriber<'a> {
         }
     }
 
-    /// Connects, waiting no longer than the run may take, and subscribes.
+    /// Connects, waiting no longer than the run may take, and subscribes. Meanwhile what had come still goes out, and
+    /// the seconds of `--message-rate` are told.
     async fn connect(&mut self, first: bool) -> Result<(), End> {
-        let end = self.clocks.end;
-        let Self { client, receiver, interrupts, stdout, .. } = self;
-        let connecting = async {
-            match first {
-                true => client.connect(receiver).await,
-                false => client.reconnect(receiver).await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = interrupts.next() => return Err(End::Interrupted),
-            () = stdout.closed() => return Err(End::Unread),
-            connected = connecting => connected?,
-            () = until(end) => return Err(End::TimedOut),
+        for written in self.await_connection(first).await? {
+            self.acknowledge(written);
         }
         self.send_requests().map_err(|error| End::Client(error.into()))
+    }
+
+    /// Gives back what was written meanwhile.
+    async fn await_connection(&mut self, first: bool) -> Result<Vec<Batch>, End> {
+        let Self { client, receiver, interrupts, stdout, clocks, .. } = self;
+        let shared = RefCell::new(receiver);
+        let mut ears = SharedReceiver(&shared);
+        let mut written = Vec::new();
+        let connecting = async {
+            match first {
+                true => client.connect(&mut ears).await,
+                false => client.reconnect(&mut ears).await,
+            }
+        };
+        let mut connecting = pin!(connecting);
+        loop {
+            shared.borrow_mut().begin_read();
+            if !stdout.is_busy() && !shared.borrow().batch.is_empty() {
+                let batch = std::mem::take(&mut shared.borrow_mut().batch);
+                written.extend(stdout.write(batch)?);
+            }
+            let tick = clocks.tick;
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Err(End::Interrupted),
+                batch = stdout.written_or_closed() => match batch {
+                    Some(batch) => written.push(batch?),
+                    None => return Err(End::Unread),
+                },
+                connected = &mut connecting => {
+                    connected?;
+                    break;
+                }
+                () = until(clocks.end) => return Err(End::TimedOut),
+                () = until(tick) => clocks.tell_second(&mut shared.borrow_mut(), Instant::now()),
+            }
+        }
+        Ok(written)
     }
 
     fn send_requests(&mut self) -> Result<(), PublishError> {
@@ -373,22 +419,12 @@ impl<'a> Subscriber<'a> {
         let quiet = self.quiet_until();
         let next = [self.clocks.end, self.clocks.answer, self.clocks.tick, quiet].into_iter().flatten().min();
         let Self { client, receiver, interrupts, stdout, .. } = self;
-        let busy = stdout.is_busy();
         let other = async {
-            if busy {
-                tokio::select! {
-                    biased;
-                    () = interrupts.next() => Other::Interrupted,
-                    written = stdout.written() => Other::Written(written),
-                    () = until(next) => Other::Woken,
-                }
-            } else {
-                tokio::select! {
-                    biased;
-                    () = interrupts.next() => Other::Interrupted,
-                    () = stdout.closed() => Other::Unread,
-                    () = until(next) => Other::Woken,
-                }
+            tokio::select! {
+                biased;
+                () = interrupts.next() => Other::Interrupted,
+                written = stdout.written_or_closed() => written.map_or(Other::Unread, Other::Written),
+                () = until(next) => Other::Woken,
             }
         };
         match client.step(receiver, reading, other).await? {
@@ -412,11 +448,7 @@ impl<'a> Subscriber<'a> {
             let (target, waited) = (self.client.target().to_owned(), self.plan.patience);
             return Err(End::Client(ClientError::Unanswered { target, packet, waited }));
         }
-        if let Some(tick) = self.clocks.tick.filter(|tick| *tick <= now) {
-            self.receiver.tick();
-            // Seconds that went by without a chance to tell them are not made up for.
-            self.clocks.tick = Some((tick + SECOND).max(now));
-        }
+        self.clocks.tell_second(&mut self.receiver, now);
         Ok(())
     }
 

@@ -90,9 +90,14 @@ impl Stdout {
         result.map(|()| batch)
     }
 
-    /// Waits until nobody reads any more, where the system can tell.
-    pub async fn closed(&self) {
+    /// Waits for the batch that is being written or, when there is none, until nobody reads any more, which is `None`.
+    /// Nothing is lost when the future is dropped.
+    pub async fn written_or_closed(&mut self) -> Option<io::Result<Batch>> {
+        if self.busy {
+            return Some(self.written().await);
+        }
         self.stream.closed().await;
+        None
     }
 }
 

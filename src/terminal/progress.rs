@@ -76,13 +76,18 @@ impl Progress {
             Some(_) => "  {bar:24} {percent:>3} %  {wide_msg}",
             None => "  {spinner} {elapsed:>4}  {wide_msg}",
         };
-        if let (true, Ok(style)) = (bar.message().is_empty(), ProgressStyle::with_template(template)) {
+        let first = bar.message().is_empty();
+        if let (true, Ok(style)) = (first, ProgressStyle::with_template(template)) {
             bar.set_style(style.progress_chars("━╸─"));
-            bar.set_length(total.unwrap_or(0));
         }
         bar.set_message(escape(line).into_owned());
         match total {
-            Some(total) => bar.set_position(position.min(total)),
+            Some(total) => {
+                if first {
+                    bar.set_length(total);
+                }
+                bar.set_position(position.min(total));
+            }
             None => bar.tick(),
         }
     }

@@ -4,16 +4,17 @@
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::process::PATIENCE;
+use super::process::{PATIENCE, signal};
 
 /// A running mosquitto.
 pub struct Mosquitto {
+    program: PathBuf,
     process: Child,
     port: u16,
     /// Configuration and certificates.
@@ -27,7 +28,7 @@ impl Mosquitto {
     }
 
     /// Starts one with further lines of configuration, in which `{folder}` is its folder; `prepare` puts files there.
-    pub fn start_with(configuration: &str, prepare: impl FnOnce(&std::path::Path)) -> Option<Self> {
+    pub fn start_with(configuration: &str, prepare: impl FnOnce(&Path)) -> Option<Self> {
         let program = program()?;
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
@@ -38,19 +39,8 @@ impl Mosquitto {
             write!(text, "{}", configuration.replace("{folder}", &folder.path().display().to_string())).unwrap();
             let file = folder.path().join("mosquitto.conf");
             std::fs::write(&file, text).unwrap();
-            let mut process = Command::new(&program)
-                .arg("-c")
-                .arg(&file)
-                .stderr(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            let deadline = Instant::now() + PATIENCE;
-            while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
-                if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                    return Some(Self { process, port, folder });
-                }
-                std::thread::sleep(Duration::from_millis(5));
+            if let Some(process) = serve(&program, &file, port) {
+                return Some(Self { program, process, port, folder });
             }
         }
         panic!("mosquitto does not start with {configuration:?}");
@@ -66,6 +56,18 @@ impl Mosquitto {
         self.process.id()
     }
 
+    /// Ends it with SIGTERM, as an administrator would, and waits until it is gone: what it keeps is on disk then.
+    pub fn stop(&mut self) {
+        signal(self.process.id(), "-TERM");
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again after [`Mosquitto::stop`], on the same port.
+    pub fn start_again(&mut self) {
+        let file = self.folder.path().join("mosquitto.conf");
+        self.process = serve(&self.program, &file, self.port).expect("mosquitto does not start again");
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
@@ -78,6 +80,23 @@ impl Drop for Mosquitto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Starts it and waits until it answers; none when it ends before that.
+fn serve(program: &Path, configuration: &Path, port: u16) -> Option<Child> {
+    let mut command = Command::new(program);
+    command.arg("-c").arg(configuration).stderr(Stdio::null()).stdout(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Some(process);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+    None
 }
 
 /// The broker's program, which Debian keeps outside an ordinary user's path.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Phase, Session};
-use crate::mqtt::wire::{Connack, Disconnect, Frame, Packet, PacketType, Scan, WireError, scan};
+use crate::mqtt::wire::{Connack, Disconnect, Frame, Packet, PacketType, Publish, Scan, WireError, scan};
 use crate::mqtt::{Properties, PropertyName, ProtocolVersion, ReasonCode};
 use crate::session::handler::{Event, Handler, Kept};
 use crate::session::outbound::{Place, Resumed};
@@ -117,6 +117,10 @@ impl<K: Kept> Session<K> {
             Phase::Open => {}
             Phase::Connecting(_) => return self.handle_first(frame, handler),
             Phase::Idle | Phase::Closed => return Ok(()),
+        }
+        if frame.packet_type == PacketType::Publish {
+            // By far the most frequent, and a third cheaper where it is not moved about as one of all packets.
+            return self.handle_publish(Publish::decode(frame, self.version)?, handler);
         }
         match Packet::decode(frame, self.version)? {
             Packet::Publish(publish) => self.handle_publish(publish, handler),

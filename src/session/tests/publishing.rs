@@ -23,6 +23,18 @@ fn qos_0_is_written_and_forgotten() {
 }
 
 #[test]
+fn a_message_of_qos_0_serves_more_than_once() {
+    let mut talk: Talk = Talk::open(v5());
+    let mut shared = message(0, "a");
+    assert_eq!(talk.session.send(&shared), Ok(()));
+    shared.payload = "b".into();
+    assert_eq!(talk.session.send(&shared), Ok(()));
+    assert_eq!(talk.said_in_short(), ["PUBLISH 0 a", "PUBLISH 0 b"]);
+    assert_eq!(talk.session.send(&message(1, "c")), Err(PublishError::NotKept));
+    assert!(talk.said().is_empty() && talk.session.in_flight() == 0);
+}
+
+#[test]
 fn qos_1_is_done_at_puback() {
     for version in ALL_VERSIONS {
         let mut talk: Talk = Talk::open(config(version));
