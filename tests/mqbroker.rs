@@ -277,7 +277,7 @@ fn a_listener_of_the_configuration_serves_all_interfaces_and_can_let_everyone_in
 fn web_socket_status(url: &str) -> String {
     use std::io::{Read, Write};
     let (address, path) = url.strip_prefix("ws://").unwrap().split_once('/').unwrap();
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
         "GET /{path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: \

@@ -67,7 +67,8 @@ fn a_server_that_is_no_web_socket_for_mqtt_is_named_as_what_it_is() {
 
 #[test]
 fn an_upgrade_that_is_wrong_in_one_thing_is_refused_for_it() {
-    let wrong: [(fn(String) -> String, &str); 5] = [
+    type Change = fn(String) -> String;
+    let wrong: [(Change, &str); 5] = [
         (|right| right + "\r\n", "does not agree to the sub-protocol \"mqtt\""),
         (|right| right + "Sec-WebSocket-Protocol: chat\r\n\r\n", "picked the sub-protocol \"chat\""),
         (
