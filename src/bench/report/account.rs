@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::measure::{Counters, Delivery, GeneratorHealth, Verdict};
+use crate::bench::measure::{self, Counters, Delivery, GeneratorHealth, Outages, Verdict};
 
 /// What went over the network in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -136,8 +136,12 @@ pub struct DeliveryAccount {
     pub unjudged: Option<u64>,
     /// Longest run of lost messages in one stream.
     pub max_gap: Option<u64>,
-    /// Times without delivery, by stream.
+    /// Times without delivery, by stream: the first thousand; null unless lost connections are made again.
     pub outages: Option<Vec<Outage>>,
+    /// How many there were.
+    pub outage_count: Option<u64>,
+    /// The longest.
+    pub outage_max_ns: Option<u64>,
     /// The account of each stream, its subscribers together: the worst [`STREAMS`] of them, the worst first.
     pub streams: Option<Vec<StreamAccount>>,
 }
@@ -227,6 +231,8 @@ pub struct Outage {
     pub start_ns: u64,
     /// How long.
     pub dur_ns: u64,
+    /// Whether something got through again; otherwise it lasted to the end of the stage.
+    pub ended: bool,
 }
 
 impl DeliveryAccount {
@@ -251,6 +257,8 @@ impl DeliveryAccount {
             unjudged: ledger.map(|ledger| ledger.unjudged),
             max_gap: ledger.map(|ledger| ledger.max_gap),
             outages: None,
+            outage_count: None,
+            outage_max_ns: None,
             streams: None,
         }
     }
@@ -267,8 +275,24 @@ impl DeliveryAccount {
         self.streams.iter_mut().flatten().for_each(StreamAccount::forget_order);
     }
 
+    /// Enters the outages of a stage.
+    pub fn with_outages(mut self, outages: Option<&Outages>) -> Self {
+        let of = |outage: &measure::Outage| Outage {
+            stream: outage.stream,
+            start_ns: outage.start_ns,
+            dur_ns: outage.dur_ns,
+            ended: outage.ended,
+        };
+        self.outages = outages.map(|outages| outages.kept.iter().map(of).collect());
+        self.outage_count = outages.map(|outages| outages.count);
+        self.outage_max_ns = outages.filter(|outages| outages.count > 0).map(|outages| outages.longest_ns);
+        self
+    }
+
     /// Adds the account of another stage.
     pub fn merge(&mut self, other: &Self) {
+        add(&mut self.outage_count, other.outage_count);
+        self.outage_max_ns = self.outage_max_ns.max(other.outage_max_ns);
         add(&mut self.expected, other.expected);
         add(&mut self.delivered_once, other.delivered_once);
         add(&mut self.lost, other.lost);
@@ -315,6 +339,10 @@ pub struct Clients {
     pub max_open: Option<u64>,
     /// Connects that failed, by cause.
     pub errors: Option<BTreeMap<String, u64>>,
+    /// Connections that were lost.
+    pub lost: Option<u64>,
+    /// The same by cause.
+    pub losses: Option<BTreeMap<String, u64>>,
 }
 
 impl Clients {
@@ -334,6 +362,8 @@ impl Clients {
         add(&mut self.failed, other.failed);
         add(&mut self.reconnects, other.reconnects);
         merge_counts(&mut self.errors, &other.errors);
+        add(&mut self.lost, other.lost);
+        merge_counts(&mut self.losses, &other.losses);
     }
 }
 
@@ -421,6 +451,7 @@ impl Generator {
             ctx_switches: sum(|stage| stage.ctx_switches),
             tcp_retrans: sum(|stage| stage.tcp_retrans),
             rss_bytes: stages.clone().filter_map(|(.., stage)| stage.rss_bytes).max(),
+            bytes_per_client: stages.clone().filter_map(|(.., stage)| stage.bytes_per_client).max(),
             steal_pct: highest(|stage| stage.steal_pct),
             ceiling_per_s: highest(|stage| stage.ceiling_per_s),
             headroom_pct: stages.clone().filter_map(|(.., stage)| stage.headroom_pct).min_by(f64::total_cmp),
