@@ -1,7 +1,7 @@
 //! mqtools: the command-line suite for MQTT.
 //!
 //! The rooms from the ground up; a room knows the rooms below it and none above, and the tools' rooms do not know each
-//! other. Data goes one way: argv → options → plan → run → result → stdout → exit status.
+//! other, but for the one that says so. Data goes one way: argv → options → plan → run → result → stdout → exit status.
 //!
 //! - [`mqtt`]: the protocol, pure; [`mqtt::wire`] is bytes ↔ packets
 //! - [`session`]: an MQTT client session without sockets and clocks
@@ -11,7 +11,7 @@
 //! - [`exit_status`]: where meaning becomes a number
 //! - [`terminal`]: colour, progress, tables, escaping
 //! - [`options`]: what the user typed, the only home of clap
-//! - [`publish`], [`subscribe`], [`bench`]: a room a tool
+//! - [`publish`], [`subscribe`], [`bench`]: a room a tool; [`request`] stands on the first two
 //! - [`broker`]: the embedded broker, the only home of its crate (feature `embedded`)
 
 pub mod bench;
@@ -23,6 +23,7 @@ pub mod message_json;
 pub mod mqtt;
 pub mod options;
 pub mod publish;
+pub mod request;
 pub mod session;
 pub mod subscribe;
 pub mod terminal;

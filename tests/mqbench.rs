@@ -10,7 +10,9 @@ mod support;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use mqtools::bench::measure::Stamp;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
 use support::mosquitto::Mosquitto;
@@ -72,6 +74,111 @@ fn duplicates_with_the_flag_are_told_apart() {
     let (document, _, _) = measure(&broker.port(), &[&ONE_STREAM[..], &["-q", "1"]].concat());
     let delivery = &document["delivery"];
     assert_eq!((delivery["duplicates"].as_u64(), delivery["dup_flagged"].as_u64()), (Some(2), Some(2)), "{delivery}");
+}
+
+/// The intended times of a run, from the first one on, as the stamps on the wire say.
+fn schedule_of(arguments: &[&str]) -> Vec<u64> {
+    let broker = ScriptedBroker::start(Script::default());
+    let (document, _, stderr) =
+        measure(&broker.port(), &[&["--rate", "2k", "-C", "300", "-q", "1"], arguments].concat());
+    assert_eq!(document["delivery"]["delivered_once"], 300, "{stderr}");
+    assert_eq!(document["traffic"]["offered"], 300);
+    let log = broker.log();
+    let stamps = log.publishes().filter_map(|(message, ..)| Stamp::decode(&message.payload));
+    let mut times: Vec<u64> = stamps.map(|stamp| stamp.intended_ns).collect();
+    times.sort_unstable();
+    times.iter().map(|time| time - times[0]).collect()
+}
+
+#[test]
+fn a_seed_is_a_schedule_whatever_the_number_of_threads() {
+    let poisson = ["--clients", "4", "--arrival", "poisson", "--seed", "7"];
+    let one = schedule_of(&[&poisson[..], &["--threads", "1"]].concat());
+    assert_eq!(one.len(), 300);
+    assert_eq!(one, schedule_of(&[&poisson[..], &["--threads", "3"]].concat()));
+    assert_ne!(one, schedule_of(&[&poisson[..5], &["8"]].concat()));
+    let even = schedule_of(&["--clients", "3"]);
+    assert_eq!(even, (0..300).map(|slot| slot * 500_000).collect::<Vec<u64>>());
+    let bursts = schedule_of(&["--clients", "3", "--arrival", "burst:50"]);
+    assert_eq!(bursts, (0..300).map(|slot| slot / 50 * 25_000_000).collect::<Vec<u64>>());
+}
+
+#[test]
+fn late_slots_are_sent_late_or_skipped_and_counted() {
+    let stall = || Script::default().stall_at_publish(100, Duration::from_millis(500)).without_log();
+    let load = ["--rate", "1k", "-C", "1000", "--clients", "2", "-q", "1", "-M", "10", "--seed", "5"];
+    let broker = ScriptedBroker::start(stall());
+    let (queued, _, stderr) = measure(&broker.port(), &load);
+    let (traffic, latency) = (&queued["traffic"], &queued["latency"]);
+    assert_eq!((traffic["sent"].as_u64(), traffic["skipped"].as_u64()), (Some(1_000), Some(0)), "{stderr}: {traffic}");
+    assert_eq!(queued["run"]["seed"], 5);
+    // Those that waited were not with the broker meanwhile: its service is shorter than what they were late.
+    assert_eq!(latency["e2e_service"]["count"], 1_000);
+    for (corrected, service) in [("e2e", "e2e_service"), ("ack", "ack_service")] {
+        for figure in ["mean", "max"] {
+            let figures = [corrected, service].map(|name| latency[name][figure].as_u64().unwrap());
+            assert!(figures[0] >= figures[1], "{corrected}.{figure}: {figures:?}");
+        }
+        assert_ne!(latency[corrected]["mean"], latency[service]["mean"]);
+    }
+    assert!(latency["e2e"]["max"].as_u64().unwrap() > 400_000_000);
+
+    let broker = ScriptedBroker::start(stall());
+    let (skipping, _, stderr) = measure(&broker.port(), &[&load[..], &["--behind", "skip"]].concat());
+    let (traffic, delivery) = (&skipping["traffic"], &skipping["delivery"]);
+    let [offered, sent, skipped, held_back] =
+        ["offered", "sent", "skipped", "held_back"].map(|name| traffic[name].as_u64().unwrap());
+    assert_eq!((offered, sent + skipped), (1_000, 1_000), "{stderr}: {traffic}");
+    // Two publishers with ten in flight each, while the broker sleeps for five hundred slots.
+    assert!((300..900).contains(&skipped) && held_back >= 300, "{traffic}");
+    assert_eq!((delivery["expected"].as_u64(), delivery["delivered_once"].as_u64()), (Some(sent), Some(sent)));
+    assert!(skipping["warnings"].to_string().contains("skipped"));
+}
+
+#[test]
+fn the_drain_waits_for_a_gap_below_the_last_message() {
+    let script = Script::default().hold_deliveries([50], Duration::from_millis(700)).without_log();
+    let broker = ScriptedBroker::start(script);
+    let arguments = ["--flood", "-C", "100", "--pubs", "1", "--subs", "1", "--drain", "30s"];
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    let delivery = &document["delivery"];
+    let found = ["expected", "delivered_once", "lost", "reordered", "late"].map(|name| delivery[name].as_u64());
+    assert_eq!((code, found), (0, [100, 100, 0, 1, 0].map(Some)), "{stderr}: {delivery}");
+}
+
+#[test]
+fn what_comes_after_the_drain_is_late_and_stays_lost() {
+    // The last message of the flood is sent behind the first one of the paced stage.
+    let broker = ScriptedBroker::start(Script::default().swap_deliveries([50]).without_log());
+    let arguments = ["-C", "100", "--pubs", "1", "--subs", "1", "--drain", "300ms", "-q", "1"];
+    let (document, _, stderr) = measure(&broker.port(), &arguments);
+    let of = |account: &Value| ["expected", "lost", "late", "reordered"].map(|name| account[name].as_u64());
+    let [flood, paced] = [0, 1].map(|stage| &document["stages"][stage]["delivery"]);
+    assert_eq!(of(flood), [50, 1, 1, 0].map(Some), "{stderr}: {flood}");
+    assert_eq!(of(&flood["streams"][0]), [50, 1, 1, 0].map(Some));
+    assert_eq!(of(paced), [50, 0, 0, 0].map(Some), "{paced}");
+    assert_eq!(of(&document["delivery"]), [100, 1, 1, 0].map(Some));
+}
+
+#[test]
+fn the_account_is_told_by_stream_the_worst_first() {
+    let script = Script::default()
+        .spoil_only("s/2")
+        .drop_deliveries([10, 11, 12, 30])
+        .repeat_deliveries([20], Repeat::AsNew)
+        .without_log();
+    let broker = ScriptedBroker::start(script);
+    let arguments = ["--flood", "-C", "300", "--pubs", "3", "--subs", "6", "-t", "s/%i", "-q", "1", "--drain", "2s"];
+    let (document, _, stderr) = measure(&broker.port(), &arguments);
+    let streams = document["delivery"]["streams"].as_array().unwrap();
+    let numbers: Vec<_> = streams.iter().map(|stream| stream["stream"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [2, 0, 1], "{stderr}");
+    let figures = ["expected", "delivered_once", "lost", "duplicates", "unacked", "rejected"];
+    let of = |account: &Value| figures.map(|name| account[name].as_u64());
+    // Two subscribers each.
+    assert_eq!(of(&streams[0]), [200, 196, 4, 1, 0, 0].map(Some), "{}", streams[0]);
+    assert_eq!(of(&streams[1]), [200, 200, 0, 0, 0, 0].map(Some));
+    assert_eq!(of(&document["delivery"])[..4], [600, 596, 4, 1].map(Some));
 }
 
 #[test]
@@ -214,6 +321,10 @@ fn refused_publishes_are_counted_by_their_reason() {
     let (document, _, stderr) = measure(&broker.port(), &arguments);
     assert_eq!(document["delivery"]["rejected"]["135"], 3, "{stderr}: {document:#}");
     assert_eq!(document["traffic"]["acked"], 97);
+    // The broker said no: they were not to be delivered, and are not lost.
+    let delivery = &document["delivery"];
+    assert_eq!((delivery["expected"].as_u64(), delivery["lost"].as_u64()), (Some(97), Some(0)), "{delivery}");
+    assert_eq!(delivery["streams"][0]["rejected"], 3);
 }
 
 #[test]
@@ -286,6 +397,21 @@ fn an_interrupted_run_still_tells_what_it_measured() {
     assert_eq!(document["delivery"]["lost"], 0);
     // It said goodbye with every connection.
     broker.wait_for("the end of all clients", |log| log.disconnects(ReasonCode::SUCCESS) >= 20);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_warm_up_is_as_long_as_it_was() {
+    let broker = ScriptedBroker::start(Script::default());
+    let child = start(&mut mqbench(&broker.port(), &["--flood", "--warmup", "1h", "--json"]));
+    broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
+    signal(child.id(), "-INT");
+    let output = finish(child);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let phases = document["phases"].as_array().unwrap();
+    let warm_up = phases.iter().find(|phase| phase["name"] == "warmup").unwrap();
+    assert!((1..600_000_000_000).contains(&warm_up["duration_ns"].as_u64().unwrap()), "{warm_up}");
+    assert!(!phases.iter().any(|phase| phase["name"] == "measure"), "{phases:?}");
 }
 
 #[cfg(unix)]

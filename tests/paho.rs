@@ -1,5 +1,5 @@
-//! mqpub and mqsub with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT 3.1.1 and
-//! with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
+//! mqpub, mqsub and mqrr with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT 3.1.1
+//! and with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
 
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
@@ -13,6 +13,7 @@ use support::tool::{self, Tool};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
+const MQRR: &str = env!("CARGO_BIN_EXE_mqrr");
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/paho_peer.py");
 const VERSIONS: [&str; 2] = ["311", "5"];
 
@@ -164,5 +165,25 @@ fn mqsub_receives_what_paho_sends() {
         let seen: Value = serde_json::from_str(&subscriber.line()).unwrap();
         assert_eq!(seen["payload_b64"], "AP8K");
         assert_eq!(subscriber.end().code, Some(0));
+    }
+}
+
+#[test]
+fn paho_answers_what_mqrr_asks() {
+    let Some((python, broker)) = stage() else { return };
+    let port = broker.port();
+    for version in VERSIONS {
+        let mut peer = Tool::start(python, &[PEER, &port, version, "respond", "q", "5"]);
+        assert_eq!(peer.line(), "ready\n");
+        let common = ["-h", "127.0.0.1", "-p", &port, "-t", "q", "-V", version, "-W", "30"];
+        let topic: &[&str] = if version == "5" { &[] } else { &["-e", "q/response"] };
+        for qos in ["0", "1", "2"] {
+            let arguments = [&common, topic, &["-m", "hällo", "-q", qos]].concat();
+            let ended = tool::run(MQRR, &arguments, b"");
+            assert_eq!((ended.code, ended.text().as_str(), ended.stderr.as_str()), (Some(0), "hällo\n", ""), "{qos}");
+        }
+        let ended = tool::run(MQRR, &[&common, topic, &["-l", "-q", "1"]].concat(), b"one\ntwo\n");
+        assert_eq!((ended.code, ended.text().as_str()), (Some(0), "one\ntwo\n"), "{}", ended.stderr);
+        assert_eq!(peer.end().code, Some(0));
     }
 }

@@ -2,22 +2,23 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::future::Future;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
+use tokio::sync::watch;
 
+use super::calibrate::Ceilings;
 use super::engine::{self, Progress as Step, RunError, RunOutcome};
 use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::document::{BrokerName, RunContext};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
-use super::{identify, outcome};
+use super::{calibrate, doctor, identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError};
+use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
 use crate::transport::TlsClient;
 
@@ -37,6 +38,9 @@ pub struct OwnBroker {
 
 /// Runs mqbench. Errors go to stderr, the result to stdout and to the files that were asked for.
 pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
+    if options.load.verb == Some(Verb::Self_) {
+        return measure_self(options, environment);
+    }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
     let prepared = bench_plan(options, environment, &target)
         .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(&options.result)?)));
@@ -47,16 +51,57 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
             return error.exit_status();
         }
     };
-    let conduct = Conduct { plan, gates, files, json: options.result.json, quiet: options.general.quiet };
+    if options.load.verb == Some(Verb::Doctor) {
+        let examine = examine(&plan, options.result.json, &files);
+        return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
+    }
+    let conduct = Conduct {
+        plan,
+        gates,
+        files,
+        json: options.result.json,
+        quiet: options.general.quiet,
+        ceilings: Ceilings::load(environment),
+    };
     let name = own.map(|own| BrokerName {
         name: Some(own.name.to_owned()),
         version: Some(own.version.to_owned()),
         source: Some("embedded".to_owned()),
     });
-    crate::client::run(conduct.measure(name)).map_err(Into::into).flatten().unwrap_or_else(|error: anyhow::Error| {
-        eprintln!("Error: {error:#}");
-        ExitStatus::Failed
-    })
+    crate::client::run(conduct.measure(name)).map_err(Into::into).flatten().unwrap_or_else(failed)
+}
+
+/// `mqbench self`.
+fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus {
+    let files = match outputs(&options.result) {
+        Ok(files) => files,
+        Err(error) => {
+            eprintln!("{error}");
+            return error.exit_status();
+        }
+    };
+    let measure = async {
+        let interrupted = listen_for_interrupts(options.general.quiet);
+        let write = |text: &[u8], json| write_result(text, json, &files);
+        calibrate::conduct(options, environment, interrupted, write).await
+    };
+    crate::client::run(measure).map_err(Into::into).flatten().unwrap_or_else(failed)
+}
+
+/// `mqbench doctor`.
+async fn examine(plan: &BenchPlan, json: bool, files: &[PathBuf]) -> Result<ExitStatus> {
+    let findings = doctor::Findings::of(plan, outcome::url(plan)).await;
+    if !json {
+        print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+    }
+    let text = findings.to_json().context("the findings cannot be written as JSON")?;
+    write_result(&text, json, files)?;
+    Ok(findings.exit_status())
+}
+
+fn failed(error: anyhow::Error) -> ExitStatus {
+    eprintln!("Error: {error:#}");
+    ExitStatus::Failed
 }
 
 fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
@@ -100,12 +145,21 @@ struct Conduct {
     files: Vec<PathBuf>,
     json: bool,
     quiet: bool,
+    ceilings: Ceilings,
 }
 
 impl Conduct {
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
+        if let Some(obstacles) = doctor::obstacles(&self.plan, Colours::for_stderr(ColourChoice::Auto)) {
+            let error = "this machine cannot carry out the plan; no connection was made";
+            eprintln!("Error: {error}");
+            eprint!("{obstacles}");
+            eprintln!("  'mqbench doctor' with the same options tells the rest.");
+            self.write_failure(outcome::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
+            return Ok(ExitStatus::Failed);
+        }
         engine::process::raise_open_files();
-        let interrupted = listen_for_interrupts(self.quiet);
+        let interrupted = heard(listen_for_interrupts(self.quiet));
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
             Ok(tls) => tls,
             Err(error) => {
@@ -179,11 +233,12 @@ impl Conduct {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
+        let ceiling = self.ceilings.of_plan(&self.plan);
         let measurements: Vec<StageMeasurement> = run
             .stages
             .iter()
             .enumerate()
-            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, index == 0))
+            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, ceiling, index == 0))
             .collect();
         let mut document = ResultDocument::assemble(context, &measurements);
         document.apply_gates(&self.gates);
@@ -204,24 +259,29 @@ impl Conduct {
     fn write(&self, document: &ResultDocument) -> Result<()> {
         let mut text = Vec::new();
         document.write_json(&mut text).context("the result cannot be written as JSON")?;
-        if self.json {
-            print(&text)?;
+        write_result(&text, self.json, &self.files)
+    }
+}
+
+/// A document on stdout, where it is wanted, and in the files of `--out`.
+fn write_result(text: &[u8], json: bool, files: &[PathBuf]) -> Result<()> {
+    if json {
+        print(text)?;
+    }
+    let mut failed = None;
+    for path in files {
+        if let Err(error) = write_file(path, text) {
+            failed = Some(anyhow::Error::new(error).context(format!("--out {}", path.display())));
         }
-        let mut failed = None;
-        for path in &self.files {
-            if let Err(error) = write_file(path, &text) {
-                failed = Some(anyhow::Error::new(error).context(format!("--out {}", path.display())));
+    }
+    match failed {
+        None => Ok(()),
+        Some(error) => {
+            // The figures took time to measure; they are not lost with a full disk.
+            if !json {
+                print(text)?;
             }
-        }
-        match failed {
-            None => Ok(()),
-            Some(error) => {
-                // The figures took time to measure; they are not lost with a full disk.
-                if !self.json {
-                    print(&text)?;
-                }
-                Err(error)
-            }
+            Err(error)
         }
     }
 }
@@ -295,10 +355,10 @@ fn secret_in_cluster(text: &str) -> Option<usize> {
     letters[place..].starts_with(['P', 'L']).then_some(place + 2)
 }
 
-/// Listens from now on: the future that comes back resolves at the first Ctrl-C or SIGTERM, and the second one ends the
-/// program at once, wherever it is. Somebody is in a hurry.
-fn listen_for_interrupts(quiet: bool) -> impl Future<Output = ()> {
-    let (first, mut heard) = tokio::sync::watch::channel(false);
+/// Listens from now on: the value becomes true at the first Ctrl-C or SIGTERM, and the second one ends the program at
+/// once, wherever it is. Somebody is in a hurry.
+fn listen_for_interrupts(quiet: bool) -> watch::Receiver<bool> {
+    let (first, heard) = watch::channel(false);
     if let Ok(mut interrupts) = Interrupts::listen() {
         tokio::spawn(async move {
             interrupts.next().await;
@@ -310,11 +370,14 @@ fn listen_for_interrupts(quiet: bool) -> impl Future<Output = ()> {
             std::process::exit(i32::from(ExitStatus::Interrupted.code()));
         });
     }
-    async move {
-        if heard.wait_for(|heard| *heard).await.is_err() {
-            // Nobody listens.
-            std::future::pending::<()>().await;
-        }
+    heard
+}
+
+/// Resolves at the first interrupt.
+pub(super) async fn heard(mut interrupted: watch::Receiver<bool>) {
+    if interrupted.wait_for(|heard| *heard).await.is_err() {
+        // Nobody listens.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -30,14 +30,15 @@ pub fn facts() -> EnvironmentFacts {
     }
 }
 
-fn read(path: &str) -> Option<String> {
+/// A file of the system as text, without the blanks around it; none when there is nothing.
+pub(super) fn read(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The value of the first `name: value` line.
-fn field(text: &str, name: &str) -> Option<String> {
+pub(super) fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         (key.trim() == name).then(|| value.trim().to_owned())

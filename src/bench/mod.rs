@@ -5,9 +5,13 @@ pub mod measure;
 pub mod plan;
 pub mod report;
 
+mod calibrate;
 mod conduct;
+mod doctor;
 mod environment;
 mod identify;
 mod outcome;
+#[cfg(test)]
+mod truth;
 
 pub use conduct::{OwnBroker, conduct};

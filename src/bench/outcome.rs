@@ -3,13 +3,15 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::engine::{RunOutcome, StageOutcome};
-use super::measure::{GeneratorFigures, ValidityFigures};
+use super::engine::{RunOutcome, StageOutcome, StreamOutcome};
+use super::measure::{Drift, GeneratorFigures, IntervalRow, Steadiness, ValidityFigures};
 use super::plan::{BenchPlan, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::Phase;
-use super::report::{Clients, LoadModel, StageMeasurement, Warning};
+use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
 use crate::mqtt::QoS;
+use crate::options::Behind;
+use crate::terminal::number;
 use crate::transport::Address;
 
 /// What is known of a run before it begins.
@@ -34,6 +36,7 @@ pub(super) fn context(
             id: Some(plan.run.to_string()),
             description: Some(description(plan)),
             started_at: Some(started_at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            seed: Some(plan.seed),
             command,
             shards: Some(1),
             ..RunFacts::default()
@@ -61,7 +64,8 @@ fn transport(plan: &BenchPlan) -> &'static str {
     }
 }
 
-fn url(plan: &BenchPlan) -> String {
+/// Where the plan goes, without user and password.
+pub(super) fn url(plan: &BenchPlan) -> String {
     match (&plan.transport.address, &plan.transport.tls) {
         (Address::Unix(path), _) => format!("unix:{}", path.display()),
         (address, Some(_)) => format!("mqtts://{address}"),
@@ -126,6 +130,13 @@ fn plan_facts(plan: &BenchPlan) -> Value {
         "clean_start": plan.session.clean_start,
         "threads": plan.threads,
         "latency": plan.latency,
+        "busy_poll": plan.busy_poll,
+        "arrival": plan.arrival.to_string(),
+        "behind": match plan.behind {
+            Behind::Queue => "queue",
+            Behind::Skip => "skip",
+        },
+        "seed": plan.seed,
         "connect_per_s": plan.connect_rate,
         "drain_ns": plan.drain.as_nanos() as u64,
         "stages": stages,
@@ -133,7 +144,13 @@ fn plan_facts(plan: &BenchPlan) -> Value {
 }
 
 /// A stage for the report.
-pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> StageMeasurement {
+pub(super) fn measurement(
+    plan: &BenchPlan,
+    run: &RunOutcome,
+    stage: &StageOutcome,
+    ceiling_per_s: Option<f64>,
+    first: bool,
+) -> StageMeasurement {
     let clients = plan.clients() as u64;
     let lost: u64 = run.lost.values().sum();
     let mut recorder = stage.recorder.clone();
@@ -141,11 +158,22 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
         // Connecting belongs to the first stage.
         recorder.latency.merge(&run.connect.latency);
     }
+    let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
     let mut warnings = stage_warnings(stage);
+    for warning in trend_warnings(plan, stage) {
+        // Overload has two signs; one of them is enough.
+        if warning.code != "overload" || warnings.iter().all(|known| known.code != warning.code) {
+            warnings.push(warning);
+        }
+    }
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
-        recorder.latency.e2e = crate::bench::measure::Latency::default();
+        // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.
+        (recorder.latency.e2e, recorder.latency.e2e_service) = Default::default();
+        for row in &mut rows {
+            (row.e2e_p50, row.e2e_p99, row.e2e_max) = (None, None, None);
+        }
         let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
         warnings.push(Warning::new("no-latency-after-loss", text));
     }
@@ -180,19 +208,76 @@ pub(super) fn measurement(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutco
             max_open: Some(clients),
             ..Clients::default()
         },
-        rows: stage.rows.clone(),
+        rows,
         generator: GeneratorFigures {
             cpu_user_ns: stage.cpu.map(|cpu| cpu.user_ns),
             cpu_sys_ns: stage.cpu.map(|cpu| cpu.system_ns),
-            busiest_thread_ns: stage.busiest_thread.map(|cpu| cpu.total_ns()),
+            // A thread that stays awake on purpose is always busy.
+            busiest_thread_ns: stage
+                .busiest_thread
+                .filter(|_| !(plan.busy_poll && stage.rate.is_some()))
+                .map(|cpu| cpu.total_ns()),
             rss_bytes: stage.resident_bytes,
+            ceiling_per_s,
+            ctx_switches: stage.cpu.map(|used| used.switches),
+            steal_pct: stage.machine.steal_pct(),
+            tcp_segments: stage.machine.tcp_sent,
+            tcp_retrans: stage.machine.tcp_sent_again,
             ..GeneratorFigures::default()
         },
+        streams: stream_accounts(plan, stage),
         validity: ValidityFigures { unbalanced_ledgers: stage.unbalanced, ..ValidityFigures::default() },
         interrupted: run.interrupted,
         warnings,
         recorder,
     }
+}
+
+/// What the seconds of a stage warn of.
+fn trend_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
+    let rate: fn(&IntervalRow) -> u64 = match (plan.subscribers, plan.qos) {
+        (0, QoS::AtMostOnce) => |row| row.sent,
+        (0, _) => |row| row.acked,
+        _ => |row| row.delivered,
+    };
+    let found = Steadiness::of(&stage.rows, rate);
+    let mut warnings = Vec::new();
+    if let Some(Drift { first, last }) = found.rate {
+        let (first, last) = (number::rate(first), number::rate(last));
+        let text = format!(
+            "not steady: {first} messages/s in the first third of the time, {last} in the last; measure for longer, or \
+             with a longer --warmup"
+        );
+        warnings.push(Warning::new("not-steady", text));
+    }
+    // A flood has as much under way as the window lets it, and its latency is queueing.
+    if stage.rate.is_none() {
+        return warnings;
+    }
+    if let Some(Drift { first, last }) = found.p99 {
+        let (first, last) = (number::duration(first as u64), number::duration(last as u64));
+        let text =
+            format!("not steady: the p99 of a second was {first} in the first third of the time, {last} in the last");
+        warnings.push(Warning::new("not-steady", text));
+    }
+    if let Some(Drift { first, last }) = found.backlog {
+        let (first, last) = (number::grouped(first as u64), number::grouped(last as u64));
+        let text = format!(
+            "overload: messages under way grew from {first} to {last} while the load was on, so latencies grow with the \
+             length of the test; lower --rate"
+        );
+        warnings.push(Warning::new("overload", text));
+    }
+    warnings
+}
+
+fn stream_accounts(plan: &BenchPlan, stage: &StageOutcome) -> Vec<StreamAccount> {
+    let acknowledged = plan.qos != QoS::AtMostOnce;
+    let account = |(number, stream): (&usize, &StreamOutcome)| {
+        let unacked = acknowledged.then_some(stream.unacknowledged);
+        StreamAccount::of(*number, stream.delivery.as_ref(), unacked)
+    };
+    stage.streams.iter().map(account).collect()
 }
 
 fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {

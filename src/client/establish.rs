@@ -1,8 +1,9 @@
 //! From nothing to an accepted CONNECT, and the exchange of packets until something has happened.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::ClientError;
 use crate::session::{Handler, Kept, Session, SessionConfig, SessionError};
@@ -37,7 +38,7 @@ pub async fn establish<K: Kept, H: Handler<K>>(
     let target = plan.address.to_string();
     let started = Instant::now();
     session
-        .start(config, started)
+        .start(config, started.into_std())
         .map_err(|error| ClientError::Session { target: target.clone(), error: SessionError::Wire(error) })?;
     exchange(&mut connection, session, handler, &target, |session, _| session.is_open()).await?;
     Ok(Established { connection, timings, connack: started.elapsed() })
@@ -64,13 +65,13 @@ pub async fn exchange<K: Kept, H: Handler<K>>(
         if !out.is_empty() {
             connection.write_all(&out).await.map_err(|error| lost(Some(&error)))?;
             connection.flush().await.map_err(|error| lost(Some(&error)))?;
-            session.handle_written(Instant::now());
+            session.handle_written(Instant::now().into_std());
             out.clear();
         }
         if done(session, handler) {
             return Ok(());
         }
-        let deadline = session.poll_timeout().map(tokio::time::Instant::from_std);
+        let deadline = session.poll_timeout().map(Instant::from_std);
         let read = connection.read(&mut input);
         let read = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, read).await,
@@ -78,9 +79,11 @@ pub async fn exchange<K: Kept, H: Handler<K>>(
         };
         match read {
             Ok(Ok(0)) => return Err(lost(None)),
-            Ok(Ok(count)) => session.handle_input(&input[..count], Instant::now(), handler).map_err(failed)?,
+            Ok(Ok(count)) => {
+                session.handle_input(&input[..count], Instant::now().into_std(), handler).map_err(failed)?;
+            }
             Ok(Err(error)) => return Err(lost(Some(&error))),
-            Err(_) => session.handle_timeout(Instant::now()).map_err(failed)?,
+            Err(_) => session.handle_timeout(Instant::now().into_std()).map_err(failed)?,
         }
     }
 }

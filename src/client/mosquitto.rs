@@ -16,6 +16,8 @@ pub enum MosquittoClient {
     Publish,
     /// mosquitto_sub.
     Subscribe,
+    /// mosquitto_rr.
+    Request,
 }
 
 /// Last words: lines for stderr, each with its newline, and the number for the shell.
@@ -49,18 +51,21 @@ pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVer
     match error {
         ClientError::Connect(error) => not_connected(error),
         ClientError::Tls(error) => tls_settings(error),
-        ClientError::Publish(error) => not_published(error),
+        ClientError::Publish(error) => not_published(error, client),
         ClientError::Session { error: SessionError::Refused { reason, .. }, .. } => refused(*reason, client, version),
-        // mosquitto_pub finds out when it waits for an acknowledgement; mosquitto_sub was told to go, and goes.
+        // mosquitto_pub finds out when it waits for an acknowledgement; the others were told to go, and go.
         ClientError::Session { error: SessionError::Disconnected { .. }, .. } => match client {
             MosquittoClient::Publish => Ending::new("Error: The client is not currently connected.", 4),
-            MosquittoClient::Subscribe => Ending::new("", 0),
+            MosquittoClient::Subscribe | MosquittoClient::Request => Ending::new("", 0),
         },
         ClientError::Session { error: SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_), .. }
         | ClientError::Unanswered { .. }
         | ClientError::NotTaken { .. }
         | ClientError::Lost { .. } => Ending::new("Error: The connection was lost.", 7),
         ClientError::Session { .. } => Ending::new(PROTOCOL_ERROR, 2),
+        ClientError::SubscribeRefused { reason, .. } if client == MosquittoClient::Request => {
+            Ending::new(name_of(*reason), 0)
+        }
         ClientError::SubscribeRefused { .. } => Ending::new("All subscription requests were denied.", 0),
         ClientError::SubscribeDowngraded { .. } => Ending::new("", 0),
     }
@@ -111,8 +116,11 @@ fn tls_settings(error: &TlsSetupError) -> Ending {
     Ending::new(format!("{TLS_SETTINGS}\nError: {}", escape(&text)), 1)
 }
 
-fn not_published(error: &PublishError) -> Ending {
+fn not_published(error: &PublishError, client: MosquittoClient) -> Ending {
     match error {
+        PublishError::QosNotSupported(_) if client == MosquittoClient::Request => {
+            Ending::new("Error: Requested QoS not supported on server.", 24)
+        }
         PublishError::QosNotSupported(_) => {
             Ending::new("Error: Message QoS not supported on broker, try a lower QoS.", 0)
         }
@@ -125,6 +133,11 @@ fn not_published(error: &PublishError) -> Ending {
 }
 
 fn refused(reason: ReasonCode, client: MosquittoClient, version: ProtocolVersion) -> Ending {
+    if client == MosquittoClient::Request {
+        // It takes the codes of 3.1.1 for those of 5.0.
+        let code = if version.is_v5() { reason.0 } else { reason.to_v3_connack() };
+        return Ending::new(format!("Connection error: {}", name_of(ReasonCode(code))), code);
+    }
     let (line, code) = if version.is_v5() {
         let advice = match reason {
             ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.",
@@ -143,7 +156,7 @@ fn refused(reason: ReasonCode, client: MosquittoClient, version: ProtocolVersion
         (format!("Connection error: Connection Refused: {why}."), code)
     };
     let line = match (client, version.is_v5()) {
-        (MosquittoClient::Subscribe, _) => line,
+        (MosquittoClient::Subscribe | MosquittoClient::Request, _) => line,
         (MosquittoClient::Publish, true) => format!("{line}\n{PROTOCOL_ERROR}"),
         (MosquittoClient::Publish, false) => format!("{line}\nError: The connection was refused."),
     };

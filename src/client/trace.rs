@@ -65,7 +65,7 @@ impl Trace {
         })
     }
 
-    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`.
+    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`, and mosquitto_rr always.
     #[must_use]
     pub fn telling_grants(self, tells_grants: bool) -> Self {
         Self { tells_grants, ..self }
@@ -142,6 +142,7 @@ impl Trace {
     fn learn(&mut self, packet: &Packet<'_>) {
         match packet {
             Packet::Publish(publish) if publish.packet_identifier > 0 => self.last_mid = publish.packet_identifier,
+            Packet::Subscribe(subscribe) => self.last_mid = subscribe.packet_identifier,
             Packet::Connect(connect) => {
                 self.version = connect.version;
                 connect.client_id.clone_into(&mut self.client_id);

@@ -2,7 +2,7 @@
 //!
 //! Both directions live here, below the tools, so that what one writes the other reads. The object: `time` (RFC 3339,
 //! microseconds, offset), `ts` (Unix seconds), `topic`, `qos`, `retain`, `mid` (QoS above 0), `payload` or
-//! `payload_b64` or `payload_json`, and `properties` when there are any.
+//! `payload_b64` or `payload_json`, `properties` when there are any, and of a response its `latency_ms`.
 
 mod read;
 mod text;

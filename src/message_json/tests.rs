@@ -76,7 +76,7 @@ fn the_object_on_one_line() {
 fn the_object_indented() {
     let properties = [Property::user("k", "v")].into_iter().collect();
     let message = Message { topic: "t".into(), properties, ..Message::default() };
-    let options = MessageJsonOptions { layout: JsonLayout::Indented, json_payload: false };
+    let options = MessageJsonOptions { layout: JsonLayout::Indented, ..MessageJsonOptions::default() };
     assert_eq!(
         written(&message, options),
         "{\n  \"time\": \"2026-11-21T04:00:42.001234+01:30\",\n  \"ts\": 1795228242.001234,\n  \"topic\": \"t\",\n  \
@@ -238,7 +238,7 @@ proptest! {
     #[test]
     fn what_is_written_is_valid_json_on_one_line_and_reads_back(message in any_message(), json_payload in any::<bool>()) {
         for layout in [JsonLayout::Line, JsonLayout::Indented, JsonLayout::Tabbed] {
-            let text = written(&message, MessageJsonOptions { layout, json_payload });
+            let text = written(&message, MessageJsonOptions { layout, json_payload, latency: None });
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(value["topic"].as_str(), Some(message.topic.as_str()));
             prop_assert_eq!(layout == JsonLayout::Line, !text.contains('\n'));

@@ -1,6 +1,7 @@
 //! Writing a message as one JSON object.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, FixedOffset, Timelike as _};
 
@@ -20,6 +21,8 @@ pub struct MessageJsonOptions {
     pub layout: JsonLayout,
     /// A payload that is JSON stands as it is under `payload_json`, in place of `payload`.
     pub json_payload: bool,
+    /// mqrr: time from the request to this response.
+    pub latency: Option<Duration>,
 }
 
 /// Appends a message received at `time` as one JSON object, without a line break after it. The topic and the strings of
@@ -53,6 +56,11 @@ pub fn write_message(
     if !message.properties.is_empty() {
         writer.key("properties");
         write_properties(message.properties, &mut writer);
+    }
+    if let Some(latency) = options.latency {
+        writer.key("latency_ms");
+        let nanos = latency.as_nanos();
+        let _ = write!(writer.verbatim_out(), "{}.{:06}", nanos / 1_000_000, nanos % 1_000_000);
     }
     writer.close_object();
 }

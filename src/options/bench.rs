@@ -7,8 +7,8 @@ use clap::Parser;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    BENCH, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions, StageOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    BENCH, CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions,
+    ResultOptions, StageOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
 };
 
 /// The options of mqbench.
@@ -21,6 +21,7 @@ use super::{
                   it answers both questions in two stages: first it floods the broker to find what the path carries, \
                   then it sends half of that at a steady rate and measures the latency, from the time at which each \
                   message was due.",
+    override_usage = "mqbench [VERB] [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -30,6 +31,9 @@ pub struct BenchOptions {
     /// Who sends what to whom, and how fast.
     #[command(flatten)]
     pub load: LoadOptions,
+    /// What `mqbench self` measures.
+    #[command(flatten)]
+    pub calibrate: CalibrateOptions,
     /// How long.
     #[command(flatten)]
     pub stages: StageOptions,
@@ -72,6 +76,7 @@ impl ToolOptions for BenchOptions {
 
     fn faults(&self) -> Vec<String> {
         let mut faults = self.load.faults();
+        faults.extend(self.faults_of_self());
         if self.load.embedded {
             if !cfg!(feature = "embedded") {
                 faults.push("--embedded: this mqbench was built without the embedded broker".into());
@@ -86,6 +91,51 @@ impl ToolOptions for BenchOptions {
                 if given {
                     faults.push(format!("--embedded brings its own broker: leave {option} out"));
                 }
+            }
+        }
+        faults
+    }
+}
+
+impl BenchOptions {
+    /// What does not go with `mqbench self`, which brings its own sink and its own load, and --full without it.
+    fn faults_of_self(&self) -> Vec<String> {
+        let is_self = self.load.verb == Some(Verb::Self_);
+        let mut faults = Vec::new();
+        if self.calibrate.full && !is_self {
+            faults.push("--full is for mqbench self".into());
+        }
+        if !is_self {
+            return faults;
+        }
+        let (load, connection) = (&self.load, &self.connection);
+        for (given, option) in [
+            (connection.host.is_some(), "-h"),
+            (connection.url.is_some(), "-L"),
+            (connection.unix.is_some(), "--unix"),
+            (connection.port.is_some(), "-p"),
+            (load.embedded, "--embedded"),
+        ] {
+            if given {
+                faults.push(format!("mqbench self brings its own sink: leave {option} out"));
+            }
+        }
+        for (given, option) in [
+            (load.clients.is_some(), "--clients"),
+            (load.pubs.is_some(), "--pubs"),
+            (load.subs.is_some(), "--subs"),
+            (load.flood, "--flood"),
+            (load.rate.is_some(), "--rate"),
+            (load.rate_per_client.is_some(), "--rate-per-client"),
+            (load.size.is_some(), "--size"),
+            (load.message.is_some(), "-m"),
+            (load.file.is_some(), "-f"),
+            (self.stages.duration.is_some(), "--duration"),
+            (self.stages.count.is_some(), "-C"),
+            (!self.result.gate.is_empty(), "--gate"),
+        ] {
+            if given {
+                faults.push(format!("mqbench self measures a load of its own: leave {option} out"));
             }
         }
         faults

@@ -271,19 +271,11 @@ impl ClientName<'_> {
         };
         check_length("the client identifier", client_id.len(), faults);
         if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
-            return random_client_id(defaults.environment);
+            // MQTT 3.1 wants 1 to 23 characters and knows no server-made identifiers.
+            return format!("mq-{}", defaults.environment.random_letters());
         }
         client_id
     }
-}
-
-/// An identifier for MQTT 3.1, which wants 1 to 23 characters and knows no server-made ones.
-fn random_client_id(environment: &Environment) -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let (high, low) = (u128::from(environment.random()), u128::from(environment.random()));
-    let bits = high << 64 | low;
-    let random = (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31]));
-    "mq-".chars().chain(random).collect()
 }
 
 fn connect_properties(

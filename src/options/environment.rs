@@ -55,6 +55,12 @@ impl Environment {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
+    /// Where the user's programs keep what they can make again: `$XDG_CACHE_HOME`, or `$HOME/.cache`.
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        let named = self.variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| self.variable("HOME").map(|home| Path::new(home).join(".cache")))
+    }
+
     /// The number of this process.
     pub fn process_id(&self) -> u32 {
         self.process_id
@@ -63,6 +69,13 @@ impl Environment {
     /// A random number.
     pub fn random(&self) -> u64 {
         (self.random)()
+    }
+
+    /// A name that nobody else has: 18 letters and digits, of 90 random bits.
+    pub fn random_letters(&self) -> String {
+        const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let bits = u128::from(self.random()) << 64 | u128::from(self.random());
+        (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31])).collect()
     }
 
     /// The whole of a file of at most `limit` bytes; longer is an error. Pipes work too.

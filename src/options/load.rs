@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::arrival::{Arrival, Behind, arrival, seed};
 use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
 use crate::mqtt::QoS;
 
@@ -12,6 +13,10 @@ use crate::mqtt::QoS;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
+    /// What to do [default: flood, then measure latency].
+    #[arg(value_name = "VERB", value_enum)]
+    pub verb: Option<Verb>,
+
     /// Publishers and subscribers, so many of each [default: 10].
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
@@ -35,6 +40,24 @@ pub struct LoadOptions {
     /// Send so many messages a second from each publisher (open loop), and nothing else.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate_per_client: Option<f64>,
+
+    /// When messages of an open loop are due: fixed, poisson or burst:N [default: fixed].
+    ///
+    /// fixed spreads them evenly, poisson draws independent gaps (exponential, with the rate as their mean), burst:N
+    /// makes N messages due at once. The whole schedule follows from the rate and --seed before the run begins.
+    #[arg(long, value_name = "KIND", value_parser = arrival)]
+    pub arrival: Option<Arrival>,
+
+    /// What becomes of messages of an open loop that could not be sent in time [default: queue].
+    ///
+    /// queue sends them late and times them from when they were due; skip gives up a message when the next one of its
+    /// publisher is due already, and counts it. With skip, -C counts skipped messages too.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub behind: Option<Behind>,
+
+    /// Seed of everything random, to repeat a run; the result names it [default: random].
+    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    pub seed: Option<u64>,
 
     /// Topic template [default: one of its own for each run and publisher].
     ///
@@ -81,9 +104,42 @@ pub struct LoadOptions {
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     pub threads: Option<u16>,
 
+    /// Do not sleep before a message is due: exact to microseconds, for a whole processor a thread.
+    ///
+    /// Latency then holds no time in which this machine woke up. Worth it only where every thread has a processor that
+    /// nobody else needs, the broker included.
+    #[arg(long)]
+    pub busy_poll: bool,
+
     /// Run against a broker of its own inside this process.
     #[arg(long)]
     pub embedded: bool,
+}
+
+/// What mqbench is to do, where it is not its main job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verb {
+    /// Publish only; acknowledgements are what is measured.
+    Pub,
+    /// Subscribe only; what others publish is counted.
+    Sub,
+    /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
+    #[value(name = "self")]
+    Self_,
+    /// Tell whether this machine can carry out the plan of the other options, and what mends it where it cannot.
+    Doctor,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pub => "pub",
+            Self::Sub => "sub",
+            Self::Self_ => "self",
+            Self::Doctor => "doctor",
+        }
+    }
 }
 
 /// What frees a place in the window.
@@ -153,12 +209,22 @@ fn threads(text: &str) -> Result<u16, String> {
 impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        match self.verb {
+            Some(Verb::Sub) => 0,
+            Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => {
+                self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+            }
+        }
     }
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+        match self.verb {
+            Some(Verb::Pub) => 0,
+            Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => {
+                self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
+            }
+        }
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -175,6 +241,20 @@ impl LoadOptions {
             (self.rate_per_client.is_some(), "--rate-per-client"),
         ]);
         one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
+        for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
+            if given && self.flood {
+                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
+            }
+        }
+        let verb = self.verb.map_or("", Verb::name);
+        for (given, option, other) in [
+            (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
+            (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+        ] {
+            if given {
+                faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
+            }
+        }
         if self.publishers() == 0 && self.subscribers() == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
         }

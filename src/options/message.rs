@@ -56,26 +56,29 @@ pub struct MessageOptions {
     pub repeat_delay: Duration,
 }
 
+/// There is to be one payload and no more; a file may be sent line by line.
+pub(super) fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
+    let given: Vec<&str> = given.into_iter().filter_map(|(given, letter)| given.then_some(letter)).collect();
+    match given.as_slice() {
+        [] => Some("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
+        [_] | ["-f", "-l"] => None,
+        more => Some(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
+    }
+}
+
 impl MessageOptions {
     /// What is wrong within the group; `topic_of_url` is what `-L` brings.
     pub(super) fn faults(&self, topic_of_url: Option<&str>) -> Vec<String> {
-        let mut faults = Vec::new();
         let Self { message, file, stdin_line, stdin_file, null_message, .. } = self;
-        let given: Vec<&str> = [
+        let mut faults: Vec<String> = fault_of_payloads([
             (message.is_some(), "-m"),
             (file.is_some(), "-f"),
             (*stdin_line, "-l"),
             (*stdin_file, "-s"),
             (*null_message, "-n"),
-        ]
+        ])
         .into_iter()
-        .filter_map(|(given, letter)| given.then_some(letter))
         .collect();
-        match given.as_slice() {
-            [] => faults.push("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
-            [_] | ["-f", "-l"] => {}
-            more => faults.push(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
-        }
         if *stdin_line && self.repeat > 1 {
             faults.push("--repeat does not repeat the lines of -l".into());
         }

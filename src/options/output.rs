@@ -1,4 +1,4 @@
-//! The output group of mqsub: how a message is printed.
+//! The output groups: how a message is printed (mqsub, mqrr), and what mqsub shows in place of messages.
 
 use clap::{Args, ValueHint};
 
@@ -32,7 +32,12 @@ pub struct OutputOptions {
     /// Indent the JSON of %j and %J.
     #[arg(long)]
     pub pretty: bool,
+}
 
+/// What is shown in place of messages one after the other.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ScreenOptions {
     /// Keep one line of the screen for each topic.
     #[arg(short, long)]
     pub watch: bool,
@@ -43,9 +48,10 @@ pub struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// What is wrong within the group.
-    pub(super) fn faults(&self) -> Vec<String> {
-        let Self { verbose: _, no_newline: _, format, json, json_payload, pretty: _, watch, message_rate } = self;
+    /// What is wrong within the group, and between it and the screen of a tool that has one.
+    pub(super) fn faults(&self, screen: &ScreenOptions) -> Vec<String> {
+        let Self { verbose: _, no_newline: _, format, json, json_payload, pretty: _ } = self;
+        let ScreenOptions { watch, message_rate } = screen;
         let given: Vec<&str> = [
             (format.is_some(), "-F"),
             (*json || *json_payload, if *json { "--json" } else { "--json-payload" }),

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn attempts_are_a_number_or_forever() {
-        for (text, attempts_of) in [("0", Some(0)), ("5", Some(5)), ("forever", Some(u64::MAX)), ("-1", None), ("x", None)]
+        for (text, attempts_of) in
+            [("0", Some(0)), ("5", Some(5)), ("forever", Some(u64::MAX)), ("-1", None), ("x", None)]
         {
             assert_eq!(attempts(text).ok(), attempts_of, "{text:?}");
         }

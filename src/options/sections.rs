@@ -95,7 +95,7 @@ pub(super) const PUBLISH: &[Section] = &[
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
     Section {
         title: "SEE ALSO",
-        entries: &[entry("mqsub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+        entries: &[entry("mqsub(1), mqrr(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
     },
 ];
 
@@ -138,7 +138,64 @@ pub(super) const SUBSCRIBE: &[Section] = &[
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
     Section {
         title: "SEE ALSO",
-        entries: &[entry("mqpub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+        entries: &[entry("mqpub(1), mqrr(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
+    },
+];
+
+pub(super) const REQUEST: &[Section] = &[
+    Section {
+        title: "EXAMPLES",
+        entries: &[
+            entry("mqrr -h broker -t lamp/get -m state -W 5", "One request, whose response is printed."),
+            entry(
+                "mqsub -t echo -V 5 -F '%R %D %p' | while read -r topic data text; do mqpub -t \"$topic\" -m \"$text\" \
+                 -D publish correlation-data \"$data\"; done",
+                "A responder to try it with: it sends back what it gets, to the topic and with the data of the request.",
+            ),
+            entry("mqrr -t echo -m hello -W 5", "Asks that one."),
+            entry("mqrr -t echo -m ping --repeat 10 --repeat-delay 1 --latency", "How long do ten requests take?"),
+            entry("mqrr -t discover -n -C 3 -W 2 --json", "The responses of three responders, one JSON object a line."),
+            entry(
+                "jq -c .job jobs.json | mqrr -h broker -t work -q 1 -l",
+                "A request a line in, a response a line out.",
+            ),
+            entry(
+                "mqrr -t cmd -e answers -m status -V 311 -W 5",
+                "MQTT 3.1.1: the responder has to know the topic of -e.",
+            ),
+            entry(
+                "mqrr --compat -t cmd -e answers -m status",
+                "As mosquitto_rr does it, with its grammar, texts and exit status; so does a link of that name.",
+            ),
+        ],
+    },
+    Section {
+        title: "EXIT STATUS",
+        entries: &[
+            entry("0", "Done: all responses came, or stdout was closed by its reader; --help and --version."),
+            FAILED,
+            USAGE,
+            entry("27", "The time of -W ran out and no response had come."),
+            entry("42", "The time of -W ran out and fewer responses than -C asks for had come."),
+            entry("43", "The broker did not answer the SUBSCRIBE or acknowledge the request in time."),
+            REFUSED,
+            entry("130", "Interrupted before the responses had come."),
+        ],
+    },
+    Section {
+        title: "FILES",
+        entries: &[
+            entry("~/.config/mosquitto_rr", "Options, one a line, that stand in front of all others; see -o."),
+            entry(
+                "~/.config/mqrr",
+                "The same for mqrr alone; stands behind the first and in front of the command line.",
+            ),
+        ],
+    },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqpub(1), mqsub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
     },
 ];
 
@@ -160,13 +217,21 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench -L mqtts://user@broker --pw-file secret --flood -q 2 -C 1M",
                 "A million messages of QoS 2 over TLS, as fast as the window allows.",
             ),
+            entry(
+                "mqbench doctor -h broker --clients 50k",
+                "Can this machine carry out that plan? Each limit with the command that mends it; nothing connects.",
+            ),
+            entry("mqbench self", "What the generator itself can here; later results tell their headroom by it."),
         ],
     },
     Section {
         title: "EXIT STATUS",
         entries: &[
             DONE,
-            FAILED,
+            entry(
+                "1",
+                "Failed here: file, DNS, TCP, TLS, connection lost, broken protocol; a plan that does not fit this machine.",
+            ),
             USAGE,
             entry("3", "A gate failed."),
             entry("4", "The measurement is not valid."),
@@ -178,12 +243,22 @@ pub(super) const BENCH: &[Section] = &[
     },
     Section {
         title: "FILES",
-        entries: &[entry("~/.config/mqbench", "Options, one a line, that stand in front of the command line; see -o.")],
+        entries: &[
+            entry("~/.config/mqbench", "Options, one a line, that stand in front of the command line; see -o."),
+            entry("~/.cache/mqtools/self.json", "The ceiling that mqbench self has measured."),
+        ],
     },
-    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section {
+        title: "ENVIRONMENT",
+        entries: &[
+            PASSWORD,
+            CONFIG_HOME,
+            entry("XDG_CACHE_HOME", "Folder of what mqbench self saves; $HOME/.cache when it is not set."),
+        ],
+    },
     Section {
         title: "SEE ALSO",
-        entries: &[entry("mqpub(1), mqsub(1), mqbroker(1)", "The other tools of the suite.")],
+        entries: &[entry("mqpub(1), mqsub(1), mqrr(1), mqbroker(1)", "The other tools of the suite.")],
     },
 ];
 
@@ -209,5 +284,8 @@ pub(super) const BROKER: &[Section] = &[
         entries: &[entry("FILE", "The configuration, where -c names one; no file is read by itself.")],
     },
     Section { title: "ENVIRONMENT", entries: &[entry("NO_COLOR", "No colours in the log when it is set.")] },
-    Section { title: "SEE ALSO", entries: &[entry("mqpub(1), mqsub(1), mqbench(1)", "The other tools of the suite.")] },
+    Section {
+        title: "SEE ALSO",
+        entries: &[entry("mqpub(1), mqsub(1), mqrr(1), mqbench(1)", "The other tools of the suite.")],
+    },
 ];

@@ -9,7 +9,7 @@ use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
     ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
-    SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 
 /// The options of mqsub.
@@ -33,6 +33,9 @@ pub struct SubscribeOptions {
     /// How a message is printed.
     #[command(flatten)]
     pub output: OutputOptions,
+    /// What is shown in place of messages.
+    #[command(flatten)]
+    pub screen: ScreenOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -82,7 +85,7 @@ impl ToolOptions for SubscribeOptions {
             Ok(topic) => self.subscription.faults(topic.as_deref(), version),
             Err(fault) => vec![fault],
         };
-        faults.extend(self.output.faults());
+        faults.extend(self.output.faults(&self.screen));
         faults
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Command, CommandFactory};
 
 use super::sections::{self, Section};
-use super::{BenchOptions, BrokerOptions, PublishOptions, SubscribeOptions};
+use super::{BenchOptions, BrokerOptions, PublishOptions, RequestOptions, SubscribeOptions};
 
 /// A tool of the suite.
 #[derive(Debug)]
@@ -33,6 +33,14 @@ pub static SUBSCRIBE: Tool = Tool {
     definition: <SubscribeOptions as CommandFactory>::command,
 };
 
+/// mqrr.
+pub static REQUEST: Tool = Tool {
+    name: "mqrr",
+    mosquitto_name: Some("mosquitto_rr"),
+    sections: sections::REQUEST,
+    definition: RequestOptions::definition,
+};
+
 /// mqbench.
 pub static BENCH: Tool = Tool {
     name: "mqbench",
@@ -50,7 +58,7 @@ pub static BROKER: Tool = Tool {
 };
 
 /// All of them.
-pub static TOOLS: [&Tool; 4] = [&PUBLISH, &SUBSCRIBE, &BENCH, &BROKER];
+pub static TOOLS: [&Tool; 5] = [&PUBLISH, &SUBSCRIBE, &REQUEST, &BENCH, &BROKER];
 
 impl Tool {
     /// The clap definition, with the sections behind the options.

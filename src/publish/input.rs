@@ -146,7 +146,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"0123456789").unwrap();
         assert_eq!(size_left(&file), Some(0));
-        std::io::Seek::rewind(&mut file).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
         assert_eq!(size_left(&file), Some(10));
         file.read_exact(&mut [0; 4]).unwrap();
         assert_eq!(size_left(&file), Some(6));

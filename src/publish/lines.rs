@@ -120,17 +120,17 @@ mod tests {
     }
 
     fn texts(lines: &[Line]) -> Vec<&[u8]> {
-        let text = |line| if let &Line::Whole(bytes) = &line { &bytes[..] } else { panic!("{line:?}") };
-        lines.iter().map(text).collect()
+        let whole = lines.iter().map(|line| match line {
+            Line::Whole(bytes) => &bytes[..],
+            other => panic!("{other:?}"),
+        });
+        whole.collect()
     }
 
     #[test]
     fn lf_ends_a_line_and_nothing_else_does() {
         let lines = |text: &'static [u8]| lines_of(&[text], 100);
-        assert_eq!(
-            texts(&lines(b"a\nb\r\n\nc\0d\nlast")),
-            [b"a".as_slice(), b"b\r", b"", b"c\0d", b"last"]
-        );
+        assert_eq!(texts(&lines(b"a\nb\r\n\nc\0d\nlast")), [b"a".as_slice(), b"b\r", b"", b"c\0d", b"last"]);
         assert_eq!(lines(b""), []);
         assert_eq!(texts(&lines(b"\n")), [b""]);
         assert_eq!(texts(&lines(b"a\n")), [b"a"]);
@@ -188,7 +188,8 @@ mod tests {
             if expected.last().is_some_and(|last| last.is_empty()) {
                 expected.pop();
             }
-            prop_assert_eq!(texts(&lines_of(&chunks, 100)), expected);
+            let lines = lines_of(&chunks, 100);
+            prop_assert_eq!(texts(&lines), expected);
         }
     }
 }

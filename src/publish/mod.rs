@@ -20,4 +20,6 @@ pub use account::{DeliveryAccount, Outgoing};
 pub use lines::{Line, LineSplitter};
 pub use plan::{LineInput, PayloadSource, PublishPlan};
 pub use run::publish;
+pub(crate) use run::source_of;
+pub(crate) use source::Source;
 pub use summary::SummaryFormat;

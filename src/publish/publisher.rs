@@ -87,7 +87,12 @@ pub(super) struct Movement {
 }
 
 impl<'a> Publisher<'a> {
-    pub(super) fn new(plan: &'a PublishPlan, source: Source, diagnostics: Diagnostics, progress: &Rc<Progress>) -> Self {
+    pub(super) fn new(
+        plan: &'a PublishPlan,
+        source: Source,
+        diagnostics: Diagnostics,
+        progress: &Rc<Progress>,
+    ) -> Self {
         let voice = Voice::new(diagnostics, Rc::clone(progress));
         let noun = if plan.sends_lines() { "lines" } else { "messages" };
         Self {

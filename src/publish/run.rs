@@ -3,7 +3,7 @@
 use std::io::{self, Write, stderr};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::input::{InputChunks, read_file, read_stdin};
 use super::plan::{LineInput, PayloadSource, PublishPlan};
@@ -23,7 +23,7 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
-    let (status, totals) = match source(plan) {
+    let (status, totals) = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {
         Ok(source) => run(plan, source, diagnostics),
         Err(error) => {
             match plan.compat {
@@ -54,9 +54,9 @@ fn run(plan: &PublishPlan, source: Source, diagnostics: Diagnostics) -> (ExitSta
 }
 
 /// Why there is nothing to send, in our words and in mosquitto's.
-struct SourceError {
-    text: String,
-    mosquitto: String,
+pub(crate) struct SourceError {
+    pub(crate) text: String,
+    pub(crate) mosquitto: String,
 }
 
 impl SourceError {
@@ -78,9 +78,9 @@ impl SourceError {
 }
 
 /// Everything but lines is read before the broker is bothered.
-fn source(plan: &PublishPlan) -> Result<Source, SourceError> {
+pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) -> Result<Source, SourceError> {
     let unreadable = |error: io::Error| SourceError::of_stdin(format!("cannot read stdin: {error}"), "Cannot read");
-    let payload = match &plan.source {
+    let payload = match wanted {
         PayloadSource::Text(text) => text.clone(),
         PayloadSource::File(file) => read_file(file).map_err(|error| SourceError::of_file(file, &error))?,
         PayloadSource::Stdin => {
@@ -99,5 +99,5 @@ fn source(plan: &PublishPlan) -> Result<Source, SourceError> {
             return chunks.map(Source::lines);
         }
     };
-    Ok(Source::Repeated(Repetition::new(payload, plan.repeat, plan.repeat_delay)))
+    Ok(Source::Repeated(Repetition::new(payload, repeat, delay)))
 }

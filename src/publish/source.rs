@@ -10,14 +10,14 @@ use super::lines::{Line, LineSplitter};
 
 /// Where the next payload comes from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Repeated(Repetition),
     Lines(Lines),
 }
 
 /// One payload, a number of times.
 #[derive(Debug)]
-pub(super) struct Repetition {
+pub(crate) struct Repetition {
     payload: Bytes,
     times: u64,
     left: u64,
@@ -29,7 +29,7 @@ pub(super) struct Repetition {
 
 /// The lines of an input.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     chunks: InputChunks,
     splitter: LineSplitter,
     ended: bool,
@@ -38,12 +38,12 @@ pub(super) struct Lines {
 }
 
 impl Repetition {
-    pub(super) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
+    pub(crate) const fn new(payload: Bytes, times: u64, delay: Duration) -> Self {
         Self { payload, times, left: times, delay, begun: false, due: None }
     }
 
     /// The one before is through: whether the next one may be sent now.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let delay = if self.begun { self.delay } else { Duration::ZERO };
         // A delay beyond the end of time is one that never ends.
         *self.due.get_or_insert_with(|| now.checked_add(delay).unwrap_or(now + FAR)) <= now
@@ -60,7 +60,7 @@ impl Source {
 
     /// The next payload with its number from 1, as far as it is there. No line is given out that is longer than `limit`
     /// and did not come in one piece.
-    pub(super) fn next(&mut self, limit: usize) -> Option<(u64, Line)> {
+    pub(crate) fn next(&mut self, limit: usize) -> Option<(u64, Line)> {
         match self {
             Self::Repeated(repetition) => {
                 repetition.left = repetition.left.checked_sub(1)?;
@@ -83,7 +83,7 @@ impl Source {
     ///
     /// # Errors
     /// The input cannot be read.
-    pub(super) async fn wait(&mut self) -> io::Result<()> {
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
         match self {
             Self::Repeated(Repetition { due: Some(due), left: 1.., .. }) => {
                 tokio::time::sleep_until((*due).into()).await;
@@ -101,7 +101,7 @@ impl Source {
     }
 
     /// Whether there is nothing more to come, once [`Source::next`] has given nothing.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         match self {
             Self::Repeated(repetition) => repetition.left == 0,
             Self::Lines(lines) => lines.ended && lines.splitter.lines_left() == 0,
@@ -109,7 +109,7 @@ impl Source {
     }
 
     /// Whether all of the input has been read; some of it may wait to be sent.
-    pub(super) const fn is_read(&self) -> bool {
+    pub(crate) const fn is_read(&self) -> bool {
         match self {
             Self::Repeated(_) => true,
             Self::Lines(lines) => lines.ended,
@@ -117,7 +117,7 @@ impl Source {
     }
 
     /// Whether more is surely waiting to be sent than what was given out.
-    pub(super) fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         match self {
             Self::Repeated(_) => false,
             Self::Lines(lines) => lines.splitter.has_unseen(),
@@ -125,7 +125,7 @@ impl Source {
     }
 
     /// Bytes that were read and have not been given out.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         match self {
             Self::Repeated(_) => 0,
             Self::Lines(lines) => lines.splitter.held(),
@@ -134,7 +134,7 @@ impl Source {
 
     /// Payloads that were taken up, or promised, and have not been given out. It takes what was read ahead, so it is for
     /// the end of a run.
-    pub(super) fn left(&mut self) -> u64 {
+    pub(crate) fn left(&mut self) -> u64 {
         match self {
             Self::Repeated(repetition) => repetition.left,
             Self::Lines(lines) => {
@@ -147,7 +147,7 @@ impl Source {
     }
 
     /// How far it is, and how far it goes where that is known: repetitions, or bytes of the input.
-    pub(super) fn position(&self) -> (u64, Option<u64>) {
+    pub(crate) fn position(&self) -> (u64, Option<u64>) {
         match self {
             Self::Repeated(repetition) => (repetition.times - repetition.left, Some(repetition.times)),
             Self::Lines(lines) => (lines.splitter.consumed(), lines.chunks.size()),
@@ -155,7 +155,7 @@ impl Source {
     }
 
     /// Whether it is worth a progress line: a row of messages, and not one that somebody types.
-    pub(super) const fn is_long(&self) -> bool {
+    pub(crate) const fn is_long(&self) -> bool {
         match self {
             Self::Repeated(repetition) => repetition.times > 1,
             Self::Lines(lines) => !lines.chunks.is_typed(),

@@ -92,7 +92,9 @@ impl Totals {
             (self.uncertain, "perhaps twice"),
             (self.reconnects, "reconnects"),
         ];
-        parts.extend(rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))));
+        parts.extend(
+            rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))),
+        );
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         format!("{} in {}, {}/s\n", parts.join(", "), number::duration(took_ns), number::rate(self.rate(took)))
     }

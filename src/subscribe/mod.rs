@@ -11,8 +11,11 @@ mod run;
 pub mod selection;
 mod stdout;
 
-pub use plan::{Display, SubscribePlan};
-pub use run::subscribe;
+pub use plan::{Display, SubscribePlan, handling_of_retained, printer};
+pub use run::{shortfall, subscribe};
+pub use stdout::{Batch, Stdout};
+
+use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
 
@@ -28,12 +31,14 @@ pub struct ReceivedMessage<'a> {
     pub publish: Publish<'a>,
     /// Time of receipt, in the zone it is to be shown in.
     pub received: DateTime<FixedOffset>,
+    /// Of a response: the time since its request.
+    pub latency: Option<Duration>,
 }
 
 impl<'a> ReceivedMessage<'a> {
     /// A message received at that time.
     pub const fn new(publish: Publish<'a>, received: DateTime<FixedOffset>) -> Self {
-        Self { publish, received }
+        Self { publish, received, latency: None }
     }
 
     /// The properties in wire order.

@@ -12,7 +12,7 @@ use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, TopicFilter};
 use crate::options::{
     CommandProperties, ConnectDefaults, Environment, GeneralOptions, OutputOptions, RetainHandlingName, SUBSCRIBE,
-    SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, connect_plan,
+    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, connect_plan,
 };
 
 /// Most messages of ours in flight where `-M` is not given; only removals of retained messages are.
@@ -79,13 +79,14 @@ impl SubscribePlan {
     }
 
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let SubscribeOptions { subscription, output, connection, retry, tls, will, properties, general } = options;
+        let SubscribeOptions { subscription, output, screen, connection, retry, tls, will, properties, general } =
+            options;
         let GeneralOptions { debug, quiet, compat, .. } = general;
         let defaults =
             ConnectDefaults { tool: &SUBSCRIBE, environment, window: WINDOW, no_delay: true, names_clients: false };
         let refused = |faults| UsageError::new(SUBSCRIBE.name, faults);
         let connect = connect_plan(connection, tls, will, properties, defaults);
-        let display = display(output).map_err(|fault| refused(vec![fault]));
+        let display = display(output, screen).map_err(|fault| refused(vec![fault]));
         let (mut connect, display) = match (connect, display) {
             (Ok(connect), Ok(display)) => (connect, display),
             (Err(one), Err(other)) => return Err(one.and(other)),
@@ -128,14 +129,7 @@ fn filters(
 ) -> Vec<SubscribeFilter> {
     let SubscriptionOptions { topic, topic_qos, qos, no_local, retain_as_published, retain_handling, .. } =
         subscription;
-    let retain_handling = match retain_handling {
-        Some(RetainHandlingName::Always) => RetainHandling::Always,
-        Some(RetainHandlingName::New) => RetainHandling::New,
-        Some(RetainHandlingName::Never) => RetainHandling::Never,
-        // What is not shown need not be sent.
-        None if subscription.no_retained && version.is_v5() => RetainHandling::Never,
-        None => RetainHandling::Always,
-    };
+    let retain_handling = handling_of_retained(*retain_handling, subscription.no_retained, version);
     let of_default_qos = topic.iter().map(String::as_str).chain(topic_of_url).map(|filter| (filter, *qos));
     let of_own_qos = topic_qos.iter().map(|TopicQos { filter, qos }| (filter.as_str(), *qos));
     of_default_qos
@@ -148,6 +142,21 @@ fn filters(
             retain_handling,
         })
         .collect()
+}
+
+/// When the broker is to send retained messages; what is not shown need not be sent.
+pub fn handling_of_retained(
+    asked: Option<RetainHandlingName>,
+    no_retained: bool,
+    version: ProtocolVersion,
+) -> RetainHandling {
+    match asked {
+        Some(RetainHandlingName::Always) => RetainHandling::Always,
+        Some(RetainHandlingName::New) => RetainHandling::New,
+        Some(RetainHandlingName::Never) => RetainHandling::Never,
+        None if no_retained && version.is_v5() => RetainHandling::Never,
+        None => RetainHandling::Always,
+    }
 }
 
 fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageError> {
@@ -172,18 +181,27 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     Ok(plan)
 }
 
-fn display(output: &OutputOptions) -> Result<Display, String> {
-    let OutputOptions { verbose, no_newline, format, json, json_payload, pretty, watch, message_rate } = output;
+fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<Display, String> {
+    let printer = printer(output)?;
+    let ScreenOptions { watch, message_rate } = screen;
+    Ok(match (*message_rate, *watch) {
+        (true, _) => Display::Rate,
+        (false, true) => Display::Screen(printer),
+        (false, false) => Display::Stream(printer),
+    })
+}
+
+/// How a message is printed.
+///
+/// # Errors
+/// What is wrong with the text of `-F`.
+pub fn printer(output: &OutputOptions) -> Result<Printer, String> {
+    let OutputOptions { verbose, no_newline, format, json, json_payload, pretty } = output;
     let style = match format {
         Some(text) => Style::Template(Template::parse(text).map_err(|error| format!("-F: {error}"))?),
         None if *json || *json_payload => Style::Json { json_payload: *json_payload },
         None if *verbose => Style::TopicAndPayload,
         None => Style::Payload,
     };
-    let printer = Printer { style, newline: !no_newline, pretty: *pretty };
-    Ok(match (*message_rate, *watch) {
-        (true, _) => Display::Rate,
-        (false, true) => Display::Screen(printer),
-        (false, false) => Display::Stream(printer),
-    })
+    Ok(Printer { style, newline: !no_newline, pretty: *pretty })
 }

@@ -493,7 +493,7 @@ fn was_sent_away(error: &ClientError) -> bool {
 }
 
 /// What a subscription did not get of what it asked for.
-fn shortfall(filter: &SubscribeFilter, reason: ReasonCode) -> Option<String> {
+pub fn shortfall(filter: &SubscribeFilter, reason: ReasonCode) -> Option<String> {
     let SubscribeFilter { filter, qos, .. } = filter;
     if reason.is_error() {
         Some(format!("the broker refused to subscribe to {filter}: {reason}"))

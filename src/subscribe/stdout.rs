@@ -16,21 +16,23 @@ const AT_ONCE: usize = 4096;
 
 /// Bytes for stdout, and what may be acknowledged once they are written.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
-    pub(super) receipts: Vec<Receipt>,
+pub struct Batch {
+    /// To be written.
+    pub bytes: Vec<u8>,
+    /// To be acknowledged then.
+    pub receipts: Vec<Receipt>,
 }
 
 impl Batch {
     /// Whether there is nothing to do for it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.receipts.is_empty()
     }
 }
 
 /// The stdout of this process.
 #[derive(Debug)]
-pub(super) struct Stdout {
+pub struct Stdout {
     stream: Stream,
     thread: Option<Thread>,
     busy: bool,
@@ -47,18 +49,21 @@ impl Stdout {
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn open() -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         Ok(Self { stream: Stream::open()?, thread: None, busy: false })
     }
 
     /// Whether a batch is being written.
-    pub(super) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.busy
     }
 
     /// Writes a batch at once where that cannot block, and gives it back; otherwise [`Stdout::written`] will. Only one
     /// at a time: there is none when [`Stdout::is_busy`].
-    pub(super) fn write(&mut self, batch: Batch) -> io::Result<Option<Batch>> {
+    ///
+    /// # Errors
+    /// The system's; `BrokenPipe` when nobody reads any more.
+    pub fn write(&mut self, batch: Batch) -> io::Result<Option<Batch>> {
         if batch.bytes.is_empty() {
             return Ok(Some(batch));
         }
@@ -78,7 +83,7 @@ impl Stdout {
     ///
     /// # Errors
     /// The system's; `BrokenPipe` when nobody reads any more.
-    pub(super) async fn written(&mut self) -> io::Result<Batch> {
+    pub async fn written(&mut self) -> io::Result<Batch> {
         let Some(thread) = self.thread.as_mut().filter(|_| self.busy) else { return std::future::pending().await };
         let (batch, result) = thread.written.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
         self.busy = false;
@@ -91,8 +96,13 @@ impl Stdout {
         if self.busy {
             return Some(self.written().await);
         }
-        self.stream.closed().await;
+        self.closed().await;
         None
+    }
+
+    /// Waits until nobody reads any more, where the system can tell.
+    pub async fn closed(&self) {
+        self.stream.closed().await;
     }
 }
 

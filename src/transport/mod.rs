@@ -13,11 +13,15 @@ mod tls;
 
 #[cfg(test)]
 mod connect_tests;
+#[cfg(test)]
+mod in_memory;
 
 pub use connect::{ConnectTimings, Connected, connect, resolve};
 pub use connection::Connection;
 pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
+#[cfg(test)]
+pub(crate) use in_memory::MemoryListener;
 pub use plan::{Address, ClientCertificate, TlsPlan, TlsVersions, TransportPlan, TrustRoots};
 pub use socket::Socket;
 pub use tls::{TlsClient, TlsInfo, TlsSetupError, explain_tls_loss, looks_like_tls};

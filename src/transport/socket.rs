@@ -25,13 +25,7 @@ mod low_water {
     #[derive(Clone, Copy)]
     pub(super) struct ReceiveLowWater;
 
-    setsockopt_impl!(
-        ReceiveLowWater,
-        libc::SOL_SOCKET,
-        libc::SO_RCVLOWAT,
-        usize,
-        nix::sys::socket::sockopt::SetUsize
-    );
+    setsockopt_impl!(ReceiveLowWater, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize, nix::sys::socket::sockopt::SetUsize);
 }
 
 /// A connected socket.
@@ -42,6 +36,9 @@ pub enum Socket {
     /// A unix domain socket.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// A connection that never leaves this process (see `in_memory`).
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
 }
 
 impl Socket {
@@ -68,6 +65,8 @@ impl Socket {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -77,6 +76,8 @@ impl Socket {
             Self::Tcp(stream) => stream.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -88,6 +89,8 @@ impl Socket {
         match self {
             Self::Tcp(stream) => setsockopt(stream, ReceiveLowWater, &bytes).is_ok(),
             Self::Unix(_) => false,
+            #[cfg(test)]
+            Self::Memory(_) => false,
         }
     }
 
@@ -116,6 +119,8 @@ impl Socket {
             Self::Tcp(stream) => stream.try_read(buffer),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_read(buffer),
+            #[cfg(test)]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -128,6 +133,8 @@ impl Socket {
             Self::Tcp(stream) => stream.try_write(bytes),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_write(bytes),
+            #[cfg(test)]
+            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -139,6 +146,8 @@ macro_rules! pass_on {
             Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -1,10 +1,10 @@
 //! Rows that end at the command line: what is refused, with which words and which blank lines.
 
 use super::program::Tool;
-use super::row::{Row, publisher, subscriber};
+use super::row::{Row, publisher, requester, subscriber};
 
-/// Of both clients.
-const BOTH: &[&str] = &[
+/// Of all clients.
+const ALL: &[&str] = &[
     "-A",
     "--cafile",
     "--capath",
@@ -300,21 +300,99 @@ const SUB: &[&str] = &[
     "-t a -p 1 --retain-as-published",
 ];
 
+/// Of mosquitto_rr.
+const RR: &[&str] = &[
+    "",
+    "-e",
+    "-e a/#",
+    "-e a/+",
+    "-e a+b",
+    "-t a/+",
+    "-t a/#",
+    "-t q",
+    "-t q -e r",
+    "-t q -m x",
+    "-e r -m x",
+    "-e r -m x -L mqtt://h/a+",
+    "-f",
+    "-m",
+    "-m a -f b",
+    "-n -n",
+    "-n -s",
+    "-m a -n",
+    "-F",
+    "-F %",
+    "-F %Z",
+    "-F \\Z",
+    "-W",
+    "-W 0",
+    "-W x",
+    "-W -7",
+    // Those of the other clients.
+    "-l",
+    "--stdin-line",
+    "-r",
+    "--retain",
+    "--repeat 2",
+    "--repeat-delay 1",
+    "-C 1",
+    "-E",
+    "-T a",
+    "--filter-out a",
+    "-U a",
+    "--unsubscribe a",
+    "-w",
+    "--watch",
+    "--random-filter 5",
+    "--remove-retained",
+    "--retained-only",
+    "--response-topic x",
+    "--no-correlation-check",
+    // Settings.
+    "-t q -e r -n -c",
+    "-t q -e r -n -c -V 311",
+    "-t q -e r -n -V 311 -P x",
+    "-t q -e r -n -V 311 -P x --quiet",
+    "-t q -e r -n -i '' -c",
+    "-t q -e r -n -i '' -V 31",
+    "-t q -e r -n --tls-version foo",
+    "-t q -e r -n --cafile /nowhere/ca.pem",
+    "-t q -e r -n -D publish response-topic x",
+    "-t q -e r -n -D publish response-topic x --quiet",
+    "-t q -e r -n -D publish content-type x -D publish content-type y",
+    "-t q -e r -n -D connect receive-maximum 0",
+    "-t q -e r -n --will-payload x",
+    "-t q -e r -n -V mqttv5 -x -1",
+    // Nobody is there.
+    "-t q -e r -n -h 127.0.0.1 -p 1",
+    "-t q -e r -n -h 127.0.0.1 -p 1 --quiet",
+    "-t q -e r -n -h 127.0.0.1 -p 1 -P x",
+    "-t q -e a -e r -n -h 127.0.0.1 -p 1 -v -N -R --pretty -F %p -W 5",
+    "-t q -e r -n -h 127.0.0.1 -p 1 --retain-as-published -M 5",
+    "-t q -e q -n -h 127.0.0.1 -p 1",
+    "-e r -n -L mqtt://127.0.0.1:1/q",
+    "-t q -e r -n -h no.such.host.invalid",
+    "-t q -e r -n --unix /nowhere",
+];
+
 const PROPERTY: &str = "2.1 names the word that is wrong";
 const TOPIC: &str = "2.1 names both options";
 const EMPTY: &str = "2.1 refuses an empty topic at once";
 
 pub fn rows() -> Vec<Row> {
-    let both = |tool: Tool| {
+    let of = |tool: Tool| {
         move |text: &&str| match tool {
             Tool::Pub => publisher(text),
             Tool::Sub => subscriber(text),
+            Tool::Rr => requester(text),
         }
     };
-    let mut rows: Vec<Row> = BOTH.iter().map(both(Tool::Pub)).collect();
-    rows.extend(BOTH.iter().map(both(Tool::Sub)));
-    rows.extend(PUB.iter().map(both(Tool::Pub)));
-    rows.extend(SUB.iter().map(both(Tool::Sub)));
+    let mut rows: Vec<Row> = ALL.iter().map(of(Tool::Pub)).collect();
+    rows.extend(ALL.iter().map(of(Tool::Sub)));
+    rows.extend(ALL.iter().map(of(Tool::Rr)));
+    rows.extend(PUB.iter().map(of(Tool::Pub)));
+    rows.extend(SUB.iter().map(of(Tool::Sub)));
+    rows.extend(RR.iter().map(of(Tool::Rr)));
     rows.extend(differing());
     rows.extend(golden());
     rows

@@ -13,6 +13,8 @@ pub struct Can {
     pub connack: &'static [u8],
     /// Answer to PUBLISH of QoS 1 and 2 in place of success, packet identifier 1.
     pub publish: Option<&'static [u8]>,
+    /// What is sent behind the answer to PUBLISH.
+    pub response: &'static [u8],
     /// Answer to SUBSCRIBE with packet identifier 1, and what is sent behind it.
     pub subscribe: &'static [u8],
     /// Closes when this packet type (its first four bits) comes.
@@ -62,6 +64,9 @@ fn serve(mut stream: TcpStream, can: &Can) -> Vec<u8> {
             if let Some(answer) = answer
                 && stream.write_all(&answer).is_err()
             {
+                return heard;
+            }
+            if packet[0] >> 4 == 3 && stream.write_all(can.response).is_err() {
                 return heard;
             }
             done += size;

@@ -1,5 +1,4 @@
-//! mqpub and mqsub under mosquitto's names against the real mosquitto_pub and mosquitto_sub: the same arguments, the same
-//! broker, and then stdout, stderr, exit status and what others saw are compared.
+//! mqpub, mqsub and mqrr under mosquitto's names against the real clients of mosquitto: the same arguments, the same broker, and then stdout, stderr, exit status and what others saw are compared.
 //!
 //! The rows are written against mosquitto 2.0, which distributions have. Where 2.1 differs, a row says what it expects
 //! of us and why. Without mosquitto the test is skipped; with `CI=true` that is a failure.
@@ -13,6 +12,7 @@ mod canned;
 mod delivery;
 mod output;
 mod program;
+mod request;
 mod row;
 mod session;
 mod settings;
@@ -30,7 +30,10 @@ const THREADS: usize = 8;
 #[test]
 fn mosquittos_clients_and_ours_do_the_same() {
     let Some(version) = program::mosquitto_version() else {
-        assert!(std::env::var("CI").is_err(), "mosquitto, mosquitto_pub and mosquitto_sub are to be installed in CI");
+        assert!(
+            std::env::var("CI").is_err(),
+            "mosquitto, mosquitto_pub, mosquitto_sub and mosquitto_rr are to be installed in CI"
+        );
         println!("skipped: mosquitto is not installed");
         return;
     };
@@ -63,15 +66,17 @@ fn mosquittos_clients_and_ours_do_the_same() {
 }
 
 fn all_rows() -> Vec<Row> {
-    [arguments::rows(), settings::rows(), output::rows(), delivery::rows(), session::rows()].concat()
+    [arguments::rows(), settings::rows(), output::rows(), delivery::rows(), session::rows(), request::rows()].concat()
 }
 
 /// Under our own names the first argument decides.
 #[test]
 fn compat_in_front_does_what_the_name_does() {
-    for (program, name) in
-        [(env!("CARGO_BIN_EXE_mqpub"), "mosquitto_pub"), (env!("CARGO_BIN_EXE_mqsub"), "mosquitto_sub")]
-    {
+    for (program, name) in [
+        (env!("CARGO_BIN_EXE_mqpub"), "mosquitto_pub"),
+        (env!("CARGO_BIN_EXE_mqsub"), "mosquitto_sub"),
+        (env!("CARGO_BIN_EXE_mqrr"), "mosquitto_rr"),
+    ] {
         let run = |arguments: &[&str]| {
             let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
             let ended = program::start(program.into(), &arguments, b"", "/nowhere".as_ref()).wait();

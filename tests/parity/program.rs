@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 /// No row takes so long.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Which of the two clients.
+/// Which of the three clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     Pub,
     Sub,
+    Rr,
 }
 
 impl Tool {
@@ -22,6 +23,7 @@ impl Tool {
         match self {
             Self::Pub => "mosquitto_pub",
             Self::Sub => "mosquitto_sub",
+            Self::Rr => "mosquitto_rr",
         }
     }
 }
@@ -41,6 +43,7 @@ impl Links {
         let folder = tempfile::tempdir().unwrap();
         symlink(env!("CARGO_BIN_EXE_mqpub"), folder.path().join(Tool::Pub.name())).unwrap();
         symlink(env!("CARGO_BIN_EXE_mqsub"), folder.path().join(Tool::Sub.name())).unwrap();
+        symlink(env!("CARGO_BIN_EXE_mqrr"), folder.path().join(Tool::Rr.name())).unwrap();
         Self(folder)
     }
 
@@ -163,10 +166,11 @@ impl Running {
     }
 }
 
-/// The version of the installed mosquitto, where all three programs are there.
+/// The version of the installed mosquitto, where all its programs are there.
 pub fn mosquitto_version() -> Option<String> {
     Command::new(super::broker::program()?).arg("-h").output().ok()?;
     Command::new("mosquitto_sub").arg("--version").output().ok()?;
+    Command::new("mosquitto_rr").arg("--version").output().ok()?;
     let output = Command::new("mosquitto_pub").arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.split_whitespace().nth(2).map(str::to_owned)

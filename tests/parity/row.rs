@@ -12,7 +12,7 @@ pub struct Stage<'a> {
     pub links: &'a Links,
 }
 
-/// A row of the table. Made with [`publisher`] and [`subscriber`].
+/// A row of the table. Made with [`publisher`], [`subscriber`] and [`requester`].
 #[derive(Clone, Debug)]
 pub struct Row {
     tool: Tool,
@@ -105,6 +105,11 @@ pub fn publisher(arguments: &str) -> Row {
 /// A row of mosquitto_sub.
 pub fn subscriber(arguments: &str) -> Row {
     row(Tool::Sub, arguments)
+}
+
+/// A row of mosquitto_rr.
+pub fn requester(arguments: &str) -> Row {
+    row(Tool::Rr, arguments)
 }
 
 impl Row {

@@ -2,6 +2,8 @@
 
 paho_peer.py PORT VERSION receive FILTER COUNT   prints "ready", then a JSON object a message, and ends after COUNT
 paho_peer.py PORT VERSION send                   publishes a JSON object a line of stdin, and ends when all are through
+paho_peer.py PORT VERSION respond TOPIC COUNT    prints "ready", answers COUNT requests with their payload, and ends;
+                                                 before 5 to the topic TOPIC/response
 """
 
 import json
@@ -59,6 +61,33 @@ def receive(client, port, topic_filter, count):
     client.loop_forever()
 
 
+def respond(client, port, topic, count):
+    left = count
+
+    def on_message(client, _userdata, message):
+        nonlocal left
+        asked = getattr(message, "properties", None)
+        to, arguments = f"{topic}/response", {}
+        if hasattr(asked, "ResponseTopic"):
+            to = asked.ResponseTopic
+            arguments["properties"] = properties = Properties(PacketTypes.PUBLISH)
+            if hasattr(asked, "CorrelationData"):
+                properties.CorrelationData = asked.CorrelationData
+        client.publish(to, message.payload, message.qos, **arguments)
+        left -= 1
+
+    def on_publish(client, *_):
+        if left == 0:
+            client.disconnect()
+
+    client.on_connect = lambda client, *_: client.subscribe(topic, 2)
+    client.on_subscribe = lambda *_: print("ready", flush=True)
+    client.on_message = on_message
+    client.on_publish = on_publish
+    client.connect("127.0.0.1", port)
+    client.loop_forever()
+
+
 def send(client, port):
     client.connect("127.0.0.1", port)
     client.loop_start()
@@ -87,5 +116,7 @@ if __name__ == "__main__":
     port, version, task = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     if task == "receive":
         receive(client_of(version), port, sys.argv[4], int(sys.argv[5]))
+    elif task == "respond":
+        respond(client_of(version), port, sys.argv[4], int(sys.argv[5]))
     else:
         send(client_of(version), port)

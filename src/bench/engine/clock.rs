@@ -1,8 +1,16 @@
-//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`).
+//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`). Nothing in the
+//! engine asks another one, so that tests can put a virtual clock in its place.
 
 use std::time::{Duration, Instant};
 
 use crate::bench::measure::STAMP_TICK_NS;
+
+/// The present moment. It is the runtime's: the system's monotonic clock, and in tests whose runtime has stopped the clock
+/// the virtual one that its timers go by.
+#[inline]
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// A monotonic clock that counts from the run's t0.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +21,7 @@ pub struct Clock {
 impl Clock {
     /// Starts counting now.
     pub fn start() -> Self {
-        Self { t0: Instant::now() }
+        Self { t0: now() }
     }
 
     /// Nanoseconds from t0 to `at`; zero for a moment before it.
@@ -26,7 +34,7 @@ impl Clock {
     /// Nanoseconds from t0 to now.
     #[inline]
     pub fn now_ns(self) -> u64 {
-        self.ns(Instant::now())
+        self.ns(now())
     }
 
     /// The moment so many nanoseconds after t0.

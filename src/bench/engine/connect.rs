@@ -1,12 +1,14 @@
 //! The beginning and the end of clients: connect, subscribe; clean up, disconnect.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use super::clock;
 use super::link::{BenchSession, Link, SendRecord};
 use super::publisher::Publisher;
 use super::shared::Shared;
@@ -126,7 +128,7 @@ async fn connect_one(
     let (client, position) =
         if subscribing { (plan.publishers + number, number) } else { (number, plan.subscribers + number) };
     if let Some(rate) = plan.connect_rate {
-        tokio::time::sleep_until((started + Duration::from_secs_f64(position as f64 / rate)).into()).await;
+        tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
     match Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await {
         Ok(connected) => Ok((number, connected)),
@@ -204,7 +206,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let plan = &shared.plan;
         let config = plan.session_of(client);
-        let mut session = BenchSession::new(Instant::now());
+        let mut session = BenchSession::new(clock::now());
         let mut ears = ConnectEars::default();
         let Established { mut connection, timings, connack } =
             establish(&plan.transport, tls, &config, &mut session, &mut ears).await?;
@@ -328,7 +330,7 @@ pub(super) async fn leave(shared: &Shared, link: Link, client: usize, publishes:
 async fn forget_session(shared: &Shared, client: usize) {
     let plan = &shared.plan;
     let config = SessionConfig { clean_start: true, will: None, ..plan.session_of(client) };
-    let mut session = BenchSession::new(Instant::now());
+    let mut session = BenchSession::new(clock::now());
     let established = establish(&plan.transport, None, &config, &mut session, &mut ConnectEars::default()).await;
     if let Ok(Established { mut connection, .. }) = established {
         let mut out = Vec::new();

@@ -14,9 +14,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::clock::{Clock, stampable};
+use super::gathering::{Gathering, Moment};
+use super::machine::MachineCounters;
 use super::process::{CpuTime, process_cpu, resident_bytes};
 use super::shard::{self, Command, Report};
-use super::shared::{Shared, StageRun};
+use super::shared::{Shared, StageRun, Stream};
+use super::subscriber::{Deliveries, LateMessages};
 use crate::bench::measure::{Delivery, IntervalRow, Recorder};
 use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
 use crate::client::ClientError;
@@ -35,6 +38,9 @@ const PARTING: Duration = Duration::from_secs(5);
 
 /// How often the end of a stage and of a drain is looked for.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Streams without faults whose account is kept by itself.
+const CLEAN_STREAMS: usize = 100;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -112,13 +118,15 @@ pub struct StageOutcome {
     pub rows: Vec<IntervalRow>,
     /// The account of the deliveries; none without subscribers.
     pub delivery: Option<Delivery>,
+    /// The same by stream, its subscribers together: those with faults, and the first ones of the others.
+    pub streams: BTreeMap<usize, StreamOutcome>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
     /// Slots of the schedule in the measured window.
     pub offered: Option<u64>,
     /// QoS 2 messages that the broker acknowledged as QoS 1.
     pub downgraded: u64,
-    /// Messages sent and neither acknowledged nor refused when the drain was over.
+    /// Measured messages that were neither acknowledged nor refused when the drain was over.
     pub unacknowledged: u64,
     /// CPU time of the load's threads in the measured window; of the process where threads are not told apart.
     pub cpu: Option<CpuTime>,
@@ -126,6 +134,35 @@ pub struct StageOutcome {
     pub busiest_thread: Option<CpuTime>,
     /// Resident memory at its end.
     pub resident_bytes: Option<u64>,
+    /// What the machine as a whole did in it.
+    pub machine: MachineCounters,
+}
+
+/// What became of one stream's measured messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamOutcome {
+    /// At its subscribers, where there are any.
+    pub delivery: Option<Delivery>,
+    /// Neither acknowledged nor refused.
+    pub unacknowledged: u64,
+}
+
+impl StreamOutcome {
+    /// Whether everything came, once and in order.
+    pub fn is_clean(&self) -> bool {
+        let Delivery { lost, duplicates, reordered, late, corrupt, refused, .. } = self.delivery.unwrap_or_default();
+        [self.unacknowledged, lost, duplicates, reordered, late, corrupt, refused] == [0; 7]
+    }
+}
+
+impl StageOutcome {
+    /// Notes that messages came when the drain had ended.
+    fn note_late(&mut self, late: LateMessages) {
+        let of_stream = self.streams.get_mut(&late.stream).and_then(|stream| stream.delivery.as_mut());
+        for delivery in [self.delivery.as_mut(), of_stream].into_iter().flatten() {
+            delivery.late += late.count;
+        }
+    }
 }
 
 /// What a run brought.
@@ -147,7 +184,8 @@ pub struct RunOutcome {
 
 struct Shard {
     commands: UnboundedSender<Command>,
-    thread: JoinHandle<()>,
+    /// None where it does not live on a thread of its own.
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Leads the threads of a run.
@@ -159,19 +197,48 @@ struct Coordinator {
     publishers_left: usize,
     subscribers_left: usize,
     stages_begun: u32,
-    /// What of earlier stages was never acknowledged.
-    unacknowledged_before: u64,
+    /// What came when its drain had ended.
+    late: Vec<LateMessages>,
 }
+
+/// How a shard is started: [`shard::on_thread`], or whatever a test has instead.
+type StartShard = fn(
+    usize,
+    Arc<Shared>,
+    Option<TlsClient>,
+    UnboundedReceiver<Command>,
+    UnboundedSender<Report>,
+) -> io::Result<Option<JoinHandle<()>>>;
 
 /// Carries out a plan. `interrupt` ends the load early (the drain still happens); `progress` is called now and then.
 ///
 /// # Errors
 /// Only before the load: afterwards whatever goes wrong is part of the outcome.
 pub async fn run(
+    plan: BenchPlan,
+    tls: Option<TlsClient>,
+    interrupt: impl Future<Output = ()>,
+    progress: impl FnMut(Progress),
+) -> Result<RunOutcome, RunError> {
+    run_with(plan, tls, interrupt, progress, shard::on_thread).await
+}
+
+/// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, and live by the clock of its runtime.
+#[cfg(test)]
+pub async fn run_in_place(
+    plan: BenchPlan,
+    interrupt: impl Future<Output = ()>,
+    progress: impl FnMut(Progress),
+) -> Result<RunOutcome, RunError> {
+    run_with(plan, None, interrupt, progress, shard::in_place).await
+}
+
+async fn run_with(
     mut plan: BenchPlan,
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     mut progress: impl FnMut(Progress),
+    start_shard: StartShard,
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
     let clients = plan.clients();
@@ -182,7 +249,7 @@ pub async fn run(
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
     let stages = plan.stages.clone();
     let shared = Arc::new(Shared::new(plan, Clock::start()));
-    let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref())?;
+    let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref(), start_shard)?;
     let connect = tokio::select! {
         connect = coordinator.connect(&mut progress) => connect,
         () = &mut interrupt => Err(RunError::Interrupted),
@@ -219,68 +286,28 @@ pub async fn run(
         }
     }
     let collapsed = coordinator.has_collapsed();
-    let lost = coordinator.end().await;
+    let (lost, late) = coordinator.end().await;
+    for late in late {
+        // Stages count from 1, and each has an outcome.
+        if let Some(outcome) = outcomes.get_mut(late.stage as usize - 1) {
+            outcome.note_late(late);
+        }
+    }
     Ok(RunOutcome { connect, connect_ns, stages: outcomes, lost, interrupted: shared.is_halted(), collapsed })
 }
 
-/// The parts of a stage while it runs.
-#[derive(Default)]
-struct Gathering {
-    total: Recorder,
-    rows: Vec<IntervalRow>,
-    /// What has come of the second that is being gathered, and from how many shards.
-    second: Recorder,
-    reported: usize,
-    /// For each thread its CPU time at its first report, and what it has used since.
-    threads: BTreeMap<usize, (CpuTime, CpuTime)>,
-    delivery: Delivery,
-    unbalanced: u64,
-    downgraded: u64,
-    last_event_ns: u64,
-    settled: usize,
-}
-
-impl Gathering {
-    fn take_second(&mut self, shard: usize, recorder: &Recorder, cpu: Option<CpuTime>, shards: usize, row_ns: u64) {
-        self.second.merge(recorder);
-        self.reported += 1;
-        if let Some(cpu) = cpu {
-            let (first, used) = self.threads.entry(shard).or_insert((cpu, CpuTime::default()));
-            *used = cpu.since(*first);
-        }
-        if self.reported == shards {
-            self.reported = 0;
-            let second = std::mem::take(&mut self.second);
-            self.rows.push(IntervalRow::of(&second, row_ns));
-            self.total.merge(&second);
-        }
-    }
-}
-
 impl Coordinator {
-    fn start(shared: Arc<Shared>, tls: Option<&TlsClient>) -> Result<Self, RunError> {
+    fn start(shared: Arc<Shared>, tls: Option<&TlsClient>, start_shard: StartShard) -> Result<Self, RunError> {
         let (sender, reports) = unbounded_channel();
         let mut shards = Vec::new();
         for shard in 0..shared.plan.threads {
             let (commands, receiver) = unbounded_channel();
-            let (shared, tls, sender) = (shared.clone(), tls.cloned(), sender.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("load-{shard}"))
-                .spawn(move || shard::run(shard, shared, tls, receiver, sender))?;
+            let thread = start_shard(shard, shared.clone(), tls.cloned(), receiver, sender.clone())?;
             shards.push(Shard { commands, thread });
         }
         let (publishers_left, subscribers_left) = (shared.plan.publishers, shared.plan.subscribers);
         let lost = BTreeMap::new();
-        Ok(Self {
-            shared,
-            shards,
-            reports,
-            lost,
-            publishers_left,
-            subscribers_left,
-            stages_begun: 0,
-            unacknowledged_before: 0,
-        })
+        Ok(Self { shared, shards, reports, lost, publishers_left, subscribers_left, stages_begun: 0, late: Vec::new() })
     }
 
     async fn connect(&mut self, progress: &mut impl FnMut(Progress)) -> Result<Recorder, RunError> {
@@ -308,10 +335,14 @@ impl Coordinator {
 
     /// Reports that may come at any time.
     fn note(&mut self, report: Report) {
-        if let Report::Lost { publisher, cause } = report {
-            *self.lost.entry(cause).or_default() += 1;
-            let left = if publisher { &mut self.publishers_left } else { &mut self.subscribers_left };
-            *left = left.saturating_sub(1);
+        match report {
+            Report::Lost { publisher, cause } => {
+                *self.lost.entry(cause).or_default() += 1;
+                let left = if publisher { &mut self.publishers_left } else { &mut self.subscribers_left };
+                *left = left.saturating_sub(1);
+            }
+            Report::Late(late) => self.late.extend(late),
+            _ => {}
         }
     }
 
@@ -369,7 +400,7 @@ impl Coordinator {
         let mut gathering = Gathering::default();
         self.tell(Command::Begin(run));
         self.warm_up(&stage, &run, &mut gathering, progress).await;
-        let cpu_at_start = process_cpu();
+        let (cpu_at_start, machine_at_start) = (process_cpu(), MachineCounters::read());
         self.tell(Command::Second);
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
@@ -395,12 +426,12 @@ impl Coordinator {
         }
         self.tell(Command::Second);
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
-        let resident_bytes = resident_bytes();
+        let usage = Usage { cpu, machine: MachineCounters::read().since(machine_at_start), resident: resident_bytes() };
         let drain_from_ns = clock.now_ns();
         self.drain(&stage, &run, &mut gathering, progress).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
         self.settle(&run, &mut gathering).await;
-        self.outcome(stage, run, gathering, cpu, resident_bytes, drain_ns)
+        self.outcome(stage, run, gathering, usage, drain_ns)
     }
 
     /// The load before the measurement.
@@ -436,17 +467,31 @@ impl Coordinator {
         let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
         let deadline = Instant::now() + self.shared.plan.drain;
         loop {
-            let outstanding = self.shared.outstanding(acknowledged);
-            if (outstanding == 0 && (self.all_sent(run) || self.shared.plan.publishers == 0))
-                || Instant::now() >= deadline
-                || self.has_collapsed()
-            {
+            let mut outstanding = self.shared.outstanding(acknowledged);
+            if outstanding == 0 && (self.all_sent(run) || self.shared.plan.publishers == 0) {
+                // Positions only tell the last one that came; the ledgers know the gaps below it.
+                outstanding = self.missing(run, gathering, deadline).await;
+                if outstanding == 0 {
+                    return;
+                }
+            }
+            if Instant::now() >= deadline || self.has_collapsed() {
                 return;
             }
             progress(Progress::Draining { stage: stage.name, outstanding });
             let look = (Instant::now() + LOOK).min(deadline);
             self.gather_until(look, run, gathering).await;
         }
+    }
+
+    /// Measured messages that the ledgers still wait for.
+    async fn missing(&mut self, run: &StageRun, gathering: &mut Gathering, deadline: Instant) -> u64 {
+        gathering.missing = (0, 0);
+        self.tell(Command::Missing);
+        while gathering.missing.1 < self.shards.len() && Instant::now() < deadline {
+            self.gather_until((Instant::now() + LOOK).min(deadline), run, gathering).await;
+        }
+        gathering.missing.0
     }
 
     async fn settle(&mut self, run: &StageRun, gathering: &mut Gathering) {
@@ -456,7 +501,7 @@ impl Coordinator {
         while gathering.settled < self.shards.len() && Instant::now() < deadline {
             self.gather_until(Instant::now() + LOOK, run, gathering).await;
         }
-        gathering.unbalanced += (self.shards.len() - gathering.settled) as u64;
+        gathering.deliveries.unbalanced += (self.shards.len() - gathering.settled) as u64;
     }
 
     /// Takes reports until a moment.
@@ -465,13 +510,17 @@ impl Coordinator {
         while let Ok(Some(report)) = tokio::time::timeout_at(moment, self.reports.recv()).await {
             match report {
                 Report::Second { shard, recorder, cpu } => {
-                    let row_ns = run.from_ns + (gathering.rows.len() as u64).saturating_sub(1) * SECOND_NS;
-                    gathering.take_second(shard, &recorder, cpu, shards, row_ns);
+                    gathering.take_second(shard, &recorder, cpu, |gathering| self.moment(run, gathering));
                 }
-                Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns } => {
+                Report::Missing(missing) => {
+                    gathering.missing = (gathering.missing.0 + missing, gathering.missing.1 + 1);
+                    if gathering.missing.1 == shards {
+                        return;
+                    }
+                }
+                Report::Settled { recorder, deliveries, downgraded, last_event_ns } => {
                     gathering.total.merge(&recorder);
-                    gathering.delivery.merge(&delivery);
-                    gathering.unbalanced += unbalanced;
+                    gathering.deliveries.merge(&deliveries);
                     gathering.downgraded += downgraded;
                     gathering.last_event_ns = gathering.last_event_ns.max(last_event_ns);
                     gathering.settled += 1;
@@ -484,69 +533,91 @@ impl Coordinator {
         }
     }
 
-    fn outcome(
-        &mut self,
-        stage: Stage,
-        run: StageRun,
-        gathering: Gathering,
-        cpu: Option<CpuTime>,
-        resident_bytes: Option<u64>,
-        drain_ns: u64,
-    ) -> StageOutcome {
+    fn moment(&self, run: &StageRun, gathering: &Gathering) -> Moment {
+        let lost: u64 = self.lost.values().sum();
+        Moment {
+            shards: self.shards.len(),
+            row_ns: run.from_ns + (gathering.rows.len() as u64).saturating_sub(1) * SECOND_NS,
+            connections: (self.shared.plan.clients() as u64).saturating_sub(lost),
+            backlog: self.shared.outstanding(self.shared.plan.qos != QoS::AtMostOnce),
+        }
+    }
+
+    /// The account of each stream: those with faults, and so many of the others that small runs show all.
+    fn streams(&self, run: &StageRun, deliveries: &Deliveries) -> BTreeMap<usize, StreamOutcome> {
+        let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
+        let outcome = |(number, stream): (usize, &Stream)| {
+            let unacknowledged = if acknowledged { stream.unanswered_in(run.number) } else { 0 };
+            (number, StreamOutcome { delivery: deliveries.streams.get(&number).copied(), unacknowledged })
+        };
+        let streams = self.shared.streams().enumerate().map(outcome);
+        streams.filter(|(number, outcome)| *number < CLEAN_STREAMS || !outcome.is_clean()).collect()
+    }
+
+    fn outcome(&self, stage: Stage, run: StageRun, gathering: Gathering, usage: Usage, drain_ns: u64) -> StageOutcome {
         // Where a count may have ended the stage, the last event is the end.
         let end_ns = if run.count.is_some() { gathering.last_event_ns.min(run.to_ns) } else { run.to_ns };
-        let sum = |count: fn(&super::shared::Stream) -> u64| self.shared.streams().map(count).sum::<u64>();
-        let unacknowledged = sum(|stream| {
-            let sent = stream.sent.load(Ordering::Acquire);
-            sent.saturating_sub(stream.completed.load(Ordering::Acquire))
-        });
-        let own_unacknowledged = unacknowledged.saturating_sub(self.unacknowledged_before);
-        self.unacknowledged_before = unacknowledged;
-        let offered = run.rate.map(|_| sum(|stream| stream.offered.load(Ordering::Acquire)));
+        // An interruption may come before measuring has begun.
+        let from_ns = run.from_ns.min(run.to_ns);
+        let plan = &self.shared.plan;
+        let offered = |stream: &Stream| stream.offered.load(Ordering::Acquire);
+        let streams = self.streams(&run, &gathering.deliveries);
+        let mut delivery = Delivery::default();
+        gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
+        let (used, busiest_thread) = (gathering.used(), gathering.busiest());
         let mut rows = gathering.rows;
         // The first report only begins the count of seconds.
         rows.drain(..1.min(rows.len()));
         // The last one is a row only if it is a whole second.
-        rows.truncate(end_ns.saturating_sub(run.from_ns).div_euclid(SECOND_NS) as usize);
+        rows.truncate(end_ns.saturating_sub(from_ns).div_euclid(SECOND_NS) as usize);
         StageOutcome {
             rate: run.rate,
             start_ns: run.start_ns,
-            from_ns: run.from_ns,
-            measured_ns: end_ns.saturating_sub(run.from_ns),
+            from_ns,
+            measured_ns: end_ns.saturating_sub(from_ns),
             drain_ns,
             recorder: gathering.total,
             rows,
-            delivery: (self.shared.plan.subscribers > 0 && self.shared.plan.publishers > 0)
-                .then_some(gathering.delivery),
-            unbalanced: gathering.unbalanced,
-            offered,
+            delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
+            unbalanced: gathering.deliveries.unbalanced,
+            offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),
             downgraded: gathering.downgraded,
-            unacknowledged: if self.shared.plan.qos == QoS::AtMostOnce { 0 } else { own_unacknowledged },
+            unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
+            streams,
             // The load's own threads, where the system tells them apart: an embedded broker is in this process too.
-            cpu: gathering.threads.values().map(|(_, used)| *used).reduce(CpuTime::plus).or(cpu),
-            busiest_thread: gathering.threads.values().map(|(_, used)| *used).max_by_key(|used| used.total_ns()),
-            resident_bytes,
+            cpu: used.or(usage.cpu),
+            busiest_thread,
+            resident_bytes: usage.resident,
+            machine: usage.machine,
             stage,
         }
     }
 
-    /// Ends all threads and gives back what connections were lost.
-    async fn end(mut self) -> BTreeMap<String, u64> {
+    /// Ends all threads and gives back what connections were lost, and what came after its drain.
+    async fn end(mut self) -> (BTreeMap<String, u64>, Vec<LateMessages>) {
         self.tell(Command::End);
         let mut running = self.shards.len();
         let deadline = Instant::now() + PARTING;
         while running > 0 {
             match tokio::time::timeout_at(deadline, self.reports.recv()).await {
                 Ok(Some(Report::Ended)) => running -= 1,
+                Ok(Some(Report::Late(late))) => self.late.extend(late),
                 Ok(Some(_)) => {}
                 // A thread that hangs ends with the process.
-                Ok(None) | Err(_) => return self.lost,
+                Ok(None) | Err(_) => return (self.lost, self.late),
             }
         }
-        for shard in self.shards {
+        for thread in self.shards.into_iter().filter_map(|shard| shard.thread) {
             // Its outcome was reported.
-            let _ = shard.thread.join();
+            let _ = thread.join();
         }
-        self.lost
+        (self.lost, self.late)
     }
+}
+
+/// What process and machine have used in the measured window.
+struct Usage {
+    cpu: Option<CpuTime>,
+    resident: Option<u64>,
+    machine: MachineCounters,
 }

@@ -2,7 +2,9 @@
 mod clock;
 mod connect;
 mod coordinator;
+mod gathering;
 mod link;
+mod machine;
 mod pacer;
 pub mod process;
 mod publisher;
@@ -10,4 +12,8 @@ mod shard;
 mod shared;
 mod subscriber;
 
-pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, run};
+#[cfg(test)]
+pub use coordinator::run_in_place;
+pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, run};
+pub use machine::MachineCounters;
+pub use pacer::sleep_lateness;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -29,11 +29,12 @@ impl Pacer {
         }
     }
 
-    /// Wakes publishers as their times come, for ever.
+    /// Wakes publishers as their times come, for ever. Where `busy`, the thread does not sleep while a message is to
+    /// come: it looks at clock and sockets in turn, and so misses neither.
     ///
     /// # Errors
     /// The system's, when it has no timer to give.
-    pub(super) async fn run(&self, clock: Clock, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
+    pub(super) async fn run(&self, clock: Clock, busy: bool, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
         let timer = PreciseTimer::new()?;
         loop {
             let now_ns = clock.now_ns();
@@ -53,6 +54,7 @@ impl Pacer {
             self.armed_ns.set(next.unwrap_or(u64::MAX));
             match next {
                 None => self.earlier.notified().await,
+                Some(_) if busy => tokio::task::yield_now().await,
                 Some(due_ns) => {
                     let wait = Duration::from_nanos(due_ns.saturating_sub(clock.now_ns()).max(1));
                     tokio::select! {
@@ -65,11 +67,26 @@ impl Pacer {
     }
 }
 
-#[cfg(target_os = "linux")]
+/// How late the timer that paces wakes after each of so many sleeps, nanoseconds.
+///
+/// # Errors
+/// The system's, when it has no timer to give.
+pub async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64>> {
+    let timer = PreciseTimer::new()?;
+    let mut late = Vec::with_capacity(sleeps);
+    for _ in 0..sleeps {
+        let started = Instant::now();
+        timer.sleep(wait).await?;
+        late.push(started.elapsed().saturating_sub(wait).as_nanos() as u64);
+    }
+    Ok(late)
+}
+
+#[cfg(all(target_os = "linux", not(test)))]
 use precise::PreciseTimer;
 
 /// Linux: a timerfd in the runtime's own epoll, exact to some tens of microseconds.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(test)))]
 mod precise {
     use std::io;
     use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -120,11 +137,11 @@ mod precise {
     }
 }
 
-/// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it.
-#[cfg(not(target_os = "linux"))]
+/// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it. In tests too: it follows a virtual clock.
+#[cfg(any(not(target_os = "linux"), test))]
 struct PreciseTimer;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), test))]
 impl PreciseTimer {
     fn new() -> io::Result<Self> {
         Ok(Self)

@@ -1,12 +1,14 @@
-//! What this process and this thread have used: CPU time and memory.
+//! What this process and this thread have used: CPU time, context switches, memory.
 
-/// CPU time in nanoseconds.
+/// CPU time in nanoseconds, and how often the CPU went to somebody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
     /// In user mode.
     pub user_ns: u64,
     /// In the kernel.
     pub system_ns: u64,
+    /// Context switches, asked for or not.
+    pub switches: u64,
 }
 
 impl CpuTime {
@@ -17,7 +19,11 @@ impl CpuTime {
 
     /// The time of both.
     pub const fn plus(self, other: Self) -> Self {
-        Self { user_ns: self.user_ns + other.user_ns, system_ns: self.system_ns + other.system_ns }
+        Self {
+            user_ns: self.user_ns + other.user_ns,
+            system_ns: self.system_ns + other.system_ns,
+            switches: self.switches + other.switches,
+        }
     }
 
     /// What was used since an earlier reading.
@@ -25,6 +31,7 @@ impl CpuTime {
         Self {
             user_ns: self.user_ns.saturating_sub(earlier.user_ns),
             system_ns: self.system_ns.saturating_sub(earlier.system_ns),
+            switches: self.switches.saturating_sub(earlier.switches),
         }
     }
 }
@@ -40,7 +47,12 @@ mod unix {
         let ns =
             |time: TimeVal| u64::try_from(time.tv_sec() * 1_000_000_000 + time.tv_usec() * 1_000).unwrap_or_default();
         let usage = getrusage(who).ok()?;
-        Some(CpuTime { user_ns: ns(usage.user_time()), system_ns: ns(usage.system_time()) })
+        let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+        Some(CpuTime {
+            user_ns: ns(usage.user_time()),
+            system_ns: ns(usage.system_time()),
+            switches: u64::try_from(switches).unwrap_or_default(),
+        })
     }
 
     /// CPU time of the whole process.
@@ -56,6 +68,11 @@ mod unix {
         None
     }
 
+    /// How many files this process may open: now, and when it raises its limit.
+    pub fn open_files() -> Option<(u64, u64)> {
+        getrlimit(Resource::RLIMIT_NOFILE).ok()
+    }
+
     /// Raises the limit of open files as far as this user may, and says what it is then.
     pub fn raise_open_files() -> Option<u64> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
@@ -67,7 +84,7 @@ mod unix {
 }
 
 #[cfg(unix)]
-pub use unix::{process_cpu, raise_open_files, thread_cpu};
+pub use unix::{open_files, process_cpu, raise_open_files, thread_cpu};
 
 /// CPU time of the whole process.
 #[cfg(not(unix))]
@@ -78,6 +95,12 @@ pub fn process_cpu() -> Option<CpuTime> {
 /// CPU time of the calling thread.
 #[cfg(not(unix))]
 pub fn thread_cpu() -> Option<CpuTime> {
+    None
+}
+
+/// How many files this process may open.
+#[cfg(not(unix))]
+pub fn open_files() -> Option<(u64, u64)> {
     None
 }
 

@@ -9,13 +9,25 @@ use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{Recorder, Stamp};
-use crate::bench::plan::{PublisherSlots, WindowRule, quota};
+use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
 use crate::mqtt::wire::PublishTemplate;
+use crate::options::Behind;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
 /// Bytes that go to the kernel in one write, roughly.
 const BATCH_BYTES: usize = 32 * 1024;
+
+/// A window that frees place by place is refilled by this part of it at the least: a broker that acknowledges one
+/// message a packet would otherwise cost a write a message. An eighth holds a place back for a sixteenth of the round
+/// trip on average, where the round trip is what limits.
+const REFILL_PART: u64 = 8;
+
+/// The most that a refill waits for, in messages.
+const REFILL_MOST: u64 = 32;
+
+/// After so long a refill waits for nothing: what frees too few places may free no more.
+const REFILL_PATIENCE_NS: u64 = 10_000_000;
 
 /// Silence after which what is under way counts as lost and the window goes on (contract: one second).
 pub(super) const SILENCE_NS: u64 = 1_000_000_000;
@@ -24,8 +36,10 @@ pub(super) const SILENCE_NS: u64 = 1_000_000_000;
 #[derive(Debug)]
 struct Pace {
     slots: PublisherSlots,
+    /// Whether late slots are given up when the next one is due.
+    skips: bool,
     /// Since when window or socket have been closed to a due slot; until the schedule is caught up with again, slots
-    /// that became due after that moment are late through no fault of the generator's.
+    /// are late through no fault of the generator's from that moment on.
     held_since: Option<u64>,
 }
 
@@ -58,6 +72,7 @@ pub(super) struct Publisher {
     /// Messages that had been refused when the floor rose last.
     refused_at_floor: u64,
     last_progress_ns: u64,
+    last_fill_ns: u64,
     progress: Option<Progress>,
     /// Slots of the measured window that were sent.
     offered: u64,
@@ -73,6 +88,10 @@ pub(super) struct PublisherCounts {
     downgraded: u64,
     /// Refused by the broker: these are not delivered, and nobody waits for them.
     refused: u64,
+    /// Of the stage's measured messages, those that were acknowledged or refused.
+    answered: u64,
+    /// Of these, those that were refused.
+    measured_refused: u64,
 }
 
 /// Why a publisher has stopped filling.
@@ -98,6 +117,7 @@ impl Publisher {
             floor: 0,
             refused_at_floor: 0,
             last_progress_ns: 0,
+            last_fill_ns: 0,
             progress: None,
             offered: 0,
             scheduled_ns: 0,
@@ -105,8 +125,14 @@ impl Publisher {
         }
     }
 
-    /// Takes up a stage if it is a new one.
-    pub(super) fn follow(&mut self, stage: Option<&StageRun>, shared: &Shared, now_ns: u64) {
+    /// Takes up a stage if it is a new one; `schedule` is that of an open loop.
+    pub(super) fn follow(
+        &mut self,
+        stage: Option<&StageRun>,
+        schedule: impl FnOnce() -> Option<Schedule>,
+        shared: &Shared,
+        now_ns: u64,
+    ) {
         let Some(run) = stage else { return };
         if let Some(progress) = &mut self.progress
             && progress.run.number == run.number
@@ -115,11 +141,16 @@ impl Publisher {
             return;
         }
         let publishers = shared.plan.publishers;
-        let pace =
-            run.rate.map(|rate| Pace { slots: PublisherSlots::new(self.stream, publishers, rate), held_since: None });
+        let pace = schedule().map(|schedule| Pace {
+            slots: PublisherSlots::new(schedule, self.stream, publishers),
+            skips: shared.plan.behind == Behind::Skip,
+            held_since: None,
+        });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = now_ns;
+        (self.ears.answered, self.ears.measured_refused) = (0, 0);
+        self.publish_counts(shared);
         let stream = shared.stream(self.stream);
         stream.measured_in.store(run.number, Ordering::Release);
         stream.measured_from.store(self.next, Ordering::Release);
@@ -140,6 +171,10 @@ impl Publisher {
         }
     }
 
+    fn is_paced(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.pace.is_some())
+    }
+
     /// Messages that may be sent now as far as the window is concerned.
     fn room(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> u64 {
         let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
@@ -148,8 +183,7 @@ impl Publisher {
         }
         // A refused message leaves its place at once.
         let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
-        let is_paced = self.progress.as_ref().is_some_and(|progress| progress.pace.is_some());
-        if is_paced || self.next >= self.floor + window {
+        if self.is_paced() || self.next >= self.floor + window {
             // A subscriber that is gone waits for nothing.
             let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
             if floor > self.floor {
@@ -167,7 +201,14 @@ impl Publisher {
         session.min((self.floor + window).saturating_sub(self.next))
     }
 
-    /// Whether nothing is in flight any more though the stage goes on: it was left alone for too long.
+    /// Whether a refill waits for more places: in a closed loop only, where nothing is due at a time of its own.
+    fn waits_for_room(&self, room: u64, window: u64, now_ns: u64) -> bool {
+        let Some(Progress { pace: None, left, .. }) = &self.progress else { return false };
+        let wanted = (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX));
+        room < wanted && now_ns.saturating_sub(self.last_fill_ns) < REFILL_PATIENCE_NS
+    }
+
+    /// Whether less than a quarter of the window is in flight though the stage goes on: it was left alone for too long.
     pub(super) fn is_starved(&self, link: &Link, shared: &Shared) -> bool {
         !self.is_done()
             && link.is_writable()
@@ -176,7 +217,7 @@ impl Publisher {
                     shared.plan.window_rule == WindowRule::Delivery
                         && shared.delivered_floor(self.stream).is_some_and(|floor| floor >= self.next)
                 }
-                _ => link.session.in_flight() == 0,
+                _ => link.session.in_flight() < link.session.allowed() / 4,
             }
     }
 
@@ -195,9 +236,16 @@ impl Publisher {
         }
         if !link.is_writable() {
             self.hold(now_ns);
+            self.skip(now_ns, recorder);
             return Ok(Pause::Waiting);
         }
+        self.skip(now_ns, recorder);
         let room = self.room(link, shared, now_ns);
+        let window = u64::from(shared.plan.window).min(link.session.allowed() as u64);
+        if self.waits_for_room(room, window, now_ns) {
+            return Ok(Pause::Waiting);
+        }
+        self.last_fill_ns = now_ns;
         let by_bytes = (BATCH_BYTES / self.template.size()).max(1) as u64;
         out.clear();
         link.session.take_output(out);
@@ -230,6 +278,11 @@ impl Publisher {
     ) -> Pause {
         let mut built = 0;
         loop {
+            if built > 0 && self.is_paced() {
+                // One clock read a message when paced.
+                now_ns = shared.clock.now_ns();
+                self.skip(now_ns, recorder);
+            }
             let Some(progress) = &mut self.progress else { return Pause::Waiting };
             let run = progress.run;
             // When the next message is due; in a closed loop that is now.
@@ -240,10 +293,6 @@ impl Publisher {
             if intended_ns >= run.to_ns || progress.left == Some(0) {
                 progress.done = true;
                 return Pause::Waiting;
-            }
-            if progress.pace.is_some() && built > 0 {
-                // One clock read a message when paced.
-                now_ns = shared.clock.now_ns();
             }
             let due_ns = intended_ns.max(run.start_ns);
             if now_ns < due_ns {
@@ -290,31 +339,51 @@ impl Publisher {
         measured: bool,
     ) {
         let plan = &shared.plan;
-        let record = SendRecord {
-            intended_ns,
-            written_ns: now_ns,
-            received_ns: std::cell::Cell::new(0),
-            measured: measured && plan.latency,
-        };
+        let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0), measured };
         // `room` has looked: there is a place, and QoS 0 needs none.
         let identifier = link.session.reserve(self.qos, record).unwrap_or(0);
         if plan.payload.is_stamped() {
             let stamp = Stamp { run: plan.run.0, stream: self.stream as u32, sequence: self.next as u32, intended_ns };
             self.template.append(identifier, &stamp.encode(), out);
         } else {
-            shared.stream(self.stream).note_intended(self.next, intended_ns);
+            shared.stream(self.stream).intended.note(self.next, intended_ns);
             self.template.append(identifier, &[], out);
         }
+        let sequence = self.next;
         self.next += 1;
         let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
+        // A closed loop writes when it means to.
+        shared.stream(self.stream).written.note(sequence, now_ns);
         pace.slots.advance();
         if measured {
             self.offered += 1;
-            if pace.held_since.is_some_and(|since| intended_ns >= since) {
-                recorder.counters.held_back += 1;
-            } else if plan.latency {
-                recorder.latency.sched_lag.record_between(intended_ns, now_ns);
+            recorder.counters.held_back += u64::from(pace.held_since.is_some());
+            // From the moment on at which window or socket were found closed, it waits for the broker.
+            let left_alone_ns = pace.held_since.unwrap_or(now_ns).min(now_ns);
+            if plan.latency && intended_ns <= left_alone_ns {
+                recorder.latency.sched_lag.record_between(intended_ns, left_alone_ns);
             }
+        }
+    }
+
+    /// Gives up slots whose successor is due already, where the plan says so, and counts them. Those that the
+    /// generator itself was too late for count as sent by nobody; those that window or socket held up, as held back.
+    fn skip(&mut self, now_ns: u64, recorder: &mut Recorder) {
+        let Some(Progress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
+        while pace.skips && successor_due(run, pace) <= now_ns && *left != Some(0) {
+            let intended_ns = due(run, pace);
+            if intended_ns >= run.to_ns {
+                return;
+            }
+            if run.measures(intended_ns) {
+                self.offered += 1;
+                recorder.counters.skipped += 1;
+                recorder.counters.held_back += u64::from(pace.held_since.is_some());
+                if let Some(left) = left {
+                    *left -= 1;
+                }
+            }
+            pace.slots.advance();
         }
     }
 
@@ -352,6 +421,8 @@ impl Publisher {
     /// Tells others what acknowledgements have told.
     pub(super) fn publish_counts(&self, shared: &Shared) {
         let stream = shared.stream(self.stream);
+        stream.answered.store(self.ears.answered, Ordering::Release);
+        stream.measured_refused.store(self.ears.measured_refused, Ordering::Release);
         stream.refused.store(self.ears.refused, Ordering::Release);
         stream.completed.store(self.ears.completed, Ordering::Release);
     }
@@ -369,6 +440,7 @@ impl Publisher {
                 }
             };
             self.offered += unsent;
+            recorder.counters.skipped += if pace.skips { unsent } else { 0 };
             recorder.counters.held_back += if pace.held_since.is_some() { unsent } else { 0 };
         }
         shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
@@ -395,6 +467,11 @@ fn due(run: &StageRun, pace: &Pace) -> u64 {
     run.start_ns.saturating_add(stampable(pace.slots.due_ns()))
 }
 
+/// When the one after it is.
+fn successor_due(run: &StageRun, pace: &Pace) -> u64 {
+    run.start_ns.saturating_add(stampable(pace.slots.successor_due_ns()))
+}
+
 /// The ears of a publisher during one batch.
 pub(super) struct PublisherEars<'a> {
     pub(super) counts: &'a mut PublisherCounts,
@@ -403,11 +480,26 @@ pub(super) struct PublisherEars<'a> {
     pub(super) stage: Option<&'a StageRun>,
     pub(super) now_ns: u64,
     pub(super) measuring: bool,
+    /// Whether latencies are recorded.
+    pub(super) latency: bool,
 }
 
 impl PublisherEars<'_> {
+    /// Whether a message is one of those that the stage measures.
     fn counts(&self, kept: &SendRecord) -> bool {
         kept.measured && self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
+    }
+
+    fn record(&mut self, kept: &SendRecord) {
+        let latency = &mut self.recorder.latency;
+        latency.ack.record_between(kept.intended_ns, self.now_ns);
+        // In a closed loop both are the same.
+        if self.stage.is_some_and(|stage| stage.rate.is_some()) {
+            latency.ack_service.record_between(kept.written_ns, self.now_ns);
+        }
+        if kept.received_ns.get() > 0 {
+            latency.pubcomp.record_between(kept.received_ns.get(), self.now_ns);
+        }
     }
 }
 
@@ -422,26 +514,24 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     fn completed(&mut self, completion: Completion<'_, SendRecord>) {
         self.counts.completed += 1;
         let counts = self.counts(&completion.kept);
-        let Recorder { counters, latency } = &mut *self.recorder;
+        let counters = &mut self.recorder.counters;
         match completion.outcome {
             Outcome::Acknowledged | Outcome::Downgraded => {
                 counters.acked += u64::from(self.measuring);
+                self.counts.answered += u64::from(counts);
                 if completion.reason == crate::mqtt::ReasonCode::NO_MATCHING_SUBSCRIBERS {
-                    counters.no_subscriber += u64::from(self.measuring);
+                    counters.no_subscriber += u64::from(counts);
                 }
                 self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
-                let kept = completion.kept;
-                if counts {
-                    latency.ack.record_between(kept.intended_ns, self.now_ns);
-                    latency.ack_service.record_between(kept.written_ns, self.now_ns);
-                    if kept.received_ns.get() > 0 {
-                        latency.pubcomp.record_between(kept.received_ns.get(), self.now_ns);
-                    }
+                if counts && self.latency {
+                    self.record(&completion.kept);
                 }
             }
             Outcome::Refused => {
                 self.counts.refused += 1;
-                if self.measuring {
+                if counts {
+                    self.counts.answered += 1;
+                    self.counts.measured_refused += 1;
                     counters.count_rejected(completion.reason.0);
                 }
             }
@@ -450,7 +540,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     }
 
     fn received(&mut self, kept: &SendRecord) {
-        if self.counts(kept) {
+        if self.latency && self.counts(kept) {
             kept.received_ns.set(self.now_ns);
             self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);
         }

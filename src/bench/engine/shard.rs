@@ -1,23 +1,29 @@
 //! One thread of the load: it owns its connections, buffers and recorder, and runs them on a runtime of its own.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
+use super::clock;
 use super::connect::{self, Ready};
 use super::link::Link;
 use super::pacer::Pacer;
 use super::process::{CpuTime, thread_cpu};
 use super::publisher::{Pause, Publisher, PublisherEars};
 use super::shared::{Shared, StageRun};
-use super::subscriber::{SubscriberEars, Subscriptions};
-use crate::bench::measure::{Delivery, Recorder};
+use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
+use crate::bench::measure::Recorder;
+use crate::bench::plan::Schedule;
 use crate::client::ClientError;
 use crate::transport::{TlsClient, io_text};
 
@@ -31,7 +37,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// that they cost: one wake-up serves many. The thread sleeps as long as no publisher runs out of messages in flight
 /// meanwhile, within these bounds.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
-const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Plenty for a DISCONNECT; a broker that hangs does not keep us.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -46,6 +52,8 @@ pub(super) enum Command {
     Begin(StageRun),
     /// Hand over what was recorded since the last second.
     Second,
+    /// Say how many measured messages are still to come.
+    Missing,
     /// The drain is over: settle the ledgers.
     Settle,
     /// Clean up, disconnect, end.
@@ -65,8 +73,12 @@ pub(super) enum Report {
     Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
     /// A connection is gone.
     Lost { publisher: bool, cause: String },
+    /// So many measured messages are still to come.
+    Missing(u64),
     /// A stage is settled.
-    Settled { recorder: Box<Recorder>, delivery: Delivery, unbalanced: u64, downgraded: u64, last_event_ns: u64 },
+    Settled { recorder: Box<Recorder>, deliveries: Deliveries, downgraded: u64, last_event_ns: u64 },
+    /// Messages came when their drain had ended.
+    Late(Vec<LateMessages>),
     /// The system has no means for the thread's event loop.
     NoRuntime(io::Error),
     /// The thread is at its end.
@@ -81,11 +93,16 @@ pub(super) struct ShardState {
     out: RefCell<Vec<u8>>,
     recorder: RefCell<Box<Recorder>>,
     stage: Cell<Option<StageRun>>,
+    /// The schedule of the stage, where it is an open loop.
+    schedule: RefCell<Option<Schedule>>,
     /// When the last measured message was acknowledged or delivered.
     last_event_ns: Cell<u64>,
-    /// A publisher had nothing in flight any more when it was looked at.
+    /// A publisher had little in flight any more when it was looked at.
     starved: Cell<bool>,
     ending: Cell<bool>,
+    /// Clients whose task has not ended, and the word when none is left.
+    at_work: Cell<usize>,
+    all_gone: Notify,
     wakers: RefCell<Vec<Option<Waker>>>,
     pacer: Pacer,
     reports: UnboundedSender<Report>,
@@ -124,8 +141,36 @@ impl ShardState {
     }
 }
 
+/// Starts a shard on a thread of its own; the first argument is its number.
+pub(super) fn on_thread(
+    shard: usize,
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    commands: UnboundedReceiver<Command>,
+    reports: UnboundedSender<Report>,
+) -> io::Result<Option<JoinHandle<()>>> {
+    let main = move || run(shard, shared, tls, commands, reports);
+    std::thread::Builder::new().name(format!("load-{shard}")).spawn(main).map(Some)
+}
+
+/// Starts a shard as a local task.
+#[cfg(test)]
+pub(super) fn in_place(
+    shard: usize,
+    shared: Arc<Shared>,
+    tls: Option<TlsClient>,
+    commands: UnboundedReceiver<Command>,
+    reports: UnboundedSender<Report>,
+) -> io::Result<Option<JoinHandle<()>>> {
+    tokio::task::spawn_local(async move {
+        live(shard, shared, tls, commands, reports.clone()).await;
+        let _ = reports.send(Report::Ended);
+    });
+    Ok(None)
+}
+
 /// Runs a shard to its end. The thread's main function.
-pub(super) fn run(
+fn run(
     shard: usize,
     shared: Arc<Shared>,
     tls: Option<TlsClient>,
@@ -146,6 +191,7 @@ pub(super) fn run(
     let _ = ended.send(Report::Ended);
 }
 
+/// The life of a shard, on a runtime with local tasks.
 async fn live(
     shard: usize,
     shared: Arc<Shared>,
@@ -187,9 +233,12 @@ async fn live(
         out: RefCell::new(Vec::new()),
         recorder: RefCell::default(),
         stage: Cell::new(None),
+        schedule: RefCell::new(None),
         last_event_ns: Cell::new(0),
         starved: Cell::new(false),
         ending: Cell::new(false),
+        at_work: Cell::new(0),
+        all_gone: Notify::new(),
         wakers: RefCell::new(vec![None; clients]),
         pacer: Pacer::default(),
         reports,
@@ -201,16 +250,15 @@ async fn live(
         publishers: publishers.iter().map(|(_, publisher)| publisher.clone()).collect(),
         subscriptions: subscribers.iter().map(|(_, subscriptions)| subscriptions.clone()).collect(),
     };
-    let mut tasks = tokio::task::JoinSet::new();
     for (index, (link, publisher)) in publishers.into_iter().enumerate() {
-        tasks.spawn_local(publish(state.clone(), index, link, publisher));
+        Client::spawn(&state, index, link, publisher);
     }
     for (index, (link, subscriptions)) in subscribers.into_iter().enumerate() {
-        tasks.spawn_local(subscribe(state.clone(), own.publishers.len() + index, link, subscriptions));
+        Client::spawn(&state, own.publishers.len() + index, link, subscriptions);
     }
     let pacing = state.clone();
     let pacer = tokio::task::spawn_local(async move {
-        if let Err(error) = pacing.pacer.run(pacing.shared.clock, &pacing.wakers).await {
+        if let Err(error) = pacing.pacer.run(pacing.shared.clock, pacing.shared.plan.busy_poll, &pacing.wakers).await {
             pacing.report(Report::Lost { publisher: true, cause: format!("no timer: {error}") });
         }
     });
@@ -218,7 +266,9 @@ async fn live(
     pacer.abort();
     state.ending.set(true);
     state.wake_all();
-    let _ = tokio::time::timeout(GOODBYE, async { while tasks.join_next().await.is_some() {} }).await;
+    if state.at_work.get() > 0 {
+        let _ = tokio::time::timeout(GOODBYE, state.all_gone.notified()).await;
+    }
 }
 
 fn shared_cell<T>(value: T) -> Rc<RefCell<T>> {
@@ -241,14 +291,23 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
         tokio::select! {
             biased;
             command = commands.recv() => match command {
-                None | Some(Command::End) => return,
+                None | Some(Command::End) => return report_late(state, own),
                 Some(Command::Begin(stage)) => {
-                    state.stage.set(Some(stage));
+                    if state.stage.replace(Some(stage)).is_none_or(|before| before.number != stage.number) {
+                        let plan = &state.shared.plan;
+                        let schedule = stage.rate.map(|rate| Schedule::new(plan.arrival, rate, plan.seed));
+                        *state.schedule.borrow_mut() = schedule;
+                    }
                     state.wake_all();
                 }
                 Some(Command::Second) => {
                     let (shard, recorder) = (state.number, state.take_recorder());
                     state.report(Report::Second { shard, recorder, cpu: thread_cpu() });
+                }
+                Some(Command::Missing) => {
+                    let stage = state.stage.get().map_or(0, |stage| stage.number);
+                    let missing = own.subscriptions.iter().map(|own| own.borrow().missing(&state.shared, stage)).sum();
+                    state.report(Report::Missing(missing));
                 }
                 Some(Command::Settle) => settle(state, own),
             },
@@ -269,16 +328,22 @@ fn settle(state: &ShardState, own: &Own) {
         publisher.settle(&state.shared, &mut state.recorder.borrow_mut());
         downgraded += publisher.take_downgraded();
     }
-    let mut delivery = Delivery::default();
-    let mut unbalanced = 0;
+    report_late(state, own);
+    let mut deliveries = Deliveries::default();
     let stage = state.stage.take().map_or(0, |stage| stage.number);
     for subscriptions in &own.subscriptions {
-        let (settled, faults) = subscriptions.borrow_mut().settle(&state.shared, stage);
-        delivery.merge(&settled);
-        unbalanced += faults;
+        subscriptions.borrow_mut().settle(&state.shared, stage, &mut deliveries);
     }
     let (recorder, last_event_ns) = (state.take_recorder(), state.last_event_ns.take());
-    state.report(Report::Settled { recorder, delivery, unbalanced, downgraded, last_event_ns });
+    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns });
+}
+
+fn report_late(state: &ShardState, own: &Own) {
+    let late: Vec<LateMessages> =
+        own.subscriptions.iter().flat_map(|own| own.borrow_mut().take_late().collect::<Vec<_>>()).collect();
+    if !late.is_empty() {
+        state.report(Report::Late(late));
+    }
 }
 
 /// Why a client's task ends.
@@ -295,60 +360,143 @@ impl From<io::Error> for End {
     }
 }
 
-async fn publish(state: Rc<ShardState>, index: usize, mut link: Link, publisher: Rc<RefCell<Publisher>>) {
-    let end =
-        std::future::poll_fn(|context| poll_publisher(&state, index, &mut link, &mut publisher.borrow_mut(), context))
-            .await;
-    match end {
-        End::Asked => {
-            let stream = publisher.borrow().stream;
-            // Boxed: a client's task is kept thousands of times, and its end need not lie in it all the while.
-            Box::pin(connect::leave(&state.shared, link, stream, true)).await;
-        }
-        End::Lost(cause) => {
-            publisher.borrow_mut().abandon(&state.shared);
-            state.wakers.borrow_mut()[index] = None;
-            state.report(Report::Lost { publisher: true, cause });
-        }
+/// What a client does with its connection.
+trait Role: Unpin + 'static {
+    /// Whether it publishes.
+    const PUBLISHES: bool;
+
+    /// Does all that can be done now.
+    fn drive(
+        &mut self,
+        state: &ShardState,
+        index: usize,
+        link: &mut Link,
+        context: &mut Context<'_>,
+    ) -> Result<(), End>;
+
+    /// Its global number.
+    fn number(&self, shared: &Shared) -> usize;
+
+    /// The connection is gone: nobody is to wait for it.
+    fn abandon(&mut self, shared: &Shared);
+}
+
+impl Role for Rc<RefCell<Publisher>> {
+    const PUBLISHES: bool = true;
+
+    fn drive(
+        &mut self,
+        state: &ShardState,
+        index: usize,
+        link: &mut Link,
+        context: &mut Context<'_>,
+    ) -> Result<(), End> {
+        drive_publisher(state, index, link, &mut self.borrow_mut(), context)
+    }
+
+    fn number(&self, _shared: &Shared) -> usize {
+        self.borrow().stream
+    }
+
+    fn abandon(&mut self, shared: &Shared) {
+        self.borrow_mut().abandon(shared);
     }
 }
 
-async fn subscribe(state: Rc<ShardState>, index: usize, mut link: Link, subscriptions: Rc<RefCell<Subscriptions>>) {
-    let end = std::future::poll_fn(|context| {
-        poll_subscriber(&state, index, &mut link, &mut subscriptions.borrow_mut(), context)
-    })
-    .await;
-    match end {
-        End::Asked => {
-            let client = state.shared.plan.publishers + subscriptions.borrow().subscriber;
-            Box::pin(connect::leave(&state.shared, link, client, false)).await;
-        }
-        End::Lost(cause) => {
-            subscriptions.borrow().abandon(&state.shared);
-            state.wakers.borrow_mut()[index] = None;
-            state.report(Report::Lost { publisher: false, cause });
-        }
+impl Role for Rc<RefCell<Subscriptions>> {
+    const PUBLISHES: bool = false;
+
+    fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
+        drive_subscriber(state, link, &mut self.borrow_mut(), context)
+    }
+
+    fn number(&self, shared: &Shared) -> usize {
+        shared.plan.publishers + self.borrow().subscriber
+    }
+
+    fn abandon(&mut self, shared: &Shared) {
+        self.borrow_mut().abandon(shared);
     }
 }
 
-fn ended(error: End) -> Poll<End> {
-    Poll::Ready(error)
-}
-
-fn poll_publisher(
-    state: &ShardState,
+/// A client's life, as a task. Not an async function: that would keep its arguments twice, and a client's task is kept
+/// thousands of times.
+struct Client<R> {
+    state: Rc<ShardState>,
     index: usize,
-    link: &mut Link,
-    publisher: &mut Publisher,
-    context: &mut Context<'_>,
-) -> Poll<End> {
-    if state.ending.get() {
-        return ended(End::Asked);
+    role: R,
+    life: Life,
+}
+
+// Nearly all clients are at work nearly all the time: a box would only cost.
+#[expect(clippy::large_enum_variant)]
+enum Life {
+    Working(Link),
+    /// Boxed: it need not lie in the task all the while before.
+    Leaving(Pin<Box<dyn Future<Output = ()>>>),
+    Over,
+}
+
+impl<R: Role> Client<R> {
+    fn spawn(state: &Rc<ShardState>, index: usize, link: Link, role: R) {
+        state.at_work.set(state.at_work.get() + 1);
+        tokio::task::spawn_local(Self { state: state.clone(), index, role, life: Life::Working(link) });
     }
-    state.remember(index, context);
-    match drive_publisher(state, index, link, publisher, context) {
-        Ok(()) => Poll::Pending,
-        Err(end) => ended(end),
+
+    fn work(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        if self.state.ending.get() {
+            return Err(End::Asked);
+        }
+        self.state.remember(self.index, context);
+        match &mut self.life {
+            Life::Working(link) => self.role.drive(&self.state, self.index, link, context),
+            Life::Leaving(_) | Life::Over => Ok(()),
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        let life = std::mem::replace(&mut self.life, Life::Over);
+        match (end, life) {
+            (End::Asked, Life::Working(link)) => {
+                let (shared, number) = (self.state.shared.clone(), self.role.number(&self.state.shared));
+                let leave = async move { connect::leave(&shared, link, number, R::PUBLISHES).await };
+                self.life = Life::Leaving(Box::pin(leave));
+            }
+            (End::Lost(cause), _) => {
+                self.role.abandon(&self.state.shared);
+                self.state.wakers.borrow_mut()[self.index] = None;
+                self.state.report(Report::Lost { publisher: R::PUBLISHES, cause });
+            }
+            (End::Asked, life) => self.life = life,
+        }
+    }
+}
+
+impl<R: Role> Future for Client<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let client = self.get_mut();
+        if matches!(client.life, Life::Working(_)) {
+            match client.work(context) {
+                Ok(()) => return Poll::Pending,
+                Err(end) => client.end(end),
+            }
+        }
+        match &mut client.life {
+            Life::Leaving(leave) => leave.as_mut().poll(context),
+            Life::Working(_) | Life::Over => Poll::Ready(()),
+        }
+    }
+}
+
+impl<R> Drop for Client<R> {
+    fn drop(&mut self) {
+        let left = self.state.at_work.get() - 1;
+        self.state.at_work.set(left);
+        if left == 0 {
+            self.state.all_gone.notify_one();
+        }
     }
 }
 
@@ -364,14 +512,15 @@ fn drive_publisher(
     let stage = state.stage.get();
     // First, so that a delivery between here and the look at the window is not missed.
     shared.stream(publisher.stream).room.register(context.waker());
-    publisher.follow(stage.as_ref(), shared, shared.clock.now_ns());
+    publisher.follow(stage.as_ref(), || state.schedule.borrow().clone(), shared, shared.clock.now_ns());
     for _ in 0..TURNS {
         let more = read_batch(state, link, context, |session, bytes, now, recorder| {
             let now_ns = shared.clock.ns(now);
             let measuring = state.measures(now_ns);
             recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
             let stage = stage.as_ref();
-            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring };
+            let latency = shared.plan.latency;
+            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring, latency };
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);
@@ -402,23 +551,6 @@ fn drive_publisher(
     // Others first.
     context.waker().wake_by_ref();
     Ok(())
-}
-
-fn poll_subscriber(
-    state: &ShardState,
-    index: usize,
-    link: &mut Link,
-    subscriptions: &mut Subscriptions,
-    context: &mut Context<'_>,
-) -> Poll<End> {
-    if state.ending.get() {
-        return ended(End::Asked);
-    }
-    state.remember(index, context);
-    match drive_subscriber(state, link, subscriptions, context) {
-        Ok(()) => Poll::Pending,
-        Err(end) => ended(end),
-    }
 }
 
 fn drive_subscriber(
@@ -477,13 +609,13 @@ fn read_batch(
         Poll::Ready(Ok(0)) => Err(End::Lost("the broker closed the connection".to_owned())),
         Poll::Ready(Ok(count)) => {
             let recorder = &mut state.recorder.borrow_mut();
-            let handled = handle(&mut link.session, &input[..count], Instant::now(), recorder);
+            let handled = handle(&mut link.session, &input[..count], clock::now(), recorder);
             handled.map_err(|error| End::Lost(error.to_string()))?;
             Ok(true)
         }
         Poll::Ready(Err(error)) => Err(error.into()),
         Poll::Pending => {
-            let now = Instant::now();
+            let now = clock::now();
             if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
                 link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
             }

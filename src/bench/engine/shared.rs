@@ -1,13 +1,14 @@
 //! What threads share while a run is on: positions in the streams, and the word to stop. No locks; a publisher and its
 //! subscribers may be on different threads, so positions are atomic, written once a message and read once a batch.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use atomic_waker::AtomicWaker;
 
 use super::clock::Clock;
 use crate::bench::measure::STAMP_TICK_NS;
-use crate::bench::plan::BenchPlan;
+use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
 
 /// The state that all threads of a run see.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub struct Stream {
     pub completed: AtomicU64,
     /// Messages that the broker refused: they are completed, and will not be delivered.
     pub refused: AtomicU64,
+    /// Of the stage's measured messages, those that were acknowledged or refused.
+    pub answered: AtomicU64,
+    /// Of these, those that were refused.
+    pub measured_refused: AtomicU64,
     /// Messages lost with their connection: nothing is to be waited for.
     pub abandoned: AtomicU64,
     /// Number of the stage whose measured messages the next two tell.
@@ -48,26 +53,43 @@ pub struct Stream {
     pub done: AtomicU32,
     /// Wakes the publisher when it waits for deliveries.
     pub room: AtomicWaker,
-    /// Intended times by position, where payloads have no room for a stamp: 16 bits of the sequence number, 48 bits of
-    /// time.
-    intended: Option<Box<[AtomicU64]>>,
+    /// When messages were to be sent, where payloads have no room for a stamp.
+    pub intended: Times,
+    /// When they were handed to the socket, where that is not when they were to be sent (open loop), latencies are
+    /// recorded, and somebody in this process receives them.
+    pub written: Times,
 }
+
+/// The times of a stream's last messages by sequence number: 16 bits of the number, 48 bits of time. Empty where nobody
+/// asks. One store and one load a message, no lock: who asks for a message has received it, so its time is there.
+#[derive(Debug, Default)]
+pub struct Times(Box<[AtomicU64]>);
 
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+
+/// Places for messages under way, where no window limits them.
+const WITHOUT_WINDOW: usize = 4096;
 
 impl Shared {
     /// The state before anything has happened.
     pub fn new(plan: BenchPlan, clock: Clock) -> Self {
         let mut cells = 0;
-        let ring = (!plan.payload.is_stamped()).then(|| (usize::from(plan.window) * 4).next_power_of_two().max(1024));
+        let intended = if plan.payload.is_stamped() { 0 } else { (usize::from(plan.window) * 4).max(1024) };
+        let is_paced = plan.stages.iter().any(|stage| stage.model != LoadModel::ClosedLoop);
+        let written = match plan.window_rule {
+            _ if !is_paced || !plan.latency || plan.subscribers == 0 => 0,
+            // No more than these are under way; twice as many places, as lost ones free theirs after a while.
+            WindowRule::Delivery => usize::from(plan.window) * 2,
+            WindowRule::Acknowledged | WindowRule::None => WITHOUT_WINDOW,
+        };
         let streams = (0..plan.publishers)
             .map(|stream| {
                 let count = plan.routes.subscribers_of(stream).count;
                 let first_cell = cells;
                 cells += count;
-                let intended = ring.map(|size| (0..size).map(|_| AtomicU64::new(u64::MAX)).collect());
-                Stream { first_cell, cells: count, intended, ..Stream::default() }
+                let (intended, written) = (Times::of_last(intended), Times::of_last(written));
+                Stream { first_cell, cells: count, intended, written, ..Stream::default() }
             })
             .collect();
         let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
@@ -117,18 +139,51 @@ impl Shared {
 }
 
 impl Stream {
-    /// Notes when a message without a stamp was to be sent.
-    pub fn note_intended(&self, sequence: u64, intended_ns: u64) {
-        if let Some(ring) = &self.intended {
-            let place = &ring[sequence as usize % ring.len()];
-            place.store(sequence << TIME_BITS | ((intended_ns / STAMP_TICK_NS) & TIME_MASK), Ordering::Release);
+    /// The sequence numbers that were measured in a stage. A publisher that was lost in an earlier one sent nothing.
+    pub fn measured(&self, stage: u32) -> Range<u64> {
+        let from = self.measured_from.load(Ordering::Acquire);
+        let to = self.measured_to.load(Ordering::Acquire);
+        let is_of_stage = self.measured_in.load(Ordering::Acquire) == stage;
+        from..if is_of_stage { to.max(from) } else { from }
+    }
+
+    /// Of the messages measured in a stage, those that the broker refused.
+    pub fn refused_in(&self, stage: u32) -> u64 {
+        let is_of_stage = self.measured_in.load(Ordering::Acquire) == stage;
+        if is_of_stage { self.measured_refused.load(Ordering::Acquire) } else { 0 }
+    }
+
+    /// Of the messages measured in a stage, those that were neither acknowledged nor refused.
+    pub fn unanswered_in(&self, stage: u32) -> u64 {
+        let measured = self.measured(stage);
+        (measured.end - measured.start).saturating_sub(self.answered.load(Ordering::Acquire))
+    }
+}
+
+impl Times {
+    /// Room for the last messages, at least so many; for none, if it is zero.
+    fn of_last(messages: usize) -> Self {
+        let places = if messages == 0 { 0 } else { messages.next_power_of_two() };
+        Self((0..places).map(|_| AtomicU64::new(u64::MAX)).collect())
+    }
+
+    fn place(&self, sequence: u64) -> Option<&AtomicU64> {
+        // A power of two, or zero, where the mask is all ones and finds nothing.
+        self.0.get(sequence as usize & self.0.len().wrapping_sub(1))
+    }
+
+    /// Notes the time of a message.
+    #[inline]
+    pub fn note(&self, sequence: u64, ns: u64) {
+        if let Some(place) = self.place(sequence) {
+            place.store(sequence << TIME_BITS | ((ns / STAMP_TICK_NS) & TIME_MASK), Ordering::Release);
         }
     }
 
-    /// When a message without a stamp was to be sent; none when the ring has gone past it.
-    pub fn intended(&self, sequence: u64) -> Option<u64> {
-        let ring = self.intended.as_ref()?;
-        let entry = ring[sequence as usize % ring.len()].load(Ordering::Acquire);
+    /// The time of a message, to 100 ns; none when newer ones have taken its place.
+    #[inline]
+    pub fn of(&self, sequence: u64) -> Option<u64> {
+        let entry = self.place(sequence)?.load(Ordering::Acquire);
         (entry >> TIME_BITS == sequence & 0xFFFF).then_some((entry & TIME_MASK) * STAMP_TICK_NS)
     }
 }
@@ -163,15 +218,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_knows_what_it_still_has() {
-        let ring = (0..8).map(|_| AtomicU64::new(u64::MAX)).collect();
-        let stream = Stream { intended: Some(ring), ..Stream::default() };
+    fn times_are_known_while_they_have_a_place() {
+        let times = Times::of_last(5);
         for sequence in 0..20 {
-            stream.note_intended(sequence, sequence * 1000);
+            times.note(sequence, sequence * 1000 + 99);
         }
-        assert_eq!(stream.intended(19), Some(19_000));
-        assert_eq!(stream.intended(12), Some(12_000));
-        assert_eq!(stream.intended(11), None, "overwritten");
-        assert_eq!(stream.intended(20), None, "not sent yet");
+        assert_eq!(times.of(19), Some(19_000));
+        assert_eq!(times.of(12), Some(12_000));
+        assert_eq!(times.of(11), None, "overwritten");
+        assert_eq!(times.of(20), None, "not sent yet");
+        let nobody_asks = Times::of_last(0);
+        nobody_asks.note(0, 1);
+        assert_eq!(nobody_asks.of(0), None);
     }
 }

@@ -1,5 +1,7 @@
 //! A subscriber: reads, stamps once a batch, checks every message in its ledger. Nothing else.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::shared::{Shared, StageRun};
@@ -22,6 +24,51 @@ pub(super) struct Subscriptions {
     topics: Vec<String>,
     /// Streams whose publishers are to be told after the batch.
     touched: Vec<u32>,
+    /// Measured messages of the stage whose content was wrong, by the stream's place.
+    corrupt: BTreeMap<usize, u64>,
+    /// What was still missing at the end of earlier stages, by the stream's place.
+    overdue: BTreeMap<usize, Overdue>,
+    /// The connection is gone.
+    gone: bool,
+}
+
+/// The ledger of a stream in a stage whose drain has ended with messages missing: those may still come, too late.
+#[derive(Debug)]
+struct Overdue {
+    stage: u32,
+    ledger: StreamLedger,
+    /// The measured messages of the stage.
+    measured: Range<u64>,
+    /// All messages below this are of that stage, or of earlier ones.
+    end: u64,
+    late: u64,
+}
+
+/// Messages that came when the drain of their stage had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LateMessages {
+    pub(super) stage: u32,
+    pub(super) stream: usize,
+    pub(super) count: u64,
+}
+
+/// What became of a stage's measured messages at some subscribers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deliveries {
+    /// By stream, all subscribers together.
+    pub(super) streams: BTreeMap<usize, Delivery>,
+    /// Ledgers that do not add up.
+    pub(super) unbalanced: u64,
+}
+
+impl Deliveries {
+    /// Adds those of other subscribers.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (stream, delivery) in &other.streams {
+            self.streams.entry(*stream).or_default().merge(delivery);
+        }
+        self.unbalanced += other.unbalanced;
+    }
 }
 
 impl Subscriptions {
@@ -32,34 +79,78 @@ impl Subscriptions {
             .map(|stream| shared.plan.routes.subscribers_of(stream).index_of(subscriber).unwrap_or(0))
             .collect();
         let ledgers = vec![StreamLedger::new(); streams.count];
-        Self { subscriber, streams, ranks, ledgers, topics, touched: Vec::new() }
+        Self {
+            subscriber,
+            streams,
+            ranks,
+            ledgers,
+            topics,
+            touched: Vec::new(),
+            corrupt: BTreeMap::new(),
+            overdue: BTreeMap::new(),
+            gone: false,
+        }
+    }
+
+    /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
+    /// and those of a publisher that is gone do not come.
+    pub(super) fn missing(&self, shared: &Shared, stage: u32) -> u64 {
+        if self.gone {
+            return 0;
+        }
+        let missing = |(ledger, stream): (&StreamLedger, usize)| {
+            let stream = shared.stream(stream);
+            let excused = stream.refused_in(stage) + stream.abandoned.load(Ordering::Acquire);
+            ledger.missing_in(&stream.measured(stage)).saturating_sub(excused)
+        };
+        self.ledgers.iter().zip(self.streams.iter()).map(missing).sum()
     }
 
     /// Settles the stage: what of the measured messages came and what did not; then begins anew where the streams are.
-    /// Also gives back how many ledgers do not add up.
-    pub(super) fn settle(&mut self, shared: &Shared, stage: u32) -> (Delivery, u64) {
-        let mut total = Delivery::default();
-        let mut unbalanced = 0;
-        for (ledger, stream) in self.ledgers.iter_mut().zip(self.streams.iter()) {
-            let stream = shared.stream(stream);
-            let from = stream.measured_from.load(Ordering::Acquire);
-            let to = stream.measured_to.load(Ordering::Acquire);
-            // A publisher that was lost in an earlier stage sent nothing in this one.
-            let to = if stream.measured_in.load(Ordering::Acquire) == stage { to } else { from };
-            let mut delivery = ledger.settle(from..to.max(from));
-            if !shared.plan.payload.is_stamped() {
+    pub(super) fn settle(&mut self, shared: &Shared, stage: u32, settled: &mut Deliveries) {
+        let stamped = shared.plan.payload.is_stamped();
+        for (index, (ledger, number)) in self.ledgers.iter_mut().zip(self.streams.iter()).enumerate() {
+            let stream = shared.stream(number);
+            let measured = stream.measured(stage);
+            let mut delivery = ledger.settle(measured.clone());
+            if !stamped {
                 // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
                 // what was delivered is what is not missing.
                 delivery.delivered_once = delivery.expected.saturating_sub(delivery.lost);
             }
-            unbalanced += u64::from(!delivery.adds_up());
-            total.merge(&delivery);
-            // Without stamps what was lost would be taken for the next message, so the order begins anew.
-            let stamped = shared.plan.payload.is_stamped();
-            let next = if stamped { ledger.next() } else { stream.sent.load(Ordering::Acquire) };
-            *ledger = StreamLedger::starting_at(next);
+            settled.unbalanced += u64::from(!delivery.adds_up());
+            delivery.excuse(stream.refused_in(stage));
+            delivery.corrupt = self.corrupt.remove(&index).unwrap_or_default();
+            settled.streams.entry(number).or_default().merge(&delivery);
+            // What was handed to the socket until now belongs to this stage, also where nothing of it has come. Without
+            // stamps what was lost would be taken for the next message.
+            let sent = stream.sent.load(Ordering::Acquire);
+            let next = if stamped { ledger.next().max(sent) } else { sent };
+            let before = std::mem::replace(ledger, StreamLedger::starting_at(next));
+            if stamped && delivery.lost > 0 {
+                let overdue = Overdue { stage, ledger: before, measured, end: next, late: 0 };
+                self.overdue.insert(index, overdue);
+            }
         }
-        (total, unbalanced)
+    }
+
+    /// What came after its drain, since the last call.
+    pub(super) fn take_late(&mut self) -> impl Iterator<Item = LateMessages> {
+        let first = self.streams.first;
+        let step = self.streams.step;
+        self.overdue.iter_mut().filter(|(_, overdue)| overdue.late > 0).map(move |(index, overdue)| LateMessages {
+            stage: overdue.stage,
+            stream: first + index * step,
+            count: std::mem::take(&mut overdue.late),
+        })
+    }
+
+    /// Takes a message of an earlier stage; false when it is none, or nothing of its stage was missing.
+    fn take_overdue(&mut self, index: usize, sequence: u64) -> bool {
+        let Some(overdue) = self.overdue.get_mut(&index).filter(|overdue| sequence < overdue.end) else { return false };
+        let arrival = overdue.ledger.observe(sequence, false, false);
+        overdue.late += u64::from(arrival != Arrival::Duplicate && overdue.measured.contains(&sequence));
+        true
     }
 
     /// Tells the publishers of this batch that there may be room.
@@ -70,7 +161,8 @@ impl Subscriptions {
     }
 
     /// The connection is gone: nobody is to wait for its deliveries.
-    pub(super) fn abandon(&self, shared: &Shared) {
+    pub(super) fn abandon(&mut self, shared: &Shared) {
+        self.gone = true;
         for (stream, rank) in self.streams.iter().zip(&self.ranks) {
             shared.cell(stream, *rank).store(u64::MAX, Ordering::Release);
             shared.stream(stream).room.wake();
@@ -93,6 +185,13 @@ impl SubscriberEars<'_> {
     fn take(&mut self, index: usize, sequence: u64, intended_ns: Option<u64>, dup: bool, payload: &[u8]) {
         let stream = self.subscriptions.streams.first + index * self.subscriptions.streams.step;
         let measured = intended_ns.zip(self.stage).is_some_and(|(intended, stage)| stage.measures(intended));
+        if self.measuring {
+            self.recorder.counters.delivered += 1;
+            self.recorder.counters.payload_bytes_in += payload.len() as u64;
+        }
+        if !self.subscriptions.overdue.is_empty() && self.subscriptions.take_overdue(index, sequence) {
+            return;
+        }
         let ledger = &mut self.subscriptions.ledgers[index];
         let arrival = ledger.observe(sequence, dup, measured);
         let next = ledger.next();
@@ -100,16 +199,17 @@ impl SubscriberEars<'_> {
         if self.subscriptions.touched.last() != Some(&(stream as u32)) {
             self.subscriptions.touched.push(stream as u32);
         }
-        if self.measuring {
-            self.recorder.counters.delivered += 1;
-            self.recorder.counters.payload_bytes_in += payload.len() as u64;
-        }
         if let Some(intended_ns) = intended_ns
             && measured
             && arrival != Arrival::Duplicate
             && self.shared.plan.latency
         {
             self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
+            if self.stage.is_some_and(|stage| stage.rate.is_some())
+                && let Some(written_ns) = self.shared.stream(stream).written.of(sequence)
+            {
+                self.recorder.latency.e2e_service.record_between(written_ns, self.now_ns);
+            }
         }
     }
 
@@ -117,8 +217,11 @@ impl SubscriberEars<'_> {
         self.recorder.counters.foreign += u64::from(self.measuring);
     }
 
-    fn corrupt(&mut self) {
-        self.recorder.counters.corrupt += u64::from(self.measuring);
+    fn corrupt(&mut self, index: usize, intended_ns: u64) {
+        if self.stage.is_some_and(|stage| stage.measures(intended_ns)) {
+            self.recorder.counters.corrupt += 1;
+            *self.subscriptions.corrupt.entry(index).or_default() += 1;
+        }
     }
 }
 
@@ -138,7 +241,7 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
                 Some(stamp) if stamp.run == plan.run.0 => {
                     match self.subscriptions.streams.index_of(stamp.stream as usize) {
                         None => self.foreign(),
-                        Some(_) if !is_intact(publish.payload, size) => self.corrupt(),
+                        Some(index) if !is_intact(publish.payload, size) => self.corrupt(index, stamp.intended_ns),
                         Some(index) => {
                             let near = self.subscriptions.ledgers[index].next();
                             let sequence = unwrap_sequence(stamp.sequence, near);
@@ -158,7 +261,7 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
                     let stream = self.shared.stream(stream);
                     // By order: this is the next one, or one too many.
                     let next = self.subscriptions.ledgers[index].next();
-                    match stream.intended(next) {
+                    match stream.intended.of(next) {
                         Some(intended) => self.take(index, next, Some(intended), publish.dup, publish.payload),
                         // Sent so long ago that nobody remembers when.
                         None if next < stream.sent.load(Ordering::Acquire) => {

@@ -11,6 +11,15 @@ const THREAD_BUSY_PCT: f64 = 90.0;
 const THREAD_NEAR_PCT: f64 = 75.0;
 /// Stolen CPU time above which the machine was not ours.
 const STEAL_PCT: f64 = 2.0;
+/// Share of TCP segments sent again above which the network was the limit.
+const RETRANSMIT_SHARE: f64 = 0.001;
+/// Fewer are nothing to speak of.
+const FEWEST_RETRANSMITS: u64 = 10;
+
+/// Use of its own ceiling above which the generator was the limit, percent.
+const CEILING_LIMIT_PCT: f64 = 90.0;
+/// Use of its own ceiling above which it is near it.
+const CEILING_NEAR_PCT: f64 = 70.0;
 
 /// Figures of one stage; `None` is "not measured" and judged by nobody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,8 +36,16 @@ pub struct GeneratorFigures {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// Context switches of the load's threads.
+    pub ctx_switches: Option<u64>,
+    /// TCP segments that this machine sent.
+    pub tcp_segments: Option<u64>,
+    /// TCP segments that it sent again.
+    pub tcp_retrans: Option<u64>,
     /// Messages that passed through the generator: sent plus delivered.
     pub messages: u64,
+    /// Messages a second that this generator can pass, by its own calibration.
+    pub ceiling_per_s: Option<f64>,
     /// Messages due in the window by the schedule; `None` for a closed loop, which has none.
     pub offered: Option<u64>,
     /// Messages sent.
@@ -91,6 +108,14 @@ pub struct GeneratorHealth {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// Messages a second that this generator can pass, by its own calibration.
+    pub ceiling_per_s: Option<f64>,
+    /// How much of that was left, percent; 0 when there was nothing.
+    pub headroom_pct: Option<f64>,
+    /// Context switches of the load's threads.
+    pub ctx_switches: Option<u64>,
+    /// TCP segments that this machine sent again.
+    pub tcp_retrans: Option<u64>,
     /// The verdict: the worst of the reasons.
     pub verdict: Verdict,
     /// What speaks against the generator, one sentence each.
@@ -110,10 +135,14 @@ impl GeneratorHealth {
             max_thread_pct: share(figures.busiest_thread_ns),
             rss_bytes: figures.rss_bytes,
             steal_pct: figures.steal_pct,
+            ctx_switches: figures.ctx_switches,
+            tcp_retrans: figures.tcp_retrans,
             ..Self::default()
         };
         health.judge_cpu();
+        health.judge_ceiling(figures);
         health.judge_schedule(figures);
+        health.judge_network(figures);
         if figures.negative > 0 {
             let reason = format!("{} latencies were negative: a clock or a stamp is wrong", figures.negative);
             health.add(Verdict::Suspect, reason);
@@ -141,6 +170,20 @@ impl GeneratorHealth {
         }
     }
 
+    fn judge_ceiling(&mut self, figures: &GeneratorFigures) {
+        let used =
+            percent(figures.messages as f64 * 1e9, figures.window_ns as f64 * figures.ceiling_per_s.unwrap_or(0.0));
+        self.ceiling_per_s = figures.ceiling_per_s;
+        let Some(used) = used else { return };
+        self.headroom_pct = Some((100.0 - used).max(0.0));
+        let verdict = match used {
+            used if used > CEILING_LIMIT_PCT => Verdict::Bottleneck,
+            used if used > CEILING_NEAR_PCT => Verdict::Suspect,
+            _ => return,
+        };
+        self.add(verdict, format!("{used:.0} % of what mqbench self measured that this generator can were used"));
+    }
+
     fn judge_schedule(&mut self, figures: &GeneratorFigures) {
         let Some(offered) = figures.offered else { return };
         if let Some(fault) = sent_below_offered(offered, figures.sent, figures.held_back) {
@@ -148,6 +191,15 @@ impl GeneratorHealth {
         }
         if let Some(fault) = lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns) {
             self.add(Verdict::Bottleneck, fault.cause());
+        }
+    }
+
+    fn judge_network(&mut self, figures: &GeneratorFigures) {
+        let Some((again, segments)) = figures.tcp_retrans.zip(figures.tcp_segments) else { return };
+        if again >= FEWEST_RETRANSMITS && again as f64 > RETRANSMIT_SHARE * segments as f64 {
+            let reason =
+                format!("this machine sent {again} of {segments} TCP segments again: the network loses packets");
+            self.add(Verdict::Bottleneck, reason);
         }
     }
 
@@ -192,6 +244,12 @@ mod tests {
     }
 
     #[test]
+    fn headroom_is_what_the_ceiling_leaves() {
+        let of = |ceiling_per_s| GeneratorHealth::judge(&GeneratorFigures { ceiling_per_s, ..healthy() }).headroom_pct;
+        assert_eq!((of(Some(400_000.0)), of(Some(100_000.0)), of(None)), (Some(50.0), Some(0.0), None));
+    }
+
+    #[test]
     fn what_was_not_measured_is_not_judged() {
         let health = GeneratorHealth::judge(&GeneratorFigures::default());
         assert_eq!(health, GeneratorHealth::default());
@@ -200,15 +258,21 @@ mod tests {
     #[test]
     fn every_fault_has_its_verdict() {
         type Change = fn(&mut GeneratorFigures);
-        let cases: [(Change, Verdict); 8] = [
+        let cases: [(Change, Verdict); 13] = [
             (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Bottleneck),
             (|f| f.busiest_thread_ns = Some(8 * SECOND), Verdict::Suspect),
             (|f| f.steal_pct = Some(2.1), Verdict::Bottleneck),
+            (|f| (f.tcp_segments, f.tcp_retrans) = (Some(1_000_000), Some(1_001)), Verdict::Bottleneck),
+            (|f| (f.tcp_segments, f.tcp_retrans) = (Some(100), Some(9)), Verdict::Ok),
             (|f| f.sent = 989_999, Verdict::Bottleneck),
             (|f| f.sched_lag_p99_ns = Some(1_000_001), Verdict::Bottleneck),
             (|f| f.negative = 1, Verdict::Suspect),
             (|f| f.reader_behind = 3, Verdict::Suspect),
             (|f| (f.offered, f.sent) = (None, 7), Verdict::Ok),
+            // 200,000 a second.
+            (|f| f.ceiling_per_s = Some(300_000.0), Verdict::Ok),
+            (|f| f.ceiling_per_s = Some(280_000.0), Verdict::Suspect),
+            (|f| f.ceiling_per_s = Some(220_000.0), Verdict::Bottleneck),
         ];
         for (index, (change, verdict)) in cases.into_iter().enumerate() {
             let mut figures = healthy();

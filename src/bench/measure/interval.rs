@@ -14,6 +14,8 @@ pub struct IntervalRow {
     pub acked: u64,
     /// Messages delivered.
     pub delivered: u64,
+    /// Slots of the schedule that were given up.
+    pub skipped: u64,
     /// Messages counted lost so far in this interval, where somebody counted.
     pub lost: Option<u64>,
     /// Median end-to-end latency, nanoseconds.
@@ -26,7 +28,7 @@ pub struct IntervalRow {
     pub conns: Option<u64>,
     /// CPU time of this process, percent of one core.
     pub cpu_pct: Option<f64>,
-    /// Sent (times live subscribers) and not yet delivered.
+    /// Messages sent and not yet where they are to be (acknowledged; with all their subscribers), at its end.
     pub backlog: Option<u64>,
 }
 
@@ -39,6 +41,7 @@ impl IntervalRow {
             sent: recorder.counters.sent,
             acked: recorder.counters.acked,
             delivered: recorder.counters.delivered,
+            skipped: recorder.counters.skipped,
             e2e_p50: e2e.and_then(|histogram| histogram.percentile(Percentile::P50)),
             e2e_p99: e2e.and_then(|histogram| histogram.percentile(Percentile::P99)),
             e2e_max: e2e.and_then(|histogram| histogram.max()),

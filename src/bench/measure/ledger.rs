@@ -85,6 +85,13 @@ impl StreamLedger {
         self.gaps.as_ref().map_or(0, |gaps| gaps.total + gaps.given_up)
     }
 
+    /// How many of the sequence numbers in a range have not come.
+    pub fn missing_in(&self, range: &Range<u64>) -> u64 {
+        let tail = range.end.saturating_sub(self.next.max(range.start));
+        let gaps = self.gaps.iter().flat_map(|gaps| &gaps.missing);
+        tail + gaps.map(|gap| gap.end.min(range.end).saturating_sub(gap.start.max(range.start))).sum::<u64>()
+    }
+
     /// The account of the measured messages, where `sent` are the sequence numbers of all that were sent with their
     /// intended time in the measured window. What has not come by now is lost.
     ///
@@ -205,6 +212,12 @@ pub struct Delivery {
     pub dup_flagged: u64,
     /// Arrived after a later message of the stream.
     pub reordered: u64,
+    /// Of the lost ones, those that arrived after all when the drain had ended.
+    pub late: u64,
+    /// Arrived with another content than was sent.
+    pub corrupt: u64,
+    /// Refused by the broker, and so not expected.
+    pub refused: u64,
     /// Missing messages that were given up because there were more than [`MAX_GAPS`] gaps; they count as lost.
     pub overflowed: u64,
     /// Arrivals so late that it is not known whether they are late or duplicate; only where `overflowed` > 0.
@@ -216,17 +229,29 @@ pub struct Delivery {
 impl Delivery {
     /// Adds another account; the longest gap is the longest of both.
     pub fn merge(&mut self, other: &Self) {
-        let Self { expected, delivered_once, lost, duplicates, dup_flagged, reordered, overflowed, unjudged, max_gap } =
-            other;
+        let Self { expected, delivered_once, lost, duplicates, dup_flagged, reordered, late, .. } = other;
+        let Self { corrupt, refused, overflowed, unjudged, max_gap, .. } = other;
         self.expected += expected;
         self.delivered_once += delivered_once;
         self.lost += lost;
         self.duplicates += duplicates;
         self.dup_flagged += dup_flagged;
         self.reordered += reordered;
+        self.late += late;
+        self.corrupt += corrupt;
+        self.refused += refused;
         self.overflowed += overflowed;
         self.unjudged += unjudged;
         self.max_gap = self.max_gap.max(*max_gap);
+    }
+
+    /// Takes messages that the broker refused out of what was expected: they were not sent on, and are not lost. (One
+    /// that came all the same was no loss to begin with.)
+    pub fn excuse(&mut self, refused: u64) {
+        let excused = refused.min(self.lost);
+        self.expected -= excused;
+        self.lost -= excused;
+        self.refused = refused;
     }
 
     /// Whether what was sent is what came and what was lost. A ledger where this is false measured something else than

@@ -9,6 +9,7 @@ pub mod interval;
 pub mod ledger;
 pub mod recorder;
 pub mod stamp;
+pub mod steadiness;
 pub mod validity;
 
 pub use health::{GeneratorFigures, GeneratorHealth, Verdict};
@@ -17,4 +18,5 @@ pub use interval::IntervalRow;
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
+pub use steadiness::{Drift, Steadiness};
 pub use validity::{Invalidity, ValidityFigures};

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::{BenchPlan, LoadModel, Password, PayloadPlan, Routes, RunTag, Template, WindowRule, stages};
 use crate::options::{
-    BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, StageOptions, UsageError, WindowName, connect_plan,
+    Arrival, BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, StageOptions, UsageError, WindowName,
+    connect_plan,
 };
 use crate::transport::Address;
 
@@ -23,6 +24,9 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 /// Load before each stage.
 const DEFAULT_WARMUP: Duration = Duration::from_secs(1);
 
+/// The highest rate at which the gaps of a Poisson process are drawn.
+const FASTEST_POISSON: f64 = 1e7;
+
 /// Where the load goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -37,7 +41,8 @@ pub enum Target {
 /// # Errors
 /// What they contradict each other in, and what cannot be.
 pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
-    let BenchOptions { load, stages: time, result, connection, tls, will, properties, general: _ } = options;
+    let BenchOptions { load, stages: time, result, connection, tls, will, properties, calibrate: _, general: _ } =
+        options;
     let defaults =
         ConnectDefaults { tool: &BENCH, environment, window: DEFAULT_WINDOW, no_delay: true, names_clients: true };
     let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
@@ -74,6 +79,8 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         (time.count.is_some(), "-C"),
         (load.rate.is_some(), "--rate"),
         (load.rate_per_client.is_some(), "--rate-per-client"),
+        (load.arrival.is_some(), "--arrival"),
+        (load.behind.is_some(), "--behind"),
         (load.retain, "-r"),
         (load.message.is_some(), "-m"),
         (load.file.is_some(), "-f"),
@@ -92,6 +99,10 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
              publisher a topic (-t 'TOPIC/%i'), or leave -m, -f and sizes below 16 bytes out"
                 .into(),
         );
+    }
+    let rate = total_rate(load, publishers).unwrap_or_default();
+    if load.arrival == Some(Arrival::Poisson) && rate > FASTEST_POISSON {
+        faults.push("--arrival poisson: gaps are drawn for up to 10M messages a second; lower the rate".into());
     }
     let window_rule = match load.window {
         WindowName::Delivery => WindowRule::Delivery,
@@ -123,8 +134,13 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         window,
         window_rule,
         stages: planned_stages(load, time, publishers),
+        arrival: load.arrival.unwrap_or_default(),
+        behind: load.behind.unwrap_or_default(),
+        // 32 bits are quickly typed, and every reader of JSON can hold them.
+        seed: load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX)),
         drain: time.drain,
         latency: !result.no_latency,
+        busy_poll: load.busy_poll,
         connect_rate: load.connect_rate,
     };
     UsageError::check(BENCH.name, faults)?;
@@ -163,8 +179,7 @@ fn payload(load: &LoadOptions, faults: &mut Vec<String>) -> PayloadPlan {
 }
 
 fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) -> Vec<super::Stage> {
-    let per_client = load.rate_per_client.map(|rate| rate * publishers as f64);
-    let model = match load.rate.or(per_client) {
+    let model = match total_rate(load, publishers) {
         Some(rate) => Some(LoadModel::OpenLoop { rate }),
         // Without publishers there is nothing to pace.
         None if load.flood || publishers == 0 => Some(LoadModel::ClosedLoop),
@@ -173,6 +188,11 @@ fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) ->
     let warmup = time.warmup.unwrap_or(if time.count.is_some() { Duration::ZERO } else { DEFAULT_WARMUP });
     let duration = time.duration.or(time.count.is_none().then_some(DEFAULT_DURATION));
     stages(model, warmup, duration, time.count)
+}
+
+/// The rate of all publishers together, where one was given.
+fn total_rate(load: &LoadOptions, publishers: usize) -> Option<f64> {
+    load.rate.or(load.rate_per_client.map(|rate| rate * publishers as f64))
 }
 
 /// One thread a processor; where the broker is on this machine it needs the other half.
@@ -228,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn the_seed_is_the_given_one_or_a_short_random_one() {
+        assert_eq!(plan_of(&["--seed", "18446744073709551615"]).unwrap().seed, u64::MAX);
+        assert_eq!(plan_of(&[]).unwrap().seed, 0x89ab_cdef);
+        let plan = plan_of(&["--arrival", "burst:2k", "--behind", "skip"]).unwrap();
+        assert_eq!((plan.arrival, plan.behind), (Arrival::Burst(2_000), crate::options::Behind::Skip));
+    }
+
+    #[test]
     fn a_count_needs_no_time_and_no_warm_up() {
         let plan = plan_of(&["-C", "10k", "--flood"]).unwrap();
         assert_eq!((plan.stages[0].count, plan.stages[0].duration), (Some(10_000), None));
@@ -243,6 +271,10 @@ mod tests {
             (&["--pubs", "0"], "add -t"),
             (&["-t", "#"], "wildcards"),
             (&["-f", "/nowhere/at/all"], "/nowhere/at/all"),
+            (&["--arrival", "poisson", "--rate", "11M"], "10M"),
+            (&["--arrival", "burst:0"], "burst:N"),
+            (&["--behind", "skip", "--flood"], "--flood has none"),
+            (&["--behind", "skip", "--pubs", "0", "-t", "x"], "publishes nothing"),
         ] {
             let error = plan_of(arguments).unwrap_err().to_string();
             assert!(error.contains(part), "{arguments:?}: {error}");

@@ -1,7 +1,9 @@
 //! What to do: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
 
+mod draw;
 mod from_options;
 mod payload;
+mod poisson;
 mod routes;
 mod schedule;
 mod stage;
@@ -10,13 +12,14 @@ mod template;
 use std::time::Duration;
 
 use crate::mqtt::{Properties, QoS, Secret};
+use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
 pub use from_options::{Target, bench_plan, is_this_machine};
 pub use payload::PayloadPlan;
 pub use routes::{Routes, Streams};
-pub use schedule::{PublisherSlots, quota};
+pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
 pub use template::{Template, TemplateError};
 
@@ -68,12 +71,20 @@ pub struct BenchPlan {
     pub window_rule: WindowRule,
     /// What is measured, one after the other.
     pub stages: Vec<Stage>,
+    /// When the messages of an open loop are due.
+    pub arrival: Arrival,
+    /// What becomes of those that are late.
+    pub behind: Behind,
+    /// Seed of everything random.
+    pub seed: u64,
     /// How long to wait at the most for what is still under way at the end of a stage.
     pub drain: Duration,
     /// Threads that make the load.
     pub threads: usize,
     /// Whether latencies are recorded.
     pub latency: bool,
+    /// Whether threads stay awake until a message is due.
+    pub busy_poll: bool,
     /// Connections a second while connecting; without it as many as go.
     pub connect_rate: Option<f64>,
 }

@@ -1,55 +1,119 @@
 //! The open-loop schedule: global, fixed before the run, and independent of how many threads carry it out.
 //!
-//! Slot g is due at `start + g / rate` and belongs to publisher g mod P, so publishers are spread over time and any
-//! split of the publishers over threads sends exactly the same slots.
+//! Slot g is due at a time that follows from rate, arrival and seed alone, and belongs to publisher g mod P, so
+//! publishers are spread over time and any split of the publishers over threads sends exactly the same slots.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::poisson::PoissonTimes;
+use crate::options::Arrival;
+
+/// The schedule of a stage as one thread sees it. Clones share what has been worked out.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    rate: f64,
+    arrival: Times,
+}
+
+#[derive(Clone, Debug)]
+enum Times {
+    Fixed,
+    Burst(u64),
+    Poisson(Rc<RefCell<PoissonTimes>>),
+}
+
+impl Schedule {
+    /// `rate` messages a second in total.
+    pub fn new(arrival: Arrival, rate: f64, seed: u64) -> Self {
+        let arrival = match arrival {
+            Arrival::Fixed => Times::Fixed,
+            Arrival::Burst(size) => Times::Burst(size.max(1)),
+            Arrival::Poisson => Times::Poisson(Rc::new(RefCell::new(PoissonTimes::new(seed)))),
+        };
+        Self { rate, arrival }
+    }
+
+    /// When a slot is due, in nanoseconds since the schedule's start.
+    fn due_ns(&self, slot: u64) -> u64 {
+        match &self.arrival {
+            Times::Fixed => self.ns(slot as f64),
+            Times::Burst(size) => self.ns((slot - slot % size) as f64),
+            Times::Poisson(times) => self.ns(times.borrow_mut().due(slot)),
+        }
+    }
+
+    /// From mean gaps to nanoseconds. An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53
+    /// of the result.
+    fn ns(&self, gaps: f64) -> u64 {
+        (gaps * 1e9 / self.rate) as u64
+    }
+
+    /// How many slots are due before a moment. Found by halving: a rate may ask for more slots than anybody can count.
+    fn slots_before(&self, moment_ns: u64) -> u64 {
+        if let Times::Poisson(times) = &self.arrival {
+            return times.borrow_mut().count_while(|gaps| self.ns(gaps) < moment_ns);
+        }
+        let (mut low, mut high) = (0, u64::MAX >> 11);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.due_ns(middle) < moment_ns {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
 
 /// The slots of one publisher of the schedule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PublisherSlots {
+    schedule: Schedule,
     publisher: u64,
     publishers: u64,
-    rate: f64,
     next: u64,
+    /// When the next slot is due, and the one after it.
+    due_ns: [u64; 2],
 }
 
 impl PublisherSlots {
-    /// The slots of publisher `publisher` of `publishers`, `rate` messages a second in total.
-    pub fn new(publisher: usize, publishers: usize, rate: f64) -> Self {
-        Self { publisher: publisher as u64, publishers: publishers as u64, rate, next: 0 }
+    /// The slots of publisher `publisher` of `publishers`.
+    pub fn new(schedule: Schedule, publisher: usize, publishers: usize) -> Self {
+        let mut slots =
+            Self { schedule, publisher: publisher as u64, publishers: publishers as u64, next: 0, due_ns: [0; 2] };
+        slots.due_ns = [slots.due_of(0), slots.due_of(1)];
+        slots
     }
 
     /// When the next slot is due, in nanoseconds since the schedule's start.
-    pub fn due_ns(&self) -> u64 {
-        self.due_of(self.next)
+    pub const fn due_ns(&self) -> u64 {
+        self.due_ns[0]
+    }
+
+    /// When the one after the next is.
+    pub const fn successor_due_ns(&self) -> u64 {
+        self.due_ns[1]
     }
 
     fn due_of(&self, index: u64) -> u64 {
-        let slot = self.publisher + index.saturating_mul(self.publishers);
-        // An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53 of the result.
-        (slot as f64 * 1e9 / self.rate) as u64
+        self.schedule.due_ns(self.publisher + index.saturating_mul(self.publishers))
     }
 
-    /// How many slots from the next one on are due at `from_ns` or later, and before `to_ns`. Found by halving: a rate
-    /// may ask for more slots than anybody can count.
+    /// How many slots from the next one on are due at `from_ns` or later, and before `to_ns`.
     pub fn due_between(&self, from_ns: u64, to_ns: u64) -> u64 {
-        let first_due_at = |moment: u64| {
-            let (mut low, mut high) = (self.next, u64::MAX >> 11);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if self.due_of(middle) < moment {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            low
+        let own_before = |moment_ns| {
+            let slots = self.schedule.slots_before(moment_ns);
+            slots.saturating_sub(self.publisher).div_ceil(self.publishers).max(self.next)
         };
-        first_due_at(to_ns).saturating_sub(first_due_at(from_ns))
+        own_before(to_ns).saturating_sub(own_before(from_ns))
     }
 
     /// Goes to the slot after.
     pub fn advance(&mut self) {
         self.next += 1;
+        self.due_ns = [self.due_ns[1], self.due_of(self.next + 1)];
     }
 }
 
@@ -64,35 +128,92 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn fixed(rate: f64) -> Schedule {
+        Schedule::new(Arrival::Fixed, rate, 0)
+    }
+
+    /// The first slots of a publisher.
+    fn walk(mut slots: PublisherSlots, count: usize) -> Vec<u64> {
+        let mut due = Vec::new();
+        for _ in 0..count {
+            due.push(slots.due_ns());
+            let successor = slots.successor_due_ns();
+            slots.advance();
+            assert_eq!(slots.due_ns(), successor);
+        }
+        due
+    }
+
     #[test]
     fn the_gaps_are_even_over_all_publishers() {
-        let mut due: Vec<u64> = Vec::new();
-        for publisher in 0..4 {
-            let mut slots = PublisherSlots::new(publisher, 4, 1000.0);
-            for _ in 0..25 {
-                due.push(slots.due_ns());
-                slots.advance();
-            }
-        }
+        let mut due: Vec<u64> =
+            (0..4).flat_map(|publisher| walk(PublisherSlots::new(fixed(1000.0), publisher, 4), 25)).collect();
         due.sort_unstable();
         assert_eq!(due, (0..100).map(|slot| slot * 1_000_000).collect::<Vec<_>>());
     }
 
     #[test]
+    fn a_burst_is_due_at_once_and_keeps_the_rate() {
+        let schedule = Schedule::new(Arrival::Burst(3), 1000.0, 0);
+        let due: Vec<u64> = (0..7).map(|slot| schedule.due_ns(slot) / 1_000_000).collect();
+        assert_eq!(due, [0, 0, 0, 3, 3, 3, 6]);
+        assert_eq!(schedule.slots_before(3_000_001), 6);
+    }
+
+    #[test]
     fn slots_ahead_are_counted_without_walking_to_them() {
-        let mut slots = PublisherSlots::new(1, 3, 7.0);
-        slots.advance();
-        let mut walked = 0;
-        let mut walk = slots;
-        while walk.due_ns() < 900_000_000_000 {
-            walked += u64::from(walk.due_ns() >= 2_000_000_000);
-            walk.advance();
+        for arrival in [Arrival::Fixed, Arrival::Burst(4), Arrival::Poisson] {
+            let mut slots = PublisherSlots::new(Schedule::new(arrival, 7.0, 5), 1, 3);
+            slots.advance();
+            let mut walked = 0;
+            let mut walk = slots.clone();
+            while walk.due_ns() < 900_000_000_000 {
+                walked += u64::from(walk.due_ns() >= 2_000_000_000);
+                walk.advance();
+            }
+            assert_eq!(slots.due_between(2_000_000_000, 900_000_000_000), walked, "{arrival}");
         }
-        assert_eq!(slots.due_between(2_000_000_000, 900_000_000_000), walked);
-        assert_eq!(PublisherSlots::new(0, 1, 1e12).due_between(0, 10_000_000_000), 10_000_000_000_000);
+        assert_eq!(PublisherSlots::new(fixed(1e12), 0, 1).due_between(0, 10_000_000_000), 10_000_000_000_000);
+    }
+
+    #[test]
+    fn poisson_keeps_the_rate_and_another_seed_is_another_schedule() {
+        let schedule = |seed| Schedule::new(Arrival::Poisson, 50_000.0, seed);
+        let in_a_minute = schedule(42).slots_before(60_000_000_000) as f64;
+        // Three million, give or take a few times their square root.
+        assert!((in_a_minute - 3e6).abs() < 5.0 * 3e6f64.sqrt(), "{in_a_minute}");
+        let first = |seed| walk(PublisherSlots::new(schedule(seed), 0, 1), 100);
+        assert_eq!(first(42), first(42));
+        assert_ne!(first(42), first(43));
+    }
+
+    fn arrival() -> impl Strategy<Value = Arrival> {
+        prop_oneof![Just(Arrival::Fixed), Just(Arrival::Poisson), (1u64..50).prop_map(Arrival::Burst)]
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// However many threads there are, each with a schedule of its own, together they send the slots of one.
+        #[test]
+        fn threads_unite_to_one(
+            arrival in arrival(), publishers in 1usize..30, threads in 1usize..9, seed: u64, rate in 0.5f64..5e6,
+        ) {
+            let each = 40;
+            let whole = Schedule::new(arrival, rate, seed);
+            let expected: Vec<u64> = (0..(publishers * each) as u64).map(|slot| whole.due_ns(slot)).collect();
+            prop_assert!(expected.is_sorted());
+            let mut united = Vec::new();
+            for thread in 0..threads {
+                let own = Schedule::new(arrival, rate, seed);
+                for publisher in (thread..publishers).step_by(threads) {
+                    united.extend(walk(PublisherSlots::new(own.clone(), publisher, publishers), each));
+                }
+            }
+            united.sort_unstable();
+            prop_assert_eq!(united, expected);
+        }
+
         #[test]
         fn quotas_add_up_to_the_total(total in 0u64..100_000, publishers in 1usize..300) {
             let sum: u64 = (0..publishers).map(|publisher| quota(total, publisher, publishers)).sum();

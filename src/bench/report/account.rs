@@ -25,7 +25,7 @@ pub struct Traffic {
     pub acked: Option<u64>,
     /// PUBLISH packets that arrived.
     pub delivered: Option<u64>,
-    /// Slots of the schedule that were given up.
+    /// Slots of the schedule that were given up (`--behind skip`); null for a closed loop.
     pub skipped: Option<u64>,
     /// Slots of the schedule that waited for a window or a socket.
     pub held_back: Option<u64>,
@@ -83,8 +83,7 @@ impl Traffic {
             sent: out(counters.sent),
             acked,
             delivered: arrived(counters.delivered),
-            // Nothing is skipped: late slots are sent late.
-            skipped: None,
+            skipped: offered.map(|_| counters.skipped),
             held_back: offered.map(|_| counters.held_back),
             bytes_out,
             bytes_in,
@@ -139,6 +138,84 @@ pub struct DeliveryAccount {
     pub max_gap: Option<u64>,
     /// Times without delivery, by stream.
     pub outages: Option<Vec<Outage>>,
+    /// The account of each stream, its subscribers together: the worst [`STREAMS`] of them, the worst first.
+    pub streams: Option<Vec<StreamAccount>>,
+}
+
+/// Streams that a document tells one by one.
+pub const STREAMS: usize = 100;
+
+/// What became of the messages of one publisher. Null as in [`DeliveryAccount`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in DeliveryAccount")]
+pub struct StreamAccount {
+    /// Number of the publisher.
+    pub stream: u64,
+    pub expected: Option<u64>,
+    pub delivered_once: Option<u64>,
+    pub lost: Option<u64>,
+    pub duplicates: Option<u64>,
+    pub dup_flagged: Option<u64>,
+    pub reordered: Option<u64>,
+    pub late: Option<u64>,
+    pub corrupt: Option<u64>,
+    pub unacked: Option<u64>,
+    /// Refused by the broker, whatever the reason.
+    pub rejected: Option<u64>,
+    pub max_gap: Option<u64>,
+}
+
+impl StreamAccount {
+    /// The account of a stream; `ledger` where somebody subscribes to it.
+    pub fn of(stream: usize, ledger: Option<&Delivery>, unacked: Option<u64>) -> Self {
+        let told = |count: fn(&Delivery) -> u64| ledger.map(count);
+        Self {
+            stream: stream as u64,
+            expected: told(|ledger| ledger.expected),
+            delivered_once: told(|ledger| ledger.delivered_once),
+            lost: told(|ledger| ledger.lost),
+            duplicates: told(|ledger| ledger.duplicates),
+            dup_flagged: told(|ledger| ledger.dup_flagged),
+            reordered: told(|ledger| ledger.reordered),
+            late: told(|ledger| ledger.late),
+            corrupt: told(|ledger| ledger.corrupt),
+            unacked,
+            rejected: told(|ledger| ledger.refused).filter(|_| unacked.is_some()),
+            max_gap: told(|ledger| ledger.max_gap),
+        }
+    }
+
+    /// Messages matched by their order: nothing but how many came is known.
+    fn forget_order(&mut self) {
+        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
+    }
+
+    /// What is wrong with the stream, by weight: the worst stream has the most.
+    pub fn faults(&self) -> [u64; 7] {
+        [self.lost, self.corrupt, self.duplicates, self.reordered, self.rejected, self.unacked, self.late]
+            .map(Option::unwrap_or_default)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        add(&mut self.expected, other.expected);
+        add(&mut self.delivered_once, other.delivered_once);
+        add(&mut self.lost, other.lost);
+        add(&mut self.duplicates, other.duplicates);
+        add(&mut self.dup_flagged, other.dup_flagged);
+        add(&mut self.reordered, other.reordered);
+        add(&mut self.late, other.late);
+        add(&mut self.corrupt, other.corrupt);
+        add(&mut self.unacked, other.unacked);
+        add(&mut self.rejected, other.rejected);
+        self.max_gap = self.max_gap.max(other.max_gap);
+    }
+}
+
+/// The worst streams first; those that are equally good by their numbers.
+fn worst_first(mut streams: Vec<StreamAccount>) -> Vec<StreamAccount> {
+    streams.sort_by_key(|stream| (std::cmp::Reverse(stream.faults()), stream.stream));
+    streams.truncate(STREAMS);
+    streams
 }
 
 /// A time in which a stream got nothing through.
@@ -164,8 +241,7 @@ impl DeliveryAccount {
             duplicates: ledger.map(|ledger| ledger.duplicates),
             dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
             reordered: ledger.map(|ledger| ledger.reordered),
-            // Not told apart yet.
-            late: None,
+            late: ledger.map(|ledger| ledger.late),
             corrupt: arrived(counters.corrupt),
             foreign: arrived(counters.foreign),
             unacked: unacked.filter(|_| sides.acknowledged),
@@ -175,7 +251,20 @@ impl DeliveryAccount {
             unjudged: ledger.map(|ledger| ledger.unjudged),
             max_gap: ledger.map(|ledger| ledger.max_gap),
             outages: None,
+            streams: None,
         }
+    }
+
+    /// The same with the account of each stream.
+    pub fn with_streams(mut self, streams: &[StreamAccount]) -> Self {
+        self.streams = (!streams.is_empty()).then(|| worst_first(streams.to_vec()));
+        self
+    }
+
+    /// Messages matched by their order: what the order would tell is not known.
+    pub fn forget_order(&mut self) {
+        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
+        self.streams.iter_mut().flatten().for_each(StreamAccount::forget_order);
     }
 
     /// Adds the account of another stage.
@@ -197,6 +286,16 @@ impl DeliveryAccount {
         merge_counts(&mut self.rejected, &other.rejected);
         if let Some(outages) = &other.outages {
             self.outages.get_or_insert_default().extend(outages.iter().cloned());
+        }
+        if let Some(streams) = &other.streams {
+            let mut sums = self.streams.take().unwrap_or_default();
+            for stream in streams {
+                match sums.iter_mut().find(|sum| sum.stream == stream.stream) {
+                    Some(sum) => sum.merge(stream),
+                    None => sums.push(stream.clone()),
+                }
+            }
+            self.streams = Some(worst_first(sums));
         }
     }
 }
@@ -255,9 +354,9 @@ pub struct Generator {
     pub rss_bytes: Option<u64>,
     /// Resident memory a client.
     pub bytes_per_client: Option<u64>,
-    /// Context switches.
+    /// Context switches of the load's threads.
     pub ctx_switches: Option<u64>,
-    /// TCP segments sent again.
+    /// TCP segments that the machine sent again, all programs together.
     pub tcp_retrans: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
@@ -280,7 +379,11 @@ impl From<GeneratorHealth> for Generator {
             cpu_ns_per_message: health.cpu_ns_per_message,
             max_thread_pct: health.max_thread_pct.map(rounded),
             rss_bytes: health.rss_bytes,
+            ctx_switches: health.ctx_switches,
+            tcp_retrans: health.tcp_retrans,
             steal_pct: health.steal_pct.map(rounded),
+            ceiling_per_s: health.ceiling_per_s.map(rounded),
+            headroom_pct: health.headroom_pct.map(rounded),
             verdict: health.verdict.as_str().to_owned(),
             reasons: health.reasons,
             ..Self::default()
@@ -304,6 +407,10 @@ impl Generator {
             stages.clone().filter_map(|(.., stage)| share(stage)).max_by(f64::total_cmp)
         };
         let cpu_ns: Option<u64> = stages.clone().map(|(.., stage)| stage.cpu_ns).sum();
+        let sum = |count: fn(&Self) -> Option<u64>| {
+            let sum: Option<u64> = stages.clone().map(|(.., stage)| count(stage)).sum();
+            sum.filter(|_| window > 0)
+        };
         let worst = stages.clone().map(|(.., stage)| stage.verdict.as_str()).max_by_key(|&verdict| severity(verdict));
         Self {
             cpu_user_pct: mean(|stage| stage.cpu_user_pct),
@@ -311,8 +418,12 @@ impl Generator {
             cpu_ns: cpu_ns.filter(|_| window > 0),
             cpu_ns_per_message: cpu_ns.and_then(|time| time.checked_div(messages)),
             max_thread_pct: highest(|stage| stage.max_thread_pct),
+            ctx_switches: sum(|stage| stage.ctx_switches),
+            tcp_retrans: sum(|stage| stage.tcp_retrans),
             rss_bytes: stages.clone().filter_map(|(.., stage)| stage.rss_bytes).max(),
             steal_pct: highest(|stage| stage.steal_pct),
+            ceiling_per_s: highest(|stage| stage.ceiling_per_s),
+            headroom_pct: stages.clone().filter_map(|(.., stage)| stage.headroom_pct).min_by(f64::total_cmp),
             verdict: worst.unwrap_or(Verdict::Ok.as_str()).to_owned(),
             reasons: stages
                 .flat_map(|(name, _, _, stage)| stage.reasons.iter().map(move |reason| format!("{name}: {reason}")))

@@ -31,7 +31,9 @@ pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageMeasurement 
         let tail = if sample % 1000 == 999 { 10 } else { 1 };
         let latency = (typical_ns / 2 + typical_ns * (sample % 1000) / 1000) * tail;
         recorder.latency.e2e.record(latency);
+        recorder.latency.e2e_service.record(latency * 49 / 50);
         recorder.latency.ack.record(latency * 7 / 10);
+        recorder.latency.ack_service.record(latency * 68 / 100);
         recorder.latency.sched_lag.record(latency / 50);
     }
     let row = |second| IntervalRow {

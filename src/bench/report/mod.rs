@@ -13,7 +13,7 @@ pub mod metric;
 pub mod stage;
 pub mod summary;
 
-pub use account::{Clients, DeliveryAccount, Generator, Traffic};
+pub use account::{Clients, DeliveryAccount, Generator, StreamAccount, Traffic};
 pub use document::{ResultDocument, RunContext, RunFacts, SCHEMA, Status, Warning};
 pub use gate::{Gate, GateError, GateOutcome};
 pub use latency::{LatencySummary, LatencyTable, Percentiles};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Clients, DeliveryAccount, Generator, Sides, Traffic};
+use super::account::{Clients, DeliveryAccount, Generator, Sides, StreamAccount, Traffic};
 use super::document::Warning;
 use super::latency::LatencyTable;
 use crate::bench::measure::histogram::Percentile;
@@ -50,6 +50,8 @@ pub struct StageMeasurement {
     pub recorder: Recorder,
     /// The settled ledgers, merged; `None` without subscribers or without ledgers.
     pub delivery: Option<Delivery>,
+    /// The same by stream; faultless ones may be left out.
+    pub streams: Vec<StreamAccount>,
     /// Sent and not acknowledged when the drain ended.
     pub unacked: Option<u64>,
     /// Clients, without what the recorder counts.
@@ -126,6 +128,7 @@ pub struct SeriesRow {
     pub sent: Option<u64>,
     pub acked: Option<u64>,
     pub delivered: Option<u64>,
+    pub skipped: Option<u64>,
     pub lost: Option<u64>,
     pub e2e_p50: Option<u64>,
     pub e2e_p99: Option<u64>,
@@ -159,9 +162,10 @@ impl Stage {
         let counters = &measurement.recorder.counters;
         let mut traffic = Traffic::of(counters, measurement.window_ns, sides, measurement.offered);
         traffic.offered_per_s = measurement.rate.or(traffic.offered_per_s);
-        let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked);
+        let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked)
+            .with_streams(&measurement.streams);
         if measurement.matched_by_order {
-            (delivery.duplicates, delivery.dup_flagged, delivery.reordered) = (None, None, None);
+            delivery.forget_order();
         }
         Self {
             name: measurement.name.clone(),
@@ -174,7 +178,7 @@ impl Stage {
             traffic,
             delivery,
             latency: LatencyTable::of(&measurement.recorder.latency, measurement.model),
-            series: Series::of(&measurement.rows, sides),
+            series: Series::of(&measurement.rows, sides, measurement.offered.is_some()),
             generator: GeneratorHealth::judge(&measurement.generator_figures()).into(),
             invalid: Invalidity::find(&measurement.validity_figures()).into_iter().map(Fault::from).collect(),
         }
@@ -226,7 +230,7 @@ impl StageMeasurement {
 }
 
 impl Series {
-    fn of(rows: &[IntervalRow], sides: Sides) -> Option<Self> {
+    fn of(rows: &[IntervalRow], sides: Sides, is_open: bool) -> Option<Self> {
         let interval_ns = match rows {
             [] => return None,
             [first, second, ..] => second.t_ns.saturating_sub(first.t_ns),
@@ -237,6 +241,7 @@ impl Series {
             sent: sides.publishers.then_some(row.sent),
             acked: sides.acknowledged.then_some(row.acked),
             delivered: sides.subscribers.then_some(row.delivered),
+            skipped: is_open.then_some(row.skipped),
             lost: row.lost,
             e2e_p50: row.e2e_p50,
             e2e_p99: row.e2e_p99,

@@ -14,7 +14,9 @@ use crate::terminal::{Align, Cell, Colours, Paint, Table, escape, wrapped};
 /// Latencies that are shown, with their names for people.
 const SHOWN: &[(&str, &str)] = &[
     ("e2e", "e2e"),
+    ("e2e_service", "e2e service"),
     ("ack", "ack"),
+    ("ack_service", "ack service"),
     ("pubrec", "PUBREC"),
     ("pubcomp", "PUBCOMP"),
     ("rtt", "round trip"),
@@ -27,11 +29,15 @@ const SHOWN: &[(&str, &str)] = &[
     ("suback", "SUBACK"),
 ];
 
+/// Streams with faults that are told one by one.
+const WORST_STREAMS: usize = 3;
+
 /// The summary as text, at most `width` characters wide where words allow it.
 pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
     let page = Page { width: width.max(40), colours, several: document.stages.len() > 1 };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
+    parts.push(page.hint(document));
     parts.push(page.warnings(document));
     parts.push(page.gates(document));
     parts.retain(|part| !part.is_empty());
@@ -138,6 +144,17 @@ impl Page {
                 ]);
             }
         }
+        if traffic.skipped.is_some_and(|skipped| skipped > 0) {
+            let per_second = traffic.skipped.filter(|_| stage.duration_ns > 0);
+            let per_second = per_second.map(|skipped| skipped as f64 * 1e9 / stage.duration_ns as f64);
+            table.row([
+                Cell::from("skipped"),
+                Cell::painted(Paint::Bad, known(per_second, rate)),
+                known(traffic.skipped, grouped).into(),
+                Cell::default(),
+                Cell::default(),
+            ]);
+        }
         table.render(self.colours)
     }
 
@@ -147,8 +164,13 @@ impl Page {
         if self.several && stage.model == LoadModel::Closed {
             return String::new();
         }
-        let shown: Vec<(&str, &LatencySummary)> =
-            SHOWN.iter().filter_map(|&(name, title)| Some((title, stage.latency.get(name)?))).collect();
+        // Side by side what the schedule's user feels and what the path took; in a closed loop they are the same.
+        let is_told = |name: &str| stage.model == LoadModel::Open || !name.ends_with("_service");
+        let shown: Vec<(&str, &LatencySummary)> = SHOWN
+            .iter()
+            .filter(|(name, _)| is_told(name))
+            .filter_map(|&(name, title)| Some((title, stage.latency.get(name)?)))
+            .collect();
         if shown.is_empty() {
             return String::new();
         }
@@ -204,6 +226,7 @@ impl Page {
         if let Some(delivery) = self.delivery(&stage.delivery) {
             text.push_str(&wrapped("  delivery   ", &delivery, self.width));
         }
+        text.push_str(&self.worst_streams(&stage.delivery));
         text.push_str(&wrapped("  generator  ", &self.generator(&stage.generator), self.width));
         text
     }
@@ -234,6 +257,47 @@ impl Page {
         Some(facts.join(", "))
     }
 
+    /// Where something is wrong: which streams it hit most.
+    fn worst_streams(&self, delivery: &DeliveryAccount) -> String {
+        let faulty = delivery.streams.iter().flatten().filter(|stream| stream.faults() != [0; 7]);
+        let mut text = String::new();
+        // A single stream is told already.
+        if delivery.streams.as_ref().is_none_or(|streams| streams.len() < 2) {
+            return text;
+        }
+        for stream in faulty.take(WORST_STREAMS) {
+            let facts: Vec<String> = [
+                ("lost", stream.lost),
+                ("longest gap", stream.max_gap),
+                ("duplicates", stream.duplicates),
+                ("reordered", stream.reordered),
+                ("late", stream.late),
+                ("corrupt", stream.corrupt),
+                ("refused", stream.rejected),
+                ("unacked", stream.unacked),
+            ]
+            .into_iter()
+            .filter_map(|(name, count)| Some(format!("{name} {}", grouped(count.filter(|&count| count > 0)?))))
+            .collect();
+            let expected = stream.expected.map(|expected| format!(" of {}", grouped(expected))).unwrap_or_default();
+            text.push_str(&wrapped(
+                "  stream     ",
+                &format!("{}{expected}: {}", stream.stream, facts.join(", ")),
+                self.width,
+            ));
+        }
+        let more =
+            delivery.streams.iter().flatten().skip(WORST_STREAMS).filter(|stream| stream.faults() != [0; 7]).count();
+        if more > 0 {
+            text.push_str(&wrapped(
+                "  stream     ",
+                &format!("and {more} more; --json and --out tell them"),
+                self.width,
+            ));
+        }
+        text
+    }
+
     fn generator(&self, generator: &Generator) -> String {
         let paint = match generator.verdict.as_str() {
             "ok" => Paint::Good,
@@ -251,7 +315,22 @@ impl Page {
         if let Some(busy) = generator.max_thread_pct {
             facts.push(format!("busiest thread {}", percent(busy)));
         }
+        if let Some(headroom) = generator.headroom_pct {
+            facts.push(format!("headroom {}", percent(headroom)));
+        }
         facts.join(", ")
+    }
+
+    /// What would tell more: only where the generator is in doubt and has never been measured.
+    fn hint(&self, document: &ResultDocument) -> String {
+        if document.generator.verdict == "ok"
+            || document.generator.ceiling_per_s.is_some()
+            || document.stages.is_empty()
+        {
+            return String::new();
+        }
+        let text = "run `mqbench self` once: later results then say how far the generator was from its own ceiling";
+        self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
     fn warnings(&self, document: &ResultDocument) -> String {

@@ -79,6 +79,7 @@ pub(super) struct Given {
     pub format: Option<OsString>,
     /// Tenths of a percent.
     pub random_filter: Option<i32>,
+    pub response_topic: Option<String>,
     pub retain_handling: Option<&'static str>,
     pub properties: Vec<GivenProperty>,
     pub will_topic: Option<String>,
@@ -117,6 +118,11 @@ impl Flags {
 }
 
 impl Given {
+    /// Nothing given yet. A request is made of MQTT 5 unless told otherwise.
+    pub(super) fn nothing(client: Client) -> Self {
+        Self { version: (client == Client::Request).then_some(V5), ..Self::default() }
+    }
+
     /// Reads arguments, the program's name not included.
     pub(super) fn read(&mut self, client: Client, arguments: &[OsString]) -> Result<(), Stop> {
         let mut rest = arguments;
@@ -220,6 +226,7 @@ impl Given {
             Value::RandomFilter => self.random_filter = Some(tenths(&shown)?),
             Value::Repeat => self.repeat = Some(positive(&shown, |_| Refusal::spaced("Error: --repeat argument must be >0."))?),
             Value::RepeatDelay => self.repeat_delay = repeat_delay(&shown)?,
+            Value::ResponseTopic => self.response_topic = Some(topic_name(text, "-e", "response")?),
             Value::RetainHandling => self.retain_handling = Some(retain_handling(&shown)?),
             Value::SessionExpiry => {
                 self.session_expiry = Some(session_expiry(&shown)?);
@@ -245,7 +252,7 @@ impl Given {
 
     fn take_topic(&mut self, client: Client, text: &OsString) -> Result<(), Refusal> {
         match client {
-            Client::Publish => self.topics = vec![topic_name(text, "-t", "publish")?],
+            Client::Publish | Client::Request => self.topics = vec![topic_name(text, "-t", "publish")?],
             Client::Subscribe => self.topics.push(filter(text, "-t", "subscription")?),
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! The options that mosquitto's clients know, by name: whose they are, and what they take.
 
-/// Which of the two clients it is.
+/// Which of the three clients it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
     /// mosquitto_pub.
     Publish,
     /// mosquitto_sub.
     Subscribe,
+    /// mosquitto_rr.
+    Request,
 }
 
 /// What an option takes.
@@ -37,8 +39,8 @@ pub(super) enum Answer {
 #[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flag {
-    Debug, DisableCleanSession, ExitAfterSubscribing, Insecure, MessageRate, NoDelay, NoNewline, NoRetained, NoTls,
-    NullMessage, Pretty, Quiet, RemoveRetained, Retain, RetainAsPublished, RetainedOnly, StdinFile, StdinLine,
+    Debug, DisableCleanSession, ExitAfterSubscribing, Insecure, Latency, MessageRate, NoDelay, NoNewline, NoRetained,
+    NoTls, NullMessage, Pretty, Quiet, RemoveRetained, Retain, RetainAsPublished, RetainedOnly, StdinFile, StdinLine,
     TlsUseOsCerts, Verbose, Watch, Ws, WillRetain,
 }
 
@@ -48,7 +50,7 @@ pub(super) enum Flag {
 pub(super) enum Value {
     Bind, CaFile, CaPath, Cert, Ciphers, Count, File, FilterOut, Format, Host, Id, IdPrefix, Keepalive, Key, KeyForm,
     MaxInflight, Message, Password, Port, ProtocolVersion, Proxy, Psk, PskIdentity, Qos, RandomFilter, Repeat,
-    RepeatDelay, RetainHandling, SessionExpiry, Timeout, TlsAlpn, TlsEngine, TlsEngineKpassSha1, TlsKeylog, TlsVersion,
+    RepeatDelay, ResponseTopic, RetainHandling, SessionExpiry, Timeout, TlsAlpn, TlsEngine, TlsEngineKpassSha1, TlsKeylog, TlsVersion,
     Topic, Unix, Unsubscribe, Url, Username, WillPayload, WillQos, WillTopic,
 }
 
@@ -64,9 +66,14 @@ pub(super) struct Entry {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Whose {
-    Both,
+    All,
     Pub,
     Sub,
+    /// Who sends a message of the command line.
+    PubRr,
+    /// Who prints messages.
+    SubRr,
+    Rr,
 }
 
 const fn flag(whose: Whose, names: &'static [&'static str], flag: Flag) -> Entry {
@@ -77,101 +84,107 @@ const fn value(whose: Whose, names: &'static [&'static str], value: Value, missi
     Entry { names, whose, takes: Takes::Value(value, missing) }
 }
 
-use Whose::{Both, Pub, Sub};
+use Whose::{All, Pub, PubRr, Rr, Sub, SubRr};
 
 /// `-S` is missing: mosquitto knows it only where it was built with SRV, which it is not by default.
 #[rustfmt::skip]
 const TABLE: &[Entry] = &[
-    value(Both, &["-A"], Value::Bind, "no address specified"),
-    value(Both, &["--cafile"], Value::CaFile, "no file specified"),
-    value(Both, &["--capath"], Value::CaPath, "no directory specified"),
-    value(Both, &["--cert"], Value::Cert, "no file specified"),
-    value(Both, &["--ciphers"], Value::Ciphers, "no ciphers specified"),
+    value(All, &["-A"], Value::Bind, "no address specified"),
+    value(All, &["--cafile"], Value::CaFile, "no file specified"),
+    value(All, &["--capath"], Value::CaPath, "no directory specified"),
+    value(All, &["--cert"], Value::Cert, "no file specified"),
+    value(All, &["--ciphers"], Value::Ciphers, "no ciphers specified"),
     value(Sub, &["-C"], Value::Count, "no count specified"),
-    flag(Both, &["-c", "--disable-clean-session"], Flag::DisableCleanSession),
-    flag(Both, &["-d", "--debug"], Flag::Debug),
-    Entry { names: &["-D", "--property"], whose: Both, takes: Takes::Property },
+    flag(All, &["-c", "--disable-clean-session"], Flag::DisableCleanSession),
+    flag(All, &["-d", "--debug"], Flag::Debug),
+    Entry { names: &["-D", "--property"], whose: All, takes: Takes::Property },
+    value(Rr, &["-e"], Value::ResponseTopic, "no response topic specified"),
     flag(Sub, &["-E"], Flag::ExitAfterSubscribing),
-    value(Pub, &["-f", "--file"], Value::File, "no file specified"),
-    value(Sub, &["-F"], Value::Format, "no format specified"),
-    Entry { names: &["--help"], whose: Both, takes: Takes::Answer(Answer::Help) },
-    value(Both, &["-h", "--host"], Value::Host, "no host specified"),
-    value(Both, &["-i", "--id"], Value::Id, "no id specified"),
-    value(Both, &["-I", "--id-prefix"], Value::IdPrefix, "no id prefix specified"),
-    flag(Both, &["--insecure"], Flag::Insecure),
-    value(Both, &["-k", "--keepalive"], Value::Keepalive, "no keepalive specified"),
-    value(Both, &["--key"], Value::Key, "no file specified"),
-    value(Both, &["--keyform"], Value::KeyForm, "no keyform specified"),
-    value(Both, &["-L", "--url"], Value::Url, "no URL specified"),
+    value(PubRr, &["-f", "--file"], Value::File, "no file specified"),
+    value(SubRr, &["-F"], Value::Format, "no format specified"),
+    Entry { names: &["--help"], whose: All, takes: Takes::Answer(Answer::Help) },
+    value(All, &["-h", "--host"], Value::Host, "no host specified"),
+    value(All, &["-i", "--id"], Value::Id, "no id specified"),
+    value(All, &["-I", "--id-prefix"], Value::IdPrefix, "no id prefix specified"),
+    flag(All, &["--insecure"], Flag::Insecure),
+    value(All, &["-k", "--keepalive"], Value::Keepalive, "no keepalive specified"),
+    value(All, &["--key"], Value::Key, "no file specified"),
+    value(All, &["--keyform"], Value::KeyForm, "no keyform specified"),
+    flag(Rr, &["--latency"], Flag::Latency),
+    value(All, &["-L", "--url"], Value::Url, "no URL specified"),
     flag(Pub, &["-l", "--stdin-line"], Flag::StdinLine),
-    value(Pub, &["-m", "--message"], Value::Message, "no message specified"),
-    value(Both, &["-M"], Value::MaxInflight, "max_inflight not specified"),
+    value(PubRr, &["-m", "--message"], Value::Message, "no message specified"),
+    value(All, &["-M"], Value::MaxInflight, "max_inflight not specified"),
     flag(Sub, &["--message-rate"], Flag::MessageRate),
-    flag(Sub, &["-N"], Flag::NoNewline),
-    flag(Pub, &["-n", "--null-message"], Flag::NullMessage),
-    flag(Both, &["--no-tls"], Flag::NoTls),
-    flag(Both, &["--nodelay"], Flag::NoDelay),
-    Entry { names: &["-o"], whose: Both, takes: Takes::OptionsFile },
-    value(Both, &["-p", "--port"], Value::Port, "no port specified"),
-    value(Both, &["-P", "--pw"], Value::Password, "no password specified"),
-    flag(Sub, &["--pretty"], Flag::Pretty),
-    value(Both, &["--protocol-version", "-V"], Value::ProtocolVersion, "no version specified"),
-    value(Both, &["--proxy"], Value::Proxy, "no proxy url specified"),
-    value(Both, &["--psk"], Value::Psk, "no key specified"),
-    value(Both, &["--psk-identity"], Value::PskIdentity, "no identity specified"),
-    value(Both, &["-q", "--qos"], Value::Qos, "no QoS specified"),
-    flag(Both, &["--quiet"], Flag::Quiet),
+    flag(SubRr, &["-N"], Flag::NoNewline),
+    flag(PubRr, &["-n", "--null-message"], Flag::NullMessage),
+    flag(All, &["--no-tls"], Flag::NoTls),
+    flag(All, &["--nodelay"], Flag::NoDelay),
+    Entry { names: &["-o"], whose: All, takes: Takes::OptionsFile },
+    value(All, &["-p", "--port"], Value::Port, "no port specified"),
+    value(All, &["-P", "--pw"], Value::Password, "no password specified"),
+    flag(SubRr, &["--pretty"], Flag::Pretty),
+    value(All, &["--protocol-version", "-V"], Value::ProtocolVersion, "no version specified"),
+    value(All, &["--proxy"], Value::Proxy, "no proxy url specified"),
+    value(All, &["--psk"], Value::Psk, "no key specified"),
+    value(All, &["--psk-identity"], Value::PskIdentity, "no identity specified"),
+    value(All, &["-q", "--qos"], Value::Qos, "no QoS specified"),
+    flag(All, &["--quiet"], Flag::Quiet),
     flag(Pub, &["-r", "--retain"], Flag::Retain),
-    flag(Sub, &["-R"], Flag::NoRetained),
+    flag(SubRr, &["-R"], Flag::NoRetained),
     value(Sub, &["--random-filter"], Value::RandomFilter, "no chance specified"),
     flag(Sub, &["--remove-retained"], Flag::RemoveRetained),
     value(Pub, &["--repeat"], Value::Repeat, "no count specified"),
     value(Pub, &["--repeat-delay"], Value::RepeatDelay, "no time specified"),
-    flag(Sub, &["--retain-as-published"], Flag::RetainAsPublished),
-    value(Sub, &["--retain-handling"], Value::RetainHandling, "no option specified"),
+    flag(SubRr, &["--retain-as-published"], Flag::RetainAsPublished),
+    value(SubRr, &["--retain-handling"], Value::RetainHandling, "no option specified"),
     flag(Sub, &["--retained-only"], Flag::RetainedOnly),
-    flag(Pub, &["-s", "--stdin-file"], Flag::StdinFile),
-    value(Both, &["-t", "--topic"], Value::Topic, "no topic specified"),
+    flag(PubRr, &["-s", "--stdin-file"], Flag::StdinFile),
+    value(All, &["-t", "--topic"], Value::Topic, "no topic specified"),
     value(Sub, &["-T", "--filter-out"], Value::FilterOut, "no topic filter specified"),
-    value(Both, &["--tls-alpn"], Value::TlsAlpn, "no protocol specified"),
-    value(Both, &["--tls-engine"], Value::TlsEngine, "no engine_id specified"),
-    value(Both, &["--tls-engine-kpass-sha1"], Value::TlsEngineKpassSha1, "no kpass sha1 specified"),
-    value(Both, &["--tls-keylog"], Value::TlsKeylog, "no file specified"),
-    flag(Both, &["--tls-use-os-certs"], Flag::TlsUseOsCerts),
-    value(Both, &["--tls-version"], Value::TlsVersion, "no version specified"),
-    value(Both, &["-u", "--username"], Value::Username, "no username specified"),
+    value(All, &["--tls-alpn"], Value::TlsAlpn, "no protocol specified"),
+    value(All, &["--tls-engine"], Value::TlsEngine, "no engine_id specified"),
+    value(All, &["--tls-engine-kpass-sha1"], Value::TlsEngineKpassSha1, "no kpass sha1 specified"),
+    value(All, &["--tls-keylog"], Value::TlsKeylog, "no file specified"),
+    flag(All, &["--tls-use-os-certs"], Flag::TlsUseOsCerts),
+    value(All, &["--tls-version"], Value::TlsVersion, "no version specified"),
+    value(All, &["-u", "--username"], Value::Username, "no username specified"),
     value(Sub, &["-U", "--unsubscribe"], Value::Unsubscribe, "no unsubscribe topic specified"),
-    value(Both, &["--unix"], Value::Unix, "no socket path specified"),
-    flag(Sub, &["-v", "--verbose"], Flag::Verbose),
-    Entry { names: &["--version"], whose: Both, takes: Takes::Answer(Answer::Version) },
+    value(All, &["--unix"], Value::Unix, "no socket path specified"),
+    flag(SubRr, &["-v", "--verbose"], Flag::Verbose),
+    Entry { names: &["--version"], whose: All, takes: Takes::Answer(Answer::Version) },
     flag(Sub, &["-w", "--watch"], Flag::Watch),
-    value(Sub, &["-W"], Value::Timeout, "no timeout specified"),
-    value(Both, &["--will-payload"], Value::WillPayload, "no will payload specified"),
-    value(Both, &["--will-qos"], Value::WillQos, "no will QoS specified"),
-    flag(Both, &["--will-retain"], Flag::WillRetain),
-    value(Both, &["--will-topic"], Value::WillTopic, "no will topic specified"),
-    flag(Both, &["--ws"], Flag::Ws),
-    value(Both, &["-x"], Value::SessionExpiry, "no session expiry interval specified"),
+    value(SubRr, &["-W"], Value::Timeout, "no timeout specified"),
+    value(All, &["--will-payload"], Value::WillPayload, "no will payload specified"),
+    value(All, &["--will-qos"], Value::WillQos, "no will QoS specified"),
+    flag(All, &["--will-retain"], Flag::WillRetain),
+    value(All, &["--will-topic"], Value::WillTopic, "no will topic specified"),
+    flag(All, &["--ws"], Flag::Ws),
+    value(All, &["-x"], Value::SessionExpiry, "no session expiry interval specified"),
 ];
 
 /// The option of that name, exactly as written.
 pub(super) fn find(client: Client, name: &str) -> Option<&'static Entry> {
     let entry = TABLE.iter().find(|entry| entry.names.contains(&name))?;
-    match (&entry.whose, client) {
-        (Both, _) | (Pub, Client::Publish) | (Sub, Client::Subscribe) => Some(entry),
-        _ => None,
-    }
+    let knows = match client {
+        Client::Publish => matches!(entry.whose, All | Pub | PubRr),
+        Client::Subscribe => matches!(entry.whose, All | Sub | SubRr),
+        Client::Request => matches!(entry.whose, All | PubRr | SubRr | Rr),
+    };
+    knows.then_some(entry)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{PUBLISH, SUBSCRIBE};
+    use super::super::super::{PUBLISH, REQUEST, SUBSCRIBE};
     use super::*;
 
     /// What mosquitto knows our tools know under the same name, or the translation would have no words for it.
     #[test]
     fn our_tools_know_every_name() {
-        for (client, tool) in [(Client::Publish, &PUBLISH), (Client::Subscribe, &SUBSCRIBE)] {
+        for (client, tool) in
+            [(Client::Publish, &PUBLISH), (Client::Subscribe, &SUBSCRIBE), (Client::Request, &REQUEST)]
+        {
             let command = tool.command();
             for entry in TABLE.iter().filter(|entry| find(client, entry.names[0]).is_some()) {
                 for name in entry.names {
@@ -189,6 +202,12 @@ mod tests {
     fn names_are_exact_and_belong_to_a_client() {
         assert!(find(Client::Publish, "-l").is_some() && find(Client::Subscribe, "-l").is_none());
         assert!(find(Client::Subscribe, "-C").is_some() && find(Client::Publish, "-C").is_none());
+        for name in ["-e", "-m", "-F", "-W", "--latency"] {
+            assert!(find(Client::Request, name).is_some(), "{name}");
+        }
+        for name in ["-l", "-r", "-C", "-E", "-T", "-U", "-w", "--repeat", "--retained-only", "--response-topic"] {
+            assert!(find(Client::Request, name).is_none(), "{name}");
+        }
         for name in ["-ta", "--topic=a", "--top", "t", "", "--", "-S", "--json", "--tls"] {
             assert!(find(Client::Publish, name).is_none(), "{name}");
         }

@@ -1,5 +1,5 @@
-//! The command line of mosquitto_pub and mosquitto_sub, for whoever calls mqpub and mqsub by these names or with
-//! `--compat` in front: mosquitto 2.1's grammar, its texts, its exit status 1.
+//! The command line of mosquitto_pub, mosquitto_sub and mosquitto_rr, for whoever calls mqpub, mqsub and mqrr by these
+//! names or with `--compat` in front: mosquitto 2.1's grammar, its texts, its exit status 1.
 //!
 //! It judges as mosquitto does, argument by argument, and then says the same thing in the words of our own options, so
 //! that everything behind this reader is shared.
@@ -46,8 +46,12 @@ pub(super) fn read(
     environment: &Environment,
     argv: &[OsString],
 ) -> Result<Vec<OsString>, UsageError> {
-    let client = if name == "mosquitto_pub" { Client::Publish } else { Client::Subscribe };
-    let mut given = Given::default();
+    let client = match name {
+        "mosquitto_pub" => Client::Publish,
+        "mosquitto_rr" => Client::Request,
+        _ => Client::Subscribe,
+    };
+    let mut given = Given::nothing(client);
     let read = options_file::read(&mut given, client, environment, name, argv)
         .and_then(|()| given.read(client, argv))
         .and_then(|()| relations::check(client, &given).map_err(Stop::from));
@@ -78,6 +82,9 @@ fn version(tool: &Tool, name: &str) -> String {
 const DIFFERENT_HELP: &[(&str, &str)] = &[
     ("pw", "Password; others can see it in the list of processes"),
     ("keepalive", "Keep Alive in seconds, 5 to 65535 [default: 60]"),
+    ("response_topic", "Topic on which the response is to come"),
+    ("latency", "Tell how long the response took, on stdout"),
+    ("no_retained", "Leave retained messages out"),
     ("timeout", "Exit with 27 after so many whole seconds"),
     ("debug", "Log what happens on stdout"),
     ("max_inflight", "Most messages of QoS 1 and 2 in flight [default: 20]"),

@@ -2,9 +2,10 @@
 
 use super::given::{Given, V5};
 use super::grammar::{Client, Flag};
-use super::property;
+use super::property::{self, GivenProperty};
 use super::refusal::Refusal;
 use super::text::valid_text;
+use crate::mqtt::{PropertyContext, PropertyName};
 
 /// The first thing that is wrong.
 pub(super) fn check(client: Client, given: &Given) -> Result<(), Refusal> {
@@ -22,9 +23,21 @@ pub(super) fn check(client: Client, given: &Given) -> Result<(), Refusal> {
         Client::Subscribe if given.flags.has(Flag::NoRetained) && given.flags.has(Flag::RetainedOnly) => {
             return Err(Refusal::alone("\nError: Combining '-R' and '--retained-only' makes no sense."));
         }
-        Client::Publish | Client::Subscribe => {}
+        Client::Request if given.payload.is_none() || given.topics.is_empty() || given.response_topic.is_none() => {
+            let text = "Error: All of topic, message, and response topic must be supplied.";
+            return Err(Refusal::tight(text));
+        }
+        // It adds the response topic itself.
+        Client::Request if given.properties.iter().any(is_response_topic) => {
+            return Err(Refusal::setting("Error in PUBLISH properties: Duplicate response topic."));
+        }
+        Client::Publish | Client::Subscribe | Client::Request => {}
     }
     check_settings(client, given)
+}
+
+fn is_response_topic(property: &GivenProperty) -> bool {
+    property.context == PropertyContext::Publish && property.name == PropertyName::ResponseTopic
 }
 
 fn check_will_and_tls(given: &Given) -> Result<(), Refusal> {
@@ -80,7 +93,7 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     if empty && (given.flags.has(Flag::DisableCleanSession) || given.version == Some("31")) {
         return Err(Refusal::setting(match client {
             Client::Publish => "Error: Invalid id.",
-            Client::Subscribe => "Error: Invalid id and/or clean_session.",
+            Client::Subscribe | Client::Request => "Error: Invalid id and/or clean_session.",
         }));
     }
     if given.host.as_ref().is_some_and(|host| host.is_empty()) {

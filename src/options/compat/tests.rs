@@ -1,7 +1,10 @@
 //! Whole command lines under mosquitto's names. What mosquitto 2.0 has too is compared with the real one in
 //! `tests/parity.rs`; here is what 2.1 brought, and what a line becomes.
 
-use super::super::{ConnectDefaults, PUBLISH, PublishOptions, Reading, SUBSCRIBE, SubscribeOptions, connect_plan};
+use super::super::{
+    ConnectDefaults, PUBLISH, PublishOptions, REQUEST, Reading, RequestOptions, SUBSCRIBE, SubscribeOptions,
+    connect_plan,
+};
 use super::*;
 use crate::client::ConnectPlan;
 use crate::mqtt::{PropertyName, ProtocolVersion};
@@ -25,6 +28,13 @@ fn publish(arguments: &[&str], files: &[(&'static str, &str)]) -> Result<Publish
 
 fn subscribe(arguments: &[&str]) -> Result<SubscribeOptions, UsageError> {
     match SubscribeOptions::read(&world(&[]), argv("mosquitto_sub", arguments))? {
+        Reading::Options(options) => Ok(*options),
+        Reading::Answer(text) => panic!("{text}"),
+    }
+}
+
+fn request(arguments: &[&str]) -> Result<RequestOptions, UsageError> {
+    match RequestOptions::read(&world(&[]), argv("mosquitto_rr", arguments))? {
         Reading::Options(options) => Ok(*options),
         Reading::Answer(text) => panic!("{text}"),
     }
@@ -62,6 +72,8 @@ fn the_name_decides_and_so_does_the_option() {
     assert!(asked_for(&PUBLISH, &argv("mosquitto_sub", &[])).is_none());
     assert!(asked_for(&SUBSCRIBE, &argv("mosquitto_sub", &[])).is_some());
     assert!(publish(&["-t", "a", "-n"], &[]).unwrap().general.compat);
+    assert!(asked_for(&REQUEST, &argv("/x/mosquitto_rr", &[])).is_some());
+    assert!(asked_for(&REQUEST, &argv("mqrr", &["-t"])).is_none());
 }
 
 #[test]
@@ -109,6 +121,28 @@ fn usage_and_version_are_on_stdout_and_show_only_what_mosquitto_has() {
     let error = publish(&["-t", "a"], &[]).unwrap_err();
     assert_eq!(error.to_string(), "Error: Both topic and message must be supplied.");
     assert!(error.stdout().contains("--topic"));
+}
+
+#[test]
+fn a_request_is_of_mqtt_5_unless_told_otherwise() {
+    let version = |arguments: &[&str]| {
+        let options = request(&[&["-t", "q", "-e", "-x", "-m", "-5"], arguments].concat()).unwrap();
+        assert_eq!(options.response.response_topic.as_deref(), Some("-x"));
+        assert_eq!(options.question.message.as_deref(), Some(&b"-5"[..]));
+        options.connection.protocol_version.map(ProtocolVersion::from)
+    };
+    assert_eq!(version(&[]), Some(ProtocolVersion::V5));
+    assert_eq!(version(&["-V", "311"]), Some(ProtocolVersion::V311));
+    assert_eq!(version(&["-V", "31", "-x", "5"]), Some(ProtocolVersion::V5));
+    // What came with 2.1.
+    let options = request(&["-t", "q", "-e", "r", "-n", "--latency", "--retain-handling", "new", "-W", "1.5"]).unwrap();
+    assert!(options.response.latency && options.response.retain_handling.is_some());
+    assert_eq!(options.response.timeout.map(|time| time.as_secs()), Some(1));
+    let text = "Error: All of topic, message, and response topic must be supplied.\n";
+    assert_eq!(stderr(&request(&[]).unwrap_err()), format!("{text}\nUse 'mosquitto_rr --help' to see usage.\n"));
+    let usage = request(&["--help"]).unwrap_err();
+    assert!(usage.stdout().contains("-e") && usage.stdout().contains("--latency"), "{}", usage.stdout());
+    assert!(!usage.stdout().contains("--stdin-line") && !usage.stdout().contains("--no-correlation-check"));
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(super) fn arguments(client: Client, given: Given) -> Vec<OsString> {
     match client {
         Client::Publish => words.message(&given),
         Client::Subscribe => words.subscription(&given),
+        Client::Request => words.request(&given),
     }
     words.0
 }
@@ -53,10 +54,11 @@ impl Words {
 
     /// Our tools have these under the same names.
     fn flags(&mut self, given: &Given) {
-        const NAMES: [(Flag, &str); 17] = [
+        const NAMES: [(Flag, &str); 18] = [
             (Flag::Debug, "--debug"),
             (Flag::DisableCleanSession, "--disable-clean-session"),
             (Flag::ExitAfterSubscribing, "-E"),
+            (Flag::Latency, "--latency"),
             (Flag::MessageRate, "--message-rate"),
             (Flag::NoDelay, "--nodelay"),
             (Flag::NoNewline, "-N"),
@@ -165,8 +167,12 @@ impl Words {
             }
         }
         if missing(PropertyName::ReceiveMaximum) {
-            // With -C no more is asked for than is printed.
-            let count = given.count.filter(|_| client == Client::Subscribe).unwrap_or(RECEIVE_MAXIMUM);
+            // No more is asked for than is printed.
+            let count = match client {
+                Client::Publish => RECEIVE_MAXIMUM,
+                Client::Subscribe => given.count.unwrap_or(RECEIVE_MAXIMUM),
+                Client::Request => 1,
+            };
             let maximum = [count.min(RECEIVE_MAXIMUM).to_string().into()];
             self.property(PropertyContext::Connect, PropertyName::ReceiveMaximum, &maximum);
         }
@@ -196,9 +202,19 @@ impl Words {
     }
 
     fn message(&mut self, given: &Given) {
+        self.payload(given);
+        let lines = matches!(given.payload, Some(Payload::Lines));
+        // mosquitto does not repeat lines, and says nothing.
+        self.values("--repeat", given.repeat.filter(|_| !lines).map(|count| count.to_string()));
+        let longest = f64::from(LONGEST_SECONDS);
+        let delay = if given.repeat_delay.is_nan() { 0.0 } else { given.repeat_delay.min(longest) };
+        self.value("--repeat-delay", format!("{delay:.6}"));
+    }
+
+    /// What goes to a topic.
+    fn payload(&mut self, given: &Given) {
         self.values("--topic", &given.topics);
         self.value("--qos", given.qos.to_string());
-        let lines = matches!(given.payload, Some(Payload::Lines));
         match &given.payload {
             Some(Payload::File(path)) => self.value("--file", path),
             Some(Payload::Lines) => self.flag("--stdin-line"),
@@ -207,11 +223,20 @@ impl Words {
             Some(Payload::Stdin) => self.flag("--stdin-file"),
             None => {}
         }
-        // mosquitto does not repeat lines, and says nothing.
-        self.values("--repeat", given.repeat.filter(|_| !lines).map(|count| count.to_string()));
-        let longest = f64::from(LONGEST_SECONDS);
-        let delay = if given.repeat_delay.is_nan() { 0.0 } else { given.repeat_delay.min(longest) };
-        self.value("--repeat-delay", format!("{delay:.6}"));
+    }
+
+    fn request(&mut self, given: &Given) {
+        self.payload(given);
+        self.values("-e", &given.response_topic);
+        self.display(given);
+    }
+
+    /// What mosquitto_sub and mosquitto_rr do alike with what comes.
+    fn display(&mut self, given: &Given) {
+        self.values("-W", given.timeout.map(|seconds| seconds.min(LONGEST_SECONDS).to_string()));
+        self.values("--retain-handling", given.retain_handling.filter(|_| given.version == Some(V5)));
+        // A rate is shown in place of messages, whatever the format says.
+        self.values("-F", given.format.as_ref().filter(|_| !given.flags.has(Flag::MessageRate)));
     }
 
     fn subscription(&mut self, given: &Given) {
@@ -220,10 +245,7 @@ impl Words {
         self.values("--filter-out", &given.filter_out);
         self.value("--qos", given.qos.to_string());
         self.values("-C", given.count.map(|count| count.to_string()));
-        self.values("-W", given.timeout.map(|seconds| seconds.min(LONGEST_SECONDS).to_string()));
         self.values("--random-filter", given.random_filter.map(|tenths| format!("{}.{}", tenths / 10, tenths % 10)));
-        self.values("--retain-handling", given.retain_handling.filter(|_| given.version == Some(V5)));
-        // A rate is shown in place of messages, whatever the format says.
-        self.values("-F", given.format.as_ref().filter(|_| !given.flags.has(Flag::MessageRate)));
+        self.display(given);
     }
 }

@@ -139,8 +139,8 @@ impl<K: Kept> Session<K> {
         self.allowed().saturating_sub(self.outbound.messages()).min(self.outbound.identifiers_left())
     }
 
-    /// Most messages of QoS 1 and 2 in flight on this connection.
-    fn allowed(&self) -> usize {
+    /// Most messages of QoS 1 and 2 in flight on this connection: the window and the broker's Receive Maximum.
+    pub fn allowed(&self) -> usize {
         usize::from(self.window.min(self.limits.receive_maximum))
     }
 

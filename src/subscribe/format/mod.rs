@@ -71,7 +71,7 @@ impl Printer {
             Style::Template(template) => faults = template.render(message, self.pretty, out),
             Style::Json { json_payload } => {
                 let layout = if self.pretty { JsonLayout::Indented } else { JsonLayout::Line };
-                let options = MessageJsonOptions { layout, json_payload: *json_payload };
+                let options = MessageJsonOptions { layout, json_payload: *json_payload, latency: message.latency };
                 write_message(&message.publish, message.received, options, out);
             }
         }

@@ -326,6 +326,7 @@ impl Connection {
             aliases: HashMap::new(),
             deliveries: 0,
             faults: deliveries.collect(),
+            hold: None,
         });
         (number, known.is_some())
     }

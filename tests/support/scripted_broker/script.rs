@@ -144,6 +144,7 @@ pub struct Script {
     pub(super) drop: Ordinals,
     pub(super) repeat: Option<(Ordinals, Repeat)>,
     pub(super) swap: Ordinals,
+    pub(super) hold: Option<(Ordinals, Duration)>,
     pub(super) fault_topics: Option<String>,
     pub(super) answers: Vec<AnswerRule>,
     pub(super) connack: Vec<Property>,
@@ -244,6 +245,12 @@ impl Script {
     /// sent. Without a next one it is lost.
     pub fn swap_deliveries(mut self, ordinals: impl Into<Ordinals>) -> Self {
         self.swap = ordinals.into();
+        self
+    }
+
+    /// Sends each of these deliveries so much later; those after it are not held up.
+    pub fn hold_deliveries(mut self, ordinals: impl Into<Ordinals>, by: Duration) -> Self {
+        self.hold = Some((ordinals.into(), by));
         self
     }
 

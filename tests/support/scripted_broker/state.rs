@@ -27,6 +27,8 @@ pub(super) struct Link {
     pub aliases: HashMap<String, u16>,
     pub deliveries: u64,
     pub faults: Vec<(u64, Action)>,
+    /// How much later the next delivery is to be sent.
+    pub hold: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -123,6 +125,10 @@ impl State {
                 return;
             }
             let rule = self.script.repeat.as_ref();
+            let hold = self.script.hold.as_ref().filter(|(ordinals, _)| ordinals.contain(ordinal)).map(|(_, by)| *by);
+            if let Some(link) = self.sessions.get_mut(&number).and_then(|session| session.link.as_mut()) {
+                link.hold = hold;
+            }
             repeat = rule.filter(|(ordinals, _)| ordinals.contain(ordinal)).map(|(_, how)| *how);
         }
         self.log.counts.repeated += u64::from(repeat.is_some());
@@ -195,7 +201,7 @@ impl State {
                 action.perform(&link.outbox, link.version);
             }
         }
-        let delay = self.script.delay_of(PacketType::Publish);
+        let delay = link.hold.take().or(self.script.delay_of(PacketType::Publish));
         link.outbox.push(&bytes, delay);
         true
     }

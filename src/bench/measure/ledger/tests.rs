@@ -76,6 +76,18 @@ fn a_measured_message_that_was_never_sent_does_not_add_up() {
 }
 
 #[test]
+fn refused_messages_are_neither_expected_nor_lost() {
+    let mut ledger = StreamLedger::new();
+    observe_all(&mut ledger, [0, 1, 3]);
+    let mut delivery = ledger.settle(0..6);
+    delivery.excuse(2);
+    assert_eq!((delivery.expected, delivery.delivered_once, delivery.lost, delivery.refused), (4, 3, 1, 2));
+    assert!(delivery.adds_up());
+    delivery.excuse(5);
+    assert_eq!((delivery.expected, delivery.lost), (3, 0), "what came was not refused");
+}
+
+#[test]
 fn joining_late_is_no_loss() {
     let mut ledger = StreamLedger::starting_at(100);
     observe_all(&mut ledger, [100, 101]);
@@ -164,12 +176,13 @@ proptest! {
             })
             .max()
             .unwrap_or(0);
+        prop_assert_eq!(ledger.missing_in(&(from..to)), lost);
         let delivery = ledger.settle(from..to);
         prop_assert!(delivery.adds_up());
         prop_assert_eq!(ledger.next(), highest.map_or(0, |highest| highest + 1));
         prop_assert_eq!(delivery, Delivery {
             expected: to - from, delivered_once: to - from - lost, lost, duplicates, dup_flagged: flagged, reordered,
-            overflowed: 0, unjudged: 0, max_gap,
+            max_gap, ..Delivery::default()
         });
     }
 }

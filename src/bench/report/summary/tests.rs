@@ -1,8 +1,9 @@
 //! The summary as it looks.
 
 use super::super::document::RunContext;
-use super::super::{Gate, StageMeasurement, example};
+use super::super::{Gate, StageMeasurement, StreamAccount, example};
 use super::*;
+use crate::bench::measure::Delivery;
 
 fn gated(mut document: ResultDocument) -> ResultDocument {
     document
@@ -68,6 +69,30 @@ fn loss_is_counted_shared_and_warned_of() {
     assert!(text.contains("308,600 of 308,640, lost 40 (0.01 %), duplicates 0, reordered 0, longest gap 7"), "{text}");
     assert!(text.contains("Warning: 40 of 308640 messages were lost"), "{text}");
     assert!(text.contains("FAIL  lost == 0        was 40"), "{text}");
+}
+
+#[test]
+fn the_worst_streams_are_named_where_there_are_several() {
+    let text = of(|stage| {
+        let faulty = Delivery { expected: 1_000, delivered_once: 993, lost: 7, max_gap: 4, ..Delivery::default() };
+        let clean = Delivery { expected: 1_000, delivered_once: 1_000, ..Delivery::default() };
+        let account = |stream, delivery| StreamAccount::of(stream, Some(&delivery), Some(0));
+        stage.streams =
+            vec![account(0, clean), account(1, faulty), account(2, Delivery { late: 2, lost: 9, ..faulty })];
+    });
+    let expected = "\
+  stream     2 of 1,000: lost 9, longest gap 4, late 2
+  stream     1 of 1,000: lost 7, longest gap 4
+";
+    assert!(text.contains(expected), "{text}");
+    assert!(!text.contains("stream     0"), "{text}");
+}
+
+#[test]
+fn skipped_messages_are_told_with_their_rate() {
+    let text = of(|stage| (stage.recorder.counters.skipped, stage.recorder.counters.held_back) = (5_000, 5_000));
+    assert!(text.contains("  skipped         1,000    5,000"), "{text}");
+    assert!(text.contains("Warning: 5000 messages of the schedule were skipped"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! What this machine's generator can, kept between runs in a small file, so that a result can say how far it was from
+//! it. A file that cannot be read or means nothing is as good as none: no run fails for it.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::document::CaseFigures;
+use crate::bench::environment::facts;
+use crate::bench::plan::BenchPlan;
+use crate::bench::report::document::EnvironmentFacts;
+use crate::options::Environment;
+use crate::transport::Address;
+
+/// Largest file that is looked at.
+const LIMIT: u64 = 1 << 20;
+
+/// Most machines in a file; a home may be shared by several.
+const MACHINES: usize = 32;
+
+/// Payloads this many times larger than the largest that was measured cost more than any ceiling here tells.
+const LARGER: u64 = 4;
+
+/// The file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Saved {
+    machines: Vec<Machine>,
+}
+
+/// What was measured on one machine with one build.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Machine {
+    #[serde(flatten)]
+    key: Key,
+    ceilings: Vec<Ceiling>,
+}
+
+/// Whose ceilings these are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Key {
+    host: Option<String>,
+    cpu_model: Option<String>,
+    version: String,
+}
+
+/// Messages a second of one case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Ceiling {
+    qos: u8,
+    size_bytes: u64,
+    connections: u64,
+    threads: u64,
+    per_s: f64,
+}
+
+impl Key {
+    fn of(facts: &EnvironmentFacts) -> Self {
+        // Without optimisation it is another program.
+        let profile = if cfg!(debug_assertions) { " debug" } else { "" };
+        let version = format!("{}{profile}", env!("CARGO_PKG_VERSION"));
+        Self { host: facts.host.clone(), cpu_model: facts.cpu_model.clone(), version }
+    }
+}
+
+/// The ceilings of this machine, where they were measured.
+#[derive(Clone, Debug, Default)]
+pub(in crate::bench) struct Ceilings(Vec<Ceiling>);
+
+impl Ceilings {
+    /// Reads them; there are none where there is no file that tells any.
+    pub(in crate::bench) fn load(environment: &Environment) -> Self {
+        Self::of(&path(environment).map(|path| read(&path)).unwrap_or_default(), &Key::of(&facts()))
+    }
+
+    fn of(saved: &Saved, key: &Key) -> Self {
+        let machine = saved.machines.iter().find(|machine| machine.key == *key);
+        Self(machine.map(|machine| machine.ceilings.clone()).unwrap_or_default())
+    }
+
+    /// Messages a second, in and out, that a generator of this plan can pass at the most, going by the case that is
+    /// most like it. None for what was not measured: TLS, unix sockets, large payloads, runs without latencies.
+    pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
+        if plan.transport.tls.is_some() || matches!(plan.transport.address, Address::Unix(_)) || !plan.latency {
+            return None;
+        }
+        let size = plan.payload.bytes(0, "", "").len() as u64;
+        self.nearest(plan.qos.number(), size, plan.clients() as u64, plan.threads as u64)
+    }
+
+    fn nearest(&self, qos: u8, size: u64, connections: u64, threads: u64) -> Option<f64> {
+        let largest = self.0.iter().map(|ceiling| ceiling.size_bytes).max()?;
+        if size > LARGER * largest {
+            return None;
+        }
+        let octaves = |one: u64, other: u64| ((one.max(1) as f64).log2() - (other.max(1) as f64).log2()).abs();
+        let distance = |ceiling: &&Ceiling| {
+            // What is larger than anything measured costs like the largest; the number of threads counts the least,
+            // since they do not disturb each other.
+            octaves(ceiling.size_bytes, size)
+                + octaves(ceiling.connections, connections) / 4.0
+                + octaves(ceiling.threads, threads) / 16.0
+        };
+        let like = self.0.iter().filter(|ceiling| ceiling.qos == qos && ceiling.threads > 0 && ceiling.per_s > 0.0);
+        let nearest = like.min_by(|one, other| distance(one).total_cmp(&distance(other)))?;
+        Some(nearest.per_s / nearest.threads as f64 * threads as f64)
+    }
+}
+
+/// Saves the ceilings of this machine in place of those that were there. Gives back where; none where the user has no
+/// folder for it.
+///
+/// # Errors
+/// Those of the file system.
+pub(super) fn save(
+    environment: &Environment,
+    facts: &EnvironmentFacts,
+    cases: &[CaseFigures],
+) -> io::Result<Option<PathBuf>> {
+    let Some(path) = path(environment) else { return Ok(None) };
+    let ceilings = cases.iter().filter_map(|case| {
+        let per_s = case.ceiling_per_s?;
+        let CaseFigures { qos, size_bytes, connections, threads, .. } = *case;
+        Some(Ceiling { qos, size_bytes, connections, threads, per_s })
+    });
+    let saved = with(read(&path), Machine { key: Key::of(facts), ceilings: ceilings.collect() });
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // Whoever reads meanwhile sees the old file or the new one.
+    let beside = path.with_extension(format!("json.{}", environment.process_id()));
+    fs::write(&beside, serde_json::to_vec_pretty(&saved)?)
+        .and_then(|()| fs::rename(&beside, &path))
+        .inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    Ok(Some(path))
+}
+
+fn with(mut saved: Saved, machine: Machine) -> Saved {
+    saved.machines.retain(|other| other.key != machine.key);
+    saved.machines.insert(0, machine);
+    saved.machines.truncate(MACHINES);
+    saved
+}
+
+fn path(environment: &Environment) -> Option<PathBuf> {
+    Some(environment.cache_folder()?.join("mqtools").join("self.json"))
+}
+
+fn read(path: &Path) -> Saved {
+    let read = || {
+        let mut text = Vec::new();
+        fs::File::open(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(host: &str) -> Key {
+        Key { host: Some(host.to_owned()), cpu_model: None, version: "1".to_owned() }
+    }
+
+    fn ceiling(qos: u8, size_bytes: u64, connections: u64, threads: u64, per_s: f64) -> Ceiling {
+        Ceiling { qos, size_bytes, connections, threads, per_s }
+    }
+
+    #[test]
+    fn the_case_that_is_most_like_the_plan_is_taken() {
+        let ceilings = Ceilings(vec![
+            ceiling(0, 16, 10, 1, 40e6),
+            ceiling(1, 16, 1, 1, 4e6),
+            ceiling(1, 16, 100, 1, 10e6),
+            ceiling(1, 1024, 10, 1, 2e6),
+        ]);
+        assert_eq!(ceilings.nearest(1, 20, 80, 1), Some(10e6));
+        assert_eq!(ceilings.nearest(1, 20, 80, 3), Some(30e6), "a ceiling a thread");
+        assert_eq!(ceilings.nearest(1, 2048, 1, 1), Some(2e6));
+        assert_eq!(ceilings.nearest(0, 16, 1, 1), Some(40e6));
+        assert_eq!(ceilings.nearest(2, 16, 1, 1), None, "QoS 2 was not measured");
+        assert_eq!(ceilings.nearest(1, 100_000, 1, 1), None, "nothing like it was measured");
+        assert_eq!(Ceilings::default().nearest(0, 16, 1, 1), None);
+    }
+
+    #[test]
+    fn machines_keep_to_themselves() {
+        let machine = |host: &str, per_s| Machine { key: key(host), ceilings: vec![ceiling(0, 16, 1, 1, per_s)] };
+        let saved = with(with(with(Saved::default(), machine("a", 1.0)), machine("b", 2.0)), machine("a", 3.0));
+        let text = serde_json::to_string(&saved).unwrap();
+        let saved: Saved = serde_json::from_str(&text).unwrap();
+        let of = |host: &str| Ceilings::of(&saved, &key(host)).nearest(0, 16, 1, 1);
+        assert_eq!((of("a"), of("b"), of("c")), (Some(3.0), Some(2.0), None));
+        let many = (0..100).fold(saved, |saved, number| with(saved, machine(&number.to_string(), 1.0)));
+        assert_eq!(many.machines.len(), MACHINES);
+    }
+
+    #[test]
+    fn garbage_is_as_good_as_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("self.json");
+        assert_eq!(read(&path), Saved::default());
+        for garbage in [&b"\xff\xfe{"[..], b"[]", b"{\"machines\":[{}]}", b"", b"{\"machines\":7}"] {
+            fs::write(&path, garbage).unwrap();
+            assert_eq!(read(&path), Saved::default(), "{garbage:?}");
+        }
+        assert_eq!(read(folder.path()), Saved::default(), "a folder");
+    }
+}

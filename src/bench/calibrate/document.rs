@@ -1,0 +1,249 @@
+//! The result of `mqbench self`: the document `mqbench-self/1` and its table.
+
+use serde::{Deserialize, Serialize};
+
+use super::Measured;
+use super::case::{Case, MANY};
+use crate::bench::report::Status;
+use crate::bench::report::document::{EnvironmentFacts, ToolFacts};
+use crate::terminal::number::{UNKNOWN, duration, percent, rate};
+use crate::terminal::{Align, Cell, Colours, Paint, Table, wrapped};
+
+/// Name and version of the form.
+pub(super) const SCHEMA: &str = "mqbench-self/1";
+
+/// The whole result. What was not measured is null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct SelfDocument {
+    pub(super) schema: String,
+    /// `ok`, or `partial` when interrupted.
+    pub(super) status: Status,
+    pub(super) tool: ToolFacts,
+    pub(super) env: EnvironmentFacts,
+    /// RFC 3339 in UTC.
+    pub(super) started_at: String,
+    /// How often everything was measured; every figure is the median.
+    pub(super) rounds: u64,
+    pub(super) cases: Vec<CaseFigures>,
+    /// Reading the stamp, ledger and histogram.
+    pub(super) recording_ns_per_message: Option<f64>,
+    pub(super) threads: Vec<ThreadFigures>,
+    pub(super) sched_lag: Option<LagFigures>,
+    /// Where the ceiling was saved.
+    pub(super) saved_to: Option<String>,
+}
+
+/// One case: what it took plain sockets, and what it took the engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct CaseFigures {
+    pub(super) qos: u8,
+    pub(super) size_bytes: u64,
+    pub(super) connections: u64,
+    pub(super) threads: u64,
+    /// Always one thread, whatever the engine has.
+    pub(super) limit: Option<Figures>,
+    pub(super) engine: Option<Figures>,
+    /// CPU a message of plain sockets over that of the engine: its share of the limit.
+    pub(super) share_pct: Option<f64>,
+    /// Messages a second with all threads busy.
+    pub(super) ceiling_per_s: Option<f64>,
+}
+
+/// Medians over the rounds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Figures {
+    pub(super) per_s: f64,
+    /// CPU time of the sending threads; the sink's is not in it. Null where the system does not tell threads apart.
+    pub(super) cpu_ns_per_message: Option<f64>,
+}
+
+/// All threads against one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct ThreadFigures {
+    pub(super) qos: u8,
+    pub(super) connections: u64,
+    pub(super) size_bytes: u64,
+    pub(super) threads: u64,
+    /// CPU a message with all of them over that with one.
+    pub(super) cpu_ratio: f64,
+}
+
+/// How late a paced message leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LagFigures {
+    pub(super) rate_per_s: u64,
+    pub(super) p50_ns: Option<u64>,
+    pub(super) p99_ns: Option<u64>,
+}
+
+/// The middle one; of an even number the lower of the two.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+impl Figures {
+    pub(super) fn of(rounds: &[Measured]) -> Option<Self> {
+        let per_s = median(rounds.iter().map(Measured::per_s).collect())?;
+        // Known in all rounds or in none.
+        let cpu: Option<Vec<f64>> = rounds.iter().map(Measured::cpu_ns_per_message).collect();
+        Some(Self { per_s, cpu_ns_per_message: cpu.and_then(median) })
+    }
+}
+
+impl CaseFigures {
+    /// Of the rounds of a case, which pair limit and engine.
+    pub(super) fn of(case: &Case, limit: &[Measured], engine: &[Measured]) -> Self {
+        let shares: Option<Vec<f64>> = limit
+            .iter()
+            .zip(engine)
+            .map(|(limit, engine)| Some(100.0 * limit.cpu_ns_per_message()? / engine.cpu_ns_per_message()?))
+            .collect();
+        let engine = Figures::of(engine);
+        let ceiling = engine.as_ref().map(|engine| match engine.cpu_ns_per_message {
+            Some(cpu) if cpu > 0.0 => case.threads as f64 * 1e9 / cpu,
+            // What was reached is the best that is known.
+            _ => engine.per_s,
+        });
+        Self {
+            qos: case.qos.number(),
+            size_bytes: case.size as u64,
+            connections: case.connections as u64,
+            threads: case.threads as u64,
+            limit: Figures::of(limit),
+            engine,
+            share_pct: shares.and_then(median),
+            ceiling_per_s: ceiling,
+        }
+    }
+
+    fn cpu(&self) -> Option<f64> {
+        self.engine.as_ref()?.cpu_ns_per_message
+    }
+}
+
+/// Compares cases that differ in their threads alone.
+pub(super) fn thread_figures(cases: &[CaseFigures]) -> Vec<ThreadFigures> {
+    let many = cases.iter().filter(|case| case.threads > 1 && case.connections == MANY as u64);
+    let figures = many.filter_map(|case| {
+        let single = cases.iter().find(|single| {
+            (single.qos, single.size_bytes, single.connections) == (case.qos, case.size_bytes, case.connections)
+                && single.threads == 1
+        })?;
+        Some(ThreadFigures {
+            qos: case.qos,
+            connections: case.connections,
+            size_bytes: case.size_bytes,
+            threads: case.threads,
+            cpu_ratio: case.cpu()? / single.cpu().filter(|cpu| *cpu > 0.0)?,
+        })
+    });
+    figures.collect()
+}
+
+/// The document for people.
+pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> String {
+    let cpu = document.env.cpu_model.as_deref().unwrap_or("unknown processor");
+    let title = colours.paint(Paint::Strong, &format!("mqbench {} self", document.tool.version));
+    let mut text = format!("{title}  {} cores  {cpu}\n", document.env.cores.unwrap_or_default());
+    if document.status == Status::Partial {
+        let line = format!("PARTIAL: interrupted after {} rounds; nothing was saved", document.rounds);
+        text.push_str(&format!("{}\n", colours.paint(Paint::Warning, &line)));
+    }
+    text.push('\n');
+    text.push_str(&rows(document).render(colours));
+    text.push('\n');
+    let about = "CPU is that of the sending threads a message, medians of the rounds; share is that of plain blocking \
+                 sockets over the engine's, for the same packets; ceiling is the rate with all threads busy.";
+    text.push_str(&wrapped("  ", about, width));
+    let mut facts = Table::new([Align::Left, Align::Left]);
+    if let Some(ns) = document.recording_ns_per_message {
+        facts.row(["recording".into(), format!("{ns:.1} ns a message: stamp, ledger, histogram")]);
+    }
+    for threads in &document.threads {
+        let ThreadFigures { qos, connections, size_bytes, threads, cpu_ratio } = threads;
+        let text = format!(
+            "{threads} threads take {cpu_ratio:.2} × the CPU a message of one: QoS {qos}, {connections} connections, {size_bytes} B"
+        );
+        facts.row(["threads".into(), text]);
+    }
+    if let Some(LagFigures { rate_per_s, p50_ns, p99_ns }) = &document.sched_lag {
+        let [p50, p99] = [p50_ns, p99_ns].map(|ns| ns.map_or_else(|| UNKNOWN.to_owned(), duration));
+        facts.row(["sched lag".into(), format!("p50 {p50}, p99 {p99} at {} messages/s", rate(*rate_per_s as f64))]);
+    }
+    if let Some(path) = &document.saved_to {
+        facts.row(["saved".to_owned(), format!("{path}: later results tell their headroom by it")]);
+    }
+    text.push('\n');
+    text.push_str(&facts.render(colours));
+    text
+}
+
+fn rows(document: &SelfDocument) -> Table {
+    let mut alignments = vec![Align::Right; 9];
+    alignments[0] = Align::Left;
+    let mut table = Table::new(alignments);
+    let faint = |text: &str| Cell::painted(Paint::Faint, text);
+    table.row(
+        ["", "payload", "conns", "threads", "limit CPU", "engine CPU", "share", "engine/s", "ceiling/s"].map(faint),
+    );
+    let mut last = None;
+    for case in &document.cases {
+        let name = if last == Some(case.qos) { String::new() } else { format!("QoS {}", case.qos) };
+        last = Some(case.qos);
+        let cpu = |figures: &Option<Figures>| {
+            let ns = figures.as_ref().and_then(|figures| figures.cpu_ns_per_message);
+            ns.map_or_else(|| UNKNOWN.to_owned(), |ns| format!("{ns:.0} ns"))
+        };
+        let known = |value: Option<f64>| value.map_or_else(|| UNKNOWN.to_owned(), rate);
+        table.row([
+            name.into(),
+            format!("{} B", case.size_bytes).into(),
+            case.connections.to_string().into(),
+            case.threads.to_string().into(),
+            cpu(&case.limit).into(),
+            cpu(&case.engine).into(),
+            Cell::painted(Paint::Strong, case.share_pct.map_or_else(|| UNKNOWN.to_owned(), percent)),
+            known(case.engine.as_ref().map(|engine| engine.per_s)).into(),
+            known(case.ceiling_per_s).into(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::QoS;
+
+    fn measured(messages: u64, cpu_ns: u64) -> Measured {
+        Measured { messages, wall_ns: 1_000_000_000, cpu_ns: Some(cpu_ns) }
+    }
+
+    #[test]
+    fn a_share_is_the_median_of_the_rounds() {
+        let case = Case { qos: QoS::AtLeastOnce, size: 16, connections: 100, threads: 2 };
+        let limit = [measured(100, 4_000), measured(100, 5_000), measured(100, 90_000)];
+        let engine = [measured(100, 10_000), measured(100, 10_000), measured(50, 5_000)];
+        let figures = CaseFigures::of(&case, &limit, &engine);
+        assert_eq!(figures.share_pct, Some(50.0), "40, 50 and 900 %");
+        assert_eq!(figures.engine, Some(Figures { per_s: 100.0, cpu_ns_per_message: Some(100.0) }));
+        assert_eq!(figures.ceiling_per_s, Some(2e7), "two threads of 100 ns a message");
+        let unknown = [Measured { cpu_ns: None, ..measured(7, 0) }];
+        let figures = CaseFigures::of(&case, &unknown, &unknown);
+        assert_eq!((figures.share_pct, figures.ceiling_per_s), (None, Some(7.0)));
+        assert_eq!(CaseFigures::of(&case, &[], &[]).engine, None);
+    }
+
+    #[test]
+    fn threads_are_compared_with_one() {
+        let of = |threads, cpu| {
+            let case = Case { qos: QoS::AtMostOnce, size: 16, connections: MANY, threads };
+            CaseFigures::of(&case, &[], &[measured(10, cpu)])
+        };
+        let figures = thread_figures(&[of(1, 1_000), of(2, 1_100)]);
+        assert_eq!(figures.len(), 1);
+        assert!((figures[0].cpu_ratio - 1.1).abs() < 1e-9);
+        assert_eq!(thread_figures(&[of(2, 1_100)]), []);
+    }
+}

@@ -1,0 +1,310 @@
+//! `mqbench self`: what the generator itself can, against a sink of its own and against plain blocking sockets with the
+//! same packets. Limit and engine take turns over several rounds, so that whatever else the machine does hits both.
+
+mod case;
+mod ceiling;
+mod document;
+mod limit;
+mod recording;
+mod sink;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use chrono::{SecondsFormat, Utc};
+use tokio::sync::watch;
+
+use self::case::{Case, cases};
+use self::document::{CaseFigures, LagFigures, SCHEMA, SelfDocument, table, thread_figures};
+use self::limit::Limit;
+use self::sink::Sink;
+use super::conduct::heard;
+use super::engine::{self, RunError, RunOutcome, StageOutcome};
+use super::environment::facts;
+use super::measure::Percentile;
+use super::report::Status;
+use crate::exit_status::ExitStatus;
+use crate::mqtt::QoS;
+use crate::options::{BenchOptions, Environment};
+use crate::terminal::{ColourChoice, Colours, Progress, print, width};
+
+pub(super) use self::ceiling::Ceilings;
+
+/// Columns of a table that goes to no terminal, and the most that one uses.
+const WIDTH: usize = 100;
+
+/// Load before each measurement: connections, buffers and windows grow.
+const WARMUP: Duration = Duration::from_millis(60);
+
+/// The schedule at which lateness is measured.
+const LAG_RATE: u64 = 10_000;
+
+/// Connections, beside those of the sink's other ends, that a process needs descriptors for.
+const OTHER_FILES: u64 = 64;
+
+/// What one round of one case took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Measured {
+    messages: u64,
+    wall_ns: u64,
+    /// Of the sending threads; none where the system does not tell threads apart.
+    cpu_ns: Option<u64>,
+}
+
+impl Measured {
+    fn per_s(&self) -> f64 {
+        self.messages as f64 * 1e9 / self.wall_ns.max(1) as f64
+    }
+
+    fn cpu_ns_per_message(&self) -> Option<f64> {
+        Some(self.cpu_ns? as f64 / self.messages as f64).filter(|cpu| cpu.is_finite())
+    }
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    full: bool,
+    threads: usize,
+    rounds: usize,
+    duration: Duration,
+    /// Of the paced run.
+    lag_duration: Duration,
+}
+
+impl Effort {
+    fn of(options: &BenchOptions) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = options.load.threads.map_or(cores, usize::from);
+        let full = options.calibrate.full;
+        let (duration, lag_duration) = if full {
+            (Duration::from_millis(500), Duration::from_secs(10))
+        } else {
+            (Duration::from_millis(200), Duration::from_secs(2))
+        };
+        Self { full, threads, rounds: 3, duration, lag_duration }
+    }
+}
+
+/// Runs `mqbench self`: the table on stdout, or the document with `--json`, which also goes to `files`.
+///
+/// # Errors
+/// Sockets, threads, stdout, files. The ceiling that cannot be saved only warns.
+pub(super) async fn conduct(
+    options: &BenchOptions,
+    environment: &Environment,
+    interrupted: watch::Receiver<bool>,
+    write: impl FnOnce(&[u8], bool) -> Result<()>,
+) -> Result<ExitStatus> {
+    let quiet = options.general.quiet;
+    let calibration =
+        Calibration { effort: Effort::of(options), interrupted, progress: Progress::on_stderr(quiet), quiet };
+    let mut document = calibration.run().await?;
+    let is_partial = document.status == Status::Partial;
+    if !is_partial {
+        match ceiling::save(environment, &document.env, &document.cases) {
+            Ok(path) => document.saved_to = path.as_ref().map(PathBuf::as_path).map(|path| path.display().to_string()),
+            Err(error) if !quiet => eprintln!("Warning: the ceiling was not saved: {error}"),
+            Err(_) => {}
+        }
+    }
+    if !options.result.json {
+        let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
+        print(table(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+    }
+    let mut text = serde_json::to_vec_pretty(&document).context("the result cannot be written as JSON")?;
+    text.push(b'\n');
+    write(&text, options.result.json)?;
+    Ok(if is_partial { ExitStatus::Interrupted } else { ExitStatus::Done })
+}
+
+/// A run of `mqbench self`.
+struct Calibration {
+    effort: Effort,
+    interrupted: watch::Receiver<bool>,
+    progress: Progress,
+    quiet: bool,
+}
+
+/// A case with its rounds.
+struct Rounds {
+    case: Case,
+    limit: Vec<Measured>,
+    engine: Vec<Measured>,
+}
+
+impl Calibration {
+    async fn run(mut self) -> Result<SelfDocument> {
+        let started_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let env = facts();
+        let mut rounds = self.cases_that_fit(env.nofile);
+        let pieces = rounds.iter().map(|rounds| if rounds.case.threads == 1 { 2 } else { 1 }).sum::<u32>();
+        let each = (self.effort.duration + WARMUP).as_secs_f64() * 1.2;
+        let total = f64::from(pieces) * each * self.effort.rounds as f64 + self.effort.lag_duration.as_secs_f64();
+        self.progress.set_phase("self", total);
+        let recording = recording::cost_ns();
+        let sched_lag = self.sched_lag().await?;
+        let mut done = 0;
+        for _ in 0..self.effort.rounds {
+            for rounds in &mut rounds {
+                if self.is_interrupted() {
+                    break;
+                }
+                self.progress.tick(&rounds.case.text());
+                self.round(rounds).await.with_context(|| rounds.case.text())?;
+            }
+            if self.is_interrupted() {
+                break;
+            }
+            done += 1;
+        }
+        self.progress.clear();
+        let cases: Vec<CaseFigures> = rounds
+            .iter()
+            .map(|Rounds { case, limit, engine }| {
+                CaseFigures::of(case, &limit[..limit.len().min(done)], &engine[..engine.len().min(done)])
+            })
+            .collect();
+        Ok(SelfDocument {
+            schema: SCHEMA.to_owned(),
+            status: if done < self.effort.rounds { Status::Partial } else { Status::Ok },
+            env,
+            started_at,
+            rounds: done as u64,
+            threads: thread_figures(&cases),
+            cases,
+            recording_ns_per_message: Some(recording),
+            sched_lag,
+            ..SelfDocument::default()
+        })
+    }
+
+    fn is_interrupted(&self) -> bool {
+        *self.interrupted.borrow()
+    }
+
+    /// The cases for which there are descriptors: both ends of every connection are in this process.
+    fn cases_that_fit(&self, files: Option<u64>) -> Vec<Rounds> {
+        let mut left_out = 0;
+        let mut fit = Vec::new();
+        for case in cases(self.effort.full, self.effort.threads) {
+            if files.is_some_and(|files| 2 * case.connections as u64 + OTHER_FILES > files) {
+                left_out = case.connections;
+                continue;
+            }
+            fit.push(Rounds { case, limit: Vec::new(), engine: Vec::new() });
+        }
+        if left_out > 0 && !self.quiet {
+            let files = 2 * left_out as u64 + OTHER_FILES;
+            eprintln!("Warning: cases of {left_out} connections are left out: they need `ulimit -n {files}`");
+        }
+        fit
+    }
+
+    async fn round(&self, rounds: &mut Rounds) -> Result<()> {
+        let case = rounds.case;
+        // Plain sockets are measured on one thread only.
+        if case.threads == 1 {
+            rounds.limit.push(self.limit(case)?);
+        }
+        if let Some(engine) = self.engine(case).await? {
+            rounds.engine.push(engine);
+        }
+        Ok(())
+    }
+
+    fn limit(&self, case: Case) -> Result<Measured> {
+        let sink = Sink::start()?;
+        let plan = case.plan(sink.address(), &[])?;
+        let (address, duration) = (sink.address(), self.effort.duration);
+        let work = std::thread::Builder::new()
+            .name("limit".to_owned())
+            .spawn(move || Limit::connect(&plan, address)?.measure(WARMUP, |elapsed, _| elapsed < duration))?;
+        let measured = work.join().map_err(|_| anyhow!("the thread of the limit has panicked"))??;
+        check(case, &measured, &sink)?;
+        Ok(measured)
+    }
+
+    /// None when it was interrupted.
+    async fn engine(&self, case: Case) -> Result<Option<Measured>> {
+        let [warmup, duration] = [WARMUP, self.effort.duration].map(|time| format!("{}ms", time.as_millis()));
+        let sink = Sink::start()?;
+        let run = self.load(&sink, case, &["--flood", "--warmup", &warmup, "--duration", &duration]).await?;
+        let Some(StageOutcome { recorder, measured_ns, cpu, .. }) = run.as_ref().and_then(|run| run.stages.first())
+        else {
+            return Ok(None);
+        };
+        let counters = &recorder.counters;
+        let messages = if case.qos == QoS::AtMostOnce { counters.sent } else { counters.acked };
+        // Where threads are not told apart it is the process's, and that includes the sink.
+        let cpu = cpu.filter(|_| engine::process::thread_cpu().is_some());
+        let measured = Measured { messages, wall_ns: *measured_ns, cpu_ns: cpu.map(|cpu| cpu.total_ns()) };
+        check(case, &measured, &sink)?;
+        Ok(Some(measured))
+    }
+
+    /// How late messages leave at a steady rate.
+    async fn sched_lag(&self) -> Result<Option<LagFigures>> {
+        self.progress.tick("lateness of a steady rate");
+        let case = Case { qos: QoS::AtMostOnce, size: 64, connections: 10, threads: 1 };
+        let [rate, duration] = [LAG_RATE.to_string(), format!("{}ms", self.effort.lag_duration.as_millis())];
+        let run =
+            self.load(&Sink::start()?, case, &["--rate", &rate, "--warmup", "200ms", "--duration", &duration]).await?;
+        let stage = run.as_ref().and_then(|run| run.stages.first());
+        let Some(histogram) = stage.and_then(|stage| stage.recorder.latency.sched_lag.histogram()) else {
+            return Ok(None);
+        };
+        let [p50_ns, p99_ns] = [Percentile::P50, Percentile::P99].map(|percentile| histogram.percentile(percentile));
+        Ok(Some(LagFigures { rate_per_s: LAG_RATE, p50_ns, p99_ns }))
+    }
+
+    /// A run of the engine against a sink. None when it was interrupted before the load.
+    async fn load(&self, sink: &Sink, case: Case, options: &[&str]) -> Result<Option<RunOutcome>> {
+        let plan = case.plan(sink.address(), options)?;
+        match engine::run(plan, None, heard(self.interrupted.clone()), |_| {}).await {
+            Ok(run) if run.lost.is_empty() => Ok(Some(run)),
+            Ok(run) => Err(anyhow!("the sink has closed connections: {:?}", run.lost)),
+            Err(RunError::Interrupted) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What was acknowledged must have come: figures of a sink that cheats are worth nothing.
+fn check(case: Case, measured: &Measured, sink: &Sink) -> Result<()> {
+    let came = match case.qos {
+        // Nothing says when the last one is there.
+        QoS::AtMostOnce => return Ok(()),
+        QoS::AtLeastOnce => sink.published(),
+        QoS::ExactlyOnce => sink.completed(),
+    };
+    if came < measured.messages {
+        return Err(anyhow!("{} messages were acknowledged and only {came} had come", measured.messages));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_of_the_engine_reaches_the_sink() {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let case = Case { qos, size: 16, connections: 3, threads: 2 };
+            let sink = Sink::start().unwrap();
+            let plan = case.plan(sink.address(), &["--flood", "-C", "10000"]).unwrap();
+            let run = engine::run(plan, None, std::future::pending(), |_| {});
+            let run = crate::client::run(run).unwrap().unwrap();
+            let counters = &run.stages[0].recorder.counters;
+            let acked = if qos == QoS::AtMostOnce { 0 } else { 10_000 };
+            assert_eq!((counters.sent, counters.acked), (10_000, acked), "{qos:?}");
+            while sink.published() < 10_000 {
+                std::thread::yield_now();
+            }
+            let completed = if qos == QoS::ExactlyOnce { 10_000 } else { 0 };
+            assert_eq!((sink.published(), sink.completed()), (10_000, completed), "{qos:?}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `mqbench doctor`: can this machine carry out the plan, and what would disturb its figures? It makes no connection.
+//!
+//! What a plan cannot do without is looked at before every run too, so that one that cannot fit fails before any load.
+
+mod checks;
+mod machine;
+mod need;
+
+use serde::{Deserialize, Serialize};
+
+use self::checks::{Check, Level};
+use self::machine::{Limits, Machine};
+use self::need::Need;
+use super::plan::BenchPlan;
+use super::report::document::{EnvironmentFacts, ToolFacts};
+use crate::exit_status::ExitStatus;
+use crate::terminal::{Align, Cell, Colours, Paint, Table, escape};
+
+/// Name and version of the form.
+const SCHEMA: &str = "mqbench-doctor/1";
+
+/// What the doctor found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Findings {
+    schema: String,
+    /// The worst level.
+    status: Level,
+    tool: ToolFacts,
+    env: EnvironmentFacts,
+    target: String,
+    clients: u64,
+    checks: Vec<Check>,
+}
+
+impl Findings {
+    /// Looks at everything; takes about a second.
+    pub(super) async fn of(plan: &BenchPlan, target: String) -> Self {
+        let machine = Machine::measure().await;
+        let need = Need::of(plan);
+        Self::new(checks::all(&need, &machine), machine.facts, &need, target)
+    }
+
+    fn new(checks: Vec<Check>, env: EnvironmentFacts, need: &Need, target: String) -> Self {
+        let status = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+        let (schema, tool) = (SCHEMA.to_owned(), ToolFacts::default());
+        Self { schema, status, tool, env, target, clients: need.clients, checks }
+    }
+
+    /// Failed when the plan cannot be carried out here; what only disturbs is no failure.
+    pub(super) fn exit_status(&self) -> ExitStatus {
+        if self.status == Level::Fail { ExitStatus::Failed } else { ExitStatus::Done }
+    }
+
+    /// The document.
+    pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// For people.
+    pub(super) fn text(&self, colours: Colours) -> String {
+        let title = colours.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
+        let clients = crate::terminal::number::grouped(self.clients);
+        let mut text = format!("{title}  {clients} clients → {}\n\n", escape(&self.target));
+        text.push_str(&lines(&self.checks, colours));
+        let verdict = match self.status {
+            Level::Ok => colours.paint(Paint::Good, "The plan fits this machine."),
+            Level::Warn => {
+                colours.paint(Paint::Warning, "The plan fits this machine; warnings may show in its figures.")
+            }
+            Level::Fail => colours.paint(Paint::Bad, "The plan cannot be carried out on this machine."),
+        };
+        format!("{text}\n{verdict}\n")
+    }
+}
+
+/// Why a plan cannot be carried out here, in the doctor's words; none when nothing stands in the way.
+pub(super) fn obstacles(plan: &BenchPlan, colours: Colours) -> Option<String> {
+    let mut checks = checks::limits(&Need::of(plan), &Limits::read());
+    checks.retain(|check| check.level == Level::Fail);
+    (!checks.is_empty()).then(|| lines(&checks, colours))
+}
+
+fn lines(checks: &[Check], colours: Colours) -> String {
+    let mut text = String::new();
+    let mut table = Table::new([Align::Left, Align::Left, Align::Left]);
+    for check in checks {
+        let (paint, word) = match check.level {
+            Level::Ok => (Paint::Good, "ok"),
+            Level::Warn => (Paint::Warning, "warn"),
+            Level::Fail => (Paint::Bad, "FAIL"),
+        };
+        table.row([Cell::painted(paint, word), check.name.as_str().into(), escape(&check.found).into_owned().into()]);
+    }
+    // Each line with its commands below.
+    for (line, check) in table.render(colours).lines().zip(checks) {
+        text.push_str(line);
+        text.push('\n');
+        for remedy in &check.remedies {
+            text.push_str(&format!("          {}\n", colours.paint(Paint::Strong, remedy)));
+        }
+    }
+    text
+}

@@ -1,0 +1,125 @@
+//! Truth tests: what a scripted broker does on a virtual clock must come back exactly in the result document.
+//!
+//! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the clock:
+//! connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer whenever
+//! nobody has anything left to do. So work takes no time at all, and every figure is known beforehand to the nanosecond.
+//! Times are whole milliseconds, the grain of the runtime's timers.
+
+#![allow(dead_code)] // what scripts can do is used as the tests come
+
+mod broker;
+mod latency;
+mod outbox;
+mod script;
+
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use self::broker::{Broker, Log};
+use self::script::Script;
+use super::engine::{RunError, run_in_place};
+use super::outcome;
+use super::plan::{Target, bench_plan};
+use super::report::ResultDocument;
+use crate::client::ClientError;
+use crate::options::{BenchOptions, Environment, Reading};
+use crate::transport::MemoryListener;
+
+/// Where the broker seems to be: an address that no machine has (RFC 5737).
+const ADDRESS: &str = "192.0.2.1:1883";
+
+/// A run that has not ended by then never ends.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What a run came to.
+struct Outcome {
+    /// The result document, or why the load could not begin.
+    result: Result<Value, ClientError>,
+    /// What the broker saw.
+    log: Log,
+    /// How long it took from the first connect to the last goodbye.
+    took: Duration,
+}
+
+/// Runs mqbench with these arguments, separated by blanks, against a broker that follows the script.
+fn rehearse(arguments: &str, script: Script) -> Outcome {
+    rehearse_until(arguments, script, FOR_EVER)
+}
+
+/// The same, interrupted after a while as with Ctrl-C.
+fn rehearse_until(arguments: &str, script: Script, interrupt: Duration) -> Outcome {
+    let (host, port) = ADDRESS.split_once(':').unwrap();
+    let always = ["mqbench", "-h", host, "-p", port, "--threads", "2"];
+    let argv = always.into_iter().chain(arguments.split_whitespace()).map(OsString::from);
+    let environment = Environment::fixed([], []);
+    let options = match BenchOptions::read(&environment, argv) {
+        Ok(Reading::Options(options)) => options,
+        Ok(_) => panic!("{arguments}: no options"),
+        Err(error) => panic!("{arguments}: {error}"),
+    };
+    let plan = bench_plan(&options, &environment, &Target::AsTyped).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let listener = MemoryListener::bind(ADDRESS.parse().unwrap(), script.buffer, script.connect_takes);
+        let broker = Rc::new(Broker::new(script));
+        tokio::task::spawn_local(broker.clone().serve(listener));
+        let began = Instant::now();
+        let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), |_| {});
+        let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
+        let result = match run {
+            Ok(run) => {
+                let measurements: Vec<_> = (run.stages.iter().enumerate())
+                    .map(|(index, stage)| outcome::measurement(&plan, &run, stage, None, index == 0))
+                    .collect();
+                let context = outcome::context(&plan, Vec::new(), None, chrono::Utc::now());
+                Ok(serde_json::to_value(ResultDocument::assemble(context, &measurements)).unwrap())
+            }
+            Err(RunError::Client { error, .. }) => Err(error),
+            Err(error) => panic!("{error}"),
+        };
+        Outcome { result, log: broker.log(), took: began.elapsed() }
+    })
+}
+
+impl Outcome {
+    /// The document.
+    fn document(&self) -> &Value {
+        self.result.as_ref().unwrap_or_else(|error| panic!("no load was made: {error}"))
+    }
+
+    /// A part of the document by its path; names are separated by slashes.
+    fn at(&self, path: &str) -> &Value {
+        self.document().pointer(&format!("/{path}")).unwrap_or_else(|| panic!("the document has no {path}"))
+    }
+
+    /// A count or a time in nanoseconds.
+    fn number(&self, path: &str) -> u64 {
+        self.at(path).as_u64().unwrap_or_else(|| panic!("{path} is {}", self.at(path)))
+    }
+
+    /// Several of them.
+    fn numbers<const N: usize>(&self, paths: [&str; N]) -> [u64; N] {
+        paths.map(|path| self.number(path))
+    }
+
+    /// Why the load could not begin.
+    fn error(self) -> ClientError {
+        self.result.err().expect("the load began")
+    }
+
+    /// Asserts that a latency has so many samples, all of them this long.
+    fn all_took(&self, latency: &str, count: u64, each: Duration) {
+        let each = each.as_nanos() as u64;
+        let figures = self.numbers(
+            ["count", "min", "mean", "max", "p/50", "p/90"]
+                .map(|name| format!("latency/{latency}/{name}"))
+                .each_ref()
+                .map(String::as_str),
+        );
+        assert_eq!(figures, [count, each, each, each, each, each], "{latency}: count, min, mean, max, p50, p90");
+    }
+}

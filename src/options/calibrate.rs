@@ -1,0 +1,12 @@
+//! The group of `mqbench self`.
+
+use clap::Args;
+
+/// What `mqbench self` measures.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Load")]
+pub struct CalibrateOptions {
+    /// With self: measure every QoS, size, number of connections and threads; takes some minutes.
+    #[arg(long)]
+    pub full: bool,
+}

@@ -1,0 +1,149 @@
+//! What the broker says while mqrr runs: its answers to SUBSCRIBE and request, messages that are no response, and a
+//! connection that it closes.
+
+use std::io::{self, Write};
+
+use super::latency;
+use super::matching::Stranger;
+use super::receiver::Fate;
+use super::run::{End, Requester};
+use super::telling;
+use crate::client::ClientError;
+use crate::mqtt::wire::PacketType;
+use crate::mqtt::{QoS, ReasonCode};
+use crate::publish::PayloadSource;
+use crate::session::SessionError;
+use crate::subscribe::format::Style;
+use crate::subscribe::shortfall;
+
+/// Why a broker may hang up on a SUBSCRIBE or a request.
+const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answering: this user may not be allowed to \
+                              subscribe to the response topic (-e) or to publish to the request topic (-t)";
+/// So often in a row a connection may be lost on which the request was sent and not acknowledged.
+const MOST_LOSSES: u32 = 2;
+
+impl Requester<'_> {
+    pub(super) fn look_at_subacks(&mut self) -> Result<(), End> {
+        for suback in std::mem::take(&mut self.receiver.subacks) {
+            let target = self.client.target().to_owned();
+            let [reason] = suback.reasons[..] else {
+                let what = "has another number of Reason Codes than the SUBSCRIBE has filters (MQTT-3.9.3-1)";
+                let (packet, reason) = (PacketType::Suback, ReasonCode::PROTOCOL_ERROR);
+                let error = SessionError::Unexpected { packet, what, reason };
+                return Err(ClientError::Session { target, error }.into());
+            };
+            if reason.is_error() {
+                return Err(ClientError::SubscribeRefused { target, filter: self.topic.clone(), reason }.into());
+            }
+            if let (false, Some(warning)) = (self.told.grants, shortfall(&self.filter(), reason)) {
+                self.diagnostics.warning(warning);
+            }
+            (self.told.grants, self.subscribed) = (true, true);
+            // One that went out before has been waiting for its acknowledgement since the connection is up.
+            self.clocks.answer = self.clocks.answer.filter(|_| self.waits_for_acknowledgement());
+        }
+        Ok(())
+    }
+
+    pub(super) fn waits_for_acknowledgement(&self) -> bool {
+        self.receiver.packet_identifier != 0 && self.receiver.fate == Fate::Unknown && !self.receiver.exchange.is_idle()
+    }
+
+    pub(super) fn look_at_fate(&mut self) -> Result<(), End> {
+        if self.receiver.exchange.is_idle() {
+            return Ok(());
+        }
+        match &self.receiver.fate {
+            Fate::Unknown => return Ok(()),
+            Fate::Taken => {}
+            Fate::Nobody => {
+                if !std::mem::replace(&mut self.told.nobody, true) {
+                    self.diagnostics.warning(telling::nobody(&self.plan.request.topic));
+                }
+            }
+            // mosquitto_rr does not notice.
+            Fate::Refused(..) | Fate::Lost(_) if self.plan.compat => {}
+            Fate::Refused(reason, words) => return Err(End::Refused(*reason, words.clone())),
+            Fate::Lost(reason) => return Err(End::Refused(*reason, None)),
+        }
+        if self.subscribed {
+            self.clocks.answer = None;
+        }
+        Ok(())
+    }
+
+    /// What came, for stderr and the log.
+    pub(super) fn look_at_messages(&mut self) {
+        for stranger in std::mem::take(&mut self.receiver.strangers) {
+            if self.plan.compat {
+                continue;
+            }
+            let what = match stranger {
+                Stranger::NoData => "has no correlation data",
+                Stranger::OtherData => "has other correlation data",
+                Stranger::Retained => "is retained",
+                Stranger::Early => "came before the request was sent",
+                Stranger::Late => "answers a request that has all its responses",
+            };
+            self.client.note(&format!("a message on {} is left out: it {what}", self.topic));
+            if stranger == Stranger::NoData && !std::mem::replace(&mut self.told.no_data, true) {
+                self.diagnostics.warning(telling::first_without_data(&self.topic));
+                self.diagnostics.hint(telling::WITHOUT_DATA_HINT);
+            }
+        }
+        let in_json = matches!(self.plan.printer.style, Style::Json { .. });
+        for took in std::mem::take(&mut self.receiver.latencies) {
+            self.round_trips.enter(took);
+            if self.plan.compat {
+                self.receiver.batch.bytes.extend_from_slice(latency::mosquittos(took).as_bytes());
+                self.receiver.batch.bytes.push(b'\n');
+            } else if !in_json {
+                let _ = writeln!(io::stderr(), "{}", latency::one(took));
+            }
+        }
+        let waits_for_input = self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines(_));
+        if self.receiver.exchange.is_idle() && self.subscribed && waits_for_input {
+            (self.clocks.end, self.clocks.answer) = (None, None);
+        }
+    }
+
+    /// Says once that the connection was lost. A broker that closes it instead of answering would do so every time: at
+    /// the SUBSCRIBE that is known at once, at the request when it happens again.
+    pub(super) fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
+        let again = self.is_sent_again();
+        self.told.losses = if again { self.told.losses + 1 } else { 0 };
+        match error {
+            ClientError::Lost { target, cause, before_connack, .. }
+                if !self.told.grants || self.told.losses > MOST_LOSSES =>
+            {
+                let hint = Some(SENT_AWAY_HINT.to_owned());
+                return Err(ClientError::Lost { target, cause, before_connack, hint }.into());
+            }
+            error => {
+                self.client.note(&format!("lost the connection and connects again: {error}"));
+                if !std::mem::replace(&mut self.told.loss, true) {
+                    self.diagnostics.warning(self.client.loss(&error));
+                }
+            }
+        }
+        if self.plan.request.qos == QoS::AtMostOnce && !self.receiver.exchange.is_idle() && !again {
+            self.diagnostics
+                .warning("the request is not sent again at QoS 0; its response may be lost with the connection");
+            self.diagnostics.hint("with -q 1 a request that was not acknowledged is sent again");
+        }
+        Ok(())
+    }
+
+    /// Whether the open request goes out once more over the next connection: at QoS 1 and 2 where it is not
+    /// acknowledged, at QoS 0 where not all of it went out.
+    pub(super) fn is_sent_again(&mut self) -> bool {
+        if self.receiver.exchange.is_idle() {
+            return false;
+        }
+        let request = self.at_most_once.take();
+        if self.client.written_total() < self.request_end {
+            self.again = request.or(self.again.take());
+        }
+        self.again.is_some() || self.waits_for_acknowledgement()
+    }
+}

@@ -1,0 +1,223 @@
+//! What mqrr is to do: plain data, made of the options.
+
+use std::time::Duration;
+
+use super::matching::{CorrelationData, Exchange, Rule};
+use crate::client::{ConnectPlan, LogStream};
+use crate::mqtt::wire::SubscribeFilter;
+use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_topic_name};
+use crate::options::{
+    CommandProperties, ConnectDefaults, Environment, GeneralOptions, QuestionOptions, REQUEST, RequestOptions,
+    ResponseOptions, UsageError, connect_plan,
+};
+use crate::publish::{LineInput, PayloadSource};
+use crate::subscribe::format::Printer;
+use crate::subscribe::{handling_of_retained, printer};
+
+/// Most messages in flight where `-M` is not given.
+const WINDOW: u16 = 20;
+
+/// mosquitto_rr waits for an answer as long as the connection stands.
+const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
+
+/// Where responses are to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseTopic {
+    /// `-e`.
+    Given(String),
+    /// A name that nobody else has, from which a topic is made.
+    Own(String),
+}
+
+impl ResponseTopic {
+    /// The topic. One of our own begins with the Response Information of the broker (5.0 §3.2.2.3.15), which is where it
+    /// allows us to subscribe, if it gave any that can begin a topic.
+    pub fn topic(&self, response_information: Option<&str>) -> String {
+        match (self, response_information) {
+            (Self::Given(topic), _) => topic.clone(),
+            (Self::Own(name), Some(start)) if check_topic_name(start).is_ok() => {
+                format!("{}/{name}", start.strip_suffix('/').unwrap_or(start))
+            }
+            (Self::Own(name), _) => format!("mqrr/{name}"),
+        }
+    }
+}
+
+/// What mqrr is to do.
+#[derive(Clone, Debug)]
+pub struct RequestPlan {
+    /// The broker, and how to speak to it.
+    pub connect: ConnectPlan,
+    /// Topic, QoS and properties of every request; its payload is empty, and response topic and correlation data are
+    /// missing.
+    pub request: Message,
+    /// Where payloads come from.
+    pub source: PayloadSource,
+    /// How often the request is sent; 1 with lines.
+    pub repeat: u64,
+    /// Least time between a response and the next request.
+    pub repeat_delay: Duration,
+    /// Where responses are to come.
+    pub response_topic: ResponseTopic,
+    /// The subscription to it, but for its filter.
+    pub subscription: SubscribeFilter,
+    /// Properties of SUBSCRIBE.
+    pub subscribe_properties: Properties,
+    /// Which messages are responses.
+    pub exchange: Exchange,
+    /// How they are printed.
+    pub printer: Printer,
+    /// `--latency`.
+    pub latency: bool,
+    /// `-W`.
+    pub timeout: Option<Duration>,
+    /// Properties of DISCONNECT.
+    pub disconnect_properties: Properties,
+    /// How long the answers to SUBSCRIBE and PUBLISH are waited for.
+    pub patience: Duration,
+    /// How many `-d` were given.
+    pub debug: u8,
+    /// Where the log of `-d` goes.
+    pub log: LogStream,
+    /// No errors on stderr while running.
+    pub quiet: bool,
+    /// mosquitto_rr's output, errors, ends and exit status.
+    pub compat: bool,
+}
+
+impl RequestPlan {
+    /// What the options mean.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn new(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
+        let plan = Self::of_options(options, environment);
+        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+    }
+
+    fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
+        let RequestOptions { question, response, output, connection, retry, tls, will, properties, general } = options;
+        let GeneralOptions { debug, quiet, compat, .. } = general;
+        let defaults =
+            ConnectDefaults { tool: &REQUEST, environment, window: WINDOW, no_delay: true, names_clients: false };
+        let refused = |faults| UsageError::new(REQUEST.name, faults);
+        let connect = connect_plan(connection, tls, will, properties, defaults);
+        let printer = printer(output).map_err(|fault| refused(vec![fault]));
+        let (mut connect, printer) = match (connect, printer) {
+            (Ok(connect), Ok(printer)) => (connect, printer),
+            (Err(one), Err(other)) => return Err(one.and(other)),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        connect.retry = retry.plan();
+        let commands = properties.by_command().map_err(refused)?;
+        let CommandProperties { mut publish, subscribe, disconnect, connect: _, will: _, unsubscribe: _ } = commands;
+        let version = connect.session.version;
+        let response_topic =
+            response_topic(response, &mut publish, environment).map_err(|fault| refused(vec![fault]))?;
+        if matches!(response_topic, ResponseTopic::Own(_)) && version.is_v5() {
+            let asked = Property::new(PropertyName::RequestResponseInformation, PropertyValue::Byte(1));
+            asked.into_iter().for_each(|property| connect.session.connect_properties.push_default(property));
+        }
+        let QuestionOptions { topic, qos, repeat, repeat_delay, .. } = question;
+        let topic = topic.clone().or_else(|| connect.topic_of_url.clone()).unwrap_or_default();
+        if matches!(&response_topic, ResponseTopic::Given(response) if *response == topic) && !compat {
+            let fault = "-t and -e are the same topic: the request would be its own response".to_owned();
+            return Err(refused(vec![fault]));
+        }
+        let exchange = exchange(response, version, *compat, &mut publish, environment);
+        Ok(Self {
+            request: Message { topic, qos: *qos, properties: publish, ..Message::default() },
+            source: source(question),
+            repeat: *repeat,
+            repeat_delay: *repeat_delay,
+            subscription: SubscribeFilter {
+                qos: *qos,
+                retain_as_published: response.retain_as_published,
+                retain_handling: handling_of_retained(response.retain_handling, response.no_retained, version),
+                ..SubscribeFilter::default()
+            },
+            response_topic,
+            subscribe_properties: subscribe,
+            exchange,
+            printer,
+            latency: response.latency,
+            timeout: response.timeout,
+            disconnect_properties: disconnect,
+            patience: if *compat { FOREVER } else { connection.connect_timeout },
+            debug: *debug,
+            log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
+            quiet: *quiet,
+            compat: *compat,
+            connect,
+        })
+    }
+}
+
+fn source(question: &QuestionOptions) -> PayloadSource {
+    let QuestionOptions { message, file, stdin_line, stdin_file, null_message: _, .. } = question;
+    match (message, file) {
+        (Some(text), _) => PayloadSource::Text(text.clone()),
+        (None, Some(file)) if *stdin_line => PayloadSource::Lines(LineInput::File(file.clone())),
+        (None, Some(file)) => PayloadSource::File(file.clone()),
+        (None, None) if *stdin_line => PayloadSource::Lines(LineInput::Stdin),
+        (None, None) if *stdin_file => PayloadSource::Stdin,
+        (None, None) => PayloadSource::Text(bytes::Bytes::new()),
+    }
+}
+
+/// `-D publish response-topic` says the same as `-e`.
+fn response_topic(
+    response: &ResponseOptions,
+    publish: &mut Properties,
+    environment: &Environment,
+) -> Result<ResponseTopic, String> {
+    let of_property = publish.text(PropertyName::ResponseTopic).map(str::to_owned);
+    publish.remove(PropertyName::ResponseTopic);
+    match (&response.response_topic, of_property) {
+        (Some(_), Some(_)) => Err("-e and -D publish response-topic say the same thing: leave one out".into()),
+        (None, Some(topic)) => match check_topic_name(&topic) {
+            Ok(()) => Ok(ResponseTopic::Given(topic)),
+            Err(error) => Err(format!("invalid response topic '{topic}': {error}")),
+        },
+        (Some(topic), None) => Ok(ResponseTopic::Given(topic.clone())),
+        (None, None) => Ok(ResponseTopic::Own(environment.random_letters())),
+    }
+}
+
+fn exchange(
+    response: &ResponseOptions,
+    version: ProtocolVersion,
+    compat: bool,
+    publish: &mut Properties,
+    environment: &Environment,
+) -> Exchange {
+    let ResponseOptions { count, no_correlation_check, no_retained, retain_as_published, .. } = response;
+    if compat {
+        return Exchange::new(Rule::Any, None, *no_retained, *count);
+    }
+    let given = publish.binary(PropertyName::CorrelationData).cloned().map(CorrelationData::Given);
+    publish.remove(PropertyName::CorrelationData);
+    let names = given.unwrap_or_else(|| CorrelationData::Numbered(environment.random_letters()));
+    let rule = match version.is_v5() && !no_correlation_check {
+        true => Rule::Correlation,
+        false => Rule::Topic { retain_as_published: *retain_as_published },
+    };
+    Exchange::new(rule, version.is_v5().then_some(names), *no_retained, *count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_of_our_own_begins_where_the_broker_says() {
+        let own = ResponseTopic::Own("abc".into());
+        assert_eq!(own.topic(None), "mqrr/abc");
+        assert_eq!(own.topic(Some("answers/me")), "answers/me/abc");
+        assert_eq!(own.topic(Some("answers/")), "answers/abc");
+        // Not to be subscribed to exactly.
+        assert_eq!(own.topic(Some("answers/#")), "mqrr/abc");
+        assert_eq!(own.topic(Some("")), "mqrr/abc");
+        assert_eq!(ResponseTopic::Given("e".into()).topic(Some("answers")), "e");
+    }
+}

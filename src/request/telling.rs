@@ -1,0 +1,172 @@
+//! What is said of requests without responses. Pure: text for stderr.
+
+use std::time::Duration;
+
+use super::matching::{Exchange, Strangers};
+use super::receiver::Fate;
+
+/// How far a run has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There is no connection.
+    Connecting,
+    /// The subscription is not granted yet.
+    Subscribing,
+    /// The request is out.
+    Asked,
+}
+
+/// All that is known when the responses do not come.
+pub(super) struct Situation<'a> {
+    pub(super) stage: Stage,
+    pub(super) exchange: &'a Exchange,
+    pub(super) fate: &'a Fate,
+    pub(super) request_topic: &'a str,
+    pub(super) response_topic: &'a str,
+    /// The request is acknowledged: QoS 1 or 2.
+    pub(super) acknowledged: bool,
+    /// MQTT 5, where an acknowledgement says whether somebody is subscribed.
+    pub(super) v5: bool,
+}
+
+impl Situation<'_> {
+    /// What came: `no response came`, `1 of 3 responses to request 2 came`.
+    pub(super) fn what_came(&self) -> String {
+        let exchange = self.exchange;
+        let request = if exchange.asked() > 1 { format!(" to request {}", exchange.asked()) } else { String::new() };
+        match (exchange.come(), exchange.wanted()) {
+            (0, _) if exchange.asked() == 0 => "no request was sent".to_owned(),
+            (0, _) => format!("no response{request} came"),
+            (come, wanted) => format!("{come} of {wanted} responses{request} came"),
+        }
+    }
+
+    /// The error when `-W` has run out.
+    pub(super) fn timed_out(&self, waited: Duration) -> String {
+        let stage = match (self.stage, self.fate) {
+            (Stage::Connecting, _) => ", there is no connection to the broker",
+            (Stage::Subscribing, _) => ", the broker has not granted the subscription yet",
+            (Stage::Asked, Fate::Unknown) if self.acknowledged => ", the broker has not acknowledged the request",
+            (Stage::Asked, Fate::Nobody) => ", nobody is subscribed to the topic of the request",
+            (Stage::Asked, _) => "",
+        };
+        format!("timed out after {} s: {}{stage}", waited.as_secs_f64(), self.what_came())
+    }
+
+    /// What may be the cause, and what to do about it.
+    pub(super) fn hints(&self) -> Vec<String> {
+        let Self { request_topic, response_topic, .. } = self;
+        let Strangers { no_data, other_data, old, late } = self.exchange.strangers();
+        let mut hints = Vec::new();
+        if no_data > 0 {
+            hints.push(format!("{} {NO_DATA}", messages(no_data, response_topic)));
+        }
+        for (count, what) in [
+            (other_data, "with other correlation data: they answer other requests"),
+            (old, "that are older than the request"),
+            (late, "to requests that had all their responses"),
+        ] {
+            if count > 0 {
+                hints.push(format!("{} {what}", messages(count, response_topic)));
+            }
+        }
+        let may_be_unheard = self.stage == Stage::Asked && self.exchange.all() == 0 && !self.acknowledged && self.v5;
+        if hints.is_empty() && may_be_unheard {
+            hints.push(format!("with -q 1 the broker says whether anybody is subscribed to {request_topic}"));
+        }
+        hints
+    }
+}
+
+const NO_DATA: &str =
+    "without correlation data: if the responder does not give it back, --no-correlation-check takes them";
+
+fn messages(count: u64, topic: &str) -> String {
+    match count {
+        1 => format!("1 message came on {topic}"),
+        _ => format!("{count} messages came on {topic}"),
+    }
+}
+
+/// The first message without correlation data.
+pub(super) fn first_without_data(response_topic: &str) -> String {
+    format!("a message came on {response_topic} without the correlation data of the request; it is left out")
+}
+
+/// What to do about it.
+pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not give it back, --no-correlation-check takes every \
+                                            message for the response";
+
+/// The broker took the request and has nobody to give it to.
+pub(super) fn nobody(request_topic: &str) -> String {
+    format!("nobody is subscribed to {request_topic}, so nobody gets the request; is the responder running?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matching::{CorrelationData, Rule};
+    use super::*;
+    use crate::mqtt::Message;
+    use crate::mqtt::wire::Publish;
+
+    fn exchange(asked: u64, wanted: u64, strangers: u64) -> Exchange {
+        let names = CorrelationData::Numbered("n".into());
+        let mut exchange = Exchange::new(Rule::Correlation, Some(names), false, wanted);
+        (0..asked).for_each(|_| drop(exchange.begin()));
+        (0..strangers).for_each(|_| {
+            exchange.judge(&Publish::of(&Message::default(), 0, false));
+        });
+        exchange
+    }
+
+    fn situation<'a>(stage: Stage, exchange: &'a Exchange, fate: &'a Fate) -> Situation<'a> {
+        Situation { stage, exchange, fate, request_topic: "q", response_topic: "r", acknowledged: true, v5: true }
+    }
+
+    #[test]
+    fn the_error_says_what_came_and_how_far_it_got() {
+        for (stage, asked, fate, text) in [
+            (
+                Stage::Connecting,
+                0,
+                Fate::Unknown,
+                "timed out after 1.5 s: no request was sent, there is no connection to the broker",
+            ),
+            (
+                Stage::Subscribing,
+                0,
+                Fate::Unknown,
+                "timed out after 1.5 s: no request was sent, the broker has not granted the subscription yet",
+            ),
+            (
+                Stage::Asked,
+                1,
+                Fate::Unknown,
+                "timed out after 1.5 s: no response came, the broker has not acknowledged the request",
+            ),
+            (
+                Stage::Asked,
+                1,
+                Fate::Nobody,
+                "timed out after 1.5 s: no response came, nobody is subscribed to the topic of the request",
+            ),
+            (Stage::Asked, 4, Fate::Taken, "timed out after 1.5 s: no response to request 4 came"),
+        ] {
+            let exchange = exchange(asked, 2, 0);
+            assert_eq!(situation(stage, &exchange, &fate).timed_out(Duration::from_millis(1_500)), text);
+        }
+    }
+
+    #[test]
+    fn hints_name_what_came_instead() {
+        let exchange = exchange(1, 1, 2);
+        let hints = situation(Stage::Asked, &exchange, &Fate::Nobody).hints();
+        assert_eq!(hints.len(), 1);
+        assert!(hints[0].starts_with("2 messages came on r without correlation data"), "{hints:?}");
+        assert!(hints[0].contains("--no-correlation-check"), "{hints:?}");
+        let quiet = self::exchange(1, 1, 0);
+        let at_most_once = Situation { acknowledged: false, ..situation(Stage::Asked, &quiet, &Fate::Unknown) };
+        assert_eq!(at_most_once.hints(), ["with -q 1 the broker says whether anybody is subscribed to q"]);
+        assert!(situation(Stage::Asked, &quiet, &Fate::Taken).hints().is_empty());
+    }
+}
