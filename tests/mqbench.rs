@@ -9,40 +9,17 @@ mod support;
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+#[cfg(feature = "embedded")]
+use std::process::Command;
 use std::time::Duration;
 
 use mqtools::bench::measure::Stamp;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
+use support::bench::{code, fail, measure, mqbench};
 use support::mosquitto::Mosquitto;
 use support::process::{finish, run, signal, start, text};
 use support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
-
-fn mqbench(port: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
-    command.args(["-h", "127.0.0.1", "-p", port]).args(arguments).env_remove("MQTT_PASSWORD");
-    command
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-/// Runs with `--json` and gives back the document, the exit status and stderr.
-fn measure(port: &str, arguments: &[&str]) -> (Value, i32, String) {
-    let output = run(mqbench(port, arguments).arg("--json"));
-    let document =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error} for {arguments:?}: {output:?}"));
-    (document, code(&output), text(&output.stderr))
-}
-
-/// A run that cannot measure: its stderr and its exit status.
-fn fail(port: &str, arguments: &[&str]) -> (String, i32) {
-    let output = run(&mut mqbench(port, arguments));
-    assert_eq!(text(&output.stdout), "", "{arguments:?}");
-    (text(&output.stderr), code(&output))
-}
 
 const ONE_STREAM: [&str; 9] = ["--flood", "-C", "10000", "--pubs", "1", "--subs", "1", "--drain", "3s"];
 

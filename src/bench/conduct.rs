@@ -18,7 +18,7 @@ use super::{calibrate, doctor, identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
+use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, Shape, UsageError, Verb};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
 use crate::transport::TlsClient;
 
@@ -228,7 +228,8 @@ impl Conduct {
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
         context.run.error = failure(&self.plan, run)
-            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")));
+            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
+            .or_else(|| silent_groups(&self.plan, run));
         if run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
@@ -302,6 +303,21 @@ fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
         return None;
     }
     counters().flat_map(|counters| counters.rejected.keys()).next().map(|reason| ReasonCode(*reason))
+}
+
+/// A broker that does not know shared subscriptions takes `$share/…` for a topic like any other, and nothing comes.
+fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let Shape::Shared { .. } = plan.routes.shape() else { return None };
+    let deliveries = || run.stages.iter().filter_map(|stage| stage.delivery);
+    let expected: u64 = deliveries().map(|delivery| delivery.expected).sum();
+    let nothing_came = deliveries().all(|delivery| delivery.delivered_once == 0);
+    (expected > 0 && nothing_came && !run.interrupted).then(|| {
+        let hint = if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker says whether it does" };
+        format!(
+            "none of {expected} messages came through the shared subscriptions: the broker does not seem to know \
+             $share{hint}"
+        )
+    })
 }
 
 /// Why a run that began counts as failed: connections that were lost.

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome};
 use super::measure::{Drift, GeneratorFigures, IntervalRow, Steadiness, ValidityFigures};
-use super::plan::{BenchPlan, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
+use super::plan::{BenchPlan, Filling, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::Phase;
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
 use crate::mqtt::QoS;
-use crate::options::Behind;
+use crate::options::{Behind, Shape};
 use crate::terminal::number;
 use crate::transport::Address;
 
@@ -27,8 +27,14 @@ pub(super) fn context(
         warnings.push(Warning::new("same-host", "the broker runs on this machine and shares its CPU"));
     }
     if !plan.payload.is_stamped() && plan.subscribers > 0 {
-        let text = "the payload has no room for a stamp: messages are matched by their order, so duplicates and \
-                    reordering cannot be told";
+        let more = match plan.routes.shape() {
+            Shape::Shared { .. } => ", nor the latency in a group",
+            Shape::P2p | Shape::FanIn | Shape::FanOut => "",
+        };
+        let text = format!(
+            "the payload has no room for a stamp: messages are matched by their order, so duplicates and reordering \
+             cannot be told{more}",
+        );
         warnings.push(Warning::new("no-stamp", text));
     }
     RunContext {
@@ -74,20 +80,71 @@ pub(super) fn url(plan: &BenchPlan) -> String {
 }
 
 fn description(plan: &BenchPlan) -> String {
-    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    let size = match &plan.payload {
-        PayloadPlan::Stamped { size } => format!("{size} B"),
-        PayloadPlan::Fixed(bytes) => format!("{} B as given", bytes.len()),
-        PayloadPlan::Text(_) => "text as given".to_owned(),
-    };
     format!(
-        "{}  MQTT {}  QoS {}  {} → {}  {size}",
+        "{}  {}  MQTT {}  QoS {}  {}  {}",
+        plan.routes.shape(),
         transport(plan),
         plan.session.version,
         plan.qos.number(),
-        plural(plan.publishers, "publisher"),
-        plural(plan.subscribers, "subscriber"),
+        crowd(plan),
+        payload_text(&plan.payload),
     )
+}
+
+/// Who sends to whom, in words.
+fn crowd(plan: &BenchPlan) -> String {
+    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let pairs = format!("{} → {}", plural(plan.publishers, "publisher"), plural(plan.subscribers, "subscriber"));
+    match (plan.routes.shape(), plan.routes.copies()) {
+        (Shape::Shared { groups }, _) => {
+            format!("{pairs} in {}, each message once to each group", plural(groups, "shared group"))
+        }
+        (_, (0, _)) => pairs,
+        (Shape::P2p, (1, 1)) => pairs,
+        (_, (1, 1)) => format!("{pairs}, which gets every message"),
+        (_, (least, _)) if least == plan.subscribers => format!("{pairs}, each message to every one of them"),
+        (_, (least, most)) if least == most => format!("{pairs}, each message to {most} of them"),
+        (_, (least, most)) => format!("{pairs}, each message to {least} or {most} of them"),
+    }
+}
+
+fn payload_text(payload: &PayloadPlan) -> String {
+    match payload {
+        PayloadPlan::Filled(filled) => {
+            let (least, most) = filled.sizes();
+            let size = if least == most { format!("{most} B") } else { format!("{least}..{most} B") };
+            match filled.filling() {
+                Filling::Zero => size,
+                filling => format!("{size} {}", filling_name(filling)),
+            }
+        }
+        PayloadPlan::Fixed(bytes) => format!("{} B as given", bytes.len()),
+        PayloadPlan::Text(_) => "text as given".to_owned(),
+    }
+}
+
+const fn filling_name(filling: Filling) -> &'static str {
+    match filling {
+        Filling::Zero => "zero",
+        Filling::Random => "random",
+        Filling::Text => "text",
+    }
+}
+
+fn payload_facts(payload: &PayloadPlan) -> Value {
+    let stamped = payload.is_stamped();
+    let facts = |least: Option<usize>, most: Option<usize>, filling: Option<&str>| {
+        let bytes = most.filter(|_| least == most);
+        json!({ "stamped": stamped, "bytes": bytes, "least_bytes": least, "most_bytes": most, "filling": filling })
+    };
+    match payload {
+        PayloadPlan::Filled(filled) => {
+            let (least, most) = filled.sizes();
+            facts(Some(least), Some(most), Some(filling_name(filled.filling())))
+        }
+        PayloadPlan::Fixed(bytes) => facts(Some(bytes.len()), Some(bytes.len()), None),
+        PayloadPlan::Text(_) => facts(None, None, None),
+    }
 }
 
 /// The plan with every default written out.
@@ -110,16 +167,21 @@ fn plan_facts(plan: &BenchPlan) -> Value {
             })
         })
         .collect();
+    let copies = plan.routes.copies();
     json!({
+        "shape": plan.routes.shape().to_string(),
         "publishers": plan.publishers,
         "subscribers": plan.subscribers,
+        "groups": match plan.routes.shape() {
+            Shape::Shared { groups } => Some(groups),
+            Shape::P2p | Shape::FanIn | Shape::FanOut => None,
+        },
+        // Null where it is not the same for all.
+        "copies_per_message": Some(copies.0).filter(|least| *least == copies.1),
+        "wildcard_filters": plan.routes.wildcards(),
         "qos": plan.qos.number(),
         "retain": plan.retain,
-        "payload": match &plan.payload {
-            PayloadPlan::Stamped { size } => json!({ "stamped": true, "bytes": size }),
-            PayloadPlan::Fixed(bytes) => json!({ "stamped": false, "bytes": bytes.len() }),
-            PayloadPlan::Text(_) => json!({ "stamped": false, "bytes": null }),
-        },
+        "payload": payload_facts(&plan.payload),
         "window": if plan.window_rule == WindowRule::None { Value::Null } else { json!(plan.window) },
         "window_rule": match plan.window_rule {
             WindowRule::Delivery => "delivery",

@@ -171,6 +171,9 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::SubscribeDowngraded { granted, .. } => Some(format!("ask for what it can do: -q {granted}")),
+            Self::SubscribeRefused { reason: ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
+                Some("this broker has no shared subscriptions: leave $share (--shape shared) out".to_owned())
+            }
             Self::SubscribeRefused { .. } => {
                 Some("may this user subscribe there? choose other topics with -t".to_owned())
             }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::arrival::{Arrival, Behind, arrival, seed};
-use super::values::{clients, duration, positive_count, positive_duration, qos, rate, size, whole_number};
+use super::shape::{PayloadName, Shape};
+use super::values::{
+    SizeRange, clients, duration, positive_count, positive_duration, qos, rate, size_range, whole_number,
+};
 use crate::mqtt::QoS;
 
 /// Who sends what to whom, and how fast.
@@ -17,7 +20,17 @@ pub struct LoadOptions {
     #[arg(value_name = "VERB", value_enum)]
     pub verb: Option<Verb>,
 
+    /// Who gets what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
+    ///
+    /// p2p pairs each publisher with a subscriber. fan-in has many publishers and one subscriber, fan-out one publisher
+    /// and many subscribers; in both every subscriber gets every message. shared:G deals the subscribers out to G groups
+    /// ($share), and every message goes to one member of each group. --pubs and --subs change the numbers.
+    #[arg(long, value_name = "SHAPE", value_parser = Shape::parse, value_hint = ValueHint::Other)]
+    pub shape: Option<Shape>,
+
     /// Publishers and subscribers, so many of each [default: 10].
+    ///
+    /// In fan-in only of publishers, in fan-out only of subscribers: the other side is one.
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
 
@@ -59,13 +72,14 @@ pub struct LoadOptions {
     #[arg(long, value_name = "NUMBER", value_parser = seed)]
     pub seed: Option<u64>,
 
-    /// Topic template [default: one of its own for each run and publisher].
+    /// Topic template; may be repeated [default: one of its own for each run and publisher].
     ///
     /// With %i each publisher has a topic of its own; a text without it is one topic for all, and every subscriber gets
-    /// everything. %i is the client's number, %c its client identifier, %u its user name, %% a percent sign; they work in -i, -u, -P
-    /// and -m too.
+    /// everything. %i is the client's number (%05i with zeros in front), %c its client identifier, %u its user name, %% a
+    /// percent sign; they work in -i, -u, -P and -m too. Of several topics each publisher takes one in turn. With --pubs 0
+    /// every subscriber asks for all of them, and they may hold wildcards and $share/GROUP/.
     #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
-    pub topic: Option<String>,
+    pub topic: Vec<String>,
 
     /// QoS of publishers and subscribers.
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
@@ -75,11 +89,22 @@ pub struct LoadOptions {
     #[arg(short, long)]
     pub retain: bool,
 
-    /// Payload size in bytes [default: 64]; k and M are 1000, Ki and Mi 1024.
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub size: Option<usize>,
+    /// Payload size in bytes, or A..B for a size drawn anew for each message [default: 64].
+    ///
+    /// k and M are 1000, Ki and Mi 1024. From 16 bytes on the payload begins with a stamp of 16 bytes; shorter ones have
+    /// no room for it, and messages are matched by their order.
+    #[arg(long, value_name = "BYTES", value_parser = size_range, value_hint = ValueHint::Other)]
+    pub size: Option<SizeRange>,
 
-    /// Payload template.
+    /// What fills the payload: zero, random, text, or template:FILE [default: zero].
+    ///
+    /// random does not compress and is another one in each message; text reads like JSON; both come from --seed. A
+    /// template is a file with the places of -t, and %s (number of the message at its publisher) and %t (Unix time in
+    /// milliseconds); it has no room for the stamp, so messages are matched by their order.
+    #[arg(long, value_name = "WHAT", value_parser = PayloadName::parse, value_hint = ValueHint::Other)]
+    pub payload: Option<PayloadName>,
+
+    /// Payload template, with the places of --payload template.
     ///
     /// It is sent as it is, without room for the time stamp, so messages are matched by their order.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
@@ -211,9 +236,10 @@ impl LoadOptions {
     pub fn publishers(&self) -> u32 {
         match self.verb {
             Some(Verb::Sub) => 0,
-            Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => {
-                self.pubs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
-            }
+            Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => self.pubs.unwrap_or_else(|| match self.shape() {
+                Shape::FanOut => 1,
+                Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
+            }),
         }
     }
 
@@ -221,26 +247,45 @@ impl LoadOptions {
     pub fn subscribers(&self) -> u32 {
         match self.verb {
             Some(Verb::Pub) => 0,
-            Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => {
-                self.subs.or(self.clients).unwrap_or(DEFAULT_CLIENTS)
-            }
+            Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => self.subs.unwrap_or_else(|| match self.shape() {
+                Shape::FanIn => 1,
+                Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
+                // At least one in each group; there are at most a million groups.
+                Shape::Shared { groups } => self.clients.unwrap_or_else(|| DEFAULT_CLIENTS.max(groups as u32)),
+            }),
         }
+    }
+
+    /// Who gets what.
+    pub fn shape(&self) -> Shape {
+        self.shape.unwrap_or_default()
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        let mut one_of = |given: [(bool, &'static str); 3]| {
-            let given: Vec<&str> = given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
+        let mut one_of = |given: &[(bool, &'static str)]| {
+            let given: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
             if given.len() > 1 {
                 faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
             }
         };
-        one_of([
+        one_of(&[
             (self.flood, "--flood"),
             (self.rate.is_some(), "--rate"),
             (self.rate_per_client.is_some(), "--rate-per-client"),
         ]);
-        one_of([(self.size.is_some(), "--size"), (self.message.is_some(), "-m"), (self.file.is_some(), "-f")]);
+        let is_template = matches!(self.payload, Some(PayloadName::Template(_)));
+        one_of(&[
+            (self.size.is_some(), "--size"),
+            (self.message.is_some(), "-m"),
+            (self.file.is_some(), "-f"),
+            (is_template, "--payload template"),
+        ]);
+        if !is_template {
+            let payload = (self.payload.is_some(), "--payload");
+            one_of(&[(self.message.is_some(), "-m"), payload]);
+            one_of(&[(self.file.is_some(), "-f"), payload]);
+        }
         for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
             if given && self.flood {
                 faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
@@ -255,8 +300,18 @@ impl LoadOptions {
                 faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
             }
         }
-        if self.publishers() == 0 && self.subscribers() == 0 {
+        let (publishers, subscribers) = (self.publishers(), self.subscribers());
+        if publishers == 0 && subscribers == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
+        } else if let Some(shape) = self.shape.filter(|_| publishers == 0 || subscribers == 0) {
+            let missing = if publishers == 0 { "publishers" } else { "subscribers" };
+            faults.push(format!("--shape {shape} needs both sides, and there are no {missing}: leave --shape out"));
+        } else if let Shape::Shared { groups } = self.shape()
+            && groups > subscribers as usize
+        {
+            faults.push(format!(
+                "--shape shared:{groups}: {subscribers} subscribers cannot fill {groups} groups: raise --subs"
+            ));
         }
         faults
     }

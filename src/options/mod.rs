@@ -31,6 +31,7 @@ mod reading;
 mod request;
 mod retry;
 mod sections;
+mod shape;
 mod subscribe;
 mod subscription;
 mod tls;
@@ -57,11 +58,13 @@ pub use reading::Reading;
 pub use request::{QuestionOptions, RequestOptions, ResponseOptions};
 pub use retry::{Backoff, RetryOptions};
 pub use sections::{Entry, Section};
+pub use shape::{PayloadName, Shape};
 pub use subscribe::SubscribeOptions;
 pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
 pub use tls::{KeyForm, TlsOptions, TlsVersionName};
 pub use tool::{BENCH, BROKER, PUBLISH, REQUEST, SUBSCRIBE, TOOLS, Tool};
 pub use usage_error::UsageError;
+pub use values::SizeRange;
 pub use will::WillOptions;
 
 #[cfg(test)]

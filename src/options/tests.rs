@@ -397,7 +397,7 @@ fn what_may_be_repeated_adds_up_and_the_rest_is_overridden() {
     let options =
         options_of_bench(&empty(), &["-t", "a", "-t", "-b", "-q", "1", "-q", "2", "--gate", "x", "--gate", "y", "-dd"]);
     let options = options.unwrap();
-    assert_eq!(options.load.topic.as_deref(), Some("-b"));
+    assert_eq!(options.load.topic, ["a", "-b"]);
     assert_eq!(options.load.qos.number(), 2);
     assert_eq!(options.result.gate, ["x", "y"]);
     assert_eq!(options.general.debug, 2);

@@ -117,6 +117,25 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A size, or a range of sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeRange {
+    /// Smallest, bytes.
+    pub least: usize,
+    /// Largest, bytes.
+    pub most: usize,
+}
+
+/// A number of bytes as [`size`] takes it, or two of them as in `16..4k`, both included.
+pub(super) fn size_range(text: &str) -> Result<SizeRange, String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    let (least, most) = (size(least)?, size(most)?);
+    if least > most {
+        return Err("a range begins with the smaller size, as in 16..4k".into());
+    }
+    Ok(SizeRange { least, most })
+}
+
 /// A TCP port.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match whole_number(text) {
@@ -175,6 +194,11 @@ mod tests {
             assert!(count(text).is_err(), "{text:?}");
         }
         assert!(size("300M").is_err());
+        assert_eq!(size_range("16..4k"), Ok(SizeRange { least: 16, most: 4_000 }));
+        assert_eq!(size_range("5"), Ok(SizeRange { least: 5, most: 5 }));
+        for text in ["", "..", "5..", "..5", "5..4", "1..2..3", "1-2", "1...3"] {
+            assert!(size_range(text).is_err(), "{text:?}");
+        }
         assert!(clients("1000001").is_err());
     }
 

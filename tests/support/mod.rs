@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
 
+pub mod bench;
 pub mod mosquitto;
 pub mod process;
 pub mod raw_client;

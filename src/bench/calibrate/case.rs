@@ -110,7 +110,7 @@ mod tests {
         let case = Case { qos: QoS::AtLeastOnce, size: 256, connections: 10, threads: 2 };
         let plan = case.plan(([127, 0, 0, 1], 4711).into(), &["--flood", "-C", "100"]).unwrap();
         assert_eq!((plan.publishers, plan.subscribers, plan.threads, plan.window), (10, 0, 2, 100));
-        assert_eq!((plan.payload.stamped_size(), plan.qos), (Some(256), QoS::AtLeastOnce));
+        assert_eq!((plan.payload.is_stamped(), plan.qos), (true, QoS::AtLeastOnce));
     }
 
     #[test]

@@ -9,13 +9,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::clock;
+use super::ledgers::Groups;
 use super::link::{BenchSession, Link, SendRecord};
+use super::packets::Packets;
 use super::publisher::Publisher;
 use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
+use crate::bench::plan::SHARE;
 use crate::client::{ClientError, Established, establish, exchange};
-use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter, WireError};
+use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
 use crate::transport::{ConnectTimings, Connection, TlsClient};
@@ -40,9 +43,10 @@ fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
     let publishers = (0..plan.publishers).filter(|publisher| publisher % plan.threads == shard).collect();
     let spread = |subscriber: usize| {
         let streams = plan.routes.streams_of(subscriber);
-        // Several subscribers of one stream would all sit on its publisher's thread.
-        let spread = plan.routes.is_shared_topic() || plan.subscribers > plan.publishers;
-        (if spread { subscriber } else { streams.first }) % plan.threads
+        // Several subscribers of one stream would all sit on its publisher's thread. The members of a group keep one
+        // ledger, and are together on one thread.
+        let spread = plan.routes.is_everything_for_all() || plan.subscribers > plan.publishers;
+        (if spread { plan.routes.receiver_of(subscriber) } else { streams.first }) % plan.threads
     };
     let subscribers = (0..plan.subscribers).filter(|subscriber| spread(*subscriber) == shard).collect();
     (publishers, subscribers)
@@ -93,16 +97,17 @@ pub(super) async fn all(
 /// Makes publishers and subscribers of connected clients. Ends with the first message that cannot be sent.
 pub(super) fn ready(shared: &Shared, mut joined: Vec<Joined>) -> Result<Ready, (usize, ClientError)> {
     joined.sort_by_key(|joined| (joined.subscribing, joined.number));
+    let mut groups = Groups::new();
     let mut ready = Ready { publishers: Vec::new(), subscribers: Vec::new(), recorder: Box::default() };
-    for Joined { number, subscribing, client: Client { link, session, times } } in joined {
+    for Joined { number, subscribing, client: Client { link, times } } in joined {
         times.record(&mut ready.recorder);
         if subscribing {
-            let topics = if shared.plan.payload.is_stamped() { Vec::new() } else { topics_of(shared, number) };
-            ready.subscribers.push((link, Subscriptions::new(shared, number, topics)));
+            ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups)));
         } else {
             let limit = link.session.limits().maximum_packet_size;
-            let publisher = publisher(shared, number, &session, limit).map_err(|error| (number, error))?;
-            ready.publishers.push((link, publisher));
+            let packets = Packets::new(&shared.plan, number, limit);
+            let packets = packets.map_err(|error| (number, ClientError::Publish(error.into())))?;
+            ready.publishers.push((link, Publisher::new(number, packets, shared.plan.qos)));
         }
     }
     Ok(ready)
@@ -136,42 +141,9 @@ async fn connect_one(
     }
 }
 
-/// The topics of the streams that a subscriber gets.
-fn topics_of(shared: &Shared, subscriber: usize) -> Vec<String> {
-    let plan = &shared.plan;
-    let topic = |stream| {
-        let session = plan.session_of(stream);
-        plan.routes.topic(stream, &session.client_id, session.user_name.as_deref().unwrap_or_default())
-    };
-    if plan.routes.is_shared_topic() || plan.publishers == 0 {
-        return vec![topic(subscriber)];
-    }
-    plan.routes.streams_of(subscriber).iter().map(topic).collect()
-}
-
-/// The publisher of a client; `limit` is the largest packet that the broker takes.
-fn publisher(shared: &Shared, number: usize, session: &SessionConfig, limit: usize) -> Result<Publisher, ClientError> {
-    let plan = &shared.plan;
-    let user_name = session.user_name.as_deref().unwrap_or_default();
-    let message = Message {
-        topic: plan.routes.topic(number, &session.client_id, user_name),
-        payload: plan.payload.bytes(number, &session.client_id, user_name),
-        qos: plan.qos,
-        retain: plan.retain,
-        properties: plan.publish_properties.clone(),
-    };
-    let template =
-        PublishTemplate::new(&message, plan.session.version).map_err(|error| ClientError::Publish(error.into()))?;
-    if template.size() > limit {
-        return Err(PublishError::Wire(WireError::TooLarge { size: template.size(), limit }).into());
-    }
-    Ok(Publisher::new(number, template, plan.qos))
-}
-
 /// A client that has connected, and subscribed where it is to.
 struct Client {
     link: Link,
-    session: SessionConfig,
     times: Times,
 }
 
@@ -220,7 +192,7 @@ impl Client {
             suback = Some(started.elapsed());
         }
         let times = Times { steps: timings, connack, suback };
-        Ok(Self { link: Link::new(connection, session), session: config, times })
+        Ok(Self { link: Link::new(connection, session), times })
     }
 }
 
@@ -245,8 +217,13 @@ async fn subscribe(
 ) -> Result<(), ClientError> {
     let plan = &shared.plan;
     let target = plan.transport.address.to_string();
-    let mut topics = topics_of(shared, subscriber);
-    topics.dedup();
+    let topics = plan.routes.filters_of(subscriber, |client| plan.names_of(client));
+    if let Some(filter) = topics.iter().find(|filter| filter.starts_with(SHARE))
+        && !session.limits().shared_subscription_available
+    {
+        let (filter, reason) = (filter.clone(), ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+        return Err(ClientError::SubscribeRefused { target, filter, reason });
+    }
     for topics in topics.chunks(FILTERS_AT_ONCE) {
         let filters =
             topics.iter().map(|topic| SubscribeFilter { filter: topic.clone(), qos: plan.qos, ..Default::default() });
@@ -302,8 +279,7 @@ pub(super) async fn leave(shared: &Shared, link: Link, client: usize, publishes:
     let (mut connection, mut session, mut out) = link.into_parts();
     session.take_output(&mut out);
     if publishes && plan.retain {
-        let config = plan.session_of(client);
-        let topic = plan.routes.topic(client, &config.client_id, config.user_name.as_deref().unwrap_or_default());
+        let topic = plan.topic_of(client);
         let empty = Message { topic, payload: Bytes::new(), qos: QoS::AtMostOnce, retain: true, ..Message::default() };
         if let Ok(template) = PublishTemplate::new(&empty, plan.session.version) {
             template.append(0, &[], &mut out);

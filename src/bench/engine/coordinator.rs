@@ -383,7 +383,7 @@ impl Coordinator {
             (0, QoS::AtMostOnce) => counters.sent as f64,
             (0, _) => counters.acked as f64,
             _ => {
-                let copies: usize = (0..plan.publishers).map(|stream| plan.routes.subscribers_of(stream).count).sum();
+                let copies: usize = (0..plan.publishers).map(|stream| plan.routes.receivers_of(stream).count).sum();
                 counters.delivered as f64 * plan.publishers as f64 / copies.max(1) as f64
             }
         };

@@ -7,11 +7,11 @@ use std::task::Context;
 
 use super::clock::stampable;
 use super::link::{Link, SendRecord};
+use super::packets::{Due, Packets};
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Recorder, Stamp};
+use crate::bench::measure::Recorder;
 use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
-use crate::mqtt::wire::PublishTemplate;
 use crate::options::Behind;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
@@ -59,7 +59,7 @@ struct Progress {
 #[derive(Debug)]
 pub(super) struct Publisher {
     pub(super) stream: usize,
-    template: PublishTemplate,
+    packets: Packets,
     qos: QoS,
     /// Sequence number of the next message.
     next: u64,
@@ -106,10 +106,10 @@ pub(super) enum Pause {
 }
 
 impl Publisher {
-    pub(super) fn new(stream: usize, template: PublishTemplate, qos: QoS) -> Self {
+    pub(super) fn new(stream: usize, packets: Packets, qos: QoS) -> Self {
         Self {
             stream,
-            template,
+            packets,
             qos,
             next: 0,
             written: 0,
@@ -246,7 +246,7 @@ impl Publisher {
             return Ok(Pause::Waiting);
         }
         self.last_fill_ns = now_ns;
-        let by_bytes = (BATCH_BYTES / self.template.size()).max(1) as u64;
+        let by_bytes = (BATCH_BYTES / self.packets.typical_size()).max(1) as u64;
         out.clear();
         link.session.take_output(out);
         let before = out.len();
@@ -341,15 +341,13 @@ impl Publisher {
         let plan = &shared.plan;
         let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0), measured };
         // `room` has looked: there is a place, and QoS 0 needs none.
-        let identifier = link.session.reserve(self.qos, record).unwrap_or(0);
-        if plan.payload.is_stamped() {
-            let stamp = Stamp { run: plan.run.0, stream: self.stream as u32, sequence: self.next as u32, intended_ns };
-            self.template.append(identifier, &stamp.encode(), out);
-        } else {
+        let packet_identifier = link.session.reserve(self.qos, record).unwrap_or(0);
+        if !plan.payload.is_stamped() {
             shared.stream(self.stream).intended.note(self.next, intended_ns);
-            self.template.append(identifier, &[], out);
         }
         let sequence = self.next;
+        let due = Due { packet_identifier, sequence, intended_ns };
+        self.packets.append(plan, self.stream, due, out);
         self.next += 1;
         let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
         // A closed loop writes when it means to.
@@ -408,13 +406,12 @@ impl Publisher {
     /// The socket has taken bytes of messages; whole ones count as sent.
     pub(super) fn note_written(&mut self, bytes: usize, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
-        let written = self.next - self.waiting_bytes.div_ceil(self.template.size()) as u64;
-        let new = written - self.written;
-        self.written = written;
+        let (new, payload_bytes) = self.packets.take_written(self.next - self.written, self.waiting_bytes);
+        self.written += new;
         shared.stream(self.stream).sent.store(self.next, Ordering::Release);
         if self.measures(now_ns) {
             recorder.counters.sent += new;
-            recorder.counters.payload_bytes_out += new * self.template.payload_size() as u64;
+            recorder.counters.payload_bytes_out += payload_bytes;
         }
     }
 

@@ -1,8 +1,9 @@
 //! What threads share while a run is on: positions in the streams, and the word to stop. No locks; a publisher and its
 //! subscribers may be on different threads, so positions are atomic, written once a message and read once a batch.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use atomic_waker::AtomicWaker;
 
@@ -18,8 +19,11 @@ pub struct Shared {
     /// The clock.
     pub clock: Clock,
     streams: Vec<Stream>,
-    /// For each stream and each of its subscribers: the highest sequence number that arrived, plus one.
+    /// For each stream and each of its receivers the sequence number below which nothing is waited for: the one after the
+    /// highest that arrived. Only rises.
     delivered: Vec<AtomicU64>,
+    /// Streams by their topics, where messages have no stamp and the topic tells the stream.
+    topics: HashMap<String, usize>,
     /// The load is to end now: Ctrl-C, or a broker that is gone.
     pub halt: AtomicBool,
 }
@@ -29,6 +33,9 @@ pub struct Shared {
 pub struct Stream {
     first_cell: usize,
     cells: usize,
+    /// The lowest position when all were looked at last, and whose it was.
+    floor: AtomicU64,
+    laggard: AtomicUsize,
     /// Messages handed to the socket.
     pub sent: AtomicU64,
     /// Messages whose last acknowledgement came (QoS 1 and 2).
@@ -85,7 +92,7 @@ impl Shared {
         };
         let streams = (0..plan.publishers)
             .map(|stream| {
-                let count = plan.routes.subscribers_of(stream).count;
+                let count = plan.routes.receivers_of(stream).count;
                 let first_cell = cells;
                 cells += count;
                 let (intended, written) = (Times::of_last(intended), Times::of_last(written));
@@ -93,7 +100,10 @@ impl Shared {
             })
             .collect();
         let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
-        Self { plan, clock, streams, delivered, halt: AtomicBool::new(false) }
+        let by_topic = !plan.payload.is_stamped() && plan.subscribers > 0;
+        let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (plan.topic_of(stream), stream));
+        let topics = by_topic.collect();
+        Self { plan, clock, streams, delivered, topics, halt: AtomicBool::new(false) }
     }
 
     /// A stream by its number.
@@ -101,20 +111,37 @@ impl Shared {
         &self.streams[stream]
     }
 
+    /// The stream of a topic, where messages have no stamp.
+    pub fn stream_of_topic(&self, topic: &str) -> Option<usize> {
+        self.topics.get(topic).copied()
+    }
+
     /// All streams.
     pub fn streams(&self) -> impl Iterator<Item = &Stream> {
         self.streams.iter()
     }
 
-    /// Where a subscriber notes its position in a stream; `rank` is its place among the stream's subscribers.
+    /// Where a receiver notes its position in a stream; `rank` is its place among the stream's receivers.
     pub fn cell(&self, stream: usize, rank: usize) -> &AtomicU64 {
         &self.delivered[self.streams[stream].first_cell + rank]
     }
 
-    /// The sequence number below which every subscriber of a stream is past; none where nobody subscribes.
+    /// The sequence number below which every receiver of a stream is past; none where nobody subscribes.
     pub fn delivered_floor(&self, stream: usize) -> Option<u64> {
-        let Stream { first_cell, cells, .. } = self.streams[stream];
-        self.delivered[first_cell..first_cell + cells].iter().map(|cell| cell.load(Ordering::Acquire)).min()
+        let Stream { first_cell, cells, laggard, floor, .. } = &self.streams[stream];
+        let cells = &self.delivered[*first_cell..first_cell + cells];
+        // As long as the last one of before has not moved, no other can be behind it: positions only rise. So many
+        // subscribers are looked through only when something has changed.
+        let known = floor.load(Ordering::Relaxed);
+        let last = cells.get(laggard.load(Ordering::Relaxed))?;
+        if last.load(Ordering::Acquire) == known {
+            return Some(known);
+        }
+        let positions = cells.iter().map(|cell| cell.load(Ordering::Acquire)).enumerate();
+        let (place, lowest) = positions.min_by_key(|(_, position)| *position)?;
+        laggard.store(place, Ordering::Relaxed);
+        floor.store(lowest, Ordering::Relaxed);
+        Some(lowest)
     }
 
     /// Whether the load is to end now.

@@ -9,6 +9,10 @@ use std::ops::Range;
 /// Most missing ranges that a ledger remembers; 16 bytes each. The oldest is given up when there are more.
 pub const MAX_GAPS: usize = 1024;
 
+/// The same for a group of subscribers: what is under way to its members is missing until it has come, and with many
+/// members next to every message is a range.
+pub const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
+
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -71,7 +75,31 @@ impl StreamLedger {
             self.delivered += u64::from(measured);
             return Arrival::New;
         }
-        self.observe_out_of_order(sequence, dup_flag, measured)
+        self.observe_out_of_order(sequence, dup_flag, measured, MAX_GAPS)
+    }
+
+    /// As [`observe`](Self::observe), where the messages of the stream come on several ways, to the members of a group:
+    /// what fills a gap is late only if the member that got it has got a later message before (`overtaken`).
+    #[inline]
+    pub(super) fn observe_at_member(
+        &mut self,
+        sequence: u64,
+        dup_flag: bool,
+        measured: bool,
+        overtaken: bool,
+    ) -> Arrival {
+        if sequence == self.next {
+            self.next = sequence.saturating_add(1);
+            self.delivered += u64::from(measured);
+            return Arrival::New;
+        }
+        match self.observe_out_of_order(sequence, dup_flag, measured, MAX_GROUP_GAPS) {
+            Arrival::Late if !overtaken => {
+                self.reordered -= u64::from(measured);
+                Arrival::New
+            }
+            arrival => arrival,
+        }
     }
 
     /// Highest sequence number seen, plus one.
@@ -129,15 +157,15 @@ impl StreamLedger {
     }
 
     #[cold]
-    fn observe_out_of_order(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
+    fn observe_out_of_order(&mut self, sequence: u64, dup_flag: bool, measured: bool, most: usize) -> Arrival {
         if sequence > self.next {
-            self.gaps.get_or_insert_default().open(self.next..sequence);
+            self.gaps.get_or_insert_default().open(self.next..sequence, most);
             self.next = sequence.saturating_add(1);
             self.delivered += u64::from(measured);
             return Arrival::New;
         }
         if let Some(gaps) = &mut self.gaps {
-            if gaps.fill(sequence) {
+            if gaps.fill(sequence, most) {
                 self.delivered += u64::from(measured);
                 self.reordered += u64::from(measured);
                 return Arrival::Late;
@@ -154,15 +182,15 @@ impl StreamLedger {
 }
 
 impl Gaps {
-    /// Adds a range above all others.
-    fn open(&mut self, range: Range<u64>) {
+    /// Adds a range above all others; `most` are kept.
+    fn open(&mut self, range: Range<u64>, most: usize) {
         self.total += range.end - range.start;
         self.missing.push_back(range);
-        self.keep_to_cap();
+        self.keep_to(most);
     }
 
     /// Takes a number out of the missing ones; false when it is not missing.
-    fn fill(&mut self, sequence: u64) -> bool {
+    fn fill(&mut self, sequence: u64, most: usize) -> bool {
         let index = self.missing.partition_point(|range| range.end <= sequence);
         let Some(range) = self.missing.get_mut(index).filter(|range| range.start <= sequence) else {
             return false;
@@ -178,14 +206,14 @@ impl Gaps {
                 let below = range.start..sequence;
                 range.start = sequence + 1;
                 self.missing.insert(index, below);
-                self.keep_to_cap();
+                self.keep_to(most);
             }
         }
         true
     }
 
-    fn keep_to_cap(&mut self) {
-        if self.missing.len() > MAX_GAPS
+    fn keep_to(&mut self, most: usize) {
+        if self.missing.len() > most
             && let Some(oldest) = self.missing.pop_front()
         {
             let length = oldest.end - oldest.start;

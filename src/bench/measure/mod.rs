@@ -1,8 +1,10 @@
 //! What happened: stamp, recorder, histograms, delivery ledger, the generator's own health.
 //!
 //! Pure: no socket and no clock. Time is nanoseconds since the run's t0. An engine thread owns a [`Recorder`] and a
-//! [`StreamLedger`] for every pair of stream and subscriber; both are merged when it is done.
+//! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of
+//! subscribers that share a subscription; all are merged when it is done.
 
+pub mod group;
 pub mod health;
 pub mod histogram;
 pub mod interval;
@@ -12,6 +14,7 @@ pub mod stamp;
 pub mod steadiness;
 pub mod validity;
 
+pub use group::{GroupLedger, MemberMark};
 pub use health::{GeneratorFigures, GeneratorHealth, Verdict};
 pub use histogram::{LatencyHistogram, Percentile};
 pub use interval::IntervalRow;

@@ -22,6 +22,12 @@ impl Draws {
         mix(self.key.wrapping_add(place.wrapping_mul(STEP)))
     }
 
+    /// A number below `bound`, all equally likely as far as 64 bits divide; 0 where `bound` is.
+    #[inline]
+    pub const fn below(self, place: u64, bound: u64) -> u64 {
+        ((self.bits(place) as u128 * bound as u128) >> 64) as u64
+    }
+
     /// A number between 0 and 1, never one of the two.
     #[inline]
     pub fn uniform(self, place: u64) -> f64 {
@@ -88,6 +94,15 @@ mod tests {
             let (mean, variance) = moments(&values);
             assert!((mean / shape - 1.0).abs() < 0.02 && (variance / shape - 1.0).abs() < 0.05, "{mean} {variance}");
         }
+    }
+
+    #[test]
+    fn numbers_below_a_bound_are_all_equally_likely() {
+        let mut counts = [0u32; 10];
+        (0..10_000).for_each(|place| counts[Draws::new(7, 3).below(place, 10) as usize] += 1);
+        // 1,000 each; 150 is five standard deviations.
+        assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+        assert_eq!(Draws::new(7, 3).below(1, 0), 0);
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BenchPlan, LoadModel, Password, PayloadPlan, Routes, RunTag, Template, WindowRule, stages};
+use super::{
+    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, Template, WindowRule, stages,
+};
+use crate::bench::measure::STAMP_SIZE;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, StageOptions, UsageError, WindowName,
-    connect_plan,
+    Arrival, BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, PayloadName, SizeRange, StageOptions,
+    UsageError, WindowName, connect_plan,
 };
 use crate::transport::Address;
 
@@ -55,8 +58,11 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     let commands = properties.by_command().unwrap_or_default();
     let run = RunTag(environment.random() as u16);
     let (publishers, subscribers) = (load.publishers() as usize, load.subscribers() as usize);
-    let topic = load.topic.as_deref().or(connect.topic_of_url.as_deref());
-    let mut routes = Routes::new(topic, run, publishers, subscribers).map_err(|error| fault(error.to_string()))?;
+    let topics: Vec<&str> = if load.topic.is_empty() {
+        connect.topic_of_url.iter().map(String::as_str).collect()
+    } else {
+        load.topic.iter().map(String::as_str).collect()
+    };
     let client_id = template("-i", &connect.session.client_id, &format!("mqb-{run}-%i"), &mut faults);
     let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
     // Templates differ from client to client only if what they make does: %u is the same for one user.
@@ -64,15 +70,15 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         let user_name = user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
         (client_id.expand(client, "", &user_name), user_name)
     };
-    let (first, second) = (names(0), names(1));
-    if routes.topic(0, &first.0, &first.1) == routes.topic(1, &second.0, &second.1) {
-        routes.share_topic();
-    }
-    if first.0 == second.0 && publishers + subscribers > 1 {
+    if names(0).0 == names(1).0 && publishers + subscribers > 1 {
         faults.push("-i: every client needs an id of its own: put %i, the client's number, into it".into());
     }
-    let payload = payload(load, &mut faults);
-    if publishers == 0 && topic.is_none() {
+    let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
+    let routes = Routes::new(crowd, &topics, names).map_err(|error| fault(error.to_string()))?;
+    // 32 bits are quickly typed, and every reader of JSON can hold them.
+    let seed = load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX));
+    let payload = payload(load, seed, &mut faults);
+    if publishers == 0 && topics.is_empty() {
         faults.push("without publishers of its own mqbench needs to know what to subscribe to: add -t".into());
     }
     for (given, option) in [
@@ -85,18 +91,16 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         (load.message.is_some(), "-m"),
         (load.file.is_some(), "-f"),
         (load.size.is_some(), "--size"),
+        (load.payload.is_some(), "--payload"),
     ] {
         if publishers == 0 && given {
             faults.push(format!("{option} is about what mqbench publishes, and with --pubs 0 it publishes nothing"));
         }
     }
-    if publishers > 0 && topic.is_some_and(|topic| topic.starts_with("$share/")) {
-        faults.push("-t: a shared subscription ($share/…) is no topic to publish to".into());
-    }
-    if !payload.is_stamped() && routes.is_shared_topic() && publishers > 1 && subscribers > 0 {
+    if !payload.is_stamped() && routes.has_crowded_topic() && subscribers > 0 {
         faults.push(
             "messages of several publishers on one topic can only be told apart by a stamp in the payload: give each \
-             publisher a topic (-t 'TOPIC/%i'), or leave -m, -f and sizes below 16 bytes out"
+             publisher a topic (-t 'TOPIC/%i'), or leave -m, -f, --payload template and sizes below 16 bytes out"
                 .into(),
         );
     }
@@ -136,8 +140,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         stages: planned_stages(load, time, publishers),
         arrival: load.arrival.unwrap_or_default(),
         behind: load.behind.unwrap_or_default(),
-        // 32 bits are quickly typed, and every reader of JSON can hold them.
-        seed: load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX)),
+        seed,
         drain: time.drain,
         latency: !result.no_latency,
         busy_poll: load.busy_poll,
@@ -159,14 +162,9 @@ fn template(option: &str, text: &str, default: &str, faults: &mut Vec<String>) -
     })
 }
 
-fn payload(load: &LoadOptions, faults: &mut Vec<String>) -> PayloadPlan {
+fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
     if let Some(text) = &load.message {
-        let template = template("-m", text, "", faults);
-        return if template.varies() {
-            PayloadPlan::Text(template)
-        } else {
-            PayloadPlan::Fixed(Bytes::from(template.expand(0, "", "")))
-        };
+        return text_payload(text, &format!("-m {text}"), faults);
     }
     if let Some(path) = &load.file {
         let bytes = std::fs::read(path).unwrap_or_else(|error| {
@@ -175,7 +173,40 @@ fn payload(load: &LoadOptions, faults: &mut Vec<String>) -> PayloadPlan {
         });
         return PayloadPlan::Fixed(bytes.into());
     }
-    PayloadPlan::of_size(load.size.unwrap_or(DEFAULT_SIZE))
+    let filling = match &load.payload {
+        None | Some(PayloadName::Zero) => Filling::Zero,
+        Some(PayloadName::Random) => Filling::Random,
+        Some(PayloadName::Text) => Filling::Text,
+        Some(PayloadName::Template(path)) => {
+            let named = format!("--payload template:{}", path.display());
+            let text = std::fs::read_to_string(path).unwrap_or_else(|error| {
+                faults.push(format!("{named}: {error}"));
+                String::new()
+            });
+            return text_payload(&text, &named, faults);
+        }
+    };
+    let SizeRange { least, most } = load.size.unwrap_or(SizeRange { least: DEFAULT_SIZE, most: DEFAULT_SIZE });
+    if least < STAMP_SIZE && most >= STAMP_SIZE {
+        faults.push(format!(
+            "--size {least}..{most}: some payloads would have room for the stamp of {STAMP_SIZE} bytes and others not: \
+             begin the range at {STAMP_SIZE}, or end it below"
+        ));
+    }
+    PayloadPlan::Filled(Filled::new(least, most, filling, seed))
+}
+
+/// A payload of text; `named` is how an error speaks of it.
+fn text_payload(text: &str, named: &str, faults: &mut Vec<String>) -> PayloadPlan {
+    let template = Template::of_payload(text).unwrap_or_else(|error| {
+        faults.push(format!("{named}: {error}"));
+        Template::default()
+    });
+    if template.varies() {
+        PayloadPlan::Text(template)
+    } else {
+        PayloadPlan::Fixed(Bytes::from(template.expand(0, "", "")))
+    }
 }
 
 fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) -> Vec<super::Stage> {
@@ -234,7 +265,7 @@ mod tests {
         assert_eq!((plan.publishers, plan.subscribers, plan.window), (10, 10, 100));
         let names: Vec<_> = plan.stages.iter().map(|stage| stage.name).collect();
         assert_eq!(names, [StageName::Flood, StageName::Paced]);
-        assert_eq!(plan.payload, PayloadPlan::Stamped { size: 64 });
+        assert_eq!(plan.payload, PayloadPlan::Filled(Filled::new(64, 64, Filling::Zero, plan.seed)));
     }
 
     #[test]
@@ -263,6 +294,36 @@ mod tests {
     }
 
     #[test]
+    fn shapes_have_their_numbers() {
+        for (arguments, publishers, subscribers, copies) in [
+            (&["--shape", "p2p"][..], 10, 10, (1, 1)),
+            (&["--shape", "fan-in"], 10, 1, (1, 1)),
+            (&["--shape", "fan-in", "--clients", "7", "--subs", "2"], 7, 2, (2, 2)),
+            (&["--shape", "fan-out"], 1, 10, (10, 10)),
+            (&["--shape", "fan-out", "--clients", "3", "--pubs", "2"], 2, 3, (3, 3)),
+            (&["--shape", "shared:2"], 10, 10, (2, 2)),
+            (&["--shape", "shared:12"], 10, 12, (12, 12)),
+        ] {
+            let plan = plan_of(arguments).unwrap();
+            assert_eq!((plan.publishers, plan.subscribers), (publishers, subscribers), "{arguments:?}");
+            assert_eq!(plan.routes.copies(), copies, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn payloads_without_a_stamp_need_a_topic_a_publisher() {
+        for arguments in [
+            &["-m", "x", "-t", "one", "--pubs", "1"][..],
+            &["-m", "x", "-t", "a", "-t", "b", "--pubs", "2"],
+            &["-m", "x %s %t", "--shape", "fan-in", "--pubs", "3"],
+            &["--size", "1..15", "--shape", "fan-out"],
+            &["-m", "x", "-t", "one", "--subs", "0"],
+        ] {
+            assert!(!plan_of(arguments).unwrap().payload.is_stamped(), "{arguments:?}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_told_before_anything_connects() {
         for (arguments, part) in [
             (&["-i", "same"][..], "put %i"),
@@ -271,6 +332,20 @@ mod tests {
             (&["--pubs", "0"], "add -t"),
             (&["-t", "#"], "wildcards"),
             (&["-f", "/nowhere/at/all"], "/nowhere/at/all"),
+            (&["--payload", "template:/nowhere/at/all"], "/nowhere/at/all"),
+            (&["-m", "%x"], "%s (number of the message)"),
+            (&["--size", "8..64"], "begin the range at 16"),
+            (&["--size", "64..16"], "smaller size"),
+            (&["--size", "64", "-m", "x"], "contradict each other"),
+            (&["--payload", "random", "-m", "x"], "contradict each other"),
+            (&["--payload", "noise"], "it is zero, random, text"),
+            (&["-t", "a/%i", "-t", "a/2"], "make the same topic"),
+            (&["-t", "$share/g/a"], "--shape shared:G"),
+            (&["--shape", "ring"], "fan-in"),
+            (&["--shape", "shared:3", "--subs", "2"], "cannot fill 3 groups"),
+            (&["--shape", "fan-in", "--pubs", "0", "-t", "x"], "needs both sides"),
+            (&["-m", "x", "-t", "a", "-t", "b", "--pubs", "3"], "-t 'TOPIC/%i'"),
+            (&["--seed", "x"], "whole number"),
             (&["--arrival", "poisson", "--rate", "11M"], "10M"),
             (&["--arrival", "burst:0"], "burst:N"),
             (&["--behind", "skip", "--flood"], "--flood has none"),

@@ -17,11 +17,11 @@ use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
 pub use from_options::{Target, bench_plan, is_this_machine};
-pub use payload::PayloadPlan;
-pub use routes::{Routes, Streams};
+pub use payload::{Filled, Filling, PayloadPlan};
+pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
 pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
-pub use template::{Template, TemplateError};
+pub use template::{MessageTemplate, Template, TemplateError};
 
 /// When a slot of a publisher's window becomes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +95,24 @@ impl BenchPlan {
         self.publishers + self.subscribers
     }
 
+    /// Client id and user name of a client by its global number; the user name is empty where there is none.
+    pub fn names_of(&self, client: usize) -> (String, String) {
+        let user_name = self.user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
+        (self.client_id.expand(client, "", &user_name), user_name)
+    }
+
+    /// The topic of a stream.
+    pub fn topic_of(&self, stream: usize) -> String {
+        let (client_id, user_name) = self.names_of(stream);
+        self.routes.topic(stream, &client_id, &user_name)
+    }
+
     /// The session of a client by its global number: publishers first, then subscribers.
     pub fn session_of(&self, client: usize) -> SessionConfig {
         let mut session = self.session.clone();
-        let user_name = self.user_name.as_ref().map(|template| template.expand(client, "", ""));
-        session.client_id = self.client_id.expand(client, "", user_name.as_deref().unwrap_or_default());
-        session.user_name = user_name;
+        let (client_id, user_name) = self.names_of(client);
+        session.client_id = client_id;
+        session.user_name = self.user_name.is_some().then_some(user_name);
         session.password = self.password.as_ref().map(|password| {
             password.expand(client, &session.client_id, session.user_name.as_deref().unwrap_or_default())
         });

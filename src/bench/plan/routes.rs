@@ -1,9 +1,15 @@
 //! Who publishes where, who subscribes to what, and so: which messages each subscriber is to get.
 
+use std::collections::HashMap;
+
 use thiserror::Error;
 
 use super::{RunTag, Template, TemplateError};
-use crate::mqtt::{TopicError, check_topic_filter, check_topic_name};
+use crate::mqtt::{TopicError, check_topic_filter, check_topic_name, filter_matches};
+use crate::options::Shape;
+
+/// What a Topic Filter of a shared subscription begins with (§4.8.2).
+pub const SHARE: &str = "$share/";
 
 /// A stream is what one publisher sends to its topic; it has the publisher's number.
 /// The streams that a subscriber is to get are `first`, `first + step`, … — `count` of them.
@@ -18,6 +24,10 @@ pub struct Streams {
 }
 
 impl Streams {
+    const fn all(count: usize) -> Self {
+        Self { first: 0, step: 1, count }
+    }
+
     /// The stream's place among them, if it is one of them.
     #[inline]
     pub fn index_of(self, stream: usize) -> Option<usize> {
@@ -26,13 +36,19 @@ impl Streams {
         (index < self.count && index * self.step == distance).then_some(index)
     }
 
+    /// The stream at a place among them.
+    #[inline]
+    pub const fn at(self, index: usize) -> usize {
+        self.first + index * self.step
+    }
+
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..self.count).map(move |index| self.first + index * self.step)
+        (0..self.count).map(move |index| self.at(index))
     }
 }
 
-/// A topic of the plan is not valid.
+/// The topics of a plan cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RouteError {
     /// The template is wrong.
@@ -43,7 +59,7 @@ pub enum RouteError {
         /// What is wrong with it.
         error: TemplateError,
     },
-    /// It makes no topic to publish to.
+    /// It makes no topic to publish to, or no filter to subscribe to.
     #[error("-t {topic}: {error}")]
     Topic {
         /// As typed.
@@ -51,125 +67,256 @@ pub enum RouteError {
         /// What is wrong with it.
         error: TopicError,
     },
+    /// A publisher would send to it.
+    #[error("-t {topic}: a shared subscription is no topic to publish to: --shape shared:G makes one of a topic")]
+    Share {
+        /// As typed.
+        topic: String,
+    },
+    /// Two templates make one topic, so that subscribers of the one get messages of the other.
+    #[error("-t {first} and -t {second} make the same topic, {topic}: give them different ones")]
+    SameTopic {
+        /// One, as typed.
+        first: String,
+        /// The other, as typed.
+        second: String,
+        /// What both make.
+        topic: String,
+    },
+}
+
+/// How many of whom, and in which shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// Who gets what.
+    pub shape: Shape,
+    /// The run's tag.
+    pub run: RunTag,
+    /// How many publish.
+    pub publishers: usize,
+    /// How many subscribe.
+    pub subscribers: usize,
+}
+
+/// One `-t`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Topic {
+    template: Template,
+    /// All its publishers send to one topic.
+    is_one: bool,
 }
 
 /// Topics of all streams, and which streams each subscriber gets.
+///
+/// A *receiver* is who is to get every message of its streams once: a subscriber, or a group of subscribers that share
+/// a subscription, of which one member gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
-    topic: Option<Template>,
-    shared: bool,
-    run: RunTag,
-    publishers: usize,
-    subscribers: usize,
+    crowd: Crowd,
+    /// Empty: each stream has a topic of its own, `mqbench/RUN/STREAM`.
+    topics: Vec<Topic>,
+    /// Filters that match the topics of all streams, each of them once, where there are such.
+    wildcards: Option<Vec<String>>,
 }
 
 impl Routes {
-    /// Without a topic each stream has one of its own, `mqbench/RUN/STREAM`. A template with a place for the client
-    /// gives each publisher one too; any other topic is shared by all.
+    /// Publishers take the topics in turn: publisher i sends to the one of `topics` at i modulo their number. `names`
+    /// gives client id and user name of a client.
     ///
-    /// With a topic a stream, subscriber j gets the streams j, j + S, j + 2S … of S subscribers; where there are more
-    /// subscribers than publishers, several subscribers get the same stream (fan-out). With a shared topic every
-    /// subscriber gets everything.
-    pub fn new(topic: Option<&str>, run: RunTag, publishers: usize, subscribers: usize) -> Result<Self, RouteError> {
-        let template = match topic {
-            None => None,
-            Some(text) => {
-                let topic = || text.to_owned();
-                let template = Template::new(text).map_err(|error| RouteError::Template { topic: topic(), error })?;
-                // Names of clients come from the options and stand in for themselves here.
-                let example = template.expand(0, "id", "user");
-                let checked = if publishers > 0 { check_topic_name(&example) } else { check_topic_filter(&example) };
-                checked.map_err(|error| RouteError::Topic { topic: topic(), error })?;
-                Some(template)
+    /// In the shape p2p subscriber j gets the streams j, j + S, j + 2S … of S subscribers; where there are more
+    /// subscribers than publishers, several subscribers get the same stream. In every other shape, and where a topic has
+    /// no place for the client and so is one for several publishers, every subscriber (or group) gets everything.
+    pub fn new(crowd: Crowd, topics: &[&str], names: impl Fn(usize) -> (String, String)) -> Result<Self, RouteError> {
+        let mut texts: Vec<&str> = Vec::new();
+        for text in topics {
+            if !texts.contains(text) {
+                texts.push(text);
             }
-        };
-        let shared = template.as_ref().is_some_and(|template| !template.varies());
-        Ok(Self { topic: template, shared, run, publishers, subscribers })
+        }
+        let topics = texts.iter().map(|text| topic(text, crowd.publishers)).collect::<Result<_, _>>()?;
+        let mut routes = Self { crowd, topics, wildcards: None };
+        routes.find_single_topics(&names);
+        routes.check_distinct(&texts, &names)?;
+        if matches!(crowd.shape, Shape::FanIn | Shape::Shared { .. }) {
+            routes.wildcards = routes.find_wildcards(&names);
+        }
+        Ok(routes)
     }
 
-    /// Notes that a template makes the same topic for all clients after all, as `%u` does for one user.
-    pub fn share_topic(&mut self) {
-        self.shared = true;
+    /// Notes which templates make one topic only. It is what they make that counts: %u is the same for one user.
+    fn find_single_topics(&mut self, names: &impl Fn(usize) -> (String, String)) {
+        let count = self.topics.len();
+        for (index, topic) in self.topics.iter_mut().enumerate() {
+            let text = |client: usize| {
+                let (client_id, user_name) = names(client);
+                topic.template.expand(client, &client_id, &user_name)
+            };
+            topic.is_one = text(index) == text(index + count);
+        }
     }
 
-    /// Whether all streams go to one topic.
-    pub fn is_shared_topic(&self) -> bool {
-        self.shared
+    fn check_distinct(&self, texts: &[&str], names: &impl Fn(usize) -> (String, String)) -> Result<(), RouteError> {
+        if self.topics.len() < 2 {
+            return Ok(());
+        }
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for stream in 0..self.crowd.publishers {
+            let index = stream % self.topics.len();
+            let (client_id, user_name) = names(stream);
+            let topic = self.topic(stream, &client_id, &user_name);
+            if let Some(before) = seen.insert(topic.clone(), index)
+                && before != index
+            {
+                let (first, second) = (texts[before.min(index)].to_owned(), texts[before.max(index)].to_owned());
+                return Err(RouteError::SameTopic { first, second, topic });
+            }
+        }
+        Ok(())
+    }
+
+    /// One filter a template. None where a topic would not match just one of them: a broker may deliver a message once
+    /// for each filter that matches (MQTT-3.3.4-2), and a name with a `/` in it fills more than one level.
+    fn find_wildcards(&self, names: &impl Fn(usize) -> (String, String)) -> Option<Vec<String>> {
+        if self.crowd.publishers < 2 {
+            return None;
+        }
+        if self.topics.is_empty() {
+            return Some(vec![format!("mqbench/{}/+", self.crowd.run)]);
+        }
+        let used = self.topics.iter().take(self.crowd.publishers);
+        let mut filters: Vec<String> = used.map(|topic| topic.template.filter()).collect::<Option<_>>()?;
+        filters.sort_unstable();
+        filters.dedup();
+        let fits = (0..self.crowd.publishers).all(|stream| {
+            let (client_id, user_name) = names(stream);
+            let topic = self.topic(stream, &client_id, &user_name);
+            filters.iter().filter(|filter| filter_matches(filter, &topic)).count() == 1
+        });
+        fits.then_some(filters)
+    }
+
+    /// Who gets what.
+    pub const fn shape(&self) -> Shape {
+        self.crowd.shape
+    }
+
+    /// Whether several publishers send to one topic, so that the topic does not tell the publisher.
+    pub fn has_crowded_topic(&self) -> bool {
+        let (publishers, count) = (self.crowd.publishers, self.topics.len());
+        self.topics.iter().enumerate().any(|(index, topic)| topic.is_one && publishers > index + count)
+    }
+
+    /// Whether every receiver is to get every message.
+    pub fn is_everything_for_all(&self) -> bool {
+        self.crowd.shape != Shape::P2p || self.topics.iter().any(|topic| topic.is_one)
     }
 
     /// The topic of a stream; `client_id` and `user_name` are its publisher's.
     pub fn topic(&self, stream: usize, client_id: &str, user_name: &str) -> String {
-        match &self.topic {
-            Some(template) => template.expand(stream, client_id, user_name),
-            None => format!("mqbench/{}/{stream}", self.run),
+        match self.topics.get(stream % self.topics.len().max(1)) {
+            Some(topic) => topic.template.expand(stream, client_id, user_name),
+            None => format!("mqbench/{}/{stream}", self.crowd.run),
         }
     }
 
-    /// The streams that a subscriber, counted from 0, is to get.
+    /// The Topic Filters that a subscriber, counted from 0, is to ask for. `names` gives client id and user name of a
+    /// client. Without publishers these are all templates, filled in for the subscriber itself.
+    pub fn filters_of(&self, subscriber: usize, names: impl Fn(usize) -> (String, String)) -> Vec<String> {
+        let mut filters: Vec<String> = if self.crowd.publishers == 0 {
+            let (client_id, user_name) = names(subscriber);
+            self.topics.iter().map(|topic| topic.template.expand(subscriber, &client_id, &user_name)).collect()
+        } else if let Some(wildcards) = &self.wildcards {
+            wildcards.clone()
+        } else {
+            let topic = |stream| {
+                let (client_id, user_name) = names(stream);
+                self.topic(stream, &client_id, &user_name)
+            };
+            self.streams_of(subscriber).iter().map(topic).collect()
+        };
+        filters.sort_unstable();
+        filters.dedup();
+        if let Shape::Shared { .. } = self.crowd.shape {
+            let group = self.receiver_of(subscriber);
+            let shared = |filter: String| format!("{SHARE}mqb-{}-{group}/{filter}", self.crowd.run);
+            filters = filters.into_iter().map(shared).collect();
+        }
+        filters
+    }
+
+    /// Filters with wildcards that stand for all topics, without the group; where there are such.
+    pub fn wildcards(&self) -> Option<&[String]> {
+        self.wildcards.as_deref()
+    }
+
+    /// How many receivers there are.
+    pub fn receivers(&self) -> usize {
+        match self.crowd.shape {
+            Shape::Shared { groups } => groups,
+            Shape::P2p | Shape::FanIn | Shape::FanOut => self.crowd.subscribers,
+        }
+    }
+
+    /// The receiver that a subscriber is, or belongs to: groups are dealt out in turn.
+    pub fn receiver_of(&self, subscriber: usize) -> usize {
+        subscriber % self.receivers().max(1)
+    }
+
+    /// How many subscribers are a receiver together.
+    pub fn members_of(&self, receiver: usize) -> usize {
+        self.crowd.subscribers.saturating_sub(receiver).div_ceil(self.receivers().max(1))
+    }
+
+    /// The streams that a subscriber, counted from 0, is to get, or its group.
     pub fn streams_of(&self, subscriber: usize) -> Streams {
-        if self.is_shared_topic() {
-            return Streams { first: 0, step: 1, count: self.publishers };
+        let (publishers, subscribers) = (self.crowd.publishers, self.crowd.subscribers);
+        if self.is_everything_for_all() {
+            return Streams::all(publishers);
         }
-        if self.subscribers >= self.publishers {
-            return Streams { first: subscriber % self.publishers.max(1), step: 1, count: self.publishers.min(1) };
+        if subscribers >= publishers {
+            return Streams { first: subscriber % publishers.max(1), step: 1, count: publishers.min(1) };
         }
-        let count = (self.publishers - subscriber).div_ceil(self.subscribers);
-        Streams { first: subscriber, step: self.subscribers, count }
+        let count = (publishers - subscriber).div_ceil(subscribers);
+        Streams { first: subscriber, step: subscribers, count }
     }
 
-    /// The subscribers, counted from 0, that are to get a stream.
-    pub fn subscribers_of(&self, stream: usize) -> Streams {
-        if self.subscribers == 0 || self.is_shared_topic() {
-            return Streams { first: 0, step: 1, count: self.subscribers };
+    /// The receivers, counted from 0, that are to get a stream.
+    pub fn receivers_of(&self, stream: usize) -> Streams {
+        let (publishers, receivers) = (self.crowd.publishers, self.receivers());
+        if receivers == 0 || self.is_everything_for_all() {
+            return Streams::all(receivers);
         }
-        if self.subscribers >= self.publishers {
-            let count = (self.subscribers - stream).div_ceil(self.publishers);
-            return Streams { first: stream, step: self.publishers, count };
+        if receivers >= publishers {
+            return Streams { first: stream, step: publishers, count: (receivers - stream).div_ceil(publishers) };
         }
-        Streams { first: stream % self.subscribers, step: 1, count: 1 }
+        Streams { first: stream % receivers, step: 1, count: 1 }
     }
+
+    /// A subscriber's place, or that of its group, among the receivers of each of its streams: the same in all.
+    pub fn rank_of(&self, subscriber: usize) -> usize {
+        let receiver = self.receiver_of(subscriber);
+        if self.is_everything_for_all() { receiver } else { receiver / self.crowd.publishers.max(1) }
+    }
+
+    /// How many copies of a message are to arrive, at the least and at the most.
+    pub fn copies(&self) -> (usize, usize) {
+        let counts = || (0..self.crowd.publishers).map(|stream| self.receivers_of(stream).count);
+        (counts().min().unwrap_or(0), counts().max().unwrap_or(0))
+    }
+}
+
+fn topic(text: &str, publishers: usize) -> Result<Topic, RouteError> {
+    let typed = || text.to_owned();
+    let template = Template::new(text).map_err(|error| RouteError::Template { topic: typed(), error })?;
+    // Names of clients come from the options and stand in for themselves here.
+    let example = template.expand(0, "id", "user");
+    if publishers > 0 && text.starts_with(SHARE) {
+        return Err(RouteError::Share { topic: typed() });
+    }
+    let checked = if publishers > 0 { check_topic_name(&example) } else { check_topic_filter(&example) };
+    checked.map_err(|error| RouteError::Topic { topic: typed(), error })?;
+    Ok(Topic { template, is_one: false })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn routes(topic: Option<&str>, publishers: usize, subscribers: usize) -> Routes {
-        Routes::new(topic, RunTag(0xabc), publishers, subscribers).unwrap()
-    }
-
-    #[test]
-    fn topics_are_a_stream_each_unless_they_are_shared() {
-        assert_eq!(routes(None, 3, 3).topic(2, "", ""), "mqbench/0abc/2");
-        assert_eq!(routes(Some("t/%c/%i"), 3, 3).topic(2, "id", ""), "t/id/2");
-        assert!(routes(Some("t"), 3, 3).is_shared_topic());
-        assert!(matches!(Routes::new(Some("#"), RunTag(1), 1, 1), Err(RouteError::Topic { .. })));
-    }
-
-    proptest! {
-        /// Both directions of the relation say the same, every stream is heard where anybody listens, and a place is
-        /// found for just the streams of a subscriber.
-        #[test]
-        fn publishers_and_subscribers_agree(publishers in 1usize..40, subscribers in 0usize..40, shared in any::<bool>()) {
-            let routes = routes(shared.then_some("t"), publishers, subscribers);
-            let mut pairs = std::collections::BTreeSet::new();
-            for subscriber in 0..subscribers {
-                let streams = routes.streams_of(subscriber);
-                for (index, stream) in streams.iter().enumerate() {
-                    prop_assert!(stream < publishers);
-                    prop_assert_eq!(streams.index_of(stream), Some(index));
-                    pairs.insert((stream, subscriber));
-                }
-                prop_assert_eq!((0..publishers).filter(|s| streams.index_of(*s).is_some()).count(), streams.count);
-            }
-            let mut reverse = std::collections::BTreeSet::new();
-            for stream in 0..publishers {
-                let heard = routes.subscribers_of(stream);
-                prop_assert!(subscribers == 0 || heard.count > 0);
-                reverse.extend(heard.iter().map(|subscriber| (stream, subscriber)));
-            }
-            prop_assert_eq!(pairs, reverse);
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! Read from the document alone. Every figure names what it is based on; what was not measured is a dash; an invalid
 //! run says so before it says anything else.
 
-use super::account::{DeliveryAccount, Generator};
+use super::account::{DeliveryAccount, Generator, Traffic};
 use super::document::{ResultDocument, Status};
 use super::gate::GateOutcome;
 use super::latency::{LatencySummary, LatencyTable};
@@ -34,7 +34,10 @@ const WORST_STREAMS: usize = 3;
 
 /// The summary as text, at most `width` characters wide where words allow it.
 pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
-    let page = Page { width: width.max(40), colours, several: document.stages.len() > 1 };
+    let one_to_one = document.plan["shape"] == "p2p" && document.plan["copies_per_message"] == 1;
+    let copies = document.plan["copies_per_message"].as_u64().filter(|copies| *copies > 1);
+    let ways = !one_to_one && document.plan["shape"].is_string();
+    let page = Page { width: width.max(40), colours, several: document.stages.len() > 1, ways, copies };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
     parts.push(page.hint(document));
@@ -50,6 +53,10 @@ struct Page {
     colours: Colours,
     /// Whether there are stages to be told apart.
     several: bool,
+    /// Whether what goes in and what comes out of the broker need to be told apart.
+    ways: bool,
+    /// How often every message comes out of it, if more than once.
+    copies: Option<u64>,
 }
 
 impl Page {
@@ -212,6 +219,9 @@ impl Page {
     /// Wire, delivery and generator, a line each.
     fn facts(&self, stage: &Stage) -> String {
         let mut text = String::from("\n");
+        if let Some(broker) = self.broker(&stage.traffic).filter(|_| self.ways) {
+            text.push_str(&wrapped("  broker     ", &broker, self.width));
+        }
         let wire: Vec<String> = [(stage.traffic.bytes_out_per_s, "out"), (stage.traffic.bytes_in_per_s, "in")]
             .into_iter()
             .filter_map(|(bytes, way)| Some(format!("{} {way}", byte_rate(bytes?))))
@@ -229,6 +239,14 @@ impl Page {
         text.push_str(&self.worst_streams(&stage.delivery));
         text.push_str(&wrapped("  generator  ", &self.generator(&stage.generator), self.width));
         text
+    }
+
+    /// What the broker took and gave: others quote one of these figures, or their sum, and do not say which.
+    fn broker(&self, traffic: &Traffic) -> Option<String> {
+        let (sent, delivered) = (traffic.sent_per_s?, traffic.delivered_per_s?);
+        let copies = self.copies.map(|copies| format!(" ({copies} copies of each message)")).unwrap_or_default();
+        let (into, out, both) = (rate(sent), rate(delivered), rate(sent + delivered));
+        Some(format!("{into} messages/s in, {out}/s out{copies}, {both}/s in and out together"))
     }
 
     fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {

@@ -153,6 +153,8 @@ impl<'a> Publish<'a> {
 pub struct PublishTemplate {
     bytes: Vec<u8>,
     identifier_at: Option<usize>,
+    /// Where the topic begins, behind the Remaining Length.
+    rest_at: usize,
     payload_at: usize,
 }
 
@@ -164,7 +166,7 @@ impl PublishTemplate {
         let payload_at = bytes.len() - message.payload.len();
         let length_bytes = bytes[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
         let identifier_at = (message.qos != QoS::AtMostOnce).then_some(1 + length_bytes + 2 + message.topic.len());
-        Ok(Self { bytes, identifier_at, payload_at })
+        Ok(Self { bytes, identifier_at, rest_at: 1 + length_bytes, payload_at })
     }
 
     /// Size of the packet in bytes.
@@ -175,6 +177,31 @@ impl PublishTemplate {
     /// Size of its payload in bytes.
     pub fn payload_size(&self) -> usize {
         self.bytes.len() - self.payload_at
+    }
+
+    /// Size of the packet with another payload, of so many bytes.
+    pub fn size_with(&self, payload: usize) -> usize {
+        let length = self.rest() + payload;
+        1 + variable_byte_integer_size(length) + length
+    }
+
+    /// Bytes of topic, identifier and properties.
+    fn rest(&self) -> usize {
+        self.payload_at - self.rest_at
+    }
+
+    /// Appends the packet up to its payload, which is to have `payload` bytes and is to be appended behind. Whoever does
+    /// that has compared the largest [`Self::size_with`] with what is allowed.
+    #[inline]
+    pub fn append_head(&self, packet_identifier: u16, payload: usize, out: &mut Vec<u8>) {
+        out.push(self.bytes[0]);
+        put_variable_byte_integer((self.rest() + payload) as u32, out);
+        let start = out.len();
+        out.extend_from_slice(&self.bytes[self.rest_at..self.payload_at]);
+        if let Some(at) = self.identifier_at {
+            let at = start + at - self.rest_at;
+            out[at..at + 2].copy_from_slice(&packet_identifier.to_be_bytes());
+        }
     }
 
     /// Appends the packet with this identifier (ignored at QoS 0), and `head` over the first bytes of the payload.

@@ -162,6 +162,7 @@ fn limits_are_all_open_unless_connack_closes_them() {
         receive_maximum: 3,
         maximum_qos: QoS::AtMostOnce,
         retain_available: false,
+        shared_subscription_available: true,
         maximum_packet_size: 77,
         topic_alias_maximum: 8,
     };

@@ -145,6 +145,8 @@ pub struct Script {
     pub(super) repeat: Option<(Ordinals, Repeat)>,
     pub(super) swap: Ordinals,
     pub(super) hold: Option<(Ordinals, Duration)>,
+    pub(super) pass_on: Ordinals,
+    pub(super) without_groups: bool,
     pub(super) fault_topics: Option<String>,
     pub(super) answers: Vec<AnswerRule>,
     pub(super) connack: Vec<Property>,
@@ -251,6 +253,19 @@ impl Script {
     /// Sends each of these deliveries so much later; those after it are not held up.
     pub fn hold_deliveries(mut self, ordinals: impl Into<Ordinals>, by: Duration) -> Self {
         self.hold = Some((ordinals.into(), by));
+        self
+    }
+
+    /// Sends these deliveries of a shared subscription to the next member of the group as well, as a broker does when the
+    /// first one has gone without an acknowledgement. Counted over all subscribers; the second one counts too.
+    pub fn pass_on_deliveries(mut self, ordinals: impl Into<Ordinals>) -> Self {
+        self.pass_on = ordinals.into();
+        self
+    }
+
+    /// Takes `$share/…` for a filter like any other, as a broker does that knows no shared subscriptions.
+    pub fn without_groups(mut self) -> Self {
+        self.without_groups = true;
         self
     }
 

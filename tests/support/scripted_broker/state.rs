@@ -37,6 +37,12 @@ pub(super) struct Subscription {
     pub identifier: Option<Property>,
 }
 
+impl Subscription {
+    fn is_shared(&self) -> bool {
+        self.options.filter.starts_with("$share/")
+    }
+}
+
 /// A delivery of QoS 1 or 2 on its way.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -68,6 +74,8 @@ pub(super) struct State {
     /// In the order in which they began, which is the order of deliveries.
     pub sessions: BTreeMap<u64, Session>,
     pub last_session: u64,
+    /// How many messages each group has had, by its filter.
+    pub(super) turns: HashMap<String, usize>,
     /// A stall that a packet has set off and that nobody has sat out yet.
     pub stall: Option<Duration>,
 }
@@ -105,6 +113,33 @@ impl State {
             .collect();
         for (session, copy) in targets {
             self.deliver(session, copy);
+        }
+        self.route_to_groups(message);
+    }
+
+    /// Hands a message to one member of each group that shares a subscription which matches: they take turns.
+    fn route_to_groups(&mut self, message: &Message) {
+        if self.script.without_groups {
+            return;
+        }
+        let mut groups: BTreeMap<String, Vec<(u64, QoS)>> = BTreeMap::new();
+        for (number, session) in &self.sessions {
+            for subscription in session.subscriptions.iter().filter(|it| it.is_shared()) {
+                let SubscribeFilter { filter, qos, .. } = &subscription.options;
+                if filter_matches(filter, &message.topic) {
+                    groups.entry(filter.clone()).or_default().push((*number, *qos));
+                }
+            }
+        }
+        for (filter, members) in groups {
+            let turn = self.turns.entry(filter).or_default();
+            let (chosen, next) = (members[*turn % members.len()], members[(*turn + 1) % members.len()]);
+            *turn += 1;
+            let copy = |qos: QoS| Message { qos: message.qos.min(qos), retain: false, ..message.clone() };
+            self.deliver(chosen.0, copy(chosen.1));
+            if self.script.pass_on.contain(self.log.counts.deliveries) {
+                self.deliver(next.0, copy(next.1));
+            }
         }
     }
 
@@ -259,7 +294,7 @@ impl Session {
     /// identifiers.
     fn copy_for(&self, message: &Message, own: bool) -> Option<Message> {
         let matching = || {
-            let all = self.subscriptions.iter();
+            let all = self.subscriptions.iter().filter(|it| !it.is_shared());
             all.filter(|it| !(own && it.options.no_local) && filter_matches(&it.options.filter, &message.topic))
         };
         let granted = matching().map(|it| it.options.qos).max()?;

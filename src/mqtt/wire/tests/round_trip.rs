@@ -85,6 +85,13 @@ proptest! {
             let mut stamped = message.clone();
             stamped.payload = [head, &message.payload[head.len()..]].concat().into();
             Publish::of(&stamped, identifier, false).encode(version, &mut encoded).unwrap();
+            // The same with a payload of another size.
+            stamped.payload = [&stamped.payload[..], &vec![b'x'; usize::from(identifier) % 20_000]].concat().into();
+            let before = appended.len();
+            template.append_head(identifier, stamped.payload.len(), &mut appended);
+            appended.extend_from_slice(&stamped.payload);
+            prop_assert_eq!(appended.len() - before, template.size_with(stamped.payload.len()));
+            Publish::of(&stamped, identifier, false).encode(version, &mut encoded).unwrap();
         }
         prop_assert_eq!(&appended, &encoded);
         prop_assert_eq!((template.payload_size(), appended.len() > template.size()), (message.payload.len(), true));
