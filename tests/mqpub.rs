@@ -299,7 +299,8 @@ fn a_line_that_is_too_long_is_named_and_the_others_are_sent() {
     let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5", "--summary", "json"], text.as_bytes());
     assert_eq!(ended.code, Some(0x95), "{}", ended.stderr);
     for (number, length) in [(2, 500_000), (4, 600_000)] {
-        let text = format!("Error: line {number} was refused: a payload of {length} bytes is over the limit of 100000\n");
+        let text =
+            format!("Error: line {number} was refused: a payload of {length} bytes is over the limit of 100000\n");
         assert!(ended.stderr.contains(&text), "{}", ended.stderr);
     }
     assert_eq!((&summary(&ended)["acknowledged"], &summary(&ended)["refused"]), (&2.into(), &2.into()));
@@ -358,7 +359,8 @@ fn retry_waits_for_a_broker_that_is_not_there_yet() {
     broker.come_back().unwrap();
     assert_eq!(publisher.end().code, Some(0));
     assert_eq!(broker.stop().accepted, ["x"]);
-    let ended = tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-n", "--retry", "3", "--backoff", "1ms"], b"");
+    let ended =
+        tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-n", "--retry", "3", "--backoff", "1ms"], b"");
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("every 0.001 s, 3 times at most\n"), "{}", ended.stderr);
     assert!(ended.stderr.contains("\nError: cannot connect to 127.0.0.1:1: "), "{}", ended.stderr);

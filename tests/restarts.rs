@@ -48,7 +48,8 @@ impl Size {
 }
 
 fn publisher(port: &str, qos: &str, more: &[&str]) -> Tool {
-    let arguments = ["-h", "127.0.0.1", "-p", port, "-t", "t", "-l", "-q", qos, "--backoff", "50ms", "--summary", "json"];
+    let arguments =
+        ["-h", "127.0.0.1", "-p", port, "-t", "t", "-l", "-q", qos, "--backoff", "50ms", "--summary", "json"];
     Tool::start(MQPUB, &[&arguments[..], more].concat())
 }
 
