@@ -329,7 +329,7 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
         (
             Some(2),
             format!(
-                "Error: {name}:3: directive \"password_file\" is not supported: listener, port and allow_anonymous \
+                "Error: {name}:3: directive \"password_file\" is not supported: listener, port, protocol and allow_anonymous \
                  are allowed\n       {name}:4: allow_anonymous: \"maybe\" is no choice: true or false is allowed\n"
             )
         )

@@ -343,18 +343,21 @@ fn command() -> Vec<String> {
     mask(std::env::args_os())
 }
 
+/// Options whose values are passwords, or URLs and headers that may hold one.
+const SECRETS: [&str; 5] = ["--pw", "--url", "--proxy", "--ws-header", "--ws-path"];
+
 fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut masked = Vec::new();
     let mut secret_follows = false;
     for argument in arguments {
         let text = argument.to_string_lossy().into_owned();
-        let is_secret = std::mem::replace(&mut secret_follows, matches!(text.as_str(), "--pw" | "--url"));
+        let is_secret = std::mem::replace(&mut secret_follows, SECRETS.contains(&text.as_str()));
         masked.push(if is_secret {
             "***".to_owned()
         } else if let Some(end) = secret_in_cluster(&text) {
             secret_follows = end == text.len();
             format!("{}{}", &text[..end], if secret_follows { "" } else { "***" })
-        } else if let Some((option @ ("--pw" | "--url"), _)) = text.split_once('=') {
+        } else if let Some((option, _)) = text.split_once('=').filter(|(option, _)| SECRETS.contains(option)) {
             format!("{option}=***")
         } else {
             text

@@ -12,7 +12,7 @@ use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning
 use crate::mqtt::QoS;
 use crate::options::{Behind, Shape};
 use crate::terminal::number;
-use crate::transport::Address;
+use crate::transport::{Address, TransportPlan};
 
 /// What is known of a run before it begins.
 pub(super) fn context(
@@ -51,7 +51,7 @@ pub(super) fn context(
         target: TargetFacts {
             urls: vec![url(plan)],
             protocol: Some(format!("MQTT {}", plan.session.version)),
-            transport: Some(transport(plan).to_owned()),
+            transport: Some(transport(plan)),
             broker,
             same_host: Some(same_host),
             ..TargetFacts::default()
@@ -62,20 +62,34 @@ pub(super) fn context(
     }
 }
 
-fn transport(plan: &BenchPlan) -> &'static str {
-    match (&plan.transport.address, &plan.transport.tls) {
-        (Address::Unix(_), _) => "unix",
-        (Address::Tcp { .. }, Some(_)) => "tls",
-        (Address::Tcp { .. }, None) => "tcp",
+fn transport(plan: &BenchPlan) -> String {
+    let TransportPlan { address, tls, web_socket, proxy, .. } = &plan.transport;
+    let layer = match (address, tls, web_socket) {
+        (Address::Unix(_), _, None) => "unix",
+        (Address::Unix(_), _, Some(_)) => "ws+unix",
+        (_, None, None) => "tcp",
+        (_, Some(_), None) => "tls",
+        (_, None, Some(_)) => "ws",
+        (_, Some(_), Some(_)) => "wss",
+    };
+    match proxy {
+        Some(proxy) => format!("{layer}+{}-proxy", proxy.kind),
+        None => layer.to_owned(),
     }
 }
 
 /// Where the plan goes, without user and password.
 pub(super) fn url(plan: &BenchPlan) -> String {
-    match (&plan.transport.address, &plan.transport.tls) {
-        (Address::Unix(path), _) => format!("unix:{}", path.display()),
-        (address, Some(_)) => format!("mqtts://{address}"),
-        (address, None) => format!("mqtt://{address}"),
+    let TransportPlan { address, tls, web_socket, .. } = &plan.transport;
+    match (address, tls, web_socket) {
+        (Address::Unix(path), ..) => format!("unix:{}", path.display()),
+        (address, None, None) => format!("mqtt://{address}"),
+        (address, Some(_), None) => format!("mqtts://{address}"),
+        // A query may hold a token.
+        (address, tls, Some(web_socket)) => {
+            let path = web_socket.path.split('?').next().unwrap_or_default();
+            format!("{}://{address}{path}", if tls.is_some() { "wss" } else { "ws" })
+        }
     }
 }
 

@@ -15,7 +15,12 @@ fn main() -> ExitCode {
             return error.exit_status().into();
         }
     };
-    let plan = ServePlan { port: listen.port, verbose: listen.verbose, config_file: listen.config };
+    let plan = ServePlan {
+        port: listen.port,
+        web_socket_port: listen.ws_port,
+        verbose: listen.verbose,
+        config_file: listen.config,
+    };
     match serve(&plan, Box::new(std::io::stderr())) {
         Ok(()) => ExitStatus::Done.into(),
         Err(error) => {

@@ -1,10 +1,11 @@
-//! The configuration file, of mosquitto's kind: `listener PORT [ADDRESS]`, `port PORT`, `allow_anonymous true|false`,
-//! blank lines and lines that start with `#`. Pure: text in, meaning or all of its faults out.
+//! The configuration file, of mosquitto's kind: `listener PORT [ADDRESS]`, `port PORT`, `protocol mqtt|websockets` for
+//! the listener above it, `allow_anonymous true|false`, blank lines and lines that start with `#`. Pure: text in,
+//! meaning or all of its faults out.
 //!
 //! A directive that is not known is a fault and never skipped: a broker that quietly leaves out a `password_file` is
 //! open to everyone.
 
-use super::{ListenHost, Listener};
+use super::{ListenHost, ListenProtocol, Listener};
 
 /// The port of MQTT without TLS.
 pub const DEFAULT_PORT: u16 = 1883;
@@ -32,6 +33,8 @@ impl BrokerConfiguration {
     pub fn parse(text: &str) -> Result<Self, Vec<ConfigurationFault>> {
         let mut configuration = Self::default();
         let mut port = None;
+        // Above the first listener `protocol` is that of `port`.
+        let mut protocol_of_port = None;
         let mut faults = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let mut words = line.split_whitespace();
@@ -47,19 +50,33 @@ impl BrokerConfiguration {
                     configuration.allow_anonymous = Some(boolean(directive, value)?);
                     Ok(())
                 }),
+                "protocol" => single(directive, &values, PROTOCOLS).and_then(|value| {
+                    let protocol = protocol(value)?;
+                    match configuration.listeners.last_mut() {
+                        Some(listener) => listener.protocol = protocol,
+                        None => protocol_of_port = Some((index + 1, protocol)),
+                    }
+                    Ok(())
+                }),
                 _ => Err(format!(
-                    "directive {directive:?} is not supported: listener, port and allow_anonymous are allowed"
+                    "directive {directive:?} is not supported: listener, port, protocol and allow_anonymous are allowed"
                 )),
             };
             if let Err(message) = read {
                 faults.push(ConfigurationFault { line: index + 1, message });
             }
         }
+        if let (Some((line, _)), None) = (protocol_of_port, port) {
+            let message = "protocol: it belongs below its listener, or to a port".to_owned();
+            faults.push(ConfigurationFault { line, message });
+            faults.sort_by_key(|fault| fault.line);
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
         // Given twice, the last counts, as with mosquitto.
-        configuration.listeners.extend(port.map(|port| Listener { host: ListenHost::All, port }));
+        let protocol = protocol_of_port.map(|(_, protocol)| protocol).unwrap_or_default();
+        configuration.listeners.extend(port.map(|port| Listener { host: ListenHost::All, port, protocol }));
         Ok(configuration)
     }
 
@@ -68,14 +85,30 @@ impl BrokerConfiguration {
         self.listeners.is_empty()
     }
 
-    /// The listeners to open: those of the file, else the loopback interfaces with `port`.
-    pub fn listeners_or_loopback(&self, port: u16) -> Vec<Listener> {
-        if self.is_local_only() { vec![Listener { host: ListenHost::Loopback, port }] } else { self.listeners.clone() }
+    /// The listeners to open: those of the file, else the loopback interfaces with `port`, and with `web_socket` for
+    /// MQTT over WebSocket.
+    pub fn listeners_or_loopback(&self, port: u16, web_socket: Option<u16>) -> Vec<Listener> {
+        if !self.is_local_only() {
+            return self.listeners.clone();
+        }
+        let loopback = |port, protocol| Listener { host: ListenHost::Loopback, port, protocol };
+        let web_socket = web_socket.map(|port| loopback(port, ListenProtocol::WebSocket));
+        [loopback(port, ListenProtocol::Mqtt)].into_iter().chain(web_socket).collect()
     }
 
     /// Whether anonymous clients may connect: what the file says, else only in local only mode.
     pub fn anonymous_allowed(&self) -> bool {
         self.allow_anonymous.unwrap_or_else(|| self.is_local_only())
+    }
+}
+
+const PROTOCOLS: &str = "mqtt or websockets";
+
+fn protocol(value: &str) -> Result<ListenProtocol, String> {
+    match value {
+        "mqtt" => Ok(ListenProtocol::Mqtt),
+        "websockets" => Ok(ListenProtocol::WebSocket),
+        _ => Err(format!("protocol: {value:?} is not spoken here: {PROTOCOLS} is allowed")),
     }
 }
 
@@ -102,7 +135,7 @@ fn listener(values: &[&str]) -> Result<Listener, String> {
             ListenHost::Named(bare.unwrap_or(host).to_owned())
         }
     };
-    Ok(Listener { host, port })
+    Ok(Listener { host, port, protocol: ListenProtocol::Mqtt })
 }
 
 fn single<'a>(directive: &str, values: &[&'a str], allowed: &str) -> Result<&'a str, String> {
@@ -140,11 +173,25 @@ mod tests {
     use super::*;
 
     fn all(port: u16) -> Listener {
-        Listener { host: ListenHost::All, port }
+        Listener { host: ListenHost::All, port, protocol: ListenProtocol::Mqtt }
+    }
+
+    #[test]
+    fn a_protocol_is_that_of_the_listener_above_it() {
+        let text =
+            "protocol websockets\nlistener 1\nlistener 2\nprotocol websockets\nlistener 3\nprotocol mqtt\nport 4";
+        let listeners = BrokerConfiguration::parse(text).unwrap().listeners;
+        let web_socket = |port| Listener { protocol: ListenProtocol::WebSocket, ..all(port) };
+        assert_eq!(listeners, [all(1), web_socket(2), all(3), web_socket(4)]);
+        let local = BrokerConfiguration::default().listeners_or_loopback(5, Some(6));
+        assert_eq!(
+            local.iter().map(|l| (l.port, l.protocol)).collect::<Vec<_>>(),
+            [(5, ListenProtocol::Mqtt), (6, ListenProtocol::WebSocket)]
+        );
     }
 
     fn named(host: &str, port: u16) -> Listener {
-        Listener { host: ListenHost::Named(host.to_owned()), port }
+        Listener { host: ListenHost::Named(host.to_owned()), port, protocol: ListenProtocol::Mqtt }
     }
 
     #[test]
@@ -152,8 +199,8 @@ mod tests {
         for text in ["", "\n\n", "# listener 1883\n   # port 1\r\n\t\n"] {
             let configuration = BrokerConfiguration::parse(text).unwrap();
             assert!(configuration.is_local_only() && configuration.anonymous_allowed());
-            let loopback = Listener { host: ListenHost::Loopback, port: 1884 };
-            assert_eq!(configuration.listeners_or_loopback(1884), [loopback]);
+            let loopback = Listener { host: ListenHost::Loopback, port: 1884, protocol: ListenProtocol::Mqtt };
+            assert_eq!(configuration.listeners_or_loopback(1884, None), [loopback]);
         }
     }
 
@@ -162,7 +209,7 @@ mod tests {
         let text = "listener 1883\r\n  listener 1884 127.0.0.1\nlistener 1885 [::1]\nport 1886\nlistener 0 localhost";
         let configuration = BrokerConfiguration::parse(text).unwrap();
         let listeners = vec![all(1883), named("127.0.0.1", 1884), named("::1", 1885), named("localhost", 0), all(1886)];
-        assert_eq!(configuration.listeners_or_loopback(7), listeners);
+        assert_eq!(configuration.listeners_or_loopback(7, Some(8)), listeners);
         assert!(!configuration.is_local_only() && !configuration.anonymous_allowed());
 
         let opened = BrokerConfiguration::parse("allow_anonymous false\nport 1\nport 2\nallow_anonymous true").unwrap();
@@ -182,11 +229,11 @@ mod tests {
         let table = [
             (
                 "password_file /etc/p",
-                "directive \"password_file\" is not supported: listener, port and allow_anonymous are allowed".into(),
+                "directive \"password_file\" is not supported: listener, port, protocol and allow_anonymous are allowed".into(),
             ),
             (
                 "Listener 1883",
-                "directive \"Listener\" is not supported: listener, port and allow_anonymous are allowed".into(),
+                "directive \"Listener\" is not supported: listener, port, protocol and allow_anonymous are allowed".into(),
             ),
             ("listener", format!("listener: a value is missing: {port}, and then an address if you like")),
             ("listener 65536", format!("listener: \"65536\" is no port: {port}, is allowed")),
@@ -204,11 +251,14 @@ mod tests {
                 "port 1 # mine",
                 "port: \"#\" is one word too many: one value is allowed; a comment needs a line of its own".into(),
             ),
+            ("protocol", "protocol: a value is missing: mqtt or websockets is allowed".into()),
+            ("protocol http", "protocol: \"http\" is not spoken here: mqtt or websockets is allowed".into()),
+            ("protocol mqtt", "protocol: it belongs below its listener, or to a port".into()),
             ("allow_anonymous", "allow_anonymous: a value is missing: true or false is allowed".into()),
             ("allow_anonymous yes", "allow_anonymous: \"yes\" is no choice: true or false is allowed".into()),
             (
                 "\u{1b}[2J x",
-                "directive \"\\u{1b}[2J\" is not supported: listener, port and allow_anonymous are allowed".into(),
+                "directive \"\\u{1b}[2J\" is not supported: listener, port, protocol and allow_anonymous are allowed".into(),
             ),
         ];
         for (text, message) in table {

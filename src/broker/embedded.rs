@@ -7,11 +7,13 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use mqtt5::broker::config::WebSocketConfig;
 use mqtt5::broker::{BrokerConfig, MqttBroker, ResourceLimits, StorageBackendType, StorageConfig};
 use tokio::sync::oneshot;
 
 use super::hooks::{Door, Relay};
-use super::{BrokerError, BrokerLimits, BrokerSettings, Listener, listen};
+use super::listen::{self, Addresses};
+use super::{BrokerError, BrokerLimits, BrokerSettings, Listener};
 
 /// How long clients get to be disconnected when the broker stops. The crate itself would wait five seconds for a
 /// connection that never sent its CONNECT.
@@ -20,7 +22,7 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// A broker that runs until it is stopped or dropped.
 #[derive(Debug)]
 pub struct EmbeddedBroker {
-    addresses: Vec<SocketAddr>,
+    addresses: Addresses,
     stop: Option<oneshot::Sender<()>>,
     ended: oneshot::Receiver<BrokerError>,
     thread: Option<JoinHandle<()>>,
@@ -56,14 +58,20 @@ impl EmbeddedBroker {
         }
     }
 
-    /// Where it listens: the first of its addresses, with the real port.
+    /// Where it listens: the first of its addresses, with the real port; that of a WebSocket where there is no other.
     pub fn local_addr(&self) -> SocketAddr {
-        self.addresses[0] // never empty: `run` reports at least one or fails
+        let Addresses { mqtt, web_socket } = &self.addresses;
+        *mqtt.first().unwrap_or_else(|| &web_socket[0]) // never both empty: `run` reports at least one or fails
     }
 
-    /// All addresses it listens on.
+    /// All addresses it listens on for MQTT on TCP.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.addresses.mqtt
+    }
+
+    /// All addresses it listens on for MQTT over WebSocket.
+    pub fn web_socket_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.web_socket
     }
 
     /// Waits until the broker ends by itself, which it does only when it fails.
@@ -96,16 +104,16 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-type Started = mpsc::Sender<Result<Vec<SocketAddr>, BrokerError>>;
+type Started = mpsc::Sender<Result<Addresses, BrokerError>>;
 
 /// The life of the broker, on its own thread.
 fn run(settings: BrokerSettings, started: &Started, stopped: oneshot::Receiver<()>) -> Result<(), BrokerError> {
     let mut addresses = listen::addresses(&settings.listeners)?;
-    if let ([address], [Listener { port: 0, .. }]) = (&mut addresses[..], &settings.listeners[..]) {
+    if let ([address], [Listener { port: 0, .. }]) = (&mut addresses.mqtt[..], &settings.listeners[..]) {
         // A single address can be left to the crate whole, and then no other program can come between.
         address.set_port(0);
     }
-    if addresses.is_empty() {
+    if addresses.mqtt.is_empty() && addresses.web_socket.is_empty() {
         return Err(BrokerError::NoListener);
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -122,16 +130,23 @@ fn run(settings: BrokerSettings, started: &Started, stopped: oneshot::Receiver<(
 
 async fn serve(
     settings: BrokerSettings,
-    mut addresses: Vec<SocketAddr>,
+    mut addresses: Addresses,
     started: &Started,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), BrokerError> {
     let door = Door { allow_anonymous: settings.allow_anonymous, events: settings.events.clone() };
-    let broker = MqttBroker::with_config(config(&settings, &addresses)).await.map_err(|error| {
-        // The addresses were free a moment ago, so this is another program that came between.
-        BrokerError::Listen { address: text_of(&addresses), error: io::Error::other(error.to_string()) }
-    })?;
-    if let ([address], Some(bound)) = (&mut addresses[..], broker.local_addr()) {
+    // The addresses were free a moment ago, so a failure is another program that came between.
+    let taken = |addresses: &[SocketAddr], error: String| BrokerError::Listen {
+        address: text_of(addresses),
+        error: io::Error::other(error),
+    };
+    let broker = MqttBroker::with_config(config(&settings, &addresses)).await;
+    let broker = broker.map_err(|error| taken(&addresses.mqtt, error.to_string()))?;
+    // The crate goes on without its WebSockets when it cannot bind them.
+    if !addresses.web_socket.is_empty() && broker.ws_local_addr().is_none() {
+        return Err(taken(&addresses.web_socket, "address already in use".to_owned()));
+    }
+    if let ([address], Some(bound)) = (&mut addresses.mqtt[..], broker.local_addr()) {
         *address = bound;
     }
     let mut broker = broker.with_auth_provider(Arc::new(door));
@@ -172,10 +187,15 @@ fn text_of(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn config(settings: &BrokerSettings, addresses: &[SocketAddr]) -> BrokerConfig {
+fn config(settings: &BrokerSettings, addresses: &Addresses) -> BrokerConfig {
     let limits = &settings.limits;
+    let web_socket = || {
+        let bound = WebSocketConfig::new().with_bind_addresses(addresses.web_socket.clone());
+        bound.with_path(super::WEB_SOCKET_PATH)
+    };
     let mut config = BrokerConfig {
-        bind_addresses: addresses.to_vec(),
+        bind_addresses: addresses.mqtt.clone(),
+        websocket_config: (!addresses.web_socket.is_empty()).then(web_socket),
         max_clients: limits.max_clients,
         client_channel_capacity: limits.client_queue_messages,
         storage_config: StorageConfig {

@@ -9,42 +9,56 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
-use super::{BrokerError, ListenHost, Listener};
+use super::{BrokerError, ListenHost, ListenProtocol, Listener};
 
 /// How often a free port is looked for that is free for both families.
 const ATTEMPTS: usize = 16;
 
-/// The addresses of all listeners, each with a real port. Fails on the first that cannot be bound.
-pub(super) fn addresses(listeners: &[Listener]) -> Result<Vec<SocketAddr>, BrokerError> {
+/// Addresses by what is spoken there, each with a real port.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
+    pub(super) mqtt: Vec<SocketAddr>,
+    pub(super) web_socket: Vec<SocketAddr>,
+}
+
+/// The addresses of all listeners. Fails on the first that cannot be bound.
+pub(super) fn addresses(listeners: &[Listener]) -> Result<Addresses, BrokerError> {
     let mut held = Vec::new();
     for listener in listeners {
-        match &listener.host {
-            ListenHost::Loopback => {
-                let (v4, v6) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
-                held.extend(bind_pair(v4, v6, listener.port)?);
-            }
-            ListenHost::All => {
-                let (v6, v4) = (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::UNSPECIFIED));
-                match bind(v6, listener.port) {
-                    Err((_, error)) if is_missing(&error) => held.push(bind(v4, listener.port).map_err(listen_error)?),
-                    Err(failure) => return Err(listen_error(failure)),
-                    Ok(socket) => {
-                        let port = port_of(&socket, listener.port);
-                        // Where the IPv6 socket takes IPv4 as well, the address is in use now, by us.
-                        let v4_socket = bind(v4, port);
-                        held.push(socket);
-                        match v4_socket {
-                            Ok(socket) => held.push(socket),
-                            Err((_, error)) if error.kind() == ErrorKind::AddrInUse => {}
-                            Err(failure) => return Err(listen_error(failure)),
-                        }
-                    }
-                }
-            }
-            ListenHost::Named(host) => held.extend(bind_named(host, listener.port)?),
-        }
+        held.extend(bind_listener(listener)?.into_iter().map(|socket| (socket, listener.protocol)));
     }
-    Ok(held.iter().filter_map(|socket| socket.local_addr().ok()).collect())
+    let mut addresses = Addresses::default();
+    for (socket, protocol) in &held {
+        let same = match protocol {
+            ListenProtocol::Mqtt => &mut addresses.mqtt,
+            ListenProtocol::WebSocket => &mut addresses.web_socket,
+        };
+        same.extend(socket.local_addr());
+    }
+    Ok(addresses)
+}
+
+fn bind_listener(listener: &Listener) -> Result<Vec<TcpListener>, BrokerError> {
+    match &listener.host {
+        ListenHost::Loopback => bind_pair(Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), listener.port),
+        ListenHost::All => bind_all(listener.port),
+        ListenHost::Named(host) => bind_named(host, listener.port),
+    }
+}
+
+/// Binds all interfaces.
+fn bind_all(port: u16) -> Result<Vec<TcpListener>, BrokerError> {
+    let (v6, v4) = (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::UNSPECIFIED));
+    match bind(v6, port) {
+        Err((_, error)) if is_missing(&error) => Ok(vec![bind(v4, port).map_err(listen_error)?]),
+        Err(failure) => Err(listen_error(failure)),
+        Ok(socket) => match bind(v4, port_of(&socket, port)) {
+            Ok(other) => Ok(vec![socket, other]),
+            // Where the IPv6 socket takes IPv4 as well, the address is in use now, by us.
+            Err((_, error)) if error.kind() == ErrorKind::AddrInUse => Ok(vec![socket]),
+            Err(failure) => Err(listen_error(failure)),
+        },
+    }
 }
 
 /// Binds both addresses on one port; the second may be missing on this machine.
@@ -116,13 +130,21 @@ mod tests {
     use super::*;
 
     fn listener(host: ListenHost, port: u16) -> Listener {
-        Listener { host, port }
+        Listener { host, port, protocol: ListenProtocol::Mqtt }
+    }
+
+    #[test]
+    fn protocols_are_kept_apart() {
+        let web_socket = Listener { protocol: ListenProtocol::WebSocket, ..listener(ListenHost::Loopback, 0) };
+        let addresses = addresses(&[listener(ListenHost::Named("127.0.0.1".to_owned()), 0), web_socket]).unwrap();
+        assert_eq!(addresses.mqtt.len(), 1);
+        assert!(!addresses.web_socket.is_empty() && !addresses.web_socket.contains(&addresses.mqtt[0]));
     }
 
     #[test]
     fn port_0_becomes_a_port_and_one_for_both_families() {
         for host in [ListenHost::Loopback, ListenHost::All, ListenHost::Named("127.0.0.1".to_owned())] {
-            let addresses = addresses(&[listener(host, 0)]).unwrap();
+            let addresses = addresses(&[listener(host, 0)]).unwrap().mqtt;
             assert!(!addresses.is_empty());
             assert!(addresses.iter().all(|address| address.port() == addresses[0].port() && address.port() != 0));
         }
@@ -146,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_same_listener_twice_is_a_port_in_use() {
-        let first = addresses(&[listener(ListenHost::Loopback, 0)]).unwrap();
+        let first = addresses(&[listener(ListenHost::Loopback, 0)]).unwrap().mqtt;
         let twice = listener(ListenHost::Loopback, first[0].port());
         assert!(matches!(addresses(&[twice.clone(), twice]), Err(BrokerError::Listen { .. })));
     }

@@ -20,13 +20,16 @@ pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use event::{BrokerEvent, ConnectDetails, EventSink, FilterGrant, PublishDetails};
 pub use serve::{ServeError, ServePlan, serve};
-pub use settings::{BrokerLimits, BrokerSettings, ListenHost, Listener};
+pub use settings::{BrokerLimits, BrokerSettings, ListenHost, ListenProtocol, Listener};
 
 /// Name of the crate that the embedded broker is, to label results with.
 pub const BROKER_NAME: &str = "mqtt5";
 
 /// Its version; a test holds it against Cargo.lock.
 pub const BROKER_VERSION: &str = "0.49.0";
+
+/// The path of its WebSockets, which is what clients ask for unless told otherwise.
+pub const WEB_SOCKET_PATH: &str = crate::transport::DEFAULT_WEB_SOCKET_PATH;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,8 @@ use thiserror::Error;
 use super::config::{BrokerConfiguration, ConfigurationFault, DEFAULT_PORT};
 use super::log::{EventLog, Plain};
 use super::process::{StopSignal, raise_file_limit};
-use super::{BROKER_NAME, BROKER_VERSION, BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker, warnings};
+use super::{BROKER_NAME, BROKER_VERSION, WEB_SOCKET_PATH, warnings};
+use super::{BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker};
 use crate::exit_status::ExitStatus;
 
 /// Far above any configuration; what is longer is another kind of file.
@@ -25,6 +26,8 @@ const LOG_GRACE: Duration = Duration::from_secs(1);
 pub struct ServePlan {
     /// Port of the local only mode (`-p`); 1883 when none is named, 0 takes a free one.
     pub port: Option<u16>,
+    /// Port for MQTT over WebSocket in the local only mode (`--ws-port`); none without it, 0 takes a free one.
+    pub web_socket_port: Option<u16>,
     /// Tell what the clients do (`-v`).
     pub verbose: bool,
     /// Configuration file (`-c`).
@@ -118,7 +121,7 @@ async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventL
     // Before anything is said: who reads that we run may send the signal at once.
     let mut signal = StopSignal::listen().map_err(ServeError::Signal)?;
     let settings = BrokerSettings {
-        listeners: configuration.listeners_or_loopback(plan.port.unwrap_or(DEFAULT_PORT)),
+        listeners: configuration.listeners_or_loopback(plan.port.unwrap_or(DEFAULT_PORT), plan.web_socket_port),
         allow_anonymous: configuration.anonymous_allowed(),
         events: if plan.verbose { Some(Arc::new(log.clone())) } else { None },
         limits: BrokerLimits::moderate(),
@@ -130,6 +133,9 @@ async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventL
     })?;
     for address in broker.local_addrs() {
         log.line(format!("Listening on {address}"));
+    }
+    for address in broker.web_socket_addrs() {
+        log.line(format!("Listening on ws://{address}{WEB_SOCKET_PATH}"));
     }
     log.line("mqbroker running".to_owned());
     tokio::select! {
@@ -154,9 +160,12 @@ fn opening_lines(plan: &ServePlan, configuration: &BrokerConfiguration) -> Vec<S
              a configuration file (-c)"
                 .to_owned(),
         );
-    } else if let Some(port) = plan.port {
+    } else {
         // mosquitto does the same and says nothing.
-        lines.push(format!("Warning: -p {port} is not used: the configuration file names the listeners"));
+        for (option, port) in [("-p", plan.port), ("--ws-port", plan.web_socket_port)] {
+            let Some(port) = port else { continue };
+            lines.push(format!("Warning: {option} {port} is not used: the configuration file names the listeners"));
+        }
     }
     if !configuration.anonymous_allowed() {
         lines.push(format!(

@@ -23,6 +23,18 @@ pub struct Listener {
     pub host: ListenHost,
     /// The port.
     pub port: u16,
+    /// What is spoken there.
+    pub protocol: ListenProtocol,
+}
+
+/// What is spoken at a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListenProtocol {
+    /// MQTT on TCP.
+    #[default]
+    Mqtt,
+    /// MQTT over WebSocket, at the path [`super::WEB_SOCKET_PATH`].
+    WebSocket,
 }
 
 /// How much a broker holds for its clients before it drops or refuses.
@@ -80,7 +92,11 @@ impl BrokerSettings {
     /// A broker to measure and to test with: a free port of 127.0.0.1, everyone welcome, raised limits, no events.
     pub fn loopback() -> Self {
         Self {
-            listeners: vec![Listener { host: ListenHost::Named("127.0.0.1".to_owned()), port: 0 }],
+            listeners: vec![Listener {
+                host: ListenHost::Named("127.0.0.1".to_owned()),
+                port: 0,
+                protocol: ListenProtocol::Mqtt,
+            }],
             allow_anonymous: true,
             events: None,
             limits: BrokerLimits::raised(),

@@ -112,6 +112,7 @@ impl ClientError {
                     | FailureKind::TimedOut
                     | FailureKind::LocalLimit
                     | FailureKind::Closed
+                    | FailureKind::Unavailable
                     | FailureKind::Other
             ),
             Self::Session { error, .. } => match error {
@@ -199,9 +200,9 @@ fn session_hint(error: &SessionError) -> Option<&'static str> {
         SessionError::NotMqtt { first_bytes, .. } if looks_like_tls(first_bytes) => {
             Some("this port speaks TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)")
         }
-        SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => {
-            Some("this port speaks HTTP; a broker's MQTT is mostly on port 1883, over TLS on 8883")
-        }
+        SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => Some(
+            "this port speaks HTTP: for MQTT over WebSocket add --ws; plain MQTT is mostly on port 1883, over TLS on 8883",
+        ),
         SessionError::NotMqtt { .. } => Some("is this the broker's MQTT port? It is mostly 1883, over TLS 8883"),
         _ => None,
     }

@@ -93,6 +93,15 @@ fn not_connected(error: &ConnectError) -> Ending {
         (Stage::Dns, _) => Ending::new("Unable to connect (Lookup error.).", 1),
         // mosquitto leaves it at that; the cause is worth a line.
         (Stage::Tls, _) => Ending::new(format!("Unable to connect (A TLS error occurred.).\n{}", cause(error)), 1),
+        (Stage::Proxy, FailureKind::ProxyRefused | FailureKind::ProxyAuthentication) => {
+            Ending::new(format!("Error: Authorisation failed.\n{}", cause(error)), 11)
+        }
+        (Stage::Proxy, FailureKind::Refused | FailureKind::Unreachable) => {
+            Ending::new(format!("Error: The client is not currently connected.\n{}", cause(error)), 4)
+        }
+        (Stage::Proxy, _) => Ending::new(format!("Error: Proxy error.\n{}", cause(error)), 16),
+        (Stage::WebSocket, FailureKind::Closed) => Ending::new("Error: The connection was lost.", 7),
+        (Stage::WebSocket, _) => Ending::new(format!("{PROTOCOL_ERROR}\n{}", cause(error)), 2),
         (Stage::Tcp | Stage::Unix, FailureKind::Refused) => system("Connection refused"),
         (Stage::Tcp | Stage::Unix, FailureKind::TimedOut) => system("Connection timed out"),
         (Stage::Tcp | Stage::Unix, FailureKind::Closed) => system("Connection reset by peer"),

@@ -37,7 +37,14 @@ pub struct ListenOptions {
     #[arg(short, long, value_name = "PORT", value_parser = listening_port)]
     pub port: Option<u16>,
 
+    /// Port for MQTT over WebSocket, at the path /mqtt [default: none]; 0 takes a free one and prints it.
+    #[arg(long, value_name = "PORT", value_parser = listening_port)]
+    pub ws_port: Option<u16>,
+
     /// Read the configuration from FILE.
+    ///
+    /// It is written as mosquitto.conf is: "listener PORT [ADDRESS]", below it "protocol websockets" where MQTT over
+    /// WebSocket is to be spoken there, "allow_anonymous true".
     #[arg(short, long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 

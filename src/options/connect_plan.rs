@@ -3,13 +3,14 @@
 use std::net::Ipv6Addr;
 use std::path::Path;
 
-use super::connection::Positions;
+use super::connection::{HeaderField, Positions};
+use super::proxy;
 use super::url::BrokerUrl;
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
 use crate::client::{ConnectPlan, RetryPlan};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
 use crate::session::SessionConfig;
-use crate::transport::{Address, TlsPlan, TransportPlan};
+use crate::transport::{Address, DEFAULT_WEB_SOCKET_PATH, TlsPlan, TransportPlan, WebSocketPlan};
 
 /// Longest password file: the longest password that MQTT can send, and its newline.
 const PASSWORD_FILE_LIMIT: u64 = 65_535 + 2;
@@ -43,16 +44,22 @@ pub fn connect_plan(
     #[rustfmt::skip]
     let ConnectionOptions {
         host, port, url: _, unix, username, pw, pw_file, id, id_prefix, keepalive, disable_clean_session: kept,
-        session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, proxy, positions, compat,
+        session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, ws_path, ws_header,
+        proxy, positions, compat,
     } = connection;
     let mut faults = Vec::new();
-    refuse_unbuilt(*srv, *ws, proxy.is_some(), &mut faults);
+    if *srv {
+        faults.push("-S: built without SRV support".into());
+    }
     let url = parse_url(connection).map_err(|fault| faults.push(fault)).ok().flatten();
     let url = url.as_ref();
     let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     let version = version(connection, properties, &mut faults);
     let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
+    let web_socket = web_socket_plan(*ws, ws_path.as_deref(), ws_header, url, positions, &mut faults);
+    let proxy = proxy::proxy(proxy.as_ref().map(|text| &text.0), &address, defaults.environment);
+    let proxy = proxy.map_err(|fault| faults.push(fault)).ok().flatten();
     let user = username.as_deref();
     let login = Login { user, password: pw.as_ref(), file: pw_file.as_deref(), url, positions, variable: !compat };
     let (user_name, password) = login.user_and_password(version, defaults.environment, &mut faults);
@@ -72,22 +79,42 @@ pub fn connect_plan(
     };
     UsageError::check(defaults.tool.name, faults)?;
     let no_delay = *nodelay || defaults.no_delay;
-    let transport =
-        TransportPlan { address, bind: *bind, no_delay, timeout: *connect_timeout, tls, resolved: Vec::new() };
+    let transport = TransportPlan {
+        address,
+        bind: *bind,
+        no_delay,
+        timeout: *connect_timeout,
+        proxy,
+        tls,
+        web_socket,
+        resolved: Vec::new(),
+    };
     let topic_of_url = url.and_then(|url| url.topic.clone());
     Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url })
 }
 
-fn refuse_unbuilt(srv: bool, ws: bool, proxy: bool, faults: &mut Vec<String>) {
-    for (given, refusal) in [
-        (srv, "-S: built without SRV support"),
-        (ws, "--ws: MQTT over WebSocket is not built yet"),
-        (proxy, "--proxy: proxies are not built yet"),
-    ] {
-        if given {
-            faults.push(refusal.into());
+/// How to speak WebSocket, where it is wanted.
+fn web_socket_plan(
+    wanted: bool,
+    path: Option<&str>,
+    headers: &[HeaderField],
+    url: Option<&BrokerUrl>,
+    positions: &Positions,
+    faults: &mut Vec<String>,
+) -> Option<WebSocketPlan> {
+    if !wanted && url.is_none_or(|url| !url.web_socket) {
+        for (given, option) in [(path.is_some(), "--ws-path"), (!headers.is_empty(), "--ws-header")] {
+            if given {
+                faults.push(format!("{option} means nothing without WebSocket: add --ws, or use -L ws:// or wss://"));
+            }
         }
+        return None;
     }
+    let path = later_of(path, "ws_path", url.and_then(|url| url.path.as_deref()), positions);
+    Some(WebSocketPlan {
+        path: path.unwrap_or(DEFAULT_WEB_SOCKET_PATH).to_owned(),
+        headers: headers.iter().map(|field| (field.name.clone(), field.value.clone())).collect(),
+    })
 }
 
 fn parse_url(connection: &ConnectionOptions) -> Result<Option<BrokerUrl>, String> {
@@ -121,20 +148,23 @@ impl Place<'_> {
         faults: &mut Vec<String>,
     ) -> (Address, Option<TlsPlan>) {
         let Self { host, port, unix, url, positions } = self;
-        let unix = unix.filter(|_| !positions.later("host", "unix") && !positions.later("url", "unix"));
+        let later = |option, other| positions.later(option, other);
+        let unix_of_url = url.and_then(|url| url.unix.as_deref()).filter(|_| !later("host", "url"));
+        let unix = unix.filter(|_| !later("host", "unix") && !later("url", "unix")).or(unix_of_url);
         let asked = tls.asked_for();
         let (address, by_port) = match unix {
             Some(path) => (Address::Unix(path.to_owned()), false),
             None => {
-                let host = later_of(host, "host", url.map(|url| url.host.as_str()), positions);
-                let port = later_of(port, "port", url.map(BrokerUrl::port_or_default), positions);
+                let host = later_of(host, "host", url.and_then(|url| url.host.as_deref()), positions);
+                let port = later_of(port, "port", url.and_then(|url| url.port), positions);
                 let port = port.unwrap_or(if asked { 8883 } else { 1883 });
                 (Address::Tcp { host: checked_host(host.unwrap_or("localhost"), faults), port }, port == 8883)
             }
         };
         let by_url = url.is_some_and(|url| url.tls);
         if by_url && tls.no_tls {
-            faults.push("--no-tls contradicts mqtts:// of -L: write mqtt://".into());
+            let s = if url.is_some_and(|url| url.web_socket) { "ws" } else { "mqtt" };
+            faults.push(format!("--no-tls contradicts {s}s:// of -L: write {s}://"));
         }
         let tls = tls.plan(asked || by_url || by_port, environment, faults);
         if tls.is_some() && unix.is_some() {

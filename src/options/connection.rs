@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::url::web_socket_path;
 use super::values::{port, positive_duration, whole_number};
 use crate::mqtt::{ProtocolVersion, Secret};
 
@@ -24,11 +25,15 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "PORT", value_parser = port)]
     pub port: Option<u16>,
 
-    /// Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC].
+    /// Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]; also ws[s]://, unix:PATH.
     ///
     /// Percent-encoding is decoded in user, password and topic; write %40 for an @ and %2F for a / in a password. An
     /// IPv6 address stands in brackets. All after the first / behind the host is the topic, # and ? included. -h, -p,
     /// -u and -P win over the parts of a URL that stands before them.
+    ///
+    /// With ws:// and wss:// (MQTT over WebSocket, without and with TLS) what follows the host is the path of the
+    /// WebSocket instead, as in ws://HOST:8083/mqtt?token=x; the topic then comes from -t. Without a port it is 80, for
+    /// wss:// 443; without a path it is /mqtt.
     #[arg(short = 'L', long, value_name = "URL", value_hint = ValueHint::Url, value_parser = url_text())]
     pub url: Option<UrlText>,
 
@@ -75,7 +80,7 @@ pub struct ConnectionOptions {
     #[arg(short = 'V', long, value_name = "VERSION", value_enum)]
     pub protocol_version: Option<ProtocolVersionName>,
 
-    /// Local IP address to connect from.
+    /// Local IP address to connect from; its family decides between the IPv4 and IPv6 addresses of the broker.
     #[arg(short = 'A', value_name = "ADDRESS", value_hint = ValueHint::Other, value_parser = local_address)]
     pub bind: Option<IpAddr>,
 
@@ -95,12 +100,28 @@ pub struct ConnectionOptions {
     #[arg(short = 'S', hide = true)]
     pub srv: bool,
 
-    /// MQTT over WebSocket; refused for now.
-    #[arg(long, hide = true)]
+    /// Speak MQTT over WebSocket; the port stays 1883, with TLS 8883, unless -p or a URL says otherwise.
+    #[arg(long)]
     pub ws: bool,
 
-    /// SOCKS5 proxy; refused for now.
-    #[arg(long, hide = true, value_name = "URL", value_parser = url_text())]
+    /// Path of the WebSocket [default: /mqtt].
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::Other, value_parser = web_socket_path)]
+    pub ws_path: Option<String>,
+
+    /// Header of the WebSocket request, as in 'Authorization: Bearer x'; may be repeated.
+    ///
+    /// A cookie or a token is given so to a server that wants it before MQTT begins. Others can see it in the list of
+    /// processes, so prefer a line in an options file (-o).
+    #[arg(long, value_name = "NAME: VALUE", value_hint = ValueHint::Other, value_parser = HeaderField::parser())]
+    pub ws_header: Vec<HeaderField>,
+
+    /// Go through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; env reads the variables.
+    ///
+    /// socks5h lets the proxy look up the broker's name, socks5 looks it up here. http asks with CONNECT, which many
+    /// proxies allow for port 443 only. The port is 1080, for http 80. TLS and WebSocket go through as without a proxy.
+    /// "env" takes the proxy from https_proxy, HTTPS_PROXY, all_proxy or ALL_PROXY, none when no_proxy (NO_PROXY) names
+    /// the broker's host; without it these variables are not looked at.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = url_text())]
     pub proxy: Option<UrlText>,
 
     /// Which option came after which.
@@ -124,6 +145,52 @@ fn url_text() -> impl TypedValueParser<Value = UrlText> {
 /// A URL as typed. It may hold a password, so it is not shown, and it is read where no error repeats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlText(pub(super) Secret);
+
+/// A header field as typed: its name, and a value that may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderField {
+    pub(super) name: String,
+    pub(super) value: Secret,
+}
+
+impl HeaderField {
+    /// No error repeats the value.
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        OsStringValueParser::new().try_map(|text| Self::read(text.as_encoded_bytes()))
+    }
+
+    fn read(text: &[u8]) -> Result<Self, HeaderFault> {
+        let colon = text.iter().position(|byte| *byte == b':').ok_or(HeaderFault("it is written 'NAME: VALUE'"))?;
+        let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
+        // RFC 9110 §5.1 and §5.5.
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(|b| is_token(&b)));
+        let name =
+            name.ok_or(HeaderFault("before the colon stands the name of a header field, such as Authorization"))?;
+        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err(HeaderFault("its value holds a line end or another control character"));
+        }
+        let lower = name.to_ascii_lowercase();
+        if matches!(lower.as_str(), "upgrade" | "connection" | "content-length" | "transfer-encoding")
+            || lower.starts_with("sec-websocket-")
+        {
+            return Err(HeaderFault("this field belongs to the WebSocket handshake itself"));
+        }
+        Ok(Self { name: name.to_owned(), value: Secret::new(value) })
+    }
+}
+
+/// Why a header field cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct HeaderFault(&'static str);
+
+impl fmt::Display for HeaderFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for HeaderFault {}
 
 /// Keep Alive, zero for off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +293,21 @@ mod tests {
             ("1.5", None),
         ] {
             assert_eq!(session_expiry(text).ok(), expiry, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_field_is_a_name_and_a_value() {
+        let field = HeaderField::read(b"X-Token:  a: b\t ").unwrap();
+        assert_eq!((field.name.as_str(), field.value.expose()), ("X-Token", &b"a: b"[..]));
+        assert_eq!(HeaderField::read("X: \u{fc}".as_bytes()).unwrap().value.expose(), "\u{fc}".as_bytes());
+        assert!(HeaderField::read(b"X:").unwrap().value.expose().is_empty());
+        for text in ["hunter2", ": hunter2", "a b: hunter2", "\u{fc}: hunter2", "X: hunter2\r\nY: z", "X: hunter2\0"] {
+            let fault = HeaderField::read(text.as_bytes()).unwrap_err().to_string();
+            assert!(!fault.contains("hunter2"), "{text:?}: {fault}");
+        }
+        for name in ["Upgrade", "CONNECTION", "Sec-WebSocket-Key", "sec-websocket-protocol", "Content-Length"] {
+            assert!(HeaderField::read(format!("{name}: x").as_bytes()).is_err(), "{name}");
         }
     }
 

@@ -117,7 +117,17 @@ fn faults_of_the_connection() {
         (&["-c", "-I", "x"], "-c keeps a session, and a session is found by its client identifier: add -i ID"),
         (&["-P", "hunter2"], "a password without a user name needs MQTT 5, this is 3.1.1: add -u NAME"),
         (&["-S"], "-S: built without SRV support"),
-        (&["--ws"], "--ws: MQTT over WebSocket is not built yet"),
+        (&["--ws-path", "/x"], "--ws-path means nothing without WebSocket: add --ws, or use -L ws:// or wss://"),
+        (
+            &["--ws-header", "a: b", "-L", "mqtt://h/t"],
+            "--ws-header means nothing without WebSocket: add --ws, or use -L ws:// or wss://",
+        ),
+        (
+            &["--ws", "--ws-path", "x"],
+            "invalid value 'x' for '--ws-path <PATH>': the path of a WebSocket begins with a /",
+        ),
+        (&["--unix", "/s", "--proxy", "http://h"], "--proxy does not lead to a unix socket: leave it out"),
+        (&["--proxy", "socks4://u:hunter2@h"], "--proxy: the scheme of the URL is none of socks5h, socks5 and http"),
         (&["-x", "5", "-V", "311"], "-x needs MQTT 5: leave -V out or say -V 5"),
         (
             &["-x", "5", "-D", "connect", "session-expiry-interval", "6"],
@@ -139,7 +149,7 @@ fn faults_of_the_connection() {
         (&["-h"], "a value is required for '--host <HOST>' but none was supplied"),
         (&["extra"], "unexpected argument 'extra' found"),
         (&["–q", "1"], "–q: that is a dash from copied text, you mean -q"),
-        (&["-L", "ws://u:hunter2@h/t"], "-L: MQTT over WebSocket is not built yet; use mqtt:// or mqtts://"),
+        (&["-L", "wss://u:hunter2@h/t", "--no-tls"], "--no-tls contradicts wss:// of -L: write ws://"),
     ] {
         assert_eq!(faults(&PUBLISH, arguments), [expected], "{arguments:?}");
     }

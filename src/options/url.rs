@@ -1,20 +1,28 @@
-//! The URL of `-L`: `mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]`. No error repeats a part that may hold a password.
+//! The URL of `-L`: `mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]`, `ws[s]://HOST[:PORT][/PATH]`, `unix:PATH`. No error
+//! repeats a part that may hold a password.
 
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::values::port;
 use crate::mqtt::Secret;
 
 /// A URL, read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BrokerUrl {
-    /// `mqtts`.
+    /// `mqtts` or `wss`.
     pub tls: bool,
+    /// `ws` or `wss`.
+    pub web_socket: bool,
+    /// Path and query of a WebSocket, where one is written.
+    pub path: Option<String>,
+    /// Path of a unix socket; then there is nothing else.
+    pub unix: Option<PathBuf>,
     /// Host, IPv6 without brackets.
-    pub host: String,
-    /// Port, where one is written.
+    pub host: Option<String>,
+    /// Port, the scheme's where none is written.
     pub port: Option<u16>,
     /// User, decoded.
     pub user: Option<String>,
@@ -24,30 +32,81 @@ pub(super) struct BrokerUrl {
     pub topic: Option<String>,
 }
 
-impl BrokerUrl {
-    /// Port of the scheme where none is written.
-    pub(super) fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or(if self.tls { 8883 } else { 1883 })
-    }
+const FORM: &str =
+    "it is written mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH";
 
+impl BrokerUrl {
     /// Reads a URL. The error is the end of a sentence that begins with `-L`.
     pub(super) fn parse(url: &Secret) -> Result<Self, String> {
         let text = std::str::from_utf8(url.expose()).map_err(|_| "the URL is not UTF-8")?;
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or("the URL has no scheme; it is written mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]")?;
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "mqtt" => false,
-            "mqtts" => true,
-            "ws" | "wss" => return Err("MQTT over WebSocket is not built yet; use mqtt:// or mqtts://".into()),
-            "unix" => return Err("unix:// is not built yet; use --unix PATH".into()),
-            _ => return Err("the scheme of the URL is neither mqtt nor mqtts".into()),
+        if let Some((_, path)) = text.split_once(':').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("unix")) {
+            return Self::of_unix(path);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("the URL has no scheme; {FORM}"))?;
+        let (tls, web_socket, port_of_scheme) = match scheme.to_ascii_lowercase().as_str() {
+            "mqtt" => (false, false, 1883),
+            "mqtts" => (true, false, 8883),
+            "ws" => (false, true, 80),
+            "wss" => (true, true, 443),
+            _ => return Err("the scheme of the URL is none of mqtt, mqtts, ws, wss and unix".into()),
         };
-        let (authority, topic) = rest.split_once('/').unwrap_or((rest, ""));
+        // A topic may begin with a ?, but the query of a path may follow the host at once.
+        let end = rest.find(if web_socket { &['/', '?', '#'][..] } else { &['/'][..] }).unwrap_or(rest.len());
+        let (authority, behind) = rest.split_at(end);
+        let Authority { user, password, host, port } = Authority::parse(authority)?;
+        let mut url = Self {
+            tls,
+            web_socket,
+            host: Some(host),
+            port: Some(port.unwrap_or(port_of_scheme)),
+            user,
+            password,
+            ..Self::default()
+        };
+        if !web_socket {
+            let topic = behind.strip_prefix('/').unwrap_or(behind);
+            url.topic = Some(decode(topic, "topic")?).filter(|topic| !topic.is_empty());
+        } else if !behind.is_empty() {
+            let slash = if behind.starts_with('?') { "/" } else { "" };
+            url.path =
+                Some(web_socket_path(&format!("{slash}{behind}")).map_err(|fault| format!("the path: {fault}"))?);
+        }
+        Ok(url)
+    }
+
+    /// `unix:PATH`, and `unix:///PATH` as some write it.
+    fn of_unix(path: &str) -> Result<Self, String> {
+        let path = match path.strip_prefix("//") {
+            Some(path) if path.starts_with('/') => path,
+            Some(_) => return Err("a unix socket has no host: it is written unix:PATH or unix:///PATH".into()),
+            None => path,
+        };
+        if path.is_empty() {
+            return Err("the path of the unix socket is missing: it is written unix:PATH".into());
+        }
+        Ok(Self { unix: Some(decode(path, "path")?.into()), ..Self::default() })
+    }
+}
+
+/// What stands between the `//` of a URL and its path: `[USER[:PASSWORD]@]HOST[:PORT]`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// User, decoded and not empty.
+    pub user: Option<String>,
+    /// Password, decoded.
+    pub password: Option<Secret>,
+    /// Host, IPv6 without brackets.
+    pub host: String,
+    /// Port, where one is written.
+    pub port: Option<u16>,
+}
+
+impl Authority {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         // The last @ ends the user part, so a password that holds one works although RFC 3986 wants %40 there.
-        let (user_info, place) = match authority.rsplit_once('@') {
+        let (user_info, place) = match text.rsplit_once('@') {
             Some((user_info, place)) => (Some(user_info), place),
-            None => (None, authority),
+            None => (None, text),
         };
         let (user, password) = match user_info.map(|info| info.split_once(':').ok_or(info)) {
             None => (None, None),
@@ -56,14 +115,26 @@ impl BrokerUrl {
         };
         let (host, port) = split_place(place)?;
         Ok(Self {
-            tls,
-            host,
-            port,
             user: user.map(|user| decode(user, "user")).transpose()?.filter(|user| !user.is_empty()),
             password: password.map(|text| Secret::new(percent_decode_str(text).collect::<Vec<u8>>())),
-            topic: Some(decode(topic, "topic")?).filter(|topic| !topic.is_empty()),
+            host,
+            port,
         })
     }
+}
+
+/// The path of a WebSocket, fit for an HTTP request: what is not ASCII is percent-encoded.
+pub(super) fn web_socket_path(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') {
+        return Err("the path of a WebSocket begins with a /".into());
+    }
+    if text.contains(|c: char| c.is_ascii_control() || c == ' ') {
+        return Err("the path of a WebSocket holds a space or a control character; write %20 for a space".into());
+    }
+    if text.contains('#') {
+        return Err("a # in the path of a WebSocket is written %23; the topic is given with -t".into());
+    }
+    Ok(utf8_percent_encode(text, CONTROLS).to_string())
 }
 
 fn decode(text: &str, part: &str) -> Result<String, String> {
@@ -94,7 +165,7 @@ fn split_place(place: &str) -> Result<(String, Option<u16>), String> {
     }
     let (host, port) = match place.split_once(':') {
         Some((_, port)) if port.contains(':') => {
-            return Err("an IPv6 address stands in brackets in a URL, as in mqtt://[::1]:1883/topic; \
+            return Err("an IPv6 address stands in brackets in a URL, as in //[::1]:1883/; \
                         a / in a password is written %2F"
                 .into());
         }
@@ -123,7 +194,7 @@ mod tests {
     fn parts_of_a_url() {
         let url = parse("MQTTS://us%40er:p%2Fw%3A@example.org:8884/a%20b/#?x").unwrap();
         assert!(url.tls);
-        assert_eq!((url.host.as_str(), url.port), ("example.org", Some(8884)));
+        assert_eq!((url.host.as_deref(), url.port), (Some("example.org"), Some(8884)));
         assert_eq!(url.user.as_deref(), Some("us@er"));
         assert_eq!(url.password, Some(Secret::new("p/w:")));
         assert_eq!(url.topic.as_deref(), Some("a b/#?x"));
@@ -137,7 +208,8 @@ mod tests {
             ("mqtt://h/bench/%i", "h", 1883, Some("bench/%i")),
         ] {
             let url = parse(text).unwrap();
-            assert_eq!((url.host.as_str(), url.port_or_default(), url.topic.as_deref()), (host, port, topic), "{text}");
+            assert_eq!((url.host.as_deref(), url.port), (Some(host), Some(port)), "{text}");
+            assert_eq!(url.topic.as_deref(), topic, "{text}");
         }
         assert_eq!(parse("mqtt://:pw@h").unwrap().user, None);
         assert_eq!(parse("mqtt://u:@h").unwrap().password, Some(Secret::new("")));
@@ -145,12 +217,44 @@ mod tests {
     }
 
     #[test]
+    fn a_web_socket_has_a_path_and_no_topic() {
+        for (text, tls, host, port, path) in [
+            ("ws://h", false, "h", 80, None),
+            ("WSS://h", true, "h", 443, None),
+            ("ws://h/", false, "h", 80, Some("/")),
+            ("ws://h:8083/mqtt", false, "h", 8083, Some("/mqtt")),
+            ("wss://u:p@[::1]:8084/a/b?token=%40&x=1", true, "::1", 8084, Some("/a/b?token=%40&x=1")),
+            ("ws://h?x", false, "h", 80, Some("/?x")),
+            ("ws://h/\u{fc}", false, "h", 80, Some("/%C3%BC")),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!((url.tls, url.web_socket, url.host.as_deref(), url.port), (tls, true, Some(host), Some(port)));
+            assert_eq!((url.path.as_deref(), url.topic), (path, None), "{text}");
+        }
+        assert_eq!(parse("wss://u:p@h").unwrap().password, Some(Secret::new("p")));
+    }
+
+    #[test]
+    fn a_unix_socket_is_a_path() {
+        for (text, path) in
+            [("unix:/run/m.sock", "/run/m.sock"), ("unix:///run/m.sock", "/run/m.sock"), ("unix:a%20b", "a b")]
+        {
+            let url = parse(text).unwrap();
+            assert_eq!(url, BrokerUrl { unix: Some(path.into()), ..BrokerUrl::default() }, "{text}");
+        }
+    }
+
+    #[test]
     fn wrong_urls_are_named_without_their_password() {
         for (text, cause) in [
             ("h/t", "no scheme"),
-            ("http://u:hunter2@h/t", "neither mqtt nor mqtts"),
-            ("ws://u:hunter2@h/t", "not built yet"),
-            ("unix:///tmp/s", "--unix"),
+            ("http://u:hunter2@h/t", "none of mqtt, mqtts, ws, wss"),
+            ("ws://u:hunter2@h/a b", "space"),
+            ("ws://u:hunter2@h/a#b", "%23"),
+            ("ws://u:hunter2@h#b", "begins with a /"),
+            ("wss:///p", "no host"),
+            ("unix://tmp/s", "no host"),
+            ("unix:", "missing"),
             ("mqtt:///t", "no host"),
             ("mqtt://u:hunter2@/t", "no host"),
             ("mqtt://u:hunter2@h:x/t", "port"),

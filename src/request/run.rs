@@ -14,9 +14,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
 use crate::publish::{Line, Source, source_of};
-use crate::session::SessionError;
-use crate::subscribe::format::Style;
-use crate::subscribe::{Batch, Stdout, shortfall};
+use crate::subscribe::{Batch, Stdout};
 
 /// While so much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
@@ -184,12 +182,26 @@ impl<'a> Requester<'a> {
                 false => client.reconnect(receiver).await,
             }
         };
-        tokio::select! {
-            biased;
-            () = interrupts.next() => return Err(End::Interrupted),
-            () = stdout.closed() => return Err(End::Unread),
-            connected = connecting => connected?,
-            () = until(end) => return Err(End::TimedOut),
+        let mut connecting = Box::pin(connecting);
+        let mut written = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Err(End::Interrupted),
+                batch = stdout.written_or_closed() => match batch {
+                    Some(batch) => written.push(batch?),
+                    None => return Err(End::Unread),
+                },
+                connected = &mut connecting => {
+                    connected?;
+                    break;
+                }
+                () = until(end) => return Err(End::TimedOut),
+            }
+        }
+        drop(connecting);
+        for batch in written {
+            self.acknowledge(batch);
         }
         if first {
             // The responder knows it from the request, so it stays what it is over a reconnect.
@@ -303,20 +315,11 @@ impl<'a> Requester<'a> {
         let next = [self.clocks.end, self.clocks.answer].into_iter().flatten().min();
         let hungry = self.subscribed && self.again.is_none() && self.receiver.exchange.is_idle();
         let Self { client, receiver, interrupts, stdout, source, .. } = self;
-        let busy = stdout.is_busy();
-        let output = async {
-            if busy {
-                Other::Written(stdout.written().await)
-            } else {
-                stdout.closed().await;
-                Other::Unread
-            }
-        };
         let other = async {
             tokio::select! {
                 biased;
                 () = interrupts.next() => Other::Interrupted,
-                output = output => output,
+                written = stdout.written_or_closed() => written.map_or(Other::Unread, Other::Written),
                 input = source.wait(), if hungry => Other::Input(input),
                 () = until(next) => Other::Woken,
             }

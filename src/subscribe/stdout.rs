@@ -92,17 +92,12 @@ impl Stdout {
 
     /// Waits for the batch that is being written or, when there is none, until nobody reads any more, which is `None`.
     /// Nothing is lost when the future is dropped.
-    pub(super) async fn written_or_closed(&mut self) -> Option<io::Result<Batch>> {
+    pub async fn written_or_closed(&mut self) -> Option<io::Result<Batch>> {
         if self.busy {
             return Some(self.written().await);
         }
-        self.closed().await;
-        None
-    }
-
-    /// Waits until nobody reads any more, where the system can tell.
-    pub async fn closed(&self) {
         self.stream.closed().await;
+        None
     }
 }
 

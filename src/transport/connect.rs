@@ -1,25 +1,30 @@
 //! The way to a broker, step by step, under one time-out.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{ConnectError, FailureKind, Fault, NO_ANSWER_HINT, Stage};
-use super::plan::{Address, TransportPlan};
+use super::plan::{Address, ProxyKind, ProxyPlan, TransportPlan};
 use super::socket::Socket;
 use super::tls::TlsClient;
-use super::{Connection, dns, tcp};
+use super::{Connection, dns, proxy, tcp, web_socket};
 
 /// How long each step took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectTimings {
-    /// Finding the addresses of the host name; next to nothing for an IP address.
+    /// Finding the addresses of the host name, of the proxy's where there is one; next to nothing for an IP address.
     pub dns: Duration,
     /// Connecting the socket, with the addresses that were tried in vain before.
     pub tcp: Duration,
+    /// Until the proxy had connected to the broker, where there is a proxy.
+    pub proxy: Option<Duration>,
     /// The TLS handshake, where there was one.
     pub tls: Option<Duration>,
+    /// The WebSocket handshake, where there was one.
+    pub web_socket: Option<Duration>,
 }
 
 /// A connection, and how long it took to make. Apart, so that thousands of idle connections need not keep the times.
@@ -31,7 +36,7 @@ pub struct Connected {
     pub timings: ConnectTimings,
 }
 
-/// Connects to a broker, up to the end of the TLS handshake.
+/// Connects to a broker, up to the end of the last handshake.
 ///
 /// TLS is spoken when the plan has it or `tls` is given. Who makes many connections makes the [`TlsClient`] once and
 /// hands it in; without one the plan's files are read here, which blocks the thread for a moment.
@@ -52,15 +57,16 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
         (given, _) => given,
     };
     let mut timings = ConnectTimings::default();
-    let socket = match &plan.address {
-        Address::Tcp { host, port } => {
+    let socket = match (&plan.address, &plan.proxy) {
+        (Address::Unix(path), None) => way.step(Stage::Unix, &mut timings.tcp, Socket::connect_unix(path)).await?,
+        (Address::Tcp { host, port }, None) => {
             let candidates =
                 way.step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved)).await?;
             way.step(Stage::Tcp, &mut timings.tcp, tcp::connect(&candidates, plan, way.deadline)).await?
         }
-        Address::Unix(path) => way.step(Stage::Unix, &mut timings.tcp, Socket::connect_unix(path)).await?,
+        (_, Some(proxy)) => way.through(proxy, &mut timings).await?,
     };
-    let connection = match (tls, &plan.address) {
+    let mut connection = match (tls, &plan.address) {
         (None, _) => Connection::plain(socket),
         (Some(client), Address::Tcp { host, .. }) => {
             let took = timings.tls.insert(Duration::ZERO);
@@ -73,24 +79,36 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
             return Err(way.failed(Stage::Tls, fault));
         }
     };
+    if let Some(wanted) = &plan.web_socket {
+        let took = timings.web_socket.insert(Duration::ZERO);
+        let stream = way.step(Stage::WebSocket, took, web_socket::open(connection, &plan.address, wanted)).await?;
+        connection = Connection::framed(stream);
+    }
     Ok(Connected { connection, timings })
 }
 
-/// Finds the addresses of the plan's host once and keeps them in the plan, for who makes many connections to it. Gives
-/// back how long that took.
+/// Finds the addresses of the plan's host, or of its proxy, once and keeps them in the plan, for who makes many
+/// connections to it. Gives back how long that took.
 ///
 /// # Errors
 /// As [`connect`] at its first step.
 pub async fn resolve(plan: &mut TransportPlan) -> Result<Duration, ConnectError> {
     let mut took = Duration::ZERO;
-    let found = match &plan.address {
-        Address::Unix(_) => Vec::new(),
-        Address::Tcp { host, port } => {
-            let look_up = dns::candidates(host, *port, plan.bind, &[]);
-            Way::new(plan).step(Stage::Dns, &mut took, look_up).await?
+    let of_broker = matches!(&plan.proxy, None | Some(ProxyPlan { kind: ProxyKind::Socks5, .. }));
+    if let (Address::Tcp { host, port }, true) = (&plan.address, of_broker) {
+        // A proxy is reached from the local address, the broker then is not.
+        let bind = plan.bind.filter(|_| plan.proxy.is_none());
+        let found = Way::new(plan).step(Stage::Dns, &mut took, dns::candidates(host, *port, bind, &[])).await?;
+        plan.resolved = found.iter().map(SocketAddr::ip).collect();
+    }
+    if let Some(proxy) = &plan.proxy {
+        let mut took_too = Duration::ZERO;
+        let found = Way::new(plan).addresses_of(proxy, &mut took_too).await?;
+        took += took_too;
+        if let Some(proxy) = &mut plan.proxy {
+            proxy.resolved = found.iter().map(SocketAddr::ip).collect();
         }
-    };
-    plan.resolved = found.iter().map(std::net::SocketAddr::ip).collect();
+    }
     Ok(took)
 }
 
@@ -108,6 +126,54 @@ impl<'a> Way<'a> {
         Self { plan, started, deadline: started.checked_add(plan.timeout) }
     }
 
+    /// Gets a connection to the broker from a proxy.
+    async fn through(&self, proxy: &ProxyPlan, timings: &mut ConnectTimings) -> Result<Socket, ConnectError> {
+        let plan = self.plan;
+        let mut took = Duration::ZERO;
+        let targets = match (&plan.address, proxy.kind) {
+            (Address::Unix(_), _) => {
+                let fault = Fault::new(FailureKind::ProxyRefused, "a proxy does not lead to a unix socket")
+                    .hint("leave --proxy out, or connect to a TCP port");
+                return Err(self.failed(Stage::Proxy, fault));
+            }
+            (Address::Tcp { host, port }, ProxyKind::Socks5) => {
+                let look_up = dns::candidates(host, *port, None, &plan.resolved);
+                self.step(Stage::Dns, &mut took, look_up).await?.into_iter().map(Some).collect()
+            }
+            (Address::Tcp { .. }, ProxyKind::Socks5h | ProxyKind::Http) => vec![None],
+        };
+        let candidates = self.addresses_of(proxy, &mut timings.dns).await?;
+        timings.dns += took;
+        let mut left = targets.len();
+        let mut targets = targets.into_iter();
+        loop {
+            left = left.saturating_sub(1);
+            let target = targets.next().flatten();
+            let connecting = async {
+                let reached = tcp::connect(&candidates, plan, self.deadline).await;
+                reached.map_err(|fault| proxy::not_reached(proxy, fault))
+            };
+            let socket = self.step(Stage::Tcp, &mut took, connecting).await?;
+            timings.tcp += took;
+            let asking = proxy::negotiate(socket, proxy, &plan.address, target);
+            let answer = self.step(Stage::Proxy, &mut took, asking).await;
+            *timings.proxy.get_or_insert_default() += took;
+            match answer {
+                // A proxy connects once a connection, so the broker's next address takes a new one.
+                Err(error) if left > 0 && may_differ(error.kind) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn addresses_of(&self, proxy: &ProxyPlan, took: &mut Duration) -> Result<Vec<SocketAddr>, ConnectError> {
+        let look_up = async {
+            let found = dns::candidates(&proxy.host, proxy.port, self.plan.bind, &proxy.resolved).await;
+            found.map_err(|fault| proxy::not_reached(proxy, fault))
+        };
+        self.step(Stage::Dns, took, look_up).await
+    }
+
     /// Runs one step until the deadline and notes how long it took.
     async fn step<T>(
         &self,
@@ -118,12 +184,40 @@ impl<'a> Way<'a> {
         let started = Instant::now();
         let outcome = match self.deadline {
             Some(deadline) => {
-                timeout_at(deadline, work).await.unwrap_or_else(|_| Err(timed_out(stage, started.elapsed())))
+                timeout_at(deadline, work).await.unwrap_or_else(|_| Err(self.timed_out(stage, started.elapsed())))
             }
             None => work.await,
         };
         *took = started.elapsed();
         outcome.map_err(|fault| self.failed(stage, fault))
+    }
+
+    fn timed_out(&self, stage: Stage, waited: Duration) -> Fault {
+        let waited = seconds(waited);
+        let (cause, hint) = match stage {
+            Stage::Dns => (
+                format!("no answer from the name server in {waited}"),
+                "check the network and the name server, or give the IP address",
+            ),
+            Stage::Tcp => (format!("no answer in {waited}"), NO_ANSWER_HINT),
+            Stage::Unix => (format!("no answer in {waited}"), "does the broker that owns this socket hang?"),
+            Stage::Proxy => {
+                let proxy = self.plan.proxy.as_ref().map(proxy::name).unwrap_or_default();
+                let hint =
+                    "does the proxy run, and does it reach the broker? --connect-timeout sets how long is waited";
+                (format!("{proxy}: no answer in {waited}"), hint)
+            }
+            Stage::Tls => (
+                format!("the server accepted the connection but the TLS handshake did not end in {waited}"),
+                "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883",
+            ),
+            Stage::WebSocket => (
+                format!("the server accepted the connection but did not answer the WebSocket request in {waited}"),
+                "does this port speak WebSocket? plain MQTT, mostly on port 1883, goes without --ws and ws://; a port \
+                 that speaks TLS wants wss://",
+            ),
+        };
+        Fault::new(FailureKind::TimedOut, cause).hint(hint)
     }
 
     fn failed(&self, stage: Stage, fault: Fault) -> ConnectError {
@@ -133,21 +227,12 @@ impl<'a> Way<'a> {
     }
 }
 
-fn timed_out(stage: Stage, waited: Duration) -> Fault {
-    let waited = seconds(waited);
-    let (cause, hint) = match stage {
-        Stage::Dns => (
-            format!("no answer from the name server in {waited}"),
-            "check the network and the name server, or give the IP address",
-        ),
-        Stage::Tcp => (format!("no answer in {waited}"), NO_ANSWER_HINT),
-        Stage::Unix => (format!("no answer in {waited}"), "does the broker that owns this socket hang?"),
-        Stage::Tls => (
-            format!("the server accepted the connection but the TLS handshake did not end in {waited}"),
-            "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883",
-        ),
-    };
-    Fault::new(FailureKind::TimedOut, cause).hint(hint)
+/// Whether a proxy that failed so for one address of the broker may get through to the next one.
+fn may_differ(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Refused | FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::ProxyRefused
+    )
 }
 
 /// A duration as people write it.

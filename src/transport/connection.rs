@@ -10,18 +10,22 @@ use tokio_rustls::client::TlsStream;
 
 use super::socket::Socket;
 use super::tls::TlsInfo;
+use super::web_socket::WebSocket;
 
 /// A connection to a broker.
 ///
-/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records.
+/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records. Over WebSocket every write
+/// is a frame, so packets are best written together.
 #[derive(Debug)]
 pub struct Connection(Layer);
 
-/// The TLS state is some kilobytes, so it is boxed: a plain connection is not to pay for it.
+/// TLS and WebSocket hold some kilobytes, so they are boxed: a plain connection is not to pay for them.
 #[derive(Debug)]
 enum Layer {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+    /// Over one of the two above.
+    WebSocket(Box<WebSocket>),
 }
 
 impl Connection {
@@ -33,14 +37,19 @@ impl Connection {
         Self(Layer::Tls(stream))
     }
 
+    pub(super) fn framed(stream: WebSocket) -> Self {
+        Self(Layer::WebSocket(Box::new(stream)))
+    }
+
     fn socket(&self) -> &Socket {
         match &self.0 {
             Layer::Plain(socket) => socket,
             Layer::Tls(stream) => stream.get_ref().0,
+            Layer::WebSocket(stream) => stream.connection().socket(),
         }
     }
 
-    /// Address of the broker; none for a unix socket.
+    /// Address of the broker, or of the proxy on the way to it; none for a unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.socket().peer()
     }
@@ -55,6 +64,7 @@ impl Connection {
         match &self.0 {
             Layer::Plain(_) => None,
             Layer::Tls(stream) => Some(TlsInfo::of(stream.get_ref().1)),
+            Layer::WebSocket(stream) => stream.connection().tls_info(),
         }
     }
 
@@ -62,7 +72,7 @@ impl Connection {
     pub fn as_plain(&self) -> Option<&Socket> {
         match &self.0 {
             Layer::Plain(socket) => Some(socket),
-            Layer::Tls(_) => None,
+            Layer::Tls(_) | Layer::WebSocket(_) => None,
         }
     }
 }
@@ -73,6 +83,7 @@ macro_rules! pass_on {
         match &mut $connection.get_mut().0 {
             Layer::Plain(socket) => Pin::new(socket).$method($($argument),*),
             Layer::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            Layer::WebSocket(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
         }
     };
 }
@@ -113,6 +124,7 @@ impl AsyncWrite for Connection {
         match &self.0 {
             Layer::Plain(socket) => socket.is_write_vectored(),
             Layer::Tls(stream) => stream.is_write_vectored(),
+            Layer::WebSocket(stream) => stream.is_write_vectored(),
         }
     }
 }

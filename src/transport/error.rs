@@ -13,8 +13,12 @@ pub enum Stage {
     Tcp,
     /// Connecting the unix socket.
     Unix,
+    /// What the proxy says to our request; reaching it belongs to the steps before.
+    Proxy,
     /// The TLS handshake, and reading the files that it needs.
     Tls,
+    /// The WebSocket handshake.
+    WebSocket,
 }
 
 impl fmt::Display for Stage {
@@ -23,7 +27,9 @@ impl fmt::Display for Stage {
             Self::Dns => "DNS",
             Self::Tcp => "TCP",
             Self::Unix => "unix socket",
+            Self::Proxy => "proxy",
             Self::Tls => "TLS",
+            Self::WebSocket => "WebSocket",
         })
     }
 }
@@ -62,6 +68,18 @@ pub enum FailureKind {
     NotTls,
     /// The two sides have no TLS version, cipher suite or ALPN protocol in common, or one broke the protocol.
     TlsProtocol,
+    /// The proxy does not let us through: its rules, or no CONNECT.
+    ProxyRefused,
+    /// The proxy wants a user and a password, or does not take ours.
+    ProxyAuthentication,
+    /// What answered is not the kind of proxy that was named.
+    NotProxy,
+    /// The server answered the WebSocket request with another HTTP status than 101.
+    WebSocketRefused,
+    /// What answered does not speak WebSocket, or not MQTT over it.
+    NotWebSocket,
+    /// A server on the way says that what is behind it is away for now.
+    Unavailable,
     /// Anything else.
     Other,
 }
@@ -150,7 +168,8 @@ pub(super) fn explain_socket_error(error: &io::Error) -> Fault {
     Fault::new(kind, cause).hint(hint)
 }
 
-const REFUSED_HINT: &str = "is a broker running there, and is this its port? MQTT is mostly on 1883, over TLS on 8883";
+pub(super) const REFUSED_HINT: &str =
+    "is a broker running there, and is this its port? MQTT is mostly on 1883, over TLS on 8883";
 const UNREACHABLE_HINT: &str = "check the address and the network of this machine";
 /// What to do when packets vanish.
 pub(super) const NO_ANSWER_HINT: &str = "check host and port; a firewall on the way may drop the packets";

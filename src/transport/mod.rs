@@ -1,15 +1,18 @@
-//! How bytes reach a broker, for every tool: host name → DNS → TCP or unix socket → TLS, every step timed and named in
-//! its error. The only home of rustls and of sockets. Proxies and WebSocket go between the steps when they come: a
-//! step takes the stream of the step before it and hands on its own.
+//! How bytes reach a broker, for every tool: host name → DNS → TCP or unix socket → proxy → TLS → WebSocket, every step
+//! timed and named in its error. The only home of rustls, tungstenite and sockets. A step takes the stream of the step
+//! before it and hands on its own.
 
 mod connect;
 mod connection;
 mod dns;
 mod error;
+mod http;
 mod plan;
+mod proxy;
 mod socket;
 mod tcp;
 mod tls;
+mod web_socket;
 
 #[cfg(test)]
 mod connect_tests;
@@ -22,6 +25,9 @@ pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
 #[cfg(test)]
 pub(crate) use in_memory::MemoryListener;
-pub use plan::{Address, ClientCertificate, TlsPlan, TlsVersions, TransportPlan, TrustRoots};
+pub use plan::{
+    Address, ClientCertificate, DEFAULT_WEB_SOCKET_PATH, ProxyKind, ProxyLogin, ProxyPlan, TlsPlan, TlsVersions,
+    TransportPlan, TrustRoots, WebSocketPlan,
+};
 pub use socket::Socket;
 pub use tls::{TlsClient, TlsInfo, TlsSetupError, explain_tls_loss, looks_like_tls};

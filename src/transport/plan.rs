@@ -41,13 +41,75 @@ pub struct TransportPlan {
     pub bind: Option<IpAddr>,
     /// TCP_NODELAY.
     pub no_delay: bool,
-    /// The time that all steps together may take, up to the end of the TLS handshake.
+    /// The time that all steps together may take, up to the end of the last handshake.
     pub timeout: Duration,
+    /// The proxy to go through, where one is named.
+    pub proxy: Option<ProxyPlan>,
     /// TLS, where it is wanted.
     pub tls: Option<TlsPlan>,
+    /// WebSocket, where it is wanted.
+    pub web_socket: Option<WebSocketPlan>,
     /// Addresses of the host that were found before, for who makes many connections; empty asks for a look-up.
     pub resolved: Vec<IpAddr>,
 }
+
+/// How to get through a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyPlan {
+    /// What it speaks.
+    pub kind: ProxyKind,
+    /// Its host name or IP address (IPv6 without brackets).
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who we are to it.
+    pub login: Option<ProxyLogin>,
+    /// As [`TransportPlan::resolved`], for the host of the proxy.
+    pub resolved: Vec<IpAddr>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// SOCKS5 (RFC 1928); the broker's name is looked up by the proxy.
+    Socks5h,
+    /// SOCKS5; the broker's name is looked up here, and the proxy gets the address.
+    Socks5,
+    /// HTTP with CONNECT (RFC 9110 §9.3.6).
+    Http,
+}
+
+/// `socks5h`, `socks5` or `http`, as in a URL.
+impl fmt::Display for ProxyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Socks5h => "socks5h",
+            Self::Socks5 => "socks5",
+            Self::Http => "http",
+        })
+    }
+}
+
+/// User and password for a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyLogin {
+    /// User.
+    pub user: String,
+    /// Password; UTF-8.
+    pub password: Secret,
+}
+
+/// How to speak MQTT over WebSocket (RFC 6455, MQTT 5.0 §6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocketPlan {
+    /// Path and query of the request, ASCII, from the first `/` on.
+    pub path: String,
+    /// Further header fields of the request: names that HTTP allows, values without line ends. They may hold secrets.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// The path that brokers serve and clients ask for unless told otherwise.
+pub const DEFAULT_WEB_SOCKET_PATH: &str = "/mqtt";
 
 /// How to speak TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

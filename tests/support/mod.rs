@@ -4,7 +4,10 @@
 
 pub mod bench;
 pub mod mosquitto;
+pub mod peer;
 pub mod process;
+pub mod proxies;
 pub mod raw_client;
 pub mod scripted_broker;
 pub mod tool;
+pub mod web_socket;

@@ -160,8 +160,15 @@ impl Times {
         // The name was looked up once for all.
         recorder.latency.connect_tcp.record(ns(self.steps.tcp));
         recorder.latency.connack.record(ns(self.connack));
-        if let Some(tls) = self.steps.tls {
-            recorder.latency.connect_tls.record(ns(tls));
+        let ConnectTimings { proxy, tls, web_socket, .. } = self.steps;
+        for (latency, took) in [
+            (&mut recorder.latency.connect_proxy, proxy),
+            (&mut recorder.latency.connect_tls, tls),
+            (&mut recorder.latency.connect_ws, web_socket),
+        ] {
+            if let Some(took) = took {
+                latency.record(ns(took));
+            }
         }
         if let Some(suback) = self.suback {
             recorder.latency.suback.record(ns(suback));

@@ -295,11 +295,13 @@ impl Publisher {
                 return Pause::Waiting;
             }
             let due_ns = intended_ns.max(run.start_ns);
-            if now_ns < due_ns {
+            if now_ns <= due_ns
+                && let Some(pace) = &mut progress.pace
+            {
                 // Caught up with the schedule: whatever held it back is over.
-                if let Some(pace) = &mut progress.pace {
-                    pace.held_since = None;
-                }
+                pace.held_since = None;
+            }
+            if now_ns < due_ns {
                 return Pause::Until(due_ns);
             }
             if built == limit {

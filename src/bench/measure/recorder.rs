@@ -227,8 +227,12 @@ latencies! {
     dns,
     /// TCP handshake.
     connect_tcp,
+    /// Until the proxy had connected to the broker.
+    connect_proxy,
     /// TLS handshake.
     connect_tls,
+    /// WebSocket handshake.
+    connect_ws,
     /// CONNECT written to CONNACK received.
     connack,
     /// SUBSCRIBE written to SUBACK received.

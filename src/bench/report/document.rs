@@ -161,7 +161,7 @@ pub struct TargetFacts {
     pub urls: Vec<String>,
     /// `3.1`, `3.1.1` or `5.0`.
     pub protocol: Option<String>,
-    /// `tcp`, `tls`, `ws`, `wss`, `unix`.
+    /// `tcp`, `tls`, `ws`, `wss`, `unix`; through a proxy with `+socks5h-proxy`, `+socks5-proxy` or `+http-proxy`.
     pub transport: Option<String>,
     /// TLS, where it was used.
     pub tls: Option<TlsFacts>,

@@ -129,8 +129,12 @@ latency_table! {
     dns,
     /// TCP handshake.
     connect_tcp,
+    /// Until the proxy had connected to the broker.
+    connect_proxy,
     /// TLS handshake.
     connect_tls,
+    /// WebSocket handshake.
+    connect_ws,
     /// CONNECT to CONNACK.
     connack,
     /// SUBSCRIBE to SUBACK.

@@ -24,7 +24,9 @@ const SHOWN: &[(&str, &str)] = &[
     ("ping", "ping"),
     ("dns", "DNS"),
     ("connect_tcp", "TCP connect"),
+    ("connect_proxy", "proxy"),
     ("connect_tls", "TLS handshake"),
+    ("connect_ws", "WS handshake"),
     ("connack", "CONNACK"),
     ("suback", "SUBACK"),
 ];

@@ -133,7 +133,7 @@ impl Connection {
             number,
             version: ProtocolVersion::default(),
             outbox: Rc::default(),
-            identifiers: Rc::new(Cell::new(1)),
+            identifiers: Rc::default(),
             published: 0,
             in_flight: Rc::default(),
             unacknowledged: Rc::default(),
@@ -283,7 +283,7 @@ impl Connection {
         if taken {
             for subscriber in self.broker.subscribers.borrow().iter() {
                 if filter_matches(&subscriber.filter, publish.topic) {
-                    for copy in (self.broker.script.copies)(&passing) {
+                    for copy in (self.broker.script.copies)(&passing, subscriber.connection) {
                         self.deliver(subscriber, publish, &copy, &in_flight);
                     }
                 }
@@ -333,8 +333,10 @@ impl Connection {
         let qos = subscriber.qos.min(publish.qos);
         let mut packet_identifier = 0;
         if qos != QoS::AtMostOnce {
+            if !copy.dup {
+                subscriber.identifiers.set(subscriber.identifiers.get() % u16::MAX + 1);
+            }
             packet_identifier = subscriber.identifiers.get();
-            subscriber.identifiers.set(packet_identifier % u16::MAX + 1);
         }
         let mut payload = publish.payload.to_vec();
         match copy.fault {

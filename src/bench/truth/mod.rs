@@ -3,15 +3,17 @@
 //! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the clock:
 //! connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer whenever
 //! nobody has anything left to do. So work takes no time at all, and every figure is known beforehand to the nanosecond.
-//! Times are whole milliseconds, the grain of the runtime's timers.
-
-#![allow(dead_code)] // what scripts can do is used as the tests come
+//! Times are whole milliseconds, the grain of the runtime's timers.  A closed loop needs a delay: without one it never lets the clock go on.
 
 mod broker;
+mod faults;
 mod latency;
+mod ledger;
+mod load;
 mod outbox;
 mod script;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,7 +40,9 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 /// What a run came to.
 struct Outcome {
     /// The result document, or why the load could not begin.
-    result: Result<Value, ClientError>,
+    result: Result<Value, RunError>,
+    /// Connections that were lost under load, by cause.
+    lost: BTreeMap<String, u64>,
     /// What the broker saw.
     log: Log,
     /// How long it took from the first connect to the last goodbye.
@@ -70,18 +74,19 @@ fn rehearse_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         let began = Instant::now();
         let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), |_| {});
         let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
+        let mut lost = BTreeMap::new();
         let result = match run {
             Ok(run) => {
+                lost.clone_from(&run.lost);
                 let measurements: Vec<_> = (run.stages.iter().enumerate())
                     .map(|(index, stage)| outcome::measurement(&plan, &run, stage, None, index == 0))
                     .collect();
                 let context = outcome::context(&plan, Vec::new(), None, chrono::Utc::now());
                 Ok(serde_json::to_value(ResultDocument::assemble(context, &measurements)).unwrap())
             }
-            Err(RunError::Client { error, .. }) => Err(error),
-            Err(error) => panic!("{error}"),
+            Err(error) => Err(error),
         };
-        Outcome { result, log: broker.log(), took: began.elapsed() }
+        Outcome { result, lost, log: broker.log(), took: began.elapsed() }
     })
 }
 
@@ -102,24 +107,40 @@ impl Outcome {
     }
 
     /// Several of them.
-    fn numbers<const N: usize>(&self, paths: [&str; N]) -> [u64; N] {
-        paths.map(|path| self.number(path))
+    fn numbers<const N: usize>(&self, paths: [impl AsRef<str>; N]) -> [u64; N] {
+        paths.map(|path| self.number(path.as_ref()))
+    }
+
+    /// How long the last drain took.
+    fn drain(&self) -> Duration {
+        let phase = self.at("phases").as_array().and_then(|phases| phases.last()).expect("there are phases");
+        assert_eq!(phase["name"], "drain");
+        Duration::from_nanos(phase["duration_ns"].as_u64().unwrap())
     }
 
     /// Why the load could not begin.
     fn error(self) -> ClientError {
-        self.result.err().expect("the load began")
+        match self.result {
+            Err(RunError::Client { error, .. }) => error,
+            other => panic!("no client failed: {other:?}"),
+        }
     }
 
-    /// Asserts that a latency has so many samples, all of them this long.
+    /// Asserts that a latency has so many samples, all of them this long, and no percentile that they do not give.
     fn all_took(&self, latency: &str, count: u64, each: Duration) {
         let each = each.as_nanos() as u64;
-        let figures = self.numbers(
-            ["count", "min", "mean", "max", "p/50", "p/90"]
-                .map(|name| format!("latency/{latency}/{name}"))
-                .each_ref()
-                .map(String::as_str),
-        );
-        assert_eq!(figures, [count, each, each, each, each, each], "{latency}: count, min, mean, max, p50, p90");
+        let figures = ["count", "min", "mean", "max"].map(|name| format!("latency/{latency}/{name}"));
+        assert_eq!(self.numbers(figures), [count, each, each, each], "{latency}: count, min, mean, max");
+        for (name, above) in [("50", 2), ("90", 10), ("99", 100), ("99.9", 1_000), ("99.99", 10_000)] {
+            let percentile = self.at(&format!("latency/{latency}/p/{name}")).as_u64();
+            assert_eq!(percentile, (count / above >= 10).then_some(each), "{latency} p{name}");
+        }
+    }
+
+    /// Asserts what the ledger says: expected, delivered once, lost, duplicates, of these flagged, reordered.
+    fn has_ledger(&self, figures: [u64; 6]) {
+        let names = ["expected", "delivered_once", "lost", "duplicates", "dup_flagged", "reordered"];
+        assert_eq!(self.numbers(names.map(|name| format!("delivery/{name}"))), figures, "{names:?}");
+        assert_eq!(self.at("invalid"), &Value::Array(Vec::new()));
     }
 }

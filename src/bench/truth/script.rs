@@ -27,7 +27,7 @@ pub(super) struct Passing {
 pub(super) struct Copy {
     /// When it leaves, after the PUBLISH was read and beside [`Script::deliver_after`].
     pub(super) extra: Duration,
-    /// DUP.
+    /// It is the copy before it once more: DUP, and the same Packet Identifier.
     pub(super) dup: bool,
     /// What is wrong with it.
     pub(super) fault: Fault,
@@ -52,6 +52,9 @@ pub(super) enum Fault {
 
 impl Copy {
     pub(super) const RIGHT: Self = Self { extra: Duration::ZERO, dup: false, fault: Fault::None };
+
+    /// Once more, as a re-delivery.
+    pub(super) const AGAIN: Self = Self { dup: true, ..Self::RIGHT };
 
     /// Later than the others.
     pub(super) const fn later(extra: Duration) -> Self {
@@ -125,6 +128,9 @@ impl Stall {
     }
 }
 
+/// What is to become of a message on its way to the subscriber of this connection: nothing, one copy, several.
+pub(super) type Copies = dyn Fn(&Passing, u64) -> Vec<Copy>;
+
 /// What the broker does. The default does everything right and at once.
 pub(super) struct Script {
     /// How long a TCP handshake takes.
@@ -147,8 +153,8 @@ pub(super) struct Script {
     pub(super) welcome: Box<dyn Fn(u64) -> Welcome>,
     /// For every SUBSCRIBE.
     pub(super) grant: Grant,
-    /// For every PUBLISH and every subscriber that is to get it.
-    pub(super) copies: Box<dyn Fn(&Passing) -> Vec<Copy>>,
+    /// For every PUBLISH and every subscriber that is to get it, by the number of the subscriber's connection.
+    pub(super) copies: Box<Copies>,
     /// For every PUBLISH; what it says of QoS 0 is only looked at where the connection is closed.
     pub(super) answer: Box<dyn Fn(&Passing) -> Answer>,
 }
@@ -166,7 +172,7 @@ impl Default for Script {
             buffer: 1 << 24,
             welcome: Box::new(|_| Welcome::Accept(Properties::new())),
             grant: Grant::AtMost(QoS::ExactlyOnce),
-            copies: Box::new(|_| vec![Copy::RIGHT]),
+            copies: Box::new(|_, _| vec![Copy::RIGHT]),
             answer: Box::new(|_| Answer::Reason(ReasonCode::SUCCESS)),
         }
     }

@@ -150,7 +150,16 @@ pub(crate) async fn serve(config: ServerConfig) -> u16 {
 pub(crate) fn plan(host: &str, port: u16, tls: Option<TlsPlan>) -> TransportPlan {
     let address = Address::Tcp { host: host.into(), port };
     // Long enough that only a fault of ours reaches it.
-    TransportPlan { address, bind: None, no_delay: true, timeout: Duration::from_secs(60), tls, resolved: Vec::new() }
+    TransportPlan {
+        address,
+        bind: None,
+        no_delay: true,
+        timeout: Duration::from_secs(60),
+        proxy: None,
+        tls,
+        web_socket: None,
+        resolved: Vec::new(),
+    }
 }
 
 /// A TLS plan that believes one file.

@@ -1,0 +1,197 @@
+//! Load: what was asked for is what the broker saw, message by message and moment by moment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::script::{Script, Welcome, ms};
+use super::{Outcome, rehearse, rehearse_until};
+use crate::mqtt::{Properties, Property, PropertyName, PropertyValue};
+
+/// When which topic was published to.
+fn schedule(run: &Outcome) -> Vec<(Duration, String)> {
+    let mut all: Vec<_> = run.log.published.iter().map(|passing| (passing.at, passing.topic.clone())).collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn an_open_loop_sends_rate_times_time_at_even_distances() {
+    let run = rehearse(
+        "-q 1 --rate 500 --duration 4 --pubs 3 --subs 3",
+        Script { deliver_after: ms(5), ..Script::default() },
+    );
+    assert_eq!(run.numbers(["traffic/offered", "traffic/sent", "traffic/acked", "delivery/expected"]), [2_000; 4]);
+    assert_eq!(run.at("traffic/sent_per_s").as_f64(), Some(500.0));
+    // The warm-up too; slot g is due after g two-hundredths of a second and belongs to publisher g mod 3.
+    let all = schedule(&run);
+    assert_eq!(all.len(), 2_500);
+    for (slot, (at, topic)) in all.iter().enumerate() {
+        assert_eq!(*at, ms(20 + 2 * slot as u64));
+        assert!(topic.ends_with(&format!("/{}", slot % 3)), "slot {slot} went to {topic}");
+    }
+}
+
+#[test]
+fn bytes_are_counted_as_they_go_over_the_wire() {
+    let run = rehearse(
+        "-q 1 --rate 500 --duration 2 --pubs 1 --subs 1 --size 100",
+        Script { deliver_after: ms(5), ..Script::default() },
+    );
+    let topic = run.log.published[0].topic.len() as u64;
+    // Fixed header, topic and its length, identifier, payload; PUBACKs the other way, of the subscriber and of the broker.
+    let publish = 2 + 2 + topic + 2 + 100;
+    assert_eq!(run.numbers(["traffic/payload_bytes_out", "traffic/payload_bytes_in"]), [100_000, 100_000]);
+    assert_eq!(run.numbers(["traffic/bytes_out", "traffic/bytes_in"]), [1_000 * (publish + 4); 2]);
+}
+
+#[test]
+fn any_number_of_threads_sends_the_same() {
+    let arguments = "-q 1 --rate 1k --duration 1 --pubs 7 --subs 7";
+    let run = |threads| {
+        rehearse(&format!("{arguments} --threads {threads}"), Script { deliver_after: ms(3), ..Script::default() })
+    };
+    let one = run(1);
+    for threads in [2, 3, 7] {
+        let several = run(threads);
+        assert_eq!(schedule(&several), schedule(&one), "{threads} threads");
+        let mut histograms = [&one, &several].map(|run| run.at("latency/e2e").clone());
+        assert!(histograms.iter_mut().all(|histogram| histogram["hdr"].take().is_string()));
+        assert_eq!(histograms[0], histograms[1]);
+    }
+}
+
+#[test]
+fn a_closed_loop_keeps_its_window_full_and_never_above() {
+    for (arguments, delivered, acknowledged, round) in [
+        // A place is free when the message was delivered and acknowledged, whichever comes last.
+        ("-q 0 -M 7", 5, 0, 5),
+        ("-q 1 -M 7", 5, 2, 5),
+        ("-q 1 -M 7", 2, 5, 5),
+        ("-q 2 -M 7", 5, 2, 5),
+        ("-q 1 -M 7 --window ack", 5, 2, 2),
+    ] {
+        let script = Script { deliver_after: ms(delivered), acknowledge_after: ms(acknowledged), ..Script::default() };
+        let run = rehearse(&format!("{arguments} --flood --duration 2 --pubs 3 --subs 3"), script);
+        let most = if arguments.contains("ack") { run.log.most_unacknowledged } else { run.log.most_in_flight };
+        assert_eq!(most, 7, "{arguments}");
+        // Every round all places are used once.
+        assert_eq!(run.numbers(["traffic/sent", "delivery/lost"]), [2_000 / round * 7 * 3, 0], "{arguments}");
+        assert!(run.at("traffic/offered").is_null());
+        assert_eq!(run.numbers(["latency/e2e/min", "latency/e2e/max"]), [delivered * 1_000_000; 2], "{arguments}");
+        assert_eq!(run.at("latency/e2e/basis"), "from actual send, closed loop");
+    }
+}
+
+#[test]
+fn the_brokers_receive_maximum_is_kept() {
+    let mut properties = Properties::new();
+    properties.push(Property::new(PropertyName::ReceiveMaximum, PropertyValue::TwoByte(3)).unwrap());
+    for qos in [1, 2] {
+        let properties = properties.clone();
+        let script = Script {
+            acknowledge_after: ms(4),
+            welcome: Box::new(move |_| Welcome::Accept(properties.clone())),
+            ..Script::default()
+        };
+        let run = rehearse(&format!("-V 5 -q {qos} --flood --duration 1 --pubs 2 --subs 2 -M 50"), script);
+        assert_eq!((run.log.most_unacknowledged, run.number("traffic/sent")), (3, 1_000 / 4 * 3 * 2));
+    }
+}
+
+#[test]
+fn a_count_is_sent_to_the_message() {
+    for arguments in ["-q 0 --flood", "-q 1 --flood -M 9", "-q 2 --rate 500", "-q 1 --rate 1k --duration 60"] {
+        let run = rehearse(
+            &format!("{arguments} -C 1000 --pubs 3 --subs 3"),
+            Script { deliver_after: ms(5), acknowledge_after: ms(1), ..Script::default() },
+        );
+        assert_eq!(run.log.published.len(), 1_000, "{arguments}");
+        let mut shares: BTreeMap<&str, u64> = BTreeMap::new();
+        run.log.published.iter().for_each(|passing| *shares.entry(&passing.topic).or_default() += 1);
+        assert_eq!(shares.into_values().collect::<Vec<_>>(), [334, 333, 333], "{arguments}");
+        assert_eq!(run.numbers(["delivery/expected", "delivery/delivered_once", "latency/e2e/count"]), [1_000; 3]);
+    }
+}
+
+#[test]
+fn a_bare_run_paces_at_half_of_what_it_carried() {
+    // Ten messages every 5 ms and publisher are 4,000 a second.
+    let run =
+        rehearse("-q 1 --duration 4 --pubs 2 --subs 2 -M 10", Script { deliver_after: ms(5), ..Script::default() });
+    assert_eq!(run.at("traffic/delivered_per_s").as_f64(), Some(4_000.0));
+    assert_eq!(run.at("stages/1/traffic/offered_per_s").as_f64(), Some(2_000.0));
+    assert_eq!(
+        run.numbers(["stages/1/traffic/offered", "stages/1/traffic/sent", "stages/1/latency/e2e/count"]),
+        [4_000; 3]
+    );
+}
+
+#[test]
+fn an_interruption_keeps_what_was_measured_until_then() {
+    let script = Script { deliver_after: ms(5), ..Script::default() };
+    // Two and a half seconds into the measurement; the load ends 200 ms later, so that all threads agree.
+    let run = rehearse_until("-q 1 --rate 1k --duration 60 --pubs 2 --subs 2", script, ms(1_020 + 2_500));
+    assert_eq!(run.at("status"), "partial");
+    let window = run.number("stages/0/duration_ns");
+    assert!((2_700_000_000..=2_720_000_000).contains(&window), "{window}");
+    assert_eq!(run.numbers(["traffic/offered", "traffic/sent", "delivery/delivered_once"]), [window / 1_000_000; 3]);
+    assert_eq!((run.number("delivery/lost"), run.log.goodbyes), (0, 4));
+}
+
+#[test]
+fn bursts_are_due_at_once_and_keep_the_rate() {
+    let script = Script { deliver_after: ms(5), ..Script::default() };
+    let run = rehearse("-q 1 --rate 1k --arrival burst:50 --duration 2 --pubs 2 --subs 2", script);
+    assert_eq!(run.numbers(["traffic/offered", "traffic/sent", "delivery/delivered_once"]), [2_000; 3]);
+    let mut bursts: BTreeMap<Duration, u64> = BTreeMap::new();
+    run.log.published.iter().for_each(|passing| *bursts.entry(passing.at).or_default() += 1);
+    assert_eq!(bursts, (0..60).map(|burst| (ms(20 + 50 * burst), 50)).collect());
+    run.all_took("e2e", 2_000, ms(5));
+}
+
+#[test]
+fn a_poisson_process_follows_from_its_seed() {
+    let run = |seed| {
+        let script = Script { deliver_after: ms(5), ..Script::default() };
+        rehearse(&format!("-q 1 --rate 500 --arrival poisson --seed {seed} --duration 4 --pubs 3 --subs 3"), script)
+    };
+    let (one, again, other) = (run(7), run(7), run(8));
+    assert_eq!(schedule(&one), schedule(&again));
+    assert_ne!(schedule(&one), schedule(&other));
+    // Two thousand are expected; five standard deviations are 224.
+    let offered = one.number("traffic/offered");
+    assert!(offered.abs_diff(2_000) < 224, "{offered}");
+    assert_eq!(one.numbers(["delivery/expected", "delivery/delivered_once", "latency/e2e/count"]), [offered; 3]);
+    // What is due between two milliseconds leaves at the second of them; from then on it takes 5 ms.
+    one.all_took("e2e_service", offered, ms(5));
+    let lag = one.numbers(["latency/sched_lag/max", "latency/e2e/max"]);
+    assert!(lag[0] < 1_000_000 && lag[1] == lag[0] + 5_000_000, "{lag:?}");
+}
+
+#[test]
+fn what_is_skipped_is_counted_and_what_is_not_is_sent_in_time() {
+    // A window of ten every 20 ms carries half of a thousand a second.
+    let script = || Script { deliver_after: ms(20), ..Script::default() };
+    let run = rehearse("-q 1 --rate 1k --behind skip --duration 4 --pubs 1 --subs 1 -M 10", script());
+    let [offered, sent, skipped, late] =
+        run.numbers(["traffic/offered", "traffic/sent", "traffic/skipped", "traffic/held_back"]);
+    assert_eq!((offered, sent + skipped), (4_000, 4_000));
+    assert_eq!(sent, 2_000);
+    assert!(late >= skipped, "{late} of {skipped}");
+    run.all_took("e2e", 2_000, ms(20));
+    let queue = rehearse("-q 1 --rate 1k --duration 4 --warmup 0 --pubs 1 --subs 1 -M 10", script());
+    // Without skipping the queue grows: each of the 400 windows waits 10 ms longer than the one before it.
+    assert_eq!(queue.numbers(["traffic/skipped", "traffic/offered", "delivery/delivered_once"]), [0, 4_000, 4_000]);
+    assert_eq!(queue.numbers(["latency/e2e/min", "latency/e2e/max"]), [20_000_000, 20_000_000 + 399 * 10_000_000]);
+}
+
+#[test]
+fn everybody_says_goodbye_and_nobody_lingers() {
+    let run = rehearse(
+        "-q 1 --rate 100 --duration 2 --pubs 5 --subs 5",
+        Script { deliver_after: ms(5), ..Script::default() },
+    );
+    assert_eq!((run.log.connections, run.log.goodbyes), (10, 10));
+    assert_eq!(run.log.acknowledged_by_subscribers, 300);
+    assert!(run.took < ms(20 + 3_000 + 100), "{:?}", run.took);
+}

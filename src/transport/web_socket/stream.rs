@@ -1,0 +1,180 @@
+//! The frames of a WebSocket as a stream of bytes. A frame says nothing about the packets in it: packets may share one
+//! or be cut anywhere [MQTT-6.0.0-2].
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::transport::Connection;
+use crate::transport::error::printable;
+
+/// Most bytes in a frame that we send. Some servers take no more than 64 KiB, and a longer head is needed from there on.
+const MOST_IN_A_FRAME: usize = 0xFFFF;
+/// Most bytes that a message from the server may have: the largest MQTT packet (§2.1.4) and room for its neighbours.
+/// A message is held in memory until it is whole.
+const MOST_IN_A_MESSAGE: usize = 257 * 1024 * 1024;
+/// Bytes read at a time. Every connection has this buffer, and mqbench has thousands of connections.
+const READ_BUFFER: usize = 8 * 1024;
+
+/// A WebSocket that carries MQTT.
+#[derive(Debug)]
+pub(in crate::transport) struct WebSocket {
+    frames: WebSocketStream<Connection>,
+    /// What came and was not asked for yet.
+    unread: Bytes,
+    /// How it ended; the error is told once, after what was read before it.
+    end: Option<io::Result<()>>,
+    /// Our Close frame is out.
+    closed: bool,
+}
+
+impl WebSocket {
+    /// A WebSocket after its handshake; `rest` came behind the server's answer.
+    pub(super) async fn new(connection: Connection, rest: Vec<u8>) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            // A write is a frame and goes out at once; the callers gather packets themselves.
+            .write_buffer_size(0)
+            .max_write_buffer_size(4 * MOST_IN_A_FRAME)
+            .max_message_size(Some(MOST_IN_A_MESSAGE))
+            .max_frame_size(Some(MOST_IN_A_MESSAGE));
+        let frames = WebSocketStream::from_partially_read(connection, rest, Role::Client, Some(config)).await;
+        Self { frames, unread: Bytes::new(), end: None, closed: false }
+    }
+
+    pub(in crate::transport) fn connection(&self) -> &Connection {
+        self.frames.get_ref()
+    }
+
+    /// Takes the next message into `unread`, or notes the end.
+    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let end = match ready!(Pin::new(&mut self.frames).poll_next(context)) {
+            Some(Ok(Message::Binary(bytes))) => {
+                self.unread = bytes;
+                return Poll::Ready(());
+            }
+            // A ping was answered by the crate.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Poll::Ready(()),
+            Some(Ok(Message::Text(_))) => {
+                let text = "the server sent a WebSocket text frame; MQTT is binary only [MQTT-6.0.0-1]";
+                Err(io::Error::new(io::ErrorKind::InvalidData, text))
+            }
+            Some(Ok(Message::Close(frame))) => {
+                // The answer is queued; whether it still gets out does not matter.
+                let _ = Pin::new(&mut self.frames).poll_flush(context);
+                if self.closed { Ok(()) } else { why_closed(frame) }
+            }
+            Some(Err(error)) => read_error(error),
+            None => Ok(()),
+        };
+        self.end = Some(end);
+        Poll::Ready(())
+    }
+}
+
+/// What a server says when it closes. A normal end is the end of the stream, as a closed socket is.
+fn why_closed(frame: Option<CloseFrame>) -> io::Result<()> {
+    let Some(CloseFrame { code, reason }) = frame else { return Ok(()) };
+    let meaning = match code {
+        CloseCode::Normal | CloseCode::Away | CloseCode::Status | CloseCode::Restart => return Ok(()),
+        CloseCode::Protocol => " (protocol error)",
+        CloseCode::Unsupported => " (it cannot take such data)",
+        CloseCode::Policy => " (against its policy)",
+        CloseCode::Size => " (message too big for it)",
+        CloseCode::Error => " (internal error)",
+        CloseCode::Again => " (try again later)",
+        _ => "",
+    };
+    let reason = if reason.is_empty() { String::new() } else { format!(": {}", printable(&reason)) };
+    let text = format!("the server closed the WebSocket with code {}{meaning}{reason}", u16::from(code));
+    Err(io::Error::new(io::ErrorKind::ConnectionAborted, text))
+}
+
+fn read_error(error: Error) -> io::Result<()> {
+    match error {
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ok(()),
+        other => Err(io_error(other)),
+    }
+}
+
+fn io_error(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::SendAfterClosing) => {
+            io::Error::new(io::ErrorKind::BrokenPipe, "the WebSocket is closed")
+        }
+        Error::Capacity(_) => {
+            let text = "the server sent a WebSocket message that is larger than any MQTT packet";
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        }
+        other => {
+            io::Error::new(io::ErrorKind::InvalidData, format!("the server broke the WebSocket protocol: {other}"))
+        }
+    }
+}
+
+impl AsyncRead for WebSocket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        // Brokers send a frame a packet, so one read takes as many frames as are there.
+        while buffer.remaining() > 0 {
+            if self.unread.is_empty() {
+                let waits = self.end.is_none() && self.poll_message(cx).is_pending();
+                if waits && buffer.filled().len() == before {
+                    return Poll::Pending;
+                }
+                if waits || (self.end.is_some() && buffer.filled().len() > before) {
+                    return Poll::Ready(Ok(()));
+                }
+                if let Some(end) = &mut self.end {
+                    return Poll::Ready(std::mem::replace(end, Ok(())));
+                }
+            }
+            let count = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread[..count]);
+            self.unread.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WebSocket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        // Not before the frame before it has gone: that is what keeps the memory bounded.
+        ready!(Pin::new(&mut self.frames).poll_ready(cx)).map_err(io_error)?;
+        let count = bytes.len().min(MOST_IN_A_FRAME);
+        // The copy is the crate's price; it then writes header and masked payload into a buffer of its own.
+        let frame = Message::Binary(Bytes::copy_from_slice(&bytes[..count]));
+        Pin::new(&mut self.frames).start_send(frame).map_err(io_error)?;
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.frames).poll_flush(cx).map_err(io_error)
+    }
+
+    /// Sends a Close frame. The server closes the connection (RFC 6455 §7.1.1), so that what it has still to say can be
+    /// read until then.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closed && self.end.is_none() {
+            ready!(Pin::new(&mut self.frames).poll_close(cx)).map_err(io_error)?;
+        }
+        self.closed = true;
+        Poll::Ready(Ok(()))
+    }
+}
