@@ -97,7 +97,9 @@ fn line_of(tool: &mut Tool) -> String {
 
 /// mosquitto with persistence, ended by SIGTERM: its subscriber's and its publisher's session survive.
 fn mosquitto_restarts(qos: &str, size: Size, reader: Reader) {
-    let configuration = "allow_anonymous true\npersistence true\npersistence_location {folder}/\n";
+    // Its own default: without a bound it gives one Packet Identifier to several messages in flight.
+    let configuration = "allow_anonymous true\npersistence true\npersistence_location {folder}/\n\
+                         max_inflight_messages 20\n";
     // mosquitto gives up root, and then must be able to write there.
     let open = |folder: &std::path::Path| {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
