@@ -8,7 +8,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use mqtools::mqtt::{Property, PropertyName, PropertyValue};
+use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
 use support::bench::{code, fail, measure, mqbench};
 use support::mosquitto::Mosquitto;
@@ -142,7 +142,12 @@ fn a_broker_without_shared_subscriptions() {
     assert!(stderr.contains("no shared subscriptions") && stderr.contains("$share/"), "{stderr}");
     let (stderr, code) = fail(&broker.port(), &["--pubs", "0", "-t", "$share/g/a", "-V", "5"]);
     assert_eq!(code, 158, "{stderr}");
-    // Before 5.0 a broker cannot say so, and nothing comes.
+    // Before 5.0 a broker can only refuse…
+    let broker = ScriptedBroker::start(Script::default().refuse_subscribe(ReasonCode(0x9E)));
+    let (stderr, code) = fail(&broker.port(), &["--shape", "shared:2"]);
+    assert_eq!(code, 128, "{stderr}");
+    assert!(stderr.contains("does this broker know shared subscriptions"), "{stderr}");
+    // … or takes the filter for one like any other, and nothing comes.
     let broker = ScriptedBroker::start(Script::default().without_groups());
     let arguments = ["--shape", "shared:2", "--flood", "-C", "50", "-q", "1", "--drain", "300ms", "--clients", "2"];
     let (document, code, stderr) = measure(&broker.port(), &arguments);

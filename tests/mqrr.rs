@@ -393,6 +393,26 @@ fn it_connects_again_and_asks_again_what_was_not_acknowledged() {
 }
 
 #[test]
+fn lines_go_on_over_a_new_connection() {
+    let script = Script::default().fault([2], Trigger::ReceivedPublish(2), Action::Cut).omit(PacketType::Puback, [1]);
+    let broker = ScriptedBroker::start(script);
+    let mut responder = Responder::start(broker.addr());
+    // The acknowledgement of the first request does not come on the first connection.
+    let more = ["-t", "q", "-l", "-q", "1", "-M", "2", "-W", "30"];
+    let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
+    for line in ["one", "two", "three"] {
+        asking.feed(format!("{line}\n").as_bytes());
+        // A request that was not acknowledged comes again.
+        let request =
+            std::iter::repeat_with(|| responder.request()).find(|request| *request.payload == *line.as_bytes());
+        responder.respond(&request.unwrap(), line.as_bytes());
+        assert_eq!(asking.line(), format!("{line}\n"));
+    }
+    let ended = asking.end();
+    assert_eq!((ended.code, ended.text().as_str()), (Some(0), "one\ntwo\nthree\n"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_request_of_qos_0_is_not_sent_again() {
     let broker = ScriptedBroker::start(Script::default().fault([2], Trigger::ReceivedPublish(1), Action::Cut));
     let _responder = Responder::start(broker.addr());

@@ -1,5 +1,6 @@
 //! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::calibrate::Ceilings;
 use super::engine::{self, Progress as Step, RunError, RunOutcome};
-use super::plan::{BenchPlan, Target, bench_plan};
+use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::report::document::{BrokerName, RunContext};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{calibrate, doctor, identify, outcome};
@@ -20,7 +21,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, Shape, UsageError, Verb};
 use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
-use crate::transport::TlsClient;
+use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
 const WIDTH: usize = 100;
@@ -159,6 +160,15 @@ impl Conduct {
             return Ok(ExitStatus::Failed);
         }
         engine::process::raise_open_files();
+        for local in self.plan.targets.sources() {
+            if let Err(fault) = check_local_address(*local) {
+                let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
+                eprintln!("Error: -A: {}{hint}", fault.cause);
+                let context = outcome::context(&self.plan, command(), own, Utc::now());
+                self.write_failure(context, format!("-A: {}", fault.cause))?;
+                return Ok(ExitStatus::Failed);
+            }
+        }
         let interrupted = heard(listen_for_interrupts(self.quiet));
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
             Ok(tls) => tls,
@@ -173,6 +183,10 @@ impl Conduct {
         if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
         }
+        if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
+            // Whoever mistakes a host sees it before it has the load.
+            eprint!("{}", outcome::announcement(&self.plan));
+        }
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
         let mut show = Show::new(self.quiet);
@@ -180,7 +194,8 @@ impl Conduct {
         show.end();
         match ran {
             Ok(ran) => {
-                if context.target.broker.is_none() && !ran.collapsed && !ran.interrupted {
+                let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
+                if context.target.broker.is_none() && is_there && !ran.interrupted {
                     context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
                 }
                 self.conclude(context, &ran)
@@ -204,16 +219,8 @@ impl Conduct {
 
     /// Says why there is no load.
     fn failed_to_begin(&self, error: &ClientError, client: Option<(usize, usize)>) -> ExitStatus {
-        eprintln!("Error: {error}");
-        if let Some(words) = error.reason_string() {
-            eprintln!("  the broker says: {}", crate::terminal::escape(words));
-        }
-        if let Some((client, clients)) = client {
-            eprintln!("  at client {} of {clients}; no load was made", client + 1);
-        }
-        if let Some(hint) = error.hint() {
-            eprintln!("  {hint}");
-        }
+        let place = client.map(|(client, clients)| format!("at client {} of {clients}; no load was made", client + 1));
+        say_why(error, place);
         error.exit_status()
     }
 
@@ -227,10 +234,16 @@ impl Conduct {
 
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
+        if let Some((client, error)) = &run.first_failure {
+            say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())));
+        }
+        // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
+        let connected = run.stages.iter().any(|stage| stage.connected > 0);
+        context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some());
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run));
-        if run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
+        if self.plan.idlers == 0 && run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
@@ -320,22 +333,49 @@ fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     })
 }
 
-/// Why a run that began counts as failed: connections that were lost.
-fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
-    let lost: u64 = run.lost.values().sum();
-    if lost == 0 {
-        return None;
+/// Why a client could not connect, at which place, and what to do.
+fn say_why(error: &ClientError, place: Option<String>) {
+    eprintln!("Error: {error}");
+    if let Some(words) = error.reason_string() {
+        eprintln!("  the broker says: {}", crate::terminal::escape(words));
     }
-    let causes: Vec<String> = run
-        .lost
-        .iter()
-        .map(|(cause, count)| {
-            let cause = crate::terminal::escape(cause);
-            if run.lost.len() == 1 { cause.into_owned() } else { format!("{cause} ({count})") }
-        })
-        .collect();
-    let all = if run.collapsed { "; the load ended there" } else { "" };
-    Some(format!("{lost} of {} connections were lost: {}{all}", plan.clients(), causes.join("; ")))
+    for line in place.into_iter().chain(error.hint()) {
+        eprintln!("  {line}");
+    }
+}
+
+/// Why a run that began counts as failed: connections that were not made, or were lost for good.
+fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let clients = plan.clients();
+    let mut causes = Vec::new();
+    let mut refused = BTreeMap::new();
+    if plan.idlers > 0 {
+        for (cause, count) in run.stages.iter().flat_map(|stage| &stage.recorder.counters.connect_failures) {
+            *refused.entry(cause.to_string()).or_default() += count;
+        }
+    }
+    let failed: u64 = refused.values().sum();
+    if failed > 0 {
+        causes.push(format!("{failed} of {clients} connects failed: {}", list(&refused)));
+    }
+    let lost: u64 = run.lost.values().sum();
+    let end = if run.collapsed && plan.idlers == 0 { "; the load ended there" } else { "" };
+    if plan.reconnect.is_some() && run.away > 0 {
+        let away = run.away;
+        causes.push(format!("{away} of {clients} clients had no connection at the end: {}{end}", list(&run.lost)));
+    } else if plan.reconnect.is_none() && lost > 0 {
+        causes.push(format!("{lost} of {clients} connections were lost: {}{end}", list(&run.lost)));
+    }
+    (!causes.is_empty()).then(|| causes.join("; "))
+}
+
+/// Causes with their counts, which one alone does not need.
+fn list(causes: &BTreeMap<String, u64>) -> String {
+    let all = causes.iter().map(|(cause, count)| {
+        let cause = crate::terminal::escape(cause);
+        if causes.len() == 1 { cause.into_owned() } else { format!("{cause} ({count})") }
+    });
+    all.collect::<Vec<_>>().join("; ")
 }
 
 /// The command line as it was typed, passwords masked.
@@ -417,6 +457,9 @@ impl Show {
         }
         let (phase, seconds, line) = match step {
             Step::Connecting { connected, clients } => ("connect".to_owned(), 0.0, format!("{connected} of {clients}")),
+            Step::Holding { open, elapsed: _, duration } => {
+                ("hold".to_owned(), duration.as_secs_f64(), format!("{} open", number::grouped(open)))
+            }
             Step::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
             Step::Measuring { stage, duration, row, elapsed: _ } => {
                 let line = row.map_or_else(String::new, |row| {

@@ -5,6 +5,7 @@ pub mod measure;
 pub mod plan;
 pub mod report;
 
+mod broker_process;
 mod calibrate;
 mod conduct;
 mod doctor;

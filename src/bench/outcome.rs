@@ -1,13 +1,15 @@
 //! From what the engine brought to what the report takes: the same facts in the report's words.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::engine::{RunOutcome, StageOutcome, StreamOutcome};
-use super::measure::{Drift, GeneratorFigures, IntervalRow, Steadiness, ValidityFigures};
+use super::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
+use super::measure::{Drift, GeneratorFigures, IntervalRow, Recorder, Steadiness, ValidityFigures};
 use super::plan::{BenchPlan, Filling, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
-use super::report::stage::Phase;
+use super::report::stage::{Phase, TargetMeasurement};
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
 use crate::mqtt::QoS;
 use crate::options::{Behind, Shape};
@@ -21,7 +23,7 @@ pub(super) fn context(
     broker: Option<BrokerName>,
     started_at: DateTime<Utc>,
 ) -> RunContext {
-    let same_host = is_this_machine(&plan.transport.address);
+    let same_host = plan.targets.addresses().any(is_this_machine);
     let mut warnings = Vec::new();
     if same_host {
         warnings.push(Warning::new("same-host", "the broker runs on this machine and shares its CPU"));
@@ -49,7 +51,7 @@ pub(super) fn context(
         },
         env: super::environment::facts(),
         target: TargetFacts {
-            urls: vec![url(plan)],
+            urls: plan.targets.addresses().map(|address| url_of(plan, address)).collect(),
             protocol: Some(format!("MQTT {}", plan.session.version)),
             transport: Some(transport(plan)),
             broker,
@@ -80,7 +82,11 @@ fn transport(plan: &BenchPlan) -> String {
 
 /// Where the plan goes, without user and password.
 pub(super) fn url(plan: &BenchPlan) -> String {
-    let TransportPlan { address, tls, web_socket, .. } = &plan.transport;
+    url_of(plan, &plan.transport.address)
+}
+
+fn url_of(plan: &BenchPlan, address: &Address) -> String {
+    let TransportPlan { tls, web_socket, .. } = &plan.transport;
     match (address, tls, web_socket) {
         (Address::Unix(path), ..) => format!("unix:{}", path.display()),
         (address, None, None) => format!("mqtt://{address}"),
@@ -93,12 +99,42 @@ pub(super) fn url(plan: &BenchPlan) -> String {
     }
 }
 
+/// Target and plan in two lines, for before the load.
+pub(super) fn announcement(plan: &BenchPlan) -> String {
+    let urls: Vec<String> = plan.targets.addresses().map(|address| url_of(plan, address)).collect();
+    let time = |duration: Duration| number::duration(duration.as_nanos() as u64);
+    let stages = plan.stages.iter().map(|stage| {
+        let rate = match stage.model {
+            PlannedModel::ClosedLoop => "as fast as the window lets it".to_owned(),
+            PlannedModel::OpenLoop { rate } => format!("{}/s", number::rate(rate)),
+            PlannedModel::OpenLoopShare { share } => format!("{share} of that rate"),
+        };
+        let count = stage.count.map(|count| format!("{} messages", number::grouped(count)));
+        let length: Vec<String> = stage.duration.map(time).into_iter().chain(count).collect();
+        format!("{} {rate}, {}", stage.name.text(), length.join(" or "))
+    });
+    let stages: Vec<String> = if plan.idlers > 0 { Vec::new() } else { stages.collect() };
+    let plan = format!("Plan: {}  {}", description(plan), stages.join("; then "));
+    format!("Target: {}\n{}\n", crate::terminal::escape(&urls.join("  ")), crate::terminal::escape(plan.trim_end()))
+}
+
 fn description(plan: &BenchPlan) -> String {
+    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let head = format!("{}  MQTT {}", transport(plan), plan.session.version);
+    if plan.idlers > 0 {
+        let rate = plan.connect_rate.map_or_else(String::new, |rate| format!(" at {}/s", number::rate(rate)));
+        let ping = number::duration(plan.ping_interval.as_nanos() as u64);
+        let hold = number::duration(plan.hold.as_nanos() as u64);
+        return format!("{head}  {}{rate}, held for {hold}, a ping every {ping}", plural(plan.idlers, "client"));
+    }
+    if plan.responders > 0 {
+        let clients = plural(plan.publishers, "client");
+        let (qos, payload) = (plan.qos.number(), payload_text(&plan.payload));
+        return format!("{head}  QoS {qos}  {clients} → responder → back  {payload}");
+    }
     format!(
-        "{}  {}  MQTT {}  QoS {}  {}  {}",
+        "{}  {head}  QoS {}  {}  {}",
         plan.routes.shape(),
-        transport(plan),
-        plan.session.version,
         plan.qos.number(),
         crowd(plan),
         payload_text(&plan.payload),
@@ -214,6 +250,13 @@ fn plan_facts(plan: &BenchPlan) -> Value {
         },
         "seed": plan.seed,
         "connect_per_s": plan.connect_rate,
+        "responders": plan.responders,
+        "holding": plan.idlers,
+        "hold_ns": (plan.idlers > 0).then_some(plan.hold.as_nanos() as u64),
+        "ping_interval_ns": (plan.idlers > 0).then_some(plan.ping_interval.as_nanos() as u64),
+        "reconnect_ns": plan.reconnect.map(|interval| interval.as_nanos() as u64),
+        "pair": (plan.targets.count() > 1).then_some(if plan.targets.is_cross() { "cross" } else { "same" }),
+        "local_addresses": plan.targets.sources(),
         "drain_ns": plan.drain.as_nanos() as u64,
         "stages": stages,
     })
@@ -228,7 +271,7 @@ pub(super) fn measurement(
     first: bool,
 ) -> StageMeasurement {
     let clients = plan.clients() as u64;
-    let lost: u64 = run.lost.values().sum();
+    let is_conn = plan.idlers > 0;
     let mut recorder = stage.recorder.clone();
     if first {
         // Connecting belongs to the first stage.
@@ -236,7 +279,7 @@ pub(super) fn measurement(
     }
     let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
-    let mut warnings = stage_warnings(stage);
+    let mut warnings = stage_warnings(plan, stage);
     for warning in trend_warnings(plan, stage) {
         // Overload has two signs; one of them is enough.
         if warning.code != "overload" || warnings.iter().all(|known| known.code != warning.code) {
@@ -253,6 +296,10 @@ pub(super) fn measurement(
         let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
         warnings.push(Warning::new("no-latency-after-loss", text));
     }
+    let echoes = plan.responders > 0;
+    if echoes {
+        as_round_trips(&mut recorder);
+    }
     let from_start = stage.from_ns - stage.start_ns;
     let mut phases = Vec::new();
     let mut phase = |name: &str, start_ns, duration_ns| {
@@ -262,11 +309,19 @@ pub(super) fn measurement(
     };
     phase("connect", 0, if first { run.connect_ns } else { 0 });
     phase("warmup", stage.start_ns, from_start);
-    phase("measure", stage.from_ns, stage.measured_ns);
+    if is_conn {
+        phase("hold", run.connect_ns, stage.measured_ns.saturating_sub(run.connect_ns));
+    } else {
+        phase("measure", stage.from_ns, stage.measured_ns);
+    }
     phase("drain", stage.from_ns + stage.measured_ns, stage.drain_ns);
     StageMeasurement {
         name: stage.stage.name.text().to_owned(),
-        model: if stage.rate.is_some() { LoadModel::Open } else { LoadModel::Closed },
+        model: if stage.rate.is_some() || (is_conn && plan.connect_rate.is_some()) {
+            LoadModel::Open
+        } else {
+            LoadModel::Closed
+        },
         qos: plan.qos.number(),
         start_ns: stage.from_ns,
         window_ns: stage.measured_ns,
@@ -280,10 +335,17 @@ pub(super) fn measurement(
         unacked: (plan.qos != QoS::AtMostOnce && plan.publishers > 0).then_some(stage.unacknowledged),
         clients: Clients {
             planned: Some(clients),
-            connected: Some(clients - lost.min(clients)),
-            max_open: Some(clients),
+            connected: Some(stage.connected),
+            max_open: Some(stage.max_open),
+            reconnects: plan.reconnect.map(|_| recorder.counters.reconnects),
+            lost: Some(stage.lost.values().sum()),
+            losses: Some(stage.lost.clone()),
             ..Clients::default()
         },
+        outages: stage.outages.clone(),
+        bytes_per_client: stage.clients_bytes,
+        targets: targets(plan, stage),
+        broker: stage.broker.clone(),
         rows,
         generator: GeneratorFigures {
             cpu_user_ns: stage.cpu.map(|cpu| cpu.user_ns),
@@ -307,6 +369,38 @@ pub(super) fn measurement(
         warnings,
         recorder,
     }
+}
+
+/// What came back through a responder was not one way.
+fn as_round_trips(recorder: &mut Recorder) {
+    let latency = &mut recorder.latency;
+    latency.rtt = std::mem::take(&mut latency.e2e);
+    latency.rtt_service = std::mem::take(&mut latency.e2e_service);
+}
+
+/// The rows of several brokers.
+fn targets(plan: &BenchPlan, stage: &StageOutcome) -> Vec<TargetMeasurement> {
+    let mut planned = vec![0; plan.targets.count()];
+    (0..plan.clients()).for_each(|client| planned[plan.target_of(client)] += 1);
+    let row = |((address, target), planned): ((&Address, &TargetOutcome), u64)| {
+        let mut recorder = target.share.recorder.clone();
+        if plan.responders > 0 {
+            as_round_trips(&mut recorder);
+        }
+        TargetMeasurement {
+            url: url_of(plan, address),
+            clients: Clients {
+                planned: Some(planned),
+                connected: Some(target.connected),
+                reconnects: plan.reconnect.map(|_| recorder.counters.reconnects),
+                lost: Some(target.lost),
+                ..Clients::default()
+            },
+            delivery: stage.delivery.is_some().then_some(target.share.delivery),
+            recorder,
+        }
+    };
+    plan.targets.addresses().zip(&stage.targets).zip(planned).map(row).collect()
 }
 
 /// What the seconds of a stage warn of.
@@ -356,8 +450,26 @@ fn stream_accounts(plan: &BenchPlan, stage: &StageOutcome) -> Vec<StreamAccount>
     stage.streams.iter().map(account).collect()
 }
 
-fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {
+fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    let counters = &stage.recorder.counters;
+    let answered = stage.recorder.latency.ping.histogram().map_or(0, |pings| pings.count());
+    if plan.targets.is_cross() && counters.sent > 0 && counters.delivered == 0 {
+        let text = "nothing of what was sent arrived: --pair cross needs brokers that pass messages on to each other";
+        warnings.push(Warning::new("brokers-not-linked", text));
+    }
+    let unanswered = counters.pings.saturating_sub(answered);
+    if unanswered > 0 {
+        let text = format!("{unanswered} of {} PINGREQ packets were not answered", counters.pings);
+        warnings.push(Warning::new("pings-unanswered", text));
+    }
+    if counters.connects > 0 && counters.held_back > 0 {
+        let text = format!(
+            "{} clients connected late because too many connects were under way: the broker did not take this rate",
+            counters.held_back,
+        );
+        warnings.push(Warning::new("connects-held-back", text));
+    }
     if stage.downgraded > 0 {
         let text =
             format!("the broker acknowledged {} QoS 2 messages with PUBACK, as if they were QoS 1", stage.downgraded);
@@ -365,10 +477,16 @@ fn stage_warnings(stage: &StageOutcome) -> Vec<Warning> {
     }
     let held_back = stage.recorder.counters.held_back;
     if let Some(offered) = stage.offered.filter(|offered| held_back * 10 > *offered) {
-        let text = format!(
-            "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
-             latencies grow with the length of the test",
-        );
+        let text = match stage.recorder.counters.skipped {
+            0 => format!(
+                "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
+                 latencies grow with the length of the test",
+            ),
+            skipped => format!(
+                "{held_back} of {offered} messages found the window closed: the path did not carry this rate, and \
+                 {skipped} were given up",
+            ),
+        };
         warnings.push(Warning::new("overload", text));
     }
     warnings

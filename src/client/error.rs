@@ -175,6 +175,10 @@ impl ClientError {
             Self::SubscribeRefused { reason: ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
                 Some("this broker has no shared subscriptions: leave $share (--shape shared) out".to_owned())
             }
+            // Before MQTT 5 a broker that has none can only say no.
+            Self::SubscribeRefused { filter, .. } if filter.starts_with("$share/") => Some(
+                "does this broker know shared subscriptions ($share), and may this user subscribe there?".to_owned(),
+            ),
             Self::SubscribeRefused { .. } => {
                 Some("may this user subscribe there? choose other topics with -t".to_owned())
             }

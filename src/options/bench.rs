@@ -8,7 +8,7 @@ use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
     BENCH, CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions,
-    ResultOptions, StageOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    ResultOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
 };
 
 /// The options of mqbench.
@@ -37,6 +37,9 @@ pub struct BenchOptions {
     /// How long.
     #[command(flatten)]
     pub stages: StageOptions,
+    /// Several brokers, and what happens to connections.
+    #[command(flatten)]
+    pub targets: TargetOptions,
     /// What is done with the result.
     #[command(flatten)]
     pub result: ResultOptions,
@@ -76,6 +79,8 @@ impl ToolOptions for BenchOptions {
 
     fn faults(&self) -> Vec<String> {
         let mut faults = self.load.faults();
+        faults.extend(self.verb_faults());
+        faults.extend(self.targets.faults(&self.connection));
         faults.extend(self.faults_of_self());
         if self.load.embedded {
             if !cfg!(feature = "embedded") {
@@ -87,6 +92,7 @@ impl ToolOptions for BenchOptions {
                 (connection.url.is_some(), "-L"),
                 (connection.unix.is_some(), "--unix"),
                 (connection.port.is_some(), "-p"),
+                (self.targets.hosts.is_some(), "--hosts"),
             ] {
                 if given {
                     faults.push(format!("--embedded brings its own broker: leave {option} out"));
@@ -98,6 +104,47 @@ impl ToolOptions for BenchOptions {
 }
 
 impl BenchOptions {
+    /// What a verb has no use for.
+    fn verb_faults(&self) -> Vec<String> {
+        let (load, time, targets) = (&self.load, &self.stages, &self.targets);
+        let mut faults = Vec::new();
+        let mut refuse = |given: bool, option: &str, why: &str| {
+            if given {
+                faults.push(format!("{option}: {why}"));
+            }
+        };
+        if load.verb == Some(Verb::Conn) {
+            for (given, option) in [
+                (load.flood, "--flood"),
+                (load.rate.is_some(), "--rate"),
+                (load.rate_per_client.is_some(), "--rate-per-client"),
+                (!load.topic.is_empty(), "-t"),
+                (load.retain, "-r"),
+                (load.size.is_some(), "--size"),
+                (load.payload.is_some(), "--payload"),
+                (load.shape.is_some(), "--shape"),
+                (load.message.is_some(), "-m"),
+                (load.file.is_some(), "-f"),
+                (time.count.is_some(), "-C"),
+                (targets.pair.is_some(), "--pair"),
+                (targets.reconnect.is_some(), "--reconnect"),
+            ] {
+                refuse(given, option, "mqbench conn connects and pings, and publishes nothing");
+            }
+            let why = "mqbench conn has connections and no messages: --connect-rate and --hold say how it goes";
+            refuse(time.duration.is_some(), "--duration", why);
+            refuse(time.warmup.is_some(), "--warmup", why);
+        } else {
+            refuse(targets.hold.is_some(), "--hold", "it is for mqbench conn; a load lasts for --duration");
+            refuse(targets.ping_interval.is_some(), "--ping-interval", "it is for mqbench conn");
+        }
+        if load.verb == Some(Verb::Echo) {
+            refuse(load.retain, "-r", "an echo that is retained would be answered again by the next run");
+            refuse(load.shape.is_some(), "--shape", "in an echo each client has a responder of its own");
+        }
+        faults
+    }
+
     /// What does not go with `mqbench self`, which brings its own sink and its own load, and --full without it.
     fn faults_of_self(&self) -> Vec<String> {
         let is_self = self.load.verb == Some(Verb::Self_);

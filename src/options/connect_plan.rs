@@ -51,6 +51,12 @@ pub fn connect_plan(
     if *srv {
         faults.push("-S: built without SRV support".into());
     }
+    let bind = bind.as_ref().and_then(|sources| {
+        if sources.all().len() > 1 && !defaults.names_clients {
+            faults.push("-A: one connection has one local address; several are for mqbench".into());
+        }
+        sources.all().first().copied()
+    });
     let url = parse_url(connection).map_err(|fault| faults.push(fault)).ok().flatten();
     let url = url.as_ref();
     let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
@@ -81,7 +87,7 @@ pub fn connect_plan(
     let no_delay = *nodelay || defaults.no_delay;
     let transport = TransportPlan {
         address,
-        bind: *bind,
+        bind,
         no_delay,
         timeout: *connect_timeout,
         proxy,

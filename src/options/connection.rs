@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::source_addresses::SourceAddresses;
 use super::url::web_socket_path;
 use super::values::{port, positive_duration, whole_number};
 use crate::mqtt::{ProtocolVersion, Secret};
@@ -80,9 +80,11 @@ pub struct ConnectionOptions {
     #[arg(short = 'V', long, value_name = "VERSION", value_enum)]
     pub protocol_version: Option<ProtocolVersionName>,
 
-    /// Local IP address to connect from; its family decides between the IPv4 and IPv6 addresses of the broker.
-    #[arg(short = 'A', value_name = "ADDRESS", value_hint = ValueHint::Other, value_parser = local_address)]
-    pub bind: Option<IpAddr>,
+    /// Local IP address to connect from; mqbench takes several, A,B,10.0.0.0/28, its clients in turn.
+    ///
+    /// Its family decides between the IPv4 and IPv6 addresses of the broker.
+    #[arg(short = 'A', value_name = "ADDRESS", value_hint = ValueHint::Other, value_parser = SourceAddresses::parse)]
+    pub bind: Option<SourceAddresses>,
 
     /// Most messages of QoS 1 and 2 in flight [default: 20, mqbench 100].
     #[arg(short = 'M', value_name = "COUNT", value_parser = max_inflight)]
@@ -240,10 +242,6 @@ fn session_expiry(text: &str) -> Result<u32, String> {
         _ => whole_number(text)
             .ok_or_else(|| "it is a number of seconds up to 4294967294; 4294967295, -1 and ∞ are never".into()),
     }
-}
-
-fn local_address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "it is not an IP address of this machine".into())
 }
 
 fn max_inflight(text: &str) -> Result<u16, String> {

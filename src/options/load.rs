@@ -64,7 +64,7 @@ pub struct LoadOptions {
     /// What becomes of messages of an open loop that could not be sent in time [default: queue].
     ///
     /// queue sends them late and times them from when they were due; skip gives up a message when the next one of its
-    /// publisher is due already, and counts it. With skip, -C counts skipped messages too.
+    /// publisher is due already (and the window was closed to it, or it is more than 1 ms late), and counts it. With skip, -C counts skipped messages too.
     #[arg(long, value_name = "HOW", value_enum)]
     pub behind: Option<Behind>,
 
@@ -148,6 +148,10 @@ pub enum Verb {
     Pub,
     /// Subscribe only; what others publish is counted.
     Sub,
+    /// Connect clients and hold them; connecting and pings are what is measured.
+    Conn,
+    /// Send messages through a responder and back; round trips are what is measured.
+    Echo,
     /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
     #[value(name = "self")]
     Self_,
@@ -161,6 +165,8 @@ impl Verb {
         match self {
             Self::Pub => "pub",
             Self::Sub => "sub",
+            Self::Conn => "conn",
+            Self::Echo => "echo",
             Self::Self_ => "self",
             Self::Doctor => "doctor",
         }
@@ -235,7 +241,8 @@ impl LoadOptions {
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
         match self.verb {
-            Some(Verb::Sub) => 0,
+            Some(Verb::Sub | Verb::Conn) => 0,
+            Some(Verb::Echo) => self.clients.unwrap_or(1),
             Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => self.pubs.unwrap_or_else(|| match self.shape() {
                 Shape::FanOut => 1,
                 Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
@@ -246,7 +253,8 @@ impl LoadOptions {
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
         match self.verb {
-            Some(Verb::Pub) => 0,
+            Some(Verb::Pub | Verb::Conn) => 0,
+            Some(Verb::Echo) => self.clients.unwrap_or(1),
             Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => self.subs.unwrap_or_else(|| match self.shape() {
                 Shape::FanIn => 1,
                 Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
@@ -254,6 +262,16 @@ impl LoadOptions {
                 Shape::Shared { groups } => self.clients.unwrap_or_else(|| DEFAULT_CLIENTS.max(groups as u32)),
             }),
         }
+    }
+
+    /// Number of clients that only connect.
+    pub fn idlers(&self) -> u32 {
+        if self.verb == Some(Verb::Conn) { self.clients.unwrap_or(DEFAULT_CLIENTS) } else { 0 }
+    }
+
+    /// Number of clients that answer.
+    pub fn responders(&self) -> u32 {
+        if self.verb == Some(Verb::Echo) { self.publishers() } else { 0 }
     }
 
     /// Who gets what.
@@ -295,13 +313,20 @@ impl LoadOptions {
         for (given, option, other) in [
             (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
             (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+            (self.verb == Some(Verb::Conn) && self.pubs.is_some(), "--pubs", "publishers"),
+            (self.verb == Some(Verb::Conn) && self.subs.is_some(), "--subs", "subscribers"),
         ] {
             if given {
                 faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
             }
         }
+        if self.verb == Some(Verb::Echo) && (self.pubs.is_some() || self.subs.is_some()) {
+            faults.push("mqbench echo has as many requesters as responders: --clients says how many".into());
+        }
         let (publishers, subscribers) = (self.publishers(), self.subscribers());
-        if publishers == 0 && subscribers == 0 {
+        if publishers == 0 && subscribers == 0 && self.idlers() > 0 {
+            // Connections are what there is.
+        } else if publishers == 0 && subscribers == 0 {
             faults.push("there is nothing to do with neither publishers nor subscribers".into());
         } else if let Some(shape) = self.shape.filter(|_| publishers == 0 || subscribers == 0) {
             let missing = if publishers == 0 { "publishers" } else { "subscribers" };

@@ -95,7 +95,7 @@ pub struct QuestionOptions {
 
     /// QoS of the request, and most that the response may come with.
     ///
-    /// At QoS 1 and 2 a broker of MQTT 5 also says when nobody is subscribed to the topic of the request.
+    /// At QoS 1 a broker of MQTT 5 can also say that nobody is subscribed to the topic of the request.
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
     pub qos: QoS,
 

@@ -244,10 +244,14 @@ impl<'a> Requester<'a> {
         }
     }
 
+    /// Whether a request can go out now.
+    fn may_ask(&mut self) -> bool {
+        self.subscribed && (self.plan.request.qos == QoS::AtMostOnce || self.client.session().window_free() > 0)
+    }
+
     /// Sends the next request when the one before has its responses.
     fn ask(&mut self) -> Result<(), End> {
-        let free = self.plan.request.qos == QoS::AtMostOnce || self.client.session().window_free() > 0;
-        if !self.subscribed || !free {
+        if !self.may_ask() {
             return Ok(());
         }
         let message = match self.again.take() {
@@ -313,7 +317,7 @@ impl<'a> Requester<'a> {
     async fn step(&mut self) -> Result<(), End> {
         let reading = self.receiver.batch.bytes.len() < MOST_UNWRITTEN;
         let next = [self.clocks.end, self.clocks.answer].into_iter().flatten().min();
-        let hungry = self.subscribed && self.again.is_none() && self.receiver.exchange.is_idle();
+        let hungry = self.may_ask() && self.again.is_none() && self.receiver.exchange.is_idle();
         let Self { client, receiver, interrupts, stdout, source, .. } = self;
         let other = async {
             tokio::select! {
@@ -338,14 +342,19 @@ impl<'a> Requester<'a> {
         let now = Instant::now();
         let is_past = |clock: Option<Instant>| clock.is_some_and(|clock| clock <= now);
         // What has just come is looked at first.
-        if self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0 {
-            return Ok(());
-        }
-        if is_past(self.clocks.end) {
+        let has_all = self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0;
+        if is_past(self.clocks.end) && !has_all {
             return Err(End::TimedOut);
         }
-        if is_past(self.clocks.answer) && self.receiver.subacks.is_empty() && self.receiver.fate == Fate::Unknown {
-            let packet = if self.subscribed { "PUBLISH" } else { "SUBSCRIBE" };
+        if is_past(self.clocks.answer) {
+            let packet = match self.subscribed {
+                false if self.receiver.subacks.is_empty() => "SUBSCRIBE",
+                true if self.waits_for_acknowledgement() => "PUBLISH",
+                _ => {
+                    self.clocks.answer = None;
+                    return Ok(());
+                }
+            };
             let (target, waited) = (self.client.target().to_owned(), self.plan.patience);
             return Err(ClientError::Unanswered { target, packet, waited }.into());
         }

@@ -30,4 +30,5 @@ pub use plan::{
     TransportPlan, TrustRoots, WebSocketPlan,
 };
 pub use socket::Socket;
+pub use tcp::check_local_address;
 pub use tls::{TlsClient, TlsInfo, TlsSetupError, explain_tls_loss, looks_like_tls};

@@ -65,16 +65,35 @@ fn open(address: SocketAddr, bind: Option<IpAddr>) -> Result<TcpSocket, Fault> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(|error| explain_socket_error(&error))?;
     if let Some(local) = bind {
+        choose_port_late(&socket);
         socket.bind(SocketAddr::new(local, 0)).map_err(|error| explain_bind_error(local, &error))?;
     }
     Ok(socket)
+}
+
+/// Lets the system choose the local port when it knows whereto, so that a port serves once for each broker and not only
+/// once for the local address. Where it does not work nothing is lost but that.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn choose_port_late(socket: &TcpSocket) {
+    let _ = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn choose_port_late(_: &TcpSocket) {}
+
+/// Whether this machine has a local address that connections are to come from.
+///
+/// # Errors
+/// The cause with the next step, as a connection from there would give it.
+pub fn check_local_address(local: IpAddr) -> Result<(), Fault> {
+    std::net::UdpSocket::bind(SocketAddr::new(local, 0)).map(drop).map_err(|error| explain_bind_error(local, &error))
 }
 
 fn explain_bind_error(local: IpAddr, error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::AddrNotAvailable => {
             Fault::new(FailureKind::LocalAddress, format!("{local} is not an address of this machine"))
-                .hint("give a local address that this machine has (-A)")
+                .hint(format!("give one that it has (-A), or add this one: ip addr add {local} dev INTERFACE"))
         }
         // Every port of this local address is taken.
         io::ErrorKind::AddrInUse => explain_socket_error(error),

@@ -38,7 +38,7 @@ pub(super) struct Need {
 impl Need {
     pub(super) fn of(plan: &BenchPlan) -> Self {
         let (clients, publishers) = (plan.clients() as u64, plan.publishers as u64);
-        let same_host = is_this_machine(&plan.transport.address);
+        let same_host = plan.targets.addresses().any(is_this_machine);
         let is_tcp = matches!(plan.transport.address, Address::Tcp { .. });
         let payload = plan.payload.bytes(0, "", "").len() as u64;
         let ends = if same_host { 2 } else { 1 };
@@ -48,9 +48,8 @@ impl Need {
             clients,
             threads,
             files: clients + OTHER_FILES + FILES_A_THREAD * threads,
-            // One local address, and one target.
-            paths: is_tcp.then_some(1),
-            has_sources: plan.transport.bind.is_some(),
+            paths: is_tcp.then_some((plan.targets.count() * plan.targets.sources().len().max(1)) as u64),
+            has_sources: !plan.targets.sources().is_empty(),
             memory: clients * (CLIENT_BYTES + tls + ends * SOCKET_BYTES)
                 + publishers * (payload + u64::from(plan.window) * IN_FLIGHT_BYTES),
             same_host,

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::clock;
+use super::echo::{Responder, request_topic, response_topic};
 use super::ledgers::Groups;
 use super::link::{BenchSession, Link, SendRecord};
 use super::packets::Packets;
@@ -16,12 +17,12 @@ use super::publisher::Publisher;
 use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
-use crate::bench::plan::SHARE;
+use crate::bench::plan::{Part, SHARE};
 use crate::client::{ClientError, Established, establish, exchange};
 use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
-use crate::transport::{ConnectTimings, Connection, TlsClient};
+use crate::transport::{Address, ConnectTimings, Connection, TlsClient};
 
 /// Connects under way at once in a shard; a broker's listen queue is often 128.
 const AT_ONCE: usize = 64;
@@ -33,14 +34,16 @@ const FILTERS_AT_ONCE: usize = 200;
 pub(super) struct Ready {
     pub(super) publishers: Vec<(Link, Publisher)>,
     pub(super) subscribers: Vec<(Link, Subscriptions)>,
+    pub(super) responders: Vec<(Link, Responder)>,
     pub(super) recorder: Box<Recorder>,
 }
 
-/// The clients of a shard by their global numbers. A subscriber is on the thread of its first publisher, so that
-/// streams between two clients stay on one thread.
-fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
+/// The clients of a shard by their numbers, in the order in which they connect: everybody who listens is there before
+/// the first publisher. A subscriber is on the thread of its first publisher, so that streams between two clients stay
+/// on one thread.
+fn clients_of(shard: usize, shared: &Shared) -> [(Part, Vec<usize>); 3] {
     let plan = &shared.plan;
-    let publishers = (0..plan.publishers).filter(|publisher| publisher % plan.threads == shard).collect();
+    let own = |count: usize| (0..count).filter(|number| number % plan.threads == shard).collect();
     let spread = |subscriber: usize| {
         let streams = plan.routes.streams_of(subscriber);
         // Several subscribers of one stream would all sit on its publisher's thread. The members of a group keep one
@@ -49,17 +52,17 @@ fn clients_of(shard: usize, shared: &Shared) -> (Vec<usize>, Vec<usize>) {
         (if spread { plan.routes.receiver_of(subscriber) } else { streams.first }) % plan.threads
     };
     let subscribers = (0..plan.subscribers).filter(|subscriber| spread(*subscriber) == shard).collect();
-    (publishers, subscribers)
+    [(Part::Responder, own(plan.responders)), (Part::Subscriber, subscribers), (Part::Publisher, own(plan.publishers))]
 }
 
-/// A client that is connected, by its number among publishers or subscribers.
+/// A client that is connected, by its number among those that do the same.
 pub(super) struct Joined {
+    part: Part,
     number: usize,
-    subscribing: bool,
     client: Client,
 }
 
-/// Connects all clients of a shard, subscribers first, puts them into `joined` and calls `connected` for each. Ends with
+/// Connects all clients of a shard, publishers last, puts them into `joined` and calls `connected` for each. Ends with
 /// the first that cannot, and its global number; those in `joined` are then to be seen off.
 pub(super) async fn all(
     shard: usize,
@@ -68,16 +71,14 @@ pub(super) async fn all(
     connected: impl Fn(),
     joined: &mut Vec<Joined>,
 ) -> Result<(), (usize, ClientError)> {
-    let (publishers, subscribers) = clients_of(shard, shared);
     let started = Instant::now();
-    // The subscribers are all there before the first publisher.
-    for (numbers, subscribing) in [(subscribers, true), (publishers, false)] {
+    for (part, numbers) in clients_of(shard, shared) {
         let mut waiting = numbers.into_iter();
         let mut tasks = JoinSet::new();
         loop {
             // A connecting client takes kilobytes, a connected one hundreds of bytes: only some connect at a time.
             for number in waiting.by_ref().take(AT_ONCE - tasks.len()) {
-                tasks.spawn_local(connect_one(shared.clone(), tls.cloned(), number, subscribing, started));
+                tasks.spawn_local(connect_one(shared.clone(), tls.cloned(), part, number, started));
             }
             match tasks.join_next().await {
                 None => break,
@@ -86,7 +87,7 @@ pub(super) async fn all(
                 Some(Ok(outcome)) => {
                     let (number, client) = outcome?;
                     connected();
-                    joined.push(Joined { number, subscribing, client });
+                    joined.push(Joined { part, number, client });
                 }
             }
         }
@@ -96,48 +97,72 @@ pub(super) async fn all(
 
 /// Makes publishers and subscribers of connected clients. Ends with the first message that cannot be sent.
 pub(super) fn ready(shared: &Shared, mut joined: Vec<Joined>) -> Result<Ready, (usize, ClientError)> {
-    joined.sort_by_key(|joined| (joined.subscribing, joined.number));
+    joined.sort_by_key(|joined| joined.number);
     let mut groups = Groups::new();
-    let mut ready = Ready { publishers: Vec::new(), subscribers: Vec::new(), recorder: Box::default() };
-    for Joined { number, subscribing, client: Client { link, times } } in joined {
+    let mut ready =
+        Ready { publishers: Vec::new(), subscribers: Vec::new(), responders: Vec::new(), recorder: Box::default() };
+    for Joined { part, number, client: Client { link, times } } in joined {
         times.record(&mut ready.recorder);
-        if subscribing {
-            ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups)));
-        } else {
-            let limit = link.session.limits().maximum_packet_size;
-            let packets = Packets::new(&shared.plan, number, limit);
-            let packets = packets.map_err(|error| (number, ClientError::Publish(error.into())))?;
-            ready.publishers.push((link, Publisher::new(number, packets, shared.plan.qos)));
+        match part {
+            Part::Subscriber => ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups))),
+            Part::Publisher => {
+                let limit = link.session.limits().maximum_packet_size;
+                let packets = Packets::new(&shared.plan, number, limit);
+                let packets = packets.map_err(|error| (number, ClientError::Publish(error.into())))?;
+                ready.publishers.push((link, Publisher::new(number, packets, shared.plan.qos)));
+            }
+            Part::Responder => ready.responders.push((link, Responder::new(number, shared))),
+            // These are connected elsewhere.
+            Part::Idler => {}
         }
     }
     Ok(ready)
 }
 
 /// Sees off clients whose load never began: no will is published and no session stays.
-pub(super) async fn see_off(shared: &Shared, joined: Vec<Joined>) {
-    for Joined { number, subscribing, client } in joined {
-        let client_number = if subscribing { shared.plan.publishers + number } else { number };
-        leave(shared, client.link, client_number, false).await;
+pub(super) async fn see_off(shared: &Shared, tls: Option<&TlsClient>, joined: Vec<Joined>) {
+    for Joined { part, number, client } in joined {
+        leave(shared, tls, client.link, shared.plan.client_of(part, number), false).await;
     }
 }
 
-/// Connects one client when its time has come. `number` counts publishers and subscribers apart.
+/// Connects one client when its time has come.
 async fn connect_one(
     shared: Arc<Shared>,
     tls: Option<TlsClient>,
+    part: Part,
     number: usize,
-    subscribing: bool,
     started: Instant,
 ) -> Result<(usize, Client), (usize, ClientError)> {
     let plan = &shared.plan;
-    let (client, position) =
-        if subscribing { (plan.publishers + number, number) } else { (number, plan.subscribers + number) };
+    let client = plan.client_of(part, number);
+    let position = match part {
+        Part::Responder | Part::Idler => number,
+        Part::Subscriber => plan.responders + number,
+        Part::Publisher => plan.responders + plan.subscribers + number,
+    };
     if let Some(rate) = plan.connect_rate {
         tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
-    match Client::connect(&shared, tls.as_ref(), client, subscribing.then_some(number)).await {
-        Ok(connected) => Ok((number, connected)),
+    let mut session = BenchSession::new(clock::now());
+    match join(&shared, tls.as_ref(), client, &mut session).await {
+        Ok((connection, times)) => {
+            let link = Link::new(connection, session, plan.target_of(client));
+            Ok((number, Client { link, times }))
+        }
         Err(error) => Err((client, error)),
+    }
+}
+
+/// The topic filters that a client subscribes to: those of the streams that a subscriber gets, or the requests that a
+/// responder answers.
+fn filters_of(shared: &Shared, part: Part, number: usize) -> Vec<String> {
+    let plan = &shared.plan;
+    match part {
+        Part::Responder => vec![request_topic(&plan.topic_of(number))],
+        // An echo has as many subscribers as publishers, each with a stream of its own.
+        _ if plan.responders > 0 => vec![response_topic(&plan.topic_of(number))],
+        _ => plan.routes.filters_of(number, |client| plan.names_of(client)),
     }
 }
 
@@ -148,14 +173,14 @@ struct Client {
 }
 
 /// How long the steps of a connection took.
-struct Times {
+pub(super) struct Times {
     steps: ConnectTimings,
     connack: Duration,
     suback: Option<Duration>,
 }
 
 impl Times {
-    fn record(&self, recorder: &mut Recorder) {
+    pub(super) fn record(&self, recorder: &mut Recorder) {
         let ns = |duration: Duration| duration.as_nanos() as i64;
         // The name was looked up once for all.
         recorder.latency.connect_tcp.record(ns(self.steps.tcp));
@@ -176,31 +201,31 @@ impl Times {
     }
 }
 
-impl Client {
-    async fn connect(
-        shared: &Shared,
-        tls: Option<&TlsClient>,
-        client: usize,
-        subscriber: Option<usize>,
-    ) -> Result<Self, ClientError> {
-        let plan = &shared.plan;
-        let config = plan.session_of(client);
-        let mut session = BenchSession::new(clock::now());
-        let mut ears = ConnectEars::default();
-        let Established { mut connection, timings, connack } =
-            establish(&plan.transport, tls, &config, &mut session, &mut ears).await?;
-        if subscriber.is_none() {
-            check_limits(shared, &session)?;
-        }
-        let mut suback = None;
-        if let Some(subscriber) = subscriber {
-            let started = Instant::now();
-            subscribe(shared, subscriber, &mut connection, &mut session, &mut ears).await?;
-            suback = Some(started.elapsed());
-        }
-        let times = Times { steps: timings, connack, suback };
-        Ok(Self { link: Link::new(connection, session), times })
+/// Connects a client by its global number, and subscribes where it is to. A session that was connected before goes on.
+pub(super) async fn join(
+    shared: &Shared,
+    tls: Option<&TlsClient>,
+    client: usize,
+    session: &mut BenchSession,
+) -> Result<(Connection, Times), ClientError> {
+    let plan = &shared.plan;
+    let config = plan.session_of(client);
+    let transport = plan.transport_of(client);
+    let mut ears = ConnectEars::default();
+    let Established { mut connection, timings, connack } =
+        establish(&transport, tls, &config, session, &mut ears).await?;
+    let (part, number) = plan.part_of(client);
+    if matches!(part, Part::Publisher | Part::Responder) {
+        check_limits(shared, session)?;
     }
+    let mut suback = None;
+    if matches!(part, Part::Subscriber | Part::Responder) {
+        let started = Instant::now();
+        let topics = filters_of(shared, part, number);
+        subscribe(shared, topics, &transport.address, &mut connection, session, &mut ears).await?;
+        suback = Some(started.elapsed());
+    }
+    Ok((connection, Times { steps: timings, connack, suback }))
 }
 
 /// What the broker's CONNACK does not allow is told before the load.
@@ -217,14 +242,14 @@ fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientErr
 
 async fn subscribe(
     shared: &Shared,
-    subscriber: usize,
+    topics: Vec<String>,
+    address: &Address,
     connection: &mut Connection,
     session: &mut BenchSession,
     ears: &mut ConnectEars,
 ) -> Result<(), ClientError> {
     let plan = &shared.plan;
-    let target = plan.transport.address.to_string();
-    let topics = plan.routes.filters_of(subscriber, |client| plan.names_of(client));
+    let target = address.to_string();
     if let Some(filter) = topics.iter().find(|filter| filter.starts_with(SHARE))
         && !session.limits().shared_subscription_available
     {
@@ -281,16 +306,12 @@ impl Handler<SendRecord> for ConnectEars {
 
 /// Takes back what a client has left on the broker — its retained message, its session — and disconnects. Whatever
 /// fails here fails silently: the broker may be gone.
-pub(super) async fn leave(shared: &Shared, link: Link, client: usize, publishes: bool) {
+pub(super) async fn leave(shared: &Shared, tls: Option<&TlsClient>, link: Link, client: usize, publishes: bool) {
     let plan = &shared.plan;
     let (mut connection, mut session, mut out) = link.into_parts();
     session.take_output(&mut out);
     if publishes && plan.retain {
-        let topic = plan.topic_of(client);
-        let empty = Message { topic, payload: Bytes::new(), qos: QoS::AtMostOnce, retain: true, ..Message::default() };
-        if let Ok(template) = PublishTemplate::new(&empty, plan.session.version) {
-            template.append(0, &[], &mut out);
-        }
+        take_retained_back(shared, client, &mut out);
     }
     let mut properties = Properties::new();
     let expiry = plan.session.connect_properties.number(PropertyName::SessionExpiryInterval);
@@ -305,18 +326,42 @@ pub(super) async fn leave(shared: &Shared, link: Link, client: usize, publishes:
     let _ = connection.write_all(&out).await;
     let _ = connection.shutdown().await;
     if !plan.session.clean_start && plan.session.version != ProtocolVersion::V5 {
-        forget_session(shared, client).await;
+        // Before 5.0 only a connection with a clean session ends a session that was kept.
+        clear(shared, tls, client, false).await;
     }
 }
 
-/// Before 5.0 only a connection with a clean session ends a session that was kept.
-async fn forget_session(shared: &Shared, client: usize) {
+/// Appends what takes a client's retained message away.
+fn take_retained_back(shared: &Shared, client: usize, out: &mut Vec<u8>) {
     let plan = &shared.plan;
-    let config = SessionConfig { clean_start: true, will: None, ..plan.session_of(client) };
+    let topic = plan.topic_of(client);
+    let empty = Message { topic, payload: Bytes::new(), qos: QoS::AtMostOnce, retain: true, ..Message::default() };
+    if let Ok(template) = PublishTemplate::new(&empty, plan.session.version) {
+        template.append(0, &[], out);
+    }
+}
+
+/// Whether a client that just goes away leaves something on the broker.
+pub(super) fn leaves_something(shared: &Shared, publishes: bool) -> bool {
+    let plan = &shared.plan;
+    let expiry = plan.session.connect_properties.number(PropertyName::SessionExpiryInterval);
+    (publishes && plan.retain) || !plan.session.clean_start || expiry.is_some_and(|seconds| seconds > 0)
+}
+
+/// Takes back what a client has left on the broker, with a connection of its own: for one whose connection was lost.
+/// Whatever fails here fails silently: the broker may be gone.
+pub(super) async fn clear(shared: &Shared, tls: Option<&TlsClient>, client: usize, publishes: bool) {
+    let plan = &shared.plan;
+    let mut config = SessionConfig { clean_start: true, will: None, ..plan.session_of(client) };
+    config.connect_properties.remove(PropertyName::SessionExpiryInterval);
     let mut session = BenchSession::new(clock::now());
-    let established = establish(&plan.transport, None, &config, &mut session, &mut ConnectEars::default()).await;
-    if let Ok(Established { mut connection, .. }) = established {
+    let mut ears = ConnectEars::default();
+    let transport = plan.transport_of(client);
+    if let Ok(Established { mut connection, .. }) = establish(&transport, tls, &config, &mut session, &mut ears).await {
         let mut out = Vec::new();
+        if publishes && plan.retain {
+            take_retained_back(shared, client, &mut out);
+        }
         let _ = session.disconnect(ReasonCode::SUCCESS, Properties::new());
         session.take_output(&mut out);
         let _ = connection.write_all(&out).await;

@@ -1,6 +1,8 @@
 //! The run as a whole: starts the threads, leads them through the stages, drains, settles, and puts together what they
 //! recorded.
 
+mod hold;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -17,14 +19,15 @@ use super::clock::{Clock, stampable};
 use super::gathering::{Gathering, Moment};
 use super::machine::MachineCounters;
 use super::process::{CpuTime, process_cpu, resident_bytes};
-use super::shard::{self, Command, Report};
+use super::shard::{self, Command, Report, Share};
 use super::shared::{Shared, StageRun, Stream};
 use super::subscriber::{Deliveries, LateMessages};
-use crate::bench::measure::{Delivery, IntervalRow, Recorder};
-use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
+use crate::bench::broker_process::{ProcessUse, process_use};
+use crate::bench::measure::{Delivery, IntervalRow, Outages, Recorder};
+use crate::bench::plan::{BenchPlan, LoadModel, Part, Stage, StageName};
 use crate::client::ClientError;
 use crate::mqtt::QoS;
-use crate::transport::{TlsClient, resolve};
+use crate::transport::{ConnectError, TlsClient, resolve};
 
 /// From the word to the first message: all threads have it by then.
 const LEAD: Duration = Duration::from_millis(20);
@@ -53,6 +56,15 @@ pub enum Progress {
         connected: usize,
         /// Of how many.
         clients: usize,
+    },
+    /// Connections are held.
+    Holding {
+        /// Open.
+        open: u64,
+        /// Held so far.
+        elapsed: Duration,
+        /// Of how long.
+        duration: Duration,
     },
     /// Load before the measurement.
     WarmUp(StageName),
@@ -136,6 +148,31 @@ pub struct StageOutcome {
     pub resident_bytes: Option<u64>,
     /// What the machine as a whole did in it.
     pub machine: MachineCounters,
+    /// Of this, what came with the clients; where only clients are measured.
+    pub clients_bytes: Option<u64>,
+    /// Connections that were there when the stage began; with [`StageName::Conn`] all that were made.
+    pub connected: u64,
+    /// Most that were open at one time.
+    pub max_open: u64,
+    /// Connections that were lost in the stage, by cause.
+    pub lost: BTreeMap<String, u64>,
+    /// Times without delivery, where lost connections are made again.
+    pub outages: Option<Outages>,
+    /// What each broker has of it, where there are several.
+    pub targets: Vec<TargetOutcome>,
+    /// What the broker's process used in the measured window, where it is on this machine and known.
+    pub broker: Option<ProcessUse>,
+}
+
+/// What one of several brokers has of a stage.
+#[derive(Clone, Debug, Default)]
+pub struct TargetOutcome {
+    /// Counted, timed and settled there.
+    pub share: Share,
+    /// Connections that were there when the stage began.
+    pub connected: u64,
+    /// Of these, lost in it, with those that came back and were lost again.
+    pub lost: u64,
 }
 
 /// What became of one stream's measured messages.
@@ -176,6 +213,10 @@ pub struct RunOutcome {
     pub stages: Vec<StageOutcome>,
     /// Connections that were lost, by cause.
     pub lost: BTreeMap<String, u64>,
+    /// Connections that were lost and were not there again at the end of the load.
+    pub away: u64,
+    /// The first connect that failed and was only counted: the client's global number, and why.
+    pub first_failure: Option<(usize, ClientError)>,
     /// Ctrl-C ended it.
     pub interrupted: bool,
     /// All publishers, or all subscribers, were lost.
@@ -194,8 +235,23 @@ struct Coordinator {
     shards: Vec<Shard>,
     reports: UnboundedReceiver<Report>,
     lost: BTreeMap<String, u64>,
-    publishers_left: usize,
-    subscribers_left: usize,
+    /// The same of the present stage.
+    lost_in_stage: BTreeMap<String, u64>,
+    /// Clients that are connected, by what they do.
+    left: BTreeMap<Part, usize>,
+    /// Clients of each broker that are connected, and losses in the present stage.
+    targets: Vec<(u64, u64)>,
+    max_open: u64,
+    /// Clients that were connected while connecting was measured.
+    joined: u64,
+    /// Shards that have nothing more to connect.
+    ready: usize,
+    failed: u64,
+    first_failure: Option<(usize, ClientError)>,
+    /// A thread could not begin.
+    broken: Option<RunError>,
+    /// Since when nobody has been left on one side.
+    gone_since: Option<Instant>,
     stages_begun: u32,
     /// What came when its drain had ended.
     late: Vec<LateMessages>,
@@ -243,13 +299,36 @@ async fn run_with(
     tokio::pin!(interrupt);
     let clients = plan.clients();
     let resolved = tokio::select! {
-        resolved = resolve(&mut plan.transport) => resolved,
+        resolved = find_brokers(&mut plan) => resolved,
         () = &mut interrupt => return Err(RunError::Interrupted),
     };
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
     let stages = plan.stages.clone();
     let shared = Arc::new(Shared::new(plan, Clock::start()));
     let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref(), start_shard)?;
+    if shared.plan.idlers > 0 {
+        let outcome = {
+            let hold = coordinator.hold(&mut progress);
+            tokio::pin!(hold);
+            tokio::select! {
+                outcome = &mut hold => outcome,
+                () = &mut interrupt => {
+                    shared.halt.store(true, Ordering::Relaxed);
+                    hold.await
+                }
+            }
+        };
+        return Ok(match outcome {
+            Ok((connect_ns, mut stage)) => {
+                dns.iter().for_each(|took| stage.recorder.latency.dns.record(took.as_nanos() as i64));
+                coordinator.conclude(Recorder::default(), connect_ns, vec![stage]).await
+            }
+            Err(error) => {
+                coordinator.end().await;
+                return Err(error);
+            }
+        });
+    }
     let connect = tokio::select! {
         connect = coordinator.connect(&mut progress) => connect,
         () = &mut interrupt => Err(RunError::Interrupted),
@@ -257,7 +336,7 @@ async fn run_with(
     let connect_ns = shared.clock.now_ns();
     let connect = match connect {
         Ok(mut connect) => {
-            connect.latency.dns.record(dns.as_nanos() as i64);
+            dns.iter().for_each(|took| connect.latency.dns.record(took.as_nanos() as i64));
             connect
         }
         Err(error) => {
@@ -285,15 +364,19 @@ async fn run_with(
             break;
         }
     }
-    let collapsed = coordinator.has_collapsed();
-    let (lost, late) = coordinator.end().await;
-    for late in late {
-        // Stages count from 1, and each has an outcome.
-        if let Some(outcome) = outcomes.get_mut(late.stage as usize - 1) {
-            outcome.note_late(late);
-        }
+    Ok(coordinator.conclude(connect, connect_ns, outcomes).await)
+}
+
+/// Looks all brokers up. Gives back how long each took.
+async fn find_brokers(plan: &mut BenchPlan) -> Result<Vec<Duration>, ConnectError> {
+    let mut took = Vec::new();
+    for target in 0..plan.targets.count() {
+        let mut transport = plan.targets.transport(&plan.transport, target);
+        transport.bind = plan.targets.sources().first().copied();
+        took.push(resolve(&mut transport).await?);
+        plan.targets.found(target, transport.resolved);
     }
-    Ok(RunOutcome { connect, connect_ns, stages: outcomes, lost, interrupted: shared.is_halted(), collapsed })
+    Ok(took)
 }
 
 impl Coordinator {
@@ -305,9 +388,33 @@ impl Coordinator {
             let thread = start_shard(shard, shared.clone(), tls.cloned(), receiver, sender.clone())?;
             shards.push(Shard { commands, thread });
         }
-        let (publishers_left, subscribers_left) = (shared.plan.publishers, shared.plan.subscribers);
-        let lost = BTreeMap::new();
-        Ok(Self { shared, shards, reports, lost, publishers_left, subscribers_left, stages_begun: 0, late: Vec::new() })
+        let plan = &shared.plan;
+        let left = [
+            (Part::Publisher, plan.publishers),
+            (Part::Subscriber, plan.subscribers),
+            (Part::Responder, plan.responders),
+        ];
+        let left = left.into_iter().filter(|(_, clients)| *clients > 0).collect();
+        let mut targets = vec![(0, 0); plan.targets.count()];
+        (0..plan.clients() - plan.idlers).for_each(|client| targets[plan.target_of(client)].0 += 1);
+        Ok(Self {
+            shared,
+            shards,
+            reports,
+            lost: BTreeMap::new(),
+            lost_in_stage: BTreeMap::new(),
+            left,
+            targets,
+            max_open: 0,
+            joined: 0,
+            ready: 0,
+            failed: 0,
+            first_failure: None,
+            broken: None,
+            gone_since: None,
+            stages_begun: 0,
+            late: Vec::new(),
+        })
     }
 
     async fn connect(&mut self, progress: &mut impl FnMut(Progress)) -> Result<Recorder, RunError> {
@@ -316,7 +423,7 @@ impl Coordinator {
         let mut total = Recorder::default();
         while ready < self.shards.len() {
             match self.reports.recv().await {
-                Some(Report::Connected) => {
+                Some(Report::Connected { .. }) => {
                     connected += 1;
                     progress(Progress::Connecting { connected, clients });
                 }
@@ -336,19 +443,71 @@ impl Coordinator {
     /// Reports that may come at any time.
     fn note(&mut self, report: Report) {
         match report {
-            Report::Lost { publisher, cause } => {
-                *self.lost.entry(cause).or_default() += 1;
-                let left = if publisher { &mut self.publishers_left } else { &mut self.subscribers_left };
-                *left = left.saturating_sub(1);
+            Report::Lost { part, target, cause } => {
+                *self.lost.entry(cause.clone()).or_default() += 1;
+                *self.lost_in_stage.entry(cause).or_default() += 1;
+                self.targets[target].1 += 1;
+                self.count_client(part, target, false);
+            }
+            Report::Back { part, target } => self.count_client(part, target, true),
+            Report::Connected { target } => self.count_idler(target),
+            Report::NoRuntime(error) => self.broken = Some(RunError::Thread(error)),
+            Report::Ready(_) => self.ready += 1,
+            Report::Failed { client, error } => {
+                self.failed += 1;
+                self.first_failure.get_or_insert((client, error));
             }
             Report::Late(late) => self.late.extend(late),
             _ => {}
         }
     }
 
+    /// A client is connected, or is not any more.
+    fn count_client(&mut self, part: Part, target: usize, is_there: bool) {
+        let count = |number: u64| if is_there { number + 1 } else { number.saturating_sub(1) };
+        self.targets[target].0 = count(self.targets[target].0);
+        if let Some(left) = self.left.get_mut(&part) {
+            *left = count(*left as u64) as usize;
+        }
+        let nobody = self.left.values().any(|left| *left == 0);
+        self.gone_since = if nobody { self.gone_since.or_else(|| Some(Instant::now())) } else { None };
+    }
+
+    /// Connections that are open.
+    fn open(&self) -> u64 {
+        self.left.values().map(|left| *left as u64).sum()
+    }
+
+    /// Whether nobody is left on one side. Clients that connect again may come back, so it is waited for them: to the end
+    /// of the stage, and where only a count ends it as long as for any connection.
     fn has_collapsed(&self) -> bool {
         let plan = &self.shared.plan;
-        (self.publishers_left == 0 && plan.publishers > 0) || (self.subscribers_left == 0 && plan.subscribers > 0)
+        let is_endless = plan.stages.iter().any(|stage| stage.duration.is_none());
+        match (self.gone_since, plan.reconnect) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(since), Some(_)) => is_endless && since.elapsed() >= plan.transport.timeout,
+        }
+    }
+
+    /// Ends all threads and puts the outcome together.
+    async fn conclude(mut self, connect: Recorder, connect_ns: u64, mut stages: Vec<StageOutcome>) -> RunOutcome {
+        let (collapsed, interrupted) = (self.has_collapsed(), self.shared.is_halted());
+        let plan = &self.shared.plan;
+        let there = self.open() + if plan.idlers > 0 { self.failed } else { 0 };
+        // Of those that hold only who was connected can be away.
+        let unconnected =
+            if plan.idlers > 0 && interrupted { plan.idlers as u64 - self.joined - self.failed } else { 0 };
+        let away = (plan.clients() as u64).saturating_sub(there + unconnected);
+        let first_failure = self.first_failure.take();
+        let (lost, late) = self.end().await;
+        for late in late {
+            // Stages count from 1, and each has an outcome.
+            if let Some(outcome) = stages.get_mut(late.stage as usize - 1) {
+                outcome.note_late(late);
+            }
+        }
+        RunOutcome { connect, connect_ns, stages, lost, away, first_failure, interrupted, collapsed }
     }
 
     fn tell(&self, command: Command) {
@@ -398,9 +557,11 @@ impl Coordinator {
     ) -> StageOutcome {
         let clock = self.shared.clock;
         let mut gathering = Gathering::default();
+        let open_at_start = self.begin_stage();
         self.tell(Command::Begin(run));
         self.warm_up(&stage, &run, &mut gathering, progress).await;
-        let (cpu_at_start, machine_at_start) = (process_cpu(), MachineCounters::read());
+        let (cpu_at_start, machine_at_start, broker_at_start) =
+            (process_cpu(), MachineCounters::read(), self.broker_use());
         self.tell(Command::Second);
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
@@ -427,11 +588,38 @@ impl Coordinator {
         self.tell(Command::Second);
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
         let usage = Usage { cpu, machine: MachineCounters::read().since(machine_at_start), resident: resident_bytes() };
+        let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
         let drain_from_ns = clock.now_ns();
         self.drain(&stage, &run, &mut gathering, progress).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
         self.settle(&run, &mut gathering).await;
-        self.outcome(stage, run, gathering, usage, drain_ns)
+        let outcome = self.outcome(stage, run, gathering, usage, drain_ns);
+        StageOutcome { broker, ..self.with_clients(outcome, &open_at_start) }
+    }
+
+    /// Begins to count losses anew. Gives back how many clients of each broker are connected.
+    fn begin_stage(&mut self) -> Vec<u64> {
+        self.lost_in_stage.clear();
+        self.targets.iter_mut().for_each(|(_, lost)| *lost = 0);
+        self.max_open = self.open();
+        self.targets.iter().map(|(open, _)| *open).collect()
+    }
+
+    /// Adds what became of the clients in the stage.
+    fn with_clients(&self, mut outcome: StageOutcome, open_at_start: &[u64]) -> StageOutcome {
+        outcome.connected = open_at_start.iter().sum();
+        outcome.max_open = self.max_open;
+        outcome.lost = self.lost_in_stage.clone();
+        for ((target, connected), (_, lost)) in outcome.targets.iter_mut().zip(open_at_start).zip(&self.targets) {
+            (target.connected, target.lost) = (*connected, *lost);
+        }
+        outcome
+    }
+
+    /// What the broker's process has used up to now.
+    fn broker_use(&self) -> Option<ProcessUse> {
+        // It may have ended meanwhile.
+        self.shared.plan.broker_pid.and_then(|pid| process_use(pid).ok())
     }
 
     /// The load before the measurement.
@@ -518,7 +706,13 @@ impl Coordinator {
                         return;
                     }
                 }
-                Report::Settled { recorder, deliveries, downgraded, last_event_ns } => {
+                Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares } => {
+                    gathering.outages.merge(&outages);
+                    gathering.shares.resize_with(shares.len(), Share::default);
+                    for (total, share) in gathering.shares.iter_mut().zip(&shares) {
+                        total.recorder.merge(&share.recorder);
+                        total.delivery.merge(&share.delivery);
+                    }
                     gathering.total.merge(&recorder);
                     gathering.deliveries.merge(&deliveries);
                     gathering.downgraded += downgraded;
@@ -534,11 +728,10 @@ impl Coordinator {
     }
 
     fn moment(&self, run: &StageRun, gathering: &Gathering) -> Moment {
-        let lost: u64 = self.lost.values().sum();
         Moment {
             shards: self.shards.len(),
             row_ns: run.from_ns + (gathering.rows.len() as u64).saturating_sub(1) * SECOND_NS,
-            connections: (self.shared.plan.clients() as u64).saturating_sub(lost),
+            connections: self.open(),
             backlog: self.shared.outstanding(self.shared.plan.qos != QoS::AtMostOnce),
         }
     }
@@ -589,6 +782,17 @@ impl Coordinator {
             busiest_thread,
             resident_bytes: usage.resident,
             machine: usage.machine,
+            clients_bytes: None,
+            connected: 0,
+            max_open: 0,
+            lost: BTreeMap::new(),
+            outages: self.shared.plan.reconnect.map(|_| gathering.outages),
+            targets: gathering
+                .shares
+                .into_iter()
+                .map(|share| TargetOutcome { share, ..TargetOutcome::default() })
+                .collect(),
+            broker: None,
             stage,
         }
     }

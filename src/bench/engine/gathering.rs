@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::process::CpuTime;
+use super::shard::Share;
 use super::subscriber::Deliveries;
-use crate::bench::measure::{IntervalRow, Recorder};
+use crate::bench::measure::{IntervalRow, Outages, Recorder};
 
 /// The parts of a stage.
 #[derive(Default)]
@@ -24,6 +25,9 @@ pub(super) struct Gathering {
     pub(super) settled: usize,
     /// Measured messages that are still to come, and how many shards have said so.
     pub(super) missing: (u64, usize),
+    pub(super) outages: Outages,
+    /// What each broker has, where there are several.
+    pub(super) shares: Vec<Share>,
 }
 
 /// What is known beside the recorders when a second has ended.

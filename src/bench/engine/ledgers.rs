@@ -218,6 +218,14 @@ impl Ledgers {
         }
     }
 
+    /// The connection is there again.
+    pub(super) fn rejoin(&mut self) {
+        match self {
+            Self::Own { gone, .. } => *gone = false,
+            Self::Group { group, .. } => group.borrow_mut().members += 1,
+        }
+    }
+
     /// The connection is gone. Whether nobody is left to whom anything could be delivered.
     pub(super) fn leave(&mut self) -> bool {
         match self {

@@ -42,13 +42,22 @@ pub(super) struct Link {
     unsent_from: usize,
     /// TLS may hold bytes back until it is flushed.
     unflushed: bool,
+    /// The number of its broker.
+    target: u16,
     /// Bytes that the socket took since they were asked for last.
     taken: u64,
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, session: BenchSession) -> Self {
-        Self { connection, session, unsent: Vec::new(), unsent_from: 0, unflushed: false, taken: 0 }
+    /// `target` is the number of the broker, of which there are at most 65,536.
+    pub(super) fn new(connection: Connection, session: BenchSession, target: usize) -> Self {
+        let target = target as u16;
+        Self { connection, session, unsent: Vec::new(), unsent_from: 0, unflushed: false, target, taken: 0 }
+    }
+
+    /// The number of its broker.
+    pub(super) fn target(&self) -> usize {
+        usize::from(self.target)
     }
 
     /// Reads what is there, at most one buffer full. `Ready(Ok(0))` is the end of the stream.

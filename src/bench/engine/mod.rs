@@ -1,8 +1,11 @@
 //! Doing it: threads, connections, the hot path over session and wire.
+mod cause;
 mod clock;
 mod connect;
 mod coordinator;
+mod echo;
 mod gathering;
+mod hold;
 mod ledgers;
 mod link;
 mod machine;
@@ -10,12 +13,13 @@ mod pacer;
 mod packets;
 pub mod process;
 mod publisher;
+mod reconnect;
 mod shard;
 mod shared;
 mod subscriber;
 
 #[cfg(test)]
 pub use coordinator::run_in_place;
-pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, run};
+pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome, run};
 pub use machine::MachineCounters;
 pub use pacer::sleep_lateness;

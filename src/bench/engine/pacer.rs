@@ -83,7 +83,7 @@ pub async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64
 }
 
 #[cfg(all(target_os = "linux", not(test)))]
-use precise::PreciseTimer;
+pub(super) use precise::PreciseTimer;
 
 /// Linux: a timerfd in the runtime's own epoll, exact to some tens of microseconds.
 #[cfg(all(target_os = "linux", not(test)))]
@@ -105,10 +105,10 @@ mod precise {
         }
     }
 
-    pub(super) struct PreciseTimer(AsyncFd<Descriptor>);
+    pub struct PreciseTimer(AsyncFd<Descriptor>);
 
     impl PreciseTimer {
-        pub(super) fn new() -> io::Result<Self> {
+        pub fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
             // Deprecated for types whose descriptor may be closed behind its back; ours owns it as long as it lives, and
@@ -118,7 +118,7 @@ mod precise {
             Ok(Self(timer))
         }
 
-        pub(super) async fn sleep(&self, wait: Duration) -> io::Result<()> {
+        pub async fn sleep(&self, wait: Duration) -> io::Result<()> {
             let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
             self.0.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
             loop {
@@ -139,15 +139,15 @@ mod precise {
 
 /// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it. In tests too: it follows a virtual clock.
 #[cfg(any(not(target_os = "linux"), test))]
-struct PreciseTimer;
+pub(super) struct PreciseTimer;
 
 #[cfg(any(not(target_os = "linux"), test))]
 impl PreciseTimer {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self)
     }
 
-    async fn sleep(&self, wait: Duration) -> io::Result<()> {
+    pub(super) async fn sleep(&self, wait: Duration) -> io::Result<()> {
         tokio::time::sleep(wait).await;
         Ok(())
     }

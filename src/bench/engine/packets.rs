@@ -51,6 +51,9 @@ impl Packets {
             properties: plan.publish_properties.clone(),
             ..Message::default()
         };
+        if plan.responders > 0 {
+            super::echo::make_request(&mut message, plan.session.version, stream);
+        }
         let mut varying = None;
         if varies {
             let text = match &plan.payload {

@@ -9,7 +9,7 @@ use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::packets::{Due, Packets};
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::Recorder;
+use crate::bench::measure::{LAG_FLOOR_NS, Outage, Outages, Recorder};
 use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
 use crate::options::Behind;
@@ -78,6 +78,8 @@ pub(super) struct Publisher {
     offered: u64,
     /// The wake-up that the pacer has been asked for.
     scheduled_ns: u64,
+    /// Where nobody subscribes: since when the connection has been gone, and what had got through by then.
+    down: Option<(u64, u64)>,
     pub(super) ears: PublisherCounts,
 }
 
@@ -121,6 +123,7 @@ impl Publisher {
             progress: None,
             offered: 0,
             scheduled_ns: 0,
+            down: None,
             ears: PublisherCounts::default(),
         }
     }
@@ -366,13 +369,15 @@ impl Publisher {
         }
     }
 
-    /// Gives up slots whose successor is due already, where the plan says so, and counts them. Those that the
+    /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
     /// generator itself was too late for count as sent by nobody; those that window or socket held up, as held back.
     fn skip(&mut self, now_ns: u64, recorder: &mut Recorder) {
         let Some(Progress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
-        while pace.skips && successor_due(run, pace) <= now_ns && *left != Some(0) {
+        while pace.skips && superseded(run, pace) <= now_ns && *left != Some(0) {
             let intended_ns = due(run, pace);
-            if intended_ns >= run.to_ns {
+            // A thread that wakes a little late is no reason to give anything up.
+            let is_behind = pace.held_since.is_some() || now_ns - intended_ns.min(now_ns) > LAG_FLOOR_NS;
+            if intended_ns >= run.to_ns || !is_behind {
                 return;
             }
             if run.measures(intended_ns) {
@@ -451,13 +456,68 @@ impl Publisher {
         std::mem::take(&mut self.ears.downgraded)
     }
 
-    /// The connection is gone: nothing of what is under way is waited for.
-    pub(super) fn abandon(&mut self, shared: &Shared) {
+    /// The connection is gone: nothing of what is under way is waited for, and a publisher that comes back goes on
+    /// behind it.
+    pub(super) fn lose(&mut self, shared: &Shared, now_ns: u64) {
         let stream = shared.stream(self.stream);
-        stream.abandoned.store(self.next.saturating_sub(self.ears.completed), Ordering::Release);
+        let under_way = self.next.saturating_sub(self.ears.completed);
+        stream.abandoned.store(under_way, Ordering::Release);
+        stream.abandoned_from.store(self.next - under_way, Ordering::Release);
+        stream.abandoned_to.store(self.next, Ordering::Release);
+        (self.written, self.waiting_bytes) = (self.next, 0);
+        (self.floor, self.refused_at_floor) = (self.next, self.ears.refused);
+        if shared.plan.reconnect.is_none() {
+            return;
+        }
+        if shared.plan.subscribers == 0 {
+            self.down = self.down.or(Some((now_ns, self.through())));
+        } else {
+            // An outage that goes on began earlier.
+            let _ = stream.down_since.compare_exchange(0, now_ns.max(1), Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// It does not come back: of the stages to come nobody waits for it either.
+    pub(super) fn abandon(&mut self, shared: &Shared) {
         self.finish(shared);
-        // Of the stages to come nobody waits for it either.
-        stream.done.store(u32::MAX, Ordering::Release);
+        shared.stream(self.stream).done.store(u32::MAX, Ordering::Release);
+    }
+
+    /// Without a connection. Slots that come due are late through no fault of the generator's.
+    pub(super) fn wait(&mut self, shared: &Shared, now_ns: u64) {
+        let Some(Progress { pace, run, .. }) = &mut self.progress else { return };
+        if let Some(pace) = pace {
+            let due_ns = due(run, pace);
+            pace.held_since.get_or_insert(due_ns.min(now_ns));
+        }
+        if now_ns >= run.to_ns {
+            // Not `finish`: what of the schedule was not sent is yet to be counted.
+            shared.stream(self.stream).done.fetch_max(run.number, Ordering::AcqRel);
+        }
+    }
+
+    /// What has got through where nobody subscribes: acknowledged messages, at QoS 0 those that the socket took.
+    fn through(&self) -> u64 {
+        if self.qos == QoS::AtMostOnce { self.written } else { self.ears.completed }
+    }
+
+    /// Ends an outage where something has got through again. Where somebody subscribes, the subscriber does.
+    pub(super) fn end_outage(&mut self, now_ns: u64, outages: &mut Outages) {
+        if let Some((since, through)) = self.down
+            && self.through() > through
+        {
+            self.down = None;
+            let (stream, dur_ns) = (self.stream as u64, now_ns.saturating_sub(since));
+            outages.add(Outage { stream, start_ns: since, dur_ns, ended: true });
+        }
+    }
+
+    /// Enters an outage that is not over.
+    pub(super) fn note_open_outage(&self, now_ns: u64, outages: &mut Outages) {
+        if let Some((since, _)) = self.down {
+            let (stream, dur_ns) = (self.stream as u64, now_ns.saturating_sub(since));
+            outages.add(Outage { stream, start_ns: since, dur_ns, ended: false });
+        }
     }
 }
 
@@ -466,9 +526,9 @@ fn due(run: &StageRun, pace: &Pace) -> u64 {
     run.start_ns.saturating_add(stampable(pace.slots.due_ns()))
 }
 
-/// When the one after it is.
-fn successor_due(run: &StageRun, pace: &Pace) -> u64 {
-    run.start_ns.saturating_add(stampable(pace.slots.successor_due_ns()))
+/// When it would be given up for the one after it.
+fn superseded(run: &StageRun, pace: &Pace) -> u64 {
+    run.start_ns.saturating_add(stampable(pace.slots.superseded_ns()))
 }
 
 /// The ears of a publisher during one batch.

@@ -1,6 +1,6 @@
 //! One thread of the load: it owns its connections, buffers and recorder, and runs them on a runtime of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -16,14 +16,16 @@ use tokio::task::LocalSet;
 
 use super::clock;
 use super::connect::{self, Ready};
+use super::echo::{Responder, ResponderEars};
 use super::link::Link;
 use super::pacer::Pacer;
 use super::process::{CpuTime, thread_cpu};
 use super::publisher::{Pause, Publisher, PublisherEars};
+use super::reconnect;
 use super::shared::{Shared, StageRun};
 use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
-use crate::bench::measure::Recorder;
-use crate::bench::plan::Schedule;
+use crate::bench::measure::{Delivery, Outages, Recorder};
+use crate::bench::plan::{Part, Schedule};
 use crate::client::ClientError;
 use crate::transport::{TlsClient, io_text};
 
@@ -64,7 +66,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) enum Report {
     /// One more client is connected (and subscribed).
-    Connected,
+    Connected { target: usize },
     /// All clients are; what connecting took.
     Ready(Box<Recorder>),
     /// A client could not connect; the shard has given up.
@@ -72,11 +74,21 @@ pub(super) enum Report {
     /// What one second brought.
     Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
     /// A connection is gone.
-    Lost { publisher: bool, cause: String },
+    Lost { part: Part, target: usize, cause: String },
+    /// One that was gone is there again.
+    Back { part: Part, target: usize },
     /// So many measured messages are still to come.
     Missing(u64),
     /// A stage is settled.
-    Settled { recorder: Box<Recorder>, deliveries: Deliveries, downgraded: u64, last_event_ns: u64 },
+    Settled {
+        recorder: Box<Recorder>,
+        deliveries: Deliveries,
+        downgraded: u64,
+        last_event_ns: u64,
+        outages: Outages,
+        /// What each broker has of it, where there are several.
+        shares: Vec<Share>,
+    },
     /// Messages came when their drain had ended.
     Late(Vec<LateMessages>),
     /// The system has no means for the thread's event loop.
@@ -85,13 +97,29 @@ pub(super) enum Report {
     Ended,
 }
 
+/// What of a stage went over the connections to one broker.
+#[derive(Clone, Debug, Default)]
+pub struct Share {
+    /// Counted and timed there.
+    pub recorder: Recorder,
+    /// The account of the subscribers there.
+    pub delivery: Delivery,
+}
+
 /// What the tasks of a shard share. One thread: cells instead of locks.
 pub(super) struct ShardState {
     number: usize,
     pub(super) shared: Arc<Shared>,
     input: RefCell<Vec<u8>>,
     out: RefCell<Vec<u8>>,
-    recorder: RefCell<Box<Recorder>>,
+    /// One for each broker, of which there is mostly one.
+    recorders: Vec<RefCell<Box<Recorder>>>,
+    /// What each of several brokers had in earlier seconds of the stage.
+    shares: RefCell<Vec<Share>>,
+    outages: RefCell<Outages>,
+    /// Clients without a connection that have left something on the broker: global number, and whether they publish.
+    left_behind: RefCell<Vec<(usize, bool)>>,
+    pub(super) tls: Option<TlsClient>,
     stage: Cell<Option<StageRun>>,
     /// The schedule of the stage, where it is an open loop.
     schedule: RefCell<Option<Schedule>>,
@@ -109,7 +137,32 @@ pub(super) struct ShardState {
 }
 
 impl ShardState {
-    fn report(&self, report: Report) {
+    fn new(number: usize, shared: Arc<Shared>, tls: Option<TlsClient>, reports: UnboundedSender<Report>) -> Rc<Self> {
+        let targets = shared.plan.targets.count();
+        Rc::new(Self {
+            number,
+            shared,
+            input: RefCell::new(vec![0; READ_BUFFER]),
+            out: RefCell::new(Vec::new()),
+            recorders: (0..targets).map(|_| RefCell::default()).collect(),
+            shares: RefCell::new(vec![Share::default(); if targets > 1 { targets } else { 0 }]),
+            outages: RefCell::default(),
+            left_behind: RefCell::default(),
+            tls,
+            stage: Cell::new(None),
+            schedule: RefCell::new(None),
+            last_event_ns: Cell::new(0),
+            starved: Cell::new(false),
+            ending: Cell::new(false),
+            at_work: Cell::new(0),
+            all_gone: Notify::new(),
+            wakers: RefCell::default(),
+            pacer: Pacer::default(),
+            reports,
+        })
+    }
+
+    pub(super) fn report(&self, report: Report) {
         // A coordinator that is gone needs no reports.
         let _ = self.reports.send(report);
     }
@@ -127,8 +180,42 @@ impl ShardState {
         measures
     }
 
+    /// The shard's number.
+    pub(super) const fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The present stage.
+    pub(super) const fn stage(&self) -> Option<StageRun> {
+        self.stage.get()
+    }
+
+    /// Asks for a wake-up of a client.
+    pub(super) fn schedule_wake(&self, due_ns: u64, index: usize) {
+        self.pacer.schedule(due_ns, index);
+    }
+
+    /// Sends what the session of a link has to say.
+    pub(super) fn send_output(&self, link: &mut Link, context: &mut Context<'_>) -> io::Result<usize> {
+        link.send_output(context, &mut self.out.borrow_mut())
+    }
+
+    /// The recorder of a broker.
+    pub(super) fn recorder(&self, target: usize) -> RefMut<'_, Box<Recorder>> {
+        self.recorders[target].borrow_mut()
+    }
+
     fn take_recorder(&self) -> Box<Recorder> {
-        std::mem::take(&mut *self.recorder.borrow_mut())
+        if let [only] = &self.recorders[..] {
+            return std::mem::take(&mut *only.borrow_mut());
+        }
+        let mut total = Box::<Recorder>::default();
+        for (recorder, share) in self.recorders.iter().zip(&mut *self.shares.borrow_mut()) {
+            let recorder = std::mem::take(&mut *recorder.borrow_mut());
+            share.recorder.merge(&recorder);
+            total.merge(&recorder);
+        }
+        total
     }
 
     /// Remembers how to wake a client.
@@ -199,8 +286,11 @@ async fn live(
     mut commands: UnboundedReceiver<Command>,
     reports: UnboundedSender<Report>,
 ) {
+    if shared.plan.idlers > 0 {
+        return super::hold::live(ShardState::new(shard, shared, tls, reports), commands).await;
+    }
     let connected = || {
-        let _ = reports.send(Report::Connected);
+        let _ = reports.send(Report::Connected { target: 0 });
     };
     let mut joined = Vec::new();
     let outcome = tokio::select! {
@@ -214,35 +304,18 @@ async fn live(
             if let Some(Err((client, error))) = ended {
                 let _ = reports.send(Report::Failed { client, error });
             }
-            let _ = tokio::time::timeout(GOODBYE, connect::see_off(&shared, joined)).await;
+            let _ = tokio::time::timeout(GOODBYE, connect::see_off(&shared, tls.as_ref(), joined)).await;
             return;
         }
     };
-    let Ready { publishers, subscribers, recorder } = match ready {
+    let Ready { publishers, subscribers, responders, recorder } = match ready {
         Ok(ready) => ready,
         Err((client, error)) => {
             let _ = reports.send(Report::Failed { client, error });
             return;
         }
     };
-    let clients = publishers.len() + subscribers.len();
-    let state = Rc::new(ShardState {
-        number: shard,
-        shared,
-        input: RefCell::new(vec![0; READ_BUFFER]),
-        out: RefCell::new(Vec::new()),
-        recorder: RefCell::default(),
-        stage: Cell::new(None),
-        schedule: RefCell::new(None),
-        last_event_ns: Cell::new(0),
-        starved: Cell::new(false),
-        ending: Cell::new(false),
-        at_work: Cell::new(0),
-        all_gone: Notify::new(),
-        wakers: RefCell::new(vec![None; clients]),
-        pacer: Pacer::default(),
-        reports,
-    });
+    let state = ShardState::new(shard, shared, tls, reports);
     state.report(Report::Ready(recorder));
     let publishers: Vec<_> = publishers.into_iter().map(|(link, publisher)| (link, shared_cell(publisher))).collect();
     let subscribers: Vec<_> = subscribers.into_iter().map(|(link, own)| (link, shared_cell(own))).collect();
@@ -250,25 +323,40 @@ async fn live(
         publishers: publishers.iter().map(|(_, publisher)| publisher.clone()).collect(),
         subscriptions: subscribers.iter().map(|(_, subscriptions)| subscriptions.clone()).collect(),
     };
-    for (index, (link, publisher)) in publishers.into_iter().enumerate() {
-        Client::spawn(&state, index, link, publisher);
-    }
-    for (index, (link, subscriptions)) in subscribers.into_iter().enumerate() {
-        Client::spawn(&state, own.publishers.len() + index, link, subscriptions);
-    }
-    let pacing = state.clone();
-    let pacer = tokio::task::spawn_local(async move {
-        if let Err(error) = pacing.pacer.run(pacing.shared.clock, pacing.shared.plan.busy_poll, &pacing.wakers).await {
-            pacing.report(Report::Lost { publisher: true, cause: format!("no timer: {error}") });
-        }
-    });
+    publishers.into_iter().for_each(|(link, publisher)| Client::spawn(&state, link, publisher));
+    subscribers.into_iter().for_each(|(link, subscriptions)| Client::spawn(&state, link, subscriptions));
+    responders.into_iter().for_each(|(link, responder)| Client::spawn(&state, link, responder));
+    let pacer = start_pacer(&state);
     obey(&state, &mut commands, &own).await;
     pacer.abort();
+    part(&state, GOODBYE).await;
+}
+
+/// Wakes clients at their times.
+pub(super) fn start_pacer(state: &Rc<ShardState>) -> tokio::task::JoinHandle<()> {
+    let pacing = state.clone();
+    tokio::task::spawn_local(async move {
+        if let Err(error) = pacing.pacer.run(pacing.shared.clock, pacing.shared.plan.busy_poll, &pacing.wakers).await {
+            let cause = format!("no timer: {error}");
+            pacing.report(Report::Lost { part: Part::Publisher, target: 0, cause });
+        }
+    })
+}
+
+/// All clients say goodbye, and what those have left who cannot is taken back.
+pub(super) async fn part(state: &Rc<ShardState>, patience: Duration) {
     state.ending.set(true);
     state.wake_all();
     if state.at_work.get() > 0 {
-        let _ = tokio::time::timeout(GOODBYE, state.all_gone.notified()).await;
+        let _ = tokio::time::timeout(patience, state.all_gone.notified()).await;
     }
+    let left_behind = state.left_behind.take();
+    let clear = async {
+        for (client, publishes) in left_behind {
+            connect::clear(&state.shared, state.tls.as_ref(), client, publishes).await;
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE, clear).await;
 }
 
 fn shared_cell<T>(value: T) -> Rc<RefCell<T>> {
@@ -276,13 +364,14 @@ fn shared_cell<T>(value: T) -> Rc<RefCell<T>> {
 }
 
 /// The clients' states, for settling.
-struct Own {
+#[derive(Default)]
+pub(super) struct Own {
     publishers: Vec<Rc<RefCell<Publisher>>>,
     subscriptions: Vec<Rc<RefCell<Subscriptions>>>,
 }
 
 /// Carries out commands until End, or until the coordinator is gone.
-async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own: &Own) {
+pub(super) async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own: &Own) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sleep = SHORTEST_SLEEP;
@@ -311,7 +400,8 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
                 }
                 Some(Command::Settle) => settle(state, own),
             },
-            _ = tick.tick() => state.wake_all(),
+            // Clients that only hold ask for the wake-ups that they need: thousands of others would cost a processor.
+            _ = tick.tick(), if state.shared.plan.idlers == 0 => state.wake_all(),
             () = tokio::task::yield_now(), if coalescing => {
                 let starved = state.starved.replace(false);
                 sleep = if starved { sleep / 2 } else { sleep + sleep / 8 }.clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
@@ -322,20 +412,35 @@ async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Command>, own
 }
 
 fn settle(state: &ShardState, own: &Own) {
+    let (shared, now_ns) = (&*state.shared, state.shared.clock.now_ns());
+    let mut outages = state.outages.take();
     let mut downgraded = 0;
     for publisher in &own.publishers {
         let mut publisher = publisher.borrow_mut();
-        publisher.settle(&state.shared, &mut state.recorder.borrow_mut());
+        let target = shared.plan.target_of(publisher.stream);
+        publisher.settle(shared, &mut state.recorder(target));
+        publisher.note_open_outage(now_ns, &mut outages);
         downgraded += publisher.take_downgraded();
     }
+    let recorder = state.take_recorder();
+    let mut shares = std::mem::take(&mut *state.shares.borrow_mut());
+    state.shares.borrow_mut().resize(shares.len(), Share::default());
     report_late(state, own);
     let mut deliveries = Deliveries::default();
     let stage = state.stage.take().map_or(0, |stage| stage.number);
     for subscriptions in &own.subscriptions {
-        subscriptions.borrow_mut().settle(&state.shared, stage, &mut deliveries);
+        let mut subscriptions = subscriptions.borrow_mut();
+        let mut settled = Deliveries::default();
+        subscriptions.settle(shared, stage, &mut settled);
+        subscriptions.note_open_outages(shared, now_ns, &mut outages);
+        deliveries.merge(&settled);
+        let client = shared.plan.client_of(Part::Subscriber, subscriptions.subscriber);
+        if let Some(share) = shares.get_mut(shared.plan.target_of(client)) {
+            settled.streams.values().for_each(|delivery| share.delivery.merge(delivery));
+        }
     }
-    let (recorder, last_event_ns) = (state.take_recorder(), state.last_event_ns.take());
-    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns });
+    let last_event_ns = state.last_event_ns.take();
+    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares });
 }
 
 fn report_late(state: &ShardState, own: &Own) {
@@ -347,7 +452,7 @@ fn report_late(state: &ShardState, own: &Own) {
 }
 
 /// Why a client's task ends.
-enum End {
+pub(super) enum End {
     /// It was told to.
     Asked,
     /// The connection is gone.
@@ -361,9 +466,9 @@ impl From<io::Error> for End {
 }
 
 /// What a client does with its connection.
-trait Role: Unpin + 'static {
-    /// Whether it publishes.
-    const PUBLISHES: bool;
+pub(super) trait Role: Unpin + 'static {
+    /// What it is in the plan.
+    const PART: Part;
 
     /// Does all that can be done now.
     fn drive(
@@ -374,15 +479,24 @@ trait Role: Unpin + 'static {
         context: &mut Context<'_>,
     ) -> Result<(), End>;
 
-    /// Its global number.
-    fn number(&self, shared: &Shared) -> usize;
+    /// Its number among those that do the same.
+    fn number(&self) -> usize;
 
-    /// The connection is gone: nobody is to wait for it.
-    fn abandon(&mut self, shared: &Shared);
+    /// The connection is gone: nobody is to wait for what was under way.
+    fn lose(&mut self, shared: &Shared, now_ns: u64);
+
+    /// It does not come back.
+    fn abandon(&mut self, _shared: &Shared) {}
+
+    /// Called now and then while the connection is gone and is to come back.
+    fn wait(&mut self, _state: &ShardState) {}
+
+    /// The connection is there again.
+    fn resume(&mut self, _shared: &Shared) {}
 }
 
 impl Role for Rc<RefCell<Publisher>> {
-    const PUBLISHES: bool = true;
+    const PART: Part = Part::Publisher;
 
     fn drive(
         &mut self,
@@ -394,34 +508,66 @@ impl Role for Rc<RefCell<Publisher>> {
         drive_publisher(state, index, link, &mut self.borrow_mut(), context)
     }
 
-    fn number(&self, _shared: &Shared) -> usize {
+    fn number(&self) -> usize {
         self.borrow().stream
+    }
+
+    fn lose(&mut self, shared: &Shared, now_ns: u64) {
+        self.borrow_mut().lose(shared, now_ns);
     }
 
     fn abandon(&mut self, shared: &Shared) {
         self.borrow_mut().abandon(shared);
     }
+
+    fn wait(&mut self, state: &ShardState) {
+        let now_ns = state.shared.clock.now_ns();
+        let schedule = || state.schedule.borrow().clone();
+        let mut publisher = self.borrow_mut();
+        publisher.follow(state.stage.get().as_ref(), schedule, &state.shared, now_ns);
+        publisher.wait(&state.shared, now_ns);
+    }
 }
 
 impl Role for Rc<RefCell<Subscriptions>> {
-    const PUBLISHES: bool = false;
+    const PART: Part = Part::Subscriber;
 
     fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
         drive_subscriber(state, link, &mut self.borrow_mut(), context)
     }
 
-    fn number(&self, shared: &Shared) -> usize {
-        shared.plan.publishers + self.borrow().subscriber
+    fn number(&self) -> usize {
+        self.borrow().subscriber
     }
 
-    fn abandon(&mut self, shared: &Shared) {
-        self.borrow_mut().abandon(shared);
+    fn lose(&mut self, shared: &Shared, now_ns: u64) {
+        self.borrow_mut().lose(shared, now_ns);
+    }
+
+    fn resume(&mut self, shared: &Shared) {
+        self.borrow_mut().resume(shared);
+    }
+}
+
+impl Role for Responder {
+    const PART: Part = Part::Responder;
+
+    fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
+        drive_responder(state, link, self, context)
+    }
+
+    fn number(&self) -> usize {
+        self.number
+    }
+
+    fn lose(&mut self, _shared: &Shared, _now_ns: u64) {
+        self.forget();
     }
 }
 
 /// A client's life, as a task. Not an async function: that would keep its arguments twice, and a client's task is kept
 /// thousands of times.
-struct Client<R> {
+pub(super) struct Client<R> {
     state: Rc<ShardState>,
     index: usize,
     role: R,
@@ -432,43 +578,93 @@ struct Client<R> {
 #[expect(clippy::large_enum_variant)]
 enum Life {
     Working(Link),
+    /// Connecting again.
+    Away(Pin<Box<dyn Future<Output = Link>>>),
     /// Boxed: it need not lie in the task all the while before.
     Leaving(Pin<Box<dyn Future<Output = ()>>>),
     Over,
 }
 
 impl<R: Role> Client<R> {
-    fn spawn(state: &Rc<ShardState>, index: usize, link: Link, role: R) {
+    pub(super) fn spawn(state: &Rc<ShardState>, link: Link, role: R) {
         state.at_work.set(state.at_work.get() + 1);
+        let index = state.wakers.borrow().len();
+        state.wakers.borrow_mut().push(None);
         tokio::task::spawn_local(Self { state: state.clone(), index, role, life: Life::Working(link) });
     }
 
-    fn work(&mut self, context: &mut Context<'_>) -> Result<(), End> {
-        if self.state.ending.get() {
-            return Err(End::Asked);
-        }
+    /// Its global number.
+    fn client(&self) -> usize {
+        self.state.shared.plan.client_of(R::PART, self.role.number())
+    }
+
+    /// Goes one step on. None: nothing can be done now.
+    fn step(&mut self, context: &mut Context<'_>) -> Option<()> {
         self.state.remember(self.index, context);
         match &mut self.life {
-            Life::Working(link) => self.role.drive(&self.state, self.index, link, context),
-            Life::Leaving(_) | Life::Over => Ok(()),
+            Life::Working(link) => {
+                let end = if self.state.ending.get() {
+                    End::Asked
+                } else {
+                    self.role.drive(&self.state, self.index, link, context).err()?
+                };
+                self.end(end);
+            }
+            Life::Away(_) if self.state.ending.get() => self.leave_behind(),
+            Life::Away(connecting) => match connecting.as_mut().poll(context) {
+                Poll::Pending => {
+                    self.role.wait(&self.state);
+                    return None;
+                }
+                Poll::Ready(link) => self.come_back(link),
+            },
+            Life::Leaving(leave) => match leave.as_mut().poll(context) {
+                Poll::Pending => return None,
+                Poll::Ready(()) => self.life = Life::Over,
+            },
+            Life::Over => return None,
         }
+        Some(())
     }
 
     fn end(&mut self, end: End) {
-        let life = std::mem::replace(&mut self.life, Life::Over);
-        match (end, life) {
-            (End::Asked, Life::Working(link)) => {
-                let (shared, number) = (self.state.shared.clone(), self.role.number(&self.state.shared));
-                let leave = async move { connect::leave(&shared, link, number, R::PUBLISHES).await };
+        let Life::Working(link) = std::mem::replace(&mut self.life, Life::Over) else { return };
+        let (state, client, publishes) = (self.state.clone(), self.client(), R::PART == Part::Publisher);
+        match end {
+            End::Asked => {
+                let leave =
+                    async move { connect::leave(&state.shared, state.tls.as_ref(), link, client, publishes).await };
                 self.life = Life::Leaving(Box::pin(leave));
             }
-            (End::Lost(cause), _) => {
-                self.role.abandon(&self.state.shared);
-                self.state.wakers.borrow_mut()[self.index] = None;
-                self.state.report(Report::Lost { publisher: R::PUBLISHES, cause });
+            End::Lost(cause) => {
+                self.role.lose(&state.shared, state.shared.clock.now_ns());
+                state.report(Report::Lost { part: R::PART, target: link.target(), cause });
+                if let Some(interval) = state.shared.plan.reconnect {
+                    let (_, session, _) = link.into_parts();
+                    self.life = Life::Away(Box::pin(reconnect::again(state, client, session, interval)));
+                } else {
+                    self.role.abandon(&state.shared);
+                    self.leave_behind();
+                }
             }
-            (End::Asked, life) => self.life = life,
         }
+    }
+
+    /// Ends without a goodbye: there is no connection to say it on.
+    fn leave_behind(&mut self) {
+        self.life = Life::Over;
+        self.state.wakers.borrow_mut()[self.index] = None;
+        let publishes = R::PART == Part::Publisher;
+        if connect::leaves_something(&self.state.shared, publishes) {
+            self.state.left_behind.borrow_mut().push((self.client(), publishes));
+        }
+    }
+
+    fn come_back(&mut self, link: Link) {
+        self.role.resume(&self.state.shared);
+        self.state.recorder(link.target()).counters.reconnects += 1;
+        self.state.report(Report::Back { part: R::PART, target: link.target() });
+        self.life = Life::Working(link);
     }
 }
 
@@ -477,16 +673,8 @@ impl<R: Role> Future for Client<R> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let client = self.get_mut();
-        if matches!(client.life, Life::Working(_)) {
-            match client.work(context) {
-                Ok(()) => return Poll::Pending,
-                Err(end) => client.end(end),
-            }
-        }
-        match &mut client.life {
-            Life::Leaving(leave) => leave.as_mut().poll(context),
-            Life::Working(_) | Life::Over => Poll::Ready(()),
-        }
+        while client.step(context).is_some() {}
+        if matches!(client.life, Life::Over) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -498,6 +686,31 @@ impl<R> Drop for Client<R> {
             self.state.all_gone.notify_one();
         }
     }
+}
+
+/// Reads requests and sends their answers until there is nothing left to do now.
+fn drive_responder(
+    state: &ShardState,
+    link: &mut Link,
+    responder: &mut Responder,
+    context: &mut Context<'_>,
+) -> Result<(), End> {
+    let shared = &*state.shared;
+    for _ in 0..TURNS {
+        let more = read_batch(state, link, context, |session, bytes, now, recorder| {
+            let measuring = state.stage.get().is_some_and(|stage| stage.measures(shared.clock.ns(now)));
+            let mut ears = ResponderEars { responder, shared, recorder, measuring };
+            session.handle_input(bytes, now, &mut ears)
+        })?;
+        link.flush(context)?;
+        responder.answer(link, context, &mut state.out.borrow_mut())?;
+        link.send_output(context, &mut state.out.borrow_mut())?;
+        if !more {
+            return Ok(());
+        }
+    }
+    context.waker().wake_by_ref();
+    Ok(())
 }
 
 /// Reads acknowledgements and fills the window until there is nothing left to do now.
@@ -524,10 +737,13 @@ fn drive_publisher(
             session.handle_input(bytes, now, &mut ears)
         })?;
         publisher.publish_counts(shared);
+        if shared.plan.reconnect.is_some() {
+            publisher.end_outage(shared.clock.now_ns(), &mut state.outages.borrow_mut());
+        }
         if publisher.is_starved(link, shared) {
             state.starved.set(true);
         }
-        let recorder = &mut state.recorder.borrow_mut();
+        let recorder = &mut state.recorder(link.target());
         if !link.is_writable() {
             let taken = link.flush(context)?;
             publisher.note_written(taken, shared.clock.now_ns(), shared, recorder);
@@ -571,10 +787,13 @@ fn drive_subscriber(
             let mut ears = SubscriberEars { subscriptions, shared, recorder, stage: stage.as_ref(), now_ns, measuring };
             session.handle_input(bytes, now, &mut ears)
         })?;
+        if shared.plan.reconnect.is_some() {
+            subscriptions.end_outages(shared, shared.clock.now_ns(), &mut state.outages.borrow_mut());
+        }
         subscriptions.wake_publishers(shared);
         link.flush(context)?;
         link.send_output(context, &mut state.out.borrow_mut())?;
-        count_written(state, link, &mut state.recorder.borrow_mut());
+        count_written(state, link, &mut state.recorder(link.target()));
         if !more {
             return Ok(());
         }
@@ -593,7 +812,7 @@ fn count_written(state: &ShardState, link: &mut Link, recorder: &mut Recorder) {
 
 /// Reads once and hands the bytes to the session; looks at the session's clock where nothing came. Says whether the
 /// buffer was full, so that there may be more.
-fn read_batch(
+pub(super) fn read_batch(
     state: &ShardState,
     link: &mut Link,
     context: &mut Context<'_>,
@@ -608,7 +827,7 @@ fn read_batch(
     match link.poll_read(context, input) {
         Poll::Ready(Ok(0)) => Err(End::Lost("the broker closed the connection".to_owned())),
         Poll::Ready(Ok(count)) => {
-            let recorder = &mut state.recorder.borrow_mut();
+            let recorder = &mut state.recorder(link.target());
             let handled = handle(&mut link.session, &input[..count], clock::now(), recorder);
             handled.map_err(|error| End::Lost(error.to_string()))?;
             Ok(true)

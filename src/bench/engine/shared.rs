@@ -46,8 +46,15 @@ pub struct Stream {
     pub answered: AtomicU64,
     /// Of these, those that were refused.
     pub measured_refused: AtomicU64,
-    /// Messages lost with their connection: nothing is to be waited for.
+    /// Messages lost with their connection: no acknowledgement is to be waited for.
     pub abandoned: AtomicU64,
+    /// The first message that was under way when the connection was lost last, and the one after the last.
+    pub abandoned_from: AtomicU64,
+    /// See `abandoned_from`. Nothing that is sent from here on was under way at an outage of the publisher.
+    pub abandoned_to: AtomicU64,
+    /// Since when the publisher has been without connection and nothing has come through, nanoseconds since t0; 0 while
+    /// there is no outage.
+    pub down_since: AtomicU64,
     /// Number of the stage whose measured messages the next two tell.
     pub measured_in: AtomicU32,
     /// First measured sequence number of the stage.
@@ -154,18 +161,29 @@ impl Shared {
         let mut outstanding = 0;
         for (number, stream) in self.streams.iter().enumerate() {
             let sent = stream.sent.load(Ordering::Acquire);
-            let sent = sent.saturating_sub(stream.abandoned.load(Ordering::Acquire));
+            let abandoned = stream.abandoned.load(Ordering::Acquire);
             let delivered = self.delivered_floor(number).unwrap_or(sent);
             let completed = stream.completed.load(Ordering::Acquire);
-            let unacknowledged = if acknowledged { sent.saturating_sub(completed) } else { 0 };
+            let unacknowledged =
+                if acknowledged { sent.saturating_sub(abandoned).saturating_sub(completed) } else { 0 };
             let refused = stream.refused.load(Ordering::Acquire);
-            outstanding += unacknowledged.max(sent.saturating_sub(delivered).saturating_sub(refused));
+            outstanding += unacknowledged.max(stream.undelivered(sent, delivered).saturating_sub(refused));
         }
         outstanding
     }
 }
 
 impl Stream {
+    /// How many messages are still to arrive where everything below `delivered` has come: all that were sent, but for
+    /// those that went with a connection.
+    fn undelivered(&self, sent: u64, delivered: u64) -> u64 {
+        let (from, to) = (self.abandoned_from.load(Ordering::Acquire), self.abandoned_to.load(Ordering::Acquire));
+        if delivered >= to {
+            return sent.saturating_sub(delivered);
+        }
+        from.saturating_sub(delivered) + sent.saturating_sub(to)
+    }
+
     /// The sequence numbers that were measured in a stage. A publisher that was lost in an earlier one sent nothing.
     pub fn measured(&self, stage: u32) -> Range<u64> {
         let from = self.measured_from.load(Ordering::Acquire);
@@ -243,6 +261,17 @@ impl StageRun {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_went_with_a_connection_is_not_waited_for() {
+        let stream = Stream::default();
+        assert_eq!(stream.undelivered(10, 4), 6);
+        stream.abandoned_from.store(6, Ordering::Release);
+        stream.abandoned_to.store(10, Ordering::Release);
+        // Of 10 the last 4 were under way: two are still to come, then none; what is sent afterwards is waited for.
+        assert_eq!([4, 6, 8].map(|delivered| stream.undelivered(10, delivered)), [2, 0, 0]);
+        assert_eq!([6, 12, 15].map(|delivered| stream.undelivered(15, delivered)), [5, 3, 0]);
+    }
 
     #[test]
     fn times_are_known_while_they_have_a_place() {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::ledgers::{Closing, Groups, Ledgers};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Arrival, Delivery, Recorder, Stamp, unwrap_sequence};
+use crate::bench::measure::{Arrival, Delivery, Outage, Outages, Recorder, Stamp, unwrap_sequence};
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;
 use crate::options::Shape;
@@ -25,6 +25,9 @@ pub(super) struct Subscriptions {
     touched: Vec<u32>,
     /// Measured messages of the stage whose content was wrong, by the stream's place.
     corrupt: BTreeMap<usize, u64>,
+    /// Since when the own connection has been gone and nothing of a stream has come, by stream; 0 where there is no
+    /// outage. Empty until the first.
+    down_since: Vec<u64>,
 }
 
 /// Messages that came when the drain of their stage had ended.
@@ -60,7 +63,15 @@ impl Subscriptions {
         let routes = &shared.plan.routes;
         let ledgers = Ledgers::new(shared, subscriber, groups);
         let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
-        Self { subscriber, streams, rank, ledgers, touched: Vec::new(), corrupt: BTreeMap::new() }
+        Self {
+            subscriber,
+            streams,
+            rank,
+            ledgers,
+            touched: Vec::new(),
+            corrupt: BTreeMap::new(),
+            down_since: Vec::new(),
+        }
     }
 
     /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
@@ -111,8 +122,56 @@ impl Subscriptions {
         }
     }
 
+    /// The connection is there again. What was sent meanwhile is not waited for: it may have gone.
+    pub(super) fn resume(&mut self, shared: &Shared) {
+        self.ledgers.rejoin();
+        for stream in self.streams.iter() {
+            let sent = shared.stream(stream).sent.load(Ordering::Acquire);
+            // Where other members of a group were there all the time, they know better.
+            let cell = shared.cell(stream, self.rank);
+            let _ = cell.compare_exchange(u64::MAX, sent, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// Ends outages of the streams of this batch, where what came was sent after the publisher's own.
+    pub(super) fn end_outages(&mut self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+        for number in &self.touched {
+            let Some(index) = self.streams.index_of(*number as usize) else { continue };
+            let stream = shared.stream(*number as usize);
+            let of_publisher = stream.down_since.load(Ordering::Acquire);
+            if of_publisher > 0 && self.ledgers.next(index) <= stream.abandoned_to.load(Ordering::Acquire) {
+                continue;
+            }
+            // Where several subscribe, the first one ends it.
+            let of_publisher = if of_publisher > 0 { stream.down_since.swap(0, Ordering::AcqRel) } else { 0 };
+            let own = self.down_since.get_mut(index).map_or(0, std::mem::take);
+            if let Some(start_ns) = [of_publisher, own].into_iter().filter(|since| *since > 0).min() {
+                let (stream, dur_ns) = (u64::from(*number), now_ns.saturating_sub(start_ns));
+                outages.add(Outage { stream, start_ns, dur_ns, ended: true });
+            }
+        }
+    }
+
+    /// Enters outages that are not over; those of a publisher once, by the stream's first subscriber.
+    pub(super) fn note_open_outages(&self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+        for (index, number) in self.streams.iter().enumerate() {
+            let of_publisher = shared.stream(number).down_since.load(Ordering::Acquire);
+            let of_publisher = if self.rank == 0 { of_publisher } else { 0 };
+            let own = self.down_since.get(index).copied().unwrap_or(0);
+            if let Some(start_ns) = [of_publisher, own].into_iter().filter(|since| *since > 0).min() {
+                let (stream, dur_ns) = (number as u64, now_ns.saturating_sub(start_ns));
+                outages.add(Outage { stream, start_ns, dur_ns, ended: false });
+            }
+        }
+    }
+
     /// The connection is gone: nobody is to wait for its deliveries.
-    pub(super) fn abandon(&mut self, shared: &Shared) {
+    pub(super) fn lose(&mut self, shared: &Shared, now_ns: u64) {
+        if shared.plan.reconnect.is_some() {
+            self.down_since.resize(self.streams.count, 0);
+            let running = self.down_since.iter_mut().filter(|since| **since == 0);
+            running.for_each(|since| *since = now_ns.max(1));
+        }
         // A group goes on with the members that it has left.
         if !self.ledgers.leave() {
             return;

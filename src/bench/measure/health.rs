@@ -210,7 +210,7 @@ impl GeneratorHealth {
 }
 
 /// A share of a whole that is not zero.
-pub(super) fn percent(part: f64, whole: f64) -> Option<f64> {
+pub fn percent(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| 100.0 * part / whole)
 }
 

@@ -26,6 +26,8 @@ pub struct IntervalRow {
     pub e2e_max: Option<u64>,
     /// Open connections.
     pub conns: Option<u64>,
+    /// Connections made, where making them is what is measured.
+    pub connects: Option<u64>,
     /// CPU time of this process, percent of one core.
     pub cpu_pct: Option<f64>,
     /// Messages sent and not yet where they are to be (acknowledged; with all their subscribers), at its end.
@@ -41,6 +43,7 @@ impl IntervalRow {
             sent: recorder.counters.sent,
             acked: recorder.counters.acked,
             delivered: recorder.counters.delivered,
+            connects: Some(recorder.counters.connects).filter(|connects| *connects > 0),
             skipped: recorder.counters.skipped,
             e2e_p50: e2e.and_then(|histogram| histogram.percentile(Percentile::P50)),
             e2e_p99: e2e.and_then(|histogram| histogram.percentile(Percentile::P99)),

@@ -88,6 +88,10 @@ counters! {
     no_subscriber,
     /// Connections that came up again after a loss.
     reconnects,
+    /// Connections that were made (`mqbench conn`).
+    connects,
+    /// PINGREQ packets whose answer is timed (`mqbench conn`).
+    pings,
 }
 
 impl Counters {
@@ -235,6 +239,8 @@ latencies! {
     connect_ws,
     /// CONNECT written to CONNACK received.
     connack,
+    /// The slot at which a client was to connect, or without a rate its start, to CONNACK received.
+    connect,
     /// SUBSCRIBE written to SUBACK received.
     suback,
     /// Intended send to PUBACK (QoS 1) or PUBCOMP (QoS 2).
@@ -249,8 +255,10 @@ latencies! {
     e2e,
     /// Actual send to arrival at a subscriber.
     e2e_service,
-    /// Round trip of a message through a responder.
+    /// Intended send of a message to its way back through a responder.
     rtt,
+    /// The same from the actual send.
+    rtt_service,
     /// PINGREQ to PINGRESP.
     ping,
     /// Intended to actual send: the generator's own lateness.

@@ -9,7 +9,7 @@ use super::ledger::Delivery;
 /// Share of the offered messages that must have been sent.
 const SENT_SHARE: f64 = 0.99;
 /// Scheduling lag that is always allowed, nanoseconds.
-const LAG_FLOOR_NS: u64 = 1_000_000;
+pub const LAG_FLOOR_NS: u64 = 1_000_000;
 /// How far apart shards may start, nanoseconds.
 const SHARD_SPREAD_NS: u64 = 50_000_000;
 

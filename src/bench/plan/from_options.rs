@@ -6,14 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, Template, WindowRule, stages,
+    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets, Template,
+    WindowRule, stages,
 };
+use crate::bench::broker_process::process_use;
 use crate::bench::measure::STAMP_SIZE;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, ConnectDefaults, Environment, LoadOptions, PayloadName, SizeRange, StageOptions,
-    UsageError, WindowName, connect_plan,
+    Arrival, BENCH, BenchOptions, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions, PairName,
+    PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
 };
-use crate::transport::Address;
+use crate::transport::{Address, TransportPlan};
 
 /// Messages in flight a publisher, where `-M` is not given.
 const DEFAULT_WINDOW: u16 = 100;
@@ -26,6 +28,9 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 /// Load before each stage.
 const DEFAULT_WARMUP: Duration = Duration::from_secs(1);
+
+/// How long connections are held.
+const DEFAULT_HOLD: Duration = Duration::from_secs(10);
 
 /// The highest rate at which the gaps of a Poisson process are drawn.
 const FASTEST_POISSON: f64 = 1e7;
@@ -44,16 +49,29 @@ pub enum Target {
 /// # Errors
 /// What they contradict each other in, and what cannot be.
 pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
-    let BenchOptions { load, stages: time, result, connection, tls, will, properties, calibrate: _, general: _ } =
-        options;
-    let defaults =
-        ConnectDefaults { tool: &BENCH, environment, window: DEFAULT_WINDOW, no_delay: true, names_clients: true };
+    let BenchOptions {
+        load,
+        stages: time,
+        result,
+        targets,
+        connection,
+        tls,
+        will,
+        properties,
+        calibrate: _,
+        general: _,
+    } = options;
+    // One message at a time is what asks how long a round trip is.
+    let is_ping_pong = load.verb == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
+    let window = if is_ping_pong { 1 } else { DEFAULT_WINDOW };
+    let defaults = ConnectDefaults { tool: &BENCH, environment, window, no_delay: true, names_clients: true };
     let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
     if let Target::Embedded(address) = target {
         connect.transport.address = Address::Tcp { host: address.ip().to_string(), port: address.port() };
         connect.transport.tls = None;
     }
     let mut faults = Vec::new();
+    let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
     let run = RunTag(environment.random() as u16);
@@ -70,7 +88,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         let user_name = user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
         (client_id.expand(client, "", &user_name), user_name)
     };
-    if names(0).0 == names(1).0 && publishers + subscribers > 1 {
+    if names(0).0 == names(1).0 && publishers + subscribers + load.idlers() as usize > 1 {
         faults.push("-i: every client needs an id of its own: put %i, the client's number, into it".into());
     }
     let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
@@ -78,7 +96,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     // 32 bits are quickly typed, and every reader of JSON can hold them.
     let seed = load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX));
     let payload = payload(load, seed, &mut faults);
-    if publishers == 0 && topics.is_empty() {
+    if publishers == 0 && subscribers > 0 && topics.is_empty() {
         faults.push("without publishers of its own mqbench needs to know what to subscribe to: add -t".into());
     }
     for (given, option) in [
@@ -93,10 +111,12 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         (load.size.is_some(), "--size"),
         (load.payload.is_some(), "--payload"),
     ] {
-        if publishers == 0 && given {
+        if publishers == 0 && subscribers > 0 && given {
             faults.push(format!("{option} is about what mqbench publishes, and with --pubs 0 it publishes nothing"));
         }
     }
+    let responders = load.responders() as usize;
+    check_pairs(targets, brokers.count(), &routes, &payload, publishers.min(subscribers), responders, &mut faults);
     if !payload.is_stamped() && routes.has_crowded_topic() && subscribers > 0 {
         faults.push(
             "messages of several publishers on one topic can only be told apart by a stamp in the payload: give each \
@@ -123,12 +143,14 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         run,
         threads: threads(load, &connect.transport.address),
         transport: connect.transport,
-        session: connect.session,
+        targets: brokers,
         client_id,
         user_name,
         password: password.map(|secret| if is_typed { Password::template(secret) } else { Password::fixed(secret) }),
         publishers,
         subscribers,
+        responders,
+        idlers: load.idlers() as usize,
         routes,
         qos: load.qos,
         retain: load.retain,
@@ -145,9 +167,83 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         latency: !result.no_latency,
         busy_poll: load.busy_poll,
         connect_rate: load.connect_rate,
+        reconnect: targets.reconnect,
+        hold: targets.hold.unwrap_or(DEFAULT_HOLD),
+        ping_interval: ping_interval(targets, connect.session.keep_alive),
+        broker_pid: targets.broker_pid,
+        session: connect.session,
     };
     UsageError::check(BENCH.name, faults)?;
     Ok(plan)
+}
+
+/// The brokers of the run. `--hosts` takes the place of the one address; a host without a port has the port that one
+/// would have had.
+fn brokers(
+    targets: &TargetOptions,
+    connection: &ConnectionOptions,
+    transport: &mut TransportPlan,
+    faults: &mut Vec<String>,
+) -> Targets {
+    if let Some(pid) = targets.broker_pid
+        && let Err(error) = process_use(pid)
+    {
+        faults.push(format!("--broker-pid {pid}: {error}"));
+    }
+    let sources = connection.bind.as_ref().map_or_else(Vec::new, |sources| sources.all().to_vec());
+    let cross = targets.pair == Some(PairName::Cross);
+    let addresses = match (&targets.hosts, &transport.address) {
+        (Some(hosts), Address::Tcp { port, .. }) => {
+            let address = |name: &HostName| Address::Tcp { host: name.host.clone(), port: name.port.unwrap_or(*port) };
+            let addresses: Vec<Address> = hosts.all().iter().map(address).collect();
+            let secure = |address: &Address| matches!(address, Address::Tcp { port: 8883, .. });
+            if transport.tls.is_none() && addresses.iter().any(secure) {
+                faults.push("--hosts: port 8883 is MQTT over TLS: add --tls or --cafile".into());
+            }
+            addresses
+        }
+        (_, address) => vec![address.clone()],
+    };
+    if let Some(first) = addresses.first() {
+        transport.address = first.clone();
+    }
+    Targets::new(addresses, sources, cross)
+}
+
+/// What cannot be with several brokers, and with an echo.
+fn check_pairs(
+    targets: &TargetOptions,
+    brokers: usize,
+    routes: &Routes,
+    payload: &PayloadPlan,
+    both_sides: usize,
+    responders: usize,
+    faults: &mut Vec<String>,
+) {
+    if brokers > 1 && both_sides > 0 && routes.is_everything_for_all() && targets.pair != Some(PairName::Cross) {
+        faults.push(
+            "where every subscriber gets everything, messages must get from one of --hosts to another: say --pair cross if \
+             they do, or give each publisher a topic (-t 'TOPIC/%i')"
+                .into(),
+        );
+    }
+    if targets.reconnect.is_some() && !payload.is_stamped() && both_sides > 0 {
+        faults.push(
+            "--reconnect: messages without a stamp cannot be told apart once some are lost: leave -m, -f and sizes below \
+             16 bytes out"
+                .into(),
+        );
+    }
+    if responders > 1 && routes.has_crowded_topic() {
+        faults.push("-t: each client of an echo needs a topic of its own: put %i, the client's number, into it".into());
+    }
+}
+
+/// Where Keep Alive is longer than the time that connections are held, or off, each client pings once.
+fn ping_interval(targets: &TargetOptions, keep_alive: Duration) -> Duration {
+    let hold = targets.hold.unwrap_or(DEFAULT_HOLD);
+    let by_keep_alive = if keep_alive.is_zero() { hold } else { keep_alive.min(hold) };
+    targets.ping_interval.unwrap_or(by_keep_alive)
 }
 
 fn fault(text: String) -> UsageError {
@@ -213,12 +309,16 @@ fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) ->
     let model = match total_rate(load, publishers) {
         Some(rate) => Some(LoadModel::OpenLoop { rate }),
         // Without publishers there is nothing to pace.
-        None if load.flood || publishers == 0 => Some(LoadModel::ClosedLoop),
+        None if load.flood || publishers == 0 || load.verb == Some(Verb::Echo) => Some(LoadModel::ClosedLoop),
         None => None,
     };
     let warmup = time.warmup.unwrap_or(if time.count.is_some() { Duration::ZERO } else { DEFAULT_WARMUP });
     let duration = time.duration.or(time.count.is_none().then_some(DEFAULT_DURATION));
-    stages(model, warmup, duration, time.count)
+    let mut stages = stages(model, warmup, duration, time.count);
+    if load.verb == Some(Verb::Echo) {
+        stages.iter_mut().for_each(|stage| stage.name = StageName::Echo);
+    }
+    stages
 }
 
 /// The rate of all publishers together, where one was given.
@@ -228,7 +328,7 @@ fn total_rate(load: &LoadOptions, publishers: usize) -> Option<f64> {
 
 /// One thread a processor; where the broker is on this machine it needs the other half.
 fn threads(load: &LoadOptions, address: &Address) -> usize {
-    let clients = (load.publishers() + load.subscribers()).max(1) as usize;
+    let clients = (load.publishers() + load.subscribers() + load.responders() + load.idlers()).max(1) as usize;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let default = if is_this_machine(address) { cores.div_ceil(2) } else { cores };
     load.threads.map_or(default, usize::from).clamp(1, clients)
@@ -245,14 +345,14 @@ pub fn is_this_machine(address: &Address) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::ffi::OsString;
 
     use super::*;
     use crate::bench::plan::StageName;
     use crate::options::Reading;
 
-    fn plan_of(arguments: &[&str]) -> Result<BenchPlan, UsageError> {
+    pub(in crate::bench::plan) fn plan_of(arguments: &[&str]) -> Result<BenchPlan, UsageError> {
         let environment = Environment::fixed([("MQTT_PASSWORD", "p%i")], []);
         let argv = std::iter::once("mqbench").chain(arguments.iter().copied()).map(OsString::from);
         let Reading::Options(options) = BenchOptions::read(&environment, argv)? else { panic!("no options") };

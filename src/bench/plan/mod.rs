@@ -7,6 +7,7 @@ mod poisson;
 mod routes;
 mod schedule;
 mod stage;
+mod targets;
 mod template;
 
 use std::time::Duration;
@@ -16,11 +17,13 @@ use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
+pub use draw::Draws;
 pub use from_options::{Target, bench_plan, is_this_machine};
 pub use payload::{Filled, Filling, PayloadPlan};
 pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
 pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
+pub use targets::{Part, Targets};
 pub use template::{MessageTemplate, Template, TemplateError};
 
 /// When a slot of a publisher's window becomes free.
@@ -39,8 +42,10 @@ pub enum WindowRule {
 pub struct BenchPlan {
     /// The run's tag: in client ids, topics and stamps, so that runs never meet each other's messages.
     pub run: RunTag,
-    /// How to reach the broker.
+    /// How to reach a broker; the address is the first one's. A client's own way is [`BenchPlan::transport_of`].
     pub transport: TransportPlan,
+    /// The brokers, and local addresses.
+    pub targets: Targets,
     /// What all sessions share; client id and user name are filled in per client.
     pub session: SessionConfig,
     /// Client ids.
@@ -53,6 +58,10 @@ pub struct BenchPlan {
     pub publishers: usize,
     /// How many subscribe.
     pub subscribers: usize,
+    /// How many answer (`mqbench echo`): each stream has one.
+    pub responders: usize,
+    /// How many are only connected (`mqbench conn`).
+    pub idlers: usize,
     /// Who publishes and subscribes where.
     pub routes: Routes,
     /// QoS of publishes and subscriptions.
@@ -87,12 +96,20 @@ pub struct BenchPlan {
     pub busy_poll: bool,
     /// Connections a second while connecting; without it as many as go.
     pub connect_rate: Option<f64>,
+    /// How long a client waits that has lost its connection before it connects again; none: it does not.
+    pub reconnect: Option<Duration>,
+    /// How long connections are held (`mqbench conn`).
+    pub hold: Duration,
+    /// How often each of them pings.
+    pub ping_interval: Duration,
+    /// The broker's process on this machine.
+    pub broker_pid: Option<u32>,
 }
 
 impl BenchPlan {
     /// All clients.
     pub fn clients(&self) -> usize {
-        self.publishers + self.subscribers
+        self.publishers + self.subscribers + self.responders + self.idlers
     }
 
     /// Client id and user name of a client by its global number; the user name is empty where there is none.
@@ -107,7 +124,7 @@ impl BenchPlan {
         self.routes.topic(stream, &client_id, &user_name)
     }
 
-    /// The session of a client by its global number: publishers first, then subscribers.
+    /// The session of a client by its global number: publishers first, then subscribers, then the others.
     pub fn session_of(&self, client: usize) -> SessionConfig {
         let mut session = self.session.clone();
         let (client_id, user_name) = self.names_of(client);

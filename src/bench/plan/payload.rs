@@ -56,6 +56,9 @@ pub struct Filled {
     most: usize,
     filling: Filling,
     seed: u64,
+    /// From which a message's size and the place of its filling are drawn.
+    drawn_sizes: Draws,
+    drawn_starts: Draws,
     /// What payloads are cut from; a payload that is longer goes around.
     pool: Bytes,
 }
@@ -63,7 +66,7 @@ pub struct Filled {
 /// Without the pool, which is a megabyte.
 impl fmt::Debug for Filled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { least, most, filling, seed, pool: _ } = self;
+        let Self { least, most, filling, seed, .. } = self;
         write!(formatter, "Filled({least}..{most}, {filling:?}, seed {seed})")
     }
 }
@@ -108,7 +111,8 @@ impl Filled {
             Filling::Random => random(most.clamp(POOL_SIZE, LARGEST_POOL), seed),
             Filling::Text => text(most.clamp(4096, POOL_SIZE), seed),
         };
-        Self { least, most, filling, seed, pool: Bytes::from(pool) }
+        let (drawn_sizes, drawn_starts) = (Draws::new(seed, SIZES), Draws::new(seed, STARTS));
+        Self { least, most, filling, seed, drawn_sizes, drawn_starts, pool: Bytes::from(pool) }
     }
 
     /// Smallest and largest payload, bytes.
@@ -136,7 +140,7 @@ impl Filled {
             return self.most;
         }
         let range = (self.most - self.least + 1) as u64;
-        self.least + Draws::new(self.seed, SIZES).below(place_of(stream, sequence), range) as usize
+        self.least + self.drawn_sizes.below(place_of(stream, sequence), range) as usize
     }
 
     /// Where in the pool a message's filling begins.
@@ -145,7 +149,7 @@ impl Filled {
         if self.filling != Filling::Random {
             return 0;
         }
-        Draws::new(self.seed, STARTS).below(place_of(stream, sequence), self.pool.len() as u64) as usize
+        self.drawn_starts.below(place_of(stream, sequence), self.pool.len() as u64) as usize
     }
 
     /// Appends `count` bytes of a message's filling, what stands behind the stamp.
@@ -175,7 +179,8 @@ impl Filled {
 
     /// Whether the pool holds these bytes from there on.
     fn holds(&self, start: usize, mut bytes: &[u8]) -> bool {
-        let mut at = start % self.pool.len();
+        // A division costs as much as the rest; it is needed only where a payload goes around.
+        let mut at = if start < self.pool.len() { start } else { start % self.pool.len() };
         while !bytes.is_empty() {
             let part = bytes.len().min(self.pool.len() - at);
             if bytes[..part] != self.pool[at..at + part] {

@@ -74,27 +74,49 @@ pub struct PublisherSlots {
     publisher: u64,
     publishers: u64,
     next: u64,
-    /// When the next slot is due, and the one after it.
-    due_ns: [u64; 2],
+    /// When the next slot is due.
+    due_ns: u64,
+    /// When the first one of those behind it is that is due later.
+    superseded_ns: u64,
 }
 
 impl PublisherSlots {
     /// The slots of publisher `publisher` of `publishers`.
     pub fn new(schedule: Schedule, publisher: usize, publishers: usize) -> Self {
-        let mut slots =
-            Self { schedule, publisher: publisher as u64, publishers: publishers as u64, next: 0, due_ns: [0; 2] };
-        slots.due_ns = [slots.due_of(0), slots.due_of(1)];
+        let mut slots = Self {
+            schedule,
+            publisher: publisher as u64,
+            publishers: publishers as u64,
+            next: 0,
+            due_ns: 0,
+            superseded_ns: 0,
+        };
+        slots.due_ns = slots.due_of(0);
+        slots.superseded_ns = slots.due_of(slots.superseding());
         slots
     }
 
     /// When the next slot is due, in nanoseconds since the schedule's start.
     pub const fn due_ns(&self) -> u64 {
-        self.due_ns[0]
+        self.due_ns
     }
 
-    /// When the one after the next is.
-    pub const fn successor_due_ns(&self) -> u64 {
-        self.due_ns[1]
+    /// When a slot is due that takes the place of the next one, were that given up: the one after it. Those of one burst
+    /// do not take each other's places.
+    pub const fn superseded_ns(&self) -> u64 {
+        self.superseded_ns
+    }
+
+    /// Its place among this publisher's slots.
+    fn superseding(&self) -> u64 {
+        match self.schedule.arrival {
+            Times::Fixed | Times::Poisson(_) => self.next + 1,
+            Times::Burst(size) => {
+                let slot = self.publisher + self.next.saturating_mul(self.publishers);
+                let next_burst = slot - slot % size + size;
+                (next_burst - self.publisher).div_ceil(self.publishers)
+            }
+        }
     }
 
     fn due_of(&self, index: u64) -> u64 {
@@ -112,8 +134,12 @@ impl PublisherSlots {
 
     /// Goes to the slot after.
     pub fn advance(&mut self) {
+        // Up to the end of a burst all are due at the same time.
+        if self.superseding() == self.next + 1 {
+            self.due_ns = self.superseded_ns;
+        }
         self.next += 1;
-        self.due_ns = [self.due_ns[1], self.due_of(self.next + 1)];
+        self.superseded_ns = self.due_of(self.superseding());
     }
 }
 
@@ -137,9 +163,7 @@ mod tests {
         let mut due = Vec::new();
         for _ in 0..count {
             due.push(slots.due_ns());
-            let successor = slots.successor_due_ns();
             slots.advance();
-            assert_eq!(slots.due_ns(), successor);
         }
         due
     }
@@ -158,6 +182,29 @@ mod tests {
         let due: Vec<u64> = (0..7).map(|slot| schedule.due_ns(slot) / 1_000_000).collect();
         assert_eq!(due, [0, 0, 0, 3, 3, 3, 6]);
         assert_eq!(schedule.slots_before(3_000_001), 6);
+    }
+
+    #[test]
+    fn a_slot_is_superseded_by_one_that_is_due_later() {
+        for (arrival, publishers) in [
+            (Arrival::Fixed, 3),
+            (Arrival::Poisson, 3),
+            (Arrival::Burst(1), 3),
+            (Arrival::Burst(2), 3),
+            (Arrival::Burst(10), 3),
+            (Arrival::Burst(7), 1),
+        ] {
+            let mut slots = PublisherSlots::new(Schedule::new(arrival, 1000.0, 1), publishers - 1, publishers);
+            for _ in 0..200 {
+                let (due, superseded) = (slots.due_ns(), slots.superseded_ns());
+                assert_eq!(
+                    walk(slots.clone(), 30).into_iter().find(|later| *later > due),
+                    Some(superseded),
+                    "{arrival}"
+                );
+                slots.advance();
+            }
+        }
     }
 
     #[test]

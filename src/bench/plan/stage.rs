@@ -9,6 +9,10 @@ pub enum StageName {
     Flood,
     /// Open loop: how long a message takes at a given rate.
     Paced,
+    /// Connections: how long they take, and whether they hold.
+    Conn,
+    /// Round trips through a responder.
+    Echo,
 }
 
 impl StageName {
@@ -17,6 +21,8 @@ impl StageName {
         match self {
             Self::Flood => "flood",
             Self::Paced => "paced",
+            Self::Conn => "conn",
+            Self::Echo => "echo",
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::measure::{Counters, Delivery, GeneratorHealth, Verdict};
+use super::stream::{StreamAccount, worst_first};
+use crate::bench::measure::{self, Counters, Delivery, GeneratorHealth, Outages, Verdict};
 
 /// What went over the network in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -136,86 +137,15 @@ pub struct DeliveryAccount {
     pub unjudged: Option<u64>,
     /// Longest run of lost messages in one stream.
     pub max_gap: Option<u64>,
-    /// Times without delivery, by stream.
+    /// Times without delivery, by stream: the first thousand; null unless lost connections are made again.
     pub outages: Option<Vec<Outage>>,
-    /// The account of each stream, its subscribers together: the worst [`STREAMS`] of them, the worst first.
+    /// How many there were.
+    pub outage_count: Option<u64>,
+    /// The longest.
+    pub outage_max_ns: Option<u64>,
+    /// The account of each stream, its subscribers together: the worst
+    /// [`STREAMS`](super::stream::STREAMS) of them, the worst first.
     pub streams: Option<Vec<StreamAccount>>,
-}
-
-/// Streams that a document tells one by one.
-pub const STREAMS: usize = 100;
-
-/// What became of the messages of one publisher. Null as in [`DeliveryAccount`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as in DeliveryAccount")]
-pub struct StreamAccount {
-    /// Number of the publisher.
-    pub stream: u64,
-    pub expected: Option<u64>,
-    pub delivered_once: Option<u64>,
-    pub lost: Option<u64>,
-    pub duplicates: Option<u64>,
-    pub dup_flagged: Option<u64>,
-    pub reordered: Option<u64>,
-    pub late: Option<u64>,
-    pub corrupt: Option<u64>,
-    pub unacked: Option<u64>,
-    /// Refused by the broker, whatever the reason.
-    pub rejected: Option<u64>,
-    pub max_gap: Option<u64>,
-}
-
-impl StreamAccount {
-    /// The account of a stream; `ledger` where somebody subscribes to it.
-    pub fn of(stream: usize, ledger: Option<&Delivery>, unacked: Option<u64>) -> Self {
-        let told = |count: fn(&Delivery) -> u64| ledger.map(count);
-        Self {
-            stream: stream as u64,
-            expected: told(|ledger| ledger.expected),
-            delivered_once: told(|ledger| ledger.delivered_once),
-            lost: told(|ledger| ledger.lost),
-            duplicates: told(|ledger| ledger.duplicates),
-            dup_flagged: told(|ledger| ledger.dup_flagged),
-            reordered: told(|ledger| ledger.reordered),
-            late: told(|ledger| ledger.late),
-            corrupt: told(|ledger| ledger.corrupt),
-            unacked,
-            rejected: told(|ledger| ledger.refused).filter(|_| unacked.is_some()),
-            max_gap: told(|ledger| ledger.max_gap),
-        }
-    }
-
-    /// Messages matched by their order: nothing but how many came is known.
-    fn forget_order(&mut self) {
-        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
-    }
-
-    /// What is wrong with the stream, by weight: the worst stream has the most.
-    pub fn faults(&self) -> [u64; 7] {
-        [self.lost, self.corrupt, self.duplicates, self.reordered, self.rejected, self.unacked, self.late]
-            .map(Option::unwrap_or_default)
-    }
-
-    fn merge(&mut self, other: &Self) {
-        add(&mut self.expected, other.expected);
-        add(&mut self.delivered_once, other.delivered_once);
-        add(&mut self.lost, other.lost);
-        add(&mut self.duplicates, other.duplicates);
-        add(&mut self.dup_flagged, other.dup_flagged);
-        add(&mut self.reordered, other.reordered);
-        add(&mut self.late, other.late);
-        add(&mut self.corrupt, other.corrupt);
-        add(&mut self.unacked, other.unacked);
-        add(&mut self.rejected, other.rejected);
-        self.max_gap = self.max_gap.max(other.max_gap);
-    }
-}
-
-/// The worst streams first; those that are equally good by their numbers.
-fn worst_first(mut streams: Vec<StreamAccount>) -> Vec<StreamAccount> {
-    streams.sort_by_key(|stream| (std::cmp::Reverse(stream.faults()), stream.stream));
-    streams.truncate(STREAMS);
-    streams
 }
 
 /// A time in which a stream got nothing through.
@@ -227,6 +157,8 @@ pub struct Outage {
     pub start_ns: u64,
     /// How long.
     pub dur_ns: u64,
+    /// Whether something got through again; otherwise it lasted to the end of the stage.
+    pub ended: bool,
 }
 
 impl DeliveryAccount {
@@ -251,6 +183,8 @@ impl DeliveryAccount {
             unjudged: ledger.map(|ledger| ledger.unjudged),
             max_gap: ledger.map(|ledger| ledger.max_gap),
             outages: None,
+            outage_count: None,
+            outage_max_ns: None,
             streams: None,
         }
     }
@@ -267,8 +201,24 @@ impl DeliveryAccount {
         self.streams.iter_mut().flatten().for_each(StreamAccount::forget_order);
     }
 
+    /// Enters the outages of a stage.
+    pub fn with_outages(mut self, outages: Option<&Outages>) -> Self {
+        let of = |outage: &measure::Outage| Outage {
+            stream: outage.stream,
+            start_ns: outage.start_ns,
+            dur_ns: outage.dur_ns,
+            ended: outage.ended,
+        };
+        self.outages = outages.map(|outages| outages.kept.iter().map(of).collect());
+        self.outage_count = outages.map(|outages| outages.count);
+        self.outage_max_ns = outages.filter(|outages| outages.count > 0).map(|outages| outages.longest_ns);
+        self
+    }
+
     /// Adds the account of another stage.
     pub fn merge(&mut self, other: &Self) {
+        add(&mut self.outage_count, other.outage_count);
+        self.outage_max_ns = self.outage_max_ns.max(other.outage_max_ns);
         add(&mut self.expected, other.expected);
         add(&mut self.delivered_once, other.delivered_once);
         add(&mut self.lost, other.lost);
@@ -315,6 +265,10 @@ pub struct Clients {
     pub max_open: Option<u64>,
     /// Connects that failed, by cause.
     pub errors: Option<BTreeMap<String, u64>>,
+    /// Connections that were lost.
+    pub lost: Option<u64>,
+    /// The same by cause.
+    pub losses: Option<BTreeMap<String, u64>>,
 }
 
 impl Clients {
@@ -334,6 +288,8 @@ impl Clients {
         add(&mut self.failed, other.failed);
         add(&mut self.reconnects, other.reconnects);
         merge_counts(&mut self.errors, &other.errors);
+        add(&mut self.lost, other.lost);
+        merge_counts(&mut self.losses, &other.losses);
     }
 }
 
@@ -421,6 +377,7 @@ impl Generator {
             ctx_switches: sum(|stage| stage.ctx_switches),
             tcp_retrans: sum(|stage| stage.tcp_retrans),
             rss_bytes: stages.clone().filter_map(|(.., stage)| stage.rss_bytes).max(),
+            bytes_per_client: stages.clone().filter_map(|(.., stage)| stage.bytes_per_client).max(),
             steal_pct: highest(|stage| stage.steal_pct),
             ceiling_per_s: highest(|stage| stage.ceiling_per_s),
             headroom_pct: stages.clone().filter_map(|(.., stage)| stage.headroom_pct).min_by(f64::total_cmp),
@@ -441,7 +398,7 @@ fn severity(verdict: &str) -> usize {
 }
 
 /// What was measured in one stage only is the sum; what was measured in none stays null.
-fn add(sum: &mut Option<u64>, part: Option<u64>) {
+pub(super) fn add(sum: &mut Option<u64>, part: Option<u64>) {
     if let Some(part) = part {
         *sum = Some(sum.unwrap_or_default() + part);
     }

@@ -24,7 +24,7 @@ pub enum Status {
     /// Measured, and valid.
     #[default]
     Ok,
-    /// Interrupted: valid for the time that it lasted.
+    /// Interrupted, and valid for the time that it lasted; or some clients of many failed, and the rest is valid.
     Partial,
     /// Measured, but what was measured is not what was asked.
     Invalid,
@@ -234,13 +234,15 @@ pub struct RunContext {
     pub plan: Value,
     /// Warnings from before and beside the stages.
     pub warnings: Vec<Warning>,
+    /// With [`RunFacts::error`]: what was measured is what was asked for, but not all of it.
+    pub partial: bool,
 }
 
 impl ResultDocument {
     /// Makes the document of a run: every stage, the top level taken from them, the status and the warnings.
     /// [`RunFacts::error`] makes it failed.
     pub fn assemble(context: RunContext, measurements: &[StageMeasurement]) -> Self {
-        let RunContext { mut run, env, target, broker, plan, mut warnings } = context;
+        let RunContext { mut run, env, target, broker, plan, mut warnings, partial } = context;
         let stages: Vec<Stage> = measurements.iter().map(Stage::of).collect();
         let several = stages.len() > 1;
         let label = |name: &str, text: &str| if several { format!("{name}: {text}") } else { text.to_owned() };
@@ -254,11 +256,11 @@ impl ResultDocument {
             let all = measurement.warnings.iter().cloned().chain(stage_warnings(stage));
             warnings.extend(all.map(|warning| Warning { text: label(&stage.name, &warning.text), ..warning }));
         }
-        run.status = if run.error.is_some() {
+        run.status = if run.error.is_some() && !(partial && invalid.is_empty()) {
             Status::Failed
         } else if !invalid.is_empty() {
             Status::Invalid
-        } else if measurements.iter().any(|measurement| measurement.interrupted) {
+        } else if run.error.is_some() || measurements.iter().any(|measurement| measurement.interrupted) {
             Status::Partial
         } else {
             Status::Ok
@@ -286,6 +288,8 @@ impl ResultDocument {
             document.clients.merge(&stage.clients);
             document.delivery.merge(&stage.delivery);
         }
+        let process = stages.iter().filter_map(|stage| stage.broker.as_ref()).max_by_key(|process| process.cpu_ns);
+        document.broker.process = process.and_then(|process| serde_json::to_value(process).ok());
         document.stages = stages;
         document
     }
@@ -299,6 +303,7 @@ impl ResultDocument {
     pub fn exit_status(&self) -> ExitStatus {
         match self.status {
             Status::Failed => ExitStatus::Failed,
+            Status::Partial if self.run.error.is_some() => ExitStatus::Failed,
             Status::Partial => ExitStatus::Interrupted,
             Status::Invalid => ExitStatus::Invalid,
             Status::Ok if self.gates.iter().any(|gate| !gate.pass) => ExitStatus::GateFailed,
@@ -365,6 +370,10 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
     }
     if let Some(failed) = some(stage.clients.failed) {
         warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
+    }
+    if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
+        let text = format!("{lost} connections were lost and made again; what was under way may be lost");
+        warnings.push(Warning::new("reconnected", text));
     }
     if stage.generator.verdict == "bottleneck" && stage.invalid.is_empty() {
         let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));

@@ -137,6 +137,10 @@ latency_table! {
     connect_ws,
     /// CONNECT to CONNACK.
     connack,
+    /// All of connecting, from the intended time.
+    connect,
+    /// Requester to responder and back, from the actual send.
+    rtt_service,
     /// SUBSCRIBE to SUBACK.
     suback,
     /// To PUBACK or PUBCOMP, from the intended send.
@@ -179,10 +183,12 @@ fn basis(name: &str, model: LoadModel) -> &'static str {
     match (name, model) {
         ("e2e" | "ack" | "pubrec" | "rtt", LoadModel::Open) => "from intended send",
         ("e2e" | "ack" | "pubrec" | "rtt", LoadModel::Closed) => "from actual send, closed loop",
-        ("e2e_service" | "ack_service", _) => "from actual send",
+        ("e2e_service" | "ack_service" | "rtt_service", _) => "from actual send",
         ("pubcomp", _) => "from PUBREL",
         ("sched_lag", _) => "intended to actual send",
         ("connack", _) => "from CONNECT",
+        ("connect", LoadModel::Open) => "from its slot to CONNACK",
+        ("connect", LoadModel::Closed) => "from its start to CONNACK",
         ("suback", _) => "from SUBSCRIBE",
         ("ping", _) => "from PINGREQ",
         _ => "duration of the step",

@@ -11,11 +11,13 @@ pub mod gate;
 pub mod latency;
 pub mod metric;
 pub mod stage;
+pub mod stream;
 pub mod summary;
 
-pub use account::{Clients, DeliveryAccount, Generator, StreamAccount, Traffic};
+pub use account::{Clients, DeliveryAccount, Generator, Traffic};
 pub use document::{ResultDocument, RunContext, RunFacts, SCHEMA, Status, Warning};
 pub use gate::{Gate, GateError, GateOutcome};
 pub use latency::{LatencySummary, LatencyTable, Percentiles};
 pub use stage::{LoadModel, Stage, StageMeasurement};
+pub use stream::StreamAccount;
 pub use summary::summary;

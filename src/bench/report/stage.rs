@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Clients, DeliveryAccount, Generator, Sides, StreamAccount, Traffic};
+use super::account::{Clients, DeliveryAccount, Generator, Sides, Traffic};
 use super::document::Warning;
 use super::latency::LatencyTable;
+use super::stream::StreamAccount;
+use crate::bench::broker_process::ProcessUse;
 use crate::bench::measure::histogram::Percentile;
 use crate::bench::measure::{
-    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, Recorder, ValidityFigures,
+    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, Outages, Recorder, ValidityFigures,
+    percent,
 };
 
 /// How load is made.
@@ -65,8 +68,58 @@ pub struct StageMeasurement {
     pub validity: ValidityFigures,
     /// The user ended it early: the window is what was measured until then.
     pub interrupted: bool,
+    /// Times without delivery, where lost connections are made again.
+    pub outages: Option<Outages>,
+    /// Resident memory that came with each client, where that is measured.
+    pub bytes_per_client: Option<u64>,
+    /// What each broker has of it, where there are several.
+    pub targets: Vec<TargetMeasurement>,
+    /// What the broker's process used in the window, where it is known.
+    pub broker: Option<ProcessUse>,
     /// What the engine wants to be known.
     pub warnings: Vec<Warning>,
+}
+
+/// What one of several brokers has of a stage.
+#[derive(Clone, Debug, Default)]
+pub struct TargetMeasurement {
+    /// Where it is.
+    pub url: String,
+    /// Its clients.
+    pub clients: Clients,
+    /// What was counted and timed on their connections.
+    pub recorder: Recorder,
+    /// The settled ledgers of its subscribers, merged.
+    pub delivery: Option<Delivery>,
+}
+
+/// One of several brokers in a stage. What is sent counts where the publisher is connected, what is delivered or lost
+/// where the subscriber is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where it is.
+    pub url: String,
+    /// Connections.
+    pub clients: Clients,
+    /// What went over them.
+    pub traffic: Traffic,
+    /// What became of the messages.
+    pub delivery: DeliveryAccount,
+    /// How long things took.
+    pub latency: LatencyTable,
+}
+
+/// What a broker's process on this machine used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BrokerProcess {
+    /// Its name.
+    pub name: String,
+    /// CPU time of the window, nanoseconds.
+    pub cpu_ns: u64,
+    /// The same, percent of one core.
+    pub cpu_pct: Option<f64>,
+    /// Resident memory at the end of the window.
+    pub rss_bytes: Option<u64>,
 }
 
 /// A part of a stage.
@@ -107,6 +160,10 @@ pub struct Stage {
     pub series: Option<Series>,
     /// The generator in this stage.
     pub generator: Generator,
+    /// A row a broker, where there are several.
+    pub targets: Option<Vec<Target>>,
+    /// The broker's process, where it is on this machine and known.
+    pub broker: Option<BrokerProcess>,
     /// Why the stage is invalid; empty when it is valid.
     pub invalid: Vec<Fault>,
 }
@@ -134,6 +191,7 @@ pub struct SeriesRow {
     pub e2e_p99: Option<u64>,
     pub e2e_max: Option<u64>,
     pub conns: Option<u64>,
+    pub connects: Option<u64>,
     pub cpu_pct: Option<f64>,
     pub backlog: Option<u64>,
 }
@@ -163,6 +221,7 @@ impl Stage {
         let mut traffic = Traffic::of(counters, measurement.window_ns, sides, measurement.offered);
         traffic.offered_per_s = measurement.rate.or(traffic.offered_per_s);
         let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked)
+            .with_outages(measurement.outages.as_ref())
             .with_streams(&measurement.streams);
         if measurement.matched_by_order {
             delivery.forget_order();
@@ -179,7 +238,12 @@ impl Stage {
             delivery,
             latency: LatencyTable::of(&measurement.recorder.latency, measurement.model),
             series: Series::of(&measurement.rows, sides, measurement.offered.is_some()),
-            generator: GeneratorHealth::judge(&measurement.generator_figures()).into(),
+            generator: Generator {
+                bytes_per_client: measurement.bytes_per_client,
+                ..GeneratorHealth::judge(&measurement.generator_figures()).into()
+            },
+            targets: (!measurement.targets.is_empty()).then(|| measurement.target_rows()),
+            broker: measurement.broker.as_ref().map(|used| BrokerProcess::of(used, measurement.window_ns)),
             invalid: Invalidity::find(&measurement.validity_figures()).into_iter().map(Fault::from).collect(),
         }
     }
@@ -190,7 +254,29 @@ impl Stage {
     }
 }
 
+impl BrokerProcess {
+    fn of(used: &ProcessUse, window_ns: u64) -> Self {
+        let cpu_pct = percent(used.cpu_ns as f64, window_ns as f64).map(|share| (share * 10.0).round() / 10.0);
+        Self { name: used.name.clone(), cpu_ns: used.cpu_ns, cpu_pct, rss_bytes: used.rss_bytes }
+    }
+}
+
 impl StageMeasurement {
+    fn target_rows(&self) -> Vec<Target> {
+        let sides = self.sides();
+        let row = |target: &TargetMeasurement| {
+            let counters = &target.recorder.counters;
+            Target {
+                url: target.url.clone(),
+                clients: target.clients.clone().with_counters(counters),
+                traffic: Traffic::of(counters, self.window_ns, sides, None),
+                delivery: DeliveryAccount::of(target.delivery.as_ref(), counters, sides, None),
+                latency: LatencyTable::of(&target.recorder.latency, self.model),
+            }
+        };
+        self.targets.iter().map(row).collect()
+    }
+
     fn sides(&self) -> Sides {
         Sides {
             publishers: self.publishers,
@@ -209,7 +295,7 @@ impl StageMeasurement {
             sent: counters.sent,
             held_back: counters.held_back,
             sched_lag_p99_ns: p99(&latency.sched_lag),
-            e2e_p99_ns: p99(&latency.e2e),
+            e2e_p99_ns: p99(&latency.e2e).or(p99(&latency.rtt)),
             negative: negative(&latency.e2e) + negative(&latency.ack) + negative(&latency.sched_lag),
             ..self.generator.clone()
         }
@@ -222,7 +308,7 @@ impl StageMeasurement {
             sent: counters.sent,
             held_back: counters.held_back,
             sched_lag_p99_ns: p99(&latency.sched_lag),
-            e2e_p99_ns: p99(&latency.e2e),
+            e2e_p99_ns: p99(&latency.e2e).or(p99(&latency.rtt)),
             delivery: self.delivery,
             ..self.validity.clone()
         }
@@ -247,6 +333,7 @@ impl Series {
             e2e_p99: row.e2e_p99,
             e2e_max: row.e2e_max,
             conns: row.conns,
+            connects: row.connects,
             cpu_pct: row.cpu_pct,
             backlog: row.backlog,
         };

@@ -20,6 +20,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("pubrec", "PUBREC"),
     ("pubcomp", "PUBCOMP"),
     ("rtt", "round trip"),
+    ("rtt_service", "round trip (service)"),
     ("sched_lag", "sched lag"),
     ("ping", "ping"),
     ("dns", "DNS"),
@@ -28,6 +29,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("connect_tls", "TLS handshake"),
     ("connect_ws", "WS handshake"),
     ("connack", "CONNACK"),
+    ("connect", "connect"),
     ("suback", "SUBACK"),
 ];
 
@@ -68,9 +70,10 @@ impl Page {
         match document.status {
             Status::Ok => {}
             Status::Partial => {
-                let line = "PARTIAL: interrupted; the figures are of the time until then";
-                text.push_str(&self.colours.paint(Paint::Warning, line));
-                text.push('\n');
+                let cause = document.run.error.as_deref();
+                let cause = cause.unwrap_or("interrupted; the figures are of the time until then");
+                let lines = wrapped("PARTIAL: ", &escape(cause), self.width);
+                text.push_str(&self.in_colour(Paint::Warning, &lines));
             }
             Status::Invalid => {
                 for fault in &document.invalid {
@@ -109,6 +112,7 @@ impl Page {
     fn stage(&self, stage: &Stage) -> String {
         let mut text = self.stage_title(stage);
         text.push_str(&self.traffic(stage));
+        text.push_str(&self.targets(stage));
         text.push_str(&self.latencies(stage));
         text.push_str(&self.facts(stage));
         text
@@ -116,6 +120,11 @@ impl Page {
 
     fn stage_title(&self, stage: &Stage) -> String {
         let load = match stage.model {
+            _ if is_conn(stage) => {
+                let planned = known(stage.clients.planned, grouped);
+                let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
+                return format!("{name}  {planned} clients, {} measured\n", duration(stage.duration_ns));
+            }
             LoadModel::Closed => "closed loop: as fast as the window lets it".to_owned(),
             LoadModel::Open => {
                 let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));
@@ -127,6 +136,9 @@ impl Page {
     }
 
     fn traffic(&self, stage: &Stage) -> String {
+        if is_conn(stage) {
+            return self.connections(stage);
+        }
         let traffic = &stage.traffic;
         let mut table = Table::new([Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]);
         table.row(["", "messages/s", "messages", "payload/s", "payload"].map(|head| self.faint(head)));
@@ -165,6 +177,69 @@ impl Page {
             ]);
         }
         table.render(self.colours)
+    }
+
+    /// What became of the clients of `mqbench conn`.
+    fn connections(&self, stage: &Stage) -> String {
+        let clients = &stage.clients;
+        let connecting = stage.phases.iter().find(|phase| phase.name == "connect").map(|phase| phase.duration_ns);
+        let per_second = clients.connected.zip(connecting).filter(|(_, time)| *time > 0);
+        let per_second = per_second.map(|(count, time)| count as f64 * 1e9 / time as f64);
+        let mut facts = vec![format!("{} connected", known(clients.connected, grouped))];
+        facts.extend(per_second.map(|per_second| format!("{}/s", rate(per_second))));
+        facts.push(format!("most open {}", known(clients.max_open, grouped)));
+        let mut text = wrapped("  clients    ", &facts.join(", "), self.width);
+        for (name, count, causes) in
+            [("failed", clients.failed, &clients.errors), ("lost", clients.lost, &clients.losses)]
+        {
+            let paint = if count.unwrap_or_default() == 0 { Paint::Good } else { Paint::Bad };
+            let causes: Vec<String> = causes
+                .iter()
+                .flatten()
+                .map(|(cause, count)| format!("{} {}", escape(cause), grouped(*count)))
+                .collect();
+            let causes = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(", ")) };
+            let line = wrapped(&format!("  {name:<11}"), &format!("{}{causes}", known(count, grouped)), self.width);
+            text.push_str(&self.in_colour(paint, &line));
+        }
+        text
+    }
+
+    /// A row a broker, where there are several.
+    fn targets(&self, stage: &Stage) -> String {
+        let Some(targets) = &stage.targets else { return String::new() };
+        let mut alignments = vec![Align::Right; 9];
+        alignments[0] = Align::Left;
+        let mut table = Table::new(alignments);
+        let latency_of = |target: &super::stage::Target| {
+            let latency = &target.latency;
+            let shown = [&latency.e2e, &latency.rtt, &latency.ack, &latency.connect];
+            shown
+                .into_iter()
+                .zip(["e2e", "round trip", "ack", "connect"])
+                .find_map(|(of, name)| Some((of.as_ref()?.p, name)))
+        };
+        let name = targets.iter().find_map(latency_of).map_or("e2e", |(_, name)| name);
+        let heads = ["broker", "clients", "gone", "sent", "acked", "delivered", "lost"].map(str::to_owned);
+        let heads = heads.into_iter().chain([format!("{name} p50"), "p99".to_owned()]);
+        table.row(heads.map(|head| self.faint(&head)));
+        for target in targets {
+            let p = latency_of(target).map(|(p, _)| p);
+            let lost = target.delivery.lost;
+            let paint = if lost.unwrap_or_default() == 0 { Paint::Good } else { Paint::Bad };
+            table.row([
+                escape(&target.url).into_owned().into(),
+                known(target.clients.connected, grouped).into(),
+                known(target.clients.lost, grouped).into(),
+                known(target.traffic.sent, grouped).into(),
+                known(target.traffic.acked, grouped).into(),
+                known(target.traffic.delivered, grouped).into(),
+                Cell::painted(paint, known(lost, grouped)),
+                known(p.and_then(|p| p.p50), duration).into(),
+                known(p.and_then(|p| p.p99), duration).into(),
+            ]);
+        }
+        format!("\n{}", table.render(self.colours))
     }
 
     /// The table of latencies. Beside a paced stage, those of a flood are queueing and not worth a look; alone they are
@@ -239,6 +314,15 @@ impl Page {
             text.push_str(&wrapped("  delivery   ", &delivery, self.width));
         }
         text.push_str(&self.worst_streams(&stage.delivery));
+        if let Some(outages) = outages(stage) {
+            text.push_str(&wrapped("  outages    ", &outages, self.width));
+        }
+        if let Some(process) = &stage.broker {
+            let mut facts = vec![format!("{}: CPU {}", escape(&process.name), duration(process.cpu_ns))];
+            facts.extend(process.cpu_pct.map(|share| format!("{} of a core", percent(share))));
+            facts.extend(process.rss_bytes.map(|memory| format!("{} resident", bytes(memory as f64))));
+            text.push_str(&wrapped("  broker     ", &facts.join(", "), self.width));
+        }
         text.push_str(&wrapped("  generator  ", &self.generator(&stage.generator), self.width));
         text
     }
@@ -332,6 +416,9 @@ impl Page {
         if let Some(time) = generator.cpu_ns_per_message {
             facts.push(format!("{} per message in or out", duration(time)));
         }
+        if let Some(memory) = generator.bytes_per_client {
+            facts.push(format!("{} a client", bytes(memory as f64)));
+        }
         if let Some(busy) = generator.max_thread_pct {
             facts.push(format!("busiest thread {}", percent(busy)));
         }
@@ -386,6 +473,24 @@ impl Page {
     fn in_colour(&self, paint: Paint, lines: &str) -> String {
         lines.lines().map(|line| format!("{}\n", self.colours.paint(paint, line))).collect()
     }
+}
+
+/// Whether a stage has connections and no messages.
+fn is_conn(stage: &Stage) -> bool {
+    stage.latency.connect.is_some() || (stage.traffic.sent.is_none() && stage.traffic.delivered.is_none())
+}
+
+/// Times without delivery in one line.
+fn outages(stage: &Stage) -> Option<String> {
+    let count = stage.delivery.outage_count?;
+    if count == 0 {
+        return Some("none".to_owned());
+    }
+    let longest = known(stage.delivery.outage_max_ns, duration);
+    let open = stage.delivery.outages.iter().flatten().filter(|outage| !outage.ended).count();
+    let open = if open > 0 { format!(", {open} of them not over at the end") } else { String::new() };
+    let reconnects = known(stage.clients.reconnects, grouped);
+    Some(format!("{} streams{open}, longest {longest}; {reconnects} connections made again", grouped(count)))
 }
 
 /// A figure in its form, or a dash where it was not measured or may not be told.

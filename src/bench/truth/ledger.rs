@@ -36,7 +36,9 @@ fn nothing_wrong_is_nothing_wrong() {
         let run = with_copies(&format!("-q {qos} --pubs 2 --subs 2"), |_, _| vec![Copy::RIGHT]);
         run.has_ledger([2_000, 2_000, 0, 0, 0, 0]);
         assert_eq!(run.numbers(["delivery/corrupt", "delivery/foreign", "delivery/late", "delivery/max_gap"]), [0; 4]);
-        assert_eq!(run.at("warnings"), &json!([]));
+        // How the machine fared meanwhile is its own affair.
+        let warnings = run.at("warnings").as_array().unwrap();
+        assert!(warnings.iter().all(|warning| warning["code"] == "generator"), "{warnings:?}");
     }
 }
 

@@ -365,10 +365,7 @@ impl Connection {
         let mut reasons = Vec::new();
         for wanted in &subscribe.filters {
             let named = state.script.refuse_filters.iter().find(|(filter, _)| *filter == wanted.filter);
-            let mut refused = state.script.refuse_subscribe.or(named.map(|(_, reason)| *reason));
-            if wanted.filter.starts_with("$share/") {
-                refused = refused.or(Some(ReasonCode(0x9E)));
-            }
+            let refused = state.script.refuse_subscribe.or(named.map(|(_, reason)| *reason));
             if let Some(reason) = refused {
                 reasons.push(if self.version.is_v5() { reason } else { ReasonCode::UNSPECIFIED_ERROR });
                 continue;

@@ -1,0 +1,151 @@
+//! The group of mqbench about its connections: several brokers, how long they are held, what happens when one is lost.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::ConnectionOptions;
+use super::values::{port, positive_duration, whole_number};
+
+/// Most brokers of one run; each has a row in the result.
+const MOST_HOSTS: usize = 1000;
+
+/// Several brokers, and what happens to connections.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Clients")]
+pub struct TargetOptions {
+    /// Several brokers, HOST[:PORT],HOST[:PORT]…; clients are spread over them in turn.
+    ///
+    /// A host without a port has that of -p. An IPv6 address with a port stands in brackets. The result has a row a
+    /// broker.
+    #[arg(long, value_name = "HOSTS", value_hint = ValueHint::Other, value_parser = HostList::parse)]
+    pub hosts: Option<HostList>,
+
+    /// With --hosts: a publisher and its subscribers on the same broker, or cross, on two [default: same].
+    ///
+    /// Cross needs brokers that pass messages on to each other: a cluster, or a bridge.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub pair: Option<PairName>,
+
+    /// Connect again every TIME when a connection was lost, and measure the outage [default of TIME: 1s].
+    ///
+    /// What was under way is not sent again: the account says what of it was lost.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s",
+          value_parser = positive_duration)]
+    pub reconnect: Option<Duration>,
+
+    /// mqbench conn: hold the connections so long [default: 10s].
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub hold: Option<Duration>,
+
+    /// mqbench conn: each client pings so often [default: as -k says, at least once].
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub ping_interval: Option<Duration>,
+
+    /// Tell CPU time and memory of this process, the broker, over the measured time (Linux).
+    #[arg(long, value_name = "PID", value_parser = process_id)]
+    pub broker_pid: Option<u32>,
+}
+
+/// Where a publisher's subscribers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PairName {
+    /// On its broker.
+    #[default]
+    Same,
+    /// On the next broker.
+    Cross,
+}
+
+/// One broker of `--hosts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName {
+    /// Host, IPv6 without brackets.
+    pub host: String,
+    /// Port, where one is written.
+    pub port: Option<u16>,
+}
+
+/// The brokers of `--hosts`, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostList(Vec<HostName>);
+
+impl HostList {
+    /// All of them.
+    pub fn all(&self) -> &[HostName] {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let hosts: Vec<HostName> = text.split(',').map(|part| host(part.trim())).collect::<Result<_, _>>()?;
+        if hosts.len() > MOST_HOSTS {
+            return Err(format!("these are more than {MOST_HOSTS} brokers"));
+        }
+        Ok(Self(hosts))
+    }
+}
+
+fn host(text: &str) -> Result<HostName, String> {
+    if text.contains("://") {
+        return Err("it takes hosts only, HOST[:PORT]; TLS is turned on by --tls or --cafile".into());
+    }
+    // An IPv6 address without brackets has colons of its own and no port.
+    let (name, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, "")) => (name, None),
+        Some((name, rest)) => {
+            (name, Some(rest.strip_prefix(':').ok_or_else(|| format!("'{text}' is no HOST[:PORT]"))?))
+        }
+        None => match text.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => (text, None),
+            Some((name, digits)) => (name, Some(digits)),
+            None => (text, None),
+        },
+    };
+    if name.is_empty() {
+        return Err("a host is empty; they are written HOST[:PORT],HOST[:PORT]…".into());
+    }
+    Ok(HostName { host: name.to_owned(), port: digits.map(port).transpose()? })
+}
+
+fn process_id(text: &str) -> Result<u32, String> {
+    whole_number(text).filter(|pid| *pid > 0).ok_or_else(|| "it is the number of a process".into())
+}
+
+impl TargetOptions {
+    pub(super) fn faults(&self, connection: &ConnectionOptions) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.hosts.is_some() {
+            for (given, option) in [
+                (connection.host.is_some(), "-h"),
+                (connection.url.is_some(), "-L"),
+                (connection.unix.is_some(), "--unix"),
+            ] {
+                if given {
+                    faults.push(format!("--hosts says where the brokers are: leave {option} out"));
+                }
+            }
+        } else if self.pair.is_some() {
+            faults.push("--pair is about several brokers: name them with --hosts".into());
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_with_and_without_ports() {
+        let list = HostList::parse("a:1884, b,[::1]:1885,fe80::1,[::2]").unwrap();
+        let all: Vec<(&str, Option<u16>)> = list.all().iter().map(|host| (host.host.as_str(), host.port)).collect();
+        assert_eq!(all, [("a", Some(1884)), ("b", None), ("::1", Some(1885)), ("fe80::1", None), ("::2", None)]);
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in ["", "a,", "mqtt://a", "a:0", "a:x", "[::1]x", ":1883"] {
+            assert!(HostList::parse(text).is_err(), "{text}");
+        }
+    }
+}
