@@ -385,7 +385,6 @@ impl Generator {
             reasons: stages
                 .flat_map(|(name, _, _, stage)| stage.reasons.iter().map(move |reason| format!("{name}: {reason}")))
                 .collect(),
-            ..Self::default()
         }
     }
 }
