@@ -163,7 +163,7 @@ mod tests {
         let text = "-d true\nhost x\n-q 3\n\n -h\n--help\n-o other\n–v\n-P hunter2\n--bogus\n-p\0x";
         let faults = of_files(&BENCH, &[("XDG_CONFIG_HOME", "/c")], &[("/c/mqbench", text)]).unwrap_err();
         let starts = [
-            "/c/mqbench:1: unexpected argument 'true' found",
+            "/c/mqbench:1: invalid value 'true' for '[VERB]'",
             "/c/mqbench:2: a line begins with an option",
             "/c/mqbench:3: invalid value '3' for '--qos <QOS>': QoS is 0, 1 or 2",
             "/c/mqbench:5: a value is required for '--host <HOST>'",

@@ -144,7 +144,10 @@ fn faults_of_the_connection() {
         ),
         (&["-D", "will", "content-type", "x"], "-D will means nothing without --will-topic"),
         (&["-D", "publish", "content-type"], "-D publish content-type: VALUE is missing"),
-        (&["-A", "eth0"], "invalid value 'eth0' for '-A <ADDRESS>': it is not an IP address of this machine"),
+        (
+            &["-A", "eth0"],
+            "invalid value 'eth0' for '-A <ADDRESS>': 'eth0' is not an IP address; several have commas between them",
+        ),
         (&["-M", "0"], "invalid value '0' for '-M <COUNT>': it is a number from 1 to 65535"),
         (&["-h"], "a value is required for '--host <HOST>' but none was supplied"),
         (&["extra"], "unexpected argument 'extra' found"),
@@ -261,7 +264,9 @@ fn help_and_version_are_answers() {
         other => panic!("{other:?}"),
     };
     let help = answer(&["--bogus", "-q", "7", "--help"]);
-    for part in ["Usage: mqbench [OPTIONS]", "\nLoad:\n", "\nConnection:\n", "EXAMPLES:", "EXIT STATUS:", "FILES:"] {
+    for part in
+        ["Usage: mqbench [VERB] [OPTIONS]", "\nLoad:\n", "\nConnection:\n", "EXAMPLES:", "EXIT STATUS:", "FILES:"]
+    {
         assert!(help.contains(part), "{part} in {help}");
     }
     assert_eq!(answer(&["--version"]), concat!("mqbench ", env!("CARGO_PKG_VERSION"), "\n"));
