@@ -82,7 +82,7 @@ impl Broker {
 
     fn addresses(&self) -> Vec<SocketAddr> {
         let listening = self.seen.iter().filter_map(|line| line.strip_prefix("Listening on "));
-        listening.map(|address| address.parse().unwrap()).collect()
+        listening.filter(|address| !address.starts_with("ws://")).map(|address| address.parse().unwrap()).collect()
     }
 
     /// A mosquitto client for it.
@@ -270,6 +270,35 @@ fn a_listener_of_the_configuration_serves_all_interfaces_and_can_let_everyone_in
         broker.publish(&["-i", "x", "-t", "a", "-m", "x"]);
         // Not ::ffff:127.0.0.1, whichever socket took it.
         broker.wait_for("New client connected from 127.0.0.1:");
+    }
+}
+
+/// A raw client asks for a WebSocket at this path: the status line of the answer.
+fn web_socket_status(url: &str) -> String {
+    use std::io::{Read, Write};
+    let (address, path) = url.strip_prefix("ws://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: \
+         13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+    )
+    .unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    String::from_utf8(status.to_vec()).unwrap()
+}
+
+#[test]
+fn web_sockets_are_served_beside_tcp() {
+    for (arguments, configuration) in [
+        (&["-p", "0", "--ws-port", "0"][..], None),
+        (&[], Some("listener 0 127.0.0.1\nlistener 0 127.0.0.1\nprotocol websockets\nallow_anonymous true")),
+    ] {
+        let broker = Broker::start(arguments, configuration);
+        let url = broker.seen("Listening on ws://").unwrap().strip_prefix("Listening on ").unwrap().to_owned();
+        assert_eq!(web_socket_status(&url), "HTTP/1.1 101");
+        assert_eq!(web_socket_status(&format!("{url}/other")), "HTTP/1.1 404");
     }
 }
 

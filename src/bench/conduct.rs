@@ -189,6 +189,11 @@ impl Conduct {
         }
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
+        if context.target.same_host == Some(false) && !self.quiet {
+            // Load on another machine is somebody else's business too: what goes where is said before it goes.
+            let what = context.run.description.as_deref().unwrap_or_default();
+            eprintln!("Load for {}: {}", context.target.urls.join(" "), crate::terminal::escape(what));
+        }
         let mut show = Show::new(self.quiet);
         let ran = engine::run(self.plan.clone(), tls.clone(), interrupted, |step| show.step(step)).await;
         show.end();

@@ -189,7 +189,8 @@ impl ClientError {
             Self::Unanswered { .. } | Self::NotTaken { .. } => {
                 Some("the broker is overloaded or hangs; --connect-timeout sets how long is waited".to_owned())
             }
-            Self::Lost { .. } | Self::Publish(_) | Self::Tls(_) => None,
+            Self::Tls(error) => error.hint.clone(),
+            Self::Lost { .. } | Self::Publish(_) => None,
         }
     }
 }

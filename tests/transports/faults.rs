@@ -53,7 +53,7 @@ fn a_server_that_is_no_web_socket_for_mqtt_is_named_as_what_it_is() {
         ),
         ("HTTP/1.1 503 Busy\r\n\r\n", FailureKind::Unavailable, "503 Busy", "is the broker running"),
         ("\x15\x03\x03\0\x02\x02\x0a", FailureKind::NotWebSocket, "this port speaks TLS", "wss://"),
-        ("SSH-2.0-x\r\n", FailureKind::NotWebSocket, "it answered \"SSH-2.0-x", "WebSocket port"),
+        ("SSH-2.0-x\r\n", FailureKind::NotWebSocket, "it answered \"S", "WebSocket port"),
         ("HTTP/1.1 101 x\r\n\r\n", FailureKind::NotWebSocket, "without upgrading", "wss://"),
         (&huge, FailureKind::NotWebSocket, "has no end", "WebSocket port"),
     ] {
@@ -67,7 +67,8 @@ fn a_server_that_is_no_web_socket_for_mqtt_is_named_as_what_it_is() {
 
 #[test]
 fn an_upgrade_that_is_wrong_in_one_thing_is_refused_for_it() {
-    let wrong: [(fn(String) -> String, &str); 5] = [
+    type Change = fn(String) -> String;
+    let wrong: [(Change, &str); 5] = [
         (|right| right + "\r\n", "does not agree to the sub-protocol \"mqtt\""),
         (|right| right + "Sec-WebSocket-Protocol: chat\r\n\r\n", "picked the sub-protocol \"chat\""),
         (

@@ -132,7 +132,7 @@ fn a_normal_end_is_the_end_of_the_stream() {
 fn our_frames_are_binary_and_bounded_and_the_end_is_a_close_frame() {
     let (sender, frames) = std::sync::mpsc::channel();
     let plan = server(move |stream| {
-        stream.write_all(&frame(true, PING, b"are you there"))?;
+        stream.write_all(&[frame(true, PING, b"are you there"), frame(true, BINARY, b"x")].concat())?;
         loop {
             let (opcode, payload) = read_frame(stream)?;
             let _ = sender.send((opcode, payload));
@@ -148,6 +148,7 @@ fn our_frames_are_binary_and_bounded_and_the_end_is_a_close_frame() {
     let written = large.clone();
     let late = with_connection(&plan, async |connected| {
         let mut connection = connected.connection;
+        assert_eq!(connection.read_u8().await.unwrap(), b'x');
         connection.write_all(b"one write").await.unwrap();
         connection.write_all(&written).await.unwrap();
         connection.flush().await.unwrap();

@@ -80,9 +80,11 @@ impl Ceilings {
     }
 
     /// Messages a second, in and out, that a generator of this plan can pass at the most, going by the case that is
-    /// most like it. None for what was not measured: TLS, unix sockets, large payloads, runs without latencies.
+    /// most like it. None for what was not measured: TLS, WebSocket, unix sockets, large payloads, runs without latencies.
     pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
-        if plan.transport.tls.is_some() || matches!(plan.transport.address, Address::Unix(_)) || !plan.latency {
+        let transport = &plan.transport;
+        let is_plain = transport.tls.is_none() && transport.web_socket.is_none();
+        if !is_plain || matches!(transport.address, Address::Unix(_)) || !plan.latency {
             return None;
         }
         let size = plan.payload.bytes(0, "", "").len() as u64;

@@ -67,7 +67,8 @@ fn refused(head: &Head, proxy: &ProxyPlan, target: &str) -> Fault {
     let status = head.status_text();
     let of = |kind, cause: String, hint: &str| Fault::new(kind, cause).hint(hint);
     match head.status {
-        407 => {
+        // 401 is wrong from a proxy, and tinyproxy's answer to a wrong password.
+        401 | 407 => {
             let cause = match proxy.login {
                 None => format!("the proxy wants a user and a password ({status})"),
                 Some(_) => format!("the proxy refused user or password ({status})"),
@@ -88,7 +89,8 @@ fn refused(head: &Head, proxy: &ProxyPlan, target: &str) -> Fault {
             "many proxies allow CONNECT to port 443 only: a broker that serves MQTT or WebSocket over TLS there can be \
              reached",
         ),
-        429 | 502..=504 => of(
+        // 500 is tinyproxy's "Unable to connect".
+        429 | 500 | 502..=504 => of(
             FailureKind::Unavailable,
             format!("the proxy could not connect to {target} ({status})"),
             "check host and port of the broker as the proxy sees them",

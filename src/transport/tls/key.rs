@@ -43,7 +43,7 @@ fn encrypted_block(text: &str) -> Option<&str> {
 fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
     let Some(password) = password else {
         return Err(TlsSetupError::of(path, "the key is encrypted and no password was given")
-            .hint(format!("give the password of the key, or {}", convert(path, "openssl pkey"))));
+            .hint(format!("give the password of the key with --key-pw-file, or {}", convert(path, "openssl pkey"))));
     };
     let base64: Zeroizing<String> = Zeroizing::new(block.split_ascii_whitespace().collect());
     let der = STANDARD.decode(base64.as_bytes()).map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
@@ -56,7 +56,7 @@ fn undecrypted(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
     match error {
         // A wrong password decrypts to rubbish, which now and then has sound padding and then is no ASN.1.
         pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) | pkcs8::Error::Asn1(_) => {
-            TlsSetupError::of(path, "the key cannot be decrypted").hint("check the password of the key")
+            TlsSetupError::of(path, "the key cannot be decrypted").hint("check the password of the key (--key-pw-file)")
         }
         other => unsupported(path, other),
     }

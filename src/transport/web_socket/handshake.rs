@@ -14,8 +14,7 @@ use crate::transport::{Connection, explain_tls_loss, looks_like_tls};
 const SUB_PROTOCOL: &str = "mqtt";
 
 const PATH_HINT: &str = "is the path right? give another one with --ws-path or in the URL; most brokers serve /mqtt";
-const PORT_HINT: &str =
-    "is this the broker's WebSocket port? plain MQTT, mostly on port 1883, goes without --ws and ws://";
+const PORT_HINT: &str = "is this the broker's WebSocket port? plain MQTT, mostly on port 1883, goes without --ws and ws://; over TLS it is wss://";
 const TLS_HINT: &str = "write wss:// for ws://, or add --tls or --cafile FILE to --ws";
 
 /// Opens a WebSocket for MQTT over a connection.
