@@ -104,7 +104,7 @@ pub(super) async fn conduct(
     let is_partial = document.status == Status::Partial;
     if !is_partial {
         match ceiling::save(environment, &document.env, &document.cases) {
-            Ok(path) => document.saved_to = path.as_ref().map(PathBuf::as_path).map(|path| path.display().to_string()),
+            Ok(path) => document.saved_to = path.as_deref().map(|path| path.display().to_string()),
             Err(error) if !quiet => eprintln!("Warning: the ceiling was not saved: {error}"),
             Err(_) => {}
         }
