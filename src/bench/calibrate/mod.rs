@@ -8,7 +8,6 @@ mod limit;
 mod recording;
 mod sink;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
