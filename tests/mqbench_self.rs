@@ -65,12 +65,17 @@ fn self_measures_every_case_saves_its_ceiling_and_results_tell_their_headroom() 
 
     let broker = ScriptedBroker::start(Script::default().without_log());
     let port = broker.port();
-    let arguments = ["-h", "127.0.0.1", "-p", &port, "-q", "1", "--flood", "-C", "2000", "--clients", "1", "--json"];
+    let arguments =
+        ["pub", "-h", "127.0.0.1", "-p", &port, "-q", "1", "--flood", "-C", "2000", "--clients", "1", "--json"];
     let generator = |output: &Output| document(output)["generator"].clone();
     let with = generator(&run(&mut mqbench(cache.path(), &arguments)));
     assert!(with["ceiling_per_s"].as_f64().unwrap() > 0.0, "{with}");
     let headroom = with["headroom_pct"].as_f64().unwrap();
     assert!((0.0..=100.0).contains(&headroom), "{with}");
+
+    // What receiving costs was not measured.
+    let both = generator(&run(&mut mqbench(cache.path(), &arguments[1..])));
+    assert!(both["ceiling_per_s"].is_null() && both["headroom_pct"].is_null(), "{both}");
 
     // Garbage, and a folder where a file should be, are as good as nothing.
     std::fs::write(&saved, b"{\"machines\": garbage").unwrap();

@@ -53,10 +53,11 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
         }
     };
     if options.load.verb == Some(Verb::Doctor) {
-        let examine = examine(&plan, options.result.json, &files);
+        let examine = examine(&plan, own.is_some(), options.result.json, &files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
     }
     let conduct = Conduct {
+        verb: options.load.verb,
         plan,
         gates,
         files,
@@ -90,8 +91,8 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 }
 
 /// `mqbench doctor`.
-async fn examine(plan: &BenchPlan, json: bool, files: &[PathBuf]) -> Result<ExitStatus> {
-    let findings = doctor::Findings::of(plan, outcome::url(plan)).await;
+async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &[PathBuf]) -> Result<ExitStatus> {
+    let findings = doctor::Findings::of(plan, embedded, outcome::url(plan)).await;
     if !json {
         print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
     }
@@ -141,6 +142,7 @@ fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError> {
 }
 
 struct Conduct {
+    verb: Option<Verb>,
     plan: BenchPlan,
     gates: Vec<Gate>,
     files: Vec<PathBuf>,
@@ -151,11 +153,12 @@ struct Conduct {
 
 impl Conduct {
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        if let Some(obstacles) = doctor::obstacles(&self.plan, Colours::for_stderr(ColourChoice::Auto)) {
+        if let Some(obstacles) = doctor::obstacles(&self.plan, own.is_some(), Colours::for_stderr(ColourChoice::Auto)) {
             let error = "this machine cannot carry out the plan; no connection was made";
             eprintln!("Error: {error}");
             eprint!("{obstacles}");
-            eprintln!("  'mqbench doctor' with the same options tells the rest.");
+            let verb = self.verb.map_or_else(String::new, |verb| format!(" {}", verb.name()));
+            eprintln!("  'mqbench doctor{verb}' with the same options tells the rest.");
             self.write_failure(outcome::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
             return Ok(ExitStatus::Failed);
         }
@@ -184,16 +187,11 @@ impl Conduct {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
         }
         if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
-            // Whoever mistakes a host sees it before it has the load.
+            // Load on another machine is somebody else's business too, and whoever mistakes a host sees it in time.
             eprint!("{}", outcome::announcement(&self.plan));
         }
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
-        if context.target.same_host == Some(false) && !self.quiet {
-            // Load on another machine is somebody else's business too: what goes where is said before it goes.
-            let what = context.run.description.as_deref().unwrap_or_default();
-            eprintln!("Load for {}: {}", context.target.urls.join(" "), crate::terminal::escape(what));
-        }
         let mut show = Show::new(self.quiet);
         let ran = engine::run(self.plan.clone(), tls.clone(), interrupted, |step| show.step(step)).await;
         show.end();

@@ -132,18 +132,20 @@ fn description(plan: &BenchPlan) -> String {
         let (qos, payload) = (plan.qos.number(), payload_text(&plan.payload));
         return format!("{head}  QoS {qos}  {clients} → responder → back  {payload}");
     }
-    format!(
-        "{}  {head}  QoS {}  {}  {}",
-        plan.routes.shape(),
-        plan.qos.number(),
-        crowd(plan),
-        payload_text(&plan.payload),
-    )
+    // Who gets what is a question only where both sides are ours.
+    let shape =
+        if plan.publishers > 0 && plan.subscribers > 0 { format!("{}  ", plan.routes.shape()) } else { String::new() };
+    format!("{shape}{head}  QoS {}  {}  {}", plan.qos.number(), crowd(plan), payload_text(&plan.payload),)
 }
 
 /// Who sends to whom, in words.
 fn crowd(plan: &BenchPlan) -> String {
     let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    match (plan.publishers, plan.subscribers) {
+        (publishers, 0) => return plural(publishers, "publisher"),
+        (0, subscribers) => return plural(subscribers, "subscriber"),
+        _ => {}
+    }
     let pairs = format!("{} → {}", plural(plan.publishers, "publisher"), plural(plan.subscribers, "subscriber"));
     match (plan.routes.shape(), plan.routes.copies()) {
         (Shape::Shared { groups }, _) => {

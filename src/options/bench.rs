@@ -21,7 +21,7 @@ use super::{
                   it answers both questions in two stages: first it floods the broker to find what the path carries, \
                   then it sends half of that at a steady rate and measures the latency, from the time at which each \
                   message was due.",
-    override_usage = "mqbench [VERB] [OPTIONS]",
+    override_usage = "mqbench [VERB] [OPTIONS]\n       mqbench doctor [VERB] [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -113,7 +113,7 @@ impl BenchOptions {
                 faults.push(format!("{option}: {why}"));
             }
         };
-        if load.verb == Some(Verb::Conn) {
+        if load.plan_verb() == Some(Verb::Conn) {
             for (given, option) in [
                 (load.flood, "--flood"),
                 (load.rate.is_some(), "--rate"),
@@ -138,7 +138,7 @@ impl BenchOptions {
             refuse(targets.hold.is_some(), "--hold", "it is for mqbench conn; a load lasts for --duration");
             refuse(targets.ping_interval.is_some(), "--ping-interval", "it is for mqbench conn");
         }
-        if load.verb == Some(Verb::Echo) {
+        if load.plan_verb() == Some(Verb::Echo) {
             refuse(load.retain, "-r", "an echo that is retained would be answered again by the next run");
             refuse(load.shape.is_some(), "--shape", "in an echo each client has a responder of its own");
         }

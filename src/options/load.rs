@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::arrival::{Arrival, Behind, arrival, seed};
@@ -19,6 +20,10 @@ pub struct LoadOptions {
     /// What to do [default: flood, then measure latency].
     #[arg(value_name = "VERB", value_enum)]
     pub verb: Option<Verb>,
+
+    /// With doctor: the verb whose plan is looked at [default: the plan without a verb].
+    #[arg(value_name = "PLAN", value_parser = examined())]
+    pub examined: Option<Verb>,
 
     /// Who gets what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
     ///
@@ -233,14 +238,26 @@ pub struct ResultOptions {
 /// Publishers, and subscribers: enough to keep a broker busy over the round trips, few enough for any broker.
 const DEFAULT_CLIENTS: u32 = 10;
 
+/// Verbs whose plans `mqbench doctor` can look at.
+fn examined() -> impl TypedValueParser<Value = Verb> {
+    let verbs = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo];
+    PossibleValuesParser::new(verbs.map(|verb| PossibleValue::new(verb.name())))
+        .try_map(|name| Verb::from_str(&name, false))
+}
+
 fn threads(text: &str) -> Result<u16, String> {
     whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
 }
 
 impl LoadOptions {
+    /// The verb whose plan this is: with doctor the one that it looks at.
+    pub fn plan_verb(&self) -> Option<Verb> {
+        if self.verb == Some(Verb::Doctor) { self.examined } else { self.verb }
+    }
+
     /// Number of publishers.
     pub fn publishers(&self) -> u32 {
-        match self.verb {
+        match self.plan_verb() {
             Some(Verb::Sub | Verb::Conn) => 0,
             Some(Verb::Echo) => self.clients.unwrap_or(1),
             Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => self.pubs.unwrap_or_else(|| match self.shape() {
@@ -252,7 +269,7 @@ impl LoadOptions {
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> u32 {
-        match self.verb {
+        match self.plan_verb() {
             Some(Verb::Pub | Verb::Conn) => 0,
             Some(Verb::Echo) => self.clients.unwrap_or(1),
             Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => self.subs.unwrap_or_else(|| match self.shape() {
@@ -266,12 +283,12 @@ impl LoadOptions {
 
     /// Number of clients that only connect.
     pub fn idlers(&self) -> u32 {
-        if self.verb == Some(Verb::Conn) { self.clients.unwrap_or(DEFAULT_CLIENTS) } else { 0 }
+        if self.plan_verb() == Some(Verb::Conn) { self.clients.unwrap_or(DEFAULT_CLIENTS) } else { 0 }
     }
 
     /// Number of clients that answer.
     pub fn responders(&self) -> u32 {
-        if self.verb == Some(Verb::Echo) { self.publishers() } else { 0 }
+        if self.plan_verb() == Some(Verb::Echo) { self.publishers() } else { 0 }
     }
 
     /// Who gets what.
@@ -309,18 +326,23 @@ impl LoadOptions {
                 faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
             }
         }
-        let verb = self.verb.map_or("", Verb::name);
+        let plan_verb = self.plan_verb();
+        let verb = plan_verb.map_or("", Verb::name);
+        if let (Some(examined), true) = (self.examined, self.verb != Some(Verb::Doctor)) {
+            let (verb, examined) = (self.verb.map_or("", Verb::name), examined.name());
+            faults.push(format!("mqbench {verb} {examined}: only doctor takes a second word; leave one of them out"));
+        }
         for (given, option, other) in [
-            (self.verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
-            (self.verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
-            (self.verb == Some(Verb::Conn) && self.pubs.is_some(), "--pubs", "publishers"),
-            (self.verb == Some(Verb::Conn) && self.subs.is_some(), "--subs", "subscribers"),
+            (plan_verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
+            (plan_verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),
+            (plan_verb == Some(Verb::Conn) && self.pubs.is_some(), "--pubs", "publishers"),
+            (plan_verb == Some(Verb::Conn) && self.subs.is_some(), "--subs", "subscribers"),
         ] {
             if given {
                 faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
             }
         }
-        if self.verb == Some(Verb::Echo) && (self.pubs.is_some() || self.subs.is_some()) {
+        if plan_verb == Some(Verb::Echo) && (self.pubs.is_some() || self.subs.is_some()) {
             faults.push("mqbench echo has as many requesters as responders: --clients says how many".into());
         }
         let (publishers, subscribers) = (self.publishers(), self.subscribers());

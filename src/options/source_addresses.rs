@@ -1,5 +1,6 @@
 //! The local addresses of `-A`: one, several with commas between them, or a network as `10.0.0.0/28`.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Most addresses taken from one `-A`; each serves some 28,000 connections to one broker.
@@ -16,7 +17,7 @@ impl SourceAddresses {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut addresses = Vec::new();
+        let mut addresses: Vec<IpAddr> = Vec::new();
         for part in text.split(',').map(str::trim) {
             match part.split_once('/') {
                 None => addresses.push(
@@ -31,6 +32,9 @@ impl SourceAddresses {
         if addresses.len() as u128 > MOST_ADDRESSES {
             return Err(format!("these are more than {MOST_ADDRESSES} addresses"));
         }
+        // One that is in two networks serves no more connections.
+        let mut known = HashSet::new();
+        addresses.retain(|address| known.insert(*address));
         Ok(Self(addresses))
     }
 }
@@ -71,6 +75,7 @@ mod tests {
         assert_eq!(texts("127.0.0.1"), ["127.0.0.1"]);
         assert_eq!(texts("127.0.0.1, ::1"), ["127.0.0.1", "::1"]);
         assert_eq!(texts("10.0.0.9/30,10.1.0.0/31"), ["10.0.0.9", "10.0.0.10", "10.1.0.0", "10.1.0.1"]);
+        assert_eq!(texts("10.0.0.2,10.0.0.1,10.0.0.0/30,10.0.0.2"), ["10.0.0.2", "10.0.0.1"], "each once");
         assert_eq!(texts("10.0.0.0/28").len(), 14, "network and broadcast address are no host's");
         assert_eq!((texts("1.2.3.4/32"), texts("fe80::/127").len()), (vec!["1.2.3.4".to_owned()], 2));
         assert_eq!(texts("fe80::/128"), ["fe80::"]);

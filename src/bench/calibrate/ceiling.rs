@@ -79,16 +79,23 @@ impl Ceilings {
         Self(machine.map(|machine| machine.ceilings.clone()).unwrap_or_default())
     }
 
-    /// Messages a second, in and out, that a generator of this plan can pass at the most, going by the case that is
-    /// most like it. None for what was not measured: TLS, WebSocket, unix sockets, large payloads, runs without latencies.
+    /// Messages a second that a generator of this plan can send at the most, going by the case that is most like it.
+    /// None for what was not measured: receiving, TLS, WebSocket, proxies, unix sockets, large payloads, runs without
+    /// latencies.
     pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
         let transport = &plan.transport;
-        let is_plain = transport.tls.is_none() && transport.web_socket.is_none();
-        if !is_plain || matches!(transport.address, Address::Unix(_)) || !plan.latency {
+        let is_plain = transport.tls.is_none() && transport.web_socket.is_none() && transport.proxy.is_none();
+        if plan.publishers != plan.clients()
+            || !is_plain
+            || matches!(transport.address, Address::Unix(_))
+            || !plan.latency
+        {
             return None;
         }
         let size = plan.payload.bytes(0, "", "").len() as u64;
-        self.nearest(plan.qos.number(), size, plan.clients() as u64, plan.threads as u64)
+        // More threads than processors bring nothing more.
+        let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+        self.nearest(plan.qos.number(), size, plan.clients() as u64, plan.threads.min(cores) as u64)
     }
 
     fn nearest(&self, qos: u8, size: u64, connections: u64, threads: u64) -> Option<f64> {

@@ -17,8 +17,6 @@ const BUSY_PCT: f64 = 10.0;
 const TIMER_NS: u64 = 200_000;
 /// Shares of a limit above which it is near.
 const NEAR_PCT: u64 = 80;
-/// Connects of a thread under way at once.
-const CONNECTS_A_THREAD: u64 = 64;
 /// Ports from 1024 on.
 const MOST_PORTS: u64 = 64_512;
 
@@ -109,7 +107,7 @@ fn files(need: &Need, limits: &Limits) -> Option<Check> {
 fn all_files(need: &Need, limits: &Limits) -> Option<Check> {
     let left = limits.files_left?;
     // Both ends are in this machine where the broker is.
-    let needed = need.files + if need.same_host { need.clients } else { 0 };
+    let needed = need.files + if need.same_host && !need.embedded { need.clients } else { 0 };
     let level = level(needed, left);
     if level == Level::Ok {
         return None;
@@ -163,7 +161,7 @@ fn memory(need: &Need, limits: &Limits) -> Option<Check> {
 
 fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
     let somaxconn = limits.somaxconn.filter(|_| need.same_host)?;
-    let at_once = need.clients.min(CONNECTS_A_THREAD * need.threads);
+    let at_once = need.at_once;
     let level = if at_once > somaxconn { Level::Warn } else { Level::Ok };
     let found =
         format!("{} connects may wait at the broker; up to {} are under way", grouped(somaxconn), grouped(at_once));
@@ -244,6 +242,7 @@ mod tests {
             clients,
             threads: 2,
             files: clients + 48,
+            at_once: clients.min(128),
             paths: Some(1),
             memory: clients * 6_000,
             paced: true,

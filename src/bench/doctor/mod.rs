@@ -34,9 +34,9 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Looks at everything; takes about a second.
-    pub(super) async fn of(plan: &BenchPlan, target: String) -> Self {
+    pub(super) async fn of(plan: &BenchPlan, embedded: bool, target: String) -> Self {
         let machine = Machine::measure().await;
-        let need = Need::of(plan);
+        let need = Need::of(plan, embedded);
         Self::new(checks::all(&need, &machine), machine.facts, &need, target)
     }
 
@@ -76,8 +76,8 @@ impl Findings {
 }
 
 /// Why a plan cannot be carried out here, in the doctor's words; none when nothing stands in the way.
-pub(super) fn obstacles(plan: &BenchPlan, colours: Colours) -> Option<String> {
-    let mut checks = checks::limits(&Need::of(plan), &Limits::read());
+pub(super) fn obstacles(plan: &BenchPlan, embedded: bool, colours: Colours) -> Option<String> {
+    let mut checks = checks::limits(&Need::of(plan, embedded), &Limits::read());
     checks.retain(|check| check.level == Level::Fail);
     (!checks.is_empty()).then(|| lines(&checks, colours))
 }

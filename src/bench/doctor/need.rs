@@ -1,5 +1,8 @@
 //! What a plan needs of the machine.
 
+use std::collections::BTreeSet;
+
+use crate::bench::engine::connects_at_once;
 use crate::bench::plan::{BenchPlan, is_this_machine};
 use crate::transport::Address;
 
@@ -16,6 +19,15 @@ const TLS_BYTES: u64 = 48 * 1024;
 /// User memory of a message in flight.
 const IN_FLIGHT_BYTES: u64 = 48;
 
+/// Pairs of a source address and what is connected to; one that was named twice is no second path.
+fn paths(plan: &BenchPlan) -> u64 {
+    let sources: BTreeSet<_> = plan.targets.sources().iter().collect();
+    let targets: BTreeSet<String> = plan.targets.addresses().map(ToString::to_string).collect();
+    // A proxy has one address, whatever is behind it.
+    let targets = if plan.transport.proxy.is_some() { 1 } else { targets.len().max(1) };
+    (sources.len().max(1) * targets) as u64
+}
+
 /// What a plan needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Need {
@@ -24,11 +36,13 @@ pub(super) struct Need {
     pub(super) files: u64,
     /// Pairs of source address and target; each has the whole range of ports. None where no ports are needed.
     pub(super) paths: Option<u64>,
-    /// The local addresses were named, so each could be another one.
-    pub(super) has_sources: bool,
+    /// Connects under way at once.
+    pub(super) at_once: u64,
     pub(super) memory: u64,
     /// The broker is on this machine.
     pub(super) same_host: bool,
+    /// It is even in this process.
+    pub(super) embedded: bool,
     /// It is at a loopback address.
     pub(super) loopback: bool,
     /// Messages are sent at times.
@@ -36,7 +50,7 @@ pub(super) struct Need {
 }
 
 impl Need {
-    pub(super) fn of(plan: &BenchPlan) -> Self {
+    pub(super) fn of(plan: &BenchPlan, embedded: bool) -> Self {
         let (clients, publishers) = (plan.clients() as u64, plan.publishers as u64);
         let same_host = plan.targets.addresses().any(is_this_machine);
         let is_tcp = matches!(plan.transport.address, Address::Tcp { .. });
@@ -47,14 +61,60 @@ impl Need {
         Self {
             clients,
             threads,
-            files: clients + OTHER_FILES + FILES_A_THREAD * threads,
-            paths: is_tcp.then_some((plan.targets.count() * plan.targets.sources().len().max(1)) as u64),
-            has_sources: !plan.targets.sources().is_empty(),
+            // Both ends of each connection, where the broker is in this process.
+            files: clients * if embedded { 2 } else { 1 } + OTHER_FILES + FILES_A_THREAD * threads,
+            paths: is_tcp.then(|| paths(plan)),
+            at_once: clients.min(threads * connects_at_once(plan) as u64),
             memory: clients * (CLIENT_BYTES + tls + ends * SOCKET_BYTES)
                 + publishers * (payload + u64::from(plan.window) * IN_FLIGHT_BYTES),
             same_host,
+            embedded,
             loopback: same_host && is_tcp,
             paced: plan.stages.iter().any(|stage| stage.model != crate::bench::plan::LoadModel::ClosedLoop),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::plan::from_options::tests::plan_of;
+
+    #[test]
+    fn each_verb_has_needs_of_its_own() {
+        let need = |words: &[&str]| Need::of(&plan_of(words).unwrap(), false);
+        let conn = need(&["doctor", "conn", "--clients", "20000", "--connect-rate", "1k", "--hold", "60s"]);
+        assert_eq!((conn.clients, conn.at_once), (20_000, 1024 * conn.threads));
+        assert_eq!(conn, need(&["conn", "--clients", "20000", "--connect-rate", "1k", "--hold", "60s"]));
+        assert_eq!(need(&["doctor", "pub", "--clients", "7"]).clients, 7);
+        assert_eq!(need(&["doctor", "sub", "--clients", "7", "-t", "a"]).clients, 7);
+        assert_eq!(need(&["doctor", "echo", "--clients", "7"]).clients, 21);
+        assert_eq!(need(&["doctor", "--clients", "7"]).clients, 14);
+        assert_eq!(need(&["--clients", "5000"]).at_once, 64 * need(&["--clients", "5000"]).threads);
+    }
+
+    #[test]
+    fn paths_are_those_that_exist() {
+        let paths = |words: &[&str]| Need::of(&plan_of(words).unwrap(), false).paths;
+        assert_eq!(paths(&["-A", "127.0.0.1,127.0.0.1,127.0.0.2"]), Some(2));
+        assert_eq!(paths(&["--hosts", "a,b", "-A", "127.0.0.1,127.0.0.2"]), Some(4));
+        let proxy = ["--hosts", "a,b", "-A", "127.0.0.1,127.0.0.2", "--proxy", "socks5h://127.0.0.1:1080"];
+        assert_eq!(paths(&proxy), Some(2), "everything goes to the proxy");
+        for (words, part) in [
+            (&["--hosts", "a,b,a:1883"][..], "a:1883 is named twice"),
+            (&["-h", "127.0.0.1", "-A", "127.0.0.1,::1"], "::1 is IPv6 and cannot reach 127.0.0.1"),
+        ] {
+            let error = plan_of(words).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert_eq!(paths(&["-h", "localhost", "-A", "127.0.0.1,::1"]), Some(2));
+    }
+
+    #[test]
+    fn an_embedded_broker_has_the_other_ends_here() {
+        let plan = plan_of(&["--clients", "400"]).unwrap();
+        let (typed, embedded) = (Need::of(&plan, false), Need::of(&plan, true));
+        assert_eq!((typed.clients, embedded.files - typed.files), (800, 800));
+        assert!(embedded.embedded && !typed.embedded);
     }
 }

@@ -25,7 +25,7 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishE
 use crate::transport::{Address, ConnectTimings, Connection, TlsClient};
 
 /// Connects under way at once in a shard; a broker's listen queue is often 128.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Topic filters in one SUBSCRIBE.
 const FILTERS_AT_ONCE: usize = 200;

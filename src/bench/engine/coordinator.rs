@@ -126,7 +126,7 @@ pub struct StageOutcome {
     pub drain_ns: u64,
     /// What was recorded.
     pub recorder: Recorder,
-    /// The same second by second.
+    /// The same second by second; of long stages several seconds are a row.
     pub rows: Vec<IntervalRow>,
     /// The account of the deliveries; none without subscribers.
     pub delivery: Option<Delivery>,
@@ -372,7 +372,8 @@ async fn find_brokers(plan: &mut BenchPlan) -> Result<Vec<Duration>, ConnectErro
     let mut took = Vec::new();
     for target in 0..plan.targets.count() {
         let mut transport = plan.targets.transport(&plan.transport, target);
-        transport.bind = plan.targets.sources().first().copied();
+        // All its addresses: each client takes those of its own source's family.
+        transport.bind = None;
         took.push(resolve(&mut transport).await?);
         plan.targets.found(target, transport.resolved);
     }
@@ -580,7 +581,7 @@ impl Coordinator {
                 next_second_ns += SECOND_NS;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(run.from_ns));
-            let row = gathering.rows.last().copied();
+            let row = gathering.last_second;
             progress(Progress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
             let wake_ns = (now_ns + LOOK.as_nanos() as u64).min(run.to_ns).min(next_second_ns);
             self.gather_until(clock.at(wake_ns).into(), &run, &mut gathering).await;
@@ -730,7 +731,7 @@ impl Coordinator {
     fn moment(&self, run: &StageRun, gathering: &Gathering) -> Moment {
         Moment {
             shards: self.shards.len(),
-            row_ns: run.from_ns + (gathering.rows.len() as u64).saturating_sub(1) * SECOND_NS,
+            row_ns: run.from_ns + gathering.rounds.saturating_sub(1) * SECOND_NS,
             connections: self.open(),
             backlog: self.shared.outstanding(self.shared.plan.qos != QoS::AtMostOnce),
         }
@@ -758,11 +759,6 @@ impl Coordinator {
         let mut delivery = Delivery::default();
         gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
         let (used, busiest_thread) = (gathering.used(), gathering.busiest());
-        let mut rows = gathering.rows;
-        // The first report only begins the count of seconds.
-        rows.drain(..1.min(rows.len()));
-        // The last one is a row only if it is a whole second.
-        rows.truncate(end_ns.saturating_sub(from_ns).div_euclid(SECOND_NS) as usize);
         StageOutcome {
             rate: run.rate,
             start_ns: run.start_ns,
@@ -770,7 +766,7 @@ impl Coordinator {
             measured_ns: end_ns.saturating_sub(from_ns),
             drain_ns,
             recorder: gathering.total,
-            rows,
+            rows: gathering.timeline.into_rows(end_ns.saturating_sub(from_ns)),
             delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
             unbalanced: gathering.deliveries.unbalanced,
             offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),

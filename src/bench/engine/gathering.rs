@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use super::process::CpuTime;
 use super::shard::Share;
 use super::subscriber::Deliveries;
-use crate::bench::measure::{IntervalRow, Outages, Recorder};
+use crate::bench::measure::{IntervalRow, Outages, Recorder, Timeline};
 
 /// The parts of a stage.
 #[derive(Default)]
 pub(super) struct Gathering {
     pub(super) total: Recorder,
-    pub(super) rows: Vec<IntervalRow>,
+    pub(super) timeline: Timeline,
+    /// The last whole second.
+    pub(super) last_second: Option<IntervalRow>,
+    /// How often all shards have reported. The first time only begins the count of seconds.
+    pub(super) rounds: u64,
     /// What has come of the second that is being gathered, and from how many shards.
     second: Recorder,
     reported: usize,
@@ -63,12 +67,17 @@ impl Gathering {
             let second = std::mem::take(&mut self.second);
             let used = self.used();
             let used_before = std::mem::replace(&mut self.used_before, used.unwrap_or_default());
-            self.rows.push(IntervalRow {
-                conns: Some(moment.connections),
-                backlog: Some(moment.backlog),
-                cpu_pct: used.map(|used| used.since(used_before).total_ns() as f64 / 1e7),
-                ..IntervalRow::of(&second, moment.row_ns)
-            });
+            if self.rounds > 0 {
+                let row = IntervalRow {
+                    conns: Some(moment.connections),
+                    backlog: Some(moment.backlog),
+                    cpu_pct: used.map(|used| used.since(used_before).total_ns() as f64 / 1e7),
+                    ..IntervalRow::of(&second, moment.row_ns)
+                };
+                self.last_second = Some(row);
+                self.timeline.push(row);
+            }
+            self.rounds += 1;
             self.total.merge(&second);
         }
     }

@@ -16,13 +16,11 @@ use super::pacer::PreciseTimer;
 use super::shard::{self, Client, Command, End, Own, Report, Role, ShardState};
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::Recorder;
-use crate::bench::plan::{Draws, Part};
+use crate::bench::plan::{BenchPlan, Draws, Part};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler};
 
-/// Connects under way at once in a shard without a rate; a broker's listen queue is often 128.
-const AT_ONCE: usize = 64;
-
-/// The same with a rate: a schedule is not to wait for the broker, but what connects takes kilobytes.
+/// Connects under way at once in a shard with a rate: a schedule is not to wait for the broker, but what connects takes
+/// kilobytes.
 const SCHEDULED_AT_ONCE: usize = 1024;
 
 /// When the first client is to connect, after t0: all threads are there by then.
@@ -33,6 +31,11 @@ const GOODBYES_A_SECOND: usize = 5_000;
 
 /// What the draws of ping phases are for.
 const PHASES: u64 = 0x70_69_6e_67;
+
+/// Connects that a thread of a plan has under way at once.
+pub fn connects_at_once(plan: &BenchPlan) -> usize {
+    if plan.idlers > 0 && plan.connect_rate.is_some() { SCHEDULED_AT_ONCE } else { connect::AT_ONCE }
+}
 
 /// The life of a shard that connects and holds.
 pub(super) async fn live(state: Rc<ShardState>, mut commands: UnboundedReceiver<Command>) {
@@ -55,7 +58,7 @@ async fn connect_all(state: Rc<ShardState>) {
     let plan = &state.shared.plan;
     let clock = state.shared.clock;
     let timer = PreciseTimer::new().ok();
-    let most = if plan.connect_rate.is_some() { SCHEDULED_AT_ONCE } else { AT_ONCE };
+    let most = connects_at_once(plan);
     let mut tasks = JoinSet::new();
     for client in (0..plan.idlers).filter(|client| client % plan.threads == state.number()) {
         let slot_ns = slot_ns(&state.shared, client);

@@ -21,5 +21,6 @@ mod subscriber;
 #[cfg(test)]
 pub use coordinator::run_in_place;
 pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome, run};
+pub use hold::connects_at_once;
 pub use machine::MachineCounters;
 pub use pacer::sleep_lateness;

@@ -18,7 +18,7 @@ pub mod validity;
 pub use group::{GroupLedger, MemberMark};
 pub use health::{GeneratorFigures, GeneratorHealth, Verdict, percent};
 pub use histogram::{LatencyHistogram, Percentile};
-pub use interval::IntervalRow;
+pub use interval::{IntervalRow, MOST_ROWS, Timeline, thin};
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use outage::{Outage, Outages};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, Together};

@@ -38,9 +38,12 @@ pub struct Steadiness {
 }
 
 impl Steadiness {
-    /// Compares the thirds of a stage; nothing where it was too short. `rate` is the figure that is the rate.
+    /// Compares the thirds of a stage; nothing where it was too short. `rate` is the count whose rate is
+    /// meant.
     pub fn of(rows: &[IntervalRow], rate: fn(&IntervalRow) -> u64) -> Self {
-        let rates: Vec<f64> = rows.iter().map(|row| rate(row) as f64).collect();
+        // Rows are a second, or several.
+        let a_second = |row: &IntervalRow| rate(row) as f64 * 1e9 / row.length_ns.max(1) as f64;
+        let rates: Vec<f64> = rows.iter().map(a_second).collect();
         let p99: Option<Vec<f64>> = rows.iter().map(|row| row.e2e_p99.map(|p99| p99 as f64)).collect();
         let backlogs: Option<Vec<f64>> = rows.iter().map(|row| row.backlog.map(|backlog| backlog as f64)).collect();
         let growth = backlogs.and_then(|backlogs| {
@@ -93,6 +96,7 @@ mod tests {
 
     fn rows(figures: impl IntoIterator<Item = (u64, u64, u64)>) -> Vec<IntervalRow> {
         let row = |(delivered, p99, backlog)| IntervalRow {
+            length_ns: 1_000_000_000,
             delivered,
             e2e_p99: Some(p99),
             backlog: Some(backlog),

@@ -62,7 +62,8 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         general: _,
     } = options;
     // One message at a time is what asks how long a round trip is.
-    let is_ping_pong = load.verb == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
+    let is_ping_pong =
+        load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
     let window = if is_ping_pong { 1 } else { DEFAULT_WINDOW };
     let defaults = ConnectDefaults { tool: &BENCH, environment, window, no_delay: true, names_clients: true };
     let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
@@ -196,6 +197,11 @@ fn brokers(
         (Some(hosts), Address::Tcp { port, .. }) => {
             let address = |name: &HostName| Address::Tcp { host: name.host.clone(), port: name.port.unwrap_or(*port) };
             let addresses: Vec<Address> = hosts.all().iter().map(address).collect();
+            for (place, address) in addresses.iter().enumerate() {
+                if addresses[..place].contains(address) {
+                    faults.push(format!("--hosts: {address} is named twice"));
+                }
+            }
             let secure = |address: &Address| matches!(address, Address::Tcp { port: 8883, .. });
             if transport.tls.is_none() && addresses.iter().any(secure) {
                 faults.push("--hosts: port 8883 is MQTT over TLS: add --tls or --cafile".into());
@@ -204,10 +210,26 @@ fn brokers(
         }
         (_, address) => vec![address.clone()],
     };
+    if transport.proxy.is_none() {
+        check_families(&addresses, &sources, faults);
+    }
     if let Some(first) = addresses.first() {
         transport.address = first.clone();
     }
     Targets::new(addresses, sources, cross)
+}
+
+/// A local address reaches only addresses of its own family. Of a name only the look-up tells which it has.
+fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<String>) {
+    let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    for address in addresses {
+        let Address::Tcp { host, .. } = address else { continue };
+        let Ok(broker) = host.parse::<IpAddr>() else { continue };
+        if let Some(other) = sources.iter().find(|source| source.is_ipv4() != broker.is_ipv4()) {
+            let (own, other_family) = (family(&broker), family(other));
+            faults.push(format!("-A: {other} is {other_family} and cannot reach {broker}, which is {own}"));
+        }
+    }
 }
 
 /// What cannot be with several brokers, and with an echo.
@@ -309,13 +331,13 @@ fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) ->
     let model = match total_rate(load, publishers) {
         Some(rate) => Some(LoadModel::OpenLoop { rate }),
         // Without publishers there is nothing to pace.
-        None if load.flood || publishers == 0 || load.verb == Some(Verb::Echo) => Some(LoadModel::ClosedLoop),
+        None if load.flood || publishers == 0 || load.plan_verb() == Some(Verb::Echo) => Some(LoadModel::ClosedLoop),
         None => None,
     };
     let warmup = time.warmup.unwrap_or(if time.count.is_some() { Duration::ZERO } else { DEFAULT_WARMUP });
     let duration = time.duration.or(time.count.is_none().then_some(DEFAULT_DURATION));
     let mut stages = stages(model, warmup, duration, time.count);
-    if load.verb == Some(Verb::Echo) {
+    if load.plan_verb() == Some(Verb::Echo) {
         stages.iter_mut().for_each(|stage| stage.name = StageName::Echo);
     }
     stages
@@ -345,14 +367,14 @@ pub fn is_this_machine(address: &Address) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::bench) mod tests {
     use std::ffi::OsString;
 
     use super::*;
     use crate::bench::plan::StageName;
     use crate::options::Reading;
 
-    pub(in crate::bench::plan) fn plan_of(arguments: &[&str]) -> Result<BenchPlan, UsageError> {
+    pub(in crate::bench) fn plan_of(arguments: &[&str]) -> Result<BenchPlan, UsageError> {
         let environment = Environment::fixed([("MQTT_PASSWORD", "p%i")], []);
         let argv = std::iter::once("mqbench").chain(arguments.iter().copied()).map(OsString::from);
         let Reading::Options(options) = BenchOptions::read(&environment, argv)? else { panic!("no options") };

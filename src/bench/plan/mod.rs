@@ -1,7 +1,7 @@
 //! What to do: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
 
 mod draw;
-mod from_options;
+pub(in crate::bench) mod from_options;
 mod payload;
 mod poisson;
 mod routes;

@@ -279,7 +279,7 @@ impl ResultDocument {
             traffic: carries.map(|stage| stage.traffic.clone()).unwrap_or_default(),
             latency: answers.map(|stage| stage.latency.clone()).unwrap_or_default(),
             generator: generator_of(&stages),
-            series: series_of(&stages),
+            series: Series::of_stages(measurements),
             invalid,
             warnings,
             ..Self::default()
@@ -329,13 +329,6 @@ fn generator_of(stages: &[Stage]) -> Generator {
             stages.iter().map(|stage| (stage.name.as_str(), stage.duration_ns, stage.messages(), &stage.generator)),
         ),
     }
-}
-
-fn series_of(stages: &[Stage]) -> Option<Series> {
-    let mut all = stages.iter().filter_map(|stage| stage.series.clone());
-    let mut series = all.next()?;
-    all.for_each(|next| series.rows.extend(next.rows));
-    Some(series)
 }
 
 /// What the figures of a stage warn of.

@@ -9,8 +9,8 @@ use super::stream::StreamAccount;
 use crate::bench::broker_process::ProcessUse;
 use crate::bench::measure::histogram::Percentile;
 use crate::bench::measure::{
-    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, Outages, Recorder, ValidityFigures,
-    percent,
+    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, MOST_ROWS, Outages, Recorder,
+    ValidityFigures, percent, thin,
 };
 
 /// How load is made.
@@ -171,7 +171,7 @@ pub struct Stage {
 /// Figures over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// Length of an interval.
+    /// Length of an interval: a second, doubled as often as is needed to have at most 3,600 rows.
     pub interval_ns: u64,
     /// The intervals.
     pub rows: Vec<SeriesRow>,
@@ -316,12 +316,35 @@ impl StageMeasurement {
 }
 
 impl Series {
+    /// The series of all stages together, in rows of one length; none where no stage has whole rows.
+    pub(super) fn of_stages(measurements: &[StageMeasurement]) -> Option<Self> {
+        let mut parts: Vec<Vec<IntervalRow>> =
+            measurements.iter().map(|measurement| measurement.rows.clone()).collect();
+        let mut length_ns = parts.iter().filter_map(|rows| rows.first()).map(|row| row.length_ns).max()?;
+        loop {
+            for rows in &mut parts {
+                while rows.first().is_some_and(|row| row.length_ns < length_ns) {
+                    // What is left over is shorter than a row.
+                    thin(rows);
+                }
+            }
+            if parts.iter().map(Vec::len).sum::<usize>() <= MOST_ROWS {
+                break;
+            }
+            length_ns *= 2;
+        }
+        let all = parts
+            .iter()
+            .zip(measurements)
+            .filter_map(|(rows, measurement)| Self::of(rows, measurement.sides(), measurement.offered.is_some()));
+        all.reduce(|mut all, next| {
+            all.rows.extend(next.rows);
+            all
+        })
+    }
+
     fn of(rows: &[IntervalRow], sides: Sides, is_open: bool) -> Option<Self> {
-        let interval_ns = match rows {
-            [] => return None,
-            [first, second, ..] => second.t_ns.saturating_sub(first.t_ns),
-            [_] => 1_000_000_000,
-        };
+        let interval_ns = rows.first()?.length_ns;
         let row = |row: &IntervalRow| SeriesRow {
             t_ns: row.t_ns,
             sent: sides.publishers.then_some(row.sent),

@@ -55,11 +55,11 @@ impl Coordinator {
         self.settle(&run, &mut gathering).await;
         let model = self.shared.plan.connect_rate.map_or(LoadModel::ClosedLoop, |rate| LoadModel::OpenLoop { rate });
         let stage = Stage { name: StageName::Conn, model, warmup: Duration::ZERO, duration: Some(hold), count: None };
-        for row in &mut gathering.rows {
-            row.connects.get_or_insert(0);
-        }
         let usage = Usage { cpu, machine, resident: memory };
         let mut outcome = self.outcome(stage, run, gathering, usage, drain_ns);
+        for row in &mut outcome.rows {
+            row.connects.get_or_insert(0);
+        }
         outcome.connected = self.joined;
         outcome.max_open = self.max_open;
         outcome.lost = self.lost_in_stage.clone();
@@ -100,8 +100,8 @@ impl Coordinator {
         loop {
             let asked = Instant::now();
             self.tell(Command::Second);
-            let rows = gathering.rows.len();
-            while gathering.rows.len() == rows && asked.elapsed() < Duration::from_secs(1) {
+            let rounds = gathering.rounds;
+            while gathering.rounds == rounds && asked.elapsed() < Duration::from_secs(1) {
                 self.gather_until(Instant::now() + LOOK, run, gathering).await;
             }
             let answered = gathering.total.latency.ping.histogram().map_or(0, |pings| pings.count());

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::example;
 use super::*;
+use crate::bench::measure::IntervalRow;
 
 fn json(document: &ResultDocument) -> Value {
     let mut bytes = Vec::new();
@@ -92,6 +93,30 @@ fn the_top_level_is_flood_traffic_paced_latency_and_all_deliveries() {
     let rows = document.series.unwrap().rows;
     assert_eq!(rows.len(), 10);
     assert!(rows.is_sorted_by_key(|row| row.t_ns));
+}
+
+#[test]
+fn the_series_of_long_stages_has_rows_of_one_length() {
+    let rows = |seconds: u64, row_seconds: u64| -> Vec<IntervalRow> {
+        let row = |number: u64| IntervalRow {
+            t_ns: number * row_seconds * 1_000_000_000,
+            length_ns: row_seconds * 1_000_000_000,
+            sent: row_seconds,
+            ..IntervalRow::default()
+        };
+        (0..seconds / row_seconds).map(row).collect()
+    };
+    for (first, second, length, count) in [
+        (rows(100, 1), rows(3_500, 1), 1, 3_600),
+        (rows(101, 1), rows(3_600, 1), 2, 50 + 1_800),
+        (rows(101, 1), rows(8_000, 4), 4, 25 + 2_000),
+        (rows(1, 1), rows(8_000, 4), 4, 2_000),
+    ] {
+        let stages = [first, second].map(|rows| StageMeasurement { rows, ..example::stage(0, 1_000, 1_000) });
+        let series = ResultDocument::assemble(RunContext::default(), &stages).series.unwrap();
+        assert_eq!((series.interval_ns, series.rows.len()), (length * 1_000_000_000, count));
+        assert!(series.rows.iter().all(|row| row.sent == Some(length)));
+    }
 }
 
 #[test]
