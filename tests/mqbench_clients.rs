@@ -9,8 +9,8 @@ mod support;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use mqtools::mqtt::ReasonCode;
 use mqtools::mqtt::wire::PacketType;
+use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
 use support::mosquitto::Mosquitto;
 use support::process::{finish, run, signal, start, text};
@@ -462,4 +462,53 @@ fn a_real_broker_answers_echoes_and_holds_connections() {
     let (document, code, stderr) = measure(&broker.port(), &["conn", "--clients", "300", "--hold", "500ms"]);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!((count(&document["clients"]["max_open"]), count(&document["latency"]["ping"]["count"])), (300, 300));
+}
+
+/// A connection is kept alive while the others connect.
+#[test]
+fn clients_that_wait_for_others_are_kept_alive() {
+    let second = Property::new(PropertyName::ServerKeepAlive, PropertyValue::TwoByte(1)).unwrap();
+    let broker = ScriptedBroker::start(Script::default().connack_property(second));
+    let arguments = ["-V", "5", "--clients", "2", "--connect-rate", "1", "--flood", "-C", "10", "--threads", "1"];
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    assert_eq!((code, document["delivery"]["lost"].as_u64()), (0, Some(0)), "{stderr}");
+    let log = broker.stop();
+    let first = log.of_connection(1).filter(|received| **received == Received::Pingreq);
+    // It waits for 3 s.
+    assert!(first.count() >= 2);
+}
+
+/// A message above what the broker takes is found when all are connected: they say goodbye, and no will is published.
+#[test]
+fn a_message_that_is_too_large_leaves_nothing_behind() {
+    let limit = Property::new(PropertyName::MaximumPacketSize, PropertyValue::FourByte(200)).unwrap();
+    let broker = ScriptedBroker::start(Script::default().connack_property(limit));
+    let arguments = ["-V", "5", "--clients", "2", "--size", "500", "--flood", "-C", "10", "--will-topic", "w"];
+    let (_, code, stderr) = measure(&broker.port(), &arguments);
+    assert!(code == 149 && stderr.contains("200"), "{code}: {stderr}");
+    broker.wait_for("all have gone", |log| log.ended() == 4);
+    assert_eq!(broker.stop().disconnects(ReasonCode::SUCCESS), 4);
+}
+
+/// The hint of a plan that does not fit is a command that works and says the same of the same plan.
+#[test]
+fn the_doctor_judges_the_plan_of_the_verb() {
+    let plan = ["--clients", "900k", "-p", "1"];
+    let failed = run(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(["conn", "-h", "127.0.0.1"]).args(plan));
+    let stderr = text(&failed.stderr);
+    assert!(failed.status.code() == Some(1) && stderr.contains("'mqbench doctor conn' with the same"), "{stderr}");
+    let arguments = ["doctor", "conn", "--json", "-h", "127.0.0.1", "--hold", "1m", "--connect-rate", "1k"];
+    let doctor = run(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments).args(plan));
+    let found = document_of(&doctor);
+    assert_eq!((doctor.status.code(), found["clients"].as_u64()), (Some(1), Some(900_000)), "{found}");
+    for (arguments, part) in [
+        (&["conn", "pub"][..], "only doctor takes a second word"),
+        (&["doctor", "self"], "'self'"),
+        (&["doctor", "conn", "--flood"], "--flood"),
+        (&["doctor", "--hold", "1s"], "--hold"),
+    ] {
+        let output = run(&mut mqbench(arguments));
+        let stderr = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(part), "{arguments:?}: {stderr}");
+    }
 }

@@ -1,12 +1,13 @@
 //! The beginning and the end of clients: connect, subscribe; clean up, disconnect.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::clock;
 use super::echo::{Responder, request_topic, response_topic};
@@ -26,6 +27,13 @@ use crate::transport::{Address, ConnectTimings, Connection, TlsClient};
 
 /// Connects under way at once in a shard; a broker's listen queue is often 128.
 pub(super) const AT_ONCE: usize = 64;
+
+/// How often clients that are connected are looked after while others connect.
+const ROUND: Duration = Duration::from_millis(250);
+
+/// Reads of a client in one such round, and bytes of each.
+const READS: usize = 4;
+const READ_BUFFER: usize = 32 * 1024;
 
 /// Topic filters in one SUBSCRIBE.
 const FILTERS_AT_ONCE: usize = 200;
@@ -72,6 +80,9 @@ pub(super) async fn all(
     joined: &mut Vec<Joined>,
 ) -> Result<(), (usize, ClientError)> {
     let started = Instant::now();
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut input, mut out) = (vec![0; READ_BUFFER], Vec::new());
     for (part, numbers) in clients_of(shard, shared) {
         let mut waiting = numbers.into_iter();
         let mut tasks = JoinSet::new();
@@ -80,7 +91,14 @@ pub(super) async fn all(
             for number in waiting.by_ref().take(AT_ONCE - tasks.len()) {
                 tasks.spawn_local(connect_one(shared.clone(), tls.cloned(), part, number, started));
             }
-            match tasks.join_next().await {
+            let connected_one = tokio::select! {
+                outcome = tasks.join_next() => outcome,
+                _ = round.tick() => {
+                    look_after(shared, joined, &mut input, &mut out).await?;
+                    continue;
+                }
+            };
+            match connected_one {
                 None => break,
                 // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
                 Some(Err(_)) => {}
@@ -95,21 +113,79 @@ pub(super) async fn all(
     Ok(())
 }
 
-/// Makes publishers and subscribers of connected clients. Ends with the first message that cannot be sent.
-pub(super) fn ready(shared: &Shared, mut joined: Vec<Joined>) -> Result<Ready, (usize, ClientError)> {
+/// Reads what came for the clients that are connected, and keeps their connections alive: others may take longer to
+/// connect than the broker waits for a sign of life. Ends with the first that was lost.
+async fn look_after(
+    shared: &Shared,
+    joined: &mut [Joined],
+    input: &mut [u8],
+    out: &mut Vec<u8>,
+) -> Result<(), (usize, ClientError)> {
+    // All of them in one go: a task's fair share of reads would leave out the same ones each time.
+    let all = std::future::poll_fn(|context| {
+        Poll::Ready(joined.iter_mut().try_for_each(|joined| {
+            let client = shared.plan.client_of(joined.part, joined.number);
+            joined.keep_alive(shared, context, input, out).map_err(|error| (client, error))
+        }))
+    });
+    tokio::task::unconstrained(all).await
+}
+
+impl Joined {
+    fn keep_alive(
+        &mut self,
+        shared: &Shared,
+        context: &mut Context<'_>,
+        input: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let Client { link, .. } = &mut self.client;
+        let client = shared.plan.client_of(self.part, self.number);
+        let target = || shared.plan.transport_of(client).address.to_string();
+        let lost = |error: Option<&std::io::Error>| ClientError::lost(target(), error, false);
+        let failed = |error| ClientError::Session { target: target(), error };
+        for _ in 0..READS {
+            match link.poll_read(context, input) {
+                Poll::Ready(Ok(0)) => return Err(lost(None)),
+                Poll::Ready(Ok(count)) => link
+                    .session
+                    .handle_input(&input[..count], clock::now(), &mut ConnectEars::default())
+                    .map_err(failed)?,
+                Poll::Ready(Err(error)) => return Err(lost(Some(&error))),
+                Poll::Pending => break,
+            }
+        }
+        let now = clock::now();
+        if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
+            link.session.handle_timeout(now).map_err(failed)?;
+        }
+        link.flush(context).and_then(|_| link.send_output(context, out)).map_err(|error| lost(Some(&error)))?;
+        Ok(())
+    }
+}
+
+/// Makes publishers and subscribers of connected clients, and takes them out of `joined`. Ends with the first message
+/// that cannot be sent; all clients are then to be seen off.
+pub(super) fn ready(shared: &Shared, joined: &mut Vec<Joined>) -> Result<Ready, (usize, ClientError)> {
     joined.sort_by_key(|joined| joined.number);
+    let packets = |joined: &Joined| {
+        let limit = joined.client.link.session.limits().maximum_packet_size;
+        let packets = Packets::new(&shared.plan, joined.number, limit);
+        packets.map_err(|error| (joined.number, ClientError::Publish(error.into())))
+    };
+    let publishers = joined.iter().filter(|joined| joined.part == Part::Publisher);
+    let mut packets = publishers.map(packets).collect::<Result<Vec<_>, _>>()?.into_iter();
     let mut groups = Groups::new();
     let mut ready =
         Ready { publishers: Vec::new(), subscribers: Vec::new(), responders: Vec::new(), recorder: Box::default() };
-    for Joined { part, number, client: Client { link, times } } in joined {
+    for Joined { part, number, client: Client { link, times } } in joined.drain(..) {
         times.record(&mut ready.recorder);
         match part {
             Part::Subscriber => ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups))),
             Part::Publisher => {
-                let limit = link.session.limits().maximum_packet_size;
-                let packets = Packets::new(&shared.plan, number, limit);
-                let packets = packets.map_err(|error| (number, ClientError::Publish(error.into())))?;
-                ready.publishers.push((link, Publisher::new(number, packets, shared.plan.qos)));
+                // There are those of each publisher, in this order.
+                let publisher = packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos));
+                ready.publishers.extend(publisher.map(|publisher| (link, publisher)));
             }
             Part::Responder => ready.responders.push((link, Responder::new(number, shared))),
             // These are connected elsewhere.

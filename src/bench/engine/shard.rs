@@ -298,20 +298,14 @@ async fn live(
         // Nothing but End comes before Ready.
         _ = commands.recv() => None,
     };
-    let ready = match outcome {
-        Some(Ok(())) => connect::ready(&shared, joined),
+    let ready = outcome.map(|outcome| outcome.and_then(|()| connect::ready(&shared, &mut joined)));
+    let Ready { publishers, subscribers, responders, recorder } = match ready {
+        Some(Ok(ready)) => ready,
         ended => {
             if let Some(Err((client, error))) = ended {
                 let _ = reports.send(Report::Failed { client, error });
             }
             let _ = tokio::time::timeout(GOODBYE, connect::see_off(&shared, tls.as_ref(), joined)).await;
-            return;
-        }
-    };
-    let Ready { publishers, subscribers, responders, recorder } = match ready {
-        Ok(ready) => ready,
-        Err((client, error)) => {
-            let _ = reports.send(Report::Failed { client, error });
             return;
         }
     };
