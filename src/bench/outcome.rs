@@ -502,8 +502,8 @@ mod tests {
     #[test]
     fn a_shape_is_told_only_where_there_are_both_sides() {
         let told = |words: &[&str]| description(&plan_of(words).unwrap());
-        assert_eq!(told(&["pub", "--clients", "3"]), "tcp  MQTT 5.0  QoS 0  3 publishers  64 B");
-        assert!(told(&["sub", "-t", "a", "--clients", "1"]).starts_with("tcp  MQTT 5.0  QoS 0  1 subscriber  "));
+        assert_eq!(told(&["pub", "--clients", "3"]), "tcp  MQTT 3.1.1  QoS 0  3 publishers  64 B");
+        assert!(told(&["sub", "-t", "a", "--clients", "1"]).starts_with("tcp  MQTT 3.1.1  QoS 0  1 subscriber  "));
         assert!(told(&["--clients", "2"]).starts_with("p2p  tcp  "));
         assert!(told(&["--clients", "2"]).contains("2 publishers → 2 subscribers"));
     }
