@@ -119,6 +119,27 @@ impl<K> Outbound<K> {
         place
     }
 
+    /// Ends a message of QoS 1 whose PUBACK says yes and gives it back. None where it is another case, with nothing
+    /// changed: an identifier not in use, another QoS, or messages of an earlier connection that are to be sent again.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, identifier: u16) -> Option<K> {
+        if self.unsent > 0 || identifier == 0 {
+            return None;
+        }
+        let index = self.index(identifier);
+        let place = self.places.get_mut(index)?;
+        if !matches!(place, Place::Puback(_)) {
+            return None;
+        }
+        self.messages -= 1;
+        let place = std::mem::replace(place, Place::Free);
+        self.drop_free();
+        match place {
+            Place::Puback(kept) => Some(kept),
+            _ => None, // cannot be: it was looked at
+        }
+    }
+
     fn index(&self, identifier: u16) -> usize {
         (usize::from(identifier) + IDENTIFIERS - usize::from(self.first)) % IDENTIFIERS
     }

@@ -9,7 +9,7 @@ use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::packets::{Due, Packets};
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{LAG_FLOOR_NS, Outage, Outages, Recorder};
+use crate::bench::measure::{LAG_FLOOR_NS, Outage, Outages, Recorder, Together};
 use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
 use crate::options::Behind;
@@ -279,6 +279,9 @@ impl Publisher {
         limit: u64,
         mut now_ns: u64,
     ) -> Pause {
+        if self.progress.as_ref().is_some_and(|progress| progress.pace.is_none()) {
+            return self.build_at_once(link, shared, out, room, limit, now_ns);
+        }
         let mut built = 0;
         loop {
             if built > 0 && self.is_paced() {
@@ -288,11 +291,8 @@ impl Publisher {
             }
             let Some(progress) = &mut self.progress else { return Pause::Waiting };
             let run = progress.run;
-            // When the next message is due; in a closed loop that is now.
-            let intended_ns = match &progress.pace {
-                None => stampable(now_ns),
-                Some(pace) => due(&run, pace),
-            };
+            let Some(pace) = &progress.pace else { return Pause::Waiting };
+            let intended_ns = due(&run, pace);
             if intended_ns >= run.to_ns || progress.left == Some(0) {
                 progress.done = true;
                 return Pause::Waiting;
@@ -331,6 +331,54 @@ impl Publisher {
         }
     }
 
+    /// The same in a closed loop, where all messages are meant for this moment.
+    fn build_at_once(
+        &mut self,
+        link: &mut Link,
+        shared: &Shared,
+        out: &mut Vec<u8>,
+        room: u64,
+        limit: u64,
+        now_ns: u64,
+    ) -> Pause {
+        let Some(progress) = &mut self.progress else { return Pause::Waiting };
+        let intended_ns = stampable(now_ns);
+        if intended_ns >= progress.run.to_ns || progress.left == Some(0) {
+            progress.done = true;
+            return Pause::Waiting;
+        }
+        if now_ns < progress.run.start_ns {
+            return Pause::Until(progress.run.start_ns);
+        }
+        let measured = progress.run.measures(intended_ns);
+        let mut count = limit;
+        if measured {
+            if let Some(left) = &mut progress.left {
+                count = count.min(*left);
+                *left -= count;
+            }
+            let stream = shared.stream(self.stream);
+            if !progress.measuring && count > 0 {
+                progress.measuring = true;
+                stream.measured_from.store(self.next, Ordering::Release);
+            }
+            if count > 0 {
+                stream.measured_to.store(self.next + count, Ordering::Release);
+            }
+        }
+        let is_last = measured && progress.left == Some(0);
+        for _ in 0..count {
+            self.put(link, shared, out, intended_ns, now_ns, measured);
+        }
+        if is_last {
+            if let Some(progress) = &mut self.progress {
+                progress.done = true;
+            }
+            return Pause::Waiting;
+        }
+        if limit < room { Pause::Turn } else { Pause::Waiting }
+    }
+
     #[allow(clippy::too_many_arguments)]
     #[inline]
     fn append(
@@ -338,6 +386,34 @@ impl Publisher {
         link: &mut Link,
         shared: &Shared,
         recorder: &mut Recorder,
+        out: &mut Vec<u8>,
+        intended_ns: u64,
+        now_ns: u64,
+        measured: bool,
+    ) {
+        let sequence = self.next;
+        self.put(link, shared, out, intended_ns, now_ns, measured);
+        let plan = &shared.plan;
+        let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
+        shared.stream(self.stream).written.note(sequence, now_ns);
+        pace.slots.advance();
+        if measured {
+            self.offered += 1;
+            recorder.counters.held_back += u64::from(pace.held_since.is_some());
+            // From the moment on at which window or socket were found closed, it waits for the broker.
+            let left_alone_ns = pace.held_since.unwrap_or(now_ns).min(now_ns);
+            if plan.latency && intended_ns <= left_alone_ns {
+                recorder.latency.sched_lag.record_between(intended_ns, left_alone_ns);
+            }
+        }
+    }
+
+    /// Puts one message into the buffer and into the window.
+    #[inline]
+    fn put(
+        &mut self,
+        link: &mut Link,
+        shared: &Shared,
         out: &mut Vec<u8>,
         intended_ns: u64,
         now_ns: u64,
@@ -354,19 +430,6 @@ impl Publisher {
         let due = Due { packet_identifier, sequence, intended_ns };
         self.packets.append(plan, self.stream, due, out);
         self.next += 1;
-        let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
-        // A closed loop writes when it means to.
-        shared.stream(self.stream).written.note(sequence, now_ns);
-        pace.slots.advance();
-        if measured {
-            self.offered += 1;
-            recorder.counters.held_back += u64::from(pace.held_since.is_some());
-            // From the moment on at which window or socket were found closed, it waits for the broker.
-            let left_alone_ns = pace.held_since.unwrap_or(now_ns).min(now_ns);
-            if plan.latency && intended_ns <= left_alone_ns {
-                recorder.latency.sched_lag.record_between(intended_ns, left_alone_ns);
-            }
-        }
     }
 
     /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
@@ -541,9 +604,15 @@ pub(super) struct PublisherEars<'a> {
     pub(super) measuring: bool,
     /// Whether latencies are recorded.
     pub(super) latency: bool,
+    pub(super) together: Together,
 }
 
 impl PublisherEars<'_> {
+    /// The batch is over.
+    pub(super) fn end(mut self) {
+        self.together.enter(&mut self.recorder.latency.ack);
+    }
+
     /// Whether a message is one of those that the stage measures.
     fn counts(&self, kept: &SendRecord) -> bool {
         kept.measured && self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
@@ -551,7 +620,7 @@ impl PublisherEars<'_> {
 
     fn record(&mut self, kept: &SendRecord) {
         let latency = &mut self.recorder.latency;
-        latency.ack.record_between(kept.intended_ns, self.now_ns);
+        self.together.record(kept.intended_ns, &mut latency.ack);
         // In a closed loop both are the same.
         if self.stage.is_some_and(|stage| stage.rate.is_some()) {
             latency.ack_service.record_between(kept.written_ns, self.now_ns);

@@ -24,7 +24,7 @@ use super::publisher::{Pause, Publisher, PublisherEars};
 use super::reconnect;
 use super::shared::{Shared, StageRun};
 use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
-use crate::bench::measure::{Delivery, Outages, Recorder};
+use crate::bench::measure::{Delivery, Outages, Recorder, Together};
 use crate::bench::plan::{Part, Schedule};
 use crate::client::ClientError;
 use crate::transport::{TlsClient, io_text};
@@ -733,8 +733,12 @@ fn drive_publisher(
             recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
             let stage = stage.as_ref();
             let latency = shared.plan.latency;
-            let mut ears = PublisherEars { counts: &mut publisher.ears, recorder, stage, now_ns, measuring, latency };
-            session.handle_input(bytes, now, &mut ears)
+            let together = Together::ending_at(now_ns);
+            let counts = &mut publisher.ears;
+            let mut ears = PublisherEars { counts, recorder, stage, now_ns, measuring, latency, together };
+            let handled = session.handle_input(bytes, now, &mut ears);
+            ears.end();
+            handled
         })?;
         publisher.publish_counts(shared);
         if shared.plan.reconnect.is_some() {
@@ -784,8 +788,11 @@ fn drive_subscriber(
             if measuring {
                 recorder.counters.wire_bytes_in += bytes.len() as u64;
             }
-            let mut ears = SubscriberEars { subscriptions, shared, recorder, stage: stage.as_ref(), now_ns, measuring };
-            session.handle_input(bytes, now, &mut ears)
+            let (stage, together) = (stage.as_ref(), Together::ending_at(now_ns));
+            let mut ears = SubscriberEars { subscriptions, shared, recorder, stage, now_ns, measuring, together };
+            let handled = session.handle_input(bytes, now, &mut ears);
+            ears.end();
+            handled
         })?;
         if shared.plan.reconnect.is_some() {
             subscriptions.end_outages(shared, shared.clock.now_ns(), &mut state.outages.borrow_mut());

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::ledgers::{Closing, Groups, Ledgers};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Arrival, Delivery, Outage, Outages, Recorder, Stamp, unwrap_sequence};
+use crate::bench::measure::{Arrival, Delivery, Outage, Outages, Recorder, Stamp, Together, unwrap_sequence};
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;
 use crate::options::Shape;
@@ -192,9 +192,15 @@ pub(super) struct SubscriberEars<'a> {
     pub(super) now_ns: u64,
     /// Whether this moment is in the measured window.
     pub(super) measuring: bool,
+    pub(super) together: Together,
 }
 
 impl SubscriberEars<'_> {
+    /// The batch is over.
+    pub(super) fn end(mut self) {
+        self.together.enter(&mut self.recorder.latency.e2e);
+    }
+
     fn take(&mut self, index: usize, sequence: u64, intended_ns: Option<u64>, dup: bool, payload: &[u8]) {
         let stream = self.subscriptions.streams.at(index);
         let measured = intended_ns.zip(self.stage).is_some_and(|(intended, stage)| stage.measures(intended));
@@ -213,7 +219,7 @@ impl SubscriberEars<'_> {
             && arrival != Arrival::Duplicate
             && self.shared.plan.latency
         {
-            self.recorder.latency.e2e.record_between(intended_ns, self.now_ns);
+            self.together.record(intended_ns, &mut self.recorder.latency.e2e);
             if self.stage.is_some_and(|stage| stage.rate.is_some())
                 && let Some(written_ns) = self.shared.stream(stream).written.of(sequence)
             {

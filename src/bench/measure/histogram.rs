@@ -92,16 +92,22 @@ impl LatencyHistogram {
     /// Enters a latency that cannot be negative.
     #[inline]
     pub fn record_ns(&mut self, latency_ns: u64) {
+        self.record_many_ns(latency_ns, 1);
+    }
+
+    /// Enters the same latency so many times.
+    #[inline]
+    pub fn record_many_ns(&mut self, latency_ns: u64, count: u64) {
         let value = if latency_ns > HIGHEST_NS {
-            self.clamped += 1;
+            self.clamped += count;
             HIGHEST_NS
         } else {
             latency_ns
         };
-        self.values.saturating_record(value);
+        self.values.saturating_record_n(value, count);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-        self.sum += u128::from(value);
+        self.sum += u128::from(value) * u128::from(count);
     }
 
     /// Adds all samples of another histogram. The result is what one histogram would hold that had seen both.

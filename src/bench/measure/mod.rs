@@ -21,7 +21,7 @@ pub use histogram::{LatencyHistogram, Percentile};
 pub use interval::IntervalRow;
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use outage::{Outage, Outages};
-pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder};
+pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, Together};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
 pub use steadiness::{Drift, Steadiness};
 pub use validity::{Invalidity, LAG_FLOOR_NS, ValidityFigures};

@@ -175,6 +175,17 @@ impl Latency {
         self.record(to_ns.wrapping_sub(from_ns).cast_signed());
     }
 
+    /// Enters `count` samples of the same two instants.
+    fn record_many_between(&mut self, from_ns: u64, to_ns: u64, count: u64) {
+        let histogram = self.0.get_or_insert_default();
+        if let Some(latency_ns) = to_ns.checked_sub(from_ns) {
+            histogram.record_many_ns(latency_ns, count);
+        } else {
+            // A negative one is counted as such; it does not happen by the hundred.
+            (0..count).for_each(|_| histogram.record(to_ns.wrapping_sub(from_ns).cast_signed()));
+        }
+    }
+
     /// The samples; `None` when there are none.
     pub fn histogram(&self) -> Option<&LatencyHistogram> {
         self.0.as_deref().filter(|histogram| !histogram.is_empty())
@@ -189,6 +200,39 @@ impl Latency {
     fn clear(&mut self) {
         if let Some(histogram) = &mut self.0 {
             histogram.clear();
+        }
+    }
+}
+
+/// Samples of one read, gathered: messages that were sent together mostly come back together, at the same two instants,
+/// and entering them once with their number costs a fraction.
+#[derive(Debug)]
+pub struct Together {
+    from_ns: u64,
+    to_ns: u64,
+    count: u64,
+}
+
+impl Together {
+    /// None yet; all end at this moment, ns since t0.
+    pub const fn ending_at(to_ns: u64) -> Self {
+        Self { from_ns: 0, to_ns, count: 0 }
+    }
+
+    /// One more, from this moment on.
+    #[inline]
+    pub fn record(&mut self, from_ns: u64, latency: &mut Latency) {
+        if from_ns != self.from_ns {
+            self.enter(latency);
+            self.from_ns = from_ns;
+        }
+        self.count += 1;
+    }
+
+    /// Enters what is not entered yet. To be called at the end.
+    pub fn enter(&mut self, latency: &mut Latency) {
+        if self.count > 0 {
+            latency.record_many_between(self.from_ns, self.to_ns, std::mem::take(&mut self.count));
         }
     }
 }

@@ -18,6 +18,17 @@ pub enum AckKind {
 }
 
 impl AckKind {
+    /// The kind of a packet type, where it is an acknowledgement of a PUBLISH or of an acknowledgement.
+    pub const fn of(packet_type: PacketType) -> Option<Self> {
+        match packet_type {
+            PacketType::Puback => Some(Self::Puback),
+            PacketType::Pubrec => Some(Self::Pubrec),
+            PacketType::Pubrel => Some(Self::Pubrel),
+            PacketType::Pubcomp => Some(Self::Pubcomp),
+            _ => None,
+        }
+    }
+
     /// Its packet type.
     pub const fn packet_type(self) -> PacketType {
         match self {
