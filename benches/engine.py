@@ -7,7 +7,7 @@
 
 self  `mqbench self`: the engine against plain blocking sockets and a sink of its own
 cpu   CPU seconds a million QoS 1 messages on mosquitto, 10 publishers, with latencies and without, by turns
-idle  user memory of an idle client: 5,000 subscribers against 100
+idle  user memory of an idle client: 5,000 connections against 100
 lag   p99 of the scheduling lag at 10,000 messages a second
 e2e   p50 of the end-to-end latency at 1,000 messages a second, QoS 0, against a ping-pong of blocking sockets, by turns
       (the probe is Python, which adds some microseconds to it: read a ratio near the limit with care)
@@ -71,16 +71,13 @@ def cpu(program, rounds):
 
 
 def idle(program, rounds):
-    """Resident memory of many idle subscribers less that of a few."""
+    """Resident memory of many connected clients less that of a few."""
     broker = Broker()
     figures = []
     for _ in range(rounds):
         sizes = {}
         for clients in (100, 5_000):
-            document = mqbench(
-                program, "sub", *target(broker), "-t", "idle/%i", "--subs", str(clients), "--duration", "2s",
-                "--warmup", "0s", "--drain", "0s",
-            )
+            document = mqbench(program, "conn", *target(broker), "--clients", str(clients), "--hold", "1s")
             sizes[clients] = document["generator"]["rss_bytes"]
         figures.append((sizes[5_000] - sizes[100]) / 4_900)
     show("user memory an idle client (5,000 of them)", f"{statistics.median(figures):.0f} B", "must 1,500 B, aim 500 B")

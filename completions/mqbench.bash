@@ -23,12 +23,19 @@ _mqbench() {
 
     case "${cmd}" in
         mqbench)
-            opts="-t -q -r -m -f -C -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --clients --pubs --subs --flood --rate --rate-per-client --topic --qos --retain --size --message --file --window --connect-rate --threads --embedded --duration --warmup --drain --json --out --gate --no-latency --host --port --url --unix --username --pw --pw-file --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --proxy --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --keyform --ciphers --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --help --version"
+            opts="-t -q -r -m -f -C -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --shape --clients --pubs --subs --flood --rate --rate-per-client --arrival --behind --seed --topic --qos --retain --size --payload --message --file --window --connect-rate --threads --busy-poll --embedded --full --duration --warmup --drain --hosts --pair --reconnect --hold --ping-interval --broker-pid --json --out --gate --no-latency --host --port --url --unix --username --pw --pw-file --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --keyform --ciphers --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --help --version pub sub conn echo self doctor"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --shape)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --clients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -46,6 +53,18 @@ _mqbench() {
                     return 0
                     ;;
                 --rate-per-client)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --arrival)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --behind)
+                    COMPREPLY=($(compgen -W "queue skip" -- "${cur}"))
+                    return 0
+                    ;;
+                --seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -72,7 +91,17 @@ _mqbench() {
                     return 0
                     ;;
                 --size)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --payload)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --message)
@@ -144,6 +173,33 @@ _mqbench() {
                     return 0
                     ;;
                 -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hosts)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --pair)
+                    COMPREPLY=($(compgen -W "same cross" -- "${cur}"))
+                    return 0
+                    ;;
+                --reconnect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ping-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker-pid)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -312,6 +368,20 @@ _mqbench() {
                     ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ws-path)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --ws-header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --proxy)

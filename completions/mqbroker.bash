@@ -23,7 +23,7 @@ _mqbroker() {
 
     case "${cmd}" in
         mqbroker)
-            opts="-p -c -v -d -h --port --config-file --verbose --daemon --help --version"
+            opts="-p -c -v -d -h --port --ws-port --config-file --verbose --daemon --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -34,6 +34,10 @@ _mqbroker() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ws-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,12 +1,12 @@
 complete -c mqpub -s t -l topic -d 'Topic to publish to' -r -f
 complete -c mqpub -s m -l message -d 'Send this text' -r -f
-complete -c mqpub -s f -l file -d 'Send the content of FILE, which may be a pipe' -r -F
+complete -c mqpub -s f -l file -d 'Send the content of FILE, which may be a pipe; with -l each line of it' -r -F
 complete -c mqpub -s q -l qos -d 'QoS of the message' -r
 complete -c mqpub -l repeat -d 'Send the message so many times, each when the one before is through' -r
 complete -c mqpub -l repeat-delay -d 'Wait so long between repetitions' -r
 complete -c mqpub -s h -l host -d 'Broker, a name or an IP address [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqpub -s p -l port -d 'Port [default: 1883, with TLS 8883]; 8883 turns TLS on' -r
-complete -c mqpub -s L -l url -d 'Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]' -r -f
+complete -c mqpub -s L -l url -d 'Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]; also ws[s]://, unix:PATH' -r -f
 complete -c mqpub -l unix -d 'Connect to a unix domain socket' -r -F
 complete -c mqpub -s u -l username -d 'User name' -r -f
 complete -c mqpub -s P -l pw -d 'Password; others can see it in the list of processes, so prefer --pw-file or MQTT_PASSWORD' -r -f
@@ -18,10 +18,14 @@ complete -c mqpub -s x -d 'Session Expiry Interval; -1 or ∞ is never. Implies 
 complete -c mqpub -s V -l protocol-version -d 'MQTT version [default: 311]' -r -f -a "5\t'MQTT 5.0'
 311\t'MQTT 3.1.1'
 31\t'MQTT 3.1'"
-complete -c mqpub -s A -d 'Local IP address to connect from' -r -f
+complete -c mqpub -s A -d 'Local IP address to connect from; mqbench takes several, A,B,10.0.0.0/28, its clients in turn' -r -f
 complete -c mqpub -s M -d 'Most messages of QoS 1 and 2 in flight [default: 20, mqbench 100]' -r
 complete -c mqpub -l connect-timeout -d 'Give up when there is no connection after this time' -r
-complete -c mqpub -l proxy -d 'SOCKS5 proxy; refused for now' -r
+complete -c mqpub -l ws-path -d 'Path of the WebSocket [default: /mqtt]' -r -f
+complete -c mqpub -l ws-header -d 'Header of the WebSocket request, as in \'Authorization: Bearer x\'; may be repeated' -r -f
+complete -c mqpub -l proxy -d 'Go through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; env reads the variables' -r -f
+complete -c mqpub -l retry -d 'Try again so many times in a row when there is no connection, or "forever"' -r
+complete -c mqpub -l backoff -d 'Wait so long before each new attempt [default: 1s]; 1s..30s waits twice as long each time' -r
 complete -c mqpub -l cafile -d 'Trust the certificates in this PEM file' -r -F
 complete -c mqpub -l capath -d 'Trust the certificates in the PEM files of this folder' -r -f -a "(__fish_complete_directories)"
 complete -c mqpub -l cert -d 'Client certificate, PEM; needs --key' -r -F
@@ -42,6 +46,8 @@ complete -c mqpub -l will-topic -d 'Topic of the message that the broker publish
 complete -c mqpub -l will-payload -d 'Its payload [default: empty]' -r -f
 complete -c mqpub -l will-qos -d 'Its QoS [default: 0]' -r
 complete -c mqpub -s D -l property -d 'Give a packet an MQTT 5 property, or user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
+complete -c mqpub -l summary -d 'Say at the end, on stderr, what became of the messages' -r -f -a "json\t'One JSON object'
+text\t'One line for people'"
 complete -c mqpub -s o -d 'Read options from FILE in place of the default options files, one a line' -r -F
 complete -c mqpub -s l -l stdin-line -d 'Send every line of stdin as a message'
 complete -c mqpub -s s -l stdin-file -d 'Send all of stdin as one message'
@@ -50,7 +56,7 @@ complete -c mqpub -s r -l retain -d 'Have the broker keep the message for later 
 complete -c mqpub -s c -l disable-clean-session -d 'Keep the session (and what is queued for it) when the connection ends; needs -i'
 complete -c mqpub -l nodelay -d 'Send every packet at once (TCP_NODELAY)'
 complete -c mqpub -s S -d 'Find the broker by an SRV record; refused, as mosquitto refuses it unless built for it'
-complete -c mqpub -l ws -d 'MQTT over WebSocket; refused for now'
+complete -c mqpub -l ws -d 'Speak MQTT over WebSocket; the port stays 1883, with TLS 8883, unless -p or a URL says otherwise'
 complete -c mqpub -l tls -d 'Speak TLS, trusting the system\'s certification authorities unless others are named'
 complete -c mqpub -l no-tls -d 'Do not speak TLS, whatever the other TLS options say'
 complete -c mqpub -l tls-use-os-certs -d 'Trust the system\'s certification authorities too'

@@ -12,7 +12,7 @@ complete -c mqsub -l random-filter -d 'Print only so many percent of the message
 complete -c mqsub -s F -d 'Print by a format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -s h -l host -d 'Broker, a name or an IP address [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqsub -s p -l port -d 'Port [default: 1883, with TLS 8883]; 8883 turns TLS on' -r
-complete -c mqsub -s L -l url -d 'Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]' -r -f
+complete -c mqsub -s L -l url -d 'Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]; also ws[s]://, unix:PATH' -r -f
 complete -c mqsub -l unix -d 'Connect to a unix domain socket' -r -F
 complete -c mqsub -s u -l username -d 'User name' -r -f
 complete -c mqsub -s P -l pw -d 'Password; others can see it in the list of processes, so prefer --pw-file or MQTT_PASSWORD' -r -f
@@ -24,10 +24,14 @@ complete -c mqsub -s x -d 'Session Expiry Interval; -1 or ∞ is never. Implies 
 complete -c mqsub -s V -l protocol-version -d 'MQTT version [default: 311]' -r -f -a "5\t'MQTT 5.0'
 311\t'MQTT 3.1.1'
 31\t'MQTT 3.1'"
-complete -c mqsub -s A -d 'Local IP address to connect from' -r -f
+complete -c mqsub -s A -d 'Local IP address to connect from; mqbench takes several, A,B,10.0.0.0/28, its clients in turn' -r -f
 complete -c mqsub -s M -d 'Most messages of QoS 1 and 2 in flight [default: 20, mqbench 100]' -r
 complete -c mqsub -l connect-timeout -d 'Give up when there is no connection after this time' -r
-complete -c mqsub -l proxy -d 'SOCKS5 proxy; refused for now' -r
+complete -c mqsub -l ws-path -d 'Path of the WebSocket [default: /mqtt]' -r -f
+complete -c mqsub -l ws-header -d 'Header of the WebSocket request, as in \'Authorization: Bearer x\'; may be repeated' -r -f
+complete -c mqsub -l proxy -d 'Go through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; env reads the variables' -r -f
+complete -c mqsub -l retry -d 'Try again so many times in a row when there is no connection, or "forever"' -r
+complete -c mqsub -l backoff -d 'Wait so long before each new attempt [default: 1s]; 1s..30s waits twice as long each time' -r
 complete -c mqsub -l cafile -d 'Trust the certificates in this PEM file' -r -F
 complete -c mqsub -l capath -d 'Trust the certificates in the PEM files of this folder' -r -f -a "(__fish_complete_directories)"
 complete -c mqsub -l cert -d 'Client certificate, PEM; needs --key' -r -F
@@ -58,14 +62,14 @@ complete -c mqsub -l no-local -d 'Do not receive what this connection publishes;
 complete -c mqsub -s v -l verbose -d 'Print the topic before the payload'
 complete -c mqsub -s N -d 'Print no newline after a message'
 complete -c mqsub -l json -d 'Print every message as one line of JSON'
-complete -c mqsub -l json-payload -d 'As --json, with a payload that is JSON as it is, under payload_json'
+complete -c mqsub -l json-payload -d 'As --json; a payload that is JSON itself is not quoted but stands as it is, under payload_json'
 complete -c mqsub -l pretty -d 'Indent the JSON of %j and %J'
 complete -c mqsub -s w -l watch -d 'Keep one line of the screen for each topic'
 complete -c mqsub -l message-rate -d 'Print the number of messages a second in place of the messages'
 complete -c mqsub -s c -l disable-clean-session -d 'Keep the session (and what is queued for it) when the connection ends; needs -i'
 complete -c mqsub -l nodelay -d 'Send every packet at once (TCP_NODELAY)'
 complete -c mqsub -s S -d 'Find the broker by an SRV record; refused, as mosquitto refuses it unless built for it'
-complete -c mqsub -l ws -d 'MQTT over WebSocket; refused for now'
+complete -c mqsub -l ws -d 'Speak MQTT over WebSocket; the port stays 1883, with TLS 8883, unless -p or a URL says otherwise'
 complete -c mqsub -l tls -d 'Speak TLS, trusting the system\'s certification authorities unless others are named'
 complete -c mqsub -l no-tls -d 'Do not speak TLS, whatever the other TLS options say'
 complete -c mqsub -l tls-use-os-certs -d 'Trust the system\'s certification authorities too'

@@ -30,12 +30,18 @@ fn files(tool: &Tool) -> Vec<(PathBuf, String)> {
 
 /// The page that clap_mangen makes, with the sections of the tool in place of its "EXTRA".
 fn man_page(tool: &Tool) -> String {
-    let command = tool.command();
+    let verbs = tool.verbs();
+    let mut command = tool.command();
+    let mut synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIOPTIONS\\fR]\n", tool.name);
+    if !verbs.is_empty() {
+        // They have a section of their own.
+        command = command.mut_arg("verb", |verb| verb.hide(true));
+        synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIVERB\\fR] [\\fIOPTIONS\\fR]\n", tool.name);
+    }
     let version = command.get_version().unwrap_or_default();
     // No date, so that the page changes with the options and the version only. clap_mangen would leave an empty date out
     // and let the version take its place.
     let title = format!(".TH {} 1 \"\" \"mqtools {version}\" \"User Commands\"\n", tool.name.to_uppercase());
-    let synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIOPTIONS\\fR]\n", tool.name);
     let headings: BTreeSet<String> =
         command.get_arguments().filter_map(|argument| argument.get_help_heading()).map(str::to_owned).collect();
     let man = Man::new(command);
@@ -43,8 +49,14 @@ fn man_page(tool: &Tool) -> String {
     man.render_name_section(&mut page).unwrap();
     page.extend_from_slice(synopsis.as_bytes());
     man.render_description_section(&mut page).unwrap();
-    page.extend_from_slice(options(&man, &headings).as_bytes());
     let mut page = String::from_utf8(page).unwrap();
+    if !verbs.is_empty() {
+        page.push_str(".SH VERBS\n");
+        for (name, text) in &verbs {
+            page.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", escape(name), escape(text)));
+        }
+    }
+    page.push_str(&options(&man, &headings));
     for section in tool.sections {
         add_section(&mut page, section);
     }

@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Load")]
 pub struct CalibrateOptions {
-    /// With self: measure every QoS, size, number of connections and threads; takes some minutes.
+    /// mqbench self: measure every QoS, size, number of connections and threads; takes some minutes.
     #[arg(long)]
     pub full: bool,
 }

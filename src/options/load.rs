@@ -18,7 +18,8 @@ use crate::mqtt::QoS;
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
     /// What to do [default: flood, then measure latency].
-    #[arg(value_name = "VERB", value_enum)]
+    // Tool::command shows the verbs in front of all options.
+    #[arg(value_name = "VERB", value_enum, hide_short_help = true)]
     pub verb: Option<Verb>,
 
     /// With doctor: the verb whose plan is looked at [default: the plan without a verb].
@@ -109,13 +110,13 @@ pub struct LoadOptions {
     #[arg(long, value_name = "WHAT", value_parser = PayloadName::parse, value_hint = ValueHint::Other)]
     pub payload: Option<PayloadName>,
 
-    /// Payload template, with the places of --payload template.
+    /// Send this text; places like %i and %s in it are filled in as in --payload template.
     ///
     /// It is sent as it is, without room for the time stamp, so messages are matched by their order.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub message: Option<String>,
 
-    /// Send this file as the payload, as -m does with a text.
+    /// Send this file as it is; for one with places to fill in see --payload template.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 
@@ -149,18 +150,18 @@ pub struct LoadOptions {
 /// What mqbench is to do, where it is not its main job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Verb {
-    /// Publish only; acknowledgements are what is measured.
+    /// Publish only; measures acknowledgements.
     Pub,
-    /// Subscribe only; what others publish is counted.
+    /// Subscribe only; counts what others publish, until -C or --duration.
     Sub,
-    /// Connect clients and hold them; connecting and pings are what is measured.
+    /// Connect clients and hold them; measures connecting and pings.
     Conn,
-    /// Send messages through a responder and back; round trips are what is measured.
+    /// Send messages through a responder and back; measures round trips.
     Echo,
-    /// Measure the generator itself against a sink of its own, and keep its ceiling for later results.
+    /// Measure mqbench itself on this machine, and keep its ceiling for later results.
     #[value(name = "self")]
     Self_,
-    /// Tell whether this machine can carry out the plan of the other options, and what mends it where it cannot.
+    /// Tell whether this machine can carry out what the options ask for; nothing connects.
     Doctor,
 }
 

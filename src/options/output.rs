@@ -25,7 +25,7 @@ pub struct OutputOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// As --json, with a payload that is JSON as it is, under payload_json.
+    /// As --json; a payload that is JSON itself is not quoted but stands as it is, under payload_json.
     #[arg(long)]
     pub json_payload: bool,
 

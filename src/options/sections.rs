@@ -48,9 +48,15 @@ pub(super) fn as_help(sections: &[Section]) -> String {
 }
 
 const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, when -u is given without -P and --pw-file.");
+const PROXY: Entry = entry(
+    "https_proxy",
+    "Proxy, read with --proxy env only; so are HTTPS_PROXY, all_proxy, ALL_PROXY, and no_proxy, NO_PROXY for hosts \
+     without one.",
+);
 const CONFIG_HOME: Entry = entry("XDG_CONFIG_HOME", "Folder of the options files; $HOME/.config when it is not set.");
 const DONE: Entry = entry("0", "Done: everything asked for was delivered, received or measured; --help and --version.");
-const FAILED: Entry = entry("1", "Failed here: file, DNS, TCP, TLS, connection lost, broken protocol.");
+const FAILED: Entry =
+    entry("1", "Failed here: file, DNS, TCP, proxy, TLS, WebSocket, connection lost, broken protocol.");
 const USAGE: Entry = entry("2", "Wrong usage; nothing was done.");
 const REFUSED: Entry =
     entry("128-162", "Refused by the broker: the MQTT 5 reason code, to which those of 3.1.1 are mapped.");
@@ -64,6 +70,12 @@ pub(super) const PUBLISH: &[Section] = &[
             entry("tail -f log | mqpub -h broker -t log -l -q 1", "Every line as a message, each acknowledged."),
             entry("mqpub -L mqtts://user@broker/photo --pw-file secret -f a.jpg", "A file, over TLS."),
             entry("mqpub -h broker -t a -m hello -D publish user-property from me", "With a property of MQTT 5."),
+            entry(
+                "mqpub -h broker -t log -l -f log.txt -q 1 --retry forever --backoff 1s..30s --summary text",
+                "A file line by line; waits for the broker when it is away, and says at the end what became of it.",
+            ),
+            entry("mqpub -L wss://broker/mqtt -t a -m hello", "Over WebSocket and TLS; plain: ws://, or --ws."),
+            entry("mqpub -h broker -t a -m hello --proxy socks5h://proxy:1080", "Through a proxy."),
             entry(
                 "mqpub --compat -t a -m hello",
                 "As mosquitto_pub does it, with its grammar, texts and exit status; so does a link of that name.",
@@ -92,7 +104,7 @@ pub(super) const PUBLISH: &[Section] = &[
             ),
         ],
     },
-    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
     Section {
         title: "SEE ALSO",
         entries: &[entry("mqsub(1), mqrr(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
@@ -135,7 +147,7 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             ),
         ],
     },
-    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
     Section {
         title: "SEE ALSO",
         entries: &[entry("mqpub(1), mqrr(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
@@ -192,7 +204,7 @@ pub(super) const REQUEST: &[Section] = &[
             ),
         ],
     },
-    Section { title: "ENVIRONMENT", entries: &[PASSWORD, CONFIG_HOME] },
+    Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
     Section {
         title: "SEE ALSO",
         entries: &[entry("mqpub(1), mqsub(1), mqbench(1), mqbroker(1)", "The other tools of the suite.")],
@@ -213,15 +225,34 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench -h broker --rate 1k --gate 'e2e.p99 <= 20ms && lost == 0'",
                 "For CI: exit status 3 unless both hold.",
             ),
+            entry("mqbench -h broker --shape fan-out --subs 100 --rate 50", "One publisher, 100 subscribers."),
+            entry(
+                "mqbench -h broker --shape shared:2 --pubs 10 --subs 8 --rate 1k -q 1",
+                "Two groups of four subscribers, each message once to each group.",
+            ),
+            entry(
+                "mqbench -h broker --rate 1k --arrival poisson --size 100..2Ki --payload random --seed 7",
+                "Random times and sizes, the same ones again with the same seed.",
+            ),
             entry(
                 "mqbench -L mqtts://user@broker --pw-file secret --flood -q 2 -C 1M",
                 "A million messages of QoS 2 over TLS, as fast as the window allows.",
             ),
             entry(
-                "mqbench doctor -h broker --clients 50k",
-                "Can this machine carry out that plan? Each limit with the command that mends it; nothing connects.",
+                "mqbench --hosts node1,node2:1884 --pair cross --rate 1k --reconnect",
+                "Through a cluster: published on one node, received on the next; lost connections come back.",
             ),
-            entry("mqbench self", "What the generator itself can here; later results tell their headroom by it."),
+            entry(
+                "mqbench conn -h broker --clients 50k --connect-rate 1k --hold 5m -A 10.0.0.0/28",
+                "Hold 50,000 connections from the addresses of a network; how long do connecting and a ping take?",
+            ),
+            entry("mqbench echo -h broker --rate 100", "The round trip through a responder."),
+            entry("mqbench pub -h broker -q 1 --flood", "Publishing alone; sub is receiving alone."),
+            entry(
+                "mqbench doctor -h broker --clients 25k",
+                "Can this machine hold 50,000 clients? Each limit with the command that mends it; nothing connects.",
+            ),
+            entry("mqbench self", "What mqbench itself can on this machine; later results tell their headroom by it."),
         ],
     },
     Section {
@@ -230,7 +261,8 @@ pub(super) const BENCH: &[Section] = &[
             DONE,
             entry(
                 "1",
-                "Failed here: file, DNS, TCP, TLS, connection lost, broken protocol; a plan that does not fit this machine.",
+                "Failed here: file, DNS, TCP, proxy, TLS, WebSocket, connection lost, broken protocol; a plan that does not \
+                 fit this machine.",
             ),
             USAGE,
             entry("3", "A gate failed."),
@@ -252,6 +284,7 @@ pub(super) const BENCH: &[Section] = &[
         title: "ENVIRONMENT",
         entries: &[
             PASSWORD,
+            PROXY,
             CONFIG_HOME,
             entry("XDG_CACHE_HOME", "Folder of what mqbench self saves; $HOME/.cache when it is not set."),
         ],
@@ -268,6 +301,7 @@ pub(super) const BROKER: &[Section] = &[
         entries: &[
             entry("mqbroker", "A broker on port 1883 of this machine."),
             entry("mqbroker -p 0 -v", "One on a free port that logs what it does."),
+            entry("mqbroker --ws-port 8080", "One that speaks WebSocket too, at ws://localhost:8080/mqtt."),
             entry("mqbroker -c broker.conf", "One as the file describes it."),
         ],
     },

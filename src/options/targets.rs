@@ -14,7 +14,7 @@ const MOST_HOSTS: usize = 1000;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Clients")]
 pub struct TargetOptions {
-    /// Several brokers, HOST[:PORT],HOST[:PORT]…; clients are spread over them in turn.
+    /// Several brokers, HOST[:PORT] each, with commas between them; clients take them in turn.
     ///
     /// A host without a port has that of -p. An IPv6 address with a port stands in brackets. The result has a row a
     /// broker.
@@ -42,7 +42,7 @@ pub struct TargetOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub ping_interval: Option<Duration>,
 
-    /// Tell CPU time and memory of this process, the broker, over the measured time (Linux).
+    /// Process number of the broker, to report its CPU time and memory as well (Linux).
     #[arg(long, value_name = "PID", value_parser = process_id)]
     pub broker_pid: Option<u32>,
 }

@@ -1,5 +1,7 @@
 //! The tools that have options, as data: name, clap definition, and the texts behind the options.
 
+use std::fmt::Write;
+
 use clap::{Command, CommandFactory};
 
 use super::sections::{self, Section};
@@ -61,8 +63,31 @@ pub static BROKER: Tool = Tool {
 pub static TOOLS: [&Tool; 5] = [&PUBLISH, &SUBSCRIBE, &REQUEST, &BENCH, &BROKER];
 
 impl Tool {
-    /// The clap definition, with the sections behind the options.
+    /// The clap definition, with the verbs in front of the options and the sections behind them.
     pub fn command(&self) -> Command {
-        (self.definition)().after_help(sections::as_help(self.sections))
+        let command = (self.definition)().after_help(sections::as_help(self.sections));
+        let verbs = self.verbs();
+        if verbs.is_empty() {
+            return command;
+        }
+        let mut template = "{about-with-newline}\n{usage-heading} {usage}\n\nVerbs:\n".to_owned();
+        for (name, text) in verbs {
+            let _ = writeln!(template, "  {name:<8}{text}");
+        }
+        command.help_template(template + "\n{all-args}{after-help}")
+    }
+
+    /// What the first word may be, each with what it does; without one the first entry holds. Empty for a tool without
+    /// verbs.
+    pub fn verbs(&self) -> Vec<(String, String)> {
+        let definition = (self.definition)();
+        let Some(verb) = definition.get_positionals().next() else { return Vec::new() };
+        let none =
+            ("(none)".to_owned(), "Flood the broker, then measure latency at half of what it carried".to_owned());
+        let named = verb
+            .get_possible_values()
+            .into_iter()
+            .map(|value| (value.get_name().to_owned(), value.get_help().map(ToString::to_string).unwrap_or_default()));
+        std::iter::once(none).chain(named).collect()
     }
 }

@@ -87,7 +87,9 @@ impl<K> Outbound<K> {
     }
 
     fn identifier(&self, distance: usize) -> u16 {
-        ((usize::from(self.first) - 1 + distance) % IDENTIFIERS + 1) as u16
+        // Compared and not divided: this is done for every message of a flood.
+        let identifier = usize::from(self.first) + distance;
+        (if identifier > IDENTIFIERS { identifier - IDENTIFIERS } else { identifier }) as u16
     }
 
     /// Takes the next identifier. None while all 65,535 lie between the oldest and the newest one in use.
@@ -132,16 +134,27 @@ impl<K> Outbound<K> {
             return None;
         }
         self.messages -= 1;
-        let place = std::mem::replace(place, Place::Free);
-        self.drop_free();
+        let place = if index == 0 {
+            // Brokers mostly answer in order.
+            let first = self.places.pop_front();
+            self.first = self.identifier(1);
+            self.resend_from = self.resend_from.saturating_sub(1);
+            first
+        } else {
+            Some(std::mem::replace(place, Place::Free))
+        };
+        if let Some(Place::Free) = self.places.front() {
+            self.drop_free();
+        }
         match place {
-            Place::Puback(kept) => Some(kept),
+            Some(Place::Puback(kept)) => Some(kept),
             _ => None, // cannot be: it was looked at
         }
     }
 
     fn index(&self, identifier: u16) -> usize {
-        (usize::from(identifier) + IDENTIFIERS - usize::from(self.first)) % IDENTIFIERS
+        let (identifier, first) = (usize::from(identifier), usize::from(self.first));
+        if identifier >= first { identifier - first } else { identifier + IDENTIFIERS - first }
     }
 
     fn drop_free(&mut self) {

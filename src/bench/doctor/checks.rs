@@ -137,7 +137,7 @@ fn ports(need: &Need, limits: &Limits) -> Option<Check> {
     let sources = need.clients.div_ceil(each.max(1));
     if sources > 1 && level == Level::Fail {
         check = check.mend(if need.loopback {
-            format!("# or {sources} source addresses, each run with another one: -A 127.0.0.1, -A 127.0.0.2, …")
+            format!("# or {sources} source addresses, which clients take in turn: -A 127.0.0.1,127.0.0.2 and so on")
         } else {
             format!("sudo ip addr add 10.0.0.2/24 dev eth0   # or {sources} source addresses, named with -A")
         });
