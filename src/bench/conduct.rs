@@ -244,8 +244,8 @@ impl Conduct {
         }
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);
-        let may_lose = self.plan.idlers > 0 || self.plan.reconnect.is_some() || run.lost.is_empty();
-        context.partial = connected && may_lose;
+        let stalled = run.stalled.is_some() && run.lost.is_empty();
+        context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled);
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run));
