@@ -249,7 +249,12 @@ impl Conduct {
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run));
-        if self.plan.idlers == 0 && run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed && run.stalled.is_none() {
+        if self.plan.idlers == 0
+            && run.stages.len() < self.plan.stages.len()
+            && !run.interrupted
+            && !run.collapsed
+            && run.stalled.is_none()
+        {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
@@ -375,7 +380,9 @@ fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     if let Some(stalled) = run.stalled {
         let sent: u64 = run.stages.last().map_or(0, |stage| stage.recorder.counters.sent);
         let stalled = stalled.as_secs();
-        causes.push(format!("nothing was sent, acknowledged or delivered for {stalled} s: given up after {sent} messages"));
+        causes.push(format!(
+            "nothing was sent, acknowledged or delivered for {stalled} s: given up after {sent} messages"
+        ));
     }
     (!causes.is_empty()).then(|| causes.join("; "))
 }

@@ -2,6 +2,8 @@
 //! recorded.
 
 mod hold;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -139,7 +139,11 @@ impl Ledgers {
         let routes = &shared.plan.routes;
         let streams = routes.streams_of(subscriber).count;
         let Shape::Shared { .. } = routes.shape() else {
-            return Self::Own { book: Book::new(vec![StreamLedger::new(); streams]), gone: false, down_since: Vec::new() };
+            return Self::Own {
+                book: Book::new(vec![StreamLedger::new(); streams]),
+                gone: false,
+                down_since: Vec::new(),
+            };
         };
         let number = routes.receiver_of(subscriber);
         let settles = !groups.contains_key(&number);

@@ -284,7 +284,7 @@ fn run(
 }
 
 /// Says that a shard has come to its end, however it does.
-struct Ended(UnboundedSender<Report>);
+pub(super) struct Ended(pub(super) UnboundedSender<Report>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -710,7 +710,8 @@ impl<R: Role> Client<R> {
                 state.report(Report::Lost { part: R::PART, target: link.target(), cause });
                 if let Some(interval) = state.shared.plan.reconnect {
                     let (_, session, _) = link.into_parts();
-                    self.life = Life::Away(Box::pin(reconnect::again(state, client, session, interval, self.role.early())));
+                    self.life =
+                        Life::Away(Box::pin(reconnect::again(state, client, session, interval, self.role.early())));
                 } else {
                     self.role.abandon(&state.shared);
                     self.leave_behind();
@@ -898,12 +899,7 @@ pub(super) fn read_batch(
     state: &ShardState,
     link: &mut Link,
     context: &mut Context<'_>,
-    handle: impl FnOnce(
-        &mut super::link::BenchSession,
-        &[u8],
-        Instant,
-        &mut Recorder,
-    ) -> Result<(), session::SessionError>,
+    handle: impl FnOnce(&mut super::link::BenchSession, &[u8], Instant, &mut Recorder) -> Result<(), session::SessionError>,
 ) -> Result<bool, End> {
     let input = &mut *state.input.borrow_mut();
     match link.poll_read(context, input) {

@@ -150,7 +150,8 @@ impl Shared {
             sent.wrapping_add(completed)
         });
         // Who is gone has no position.
-        let cells = self.delivered.iter().map(|cell| cell.load(Ordering::Acquire)).filter(|position| *position < u64::MAX);
+        let cells =
+            self.delivered.iter().map(|cell| cell.load(Ordering::Acquire)).filter(|position| *position < u64::MAX);
         streams.chain(cells).fold(0, u64::wrapping_add)
     }
 

@@ -62,15 +62,7 @@ impl Subscriptions {
         let routes = &shared.plan.routes;
         let ledgers = Ledgers::new(shared, subscriber, groups);
         let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
-        Self {
-            subscriber,
-            streams,
-            rank,
-            ledgers,
-            touched: Vec::new(),
-            corrupt: BTreeMap::new(),
-            away: false,
-        }
+        Self { subscriber, streams, rank, ledgers, touched: Vec::new(), corrupt: BTreeMap::new(), away: false }
     }
 
     /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
