@@ -134,6 +134,17 @@ fn a_group_goes_on_when_a_member_dies() {
 }
 
 #[test]
+fn a_group_has_no_outage_while_a_member_is_there() {
+    let script = Script::default().fault([2], Trigger::Delivery(50), Action::Cut).without_log();
+    let broker = ScriptedBroker::start(script);
+    let shape = ["--shape", "shared:1", "--pubs", "2", "--subs", "3", "--connect-rate", "50", "--reconnect", "200ms"];
+    let load = ["--rate", "500", "--duration", "2s", "--warmup", "0s", "-q", "1", "--drain", "1s"];
+    let (document, _, stderr) = measure(&broker.port(), &[&shape[..], &load[..]].concat());
+    assert_eq!(document["clients"]["reconnects"].as_u64(), Some(1), "{stderr}");
+    assert_eq!(document["delivery"]["outage_count"].as_u64(), Some(0), "{}", document["delivery"]);
+}
+
+#[test]
 fn a_broker_without_shared_subscriptions() {
     let none = Property::new(PropertyName::SharedSubscriptionAvailable, PropertyValue::Byte(0)).unwrap();
     let broker = ScriptedBroker::start(Script::default().connack_property(none));

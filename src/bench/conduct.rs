@@ -242,11 +242,17 @@ impl Conduct {
         }
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);
-        context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some());
+        let stalled = run.stalled.is_some() && run.lost.is_empty();
+        context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled);
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run));
-        if self.plan.idlers == 0 && run.stages.len() < self.plan.stages.len() && !run.interrupted && !run.collapsed {
+        if self.plan.idlers == 0
+            && run.stages.len() < self.plan.stages.len()
+            && !run.interrupted
+            && !run.collapsed
+            && run.stalled.is_none()
+        {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
@@ -368,6 +374,13 @@ fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
         causes.push(format!("{away} of {clients} clients had no connection at the end: {}{end}", list(&run.lost)));
     } else if plan.reconnect.is_none() && lost > 0 {
         causes.push(format!("{lost} of {clients} connections were lost: {}{end}", list(&run.lost)));
+    }
+    if let Some(stalled) = run.stalled {
+        let sent: u64 = run.stages.last().map_or(0, |stage| stage.recorder.counters.sent);
+        let stalled = stalled.as_secs();
+        causes.push(format!(
+            "nothing was sent, acknowledged or delivered for {stalled} s: given up after {sent} messages"
+        ));
     }
     (!causes.is_empty()).then(|| causes.join("; "))
 }

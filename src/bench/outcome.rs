@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
-use super::measure::{Drift, GeneratorFigures, IntervalRow, Recorder, Steadiness, ValidityFigures};
+use super::measure::{Drift, GeneratorFigures, IntervalRow, Latency, Recorder, Steadiness, ValidityFigures};
 use super::plan::{BenchPlan, Filling, LoadModel as PlannedModel, PayloadPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::{Phase, TargetMeasurement};
@@ -298,6 +298,9 @@ pub(super) fn measurement(
         let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
         warnings.push(Warning::new("no-latency-after-loss", text));
     }
+    if let Some(warning) = forgotten_times(&recorder) {
+        warnings.push(warning);
+    }
     let echoes = plan.responders > 0;
     if echoes {
         as_round_trips(&mut recorder);
@@ -366,11 +369,29 @@ pub(super) fn measurement(
             ..GeneratorFigures::default()
         },
         streams: stream_accounts(plan, stage),
-        validity: ValidityFigures { unbalanced_ledgers: stage.unbalanced, ..ValidityFigures::default() },
-        interrupted: run.interrupted,
+        validity: ValidityFigures {
+            unbalanced_ledgers: stage.unbalanced,
+            clock_back_ns: stage.clock_back_ns,
+            ..ValidityFigures::default()
+        },
+        interrupted: run.interrupted || run.stalled.is_some(),
         warnings,
         recorder,
     }
+}
+
+/// When a message was handed to the socket is remembered for the last ones only. Where those that were on their way for
+/// long had been forgotten, the service time looks better than it was.
+fn forgotten_times(recorder: &Recorder) -> Option<Warning> {
+    let count = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.count());
+    let (all, timed) = (count(&recorder.latency.e2e), count(&recorder.latency.e2e_service));
+    (timed > 0 && timed < all).then(|| {
+        let text = format!(
+            "service times: {} of {all} messages are missing, those that were on their way longest; e2e has them all",
+            all - timed
+        );
+        Warning::new("service-times-missing", text)
+    })
 }
 
 /// What came back through a responder was not one way.

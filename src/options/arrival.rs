@@ -18,6 +18,16 @@ pub enum Arrival {
     Burst(u64),
 }
 
+impl Arrival {
+    /// How many messages are due at one moment.
+    pub const fn slots_at_once(self) -> u64 {
+        match self {
+            Self::Fixed | Self::Poisson => 1,
+            Self::Burst(count) => count,
+        }
+    }
+}
+
 /// As it is typed.
 impl fmt::Display for Arrival {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -221,7 +221,7 @@ async fn connect_one(
         tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
     let mut session = BenchSession::new(clock::now());
-    match join(&shared, tls.as_ref(), client, &mut session).await {
+    match join(&shared, tls.as_ref(), client, &mut session, None).await {
         Ok((connection, times)) => {
             let link = Link::new(connection, session, plan.target_of(client));
             Ok((number, Client { link, times }))
@@ -277,17 +277,19 @@ impl Times {
     }
 }
 
-/// Connects a client by its global number, and subscribes where it is to. A session that was connected before goes on.
+/// Connects a client by its global number, and subscribes where it is to. A session that was connected before goes on;
+/// `early` takes the messages that come before that is done.
 pub(super) async fn join(
     shared: &Shared,
     tls: Option<&TlsClient>,
     client: usize,
     session: &mut BenchSession,
+    early: Option<EarlyMessages<'_>>,
 ) -> Result<(Connection, Times), ClientError> {
     let plan = &shared.plan;
     let config = plan.session_of(client);
     let transport = plan.transport_of(client);
-    let mut ears = ConnectEars::default();
+    let mut ears = ConnectEars { suback: None, early };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
     let (part, number) = plan.part_of(client);
@@ -322,7 +324,7 @@ async fn subscribe(
     address: &Address,
     connection: &mut Connection,
     session: &mut BenchSession,
-    ears: &mut ConnectEars,
+    ears: &mut ConnectEars<'_>,
 ) -> Result<(), ClientError> {
     let plan = &shared.plan;
     let target = address.to_string();
@@ -359,15 +361,23 @@ async fn subscribe(
     Ok(())
 }
 
+/// Takes messages that come while a client is connecting.
+pub(super) type EarlyMessages<'a> = &'a mut dyn FnMut(&Delivery<'_>);
+
 /// Ears while connecting.
-#[derive(Debug, Default)]
-struct ConnectEars {
+#[derive(Default)]
+struct ConnectEars<'a> {
     suback: Option<Suback>,
+    early: Option<EarlyMessages<'a>>,
 }
 
-impl Handler<SendRecord> for ConnectEars {
-    /// Before the load only what an earlier run has left can come; it is not ours.
-    fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
+impl Handler<SendRecord> for ConnectEars<'_> {
+    /// Before the load only what an earlier run has left can come; it is not ours. In the middle of it a session that was
+    /// kept delivers behind CONNACK what has waited for it, and others deliver beside SUBACK.
+    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+        if let Some(early) = &mut self.early {
+            early(delivery);
+        }
         Acknowledge::Now
     }
 

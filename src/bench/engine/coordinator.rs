@@ -2,6 +2,8 @@
 //! recorded.
 
 mod hold;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -154,6 +156,8 @@ pub struct StageOutcome {
     pub connected: u64,
     /// Most that were open at one time.
     pub max_open: u64,
+    /// How far the monotonic clock went back while it was measured.
+    pub clock_back_ns: u64,
     /// Connections that were lost in the stage, by cause.
     pub lost: BTreeMap<String, u64>,
     /// Times without delivery, where lost connections are made again.
@@ -221,6 +225,8 @@ pub struct RunOutcome {
     pub interrupted: bool,
     /// All publishers, or all subscribers, were lost.
     pub collapsed: bool,
+    /// How long nothing had come through when a load that only a count ends was given up.
+    pub stalled: Option<Duration>,
 }
 
 struct Shard {
@@ -250,6 +256,10 @@ struct Coordinator {
     first_failure: Option<(usize, ClientError)>,
     /// A thread could not begin.
     broken: Option<RunError>,
+    /// Threads that ended though nobody had told them to.
+    ended: usize,
+    /// How long nothing had come through when a load that only a count ends was given up.
+    stalled: Option<Duration>,
     /// Since when nobody has been left on one side.
     gone_since: Option<Instant>,
     stages_begun: u32,
@@ -360,7 +370,7 @@ async fn run_with(
             }
         };
         outcomes.push(outcome);
-        if shared.is_halted() || coordinator.has_collapsed() {
+        if shared.is_halted() || coordinator.has_collapsed() || coordinator.stalled.is_some() {
             break;
         }
     }
@@ -412,6 +422,8 @@ impl Coordinator {
             failed: 0,
             first_failure: None,
             broken: None,
+            ended: 0,
+            stalled: None,
             gone_since: None,
             stages_begun: 0,
             late: Vec::new(),
@@ -459,6 +471,13 @@ impl Coordinator {
                 self.first_failure.get_or_insert((client, error));
             }
             Report::Late(late) => self.late.extend(late),
+            // None is told to before the load is over.
+            Report::Ended => {
+                self.ended += 1;
+                let cause = "a thread of mqbench ended by itself; please report this as a bug".to_owned();
+                *self.lost.entry(cause.clone()).or_default() += 1;
+                *self.lost_in_stage.entry(cause).or_default() += 1;
+            }
             _ => {}
         }
     }
@@ -470,6 +489,7 @@ impl Coordinator {
         if let Some(left) = self.left.get_mut(&part) {
             *left = count(*left as u64) as usize;
         }
+        self.max_open = self.max_open.max(self.open());
         let nobody = self.left.values().any(|left| *left == 0);
         self.gone_since = if nobody { self.gone_since.or_else(|| Some(Instant::now())) } else { None };
     }
@@ -484,6 +504,9 @@ impl Coordinator {
     fn has_collapsed(&self) -> bool {
         let plan = &self.shared.plan;
         let is_endless = plan.stages.iter().any(|stage| stage.duration.is_none());
+        if self.ended > 0 {
+            return true;
+        }
         match (self.gone_since, plan.reconnect) {
             (None, _) => false,
             (Some(_), None) => true,
@@ -500,7 +523,7 @@ impl Coordinator {
         let unconnected =
             if plan.idlers > 0 && interrupted { plan.idlers as u64 - self.joined - self.failed } else { 0 };
         let away = (plan.clients() as u64).saturating_sub(there + unconnected);
-        let first_failure = self.first_failure.take();
+        let (first_failure, stalled) = (self.first_failure.take(), self.stalled);
         let (lost, late) = self.end().await;
         for late in late {
             // Stages count from 1, and each has an outcome.
@@ -508,7 +531,7 @@ impl Coordinator {
                 outcome.note_late(late);
             }
         }
-        RunOutcome { connect, connect_ns, stages, lost, away, first_failure, interrupted, collapsed }
+        RunOutcome { connect, connect_ns, stages, lost, away, first_failure, interrupted, collapsed, stalled }
     }
 
     fn tell(&self, command: Command) {
@@ -566,9 +589,16 @@ impl Coordinator {
         self.tell(Command::Second);
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
+        let mut standstill = Standstill::watch(&self.shared, &run);
+        let (mut last_ns, mut clock_back_ns) = (0, 0);
         loop {
             let now_ns = clock.now_ns();
-            if (self.shared.is_halted() || self.has_collapsed()) && !cut {
+            clock_back_ns = last_ns.max(now_ns) - now_ns + clock_back_ns;
+            last_ns = now_ns;
+            if stage.duration.is_none() && !cut {
+                self.stalled = standstill.since(&self.shared, now_ns);
+            }
+            if (self.shared.is_halted() || self.has_collapsed() || self.stalled.is_some()) && !cut {
                 cut = true;
                 run.to_ns = run.to_ns.min(stampable(now_ns + CUT_LEAD.as_nanos() as u64));
                 self.tell(Command::Begin(run));
@@ -595,7 +625,7 @@ impl Coordinator {
         let drain_ns = clock.now_ns() - drain_from_ns;
         self.settle(&run, &mut gathering).await;
         let outcome = self.outcome(stage, run, gathering, usage, drain_ns);
-        StageOutcome { broker, ..self.with_clients(outcome, &open_at_start) }
+        StageOutcome { broker, clock_back_ns, ..self.with_clients(outcome, &open_at_start) }
     }
 
     /// Begins to count losses anew. Gives back how many clients of each broker are connected.
@@ -781,6 +811,7 @@ impl Coordinator {
             clients_bytes: None,
             connected: 0,
             max_open: 0,
+            clock_back_ns: 0,
             lost: BTreeMap::new(),
             outages: self.shared.plan.reconnect.map(|_| gathering.outages),
             targets: gathering
@@ -796,7 +827,7 @@ impl Coordinator {
     /// Ends all threads and gives back what connections were lost, and what came after its drain.
     async fn end(mut self) -> (BTreeMap<String, u64>, Vec<LateMessages>) {
         self.tell(Command::End);
-        let mut running = self.shards.len();
+        let mut running = self.shards.len() - self.ended;
         let deadline = Instant::now() + PARTING;
         while running > 0 {
             match tokio::time::timeout_at(deadline, self.reports.recv()).await {
@@ -812,6 +843,42 @@ impl Coordinator {
             let _ = thread.join();
         }
         (self.lost, self.late)
+    }
+}
+
+/// Watches whether a load that only a count ends goes on at all.
+struct Standstill {
+    /// Nothing may come through for so long.
+    patience_ns: u64,
+    /// What had been sent, answered and delivered, and when that changed last.
+    known: u64,
+    since_ns: u64,
+    next_look_ns: u64,
+}
+
+impl Standstill {
+    fn watch(shared: &Shared, run: &StageRun) -> Self {
+        let plan = &shared.plan;
+        let patience = plan.drain.max(plan.transport.timeout).as_nanos() as u64;
+        // A slow schedule is none: every publisher has its turn meanwhile, and a Poisson process its pauses.
+        let slots = plan.publishers as f64 + 20.0;
+        let pause = run.rate.map_or(0.0, |rate| slots * plan.arrival.slots_at_once() as f64 / rate * 1e9);
+        let patience_ns = patience.saturating_add(pause as u64);
+        Self { patience_ns, known: 0, since_ns: run.from_ns, next_look_ns: run.from_ns }
+    }
+
+    /// For how long nothing has come through, where that is too long.
+    fn since(&mut self, shared: &Shared, now_ns: u64) -> Option<Duration> {
+        if now_ns < self.next_look_ns {
+            return None;
+        }
+        self.next_look_ns = now_ns + SECOND_NS / 10;
+        let known = shared.progress();
+        if std::mem::replace(&mut self.known, known) != known {
+            self.since_ns = now_ns;
+        }
+        let still_ns = now_ns.saturating_sub(self.since_ns);
+        (still_ns >= self.patience_ns).then(|| Duration::from_nanos(still_ns))
     }
 }
 

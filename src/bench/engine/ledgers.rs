@@ -20,6 +20,7 @@ pub(super) struct Group {
     book: Book<GroupLedger>,
     /// Members that are connected.
     members: usize,
+    down_since: Vec<u64>,
 }
 
 /// Ledgers in the order of the streams, and what is left of earlier stages.
@@ -122,7 +123,7 @@ impl<L: Settles> Book<L> {
 #[derive(Debug)]
 pub(super) enum Ledgers {
     /// It gets every message itself.
-    Own { book: Book<StreamLedger>, gone: bool },
+    Own { book: Book<StreamLedger>, gone: bool, down_since: Vec<u64> },
     /// One member of the group gets a message.
     Group {
         group: Rc<RefCell<Group>>,
@@ -138,13 +139,17 @@ impl Ledgers {
         let routes = &shared.plan.routes;
         let streams = routes.streams_of(subscriber).count;
         let Shape::Shared { .. } = routes.shape() else {
-            return Self::Own { book: Book::new(vec![StreamLedger::new(); streams]), gone: false };
+            return Self::Own {
+                book: Book::new(vec![StreamLedger::new(); streams]),
+                gone: false,
+                down_since: Vec::new(),
+            };
         };
         let number = routes.receiver_of(subscriber);
         let settles = !groups.contains_key(&number);
         let new = || {
             let book = Book::new(vec![GroupLedger::default(); streams]);
-            Rc::new(RefCell::new(Group { book, members: routes.members_of(number) }))
+            Rc::new(RefCell::new(Group { book, members: routes.members_of(number), down_since: Vec::new() }))
         };
         let group = groups.entry(number).or_insert_with(new).clone();
         Self::Group { group, marks: vec![MemberMark::default(); streams], settles }
@@ -193,7 +198,7 @@ impl Ledgers {
     /// ledger how many.
     pub(super) fn missing(&self, waited_for: impl Fn(usize, &StreamLedger) -> u64) -> u64 {
         match self {
-            Self::Own { book, gone: false } => book.missing(waited_for),
+            Self::Own { book, gone: false, .. } => book.missing(waited_for),
             Self::Group { group, settles: true, .. } if group.borrow().members > 0 => {
                 group.borrow().book.missing(waited_for)
             }
@@ -215,6 +220,20 @@ impl Ledgers {
         match self {
             Self::Own { book, .. } => book.take_late(),
             Self::Group { group, .. } => group.borrow_mut().book.take_late(),
+        }
+    }
+
+    /// Whether it answers for the streams: of a group one member does.
+    pub(super) const fn settles(&self) -> bool {
+        matches!(self, Self::Own { .. } | Self::Group { settles: true, .. })
+    }
+
+    /// Since when nobody has been there to whom a stream could be delivered and nothing of it has come, by the stream's
+    /// place; 0 where there is no outage. Empty until the first.
+    pub(super) fn down_since<R>(&mut self, look: impl FnOnce(&mut Vec<u64>) -> R) -> R {
+        match self {
+            Self::Own { down_since, .. } => look(down_since),
+            Self::Group { group, .. } => look(&mut group.borrow_mut().down_since),
         }
     }
 

@@ -127,6 +127,14 @@ impl Packets {
         varying.unwritten_bytes += out.len() - start;
     }
 
+    /// What the kernel has not taken wholly is gone with the connection.
+    pub(super) fn forget_unwritten(&mut self) {
+        if let Some(varying) = &mut self.varying {
+            varying.unwritten.clear();
+            varying.unwritten_bytes = 0;
+        }
+    }
+
     /// Messages and payload bytes that the kernel has taken since the last call, where `unwritten` messages had not been
     /// and `waiting` bytes of them wait still.
     pub(super) fn take_written(&mut self, unwritten: u64, waiting: usize) -> (u64, u64) {

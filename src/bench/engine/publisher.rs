@@ -8,7 +8,7 @@ use std::task::Context;
 use super::clock::stampable;
 use super::link::{Link, SendRecord};
 use super::packets::{Due, Packets};
-use super::shared::{Shared, StageRun};
+use super::shared::{Shared, StageRun, Stream};
 use crate::bench::measure::{LAG_FLOOR_NS, Outage, Outages, Recorder, Together};
 use crate::bench::plan::{PublisherSlots, Schedule, WindowRule, quota};
 use crate::mqtt::QoS;
@@ -38,9 +38,18 @@ struct Pace {
     slots: PublisherSlots,
     /// Whether late slots are given up when the next one is due.
     skips: bool,
-    /// Since when window or socket have been closed to a due slot; until the schedule is caught up with again, slots
-    /// are late through no fault of the generator's from that moment on.
-    held_since: Option<u64>,
+    /// Window or socket were closed to a due slot when it was looked last.
+    closed: bool,
+    /// When they were found open again. What was due before has waited for that, through no fault of the generator's;
+    /// what it was late from then on is.
+    opened_ns: u64,
+}
+
+impl Pace {
+    /// Whether a slot that was meant for this moment has waited, or waits, for window or socket.
+    const fn is_held(&self, intended_ns: u64) -> bool {
+        self.closed || intended_ns < self.opened_ns
+    }
 }
 
 /// What a publisher does in the present stage.
@@ -96,6 +105,13 @@ pub(super) struct PublisherCounts {
     measured_refused: u64,
 }
 
+impl PublisherCounts {
+    /// Messages whose handshake is over, one way or the other.
+    pub(super) const fn completed(&self) -> u64 {
+        self.completed
+    }
+}
+
 /// Why a publisher has stopped filling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
@@ -147,7 +163,8 @@ impl Publisher {
         let pace = schedule().map(|schedule| Pace {
             slots: PublisherSlots::new(schedule, self.stream, publishers),
             skips: shared.plan.behind == Behind::Skip,
-            held_since: None,
+            closed: false,
+            opened_ns: 0,
         });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
@@ -155,6 +172,7 @@ impl Publisher {
         (self.ears.answered, self.ears.measured_refused) = (0, 0);
         self.publish_counts(shared);
         let stream = shared.stream(self.stream);
+        stream.excused.store(0, Ordering::Release);
         stream.measured_in.store(run.number, Ordering::Release);
         stream.measured_from.store(self.next, Ordering::Release);
         stream.measured_to.store(self.next, Ordering::Release);
@@ -242,8 +260,14 @@ impl Publisher {
             self.skip(now_ns, recorder);
             return Ok(Pause::Waiting);
         }
-        self.skip(now_ns, recorder);
         let room = self.room(link, shared, now_ns);
+        if room > 0
+            && let Some(Progress { pace: Some(pace), .. }) = &mut self.progress
+            && std::mem::take(&mut pace.closed)
+        {
+            pace.opened_ns = now_ns;
+        }
+        self.skip(now_ns, recorder);
         let window = u64::from(shared.plan.window).min(link.session.allowed() as u64);
         if self.waits_for_room(room, window, now_ns) {
             return Ok(Pause::Waiting);
@@ -298,12 +322,6 @@ impl Publisher {
                 return Pause::Waiting;
             }
             let due_ns = intended_ns.max(run.start_ns);
-            if now_ns <= due_ns
-                && let Some(pace) = &mut progress.pace
-            {
-                // Caught up with the schedule: whatever held it back is over.
-                pace.held_since = None;
-            }
             if now_ns < due_ns {
                 return Pause::Until(due_ns);
             }
@@ -394,16 +412,20 @@ impl Publisher {
         let sequence = self.next;
         self.put(link, shared, out, intended_ns, now_ns, measured);
         let plan = &shared.plan;
-        let Some(Progress { pace: Some(pace), .. }) = &mut self.progress else { return };
+        let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress else { return };
+        let ends_ns = run.to_ns;
         shared.stream(self.stream).written.note(sequence, now_ns);
         pace.slots.advance();
         if measured {
             self.offered += 1;
-            recorder.counters.held_back += u64::from(pace.held_since.is_some());
-            // From the moment on at which window or socket were found closed, it waits for the broker.
-            let left_alone_ns = pace.held_since.unwrap_or(now_ns).min(now_ns);
-            if plan.latency && intended_ns <= left_alone_ns {
-                recorder.latency.sched_lag.record_between(intended_ns, left_alone_ns);
+            if pace.is_held(intended_ns) {
+                recorder.counters.held_back += 1;
+            } else if now_ns < ends_ns.saturating_add(LAG_FLOOR_NS) {
+                recorder.counters.on_time += 1;
+            }
+            if plan.latency {
+                let free_ns = intended_ns.max(pace.opened_ns);
+                recorder.latency.sched_lag.record_between(free_ns, now_ns.max(free_ns));
             }
         }
     }
@@ -439,14 +461,14 @@ impl Publisher {
         while pace.skips && superseded(run, pace) <= now_ns && *left != Some(0) {
             let intended_ns = due(run, pace);
             // A thread that wakes a little late is no reason to give anything up.
-            let is_behind = pace.held_since.is_some() || now_ns - intended_ns.min(now_ns) > LAG_FLOOR_NS;
+            let is_behind = pace.is_held(intended_ns) || now_ns - intended_ns.min(now_ns) > LAG_FLOOR_NS;
             if intended_ns >= run.to_ns || !is_behind {
                 return;
             }
             if run.measures(intended_ns) {
                 self.offered += 1;
                 recorder.counters.skipped += 1;
-                recorder.counters.held_back += u64::from(pace.held_since.is_some());
+                recorder.counters.held_back += u64::from(pace.is_held(intended_ns));
                 if let Some(left) = left {
                     *left -= 1;
                 }
@@ -460,7 +482,7 @@ impl Publisher {
         if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress
             && due(run, pace) <= now_ns
         {
-            pace.held_since.get_or_insert(now_ns);
+            pace.closed = true;
         }
     }
 
@@ -508,8 +530,10 @@ impl Publisher {
             };
             self.offered += unsent;
             recorder.counters.skipped += if pace.skips { unsent } else { 0 };
-            recorder.counters.held_back += if pace.held_since.is_some() { unsent } else { 0 };
+            recorder.counters.held_back += if pace.closed { unsent } else { 0 };
         }
+        // What the socket has not taken yet was not sent in this stage.
+        self.clip_measured(shared.stream(self.stream));
         shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
         self.finish(shared);
     }
@@ -523,11 +547,30 @@ impl Publisher {
     /// behind it.
     pub(super) fn lose(&mut self, shared: &Shared, now_ns: u64) {
         let stream = shared.stream(self.stream);
-        let under_way = self.next.saturating_sub(self.ears.completed);
-        stream.abandoned.store(under_way, Ordering::Release);
-        stream.abandoned_from.store(self.next - under_way, Ordering::Release);
+        self.take_back(stream);
+        self.clip_measured(stream);
+        stream.sent.store(self.next, Ordering::Release);
+        // At QoS 0 nobody says how far the broker had read.
+        let unanswered = match self.qos {
+            QoS::AtMostOnce => 0,
+            _ => self.next.saturating_sub(self.ears.completed),
+        };
+        let under_way = match self.qos {
+            QoS::AtMostOnce => self.next - shared.delivered_floor(self.stream).unwrap_or(0).min(self.next),
+            // Those of an earlier loss are never answered and not under way any more.
+            _ => unanswered.saturating_sub(stream.abandoned.load(Ordering::Acquire)),
+        };
+        let from = self.next - under_way.min(self.next);
+        stream.abandoned.store(unanswered, Ordering::Release);
+        stream.abandoned_from.store(from, Ordering::Release);
         stream.abandoned_to.store(self.next, Ordering::Release);
-        (self.written, self.waiting_bytes) = (self.next, 0);
+        if stream.excused.fetch_add(under_way, Ordering::AcqRel) == 0 {
+            stream.excused_from.store(from, Ordering::Release);
+        }
+        if let Some(Progress { pace: Some(pace), .. }) = &mut self.progress {
+            // What is due from here on finds no connection.
+            pace.closed = true;
+        }
         (self.floor, self.refused_at_floor) = (self.next, self.ears.refused);
         if shared.plan.reconnect.is_none() {
             return;
@@ -540,9 +583,33 @@ impl Publisher {
         }
     }
 
-    /// It does not come back: of the stages to come nobody waits for it either.
+    /// Takes back what the kernel has not taken wholly: it was never sent, and its numbers are free.
+    fn take_back(&mut self, stream: &Stream) {
+        let measured = self.next.saturating_sub(self.written.max(stream.measured_from.load(Ordering::Acquire)));
+        (self.next, self.waiting_bytes) = (self.written, 0);
+        self.packets.forget_unwritten();
+        // A slot of a schedule was used up; in a closed loop another message takes its place.
+        if let Some(Progress { pace: None, left: Some(left), measuring: true, done: false, .. }) = &mut self.progress {
+            *left += measured;
+        }
+    }
+
+    /// Of the measured messages only those that were sent are expected to arrive.
+    fn clip_measured(&mut self, stream: &Stream) {
+        if stream.measured_to.load(Ordering::Acquire) > self.written {
+            stream.measured_to.store(self.written, Ordering::Release);
+            if stream.measured_from.fetch_min(self.written, Ordering::AcqRel) >= self.written
+                && let Some(progress) = &mut self.progress
+            {
+                // None is left; the next one is the first.
+                progress.measuring = false;
+            }
+        }
+    }
+
+    /// It does not come back: of the stages to come nobody waits for it either. Not `finish`: what of the schedule was
+    /// not sent is yet to be counted.
     pub(super) fn abandon(&mut self, shared: &Shared) {
-        self.finish(shared);
         shared.stream(self.stream).done.store(u32::MAX, Ordering::Release);
     }
 
@@ -550,8 +617,7 @@ impl Publisher {
     pub(super) fn wait(&mut self, shared: &Shared, now_ns: u64) {
         let Some(Progress { pace, run, .. }) = &mut self.progress else { return };
         if let Some(pace) = pace {
-            let due_ns = due(run, pace);
-            pace.held_since.get_or_insert(due_ns.min(now_ns));
+            pace.closed = true;
         }
         if now_ns >= run.to_ns {
             // Not `finish`: what of the schedule was not sent is yet to be counted.

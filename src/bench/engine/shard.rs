@@ -21,12 +21,13 @@ use super::link::Link;
 use super::pacer::Pacer;
 use super::process::{CpuTime, thread_cpu};
 use super::publisher::{Pause, Publisher, PublisherEars};
-use super::reconnect;
+use super::reconnect::{self, Early};
 use super::shared::{Shared, StageRun};
 use super::subscriber::{Deliveries, LateMessages, SubscriberEars, Subscriptions};
 use crate::bench::measure::{Delivery, Outages, Recorder, Together};
 use crate::bench::plan::{Part, Schedule};
 use crate::client::ClientError;
+use crate::session::{self, Handler};
 use crate::transport::{TlsClient, io_text};
 
 /// One read takes at most this much.
@@ -123,7 +124,7 @@ pub(super) struct ShardState {
     stage: Cell<Option<StageRun>>,
     /// The schedule of the stage, where it is an open loop.
     schedule: RefCell<Option<Schedule>>,
-    /// When the last measured message was acknowledged or delivered.
+    /// When the last message was sent, acknowledged or delivered in the measured window.
     last_event_ns: Cell<u64>,
     /// A publisher had little in flight any more when it was looked at.
     starved: Cell<bool>,
@@ -171,13 +172,17 @@ impl ShardState {
         self.wakers.borrow().iter().flatten().for_each(Waker::wake_by_ref);
     }
 
-    /// Whether this moment, at which something came, is in the measured window.
+    /// Whether this moment is in the measured window.
     fn measures(&self, now_ns: u64) -> bool {
-        let measures = self.stage.get().is_some_and(|stage| stage.measures(now_ns));
-        if measures {
+        self.stage.get().is_some_and(|stage| stage.measures(now_ns))
+    }
+
+    /// Notes the moment if messages were counted at it: where a count ends the stage, the last one is its end. Bytes that
+    /// are none — PINGRESP, somebody else's messages — do not make it longer.
+    fn note_event(&self, counted: bool, now_ns: u64) {
+        if counted {
             self.last_event_ns.set(now_ns);
         }
-        measures
     }
 
     /// The shard's number.
@@ -250,8 +255,8 @@ pub(super) fn in_place(
     reports: UnboundedSender<Report>,
 ) -> io::Result<Option<JoinHandle<()>>> {
     tokio::task::spawn_local(async move {
-        live(shard, shared, tls, commands, reports.clone()).await;
-        let _ = reports.send(Report::Ended);
+        let _ended = Ended(reports.clone());
+        live(shard, shared, tls, commands, reports).await;
     });
     Ok(None)
 }
@@ -264,7 +269,8 @@ fn run(
     commands: UnboundedReceiver<Command>,
     reports: UnboundedSender<Report>,
 ) {
-    let ended = reports.clone();
+    // Also where the thread panics: nobody is to wait for it.
+    let _ended = Ended(reports.clone());
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Err(error) => drop(reports.send(Report::NoRuntime(error))),
         Ok(runtime) => {
@@ -275,7 +281,15 @@ fn run(
             runtime.shutdown_background();
         }
     }
-    let _ = ended.send(Report::Ended);
+}
+
+/// Says that a shard has come to its end, however it does.
+pub(super) struct Ended(pub(super) UnboundedSender<Report>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.send(Report::Ended);
+    }
 }
 
 /// The life of a shard, on a runtime with local tasks.
@@ -319,7 +333,7 @@ async fn live(
     };
     publishers.into_iter().for_each(|(link, publisher)| Client::spawn(&state, link, publisher));
     subscribers.into_iter().for_each(|(link, subscriptions)| Client::spawn(&state, link, subscriptions));
-    responders.into_iter().for_each(|(link, responder)| Client::spawn(&state, link, responder));
+    responders.into_iter().for_each(|(link, responder)| Client::spawn(&state, link, shared_cell(responder)));
     let pacer = start_pacer(&state);
     obey(&state, &mut commands, &own).await;
     pacer.abort();
@@ -487,6 +501,11 @@ pub(super) trait Role: Unpin + 'static {
 
     /// The connection is there again.
     fn resume(&mut self, _shared: &Shared) {}
+
+    /// Who takes messages that come while it connects again, where any may come.
+    fn early(&self) -> Option<Box<dyn Early>> {
+        None
+    }
 }
 
 impl Role for Rc<RefCell<Publisher>> {
@@ -541,21 +560,71 @@ impl Role for Rc<RefCell<Subscriptions>> {
     fn resume(&mut self, shared: &Shared) {
         self.borrow_mut().resume(shared);
     }
+
+    fn early(&self) -> Option<Box<dyn Early>> {
+        Some(Box::new(self.clone()))
+    }
 }
 
-impl Role for Responder {
+impl Early for Rc<RefCell<Subscriptions>> {
+    fn take(&mut self, state: &ShardState, target: usize, delivery: &session::Delivery<'_>) {
+        let shared = &*state.shared;
+        let now_ns = shared.clock.now_ns();
+        let subscriptions = &mut *self.borrow_mut();
+        subscriptions.resume(shared);
+        let (stage, measuring) = (state.stage.get(), state.measures(now_ns));
+        let (stage, together) = (stage.as_ref(), Together::ending_at(now_ns));
+        let recorder = &mut state.recorder(target);
+        let before = recorder.counters.delivered;
+        let mut ears = SubscriberEars { subscriptions, shared, recorder, stage, now_ns, measuring, together };
+        // Acknowledged at once, as all are.
+        let _ = ears.message(delivery);
+        ears.end();
+        state.note_event(recorder.counters.delivered > before, now_ns);
+    }
+
+    fn give_up(&mut self, state: &ShardState) {
+        let (shared, now_ns) = (&*state.shared, state.shared.clock.now_ns());
+        let mut subscriptions = self.borrow_mut();
+        if subscriptions.is_there() {
+            subscriptions.end_outages(shared, now_ns, &mut state.outages.borrow_mut());
+            subscriptions.wake_publishers(shared);
+            subscriptions.lose(shared, now_ns);
+        }
+    }
+}
+
+impl Role for Rc<RefCell<Responder>> {
     const PART: Part = Part::Responder;
 
     fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
-        drive_responder(state, link, self, context)
+        drive_responder(state, link, &mut self.borrow_mut(), context)
     }
 
     fn number(&self) -> usize {
-        self.number
+        self.borrow().number
     }
 
     fn lose(&mut self, _shared: &Shared, _now_ns: u64) {
-        self.forget();
+        self.borrow_mut().forget();
+    }
+
+    fn early(&self) -> Option<Box<dyn Early>> {
+        Some(Box::new(self.clone()))
+    }
+}
+
+impl Early for Rc<RefCell<Responder>> {
+    fn take(&mut self, state: &ShardState, target: usize, delivery: &session::Delivery<'_>) {
+        let shared = &*state.shared;
+        let measuring = state.measures(shared.clock.now_ns());
+        let (responder, recorder) = (&mut *self.borrow_mut(), &mut state.recorder(target));
+        // Acknowledged at once, as all are.
+        let _ = ResponderEars { responder, shared, recorder, measuring }.message(delivery);
+    }
+
+    fn give_up(&mut self, _state: &ShardState) {
+        self.borrow_mut().forget();
     }
 }
 
@@ -635,7 +704,8 @@ impl<R: Role> Client<R> {
                 state.report(Report::Lost { part: R::PART, target: link.target(), cause });
                 if let Some(interval) = state.shared.plan.reconnect {
                     let (_, session, _) = link.into_parts();
-                    self.life = Life::Away(Box::pin(reconnect::again(state, client, session, interval)));
+                    self.life =
+                        Life::Away(Box::pin(reconnect::again(state, client, session, interval, self.role.early())));
                 } else {
                     self.role.abandon(&state.shared);
                     self.leave_behind();
@@ -729,9 +799,11 @@ fn drive_publisher(
             let latency = shared.plan.latency;
             let together = Together::ending_at(now_ns);
             let counts = &mut publisher.ears;
+            let before = counts.completed();
             let mut ears = PublisherEars { counts, recorder, stage, now_ns, measuring, latency, together };
             let handled = session.handle_input(bytes, now, &mut ears);
             ears.end();
+            state.note_event(measuring && publisher.ears.completed() > before, now_ns);
             handled
         })?;
         publisher.publish_counts(shared);
@@ -742,12 +814,14 @@ fn drive_publisher(
             state.starved.set(true);
         }
         let recorder = &mut state.recorder(link.target());
+        let sent = recorder.counters.sent;
         if !link.is_writable() {
             let taken = link.flush(context)?;
             publisher.note_written(taken, shared.clock.now_ns(), shared, recorder);
         }
         let pause = publisher.fill(link, context, shared, recorder, &mut state.out.borrow_mut())?;
         link.send_output(context, &mut state.out.borrow_mut())?;
+        state.note_event(recorder.counters.sent > sent, shared.clock.now_ns());
         count_written(state, link, recorder);
         match pause {
             Pause::Turn => continue,
@@ -783,9 +857,11 @@ fn drive_subscriber(
                 recorder.counters.wire_bytes_in += bytes.len() as u64;
             }
             let (stage, together) = (stage.as_ref(), Together::ending_at(now_ns));
+            let before = recorder.counters.delivered;
             let mut ears = SubscriberEars { subscriptions, shared, recorder, stage, now_ns, measuring, together };
             let handled = session.handle_input(bytes, now, &mut ears);
             ears.end();
+            state.note_event(recorder.counters.delivered > before, now_ns);
             handled
         })?;
         if shared.plan.reconnect.is_some() {
@@ -817,12 +893,7 @@ pub(super) fn read_batch(
     state: &ShardState,
     link: &mut Link,
     context: &mut Context<'_>,
-    handle: impl FnOnce(
-        &mut super::link::BenchSession,
-        &[u8],
-        Instant,
-        &mut Recorder,
-    ) -> Result<(), crate::session::SessionError>,
+    handle: impl FnOnce(&mut super::link::BenchSession, &[u8], Instant, &mut Recorder) -> Result<(), session::SessionError>,
 ) -> Result<bool, End> {
     let input = &mut *state.input.borrow_mut();
     match link.poll_read(context, input) {

@@ -50,6 +50,10 @@ pub struct Stream {
     pub abandoned: AtomicU64,
     /// The first message that was under way when the connection was lost last, and the one after the last.
     pub abandoned_from: AtomicU64,
+    /// Messages that went with connections in the stage, and where the first of them may be: nobody waits for them.
+    pub excused: AtomicU64,
+    /// See `excused`.
+    pub excused_from: AtomicU64,
     /// See `abandoned_from`. Nothing that is sent from here on was under way at an outage of the publisher.
     pub abandoned_to: AtomicU64,
     /// Since when the publisher has been without connection and nothing has come through, nanoseconds since t0; 0 while
@@ -135,20 +139,20 @@ impl Shared {
 
     /// The sequence number below which every receiver of a stream is past; none where nobody subscribes.
     pub fn delivered_floor(&self, stream: usize) -> Option<u64> {
-        let Stream { first_cell, cells, laggard, floor, .. } = &self.streams[stream];
-        let cells = &self.delivered[*first_cell..first_cell + cells];
-        // As long as the last one of before has not moved, no other can be behind it: positions only rise. So many
-        // subscribers are looked through only when something has changed.
-        let known = floor.load(Ordering::Relaxed);
-        let last = cells.get(laggard.load(Ordering::Relaxed))?;
-        if last.load(Ordering::Acquire) == known {
-            return Some(known);
-        }
-        let positions = cells.iter().map(|cell| cell.load(Ordering::Acquire)).enumerate();
-        let (place, lowest) = positions.min_by_key(|(_, position)| *position)?;
-        laggard.store(place, Ordering::Relaxed);
-        floor.store(lowest, Ordering::Relaxed);
-        Some(lowest)
+        let stream = &self.streams[stream];
+        stream.floor_of(&self.delivered[stream.first_cell..stream.first_cell + stream.cells])
+    }
+
+    /// A number that changes whenever something is sent, answered or delivered.
+    pub fn progress(&self) -> u64 {
+        let streams = self.streams.iter().map(|stream| {
+            let (sent, completed) = (stream.sent.load(Ordering::Acquire), stream.completed.load(Ordering::Acquire));
+            sent.wrapping_add(completed)
+        });
+        // Who is gone has no position.
+        let cells =
+            self.delivered.iter().map(|cell| cell.load(Ordering::Acquire)).filter(|position| *position < u64::MAX);
+        streams.chain(cells).fold(0, u64::wrapping_add)
     }
 
     /// Whether the load is to end now.
@@ -174,6 +178,28 @@ impl Shared {
 }
 
 impl Stream {
+    /// The lowest of its receivers' positions; none where there are none.
+    fn floor_of(&self, cells: &[AtomicU64]) -> Option<u64> {
+        // As long as the last one of before has not moved, no other can be behind it: positions only rise, but for those
+        // who were gone and are back, behind nobody who was there. So many subscribers are looked through only when
+        // something has changed, or all were gone.
+        let known = self.floor.load(Ordering::Relaxed);
+        let last = cells.get(self.laggard.load(Ordering::Relaxed))?;
+        if known != u64::MAX && last.load(Ordering::Acquire) == known {
+            return Some(known);
+        }
+        let positions = cells.iter().map(|cell| cell.load(Ordering::Acquire)).enumerate();
+        let (place, lowest) = positions.min_by_key(|(_, position)| *position)?;
+        self.laggard.store(place, Ordering::Relaxed);
+        self.floor.store(lowest, Ordering::Relaxed);
+        Some(lowest)
+    }
+
+    /// Where the messages are that went with connections in the stage; between them may be others.
+    pub fn lost_with_connections(&self) -> Range<u64> {
+        self.excused_from.load(Ordering::Acquire)..self.abandoned_to.load(Ordering::Acquire)
+    }
+
     /// How many messages are still to arrive where everything below `delivered` has come: all that were sent, but for
     /// those that went with a connection.
     fn undelivered(&self, sent: u64, delivered: u64) -> u64 {
@@ -271,6 +297,18 @@ mod tests {
         // Of 10 the last 4 were under way: two are still to come, then none; what is sent afterwards is waited for.
         assert_eq!([4, 6, 8].map(|delivered| stream.undelivered(10, delivered)), [2, 0, 0]);
         assert_eq!([6, 12, 15].map(|delivered| stream.undelivered(15, delivered)), [5, 3, 0]);
+    }
+
+    #[test]
+    fn a_receiver_that_comes_back_is_waited_for_when_all_were_gone() {
+        let stream = Stream::default();
+        let cells = [AtomicU64::new(5), AtomicU64::new(7)];
+        assert_eq!(stream.floor_of(&cells), Some(5));
+        cells.iter().for_each(|cell| cell.store(u64::MAX, Ordering::Release));
+        assert_eq!(stream.floor_of(&cells), Some(u64::MAX));
+        // Not the one that was looked at last.
+        cells[1].store(9, Ordering::Release);
+        assert_eq!(stream.floor_of(&cells), Some(9));
     }
 
     #[test]

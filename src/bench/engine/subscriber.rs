@@ -25,9 +25,8 @@ pub(super) struct Subscriptions {
     touched: Vec<u32>,
     /// Measured messages of the stage whose content was wrong, by the stream's place.
     corrupt: BTreeMap<usize, u64>,
-    /// Since when the own connection has been gone and nothing of a stream has come, by stream; 0 where there is no
-    /// outage. Empty until the first.
-    down_since: Vec<u64>,
+    /// The connection is gone.
+    away: bool,
 }
 
 /// Messages that came when the drain of their stage had ended.
@@ -63,15 +62,7 @@ impl Subscriptions {
         let routes = &shared.plan.routes;
         let ledgers = Ledgers::new(shared, subscriber, groups);
         let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
-        Self {
-            subscriber,
-            streams,
-            rank,
-            ledgers,
-            touched: Vec::new(),
-            corrupt: BTreeMap::new(),
-            down_since: Vec::new(),
-        }
+        Self { subscriber, streams, rank, ledgers, touched: Vec::new(), corrupt: BTreeMap::new(), away: false }
     }
 
     /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
@@ -79,8 +70,11 @@ impl Subscriptions {
     pub(super) fn missing(&self, shared: &Shared, stage: u32) -> u64 {
         self.ledgers.missing(|index, ledger| {
             let stream = shared.stream(self.streams.at(index));
-            let excused = stream.refused_in(stage) + stream.abandoned.load(Ordering::Acquire);
-            ledger.missing_in(&stream.measured(stage)).saturating_sub(excused)
+            let measured = stream.measured(stage);
+            let lost = stream.lost_with_connections();
+            let lost = lost.start.max(measured.start)..lost.end.min(measured.end);
+            let excused = ledger.missing_in(&lost).min(stream.excused.load(Ordering::Acquire));
+            ledger.missing_in(&measured).saturating_sub(stream.refused_in(stage) + excused)
         })
     }
 
@@ -122,8 +116,16 @@ impl Subscriptions {
         }
     }
 
-    /// The connection is there again. What was sent meanwhile is not waited for: it may have gone.
+    /// Whether the connection is there, as far as it has been told.
+    pub(super) const fn is_there(&self) -> bool {
+        !self.away
+    }
+
+    /// The connection is there again, if it was not. What was sent meanwhile is not waited for: it may have gone.
     pub(super) fn resume(&mut self, shared: &Shared) {
+        if !std::mem::take(&mut self.away) {
+            return;
+        }
         self.ledgers.rejoin();
         for stream in self.streams.iter() {
             let sent = shared.stream(stream).sent.load(Ordering::Acquire);
@@ -144,7 +146,7 @@ impl Subscriptions {
             }
             // Where several subscribe, the first one ends it.
             let of_publisher = if of_publisher > 0 { stream.down_since.swap(0, Ordering::AcqRel) } else { 0 };
-            let own = self.down_since.get_mut(index).map_or(0, std::mem::take);
+            let own = self.ledgers.down_since(|down_since| down_since.get_mut(index).map_or(0, std::mem::take));
             if let Some(start_ns) = [of_publisher, own].into_iter().filter(|since| *since > 0).min() {
                 let (stream, dur_ns) = (u64::from(*number), now_ns.saturating_sub(start_ns));
                 outages.add(Outage { stream, start_ns, dur_ns, ended: true });
@@ -152,12 +154,16 @@ impl Subscriptions {
         }
     }
 
-    /// Enters outages that are not over; those of a publisher once, by the stream's first subscriber.
-    pub(super) fn note_open_outages(&self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+    /// Enters outages that are not over; those of a publisher once, by the stream's first subscriber, those of a group
+    /// by the member that settles.
+    pub(super) fn note_open_outages(&mut self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+        if !self.ledgers.settles() {
+            return;
+        }
         for (index, number) in self.streams.iter().enumerate() {
             let of_publisher = shared.stream(number).down_since.load(Ordering::Acquire);
             let of_publisher = if self.rank == 0 { of_publisher } else { 0 };
-            let own = self.down_since.get(index).copied().unwrap_or(0);
+            let own = self.ledgers.down_since(|down_since| down_since.get(index).copied().unwrap_or(0));
             if let Some(start_ns) = [of_publisher, own].into_iter().filter(|since| *since > 0).min() {
                 let (stream, dur_ns) = (number as u64, now_ns.saturating_sub(start_ns));
                 outages.add(Outage { stream, start_ns, dur_ns, ended: false });
@@ -167,14 +173,17 @@ impl Subscriptions {
 
     /// The connection is gone: nobody is to wait for its deliveries.
     pub(super) fn lose(&mut self, shared: &Shared, now_ns: u64) {
-        if shared.plan.reconnect.is_some() {
-            self.down_since.resize(self.streams.count, 0);
-            let running = self.down_since.iter_mut().filter(|since| **since == 0);
-            running.for_each(|since| *since = now_ns.max(1));
-        }
         // A group goes on with the members that it has left.
-        if !self.ledgers.leave() {
+        if std::mem::replace(&mut self.away, true) || !self.ledgers.leave() {
             return;
+        }
+        if shared.plan.reconnect.is_some() {
+            let streams = self.streams.count;
+            self.ledgers.down_since(|down_since| {
+                down_since.resize(streams, 0);
+                let running = down_since.iter_mut().filter(|since| **since == 0);
+                running.for_each(|since| *since = now_ns.max(1));
+            });
         }
         for stream in self.streams.iter() {
             shared.cell(stream, self.rank).store(u64::MAX, Ordering::Release);
@@ -210,7 +219,11 @@ impl SubscriberEars<'_> {
         }
         let observed = self.subscriptions.ledgers.observe(index, sequence, dup, measured, self.now_ns);
         let Some((arrival, position)) = observed else { return };
-        self.shared.cell(stream, self.subscriptions.rank).store(position, Ordering::Release);
+        // A session that was kept delivers old messages behind newer ones: positions only rise. Nobody else writes it.
+        let cell = self.shared.cell(stream, self.subscriptions.rank);
+        if cell.load(Ordering::Relaxed) < position {
+            cell.store(position, Ordering::Release);
+        }
         if self.subscriptions.touched.last() != Some(&(stream as u32)) {
             self.subscriptions.touched.push(stream as u32);
         }

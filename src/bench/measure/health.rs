@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::validity::{lag_above_limit, sent_below_offered};
+use super::validity::{lag_above_limit, sent_below_share};
 
 /// A thread busier than this is at its limit.
 const THREAD_BUSY_PCT: f64 = 90.0;
@@ -50,8 +50,10 @@ pub struct GeneratorFigures {
     pub offered: Option<u64>,
     /// Messages sent.
     pub sent: u64,
-    /// Messages due but not sent because the window or the socket was closed.
+    /// Messages that had to wait for the window or the socket, whether they were sent or not.
     pub held_back: u64,
+    /// Messages sent in the window that had not to wait.
+    pub on_time: u64,
     /// p99 of the scheduling lag, nanoseconds; where the engine can tell, only of messages that nothing held back.
     pub sched_lag_p99_ns: Option<u64>,
     /// p99 of the end-to-end latency, nanoseconds.
@@ -122,6 +124,14 @@ pub struct GeneratorHealth {
     pub reasons: Vec<String>,
 }
 
+impl GeneratorFigures {
+    /// Whether a thread had no time left.
+    pub fn is_saturated(&self) -> bool {
+        let busiest = self.busiest_thread_ns.and_then(|time| percent(time as f64, self.window_ns as f64));
+        busiest.is_some_and(|busy| busy > THREAD_BUSY_PCT)
+    }
+}
+
 impl GeneratorHealth {
     /// Judges the figures of a stage.
     pub fn judge(figures: &GeneratorFigures) -> Self {
@@ -186,7 +196,7 @@ impl GeneratorHealth {
 
     fn judge_schedule(&mut self, figures: &GeneratorFigures) {
         let Some(offered) = figures.offered else { return };
-        if let Some(fault) = sent_below_offered(offered, figures.sent, figures.held_back) {
+        if let Some(fault) = sent_below_share(offered.saturating_sub(figures.held_back), figures.on_time) {
             self.add(Verdict::Bottleneck, fault.cause());
         }
         if let Some(fault) = lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns) {
@@ -232,6 +242,7 @@ mod tests {
             messages: 2_000_000,
             offered: Some(1_000_000),
             sent: 1_000_000,
+            on_time: 1_000_000,
             sched_lag_p99_ns: Some(40_000),
             e2e_p99_ns: Some(300_000),
             ..GeneratorFigures::default()
@@ -267,7 +278,7 @@ mod tests {
             (|f| f.steal_pct = Some(2.1), Verdict::Bottleneck),
             (|f| (f.tcp_segments, f.tcp_retrans) = (Some(1_000_000), Some(1_001)), Verdict::Suspect),
             (|f| (f.tcp_segments, f.tcp_retrans) = (Some(100), Some(9)), Verdict::Ok),
-            (|f| f.sent = 989_999, Verdict::Bottleneck),
+            (|f| f.on_time = 989_999, Verdict::Bottleneck),
             (|f| f.sched_lag_p99_ns = Some(1_000_001), Verdict::Bottleneck),
             (|f| f.negative = 1, Verdict::Suspect),
             (|f| f.reader_behind = 3, Verdict::Suspect),

@@ -84,6 +84,8 @@ counters! {
     skipped,
     /// Slots of the schedule that waited for a closed window or socket: not the generator's fault.
     held_back,
+    /// Those that did not, and were sent in the measured window.
+    on_time,
     /// Acknowledgements with "no matching subscribers" (0x10).
     no_subscriber,
     /// Connections that came up again after a loss.

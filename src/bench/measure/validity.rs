@@ -20,8 +20,13 @@ pub struct ValidityFigures {
     pub offered: Option<u64>,
     /// Messages sent.
     pub sent: u64,
-    /// Messages due but not sent because the window or the socket was closed.
+    /// Messages that had to wait for the window or the socket, whether they were sent or not.
     pub held_back: u64,
+    /// Messages sent in the window that had not to wait.
+    pub on_time: u64,
+    /// A thread of the generator had no time left. Then nobody can say whether it was the window that messages had to wait
+    /// for: its places are free when the thread gets round to reading that they are.
+    pub saturated: bool,
     /// p99 of the scheduling lag, nanoseconds; see [`GeneratorFigures::sched_lag_p99_ns`](super::GeneratorFigures::sched_lag_p99_ns).
     pub sched_lag_p99_ns: Option<u64>,
     /// p99 of the end-to-end latency, nanoseconds.
@@ -81,7 +86,7 @@ impl Invalidity {
     pub fn find(figures: &ValidityFigures) -> Vec<Self> {
         let mut faults = Vec::new();
         if let Some(offered) = figures.offered {
-            faults.extend(sent_below_offered(offered, figures.sent, figures.held_back));
+            faults.extend(figures.sent_below_offered(offered));
             faults.extend(lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns));
         }
         if figures.clock_back_ns > 0 {
@@ -145,9 +150,17 @@ impl Invalidity {
     }
 }
 
-/// Open loop: whether less than the share was sent of what nothing held back.
-pub(super) fn sent_below_offered(offered: u64, sent: u64, held_back: u64) -> Option<Invalidity> {
-    let possible = offered.saturating_sub(held_back);
+impl ValidityFigures {
+    /// Open loop: whether less than the share was sent of what nothing held back.
+    fn sent_below_offered(&self, offered: u64) -> Option<Invalidity> {
+        let (possible, sent) =
+            if self.saturated { (offered, self.sent) } else { (offered.saturating_sub(self.held_back), self.on_time) };
+        sent_below_share(possible, sent)
+    }
+}
+
+/// Open loop: whether less than the share was sent of what could have been.
+pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Invalidity> {
     ((sent as f64) < SENT_SHARE * possible as f64).then_some(Invalidity::SentBelowOffered { sent, offered: possible })
 }
 
@@ -167,7 +180,8 @@ mod tests {
     fn valid() -> ValidityFigures {
         ValidityFigures {
             offered: Some(1_000),
-            sent: 990,
+            sent: 1_000,
+            on_time: 990,
             sched_lag_p99_ns: Some(LAG_FLOOR_NS),
             e2e_p99_ns: Some(300_000),
             delivery: Some(Delivery { expected: 10, delivered_once: 7, lost: 3, ..Delivery::default() }),
@@ -183,15 +197,18 @@ mod tests {
         let slow_broker =
             ValidityFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
         assert_eq!(Invalidity::find(&slow_broker), [], "a tenth of the latency is allowed");
-        let held = ValidityFigures { sent: 500, held_back: 500, ..valid() };
+        let held = ValidityFigures { sent: 500, on_time: 500, held_back: 500, ..valid() };
         assert_eq!(Invalidity::find(&held), [], "a broker that does not read is slow, and no fault of ours");
     }
 
     #[test]
     fn beyond_the_edge_is_invalid() {
         type Change = fn(&mut ValidityFigures);
-        let cases: [(Change, &str); 6] = [
-            (|f| f.sent = 989, "sent-below-offered"),
+        let cases: [(Change, &str); 8] = [
+            (|f| f.on_time = 989, "sent-below-offered"),
+            // Half of them waited for the broker and left all the same; of the others none did.
+            (|f| (f.held_back, f.sent, f.on_time) = (500, 500, 0), "sent-below-offered"),
+            (|f| (f.held_back, f.sent, f.on_time, f.saturated) = (900, 500, 100, true), "sent-below-offered"),
             (|f| f.sched_lag_p99_ns = Some(LAG_FLOOR_NS + 1), "scheduling-lag"),
             (|f| f.clock_back_ns = 1, "clock-went-back"),
             (|f| f.delivery = Some(Delivery { expected: 1, ..Delivery::default() }), "ledger-does-not-add-up"),

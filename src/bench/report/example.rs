@@ -24,6 +24,7 @@ pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageMeasurement 
     let mut recorder = Recorder::default();
     let counters = &mut recorder.counters;
     (counters.sent, counters.acked, counters.delivered) = (messages, messages, messages);
+    counters.on_time = messages;
     (counters.payload_bytes_out, counters.payload_bytes_in) = (messages * 64, messages * 64);
     (counters.wire_bytes_out, counters.wire_bytes_in) = (messages * 83, messages * 87);
     for sample in 0..20_000i64 {

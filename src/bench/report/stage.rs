@@ -294,6 +294,7 @@ impl StageMeasurement {
             offered: self.offered,
             sent: counters.sent,
             held_back: counters.held_back,
+            on_time: counters.on_time,
             sched_lag_p99_ns: p99(&latency.sched_lag),
             e2e_p99_ns: p99(&latency.e2e).or(p99(&latency.rtt)),
             negative: negative(&latency.e2e) + negative(&latency.ack) + negative(&latency.sched_lag),
@@ -307,8 +308,10 @@ impl StageMeasurement {
             offered: self.offered,
             sent: counters.sent,
             held_back: counters.held_back,
+            on_time: counters.on_time,
             sched_lag_p99_ns: p99(&latency.sched_lag),
             e2e_p99_ns: p99(&latency.e2e).or(p99(&latency.rtt)),
+            saturated: self.generator_figures().is_saturated(),
             delivery: self.delivery,
             ..self.validity.clone()
         }

@@ -133,9 +133,8 @@ fn a_full_window_omits_nothing() {
     let held_back = courses.iter().filter(|course| is_late(course)).count() as u64;
     assert!(held_back > 500, "the script is to fill the window");
     assert_eq!(run.number("traffic/held_back"), held_back);
-    // What the window held back is not the generator's lag. Where it closes, a message was still looked at in time.
-    let closings = courses.windows(2).filter(|pair| !is_late(&pair[0]) && is_late(&pair[1])).count() as u64;
-    run.all_took("sched_lag", 10_000 - held_back + closings, ms(0));
+    // What the window held back is not the generator's lag: it leaves when the window opens.
+    run.all_took("sched_lag", 10_000, ms(0));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod latency;
 mod ledger;
 mod load;
 mod outbox;
+mod reconnect;
 mod script;
 
 use std::collections::BTreeMap;

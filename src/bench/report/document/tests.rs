@@ -195,6 +195,7 @@ fn status_and_exit_code() {
     assert_eq!((partial.status, partial.exit_status()), (Status::Partial, ExitStatus::Interrupted));
 
     stages[1].recorder.counters.sent /= 2;
+    stages[1].recorder.counters.on_time /= 2;
     let mut invalid = ResultDocument::assemble(example::context(), &stages);
     invalid.apply_gates(&gates("sent > 0"));
     assert_eq!((invalid.status, invalid.exit_status()), (Status::Invalid, ExitStatus::Invalid));

@@ -54,7 +54,7 @@ fn a_narrow_terminal_gets_narrow_lines_and_every_basis() {
 
 #[test]
 fn an_invalid_run_says_so_first() {
-    let text = of(|stage| stage.recorder.counters.sent = 300_000);
+    let text = of(|stage| stage.recorder.counters.on_time = 300_000);
     assert!(text.starts_with("INVALID: only 300000 of 308640 offered messages were sent"), "{text}");
     assert!(text.contains("   Next: lower --rate") && text.contains("gates  0 of 3 passed"), "{text}");
     assert!(text.contains("an invalid run passes no gate"), "{text}");

@@ -1,0 +1,101 @@
+//! Connections that are lost and made again: nothing that came is forgotten, nothing that was never sent is missed, and
+//! the run ends.
+
+use serde_json::json;
+
+use super::script::{Answer, Copy, Fault, Passing, Script, Welcome, ms};
+use super::{FOR_EVER, rehearse};
+use crate::mqtt::ReasonCode;
+
+const LOAD: &str = "-q 1 --pubs 2 --subs 2 --warmup 0";
+
+/// Publisher 0 has the odd ones of a schedule; after 500 messages it is cut off.
+fn cut_first_publisher(passing: &Passing) -> Answer {
+    match passing.of_connection {
+        501 if passing.ordinal % 2 == 1 => Answer::Close,
+        _ => Answer::Reason(ReasonCode::SUCCESS),
+    }
+}
+
+#[test]
+fn what_comes_before_suback_is_delivered() {
+    // From SUBSCRIBE on the broker delivers; SUBACK comes 50 ms later.
+    let cut = |passing: &Passing, _: u64| match passing.ordinal {
+        1_001 => vec![Copy::with(Fault::CutInside)],
+        _ => vec![Copy::RIGHT],
+    };
+    let script = Script { suback_after: ms(50), deliver_after: ms(5), copies: Box::new(cut), ..Script::default() };
+    let run = rehearse(&format!("{LOAD} --rate 1k --duration 4 --reconnect 200ms"), script);
+    // All but the one that was cut inside came to somebody who listened, some of those behind it into the closed socket.
+    let [expected, delivered, lost] =
+        run.numbers(["expected", "delivered_once", "lost"].map(|n| format!("delivery/{n}")));
+    assert_eq!((expected, delivered + lost), (4_000, 4_000));
+    // 200 ms of one stream of 500 a second, and what had been under way.
+    assert!((100..=110).contains(&lost), "{lost}");
+    assert_eq!(run.at("clients/reconnects"), &json!(1));
+    assert_eq!(run.at("clients/max_open"), &json!(4));
+    assert_eq!(run.at("invalid"), &json!([]));
+}
+
+#[test]
+fn a_count_that_is_never_reached_is_given_up() {
+    let nothing = Script { deliver_after: ms(5), answer: Box::new(|_| Answer::Nothing), ..Script::default() };
+    let run = rehearse(&format!("{LOAD} --flood -C 100 -M 10 --drain 3"), nothing);
+    assert_eq!((run.at("status"), run.number("traffic/sent")), (&json!("partial"), 20));
+    assert!(run.took < FOR_EVER / 100, "{:?}", run.took);
+    // One publisher is never let in again; the other one sends its half.
+    let banned = Script {
+        deliver_after: ms(5),
+        answer: Box::new(cut_first_publisher),
+        welcome: Box::new(|number| match number {
+            0..=4 => Welcome::Accept(crate::mqtt::Properties::new()),
+            _ => Welcome::Refuse(ReasonCode::NOT_AUTHORIZED),
+        }),
+        ..Script::default()
+    };
+    let run = rehearse(&format!("{LOAD} --rate 1k -C 4000 --drain 3 --reconnect 1s"), banned);
+    assert_eq!(run.at("status"), "partial");
+    assert!(run.took < FOR_EVER / 100, "{:?}", run.took);
+    assert_eq!(run.log.published.iter().filter(|passing| passing.topic.ends_with("/1")).count(), 2_000);
+}
+
+#[test]
+fn what_the_socket_never_took_is_neither_sent_nor_expected() {
+    for size in ["64", "24..4000"] {
+        // The socket is full nearly always, and the connection goes three times.
+        let script = Script {
+            deliver_after: ms(5),
+            buffer: 4096,
+            answer: Box::new(|passing| match passing.ordinal {
+                700 | 1_500 | 2_500 => Answer::Close,
+                _ => Answer::Reason(ReasonCode::SUCCESS),
+            }),
+            ..Script::default()
+        };
+        let arguments = "-q 0 --pubs 2 --subs 2 --warmup 0 --flood -C 5000 --drain 3 --reconnect 100ms";
+        let run = rehearse(&format!("{arguments} --size {size}"), script);
+        let [sent, expected] = run.numbers(["traffic/sent", "delivery/expected"]);
+        assert_eq!((sent, expected), (5_000, 5_000), "{size}");
+        assert_eq!(run.at("invalid"), &json!([]), "{size}");
+        assert_eq!(run.at("status"), "ok", "{size}");
+    }
+}
+
+#[test]
+fn pings_do_not_make_the_measured_time_longer() {
+    let copies = |passing: &Passing, _: u64| if passing.ordinal == 500 { vec![] } else { vec![Copy::RIGHT] };
+    let script = Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() };
+    let run = rehearse(&format!("{LOAD} --rate 1k -C 1000 -k 5 --drain 20"), script);
+    assert!(run.log.pings > 0);
+    run.has_ledger([1_000, 999, 1, 0, 0, 0]);
+    let measured = run.number("stages/0/duration_ns");
+    assert!(measured < 1_100_000_000, "{measured}");
+}
+
+#[test]
+fn slots_of_a_publisher_that_is_gone_belong_to_the_schedule() {
+    let script = Script { deliver_after: ms(5), answer: Box::new(cut_first_publisher), ..Script::default() };
+    let run = rehearse(&format!("{LOAD} --rate 1k --duration 2"), script);
+    assert_eq!(run.number("traffic/offered"), 2_000);
+    assert_eq!(run.at("invalid"), &json!([]));
+}
