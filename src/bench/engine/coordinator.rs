@@ -593,7 +593,7 @@ impl Coordinator {
         let (mut last_ns, mut clock_back_ns) = (0, 0);
         loop {
             let now_ns = clock.now_ns();
-            clock_back_ns = last_ns.max(now_ns) - now_ns + clock_back_ns;
+            clock_back_ns += last_ns.max(now_ns) - now_ns;
             last_ns = now_ns;
             if stage.duration.is_none() && !cut {
                 self.stalled = standstill.since(&self.shared, now_ns);
