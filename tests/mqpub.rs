@@ -5,12 +5,15 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
+use support::peer::Peer;
 use support::raw_client::RawClient;
 use support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
 use support::tool::{self, Ended, Tool};
@@ -309,6 +312,84 @@ fn a_line_that_is_too_long_is_named_and_the_others_are_sent() {
     assert_eq!(log.violations, [""; 0]);
 }
 
+/// Reads CONNECT, whose length is in one byte, and accepts it with these bytes.
+fn accept(stream: &mut TcpStream, connack: &[u8]) -> std::io::Result<()> {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head)?;
+    stream.read_exact(&mut vec![0; usize::from(head[1])])?;
+    stream.write_all(connack)
+}
+
+#[test]
+fn what_a_broker_says_before_it_closes_is_heard_though_writing_fails() {
+    // It closes with bytes unread, which resets the connection.
+    let broker = Peer::start(|mut stream| {
+        accept(&mut stream, &[0x20, 3, 0, 0, 0])?;
+        stream.read_exact(&mut [0; 50])?;
+        stream.write_all(&[0xE0, 2, 0x97, 0])
+    });
+    let port = broker.port().to_string();
+    let ended = tool::run(MQPUB, &arguments(&port, &["-V", "5", "-l"]), &lines(400_000));
+    assert_eq!(ended.code, Some(0x97), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("connecting again"), "{}", ended.stderr);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    std::fs::write(&file, vec![0; 20_000_000]).unwrap();
+    let ended = tool::run(MQPUB, &arguments(&port, &["-V", "5", "-f", file.to_str().unwrap()]), b"");
+    assert_eq!(ended.code, Some(0x97), "{}", ended.stderr);
+}
+
+#[test]
+fn what_is_acknowledged_stays_so_though_the_broker_takes_no_disconnect() {
+    let broker = Peer::start(|mut stream| {
+        accept(&mut stream, &[0x20, 2, 0, 0])?;
+        // All of PUBLISH but its last byte: closing resets the connection then.
+        stream.read_exact(&mut [0; 7])?;
+        stream.write_all(&[0x40, 2, 0, 1])
+    });
+    for _ in 0..10 {
+        let ended = tool::run(MQPUB, &arguments(&broker.port().to_string(), &["-m", "x", "-q", "1"]), b"");
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_message_that_the_broker_does_not_take() {
+    let broker = Peer::start(|mut stream| {
+        accept(&mut stream, &[0x20, 2, 0, 0])?;
+        loop {
+            std::thread::park();
+        }
+    });
+    let port = broker.port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    std::fs::write(&file, vec![0; 60_000_000]).unwrap();
+    let more = ["-f", file.to_str().unwrap(), "-d"];
+    let mut publisher = Tool::start(MQPUB, &arguments(&port, &more));
+    publisher.wait_for_stderr("sending PUBLISH");
+    publisher.signal("INT");
+    let ended = publisher.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    let mut publisher = Tool::start(MQPUB, &[&["--compat"][..], &arguments(&port, &more)].concat());
+    while !publisher.line().contains("sending PUBLISH") {}
+    publisher.signal("TERM");
+    assert!(publisher.end().code.is_some_and(|code| code != 0));
+}
+
+#[test]
+fn mosquitto_pub_ends_at_a_line_that_is_too_large() {
+    for (limit, length) in [(30, 41), (100_000, 500_000)] {
+        let limit = Property::new(PropertyName::MaximumPacketSize, PropertyValue::FourByte(limit)).unwrap();
+        let broker = ScriptedBroker::start(Script::default().connack_property(limit));
+        let text = format!("one\n{}\nthree\n", "x".repeat(length));
+        let ended = mqpub(&broker, &["--compat", "-V", "5", "-l", "-q", "1"], text.as_bytes());
+        let said = "Error: Packet larger than supported by the server.\n";
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(25), said));
+    }
+}
+
 #[test]
 fn puback_for_qos_2_is_a_downgrade() {
     let broker = ScriptedBroker::start(Script::default().answer_qos2_with_puback());
@@ -415,6 +496,26 @@ fn lines_of_qos_2_arrive_once_where_the_session_is_kept() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     assert_eq!(log.accepted, payloads(200));
     assert_eq!(log.violations, [""; 0]);
+}
+
+/// The broker holds identifiers of a run that was broken off and takes what comes under them for repetitions.
+#[cfg(unix)]
+#[test]
+fn a_kept_session_does_not_swallow_the_lines_of_the_next_run() {
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Pubrec, 1..=2));
+    let more = ["-l", "-q", "2", "-c", "-i", "w"];
+    let mut publisher = start(&broker, &more);
+    publisher.feed(b"old 1\nold 2\n");
+    broker.wait_for("the lines", |log| log.counts.publishes == 2);
+    publisher.signal("TERM");
+    let ended = publisher.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("session of an earlier run"), "{}", ended.stderr);
+    let ended = mqpub(&broker, &more, b"new 1\nnew 2\nnew 3\n");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("Warning: the broker goes on with the session of an earlier run: "));
+    assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
+    assert_eq!(broker.stop().accepted, ["old 1", "old 2", "new 1", "new 2", "new 3"]);
 }
 
 #[test]

@@ -300,14 +300,14 @@ impl<K: Kept> Client<K> {
             match tokio::time::timeout(patience, self.io(false)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(self.lost(Some(&error), false)),
-                Err(_) => {
-                    let target = self.target.clone();
-                    return Err(ClientError::NotTaken { target, waited: patience });
-                }
+                Err(_) => return Err(self.not_taken(patience)),
             }
         }
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
-        let closed = connection.shutdown().await;
+        // TLS and WebSocket may still hold what the socket did not take.
+        let Ok(closed) = tokio::time::timeout(patience, connection.shutdown()).await else {
+            return Err(self.not_taken(patience));
+        };
         let wait = match parting {
             Parting::AtOnce => return Ok(()),
             Parting::Draining(wait) | Parting::Confirmed(wait) => wait,
@@ -358,32 +358,56 @@ impl<K: Kept> Client<K> {
     }
 
     fn poll_io(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<Moved>> {
-        let Some(connection) = &mut self.connection else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        let wrote = match self.poll_output(cx) {
+            Ok(wrote) => wrote,
+            // A broker that closes while we write has often said why, or acknowledged something, just before. It is
+            // there to be read until it was read; then writing fails once more, and that is the end.
+            Err(error) if reading => {
+                return match self.poll_input(cx) {
+                    Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(Moved::Read(count))),
+                    _ => Poll::Ready(Err(error)),
+                };
+            }
+            Err(error) => return Poll::Ready(Err(error)),
         };
-        let mut connection = Pin::new(connection);
+        if reading
+            && self.output.unwritten() < MOST_UNWRITTEN_ANSWERS
+            && let Poll::Ready(read) = self.poll_input(cx)
+        {
+            return Poll::Ready(read.map(Moved::Read));
+        }
+        if wrote { Poll::Ready(Ok(Moved::Wrote)) } else { Poll::Pending }
+    }
+
+    /// Writes what the connection takes now; whether it took anything.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut connection = Pin::new(self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?);
         let mut wrote = false;
         while self.output.unwritten() > 0 {
-            match connection.as_mut().poll_write(cx, &self.output.bytes[self.output.at..])? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(count) => {
+            match connection.as_mut().poll_write(cx, &self.output.bytes[self.output.at..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
                     self.output.wrote(count);
                     wrote = true;
                 }
+                Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
             }
         }
         // Cheap when there is nothing to do; TLS may hold bytes back that the socket did not take before.
-        let _ = connection.as_mut().poll_flush(cx)?;
-        if reading && self.output.unwritten() < MOST_UNWRITTEN_ANSWERS {
-            let mut buffer = ReadBuf::new(&mut self.input);
-            match connection.poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Moved::Read(buffer.filled().len()))),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {}
-            }
+        match connection.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(wrote),
         }
-        if wrote { Poll::Ready(Ok(Moved::Wrote)) } else { Poll::Pending }
+    }
+
+    /// Reads what has come; 0 at the end of the connection.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let mut buffer = ReadBuf::new(&mut self.input);
+        Pin::new(connection).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
     /// What the session says to a broker that has broken the protocol; whether it is heard does not matter.
@@ -401,6 +425,10 @@ impl<K: Kept> Client<K> {
     fn failed(&mut self, error: SessionError) -> ClientError {
         self.drop_connection();
         ClientError::Session { target: self.target.clone(), error }
+    }
+
+    fn not_taken(&self, waited: Duration) -> ClientError {
+        ClientError::NotTaken { target: self.target.clone(), waited }
     }
 
     fn lost(&mut self, error: Option<&io::Error>, before_connack: bool) -> ClientError {

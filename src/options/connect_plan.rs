@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 use std::path::Path;
 
-use super::connection::{HeaderField, Positions};
+use super::connection::{HeaderField, Positions, UrlText};
 use super::proxy;
-use super::url::BrokerUrl;
+use super::url::{BrokerUrl, web_socket_path};
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
 use crate::client::{ConnectPlan, RetryPlan};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
@@ -63,7 +63,10 @@ pub fn connect_plan(
     let version = version(connection, properties, &mut faults);
     let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
-    let web_socket = web_socket_plan(*ws, ws_path.as_deref(), ws_header, url, positions, &mut faults);
+    if bind.is_some() && matches!(address, Address::Unix(_)) {
+        faults.push("-A means nothing with a unix socket: leave it out".into());
+    }
+    let web_socket = web_socket_plan(*ws, ws_path.as_ref(), ws_header, url, positions, &mut faults);
     let proxy = proxy::proxy(proxy.as_ref().map(|text| &text.0), &address, defaults.environment);
     let proxy = proxy.map_err(|fault| faults.push(fault)).ok().flatten();
     let user = username.as_deref();
@@ -79,6 +82,8 @@ pub fn connect_plan(
         password,
         will: will.plan(commands.will, &mut faults),
         connect_properties: connect_properties(*session_expiry, *kept, version, commands.connect, &mut faults),
+        // mosquitto's clients begin at 1 whatever was left open, and their log tells it.
+        first_identifier: if *kept && !compat { random_identifier(defaults.environment) } else { 1 },
         window: max_inflight.unwrap_or(defaults.window),
         connack_timeout: *connect_timeout,
         ..SessionConfig::default()
@@ -99,11 +104,16 @@ pub fn connect_plan(
     Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url })
 }
 
+/// A Packet Identifier, 1 to 65,535.
+fn random_identifier(environment: &Environment) -> u16 {
+    (environment.random() % u64::from(u16::MAX)) as u16 + 1
+}
+
 /// How to speak WebSocket, where it is wanted.
 fn web_socket_plan(
     wanted: bool,
-    path: Option<&str>,
-    headers: &[HeaderField],
+    path: Option<&UrlText>,
+    headers: &[Secret],
     url: Option<&BrokerUrl>,
     positions: &Positions,
     faults: &mut Vec<String>,
@@ -116,11 +126,24 @@ fn web_socket_plan(
         }
         return None;
     }
-    let path = later_of(path, "ws_path", url.and_then(|url| url.path.as_deref()), positions);
-    Some(WebSocketPlan {
-        path: path.unwrap_or(DEFAULT_WEB_SOCKET_PATH).to_owned(),
-        headers: headers.iter().map(|field| (field.name.clone(), field.value.clone())).collect(),
-    })
+    // Both may hold a token, so they are read here, where no error repeats what was typed.
+    let path = path.and_then(|path| match std::str::from_utf8(path.0.expose()) {
+        Ok(path) => web_socket_path(path).map_err(|fault| faults.push(format!("--ws-path: {fault}"))).ok(),
+        Err(_) => {
+            faults.push("--ws-path: the path is not UTF-8".into());
+            None
+        }
+    });
+    let headers = headers.iter().filter_map(|text| match HeaderField::read(text.expose()) {
+        Ok(HeaderField { name, value }) => Some((name, value)),
+        Err(fault) => {
+            faults.push(format!("--ws-header: {fault}"));
+            None
+        }
+    });
+    let headers = headers.collect();
+    let path = later_of(path.as_deref(), "ws_path", url.and_then(|url| url.path.as_deref()), positions);
+    Some(WebSocketPlan { path: path.unwrap_or(DEFAULT_WEB_SOCKET_PATH).to_owned(), headers })
 }
 
 fn parse_url(connection: &ConnectionOptions) -> Result<Option<BrokerUrl>, String> {

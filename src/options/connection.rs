@@ -9,7 +9,6 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::source_addresses::SourceAddresses;
-use super::url::web_socket_path;
 use super::values::{port, positive_duration, whole_number};
 use crate::mqtt::{ProtocolVersion, Secret};
 
@@ -107,15 +106,15 @@ pub struct ConnectionOptions {
     pub ws: bool,
 
     /// Path of the WebSocket [default: /mqtt].
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::Other, value_parser = web_socket_path)]
-    pub ws_path: Option<String>,
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::Other, value_parser = url_text())]
+    pub ws_path: Option<UrlText>,
 
     /// Header of the WebSocket request, as in 'Authorization: Bearer x'; may be repeated.
     ///
     /// A cookie or a token is given so to a server that wants it before MQTT begins. Others can see it in the list of
     /// processes, so prefer a line in an options file (-o).
-    #[arg(long, value_name = "NAME: VALUE", value_hint = ValueHint::Other, value_parser = HeaderField::parser())]
-    pub ws_header: Vec<HeaderField>,
+    #[arg(long, value_name = "NAME: VALUE", value_hint = ValueHint::Other, value_parser = secret())]
+    pub ws_header: Vec<Secret>,
 
     /// Go through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; env reads the variables.
     ///
@@ -150,18 +149,14 @@ pub struct UrlText(pub(super) Secret);
 
 /// A header field as typed: its name, and a value that may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderField {
+pub(super) struct HeaderField {
     pub(super) name: String,
     pub(super) value: Secret,
 }
 
 impl HeaderField {
-    /// No error repeats the value.
-    fn parser() -> impl TypedValueParser<Value = Self> {
-        OsStringValueParser::new().try_map(|text| Self::read(text.as_encoded_bytes()))
-    }
-
-    fn read(text: &[u8]) -> Result<Self, HeaderFault> {
+    /// Reads what was typed; no error repeats any of it.
+    pub(super) fn read(text: &[u8]) -> Result<Self, HeaderFault> {
         let colon = text.iter().position(|byte| *byte == b':').ok_or(HeaderFault("it is written 'NAME: VALUE'"))?;
         let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
         // RFC 9110 §5.1 and §5.5.
@@ -184,7 +179,7 @@ impl HeaderField {
 
 /// Why a header field cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct HeaderFault(&'static str);
+pub(super) struct HeaderFault(&'static str);
 
 impl fmt::Display for HeaderFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -49,7 +49,7 @@ pub use bench::BenchOptions;
 pub use broker::{BrokerOptions, ListenOptions};
 pub use calibrate::CalibrateOptions;
 pub use connect_plan::{ConnectDefaults, connect_plan};
-pub use connection::{ConnectionOptions, HeaderField, KeepAlive, Positions, ProtocolVersionName, UrlText};
+pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
 pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};

@@ -122,10 +122,9 @@ fn faults_of_the_connection() {
             &["--ws-header", "a: b", "-L", "mqtt://h/t"],
             "--ws-header means nothing without WebSocket: add --ws, or use -L ws:// or wss://",
         ),
-        (
-            &["--ws", "--ws-path", "x"],
-            "invalid value 'x' for '--ws-path <PATH>': the path of a WebSocket begins with a /",
-        ),
+        (&["--ws", "--ws-path", "mqtt?token=hunter2"], "--ws-path: the path of a WebSocket begins with a /"),
+        (&["--ws", "--ws-header", "Authorization Bearer hunter2"], "--ws-header: it is written 'NAME: VALUE'"),
+        (&["-A", "127.0.0.1", "--unix", "/s"], "-A means nothing with a unix socket: leave it out"),
         (&["--unix", "/s", "--proxy", "http://h"], "--proxy does not lead to a unix socket: leave it out"),
         (&["--proxy", "socks4://u:hunter2@h"], "--proxy: the scheme of the URL is none of socks5h, socks5 and http"),
         (&["-x", "5", "-V", "311"], "-x needs MQTT 5: leave -V out or say -V 5"),

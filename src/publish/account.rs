@@ -43,6 +43,8 @@ pub struct DeliveryAccount {
     retried: u64,
     uncertain: u64,
     first_refusal: Option<ReasonCode>,
+    /// The broker went on with a session of which this run knows nothing.
+    found_session: bool,
     /// Counts whatever the broker says about a message, for who waits for it to say something.
     heard: u64,
 }
@@ -62,6 +64,7 @@ impl DeliveryAccount {
             retried: 0,
             uncertain: 0,
             first_refusal: None,
+            found_session: false,
             heard: 0,
         }
     }
@@ -79,6 +82,11 @@ impl DeliveryAccount {
     /// Whether there has been a connection.
     pub const fn has_connected(&self) -> bool {
         self.connections > 0
+    }
+
+    /// Whether the broker had a session for the first connection already.
+    pub const fn has_found_session(&self) -> bool {
+        self.found_session
     }
 
     /// Enters a message of QoS 1 or 2 that is sent for the first time.
@@ -206,7 +214,10 @@ impl Handler<Outgoing> for DeliveryAccount {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Connected(_) => self.connections += 1,
+            Event::Connected(connack) => {
+                self.found_session |= connack.session_present && self.connections == 0;
+                self.connections += 1;
+            }
             Event::Resending { messages, uncertain } => {
                 self.retried += messages as u64;
                 self.uncertain += uncertain as u64;

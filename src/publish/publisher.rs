@@ -30,6 +30,10 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// Why a broker may hang up on each PUBLISH.
 const STUCK_HINT: &str = "the broker may be away, or close the connection because this user may not publish there; \
                           --connect-timeout sets how long is waited";
+/// What a session of an earlier run means at QoS 2.
+const FOUND_SESSION: &str = "the broker goes on with the session of an earlier run: messages that it had open then, if it \
+                             was broken off, are not known here and stay open";
+const FOUND_SESSION_HINT: &str = "another client id (-i), or a run without -c, begins with nothing open";
 /// How long the DISCONNECT of an interrupted run may take.
 const PARTING: Duration = Duration::from_millis(500);
 
@@ -167,6 +171,10 @@ impl<'a> Publisher<'a> {
             () = interrupts.next() => return Err(Failure::Interrupted),
             connected = self.client.connect(&mut self.account) => connected?,
         }
+        if self.account.has_found_session() && self.plan.message.qos == QoS::ExactlyOnce && !self.plan.compat {
+            self.voice.warning(FOUND_SESSION);
+            self.voice.hint(FOUND_SESSION_HINT);
+        }
         loop {
             self.feed()?;
             if self.is_through() {
@@ -179,7 +187,16 @@ impl<'a> Publisher<'a> {
         let unsure = self.plan.sends_lines() && !self.plan.is_acknowledged();
         let parting = if unsure { Parting::Confirmed(CLOSING) } else { Parting::AtOnce };
         let properties = self.plan.disconnect_properties.clone();
-        self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting).await?;
+        let left = tokio::select! {
+            biased;
+            () = interrupts.next() => return Err(Failure::Interrupted),
+            left = self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting) => left,
+        };
+        match left {
+            // The broker has acknowledged everything: how it is left takes nothing away from that.
+            Err(error) if self.plan.is_acknowledged() => self.client.note(&format!("left without DISCONNECT: {error}")),
+            left => left?,
+        }
         self.account.wrote(self.unwritten.drain(..).count() as u64);
         Ok(())
     }
@@ -192,6 +209,10 @@ impl<'a> Publisher<'a> {
             match again.or_else(|| self.source.next(limit)) {
                 None => break,
                 Some((number, Line::Whole(payload))) => self.send(number, payload)?,
+                Some((_, Line::TooLong { length })) if self.plan.compat => {
+                    let size = usize::try_from(length).unwrap_or(usize::MAX);
+                    return Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into());
+                }
                 Some((number, Line::TooLong { length })) => {
                     let why = format_args!("a payload of {length} bytes is over the limit of {limit}");
                     self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
@@ -209,8 +230,10 @@ impl<'a> Publisher<'a> {
                 self.template.retain = false;
                 self.again.push_front((number, payload));
             }
-            // Of lines, one that is too large for the broker does not keep the others back.
-            Err((error @ PublishError::Wire(WireError::TooLarge { .. }), _)) if self.plan.sends_lines() => {
+            // Of lines, one that is too large for the broker does not keep the others back; mosquitto_pub ends there.
+            Err((error @ PublishError::Wire(WireError::TooLarge { .. }), _))
+                if self.plan.sends_lines() && !self.plan.compat =>
+            {
                 self.account.refuse(number, &error, error.reason());
             }
             Err((error, _)) => return Err(Failure::Client(error.into())),
@@ -253,13 +276,13 @@ impl<'a> Publisher<'a> {
         !self.plan.is_acknowledged() || self.client.session().window_free() > 0
     }
 
-    /// Whether everything is acknowledged. What is only to be written may be written together with the DISCONNECT, where
-    /// it would not be sent again anyway.
+    /// Whether everything is acknowledged. The end of what is only to be written may be written together with the
+    /// DISCONNECT, where it would not be sent again anyway.
     fn is_through(&mut self) -> bool {
         self.source.has_ended()
             && self.again.is_empty()
             && self.client.session().in_flight() == 0
-            && (self.unwritten.is_empty() || !self.plan.sends_lines())
+            && (self.unwritten.is_empty() || (!self.plan.sends_lines() && self.client.unwritten() < BACKLOG))
     }
 
     async fn step(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
@@ -355,7 +378,9 @@ impl<'a> Publisher<'a> {
             (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) => return self.client.close_abruptly(),
             _ => ReasonCode::SUCCESS,
         };
-        let _ = self.client.disconnect(reason, Properties::new(), PARTING, Parting::AtOnce).await;
+        let parting = self.client.disconnect(reason, Properties::new(), PARTING, Parting::AtOnce);
+        // A broker that takes a little now and then is not waited for either.
+        let _ = tokio::time::timeout(PARTING, parting).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! connection that it closes.
 
 use std::io::{self, Write};
+use std::time::Instant;
 
 use super::latency;
 use super::matching::Stranger;
@@ -39,8 +40,9 @@ impl Requester<'_> {
                 self.diagnostics.warning(warning);
             }
             (self.told.grants, self.subscribed) = (true, true);
-            // One that went out before has been waiting for its acknowledgement since the connection is up.
-            self.clocks.answer = self.clocks.answer.filter(|_| self.waits_for_acknowledgement());
+            // One that went out on an earlier connection goes out again now.
+            let patience = Instant::now().checked_add(self.plan.patience);
+            self.clocks.answer = patience.filter(|_| self.waits_for_acknowledgement());
         }
         Ok(())
     }

@@ -109,6 +109,7 @@ impl RequestPlan {
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
         connect.retry = retry.plan();
+        connect.session.subscribes_first = true;
         let commands = properties.by_command().map_err(refused)?;
         let CommandProperties { mut publish, subscribe, disconnect, connect: _, will: _, unsubscribe: _ } = commands;
         let version = connect.session.version;

@@ -162,13 +162,18 @@ impl<'a> Requester<'a> {
             }
             match self.step().await {
                 Ok(()) => {}
-                Err(End::Client(error)) if error.may_pass() && !self.plan.compat => {
+                Err(End::Client(error)) if self.may_go_on(&error) => {
                     self.tell_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),
             }
         }
+    }
+
+    /// Whether another connection is worth trying after this loss.
+    fn may_go_on(&self, error: &ClientError) -> bool {
+        self.plan.connect.retry.after_a_loss() > 0 && error.may_pass() && !self.plan.compat
     }
 
     /// Connects, waiting no longer than the run may take, and subscribes.

@@ -24,6 +24,13 @@ pub struct SessionConfig {
     /// Properties of CONNECT in wire order; Receive Maximum, Maximum Packet Size, Topic Alias Maximum and Session
     /// Expiry Interval are read from here.
     pub connect_properties: Properties,
+    /// The Packet Identifier to begin with, 1 to 65,535. In a session that outlives its process the broker may still hold
+    /// identifiers of an earlier one, and would take a new message under one of them for that one, sent again
+    /// (MQTT-4.3.3): such a session begins at a random place.
+    pub first_identifier: u16,
+    /// What is sent again to a broker that has lost the session, and with it the subscriptions, waits for a SUBACK that
+    /// grants what it is asked for: the answers to it must find the subscription.
+    pub subscribes_first: bool,
     /// Most messages of QoS 1 and 2 in flight (`-M`); the broker's Receive Maximum lowers it.
     pub window: u16,
     /// Largest packet taken from the network, bytes.
@@ -43,6 +50,8 @@ impl Default for SessionConfig {
             password: None,
             will: None,
             connect_properties: Properties::new(),
+            first_identifier: 1,
+            subscribes_first: false,
             window: 20,
             max_packet_size: crate::mqtt::wire::MAX_PACKET_SIZE,
             connack_timeout: Duration::from_secs(30),

@@ -62,6 +62,13 @@ impl<K> Default for Outbound<K> {
 }
 
 impl<K> Outbound<K> {
+    /// Gives this identifier next; only while none has been given. 0 is none, so 1 is taken for it.
+    pub(super) fn begin_at(&mut self, identifier: u16) {
+        if self.places.is_empty() {
+            self.first = identifier.max(1);
+        }
+    }
+
     /// Messages that are not done, those waiting to be sent again included.
     pub(super) fn messages(&self) -> usize {
         self.messages

@@ -34,6 +34,9 @@ pub struct Session<K = Message> {
     version: ProtocolVersion,
     phase: Phase,
     clean_start: bool,
+    subscribes_first: bool,
+    /// What is to be sent again waits for a SUBACK.
+    waits_for_suback: bool,
     /// The broker went on with the session of an earlier connection.
     session_lives: bool,
     /// Counts connections, so that a late acknowledgement is not taken for one of this connection.
@@ -64,6 +67,8 @@ impl<K: Kept> Session<K> {
             version: ProtocolVersion::default(),
             phase: Phase::Idle,
             clean_start: true,
+            subscribes_first: false,
+            waits_for_suback: false,
             session_lives: false,
             connection: 0,
             session_began: 0,
@@ -92,6 +97,10 @@ impl<K: Kept> Session<K> {
         let announced = |name| connect.properties.number(name).filter(|_| config.version.is_v5());
         self.version = config.version;
         self.clean_start = config.clean_start;
+        self.subscribes_first = config.subscribes_first;
+        if self.connection == 0 {
+            self.outbound.begin_at(config.first_identifier);
+        }
         self.connection = self.connection.wrapping_add(1);
         self.window = config.window.max(1);
         self.limits = Limits::default();

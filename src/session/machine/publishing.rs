@@ -130,6 +130,9 @@ impl<K: Kept> Session<K> {
     /// Sends again what was in flight before, as far as the window allows: PUBLISH with DUP where the session lives,
     /// as a new PUBLISH where the broker has lost it; PUBREL where PUBREC had come.
     pub(super) fn resend<H: Handler<K>>(&mut self, handler: &mut H) {
+        if self.waits_for_suback {
+            return;
+        }
         let mut room = self.allowed().saturating_sub(self.outbound.sent());
         while room > 0 {
             let Some((identifier, place)) = self.outbound.next_to_resend() else { return };

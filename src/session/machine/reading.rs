@@ -155,7 +155,11 @@ impl<K: Kept> Session<K> {
             Packet::Ack(ack) => self.handle_ack(ack, handler),
             Packet::Suback(suback) => {
                 if self.end_request(PacketType::Suback, suback.packet_identifier, handler)? {
+                    let granted = suback.reasons.iter().all(|reason| !reason.is_error());
                     handler.event(Event::Subscribed(suback));
+                    if granted && std::mem::take(&mut self.waits_for_suback) {
+                        self.resend(handler);
+                    }
                 }
                 Ok(())
             }
@@ -210,6 +214,7 @@ impl<K: Kept> Session<K> {
             self.inbound.session_lost();
             self.session_began = self.connection;
         }
+        self.waits_for_suback = self.subscribes_first && !self.session_lives;
         let Resumed { messages, uncertain } = self.outbound.resume(!self.session_lives);
         handler.event(Event::Connected(connack));
         if messages > 0 {

@@ -141,3 +141,19 @@ fn the_largest_window_holds_every_identifier() {
         .all(|(packet, identifier)| matches!(packet, Packet::Publish(p) if p.packet_identifier == identifier && p.dup));
     assert!(in_order);
 }
+
+/// What a broker still holds of an earlier process is not met again at the same place.
+#[test]
+fn identifiers_begin_where_they_are_told_to() {
+    let mut talk: Talk = Talk::open(SessionConfig { first_identifier: 65_534, ..v5() });
+    for identifier in [65_534, 65_535, 1, 2] {
+        assert_eq!(talk.publish(2, "x"), Ok(identifier));
+    }
+    // Only the first connection begins: what is in flight keeps its place.
+    talk.said();
+    talk.reconnect(true);
+    assert_eq!(talk.said_in_short()[0], "PUBLISH 65534 dup x");
+    assert_eq!(talk.publish(1, "y"), Ok(3));
+    let mut none: Talk = Talk::open(SessionConfig { first_identifier: 0, ..v5() });
+    assert_eq!(none.publish(1, "x"), Ok(1));
+}

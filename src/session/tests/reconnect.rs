@@ -211,3 +211,28 @@ fn requests_are_forgotten_and_their_identifiers_come_free() {
     assert_eq!(talk.session.window_free(), 19);
     assert_eq!(talk.publish(1, "b"), Ok(4));
 }
+
+/// One that asks and waits for answers: without the session the broker knows its subscription no more.
+#[test]
+fn what_needs_a_subscription_waits_for_it() {
+    use crate::mqtt::wire::{Suback, Subscribe, SubscribeFilter};
+    let filter = SubscribeFilter { filter: "r".to_owned(), ..SubscribeFilter::default() };
+    let subscribe = Subscribe { filters: vec![filter], ..Subscribe::default() };
+    let mut talk = four_in_flight(SessionConfig { subscribes_first: true, ..v5() });
+    talk.connect(false, Properties::new());
+    assert!(talk.said().is_empty());
+    let answer = |packet_identifier, reason| {
+        Packet::Suback(Suback { packet_identifier, properties: Properties::new(), reasons: vec![reason] })
+    };
+    let refused = talk.session.subscribe(subscribe.clone()).unwrap();
+    assert_eq!(talk.said_in_short(), ["SUBSCRIBE"]);
+    talk.hears(&answer(refused, ReasonCode::NOT_AUTHORIZED)).unwrap();
+    assert!(talk.said().is_empty());
+    let granted = talk.session.subscribe(subscribe).unwrap();
+    talk.said();
+    talk.hears(&answer(granted, ReasonCode::SUCCESS)).unwrap();
+    assert_eq!(talk.said_in_short(), ["PUBLISH 1 a", "PUBLISH 2 b", "PUBLISH 3 c", "PUBLISH 5 e"]);
+    // With the session the subscription stands too.
+    talk.reconnect(true);
+    assert_eq!(talk.said_in_short()[0], "PUBLISH 1 dup a");
+}
