@@ -384,7 +384,9 @@ fn mosquitto_pub_ends_at_a_line_that_is_too_large() {
         let limit = Property::new(PropertyName::MaximumPacketSize, PropertyValue::FourByte(limit)).unwrap();
         let broker = ScriptedBroker::start(Script::default().connack_property(limit));
         let text = format!("one\n{}\nthree\n", "x".repeat(length));
-        let ended = mqpub(&broker, &["--compat", "-V", "5", "-l", "-q", "1"], text.as_bytes());
+        let port = broker.port();
+        let compat = [&["--compat"][..], &arguments(&port, &["-V", "5", "-l", "-q", "1"])].concat();
+        let ended = tool::run(MQPUB, &compat, text.as_bytes());
         let said = "Error: Packet larger than supported by the server.\n";
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(25), said));
     }

@@ -65,6 +65,8 @@ struct Output {
     at: usize,
     /// Bytes of this connection written before those.
     before: u64,
+    /// Writing has failed once.
+    failed: bool,
 }
 
 impl Output {
@@ -365,6 +367,11 @@ impl<K: Kept> Client<K> {
             Err(error) if reading => {
                 return match self.poll_input(cx) {
                     Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(Moved::Read(count))),
+                    // The runtime has not asked the system yet what has come: it does before the next poll.
+                    Poll::Pending if !std::mem::replace(&mut self.output.failed, true) => {
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
                     _ => Poll::Ready(Err(error)),
                 };
             }

@@ -203,7 +203,10 @@ fn exchange(
         true => Rule::Correlation,
         false => Rule::Topic { retain_as_published: *retain_as_published },
     };
-    Exchange::new(rule, version.is_v5().then_some(names), *no_retained, *count)
+    // What the user gave may be on a response of an earlier run, which only the flag tells from ours.
+    let given = matches!(names, CorrelationData::Given(_)) && rule == Rule::Correlation;
+    let drops_retained = *no_retained || (given && !retain_as_published);
+    Exchange::new(rule, version.is_v5().then_some(names), drops_retained, *count)
 }
 
 #[cfg(test)]
