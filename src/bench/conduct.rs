@@ -405,8 +405,13 @@ const SECRETS: [&str; 5] = ["--pw", "--url", "--proxy", "--ws-header", "--ws-pat
 fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut masked = Vec::new();
     let mut secret_follows = false;
+    let mut property = PropertyWords::default();
     for argument in arguments {
         let text = argument.to_string_lossy().into_owned();
+        if property.is_secret(&text) {
+            masked.push("***".to_owned());
+            continue;
+        }
         let is_secret = std::mem::replace(&mut secret_follows, SECRETS.contains(&text.as_str()));
         masked.push(if is_secret {
             "***".to_owned()
@@ -420,6 +425,31 @@ fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
         });
     }
     masked
+}
+
+/// The words of a `-D connect NAME VALUE`, whose values may be tokens.
+#[derive(Default)]
+enum PropertyWords {
+    #[default]
+    Elsewhere,
+    Command,
+    Name,
+    Values(usize),
+}
+
+impl PropertyWords {
+    /// Takes the next word; says whether it is a value that nobody is to see.
+    fn is_secret(&mut self, word: &str) -> bool {
+        let (next, is_secret) = match self {
+            Self::Command if word == "connect" => (Self::Name, false),
+            Self::Name => (Self::Values(if word == "user-property" { 2 } else { 1 }), false),
+            Self::Values(left) if *left > 0 => (Self::Values(*left - 1), true),
+            _ if matches!(word, "-D" | "--property") => (Self::Command, false),
+            _ => (Self::Elsewhere, false),
+        };
+        *self = next;
+        is_secret
+    }
 }
 
 /// Where in a word of bundled letters (`-rPsecret`) a password or a URL begins. Only letters without a value may stand
@@ -518,6 +548,15 @@ mod tests {
             "-L",
             "mqtt://u:s4@h",
             "--url=mqtt://u:s5@h",
+            "-D",
+            "connect",
+            "authentication-data",
+            "s8",
+            "-D",
+            "connect",
+            "user-property",
+            "s9",
+            "s0",
             "-p",
             "1",
         ];

@@ -119,7 +119,12 @@ impl RequestPlan {
             let asked = Property::new(PropertyName::RequestResponseInformation, PropertyValue::Byte(1));
             asked.into_iter().for_each(|property| connect.session.connect_properties.push_default(property));
         }
-        let QuestionOptions { topic, qos, repeat, repeat_delay, .. } = question;
+        let QuestionOptions { topic, qos, repeat, repeat_delay, stdin_line, .. } = question;
+        if publish.binary(PropertyName::CorrelationData).is_some() && (*repeat > 1 || *stdin_line) && !*compat {
+            let fault = "several requests with the same correlation-data could not be told apart: leave -D publish \
+                         correlation-data out, each gets its own";
+            return Err(refused(vec![fault.to_owned()]));
+        }
         let topic = topic.clone().or_else(|| connect.topic_of_url.clone()).unwrap_or_default();
         if matches!(&response_topic, ResponseTopic::Given(response) if *response == topic) && !compat {
             let fault = "-t and -e are the same topic: the request would be its own response".to_owned();
