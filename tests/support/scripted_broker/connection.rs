@@ -421,7 +421,12 @@ impl Connection {
                 let payload = state.sessions.get_mut(&number).and_then(|it| it.unreleased.remove(&identifier));
                 let reason =
                     if payload.is_some() { ReasonCode::SUCCESS } else { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND };
-                self.finish(state, Ack::with_reason(AckKind::Pubcomp, identifier, reason), payload);
+                let pubcomp = Ack::with_reason(AckKind::Pubcomp, identifier, reason);
+                let answered = self.finish(state, pubcomp, payload.clone());
+                // A release whose answer cannot leave, because the connection is being cut, has not happened.
+                if let (false, Some(payload), Some(session)) = (answered, payload, state.sessions.get_mut(&number)) {
+                    session.unreleased.insert(identifier, payload);
+                }
             }
         }
     }

@@ -12,17 +12,18 @@ use super::script::Script;
 use super::state::State;
 
 impl Connection {
-    /// Sends the last acknowledgement of a PUBLISH.
-    pub(super) fn finish(&mut self, state: &mut State, ack: Ack, payload: Option<Bytes>) {
+    /// Sends the last acknowledgement of a PUBLISH; false when it does not leave.
+    pub(super) fn finish(&mut self, state: &mut State, ack: Ack, payload: Option<Bytes>) -> bool {
         let (kind, identifier) = (ack.kind.packet_type(), ack.packet_identifier);
         if !state.answer(&self.outbox, self.version, &Packet::Ack(ack)) {
-            return;
+            return false;
         }
         let at = Instant::now() + state.script.delay_of(kind).unwrap_or_default();
         self.unacknowledged.insert(identifier, Some(at));
         if let Some(payload) = payload.filter(|_| !state.script.without_log) {
             state.log.acknowledged.push(payload);
         }
+        true
     }
 
     pub(super) fn publish(
