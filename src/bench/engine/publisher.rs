@@ -204,7 +204,8 @@ impl Publisher {
         }
         // A refused message leaves its place at once.
         let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
-        if self.is_paced() || self.next >= self.floor + window {
+        // Looked at before the window is full: a refill that waits for more places must see them come.
+        if self.is_paced() || self.next + REFILL_MOST >= self.floor + window {
             // A subscriber that is gone waits for nothing.
             let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
             if floor > self.floor {
