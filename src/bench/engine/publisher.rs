@@ -386,9 +386,7 @@ impl Publisher {
             }
         }
         let is_last = measured && progress.left == Some(0);
-        for _ in 0..count {
-            self.put(link, shared, out, intended_ns, now_ns, measured);
-        }
+        self.put(link, shared, out, intended_ns, now_ns, measured, count);
         if is_last {
             if let Some(progress) = &mut self.progress {
                 progress.done = true;
@@ -411,7 +409,7 @@ impl Publisher {
         measured: bool,
     ) {
         let sequence = self.next;
-        self.put(link, shared, out, intended_ns, now_ns, measured);
+        self.put(link, shared, out, intended_ns, now_ns, measured, 1);
         let plan = &shared.plan;
         let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress else { return };
         let ends_ns = run.to_ns;
@@ -431,7 +429,8 @@ impl Publisher {
         }
     }
 
-    /// Puts one message into the buffer and into the window.
+    /// Puts messages into the buffer and into the window.
+    #[allow(clippy::too_many_arguments)]
     #[inline]
     fn put(
         &mut self,
@@ -441,18 +440,18 @@ impl Publisher {
         intended_ns: u64,
         now_ns: u64,
         measured: bool,
+        count: u64,
     ) {
         let plan = &shared.plan;
         let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0), measured };
-        // `room` has looked: there is a place, and QoS 0 needs none.
-        let packet_identifier = link.session.reserve(self.qos, record).unwrap_or(0);
+        // `room` has looked: there are as many places, and QoS 0 needs none.
+        let identifiers = link.session.reserve_many(self.qos, count as usize, record);
+        let next = self.next + identifiers.len() as u64;
         if !plan.payload.is_stamped() {
-            shared.stream(self.stream).intended.note(self.next, intended_ns);
+            (self.next..next).for_each(|sequence| shared.stream(self.stream).intended.note(sequence, intended_ns));
         }
-        let sequence = self.next;
-        let due = Due { packet_identifier, sequence, intended_ns };
-        self.packets.append(plan, self.stream, due, out);
-        self.next += 1;
+        self.packets.append(plan, self.stream, Due { identifiers, sequence: self.next, intended_ns }, out);
+        self.next = next;
     }
 
     /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
@@ -685,12 +684,13 @@ impl PublisherEars<'_> {
         kept.measured && self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
     }
 
-    fn record(&mut self, kept: &SendRecord) {
+    /// Enters the latencies of so many messages that were sent in one go.
+    fn record(&mut self, kept: &SendRecord, count: u64) {
         let latency = &mut self.recorder.latency;
-        self.together.record(kept.intended_ns, &mut latency.ack);
+        self.together.record(kept.intended_ns, count, &mut latency.ack);
         // In a closed loop both are the same.
         if self.stage.is_some_and(|stage| stage.rate.is_some()) {
-            latency.ack_service.record_between(kept.written_ns, self.now_ns);
+            latency.ack_service.record_many_between(kept.written_ns, self.now_ns, count);
         }
         if kept.received_ns.get() > 0 {
             latency.pubcomp.record_between(kept.received_ns.get(), self.now_ns);
@@ -719,7 +719,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
                 }
                 self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
                 if counts && self.latency {
-                    self.record(&completion.kept);
+                    self.record(&completion.kept, 1);
                 }
             }
             Outcome::Refused => {
@@ -731,6 +731,29 @@ impl Handler<SendRecord> for PublisherEars<'_> {
                 }
             }
             Outcome::Lost => {}
+        }
+    }
+
+    /// What was sent in one go is counted and timed in one go.
+    #[inline]
+    fn acknowledged(&mut self, _first: u16, mut kept: impl ExactSizeIterator<Item = SendRecord>) {
+        let all = kept.len() as u64;
+        self.counts.completed += all;
+        self.recorder.counters.acked += if self.measuring { all } else { 0 };
+        let mut group = kept.next();
+        while let Some(one) = group.take() {
+            let mut count = 1;
+            group = kept.find(|other| {
+                let differs = !other.was_sent_with(&one);
+                count += u64::from(!differs);
+                differs
+            });
+            if self.counts(&one) {
+                self.counts.answered += count;
+                if self.latency {
+                    self.record(&one, count);
+                }
+            }
         }
     }
 

@@ -232,7 +232,7 @@ impl SubscriberEars<'_> {
             && arrival != Arrival::Duplicate
             && self.shared.plan.latency
         {
-            self.together.record(intended_ns, &mut self.recorder.latency.e2e);
+            self.together.record(intended_ns, 1, &mut self.recorder.latency.e2e);
             if self.stage.is_some_and(|stage| stage.rate.is_some())
                 && let Some(written_ns) = self.shared.stream(stream).written.of(sequence)
             {
