@@ -196,38 +196,49 @@ impl Publisher {
         self.progress.as_ref().is_some_and(|progress| progress.pace.is_some())
     }
 
-    /// Messages that may be sent now as far as the window is concerned.
-    fn room(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> u64 {
+    /// How many messages the window lets go now. None: a refill waits for more places than there are. One function says
+    /// both, because only who has looked at what was delivered may wait for it.
+    fn room(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> Option<u64> {
         let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
-        if shared.plan.window_rule != WindowRule::Delivery || shared.plan.subscribers == 0 || session == 0 {
-            return session;
-        }
-        // A refused message leaves its place at once.
-        let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
-        // Looked at before the window is full: a refill that waits for more places must see them come.
-        if self.is_paced() || self.next + REFILL_MOST >= self.floor + window {
-            // A subscriber that is gone waits for nothing.
-            let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
-            if floor > self.floor {
-                self.floor = floor;
-                self.refused_at_floor = self.ears.refused;
-                self.last_progress_ns = now_ns;
-            } else if self.next < self.floor + window {
-                self.last_progress_ns = now_ns;
-            } else if now_ns.saturating_sub(self.last_progress_ns) >= SILENCE_NS {
-                self.floor = self.next;
-                self.refused_at_floor = self.ears.refused;
-                self.last_progress_ns = now_ns;
+        // Nothing that is due at a time of its own waits for others.
+        let refill = match &self.progress {
+            Some(Progress { pace: None, left, .. }) => {
+                let window = u64::from(shared.plan.window).min(link.session.allowed() as u64);
+                (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX))
             }
-        }
-        session.min((self.floor + window).saturating_sub(self.next))
+            _ => 0,
+        };
+        let places = if shared.plan.window_rule != WindowRule::Delivery || shared.plan.subscribers == 0 || session == 0 {
+            session
+        } else {
+            session.min(self.delivered_places(refill, shared, now_ns))
+        };
+        let waits = places < refill && now_ns.saturating_sub(self.last_fill_ns) < REFILL_PATIENCE_NS;
+        (!waits).then_some(places)
     }
 
-    /// Whether a refill waits for more places: in a closed loop only, where nothing is due at a time of its own.
-    fn waits_for_room(&self, room: u64, window: u64, now_ns: u64) -> bool {
-        let Some(Progress { pace: None, left, .. }) = &self.progress else { return false };
-        let wanted = (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX));
-        room < wanted && now_ns.saturating_sub(self.last_fill_ns) < REFILL_PATIENCE_NS
+    /// Places of the window that deliveries leave free. Subscribers on other threads are looked at only where fewer
+    /// than `wanted` are known, or none.
+    fn delivered_places(&mut self, wanted: u64, shared: &Shared, now_ns: u64) -> u64 {
+        // A refused message leaves its place at once.
+        let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
+        let known = (self.floor + window).saturating_sub(self.next);
+        if known > 0 {
+            self.last_progress_ns = now_ns;
+        }
+        if known >= wanted.max(1) && !self.is_paced() {
+            return known;
+        }
+        // A subscriber that is gone waits for nothing.
+        let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
+        let is_silent = known == 0 && now_ns.saturating_sub(self.last_progress_ns) >= SILENCE_NS;
+        if floor > self.floor || is_silent {
+            self.floor = if floor > self.floor { floor } else { self.next };
+            self.refused_at_floor = self.ears.refused;
+            self.last_progress_ns = now_ns;
+        }
+        // As it was before the floor rose: what was refused below it is forgotten with the next look.
+        (self.floor + window).saturating_sub(self.next)
     }
 
     /// Whether less than a quarter of the window is in flight though the stage goes on: it was left alone for too long.
@@ -261,7 +272,7 @@ impl Publisher {
             self.skip(now_ns, recorder);
             return Ok(Pause::Waiting);
         }
-        let room = self.room(link, shared, now_ns);
+        let Some(room) = self.room(link, shared, now_ns) else { return Ok(Pause::Waiting) };
         if room > 0
             && let Some(Progress { pace: Some(pace), .. }) = &mut self.progress
             && std::mem::take(&mut pace.closed)
@@ -269,10 +280,6 @@ impl Publisher {
             pace.opened_ns = now_ns;
         }
         self.skip(now_ns, recorder);
-        let window = u64::from(shared.plan.window).min(link.session.allowed() as u64);
-        if self.waits_for_room(room, window, now_ns) {
-            return Ok(Pause::Waiting);
-        }
         self.last_fill_ns = now_ns;
         let by_bytes = (BATCH_BYTES / self.packets.typical_size()).max(1) as u64;
         out.clear();
