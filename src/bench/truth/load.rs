@@ -86,7 +86,7 @@ fn a_closed_loop_keeps_its_window_full_and_never_above() {
 fn a_flood_stands_still_for_nothing() {
     // A write takes 32 KiB at the most, which leaves a different rest of the window for each size; a rest that is too
     // small for a refill waits for more places, and must see them come.
-    for size in [300, 350, 370, 1_200] {
+    for size in [310, 320, 340, 1_200] {
         for arguments in ["-q 0 -M 100", "-q 1 -M 100", "-q 2 -M 64"] {
             let script = Script { deliver_after: ms(5), acknowledge_after: ms(2), ..Script::default() };
             let arguments = format!("{arguments} --size {size} --flood --duration 500ms --warmup 0 --pubs 1 --subs 1");
