@@ -36,6 +36,8 @@ impl Pacer {
     /// The system's, when it has no timer to give.
     pub(super) async fn run(&self, clock: Clock, busy: bool, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
         let timer = PreciseTimer::new()?;
+        // Up to this moment the thread stays awake.
+        let mut awake_until_ns = if busy { u64::MAX } else { 0 };
         loop {
             let now_ns = clock.now_ns();
             let next = loop {
@@ -54,11 +56,15 @@ impl Pacer {
             self.armed_ns.set(next.unwrap_or(u64::MAX));
             match next {
                 None => self.earlier.notified().await,
-                Some(_) if busy => tokio::task::yield_now().await,
+                Some(due_ns) if due_ns <= awake_until_ns => tokio::task::yield_now().await,
                 Some(due_ns) => {
-                    let wait = Duration::from_nanos(due_ns.saturating_sub(clock.now_ns()).max(1));
+                    let wait_ns = due_ns.saturating_sub(clock.now_ns());
+                    let asleep_ns = wait_ns - (wait_ns / PreciseTimer::AWAKE_PART).min(PreciseTimer::AWAKE_NS);
                     tokio::select! {
-                        slept = timer.sleep(wait) => slept?,
+                        slept = timer.sleep(Duration::from_nanos(asleep_ns.max(1))) => {
+                            slept?;
+                            awake_until_ns = due_ns;
+                        }
                         () = self.earlier.notified() => {}
                     }
                 }
@@ -108,6 +114,11 @@ mod precise {
     pub struct PreciseTimer(AsyncFd<Descriptor>);
 
     impl PreciseTimer {
+        /// The end of a wait is spent awake, since a processor that sleeps takes its time to wake: this part of it, and
+        /// this much at the most.
+        pub const AWAKE_PART: u64 = 20;
+        pub const AWAKE_NS: u64 = 50_000;
+
         pub fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
@@ -143,6 +154,10 @@ pub(super) struct PreciseTimer;
 
 #[cfg(any(not(target_os = "linux"), test))]
 impl PreciseTimer {
+    /// Awake it would not gain a millisecond, and a virtual clock stands still as long as anybody is.
+    pub(super) const AWAKE_PART: u64 = u64::MAX;
+    pub(super) const AWAKE_NS: u64 = 0;
+
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self)
     }

@@ -115,9 +115,9 @@ async fn live(
     let connected = || {
         let _ = reports.send(Report::Connected { target: 0 });
     };
-    let mut joined = Vec::new();
+    let (mut joined, mut tasks) = (Vec::new(), connect::Joining::new());
     let outcome = tokio::select! {
-        outcome = connect::all(shard, &shared, tls.as_ref(), connected, &mut joined) => Some(outcome),
+        outcome = connect::all(shard, &shared, tls.as_ref(), connected, &mut joined, &mut tasks) => Some(outcome),
         // Nothing but End comes before Ready.
         _ = commands.recv() => None,
     };
@@ -128,7 +128,7 @@ async fn live(
             if let Some(Err((client, error))) = ended {
                 let _ = reports.send(Report::Failed { client, error });
             }
-            let _ = tokio::time::timeout(GOODBYE, connect::see_off(&shared, tls.as_ref(), joined)).await;
+            let _ = tokio::time::timeout(GOODBYE, connect::see_off(&shared, tls.as_ref(), joined, tasks)).await;
             return;
         }
     };
