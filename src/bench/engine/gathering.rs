@@ -26,6 +26,8 @@ pub(super) struct Gathering {
     pub(super) deliveries: Deliveries,
     pub(super) downgraded: u64,
     pub(super) last_event_ns: u64,
+    /// Shards whose publishers have stopped, and shards that have settled.
+    pub(super) stopped: usize,
     pub(super) settled: usize,
     /// Measured messages that are still to come, and how many shards have said so.
     pub(super) missing: (u64, usize),
