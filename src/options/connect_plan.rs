@@ -63,8 +63,15 @@ pub fn connect_plan(
     let version = version(connection, properties, &mut faults);
     let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
-    if bind.is_some() && matches!(address, Address::Unix(_)) {
-        faults.push("-A means nothing with a unix socket: leave it out".into());
+    // mosquitto's clients do not look at them then.
+    if matches!(address, Address::Unix(_)) && !compat {
+        // As -h, one before it is overridden.
+        let port = port.is_some() && positions.later("port", if unix.is_some() { "unix" } else { "url" });
+        for (given, option) in [(bind.is_some(), "-A"), (*nodelay, "--nodelay"), (port, "-p")] {
+            if given {
+                faults.push(format!("{option} means nothing with a unix socket: leave it out"));
+            }
+        }
     }
     let web_socket = web_socket_plan(*ws, ws_path.as_ref(), ws_header, url, positions, &mut faults);
     let proxy = proxy::proxy(proxy.as_ref().map(|text| &text.0), &address, defaults.environment);

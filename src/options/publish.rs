@@ -60,8 +60,8 @@ pub struct ReportOptions {
     /// Say at the end, on stderr, what became of the messages.
     ///
     /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
-    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, seconds, rate (messages a second) and
-    /// exit_status. text prints a line for people. Both come on failure and on Ctrl-C too, and with --quiet.
+    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, input_read (false when the rest of the input was
+    /// not read, and so not counted; null without an input), seconds, rate (messages a second) and exit_status. text prints a line for people. Both come on failure and on Ctrl-C too, and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,
 }

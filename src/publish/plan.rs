@@ -146,6 +146,11 @@ impl PublishPlan {
         matches!(self.source, PayloadSource::Lines(_))
     }
 
+    /// Whether there is something to read: a file or stdin.
+    pub(super) const fn reads_input(&self) -> bool {
+        !matches!(self.source, PayloadSource::Text(_))
+    }
+
     /// What the lines come from, for errors.
     pub(super) fn input_name(&self) -> String {
         match &self.source {
