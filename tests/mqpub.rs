@@ -162,7 +162,9 @@ fn a_summary_says_whether_the_input_was_read() {
     let ended = mqpub(&broker, &["-l", "-q", "1", "--summary", "text", "--connect-timeout", "500ms"], &lines(100_000));
     assert!(ended.stderr.ends_with("/s; the input was not read to its end\n"), "{}", ended.stderr);
     // All of it is known, though not all of it is through.
-    let ended = mqpub(&broker, &more, &lines(1000));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&lines(1000)).unwrap();
+    let ended = mqpub(&broker, &[&more, &["-f", file.path().to_str().unwrap()][..]].concat(), b"");
     assert_eq!((ended.code, input_read(&ended)), (Some(43), json!(true)), "{}", ended.stderr);
     assert!(!ended.stderr.contains("not read"), "{}", ended.stderr);
     assert_eq!(summary(&ended)["messages"], 1000);
