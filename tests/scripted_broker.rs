@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mqtools::mqtt::wire::{AckKind, Packet, PacketType};
+use mqtools::mqtt::wire::{AckKind, Packet, PacketType, Publish};
 use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use support::raw_client::{RawClient, connect, message};
 use support::scripted_broker::{Action, Ordinals, Received, Repeat, Script, ScriptedBroker, Trigger};
@@ -192,18 +192,29 @@ fn omits_and_repeats_answers() {
     assert_eq!(client.receive_bytes(), None);
 }
 
+/// PUBLISHes to the topic `t` at QoS 1, with identifiers from 1 on.
+fn publishes(version: ProtocolVersion, count: u16) -> Vec<u8> {
+    let message = message("t", "", AtLeastOnce);
+    let mut bytes = Vec::new();
+    for identifier in 1..=count {
+        Packet::Publish(Publish::of(&message, identifier, false))
+            .encode(version, &mut bytes)
+            .expect("a PUBLISH that fits");
+    }
+    bytes
+}
+
 #[test]
 fn delays_only_what_it_is_told_to_delay() {
-    let delay = Duration::from_millis(80);
+    let delay = Duration::from_millis(500);
     let script = Script::default().delay(PacketType::Connack, delay).delay(PacketType::Puback, delay);
     let broker = ScriptedBroker::start(script);
     let start = Instant::now();
     let mut client = RawClient::connect(broker.addr(), V311, "c");
     assert!(start.elapsed() >= delay);
     let start = Instant::now();
-    client.publish(&message("t", "1", AtLeastOnce), 1, false);
-    client.publish(&message("t", "2", AtLeastOnce), 2, false);
-    client.send(&Packet::Pingreq);
+    // In one go: a pause of this thread between them could be longer than the delay.
+    client.send_bytes(&[publishes(V311, 2), vec![0xC0, 0]].concat());
     assert_eq!(client.receive_bytes().unwrap(), [0xD0, 0], "PINGRESP overtakes");
     assert_eq!([client.receive_ack().packet_identifier, client.receive_ack().packet_identifier], [1, 2]);
     assert!(start.elapsed() >= delay);
@@ -312,7 +323,7 @@ fn states_its_limits_and_catches_who_exceeds_them() {
         assert_eq!(broker.violations().len(), 1, "{:?}", broker.violations());
     }
     let script = limit(PropertyName::ReceiveMaximum, PropertyValue::TwoByte(2));
-    let broker = ScriptedBroker::start(script.delay(PacketType::Puback, Duration::from_millis(50)));
+    let broker = ScriptedBroker::start(script.delay(PacketType::Puback, Duration::from_millis(200)));
     let (mut client, connack) = RawClient::connect_as(broker.addr(), &connect(V5, ""));
     assert_eq!(connack.properties.number(PropertyName::ReceiveMaximum), Some(2));
     assert_eq!(connack.properties.text(PropertyName::AssignedClientIdentifier), Some("assigned-1"));
@@ -323,7 +334,8 @@ fn states_its_limits_and_catches_who_exceeds_them() {
         assert_eq!(acks, [identifier, identifier + 4]);
     }
     assert_eq!(broker.violations(), [""; 0]);
-    (1..=3).for_each(|identifier| client.publish(&message("t", "", AtLeastOnce), identifier, false));
+    // In one go: with a pause between them the first ones would be acknowledged.
+    client.send_bytes(&publishes(V5, 3));
     assert!(client.read_to_end().ends_with(&[0xE0, 1, 0x93]));
 }
 

@@ -1,26 +1,30 @@
 //! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+mod command_line;
+mod failure;
+mod output;
+mod show;
+
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 use tokio::sync::watch;
 
+use self::command_line::command;
+use self::failure::{failure, refusal, say_why, silent_groups};
+use self::output::{outputs, write_result};
+use self::show::Show;
 use super::calibrate::Ceilings;
-use super::engine::{self, Progress as Step, RunError, RunOutcome};
+use super::engine::{self, RunError, RunOutcome};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::report::document::{BrokerName, RunContext};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{calibrate, doctor, identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
-use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, Shape, UsageError, Verb};
-use crate::terminal::{ColourChoice, Colours, Progress, number, print, width};
+use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
+use crate::terminal::{ColourChoice, Colours, print, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
@@ -118,27 +122,6 @@ fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
     let gates = result.gate.iter().filter_map(&mut parse).collect();
     UsageError::check(BENCH.name, faults)?;
     Ok(gates)
-}
-
-/// The files of `--out`, which must be writable before the load begins. A file that is not there yet appears only with
-/// the result.
-fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError> {
-    let mut faults = Vec::new();
-    for path in &result.out {
-        // Pipes and devices are not to be opened before there is something for them; a link is left alone.
-        let found = std::fs::symlink_metadata(path);
-        if found.as_ref().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            continue;
-        }
-        let is_new = found.is_err();
-        match OpenOptions::new().append(true).create(true).open(path) {
-            Err(error) => faults.push(format!("--out {}: {error}", path.display())),
-            Ok(_) if is_new => drop(std::fs::remove_file(path)),
-            Ok(_) => {}
-        }
-    }
-    UsageError::check(BENCH.name, faults)?;
-    Ok(result.out.clone())
 }
 
 struct Conduct {
@@ -286,180 +269,6 @@ impl Conduct {
     }
 }
 
-/// A document on stdout, where it is wanted, and in the files of `--out`.
-fn write_result(text: &[u8], json: bool, files: &[PathBuf]) -> Result<()> {
-    if json {
-        print(text)?;
-    }
-    let mut failed = None;
-    for path in files {
-        if let Err(error) = write_file(path, text) {
-            failed = Some(anyhow::Error::new(error).context(format!("--out {}", path.display())));
-        }
-    }
-    match failed {
-        None => Ok(()),
-        Some(error) => {
-            // The figures took time to measure; they are not lost with a full disk.
-            if !json {
-                print(text)?;
-            }
-            Err(error)
-        }
-    }
-}
-
-fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    file.write_all(text)?;
-    file.into_inner()?.sync_all().or_else(|error| {
-        // Pipes and devices cannot be synchronised.
-        if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
-    })
-}
-
-/// The reason why the broker refused all messages that it answered, where it did.
-fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
-    let counters = || run.stages.iter().map(|stage| &stage.recorder.counters);
-    if counters().any(|counters| counters.acked > 0) {
-        return None;
-    }
-    counters().flat_map(|counters| counters.rejected.keys()).next().map(|reason| ReasonCode(*reason))
-}
-
-/// A broker that does not know shared subscriptions takes `$share/…` for a topic like any other, and nothing comes.
-fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
-    let Shape::Shared { .. } = plan.routes.shape() else { return None };
-    let deliveries = || run.stages.iter().filter_map(|stage| stage.delivery);
-    let expected: u64 = deliveries().map(|delivery| delivery.expected).sum();
-    let nothing_came = deliveries().all(|delivery| delivery.delivered_once == 0);
-    (expected > 0 && nothing_came && !run.interrupted).then(|| {
-        let hint = if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker says whether it does" };
-        format!(
-            "none of {expected} messages came through the shared subscriptions: the broker does not seem to know \
-             $share{hint}"
-        )
-    })
-}
-
-/// Why a client could not connect, at which place, and what to do.
-fn say_why(error: &ClientError, place: Option<String>) {
-    eprintln!("Error: {error}");
-    if let Some(words) = error.reason_string() {
-        eprintln!("  the broker says: {}", crate::terminal::escape(words));
-    }
-    for line in place.into_iter().chain(error.hint()) {
-        eprintln!("  {line}");
-    }
-}
-
-/// Why a run that began counts as failed: connections that were not made, or were lost for good.
-fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
-    let clients = plan.clients();
-    let mut causes = Vec::new();
-    let mut refused = BTreeMap::new();
-    if plan.idlers > 0 {
-        for (cause, count) in run.stages.iter().flat_map(|stage| &stage.recorder.counters.connect_failures) {
-            *refused.entry(cause.to_string()).or_default() += count;
-        }
-    }
-    let failed: u64 = refused.values().sum();
-    if failed > 0 {
-        causes.push(format!("{failed} of {clients} connects failed: {}", list(&refused)));
-    }
-    let lost: u64 = run.lost.values().sum();
-    let end = if run.collapsed && plan.idlers == 0 { "; the load ended there" } else { "" };
-    if plan.reconnect.is_some() && run.away > 0 {
-        let away = run.away;
-        causes.push(format!("{away} of {clients} clients had no connection at the end: {}{end}", list(&run.lost)));
-    } else if plan.reconnect.is_none() && lost > 0 {
-        causes.push(format!("{lost} of {clients} connections were lost: {}{end}", list(&run.lost)));
-    }
-    if let Some(stalled) = run.stalled {
-        let sent: u64 = run.stages.last().map_or(0, |stage| stage.recorder.counters.sent);
-        let stalled = stalled.as_secs();
-        causes.push(format!(
-            "nothing was sent, acknowledged or delivered for {stalled} s: given up after {sent} messages"
-        ));
-    }
-    (!causes.is_empty()).then(|| causes.join("; "))
-}
-
-/// Causes with their counts, which one alone does not need.
-fn list(causes: &BTreeMap<String, u64>) -> String {
-    let all = causes.iter().map(|(cause, count)| {
-        let cause = crate::terminal::escape(cause);
-        if causes.len() == 1 { cause.into_owned() } else { format!("{cause} ({count})") }
-    });
-    all.collect::<Vec<_>>().join("; ")
-}
-
-/// The command line as it was typed, passwords masked.
-fn command() -> Vec<String> {
-    mask(std::env::args_os())
-}
-
-/// Options whose values are passwords, or URLs and headers that may hold one.
-const SECRETS: [&str; 5] = ["--pw", "--url", "--proxy", "--ws-header", "--ws-path"];
-
-fn mask(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
-    let mut masked = Vec::new();
-    let mut secret_follows = false;
-    let mut property = PropertyWords::default();
-    for argument in arguments {
-        let text = argument.to_string_lossy().into_owned();
-        if property.is_secret(&text) {
-            masked.push("***".to_owned());
-            continue;
-        }
-        let is_secret = std::mem::replace(&mut secret_follows, SECRETS.contains(&text.as_str()));
-        masked.push(if is_secret {
-            "***".to_owned()
-        } else if let Some(end) = secret_in_cluster(&text) {
-            secret_follows = end == text.len();
-            format!("{}{}", &text[..end], if secret_follows { "" } else { "***" })
-        } else if let Some((option, _)) = text.split_once('=').filter(|(option, _)| SECRETS.contains(option)) {
-            format!("{option}=***")
-        } else {
-            text
-        });
-    }
-    masked
-}
-
-/// The words of a `-D connect NAME VALUE`, whose values may be tokens.
-#[derive(Default)]
-enum PropertyWords {
-    #[default]
-    Elsewhere,
-    Command,
-    Name,
-    Values(usize),
-}
-
-impl PropertyWords {
-    /// Takes the next word; says whether it is a value that nobody is to see.
-    fn is_secret(&mut self, word: &str) -> bool {
-        let (next, is_secret) = match self {
-            Self::Command if word == "connect" => (Self::Name, false),
-            Self::Name => (Self::Values(if word == "user-property" { 2 } else { 1 }), false),
-            Self::Values(left) if *left > 0 => (Self::Values(*left - 1), true),
-            _ if matches!(word, "-D" | "--property") => (Self::Command, false),
-            _ => (Self::Elsewhere, false),
-        };
-        *self = next;
-        is_secret
-    }
-}
-
-/// Where in a word of bundled letters (`-rPsecret`) a password or a URL begins. Only letters without a value may stand
-/// before it.
-fn secret_in_cluster(text: &str) -> Option<usize> {
-    let letters = text.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
-    let place = letters.find(|letter| !matches!(letter, 'c' | 'd' | 'r' | 'S'))?;
-    letters[place..].starts_with(['P', 'L']).then_some(place + 2)
-}
-
 /// Listens from now on: the value becomes true at the first Ctrl-C or SIGTERM, and the second one ends the program at
 /// once, wherever it is. Somebody is in a hurry.
 fn listen_for_interrupts(quiet: bool) -> watch::Receiver<bool> {
@@ -483,85 +292,5 @@ pub(super) async fn heard(mut interrupted: watch::Receiver<bool>) {
     if interrupted.wait_for(|heard| *heard).await.is_err() {
         // Nobody listens.
         std::future::pending::<()>().await;
-    }
-}
-
-/// Progress on stderr.
-struct Show {
-    progress: Progress,
-    phase: Option<String>,
-}
-
-impl Show {
-    fn new(quiet: bool) -> Self {
-        Self { progress: Progress::on_stderr(quiet), phase: None }
-    }
-
-    fn step(&mut self, step: Step) {
-        if !self.progress.is_visible() {
-            return;
-        }
-        let (phase, seconds, line) = match step {
-            Step::Connecting { connected, clients } => ("connect".to_owned(), 0.0, format!("{connected} of {clients}")),
-            Step::Holding { open, elapsed: _, duration } => {
-                ("hold".to_owned(), duration.as_secs_f64(), format!("{} open", number::grouped(open)))
-            }
-            Step::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
-            Step::Measuring { stage, duration, row, elapsed: _ } => {
-                let line = row.map_or_else(String::new, |row| {
-                    let p99 = row.e2e_p99.map_or_else(String::new, |p99| format!("  p99 {}", number::duration(p99)));
-                    format!("sent {}/s  delivered {}/s{p99}", number::grouped(row.sent), number::grouped(row.delivered))
-                });
-                (stage.text().to_owned(), duration.map_or(0.0, |duration| duration.as_secs_f64()), line)
-            }
-            Step::Draining { stage, outstanding } => {
-                (format!("{} ↓", stage.text()), 0.0, format!("{} under way", number::grouped(outstanding)))
-            }
-        };
-        if self.phase.as_ref() != Some(&phase) {
-            self.progress.set_phase(&phase, seconds);
-            self.phase = Some(phase);
-        }
-        self.progress.tick(&line);
-    }
-
-    fn end(&self) {
-        self.progress.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_masked_in_every_spelling() {
-        let typed = [
-            "mqbench",
-            "-P",
-            "s1",
-            "-Ps2",
-            "-dP",
-            "s6",
-            "-rPs7",
-            "--pw=s3",
-            "-L",
-            "mqtt://u:s4@h",
-            "--url=mqtt://u:s5@h",
-            "-D",
-            "connect",
-            "authentication-data",
-            "s8",
-            "-D",
-            "connect",
-            "user-property",
-            "s9",
-            "s0",
-            "-p",
-            "1",
-        ];
-        let masked = mask(typed.map(OsString::from));
-        assert!(!masked.iter().any(|word| word.contains('s') && word.contains(|c: char| c.is_ascii_digit())));
-        assert_eq!(masked[masked.len() - 2..], ["-p", "1"]);
     }
 }

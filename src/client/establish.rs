@@ -1,8 +1,10 @@
 //! From nothing to an accepted CONNECT, and the exchange of packets until something has happened.
 
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::ClientError;
@@ -22,8 +24,47 @@ pub struct Established {
     pub connack: Duration,
 }
 
+/// DISCONNECT without a reason: the same bytes in every version (MQTT 3.1.1 §3.14, 5.0 §3.14.2.1).
+const GOODBYE: [u8; 2] = [0xE0, 0];
+
+/// A connection that is given up half way is not to look like one that broke: the broker would publish the will. Dropped
+/// before it was called off, this sends DISCONNECT, as far as the socket takes it at once.
+#[derive(Debug)]
+pub struct Farewell<'a> {
+    connection: &'a mut Connection,
+    due: bool,
+}
+
+impl<'a> Farewell<'a> {
+    /// A goodbye on a connection on which nothing waits to be written.
+    pub const fn on(connection: &'a mut Connection) -> Self {
+        Self { connection, due: true }
+    }
+
+    /// The connection.
+    pub const fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+
+    /// The connection is used, or is at its end already.
+    pub fn call_off(mut self) {
+        self.due = false;
+    }
+}
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        if self.due {
+            let mut context = Context::from_waker(Waker::noop());
+            // Nobody waits for it any more: what the socket does not take now is not said.
+            let _ = Pin::new(&mut *self.connection).poll_write(&mut context, &GOODBYE);
+            let _ = Pin::new(&mut *self.connection).poll_flush(&mut context);
+        }
+    }
+}
+
 /// Connects the transport, sends CONNECT and waits for CONNACK. What comes with or after the CONNACK goes to `handler`,
-/// as does [`crate::session::Event::Connected`].
+/// as does [`crate::session::Event::Connected`]. Dropped behind CONNECT it says goodbye.
 ///
 /// # Errors
 /// Whatever keeps the connection from being made; each step has its time-out.
@@ -40,7 +81,10 @@ pub async fn establish<K: Kept, H: Handler<K>>(
     session
         .start(config, started.into_std())
         .map_err(|error| ClientError::Session { target: target.clone(), error: SessionError::Wire(error) })?;
-    exchange(&mut connection, session, handler, &target, |session, _| session.is_open()).await?;
+    let mut farewell = Farewell::on(&mut connection);
+    let accepted = exchange(farewell.connection(), session, handler, &target, |session, _| session.is_open()).await;
+    farewell.call_off();
+    accepted?;
     Ok(Established { connection, timings, connack: started.elapsed() })
 }
 

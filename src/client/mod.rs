@@ -17,7 +17,7 @@ mod trace;
 pub use client::{Client, Parting};
 pub use diagnostics::Diagnostics;
 pub use error::ClientError;
-pub use establish::{Established, establish, exchange};
+pub use establish::{Established, Farewell, establish, exchange};
 pub use plan::ConnectPlan;
 pub use retry::RetryPlan;
 pub use runtime::run;

@@ -1,5 +1,6 @@
 //! What a session tells its owner, while it reads and without copies.
 
+use super::outbound::Identifiers;
 use crate::mqtt::wire::{Connack, Publish, Suback, Unsuback};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 
@@ -103,6 +104,16 @@ pub trait Handler<K> {
 
     /// A publish is done.
     fn completed(&mut self, completion: Completion<'_, K>);
+
+    /// PUBACK has come for messages of QoS 1 with success, for one after the other from this identifier on: the same as
+    /// [`Handler::completed`] for each of them, for whoever can count them together.
+    fn acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
+        let properties = Properties::new();
+        for (kept, packet_identifier) in kept.zip(Identifiers::from(first)) {
+            let (outcome, reason) = (Outcome::Acknowledged, ReasonCode::SUCCESS);
+            self.completed(Completion { kept, packet_identifier, outcome, reason, properties: &properties });
+        }
+    }
 
     /// PUBREC came for a message of QoS 2.
     fn received(&mut self, _kept: &K) {}

@@ -24,3 +24,4 @@ pub use error::{PublishError, SessionError};
 pub use handler::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome, Receipt};
 pub use limits::Limits;
 pub use machine::Session;
+pub use outbound::Identifiers;

@@ -5,11 +5,12 @@
 //! order in which everything is sent again (MQTT-4.6.0-1).
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::Drain;
 
 use super::Kept;
 
 /// What is owed for an identifier.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Place<K> {
     /// Nothing: done before older ones were.
     Free,
@@ -42,6 +43,70 @@ pub(super) struct Outbound<K> {
     unsent: usize,
     resend_from: usize,
 }
+
+/// Packet Identifiers that follow each other, or as many times 0 for messages that need none (§2.2.1).
+#[derive(Clone, Debug)]
+pub struct Identifiers {
+    next: u16,
+    left: usize,
+}
+
+impl Identifiers {
+    /// Those of so many messages of QoS 0.
+    pub(super) const fn none(count: usize) -> Self {
+        Self { next: 0, left: count }
+    }
+}
+
+/// All from this one on.
+impl From<u16> for Identifiers {
+    fn from(first: u16) -> Self {
+        Self { next: first, left: IDENTIFIERS }
+    }
+}
+
+impl Iterator for Identifiers {
+    type Item = u16;
+
+    #[inline]
+    fn next(&mut self) -> Option<u16> {
+        self.left = self.left.checked_sub(1)?;
+        let identifier = self.next;
+        self.next = match identifier {
+            0 => 0,
+            u16::MAX => 1,
+            _ => identifier + 1,
+        };
+        Some(identifier)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Identifiers {}
+
+/// What was kept for messages that one read has acknowledged, oldest first.
+pub(super) struct Acknowledged<'a, K>(Drain<'a, Place<K>>);
+
+impl<K> Iterator for Acknowledged<'_, K> {
+    type Item = K;
+
+    #[inline]
+    fn next(&mut self) -> Option<K> {
+        match self.0.next()? {
+            Place::Puback(kept) => Some(kept),
+            _ => None, // cannot be: it was looked at
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<K> ExactSizeIterator for Acknowledged<'_, K> {}
 
 /// What a new connection finds.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -94,7 +159,6 @@ impl<K> Outbound<K> {
     }
 
     fn identifier(&self, distance: usize) -> u16 {
-        // Compared and not divided: this is done for every message of a flood.
         let identifier = usize::from(self.first) + distance;
         (if identifier > IDENTIFIERS { identifier - IDENTIFIERS } else { identifier }) as u16
     }
@@ -108,6 +172,19 @@ impl<K> Outbound<K> {
         self.messages += usize::from(place.is_message());
         self.places.push_back(place);
         Some(identifier)
+    }
+
+    /// Takes the next `count` identifiers, or as many as there are, for the same.
+    #[inline]
+    pub(super) fn insert_many(&mut self, count: usize, place: Place<K>) -> Identifiers
+    where
+        K: Clone,
+    {
+        let left = count.min(self.identifiers_left());
+        let identifiers = Identifiers { next: self.next_identifier(), left };
+        self.messages += if place.is_message() { left } else { 0 };
+        self.places.extend(std::iter::repeat_n(place, left));
+        identifiers
     }
 
     pub(super) fn get_mut(&mut self, identifier: u16) -> Option<&mut Place<K>> {
@@ -128,35 +205,28 @@ impl<K> Outbound<K> {
         place
     }
 
-    /// Ends a message of QoS 1 whose PUBACK says yes and gives it back. None where it is another case, with nothing
-    /// changed: an identifier not in use, another QoS, or messages of an earlier connection that are to be sent again.
+    /// How many of the oldest messages have these identifiers, in this order, and wait for PUBACK. None while messages of
+    /// an earlier connection are to be sent again.
     #[inline]
-    pub(super) fn acknowledge(&mut self, identifier: u16) -> Option<K> {
-        if self.unsent > 0 || identifier == 0 {
-            return None;
+    pub(super) fn in_order(&self, identifiers: impl Iterator<Item = u16>) -> usize {
+        if self.unsent > 0 {
+            return 0;
         }
-        let index = self.index(identifier);
-        let place = self.places.get_mut(index)?;
-        if !matches!(place, Place::Puback(_)) {
-            return None;
-        }
-        self.messages -= 1;
-        let place = if index == 0 {
-            // Brokers mostly answer in order.
-            let first = self.places.pop_front();
-            self.first = self.identifier(1);
-            self.resend_from = self.resend_from.saturating_sub(1);
-            first
-        } else {
-            Some(std::mem::replace(place, Place::Free))
-        };
-        if let Some(Place::Free) = self.places.front() {
-            self.drop_free();
-        }
-        match place {
-            Some(Place::Puback(kept)) => Some(kept),
-            _ => None, // cannot be: it was looked at
-        }
+        let oldest = Identifiers { next: self.first, left: self.places.len() };
+        let places = oldest.zip(&self.places).zip(identifiers);
+        places.take_while(|((own, place), told)| own == told && matches!(place, Place::Puback(_))).count()
+    }
+
+    /// Ends so many of the oldest messages, all of which wait for PUBACK ([`Outbound::in_order`] has looked), and hands
+    /// them over with the identifier of the first.
+    #[inline]
+    pub(super) fn acknowledge_oldest(&mut self, count: usize, hand_over: impl FnOnce(u16, Acknowledged<'_, K>)) {
+        let first = self.first;
+        self.messages -= count;
+        self.first = self.identifier(count);
+        self.resend_from = self.resend_from.saturating_sub(count);
+        hand_over(first, Acknowledged(self.places.drain(..count)));
+        self.drop_free();
     }
 
     fn index(&self, identifier: u16) -> usize {

@@ -1,7 +1,7 @@
 //! Proxies that do what they should: SOCKS5 (RFC 1928, 1929) and HTTP CONNECT, with or without a login.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
@@ -106,6 +106,8 @@ fn socks5_target(stream: &mut TcpStream, login: Option<(&str, &str)>, chunk: usi
     let [_, _command, _, kind] = read(stream)?;
     let host = match kind {
         1 => Ipv4Addr::from(read::<4>(stream)?).to_string(),
+        // What `localhost` is first on most machines.
+        4 => format!("[{}]", Ipv6Addr::from(read::<16>(stream)?)),
         3 => {
             let [length] = read(stream)?;
             text(stream, length)?

@@ -1,11 +1,11 @@
 //! Proxies and WebSocket servers that refuse, err, dawdle and vanish: each ends with its step, its cause and a hint.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use mqtools::transport::{FailureKind, ProxyKind, Stage, TransportPlan, resolve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use crate::support::peer::{Peer, hold, read_head, relay, write_in_pieces};
 use crate::support::proxies::Proxy;
@@ -115,7 +115,7 @@ fn a_peer_that_closes_or_is_silent_is_said_to_be_so() {
         }
     }
     let silent = Peer::start(|mut stream| hold(&mut stream));
-    let soon = Duration::from_millis(100);
+    let soon = Duration::from_millis(500);
     let error = failing(&TransportPlan { timeout: soon, ..web_socket_plan(silent.port()) });
     assert_eq!((error.stage, error.kind), (Stage::WebSocket, FailureKind::TimedOut), "{error}");
     for kind in [ProxyKind::Socks5h, ProxyKind::Http] {
@@ -171,9 +171,9 @@ fn proxies_let_through_whom_they_know() {
 #[test]
 fn what_a_proxy_says_of_the_broker_is_handed_on() {
     // Bound and not listening: nobody else can take it.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed_port = closed.local_addr().unwrap().port();
-    drop(closed);
     for (kind, server, expected) in [
         (ProxyKind::Socks5h, Proxy::socks5(None, 1), FailureKind::Refused),
         (ProxyKind::Http, Proxy::http(None, 1), FailureKind::Unavailable),

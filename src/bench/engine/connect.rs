@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
 use crate::bench::plan::{Part, SHARE};
-use crate::client::{ClientError, Established, establish, exchange};
+use crate::client::{ClientError, Established, Farewell, establish, exchange};
 use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
@@ -70,14 +70,19 @@ pub(super) struct Joined {
     client: Client,
 }
 
+/// Clients that connect, and those that have and were not looked at yet.
+pub(super) type Joining = JoinSet<Result<Joined, (usize, ClientError)>>;
+
 /// Connects all clients of a shard, publishers last, puts them into `joined` and calls `connected` for each. Ends with
-/// the first that cannot, and its global number; those in `joined` are then to be seen off.
+/// the first that cannot, and its global number; those in `joined`, and in `tasks` where it ended before, are then to be
+/// seen off.
 pub(super) async fn all(
     shard: usize,
     shared: &Arc<Shared>,
     tls: Option<&TlsClient>,
     connected: impl Fn(),
     joined: &mut Vec<Joined>,
+    tasks: &mut Joining,
 ) -> Result<(), (usize, ClientError)> {
     let started = Instant::now();
     let mut round = tokio::time::interval(ROUND);
@@ -85,7 +90,6 @@ pub(super) async fn all(
     let (mut input, mut out) = (vec![0; READ_BUFFER], Vec::new());
     for (part, numbers) in clients_of(shard, shared) {
         let mut waiting = numbers.into_iter();
-        let mut tasks = JoinSet::new();
         loop {
             // A connecting client takes kilobytes, a connected one hundreds of bytes: only some connect at a time.
             for number in waiting.by_ref().take(AT_ONCE - tasks.len()) {
@@ -103,9 +107,8 @@ pub(super) async fn all(
                 // A task is neither aborted nor does it panic; if it did, its client would be missing in the count.
                 Some(Err(_)) => {}
                 Some(Ok(outcome)) => {
-                    let (number, client) = outcome?;
+                    joined.push(outcome?);
                     connected();
-                    joined.push(Joined { part, number, client });
                 }
             }
         }
@@ -195,8 +198,13 @@ pub(super) fn ready(shared: &Shared, joined: &mut Vec<Joined>) -> Result<Ready, 
     Ok(ready)
 }
 
-/// Sees off clients whose load never began: no will is published and no session stays.
-pub(super) async fn see_off(shared: &Shared, tls: Option<&TlsClient>, joined: Vec<Joined>) {
+/// Sees off clients whose load never began: no will is published and no session stays. Those that still connect are
+/// dropped, and say goodbye as they are.
+pub(super) async fn see_off(shared: &Shared, tls: Option<&TlsClient>, mut joined: Vec<Joined>, mut tasks: Joining) {
+    while let Some(ended) = tasks.try_join_next() {
+        joined.extend(ended.ok().and_then(Result::ok));
+    }
+    drop(tasks);
     for Joined { part, number, client } in joined {
         leave(shared, tls, client.link, shared.plan.client_of(part, number), false).await;
     }
@@ -209,7 +217,7 @@ async fn connect_one(
     part: Part,
     number: usize,
     started: Instant,
-) -> Result<(usize, Client), (usize, ClientError)> {
+) -> Result<Joined, (usize, ClientError)> {
     let plan = &shared.plan;
     let client = plan.client_of(part, number);
     let position = match part {
@@ -224,7 +232,7 @@ async fn connect_one(
     match join(&shared, tls.as_ref(), client, &mut session, None).await {
         Ok((connection, times)) => {
             let link = Link::new(connection, session, plan.target_of(client));
-            Ok((number, Client { link, times }))
+            Ok(Joined { part, number, client: Client { link, times } })
         }
         Err(error) => Err((client, error)),
     }
@@ -292,6 +300,7 @@ pub(super) async fn join(
     let mut ears = ConnectEars { suback: None, early };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
+    let mut farewell = Farewell::on(&mut connection);
     let (part, number) = plan.part_of(client);
     if matches!(part, Part::Publisher | Part::Responder) {
         check_limits(shared, session)?;
@@ -300,9 +309,10 @@ pub(super) async fn join(
     if matches!(part, Part::Subscriber | Part::Responder) {
         let started = Instant::now();
         let topics = filters_of(shared, part, number);
-        subscribe(shared, topics, &transport.address, &mut connection, session, &mut ears).await?;
+        subscribe(shared, topics, &transport.address, farewell.connection(), session, &mut ears).await?;
         suback = Some(started.elapsed());
     }
+    farewell.call_off();
     Ok((connection, Times { steps: timings, connack, suback }))
 }
 

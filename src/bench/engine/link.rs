@@ -15,13 +15,21 @@ use crate::session::{Kept, Session};
 use crate::transport::Connection;
 
 /// What stays in the window for a message: its times.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SendRecord {
     pub(super) intended_ns: u64,
     pub(super) written_ns: u64,
     /// When PUBREC came (QoS 2).
     pub(super) received_ns: Cell<u64>,
     pub(super) measured: bool,
+}
+
+impl SendRecord {
+    /// Whether both were sent in one go, and so have the same to tell when they are acknowledged in one go.
+    #[inline]
+    pub(super) fn was_sent_with(&self, other: &Self) -> bool {
+        (self.intended_ns, self.written_ns, self.measured) == (other.intended_ns, other.written_ns, other.measured)
+    }
 }
 
 impl Kept for SendRecord {

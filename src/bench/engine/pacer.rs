@@ -36,6 +36,8 @@ impl Pacer {
     /// The system's, when it has no timer to give.
     pub(super) async fn run(&self, clock: Clock, busy: bool, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
         let timer = PreciseTimer::new()?;
+        // Up to this moment the thread stays awake.
+        let mut awake_until_ns = if busy { u64::MAX } else { 0 };
         loop {
             let now_ns = clock.now_ns();
             let next = loop {
@@ -54,11 +56,15 @@ impl Pacer {
             self.armed_ns.set(next.unwrap_or(u64::MAX));
             match next {
                 None => self.earlier.notified().await,
-                Some(_) if busy => tokio::task::yield_now().await,
+                Some(due_ns) if due_ns <= awake_until_ns => tokio::task::yield_now().await,
                 Some(due_ns) => {
-                    let wait = Duration::from_nanos(due_ns.saturating_sub(clock.now_ns()).max(1));
+                    let wait_ns = due_ns.saturating_sub(clock.now_ns());
+                    let asleep_ns = wait_ns - PreciseTimer::awake_ns(wait_ns);
                     tokio::select! {
-                        slept = timer.sleep(wait) => slept?,
+                        slept = timer.sleep(Duration::from_nanos(asleep_ns.max(1))) => {
+                            slept?;
+                            awake_until_ns = due_ns;
+                        }
                         () = self.earlier.notified() => {}
                     }
                 }
@@ -107,6 +113,11 @@ mod precise {
 
     pub struct PreciseTimer(AsyncFd<Descriptor>);
 
+    /// The end of a wait is spent awake, since a processor that sleeps takes its time to wake: this part of it, and this
+    /// much at the most.
+    const AWAKE_PART: u64 = 20;
+    const AWAKE_NS: u64 = 50_000;
+
     impl PreciseTimer {
         pub fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
@@ -116,6 +127,11 @@ mod precise {
             #[expect(deprecated)]
             let timer = AsyncFd::with_interest(Descriptor(timer), Interest::READABLE)?;
             Ok(Self(timer))
+        }
+
+        /// What of a wait is to be spent awake.
+        pub fn awake_ns(wait_ns: u64) -> u64 {
+            (wait_ns / AWAKE_PART).min(AWAKE_NS)
         }
 
         pub async fn sleep(&self, wait: Duration) -> io::Result<()> {
@@ -145,6 +161,11 @@ pub(super) struct PreciseTimer;
 impl PreciseTimer {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self)
+    }
+
+    /// None: it would not gain a millisecond, and a virtual clock stands still as long as anybody is awake.
+    pub(super) const fn awake_ns(_wait_ns: u64) -> u64 {
+        0
     }
 
     pub(super) async fn sleep(&self, wait: Duration) -> io::Result<()> {

@@ -8,6 +8,7 @@ use crate::bench::measure::{STAMP_SIZE, Stamp};
 use crate::bench::plan::{BenchPlan, MessageTemplate, PayloadPlan};
 use crate::mqtt::Message;
 use crate::mqtt::wire::{PublishTemplate, WireError};
+use crate::session::Identifiers;
 
 /// What a publisher sends.
 #[derive(Debug)]
@@ -30,10 +31,11 @@ struct Varying {
     unwritten_bytes: usize,
 }
 
-/// One message: which, and when it is due.
-#[derive(Clone, Copy, Debug)]
+/// Messages that are due at one moment: which, and when that is.
+#[derive(Debug)]
 pub(super) struct Due {
-    pub(super) packet_identifier: u16,
+    pub(super) identifiers: Identifiers,
+    /// The number of the first.
     pub(super) sequence: u64,
     pub(super) intended_ns: u64,
 }
@@ -89,42 +91,49 @@ impl Packets {
         self.typical_size
     }
 
-    /// Appends the packet of a message.
+    /// Appends the packets of messages.
     #[inline]
     pub(super) fn append(&mut self, plan: &BenchPlan, stream: usize, due: Due, out: &mut Vec<u8>) {
-        let Due { packet_identifier, sequence, intended_ns } = due;
-        let stamp =
-            || Stamp { run: plan.run.0, stream: stream as u32, sequence: sequence as u32, intended_ns }.encode();
+        let Due { identifiers, mut sequence, intended_ns } = due;
+        let mut stamp = Stamp { run: plan.run.0, stream: stream as u32, sequence: sequence as u32, intended_ns };
         let Some(varying) = &mut self.varying else {
             if plan.payload.is_stamped() {
-                self.template.append(packet_identifier, &stamp(), out);
+                let stamps = || {
+                    let head = stamp.encode();
+                    stamp.sequence = stamp.sequence.wrapping_add(1);
+                    head
+                };
+                self.template.append_many(identifiers, stamps, out);
             } else {
-                self.template.append(packet_identifier, &[], out);
+                self.template.append_many(identifiers, || [], out);
             }
             return;
         };
-        let start = out.len();
-        let size = if let PayloadPlan::Filled(filled) = &plan.payload {
-            let (stream, sequence) = (stream as u32, sequence as u32);
-            let size = filled.size_of(stream, sequence);
-            self.template.append_head(packet_identifier, size, out);
-            let mut filling = size;
-            if plan.payload.is_stamped() {
-                out.extend_from_slice(&stamp());
-                filling -= STAMP_SIZE;
-            }
-            filled.append_filling(stream, sequence, filling, out);
-            size
-        } else {
-            varying.payload.clear();
-            varying.text.append(sequence, unix_ms(), &mut varying.payload);
-            self.template.append_head(packet_identifier, varying.payload.len(), out);
-            out.extend_from_slice(&varying.payload);
-            varying.payload.len()
-        };
-        // Packets are at most 256 MiB.
-        varying.unwritten.push_back(((out.len() - start) as u32, size as u32));
-        varying.unwritten_bytes += out.len() - start;
+        for packet_identifier in identifiers {
+            let start = out.len();
+            let size = if let PayloadPlan::Filled(filled) = &plan.payload {
+                stamp.sequence = sequence as u32;
+                let size = filled.size_of(stamp.stream, stamp.sequence);
+                self.template.append_head(packet_identifier, size, out);
+                let mut filling = size;
+                if plan.payload.is_stamped() {
+                    out.extend_from_slice(&stamp.encode());
+                    filling -= STAMP_SIZE;
+                }
+                filled.append_filling(stamp.stream, stamp.sequence, filling, out);
+                size
+            } else {
+                varying.payload.clear();
+                varying.text.append(sequence, unix_ms(), &mut varying.payload);
+                self.template.append_head(packet_identifier, varying.payload.len(), out);
+                out.extend_from_slice(&varying.payload);
+                varying.payload.len()
+            };
+            // Packets are at most 256 MiB.
+            varying.unwritten.push_back(((out.len() - start) as u32, size as u32));
+            varying.unwritten_bytes += out.len() - start;
+            sequence += 1;
+        }
     }
 
     /// What the kernel has not taken wholly is gone with the connection.

@@ -122,7 +122,7 @@ impl Subscriptions {
     }
 
     /// The connection is there again, if it was not. What was sent meanwhile is not waited for: it may have gone.
-    pub(super) fn resume(&mut self, shared: &Shared) {
+    pub(super) fn rejoin(&mut self, shared: &Shared) {
         if !std::mem::take(&mut self.away) {
             return;
         }
@@ -172,7 +172,7 @@ impl Subscriptions {
     }
 
     /// The connection is gone: nobody is to wait for its deliveries.
-    pub(super) fn lose(&mut self, shared: &Shared, now_ns: u64) {
+    pub(super) fn note_loss(&mut self, shared: &Shared, now_ns: u64) {
         // A group goes on with the members that it has left.
         if std::mem::replace(&mut self.away, true) || !self.ledgers.leave() {
             return;
@@ -232,7 +232,7 @@ impl SubscriberEars<'_> {
             && arrival != Arrival::Duplicate
             && self.shared.plan.latency
         {
-            self.together.record(intended_ns, &mut self.recorder.latency.e2e);
+            self.together.record(intended_ns, 1, &mut self.recorder.latency.e2e);
             if self.stage.is_some_and(|stage| stage.rate.is_some())
                 && let Some(written_ns) = self.shared.stream(stream).written.of(sequence)
             {

@@ -178,7 +178,7 @@ impl Latency {
     }
 
     /// Enters `count` samples of the same two instants.
-    fn record_many_between(&mut self, from_ns: u64, to_ns: u64, count: u64) {
+    pub fn record_many_between(&mut self, from_ns: u64, to_ns: u64, count: u64) {
         let histogram = self.0.get_or_insert_default();
         if let Some(latency_ns) = to_ns.checked_sub(from_ns) {
             histogram.record_many_ns(latency_ns, count);
@@ -221,14 +221,14 @@ impl Together {
         Self { from_ns: 0, to_ns, count: 0 }
     }
 
-    /// One more, from this moment on.
+    /// So many more, from this moment on.
     #[inline]
-    pub fn record(&mut self, from_ns: u64, latency: &mut Latency) {
+    pub fn record(&mut self, from_ns: u64, count: u64, latency: &mut Latency) {
         if from_ns != self.from_ns {
             self.enter(latency);
             self.from_ns = from_ns;
         }
-        self.count += 1;
+        self.count += count;
     }
 
     /// Enters what is not entered yet. To be called at the end.

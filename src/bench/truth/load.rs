@@ -83,6 +83,26 @@ fn a_closed_loop_keeps_its_window_full_and_never_above() {
 }
 
 #[test]
+fn a_flood_stands_still_for_nothing() {
+    // A write takes 32 KiB at the most, which leaves a different rest of the window for each size; a rest that is too
+    // small for a refill waits for more places, and must see them come.
+    for size in [310, 320, 340, 1_200] {
+        for arguments in ["-q 0 -M 100", "-q 1 -M 100", "-q 2 -M 64"] {
+            let script = Script { deliver_after: ms(5), acknowledge_after: ms(2), ..Script::default() };
+            let arguments = format!("{arguments} --size {size} --flood --duration 500ms --warmup 0 --pubs 1 --subs 1");
+            let run = rehearse(&arguments, script);
+            let mut moments: Vec<Duration> = run.log.published.iter().map(|passing| passing.at).collect();
+            moments.dedup();
+            let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max();
+            assert!(longest <= Some(ms(5)), "{arguments}: nothing was sent for {longest:?}");
+            // A refill holds back less than an eighth of the window, and never more than 32 places.
+            let [window, sent] = run.numbers(["plan/window", "traffic/sent"]);
+            assert!(sent <= window * 100 && sent > (window - (window / 8).min(32)) * 100, "{arguments}: {sent}");
+        }
+    }
+}
+
+#[test]
 fn the_brokers_receive_maximum_is_kept() {
     let mut properties = Properties::new();
     properties.push(Property::new(PropertyName::ReceiveMaximum, PropertyValue::TwoByte(3)).unwrap());

@@ -148,6 +148,9 @@ impl<'a> Publish<'a> {
     }
 }
 
+/// Bytes that are copied at once when packets are made from a template: they stay in the processor's first cache.
+const LARGEST_COPY: usize = 4096;
+
 /// A PUBLISH encoded once, to be copied and patched: the packet of a load generator.
 #[derive(Clone, Debug)]
 pub struct PublishTemplate {
@@ -208,14 +211,40 @@ impl PublishTemplate {
     ///
     /// # Panics
     /// When `head` is longer than [`Self::payload_size`]; whoever stamps asks that once, not for each message.
-    #[inline]
     pub fn append(&self, packet_identifier: u16, head: &[u8], out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&self.bytes);
-        if let Some(at) = self.identifier_at {
-            out[start + at..start + at + 2].copy_from_slice(&packet_identifier.to_be_bytes());
+        self.append_many([packet_identifier].into_iter(), || head, out);
+    }
+
+    /// Appends a packet for each of these identifiers (ignored at QoS 0), with a head of its own over the first bytes of
+    /// the payload.
+    ///
+    /// # Panics
+    /// As [`Self::append`].
+    #[inline]
+    pub fn append_many<H: AsRef<[u8]>>(
+        &self,
+        identifiers: impl ExactSizeIterator<Item = u16>,
+        mut head: impl FnMut() -> H,
+        out: &mut Vec<u8>,
+    ) {
+        let (start, size) = (out.len(), self.bytes.len());
+        let end = start + identifiers.len() * size;
+        out.reserve(end - start);
+        // What has been copied is copied again: a few large copies cost less than many small ones.
+        let most = (LARGEST_COPY / size).max(1) * size;
+        while out.len() < end {
+            match (out.len() - start).min(most).min(end - out.len()) {
+                0 => out.extend_from_slice(&self.bytes),
+                copied => out.extend_from_within(start..start + copied),
+            }
         }
-        let payload = start + self.payload_at;
-        out[payload..payload + head.len()].copy_from_slice(head);
+        for (packet, identifier) in out[start..].chunks_exact_mut(size).zip(identifiers) {
+            if let Some(at) = self.identifier_at {
+                packet[at..at + 2].copy_from_slice(&identifier.to_be_bytes());
+            }
+            let head = head();
+            let head = head.as_ref();
+            packet[self.payload_at..self.payload_at + head.len()].copy_from_slice(head);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{Session, append_within};
 use crate::mqtt::wire::{Ack, AckKind, Packet, Publish, PublishProperties, Subscribe, Unsubscribe, WireError};
 use crate::mqtt::{Message, Properties, PropertyName, ProtocolVersion, QoS, TopicError};
 use crate::session::handler::{Handler, Kept, Outcome};
-use crate::session::outbound::Place;
+use crate::session::outbound::{Identifiers, Place};
 use crate::session::{Limits, PublishError};
 
 impl<K: Kept> Session<K> {
@@ -20,6 +20,20 @@ impl<K: Kept> Session<K> {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => self.outbound.insert(Place::Puback(kept)),
             QoS::ExactlyOnce => self.outbound.insert(Place::Pubrec(kept)),
+        }
+    }
+
+    /// The same for `count` messages of one kind, or as many as the window has places for.
+    #[inline]
+    pub fn reserve_many(&mut self, qos: QoS, count: usize, kept: K) -> Identifiers
+    where
+        K: Clone,
+    {
+        let free = count.min(self.window_free());
+        match qos {
+            QoS::AtMostOnce => Identifiers::none(count),
+            QoS::AtLeastOnce => self.outbound.insert_many(free, Place::Puback(kept)),
+            QoS::ExactlyOnce => self.outbound.insert_many(free, Place::Pubrec(kept)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Phase, Session};
 use crate::mqtt::wire::{Ack, AckKind, Connack, Disconnect, Frame, Packet, PacketType, Publish, Scan, WireError, scan};
 use crate::mqtt::{Properties, PropertyName, ProtocolVersion, ReasonCode};
-use crate::session::handler::{Completion, Event, Handler, Kept, Outcome};
+use crate::session::handler::{Event, Handler, Kept};
 use crate::session::outbound::{Place, Resumed};
 use crate::session::{Limits, SessionError};
 
@@ -18,8 +18,9 @@ const FIRST_BYTES: usize = 8;
 /// The first byte of a CONNACK.
 const CONNACK: u8 = 0x20;
 
-/// The first byte of a PUBACK.
+/// The first byte of a PUBACK, and the size of one that says yes.
 const PUBACK: u8 = 0x40;
+const PUBACK_SIZE: usize = 4;
 
 impl<K: Kept> Session<K> {
     /// Takes bytes from the transport, any cut of them. Fails when the connection is at its end; a DISCONNECT for the
@@ -84,22 +85,23 @@ impl<K: Kept> Session<K> {
         }
     }
 
-    /// Takes the PUBACKs in front of the input that say yes and nothing more: in a flood they come by the hundred, four
-    /// bytes each. Leaves every other case to the general way.
+    /// Takes the PUBACKs in front of the input that say yes and nothing more to the oldest messages, one after the other:
+    /// in a flood they come by the hundred, four bytes each. Leaves every other case to the general way.
     #[inline]
-    fn read_pubacks<'a, H: Handler<K>>(&mut self, mut input: &'a [u8], handler: &mut H) -> &'a [u8] {
-        if self.phase != Phase::Open || self.max_packet_size < 4 {
+    fn read_pubacks<'a, H: Handler<K>>(&mut self, input: &'a [u8], handler: &mut H) -> &'a [u8] {
+        if self.phase != Phase::Open || self.max_packet_size < PUBACK_SIZE {
             return input;
         }
-        let properties = Properties::new();
-        while let [PUBACK, 2, high, low, rest @ ..] = input {
-            let packet_identifier = u16::from_be_bytes([*high, *low]);
-            let Some(kept) = self.outbound.acknowledge(packet_identifier) else { break };
-            let (outcome, reason) = (Outcome::Acknowledged, ReasonCode::SUCCESS);
-            handler.completed(Completion { kept, packet_identifier, outcome, reason, properties: &properties });
-            input = rest;
+        let (packets, _) = input.as_chunks::<PUBACK_SIZE>();
+        let identifiers = packets.iter().map_while(|packet| match packet {
+            [PUBACK, 2, high, low] => Some(u16::from_be_bytes([*high, *low])),
+            _ => None,
+        });
+        let count = self.outbound.in_order(identifiers);
+        if count > 0 {
+            self.outbound.acknowledge_oldest(count, |first, kept| handler.acknowledged(first, kept));
         }
-        input
+        &input[count * PUBACK_SIZE..]
     }
 
     /// Adds input to the packet that has begun until it is whole, and handles it. Gives back the input after it, or

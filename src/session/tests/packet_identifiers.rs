@@ -103,6 +103,44 @@ fn identifiers_wrap_and_are_never_given_twice_while_in_use() {
     assert!(talk.ears.events.iter().all(|event| !matches!(event, Event::UnknownAcknowledgement(_))));
 }
 
+/// PUBACKs that come in one read are the same as PUBACKs that come one by one, whatever their order, where the
+/// identifiers wrap too, with other answers between them, and told as one group where they follow each other.
+#[test]
+fn acknowledgements_in_one_read_are_those_that_come_one_by_one() {
+    let orders: [&[u16]; 6] = [
+        &[0, 1, 2, 3, 4, 5, 6, 7],
+        &[7, 6, 5, 4, 3, 2, 1, 0],
+        &[1, 0, 2, 3, 4, 7, 5, 6],
+        &[0, 1, 2, 2, 3, 9, 4, 5],
+        &[0, 1, 3, 2, 4, 5, 0, 6],
+        &[4, 0, 1, 2, 3, 5, 6, 7],
+    ];
+    for (order, begin) in orders.into_iter().flat_map(|order| [1, 65_531, 65_535].map(|begin| (order, begin))) {
+        let acks = order.iter().map(|distance| {
+            let identifier = (u32::from(begin) + u32::from(*distance) - 1) % 65_535 + 1;
+            bytes_of(&Packet::Ack(Ack::success(AckKind::Puback, identifier as u16)), ProtocolVersion::V5)
+        });
+        let acks: Vec<_> = acks.collect();
+        let heard = |reads: Vec<Vec<u8>>| {
+            let mut talk: Talk = Talk::open(SessionConfig { first_identifier: begin, ..v5() });
+            for number in 0..8 {
+                talk.publish(1, &number.to_string()).unwrap();
+            }
+            for bytes in reads {
+                talk.session.handle_input(&bytes, talk.now, &mut talk.ears).unwrap();
+            }
+            let left = talk.session.in_flight();
+            // The identifier that comes next shows what stands in front.
+            (format!("{:?}", talk.ears), left, talk.session.reserve(QoS::AtLeastOnce, message(1, "next")))
+        };
+        let one_by_one = heard(acks.clone());
+        assert_eq!(heard(vec![acks.concat()]), one_by_one, "{order:?} from {begin}");
+        assert_eq!(heard(acks.concat().chunks(3).map(<[u8]>::to_vec).collect()), one_by_one, "{order:?} from {begin}");
+        let told: std::collections::BTreeSet<_> = order.iter().filter(|distance| **distance < 8).collect();
+        assert_eq!(one_by_one.1, 8 - told.len());
+    }
+}
+
 /// A message that is never acknowledged stops the sender before its identifier is used again, and says so beforehand.
 #[test]
 fn an_identifier_that_stays_in_use_is_not_given_again() {

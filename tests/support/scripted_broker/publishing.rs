@@ -15,10 +15,12 @@ impl Connection {
     /// Sends the last acknowledgement of a PUBLISH; false when it does not leave.
     pub(super) fn finish(&mut self, state: &mut State, ack: Ack, payload: Option<Bytes>) -> bool {
         let (kind, identifier) = (ack.kind.packet_type(), ack.packet_identifier);
+        // Taken before it is on its way: a client that has it must not find its place taken because this thread was kept
+        // from going on.
+        let at = Instant::now() + state.script.delay_of(kind).unwrap_or_default();
         if !state.answer(&self.outbox, self.version, &Packet::Ack(ack)) {
             return false;
         }
-        let at = Instant::now() + state.script.delay_of(kind).unwrap_or_default();
         self.unacknowledged.insert(identifier, Some(at));
         if let Some(payload) = payload.filter(|_| !state.script.without_log) {
             state.log.acknowledged.push(payload);

@@ -97,6 +97,26 @@ proptest! {
         prop_assert_eq!((template.payload_size(), appended.len() > template.size()), (message.payload.len(), true));
     }
 
+    /// Many at once are the same as one after the other.
+    #[test]
+    fn a_template_appends_many(
+        (version, message) in version().prop_flat_map(|version| (Just(version), message(version, PropertyContext::Publish))),
+        identifiers in prop::collection::vec(any::<u16>(), 0..300),
+    ) {
+        let template = PublishTemplate::new(&message, version).unwrap();
+        let head = |number: usize| number.to_be_bytes()[size_of::<usize>() - template.payload_size().min(2)..].to_vec();
+        let (mut many, mut one_by_one, mut number) = (b"before".to_vec(), b"before".to_vec(), 0);
+        let heads = || {
+            number += 1;
+            head(number)
+        };
+        template.append_many(identifiers.iter().copied(), heads, &mut many);
+        for (number, identifier) in identifiers.into_iter().enumerate() {
+            template.append(identifier, &head(number + 1), &mut one_by_one);
+        }
+        prop_assert!(many == one_by_one);
+    }
+
     #[test]
     fn variable_byte_integers(value in 0..=MAX_REMAINING_LENGTH as u32) {
         let mut bytes = Vec::new();

@@ -1,0 +1,295 @@
+//! Leading the threads through a stage: load, drain, settling, and what all of it comes to.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::clock::stampable;
+use super::super::gathering::{Gathering, Moment};
+use super::super::machine::MachineCounters;
+use super::super::process::{CpuTime, process_cpu, resident_bytes};
+use super::super::shard::{Command, Report, Share};
+use super::super::shared::{StageRun, Stream};
+use super::super::subscriber::Deliveries;
+use super::standstill::Standstill;
+use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
+use crate::bench::broker_process::{ProcessUse, process_use};
+use crate::bench::measure::Delivery;
+use crate::bench::plan::Stage;
+use crate::mqtt::QoS;
+
+/// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree
+/// on which messages were measured.
+const CUT_LEAD: Duration = Duration::from_millis(200);
+
+/// Streams without faults whose account is kept by itself.
+const CLEAN_STREAMS: usize = 100;
+
+/// What process and machine have used in the measured window.
+pub(super) struct Usage {
+    pub(super) cpu: Option<CpuTime>,
+    pub(super) resident: Option<u64>,
+    pub(super) machine: MachineCounters,
+}
+
+impl Coordinator {
+    pub(super) async fn carry_out(
+        &mut self,
+        stage: Stage,
+        mut run: StageRun,
+        progress: &mut impl FnMut(Progress),
+    ) -> StageOutcome {
+        let clock = self.shared.clock;
+        let mut gathering = Gathering::default();
+        let open_at_start = self.begin_stage();
+        self.tell(Command::Begin(run));
+        self.warm_up(&stage, &run, &mut gathering, progress).await;
+        let (cpu_at_start, machine_at_start, broker_at_start) =
+            (process_cpu(), MachineCounters::read(), self.broker_use());
+        self.tell(Command::Second);
+        let mut cut = false;
+        let mut next_second_ns = run.from_ns + SECOND_NS;
+        let mut standstill = Standstill::watch(&self.shared, &run);
+        let (mut last_ns, mut clock_back_ns) = (0, 0);
+        loop {
+            let now_ns = clock.now_ns();
+            clock_back_ns += last_ns.max(now_ns) - now_ns;
+            last_ns = now_ns;
+            if stage.duration.is_none() && !cut {
+                self.stalled = standstill.since(&self.shared, now_ns);
+            }
+            if (self.shared.is_halted() || self.has_collapsed() || self.stalled.is_some()) && !cut {
+                cut = true;
+                run.to_ns = run.to_ns.min(stampable(now_ns + CUT_LEAD.as_nanos() as u64));
+                self.tell(Command::Begin(run));
+            }
+            if now_ns >= run.to_ns || self.all_sent(&run) {
+                break;
+            }
+            if now_ns >= next_second_ns {
+                self.tell(Command::Second);
+                next_second_ns += SECOND_NS;
+            }
+            let elapsed = Duration::from_nanos(now_ns.saturating_sub(run.from_ns));
+            let row = gathering.last_second;
+            progress(Progress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
+            let wake_ns = (now_ns + LOOK.as_nanos() as u64).min(run.to_ns).min(next_second_ns);
+            self.gather_until(clock.at(wake_ns).into(), &run, &mut gathering).await;
+        }
+        self.tell(Command::Second);
+        let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
+        let usage = Usage { cpu, machine: MachineCounters::read().since(machine_at_start), resident: resident_bytes() };
+        let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
+        let drain_from_ns = clock.now_ns();
+        self.drain(&stage, &run, &mut gathering, progress).await;
+        let drain_ns = clock.now_ns() - drain_from_ns;
+        self.settle(&run, &mut gathering).await;
+        let outcome = self.outcome(stage, run, gathering, usage, drain_ns);
+        StageOutcome { broker, clock_back_ns, ..self.with_clients(outcome, &open_at_start) }
+    }
+
+    /// Begins to count losses anew. Gives back how many clients of each broker are connected.
+    fn begin_stage(&mut self) -> Vec<u64> {
+        self.lost_in_stage.clear();
+        self.targets.iter_mut().for_each(|(_, lost)| *lost = 0);
+        self.max_open = self.open();
+        self.targets.iter().map(|(open, _)| *open).collect()
+    }
+
+    /// Adds what became of the clients in the stage.
+    fn with_clients(&self, mut outcome: StageOutcome, open_at_start: &[u64]) -> StageOutcome {
+        outcome.connected = open_at_start.iter().sum();
+        outcome.max_open = self.max_open;
+        outcome.lost = self.lost_in_stage.clone();
+        for ((target, connected), (_, lost)) in outcome.targets.iter_mut().zip(open_at_start).zip(&self.targets) {
+            (target.connected, target.lost) = (*connected, *lost);
+        }
+        outcome
+    }
+
+    /// What the broker's process has used up to now.
+    pub(super) fn broker_use(&self) -> Option<ProcessUse> {
+        // It may have ended meanwhile.
+        self.shared.plan.broker_pid.and_then(|pid| process_use(pid).ok())
+    }
+
+    /// The load before the measurement.
+    async fn warm_up(
+        &mut self,
+        stage: &Stage,
+        run: &StageRun,
+        gathering: &mut Gathering,
+        progress: &mut impl FnMut(Progress),
+    ) {
+        let clock = self.shared.clock;
+        while clock.now_ns() < run.from_ns && !self.shared.is_halted() && !self.has_collapsed() {
+            progress(Progress::WarmUp(stage.name));
+            let wake_ns = (clock.now_ns() + LOOK.as_nanos() as u64).min(run.from_ns);
+            self.gather_until(clock.at(wake_ns).into(), run, gathering).await;
+        }
+    }
+
+    /// Whether every publisher has sent all that the stage asks for.
+    fn all_sent(&self, run: &StageRun) -> bool {
+        self.shared.plan.publishers > 0
+            && self.shared.streams().all(|stream| stream.done.load(Ordering::Acquire) >= run.number)
+    }
+
+    /// Waits until everything that was sent has come where it is to, or the plan's patience ends.
+    async fn drain(
+        &mut self,
+        stage: &Stage,
+        run: &StageRun,
+        gathering: &mut Gathering,
+        progress: &mut impl FnMut(Progress),
+    ) {
+        let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
+        let deadline = Instant::now() + self.shared.plan.drain;
+        loop {
+            let mut outstanding = self.shared.outstanding(acknowledged);
+            if outstanding == 0 && (self.all_sent(run) || self.shared.plan.publishers == 0) {
+                // Positions only tell the last one that came; the ledgers know the gaps below it.
+                outstanding = self.missing(run, gathering, deadline).await;
+                if outstanding == 0 {
+                    return;
+                }
+            }
+            if Instant::now() >= deadline || self.has_collapsed() {
+                return;
+            }
+            progress(Progress::Draining { stage: stage.name, outstanding });
+            let look = (Instant::now() + LOOK).min(deadline);
+            self.gather_until(look, run, gathering).await;
+        }
+    }
+
+    /// Measured messages that the ledgers still wait for.
+    async fn missing(&mut self, run: &StageRun, gathering: &mut Gathering, deadline: Instant) -> u64 {
+        gathering.missing = (0, 0);
+        self.tell(Command::Missing);
+        while gathering.missing.1 < self.shards.len() && Instant::now() < deadline {
+            self.gather_until((Instant::now() + LOOK).min(deadline), run, gathering).await;
+        }
+        gathering.missing.0
+    }
+
+    pub(super) async fn settle(&mut self, run: &StageRun, gathering: &mut Gathering) {
+        self.tell(Command::Settle);
+        // A thread answers at once; one that cannot has ended. Its part is missing in the account, and makes it invalid.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while gathering.settled < self.shards.len() && Instant::now() < deadline {
+            self.gather_until(Instant::now() + LOOK, run, gathering).await;
+        }
+        gathering.deliveries.unbalanced += (self.shards.len() - gathering.settled) as u64;
+    }
+
+    /// Takes reports until a moment.
+    pub(super) async fn gather_until(&mut self, moment: Instant, run: &StageRun, gathering: &mut Gathering) {
+        let shards = self.shards.len();
+        while let Ok(Some(report)) = tokio::time::timeout_at(moment, self.reports.recv()).await {
+            match report {
+                Report::Second { shard, recorder, cpu } => {
+                    gathering.take_second(shard, &recorder, cpu, |gathering| self.moment(run, gathering));
+                }
+                Report::Missing(missing) => {
+                    gathering.missing = (gathering.missing.0 + missing, gathering.missing.1 + 1);
+                    if gathering.missing.1 == shards {
+                        return;
+                    }
+                }
+                Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares } => {
+                    gathering.outages.merge(&outages);
+                    gathering.shares.resize_with(shares.len(), Share::default);
+                    for (total, share) in gathering.shares.iter_mut().zip(&shares) {
+                        total.recorder.merge(&share.recorder);
+                        total.delivery.merge(&share.delivery);
+                    }
+                    gathering.total.merge(&recorder);
+                    gathering.deliveries.merge(&deliveries);
+                    gathering.downgraded += downgraded;
+                    gathering.last_event_ns = gathering.last_event_ns.max(last_event_ns);
+                    gathering.settled += 1;
+                    if gathering.settled == shards {
+                        return;
+                    }
+                }
+                other => self.note(other),
+            }
+        }
+    }
+
+    fn moment(&self, run: &StageRun, gathering: &Gathering) -> Moment {
+        Moment {
+            shards: self.shards.len(),
+            row_ns: run.from_ns + gathering.rounds.saturating_sub(1) * SECOND_NS,
+            connections: self.open(),
+            backlog: self.shared.outstanding(self.shared.plan.qos != QoS::AtMostOnce),
+        }
+    }
+
+    /// The account of each stream: those with faults, and so many of the others that small runs show all.
+    fn streams(&self, run: &StageRun, deliveries: &Deliveries) -> BTreeMap<usize, StreamOutcome> {
+        let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
+        let outcome = |(number, stream): (usize, &Stream)| {
+            let unacknowledged = if acknowledged { stream.unanswered_in(run.number) } else { 0 };
+            (number, StreamOutcome { delivery: deliveries.streams.get(&number).copied(), unacknowledged })
+        };
+        let streams = self.shared.streams().enumerate().map(outcome);
+        streams.filter(|(number, outcome)| *number < CLEAN_STREAMS || !outcome.is_clean()).collect()
+    }
+
+    pub(super) fn outcome(
+        &self,
+        stage: Stage,
+        run: StageRun,
+        gathering: Gathering,
+        usage: Usage,
+        drain_ns: u64,
+    ) -> StageOutcome {
+        // Where a count may have ended the stage, the last event is the end.
+        let end_ns = if run.count.is_some() { gathering.last_event_ns.min(run.to_ns) } else { run.to_ns };
+        // An interruption may come before measuring has begun.
+        let from_ns = run.from_ns.min(run.to_ns);
+        let plan = &self.shared.plan;
+        let offered = |stream: &Stream| stream.offered.load(Ordering::Acquire);
+        let streams = self.streams(&run, &gathering.deliveries);
+        let mut delivery = Delivery::default();
+        gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
+        let (used, busiest_thread) = (gathering.used(), gathering.busiest());
+        StageOutcome {
+            rate: run.rate,
+            start_ns: run.start_ns,
+            from_ns,
+            measured_ns: end_ns.saturating_sub(from_ns),
+            drain_ns,
+            recorder: gathering.total,
+            rows: gathering.timeline.into_rows(end_ns.saturating_sub(from_ns)),
+            delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
+            unbalanced: gathering.deliveries.unbalanced,
+            offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),
+            downgraded: gathering.downgraded,
+            unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
+            streams,
+            // The load's own threads, where the system tells them apart: an embedded broker is in this process too.
+            cpu: used.or(usage.cpu),
+            busiest_thread,
+            resident_bytes: usage.resident,
+            machine: usage.machine,
+            clients_bytes: None,
+            connected: 0,
+            max_open: 0,
+            clock_back_ns: 0,
+            lost: BTreeMap::new(),
+            outages: self.shared.plan.reconnect.map(|_| gathering.outages),
+            targets: gathering
+                .shares
+                .into_iter()
+                .map(|share| TargetOutcome { share, ..TargetOutcome::default() })
+                .collect(),
+            broker: None,
+            stage,
+        }
+    }
+}
