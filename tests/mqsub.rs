@@ -333,6 +333,20 @@ fn a_broker_that_hangs_up_on_the_first_subscribe_is_not_asked_for_ever() {
 }
 
 #[test]
+fn with_retry_a_first_subscribe_that_is_cut_off_is_tried_again() {
+    let script = Script::default().fault([1, 2], Trigger::ReceivedPacket(2), Action::Cut);
+    let broker = ScriptedBroker::start(script);
+    let ended = run(&broker, &["-t", "t", "-E", "--retry", "2", "--backoff", "10ms"]);
+    assert_eq!((ended.code, broker.counts().connections), (Some(0), 3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("connecting again every 0.01 s, 2 times at most"), "{}", ended.stderr);
+    // Only so often.
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), Action::Cut));
+    let ended = run(&broker, &["-t", "t", "--retry", "2", "--backoff", "10ms"]);
+    assert_eq!((ended.code, broker.counts().connections), (Some(1), 3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("may not be allowed to subscribe there"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_suback_has_a_code_for_each_filter() {
     for suback in [vec![0x90, 4, 0, 1, 0, 0], vec![0x90, 3, 0, 1, 0x80]] {
         let script = Script::default().omit(PacketType::Suback, 1..);
