@@ -22,6 +22,9 @@ complete -c mqrr -s i -l id -d 'Client identifier' -r -f
 complete -c mqrr -s I -l id-prefix -d 'Client identifier of PREFIX and the process number; mqbench counts its clients instead' -r -f
 complete -c mqrr -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r
 complete -c mqrr -s x -d 'Session Expiry Interval; -1 or ∞ is never. Implies -V 5' -r
+complete -c mqrr -s V -l protocol-version -d 'MQTT version' -r -f -a "5\t'MQTT 5.0'
+311\t'MQTT 3.1.1'
+31\t'MQTT 3.1'"
 complete -c mqrr -s A -d 'Local IP address to connect from; mqbench takes several, A,B,10.0.0.0/28, its clients in turn' -r -f
 complete -c mqrr -s M -d 'Most messages of QoS 1 and 2 in flight [default: 20, mqbench 100]' -r
 complete -c mqrr -l connect-timeout -d 'Give up when there is no connection after this time' -r
@@ -51,9 +54,6 @@ complete -c mqrr -l will-payload -d 'Its payload [default: empty]' -r -f
 complete -c mqrr -l will-qos -d 'Its QoS [default: 0]' -r
 complete -c mqrr -s D -l property -d 'Give a packet an MQTT 5 property, or user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqrr -s o -d 'Read options from FILE in place of the default options files, one a line' -r -F
-complete -c mqrr -s V -l protocol-version -d 'MQTT version' -r -f -a "5\t'MQTT 5.0'
-311\t'MQTT 3.1.1'
-31\t'MQTT 3.1'"
 complete -c mqrr -s l -l stdin-line -d 'Send every line of stdin as a request, each when the one before has its response'
 complete -c mqrr -s s -l stdin-file -d 'Send all of stdin as one request'
 complete -c mqrr -s n -l null-message -d 'Send a request without payload'

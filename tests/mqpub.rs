@@ -148,6 +148,67 @@ fn a_summary_adds_up() {
 }
 
 #[test]
+fn a_summary_says_whether_the_input_was_read() {
+    use serde_json::{Value, json};
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
+    let input_read = |ended: &Ended| summary(ended)["input_read"].clone();
+    // Nothing is acknowledged, and more comes than is read ahead.
+    let more = ["-l", "-q", "1", "--summary", "json", "--connect-timeout", "500ms"];
+    let mut publisher = start(&broker, &more);
+    publisher.feed(&lines(100_000));
+    let ended = publisher.end();
+    assert_eq!((ended.code, input_read(&ended)), (Some(43), json!(false)), "{}", ended.stderr);
+    assert!(summary(&ended)["messages"].as_u64().is_some_and(|messages| messages < 100_000), "{}", ended.stderr);
+    let ended = mqpub(&broker, &["-l", "-q", "1", "--summary", "text", "--connect-timeout", "500ms"], &lines(100_000));
+    assert!(ended.stderr.ends_with("/s; the input was not read to its end\n"), "{}", ended.stderr);
+    // All of it is known, though not all of it is through.
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&lines(1000)).unwrap();
+    let ended = mqpub(&broker, &[&more, &["-f", file.path().to_str().unwrap()][..]].concat(), b"");
+    assert_eq!((ended.code, input_read(&ended)), (Some(43), json!(true)), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("not read"), "{}", ended.stderr);
+    assert_eq!(summary(&ended)["messages"], 1000);
+    broker.set_script(Script::default());
+    for (more, stdin, expected) in [
+        (&["-l", "-q", "1"][..], &b"1\n2\n"[..], json!(true)),
+        (&["-s"], b"x", json!(true)),
+        (&["-m", "x"], b"", Value::Null),
+        (&["-n", "--repeat", "2"], b"", Value::Null),
+    ] {
+        let ended = mqpub(&broker, &[more, &["--summary", "json"]].concat(), stdin);
+        assert_eq!((ended.code, input_read(&ended)), (Some(0), expected), "{more:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_summary_of_what_could_not_be_read_counts_acknowledgements_where_there_are_any() {
+    let broker = ScriptedBroker::start(Script::default());
+    for (more, acknowledged) in [(&["-q", "1"][..], serde_json::json!(0)), (&["-q", "0"], serde_json::Value::Null)] {
+        for source in [&["-f", "/no/such/file"][..], &["-l", "-f", "/no/such/file"], &["-s"]] {
+            let more = [more, source, &["--summary", "json"]].concat();
+            let ended = tool::run(MQPUB, &arguments("1", &more), b"");
+            let told = summary(&ended);
+            assert_eq!((ended.code, &told["acknowledged"]), (Some(1), &acknowledged), "{told}");
+            assert_eq!((&told["messages"], &told["input_read"]), (&0.into(), &false.into()), "{told}");
+        }
+        // A folder can be opened, and not read.
+        let port = broker.port();
+        let more = [&["-l", "--summary", "json"], more].concat();
+        let mut command = tool::command(MQPUB, &arguments(&port, &more));
+        let output = command.stdin(std::fs::File::open("/").unwrap()).output().unwrap();
+        let ended = Ended {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        let told = summary(&ended);
+        assert!(ended.stderr.contains("cannot read stdin: "), "{}", ended.stderr);
+        assert_eq!((&told["acknowledged"], &told["input_read"]), (&acknowledged, &false.into()), "{told}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_said_before_connecting() {
     let broker = ScriptedBroker::start(Script::default());
     let ended = mqpub(&broker, &["-f", "/no/such/file"], b"");
@@ -405,9 +466,9 @@ fn puback_for_qos_2_is_a_downgrade() {
 #[test]
 fn a_broker_that_does_not_answer_or_is_none_is_named() {
     let broker = ScriptedBroker::start(Script::default().never_answer_connect());
-    let ended = mqpub(&broker, &["-m", "x", "--connect-timeout", "0.3"], b"");
+    let ended = mqpub(&broker, &["-m", "x", "--connect-timeout", "1"], b"");
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("did not answer CONNECT within 0.3 s"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("did not answer CONNECT within 1 s"), "{}", ended.stderr);
     assert!(ended.stderr.contains("\nHint: "), "{}", ended.stderr);
     let http = Action::SendAndCut(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(1), http));

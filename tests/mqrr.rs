@@ -147,7 +147,7 @@ fn what_has_other_correlation_data_is_no_response() {
     let count = |text: &str| ended.stderr.matches(text).count();
     assert_eq!(count("has no correlation data"), 2, "{}", ended.stderr);
     assert_eq!(count("has other correlation data"), 2, "{}", ended.stderr);
-    assert_eq!(count("Warning: a message came on r without the correlation data"), 1, "{}", ended.stderr);
+    assert_eq!(count("Warning: a message came on 'r' without the correlation data"), 1, "{}", ended.stderr);
     assert_eq!(count("--no-correlation-check"), 1, "{}", ended.stderr);
 }
 
@@ -192,12 +192,12 @@ fn several_responders_answer() {
     lines.sort();
     assert_eq!((ended.code, lines), (Some(0), vec!["0".into(), "1".into(), "2".into()]));
     // Two of them are silent.
-    let asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-m", "who?", "-C", "3", "-W", "1.5"]));
+    let asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-m", "who?", "-C", "3", "-W", "5"]));
     let request = responders[0].request();
     responders[0].respond(&request, b"I");
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(42), "I\n"));
-    assert!(ended.stderr.contains("timed out after 1.5 s: 1 of 3 responses came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("timed out after 5 s: 1 of 3 responses came"), "{}", ended.stderr);
 }
 
 #[test]
@@ -294,13 +294,13 @@ fn latency_is_told_for_people_and_for_programs() {
 #[test]
 fn nobody_answers() {
     let broker = ScriptedBroker::start(Script::default());
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "300ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(27), 0));
-    assert!(ended.stderr.contains("timed out after 0.3 s: no response came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("timed out after 3 s: no response came"), "{}", ended.stderr);
     assert!(ended.stderr.contains("with -q 1 the broker says"), "{}", ended.stderr);
     broker.set_script(Script::default().refuse_publishes(1.., ReasonCode::NO_MATCHING_SUBSCRIBERS));
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-m", "x", "-q", "1"]));
-    asking.wait_for_stderr("Warning: nobody is subscribed to q");
+    asking.wait_for_stderr("Warning: nobody is subscribed to 'q', so");
     asking.signal("INT");
     let ended = asking.end();
     assert_eq!(ended.code, Some(130));
@@ -310,10 +310,10 @@ fn nobody_answers() {
 #[test]
 fn nothing_is_asked_before_the_subscription_is_granted() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Suback, 1..));
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--connect-timeout", "500ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--connect-timeout", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(43), 0), "{}", ended.stderr);
     assert!(ended.stderr.contains("did not answer SUBSCRIBE"), "{}", ended.stderr);
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "500ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 0));
     assert!(ended.stderr.contains("has not granted the subscription"), "{}", ended.stderr);
     broker.set_script(Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED));
@@ -329,11 +329,11 @@ fn a_request_that_is_refused_ends_it() {
         let broker = ScriptedBroker::start(script);
         let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", qos], b"");
         assert_eq!(ended.code, Some(135), "{}", ended.stderr);
-        assert!(ended.stderr.contains("the broker refused the request to q: Not authorized"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("the broker refused the request to 'q': Not authorized"), "{}", ended.stderr);
         broker.wait_for("the end", |log| log.disconnects(ReasonCode::SUCCESS) == 1);
     }
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", "1", "--connect-timeout", "500ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", "1", "--connect-timeout", "3"], b"");
     assert_eq!(ended.code, Some(43), "{}", ended.stderr);
     assert!(ended.stderr.contains("did not answer PUBLISH"), "{}", ended.stderr);
 }
@@ -347,6 +347,60 @@ fn a_response_may_come_before_the_acknowledgement() {
     responder.respond(&request, b"y");
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str(), ended.stderr.as_str()), (Some(0), "y\n", ""));
+}
+
+#[test]
+fn a_request_behind_a_full_window_is_not_waited_for_without_end() {
+    let maximum = Property::new(PropertyName::ReceiveMaximum, PropertyValue::TwoByte(1)).unwrap();
+    for script in [Script::default(), Script::default().connack_property(maximum)] {
+        let broker = ScriptedBroker::start(script.omit(PacketType::Puback, 1..));
+        let mut responder = Responder::start(broker.addr());
+        for (more, code, text) in [
+            (
+                &["-l", "-W", "2"][..],
+                27,
+                "timed out after 2 s: request 2 was not sent, the broker has not acknowledged",
+            ),
+            (&["-l", "--connect-timeout", "500ms"], 43, "did not answer PUBLISH within 0.5 s"),
+            (&["-m", "x", "--repeat", "2", "-W", "2"], 27, "request 2 was not sent"),
+        ] {
+            let more = [more, &["-t", "q", "-q", "1", "-M", "1"]].concat();
+            let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
+            asking.feed(b"x\ny\n");
+            let request = responder.request();
+            responder.respond(&request, b"one");
+            assert_eq!(asking.line(), "one\n");
+            // stdin stays open, so it is no end of the input that ends it.
+            let error = asking.wait_for_stderr(text);
+            assert!(error.starts_with("Error: "), "{error}");
+            assert_eq!(asking.end().code, Some(code));
+        }
+        // Without a further request nothing is missed.
+        let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-q", "1", "-M", "1", "-l"]));
+        asking.feed(b"x\n");
+        let request = responder.request();
+        responder.respond(&request, b"one");
+        assert_eq!(asking.line(), "one\n");
+        let ended = asking.end();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_window_of_one_opens_with_a_late_acknowledgement() {
+    let broker = ScriptedBroker::start(Script::default().delay(PacketType::Puback, Duration::from_millis(300)));
+    let mut responder = Responder::start(broker.addr());
+    let more = ["-t", "q", "-q", "1", "-M", "1", "-l", "-W", "30"];
+    let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
+    asking.feed(b"x\ny\nz\n");
+    for answer in ["one", "two", "three"] {
+        let request = responder.request();
+        responder.respond(&request, answer.as_bytes());
+        assert_eq!(asking.line(), format!("{answer}\n"));
+    }
+    let ended = asking.end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(broker.stop().violations.is_empty());
 }
 
 #[test]
@@ -416,7 +470,7 @@ fn lines_go_on_over_a_new_connection() {
 fn a_request_of_qos_0_is_not_sent_again() {
     let broker = ScriptedBroker::start(Script::default().fault([2], Trigger::ReceivedPublish(1), Action::Cut));
     let _responder = Responder::start(broker.addr());
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "5", "--backoff", "10ms"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 1), "{}", ended.stderr);
     assert!(ended.stderr.contains("the request is not sent again at QoS 0"), "{}", ended.stderr);
 }
@@ -432,13 +486,32 @@ fn a_broker_that_always_hangs_up_is_given_up() {
 }
 
 #[test]
+fn with_retry_a_subscribe_that_is_cut_off_is_tried_again() {
+    // The responder's is the first connection.
+    let broker = ScriptedBroker::start(Script::default().fault([2, 3], Trigger::ReceivedPacket(2), Action::Cut));
+    let mut responder = Responder::start(broker.addr());
+    let more = ["-t", "q", "-m", "x", "--retry", "2", "--backoff", "10ms", "-W", "30"];
+    let asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
+    let request = responder.request();
+    responder.respond(&request, b"y");
+    let ended = asking.end();
+    assert_eq!((ended.code, ended.text().as_str()), (Some(0), "y\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("connecting again every 0.01 s, 2 times at most"), "{}", ended.stderr);
+    // Only so often.
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), Action::Cut));
+    let ended = run(&broker.port(), &more, b"");
+    assert_eq!((ended.code, broker.counts().connections), (Some(1), 3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("closed the connection instead of answering"), "{}", ended.stderr);
+}
+
+#[test]
 fn stdin_that_stays_open_is_no_time_out() {
     let (broker, port) = embedded();
     let mut responder = Responder::start(broker.local_addr());
-    let mut asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-l", "-W", "1", "-d"]));
+    let mut asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-l", "-W", "3", "-d"]));
     asking.wait_for_stderr("SUBACK");
     // Longer than -W: it is the time of a response, not of an input.
-    std::thread::sleep(Duration::from_millis(1_200));
+    std::thread::sleep(Duration::from_millis(3_200));
     asking.feed(b"x\n");
     let request = responder.request();
     responder.respond(&request, b"y");

@@ -197,7 +197,9 @@ fn publishes(version: ProtocolVersion, count: u16) -> Vec<u8> {
     let message = message("t", "", AtLeastOnce);
     let mut bytes = Vec::new();
     for identifier in 1..=count {
-        Packet::Publish(Publish::of(&message, identifier, false)).encode(version, &mut bytes).unwrap();
+        Packet::Publish(Publish::of(&message, identifier, false))
+            .encode(version, &mut bytes)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
     bytes
 }

@@ -1,4 +1,4 @@
-//! The message group of mqpub: what is sent where, and how often.
+//! The message group of mqpub, and the request group of mqrr: what is sent where, and how often.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,10 +43,6 @@ pub struct MessageOptions {
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
     pub qos: QoS,
 
-    /// Have the broker keep the message for later subscribers.
-    #[arg(short, long)]
-    pub retain: bool,
-
     /// Send the message so many times, each when the one before is through.
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = positive_count)]
     pub repeat: u64,
@@ -56,8 +52,17 @@ pub struct MessageOptions {
     pub repeat_delay: Duration,
 }
 
+/// What only a message is that nobody answers.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Message")]
+pub struct RetainOptions {
+    /// Have the broker keep the message for later subscribers.
+    #[arg(short, long)]
+    pub retain: bool,
+}
+
 /// There is to be one payload and no more; a file may be sent line by line.
-pub(super) fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
+fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
     let given: Vec<&str> = given.into_iter().filter_map(|(given, letter)| given.then_some(letter)).collect();
     match given.as_slice() {
         [] => Some("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
@@ -67,8 +72,8 @@ pub(super) fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
 }
 
 impl MessageOptions {
-    /// What is wrong within the group; `topic_of_url` is what `-L` brings.
-    pub(super) fn faults(&self, topic_of_url: Option<&str>) -> Vec<String> {
+    /// What is wrong within the group of a `noun` topic; `topic_of_url` is what `-L` brings.
+    pub(super) fn faults(&self, topic_of_url: Option<&str>, noun: &str) -> Vec<String> {
         let Self { message, file, stdin_line, stdin_file, null_message, .. } = self;
         let mut faults: Vec<String> = fault_of_payloads([
             (message.is_some(), "-m"),
@@ -86,7 +91,7 @@ impl MessageOptions {
             None => faults.push("there is no topic: add -t TOPIC".into()),
             Some(topic) => {
                 if let Err(error) = check_topic_name(topic) {
-                    faults.push(format!("invalid publish topic '{topic}': {error}"));
+                    faults.push(format!("invalid {noun} topic '{topic}': {error}"));
                 }
             }
         }

@@ -8,8 +8,8 @@ use super::connect_plan::topic_of_url;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetryOptions, TlsOptions,
-    Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetainOptions,
+    RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 
 /// The options of mqpub.
@@ -30,6 +30,9 @@ pub struct PublishOptions {
     /// What is sent where.
     #[command(flatten)]
     pub message: MessageOptions,
+    /// Whether the broker keeps it.
+    #[command(flatten)]
+    pub retain: RetainOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -60,8 +63,8 @@ pub struct ReportOptions {
     /// Say at the end, on stderr, what became of the messages.
     ///
     /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
-    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, seconds, rate (messages a second) and
-    /// exit_status. text prints a line for people. Both come on failure and on Ctrl-C too, and with --quiet.
+    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, input_read (false when the rest of the input was
+    /// not read, and so not counted; null without an input), seconds, rate (messages a second) and exit_status. text prints a line for people. Both come on failure and on Ctrl-C too, and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,
 }
@@ -99,7 +102,7 @@ impl ToolOptions for PublishOptions {
 
     fn faults(&self) -> Vec<String> {
         match topic_of_url(&self.connection) {
-            Ok(topic) => self.message.faults(topic.as_deref()),
+            Ok(topic) => self.message.faults(topic.as_deref(), "publish"),
             Err(fault) => vec![fault],
         }
     }

@@ -1,23 +1,19 @@
 //! What the user typed after `mqrr`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Command, CommandFactory, Parser, ValueHint};
+use clap::{Arg, Args, Command, CommandFactory, Parser, ValueHint};
 
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
-use super::message::fault_of_payloads;
 use super::reading::{self, Reading, ToolOptions};
-use super::values::{duration, positive_count, positive_duration, qos};
+use super::values::{positive_count, positive_duration};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, REQUEST, RetainHandlingName,
-    RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
+    RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
-use crate::mqtt::{ProtocolVersion, QoS, check_topic_name};
+use crate::mqtt::{ProtocolVersion, check_topic_name};
 
 /// The options of mqrr.
 #[derive(Clone, Debug, Parser)]
@@ -37,7 +33,7 @@ use crate::mqtt::{ProtocolVersion, QoS, check_topic_name};
 pub struct RequestOptions {
     /// What is asked, and where.
     #[command(flatten)]
-    pub question: QuestionOptions,
+    pub message: MessageOptions,
     /// Which message is the response, and how long it may take.
     #[command(flatten)]
     pub response: ResponseOptions,
@@ -62,50 +58,6 @@ pub struct RequestOptions {
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
-}
-
-/// What is asked, and where.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Request")]
-pub struct QuestionOptions {
-    /// Topic to send the request to.
-    #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
-    pub topic: Option<String>,
-
-    /// Send this text.
-    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
-          value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
-    pub message: Option<Bytes>,
-
-    /// Send the content of FILE, which may be a pipe; with -l each line of it.
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub file: Option<PathBuf>,
-
-    /// Send every line of stdin as a request, each when the one before has its response.
-    #[arg(short = 'l', long)]
-    pub stdin_line: bool,
-
-    /// Send all of stdin as one request.
-    #[arg(short, long)]
-    pub stdin_file: bool,
-
-    /// Send a request without payload.
-    #[arg(short, long)]
-    pub null_message: bool,
-
-    /// QoS of the request, and most that the response may come with.
-    ///
-    /// At QoS 1 a broker of MQTT 5 can also say that nobody is subscribed to the topic of the request.
-    #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
-    pub qos: QoS,
-
-    /// Send the request so many times, each when the one before has its response.
-    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = positive_count)]
-    pub repeat: u64,
-
-    /// Wait so long between a response and the next request of --repeat.
-    #[arg(long, value_name = "TIME", default_value = "0s", allow_hyphen_values = true, value_parser = duration)]
-    pub repeat_delay: Duration,
 }
 
 /// Which message is the response, and how long it may take.
@@ -157,6 +109,13 @@ pub struct ResponseOptions {
     pub retain_handling: Option<RetainHandlingName>,
 }
 
+/// Over what mqpub has under "Message".
+const REQUEST_HEADING: &str = "Request";
+
+fn asks(argument: Arg, help: &'static str) -> Arg {
+    argument.help(help).help_heading(REQUEST_HEADING)
+}
+
 impl RequestOptions {
     /// Reads argv, the program's name included, with the options files in front of it.
     pub fn read(
@@ -166,26 +125,34 @@ impl RequestOptions {
         reading::read(environment, argv)
     }
 
-    /// The definition for clap. A request wants the properties of MQTT 5, so that is the version of mqrr.
+    /// The definition for clap: the message group in the words of a request, which wants the properties of MQTT 5, so
+    /// that is the version of mqrr.
     pub(super) fn definition() -> Command {
-        <Self as CommandFactory>::command().mut_arg("protocol_version", |argument| {
-            let help = "MQTT version";
-            argument
-                .help(help)
-                .long_help("MQTT version.\n\nmqttv5, mqttv311 and mqttv31 are understood too. With 311 the responder is not told \
-                            the response topic, and there is no correlation data.")
-                .default_value("5")
+        // In place: `mut_arg` would put an argument behind all others.
+        <Self as CommandFactory>::command().mut_args(|argument| match argument.get_id().as_str() {
+            "topic" => asks(argument, "Topic to send the request to"),
+            "stdin_line" => asks(argument, "Send every line of stdin as a request, each when the one before has its response"),
+            "stdin_file" => asks(argument, "Send all of stdin as one request"),
+            "null_message" => asks(argument, "Send a request without payload"),
+            "qos" => asks(argument, "QoS of the request, and most that the response may come with").long_help(
+                "QoS of the request, and most that the response may come with.\n\nAt QoS 1 a broker of MQTT 5 can also \
+                 say that nobody is subscribed to the topic of the request.",
+            ),
+            "repeat" => asks(argument, "Send the request so many times, each when the one before has its response"),
+            "repeat_delay" => asks(argument, "Wait so long between a response and the next request of --repeat"),
+            "message" | "file" => argument.help_heading(REQUEST_HEADING),
+            "protocol_version" => argument
+                .help("MQTT version")
+                .long_help(
+                    "MQTT version.\n\nmqttv5, mqttv311 and mqttv31 are understood too. With 311 the responder is not told \
+                     the response topic, and there is no correlation data.",
+                )
+                .default_value("5"),
+            _ => argument,
         })
     }
 
-    /// Topic of the request; `topic_of_url` is what `-L` brings.
-    fn check_topics(&self, topic_of_url: Option<&str>, version: ProtocolVersion, faults: &mut Vec<String>) {
-        let topic = self.question.topic.as_deref().or(topic_of_url);
-        match topic.map(|topic| (topic, check_topic_name(topic))) {
-            None => faults.push("there is no topic: add -t TOPIC".into()),
-            Some((topic, Err(error))) => faults.push(format!("invalid request topic '{topic}': {error}")),
-            Some((_, Ok(()))) => {}
-        }
+    fn check_response_topic(&self, version: ProtocolVersion, faults: &mut Vec<String>) {
         match &self.response.response_topic {
             None if !version.is_v5() => faults.push(
                 "MQTT 3.1.1 does not tell the responder where to answer: add -e TOPIC, or speak MQTT 5 with -V 5"
@@ -214,26 +181,14 @@ impl ToolOptions for RequestOptions {
     }
 
     fn faults(&self) -> Vec<String> {
-        let QuestionOptions { message, file, stdin_line, stdin_file, null_message, repeat, .. } = &self.question;
         let ResponseOptions { retain_as_published, retain_handling, .. } = &self.response;
-        let mut faults: Vec<String> = fault_of_payloads([
-            (message.is_some(), "-m"),
-            (file.is_some(), "-f"),
-            (*stdin_line, "-l"),
-            (*stdin_file, "-s"),
-            (*null_message, "-n"),
-        ])
-        .into_iter()
-        .collect();
-        if *stdin_line && *repeat > 1 {
-            faults.push("--repeat does not repeat the lines of -l".into());
-        }
         // A contradiction about the version is told where the connection is planned.
         let version = version(&self.connection, &self.properties, &mut Vec::new());
-        match topic_of_url(&self.connection) {
-            Ok(topic) => self.check_topics(topic.as_deref(), version, &mut faults),
-            Err(fault) => faults.push(fault),
-        }
+        let mut faults = match topic_of_url(&self.connection) {
+            Ok(topic) => self.message.faults(topic.as_deref(), "request"),
+            Err(fault) => vec![fault],
+        };
+        self.check_response_topic(version, &mut faults);
         for (given, option) in
             [(*retain_as_published, "--retain-as-published"), (retain_handling.is_some(), "--retain-handling")]
         {

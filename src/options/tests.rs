@@ -125,6 +125,9 @@ fn faults_of_the_connection() {
         (&["--ws", "--ws-path", "mqtt?token=hunter2"], "--ws-path: the path of a WebSocket begins with a /"),
         (&["--ws", "--ws-header", "Authorization Bearer hunter2"], "--ws-header: it is written 'NAME: VALUE'"),
         (&["-A", "127.0.0.1", "--unix", "/s"], "-A means nothing with a unix socket: leave it out"),
+        (&["--nodelay", "-L", "unix:/s"], "--nodelay means nothing with a unix socket: leave it out"),
+        (&["--unix", "/s", "-p", "1884"], "-p means nothing with a unix socket: leave it out"),
+        (&["-L", "unix:/s", "-p", "1884"], "-p means nothing with a unix socket: leave it out"),
         (&["--unix", "/s", "--proxy", "http://h"], "--proxy does not lead to a unix socket: leave it out"),
         (&["--proxy", "socks4://u:hunter2@h"], "--proxy: the scheme of the URL is none of socks5h, socks5 and http"),
         (&["-x", "5", "-V", "311"], "-x needs MQTT 5: leave -V out or say -V 5"),
@@ -292,6 +295,7 @@ fn where_the_broker_is() {
         (&["-L", "mqtt://b:5/t", "-p", "7"], tcp("b", 7), false),
         (&["-h", "a", "-h", "b"], tcp("b", 1883), false),
         (&["-h", "a", "--unix", "/s"], Address::Unix("/s".into()), false),
+        (&["-h", "a", "-p", "8883", "--unix", "/s"], Address::Unix("/s".into()), false),
         (&["--unix", "/s", "-h", "a"], tcp("a", 1883), false),
     ] {
         let transport = plan(arguments).transport;

@@ -152,7 +152,7 @@ impl DeliveryAccount {
         }
     }
 
-    /// The figures, with `open` messages that were taken up and are not done.
+    /// The figures, with `open` messages that were taken up and are not done. Of the input nothing is known here.
     pub(super) fn totals(&self, open: u64, acknowledges: bool) -> Totals {
         Totals {
             messages: self.entered() + open,
@@ -164,6 +164,7 @@ impl DeliveryAccount {
             retried: self.retried,
             uncertain: self.uncertain,
             reconnects: self.connections.saturating_sub(1),
+            input_read: None,
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct InputChunks {
     size: Option<u64>,
     /// Somebody types it.
     typed: bool,
+    /// Reading ended with an error.
+    failed: bool,
 }
 
 impl InputChunks {
@@ -87,17 +89,26 @@ impl InputChunks {
                 }
             }
         })?;
-        Ok(Self { chunks, size, typed })
+        Ok(Self { chunks, size, typed, failed: false })
     }
 
     /// The next chunk; none at the end. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        self.chunks.recv().await
+        let chunk = self.chunks.recv().await;
+        self.failed |= matches!(chunk, Some(Err(_)));
+        chunk
     }
 
     /// The next chunk, if it has been read already.
     pub(super) fn next_read(&mut self) -> Option<Bytes> {
-        self.chunks.try_recv().ok().and_then(Result::ok)
+        let chunk = self.chunks.try_recv().ok()?;
+        self.failed |= chunk.is_err();
+        chunk.ok()
+    }
+
+    /// Whether the end was reached and every chunk was taken.
+    pub(super) fn is_at_end(&self) -> bool {
+        !self.failed && self.chunks.is_closed() && self.chunks.is_empty()
     }
 
     /// Bytes that the input had when reading began, where that is known.

@@ -9,12 +9,9 @@ use super::summary::SummaryFormat;
 use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::{Message, Properties, QoS};
 use crate::options::{
-    ConnectDefaults, Environment, GeneralOptions, MessageOptions, PUBLISH, PublishOptions, ReportOptions, SummaryName,
-    UsageError, connect_plan,
+    ClientGroups, Environment, GeneralOptions, MessageOptions, PUBLISH, PublishOptions, ReportOptions, RetainOptions,
+    SummaryName, UsageError,
 };
-
-/// Most messages of QoS 1 and 2 in flight where `-M` is not given, as with mosquitto_pub.
-const WINDOW: u16 = 20;
 
 /// mosquitto_pub waits for an acknowledgement as long as the connection stands.
 const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
@@ -30,6 +27,32 @@ pub enum PayloadSource {
     Stdin,
     /// Each line of an input.
     Lines(LineInput),
+}
+
+impl PayloadSource {
+    /// What the options say; they were checked.
+    pub(crate) fn of(options: &MessageOptions) -> Self {
+        // Whole, so that an option that means nothing does not compile.
+        let MessageOptions {
+            topic: _,
+            message: text,
+            file,
+            stdin_line,
+            stdin_file,
+            null_message: _,
+            qos: _,
+            repeat: _,
+            repeat_delay: _,
+        } = options;
+        match (text, file) {
+            (Some(text), _) => Self::Text(text.clone()),
+            (None, Some(file)) if *stdin_line => Self::Lines(LineInput::File(file.clone())),
+            (None, Some(file)) => Self::File(file.clone()),
+            (None, None) if *stdin_line => Self::Lines(LineInput::Stdin),
+            (None, None) if *stdin_file => Self::Stdin,
+            (None, None) => Self::Text(Bytes::new()),
+        }
+    }
 }
 
 /// Where lines come from.
@@ -81,40 +104,15 @@ impl PublishPlan {
     }
 
     fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let PublishOptions { message, connection, retry, tls, will, properties, report, general } = options;
+        let PublishOptions { message, retain, connection, retry, tls, will, properties, report, general } = options;
         let ReportOptions { summary } = report;
         let GeneralOptions { debug, quiet, compat, .. } = general;
-        let defaults = ConnectDefaults {
-            tool: &PUBLISH,
-            environment,
-            window: WINDOW,
-            // Messages are gathered here where they come fast; the kernel must not hold back the ones that come slowly.
-            no_delay: true,
-            names_clients: false,
-        };
-        let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
-        connect.retry = retry.plan();
+        let groups = ClientGroups { connection, retry, tls, will, properties };
+        let (connect, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
         let commands = properties.by_command().map_err(|faults| UsageError::new(PUBLISH.name, faults))?;
-        let MessageOptions {
-            topic,
-            message: text,
-            file,
-            stdin_line,
-            stdin_file,
-            null_message: _,
-            qos,
-            retain,
-            repeat,
-            repeat_delay,
-        } = message;
-        let source = match (text, file) {
-            (Some(text), _) => PayloadSource::Text(text.clone()),
-            (None, Some(file)) if *stdin_line => PayloadSource::Lines(LineInput::File(file.clone())),
-            (None, Some(file)) => PayloadSource::File(file.clone()),
-            (None, None) if *stdin_line => PayloadSource::Lines(LineInput::Stdin),
-            (None, None) if *stdin_file => PayloadSource::Stdin,
-            (None, None) => PayloadSource::Text(Bytes::new()),
-        };
+        let MessageOptions { topic, qos, repeat, repeat_delay, .. } = message;
+        let source = PayloadSource::of(message);
+        let RetainOptions { retain } = retain;
         let message = Message {
             topic: topic.clone().or_else(|| connect.topic_of_url.clone()).unwrap_or_default(),
             payload: Bytes::new(),
@@ -144,6 +142,11 @@ impl PublishPlan {
     /// Whether each line of an input is a message.
     pub const fn sends_lines(&self) -> bool {
         matches!(self.source, PayloadSource::Lines(_))
+    }
+
+    /// Whether there is something to read: a file or stdin.
+    pub(super) const fn reads_input(&self) -> bool {
+        !matches!(self.source, PayloadSource::Text(_))
     }
 
     /// What the lines come from, for errors.

@@ -128,7 +128,8 @@ impl<'a> Publisher<'a> {
             Ok(()) => self.account.close(0, true),
             Err(failure) => self.fail(&failure, open).await,
         };
-        (status, self.account.totals(open, self.plan.is_acknowledged()))
+        let input_read = self.plan.reads_input().then(|| self.source.is_read());
+        (status, Totals { input_read, ..self.account.totals(open, self.plan.is_acknowledged()) })
     }
 
     /// Says why it ended, with `open` messages that are not through, and leaves the broker.

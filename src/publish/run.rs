@@ -30,7 +30,7 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
                 true => diagnostics.verbatim(&error.mosquitto),
                 false => diagnostics.error(error.text),
             }
-            (ExitStatus::Failed, Totals::default())
+            (ExitStatus::Failed, totals_of_nothing(plan))
         }
     };
     if let Some(format) = plan.summary {
@@ -48,8 +48,17 @@ fn run(plan: &PublishPlan, source: Source, diagnostics: Diagnostics) -> (ExitSta
         Ok(ended) => ended,
         Err(error) => {
             diagnostics.error(format_args!("cannot start: {error}"));
-            (ExitStatus::Failed, Totals::default())
+            (ExitStatus::Failed, totals_of_nothing(plan))
         }
+    }
+}
+
+/// The figures of a run that ended before it began.
+fn totals_of_nothing(plan: &PublishPlan) -> Totals {
+    Totals {
+        acknowledged: plan.is_acknowledged().then_some(0),
+        input_read: plan.reads_input().then_some(false),
+        ..Totals::default()
     }
 }
 

@@ -116,6 +116,14 @@ impl Source {
         }
     }
 
+    /// Whether a payload, or the beginning of one, waits to be given out.
+    pub(crate) fn is_waiting(&mut self, now: Instant) -> bool {
+        match self {
+            Self::Repeated(repetition) => repetition.left > 0 && repetition.is_due(now),
+            Self::Lines(lines) => lines.splitter.has_unseen() || (lines.ended && lines.splitter.lines_left() > 0),
+        }
+    }
+
     /// Whether more is surely waiting to be sent than what was given out.
     pub(crate) fn has_more(&self) -> bool {
         match self {
@@ -141,6 +149,7 @@ impl Source {
                 while let Some(chunk) = lines.chunks.next_read() {
                     lines.splitter.push(chunk);
                 }
+                lines.ended |= lines.chunks.is_at_end();
                 lines.splitter.lines_left()
             }
         }

@@ -39,6 +39,8 @@ pub(super) struct Totals {
     pub(super) uncertain: u64,
     /// Connections made after the first.
     pub(super) reconnects: u64,
+    /// Whether the input was read to its end; none where there is no input.
+    pub(super) input_read: Option<bool>,
 }
 
 impl Totals {
@@ -73,6 +75,7 @@ impl Totals {
             "retried": self.retried,
             "maybe_duplicated": self.uncertain,
             "reconnects": self.reconnects,
+            "input_read": self.input_read,
             "seconds": (took.as_secs_f64() * 1e6).round() / 1e6,
             "rate": (self.rate(took) * 10.0).round() / 10.0,
             "exit_status": status.code(),
@@ -96,7 +99,9 @@ impl Totals {
             rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))),
         );
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        format!("{} in {}, {}/s\n", parts.join(", "), number::duration(took_ns), number::rate(self.rate(took)))
+        let (took, rate) = (number::duration(took_ns), number::rate(self.rate(took)));
+        let unread = if self.input_read == Some(false) { "; the input was not read to its end" } else { "" };
+        format!("{} in {took}, {rate}/s{unread}\n", parts.join(", "))
     }
 }
 
@@ -121,6 +126,7 @@ mod tests {
             uncertain: 3,
             reconnects: 1,
             downgraded: 0,
+            input_read: Some(false),
         }
     }
 
@@ -131,7 +137,7 @@ mod tests {
             r#"{"messages":2000,"sent":1998,"acknowledged":1995,"refused":3,"refused_by_reason":["#,
             r#"{"reason":135,"name":"Not authorized","count":2},{"reason":151,"name":"Quota exceeded","count":1}],"#,
             r#""unacknowledged":2,"downgraded":0,"retried":20,"maybe_duplicated":3,"reconnects":1,"#,
-            r#""seconds":1.5,"rate":1330.0,"exit_status":1}"#,
+            r#""input_read":false,"seconds":1.5,"rate":1330.0,"exit_status":1}"#,
             "\n"
         );
         assert_eq!(text, expected);
@@ -142,6 +148,8 @@ mod tests {
         let totals = Totals { messages: 5, sent: 5, ..Totals::default() };
         let text = totals.print(SummaryFormat::Json, Duration::ZERO, ExitStatus::Done);
         assert!(text.contains(r#""acknowledged":null"#) && text.contains(r#""rate":0.0"#), "{text}");
+        assert!(text.contains(r#""input_read":null"#), "{text}");
+        let totals = Totals { input_read: Some(true), ..totals };
         let text = totals.print(SummaryFormat::Text, Duration::from_secs(2), ExitStatus::Done);
         assert_eq!(text, "5 sent in 2.00 s, 2.50/s\n");
     }
@@ -150,7 +158,8 @@ mod tests {
     fn text_says_what_is_not_zero() {
         let text = totals().print(SummaryFormat::Text, Duration::from_millis(1500), ExitStatus::Failed);
         let expected = "1,998 sent, 1,995 acknowledged, 2 refused (Not authorized), 1 refused (Quota exceeded), \
-                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnects in 1.50 s, 1,330/s\n";
+                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnects in 1.50 s, 1,330/s; the input was not read to \
+                        its end\n";
         assert_eq!(text, expected);
     }
 }

@@ -7,31 +7,28 @@ use std::time::Instant;
 use super::latency;
 use super::matching::Stranger;
 use super::receiver::Fate;
-use super::run::{End, Requester};
+use super::run::{End, Failure, Requester};
 use super::telling;
 use crate::client::ClientError;
-use crate::mqtt::wire::PacketType;
-use crate::mqtt::{QoS, ReasonCode};
+use crate::mqtt::QoS;
 use crate::publish::PayloadSource;
-use crate::session::SessionError;
 use crate::subscribe::format::Style;
 use crate::subscribe::shortfall;
 
 /// Why a broker may hang up on a SUBSCRIBE or a request.
 const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answering: this user may not be allowed to \
-                              subscribe to the response topic (-e) or to publish to the request topic (-t)";
-/// So often in a row a connection may be lost on which the request was sent and not acknowledged.
-const MOST_LOSSES: u32 = 2;
+                              subscribe to the response topic (-e) or to publish to the request topic (-t), or the \
+                              broker is just starting (--retry tries again)";
+/// So often in a row a connection may be lost on which the request was sent and not acknowledged, unless `--retry` says
+/// how often.
+const MOST_LOSSES: u64 = 2;
 
 impl Requester<'_> {
     pub(super) fn look_at_subacks(&mut self) -> Result<(), End> {
         for suback in std::mem::take(&mut self.receiver.subacks) {
-            let target = self.client.target().to_owned();
+            let target = self.outlet.client.target().to_owned();
             let [reason] = suback.reasons[..] else {
-                let what = "has another number of Reason Codes than the SUBSCRIBE has filters (MQTT-3.9.3-1)";
-                let (packet, reason) = (PacketType::Suback, ReasonCode::PROTOCOL_ERROR);
-                let error = SessionError::Unexpected { packet, what, reason };
-                return Err(ClientError::Session { target, error }.into());
+                return Err(self.outlet.miscounted().into());
             };
             if reason.is_error() {
                 return Err(ClientError::SubscribeRefused { target, filter: self.topic.clone(), reason }.into());
@@ -42,7 +39,7 @@ impl Requester<'_> {
             (self.told.grants, self.subscribed) = (true, true);
             // One that went out on an earlier connection goes out again now.
             let patience = Instant::now().checked_add(self.plan.patience);
-            self.clocks.answer = patience.filter(|_| self.waits_for_acknowledgement());
+            self.clocks.answer = patience.filter(|_| self.waits_for_acknowledgement() || self.held);
         }
         Ok(())
     }
@@ -65,8 +62,8 @@ impl Requester<'_> {
             }
             // mosquitto_rr does not notice.
             Fate::Refused(..) | Fate::Lost(_) if self.plan.compat => {}
-            Fate::Refused(reason, words) => return Err(End::Refused(*reason, words.clone())),
-            Fate::Lost(reason) => return Err(End::Refused(*reason, None)),
+            Fate::Refused(reason, words) => return Err(End::Own(Failure::Refused(*reason, words.clone()))),
+            Fate::Lost(reason) => return Err(End::Own(Failure::Refused(*reason, None))),
         }
         if self.subscribed {
             self.clocks.answer = None;
@@ -87,7 +84,7 @@ impl Requester<'_> {
                 Stranger::Early => "came before the request was sent",
                 Stranger::Late => "answers a request that has all its responses",
             };
-            self.client.note(&format!("a message on {} is left out: it {what}", self.topic));
+            self.outlet.client.note(&format!("a message on {} is left out: it {what}", self.topic));
             if stranger == Stranger::NoData && !std::mem::replace(&mut self.told.no_data, true) {
                 self.diagnostics.warning(telling::first_without_data(&self.topic));
                 self.diagnostics.hint(telling::WITHOUT_DATA_HINT);
@@ -105,26 +102,28 @@ impl Requester<'_> {
         }
         let waits_for_input = self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines(_));
         if self.receiver.exchange.is_idle() && self.subscribed && waits_for_input {
-            (self.clocks.end, self.clocks.answer) = (None, None);
+            self.rest_or_hold();
         }
     }
 
     /// Says once that the connection was lost. A broker that closes it instead of answering would do so every time: at
-    /// the SUBSCRIBE that is known at once, at the request when it happens again.
+    /// the SUBSCRIBE that is known at once, at the request when it happens again. Who says `--retry` knows better.
     pub(super) fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
         let again = self.is_sent_again();
-        self.told.losses = if again { self.told.losses + 1 } else { 0 };
+        let (retries, granted) = (self.plan.connect.retry.attempts, self.told.grants);
+        let unanswered = again || (!self.subscribed && (retries.is_some() || !granted));
+        self.told.losses = if unanswered { self.told.losses + 1 } else { 0 };
         match error {
             ClientError::Lost { target, cause, before_connack, .. }
-                if !self.told.grants || self.told.losses > MOST_LOSSES =>
+                if self.told.losses > retries.unwrap_or(if granted { MOST_LOSSES } else { 0 }) =>
             {
                 let hint = Some(SENT_AWAY_HINT.to_owned());
                 return Err(ClientError::Lost { target, cause, before_connack, hint }.into());
             }
             error => {
-                self.client.note(&format!("lost the connection and connects again: {error}"));
+                self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
                 if !std::mem::replace(&mut self.told.loss, true) {
-                    self.diagnostics.warning(self.client.loss(&error));
+                    self.diagnostics.warning(self.outlet.client.loss(&error));
                 }
             }
         }
@@ -143,7 +142,7 @@ impl Requester<'_> {
             return false;
         }
         let request = self.at_most_once.take();
-        if self.client.written_total() < self.request_end {
+        if self.outlet.client.written_total() < self.request_end {
             self.again = request.or(self.again.take());
         }
         self.again.is_some() || self.waits_for_acknowledgement()

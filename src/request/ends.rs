@@ -1,17 +1,14 @@
 //! How a run of mqrr ends: what is said, how the broker is left, and the exit status.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
-use super::run::{End, Requester};
+use super::run::{End, Failure, Requester};
 use super::telling::{Situation, Stage};
+use crate::client::ClientError;
 use crate::client::mosquitto::TIMED_OUT;
-use crate::client::{ClientError, Parting};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{QoS, ReasonCode};
-
-/// How long a run that is at its end may take to write what it has.
-const PARTING: Duration = Duration::from_millis(500);
+use crate::subscribe::{PARTING, reason_with_will};
 
 impl Requester<'_> {
     /// Everything, from the first connection to the exit status.
@@ -37,21 +34,21 @@ impl Requester<'_> {
             return self.part(ReasonCode::SUCCESS).await;
         }
         let flushed = async {
-            while self.client.unwritten() > 0 {
-                self.client.step(&mut self.receiver, false, std::future::pending::<()>()).await?;
+            while self.outlet.client.unwritten() > 0 {
+                self.outlet.client.step(&mut self.receiver, false, std::future::pending::<()>()).await?;
             }
             Ok::<_, ClientError>(())
         };
         let _ = tokio::time::timeout(PARTING, flushed).await;
-        self.client.close_abruptly();
+        self.outlet.client.close_abruptly();
     }
 
     async fn end(&mut self, end: End) -> ExitStatus {
         let compat = self.plan.compat;
-        let _ = tokio::time::timeout(PARTING, self.write_out()).await;
+        self.outlet.write_out(&mut self.receiver).await;
         match end {
             End::Interrupted => {
-                self.part(self.reason_with_will()).await;
+                self.part(reason_with_will(&self.plan.connect.session, compat)).await;
                 if !compat {
                     self.diagnostics.error(format_args!("interrupted: {}", self.situation().what_came()));
                 }
@@ -61,14 +58,18 @@ impl Requester<'_> {
                 let told = self.situation();
                 let error = told.timed_out(self.plan.timeout.unwrap_or_default());
                 let hints = told.hints();
-                self.part(self.reason_with_will()).await;
+                self.part(reason_with_will(&self.plan.connect.session, compat)).await;
                 if compat {
                     self.diagnostics.verbatim(TIMED_OUT);
                     return ExitStatus::TimedOut;
                 }
                 self.diagnostics.error(error);
                 hints.iter().for_each(|hint| self.diagnostics.hint(hint));
-                if self.receiver.exchange.come() > 0 { ExitStatus::TooFewCame } else { ExitStatus::TimedOut }
+                if self.receiver.exchange.come() > 0 && !self.held {
+                    ExitStatus::TooFewCame
+                } else {
+                    ExitStatus::TimedOut
+                }
             }
             End::Unread => {
                 self.part(ReasonCode::SUCCESS).await;
@@ -79,15 +80,15 @@ impl Requester<'_> {
                 self.part(ReasonCode::SUCCESS).await;
                 ExitStatus::Failed
             }
-            End::Stdin(error) => {
+            End::Own(Failure::Stdin(error)) => {
                 self.diagnostics.error(format_args!("cannot read stdin: {error}"));
                 self.part(ReasonCode::SUCCESS).await;
                 ExitStatus::Failed
             }
-            End::Refused(reason, words) => {
-                let target = self.client.target().to_owned();
+            End::Own(Failure::Refused(reason, words)) => {
+                let target = self.outlet.client.target().to_owned();
                 let topic = &self.plan.request.topic;
-                self.diagnostics.error(format_args!("{target}: the broker refused the request to {topic}: {reason}"));
+                self.diagnostics.error(format_args!("{target}: the broker refused the request to '{topic}': {reason}"));
                 if let Some(words) = words {
                     self.diagnostics.verbatim(&format!("The broker says: {words}\n"));
                 }
@@ -113,9 +114,10 @@ impl Requester<'_> {
 
     fn situation(&self) -> Situation<'_> {
         Situation {
-            stage: match (self.client.is_open(), self.subscribed) {
+            stage: match (self.outlet.client.is_open(), self.subscribed) {
                 (false, _) => Stage::Connecting,
                 (true, false) => Stage::Subscribing,
+                (true, true) if self.held => Stage::Held,
                 (true, true) => Stage::Asked,
             },
             exchange: &self.receiver.exchange,
@@ -127,35 +129,7 @@ impl Requester<'_> {
         }
     }
 
-    /// Writes everything that waits for stdout and acknowledges it.
-    async fn write_out(&mut self) -> io::Result<()> {
-        loop {
-            if self.stdout.is_busy() {
-                let written = self.stdout.written().await?;
-                self.acknowledge(written);
-            }
-            if self.receiver.batch.is_empty() {
-                return Ok(());
-            }
-            let batch = std::mem::take(&mut self.receiver.batch);
-            if let Some(written) = self.stdout.write(batch)? {
-                self.acknowledge(written);
-            }
-        }
-    }
-
-    /// A run that could have gone on leaves so that its will is published; mosquitto_rr does so without one too.
-    fn reason_with_will(&self) -> ReasonCode {
-        let session = &self.plan.connect.session;
-        let with_will = (session.will.is_some() || self.plan.compat) && session.version.is_v5();
-        if with_will { ReasonCode::DISCONNECT_WITH_WILL } else { ReasonCode::SUCCESS }
-    }
-
     async fn part(&mut self, reason: ReasonCode) {
-        if !self.client.is_open() {
-            return;
-        }
-        let (properties, parting) = (self.plan.disconnect_properties.clone(), Parting::Draining(PARTING));
-        let _ = self.client.disconnect(reason, properties, PARTING, parting).await;
+        let _ = self.outlet.part(reason, &self.plan.disconnect_properties, PARTING).await;
     }
 }

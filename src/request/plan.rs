@@ -7,15 +7,12 @@ use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::wire::SubscribeFilter;
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_topic_name};
 use crate::options::{
-    CommandProperties, ConnectDefaults, Environment, GeneralOptions, QuestionOptions, REQUEST, RequestOptions,
-    ResponseOptions, UsageError, connect_plan,
+    ClientGroups, CommandProperties, Environment, GeneralOptions, MessageOptions, REQUEST, RequestOptions,
+    ResponseOptions, UsageError,
 };
-use crate::publish::{LineInput, PayloadSource};
+use crate::publish::PayloadSource;
 use crate::subscribe::format::Printer;
 use crate::subscribe::{handling_of_retained, printer};
-
-/// Most messages in flight where `-M` is not given.
-const WINDOW: u16 = 20;
 
 /// mosquitto_rr waits for an answer as long as the connection stands.
 const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
@@ -96,19 +93,11 @@ impl RequestPlan {
     }
 
     fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let RequestOptions { question, response, output, connection, retry, tls, will, properties, general } = options;
+        let RequestOptions { message, response, output, connection, retry, tls, will, properties, general } = options;
         let GeneralOptions { debug, quiet, compat, .. } = general;
-        let defaults =
-            ConnectDefaults { tool: &REQUEST, environment, window: WINDOW, no_delay: true, names_clients: false };
         let refused = |faults| UsageError::new(REQUEST.name, faults);
-        let connect = connect_plan(connection, tls, will, properties, defaults);
-        let printer = printer(output).map_err(|fault| refused(vec![fault]));
-        let (mut connect, printer) = match (connect, printer) {
-            (Ok(connect), Ok(printer)) => (connect, printer),
-            (Err(one), Err(other)) => return Err(one.and(other)),
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        };
-        connect.retry = retry.plan();
+        let groups = ClientGroups { connection, retry, tls, will, properties };
+        let (mut connect, printer) = groups.plan_with(&REQUEST, environment, printer(output))?;
         connect.session.subscribes_first = true;
         let commands = properties.by_command().map_err(refused)?;
         let CommandProperties { mut publish, subscribe, disconnect, connect: _, will: _, unsubscribe: _ } = commands;
@@ -119,7 +108,7 @@ impl RequestPlan {
             let asked = Property::new(PropertyName::RequestResponseInformation, PropertyValue::Byte(1));
             asked.into_iter().for_each(|property| connect.session.connect_properties.push_default(property));
         }
-        let QuestionOptions { topic, qos, repeat, repeat_delay, stdin_line, .. } = question;
+        let MessageOptions { topic, qos, repeat, repeat_delay, stdin_line, .. } = message;
         if publish.binary(PropertyName::CorrelationData).is_some() && (*repeat > 1 || *stdin_line) && !*compat {
             let fault = "several requests with the same correlation-data could not be told apart: leave -D publish \
                          correlation-data out, each gets its own";
@@ -133,7 +122,7 @@ impl RequestPlan {
         let exchange = exchange(response, version, *compat, &mut publish, environment);
         Ok(Self {
             request: Message { topic, qos: *qos, properties: publish, ..Message::default() },
-            source: source(question),
+            source: PayloadSource::of(message),
             repeat: *repeat,
             repeat_delay: *repeat_delay,
             subscription: SubscribeFilter {
@@ -156,18 +145,6 @@ impl RequestPlan {
             compat: *compat,
             connect,
         })
-    }
-}
-
-fn source(question: &QuestionOptions) -> PayloadSource {
-    let QuestionOptions { message, file, stdin_line, stdin_file, null_message: _, .. } = question;
-    match (message, file) {
-        (Some(text), _) => PayloadSource::Text(text.clone()),
-        (None, Some(file)) if *stdin_line => PayloadSource::Lines(LineInput::File(file.clone())),
-        (None, Some(file)) => PayloadSource::File(file.clone()),
-        (None, None) if *stdin_line => PayloadSource::Lines(LineInput::Stdin),
-        (None, None) if *stdin_file => PayloadSource::Stdin,
-        (None, None) => PayloadSource::Text(bytes::Bytes::new()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::mqtt::{Message, PropertyName, QoS, ReasonCode};
 use crate::publish::PayloadSource;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 use crate::subscribe::format::{Printer, Style};
-use crate::subscribe::{Batch, ReceivedMessage};
+use crate::subscribe::{Batch, Printing, ReceivedMessage};
 use crate::terminal::escape;
 
 /// What the broker said about the request.
@@ -91,6 +91,12 @@ impl Receiver {
                 false => self.diagnostics.error(fault),
             }
         }
+    }
+}
+
+impl Printing for Receiver {
+    fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
     }
 }
 

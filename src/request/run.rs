@@ -1,7 +1,8 @@
 //! The run of mqrr: subscribe, ask, and wait for the responses, request by request.
 
+use std::future::pending;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -9,15 +10,12 @@ use super::latency::RoundTrips;
 use super::plan::RequestPlan;
 use super::receiver::{Fate, Receiver};
 use crate::client::mosquitto::MosquittoClient;
-use crate::client::{self, Client, ClientError, Diagnostics, Interrupts, Trace};
+use crate::client::{self, Client, ClientError, Diagnostics, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
 use crate::publish::{Line, Source, source_of};
-use crate::subscribe::{Batch, Stdout};
-
-/// While so much waits for stdout nothing is read from the broker.
-const MOST_UNWRITTEN: usize = 256 * 1024;
+use crate::subscribe::{self, Outlet};
 
 /// Sends requests as the plan says, with responses on stdout and errors on stderr, and tells how it ended.
 pub fn request(plan: &RequestPlan) -> ExitStatus {
@@ -37,8 +35,9 @@ pub fn request(plan: &RequestPlan) -> ExitStatus {
         }
     };
     let status = client::run(async {
-        let (stdout, interrupts) = (Stdout::open()?, Interrupts::listen()?);
-        Ok(Requester::new(plan, source, diagnostics, stdout, interrupts).run().await)
+        let trace = Trace::of_level(plan.debug, plan.log).map(|trace| trace.telling_grants(!plan.compat));
+        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace).telling(diagnostics))?;
+        Ok(Requester::new(plan, source, diagnostics, outlet).run().await)
     });
     status.and_then(|status| status).unwrap_or_else(|error: io::Error| {
         diagnostics.error(format_args!("cannot start: {error}"));
@@ -46,54 +45,27 @@ pub fn request(plan: &RequestPlan) -> ExitStatus {
     })
 }
 
-/// Why a run ends before everything has come.
-pub(super) enum End {
-    Interrupted,
-    TimedOut,
-    /// Nobody reads stdout any more.
-    Unread,
-    Stdout(io::Error),
+/// Why a request ends before its responses have come, besides what ends every run that prints.
+pub(super) enum Failure {
     Stdin(io::Error),
-    Client(ClientError),
     /// The broker does not take the request.
     Refused(ReasonCode, Option<String>),
 }
 
-impl From<ClientError> for End {
-    fn from(error: ClientError) -> Self {
-        Self::Client(error)
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::Unread } else { Self::Stdout(error) }
-    }
-}
-
-/// What ends a step besides bytes.
-enum Other {
-    Interrupted,
-    Unread,
-    Written(io::Result<Batch>),
-    Input(io::Result<()>),
-    Woken,
-}
+pub(super) type End = subscribe::End<Failure>;
 
 /// What is waited for at a certain time.
 pub(super) struct Clocks {
     /// `-W`.
     pub(super) end: Option<Instant>,
-    /// SUBACK, then the acknowledgement of the request.
+    /// SUBACK, then the acknowledgement of the request, or of one before it that keeps it back.
     pub(super) answer: Option<Instant>,
 }
 
 pub(super) struct Requester<'a> {
     pub(super) plan: &'a RequestPlan,
     pub(super) diagnostics: Diagnostics,
-    pub(super) stdout: Stdout,
-    pub(super) interrupts: Interrupts,
-    pub(super) client: Client<Message>,
+    pub(super) outlet: Outlet,
     pub(super) receiver: Receiver,
     pub(super) source: Source,
     pub(super) clocks: Clocks,
@@ -101,6 +73,8 @@ pub(super) struct Requester<'a> {
     pub(super) topic: String,
     /// The broker has granted the subscription, in this connection.
     pub(super) subscribed: bool,
+    /// The next request waits until the broker acknowledges an earlier one, and the clocks run for that.
+    pub(super) held: bool,
     /// A request of QoS 0, and one that went down with a connection before all of it was written.
     pub(super) at_most_once: Option<Message>,
     pub(super) again: Option<Message>,
@@ -117,33 +91,22 @@ pub(super) struct Told {
     pub(super) grants: bool,
     pub(super) nobody: bool,
     pub(super) no_data: bool,
-    /// Connections lost in a row on which the request was sent and not acknowledged.
-    pub(super) losses: u32,
+    /// Connections lost in a row on which the request was sent and not acknowledged, or SUBSCRIBE not answered.
+    pub(super) losses: u64,
 }
 
 impl<'a> Requester<'a> {
-    fn new(
-        plan: &'a RequestPlan,
-        source: Source,
-        diagnostics: Diagnostics,
-        stdout: Stdout,
-        interrupts: Interrupts,
-    ) -> Self {
+    fn new(plan: &'a RequestPlan, source: Source, diagnostics: Diagnostics, outlet: Outlet) -> Self {
         Self {
             plan,
             diagnostics,
-            stdout,
-            interrupts,
-            client: Client::new(
-                plan.connect.clone(),
-                Trace::of_level(plan.debug, plan.log).map(|trace| trace.telling_grants(!plan.compat)),
-            )
-            .telling(diagnostics),
+            outlet,
             receiver: Receiver::new(plan, diagnostics),
             source,
             clocks: Clocks { end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)), answer: None },
             topic: plan.response_topic.topic(None),
             subscribed: false,
+            held: false,
             at_most_once: None,
             again: None,
             request_end: 0,
@@ -178,47 +141,19 @@ impl<'a> Requester<'a> {
 
     /// Connects, waiting no longer than the run may take, and subscribes.
     async fn connect(&mut self, first: bool) -> Result<(), End> {
-        let end = self.clocks.end;
         self.subscribed = false;
-        let Self { client, receiver, interrupts, stdout, .. } = self;
-        let connecting = async {
-            match first {
-                true => client.connect(receiver).await,
-                false => client.reconnect(receiver).await,
-            }
-        };
-        let mut connecting = Box::pin(connecting);
-        let mut written = Vec::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = interrupts.next() => return Err(End::Interrupted),
-                batch = stdout.written_or_closed() => match batch {
-                    Some(batch) => written.push(batch?),
-                    None => return Err(End::Unread),
-                },
-                connected = &mut connecting => {
-                    connected?;
-                    break;
-                }
-                () = until(end) => return Err(End::TimedOut),
-            }
-        }
-        drop(connecting);
-        for batch in written {
-            self.acknowledge(batch);
-        }
+        self.outlet.connect(&mut self.receiver, first, self.clocks.end).await?;
         if first {
             // The responder knows it from the request, so it stays what it is over a reconnect.
             self.topic = self.plan.response_topic.topic(self.receiver.response_information.as_deref());
-            self.client.note(&format!("responses are to come on {}", self.topic));
+            self.outlet.client.note(&format!("responses are to come on {}", self.topic));
         }
         let subscribe = Subscribe {
             packet_identifier: 0,
             properties: self.plan.subscribe_properties.clone(),
             filters: vec![self.filter()],
         };
-        self.client.session().subscribe(subscribe).map_err(|error| End::Client(error.into()))?;
+        self.outlet.client.session().subscribe(subscribe).map_err(|error| End::Client(error.into()))?;
         self.clocks.answer = Instant::now().checked_add(self.plan.patience);
         Ok(())
     }
@@ -233,25 +168,26 @@ impl<'a> Requester<'a> {
         self.look_at_fate()?;
         self.look_at_messages();
         self.ask()?;
-        if !self.stdout.is_busy() && !self.receiver.batch.is_empty() {
-            let batch = std::mem::take(&mut self.receiver.batch);
-            if let Some(written) = self.stdout.write(batch)? {
-                self.acknowledge(written);
-            }
-        }
-        Ok(())
-    }
-
-    /// Acknowledges what was written.
-    pub(super) fn acknowledge(&mut self, written: Batch) {
-        for receipt in written.receipts {
-            self.client.session().acknowledge(receipt);
-        }
+        self.outlet.carry(&mut self.receiver)
     }
 
     /// Whether a request can go out now.
     fn may_ask(&mut self) -> bool {
-        self.subscribed && (self.plan.request.qos == QoS::AtMostOnce || self.client.session().window_free() > 0)
+        self.subscribed && (self.plan.request.qos == QoS::AtMostOnce || self.outlet.client.session().window_free() > 0)
+    }
+
+    /// Between a response and the next request nothing is waited for but the input, unless the broker has to acknowledge
+    /// an earlier request first: the window (`-M`, Receive Maximum) is full. A broker that never does is not waited for
+    /// without end.
+    pub(super) fn rest_or_hold(&mut self) {
+        let now = Instant::now();
+        let held = self.again.is_none() && !self.may_ask() && self.source.is_waiting(now);
+        if held && self.held {
+            return;
+        }
+        self.held = held;
+        let clock = |time: Option<Duration>| time.filter(|_| held).and_then(|time| now.checked_add(time));
+        self.clocks = Clocks { end: clock(self.plan.timeout), answer: clock(Some(self.plan.patience)) };
     }
 
     /// Sends the next request when the one before has its responses.
@@ -268,12 +204,12 @@ impl<'a> Requester<'a> {
             },
         };
         let kept = (message.qos == QoS::AtMostOnce).then(|| message.clone());
-        let published = self.client.session().publish(message);
+        let published = self.outlet.client.session().publish(message);
         self.receiver.packet_identifier = published.map_err(|(error, _)| End::Client(error.into()))?;
         self.receiver.fate = Fate::Unknown;
         let now = Instant::now();
         self.receiver.asked_at = Some(now);
-        self.request_end = self.client.output_end();
+        self.request_end = self.outlet.client.output_end();
         self.at_most_once = kept;
         if self.clocks.end.is_none() {
             self.clocks.end = self.plan.timeout.and_then(|timeout| now.checked_add(timeout));
@@ -288,7 +224,7 @@ impl<'a> Requester<'a> {
         {
             return Ok(None);
         }
-        let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
+        let limit = self.outlet.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
         match self.source.next(limit) {
             None => Ok(None),
             Some((_, Line::Whole(payload))) => Ok(Some(payload)),
@@ -315,31 +251,19 @@ impl<'a> Requester<'a> {
 
     fn is_through(&self) -> bool {
         let asked = self.source.has_ended() && self.again.is_none() && self.subscribed;
-        let all_written = !self.stdout.is_busy() && self.receiver.batch.bytes.is_empty();
+        let all_written = self.outlet.is_written() && self.receiver.batch.bytes.is_empty();
         asked && self.receiver.exchange.is_idle() && all_written
     }
 
     async fn step(&mut self) -> Result<(), End> {
-        let reading = self.receiver.batch.bytes.len() < MOST_UNWRITTEN;
         let next = [self.clocks.end, self.clocks.answer].into_iter().flatten().min();
-        let hungry = self.may_ask() && self.again.is_none() && self.receiver.exchange.is_idle();
-        let Self { client, receiver, interrupts, stdout, source, .. } = self;
-        let other = async {
-            tokio::select! {
-                biased;
-                () = interrupts.next() => Other::Interrupted,
-                written = stdout.written_or_closed() => written.map_or(Other::Unread, Other::Written),
-                input = source.wait(), if hungry => Other::Input(input),
-                () = until(next) => Other::Woken,
-            }
-        };
-        match client.step(receiver, reading, other).await? {
-            None | Some(Other::Woken) => {}
-            Some(Other::Interrupted) => return Err(End::Interrupted),
-            Some(Other::Unread) => return Err(End::Unread),
-            Some(Other::Written(written)) => self.acknowledge(written?),
-            Some(Other::Input(input)) => input.map_err(End::Stdin)?,
-        }
+        // Read ahead of a full window, too: whether anything waits for it is to be known.
+        let idle = self.subscribed && self.again.is_none() && self.receiver.exchange.is_idle();
+        let hungry = idle && !self.source.is_waiting(Instant::now());
+        let source = &mut self.source;
+        let input = async { if hungry { source.wait().await } else { pending().await } };
+        let input = self.outlet.step(&mut self.receiver, true, next, input).await?;
+        input.unwrap_or(Ok(())).map_err(|error| End::Own(Failure::Stdin(error)))?;
         self.look_at_clocks()
     }
 
@@ -347,29 +271,23 @@ impl<'a> Requester<'a> {
         let now = Instant::now();
         let is_past = |clock: Option<Instant>| clock.is_some_and(|clock| clock <= now);
         // What has just come is looked at first.
-        let has_all = self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0;
+        let held = self.held && !self.may_ask();
+        let has_all = self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0 && !held;
         if is_past(self.clocks.end) && !has_all {
             return Err(End::TimedOut);
         }
         if is_past(self.clocks.answer) {
             let packet = match self.subscribed {
                 false if self.receiver.subacks.is_empty() => "SUBSCRIBE",
-                true if self.waits_for_acknowledgement() => "PUBLISH",
+                true if self.waits_for_acknowledgement() || held => "PUBLISH",
                 _ => {
                     self.clocks.answer = None;
                     return Ok(());
                 }
             };
-            let (target, waited) = (self.client.target().to_owned(), self.plan.patience);
+            let (target, waited) = (self.outlet.client.target().to_owned(), self.plan.patience);
             return Err(ClientError::Unanswered { target, packet, waited }.into());
         }
         Ok(())
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Stage {
     Subscribing,
     /// The request is out.
     Asked,
+    /// The next request waits for the acknowledgement of an earlier one.
+    Held,
 }
 
 /// All that is known when the responses do not come.
@@ -35,6 +37,7 @@ impl Situation<'_> {
         let exchange = self.exchange;
         let request = if exchange.asked() > 1 { format!(" to request {}", exchange.asked()) } else { String::new() };
         match (exchange.come(), exchange.wanted()) {
+            _ if self.stage == Stage::Held => format!("request {} was not sent", exchange.asked() + 1),
             (0, _) if exchange.asked() == 0 => "no request was sent".to_owned(),
             (0, _) => format!("no response{request} came"),
             (come, wanted) => format!("{come} of {wanted} responses{request} came"),
@@ -46,6 +49,7 @@ impl Situation<'_> {
         let stage = match (self.stage, self.fate) {
             (Stage::Connecting, _) => ", there is no connection to the broker",
             (Stage::Subscribing, _) => ", the broker has not granted the subscription yet",
+            (Stage::Held, _) => ", the broker has not acknowledged an earlier one that fills the window (-M)",
             (Stage::Asked, Fate::Unknown) if self.acknowledged => ", the broker has not acknowledged the request",
             (Stage::Asked, Fate::Nobody) => ", nobody is subscribed to the topic of the request",
             (Stage::Asked, _) => "",
@@ -72,7 +76,7 @@ impl Situation<'_> {
         }
         let may_be_unheard = self.stage == Stage::Asked && self.exchange.all() == 0 && !self.acknowledged && self.v5;
         if hints.is_empty() && may_be_unheard {
-            hints.push(format!("with -q 1 the broker says whether anybody is subscribed to {request_topic}"));
+            hints.push(format!("with -q 1 the broker says whether anybody is subscribed to '{request_topic}'"));
         }
         hints
     }
@@ -83,14 +87,14 @@ const NO_DATA: &str =
 
 fn messages(count: u64, topic: &str) -> String {
     match count {
-        1 => format!("1 message came on {topic}"),
-        _ => format!("{count} messages came on {topic}"),
+        1 => format!("1 message came on '{topic}'"),
+        _ => format!("{count} messages came on '{topic}'"),
     }
 }
 
 /// The first message without correlation data.
 pub(super) fn first_without_data(response_topic: &str) -> String {
-    format!("a message came on {response_topic} without the correlation data of the request; it is left out")
+    format!("a message came on '{response_topic}' without the correlation data of the request; it is left out")
 }
 
 /// What to do about it.
@@ -99,7 +103,7 @@ pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not give it ba
 
 /// The broker took the request and has nobody to give it to.
 pub(super) fn nobody(request_topic: &str) -> String {
-    format!("nobody is subscribed to {request_topic}, so nobody gets the request; is the responder running?")
+    format!("nobody is subscribed to '{request_topic}', so nobody gets the request; is the responder running?")
 }
 
 #[cfg(test)]
@@ -162,11 +166,11 @@ mod tests {
         let exchange = exchange(1, 1, 2);
         let hints = situation(Stage::Asked, &exchange, &Fate::Nobody).hints();
         assert_eq!(hints.len(), 1);
-        assert!(hints[0].starts_with("2 messages came on r without correlation data"), "{hints:?}");
+        assert!(hints[0].starts_with("2 messages came on 'r' without correlation data"), "{hints:?}");
         assert!(hints[0].contains("--no-correlation-check"), "{hints:?}");
         let quiet = self::exchange(1, 1, 0);
         let at_most_once = Situation { acknowledged: false, ..situation(Stage::Asked, &quiet, &Fate::Unknown) };
-        assert_eq!(at_most_once.hints(), ["with -q 1 the broker says whether anybody is subscribed to q"]);
+        assert_eq!(at_most_once.hints(), ["with -q 1 the broker says whether anybody is subscribed to 'q'"]);
         assert!(situation(Stage::Asked, &quiet, &Fate::Taken).hints().is_empty());
     }
 }

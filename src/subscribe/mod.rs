@@ -5,15 +5,17 @@
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
 pub mod format;
+mod outlet;
 mod plan;
 mod receiver;
 mod run;
 pub mod selection;
 mod stdout;
 
+pub(crate) use outlet::{End, Outlet, PARTING, Printing, reason_with_will};
 pub use plan::{Display, SubscribePlan, handling_of_retained, printer};
 pub use run::{shortfall, subscribe};
-pub use stdout::{Batch, Stdout};
+pub(crate) use stdout::Batch;
 
 use std::time::Duration;
 

@@ -11,12 +11,9 @@ use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, TopicFilter};
 use crate::options::{
-    CommandProperties, ConnectDefaults, Environment, GeneralOptions, OutputOptions, RetainHandlingName, SUBSCRIBE,
-    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, connect_plan,
+    ClientGroups, CommandProperties, Environment, GeneralOptions, OutputOptions, RetainHandlingName, SUBSCRIBE,
+    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
 };
-
-/// Most messages of ours in flight where `-M` is not given; only removals of retained messages are.
-const WINDOW: u16 = 20;
 
 /// mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this.
 const FEW: u64 = 20;
@@ -82,18 +79,9 @@ impl SubscribePlan {
         let SubscribeOptions { subscription, output, screen, connection, retry, tls, will, properties, general } =
             options;
         let GeneralOptions { debug, quiet, compat, .. } = general;
-        let defaults =
-            ConnectDefaults { tool: &SUBSCRIBE, environment, window: WINDOW, no_delay: true, names_clients: false };
-        let refused = |faults| UsageError::new(SUBSCRIBE.name, faults);
-        let connect = connect_plan(connection, tls, will, properties, defaults);
-        let display = display(output, screen).map_err(|fault| refused(vec![fault]));
-        let (mut connect, display) = match (connect, display) {
-            (Ok(connect), Ok(display)) => (connect, display),
-            (Err(one), Err(other)) => return Err(one.and(other)),
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        };
-        connect.retry = retry.plan();
-        let commands = properties.by_command().map_err(refused)?;
+        let groups = ClientGroups { connection, retry, tls, will, properties };
+        let (mut connect, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
+        let commands = properties.by_command().map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?;
         let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
         let version = connect.session.version;
         if let (true, Some(count @ 1..FEW)) = (version.is_v5(), subscription.count) {

@@ -1,13 +1,13 @@
 //! What becomes of each message while the session reads: judged, shown, and noted for its acknowledgement.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
 use super::format::{MessageRate, Printer, Watch};
+use super::outlet::Printing;
 use super::plan::{Display, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
 use super::stdout::Batch;
@@ -17,12 +17,17 @@ use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 use crate::transport::Address;
 
+/// The beat of `--message-rate`.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The ears of mqsub.
 #[derive(Debug)]
 pub(super) struct Receiver {
     diagnostics: Diagnostics,
     selection: Selection,
     screen: Screen,
+    /// When the next line of `--message-rate` is told.
+    tick: Option<Instant>,
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
     /// What waits to be written.
@@ -66,6 +71,7 @@ impl Receiver {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
             screen,
+            tick: matches!(plan.display, Display::Rate).then(|| Instant::now() + SECOND),
             received: None,
             batch,
             to_remove: VecDeque::new(),
@@ -77,11 +83,6 @@ impl Receiver {
         }
     }
 
-    /// What follows was received now, at one time.
-    pub(super) fn begin_read(&mut self) {
-        self.received = None;
-    }
-
     /// Whether the last message has come.
     pub(super) fn has_ended(&self) -> bool {
         self.selection.has_ended()
@@ -90,13 +91,6 @@ impl Receiver {
     /// Messages that counted.
     pub(super) fn counted(&self) -> u64 {
         self.selection.counted()
-    }
-
-    /// A second of `--message-rate` has passed.
-    pub(super) fn tick(&mut self) {
-        if let Screen::Rate(rate) = &mut self.screen {
-            rate.line(&mut self.batch.bytes);
-        }
     }
 
     fn show(&mut self, message: &ReceivedMessage<'_>) {
@@ -123,21 +117,27 @@ impl Receiver {
     }
 }
 
-/// A receiver that a connection attempt and its owner share; neither holds it while the other is at work.
-#[derive(Debug)]
-pub(super) struct SharedReceiver<'a, 'b>(pub(super) &'a RefCell<&'b mut Receiver>);
-
-impl Handler<Message> for SharedReceiver<'_, '_> {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
-        self.0.borrow_mut().message(delivery)
+impl Printing for Receiver {
+    fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
     }
 
-    fn completed(&mut self, completion: Completion<'_, Message>) {
-        self.0.borrow_mut().completed(completion);
+    fn begin_read(&mut self) {
+        self.received = None;
     }
 
-    fn event(&mut self, event: Event) {
-        self.0.borrow_mut().event(event);
+    fn due(&self) -> Option<Instant> {
+        self.tick
+    }
+
+    /// Tells the rate of the second that is over, if one is.
+    fn print_due(&mut self, now: Instant) {
+        let Some(tick) = self.tick.filter(|tick| *tick <= now) else { return };
+        if let Screen::Rate(rate) = &mut self.screen {
+            rate.line(&mut self.batch.bytes);
+        }
+        // Seconds that went by without a chance to tell them are not made up for.
+        self.tick = Some((tick + SECOND).max(now));
     }
 }
 

@@ -42,6 +42,7 @@ const ARGUMENTS: &[&str] = &[
     "-m x -L mqtt://127.0.0.1:{PORT}//{T}",
     "-m x -L mqtt://127.0.0.1:{PORT}/{T}/a%20b",
     "-t {T}/a -m x --unix {SOCKET}",
+    "-t {T}/a -m x --unix {SOCKET} --nodelay -A 127.0.0.1",
     "-t {T}/a -m x -p 0 -h {SOCKET}",
     "-t {T}/a -m x --will-topic {T}/w --will-payload gone --will-qos 1 --will-retain",
     "-t {T}/a -m x -D publish content-type text/plain",

@@ -33,13 +33,10 @@ impl Proxy {
 
     /// An HTTP proxy that knows CONNECT only.
     pub fn http(login: Option<(&'static str, &'static str)>, chunk: usize) -> Self {
-        let wanted = login.map(|(user, password)| {
-            format!("proxy-authorization: basic {}", STANDARD.encode(format!("{user}:{password}")).to_lowercase())
-        });
+        let wanted = login.map(|(user, password)| STANDARD.encode(format!("{user}:{password}")));
         Self::start(move |stream, targets| {
             let head = read_head(stream)?;
-            let given = |wanted: &String| head.to_lowercase().lines().any(|line| line == *wanted);
-            if wanted.as_ref().is_some_and(|wanted| !given(wanted)) {
+            if wanted.as_ref().is_some_and(|wanted| !head.lines().any(|line| is_basic(line, wanted))) {
                 let refusal =
                     "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
                 return write_in_pieces(stream, refusal.as_bytes(), chunk);
@@ -71,6 +68,13 @@ impl Proxy {
     pub fn targets(&self) -> Vec<String> {
         self.targets.lock().unwrap().clone()
     }
+}
+
+/// Whether a field of a head is this Basic login. Its name and the scheme may be in any case, the login may not.
+fn is_basic(line: &str, login: &str) -> bool {
+    let Some((name, value)) = line.split_once(": ") else { return false };
+    let Some((scheme, given)) = value.split_once(' ') else { return false };
+    name.eq_ignore_ascii_case("proxy-authorization") && scheme.eq_ignore_ascii_case("basic") && given == login
 }
 
 /// `.test` is for tests (RFC 6761): the proxy knows such names, and nobody else does.

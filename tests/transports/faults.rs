@@ -154,9 +154,12 @@ fn proxies_let_through_whom_they_know() {
             let right = if kind == ProxyKind::Http { Some(("user", "p@ss%")) } else { login };
             let with = |login| TransportPlan { proxy: proxy(kind, &proxy_server.addr(), login), ..plan(echo.port()) };
             assert_echo(&with(right));
-            for (login, cause) in
-                [(None, "wants a user and a password"), (Some(("user", "x")), "refused user or password")]
-            {
+            // In Base64 the last one differs from "p@ss%" in the case of one letter.
+            for (login, cause) in [
+                (None, "wants a user and a password"),
+                (Some(("user", "x")), "refused user or password"),
+                (Some(("user", "V@ss%")), "refused user or password"),
+            ] {
                 let error = failing(&with(login));
                 assert_eq!((error.stage, error.kind), (Stage::Proxy, FailureKind::ProxyAuthentication), "{error}");
                 assert!(error.cause.contains(cause) && error.hint.is_some(), "{error:?}");

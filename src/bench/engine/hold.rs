@@ -182,7 +182,7 @@ impl Role for Idler {
     ) -> Result<(), End> {
         let clock = state.shared.clock;
         loop {
-            let more = shard::read_batch(state, link, context, |session, bytes, now, recorder| {
+            let more = shard::read_batch(state, link, context, true, |session, bytes, now, recorder| {
                 let mut ears = IdlerEars { pinged_ns: &mut self.pinged_ns, recorder, now_ns: clock.ns(now) };
                 session.handle_input(bytes, now, &mut ears)
             })?;

@@ -59,7 +59,7 @@ impl Pacer {
                 Some(due_ns) if due_ns <= awake_until_ns => tokio::task::yield_now().await,
                 Some(due_ns) => {
                     let wait_ns = due_ns.saturating_sub(clock.now_ns());
-                    let asleep_ns = wait_ns - (wait_ns / PreciseTimer::AWAKE_PART).min(PreciseTimer::AWAKE_NS);
+                    let asleep_ns = wait_ns - PreciseTimer::awake_ns(wait_ns);
                     tokio::select! {
                         slept = timer.sleep(Duration::from_nanos(asleep_ns.max(1))) => {
                             slept?;
@@ -113,12 +113,12 @@ mod precise {
 
     pub struct PreciseTimer(AsyncFd<Descriptor>);
 
-    impl PreciseTimer {
-        /// The end of a wait is spent awake, since a processor that sleeps takes its time to wake: this part of it, and
-        /// this much at the most.
-        pub const AWAKE_PART: u64 = 20;
-        pub const AWAKE_NS: u64 = 50_000;
+    /// The end of a wait is spent awake, since a processor that sleeps takes its time to wake: this part of it, and this
+    /// much at the most.
+    const AWAKE_PART: u64 = 20;
+    const AWAKE_NS: u64 = 50_000;
 
+    impl PreciseTimer {
         pub fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
@@ -127,6 +127,11 @@ mod precise {
             #[expect(deprecated)]
             let timer = AsyncFd::with_interest(Descriptor(timer), Interest::READABLE)?;
             Ok(Self(timer))
+        }
+
+        /// What of a wait is to be spent awake.
+        pub fn awake_ns(wait_ns: u64) -> u64 {
+            (wait_ns / AWAKE_PART).min(AWAKE_NS)
         }
 
         pub async fn sleep(&self, wait: Duration) -> io::Result<()> {
@@ -154,12 +159,13 @@ pub(super) struct PreciseTimer;
 
 #[cfg(any(not(target_os = "linux"), test))]
 impl PreciseTimer {
-    /// Awake it would not gain a millisecond, and a virtual clock stands still as long as anybody is.
-    pub(super) const AWAKE_PART: u64 = u64::MAX;
-    pub(super) const AWAKE_NS: u64 = 0;
-
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self)
+    }
+
+    /// None: it would not gain a millisecond, and a virtual clock stands still as long as anybody is awake.
+    pub(super) const fn awake_ns(_wait_ns: u64) -> u64 {
+        0
     }
 
     pub(super) async fn sleep(&self, wait: Duration) -> io::Result<()> {

@@ -167,8 +167,8 @@ impl Publisher {
         shared: &Shared,
         recorder: &mut Recorder,
         out: &mut Vec<u8>,
+        now_ns: u64,
     ) -> io::Result<Pause> {
-        let now_ns = shared.clock.now_ns();
         if self.is_done() || !link.session.is_open() {
             return Ok(Pause::Waiting);
         }

@@ -58,7 +58,6 @@ impl Publisher {
         stage: Option<&StageRun>,
         schedule: impl FnOnce() -> Option<Schedule>,
         shared: &Shared,
-        now_ns: u64,
     ) {
         let Some(run) = stage else { return };
         if let Some(progress) = &mut self.progress
@@ -76,7 +75,7 @@ impl Publisher {
         });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
-        self.last_progress_ns = now_ns;
+        self.last_progress_ns = shared.clock.now_ns();
         (self.ears.answered, self.ears.measured_refused) = (0, 0);
         self.publish_counts(shared);
         let stream = shared.stream(self.stream);

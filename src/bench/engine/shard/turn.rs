@@ -32,9 +32,11 @@ impl Role for Publisher {
         let stage = state.stage.get();
         // First, so that a delivery between here and the look at the window is not missed.
         shared.stream(self.stream).room.register(context.waker());
-        self.follow(stage.as_ref(), || state.schedule.borrow().clone(), shared, shared.clock.now_ns());
+        self.follow(stage.as_ref(), || state.schedule.borrow().clone(), shared);
+        // Whether there is something to do though nothing came.
+        let mut again = true;
         for _ in 0..TURNS {
-            let more = read_batch(state, link, context, |session, bytes, now, recorder| {
+            let more = read_batch(state, link, context, again, |session, bytes, now, recorder| {
                 let now_ns = shared.clock.ns(now);
                 let measuring = state.measures(now_ns);
                 recorder.counters.wire_bytes_in += if measuring { bytes.len() as u64 } else { 0 };
@@ -49,33 +51,35 @@ impl Role for Publisher {
                 state.note_event(measuring && self.ears.completed() > before, now_ns);
                 handled
             })?;
-            self.publish_counts(shared);
-            if shared.plan.reconnect.is_some() {
-                self.end_outage(shared.clock.now_ns(), &mut state.outages.borrow_mut());
+            if !more && !again {
+                return Ok(());
             }
+            self.publish_counts(shared);
             if self.is_starved(link, shared) {
                 state.starved.set(true);
+            }
+            // One look at the clock for all that follows: a flood has a hundred messages for it, and it costs what three do.
+            let now_ns = shared.clock.now_ns();
+            if shared.plan.reconnect.is_some() {
+                self.end_outage(now_ns, &mut state.outages.borrow_mut());
             }
             let recorder = &mut state.recorder(link.target());
             let sent = recorder.counters.sent;
             if !link.is_writable() {
                 let taken = link.flush(context)?;
-                self.note_written(taken, shared.clock.now_ns(), shared, recorder);
+                self.note_written(taken, now_ns, shared, recorder);
             }
-            let pause = self.fill(link, context, shared, recorder, &mut state.out.borrow_mut())?;
+            let pause = self.fill(link, context, shared, recorder, &mut state.out.borrow_mut(), now_ns)?;
             link.send_output(context, &mut state.out.borrow_mut())?;
-            state.note_event(recorder.counters.sent > sent, shared.clock.now_ns());
-            count_written(state, link, recorder);
-            match pause {
-                Pause::Turn => continue,
-                Pause::Until(due_ns) => {
-                    if self.schedule(due_ns) {
-                        state.pacer.schedule(due_ns, index);
-                    }
-                }
-                Pause::Waiting => {}
+            state.note_event(recorder.counters.sent > sent, now_ns);
+            count_written(state, link, recorder, now_ns);
+            again = pause == Pause::Turn;
+            if let Pause::Until(due_ns) = pause
+                && self.schedule(due_ns)
+            {
+                state.pacer.schedule(due_ns, index);
             }
-            if !more {
+            if !more && !again {
                 return Ok(());
             }
         }
@@ -98,7 +102,7 @@ impl Role for Publisher {
 
     fn wait(&mut self, state: &ShardState) {
         let now_ns = state.shared.clock.now_ns();
-        self.follow(state.stage.get().as_ref(), || state.schedule.borrow().clone(), &state.shared, now_ns);
+        self.follow(state.stage.get().as_ref(), || state.schedule.borrow().clone(), &state.shared);
         self.miss(&state.shared, now_ns);
     }
 }
@@ -110,8 +114,8 @@ impl Role for Subscriptions {
     fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
         let shared = &*state.shared;
         let stage = state.stage.get();
-        for _ in 0..TURNS {
-            let more = read_batch(state, link, context, |session, bytes, now, recorder| {
+        for turn in 0..TURNS {
+            let more = read_batch(state, link, context, turn == 0, |session, bytes, now, recorder| {
                 let now_ns = shared.clock.ns(now);
                 let measuring = state.measures(now_ns);
                 if measuring {
@@ -133,7 +137,7 @@ impl Role for Subscriptions {
             self.wake_publishers(shared);
             link.flush(context)?;
             link.send_output(context, &mut state.out.borrow_mut())?;
-            count_written(state, link, &mut state.recorder(link.target()));
+            count_written(state, link, &mut state.recorder(link.target()), shared.clock.now_ns());
             if !more {
                 return Ok(());
             }
@@ -185,8 +189,8 @@ impl Role for Responder {
 
     fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
         let shared = &*state.shared;
-        for _ in 0..TURNS {
-            let more = read_batch(state, link, context, |session, bytes, now, recorder| {
+        for turn in 0..TURNS {
+            let more = read_batch(state, link, context, turn == 0, |session, bytes, now, recorder| {
                 let measuring = state.stage.get().is_some_and(|stage| stage.measures(shared.clock.ns(now)));
                 let mut ears = ResponderEars { responder: self, shared, recorder, measuring };
                 session.handle_input(bytes, now, &mut ears)
@@ -224,19 +228,20 @@ impl Role for Responder {
 }
 
 /// Counts what the socket has taken, all packets with their headers.
-fn count_written(state: &ShardState, link: &mut Link, recorder: &mut Recorder) {
+fn count_written(state: &ShardState, link: &mut Link, recorder: &mut Recorder, now_ns: u64) {
     let written = link.take_written();
-    if written > 0 && state.measures(state.shared.clock.now_ns()) {
+    if written > 0 && state.measures(now_ns) {
         recorder.counters.wire_bytes_out += written;
     }
 }
 
-/// Reads once and hands the bytes to the session; looks at the session's clock where nothing came. Says whether the
-/// buffer was full, so that there may be more.
+/// Reads once and hands the bytes to the session; where nothing came and it is `due`, lets the session look at the clock.
+/// Says whether something came, so that there may be more.
 pub(in crate::bench::engine) fn read_batch(
     state: &ShardState,
     link: &mut Link,
     context: &mut Context<'_>,
+    due: bool,
     handle: impl FnOnce(&mut BenchSession, &[u8], Instant, &mut Recorder) -> Result<(), SessionError>,
 ) -> Result<bool, End> {
     let input = &mut *state.input.borrow_mut();
@@ -249,6 +254,7 @@ pub(in crate::bench::engine) fn read_batch(
             Ok(true)
         }
         Poll::Ready(Err(error)) => Err(error.into()),
+        Poll::Pending if !due => Ok(false),
         Poll::Pending => {
             let now = clock::now();
             if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {

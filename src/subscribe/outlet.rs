@@ -1,0 +1,264 @@
+//! A connection whose messages go to stdout: what mqsub and mqrr do alike. What was written is acknowledged, and what has
+//! come still goes out while the connection is made again.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use super::stdout::{Batch, Stdout};
+use crate::client::{Client, ClientError, Interrupts, Parting};
+use crate::mqtt::wire::PacketType;
+use crate::mqtt::{Message, Properties, ReasonCode};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionConfig, SessionError};
+
+/// While so much waits for stdout nothing is read from the broker.
+const MOST_UNWRITTEN: usize = 256 * 1024;
+/// How long a run that is at its end may take to write what it has, and to leave.
+pub(crate) const PARTING: Duration = Duration::from_millis(500);
+
+/// Why a run ends before everything has come.
+pub(crate) enum End<Own = Infallible> {
+    Interrupted,
+    TimedOut,
+    /// Nobody reads stdout any more.
+    Unread,
+    Stdout(io::Error),
+    Client(ClientError),
+    /// What only this tool knows.
+    Own(Own),
+}
+
+impl<Own> From<ClientError> for End<Own> {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl<Own> From<io::Error> for End<Own> {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Unread } else { Self::Stdout(error) }
+    }
+}
+
+/// Ears that print what they hear.
+pub(crate) trait Printing: Handler<Message> {
+    /// What waits to be written.
+    fn batch(&mut self) -> &mut Batch;
+
+    /// What follows is received now, at one time.
+    fn begin_read(&mut self) {}
+
+    /// When there is something to print though nothing has come.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Prints what is due, if anything is.
+    fn print_due(&mut self, _now: Instant) {}
+}
+
+/// Ears that a connection attempt and its owner share; neither holds them while the other is at work.
+struct Shared<'a, 'b, P>(&'a RefCell<&'b mut P>);
+
+impl<P: Printing> Handler<Message> for Shared<'_, '_, P> {
+    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+        self.0.borrow_mut().message(delivery)
+    }
+
+    fn completed(&mut self, completion: Completion<'_, Message>) {
+        self.0.borrow_mut().completed(completion);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.0.borrow_mut().event(event);
+    }
+}
+
+/// A client, and where its messages go.
+pub(crate) struct Outlet {
+    pub(crate) client: Client<Message>,
+    stdout: Stdout,
+    interrupts: Interrupts,
+}
+
+/// What ends a step besides bytes.
+enum Other<T> {
+    Interrupted,
+    Written(Option<io::Result<Batch>>),
+    Own(T),
+    Woken,
+}
+
+impl Outlet {
+    /// To be called within the runtime.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn open(client: Client<Message>) -> io::Result<Self> {
+        Ok(Self { client, stdout: Stdout::open()?, interrupts: Interrupts::listen()? })
+    }
+
+    /// Connects, waiting no longer than until `end`. Meanwhile what had come still goes out, and what is due.
+    pub(crate) async fn connect<P: Printing, Own>(
+        &mut self,
+        ears: &mut P,
+        first: bool,
+        end: Option<Instant>,
+    ) -> Result<(), End<Own>> {
+        let Self { client, interrupts, stdout } = self;
+        let shared = RefCell::new(&mut *ears);
+        let mut hearing = Shared(&shared);
+        let mut written = Vec::new();
+        {
+            let connecting = async {
+                match first {
+                    true => client.connect(&mut hearing).await,
+                    false => client.reconnect(&mut hearing).await,
+                }
+            };
+            let mut connecting = pin!(connecting);
+            loop {
+                shared.borrow_mut().begin_read();
+                if !stdout.is_busy() && !shared.borrow_mut().batch().is_empty() {
+                    let batch = std::mem::take(shared.borrow_mut().batch());
+                    written.extend(stdout.write(batch)?);
+                }
+                let due = shared.borrow().due();
+                tokio::select! {
+                    biased;
+                    () = interrupts.next() => return Err(End::Interrupted),
+                    batch = stdout.written_or_closed() => written.push(batch.ok_or(End::Unread)??),
+                    connected = &mut connecting => {
+                        connected?;
+                        break;
+                    }
+                    () = until(end) => return Err(End::TimedOut),
+                    () = until(due) => shared.borrow_mut().print_due(Instant::now()),
+                }
+            }
+        }
+        written.into_iter().for_each(|written| self.acknowledge(ears, written));
+        Ok(())
+    }
+
+    /// Writes and reads until something moved, `next` has come, or `own` is ready, which is given back then. What is due
+    /// is printed.
+    pub(crate) async fn step<P: Printing, F: Future, Own>(
+        &mut self,
+        ears: &mut P,
+        reading: bool,
+        next: Option<Instant>,
+        own: F,
+    ) -> Result<Option<F::Output>, End<Own>> {
+        ears.begin_read();
+        let reading = reading && ears.batch().bytes.len() < MOST_UNWRITTEN;
+        let next = next.into_iter().chain(ears.due()).min();
+        let Self { client, interrupts, stdout } = self;
+        let other = async {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => Other::Interrupted,
+                written = stdout.written_or_closed() => Other::Written(written),
+                own = own => Other::Own(own),
+                () = until(next) => Other::Woken,
+            }
+        };
+        match client.step(ears, reading, other).await? {
+            None | Some(Other::Woken) => {}
+            Some(Other::Interrupted) => return Err(End::Interrupted),
+            Some(Other::Written(written)) => {
+                let written = written.ok_or(End::Unread)??;
+                self.acknowledge(ears, written);
+            }
+            Some(Other::Own(own)) => return Ok(Some(own)),
+        }
+        if ears.due().is_some() {
+            ears.print_due(Instant::now());
+        }
+        Ok(None)
+    }
+
+    /// Hands what waits over to stdout, unless it is still busy with what went before.
+    pub(crate) fn carry<P: Printing, Own>(&mut self, ears: &mut P) -> Result<(), End<Own>> {
+        if !self.stdout.is_busy() && !ears.batch().is_empty() {
+            let batch = std::mem::take(ears.batch());
+            if let Some(written) = self.stdout.write(batch)? {
+                self.acknowledge(ears, written);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether stdout has taken all that it was given.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.stdout.is_busy()
+    }
+
+    /// Acknowledges what was written, and keeps the buffer for what comes next.
+    fn acknowledge(&mut self, ears: &mut impl Printing, mut written: Batch) {
+        for receipt in written.receipts.drain(..) {
+            self.client.session().acknowledge(receipt);
+        }
+        let next = ears.batch();
+        if next.bytes.is_empty() && written.bytes.capacity() <= MOST_UNWRITTEN {
+            written.bytes.clear();
+            next.bytes = written.bytes;
+        }
+    }
+
+    /// Writes everything that waits for stdout and acknowledges it, within [`PARTING`]. It is for the end of a run, so a
+    /// reader that is slow or gone keeps nobody up.
+    pub(crate) async fn write_out(&mut self, ears: &mut impl Printing) {
+        let writing = async {
+            while self.stdout.is_busy() || !ears.batch().is_empty() {
+                if self.stdout.is_busy() {
+                    let written = self.stdout.written().await?;
+                    self.acknowledge(ears, written);
+                }
+                self.carry::<_, Infallible>(ears)?;
+            }
+            Ok::<_, End>(())
+        };
+        let _ = tokio::time::timeout(PARTING, writing).await;
+    }
+
+    /// Leaves the broker, where there is one.
+    ///
+    /// # Errors
+    /// Not all was taken within `patience`.
+    pub(crate) async fn part(
+        &mut self,
+        reason: ReasonCode,
+        properties: &Properties,
+        patience: Duration,
+    ) -> Result<(), ClientError> {
+        if !self.client.is_open() {
+            return Ok(());
+        }
+        self.client.disconnect(reason, properties.clone(), patience, Parting::Draining(PARTING)).await
+    }
+
+    /// The error of a SUBACK that does not say something of each filter.
+    pub(crate) fn miscounted(&self) -> ClientError {
+        let what = "has another number of Reason Codes than the SUBSCRIBE has filters (MQTT-3.9.3-1)";
+        let (packet, reason) = (PacketType::Suback, ReasonCode::PROTOCOL_ERROR);
+        let error = SessionError::Unexpected { packet, what, reason };
+        ClientError::Session { target: self.client.target().to_owned(), error }
+    }
+}
+
+/// How a run leaves that could have gone on: so that its will is published. mosquitto's clients do so without one too.
+pub(crate) fn reason_with_will(session: &SessionConfig, compat: bool) -> ReasonCode {
+    let with_will = (session.will.is_some() || compat) && session.version.is_v5();
+    if with_will { ReasonCode::DISCONNECT_WITH_WILL } else { ReasonCode::SUCCESS }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
