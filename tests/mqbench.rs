@@ -353,7 +353,7 @@ fn a_path_that_carries_nothing_is_a_failure() {
     ] {
         let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..).drop_deliveries(1..));
         let load = ["-q", qos, "--duration", "1s", "--warmup", "100ms", "--drain", "100ms"];
-        let (document, code, stderr) = measure(&broker.port(), &[&arguments, &load[..]].concat());
+        let (document, code, stderr) = measure(&broker.port(), &[arguments, &load[..]].concat());
         assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{arguments:?}: {stderr}");
         assert!(stderr.contains(why), "{arguments:?}: {stderr}");
     }
