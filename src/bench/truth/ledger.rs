@@ -256,7 +256,8 @@ fn subscribers_on_all_threads_expect_the_same() {
         ..Script::default()
     };
     for qos in 0..3 {
-        let arguments = format!("-q {qos} --shape fan-out --pubs 2 --subs 2 --window none --rate 1k --arrival burst:50");
+        let arguments =
+            format!("-q {qos} --shape fan-out --pubs 2 --subs 2 --window none --rate 1k --arrival burst:50");
         let run = rehearse(&format!("{arguments} --duration 3 --warmup 0 --drain 1 --threads 2"), script());
         let [sent, expected] = run.numbers(["traffic/sent", "delivery/expected"]);
         assert!(sent < run.number("traffic/offered"), "QoS {qos}: {sent}");

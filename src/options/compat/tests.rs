@@ -128,7 +128,7 @@ fn a_request_is_of_mqtt_5_unless_told_otherwise() {
     let version = |arguments: &[&str]| {
         let options = request(&[&["-t", "q", "-e", "-x", "-m", "-5"], arguments].concat()).unwrap();
         assert_eq!(options.response.response_topic.as_deref(), Some("-x"));
-        assert_eq!(options.question.message.as_deref(), Some(&b"-5"[..]));
+        assert_eq!(options.message.message.as_deref(), Some(&b"-5"[..]));
         options.connection.protocol_version.map(ProtocolVersion::from)
     };
     assert_eq!(version(&[]), Some(ProtocolVersion::V5));
