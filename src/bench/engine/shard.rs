@@ -233,6 +233,10 @@ fn stop(state: &ShardState, own: &Own) {
     for publisher in &own.publishers {
         let mut publisher = publisher.borrow_mut();
         let target = state.shared.plan.target_of(publisher.stream);
+        if publisher.is_gone(&state.shared) {
+            // Nobody has woken it for a stage that began later; its slots belong to that all the same.
+            publisher.wait(state);
+        }
         publisher.settle(&state.shared, &mut state.recorder(target));
     }
     state.report(Report::Stopped);
