@@ -15,6 +15,7 @@ use serde_json::Value;
 use support::mosquitto::Mosquitto;
 use support::process::{finish, run, signal, start, text};
 use support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
+use support::tool::Tool;
 
 fn mqbench(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
@@ -45,6 +46,15 @@ fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
 
+/// An open loop that has lost clients for good. A busy machine may make it invalid for its scheduling lag, and then it is
+/// not partial but failed; nothing else may be wrong with it.
+fn assert_partial(document: &Value, output: &Output) {
+    let faults = document["invalid"].as_array().unwrap();
+    assert!(faults.iter().all(|fault| fault["code"] == "scheduling-lag"), "{faults:?}");
+    let status = if faults.is_empty() { "partial" } else { "failed" };
+    assert_eq!((output.status.code(), document["status"].as_str()), (Some(1), Some(status)), "{output:?}");
+}
+
 #[test]
 fn conn_connects_holds_and_pings() {
     let broker = ScriptedBroker::start(Script::default());
@@ -60,8 +70,10 @@ fn conn_connects_holds_and_pings() {
     assert!(document["traffic"]["sent"].is_null() && document["latency"]["e2e"].is_null());
     let stage = &document["stages"][0];
     assert_eq!((stage["name"].as_str(), stage["model"].as_str()), (Some("conn"), Some("open")));
+    // In the first second, or in the next one on a machine that is very busy.
     let rows = stage["series"]["rows"].as_array().unwrap();
-    assert_eq!((rows[0]["connects"].as_u64(), rows[0]["conns"].as_u64()), (Some(20), Some(20)), "{rows:?}");
+    let connects: u64 = rows.iter().map(|row| count(&row["connects"])).sum();
+    assert_eq!((connects, rows.last().and_then(|row| row["conns"].as_u64())), (20, Some(20)), "{rows:?}");
     if cfg!(target_os = "linux") {
         assert!(document["generator"]["bytes_per_client"].is_u64(), "{}", document["generator"]);
     }
@@ -274,7 +286,7 @@ fn a_broker_that_does_not_come_back_ends_in_a_partial_result() {
     broker.go_away();
     let output = finish(child);
     let document = document_of(&output);
-    assert_eq!((output.status.code(), document["status"].as_str()), (Some(1), Some("partial")), "{output:?}");
+    assert_partial(&document, &output);
     assert!(text(&output.stderr).contains("2 of 2 clients had no connection at the end"), "{output:?}");
     assert_eq!(document["delivery"]["outages"][0]["ended"], false);
     assert!(count(&document["clients"]["failed"]) > 0, "every vain try is counted");
@@ -299,7 +311,8 @@ fn a_stage_has_the_clients_that_it_began_with() {
     // One of three publishers is lost in the second stage.
     let script = Script::default().fault([4], Trigger::ReceivedPublish(150), Action::Cut).without_log();
     let broker = ScriptedBroker::start(script);
-    let arguments = ["--clients", "3", "-C", "600", "-q", "1", "--drain", "1s"];
+    // On one thread all subscribers connect first, so that the fourth connection is a publisher.
+    let arguments = ["--clients", "3", "-C", "600", "-q", "1", "--drain", "1s", "--threads", "1"];
     let (document, _, stderr) = measure(&broker.port(), &arguments);
     let connected: Vec<u64> =
         document["stages"].as_array().unwrap().iter().map(|stage| count(&stage["clients"]["connected"])).collect();
@@ -362,11 +375,11 @@ fn local_addresses_are_taken_in_turn() {
         assert_eq!(code, 0, "{stderr}");
         assert_eq!(document["plan"]["local_addresses"], serde_json::json!(["127.0.0.1", "127.0.0.2", "127.0.0.9"]));
     }
-    // TEST-NET-1: no machine has it.
-    let (_, code, stderr) = measure(&broker.port(), &["conn", "-A", "127.0.0.1,192.0.2.7"]);
+    // TEST-NET-3 (RFC 5737): no machine has it.
+    let (_, code, stderr) = measure(&broker.port(), &["conn", "-A", "127.0.0.1,203.0.113.7"]);
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("192.0.2.7 is not an address of this machine") && stderr.contains("ip addr add"),
+        stderr.contains("203.0.113.7 is not an address of this machine") && stderr.contains("ip addr add"),
         "{stderr}"
     );
 }
@@ -436,14 +449,15 @@ fn of_two_real_brokers_one_is_killed() {
         &pid,
         "--json",
     ];
-    let mut observer = Command::new(env!("CARGO_BIN_EXE_mqsub"));
-    let observer = start(observer.args(["-h", "127.0.0.1", "-p", &second.port(), "-t", "mqbench/#", "-C", "20"]));
+    let observing = ["-h", "127.0.0.1", "-p", &second.port(), "-t", "mqbench/#", "-C", "20", "-d"];
+    let mut observer = Tool::start(env!("CARGO_BIN_EXE_mqsub"), &observing);
+    observer.wait_for_stderr("received SUBACK");
     let child = start(&mut mqbench(&arguments));
-    assert_eq!(finish(observer).status.code(), Some(0), "twenty messages are through");
+    assert_eq!(observer.end().code, Some(0), "twenty messages are through");
     second.kill();
     let output = finish(child);
     let document = document_of(&output);
-    assert_eq!((output.status.code(), document["status"].as_str()), (Some(1), Some("partial")), "{output:?}");
+    assert_partial(&document, &output);
     let rows = document["stages"][0]["targets"].as_array().unwrap();
     assert_eq!((count(&rows[0]["delivery"]["lost"]), count(&rows[0]["clients"]["lost"])), (0, 0));
     assert_eq!(count(&rows[0]["delivery"]["delivered_once"]), 300);

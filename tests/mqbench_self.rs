@@ -10,9 +10,10 @@ mod support;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use serde_json::Value;
-use support::process::{finish, run, signal, start, text};
+use support::process::{PATIENCE, finish, run, signal, start, text};
 use support::scripted_broker::{Script, ScriptedBroker};
 
 fn mqbench(cache: &Path, arguments: &[&str]) -> Command {
@@ -93,7 +94,9 @@ fn self_that_is_interrupted_shows_what_it_has_and_saves_nothing() {
     let child = start(&mut mqbench(cache.path(), &["self", "--full", "--json"]));
     // It is at work, and listens, once both ends of a connection are open.
     let descriptors = format!("/proc/{}/fd", child.id());
+    let deadline = Instant::now() + PATIENCE;
     while std::fs::read_dir(&descriptors).map_or(0, Iterator::count) < 16 {
+        assert!(Instant::now() < deadline, "it does not begin");
         std::thread::yield_now();
     }
     signal(child.id(), "-INT");

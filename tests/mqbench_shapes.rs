@@ -119,10 +119,10 @@ fn faults_of_shared_subscriptions_come_back_exactly() {
 
 #[test]
 fn a_group_goes_on_when_a_member_dies() {
-    // Subscribers connect first: the second connection is one of the three members.
+    // Subscribers of a thread connect first: the second connection is one of the three members.
     let script = Script::default().fault([2], Trigger::Delivery(50), Action::Cut).without_log();
     let broker = ScriptedBroker::start(script);
-    let shape = ["--shape", "shared:1", "--pubs", "1", "--subs", "3", "--connect-rate", "50"];
+    let shape = ["--shape", "shared:1", "--pubs", "1", "--subs", "3", "--threads", "1"];
     let arguments = [&shape[..], &["--flood", "-C", "2000", "-q", "1", "--drain", "2s"]].concat();
     let (document, code, stderr) = measure(&broker.port(), &arguments);
     assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{stderr}");
@@ -137,7 +137,7 @@ fn a_group_goes_on_when_a_member_dies() {
 fn a_group_has_no_outage_while_a_member_is_there() {
     let script = Script::default().fault([2], Trigger::Delivery(50), Action::Cut).without_log();
     let broker = ScriptedBroker::start(script);
-    let shape = ["--shape", "shared:1", "--pubs", "2", "--subs", "3", "--connect-rate", "50", "--reconnect", "200ms"];
+    let shape = ["--shape", "shared:1", "--pubs", "2", "--subs", "3", "--threads", "1", "--reconnect", "200ms"];
     let load = ["--rate", "500", "--duration", "2s", "--warmup", "0s", "-q", "1", "--drain", "1s"];
     let (document, _, stderr) = measure(&broker.port(), &[&shape[..], &load[..]].concat());
     assert_eq!(document["clients"]["reconnects"].as_u64(), Some(1), "{stderr}");

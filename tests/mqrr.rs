@@ -192,12 +192,12 @@ fn several_responders_answer() {
     lines.sort();
     assert_eq!((ended.code, lines), (Some(0), vec!["0".into(), "1".into(), "2".into()]));
     // Two of them are silent.
-    let asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-m", "who?", "-C", "3", "-W", "1.5"]));
+    let asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-m", "who?", "-C", "3", "-W", "5"]));
     let request = responders[0].request();
     responders[0].respond(&request, b"I");
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(42), "I\n"));
-    assert!(ended.stderr.contains("timed out after 1.5 s: 1 of 3 responses came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("timed out after 5 s: 1 of 3 responses came"), "{}", ended.stderr);
 }
 
 #[test]
@@ -294,9 +294,9 @@ fn latency_is_told_for_people_and_for_programs() {
 #[test]
 fn nobody_answers() {
     let broker = ScriptedBroker::start(Script::default());
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "300ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(27), 0));
-    assert!(ended.stderr.contains("timed out after 0.3 s: no response came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("timed out after 3 s: no response came"), "{}", ended.stderr);
     assert!(ended.stderr.contains("with -q 1 the broker says"), "{}", ended.stderr);
     broker.set_script(Script::default().refuse_publishes(1.., ReasonCode::NO_MATCHING_SUBSCRIBERS));
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-m", "x", "-q", "1"]));
@@ -310,10 +310,10 @@ fn nobody_answers() {
 #[test]
 fn nothing_is_asked_before_the_subscription_is_granted() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Suback, 1..));
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--connect-timeout", "500ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--connect-timeout", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(43), 0), "{}", ended.stderr);
     assert!(ended.stderr.contains("did not answer SUBSCRIBE"), "{}", ended.stderr);
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "500ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 0));
     assert!(ended.stderr.contains("has not granted the subscription"), "{}", ended.stderr);
     broker.set_script(Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED));
@@ -333,7 +333,7 @@ fn a_request_that_is_refused_ends_it() {
         broker.wait_for("the end", |log| log.disconnects(ReasonCode::SUCCESS) == 1);
     }
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", "1", "--connect-timeout", "500ms"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", "1", "--connect-timeout", "3"], b"");
     assert_eq!(ended.code, Some(43), "{}", ended.stderr);
     assert!(ended.stderr.contains("did not answer PUBLISH"), "{}", ended.stderr);
 }
@@ -470,7 +470,7 @@ fn lines_go_on_over_a_new_connection() {
 fn a_request_of_qos_0_is_not_sent_again() {
     let broker = ScriptedBroker::start(Script::default().fault([2], Trigger::ReceivedPublish(1), Action::Cut));
     let _responder = Responder::start(broker.addr());
-    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "5", "--backoff", "10ms"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 1), "{}", ended.stderr);
     assert!(ended.stderr.contains("the request is not sent again at QoS 0"), "{}", ended.stderr);
 }
@@ -508,10 +508,10 @@ fn with_retry_a_subscribe_that_is_cut_off_is_tried_again() {
 fn stdin_that_stays_open_is_no_time_out() {
     let (broker, port) = embedded();
     let mut responder = Responder::start(broker.local_addr());
-    let mut asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-l", "-W", "1", "-d"]));
+    let mut asking = Tool::start(MQRR, &arguments(&port, &["-t", "q", "-l", "-W", "3", "-d"]));
     asking.wait_for_stderr("SUBACK");
     // Longer than -W: it is the time of a response, not of an input.
-    std::thread::sleep(Duration::from_millis(1_200));
+    std::thread::sleep(Duration::from_millis(3_200));
     asking.feed(b"x\n");
     let request = responder.request();
     responder.respond(&request, b"y");

@@ -199,7 +199,7 @@ fn publishes(version: ProtocolVersion, count: u16) -> Vec<u8> {
     for identifier in 1..=count {
         Packet::Publish(Publish::of(&message, identifier, false))
             .encode(version, &mut bytes)
-            .expect("a PUBLISH that fits");
+            .unwrap_or_else(|error| panic!("{error}"));
     }
     bytes
 }

@@ -92,6 +92,9 @@ pub(super) fn measurement(
             warnings.push(warning);
         }
     }
+    if let Some(warning) = forgotten_times(stage) {
+        warnings.push(warning);
+    }
     if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
         // From the first gap on a message is taken for the one before it.
         // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.
@@ -101,9 +104,6 @@ pub(super) fn measurement(
         }
         let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
         warnings.push(Warning::new("no-latency-after-loss", text));
-    }
-    if let Some(warning) = forgotten_times(&recorder) {
-        warnings.push(warning);
     }
     let echoes = plan.responders > 0;
     if echoes {

@@ -175,9 +175,9 @@ mod tests {
 
     #[test]
     fn a_foreign_address_and_an_unknown_name_are_errors() {
-        // 192.0.2.0/24 is for documentation; no machine has it.
-        let error = addresses(&[listener(ListenHost::Named("192.0.2.1".to_owned()), 0)]).unwrap_err();
-        assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:0: this machine has no such address");
+        // TEST-NET-3 (RFC 5737); TEST-NET-1 is given to virtual machines now and then.
+        let error = addresses(&[listener(ListenHost::Named("203.0.113.7".to_owned()), 0)]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot listen on 203.0.113.7:0: this machine has no such address");
         let error = addresses(&[listener(ListenHost::Named("no such host".to_owned()), 1883)]).unwrap_err();
         assert!(error.to_string().starts_with("cannot listen on no such host: its address is not found"), "{error}");
     }

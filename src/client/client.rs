@@ -20,6 +20,8 @@ use crate::transport::{Connected, Connection, TlsClient, connect};
 
 /// One read takes at most this much, and so does one pass of the handler.
 const READ_BUFFER: usize = 64 * 1024;
+/// It begins with this much, for clients that get a few acknowledgements, and grows when it was full.
+const FIRST_READ_BUFFER: usize = 2 * 1024;
 /// An output buffer larger than this is given back once its content was written.
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While so much waits to be written nothing is read: what is read may ask for answers.
@@ -101,7 +103,7 @@ impl<K: Kept> Client<K> {
             connection: None,
             session: Session::new(Instant::now()),
             output: Output::default(),
-            input: vec![0; READ_BUFFER],
+            input: vec![0; FIRST_READ_BUFFER],
             heard: None,
             gathering: Gathering::new(),
             trace,
@@ -275,6 +277,9 @@ impl<K: Kept> Client<K> {
                 if let Err(error) = self.session.handle_input(&self.input[..count], Instant::now(), handler) {
                     self.say_last_words().await;
                     return Err(self.failed(error));
+                }
+                if count == self.input.len() && count < READ_BUFFER {
+                    self.input = vec![0; (count * 4).min(READ_BUFFER)];
                 }
             }
             Err(error) => return Err(self.lost(Some(&error), before_connack)),

@@ -11,35 +11,42 @@ const SHORTEST_ANSWER: usize = 4;
 /// How long fewer answers than asked for may lie unread.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(2);
 
-/// After a wait in vain so many reads go by as they come, and twice as many after the next.
-const FIRST_PAUSE: u32 = 64;
-const LONGEST_PAUSE: u32 = 4096;
+/// So many answers are asked for at first. A broker that sends each in a segment of its own stands still after ten that
+/// TCP has not acknowledged (RFC 6928), and a kernel acknowledges what is not read only after a while; what is read in
+/// time lets the broker send more at a time.
+const FIRST_LIMIT: usize = 8;
+
+/// After a wait in vain so many reads go by before more answers are asked for, and twice as many after the next.
+const FIRST_HOLD: u32 = 64;
+const LONGEST_HOLD: u32 = 4096;
 
 /// The low-water mark of one connection.
 ///
-/// A broker that leaves Nagle's algorithm on, as mosquitto does by default, keeps its second answer back until the first
-/// one is acknowledged, and a kernel acknowledges what is not read only after a while: with such a broker, or one far
-/// away, gathering would slow everything down. There the wait in vain is noticed, and the answers come in bulk anyway.
+/// It finds out by itself how many answers are worth a wait. A broker that leaves Nagle's algorithm on, as mosquitto does
+/// by default, keeps its second answer back until the first one is acknowledged; there, and with a broker far away, it
+/// comes down to a single one, and the answers come in bulk anyway.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    /// Bytes that are to be there before the socket is read.
+    /// Answers that are to be there before the socket is read.
     wanted: usize,
-    /// What the socket knows.
+    /// Answers that are worth a wait.
+    limit: usize,
+    /// Bytes that the socket waits for.
     set: usize,
-    /// Reads that are yet to go by without a mark.
-    pause: u32,
-    next_pause: u32,
+    /// Reads that are yet to go by before the limit rises.
+    hold: u32,
+    next_hold: u32,
 }
 
 impl Gathering {
     /// Of a new connection.
     pub(super) const fn new() -> Self {
-        Self { wanted: 1, set: 1, pause: 0, next_pause: FIRST_PAUSE }
+        Self { wanted: 1, limit: FIRST_LIMIT, set: 1, hold: 0, next_hold: FIRST_HOLD }
     }
 
     /// So many answers are to be there, 0 or 1 for whatever comes.
-    pub(super) fn want(&mut self, answers: usize) {
-        self.wanted = if answers > 1 { answers * SHORTEST_ANSWER } else { 1 };
+    pub(super) const fn want(&mut self, answers: usize) {
+        self.wanted = answers;
     }
 
     /// Tells the socket, and whether it waits for more than one byte now. TLS and WebSocket know no such mark.
@@ -54,22 +61,30 @@ impl Gathering {
         self.set > 1
     }
 
-    fn mark(&self) -> usize {
-        if self.pause > 0 { 1 } else { self.wanted }
+    fn answers(&self) -> usize {
+        self.wanted.min(self.limit)
     }
 
-    /// The answers have not come in time: what is there is read.
+    fn mark(&self) -> usize {
+        if self.answers() > 1 { self.answers() * SHORTEST_ANSWER } else { 1 }
+    }
+
+    /// The answers have not come in time: what is there is read, and for a while fewer are asked for.
     pub(super) fn give_up(&mut self) {
-        self.pause = self.next_pause;
-        self.next_pause = (self.next_pause * 2).min(LONGEST_PAUSE);
+        self.limit = (self.answers() / 2).max(1);
+        self.hold = self.next_hold;
+        self.next_hold = (self.next_hold * 2).min(LONGEST_HOLD);
     }
 
     /// Something was read.
     pub(super) fn read(&mut self) {
-        if self.pause > 0 {
-            self.pause -= 1;
-        } else if self.set > 1 {
-            self.next_pause = FIRST_PAUSE;
+        if self.hold > 0 {
+            self.hold -= 1;
+        } else if self.limit < self.wanted {
+            // As fast as TCP's window grows, until that has been too much once.
+            self.limit += if self.next_hold == FIRST_HOLD { self.limit } else { 1 };
+        } else if self.set > 1 && self.next_hold > FIRST_HOLD {
+            self.next_hold -= 1;
         }
     }
 }
@@ -78,31 +93,66 @@ impl Gathering {
 mod tests {
     use super::*;
 
+    fn wanting(answers: usize) -> Gathering {
+        let mut gathering = Gathering::new();
+        gathering.want(answers);
+        gathering
+    }
+
+    #[test]
+    fn it_begins_with_what_a_new_connection_can_bring_and_rises_to_what_is_wanted() {
+        let mut gathering = wanting(50);
+        let marks = [(); 5].map(|()| {
+            let mark = gathering.mark();
+            gathering.read();
+            mark
+        });
+        assert_eq!(marks, [32, 64, 128, 200, 200]);
+        gathering.want(3);
+        assert_eq!(gathering.mark(), 12);
+    }
+
     #[test]
     fn waits_in_vain_become_rare() {
-        let mut gathering = Gathering::new();
-        gathering.want(10);
-        assert_eq!(gathering.mark(), 40);
+        let mut gathering = wanting(8);
         for reads in [64, 128, 256] {
-            gathering.give_up();
-            for _ in 0..reads {
-                assert_eq!(gathering.mark(), 1);
+            // What comes one by one is waited for less and less, and then not at all.
+            while gathering.mark() > 1 {
+                gathering.give_up();
+            }
+            let (hold, began) = (gathering.hold, gathering.limit);
+            assert!(hold >= reads);
+            for _ in 0..hold {
+                assert_eq!((gathering.mark(), gathering.limit), (1, began));
                 gathering.read();
             }
-            assert_eq!(gathering.mark(), 40);
+            gathering.read();
+            assert_eq!(gathering.mark(), 8, "it is tried again, with one more");
         }
-        gathering.set = 40;
-        gathering.read();
+        assert!(gathering.next_hold <= LONGEST_HOLD);
+    }
+
+    #[test]
+    fn one_wait_in_vain_does_not_end_it() {
+        let mut gathering = wanting(8);
         gathering.give_up();
-        assert_eq!(gathering.pause, FIRST_PAUSE, "a success makes up for what was in vain");
+        assert_eq!(gathering.mark(), 16);
+        for _ in 0..FIRST_HOLD + 4 {
+            gathering.read();
+        }
+        assert_eq!(gathering.mark(), 32);
+        gathering.set = 32;
+        for _ in 0..LONGEST_HOLD {
+            gathering.read();
+        }
+        assert_eq!(gathering.next_hold, FIRST_HOLD, "much success makes up for what was in vain");
     }
 
     #[test]
     fn whatever_comes_is_one_byte() {
-        let mut gathering = Gathering::new();
         for answers in [0, 1] {
-            gathering.want(answers);
-            assert!(gathering.mark() <= SHORTEST_ANSWER);
+            let mut gathering = wanting(answers);
+            assert_eq!(gathering.mark(), 1);
             assert!(!gathering.apply(None));
         }
     }

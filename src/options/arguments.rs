@@ -1,7 +1,6 @@
 //! What happens to argv before clap reads it: `-D` takes its three or four words, copied dashes are told, help and
 //! version answer whatever else stands there, and the options files go in front.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
@@ -30,7 +29,7 @@ pub(super) fn gather(
     let walked = table.walk(argv.into_iter().skip(1));
     if let Some(answer) = walked.answer {
         return Ok(Gathered::Answer(match answer {
-            Answer::Help => command.clone().render_help().to_string(),
+            Answer::Help => tool.command().render_help().to_string(),
             Answer::Version => command.render_version(),
         }));
     }
@@ -74,9 +73,9 @@ enum Kind {
 
 /// Which options a tool has and which of them take a value, as clap knows it.
 #[derive(Debug)]
-pub(super) struct OptionTable {
-    shorts: HashMap<char, Kind>,
-    longs: HashMap<String, Kind>,
+pub(super) struct OptionTable<'a> {
+    shorts: Vec<(char, Kind)>,
+    longs: Vec<(&'a str, Kind)>,
 }
 
 /// What a walk over arguments finds.
@@ -105,9 +104,9 @@ impl Walked {
     }
 }
 
-impl OptionTable {
+impl<'a> OptionTable<'a> {
     /// The table of a tool.
-    pub(super) fn of(command: &Command) -> Self {
+    pub(super) fn of(command: &'a Command) -> Self {
         let kind = |argument: &Arg| match argument.get_action() {
             ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong => Kind::Help,
             ArgAction::Version => Kind::Version,
@@ -119,12 +118,16 @@ impl OptionTable {
         let arguments = || command.get_arguments();
         Self {
             shorts: arguments().filter_map(|argument| Some((argument.get_short()?, kind(argument)))).collect(),
-            longs: arguments().filter_map(|argument| Some((argument.get_long()?.to_owned(), kind(argument)))).collect(),
+            longs: arguments().filter_map(|argument| Some((argument.get_long()?, kind(argument)))).collect(),
         }
     }
 
     fn short(&self, letter: char) -> Option<Kind> {
-        self.shorts.get(&letter).copied()
+        self.shorts.iter().find(|(short, _)| *short == letter).map(|(_, kind)| *kind)
+    }
+
+    fn long(&self, name: &str) -> Option<Kind> {
+        self.longs.iter().find(|(long, _)| *long == name).map(|(_, kind)| *kind)
     }
 
     /// Walks over arguments as clap will, without judging them: an unknown one is left for clap to name.
@@ -175,13 +178,13 @@ impl OptionTable {
     }
 
     /// The option that decides what follows this argument: the long one, or the first letter that takes a value.
-    fn find<'a>(&self, text: &'a str) -> Option<Found<'a>> {
+    fn find<'t>(&self, text: &'t str) -> Option<Found<'t>> {
         if let Some(long) = text.strip_prefix("--") {
             let (name, attached) = match long.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (long, None),
             };
-            let kind = *self.longs.get(name)?;
+            let kind = self.long(name)?;
             return Some(Found { kind, head: &text[..2 + name.len()], attached });
         }
         let letters = text.strip_prefix('-')?;
@@ -205,9 +208,9 @@ impl OptionTable {
         let dashes = &text[..text.len() - bare.len()];
         let long = bare.split('=').next().unwrap_or_default();
         let takes_value = |kind| !matches!(kind, Kind::Flag | Kind::Help | Kind::Version);
-        let (seen, meant, value_follows) = match (self.longs.get(long), bare.chars().next()) {
+        let (seen, meant, value_follows) = match (self.long(long), bare.chars().next()) {
             (Some(kind), _) if long.chars().count() > 1 => {
-                (long.to_owned(), format!("--{long}"), takes_value(*kind) && !bare.contains('='))
+                (long.to_owned(), format!("--{long}"), takes_value(kind) && !bare.contains('='))
             }
             (_, Some(letter)) => {
                 let alone = bare.len() == letter.len_utf8();

@@ -21,7 +21,7 @@ const LIMIT: u64 = 1 << 20;
 pub(super) fn read_named(
     path: &Path,
     command: &Command,
-    table: &OptionTable,
+    table: &OptionTable<'_>,
     environment: &Environment,
 ) -> Result<Vec<OsString>, Vec<String>> {
     match environment.read_file(path, LIMIT) {
@@ -34,7 +34,7 @@ pub(super) fn read_named(
 pub(super) fn read_default(
     tool: &Tool,
     command: &Command,
-    table: &OptionTable,
+    table: &OptionTable<'_>,
     environment: &Environment,
 ) -> Result<Vec<OsString>, Vec<String>> {
     let Some(folder) = folder(environment) else { return Ok(Vec::new()) };
@@ -67,7 +67,7 @@ fn arguments_of(
     path: &Path,
     content: &[u8],
     command: &Command,
-    table: &OptionTable,
+    table: &OptionTable<'_>,
 ) -> Result<Vec<OsString>, Vec<String>> {
     let mut arguments = Vec::new();
     let mut faults = Vec::new();
@@ -81,7 +81,7 @@ fn arguments_of(
     if faults.is_empty() { Ok(arguments) } else { Err(faults) }
 }
 
-fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable) -> Result<Vec<OsString>, String> {
+fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) -> Result<Vec<OsString>, String> {
     let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
     if line.contains('\0') {
         return Err("the line holds a NUL character".into());

@@ -39,7 +39,7 @@ pub(super) fn read<T: ToolOptions>(
     argv: impl IntoIterator<Item = OsString>,
 ) -> Result<Reading<T>, UsageError> {
     let tool = T::TOOL;
-    let command = tool.command();
+    let command = tool.bare_command();
     let argv: Vec<OsString> = argv.into_iter().collect();
     if let Some((name, argv)) = compat::asked_for(tool, &argv) {
         let arguments = compat::read(tool, name, environment, &argv)?;
@@ -55,12 +55,15 @@ pub(super) fn read<T: ToolOptions>(
 }
 
 /// Lets clap read, and checks what the options mean together.
-fn parse<T: ToolOptions>(command: Command, arguments: Vec<OsString>) -> Result<T, UsageError> {
+fn parse<T: ToolOptions>(mut command: Command, arguments: Vec<OsString>) -> Result<T, UsageError> {
     let tool = T::TOOL;
     let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(&error)]);
-    let matches = command.try_get_matches_from(arguments).map_err(refused)?;
-    let mut options = T::from_arg_matches(&matches).map_err(refused)?;
-    options.note_positions(positions(&matches));
+    let mut matches = command.try_get_matches_from_mut(arguments).map_err(refused)?;
+    // Thousands of small pieces, once in a process: to take them apart would cost a sending tool a part of its time.
+    std::mem::forget(command);
+    let positions = positions(&matches);
+    let mut options = T::from_arg_matches_mut(&mut matches).map_err(refused)?;
+    options.note_positions(positions);
     UsageError::check(tool.name, options.faults())?;
     Ok(options)
 }

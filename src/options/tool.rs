@@ -65,8 +65,9 @@ pub static TOOLS: [&Tool; 5] = [&PUBLISH, &SUBSCRIBE, &REQUEST, &BENCH, &BROKER]
 impl Tool {
     /// The clap definition, with the verbs in front of the options and the sections behind them.
     pub fn command(&self) -> Command {
-        let command = (self.definition)().after_help(sections::as_help(self.sections));
-        let verbs = self.verbs();
+        let command = self.bare_command();
+        let verbs = verbs_of(&command);
+        let command = command.after_help(sections::as_help(self.sections));
         if verbs.is_empty() {
             return command;
         }
@@ -77,17 +78,25 @@ impl Tool {
         command.help_template(template + "\n{all-args}{after-help}")
     }
 
+    /// The clap definition without the texts around the options. It is all that reading argv takes, and it is read every
+    /// time that a message is sent.
+    pub(super) fn bare_command(&self) -> Command {
+        (self.definition)()
+    }
+
     /// What the first word may be, each with what it does; without one the first entry holds. Empty for a tool without
     /// verbs.
     pub fn verbs(&self) -> Vec<(String, String)> {
-        let definition = (self.definition)();
-        let Some(verb) = definition.get_positionals().next() else { return Vec::new() };
-        let none =
-            ("(none)".to_owned(), "Flood the broker, then measure latency at half of what it carried".to_owned());
-        let named = verb
-            .get_possible_values()
-            .into_iter()
-            .map(|value| (value.get_name().to_owned(), value.get_help().map(ToString::to_string).unwrap_or_default()));
-        std::iter::once(none).chain(named).collect()
+        verbs_of(&self.bare_command())
     }
+}
+
+fn verbs_of(command: &Command) -> Vec<(String, String)> {
+    let Some(verb) = command.get_positionals().next() else { return Vec::new() };
+    let none = ("(none)".to_owned(), "Flood the broker, then measure latency at half of what it carried".to_owned());
+    let named = verb
+        .get_possible_values()
+        .into_iter()
+        .map(|value| (value.get_name().to_owned(), value.get_help().map(ToString::to_string).unwrap_or_default()));
+    std::iter::once(none).chain(named).collect()
 }

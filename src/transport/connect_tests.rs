@@ -97,7 +97,7 @@ async fn an_address_that_swallows_packets_does_not_keep_the_next_from_its_turn()
     }
     let (_listener, open) = listener().await;
     let plan = plan("several.test", 0, None);
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + Duration::from_secs(6);
     assert_eq!(tcp::connect(&[silent, open], &plan, Some(deadline)).await.unwrap().peer(), Some(open));
     let mut plan = super::tls::test_server::plan("127.0.0.1", silent.port(), None);
     plan.timeout = Duration::from_millis(200);
@@ -114,11 +114,11 @@ async fn the_local_address_is_ours_to_choose() {
     let connected = connect(&plan, None).await.unwrap();
     assert_eq!(connected.connection.local_addr().unwrap().ip(), plan.bind.unwrap());
     drop(listener);
-    // TEST-NET-1 (RFC 5737) is nobody's.
-    plan.bind = Some("192.0.2.1".parse().unwrap());
+    // TEST-NET-3 (RFC 5737) is nobody's; TEST-NET-1 is given to virtual machines now and then.
+    plan.bind = Some("203.0.113.7".parse().unwrap());
     let error = connect(&plan, None).await.unwrap_err();
     assert_eq!((error.stage, error.kind), (Stage::Tcp, FailureKind::LocalAddress), "{error}");
-    assert!(error.cause.contains("192.0.2.1 is not an address of this machine"), "{error}");
+    assert!(error.cause.contains("203.0.113.7 is not an address of this machine"), "{error}");
 }
 
 #[tokio::test]

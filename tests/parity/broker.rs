@@ -40,14 +40,16 @@ struct Log {
 #[derive(Clone, Copy)]
 pub struct Mark(usize);
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Two ports that are free, and not the same.
+fn free_ports() -> (u16, u16) {
+    let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    (one.local_addr().unwrap().port(), other.local_addr().unwrap().port())
 }
 
 impl Broker {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (port, guarded_port) = (free_port(), free_port());
+        let (port, guarded_port) = free_ports();
         let path = |name: &str| folder.path().join(name);
         let passwords = path("passwords");
         let made =
@@ -84,7 +86,7 @@ impl Broker {
             }
         });
         let broker = Self { child, port, guarded_port, socket, log, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", guarded_port)).is_err() {
             assert!(Instant::now() < deadline, "the broker does not start: {:?}", broker.log.lines.lock().unwrap());
             std::thread::sleep(Duration::from_millis(5));
@@ -99,7 +101,7 @@ impl Broker {
 
     /// Waits for a line that ends with `text` behind the mark, or until `enough` says so.
     pub fn wait_for(&self, mark: Mark, text: &str, mut enough: impl FnMut() -> bool) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut lines = self.log.lines.lock().unwrap();
         loop {
             if lines[mark.0..].iter().any(|line| line.ends_with(text)) {

@@ -47,7 +47,7 @@ impl CannedBroker {
 }
 
 fn serve(mut stream: TcpStream, can: &Can) -> Vec<u8> {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut heard = Vec::new();
     let mut done = 0;
     let mut buffer = [0; 4096];

@@ -12,7 +12,7 @@ use mqtools::mqtt::wire::{
 use mqtools::mqtt::{Message, Properties, ProtocolVersion, QoS};
 
 /// How long a read may take before a test fails: a guard, not a measure.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct RawClient {
     stream: TcpStream,

@@ -92,7 +92,7 @@ impl Responder {
             while out.len() < BATCH_BYTES {
                 let Some(message) = self.waiting.pop_front() else { break };
                 self.waiting_bytes -= message.payload.len();
-                let record = SendRecord { intended_ns: 0, written_ns: 0, received_ns: Cell::new(0), measured: false };
+                let record = SendRecord { intended_ns: 0, written_ns: 0, received_ns: Cell::new(0) };
                 let identifier = link.session.reserve(self.qos, record);
                 if identifier.is_none() && self.qos != QoS::AtMostOnce {
                     self.waiting_bytes += message.payload.len();

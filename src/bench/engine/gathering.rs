@@ -14,7 +14,8 @@ pub(super) struct Gathering {
     pub(super) timeline: Timeline,
     /// The last whole second.
     pub(super) last_second: Option<IntervalRow>,
-    /// How often all shards have reported. The first time only begins the count of seconds.
+    /// How often all shards have reported. The first time only begins the count of seconds: what a busy thread has done
+    /// before it gets round to that is of the first one.
     pub(super) rounds: u64,
     /// What has come of the second that is being gathered, and from how many shards.
     second: Recorder,
@@ -26,6 +27,8 @@ pub(super) struct Gathering {
     pub(super) deliveries: Deliveries,
     pub(super) downgraded: u64,
     pub(super) last_event_ns: u64,
+    /// Shards whose publishers have stopped, and shards that have settled.
+    pub(super) stopped: usize,
     pub(super) settled: usize,
     /// Measured messages that are still to come, and how many shards have said so.
     pub(super) missing: (u64, usize),
@@ -64,10 +67,10 @@ impl Gathering {
         let moment = moment(self);
         if self.reported == moment.shards {
             self.reported = 0;
-            let second = std::mem::take(&mut self.second);
             let used = self.used();
             let used_before = std::mem::replace(&mut self.used_before, used.unwrap_or_default());
             if self.rounds > 0 {
+                let second = std::mem::take(&mut self.second);
                 let row = IntervalRow {
                     conns: Some(moment.connections),
                     backlog: Some(moment.backlog),
@@ -76,9 +79,9 @@ impl Gathering {
                 };
                 self.last_second = Some(row);
                 self.timeline.push(row);
+                self.total.merge(&second);
             }
             self.rounds += 1;
-            self.total.merge(&second);
         }
     }
 

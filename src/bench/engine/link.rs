@@ -21,14 +21,13 @@ pub(super) struct SendRecord {
     pub(super) written_ns: u64,
     /// When PUBREC came (QoS 2).
     pub(super) received_ns: Cell<u64>,
-    pub(super) measured: bool,
 }
 
 impl SendRecord {
     /// Whether both were sent in one go, and so have the same to tell when they are acknowledged in one go.
     #[inline]
     pub(super) fn was_sent_with(&self, other: &Self) -> bool {
-        (self.intended_ns, self.written_ns, self.measured) == (other.intended_ns, other.written_ns, other.measured)
+        (self.intended_ns, self.written_ns) == (other.intended_ns, other.written_ns)
     }
 }
 

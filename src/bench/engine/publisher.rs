@@ -298,7 +298,7 @@ impl Publisher {
             }
         }
         let is_last = measured && progress.left == Some(0);
-        self.put(link, shared, out, intended_ns, now_ns, measured, count);
+        self.put(link, shared, out, intended_ns, now_ns, count);
         if is_last {
             if let Some(progress) = &mut self.progress {
                 progress.done = true;
@@ -321,7 +321,7 @@ impl Publisher {
         measured: bool,
     ) {
         let sequence = self.next;
-        self.put(link, shared, out, intended_ns, now_ns, measured, 1);
+        self.put(link, shared, out, intended_ns, now_ns, 1);
         let plan = &shared.plan;
         let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress else { return };
         let ends_ns = run.to_ns;
@@ -342,20 +342,10 @@ impl Publisher {
     }
 
     /// Puts messages into the buffer and into the window.
-    #[allow(clippy::too_many_arguments)]
     #[inline]
-    fn put(
-        &mut self,
-        link: &mut Link,
-        shared: &Shared,
-        out: &mut Vec<u8>,
-        intended_ns: u64,
-        now_ns: u64,
-        measured: bool,
-        count: u64,
-    ) {
+    fn put(&mut self, link: &mut Link, shared: &Shared, out: &mut Vec<u8>, intended_ns: u64, now_ns: u64, count: u64) {
         let plan = &shared.plan;
-        let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0), measured };
+        let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0) };
         // `room` has looked: there are as many places, and QoS 0 needs none.
         let identifiers = link.session.reserve_many(self.qos, count as usize, record);
         let next = self.next + identifiers.len() as u64;

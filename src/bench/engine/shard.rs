@@ -215,6 +215,7 @@ pub(super) async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Co
                     let missing = own.subscriptions.iter().map(|own| own.borrow().missing(&state.shared, stage)).sum();
                     state.report(Report::Missing(missing));
                 }
+                Some(Command::Stop) => stop(state, own),
                 Some(Command::Settle) => settle(state, own),
             },
             // Clients that only hold ask for the wake-ups that they need: thousands of others would cost a processor.
@@ -228,14 +229,25 @@ pub(super) async fn obey(state: &ShardState, commands: &mut UnboundedReceiver<Co
     }
 }
 
+fn stop(state: &ShardState, own: &Own) {
+    for publisher in &own.publishers {
+        let mut publisher = publisher.borrow_mut();
+        let target = state.shared.plan.target_of(publisher.stream);
+        if publisher.is_gone(&state.shared) {
+            // Nobody has woken it for a stage that began later; its slots belong to that all the same.
+            publisher.wait(state);
+        }
+        publisher.settle(&state.shared, &mut state.recorder(target));
+    }
+    state.report(Report::Stopped);
+}
+
 fn settle(state: &ShardState, own: &Own) {
     let (shared, now_ns) = (&*state.shared, state.shared.clock.now_ns());
     let mut outages = state.outages.take();
     let mut downgraded = 0;
     for publisher in &own.publishers {
         let mut publisher = publisher.borrow_mut();
-        let target = shared.plan.target_of(publisher.stream);
-        publisher.settle(shared, &mut state.recorder(target));
         publisher.note_open_outage(now_ns, &mut outages);
         downgraded += publisher.take_downgraded();
     }

@@ -78,8 +78,8 @@ pub struct Stream {
     pub written: Times,
 }
 
-/// The times of a stream's last messages by sequence number: 16 bits of the number, 48 bits of time. Empty where nobody
-/// asks. One store and one load a message, no lock: who asks for a message has received it, so its time is there.
+/// The times of a stream's last messages by sequence number: 16 bits of the number, those above the ones that the place
+/// tells, and 48 bits of time. Empty where nobody asks. One store and one load a message, no lock: who asks for a message has received it, so its time is there.
 #[derive(Debug, Default)]
 pub struct Times(Box<[AtomicU64]>);
 
@@ -243,11 +243,17 @@ impl Times {
         self.0.get(sequence as usize & self.0.len().wrapping_sub(1))
     }
 
+    /// What of a sequence number is kept beside a time. With the place it tells messages apart whose numbers are less
+    /// than 65,536 times the number of places apart.
+    fn tag(&self, sequence: u64) -> u64 {
+        (sequence >> self.0.len().trailing_zeros()) & 0xFFFF
+    }
+
     /// Notes the time of a message.
     #[inline]
     pub fn note(&self, sequence: u64, ns: u64) {
         if let Some(place) = self.place(sequence) {
-            place.store(sequence << TIME_BITS | ((ns / STAMP_TICK_NS) & TIME_MASK), Ordering::Release);
+            place.store(self.tag(sequence) << TIME_BITS | ((ns / STAMP_TICK_NS) & TIME_MASK), Ordering::Release);
         }
     }
 
@@ -255,7 +261,7 @@ impl Times {
     #[inline]
     pub fn of(&self, sequence: u64) -> Option<u64> {
         let entry = self.place(sequence)?.load(Ordering::Acquire);
-        (entry >> TIME_BITS == sequence & 0xFFFF).then_some((entry & TIME_MASK) * STAMP_TICK_NS)
+        (entry >> TIME_BITS == self.tag(sequence)).then_some((entry & TIME_MASK) * STAMP_TICK_NS)
     }
 }
 
@@ -321,6 +327,8 @@ mod tests {
         assert_eq!(times.of(12), Some(12_000));
         assert_eq!(times.of(11), None, "overwritten");
         assert_eq!(times.of(20), None, "not sent yet");
+        times.note(12 + 0x1_0000, 7);
+        assert_eq!(times.of(12), None, "as many as 16 bits have are not the same one again");
         let nobody_asks = Times::of_last(0);
         nobody_asks.note(0, 1);
         assert_eq!(nobody_asks.of(0), None);

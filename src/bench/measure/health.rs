@@ -16,6 +16,10 @@ const RETRANSMIT_SHARE: f64 = 0.001;
 /// Fewer are nothing to speak of.
 const FEWEST_RETRANSMITS: u64 = 10;
 
+/// Share of reads that fill the buffer above which a subscriber does not keep up. A broker that stands still now and then
+/// and sends all at once afterwards fills some too.
+const FULL_READS_SHARE: f64 = 0.05;
+
 /// Use of its own ceiling above which the generator was the limit, percent.
 const CEILING_LIMIT_PCT: f64 = 90.0;
 /// Use of its own ceiling above which it is near it.
@@ -60,8 +64,10 @@ pub struct GeneratorFigures {
     pub e2e_p99_ns: Option<u64>,
     /// Latencies below zero, of all kinds.
     pub negative: u64,
-    /// Times that a reader filled its buffer and found more: it was behind.
-    pub reader_behind: u64,
+    /// Times that subscribers read something in an open loop.
+    pub reads: u64,
+    /// Of these, those that filled the buffer, so that there was more.
+    pub full_reads: u64,
 }
 
 /// What the generator's figures mean for the result.
@@ -157,12 +163,10 @@ impl GeneratorHealth {
             let reason = format!("{} latencies were negative: a clock or a stamp is wrong", figures.negative);
             health.add(Verdict::Suspect, reason);
         }
-        if figures.reader_behind > 0 {
-            let times = figures.reader_behind;
-            health.add(
-                Verdict::Suspect,
-                format!("a reader was behind {times} times: its own backlog is part of the latencies"),
-            );
+        if figures.full_reads > 0 && figures.full_reads as f64 >= figures.reads as f64 * FULL_READS_SHARE {
+            let (full, all) = (figures.full_reads, figures.reads);
+            let cause = format!("{full} of {all} reads of subscribers found more than a buffer full");
+            health.add(Verdict::Suspect, format!("{cause}: their own backlog may be part of the latencies"));
         }
         health
     }
@@ -272,7 +276,7 @@ mod tests {
     #[test]
     fn every_fault_has_its_verdict() {
         type Change = fn(&mut GeneratorFigures);
-        let cases: [(Change, Verdict); 13] = [
+        let cases: [(Change, Verdict); 14] = [
             (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Bottleneck),
             (|f| f.busiest_thread_ns = Some(8 * SECOND), Verdict::Suspect),
             (|f| f.steal_pct = Some(2.1), Verdict::Bottleneck),
@@ -281,7 +285,8 @@ mod tests {
             (|f| f.on_time = 989_999, Verdict::Bottleneck),
             (|f| f.sched_lag_p99_ns = Some(1_000_001), Verdict::Bottleneck),
             (|f| f.negative = 1, Verdict::Suspect),
-            (|f| f.reader_behind = 3, Verdict::Suspect),
+            (|f| (f.reads, f.full_reads) = (1_000, 9), Verdict::Ok),
+            (|f| (f.reads, f.full_reads) = (1_000, 100), Verdict::Suspect),
             (|f| (f.offered, f.sent) = (None, 7), Verdict::Ok),
             // 200,000 a second.
             (|f| f.ceiling_per_s = Some(300_000.0), Verdict::Ok),

@@ -94,6 +94,10 @@ counters! {
     connects,
     /// PINGREQ packets whose answer is timed (`mqbench conn`).
     pings,
+    /// Times that a subscriber read something.
+    reads,
+    /// Of these, those that filled the buffer.
+    full_reads,
 }
 
 impl Counters {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bench::plan::{BenchPlan, Filling, LoadModel, PayloadPlan};
+use crate::bench::plan::{BenchPlan, Filling, LoadModel, PayloadPlan, StageName};
 use crate::options::Shape;
 use crate::terminal::number;
 use crate::transport::{Address, TransportPlan};
@@ -48,6 +48,7 @@ pub(in crate::bench) fn announcement(plan: &BenchPlan) -> String {
     let time = |duration: Duration| number::duration(duration.as_nanos() as u64);
     let stages = plan.stages.iter().map(|stage| {
         let rate = match stage.model {
+            _ if stage.name == StageName::Receive => "what others publish".to_owned(),
             LoadModel::ClosedLoop => "as fast as the window lets it".to_owned(),
             LoadModel::OpenLoop { rate } => format!("{}/s", number::rate(rate)),
             LoadModel::OpenLoopShare { share } => format!("{share} of that rate"),
@@ -78,7 +79,9 @@ pub(super) fn description(plan: &BenchPlan) -> String {
     // Who gets what is a question only where both sides are ours.
     let shape =
         if plan.publishers > 0 && plan.subscribers > 0 { format!("{}  ", plan.routes.shape()) } else { String::new() };
-    format!("{shape}{head}  QoS {}  {}  {}", plan.qos.number(), crowd(plan), payload_text(&plan.payload),)
+    // Who only listens sends no payload.
+    let payload = if plan.publishers > 0 { format!("  {}", payload_text(&plan.payload)) } else { String::new() };
+    format!("{shape}{head}  QoS {}  {}{payload}", plan.qos.number(), crowd(plan))
 }
 
 /// Who sends to whom, in words.
@@ -135,7 +138,7 @@ mod tests {
     fn a_shape_is_told_only_where_there_are_both_sides() {
         let told = |words: &[&str]| description(&plan_of(words).unwrap());
         assert_eq!(told(&["pub", "--clients", "3"]), "tcp  MQTT 3.1.1  QoS 0  3 publishers  64 B");
-        assert!(told(&["sub", "-t", "a", "--clients", "1"]).starts_with("tcp  MQTT 3.1.1  QoS 0  1 subscriber  "));
+        assert_eq!(told(&["sub", "-t", "a", "--clients", "1"]), "tcp  MQTT 3.1.1  QoS 0  1 subscriber");
         assert!(told(&["--clients", "2"]).starts_with("p2p  tcp  "));
         assert!(told(&["--clients", "2"]).contains("2 publishers → 2 subscribers"));
     }

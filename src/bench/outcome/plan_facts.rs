@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::description::filling_name;
-use crate::bench::plan::{BenchPlan, LoadModel, PayloadPlan, WindowRule};
+use crate::bench::plan::{BenchPlan, LoadModel, PayloadPlan, StageName, WindowRule};
 use crate::options::{Behind, Shape};
 
 fn payload_facts(payload: &PayloadPlan) -> Value {
@@ -29,6 +29,8 @@ pub(super) fn plan_facts(plan: &BenchPlan) -> Value {
         .iter()
         .map(|stage| {
             let rate = match stage.model {
+                // Who sends is somebody else.
+                _ if stage.name == StageName::Receive => Value::Null,
                 LoadModel::ClosedLoop => json!("closed loop"),
                 LoadModel::OpenLoop { rate } => json!(rate),
                 LoadModel::OpenLoopShare { share } => json!(format!("{share} of the stage before")),

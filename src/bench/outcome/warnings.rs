@@ -1,7 +1,7 @@
 //! What a stage warns of.
 
 use crate::bench::engine::StageOutcome;
-use crate::bench::measure::{Drift, IntervalRow, Latency, Recorder, Steadiness};
+use crate::bench::measure::{Drift, IntervalRow, Latency, Steadiness};
 use crate::bench::plan::BenchPlan;
 use crate::bench::report::Warning;
 use crate::mqtt::QoS;
@@ -88,11 +88,12 @@ pub(super) fn trend_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
 }
 
 /// When a message was handed to the socket is remembered for the last ones only. Where those that were on their way for
-/// long had been forgotten, the service time looks better than it was.
-pub(super) fn forgotten_times(recorder: &Recorder) -> Option<Warning> {
+/// long had been forgotten, the service time looks better than it was. A closed loop keeps none.
+pub(super) fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
     let count = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.count());
-    let (all, timed) = (count(&recorder.latency.e2e), count(&recorder.latency.e2e_service));
-    (timed > 0 && timed < all).then(|| {
+    let latency = &stage.recorder.latency;
+    let (all, timed) = (count(&latency.e2e), count(&latency.e2e_service));
+    (stage.rate.is_some() && timed < all).then(|| {
         let text = format!(
             "service times: {} of {all} messages are missing, those that were on their way longest; e2e has them all",
             all - timed

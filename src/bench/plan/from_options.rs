@@ -340,6 +340,9 @@ fn planned_stages(load: &LoadOptions, time: &StageOptions, publishers: usize) ->
     if load.plan_verb() == Some(Verb::Echo) {
         stages.iter_mut().for_each(|stage| stage.name = StageName::Echo);
     }
+    if publishers == 0 {
+        stages.iter_mut().for_each(|stage| stage.name = StageName::Receive);
+    }
     stages
 }
 

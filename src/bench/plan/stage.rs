@@ -13,6 +13,8 @@ pub enum StageName {
     Conn,
     /// Round trips through a responder.
     Echo,
+    /// What others publish.
+    Receive,
 }
 
 impl StageName {
@@ -23,6 +25,7 @@ impl StageName {
             Self::Paced => "paced",
             Self::Conn => "conn",
             Self::Echo => "echo",
+            Self::Receive => "receive",
         }
     }
 }

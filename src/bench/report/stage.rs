@@ -13,6 +13,9 @@ use crate::bench::measure::{
     ValidityFigures, percent, thin,
 };
 
+/// Messages above this are large beside the buffer into which a subscriber reads.
+const LARGE_BYTES: u64 = 16 * 1024;
+
 /// How load is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -282,12 +285,14 @@ impl StageMeasurement {
             publishers: self.publishers,
             acknowledged: self.publishers && self.qos > 0,
             subscribers: self.subscribers,
+            qos: self.qos,
         }
     }
 
     fn generator_figures(&self) -> GeneratorFigures {
         let Recorder { counters, latency } = &self.recorder;
         let negative = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.negative());
+        let is_told = self.offered.is_some() && counters.payload_bytes_in <= counters.delivered * LARGE_BYTES;
         GeneratorFigures {
             window_ns: self.window_ns,
             messages: counters.sent + counters.delivered,
@@ -297,6 +302,9 @@ impl StageMeasurement {
             on_time: counters.on_time,
             sched_lag_p99_ns: p99(&latency.sched_lag),
             e2e_p99_ns: p99(&latency.e2e).or(p99(&latency.rtt)),
+            // In a flood they may well be full, and a large message fills the buffer by itself.
+            reads: if is_told { counters.reads } else { 0 },
+            full_reads: if is_told { counters.full_reads } else { 0 },
             negative: negative(&latency.e2e) + negative(&latency.ack) + negative(&latency.sched_lag),
             ..self.generator.clone()
         }

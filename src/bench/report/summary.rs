@@ -125,6 +125,8 @@ impl Page {
                 let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
                 return format!("{name}  {planned} clients, {} measured\n", duration(stage.duration_ns));
             }
+            // Who sends is somebody else.
+            _ if stage.traffic.sent.is_none() => "sends nothing: counts what others publish".to_owned(),
             LoadModel::Closed => "closed loop: as fast as the window lets it".to_owned(),
             LoadModel::Open => {
                 let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));

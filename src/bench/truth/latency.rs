@@ -199,3 +199,35 @@ fn every_second_has_its_row() {
     }
     assert_eq!(rows.len(), 3);
 }
+
+#[test]
+fn service_times_that_were_forgotten_are_told_and_never_wrong() {
+    let open = "-q 0 --window none --warmup 0 --pubs 1 --subs 1 --drain 10";
+    let is_told = |run: &Outcome| {
+        let warnings = run.at("warnings").as_array().unwrap();
+        warnings.iter().any(|warning| warning["code"] == "service-times-missing")
+    };
+    // Without a window the last 4,096 messages of a stream are remembered: 1,000 are under way.
+    let script = Script { deliver_after: ms(1_000), ..Script::default() };
+    let run = rehearse(&format!("{open} --rate 1k --duration 4"), script);
+    run.all_took("e2e_service", 4_000, ms(1_000));
+    assert!(!is_told(&run));
+    // From the 4,001st on they take six seconds: 6,000 are under way at most. Those whose time was forgotten are
+    // missing, the others are right.
+    let slower = |passing: &Passing, _: u64| match passing.ordinal {
+        ..=4_000 => vec![Copy::RIGHT],
+        _ => vec![Copy::later(ms(5_000))],
+    };
+    let script = Script { deliver_after: ms(1_000), copies: Box::new(slower), ..Script::default() };
+    let run = rehearse(&format!("{open} --rate 1k --duration 12"), script);
+    assert_eq!(run.numbers(["latency/e2e/count", "latency/e2e/max"]), [12_000, 6_000_000_000]);
+    let [count, least, most] = run.numbers(["count", "min", "max"].map(|name| format!("latency/e2e_service/{name}")));
+    assert!((4_000..12_000).contains(&count), "{count}");
+    assert_eq!((least, most), (1_000_000_000, 6_000_000_000));
+    assert!(is_told(&run));
+    // As many are under way as 16 bits can tell apart, and some more.
+    let script = Script { deliver_after: ms(2_240), ..Script::default() };
+    let run = rehearse(&format!("{open} --rate 30k --duration 4"), script);
+    run.all_took("e2e_service", 4_096, ms(2_240));
+    assert!(is_told(&run));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::script::{Answer, Copy, Fault, Passing, Script, ms};
+use super::script::{Answer, Copy, Fault, Passing, Script, Stall, ms};
 use super::{Outcome, rehearse};
 use crate::mqtt::ReasonCode;
 
@@ -242,5 +242,28 @@ fn everything_at_once_is_what_a_simple_count_says() {
         run.has_ledger([2_000, once, 2_000 - once, duplicates, flagged, reordered]);
         assert_eq!(run.number("delivery/corrupt"), corrupt);
         assert!([2_000 - once, duplicates, flagged, reordered, corrupt].iter().all(|count| *count > 20));
+    }
+}
+
+#[test]
+fn subscribers_on_all_threads_expect_the_same() {
+    // After two seconds the broker stands still: the sockets take what they have room for, the rest of a burst is never
+    // sent. Each stream has a subscriber on the thread of its publisher, and one on the other thread.
+    let script = || Script {
+        deliver_after: ms(5),
+        buffer: 4096,
+        stall: Some(Stall { period: ms(2_000), length: ms(60_000) }),
+        ..Script::default()
+    };
+    for qos in 0..3 {
+        let arguments =
+            format!("-q {qos} --shape fan-out --pubs 2 --subs 2 --window none --rate 1k --arrival burst:50");
+        let run = rehearse(&format!("{arguments} --duration 3 --warmup 0 --drain 1 --threads 2"), script());
+        let [sent, expected] = run.numbers(["traffic/sent", "delivery/expected"]);
+        assert!(sent < run.number("traffic/offered"), "QoS {qos}: {sent}");
+        assert_eq!(expected, 2 * sent, "QoS {qos}");
+        assert_eq!(run.number("delivery/delivered_once") + run.number("delivery/lost"), expected);
+        let account = run.by_stream("expected");
+        assert!(account.values().all(|expected| expected % 2 == 0), "QoS {qos}: {account:?}");
     }
 }

@@ -42,6 +42,9 @@ fn bytes_are_counted_as_they_go_over_the_wire() {
     let publish = 2 + 2 + topic + 2 + 100;
     assert_eq!(run.numbers(["traffic/payload_bytes_out", "traffic/payload_bytes_in"]), [100_000, 100_000]);
     assert_eq!(run.numbers(["traffic/bytes_out", "traffic/bytes_in"]), [1_000 * (publish + 4); 2]);
+    for packet in ["publish_out", "publish_in", "puback_in", "puback_out"] {
+        assert_eq!(run.number(&format!("traffic/packets/{packet}")), 1_000, "{packet}");
+    }
 }
 
 #[test]

@@ -99,3 +99,27 @@ fn slots_of_a_publisher_that_is_gone_belong_to_the_schedule() {
     assert_eq!(run.number("traffic/offered"), 2_000);
     assert_eq!(run.at("invalid"), &json!([]));
 }
+
+#[test]
+fn slots_of_a_publisher_that_is_gone_stay_in_later_stages() {
+    // The broker closes on the first publisher in the flood; the paced stage goes on without it.
+    let cut = |passing: &Passing| match passing.of_connection {
+        501 if passing.topic.ends_with("/0") => Answer::Close,
+        _ => Answer::Reason(ReasonCode::SUCCESS),
+    };
+    for behind in ["queue", "skip"] {
+        let script = Script { deliver_after: ms(5), answer: Box::new(cut), ..Script::default() };
+        let run = rehearse(&format!("{LOAD} -M 10 --duration 4 --behind {behind}"), script);
+        let stage = |name: &str| run.number(&format!("stages/1/traffic/{name}"));
+        let rate = run.at("stages/1/traffic/offered_per_s").as_f64().unwrap();
+        assert!(rate > 1_000.0, "{rate}");
+        let offered = stage("offered");
+        assert!((offered as f64 - 2.0 * rate).abs() < 1.0, "{behind}: {offered} slots in two seconds of {rate}/s");
+        // Every other slot was the lost one's, through no fault of the generator's.
+        let skipped = if behind == "skip" { offered / 2 } else { 0 };
+        for (name, right) in [("sent", offered / 2), ("held_back", offered / 2), ("skipped", skipped)] {
+            assert!(stage(name).abs_diff(right) <= 1, "{behind}: {} {name} of {offered}", stage(name));
+        }
+        assert_eq!(run.at("invalid"), &json!([]));
+    }
+}

@@ -40,7 +40,7 @@ use stalls::Stalls;
 use state::State;
 
 /// How long a test waits for the broker to see something before it fails: a guard, not a measure.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the threads share.
 pub(crate) struct Shared {
@@ -121,7 +121,7 @@ impl ScriptedBroker {
     /// Waits until this is true of the log.
     ///
     /// # Panics
-    /// When it does not become true within 30 s.
+    /// When it does not become true within 60 s.
     pub fn wait_for(&self, what: &str, is_so: impl Fn(&Log) -> bool) {
         let state = self.shared.lock();
         let waiting = self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !is_so(&state.log));

@@ -176,9 +176,14 @@ impl Coordinator {
     }
 
     pub(super) async fn settle(&mut self, run: &StageRun, gathering: &mut Gathering) {
-        self.tell(Command::Settle);
         // A thread answers at once; one that cannot has ended. Its part is missing in the account, and makes it invalid.
         let deadline = Instant::now() + Duration::from_secs(5);
+        // What was sent on one thread is what subscribers on all of them expect.
+        self.tell(Command::Stop);
+        while gathering.stopped < self.shards.len() && Instant::now() < deadline {
+            self.gather_until(Instant::now() + LOOK, run, gathering).await;
+        }
+        self.tell(Command::Settle);
         while gathering.settled < self.shards.len() && Instant::now() < deadline {
             self.gather_until(Instant::now() + LOOK, run, gathering).await;
         }
@@ -196,6 +201,12 @@ impl Coordinator {
                 Report::Missing(missing) => {
                     gathering.missing = (gathering.missing.0 + missing, gathering.missing.1 + 1);
                     if gathering.missing.1 == shards {
+                        return;
+                    }
+                }
+                Report::Stopped => {
+                    gathering.stopped += 1;
+                    if gathering.stopped == shards {
                         return;
                     }
                 }

@@ -66,6 +66,11 @@ impl Publisher {
         shared.stream(self.stream).done.store(u32::MAX, Ordering::Release);
     }
 
+    /// Whether it has lost its connection for good.
+    pub(in crate::bench::engine) fn is_gone(&self, shared: &Shared) -> bool {
+        shared.stream(self.stream).done.load(Ordering::Acquire) == u32::MAX
+    }
+
     /// Without a connection. Slots that come due are late through no fault of the generator's.
     pub(in crate::bench::engine) fn miss(&mut self, shared: &Shared, now_ns: u64) {
         let Some(Progress { pace, run, .. }) = &mut self.progress else { return };

@@ -18,7 +18,9 @@ pub(in crate::bench::engine) enum Command {
     Second,
     /// Say how many measured messages are still to come.
     Missing,
-    /// The drain is over: settle the ledgers.
+    /// The drain is over: publishers send nothing more. What was measured is fixed when all shards have said so.
+    Stop,
+    /// All have stopped: settle the ledgers.
     Settle,
     /// Clean up, disconnect, end.
     End,
@@ -41,6 +43,8 @@ pub(in crate::bench::engine) enum Report {
     Back { part: Part, target: usize },
     /// So many measured messages are still to come.
     Missing(u64),
+    /// The publishers have stopped.
+    Stopped,
     /// A stage is settled.
     Settled {
         recorder: Box<Recorder>,

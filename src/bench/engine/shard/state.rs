@@ -13,7 +13,7 @@ use super::super::link::Link;
 use super::super::pacer::Pacer;
 use super::super::shared::{Shared, StageRun};
 use super::{Report, Share};
-use crate::bench::measure::{Outages, Recorder};
+use crate::bench::measure::{Counters, Outages, Recorder};
 use crate::bench::plan::Schedule;
 use crate::transport::TlsClient;
 
@@ -88,6 +88,12 @@ impl ShardState {
 
     pub(super) fn wake_all(&self) {
         self.wakers.borrow().iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
+    /// Counts a read of a subscriber.
+    pub(super) fn count_read(counters: &mut Counters, bytes: usize) {
+        counters.reads += 1;
+        counters.full_reads += u64::from(bytes == READ_BUFFER);
     }
 
     /// Whether this moment is in the measured window.

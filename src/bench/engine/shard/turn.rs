@@ -120,6 +120,7 @@ impl Role for Subscriptions {
                 let measuring = state.measures(now_ns);
                 if measuring {
                     recorder.counters.wire_bytes_in += bytes.len() as u64;
+                    ShardState::count_read(&mut recorder.counters, bytes.len());
                 }
                 let (stage, together) = (stage.as_ref(), Together::ending_at(now_ns));
                 let before = recorder.counters.delivered;
