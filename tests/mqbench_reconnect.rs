@@ -70,7 +70,11 @@ fn a_group_without_members_has_an_outage() {
     let load = ["--rate", "500", "--duration", "2s", "--warmup", "0s"];
     let document = account_of(&broker, &[&shape[..], &load].concat());
     assert_eq!((reconnects(&document), delivery(&document, "outage_count")), (1, 2), "{}", document["delivery"]);
-    assert!(delivery(&document, "lost") > 0 && delivery(&document, "delivered_once") >= 700, "{}", document["delivery"]);
+    assert!(
+        delivery(&document, "lost") > 0 && delivery(&document, "delivered_once") >= 700,
+        "{}",
+        document["delivery"]
+    );
 }
 
 #[test]
