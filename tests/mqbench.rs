@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mqtools::bench::measure::Stamp;
+use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
 use support::bench::{code, fail, measure, mqbench};
@@ -341,6 +342,21 @@ fn losses_of_messages_without_a_stamp_leave_no_latency() {
     assert!(document["latency"]["e2e"].is_null(), "{}", document["latency"]["e2e"]);
     assert!(document["delivery"]["duplicates"].is_null());
     assert!(document["warnings"].to_string().contains("no-latency-after-loss"));
+}
+
+#[test]
+fn a_path_that_carries_nothing_is_a_failure() {
+    for (qos, arguments, why) in [
+        ("0", &["--clients", "1"][..], "delivered no message"),
+        ("1", &["--clients", "1"], "neither acknowledged nor delivered"),
+        ("1", &["--pubs", "1", "--subs", "0"], "acknowledged no message"),
+    ] {
+        let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..).drop_deliveries(1..));
+        let load = ["-q", qos, "--duration", "1s", "--warmup", "100ms", "--drain", "100ms"];
+        let (document, code, stderr) = measure(&broker.port(), &[arguments, &load[..]].concat());
+        assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(why), "{arguments:?}: {stderr}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 
 use self::command_line::command;
-use self::failure::{failure, refusal, say_why, silent_groups};
+use self::failure::{failure, refusal, say_why, silence, silent_groups};
 use self::output::{outputs, write_result};
 use self::show::Show;
 use super::calibrate::Ceilings;
@@ -229,7 +229,8 @@ impl Conduct {
         context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled);
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
-            .or_else(|| silent_groups(&self.plan, run));
+            .or_else(|| silent_groups(&self.plan, run))
+            .or_else(|| silence(&self.plan, run));
         if self.plan.idlers == 0
             && run.stages.len() < self.plan.stages.len()
             && !run.interrupted

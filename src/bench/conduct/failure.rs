@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::bench::engine::RunOutcome;
+use crate::bench::engine::{RunOutcome, StageOutcome};
 use crate::bench::plan::BenchPlan;
 use crate::client::ClientError;
-use crate::mqtt::ReasonCode;
+use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
 
 /// The reason why the broker refused all messages that it answered, where it did.
@@ -29,6 +29,31 @@ pub(super) fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String
             "none of {expected} messages came through the shared subscriptions: the broker does not seem to know \
              $share{hint}"
         )
+    })
+}
+
+/// A path that carries nothing at all is none that was measured.
+pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let (acknowledged, subscribed) = (plan.qos != QoS::AtMostOnce, plan.subscribers > 0);
+    let is_silent = |stage: &StageOutcome| {
+        let counters = &stage.recorder.counters;
+        let came = stage.delivery.map_or(0, |delivery| delivery.delivered_once);
+        // Acknowledgements may come when the measured time is over.
+        let answered = if acknowledged { counters.sent.saturating_sub(stage.unacknowledged) } else { 0 };
+        // Whether what nobody acknowledges or receives has arrived cannot be told.
+        let unseen = if acknowledged || subscribed { 0 } else { counters.sent };
+        [counters.acked, counters.delivered, came, answered, unseen] == [0; 5] && counters.rejected.is_empty()
+    };
+    let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
+    let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted;
+    (is_load && was_due && run.stages.iter().all(is_silent)).then(|| {
+        let what = match (acknowledged, subscribed) {
+            (true, true) => "the broker neither acknowledged nor delivered any message",
+            (true, false) => "the broker acknowledged no message",
+            (false, true) => "the broker delivered no message",
+            (false, false) => "the broker took no message from its socket",
+        };
+        what.to_owned()
     })
 }
 

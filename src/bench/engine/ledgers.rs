@@ -88,16 +88,16 @@ impl<L: Settles> Book<L> {
         Self { ledgers, overdue: BTreeMap::new() }
     }
 
-    fn settle(&mut self, closing: impl Fn(usize) -> Closing, mut take: impl FnMut(usize, Delivery)) {
+    fn settle(&mut self, closing: impl Fn(usize) -> Closing, mut take: impl FnMut(usize, &StreamLedger, Delivery)) {
         for (index, ledger) in self.ledgers.iter_mut().enumerate() {
             let Closing { stage, measured, sent, stamped } = closing(index);
             let delivery = ledger.ledger().settle(measured.clone());
             let end = if stamped { ledger.ledger().next().max(sent) } else { sent };
             let before = ledger.restart(end);
+            take(index, &before, delivery);
             if stamped && delivery.lost > 0 {
                 self.overdue.insert(index, Overdue { stage, ledger: before, measured, end, late: 0 });
             }
-            take(index, delivery);
         }
     }
 
@@ -206,8 +206,12 @@ impl Ledgers {
         }
     }
 
-    /// Settles every stream for which it answers, and begins anew; `take` gets the accounts.
-    pub(super) fn settle(&mut self, closing: impl Fn(usize) -> Closing, take: impl FnMut(usize, Delivery)) {
+    /// Settles every stream for which it answers, and begins anew; `take` gets the accounts, with what they are from.
+    pub(super) fn settle(
+        &mut self,
+        closing: impl Fn(usize) -> Closing,
+        take: impl FnMut(usize, &StreamLedger, Delivery),
+    ) {
         match self {
             Self::Own { book, .. } => book.settle(closing, take),
             Self::Group { group, settles: true, .. } => group.borrow_mut().book.settle(closing, take),

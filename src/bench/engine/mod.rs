@@ -9,6 +9,7 @@ mod hold;
 mod ledgers;
 mod link;
 mod machine;
+mod marks;
 mod pacer;
 mod packets;
 pub mod process;

@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atomic_waker::AtomicWaker;
 
 use super::clock::Clock;
+use super::marks::Marks;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
 
@@ -24,6 +26,8 @@ pub struct Shared {
     delivered: Vec<AtomicU64>,
     /// Streams by their topics, where messages have no stamp and the topic tells the stream.
     topics: HashMap<String, usize>,
+    /// Where in the streams the seconds of the stage began.
+    marks: Mutex<Marks>,
     /// The load is to end now: Ctrl-C, or a broker that is gone.
     pub halt: AtomicBool,
 }
@@ -114,7 +118,7 @@ impl Shared {
         let by_topic = !plan.payload.is_stamped() && plan.subscribers > 0;
         let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (plan.topic_of(stream), stream));
         let topics = by_topic.collect();
-        Self { plan, clock, streams, delivered, topics, halt: AtomicBool::new(false) }
+        Self { plan, clock, streams, delivered, topics, marks: Mutex::default(), halt: AtomicBool::new(false) }
     }
 
     /// A stream by its number.
@@ -153,6 +157,18 @@ impl Shared {
         let cells =
             self.delivered.iter().map(|cell| cell.load(Ordering::Acquire)).filter(|position| *position < u64::MAX);
         streams.chain(cells).fold(0, u64::wrapping_add)
+    }
+
+    /// Where in the streams the seconds of the stage began. Looked at between the seconds only.
+    pub fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A second ends, and the next one begins.
+    pub fn mark_second(&self) {
+        if self.plan.subscribers > 0 {
+            self.marks().note(self.streams.iter().map(|stream| stream.sent.load(Ordering::Acquire)));
+        }
     }
 
     /// Whether the load is to end now.

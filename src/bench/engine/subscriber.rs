@@ -1,12 +1,15 @@
 //! A subscriber: reads, stamps once a batch, checks every message in its ledger. Nothing else.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::ledgers::{Closing, Groups, Ledgers};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
-use crate::bench::measure::{Arrival, Delivery, Outage, Outages, Recorder, Stamp, Together, unwrap_sequence};
+use crate::bench::measure::{
+    Arrival, Delivery, Outage, Outages, Recorder, Stamp, StreamLedger, Together, unwrap_sequence,
+};
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;
 use crate::options::Shape;
@@ -44,6 +47,10 @@ pub(super) struct Deliveries {
     pub(super) streams: BTreeMap<usize, Delivery>,
     /// Ledgers that do not add up.
     pub(super) unbalanced: u64,
+    /// What was lost by the second in which it was sent, counted from 0.
+    pub(super) lost: BTreeMap<usize, u64>,
+    /// Of some of what was lost it cannot be told when it was sent.
+    pub(super) is_any_unplaced: bool,
 }
 
 impl Deliveries {
@@ -53,6 +60,24 @@ impl Deliveries {
             self.streams.entry(*stream).or_default().merge(delivery);
         }
         self.unbalanced += other.unbalanced;
+        for (second, lost) in &other.lost {
+            *self.lost.entry(*second).or_default() += lost;
+        }
+        self.is_any_unplaced |= other.is_any_unplaced;
+    }
+
+    /// Enters what of a stream's measured messages was lost, by seconds; none where these are not known.
+    fn place_losses(&mut self, ledger: &StreamLedger, seconds: Option<impl Iterator<Item = Range<u64>>>) {
+        let Some(seconds) = seconds else {
+            self.is_any_unplaced = true;
+            return;
+        };
+        for (second, numbers) in seconds.enumerate() {
+            let lost = ledger.missing_in(&numbers);
+            if lost > 0 {
+                *self.lost.entry(second).or_default() += lost;
+            }
+        }
     }
 }
 
@@ -86,7 +111,8 @@ impl Subscriptions {
             let stream = shared.stream(streams.at(index));
             Closing { stage, measured: stream.measured(stage), sent: stream.sent.load(Ordering::Acquire), stamped }
         };
-        self.ledgers.settle(closing, |index, mut delivery| {
+        let marks = shared.marks();
+        self.ledgers.settle(closing, |index, ledger, mut delivery| {
             if !stamped {
                 // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
                 // what was delivered is what is not missing.
@@ -94,7 +120,15 @@ impl Subscriptions {
             }
             settled.unbalanced += u64::from(!delivery.adds_up());
             let number = streams.at(index);
-            delivery.excuse(shared.stream(number).refused_in(stage));
+            let refused = shared.stream(number).refused_in(stage);
+            if delivery.lost > refused {
+                let seconds = marks.seconds(number, shared.stream(number).measured(stage));
+                // Without stamps, among others that the broker refused, and where gaps were given up nobody knows which
+                // ones they are.
+                let is_told = stamped && refused == 0 && delivery.overflowed == 0;
+                settled.place_losses(ledger, seconds.filter(|_| is_told));
+            }
+            delivery.excuse(refused);
             settled.streams.entry(number).or_default().merge(&delivery);
         });
         for (index, corrupt) in std::mem::take(&mut self.corrupt) {

@@ -24,7 +24,7 @@ pub struct IntervalRow {
     pub delivered: u64,
     /// Slots of the schedule that were given up.
     pub skipped: u64,
-    /// Messages counted lost so far in this interval, where somebody counted.
+    /// Of the messages sent in this interval, those that were lost; null where that cannot be told.
     pub lost: Option<u64>,
     /// Median end-to-end latency, nanoseconds; of several seconds the largest.
     pub e2e_p50: Option<u64>,

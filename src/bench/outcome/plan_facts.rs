@@ -45,6 +45,7 @@ pub(super) fn plan_facts(plan: &BenchPlan) -> Value {
         })
         .collect();
     let copies = plan.routes.copies();
+    let publishes = plan.publishers > 0;
     json!({
         "shape": plan.routes.shape().to_string(),
         "publishers": plan.publishers,
@@ -58,13 +59,14 @@ pub(super) fn plan_facts(plan: &BenchPlan) -> Value {
         "wildcard_filters": plan.routes.wildcards(),
         "qos": plan.qos.number(),
         "retain": plan.retain,
-        "payload": payload_facts(&plan.payload),
-        "window": if plan.window_rule == WindowRule::None { Value::Null } else { json!(plan.window) },
-        "window_rule": match plan.window_rule {
+        // Of what is published; null where nothing is.
+        "payload": publishes.then(|| payload_facts(&plan.payload)),
+        "window": (publishes && plan.window_rule != WindowRule::None).then_some(plan.window),
+        "window_rule": publishes.then_some(match plan.window_rule {
             WindowRule::Delivery => "delivery",
             WindowRule::Acknowledged => "ack",
             WindowRule::None => "none",
-        },
+        }),
         "keep_alive_s": plan.session.keep_alive.as_secs(),
         "clean_start": plan.session.clean_start,
         "threads": plan.threads,

@@ -35,6 +35,11 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
     let held_back = stage.recorder.counters.held_back;
     if let Some(offered) = stage.offered.filter(|offered| held_back * 10 > *offered) {
         let text = match stage.recorder.counters.skipped {
+            // Which of them waited for what is not told apart.
+            skipped if !stage.lost.is_empty() => {
+                let given_up = if skipped > 0 { format!(", and {skipped} were given up") } else { String::new() };
+                format!("{held_back} of {offered} messages found no connection, or the window closed{given_up}")
+            }
             0 => format!(
                 "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
                  latencies grow with the length of the test",
@@ -44,7 +49,8 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
                  {skipped} were given up",
             ),
         };
-        warnings.push(Warning::new("overload", text));
+        let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
+        warnings.push(Warning::new(code, text));
     }
     warnings
 }

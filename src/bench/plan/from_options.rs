@@ -113,7 +113,9 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         (load.payload.is_some(), "--payload"),
     ] {
         if publishers == 0 && subscribers > 0 && given {
-            faults.push(format!("{option} is about what mqbench publishes, and with --pubs 0 it publishes nothing"));
+            let what = if load.verb == Some(Verb::Sub) { "'mqbench sub'" } else { "with --pubs 0 it" };
+            let instead = if option == "-C" { "; --duration says for how long it counts" } else { "" };
+            faults.push(format!("{option} is about what mqbench publishes, and {what} publishes nothing{instead}"));
         }
     }
     let responders = load.responders() as usize;

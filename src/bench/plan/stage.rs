@@ -78,7 +78,7 @@ pub fn stages(
         None => {
             let half = duration.map(|duration| duration / 2);
             let first = count.map(|count| count.div_ceil(2));
-            vec![
+            let mut both = vec![
                 Stage { name: StageName::Flood, model: LoadModel::ClosedLoop, warmup, duration: half, count: first },
                 Stage {
                     name: StageName::Paced,
@@ -87,7 +87,10 @@ pub fn stages(
                     duration: half,
                     count: count.map(|count| count / 2),
                 },
-            ]
+            ];
+            // One message cannot be shared.
+            both.retain(|stage| stage.count != Some(0));
+            both
         }
     }
 }
@@ -103,5 +106,10 @@ mod tests {
         assert_eq!(stages.iter().filter_map(|stage| stage.duration).sum::<Duration>(), Duration::from_secs(10));
         assert_eq!(stages.iter().filter_map(|stage| stage.count).sum::<u64>(), 11);
         assert_eq!(stages[1].model, LoadModel::OpenLoopShare { share: 0.5 });
+        let one = super::stages(None, Duration::ZERO, None, Some(1));
+        assert_eq!(
+            one.iter().map(|stage| (stage.name, stage.count)).collect::<Vec<_>>(),
+            [(StageName::Flood, Some(1))]
+        );
     }
 }

@@ -71,7 +71,7 @@ pub enum GateError {
     #[error("gate '{0}': a condition is empty; write METRIC OP VALUE, and more of them with && between")]
     Empty(String),
     /// A name that does not exist.
-    #[error("gate '{text}': no metric '{name}'{hint}. There are {overview}")]
+    #[error("gate '{text}': no metric '{name}'{hint} There are {overview}")]
     UnknownMetric {
         /// The gate.
         text: String,
@@ -199,7 +199,7 @@ fn find_metric(name: &str, text: &str) -> Result<Metric, GateError> {
         GateError::UnknownMetric {
             text: text.to_owned(),
             name: name.to_owned(),
-            hint: nearest.map(|(_, known)| format!("; did you mean '{known}'?")).unwrap_or_default(),
+            hint: nearest.map_or_else(|| ".".to_owned(), |(_, known)| format!("; did you mean '{known}'?")),
             overview: Metric::overview(),
         }
     })

@@ -75,16 +75,16 @@ impl Page {
                 let lines = wrapped("PARTIAL: ", &escape(cause), self.width);
                 text.push_str(&self.in_colour(Paint::Warning, &lines));
             }
-            Status::Invalid => {
-                for fault in &document.invalid {
-                    text.push_str(&self.in_colour(Paint::Bad, &wrapped("INVALID: ", &escape(&fault.text), self.width)));
-                    text.push_str(&wrapped("   Next: ", &escape(&fault.next_step), self.width));
-                }
-            }
+            Status::Invalid => {}
             Status::Failed => {
                 let cause = document.run.error.as_deref().unwrap_or("the run did not come to its end");
                 text.push_str(&self.in_colour(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
             }
+        }
+        // What was measured before a failure may be invalid as well.
+        for fault in &document.invalid {
+            text.push_str(&self.in_colour(Paint::Bad, &wrapped("INVALID: ", &escape(&fault.text), self.width)));
+            text.push_str(&wrapped("   Next: ", &escape(&fault.next_step), self.width));
         }
         text
     }

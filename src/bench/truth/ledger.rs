@@ -56,6 +56,29 @@ fn every_lost_message_is_told_by_stream() {
 }
 
 #[test]
+fn losses_are_told_by_the_second_in_which_they_were_sent() {
+    let lost = |passing: &Passing, _: u64| match passing.ordinal {
+        1..=10 | 1_101..=1_200 | 2_901..=3_000 => vec![],
+        _ => vec![Copy::RIGHT],
+    };
+    for (shape, times) in [("p2p", 1), ("fan-out", 2)] {
+        for qos in 0..3 {
+            let script = Script { deliver_after: ms(5), copies: Box::new(lost), ..Script::default() };
+            let arguments = format!("-q {qos} --shape {shape} --pubs 2 --subs 2 --rate 1k --duration 3 --warmup 0");
+            let run = rehearse(&format!("{arguments} --drain 1"), script);
+            let rows = run.at("series/rows").as_array().unwrap();
+            let found: Vec<_> = rows.iter().map(|row| row["lost"].as_u64()).collect();
+            assert_eq!(found, [10, 100, 100].map(|lost| Some(lost * times)), "{arguments}");
+            assert_eq!(run.number("delivery/lost"), 210 * times);
+        }
+    }
+    // Without stamps nobody knows which ones are missing.
+    let script = Script { deliver_after: ms(5), copies: Box::new(lost), ..Script::default() };
+    let run = rehearse("-q 1 --pubs 2 --subs 2 --rate 1k --duration 3 --warmup 0 --drain 1 --size 5", script);
+    assert!(run.at("series/rows").as_array().unwrap().iter().all(|row| row["lost"].is_null()));
+}
+
+#[test]
 fn a_run_of_lost_messages_is_one_gap() {
     let run = with_copies("-q 1 --pubs 1 --subs 1 --drain 1", |passing, _| match passing.ordinal {
         501..=530 | 1_990..=2_000 => Vec::new(),

@@ -48,7 +48,7 @@ impl Coordinator {
         self.warm_up(&stage, &run, &mut gathering, progress).await;
         let (cpu_at_start, machine_at_start, broker_at_start) =
             (process_cpu(), MachineCounters::read(), self.broker_use());
-        self.tell(Command::Second);
+        self.next_second();
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
         let mut standstill = Standstill::watch(&self.shared, &run);
@@ -69,7 +69,7 @@ impl Coordinator {
                 break;
             }
             if now_ns >= next_second_ns {
-                self.tell(Command::Second);
+                self.next_second();
                 next_second_ns += SECOND_NS;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(run.from_ns));
@@ -78,7 +78,7 @@ impl Coordinator {
             let wake_ns = (now_ns + LOOK.as_nanos() as u64).min(run.to_ns).min(next_second_ns);
             self.gather_until(clock.at(wake_ns).into(), &run, &mut gathering).await;
         }
-        self.tell(Command::Second);
+        self.next_second();
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
         let usage = Usage { cpu, machine: MachineCounters::read().since(machine_at_start), resident: resident_bytes() };
         let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
@@ -90,9 +90,16 @@ impl Coordinator {
         StageOutcome { broker, clock_back_ns, ..self.with_clients(outcome, &open_at_start) }
     }
 
+    /// A second ends: threads hand over what they recorded in it.
+    fn next_second(&self) {
+        self.shared.mark_second();
+        self.tell(Command::Second);
+    }
+
     /// Begins to count losses anew. Gives back how many clients of each broker are connected.
     fn begin_stage(&mut self) -> Vec<u64> {
         self.lost_in_stage.clear();
+        self.shared.marks().clear();
         self.targets.iter_mut().for_each(|(_, lost)| *lost = 0);
         self.max_open = self.open();
         self.targets.iter().map(|(open, _)| *open).collect()
@@ -269,6 +276,11 @@ impl Coordinator {
         let mut delivery = Delivery::default();
         gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
         let (used, busiest_thread) = (gathering.used(), gathering.busiest());
+        let mut rows = gathering.timeline.into_rows(end_ns.saturating_sub(from_ns));
+        if plan.subscribers > 0 && plan.publishers > 0 && !gathering.deliveries.is_any_unplaced {
+            let lost = |second: usize| gathering.deliveries.lost.get(&second).copied().unwrap_or_default();
+            rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
+        }
         StageOutcome {
             rate: run.rate,
             start_ns: run.start_ns,
@@ -276,7 +288,7 @@ impl Coordinator {
             measured_ns: end_ns.saturating_sub(from_ns),
             drain_ns,
             recorder: gathering.total,
-            rows: gathering.timeline.into_rows(end_ns.saturating_sub(from_ns)),
+            rows,
             delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
             unbalanced: gathering.deliveries.unbalanced,
             offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),

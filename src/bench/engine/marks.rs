@@ -1,0 +1,74 @@
+//! Where in the streams the seconds of a stage began: what is lost is known only when the drain is over, and this tells in
+//! which second it was sent.
+
+use std::ops::Range;
+
+use crate::bench::measure::MOST_ROWS;
+
+/// Places that are kept, of all streams and seconds together: 8 MB. A stage that would need more does without.
+const MOST_PLACES: usize = 1 << 20;
+
+/// The streams' places at the beginning of each second, and at the end of the last one.
+#[derive(Debug, Default)]
+pub struct Marks {
+    moments: Vec<Box<[u64]>>,
+    too_many: bool,
+}
+
+impl Marks {
+    /// Forgets those of the stage before.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes how many messages each stream has sent: a second ends, and the next one begins.
+    pub fn note(&mut self, sent: impl Iterator<Item = u64>) {
+        if self.too_many {
+            return;
+        }
+        let places: Box<[u64]> = sent.collect();
+        // Longer stages have rows of several seconds.
+        self.too_many = self.moments.len() > MOST_ROWS || (self.moments.len() + 1) * places.len() > MOST_PLACES;
+        if self.too_many {
+            self.moments = Vec::new();
+        } else {
+            self.moments.push(places);
+        }
+    }
+
+    /// Which of a stream's measured numbers were sent in which second; none where that is not known. What was sent beside
+    /// the seconds that are marked belongs to the first or the last one.
+    pub fn seconds(&self, stream: usize, measured: Range<u64>) -> Option<impl Iterator<Item = Range<u64>>> {
+        let last = self.moments.len().checked_sub(1).filter(|last| *last > 0)?;
+        let place = move |moment: usize| match moment {
+            0 => measured.start,
+            moment if moment == last => measured.end,
+            moment => self.moments[moment][stream].clamp(measured.start, measured.end),
+        };
+        Some((0..last).map(move |second| place(second)..place(second + 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_its_second() {
+        let mut marks = Marks::default();
+        assert!(marks.seconds(0, 0..5).is_none());
+        // The second stream is taken back a little in between, as where a connection is lost.
+        for places in [[10, 0], [20, 7], [30, 5], [35, 9]] {
+            marks.note(places.into_iter());
+        }
+        let of = |stream, measured| marks.seconds(stream, measured).unwrap().collect::<Vec<_>>();
+        assert_eq!(of(0, 12..36), [12..20, 20..30, 30..36]);
+        assert_eq!(of(0, 25..28), [25..25, 25..28, 28..28]);
+        assert_eq!(of(1, 0..9).iter().map(|numbers| numbers.end.saturating_sub(numbers.start)).sum::<u64>(), 11);
+        marks.clear();
+        (0..=MOST_ROWS as u64).for_each(|second| marks.note([second].into_iter()));
+        assert!(marks.seconds(0, 0..5).is_some());
+        marks.note([0].into_iter());
+        assert!(marks.seconds(0, 0..5).is_none(), "rows are no seconds any more");
+    }
+}
