@@ -9,6 +9,9 @@ that does nothing else:
     python3 benches/pubsub.py --bin DIR    # measures the binaries in DIR
     python3 benches/pubsub.py qos1 drain   # some rows only
 
+On a machine that does something else, `chrt -r 1 python3 benches/pubsub.py` (as root) gives broker and clients the
+processors before all others, and figures like those of a quiet one.
+
 Needs mosquitto and mosquitto-clients. mosquitto_pub 2.0 drops lines above 65,535 at QoS 1 and 2 and says nothing, so it
 is never given more than 60,000.
 """
