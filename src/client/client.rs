@@ -35,7 +35,7 @@ pub enum Parting {
     /// At once.
     AtOnce,
     /// After what still comes was read and thrown away, up to this long: closing with unread bytes resets the
-    /// connection, and the last acknowledgements may go with it.
+    /// connection, and the last acknowledgements may go with it. At once where there are none and nothing is unread.
     Draining(Duration),
     /// After the broker has closed, waited for up to this long, so that everything is known to be taken.
     Confirmed(Duration),
@@ -298,10 +298,12 @@ impl<K: Kept> Client<K> {
         patience: Duration,
         parting: Parting,
     ) -> Result<(), ClientError> {
+        let says_more = reason != ReasonCode::SUCCESS || !properties.is_empty();
         if self.session.disconnect(reason, properties).is_err() {
             // Properties that the broker has no room for are no reason to leave without a word.
             let _ = self.session.disconnect(reason, Properties::new());
         }
+        let may_lose = self.session.has_spoken() || says_more || self.plan.session.will.is_some();
         self.take_output();
         while self.output.unwritten() > 0 {
             match tokio::time::timeout(patience, self.io(false)).await {
@@ -317,6 +319,7 @@ impl<K: Kept> Client<K> {
         };
         let wait = match parting {
             Parting::AtOnce => return Ok(()),
+            Parting::Draining(_) if !may_lose && nothing_has_come(&mut connection).await => return Ok(()),
             Parting::Draining(wait) | Parting::Confirmed(wait) => wait,
         };
         let ended = async {
@@ -457,6 +460,12 @@ impl<K: Kept> Client<K> {
             trace.connection_ended();
         }
     }
+}
+
+/// Whether a read would have to wait.
+async fn nothing_has_come(connection: &mut Connection) -> bool {
+    let mut byte = [0];
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *connection).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending())).await
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -15,6 +15,8 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(2);
 /// TCP has not acknowledged (RFC 6928), and a kernel acknowledges what is not read only after a while; what is read in
 /// time lets the broker send more at a time.
 const FIRST_LIMIT: usize = 8;
+/// Fewer answers are not worth a wait.
+const LEAST_LIMIT: usize = 4;
 
 /// After a wait in vain so many reads go by before more answers are asked for, and twice as many after the next.
 const FIRST_HOLD: u32 = 64;
@@ -24,24 +26,25 @@ const LONGEST_HOLD: u32 = 4096;
 ///
 /// It finds out by itself how many answers are worth a wait. A broker that leaves Nagle's algorithm on, as mosquitto does
 /// by default, keeps its second answer back until the first one is acknowledged; there, and with a broker far away, it
-/// comes down to a single one, and the answers come in bulk anyway.
+/// takes whatever comes, which is many at a time anyway.
 #[derive(Debug)]
 pub(super) struct Gathering {
     /// Answers that are to be there before the socket is read.
     wanted: usize,
-    /// Answers that are worth a wait.
+    /// Answers that are worth a wait; 1 for none.
     limit: usize,
     /// Bytes that the socket waits for.
     set: usize,
-    /// Reads that are yet to go by before the limit rises.
+    /// Reads since the last wait in vain.
+    reads: u32,
+    /// So many go by before the limit rises again; 0 where no wait was in vain.
     hold: u32,
-    next_hold: u32,
 }
 
 impl Gathering {
     /// Of a new connection.
     pub(super) const fn new() -> Self {
-        Self { wanted: 1, limit: FIRST_LIMIT, set: 1, hold: 0, next_hold: FIRST_HOLD }
+        Self { wanted: 1, limit: FIRST_LIMIT, set: 1, reads: 0, hold: 0 }
     }
 
     /// So many answers are to be there, 0 or 1 for whatever comes.
@@ -71,20 +74,27 @@ impl Gathering {
 
     /// The answers have not come in time: what is there is read, and for a while fewer are asked for.
     pub(super) fn give_up(&mut self) {
-        self.limit = (self.answers() / 2).max(1);
-        self.hold = self.next_hold;
-        self.next_hold = (self.next_hold * 2).min(LONGEST_HOLD);
+        let half = self.answers() / 2;
+        self.limit = if half < LEAST_LIMIT { 1 } else { half };
+        self.hold = (self.hold * 2).clamp(FIRST_HOLD, LONGEST_HOLD);
+        self.reads = 0;
     }
 
     /// Something was read.
     pub(super) fn read(&mut self) {
-        if self.hold > 0 {
-            self.hold -= 1;
-        } else if self.limit < self.wanted {
-            // As fast as TCP's window grows, until that has been too much once.
-            self.limit += if self.next_hold == FIRST_HOLD { self.limit } else { 1 };
-        } else if self.set > 1 && self.next_hold > FIRST_HOLD {
-            self.next_hold -= 1;
+        self.reads = self.reads.saturating_add(1);
+        if self.reads <= self.hold {
+            return;
+        }
+        if self.limit < self.wanted {
+            self.limit += match self.hold {
+                _ if self.limit < LEAST_LIMIT => FIRST_LIMIT - self.limit,
+                // As fast as TCP's window grows, until that has been too much once.
+                0 => self.limit,
+                _ => 1,
+            };
+        } else if self.reads - self.hold > LONGEST_HOLD {
+            self.hold = 0;
         }
     }
 }
@@ -112,40 +122,40 @@ mod tests {
         assert_eq!(gathering.mark(), 12);
     }
 
+    fn reads(gathering: &mut Gathering, count: u32) {
+        for _ in 0..count {
+            gathering.read();
+        }
+    }
+
     #[test]
     fn waits_in_vain_become_rare() {
-        let mut gathering = wanting(8);
-        for reads in [64, 128, 256] {
-            // What comes one by one is waited for less and less, and then not at all.
+        let mut gathering = wanting(15);
+        let mut holds = Vec::new();
+        for _ in 0..8 {
             while gathering.mark() > 1 {
                 gathering.give_up();
             }
-            let (hold, began) = (gathering.hold, gathering.limit);
-            assert!(hold >= reads);
-            for _ in 0..hold {
-                assert_eq!((gathering.mark(), gathering.limit), (1, began));
-                gathering.read();
-            }
+            holds.push(gathering.hold);
+            reads(&mut gathering, *holds.last().unwrap());
+            assert_eq!(gathering.mark(), 1, "whatever comes is taken");
             gathering.read();
-            assert_eq!(gathering.mark(), 8, "it is tried again, with one more");
+            assert_eq!(gathering.mark(), 32, "then it is tried again");
         }
-        assert!(gathering.next_hold <= LONGEST_HOLD);
+        assert_eq!(holds, [128, 512, 2048, 4096, 4096, 4096, 4096, 4096]);
     }
 
     #[test]
     fn one_wait_in_vain_does_not_end_it() {
-        let mut gathering = wanting(8);
+        let mut gathering = wanting(15);
+        gathering.read();
         gathering.give_up();
-        assert_eq!(gathering.mark(), 16);
-        for _ in 0..FIRST_HOLD + 4 {
-            gathering.read();
-        }
-        assert_eq!(gathering.mark(), 32);
-        gathering.set = 32;
-        for _ in 0..LONGEST_HOLD {
-            gathering.read();
-        }
-        assert_eq!(gathering.next_hold, FIRST_HOLD, "much success makes up for what was in vain");
+        reads(&mut gathering, FIRST_HOLD);
+        assert_eq!(gathering.mark(), 28);
+        reads(&mut gathering, 8);
+        assert_eq!(gathering.mark(), 60);
+        reads(&mut gathering, LONGEST_HOLD);
+        assert_eq!(gathering.hold, 0, "much success makes up for what was in vain");
     }
 
     #[test]

@@ -99,16 +99,17 @@ impl InputChunks {
         chunk
     }
 
-    /// The next chunk, if it has been read already.
-    pub(super) fn next_read(&mut self) -> Option<Bytes> {
-        let chunk = self.chunks.try_recv().ok()?;
-        self.failed |= chunk.is_err();
-        chunk.ok()
-    }
-
-    /// Whether the end was reached and every chunk was taken.
-    pub(super) fn is_at_end(&self) -> bool {
-        !self.failed && self.chunks.is_closed() && self.chunks.is_empty()
+    /// Ends the reading: what has been read and not taken, and whether that was all. An input that never ends would
+    /// bring more for ever.
+    pub(super) fn stop(&mut self) -> (Vec<Bytes>, bool) {
+        let ended = self.chunks.is_closed();
+        self.chunks.close();
+        let mut read = Vec::new();
+        while let Ok(chunk) = self.chunks.try_recv() {
+            self.failed |= chunk.is_err();
+            read.extend(chunk);
+        }
+        (read, ended && !self.failed)
     }
 
     /// Bytes that the input had when reading began, where that is known.
@@ -149,6 +150,24 @@ mod tests {
         assert_eq!(read_file(Path::new("/")).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(read_file(Path::new("/no/such/file")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(InputChunks::of_file(Path::new("/")).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn what_was_read_is_taken_when_it_stops_and_no_more() {
+        // One chunk waits in the channel, the next one in the thread.
+        let mut endless = InputChunks::start(io::repeat(b'x'), None, false).unwrap();
+        let first = endless.chunks.blocking_recv().unwrap().unwrap();
+        let (rest, all) = endless.stop();
+        assert!(first.len() == CHUNK && rest.len() <= 1 && !all, "{} chunks", rest.len());
+        assert!(endless.stop().0.is_empty());
+        for (file, at_end) in [("/dev/null", true), ("/", false)] {
+            let Ok(file) = File::open(file) else { continue };
+            let mut input = InputChunks::start(file, None, false).unwrap();
+            while !input.chunks.is_closed() {
+                std::thread::yield_now();
+            }
+            assert_eq!(input.stop(), (Vec::new(), at_end));
+        }
     }
 
     #[test]

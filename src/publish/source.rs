@@ -140,16 +140,15 @@ impl Source {
         }
     }
 
-    /// Payloads that were taken up, or promised, and have not been given out. It takes what was read ahead, so it is for
-    /// the end of a run.
+    /// Payloads that were taken up, or promised, and have not been given out. It takes what was read ahead and ends the
+    /// reading, so it is for the end of a run.
     pub(crate) fn left(&mut self) -> u64 {
         match self {
             Self::Repeated(repetition) => repetition.left,
             Self::Lines(lines) => {
-                while let Some(chunk) = lines.chunks.next_read() {
-                    lines.splitter.push(chunk);
-                }
-                lines.ended |= lines.chunks.is_at_end();
+                let (read, all) = lines.chunks.stop();
+                read.into_iter().for_each(|chunk| lines.splitter.push(chunk));
+                lines.ended |= all;
                 lines.splitter.lines_left()
             }
         }

@@ -155,7 +155,7 @@ impl Outlet {
     ) -> Result<Option<F::Output>, End<Own>> {
         ears.begin_read();
         let reading = reading && ears.batch().bytes.len() < MOST_UNWRITTEN;
-        let next = next.into_iter().chain(ears.due()).min();
+        let wake = next.into_iter().chain(ears.due()).min();
         let Self { client, interrupts, stdout } = self;
         let other = async {
             tokio::select! {
@@ -163,7 +163,7 @@ impl Outlet {
                 () = interrupts.next() => Other::Interrupted,
                 written = stdout.written_or_closed() => Other::Written(written),
                 own = own => Other::Own(own),
-                () = until(next) => Other::Woken,
+                () = until(wake) => Other::Woken,
             }
         };
         match client.step(ears, reading, other).await? {
@@ -176,7 +176,11 @@ impl Outlet {
             Some(Other::Own(own)) => return Ok(Some(own)),
         }
         if ears.due().is_some() {
-            ears.print_due(Instant::now());
+            let now = Instant::now();
+            // What the owner waits for may be the end, and goes first.
+            if next.is_none_or(|next| next > now) {
+                ears.print_due(now);
+            }
         }
         Ok(None)
     }

@@ -37,6 +37,8 @@ pub struct Session<K = Message> {
     subscribes_first: bool,
     /// What is to be sent again waits for a SUBACK.
     waits_for_suback: bool,
+    /// An acknowledgement or a PUBLISH went out on this connection.
+    has_spoken: bool,
     /// The broker went on with the session of an earlier connection.
     session_lives: bool,
     /// Counts connections, so that a late acknowledgement is not taken for one of this connection.
@@ -69,6 +71,7 @@ impl<K: Kept> Session<K> {
             clean_start: true,
             subscribes_first: false,
             waits_for_suback: false,
+            has_spoken: false,
             session_lives: false,
             connection: 0,
             session_began: 0,
@@ -98,6 +101,7 @@ impl<K: Kept> Session<K> {
         self.version = config.version;
         self.clean_start = config.clean_start;
         self.subscribes_first = config.subscribes_first;
+        self.has_spoken = false;
         if self.connection == 0 {
             self.outbound.begin_at(config.first_identifier);
         }
@@ -151,6 +155,12 @@ impl<K: Kept> Session<K> {
     /// Most messages of QoS 1 and 2 in flight on this connection: the window and the broker's Receive Maximum.
     pub fn allowed(&self) -> usize {
         usize::from(self.window.min(self.limits.receive_maximum))
+    }
+
+    /// Whether an acknowledgement or a PUBLISH of [`Session::publish`] or [`Session::send`] went out on this connection:
+    /// what a broker may not have read yet, and would not if the connection were reset.
+    pub const fn has_spoken(&self) -> bool {
+        self.has_spoken
     }
 
     /// Bytes that wait in the output.
@@ -259,6 +269,7 @@ impl<K: Kept> Session<K> {
     /// Puts a packet without strings into the output: an acknowledgement, PINGREQ, a bare DISCONNECT. These cannot
     /// fail to be written.
     fn put(&mut self, packet: &Packet<'_>) {
+        self.has_spoken |= matches!(packet, Packet::Ack(_));
         let written = packet.encode(self.version, &mut self.output);
         debug_assert!(written.is_ok(), "{packet:?}");
     }

@@ -1,7 +1,9 @@
 //! PUBLISH to the broker: the three QoS (§4.3), the window (§4.9), acknowledgements in and out of order.
 
 use super::*;
-use crate::mqtt::wire::{Disconnect, PacketType, Publish as WirePublish, PublishTemplate, WireError};
+use crate::mqtt::wire::{
+    Disconnect, PacketType, Publish as WirePublish, PublishTemplate, Subscribe, SubscribeFilter, WireError,
+};
 
 fn done(payload: &str, identifier: u16, outcome: Outcome) -> Done {
     Done { payload: payload.to_owned(), identifier, outcome, reason: ReasonCode::SUCCESS }
@@ -215,6 +217,22 @@ fn a_qos_2_message_holds_its_place_until_pubcomp() {
 }
 
 /// The largest trap of other clients: DISCONNECT overtaking what waits to be written.
+#[test]
+fn a_connection_has_spoken_once_a_broker_may_miss_something() {
+    let mut talk = Talk::open(v311());
+    let filters = vec![SubscribeFilter { filter: "t".into(), ..SubscribeFilter::default() }];
+    talk.session.subscribe(Subscribe { filters, ..Subscribe::default() }).unwrap();
+    talk.session.ping();
+    talk.hears_message(0, 0, "nobody answers this").unwrap();
+    assert!(!talk.session.has_spoken());
+    talk.hears_message(1, 9, "this is answered").unwrap();
+    assert!(talk.session.has_spoken());
+    talk.reconnect(true);
+    assert!(!talk.session.has_spoken());
+    talk.publish(0, "said").unwrap();
+    assert!(talk.session.has_spoken());
+}
+
 #[test]
 fn disconnect_is_behind_everything() {
     let mut talk: Talk = Talk::open(SessionConfig { window: 1000, ..v5() });
