@@ -232,6 +232,8 @@ mod tests {
         assert_eq!(figures.share_pct, Some(50.0), "40, 50 and 900 %");
         assert_eq!(figures.engine, Some(Figures { per_s: 100.0, cpu_ns_per_message: Some(100.0) }));
         assert_eq!(figures.ceiling_per_s, Some(2e7), "two threads of 100 ns a message");
+        let stood_still = [measured(0, 1_000), measured(100, 10_000), measured(100, 10_000)];
+        assert_eq!(CaseFigures::of(&case, &limit, &stood_still).share_pct, Some(50.0), "50 and 900 %");
         let unknown = [Measured { cpu_ns: None, ..measured(7, 0) }];
         let figures = CaseFigures::of(&case, &unknown, &unknown);
         assert_eq!((figures.share_pct, figures.ceiling_per_s), (None, Some(7.0)));
