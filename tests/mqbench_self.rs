@@ -57,8 +57,11 @@ fn self_measures_every_case_saves_its_ceiling_and_results_tell_their_headroom() 
         for name in ["limit", "engine"] {
             assert!(case[name]["per_s"].as_f64().unwrap() > 0.0, "{case}");
         }
-        assert!(case["share_pct"].as_f64().unwrap() > 0.0 && case["ceiling_per_s"].as_f64().unwrap() > 0.0, "{case}");
+        assert!(case["ceiling_per_s"].as_f64().unwrap() > 0.0, "{case}");
     }
+    // A round in which a busy machine gave a thread no time has no share.
+    let shares: Vec<f64> = cases.iter().filter_map(|case| case["share_pct"].as_f64()).collect();
+    assert!(!shares.is_empty() && shares.iter().all(|share| *share > 0.0), "{shares:?}");
     assert!(found["recording_ns_per_message"].as_f64().unwrap() > 0.0);
     assert!(found["sched_lag"]["p99_ns"].as_u64().unwrap() > 0);
     let saved = cache.path().join("mqtools/self.json");

@@ -153,13 +153,13 @@ fn a_summary_says_whether_the_input_was_read() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
     let input_read = |ended: &Ended| summary(ended)["input_read"].clone();
     // Nothing is acknowledged, and more comes than is read ahead.
-    let more = ["-l", "-q", "1", "--summary", "json", "--connect-timeout", "500ms"];
+    let more = ["-l", "-q", "1", "--summary", "json", "--connect-timeout", "2"];
     let mut publisher = start(&broker, &more);
-    publisher.feed(&lines(100_000));
+    publisher.feed(&lines(1_000_000));
     let ended = publisher.end();
     assert_eq!((ended.code, input_read(&ended)), (Some(43), json!(false)), "{}", ended.stderr);
-    assert!(summary(&ended)["messages"].as_u64().is_some_and(|messages| messages < 100_000), "{}", ended.stderr);
-    let ended = mqpub(&broker, &["-l", "-q", "1", "--summary", "text", "--connect-timeout", "500ms"], &lines(100_000));
+    assert!(summary(&ended)["messages"].as_u64().is_some_and(|messages| messages < 1_000_000), "{}", ended.stderr);
+    let ended = mqpub(&broker, &["-l", "-q", "1", "--summary", "text", "--connect-timeout", "2"], &lines(1_000_000));
     assert!(ended.stderr.ends_with("/s; the input was not read to its end\n"), "{}", ended.stderr);
     // All of it is known, though not all of it is through.
     let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -152,7 +152,7 @@ pub struct LoadOptions {
 pub enum Verb {
     /// Publish only; measures acknowledgements.
     Pub,
-    /// Subscribe only; counts what others publish, until -C or --duration.
+    /// Subscribe only; counts what others publish for --duration.
     Sub,
     /// Connect clients and hold them; measures connecting and pings.
     Conn,

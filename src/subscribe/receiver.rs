@@ -28,6 +28,8 @@ pub(super) struct Receiver {
     screen: Screen,
     /// When the next line of `--message-rate` is told.
     tick: Option<Instant>,
+    /// When the run is over (`-W`).
+    end: Option<Instant>,
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
     /// What waits to be written.
@@ -67,11 +69,16 @@ impl Receiver {
             }
             Display::Rate => Screen::Rate(MessageRate::default()),
         };
+        let now = Instant::now();
+        let end = plan.timeout.and_then(|timeout| now.checked_add(timeout));
         Self {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
             screen,
-            tick: matches!(plan.display, Display::Rate).then(|| Instant::now() + SECOND),
+            tick: matches!(plan.display, Display::Rate)
+                .then(|| now + SECOND)
+                .filter(|tick| end.is_none_or(|end| *tick < end)),
+            end,
             received: None,
             batch,
             to_remove: VecDeque::new(),
@@ -137,7 +144,8 @@ impl Printing for Receiver {
             rate.line(&mut self.batch.bytes);
         }
         // Seconds that went by without a chance to tell them are not made up for.
-        self.tick = Some((tick + SECOND).max(now));
+        // One that is over when the run is has no line: which of the two comes first would be a matter of luck.
+        self.tick = Some((tick + SECOND).max(now)).filter(|tick| self.end.is_none_or(|end| *tick < end));
     }
 }
 

@@ -85,8 +85,9 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
 impl Figures {
     pub(super) fn of(rounds: &[Measured]) -> Option<Self> {
         let per_s = median(rounds.iter().map(Measured::per_s).collect())?;
-        // Known in all rounds or in none.
-        let cpu: Option<Vec<f64>> = rounds.iter().map(Measured::cpu_ns_per_message).collect();
+        // Known in all rounds that carried something, or in none.
+        let carried = rounds.iter().filter(|round| round.messages > 0);
+        let cpu: Option<Vec<f64>> = carried.map(Measured::cpu_ns_per_message).collect();
         Some(Self { per_s, cpu_ns_per_message: cpu.and_then(median) })
     }
 }
@@ -97,6 +98,8 @@ impl CaseFigures {
         let shares: Option<Vec<f64>> = limit
             .iter()
             .zip(engine)
+            // A round in which a busy machine let nothing through says nothing of what a message costs.
+            .filter(|(limit, engine)| limit.messages > 0 && engine.messages > 0)
             .map(|(limit, engine)| Some(100.0 * limit.cpu_ns_per_message()? / engine.cpu_ns_per_message()?))
             .collect();
         let engine = Figures::of(engine);

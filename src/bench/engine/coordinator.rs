@@ -349,6 +349,9 @@ impl Coordinator {
     }
 
     fn tell(&self, command: Command) {
+        if let Command::Begin(run) = &command {
+            self.shared.begin(*run);
+        }
         for shard in &self.shards {
             // A shard that has ended needs no command.
             let _ = shard.commands.send(command.clone());

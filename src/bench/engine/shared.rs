@@ -30,6 +30,9 @@ pub struct Shared {
     marks: Mutex<Marks>,
     /// The load is to end now: Ctrl-C, or a broker that is gone.
     pub halt: AtomicBool,
+    /// The number of the stage that begins, or has begun, and the stage itself.
+    begun: AtomicU32,
+    run: Mutex<Option<StageRun>>,
 }
 
 /// One publisher's stream as others see it.
@@ -118,7 +121,33 @@ impl Shared {
         let by_topic = !plan.payload.is_stamped() && plan.subscribers > 0;
         let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (plan.topic_of(stream), stream));
         let topics = by_topic.collect();
-        Self { plan, clock, streams, delivered, topics, marks: Mutex::default(), halt: AtomicBool::new(false) }
+        Self {
+            plan,
+            clock,
+            streams,
+            delivered,
+            topics,
+            marks: Mutex::default(),
+            halt: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
+            run: Mutex::new(None),
+        }
+    }
+
+    /// A stage begins, or ends at another time: to be called before the threads are told.
+    pub fn begin(&self, run: StageRun) {
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+        self.begun.store(run.number, Ordering::Release);
+    }
+
+    /// The stage to which what comes now belongs, for a thread that has been told of `known`: messages of other threads
+    /// may be here before the word that their stage has begun.
+    #[inline]
+    pub fn stage_after(&self, known: Option<StageRun>) -> Option<StageRun> {
+        if known.map_or(0, |stage| stage.number) == self.begun.load(Ordering::Acquire) {
+            return known;
+        }
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A stream by its number.

@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::account::{Clients, DeliveryAccount, Generator, Traffic};
+use super::account::{Clients, DeliveryAccount, Generator};
 use super::gate::{Gate, GateOutcome};
 use super::latency::LatencyTable;
 use super::stage::{Fault, LoadModel, Phase, Series, Stage, StageMeasurement};
+use super::traffic::Traffic;
 use crate::exit_status::ExitStatus;
 
 /// Name and version of the form.

@@ -13,11 +13,13 @@ pub mod metric;
 pub mod stage;
 pub mod stream;
 pub mod summary;
+pub mod traffic;
 
-pub use account::{Clients, DeliveryAccount, Generator, Traffic};
+pub use account::{Clients, DeliveryAccount, Generator};
 pub use document::{ResultDocument, RunContext, RunFacts, SCHEMA, Status, Warning};
 pub use gate::{Gate, GateError, GateOutcome};
 pub use latency::{LatencySummary, LatencyTable, Percentiles};
 pub use stage::{LoadModel, Stage, StageMeasurement};
 pub use stream::StreamAccount;
 pub use summary::summary;
+pub use traffic::Traffic;

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Clients, DeliveryAccount, Generator, Sides, Traffic};
+use super::account::{Clients, DeliveryAccount, Generator};
 use super::document::Warning;
 use super::latency::LatencyTable;
 use super::stream::StreamAccount;
+use super::traffic::{Sides, Traffic};
 use crate::bench::broker_process::ProcessUse;
 use crate::bench::measure::histogram::Percentile;
 use crate::bench::measure::{

@@ -3,11 +3,12 @@
 //! Read from the document alone. Every figure names what it is based on; what was not measured is a dash; an invalid
 //! run says so before it says anything else.
 
-use super::account::{DeliveryAccount, Generator, Traffic};
+use super::account::{DeliveryAccount, Generator};
 use super::document::{ResultDocument, Status};
 use super::gate::GateOutcome;
 use super::latency::{LatencySummary, LatencyTable};
 use super::stage::{LoadModel, Stage};
+use super::traffic::Traffic;
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, duration, grouped, percent, rate};
 use crate::terminal::{Align, Cell, Colours, Paint, Table, escape, wrapped};
 

@@ -113,11 +113,12 @@ impl Role for Subscriptions {
 
     fn drive(&mut self, state: &ShardState, _: usize, link: &mut Link, context: &mut Context<'_>) -> Result<(), End> {
         let shared = &*state.shared;
-        let stage = state.stage.get();
         for turn in 0..TURNS {
             let more = read_batch(state, link, context, turn == 0, |session, bytes, now, recorder| {
                 let now_ns = shared.clock.ns(now);
-                let measuring = state.measures(now_ns);
+                // Behind the read: what was read was sent before.
+                let stage = shared.stage_after(state.stage.get());
+                let measuring = stage.is_some_and(|stage| stage.measures(now_ns));
                 if measuring {
                     recorder.counters.wire_bytes_in += bytes.len() as u64;
                     ShardState::count_read(&mut recorder.counters, bytes.len());
@@ -162,7 +163,8 @@ impl Role for Subscriptions {
         let shared = &*state.shared;
         let now_ns = shared.clock.now_ns();
         self.rejoin(shared);
-        let (stage, measuring) = (state.stage.get(), state.measures(now_ns));
+        let stage = shared.stage_after(state.stage.get());
+        let measuring = stage.is_some_and(|stage| stage.measures(now_ns));
         let (stage, together) = (stage.as_ref(), Together::ending_at(now_ns));
         let recorder = &mut state.recorder(target);
         let before = recorder.counters.delivered;

@@ -1,0 +1,157 @@
+//! What went over the network in the measured window.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::measure::Counters;
+
+/// What went over the network in the measured window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// What the schedule asked for; null for a closed loop.
+    pub offered_per_s: Option<f64>,
+    /// PUBLISH packets that the kernel accepted, a second.
+    pub sent_per_s: Option<f64>,
+    /// Messages acknowledged without an error, a second; null at QoS 0.
+    pub acked_per_s: Option<f64>,
+    /// PUBLISH packets that arrived at subscribers, a second, all subscribers together.
+    pub delivered_per_s: Option<f64>,
+    /// Messages due by the schedule; null for a closed loop.
+    pub offered: Option<u64>,
+    /// PUBLISH packets sent.
+    pub sent: Option<u64>,
+    /// Messages acknowledged.
+    pub acked: Option<u64>,
+    /// PUBLISH packets that arrived.
+    pub delivered: Option<u64>,
+    /// Slots of the schedule that were given up (`--behind skip`); null for a closed loop.
+    pub skipped: Option<u64>,
+    /// Slots of the schedule that waited for a window or a socket.
+    pub held_back: Option<u64>,
+    /// Bytes on the wire, out.
+    pub bytes_out: Option<u64>,
+    /// Bytes on the wire, in.
+    pub bytes_in: Option<u64>,
+    /// Payload bytes of what was sent.
+    pub payload_bytes_out: Option<u64>,
+    /// Payload bytes of what was delivered.
+    pub payload_bytes_in: Option<u64>,
+    /// `bytes_out` a second.
+    pub bytes_out_per_s: Option<f64>,
+    /// `bytes_in` a second.
+    pub bytes_in_per_s: Option<f64>,
+    /// Payload bytes sent a second.
+    pub payload_out_per_s: Option<f64>,
+    /// Payload bytes delivered a second.
+    pub goodput_bytes_per_s: Option<f64>,
+    /// PUBLISH packets and their acknowledgements by type and direction, as this stage's QoS has them (`publish_out`,
+    /// `puback_in`, …). A type is null where it is not known exactly: the handshakes of QoS 2, which nobody counts one by
+    /// one, and what refused, corrupt or foreign messages blur. Null for `mqbench conn`.
+    pub packets: Option<BTreeMap<String, Option<u64>>>,
+}
+
+/// Which sides of a stage exist, and so what was measured at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sides {
+    /// Something publishes.
+    pub publishers: bool,
+    /// Something publishes with QoS 1 or 2.
+    pub acknowledged: bool,
+    /// Something subscribes.
+    pub subscribers: bool,
+    /// The QoS of what is published.
+    pub qos: u8,
+}
+
+impl Traffic {
+    /// The traffic of counters over a window of nanoseconds. `offered` is what the schedule had in it.
+    pub fn of(counters: &Counters, window_ns: u64, sides: Sides, offered: Option<u64>) -> Self {
+        let out = |count: u64| sides.publishers.then_some(count);
+        let arrived = |count: u64| sides.subscribers.then_some(count);
+        // No traffic is possible without a byte on the wire: 0 is "nobody counted".
+        let wire = |count: u64| (count > 0).then_some(count);
+        let per_second = |count: Option<u64>| {
+            let seconds = window_ns as f64 / 1e9;
+            count.filter(|_| window_ns > 0).map(|count| rounded(count as f64 / seconds))
+        };
+        let acked = sides.acknowledged.then_some(counters.acked);
+        let (bytes_out, bytes_in) = (wire(counters.wire_bytes_out), wire(counters.wire_bytes_in));
+        let (payload_out, payload_in) = (out(counters.payload_bytes_out), arrived(counters.payload_bytes_in));
+        Self {
+            offered_per_s: per_second(offered),
+            sent_per_s: per_second(out(counters.sent)),
+            acked_per_s: per_second(acked),
+            delivered_per_s: per_second(arrived(counters.delivered)),
+            offered,
+            sent: out(counters.sent),
+            acked,
+            delivered: arrived(counters.delivered),
+            skipped: offered.map(|_| counters.skipped),
+            held_back: offered.map(|_| counters.held_back),
+            bytes_out,
+            bytes_in,
+            payload_bytes_out: payload_out,
+            payload_bytes_in: payload_in,
+            bytes_out_per_s: per_second(bytes_out),
+            bytes_in_per_s: per_second(bytes_in),
+            payload_out_per_s: per_second(payload_out),
+            goodput_bytes_per_s: per_second(payload_in),
+            packets: (sides.publishers || sides.subscribers).then(|| packets(counters, sides)),
+        }
+    }
+}
+
+/// Packets by type, from counts that are there anyway.
+fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
+    // A corrupt message is counted when it was sent in the window, not when it came in it.
+    let publish_in = (counters.corrupt == 0).then_some(counters.delivered + counters.foreign);
+    let mut packets = BTreeMap::new();
+    let mut enter = |names: &[&str], count: Option<u64>| {
+        packets.extend(names.iter().map(|name| ((*name).to_owned(), count)));
+    };
+    if sides.publishers {
+        enter(&["publish_out"], Some(counters.sent));
+        match sides.qos {
+            0 => {}
+            1 => enter(&["puback_in"], Some(counters.acked).filter(|_| counters.rejected.is_empty())),
+            _ => enter(&["pubrec_in", "pubrel_out", "pubcomp_in"], None),
+        }
+    }
+    if sides.subscribers {
+        enter(&["publish_in"], publish_in);
+        match sides.qos {
+            0 => {}
+            // What others publish has a QoS of its own.
+            1 => enter(&["puback_out"], publish_in.filter(|_| sides.publishers && counters.foreign == 0)),
+            _ => enter(&["pubrec_out", "pubrel_in", "pubcomp_out"], None),
+        }
+    }
+    packets
+}
+
+/// Rates to three decimals: more would be digits of the division and not of the measurement.
+pub(super) fn rounded(rate: f64) -> f64 {
+    (rate * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_not_known_exactly_is_null() {
+        let counters = Counters { sent: 10, acked: 9, delivered: 8, ..Counters::default() };
+        let of = |counters: &Counters, qos, publishers| {
+            let packets = packets(counters, Sides { publishers, acknowledged: qos > 0, subscribers: true, qos });
+            packets.into_iter().map(|(name, count)| format!("{name} {count:?}")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(of(&counters, 0, true), "publish_in Some(8), publish_out Some(10)");
+        let all = "puback_in Some(9), puback_out Some(8), publish_in Some(8), publish_out Some(10)";
+        assert_eq!(of(&counters, 1, true), all);
+        assert_eq!(of(&counters, 1, false), "puback_out None, publish_in Some(8)");
+        assert!(of(&counters, 2, true).contains("pubcomp_in None"));
+        let blurred = Counters { corrupt: 1, rejected: [(0x97, 1)].into(), ..counters };
+        assert_eq!(of(&blurred, 1, true), "puback_in None, puback_out None, publish_in None, publish_out Some(10)");
+    }
+}
