@@ -357,12 +357,12 @@ fn a_request_behind_a_full_window_is_not_waited_for_without_end() {
         let mut responder = Responder::start(broker.addr());
         for (more, code, text) in [
             (
-                &["-l", "-W", "2"][..],
+                &["-l", "-W", "5"][..],
                 27,
-                "timed out after 2 s: request 2 was not sent, the broker has not acknowledged",
+                "timed out after 5 s: request 2 was not sent, the broker has not acknowledged",
             ),
-            (&["-l", "--connect-timeout", "500ms"], 43, "did not answer PUBLISH within 0.5 s"),
-            (&["-m", "x", "--repeat", "2", "-W", "2"], 27, "request 2 was not sent"),
+            (&["-l", "--connect-timeout", "3s"], 43, "did not answer PUBLISH within 3 s"),
+            (&["-m", "x", "--repeat", "2", "-W", "5"], 27, "request 2 was not sent"),
         ] {
             let more = [more, &["-t", "q", "-q", "1", "-M", "1"]].concat();
             let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::gathering::{Gathering, LONGEST_WAIT};
 use super::trace::Trace;
-use super::{ClientError, ConnectPlan, Diagnostics};
+use super::{ClientError, ConnectPlan, Diagnostics, Farewell};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
 use crate::transport::{Connected, Connection, TlsClient, connect};
@@ -187,24 +187,30 @@ impl<K: Kept> Client<K> {
                 if let Some(diagnostics) = &self.diagnostics {
                     diagnostics.warning(format_args!("{error}; {}", self.plan.retry.words()));
                 }
-                self.try_again(handler, self.plan.retry.for_first_connection()).await
+                self.try_again(handler, self.plan.retry.for_first_connection(), 0).await
             }
             attempted => attempted,
         }
     }
 
-    /// Connects again after the connection was lost, as often as the plan says until it works.
+    /// Connects again after the connection was lost, as often as the plan says until it works. Where `losses` in a row
+    /// came to nothing, this one included, the wait begins with what has become of it by then.
     ///
     /// # Errors
     /// What will not pass by itself, as a refusal (see [`ClientError::may_pass`]), or the last of the attempts.
-    pub async fn reconnect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
-        self.try_again(handler, self.plan.retry.after_a_loss()).await
+    pub async fn reconnect<H: Handler<K>>(&mut self, handler: &mut H, losses: u64) -> Result<(), ClientError> {
+        self.try_again(handler, self.plan.retry.after_a_loss(), losses.saturating_sub(1)).await
     }
 
-    async fn try_again<H: Handler<K>>(&mut self, handler: &mut H, attempts: u64) -> Result<(), ClientError> {
+    async fn try_again<H: Handler<K>>(
+        &mut self,
+        handler: &mut H,
+        attempts: u64,
+        before: u64,
+    ) -> Result<(), ClientError> {
         let mut attempt = 0;
         loop {
-            tokio::time::sleep(self.plan.retry.delay(attempt)).await;
+            tokio::time::sleep(self.plan.retry.delay(before.saturating_add(attempt))).await;
             attempt += 1;
             match self.attempt(handler).await {
                 Err(error) if error.may_pass() && attempt < attempts => {
@@ -331,6 +337,15 @@ impl<K: Kept> Client<K> {
             (Ok(Err(error)), Parting::Confirmed(_)) => Err(self.lost(Some(&error), false)),
             _ => Ok(()),
         }
+    }
+
+    /// Gives a connection up that the broker has not accepted yet, so that its will is not published.
+    pub fn give_up(&mut self) {
+        let said = self.unwritten() == 0;
+        if let (Some(connection), false, true) = (&mut self.connection, self.session.is_open(), said) {
+            drop(Farewell::on(connection));
+        }
+        self.drop_connection();
     }
 
     /// Closes without a DISCONNECT, so that the broker publishes the will.

@@ -100,6 +100,16 @@ impl ClientError {
         Self::Lost { target: target.into(), cause, before_connack, hint }
     }
 
+    /// The same, with what to do where the connection broke off without a word.
+    pub fn hinting(self, hint: &str) -> Self {
+        match self {
+            Self::Lost { target, cause, before_connack, .. } => {
+                Self::Lost { target, cause, before_connack, hint: Some(hint.to_owned()) }
+            }
+            said => said,
+        }
+    }
+
     /// Whether trying again may help, after a connection that once stood: a broker that restarts, a network that is
     /// away. What somebody has decided (a refusal, a certificate, a session taken over by another client) stays.
     pub fn may_pass(&self) -> bool {

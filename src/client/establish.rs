@@ -81,6 +81,8 @@ pub async fn establish<K: Kept, H: Handler<K>>(
     session
         .start(config, started.into_std())
         .map_err(|error| ClientError::Session { target: target.clone(), error: SessionError::Wire(error) })?;
+    send(&mut connection, session, &target).await?;
+    // Not before: in the middle of CONNECT it would be part of it.
     let mut farewell = Farewell::on(&mut connection);
     let accepted = exchange(farewell.connection(), session, handler, &target, |session, _| session.is_open()).await;
     farewell.call_off();
@@ -102,16 +104,9 @@ pub async fn exchange<K: Kept, H: Handler<K>>(
     let before_connack = !session.is_open();
     let lost = |error: Option<&std::io::Error>| ClientError::lost(target, error, before_connack);
     let failed = |error| ClientError::Session { target: target.to_owned(), error };
-    let mut out = Vec::new();
     let mut input = vec![0; READ_BUFFER];
     loop {
-        session.take_output(&mut out);
-        if !out.is_empty() {
-            connection.write_all(&out).await.map_err(|error| lost(Some(&error)))?;
-            connection.flush().await.map_err(|error| lost(Some(&error)))?;
-            session.handle_written(Instant::now().into_std());
-            out.clear();
-        }
+        send(connection, session, target).await?;
         if done(session, handler) {
             return Ok(());
         }
@@ -130,4 +125,19 @@ pub async fn exchange<K: Kept, H: Handler<K>>(
             Err(_) => session.handle_timeout(Instant::now().into_std()).map_err(failed)?,
         }
     }
+}
+
+/// Writes what the session has to say.
+async fn send<K: Kept>(connection: &mut Connection, session: &mut Session<K>, target: &str) -> Result<(), ClientError> {
+    if session.output_len() == 0 {
+        return Ok(());
+    }
+    let mut out = Vec::new();
+    session.take_output(&mut out);
+    let before_connack = !session.is_open();
+    let lost = |error: std::io::Error| ClientError::lost(target, Some(&error), before_connack);
+    connection.write_all(&out).await.map_err(lost)?;
+    connection.flush().await.map_err(lost)?;
+    session.handle_written(Instant::now().into_std());
+    Ok(())
 }

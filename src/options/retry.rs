@@ -13,9 +13,9 @@ use crate::client::RetryPlan;
 pub struct RetryOptions {
     /// Try again so many times in a row when there is no connection, or "forever".
     ///
-    /// Without it the first connection is not tried again, nor is one that breaks off before the first SUBSCRIBE is
-    /// answered; one that is lost later is tried again for ever. A refusal is never tried again. 0 ends at the first
-    /// loss.
+    /// Without it the first connection is not tried again, nor one on which the first SUBSCRIBE was not answered. One that
+    /// is lost later is tried again for ever; of mqpub only for lines (-l), other messages end with their connection. A
+    /// refusal is never tried again. 0 ends at the first loss.
     #[arg(long, value_name = "COUNT", value_parser = attempts)]
     pub retry: Option<u64>,
 

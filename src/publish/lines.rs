@@ -50,6 +50,11 @@ impl LineSplitter {
         !self.chunk.is_empty()
     }
 
+    /// Whether a whole line is there.
+    pub fn has_line(&self) -> bool {
+        memchr(b'\n', &self.chunk).is_some()
+    }
+
     /// The next whole line. Of a line that does not end within this chunk no more than `limit` bytes are kept.
     pub fn next_line(&mut self, limit: usize) -> Option<Line> {
         let Some(end) = memchr(b'\n', &self.chunk) else {

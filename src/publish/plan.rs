@@ -53,6 +53,14 @@ impl PayloadSource {
             (None, None) => Self::Text(Bytes::new()),
         }
     }
+
+    /// What lines come from, for errors.
+    pub(crate) fn input_name(&self) -> String {
+        match self {
+            Self::Lines(LineInput::File(file)) => format!("the file '{}'", file.display()),
+            _ => "stdin".to_owned(),
+        }
+    }
 }
 
 /// Where lines come from.
@@ -147,14 +155,6 @@ impl PublishPlan {
     /// Whether there is something to read: a file or stdin.
     pub(super) const fn reads_input(&self) -> bool {
         !matches!(self.source, PayloadSource::Text(_))
-    }
-
-    /// What the lines come from, for errors.
-    pub(super) fn input_name(&self) -> String {
-        match &self.source {
-            PayloadSource::Lines(LineInput::File(file)) => format!("the file '{}'", file.display()),
-            _ => "stdin".to_owned(),
-        }
     }
 
     /// Whether a message is acknowledged.

@@ -146,7 +146,7 @@ impl<'a> Publisher<'a> {
                 (ExitStatus::Interrupted, ReasonCode::DISCONNECT_WITH_WILL)
             }
             Failure::Input(error) => {
-                self.voice.error(format_args!("cannot read {}: {error}", self.plan.input_name()));
+                self.voice.error(format_args!("cannot read {}: {error}", self.plan.source.input_name()));
                 (ExitStatus::Failed, ReasonCode::SUCCESS)
             }
             Failure::Stuck(since, loss) => {

@@ -36,7 +36,7 @@ impl Publisher<'_> {
         for (_, number, payload) in self.unwritten.drain(..).rev() {
             self.again.push_front((number, payload));
         }
-        self.reconnect(since, loss, interrupts).await?;
+        self.reconnect(since, losses, loss, interrupts).await?;
         self.last.0 = Instant::now();
         Ok(())
     }
@@ -49,10 +49,16 @@ impl Publisher<'_> {
 
     /// Connects again. Where the input has ended nobody is there to notice that it never works, so it ends then, unless
     /// how long is to be tried was said.
-    async fn reconnect(&mut self, since: Instant, loss: String, interrupts: &mut Interrupts) -> Result<(), Failure> {
+    async fn reconnect(
+        &mut self,
+        since: Instant,
+        losses: u64,
+        loss: String,
+        interrupts: &mut Interrupts,
+    ) -> Result<(), Failure> {
         let Self { client, account, source, plan, line, .. } = self;
         let done = account.done();
-        let mut connecting = pin!(client.reconnect(account));
+        let mut connecting = pin!(client.reconnect(account, losses));
         loop {
             let ends = source.is_read() && plan.connect.retry.attempts.is_none();
             let deadline = if ends { since.checked_add(plan.patience) } else { None };

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use super::input::InputChunks;
 use super::lines::{Line, LineSplitter};
 
+/// So much of a line that has not ended is read while nothing can be sent.
+const MOST_AHEAD: usize = 64 * 1024;
+
 /// Where the next payload comes from.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -116,11 +119,13 @@ impl Source {
         }
     }
 
-    /// Whether a payload, or the beginning of one, waits to be given out.
+    /// Whether a payload waits to be given out. Of a long line the beginning is enough: no more is read ahead.
     pub(crate) fn is_waiting(&mut self, now: Instant) -> bool {
         match self {
             Self::Repeated(repetition) => repetition.left > 0 && repetition.is_due(now),
-            Self::Lines(lines) => lines.splitter.has_unseen() || (lines.ended && lines.splitter.lines_left() > 0),
+            Self::Lines(Lines { splitter, ended, .. }) => {
+                splitter.has_line() || splitter.held() >= MOST_AHEAD || (*ended && splitter.lines_left() > 0)
+            }
         }
     }
 

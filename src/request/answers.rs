@@ -113,19 +113,12 @@ impl Requester<'_> {
         let (retries, granted) = (self.plan.connect.retry.attempts, self.told.grants);
         let unanswered = again || (!self.subscribed && (retries.is_some() || !granted));
         self.told.losses = if unanswered { self.told.losses + 1 } else { 0 };
-        match error {
-            ClientError::Lost { target, cause, before_connack, .. }
-                if self.told.losses > retries.unwrap_or(if granted { MOST_LOSSES } else { 0 }) =>
-            {
-                let hint = Some(SENT_AWAY_HINT.to_owned());
-                return Err(ClientError::Lost { target, cause, before_connack, hint }.into());
-            }
-            error => {
-                self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
-                if !std::mem::replace(&mut self.told.loss, true) {
-                    self.diagnostics.warning(self.outlet.client.loss(&error));
-                }
-            }
+        if self.told.losses > retries.unwrap_or(if granted { MOST_LOSSES } else { 0 }) {
+            return Err(error.hinting(SENT_AWAY_HINT).into());
+        }
+        self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
+        if !std::mem::replace(&mut self.told.loss, true) {
+            self.diagnostics.warning(self.outlet.client.loss(&error));
         }
         if self.plan.request.qos == QoS::AtMostOnce && !self.receiver.exchange.is_idle() && !again {
             self.diagnostics

@@ -80,8 +80,8 @@ impl Requester<'_> {
                 self.part(ReasonCode::SUCCESS).await;
                 ExitStatus::Failed
             }
-            End::Own(Failure::Stdin(error)) => {
-                self.diagnostics.error(format_args!("cannot read stdin: {error}"));
+            End::Own(Failure::Input(error)) => {
+                self.diagnostics.error(format_args!("cannot read {}: {error}", self.plan.source.input_name()));
                 self.part(ReasonCode::SUCCESS).await;
                 ExitStatus::Failed
             }

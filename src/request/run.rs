@@ -47,7 +47,7 @@ pub fn request(plan: &RequestPlan) -> ExitStatus {
 
 /// Why a request ends before its responses have come, besides what ends every run that prints.
 pub(super) enum Failure {
-    Stdin(io::Error),
+    Input(io::Error),
     /// The broker does not take the request.
     Refused(ReasonCode, Option<String>),
 }
@@ -142,7 +142,8 @@ impl<'a> Requester<'a> {
     /// Connects, waiting no longer than the run may take, and subscribes.
     async fn connect(&mut self, first: bool) -> Result<(), End> {
         self.subscribed = false;
-        self.outlet.connect(&mut self.receiver, first, self.clocks.end).await?;
+        let losses = (!first).then_some(self.told.losses);
+        self.outlet.connect(&mut self.receiver, losses, self.clocks.end).await?;
         if first {
             // The responder knows it from the request, so it stays what it is over a reconnect.
             self.topic = self.plan.response_topic.topic(self.receiver.response_information.as_deref());
@@ -259,11 +260,12 @@ impl<'a> Requester<'a> {
         let next = [self.clocks.end, self.clocks.answer].into_iter().flatten().min();
         // Read ahead of a full window, too: whether anything waits for it is to be known.
         let idle = self.subscribed && self.again.is_none() && self.receiver.exchange.is_idle();
-        let hungry = idle && !self.source.is_waiting(Instant::now());
+        // A request that may go out needs no second look at the clock: `wait` is ready when it is due.
+        let hungry = idle && (self.may_ask() || !self.source.is_waiting(Instant::now()));
         let source = &mut self.source;
         let input = async { if hungry { source.wait().await } else { pending().await } };
         let input = self.outlet.step(&mut self.receiver, true, next, input).await?;
-        input.unwrap_or(Ok(())).map_err(|error| End::Own(Failure::Stdin(error)))?;
+        input.unwrap_or(Ok(())).map_err(|error| End::Own(Failure::Input(error)))?;
         self.look_at_clocks()
     }
 
@@ -273,8 +275,11 @@ impl<'a> Requester<'a> {
         // What has just come is looked at first.
         let held = self.held && !self.may_ask();
         let has_all = self.receiver.exchange.is_idle() && self.receiver.exchange.asked() > 0 && !held;
-        if is_past(self.clocks.end) && !has_all {
-            return Err(End::TimedOut);
+        if is_past(self.clocks.end) {
+            if !has_all {
+                return Err(End::TimedOut);
+            }
+            self.clocks.end = None;
         }
         if is_past(self.clocks.answer) {
             let packet = match self.subscribed {

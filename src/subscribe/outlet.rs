@@ -101,11 +101,12 @@ impl Outlet {
         Ok(Self { client, stdout: Stdout::open()?, interrupts: Interrupts::listen()? })
     }
 
-    /// Connects, waiting no longer than until `end`. Meanwhile what had come still goes out, and what is due.
+    /// Connects, waiting no longer than until `end`; with `losses` again, after so many in a row that came to nothing.
+    /// Meanwhile what had come still goes out, and what is due.
     pub(crate) async fn connect<P: Printing, Own>(
         &mut self,
         ears: &mut P,
-        first: bool,
+        losses: Option<u64>,
         end: Option<Instant>,
     ) -> Result<(), End<Own>> {
         let Self { client, interrupts, stdout } = self;
@@ -114,9 +115,9 @@ impl Outlet {
         let mut written = Vec::new();
         {
             let connecting = async {
-                match first {
-                    true => client.connect(&mut hearing).await,
-                    false => client.reconnect(&mut hearing).await,
+                match losses {
+                    None => client.connect(&mut hearing).await,
+                    Some(losses) => client.reconnect(&mut hearing, losses).await,
                 }
             };
             let mut connecting = pin!(connecting);
@@ -163,7 +164,11 @@ impl Outlet {
                 () = interrupts.next() => Other::Interrupted,
                 written = stdout.written_or_closed() => Other::Written(written),
                 own = own => Other::Own(own),
-                () = until(wake) => Other::Woken,
+                () = until(wake) => {
+                    // A moment that has passed lets the socket have its turn first: what is waited for may lie there.
+                    tokio::task::yield_now().await;
+                    Other::Woken
+                }
             }
         };
         match client.step(ears, reading, other).await? {
@@ -240,6 +245,7 @@ impl Outlet {
         patience: Duration,
     ) -> Result<(), ClientError> {
         if !self.client.is_open() {
+            self.client.give_up();
             return Ok(());
         }
         self.client.disconnect(reason, properties.clone(), patience, Parting::Draining(PARTING)).await

@@ -54,6 +54,8 @@ struct Clocks {
     end: Option<Instant>,
     /// SUBACK and UNSUBACK.
     answer: Option<Instant>,
+    /// The acknowledgement of the last removal.
+    removal: Option<Instant>,
 }
 
 struct Subscriber<'a> {
@@ -79,7 +81,10 @@ impl<'a> Subscriber<'a> {
             diagnostics,
             outlet,
             receiver: Receiver::new(plan, diagnostics),
-            clocks: Clocks { end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)), answer: None },
+            clocks: Clocks {
+                end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+                ..Clocks::default()
+            },
             unanswered: 0,
             told: false,
             told_loss: false,
@@ -175,24 +180,20 @@ impl<'a> Subscriber<'a> {
         self.losses = if unanswered { self.losses + 1 } else { 0 };
         let retry = self.plan.connect.retry;
         let attempts = if self.told { retry.after_a_loss() } else { retry.for_first_connection() };
-        match error {
-            ClientError::Lost { target, cause, before_connack, .. } if self.losses > attempts && !self.plan.compat => {
-                let hint = Some(SENT_AWAY_HINT.to_owned());
-                Err(End::Client(ClientError::Lost { target, cause, before_connack, hint }))
-            }
-            error => {
-                self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
-                if !std::mem::replace(&mut self.told_loss, true) {
-                    self.diagnostics.warning(self.outlet.client.loss(&error));
-                }
-                Ok(())
-            }
+        if self.losses > attempts && !self.plan.compat {
+            return Err(End::Client(error.hinting(SENT_AWAY_HINT)));
         }
+        self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
+        if !std::mem::replace(&mut self.told_loss, true) {
+            self.diagnostics.warning(self.outlet.client.loss(&error));
+        }
+        Ok(())
     }
 
     /// Connects, waiting no longer than the run may take, and subscribes.
     async fn connect(&mut self, first: bool) -> Result<(), End> {
-        self.outlet.connect(&mut self.receiver, first, self.clocks.end).await?;
+        let losses = (!first).then_some(self.losses);
+        self.outlet.connect(&mut self.receiver, losses, self.clocks.end).await?;
         self.send_requests().map_err(|error| End::Client(error.into()))
     }
 
@@ -214,6 +215,8 @@ impl<'a> Subscriber<'a> {
             self.outlet.client.session().ping();
         }
         self.clocks.answer = Instant::now().checked_add(self.plan.patience);
+        // What was not acknowledged is sent again.
+        self.clocks.removal = self.clocks.answer;
         Ok(())
     }
 
@@ -228,6 +231,7 @@ impl<'a> Subscriber<'a> {
         while self.outlet.client.is_open() && self.outlet.client.session().window_free() > 0 {
             let Some(topic) = self.receiver.to_remove.pop_front() else { break };
             let empty = Message { topic, qos: QoS::AtLeastOnce, retain: true, ..Message::default() };
+            self.clocks.removal = Instant::now().checked_add(self.plan.patience);
             match self.outlet.client.session().publish(empty) {
                 Ok(_) => {}
                 Err((PublishError::QosNotSupported(qos), empty)) => {
@@ -279,7 +283,12 @@ impl<'a> Subscriber<'a> {
             || (self.plan.exit_after_subscribing && self.unanswered == 0)
             || self.quiet_until().is_some_and(|quiet| quiet <= Instant::now());
         let all_written = self.outlet.is_written() && self.receiver.batch.bytes.is_empty();
-        enough && all_written && self.receiver.to_remove.is_empty() && self.outlet.client.session().in_flight() == 0
+        enough && all_written && !self.is_removing()
+    }
+
+    /// `--remove-retained`: whether a removal is to be sent, or to be acknowledged.
+    fn is_removing(&mut self) -> bool {
+        !self.receiver.to_remove.is_empty() || self.outlet.client.session().in_flight() > 0
     }
 
     /// `--retained-only`: when the broker will have been quiet for so long that no retained message is to come.
@@ -296,8 +305,11 @@ impl<'a> Subscriber<'a> {
 
     async fn step(&mut self) -> Result<(), End> {
         let reading = self.receiver.to_remove.len() < MOST_TO_REMOVE;
-        let quiet = self.quiet_until();
-        let next = [self.clocks.end, self.clocks.answer, quiet].into_iter().flatten().min();
+        // Quiet is no end while removals are not done.
+        let removing = self.is_removing();
+        let quiet = self.quiet_until().filter(|_| !removing);
+        let removal = self.clocks.removal.filter(|_| removing);
+        let next = [self.clocks.end, self.clocks.answer, removal, quiet].into_iter().flatten().min();
         self.outlet.step(&mut self.receiver, reading, next, pending::<Infallible>()).await?;
         self.look_at_clocks()
     }
@@ -312,6 +324,10 @@ impl<'a> Subscriber<'a> {
             let packet = if self.plan.subscribe.filters.is_empty() { "UNSUBSCRIBE" } else { "SUBSCRIBE" };
             let (target, waited) = (self.outlet.client.target().to_owned(), self.plan.patience);
             return Err(End::Client(ClientError::Unanswered { target, packet, waited }));
+        }
+        if is_past(self.clocks.removal) && self.outlet.client.session().in_flight() > 0 {
+            let (target, waited) = (self.outlet.client.target().to_owned(), self.plan.patience);
+            return Err(End::Client(ClientError::Unanswered { target, packet: "PUBLISH", waited }));
         }
         Ok(())
     }

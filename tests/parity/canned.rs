@@ -3,6 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ pub struct Can {
 
 pub struct CannedBroker {
     pub port: u16,
+    /// Set once its client has come.
+    served: Arc<AtomicBool>,
     thread: JoinHandle<Vec<u8>>,
 }
 
@@ -31,18 +35,21 @@ impl CannedBroker {
     pub fn start(can: Can) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let served = Arc::new(AtomicBool::new(false));
+        let flag = served.clone();
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
+            flag.store(true, Ordering::Release);
             serve(stream, &can)
         });
-        Self { port, thread }
+        Self { port, served, thread }
     }
 
     /// All bytes of the client, once it has gone.
     pub fn heard(self) -> Vec<u8> {
         // A client that never came leaves the listener waiting. After one that came the port may be another row's already,
         // whose only client this would be.
-        if !self.thread.is_finished() {
+        if !self.served.load(Ordering::Acquire) {
             let _ = TcpStream::connect(("127.0.0.1", self.port));
         }
         self.thread.join().unwrap()

@@ -431,11 +431,14 @@ impl Page {
         facts.join(", ")
     }
 
-    /// What would tell more: only where the generator is in doubt and has never been measured.
+    /// What would tell more: only where the generator is in doubt and has never been measured, and where it would be told,
+    /// which is for loads that only publish.
     fn hint(&self, document: &ResultDocument) -> String {
         if document.generator.verdict == "ok"
             || document.generator.ceiling_per_s.is_some()
             || document.stages.is_empty()
+            || document.plan["publishers"] == 0
+            || document.plan["subscribers"] != 0
         {
             return String::new();
         }

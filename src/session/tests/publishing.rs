@@ -216,7 +216,7 @@ fn a_qos_2_message_holds_its_place_until_pubcomp() {
     assert_eq!(talk.session.window_free(), 1);
 }
 
-/// The largest trap of other clients: DISCONNECT overtaking what waits to be written.
+/// Only a connection on which nothing was said that matters is left without waiting for the broker.
 #[test]
 fn a_connection_has_spoken_once_a_broker_may_miss_something() {
     let mut talk = Talk::open(v311());
@@ -233,6 +233,7 @@ fn a_connection_has_spoken_once_a_broker_may_miss_something() {
     assert!(talk.session.has_spoken());
 }
 
+/// The largest trap of other clients: DISCONNECT overtaking what waits to be written.
 #[test]
 fn disconnect_is_behind_everything() {
     let mut talk: Talk = Talk::open(SessionConfig { window: 1000, ..v5() });
