@@ -226,11 +226,13 @@ impl Conduct {
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);
         let stalled = run.stalled.is_some() && run.lost.is_empty();
-        context.partial = connected && (self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled);
+        let silence = silence(&self.plan, run);
+        let goes_on = self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled;
+        context.partial = silence.is_none() && connected && goes_on;
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run))
-            .or_else(|| silence(&self.plan, run));
+            .or(silence);
         if self.plan.idlers == 0
             && run.stages.len() < self.plan.stages.len()
             && !run.interrupted

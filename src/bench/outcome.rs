@@ -136,6 +136,7 @@ pub(super) fn measurement(
         window_ns: stage.measured_ns,
         phases,
         publishers: plan.publishers > 0,
+        responders: plan.responders > 0,
         subscribers: plan.subscribers > 0,
         offered: stage.offered,
         rate: stage.rate,

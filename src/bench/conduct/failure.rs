@@ -38,11 +38,9 @@ pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let is_silent = |stage: &StageOutcome| {
         let counters = &stage.recorder.counters;
         let came = stage.delivery.map_or(0, |delivery| delivery.delivered_once);
-        // Acknowledgements may come when the measured time is over.
-        let answered = if acknowledged { counters.sent.saturating_sub(stage.unacknowledged) } else { 0 };
         // Whether what nobody acknowledges or receives has arrived cannot be told.
         let unseen = if acknowledged || subscribed { 0 } else { counters.sent };
-        [counters.acked, counters.delivered, came, answered, unseen] == [0; 5] && counters.rejected.is_empty()
+        [counters.acked, counters.delivered, came, stage.answered, unseen] == [0; 5] && counters.rejected.is_empty()
     };
     let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
     let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted;

@@ -393,7 +393,7 @@ impl Coordinator {
     /// Ends all threads and gives back what connections were lost, and what came after its drain.
     async fn end(mut self) -> (BTreeMap<String, u64>, Vec<LateMessages>) {
         self.tell(Command::End);
-        let mut running = self.shards.len() - self.ended;
+        let mut running = self.alive();
         let deadline = Instant::now() + PARTING;
         while running > 0 {
             match tokio::time::timeout_at(deadline, self.reports.recv()).await {

@@ -221,7 +221,7 @@ impl Publisher {
         }
         let mut built = 0;
         loop {
-            if built > 0 && self.is_paced() {
+            if built > 0 {
                 // One clock read a message when paced.
                 now_ns = shared.clock.now_ns();
                 self.skip(now_ns, recorder);

@@ -1,5 +1,6 @@
-//! What threads share while a run is on: positions in the streams, and the word to stop. No locks; a publisher and its
-//! subscribers may be on different threads, so positions are atomic, written once a message and read once a batch.
+//! What threads share while a run is on: positions in the streams, and the word to stop. A publisher and its subscribers
+//! may be on different threads, so positions are atomic, written once a batch and read once a batch; locks are taken only
+//! where a stage begins or ends.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -138,6 +139,11 @@ impl Shared {
     pub fn begin(&self, run: StageRun) {
         *self.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
         self.begun.store(run.number, Ordering::Release);
+    }
+
+    /// The stage is over once a thread has settled it: to be called before the threads are told.
+    pub fn end(&self) {
+        self.begun.store(0, Ordering::Release);
     }
 
     /// The stage to which what comes now belongs, for a thread that has been told of `known`: messages of other threads

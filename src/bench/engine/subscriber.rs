@@ -111,7 +111,6 @@ impl Subscriptions {
             let stream = shared.stream(streams.at(index));
             Closing { stage, measured: stream.measured(stage), sent: stream.sent.load(Ordering::Acquire), stamped }
         };
-        let marks = shared.marks();
         self.ledgers.settle(closing, |index, ledger, mut delivery| {
             if !stamped {
                 // Without stamps the window of a message is not known on arrival, so the ledger counted all of them;
@@ -122,6 +121,7 @@ impl Subscriptions {
             let number = streams.at(index);
             let refused = shared.stream(number).refused_in(stage);
             if delivery.lost > refused {
+                let marks = shared.marks();
                 let seconds = marks.seconds(number, shared.stream(number).measured(stage));
                 // Without stamps, among others that the broker refused, and where gaps were given up nobody knows which
                 // ones they are.
@@ -320,6 +320,7 @@ impl SubscriberEars<'_> {
     }
 
     fn corrupt(&mut self, index: usize, intended_ns: u64) {
+        self.recorder.counters.corrupt_in += u64::from(self.measuring);
         if self.stage.is_some_and(|stage| stage.measures(intended_ns)) {
             self.recorder.counters.corrupt += 1;
             *self.subscriptions.corrupt.entry(index).or_default() += 1;

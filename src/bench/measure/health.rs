@@ -34,7 +34,8 @@ pub struct GeneratorFigures {
     pub cpu_user_ns: Option<u64>,
     /// System CPU time of it.
     pub cpu_sys_ns: Option<u64>,
-    /// Time that the busiest thread worked (waiting and pacing spins excluded), nanoseconds.
+    /// CPU time of the busiest thread, nanoseconds. In an open loop that has the ends of waits that are spent awake in it, a
+    /// twentieth of a core at the most.
     pub busiest_thread_ns: Option<u64>,
     /// Resident memory, bytes.
     pub rss_bytes: Option<u64>,

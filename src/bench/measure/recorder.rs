@@ -78,6 +78,10 @@ counters! {
     foreign,
     /// Messages of this run whose content is not what was sent.
     corrupt,
+    /// Those of them that came in the measured window, whenever they were sent.
+    corrupt_in,
+    /// Acknowledgements with a refusal that came in the measured window, whenever the message was sent.
+    refusals_in,
     /// Messages that arrived after the drain had ended.
     late,
     /// Slots of the schedule that were given up (`--behind skip`).

@@ -50,6 +50,7 @@ pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageMeasurement 
         window_ns: 5 * SECOND,
         phases: vec![Phase { name: "measure".to_owned(), start_ns, duration_ns: 5 * SECOND }],
         publishers: true,
+        responders: false,
         subscribers: true,
         offered: Some(messages),
         delivery: Some(Delivery { expected: messages, delivered_once: messages, ..Delivery::default() }),

@@ -45,6 +45,8 @@ pub struct StageMeasurement {
     pub phases: Vec<Phase>,
     /// Something publishes.
     pub publishers: bool,
+    /// Something answers what is published.
+    pub responders: bool,
     /// Something subscribes.
     pub subscribers: bool,
     /// Messages due in the window (in the part of it that was, when interrupted); `None` for a closed loop.
@@ -286,6 +288,7 @@ impl StageMeasurement {
             publishers: self.publishers,
             acknowledged: self.publishers && self.qos > 0,
             subscribers: self.subscribers,
+            responders: self.responders,
             qos: self.qos,
         }
     }

@@ -60,6 +60,8 @@ pub struct Sides {
     pub acknowledged: bool,
     /// Something subscribes.
     pub subscribers: bool,
+    /// Something answers.
+    pub responders: bool,
     /// The QoS of what is published.
     pub qos: u8,
 }
@@ -97,15 +99,15 @@ impl Traffic {
             bytes_in_per_s: per_second(bytes_in),
             payload_out_per_s: per_second(payload_out),
             goodput_bytes_per_s: per_second(payload_in),
-            packets: (sides.publishers || sides.subscribers).then(|| packets(counters, sides)),
+            // The packets of responders are not counted.
+            packets: (!sides.responders && (sides.publishers || sides.subscribers)).then(|| packets(counters, sides)),
         }
     }
 }
 
 /// Packets by type, from counts that are there anyway.
 fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
-    // A corrupt message is counted when it was sent in the window, not when it came in it.
-    let publish_in = (counters.corrupt == 0).then_some(counters.delivered + counters.foreign);
+    let publish_in = counters.delivered + counters.foreign + counters.corrupt_in;
     let mut packets = BTreeMap::new();
     let mut enter = |names: &[&str], count: Option<u64>| {
         packets.extend(names.iter().map(|name| ((*name).to_owned(), count)));
@@ -114,16 +116,16 @@ fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
         enter(&["publish_out"], Some(counters.sent));
         match sides.qos {
             0 => {}
-            1 => enter(&["puback_in"], Some(counters.acked).filter(|_| counters.rejected.is_empty())),
+            1 => enter(&["puback_in"], Some(counters.acked + counters.refusals_in)),
             _ => enter(&["pubrec_in", "pubrel_out", "pubcomp_in"], None),
         }
     }
     if sides.subscribers {
-        enter(&["publish_in"], publish_in);
+        enter(&["publish_in"], Some(publish_in));
         match sides.qos {
             0 => {}
             // What others publish has a QoS of its own.
-            1 => enter(&["puback_out"], publish_in.filter(|_| sides.publishers && counters.foreign == 0)),
+            1 => enter(&["puback_out"], Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
             _ => enter(&["pubrec_out", "pubrel_in", "pubcomp_out"], None),
         }
     }
@@ -143,7 +145,8 @@ mod tests {
     fn a_type_that_is_not_known_exactly_is_null() {
         let counters = Counters { sent: 10, acked: 9, delivered: 8, ..Counters::default() };
         let of = |counters: &Counters, qos, publishers| {
-            let packets = packets(counters, Sides { publishers, acknowledged: qos > 0, subscribers: true, qos });
+            let sides = Sides { publishers, acknowledged: qos > 0, subscribers: true, responders: false, qos };
+            let packets = packets(counters, sides);
             packets.into_iter().map(|(name, count)| format!("{name} {count:?}")).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(of(&counters, 0, true), "publish_in Some(8), publish_out Some(10)");
@@ -151,7 +154,11 @@ mod tests {
         assert_eq!(of(&counters, 1, true), all);
         assert_eq!(of(&counters, 1, false), "puback_out None, publish_in Some(8)");
         assert!(of(&counters, 2, true).contains("pubcomp_in None"));
-        let blurred = Counters { corrupt: 1, rejected: [(0x97, 1)].into(), ..counters };
-        assert_eq!(of(&blurred, 1, true), "puback_in None, puback_out None, publish_in None, publish_out Some(10)");
+        // Those of another's, and spoilt and refused ones, by when they came.
+        let more = Counters { corrupt_in: 1, foreign: 2, refusals_in: 3, ..counters.clone() };
+        let all = "puback_in Some(12), puback_out None, publish_in Some(11), publish_out Some(10)";
+        assert_eq!(of(&more, 1, true), all);
+        let echo = Sides { publishers: true, acknowledged: true, subscribers: true, responders: true, qos: 1 };
+        assert_eq!(Traffic::of(&counters, 1, echo, None).packets, None);
     }
 }

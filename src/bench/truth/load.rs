@@ -97,7 +97,7 @@ fn a_flood_stands_still_for_nothing() {
             let mut moments: Vec<Duration> = run.log.published.iter().map(|passing| passing.at).collect();
             moments.dedup();
             let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max();
-            assert!(longest <= Some(ms(5)), "{arguments}: nothing was sent for {longest:?}");
+            assert!(longest.is_some_and(|longest| longest <= ms(5)), "{arguments}: nothing was sent for {longest:?}");
             // A refill holds back less than an eighth of the window, and never more than 32 places.
             let [window, sent] = run.numbers(["plan/window", "traffic/sent"]);
             assert!(sent <= window * 100 && sent > (window - (window / 8).min(32)) * 100, "{arguments}: {sent}");

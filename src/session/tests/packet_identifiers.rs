@@ -103,8 +103,44 @@ fn identifiers_wrap_and_are_never_given_twice_while_in_use() {
     assert!(talk.ears.events.iter().all(|event| !matches!(event, Event::UnknownAcknowledgement(_))));
 }
 
+/// Ears that tell groups of acknowledgements from single ones.
+#[derive(Default)]
+struct Groups(Vec<(u16, usize)>);
+
+impl Handler<Message> for Groups {
+    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+        Acknowledge::Now
+    }
+
+    fn completed(&mut self, completion: Completion<'_, Message>) {
+        self.0.push((completion.packet_identifier, 0));
+    }
+
+    fn acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = Message>) {
+        self.0.push((first, kept.len()));
+    }
+
+    fn event(&mut self, _: Event) {}
+}
+
+#[test]
+fn acknowledgements_that_follow_each_other_are_told_together() {
+    let mut talk: Talk = Talk::open(SessionConfig { first_identifier: 65_533, ..v311() });
+    for number in 0..9 {
+        talk.publish(1, &number.to_string()).unwrap();
+    }
+    let acks: Vec<u8> = [65_533, 65_534, 65_535, 1, 2, 4, 3, 5, 6]
+        .into_iter()
+        .flat_map(|identifier| bytes_of(&Packet::Ack(Ack::success(AckKind::Puback, identifier)), ProtocolVersion::V311))
+        .collect();
+    let mut groups = Groups::default();
+    talk.session.handle_input(&acks, talk.now, &mut groups).unwrap();
+    assert_eq!(groups.0, [(65_533, 5), (4, 0), (3, 1), (5, 0), (6, 1)]);
+    assert_eq!(talk.session.in_flight(), 0);
+}
+
 /// PUBACKs that come in one read are the same as PUBACKs that come one by one, whatever their order, where the
-/// identifiers wrap too, with other answers between them, and told as one group where they follow each other.
+/// identifiers wrap too, and with other answers between them.
 #[test]
 fn acknowledgements_in_one_read_are_those_that_come_one_by_one() {
     let orders: [&[u16]; 6] = [

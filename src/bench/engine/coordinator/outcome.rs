@@ -108,6 +108,8 @@ pub struct StageOutcome {
     pub downgraded: u64,
     /// Measured messages that were neither acknowledged nor refused when the drain was over.
     pub unacknowledged: u64,
+    /// Measured messages that were acknowledged or refused, also when the measured time was over.
+    pub answered: u64,
     /// CPU time of the load's threads in the measured window; of the process where threads are not told apart.
     pub cpu: Option<CpuTime>,
     /// CPU time of the busiest thread in it.

@@ -176,30 +176,37 @@ impl Coordinator {
     async fn missing(&mut self, run: &StageRun, gathering: &mut Gathering, deadline: Instant) -> u64 {
         gathering.missing = (0, 0);
         self.tell(Command::Missing);
-        while gathering.missing.1 < self.shards.len() && Instant::now() < deadline {
+        while gathering.missing.1 < self.alive() && Instant::now() < deadline {
             self.gather_until((Instant::now() + LOOK).min(deadline), run, gathering).await;
         }
         gathering.missing.0
     }
 
     pub(super) async fn settle(&mut self, run: &StageRun, gathering: &mut Gathering) {
-        // A thread answers at once; one that cannot has ended. Its part is missing in the account, and makes it invalid.
-        let deadline = Instant::now() + Duration::from_secs(5);
+        // A thread answers soon; the part of one that has ended is missing in the account, and makes it invalid.
+        let deadline = || Instant::now() + Duration::from_secs(5);
         // What was sent on one thread is what subscribers on all of them expect.
         self.tell(Command::Stop);
-        while gathering.stopped < self.shards.len() && Instant::now() < deadline {
+        let stopped_by = deadline();
+        while gathering.stopped < self.alive() && Instant::now() < stopped_by {
             self.gather_until(Instant::now() + LOOK, run, gathering).await;
         }
+        self.shared.end();
         self.tell(Command::Settle);
-        while gathering.settled < self.shards.len() && Instant::now() < deadline {
+        let settled_by = deadline();
+        while gathering.settled < self.alive() && Instant::now() < settled_by {
             self.gather_until(Instant::now() + LOOK, run, gathering).await;
         }
         gathering.deliveries.unbalanced += (self.shards.len() - gathering.settled) as u64;
     }
 
+    /// Threads that have not ended.
+    pub(super) const fn alive(&self) -> usize {
+        self.shards.len() - self.ended
+    }
+
     /// Takes reports until a moment.
     pub(super) async fn gather_until(&mut self, moment: Instant, run: &StageRun, gathering: &mut Gathering) {
-        let shards = self.shards.len();
         while let Ok(Some(report)) = tokio::time::timeout_at(moment, self.reports.recv()).await {
             match report {
                 Report::Second { shard, recorder, cpu } => {
@@ -207,13 +214,13 @@ impl Coordinator {
                 }
                 Report::Missing(missing) => {
                     gathering.missing = (gathering.missing.0 + missing, gathering.missing.1 + 1);
-                    if gathering.missing.1 == shards {
+                    if gathering.missing.1 >= self.alive() {
                         return;
                     }
                 }
                 Report::Stopped => {
                     gathering.stopped += 1;
-                    if gathering.stopped == shards {
+                    if gathering.stopped >= self.alive() {
                         return;
                     }
                 }
@@ -229,7 +236,7 @@ impl Coordinator {
                     gathering.downgraded += downgraded;
                     gathering.last_event_ns = gathering.last_event_ns.max(last_event_ns);
                     gathering.settled += 1;
-                    if gathering.settled == shards {
+                    if gathering.settled >= self.alive() {
                         return;
                     }
                 }
@@ -293,6 +300,7 @@ impl Coordinator {
             unbalanced: gathering.deliveries.unbalanced,
             offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),
             downgraded: gathering.downgraded,
+            answered: self.shared.streams().map(|stream| stream.answered.load(Ordering::Acquire)).sum(),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
             streams,
             // The load's own threads, where the system tells them apart: an embedded broker is in this process too.

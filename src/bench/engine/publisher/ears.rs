@@ -89,6 +89,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
             }
             Outcome::Refused => {
                 self.counts.refused += 1;
+                counters.refusals_in += u64::from(self.measuring);
                 if counts {
                     self.counts.answered += 1;
                     self.counts.measured_refused += 1;

@@ -35,7 +35,8 @@ pub(in crate::bench::engine) trait Role: Unpin + 'static {
     /// It does not come back.
     fn abandon(&mut self, _shared: &Shared) {}
 
-    /// Called now and then while the connection is gone and is to come back.
+    /// Called now and then while the connection is gone and is to come back, and once at the end of a stage where it is
+    /// gone for good.
     fn wait(&mut self, _state: &ShardState) {}
 
     /// The connection is there again.

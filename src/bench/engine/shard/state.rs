@@ -96,9 +96,9 @@ impl ShardState {
         counters.full_reads += u64::from(bytes == READ_BUFFER);
     }
 
-    /// Whether this moment is in the measured window.
+    /// Whether this moment is in the measured window, also of a stage that this thread has not been told of yet.
     pub(super) fn measures(&self, now_ns: u64) -> bool {
-        self.stage.get().is_some_and(|stage| stage.measures(now_ns))
+        self.shared.stage_after(self.stage.get()).is_some_and(|stage| stage.measures(now_ns))
     }
 
     /// Notes the moment if messages were counted at it: where a count ends the stage, the last one is its end. Bytes that

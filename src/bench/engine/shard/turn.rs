@@ -193,7 +193,7 @@ impl Role for Responder {
         let shared = &*state.shared;
         for turn in 0..TURNS {
             let more = read_batch(state, link, context, turn == 0, |session, bytes, now, recorder| {
-                let measuring = state.stage.get().is_some_and(|stage| stage.measures(shared.clock.ns(now)));
+                let measuring = state.measures(shared.clock.ns(now));
                 let mut ears = ResponderEars { responder: self, shared, recorder, measuring };
                 session.handle_input(bytes, now, &mut ears)
             })?;
@@ -237,8 +237,7 @@ fn count_written(state: &ShardState, link: &mut Link, recorder: &mut Recorder, n
     }
 }
 
-/// Reads once and hands the bytes to the session; where nothing came and it is `due`, lets the session look at the clock.
-/// Says whether something came, so that there may be more.
+/// Reads once and hands the bytes to the session; where it is `due`, lets the session look at the clock. Says whether something came, so that there may be more.
 pub(in crate::bench::engine) fn read_batch(
     state: &ShardState,
     link: &mut Link,
@@ -251,18 +250,25 @@ pub(in crate::bench::engine) fn read_batch(
         Poll::Ready(Ok(0)) => Err(End::Lost("the broker closed the connection".to_owned())),
         Poll::Ready(Ok(count)) => {
             let recorder = &mut state.recorder(link.target());
-            let handled = handle(&mut link.session, &input[..count], clock::now(), recorder);
+            let now = clock::now();
+            let handled = handle(&mut link.session, &input[..count], now, recorder);
             handled.map_err(|error| End::Lost(error.to_string()))?;
+            // Also where there is always something to read: PINGREQ is owed for what is sent.
+            if due {
+                keep_time(link, now)?;
+            }
             Ok(true)
         }
         Poll::Ready(Err(error)) => Err(error.into()),
         Poll::Pending if !due => Ok(false),
-        Poll::Pending => {
-            let now = clock::now();
-            if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
-                link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
-            }
-            Ok(false)
-        }
+        Poll::Pending => keep_time(link, clock::now()).map(|()| false),
     }
+}
+
+/// Lets the session do what is due: PINGREQ, or the end of a broker that is silent.
+fn keep_time(link: &mut Link, now: Instant) -> Result<(), End> {
+    if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
+        link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+    }
+    Ok(())
 }
