@@ -261,8 +261,8 @@ pub(super) const BENCH: &[Section] = &[
             DONE,
             entry(
                 "1",
-                "Failed here: file, DNS, TCP, proxy, TLS, WebSocket, connection lost, broken protocol; a plan that does not \
-                 fit this machine.",
+                "Failed here: file, DNS, TCP, proxy, TLS, WebSocket, connection lost, nothing carried, broken \
+                 protocol; a plan that does not fit this machine.",
             ),
             USAGE,
             entry("3", "A gate failed."),
