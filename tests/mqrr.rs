@@ -427,7 +427,9 @@ fn repeated_requests_with_the_shortest_of_delays_go_on() {
     let (broker, port) = embedded();
     let mut responder = Responder::of_version(broker.local_addr(), ProtocolVersion::V311, "responder");
     let count = COUNT.to_string();
-    let more = ["-V", "311", "-e", "r", "-t", "q", "-m", "x", "--repeat", &count, "--repeat-delay", "0.00001"];
+    // No PINGREQ helps it on.
+    let more = ["-V", "311", "-e", "r", "-t", "q", "-m", "x", "-k", "600"];
+    let more = [&more[..], &["--repeat", &count, "--repeat-delay", "0.00001"]].concat();
     let asking = Tool::start(MQRR, &arguments(&port, &more));
     for number in 1..=COUNT {
         responder.request();
