@@ -7,7 +7,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
@@ -524,6 +524,19 @@ fn retry_bounds_what_is_lost_in_a_row() {
             let ended = mqpub(&broker, &arguments, b"x\n");
             assert_eq!((ended.code, broker.counts().connections), (Some(1), connections), "{}", ended.stderr);
         }
+    }
+}
+
+#[test]
+fn waits_grow_over_connections_that_come_to_nothing() {
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPublish(1), Action::Cut));
+    for more in [&["-m", "x", "-q", "1"][..], &["-l", "-q", "1"]] {
+        let before = broker.counts().connections;
+        let started = Instant::now();
+        let ended = mqpub(&broker, &[more, &["--retry", "4", "--backoff", "200ms..800ms"]].concat(), b"x\n");
+        assert_eq!((ended.code, broker.counts().connections - before), (Some(1), 5), "{}", ended.stderr);
+        // 200, 400, 800 and 800 ms.
+        assert!(started.elapsed() >= Duration::from_millis(2200), "{:?}", started.elapsed());
     }
 }
 

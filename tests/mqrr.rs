@@ -6,7 +6,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::PacketType;
@@ -387,6 +387,60 @@ fn a_request_behind_a_full_window_is_not_waited_for_without_end() {
 }
 
 #[test]
+fn half_a_line_is_no_request() {
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
+    let mut responder = Responder::start(broker.addr());
+    let more = ["-t", "q", "-l", "-q", "1", "-M", "1", "-W", "5", "-k", "8"];
+    let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
+    asking.feed(b"x\npart");
+    let request = responder.request();
+    responder.respond(&request, b"one");
+    assert_eq!(asking.line(), "one\n");
+    // It pings when longer than -W nothing was to be sent.
+    let is_ping = |packet: &Received| *packet == Received::Pingreq;
+    broker.wait_for("a ping or the end", |log| log.count(is_ping) + log.ended() > 0);
+    assert_eq!(broker.log().ended(), 0);
+    // Now it is one.
+    asking.feed(b"ial\n");
+    asking.wait_for_stderr("request 2 was not sent");
+    assert_eq!(asking.end().code, Some(27));
+    assert_eq!(publishes(&broker), 2, "one request, one response");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    // It can be opened, and its beginning is nobody's memory.
+    const UNREADABLE: &str = "/proc/self/mem";
+    if !std::path::Path::new(UNREADABLE).exists() {
+        return;
+    }
+    let (_broker, port) = embedded();
+    let ended = run(&port, &["-t", "q", "-l", "-f", UNREADABLE], b"");
+    assert_eq!(ended.code, Some(1));
+    let error = format!("Error: cannot read the file '{UNREADABLE}': ");
+    assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
+}
+
+#[test]
+fn repeated_requests_with_the_shortest_of_delays_go_on() {
+    const COUNT: usize = 300;
+    let (broker, port) = embedded();
+    let mut responder = Responder::of_version(broker.local_addr(), ProtocolVersion::V311, "responder");
+    let count = COUNT.to_string();
+    // No PINGREQ helps it on.
+    let more = ["-V", "311", "-e", "r", "-t", "q", "-m", "x", "-k", "600"];
+    let more = [&more[..], &["--repeat", &count, "--repeat-delay", "0.00001"]].concat();
+    let asking = Tool::start(MQRR, &arguments(&port, &more));
+    for number in 1..=COUNT {
+        responder.request();
+        responder.0.publish(&message("r", number.to_string(), AtMostOnce), 0, false);
+    }
+    let ended = asking.end();
+    let expected: Vec<String> = (1..=COUNT).map(|number| number.to_string()).collect();
+    assert_eq!((ended.code, ended.lines()), (Some(0), expected), "{}", ended.stderr);
+}
+
+#[test]
 fn a_window_of_one_opens_with_a_late_acknowledgement() {
     let broker = ScriptedBroker::start(Script::default().delay(PacketType::Puback, Duration::from_millis(300)));
     let mut responder = Responder::start(broker.addr());
@@ -502,6 +556,25 @@ fn with_retry_a_subscribe_that_is_cut_off_is_tried_again() {
     let ended = run(&broker.port(), &more, b"");
     assert_eq!((ended.code, broker.counts().connections), (Some(1), 3), "{}", ended.stderr);
     assert!(ended.stderr.contains("closed the connection instead of answering"), "{}", ended.stderr);
+}
+
+#[test]
+fn with_retry_a_refusal_of_the_subscribe_counts_too() {
+    // Server busy.
+    let action = Action::Disconnect(ReasonCode(0x89));
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), action));
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--retry", "2", "--backoff", "10ms"], b"");
+    assert_eq!((ended.code, broker.counts().connections), (Some(0x89), 3), "{}", ended.stderr);
+}
+
+#[test]
+fn waits_grow_over_connections_whose_subscribe_is_cut_off() {
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), Action::Cut));
+    let started = Instant::now();
+    let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--retry", "4", "--backoff", "200ms..800ms"], b"");
+    assert_eq!((ended.code, broker.counts().connections), (Some(1), 5), "{}", ended.stderr);
+    // 200, 400, 800 and 800 ms.
+    assert!(started.elapsed() >= Duration::from_millis(2200), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod support;
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::{Ack, AckKind, PacketType};
@@ -348,6 +349,25 @@ fn with_retry_a_first_subscribe_that_is_cut_off_is_tried_again() {
 }
 
 #[test]
+fn with_retry_a_refusal_of_the_subscribe_counts_too() {
+    // Server busy.
+    let action = Action::Disconnect(ReasonCode(0x89));
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), action));
+    let ended = run(&broker, &["-t", "t", "-V", "5", "--retry", "2", "--backoff", "10ms"]);
+    assert_eq!((ended.code, broker.counts().connections), (Some(0x89), 3), "{}", ended.stderr);
+}
+
+#[test]
+fn waits_grow_over_connections_whose_subscribe_is_cut_off() {
+    let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), Action::Cut));
+    let started = Instant::now();
+    let ended = run(&broker, &["-t", "t", "--retry", "4", "--backoff", "200ms..800ms"]);
+    assert_eq!((ended.code, broker.counts().connections), (Some(1), 5), "{}", ended.stderr);
+    // 200, 400, 800 and 800 ms.
+    assert!(started.elapsed() >= Duration::from_millis(2200), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_suback_has_a_code_for_each_filter() {
     for suback in [vec![0x90, 4, 0, 1, 0, 0], vec![0x90, 3, 0, 1, 0x80]] {
         let script = Script::default().omit(PacketType::Suback, 1..);
@@ -390,6 +410,26 @@ fn an_interrupt_brings_the_will_out() {
         assert_eq!(subscriber.end().code, Some(0));
         broker.wait_for("the end", |log| log.ended() == 1);
         assert_eq!(broker.stop().disconnects(expected), 1);
+    }
+}
+
+#[test]
+fn an_end_before_connack_leaves_no_will() {
+    for (more, code) in [(&["-W", "60"][..], 0), (&["-W", "3"], 27)] {
+        for version in ["311", "5"] {
+            let broker = ScriptedBroker::start(Script::default().never_answer_connect());
+            let more = [more, &["-t", "t", "-V", version, "--will-topic", "w"]].concat();
+            let subscriber = Tool::start(MQSUB, &arguments(&broker.port(), &more));
+            broker.wait_for("CONNECT", |log| log.connects().any(|connect| connect.will.is_some()));
+            if code == 0 {
+                subscriber.signal("INT");
+            }
+            let ended = subscriber.end();
+            assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+            broker.wait_for("the end", |log| log.ended() == 1);
+            // Behind it a broker forgets the will.
+            assert_eq!(broker.stop().disconnects(ReasonCode::SUCCESS), 1);
+        }
     }
 }
 
@@ -467,6 +507,29 @@ fn retained_messages_are_removed_and_it_ends() {
     assert_eq!((ended.code, ended.lines().len()), (Some(0), 2), "{}", ended.stderr);
     let ended = mqsub(&["-t", "r/#", "-v", "--retained-only"]);
     assert_eq!((ended.code, ended.lines().len()), (Some(0), 0), "{}", ended.stderr);
+}
+
+/// Sends a retained message once the subscription is granted: it comes before the answer to PINGREQ.
+fn sending_retained() -> Script {
+    let retained = Action::Send(b"\x31\x06\x00\x03a/bx".to_vec());
+    Script::default().fault(1.., Trigger::ReceivedPacket(3), retained)
+}
+
+#[test]
+fn the_acknowledgement_of_a_removal_is_waited_for_but_not_for_ever() {
+    // Later than the silence that ends it.
+    let script = sending_retained().delay(PacketType::Puback, Duration::from_secs(3));
+    let broker = ScriptedBroker::start(script);
+    let more = ["-t", "a/#", "--retained-only", "--remove-retained"];
+    let ended = run(&broker, &more);
+    assert_eq!((ended.code, ended.text().as_str(), ended.stderr.as_str()), (Some(0), "x\n", ""));
+    let log = broker.stop();
+    let removals: Vec<_> = log.publishes().map(|(it, _, _)| (it.topic.as_str(), it.payload.len(), it.retain)).collect();
+    assert_eq!((removals, log.acknowledged.len()), (vec![("a/b", 0, true)], 1));
+    let broker = ScriptedBroker::start(sending_retained().omit(PacketType::Puback, 1..));
+    let ended = run(&broker, &[&more[..], &["--connect-timeout", "3s"]].concat());
+    assert_eq!((ended.code, ended.text().as_str()), (Some(43), "x\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("did not answer PUBLISH within 3 s"), "{}", ended.stderr);
 }
 
 #[test]
