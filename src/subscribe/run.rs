@@ -54,7 +54,7 @@ struct Clocks {
     end: Option<Instant>,
     /// SUBACK and UNSUBACK.
     answer: Option<Instant>,
-    /// The acknowledgement of the last removal.
+    /// The next acknowledgement of a removal.
     removal: Option<Instant>,
 }
 
@@ -66,6 +66,8 @@ struct Subscriber<'a> {
     clocks: Clocks,
     /// SUBACKs and UNSUBACKs that have not come.
     unanswered: usize,
+    /// Removals that were not acknowledged when it was looked last.
+    removals: usize,
     /// What the broker granted has been told; a reconnect brings it again.
     told: bool,
     /// That a connection was lost has been told.
@@ -86,6 +88,7 @@ impl<'a> Subscriber<'a> {
                 ..Clocks::default()
             },
             unanswered: 0,
+            removals: 0,
             told: false,
             told_loss: false,
             losses: 0,
@@ -216,7 +219,7 @@ impl<'a> Subscriber<'a> {
         }
         self.clocks.answer = Instant::now().checked_add(self.plan.patience);
         // What was not acknowledged is sent again.
-        self.clocks.removal = self.clocks.answer;
+        self.removals = 0;
         Ok(())
     }
 
@@ -231,7 +234,6 @@ impl<'a> Subscriber<'a> {
         while self.outlet.client.is_open() && self.outlet.client.session().window_free() > 0 {
             let Some(topic) = self.receiver.to_remove.pop_front() else { break };
             let empty = Message { topic, qos: QoS::AtLeastOnce, retain: true, ..Message::default() };
-            self.clocks.removal = Instant::now().checked_add(self.plan.patience);
             match self.outlet.client.session().publish(empty) {
                 Ok(_) => {}
                 Err((PublishError::QosNotSupported(qos), empty)) => {
@@ -307,6 +309,10 @@ impl<'a> Subscriber<'a> {
         let reading = self.receiver.to_remove.len() < MOST_TO_REMOVE;
         // Quiet is no end while removals are not done.
         let removing = self.is_removing();
+        let removals = self.outlet.client.session().in_flight();
+        if std::mem::replace(&mut self.removals, removals) != removals {
+            self.clocks.removal = Instant::now().checked_add(self.plan.patience);
+        }
         let quiet = self.quiet_until().filter(|_| !removing);
         let removal = self.clocks.removal.filter(|_| removing);
         let next = [self.clocks.end, self.clocks.answer, removal, quiet].into_iter().flatten().min();
