@@ -4,6 +4,9 @@
 // clippy.toml allows it in test functions only, not in the functions that they share.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "support/socket.rs"]
+mod socket;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -14,6 +17,7 @@ use mqtools::mqtt::wire::{
     scan,
 };
 use mqtools::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
+use socket::read_some;
 
 /// Far above what anything here takes; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,7 +91,7 @@ impl Client {
             self.input.drain(..self.used);
             self.used = 0;
             let mut chunk = [0; 65_536];
-            let count = self.stream.read(&mut chunk).expect("nothing came in time");
+            let count = read_some(&mut self.stream, &mut chunk).expect("nothing came in time");
             assert_ne!(count, 0, "the broker closed the connection");
             self.input.extend_from_slice(&chunk[..count]);
         }

@@ -1,12 +1,14 @@
 //! A broker that answers from a can, for what a real one does not do on demand: refusals, denials, sudden ends. It keeps
 //! the bytes that the client sent, which are compared as well.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::socket::read_some;
 
 /// What the can holds.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +83,7 @@ fn serve(mut stream: TcpStream, can: &Can) -> Vec<u8> {
             }
             done += size;
         }
-        match stream.read(&mut buffer) {
+        match read_some(&mut stream, &mut buffer) {
             Ok(0) | Err(_) => return heard,
             Ok(count) => heard.extend_from_slice(&buffer[..count]),
         }

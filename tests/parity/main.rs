@@ -16,6 +16,8 @@ mod request;
 mod row;
 mod session;
 mod settings;
+#[path = "../support/socket.rs"]
+mod socket;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -9,5 +9,6 @@ pub mod process;
 pub mod proxies;
 pub mod raw_client;
 pub mod scripted_broker;
+pub mod socket;
 pub mod tool;
 pub mod web_socket;

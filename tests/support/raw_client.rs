@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unused_imports)] // a test takes what it needs of it
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use mqtools::mqtt::wire::{
     Ack, AckKind, Connack, Connect, MAX_PACKET_SIZE, Packet, Publish, Scan, Suback, Subscribe, SubscribeFilter, scan,
 };
 use mqtools::mqtt::{Message, Properties, ProtocolVersion, QoS};
+
+use super::socket::read_some;
 
 /// How long a read may take before a test fails: a guard, not a measure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,7 +78,7 @@ impl RawClient {
 
     fn read(&mut self) -> bool {
         let mut chunk = [0; 16 << 10];
-        match self.stream.read(&mut chunk) {
+        match read_some(&mut self.stream, &mut chunk) {
             Ok(0) => false,
             Ok(count) => {
                 self.buffer.extend_from_slice(&chunk[..count]);

@@ -7,6 +7,7 @@ use std::thread;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::peer::{Peer, read_head};
+use super::socket::read_some;
 
 pub const TEXT: u8 = 1;
 pub const BINARY: u8 = 2;
@@ -91,7 +92,7 @@ pub fn front(broker: SocketAddr, size: usize) -> Peer {
         thread::spawn(move || -> io::Result<()> {
             let mut buffer = [0; 4096];
             loop {
-                let count = from_server.read(&mut buffer)?;
+                let count = read_some(&mut from_server, &mut buffer)?;
                 if count == 0 {
                     return to_client.write_all(&frame(true, CLOSE, &1000u16.to_be_bytes()));
                 }

@@ -1,7 +1,6 @@
 //! One connection of a scripted broker: the reading thread.
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +12,7 @@ use mqtools::mqtt::wire::{
 };
 use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
+use super::super::socket::read_some;
 use super::Shared;
 use super::log::Received;
 use super::outbox::Outbox;
@@ -130,7 +130,7 @@ impl Connection {
         let (mut buffer, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
         loop {
             let size = self.bytes_until_fault().min(chunk.len());
-            let count = match stream.read(&mut chunk[..size]) {
+            let count = match read_some(&mut stream, &mut chunk[..size]) {
                 Ok(0) | Err(_) => return,
                 Ok(count) => count,
             };
