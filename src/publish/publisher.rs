@@ -22,7 +22,7 @@ use crate::session::PublishError;
 use crate::terminal::Progress;
 
 /// While so much waits to be written no further message is taken up: enough for large writes, and a bound on memory.
-pub(super) const BACKLOG: usize = 64 * 1024;
+const BACKLOG: usize = 64 * 1024;
 /// With fewer messages in flight each acknowledgement is worth waking up for.
 const FEW_IN_FLIGHT: usize = 8;
 /// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.

@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::time::Instant;
 
-use super::publisher::{BACKLOG, Failure, Publisher, until};
+use super::publisher::{Failure, Publisher, until};
+use super::source::MOST_AHEAD;
 use crate::client::Interrupts;
 
 impl Publisher<'_> {
@@ -62,7 +63,7 @@ impl Publisher<'_> {
         loop {
             let ends = source.is_read() && plan.connect.retry.attempts.is_none();
             let deadline = if ends { since.checked_add(plan.patience) } else { None };
-            let reading = !source.is_read() && source.held() < BACKLOG;
+            let reading = !source.is_read() && source.held() < MOST_AHEAD;
             let due = line.due();
             tokio::select! {
                 biased;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::input::InputChunks;
 use super::lines::{Line, LineSplitter};
 
-/// So much of a line that has not ended is read while nothing can be sent.
-const MOST_AHEAD: usize = 64 * 1024;
+/// So much is read ahead while nothing can be sent.
+pub(super) const MOST_AHEAD: usize = 64 * 1024;
 
 /// Where the next payload comes from.
 #[derive(Debug)]

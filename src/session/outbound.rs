@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
 
 use super::Kept;
+use crate::mqtt::QoS;
 
 /// What is owed for an identifier.
 #[derive(Clone, Debug)]
@@ -27,6 +28,16 @@ pub(super) enum Place<K> {
 }
 
 impl<K> Place<K> {
+    /// What is owed first for a message of this QoS; nothing at QoS 0.
+    #[inline]
+    pub(super) fn of(qos: QoS, kept: K) -> Option<Self> {
+        match qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce => Some(Self::Puback(kept)),
+            QoS::ExactlyOnce => Some(Self::Pubrec(kept)),
+        }
+    }
+
     const fn is_message(&self) -> bool {
         matches!(self, Self::Puback(_) | Self::Pubrec(_) | Self::Pubcomp(_))
     }

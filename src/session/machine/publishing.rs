@@ -16,11 +16,7 @@ impl<K: Kept> Session<K> {
         if self.window_free() == 0 {
             return None;
         }
-        match qos {
-            QoS::AtMostOnce => None,
-            QoS::AtLeastOnce => self.outbound.insert(Place::Puback(kept)),
-            QoS::ExactlyOnce => self.outbound.insert(Place::Pubrec(kept)),
-        }
+        self.outbound.insert(Place::of(qos, kept)?)
     }
 
     /// The same for `count` messages of one kind, or as many as the window has places for.
@@ -30,10 +26,9 @@ impl<K: Kept> Session<K> {
         K: Clone,
     {
         let free = count.min(self.window_free());
-        match qos {
-            QoS::AtMostOnce => Identifiers::none(count),
-            QoS::AtLeastOnce => self.outbound.insert_many(free, Place::Puback(kept)),
-            QoS::ExactlyOnce => self.outbound.insert_many(free, Place::Pubrec(kept)),
+        match Place::of(qos, kept) {
+            None => Identifiers::none(count),
+            Some(place) => self.outbound.insert_many(free, place),
         }
     }
 
@@ -47,11 +42,9 @@ impl<K: Kept> Session<K> {
             Ok(identifier) => (message.qos, identifier),
             Err(error) => return Err((error, kept)),
         };
-        match qos {
-            QoS::AtMostOnce => None,
-            QoS::AtLeastOnce => self.outbound.insert(Place::Puback(kept)),
-            QoS::ExactlyOnce => self.outbound.insert(Place::Pubrec(kept)),
-        };
+        if let Some(place) = Place::of(qos, kept) {
+            self.outbound.insert(place);
+        }
         Ok(identifier)
     }
 
