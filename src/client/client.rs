@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::gathering::{Gathering, LONGEST_WAIT};
 use super::trace::Trace;
-use super::{ClientError, ConnectPlan, Diagnostics, Farewell};
+use super::{AnswerTimer, ClientError, ConnectPlan, Diagnostics, Farewell};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
 use crate::transport::{Connected, Connection, TlsClient, connect};
@@ -26,6 +26,9 @@ const FIRST_READ_BUFFER: usize = 2 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While so much waits to be written nothing is read: what is read may ask for answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
+/// Bytes that the socket may take before it sends them. What it takes is what the time for an answer counts from: with
+/// megabytes in the system's buffer a slow path would seem to have carried them.
+const MOST_UNSENT: u32 = 128 * 1024;
 /// How long a broker has to take the last words of a connection that has failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -153,6 +156,11 @@ impl<K: Kept> Client<K> {
         self.output.unwritten() + self.session.output_len()
     }
 
+    /// The time for an answer to what is in the output now.
+    pub fn answer_timer(&self, patience: Duration, now: Instant) -> AnswerTimer {
+        AnswerTimer::start(patience, now, self.written_total(), self.output_end())
+    }
+
     /// Bytes of this connection that the socket has taken.
     pub fn written_total(&self) -> u64 {
         self.output.before + self.output.at as u64
@@ -228,6 +236,7 @@ impl<K: Kept> Client<K> {
             self.tls = Some(TlsClient::new(wanted)?);
         }
         let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
+        connection.limit_unsent(MOST_UNSENT);
         self.connection = Some(connection);
         self.gathering = Gathering::new();
         self.output = Output::default();
@@ -259,6 +268,7 @@ impl<K: Kept> Client<K> {
         let before_connack = !self.session.is_open();
         let gathers = self.gathering.apply(self.connection.as_ref());
         let wake = if gathers { deadline.into_iter().chain([now + LONGEST_WAIT]).min() } else { deadline };
+        let written = self.written_total();
         let moved = tokio::select! {
             biased;
             other = other => return Ok(Some(other)),
@@ -271,8 +281,11 @@ impl<K: Kept> Client<K> {
                 return Ok(None);
             }
         };
+        if self.written_total() > written {
+            self.session.handle_written(Instant::now(), self.output.unwritten() > 0);
+        }
         match moved {
-            Ok(Moved::Wrote) => self.session.handle_written(Instant::now()),
+            Ok(Moved::Wrote) => {}
             Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
             Ok(Moved::Read(count)) => {
                 self.gathering.read();
@@ -374,6 +387,9 @@ impl<K: Kept> Client<K> {
     fn handle_timeout(&mut self, reading: bool, now: Instant) -> Result<(), ClientError> {
         if !reading {
             self.session.handle_reading_paused(now);
+        }
+        if self.output.unwritten() > 0 {
+            self.session.handle_write_pending();
         }
         self.session.handle_timeout(now).map_err(|error| self.failed(error))
     }

@@ -132,7 +132,7 @@ impl ClientError {
                         ReasonCode::SUCCESS | ReasonCode::SERVER_UNAVAILABLE | SERVER_BUSY | SHUTTING_DOWN
                     ) || matches!(*reason, KEEP_ALIVE_TIMEOUT | MAXIMUM_CONNECT_TIME)
                 }
-                SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) => true,
+                SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) | SessionError::Stalled(_) => true,
                 _ => false,
             },
             Self::Lost { hint, .. } => hint.is_none(),

@@ -38,7 +38,7 @@ impl Publisher<'_> {
             self.again.push_front((number, payload));
         }
         self.reconnect(since, losses, loss, interrupts).await?;
-        self.last.0 = Instant::now();
+        self.answer = None;
         Ok(())
     }
 

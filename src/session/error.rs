@@ -56,6 +56,9 @@ pub enum SessionError {
     /// PINGREQ was not answered.
     #[error("the broker did not answer PINGREQ within {} s", .0.as_secs_f64())]
     PingTimeout(Duration),
+    /// The transport takes nothing more, and nothing comes.
+    #[error("the connection has carried no bytes for {} s", .0.as_secs())]
+    Stalled(Duration),
 }
 
 impl SessionError {

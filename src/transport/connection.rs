@@ -68,6 +68,11 @@ impl Connection {
         }
     }
 
+    /// Has the system take no more than so many bytes before it sends them (TCP_NOTSENT_LOWAT), where it can.
+    pub fn limit_unsent(&self, bytes: u32) {
+        self.socket().limit_unsent(bytes);
+    }
+
     /// The socket itself when nothing lies between it and MQTT, for a path that reads and writes without waiting.
     pub fn as_plain(&self) -> Option<&Socket> {
         match &self.0 {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::clock;
 use crate::mqtt::Message;
 use crate::session::{Kept, Session};
 use crate::transport::Connection;
@@ -89,6 +90,14 @@ impl Link {
 
     /// Tries to get rid of what waits. Gives back how many bytes the socket took.
     pub(super) fn flush(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
+        let taken = self.flush_unsent(context)?;
+        if taken > 0 {
+            self.session.handle_written(clock::now(), !self.is_writable());
+        }
+        Ok(taken)
+    }
+
+    fn flush_unsent(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let mut taken = 0;
         while self.unsent_from < self.unsent.len() {
             match Pin::new(&mut self.connection).poll_write(context, &self.unsent[self.unsent_from..]) {

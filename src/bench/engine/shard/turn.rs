@@ -268,6 +268,9 @@ pub(in crate::bench::engine) fn read_batch(
 /// Lets the session do what is due: PINGREQ, or the end of a broker that is silent.
 fn keep_time(link: &mut Link, now: Instant) -> Result<(), End> {
     if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
+        if !link.is_writable() {
+            link.session.handle_write_pending();
+        }
         link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
     }
     Ok(())
