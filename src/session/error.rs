@@ -50,6 +50,9 @@ pub enum SessionError {
         /// Its properties.
         properties: Properties,
     },
+    /// The broker ended the connection with a DISCONNECT, which before 5.0 it cannot explain.
+    #[error("the broker ended it with DISCONNECT")]
+    SaidGoodbye,
     /// The broker wants an authentication exchange (AUTH).
     #[error("the broker asks for enhanced authentication (AUTH), which is not supported")]
     EnhancedAuthentication,

@@ -34,6 +34,8 @@ pub(super) struct Receiver {
     received: Option<DateTime<FixedOffset>>,
     /// What waits to be written.
     pub(super) batch: Batch,
+    /// Messages that came, of whatever kind.
+    pub(super) messages: u64,
     /// Topics whose retained message is to be removed.
     pub(super) to_remove: VecDeque<String>,
     pub(super) subacks: Vec<Suback>,
@@ -81,6 +83,7 @@ impl Receiver {
             end,
             received: None,
             batch,
+            messages: 0,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
             unsubacks: Vec::new(),
@@ -98,6 +101,14 @@ impl Receiver {
     /// Messages that counted.
     pub(super) fn counted(&self) -> u64 {
         self.selection.counted()
+    }
+
+    /// Says that a retained message stays.
+    pub(super) fn cannot_remove(&mut self, topic: &str, why: impl std::fmt::Display, reason: ReasonCode) {
+        self.refused.get_or_insert(reason);
+        if !self.diagnostics.is_mosquitto() {
+            self.diagnostics.error(format_args!("cannot remove the retained message of {topic}: {why}"));
+        }
     }
 
     fn show(&mut self, message: &ReceivedMessage<'_>) {
@@ -152,6 +163,7 @@ impl Printing for Receiver {
 impl Handler<Message> for Receiver {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
+        self.messages += 1;
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;
         let echo = self.ignores_removals && !publish.retain && publish.payload.is_empty();
@@ -172,11 +184,7 @@ impl Handler<Message> for Receiver {
     fn completed(&mut self, completion: Completion<'_, Message>) {
         let Completion { kept, outcome, reason, .. } = completion;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
-            self.refused.get_or_insert(reason);
-            if self.diagnostics.is_mosquitto() {
-                return;
-            }
-            self.diagnostics.error(format_args!("cannot remove the retained message of {}: {reason}", kept.topic));
+            self.cannot_remove(&kept.topic, reason, reason);
         }
     }
 

@@ -14,8 +14,7 @@ use super::web_socket::WebSocket;
 
 /// A connection to a broker.
 ///
-/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records. Over WebSocket every write
-/// is a frame, so packets are best written together.
+/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records, a WebSocket gathers frames.
 #[derive(Debug)]
 pub struct Connection(Layer);
 
