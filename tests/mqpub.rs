@@ -437,7 +437,7 @@ fn the_time_for_an_answer_begins_when_the_message_is_written() {
     std::fs::write(&file, vec![b'x'; 2_000_000]).unwrap();
     // It takes 5 s.
     for qos in ["1", "2"] {
-        let more = ["-q", qos, "-f", file.to_str().unwrap(), "--connect-timeout", "3", "-k", "2"];
+        let more = ["-q", qos, "-f", file.to_str().unwrap(), "--connect-timeout", "3"];
         let ended = tool::run(MQPUB, &arguments(&port, &more), b"");
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "-q {qos}");
     }

@@ -206,6 +206,8 @@ impl<'a> Subscriber<'a> {
     /// Says once that the connection was lost. A broker that closes it instead of answering the first SUBSCRIBE would do
     /// so every time, unless `--retry` says that it is worth trying; mosquitto_sub finds out for ever.
     fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
+        // What came just before counts.
+        self.look_at_answers()?;
         let unanswered = self.unanswered > 0 && !self.plan.subscribe.filters.is_empty();
         self.losses = if unanswered { self.losses + 1 } else { 0 };
         let retry = self.plan.connect.retry;
