@@ -125,11 +125,20 @@ impl PublisherSlots {
 
     /// How many slots from the next one on are due at `from_ns` or later, and before `to_ns`.
     pub fn due_between(&self, from_ns: u64, to_ns: u64) -> u64 {
-        let own_before = |moment_ns| {
-            let slots = self.schedule.slots_before(moment_ns);
-            slots.saturating_sub(self.publisher).div_ceil(self.publishers).max(self.next)
-        };
-        own_before(to_ns).saturating_sub(own_before(from_ns))
+        self.next_from(to_ns).saturating_sub(self.next_from(from_ns))
+    }
+
+    /// Gives up all slots that are due before a moment.
+    pub fn advance_to(&mut self, moment_ns: u64) {
+        self.next = self.next_from(moment_ns);
+        self.due_ns = self.due_of(self.next);
+        self.superseded_ns = self.due_of(self.superseding());
+    }
+
+    /// The place of the first slot from the next one on that is not due before a moment.
+    fn next_from(&self, moment_ns: u64) -> u64 {
+        let slots = self.schedule.slots_before(moment_ns);
+        slots.saturating_sub(self.publisher).div_ceil(self.publishers).max(self.next)
     }
 
     /// Goes to the slot after.
@@ -221,6 +230,21 @@ mod tests {
             assert_eq!(slots.due_between(2_000_000_000, 900_000_000_000), walked, "{arrival}");
         }
         assert_eq!(PublisherSlots::new(fixed(1e12), 0, 1).due_between(0, 10_000_000_000), 10_000_000_000_000);
+    }
+
+    #[test]
+    fn slots_before_a_moment_are_given_up_at_once() {
+        for arrival in [Arrival::Fixed, Arrival::Burst(4), Arrival::Poisson] {
+            for moment_ns in [0, 2_000_000_000, 2_000_000_001] {
+                let mut slots = PublisherSlots::new(Schedule::new(arrival, 7.0, 5), 1, 3);
+                let mut walked = slots.clone();
+                while walked.due_ns() < moment_ns {
+                    walked.advance();
+                }
+                slots.advance_to(moment_ns);
+                assert_eq!(walk(slots, 30), walk(walked, 30), "{arrival} {moment_ns}");
+            }
+        }
     }
 
     #[test]
