@@ -181,7 +181,7 @@ impl Conduct {
         match ran {
             Ok(ran) => {
                 let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
-                if context.target.broker.is_none() && is_there && !ran.interrupted {
+                if self.plan.asks_sys && context.target.broker.is_none() && is_there && !ran.interrupted {
                     context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
                 }
                 self.conclude(context, &ran)

@@ -87,6 +87,7 @@ const FIGURES: &[Figure] = &[
     number!("late", delivery.late),
     number!("corrupt", delivery.corrupt),
     number!("foreign", delivery.foreign),
+    number!("retained", delivery.retained),
     number!("unacked", delivery.unacked),
     number!("no_subscriber", delivery.no_subscriber),
     number!("max_gap", delivery.max_gap),
