@@ -12,6 +12,7 @@ mod conduct;
 mod doctor;
 mod environment;
 mod identify;
+mod interruption;
 mod outcome;
 #[cfg(test)]
 mod truth;
