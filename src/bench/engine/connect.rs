@@ -262,6 +262,8 @@ pub(super) struct Times {
     steps: ConnectTimings,
     connack: Duration,
     suback: Option<Duration>,
+    /// Retained messages that came beside SUBACK.
+    retained: u64,
 }
 
 impl Times {
@@ -283,6 +285,7 @@ impl Times {
         if let Some(suback) = self.suback {
             recorder.latency.suback.record(ns(suback));
         }
+        recorder.counters.retained += self.retained;
     }
 }
 
@@ -298,7 +301,7 @@ pub(super) async fn join(
     let plan = &shared.plan;
     let config = plan.session_of(client);
     let transport = plan.transport_of(client);
-    let mut ears = ConnectEars { suback: None, early };
+    let mut ears = ConnectEars { suback: None, early, retained: 0 };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
     let mut farewell = Farewell::on(&mut connection);
@@ -314,7 +317,7 @@ pub(super) async fn join(
         suback = Some(started.elapsed());
     }
     farewell.call_off();
-    Ok((connection, Times { steps: timings, connack, suback }))
+    Ok((connection, Times { steps: timings, connack, suback, retained: ears.retained }))
 }
 
 /// What the broker's CONNACK does not allow is told before the load.
@@ -380,6 +383,8 @@ pub(super) type EarlyMessages<'a> = &'a mut dyn FnMut(&Delivery<'_>);
 struct ConnectEars<'a> {
     suback: Option<Suback>,
     early: Option<EarlyMessages<'a>>,
+    /// Retained messages that `early` has not taken.
+    retained: u64,
 }
 
 impl Handler<SendRecord> for ConnectEars<'_> {
@@ -388,6 +393,8 @@ impl Handler<SendRecord> for ConnectEars<'_> {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if let Some(early) = &mut self.early {
             early(delivery);
+        } else if delivery.publish.retain {
+            self.retained += 1;
         }
         Acknowledge::Now
     }

@@ -76,6 +76,8 @@ counters! {
     wire_bytes_in,
     /// Messages that are not of this run.
     foreign,
+    /// Retained messages that subscribers of somebody else's load got on subscribing, at whatever time.
+    retained,
     /// Messages of this run whose content is not what was sent.
     corrupt,
     /// Those of them that came in the measured window, whenever they were sent.

@@ -300,12 +300,11 @@ impl ResultDocument {
         self.gates = gates.iter().flat_map(|gate| gate.evaluate(self)).collect();
     }
 
-    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates.
+    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates. A
+    /// run that a signal has ended ends by that signal instead, whatever its result is.
     pub fn exit_status(&self) -> ExitStatus {
         match self.status {
-            Status::Failed => ExitStatus::Failed,
-            Status::Partial if self.run.error.is_some() => ExitStatus::Failed,
-            Status::Partial => ExitStatus::Interrupted,
+            Status::Failed | Status::Partial => ExitStatus::Failed,
             Status::Invalid => ExitStatus::Invalid,
             Status::Ok if self.gates.iter().any(|gate| !gate.pass) => ExitStatus::GateFailed,
             Status::Ok => ExitStatus::Done,

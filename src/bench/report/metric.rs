@@ -112,6 +112,7 @@ const FIGURES: &[Figure] = &[
     fault!("late", delivery.late, is_any_expected),
     fault!("corrupt", delivery.corrupt, is_any_expected),
     number!("foreign", delivery.foreign),
+    number!("retained", delivery.retained),
     fault!("unacked", delivery.unacked, is_any_sent),
     fault!("freed_by_silence", delivery.freed_by_silence, is_any_sent),
     fault!("no_subscriber", delivery.no_subscriber, is_any_sent),

@@ -338,6 +338,11 @@ impl Page {
     }
 
     fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {
+        if let Some(retained) = delivery.retained {
+            let count = grouped(retained);
+            return (retained > 0)
+                .then(|| format!("{count} retained messages on subscribing, not counted as delivered"));
+        }
         let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
         let mut loss = format!("lost {}", grouped(lost));
         if lost > 0 && expected > 0 {

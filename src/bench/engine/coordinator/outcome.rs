@@ -11,6 +11,7 @@ use super::super::process::CpuTime;
 use super::super::shard::Share;
 use super::super::subscriber::LateMessages;
 use crate::bench::broker_process::ProcessUse;
+use crate::bench::cgroup::Throttling;
 use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
 use crate::bench::plan::{Stage, StageName};
 use crate::client::ClientError;
@@ -104,6 +105,12 @@ pub struct StageOutcome {
     pub streams: BTreeMap<usize, StreamOutcome>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
+    /// CPU time that control groups leave this process, in processors, where they limit it.
+    pub cpu_quota: Option<f64>,
+    /// How often they stopped it in the window, where they limit it.
+    pub throttling: Option<Throttling>,
+    /// Arrivals after which messages matched by order may have been taken for their neighbors.
+    pub unmatched: u64,
     /// Slots of the schedule in the measured window.
     pub offered: Option<u64>,
     /// Messages that were due in the measured window, or that the count asked for, and that were never sent. None where

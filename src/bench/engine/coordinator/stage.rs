@@ -16,6 +16,7 @@ use super::super::subscriber::Deliveries;
 use super::standstill::Standstill;
 use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
 use crate::bench::broker_process::{ProcessUse, process_use};
+use crate::bench::cgroup::{CpuGroups, Throttling};
 use crate::bench::measure::{Delivery, RateWindows};
 use crate::bench::plan::Stage;
 use crate::mqtt::QoS;
@@ -23,6 +24,10 @@ use crate::mqtt::QoS;
 /// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree
 /// on which messages were measured.
 const CUT_LEAD: Duration = Duration::from_millis(200);
+
+/// Messages that are matched by order are listened for a little longer: where one came twice, the last one is still to
+/// come when as many have arrived as were sent.
+const LISTEN: Duration = Duration::from_millis(250);
 
 /// Streams without faults whose account is kept by itself.
 const CLEAN_STREAMS: usize = 100;
@@ -46,8 +51,10 @@ impl Coordinator {
         let open_at_start = self.begin_stage();
         self.tell(Command::Begin(run));
         self.warm_up(&stage, &run, &mut gathering, progress).await;
-        let (cpu_at_start, machine_at_start, broker_at_start) =
-            (process_cpu(), MachineCounters::read(), self.broker_use());
+        let groups = CpuGroups::of_this_process();
+        let cpu_quota = groups.quota().map(|quota| quota.cores);
+        let (cpu_at_start, machine_at_start, broker_at_start, throttling_at_start) =
+            (process_cpu(), MachineCounters::read(), self.broker_use(), groups.throttling());
         self.next_second();
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
@@ -81,13 +88,14 @@ impl Coordinator {
         self.next_second();
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
         let usage = Usage { cpu, machine: MachineCounters::read().since(machine_at_start), resident: resident_bytes() };
+        let throttling = cpu_quota.map(|_| Throttling::between(&throttling_at_start, &groups.throttling()));
         let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
         let drain_from_ns = clock.now_ns();
         self.drain(&stage, &run, &mut gathering, progress).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
         self.settle(&run, &mut gathering).await;
         let outcome = self.outcome(stage, run, gathering, usage, drain_ns);
-        StageOutcome { broker, clock_back_ns, ..self.with_clients(outcome, &open_at_start) }
+        StageOutcome { broker, clock_back_ns, cpu_quota, throttling, ..self.with_clients(outcome, &open_at_start) }
     }
 
     /// A second ends: threads hand over what they recorded in it.
@@ -160,6 +168,9 @@ impl Coordinator {
                 // Positions only tell the last one that came; the ledgers know the gaps below it.
                 outstanding = self.missing(run, gathering, deadline).await;
                 if outstanding == 0 {
+                    if !self.shared.plan.payload.is_stamped() && self.shared.plan.subscribers > 0 {
+                        self.gather_until((Instant::now() + LISTEN).min(deadline), run, gathering).await;
+                    }
                     return;
                 }
             }
@@ -311,6 +322,9 @@ impl Coordinator {
             rows,
             delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
             unbalanced: gathering.deliveries.unbalanced,
+            unmatched: gathering.deliveries.unmatched,
+            cpu_quota: None,
+            throttling: None,
             offered,
             not_sent: is_bounded.then(|| self.shared.streams().map(not_sent).sum()),
             downgraded: gathering.downgraded,

@@ -68,7 +68,7 @@ impl Publisher {
         }
         let publishers = shared.plan.publishers;
         let pace = schedule().map(|schedule| Pace {
-            slots: PublisherSlots::new(schedule, self.stream, publishers),
+            slots: schedule.slots_of(self.stream, publishers),
             skips: shared.plan.behind == Behind::Skip,
             closed: false,
             opened_ns: 0,
