@@ -192,7 +192,8 @@ pub(super) fn ready(shared: &Shared, joined: &mut Vec<Joined>) -> Result<Ready, 
             Part::Subscriber => ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups))),
             Part::Publisher => {
                 // There are those of each publisher, in this order.
-                let publisher = packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos));
+                let publisher =
+                    packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos, times.connack));
                 ready.publishers.extend(publisher.map(|publisher| (link, publisher)));
             }
             Part::Responder => ready.responders.push((link, Responder::new(number, shared))),
@@ -266,6 +267,8 @@ pub(super) struct Times {
     steps: ConnectTimings,
     connack: Duration,
     suback: Option<Duration>,
+    /// Retained messages that came beside SUBACK.
+    retained: u64,
 }
 
 impl Times {
@@ -287,6 +290,7 @@ impl Times {
         if let Some(suback) = self.suback {
             recorder.latency.suback.record(ns(suback));
         }
+        recorder.counters.retained += self.retained;
     }
 }
 
@@ -302,7 +306,7 @@ pub(super) async fn join(
     let plan = &shared.plan;
     let config = plan.session_of(client);
     let transport = plan.transport_of(client);
-    let mut ears = ConnectEars { subacks: Vec::new(), early };
+    let mut ears = ConnectEars { subacks: Vec::new(), early, retained: 0 };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
     let mut farewell = Farewell::on(&mut connection);
@@ -318,7 +322,7 @@ pub(super) async fn join(
         suback = Some(started.elapsed());
     }
     farewell.call_off();
-    Ok((connection, Times { steps: timings, connack, suback }))
+    Ok((connection, Times { steps: timings, connack, suback, retained: ears.retained }))
 }
 
 /// What the broker's CONNACK does not allow is told before the load.
@@ -399,6 +403,8 @@ pub(super) type EarlyMessages<'a> = &'a mut dyn FnMut(&Delivery<'_>);
 struct ConnectEars<'a> {
     subacks: Vec<Suback>,
     early: Option<EarlyMessages<'a>>,
+    /// Retained messages that `early` has not taken.
+    retained: u64,
 }
 
 impl Handler<SendRecord> for ConnectEars<'_> {
@@ -407,6 +413,8 @@ impl Handler<SendRecord> for ConnectEars<'_> {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if let Some(early) = &mut self.early {
             early(delivery);
+        } else if delivery.publish.retain {
+            self.retained += 1;
         }
         Acknowledge::Now
     }

@@ -174,6 +174,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         hold: targets.hold.unwrap_or(DEFAULT_HOLD),
         ping_interval: ping_interval(targets, connect.session.keep_alive),
         broker_pid: targets.broker_pid,
+        asks_sys: !targets.no_sys,
         session: connect.session,
     };
     UsageError::check(BENCH.name, faults)?;
@@ -403,6 +404,20 @@ pub(in crate::bench) mod tests {
         assert_eq!(session.password.unwrap().expose(), b"xu3");
         let from_variable = plan_of(&["-u", "u"]).unwrap();
         assert_eq!(from_variable.session_of(1).password.unwrap().expose(), b"p%i", "only -P is a template");
+    }
+
+    #[test]
+    fn the_connection_for_sys_takes_no_name_of_a_client() {
+        let words =
+            ["-i", "device-%i", "-c", "-u", "u%i", "-P", "x%u", "--clients", "2", "--will-topic", "w", "-x", "60"];
+        let plan = plan_of(&[&words[..], &["-V", "5"]].concat()).unwrap();
+        let session = plan.session_for_sys();
+        assert_eq!(session.client_id, format!("mqb-{}-sys", plan.run));
+        assert_eq!(session.user_name.as_deref(), Some("u0"));
+        assert_eq!(session.password.map(|password| password.expose().to_vec()), Some(b"xu0".to_vec()));
+        assert!(session.clean_start && session.will.is_none());
+        assert!(session.connect_properties.iter().next().is_none(), "its session ends with its connection");
+        assert!(plan.asks_sys && !plan_of(&["--no-sys"]).unwrap().asks_sys);
     }
 
     #[test]
