@@ -224,7 +224,8 @@ fn connections_that_are_lost_while_they_are_held_are_counted() {
 fn pings_that_are_not_answered_are_told() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Pingresp, 1..));
     let arguments = ["conn", "--clients", "3", "--hold", "300ms", "--drain", "100ms"];
-    let (document, _, stderr) = measure(&broker.port(), &arguments);
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    assert!(code == 1 && stderr.contains("none of 3 PINGREQ packets was answered"), "{code}: {stderr}");
     assert!(document["latency"]["ping"].is_null(), "{stderr}");
     assert!(document["warnings"].to_string().contains("3 of 3 PINGREQ"), "{}", document["warnings"]);
 }

@@ -12,7 +12,7 @@ use self::plan_facts::plan_facts;
 use self::warnings::{forgotten_times, nagle_hint, stage_warnings, trend_warnings};
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
 use super::measure::{GeneratorFigures, Recorder, ValidityFigures};
-use super::plan::{BenchPlan, is_this_machine};
+use super::plan::{BenchPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::{Phase, TargetMeasurement};
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
@@ -134,11 +134,14 @@ pub(super) fn measurement(
         qos: plan.qos.number(),
         start_ns: stage.from_ns,
         window_ns: stage.measured_ns,
+        windows: Some(stage.windows),
         phases,
         publishers: plan.publishers > 0,
         responders: plan.responders > 0,
         subscribers: plan.subscribers > 0,
         offered: stage.offered,
+        not_sent: stage.not_sent,
+        window_by_delivery: plan.window_rule == WindowRule::Delivery && plan.publishers > 0 && plan.subscribers > 0,
         rate: stage.rate,
         matched_by_order,
         delivery: stage.delivery,

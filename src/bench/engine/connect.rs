@@ -187,7 +187,8 @@ pub(super) fn ready(shared: &Shared, joined: &mut Vec<Joined>) -> Result<Ready, 
             Part::Subscriber => ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups))),
             Part::Publisher => {
                 // There are those of each publisher, in this order.
-                let publisher = packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos));
+                let publisher =
+                    packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos, times.connack));
                 ready.publishers.extend(publisher.map(|publisher| (link, publisher)));
             }
             Part::Responder => ready.responders.push((link, Responder::new(number, shared))),

@@ -81,6 +81,8 @@ pub struct Stream {
     pub measured_to: AtomicU64,
     /// Slots of the schedule in the measured window.
     pub offered: AtomicU64,
+    /// Messages that the stage asked for and that were not sent when it ended.
+    pub not_sent: AtomicU64,
     /// Number of the last stage for which the publisher has sent all that it was to send.
     pub done: AtomicU32,
     /// Wakes the publisher when it waits for deliveries.

@@ -92,6 +92,8 @@ counters! {
     held_back,
     /// Those that did not, and were sent in the measured window.
     on_time,
+    /// Places of windows that were freed because nothing had come back for too long.
+    freed_by_silence,
     /// Acknowledgements with "no matching subscribers" (0x10).
     no_subscriber,
     /// PUBREC packets that came in the measured window (QoS 2), and so on: repeated ones too.

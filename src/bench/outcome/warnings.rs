@@ -41,10 +41,14 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
                 let given_up = if skipped > 0 { format!(", and {skipped} were given up") } else { String::new() };
                 format!("{held_back} of {offered} messages found no connection, or the window closed{given_up}")
             }
-            0 => format!(
-                "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
-                 latencies grow with the length of the test",
-            ),
+            0 => {
+                let not_sent = stage.not_sent.filter(|not_sent| *not_sent > 0);
+                let not_sent = not_sent.map_or_else(String::new, |count| format!(", and {count} were not sent at all"));
+                format!(
+                    "{held_back} of {offered} messages had to wait for the window{not_sent}: the path did not carry this \
+                     rate, and latencies grow with the length of the test",
+                )
+            }
             skipped => format!(
                 "{held_back} of {offered} messages found the window closed: the path did not carry this rate, and \
                  {skipped} were given up",
@@ -52,6 +56,10 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
         };
         let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
         warnings.push(Warning::new(code, text));
+    } else if let Some(not_sent) = stage.not_sent.filter(|not_sent| *not_sent > counters.skipped) {
+        let of = stage.offered.map_or_else(String::new, |offered| format!(" of {offered}"));
+        let text = format!("{not_sent}{of} messages were still waiting to be sent at the end, and were not sent");
+        warnings.push(Warning::new("not-sent", text));
     }
     warnings
 }

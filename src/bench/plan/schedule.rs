@@ -153,6 +153,17 @@ impl PublisherSlots {
         before(to_ns).saturating_sub(before(from_ns))
     }
 
+    /// Gives up all slots that are due before a moment.
+    pub fn advance_to(&mut self, moment_ns: u64) {
+        if let Ahead::Row(row) = &mut self.ahead {
+            row.next += row.own_before(moment_ns);
+            *self = row.clone().into();
+        }
+        while self.due_ns < moment_ns {
+            self.advance();
+        }
+    }
+
     /// Goes to the slot after.
     pub fn advance(&mut self) {
         match &mut self.ahead {
@@ -293,6 +304,21 @@ mod tests {
             assert!((counted / (end as f64 * rate / 1e9) - 1.0).abs() < 0.02, "seed {seed}: {counted}");
             let from_first = streams[0].iter().filter(|due| **due < end).count() as f64;
             assert!((from_first / counted * publishers as f64 - 1.0).abs() < 0.1, "seed {seed}: {from_first}");
+        }
+    }
+
+    #[test]
+    fn slots_before_a_moment_are_given_up_at_once() {
+        for arrival in [Arrival::Fixed, Arrival::Burst(4), Arrival::Poisson] {
+            for moment_ns in [0, 2_000_000_000, 2_000_000_001] {
+                let mut slots = slots(arrival, 7.0, 1, 3);
+                let mut walked = slots.clone();
+                while walked.due_ns() < moment_ns {
+                    walked.advance();
+                }
+                slots.advance_to(moment_ns);
+                assert_eq!(walk(slots, 30), walk(walked, 30), "{arrival} {moment_ns}");
+            }
         }
     }
 

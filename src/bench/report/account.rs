@@ -8,7 +8,7 @@ use super::stream::{StreamAccount, worst_first};
 use super::traffic::{Sides, rounded};
 use crate::bench::measure::{self, Counters, Delivery, GeneratorHealth, Outages, Verdict};
 
-/// What became of the messages. `expected = delivered_once + lost`; duplicates are apart.
+/// What became of the messages. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryAccount {
     /// Messages sent in the window, times their subscribers.
@@ -17,6 +17,10 @@ pub struct DeliveryAccount {
     pub delivered_once: Option<u64>,
     /// Not arrived when the drain ended.
     pub lost: Option<u64>,
+    /// Messages that were due in the window, or that a count asked for, and were never sent: neither expected nor lost.
+    /// Those that `--behind skip` gave up are part of them. Null where neither schedule nor count says how many there
+    /// should be.
+    pub not_sent: Option<u64>,
     /// Arrivals beyond the first.
     pub duplicates: Option<u64>,
     /// Of these, with the DUP flag.
@@ -33,6 +37,9 @@ pub struct DeliveryAccount {
     pub retained: Option<u64>,
     /// Sent and not acknowledged when the drain ended.
     pub unacked: Option<u64>,
+    /// Places of the window that were freed because nothing had arrived for a second or for four round trips; null
+    /// where deliveries free no places.
+    pub freed_by_silence: Option<u64>,
     /// Acknowledged with "no matching subscribers" (0x10).
     pub no_subscriber: Option<u64>,
     /// Refused by the broker, by reason code.
@@ -76,6 +83,7 @@ impl DeliveryAccount {
             expected: ledger.map(|ledger| ledger.expected),
             delivered_once: ledger.map(|ledger| ledger.delivered_once),
             lost: ledger.map(|ledger| ledger.lost),
+            not_sent: None,
             duplicates: ledger.map(|ledger| ledger.duplicates),
             dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
             reordered: ledger.map(|ledger| ledger.reordered),
@@ -84,6 +92,7 @@ impl DeliveryAccount {
             foreign: own(counters.foreign),
             retained: (sides.subscribers && !sides.publishers).then_some(counters.retained),
             unacked: unacked.filter(|_| sides.acknowledged),
+            freed_by_silence: None,
             no_subscriber: sides.acknowledged.then_some(counters.no_subscriber),
             rejected: sides.acknowledged.then(rejected),
             overflowed: ledger.map(|ledger| ledger.overflowed),
@@ -129,6 +138,7 @@ impl DeliveryAccount {
         add(&mut self.expected, other.expected);
         add(&mut self.delivered_once, other.delivered_once);
         add(&mut self.lost, other.lost);
+        add(&mut self.not_sent, other.not_sent);
         add(&mut self.duplicates, other.duplicates);
         add(&mut self.dup_flagged, other.dup_flagged);
         add(&mut self.reordered, other.reordered);
@@ -137,6 +147,7 @@ impl DeliveryAccount {
         add(&mut self.foreign, other.foreign);
         add(&mut self.retained, other.retained);
         add(&mut self.unacked, other.unacked);
+        add(&mut self.freed_by_silence, other.freed_by_silence);
         add(&mut self.no_subscriber, other.no_subscriber);
         add(&mut self.overflowed, other.overflowed);
         add(&mut self.unjudged, other.unjudged);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::measure::Counters;
+use crate::bench::measure::{Counters, RateWindows};
 
 /// What went over the network in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,13 +67,13 @@ pub struct Sides {
 }
 
 impl Traffic {
-    /// The traffic of counters over a window of nanoseconds. `offered` is what the schedule had in it.
-    pub fn of(counters: &Counters, window_ns: u64, sides: Sides, offered: Option<u64>) -> Self {
+    /// The traffic of counters, with rates over these times. `offered` is what the schedule had in the window.
+    pub fn of(counters: &Counters, windows: RateWindows, sides: Sides, offered: Option<u64>) -> Self {
         let out = |count: u64| sides.publishers.then_some(count);
         let arrived = |count: u64| sides.subscribers.then_some(count);
         // No traffic is possible without a byte on the wire: 0 is "nobody counted".
         let wire = |count: u64| (count > 0).then_some(count);
-        let per_second = |count: Option<u64>| {
+        let per_second = |count: Option<u64>, window_ns: u64| {
             let seconds = window_ns as f64 / 1e9;
             count.filter(|_| window_ns > 0).map(|count| rounded(count as f64 / seconds))
         };
@@ -81,10 +81,10 @@ impl Traffic {
         let (bytes_out, bytes_in) = (wire(counters.wire_bytes_out), wire(counters.wire_bytes_in));
         let (payload_out, payload_in) = (out(counters.payload_bytes_out), arrived(counters.payload_bytes_in));
         Self {
-            offered_per_s: per_second(offered),
-            sent_per_s: per_second(out(counters.sent)),
-            acked_per_s: per_second(acked),
-            delivered_per_s: per_second(arrived(counters.delivered)),
+            offered_per_s: per_second(offered, windows.all_ns),
+            sent_per_s: per_second(out(counters.sent), windows.sent_ns),
+            acked_per_s: per_second(acked, windows.acked_ns),
+            delivered_per_s: per_second(arrived(counters.delivered), windows.delivered_ns),
             offered,
             sent: out(counters.sent),
             acked,
@@ -95,10 +95,10 @@ impl Traffic {
             bytes_in,
             payload_bytes_out: payload_out,
             payload_bytes_in: payload_in,
-            bytes_out_per_s: per_second(bytes_out),
-            bytes_in_per_s: per_second(bytes_in),
-            payload_out_per_s: per_second(payload_out),
-            goodput_bytes_per_s: per_second(payload_in),
+            bytes_out_per_s: per_second(bytes_out, windows.all_ns),
+            bytes_in_per_s: per_second(bytes_in, windows.all_ns),
+            payload_out_per_s: per_second(payload_out, windows.sent_ns),
+            goodput_bytes_per_s: per_second(payload_in, windows.delivered_ns),
             // The packets of responders are not counted.
             packets: (!sides.responders && (sides.publishers || sides.subscribers)).then(|| packets(counters, sides)),
         }
@@ -168,6 +168,6 @@ mod tests {
         let all = "puback_in Some(12), puback_out None, publish_in Some(11), publish_out Some(10)";
         assert_eq!(of(&more, 1, true), all);
         let echo = Sides { publishers: true, acknowledged: true, subscribers: true, responders: true, qos: 1 };
-        assert_eq!(Traffic::of(&counters, 1, echo, None).packets, None);
+        assert_eq!(Traffic::of(&counters, RateWindows::even(1), echo, None).packets, None);
     }
 }

@@ -12,7 +12,7 @@ use super::super::shard::Share;
 use super::super::subscriber::LateMessages;
 use crate::bench::broker_process::ProcessUse;
 use crate::bench::cgroup::Throttling;
-use crate::bench::measure::{Delivery, IntervalRow, Outages, Recorder};
+use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
 use crate::bench::plan::{Stage, StageName};
 use crate::client::ClientError;
 use crate::transport::TlsInfo;
@@ -92,6 +92,8 @@ pub struct StageOutcome {
     pub from_ns: u64,
     /// How long was measured.
     pub measured_ns: u64,
+    /// Over which times its rates are taken.
+    pub windows: RateWindows,
     /// How long the drain took.
     pub drain_ns: u64,
     /// What was recorded.
@@ -112,6 +114,9 @@ pub struct StageOutcome {
     pub unmatched: u64,
     /// Slots of the schedule in the measured window.
     pub offered: Option<u64>,
+    /// Messages that were due in the measured window, or that the count asked for, and that were never sent. None where
+    /// neither schedule nor count says how many there should be.
+    pub not_sent: Option<u64>,
     /// QoS 2 messages that the broker acknowledged as QoS 1.
     pub downgraded: u64,
     /// Measured messages that were neither acknowledged nor refused when the drain was over.

@@ -17,7 +17,7 @@ use super::standstill::Standstill;
 use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
 use crate::bench::broker_process::{ProcessUse, process_use};
 use crate::bench::cgroup::{CpuGroups, Throttling};
-use crate::bench::measure::Delivery;
+use crate::bench::measure::{Delivery, RateWindows};
 use crate::bench::plan::Stage;
 use crate::mqtt::QoS;
 
@@ -235,7 +235,7 @@ impl Coordinator {
                         return;
                     }
                 }
-                Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares } => {
+                Report::Settled { recorder, deliveries, downgraded, spans, outages, shares } => {
                     gathering.outages.merge(&outages);
                     gathering.shares.resize_with(shares.len(), Share::default);
                     for (total, share) in gathering.shares.iter_mut().zip(&shares) {
@@ -245,7 +245,7 @@ impl Coordinator {
                     gathering.total.merge(&recorder);
                     gathering.deliveries.merge(&deliveries);
                     gathering.downgraded += downgraded;
-                    gathering.last_event_ns = gathering.last_event_ns.max(last_event_ns);
+                    gathering.spans.merge(spans);
                     gathering.settled += 1;
                     if gathering.settled >= self.alive() {
                         return;
@@ -285,11 +285,16 @@ impl Coordinator {
         drain_ns: u64,
     ) -> StageOutcome {
         // Where a count may have ended the stage, the last event is the end.
-        let end_ns = if run.count.is_some() { gathering.last_event_ns.min(run.to_ns) } else { run.to_ns };
+        let last_ns = gathering.spans.last().unwrap_or_default();
+        let end_ns = if run.count.is_some() { last_ns.min(run.to_ns) } else { run.to_ns };
         // An interruption may come before measuring has begun.
         let from_ns = run.from_ns.min(run.to_ns);
         let plan = &self.shared.plan;
         let offered = |stream: &Stream| stream.offered.load(Ordering::Acquire);
+        let not_sent = |stream: &Stream| stream.not_sent.load(Ordering::Acquire);
+        // A closed loop has no schedule; where time may end it, a count is only a limit.
+        let is_bounded =
+            plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
         let streams = self.streams(&run, &gathering.deliveries);
         let mut delivery = Delivery::default();
         gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
@@ -299,11 +304,19 @@ impl Coordinator {
             let lost = |second: usize| gathering.deliveries.lost.get(&second).copied().unwrap_or_default();
             rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
+        let measured_ns = end_ns.saturating_sub(from_ns);
+        let offered: Option<u64> = run.rate.map(|_| self.shared.streams().map(offered).sum());
+        let schedule_ns = offered.zip(run.rate).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
+        let windows = match run.count {
+            Some(_) => RateWindows::of_count(&gathering.spans, from_ns, schedule_ns, measured_ns),
+            None => RateWindows::even(measured_ns),
+        };
         StageOutcome {
             rate: run.rate,
+            windows,
             start_ns: run.start_ns,
             from_ns,
-            measured_ns: end_ns.saturating_sub(from_ns),
+            measured_ns,
             drain_ns,
             recorder: gathering.total,
             rows,
@@ -312,7 +325,8 @@ impl Coordinator {
             unmatched: gathering.deliveries.unmatched,
             cpu_quota: None,
             throttling: None,
-            offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),
+            offered,
+            not_sent: is_bounded.then(|| self.shared.streams().map(not_sent).sum()),
             downgraded: gathering.downgraded,
             answered: self.shared.streams().map(|stream| stream.answered.load(Ordering::Acquire)).sum(),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),

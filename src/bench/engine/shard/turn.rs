@@ -52,7 +52,7 @@ impl Role for Publisher {
                 let handled = session.handle_input(bytes, now, &mut ears);
                 ears.end();
                 count_handshakes(session, recorder, measuring);
-                state.note_event(measuring && self.ears.completed() > before, now_ns);
+                state.note_event(measuring && self.ears.completed() > before, now_ns, |spans| &mut spans.acked);
                 handled
             })?;
             if !more && !again {
@@ -75,7 +75,7 @@ impl Role for Publisher {
             }
             let pause = self.fill(link, context, shared, recorder, &mut state.out.borrow_mut(), now_ns)?;
             link.send_output(context, &mut state.out.borrow_mut())?;
-            state.note_event(recorder.counters.sent > sent, now_ns);
+            state.note_event(recorder.counters.sent > sent, now_ns, |spans| &mut spans.sent);
             count_written(state, link, recorder, now_ns);
             again = pause == Pause::Turn;
             if let Pause::Until(due_ns) = pause
@@ -134,7 +134,7 @@ impl Role for Subscriptions {
                 let handled = session.handle_input(bytes, now, &mut ears);
                 ears.end();
                 count_handshakes(session, recorder, measuring);
-                state.note_event(recorder.counters.delivered > before, now_ns);
+                state.note_event(recorder.counters.delivered > before, now_ns, |spans| &mut spans.delivered);
                 handled
             })?;
             if shared.plan.reconnect.is_some() {
@@ -177,7 +177,7 @@ impl Role for Subscriptions {
         // Acknowledged at once, as all are.
         let _ = ears.message(delivery);
         ears.end();
-        state.note_event(recorder.counters.delivered > before, now_ns);
+        state.note_event(recorder.counters.delivered > before, now_ns, |spans| &mut spans.delivered);
     }
 
     fn give_up(&mut self, state: &ShardState) {
