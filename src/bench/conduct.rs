@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result};
 use chrono::Utc;
 
 use self::command_line::command;
-use self::failure::{failure, refusal, say_why, silence, silent_groups};
+use self::failure::{downgrade, failure, idleness, refusal, say_why, silence, silent_groups, unanswered_pings};
 use self::output::{outputs, write_result};
 use self::show::Show;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::document::{BrokerName, RunContext};
+use super::report::document::{BrokerName, RunContext, TlsFacts};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{calibrate, doctor, identify, outcome};
 use crate::client::ClientError;
@@ -186,7 +186,7 @@ impl Conduct {
         show.end();
         if let Ok(ran) = &ran {
             let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
-            if context.target.broker.is_none() && is_there {
+            if self.plan.asks_sys && context.target.broker.is_none() && is_there {
                 context.target.broker = tokio::select! {
                     biased;
                     () = interruption.clone().first() => None,
@@ -251,13 +251,18 @@ impl Conduct {
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);
         let stalled = run.stalled.is_some() && run.lost.is_empty();
-        let silence = silence(&self.plan, run);
         let goes_on = self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled;
-        context.partial = silence.is_none() && connected && goes_on;
+        // What was measured without these faults is no part of what was asked for.
+        let nothing = silence(&self.plan, run)
+            .or_else(|| idleness(&self.plan, run))
+            .or_else(|| unanswered_pings(&self.plan, run));
+        let downgrade = downgrade(run);
+        context.partial = nothing.is_none() && downgrade.is_none() && connected && goes_on;
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run))
-            .or(silence);
+            .or(nothing)
+            .or(downgrade.clone());
         if self.plan.idlers == 0
             && run.stages.len() < self.plan.stages.len()
             && !run.interrupted
@@ -267,6 +272,10 @@ impl Conduct {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
+        context.target.tls = run
+            .tls
+            .as_ref()
+            .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
         let ceiling = self.ceilings.of_plan(&self.plan);
         let measurements: Vec<StageMeasurement> = run
             .stages
@@ -286,6 +295,7 @@ impl Conduct {
         self.write(&document)?;
         Ok(match refusal {
             Some(reason) if run.lost.is_empty() => ExitStatus::Refused(reason),
+            _ if downgrade.is_some() && run.lost.is_empty() => ExitStatus::Downgraded,
             _ => document.exit_status(),
         })
     }

@@ -7,6 +7,7 @@ pub mod report;
 
 mod broker_process;
 mod calibrate;
+mod cgroup;
 mod conduct;
 mod doctor;
 mod environment;

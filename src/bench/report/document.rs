@@ -340,6 +340,18 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
         let expected = delivery.expected.unwrap_or_default();
         warnings.push(Warning::new("loss", format!("{lost} of {expected} messages were lost")));
     }
+    if let Some(unacked) = some(delivery.unacked) {
+        let of =
+            stage.traffic.sent.filter(|sent| *sent >= unacked).map(|sent| format!(" of {sent}")).unwrap_or_default();
+        warnings.push(Warning::new("unacked", format!("{unacked}{of} messages were not acknowledged")));
+    }
+    if let Some(freed) = some(delivery.freed_by_silence) {
+        let text = format!(
+            "nothing arrived for a second or for four round trips, so {freed} places of the window were taken for lost \
+             and used again"
+        );
+        warnings.push(Warning::new("freed-by-silence", text));
+    }
     if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
         warnings.push(Warning::new("qos2-duplicates", format!("{duplicates} duplicates, which QoS 2 forbids")));
     }
