@@ -8,6 +8,7 @@ mod dissect;
 mod error;
 mod establish;
 mod gathering;
+mod losses;
 pub mod mosquitto;
 mod plan;
 mod retry;
@@ -17,7 +18,7 @@ mod trace;
 
 pub use answer_timer::AnswerTimer;
 pub use client::{Client, Parting};
-pub use diagnostics::Diagnostics;
+pub use diagnostics::{Diagnostics, Reporter};
 pub use error::ClientError;
 pub use establish::{Established, Farewell, establish, exchange};
 pub use plan::ConnectPlan;

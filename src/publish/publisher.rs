@@ -11,9 +11,11 @@ use super::account::{DeliveryAccount, Outgoing};
 use super::lines::Line;
 use super::pace::ProgressLine;
 use super::plan::PublishPlan;
+use super::recovery::LossRow;
 use super::source::Source;
 use super::summary::Totals;
 use super::voice::Voice;
+use super::window::SendWindow;
 use crate::client::mosquitto::MosquittoClient;
 use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
 use crate::exit_status::{ExitStatus, Signal};
@@ -45,6 +47,12 @@ pub(super) enum Failure {
     Interrupted(Signal),
     /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
     Stuck(Instant, String),
+    /// Connection after connection is lost at the same message.
+    Repeated {
+        status: ExitStatus,
+        text: String,
+        hint: String,
+    },
 }
 
 impl From<ClientError> for Failure {
@@ -76,11 +84,10 @@ pub(super) struct Publisher<'a> {
     pub(super) again: VecDeque<(u64, Bytes)>,
     /// How long the broker has for its next answer, and what it had said when that began.
     pub(super) answer: Option<(AnswerTimer, u64)>,
-    /// Since which loss of a connection no message came through, how many had come through then, and how many
-    /// connections were lost since.
-    pub(super) stuck: Option<(Instant, u64, u64)>,
-    /// That a connection was lost has been told.
-    pub(super) told_loss: bool,
+    pub(super) loss_row: Option<LossRow>,
+    pub(super) window: SendWindow,
+    /// How many messages were through when the connection was made.
+    pub(super) entered_before: u64,
 }
 
 impl<'a> Publisher<'a> {
@@ -94,7 +101,7 @@ impl<'a> Publisher<'a> {
         let noun = if plan.sends_lines() { "lines" } else { "messages" };
         Self {
             plan,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(diagnostics),
+            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(voice.clone()),
             line: ProgressLine::new(Rc::clone(progress), noun, source.position().1, Instant::now()),
             source,
             account: DeliveryAccount::new(voice.clone(), plan.sends_lines()),
@@ -103,8 +110,9 @@ impl<'a> Publisher<'a> {
             unwritten: VecDeque::new(),
             again: VecDeque::new(),
             answer: None,
-            stuck: None,
-            told_loss: false,
+            loss_row: None,
+            window: SendWindow::new(plan.connect.session.window),
+            entered_before: 0,
         }
     }
 
@@ -156,6 +164,11 @@ impl<'a> Publisher<'a> {
                 self.voice.hint(STUCK_HINT);
                 (ExitStatus::AckTimedOut, ReasonCode::SUCCESS)
             }
+            Failure::Repeated { status, text, hint } => {
+                self.voice.error(text);
+                self.voice.hint(hint);
+                (*status, ReasonCode::SUCCESS)
+            }
             // The connection stands where it is the message that the broker does not take.
             Failure::Client(error) => (self.voice.client_error(error), ReasonCode::SUCCESS),
         };
@@ -205,6 +218,7 @@ impl<'a> Publisher<'a> {
 
     /// Takes up messages as far as there is room for them.
     fn feed(&mut self) -> Result<(), Failure> {
+        self.widen_window();
         let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
         while self.has_room() {
             let again = self.again.pop_front().map(|(number, payload)| (number, Line::Whole(payload)));
