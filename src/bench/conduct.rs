@@ -1,6 +1,5 @@
 //! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
 
-mod command_line;
 mod failure;
 mod output;
 mod show;
@@ -11,7 +10,6 @@ use anyhow::{Context as _, Result};
 use chrono::Utc;
 use tokio::sync::watch;
 
-use self::command_line::command;
 use self::failure::{failure, refusal, say_why, silence, silent_groups};
 use self::output::{outputs, write_result};
 use self::show::Show;
@@ -24,7 +22,7 @@ use super::{calibrate, doctor, identify, outcome};
 use crate::client::{ClientError, Interrupts};
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
-use crate::terminal::{ColourChoice, Colours, print, width};
+use crate::terminal::{ColourChoice, Colours, escape, print, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
@@ -39,6 +37,11 @@ pub struct OwnBroker {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
+}
+
+/// The command line as the result document quotes it.
+fn command() -> Vec<String> {
+    BenchOptions::masked_command_line(std::env::args_os())
 }
 
 /// Runs mqbench. Errors go to stderr, the result to stdout and to the files that were asked for.
@@ -168,6 +171,9 @@ impl Conduct {
         };
         if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
+        }
+        if !self.quiet {
+            self.plan.warnings.iter().for_each(|warning| eprintln!("Warning: {}", escape(warning)));
         }
         if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
             // Load on another machine is somebody else's business too, and whoever mistakes a host sees it in time.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
+use super::arguments::OptionTable;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
@@ -68,6 +69,13 @@ impl BenchOptions {
     ) -> Result<Reading<Self>, UsageError> {
         reading::read(environment, argv)
     }
+
+    /// A command line, the program's name included, as others may see it: passwords, URLs and values of properties
+    /// masked, however they are spelled.
+    pub fn masked_command_line(argv: impl IntoIterator<Item = OsString>) -> Vec<String> {
+        let command = BENCH.bare_command();
+        OptionTable::of(&command).masked(argv)
+    }
 }
 
 impl ToolOptions for BenchOptions {
@@ -75,6 +83,10 @@ impl ToolOptions for BenchOptions {
 
     fn note_positions(&mut self, positions: Positions) {
         self.connection.positions = positions;
+    }
+
+    fn note_warnings(&mut self, warnings: Vec<String>) {
+        self.connection.warnings = warnings;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -26,6 +26,7 @@ mod load;
 mod message;
 mod options_file;
 mod output;
+mod permissions;
 mod properties;
 mod proxy;
 mod publish;

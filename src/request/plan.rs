@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::matching::{CorrelationData, Exchange, Rule};
 use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::wire::SubscribeFilter;
-use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_topic_name};
+use crate::mqtt::{
+    Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_sent_topic_name,
+    check_topic_name,
+};
 use crate::options::{
     ClientGroups, CommandProperties, Environment, GeneralOptions, MessageOptions, REQUEST, RequestOptions,
     ResponseOptions, UsageError,
@@ -158,7 +161,7 @@ fn response_topic(
     publish.remove(PropertyName::ResponseTopic);
     match (&response.response_topic, of_property) {
         (Some(_), Some(_)) => Err("-e and -D publish response-topic say the same thing: leave one out".into()),
-        (None, Some(topic)) => match check_topic_name(&topic) {
+        (None, Some(topic)) => match check_sent_topic_name(&topic) {
             Ok(()) => Ok(ResponseTopic::Given(topic)),
             Err(error) => Err(format!("invalid response topic '{topic}': {error}")),
         },

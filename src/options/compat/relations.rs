@@ -96,9 +96,6 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
             Client::Subscribe | Client::Request => "Error: Invalid id and/or clean_session.",
         }));
     }
-    if given.host.as_ref().is_some_and(|host| host.is_empty()) {
-        return Err(Refusal::setting("Unable to connect (Lookup error.)."));
-    }
     let bad_user = given.username.as_ref().is_some_and(|user| user.len() > 65_535 || valid_text(user).is_none());
     let bad_password = given.password.is_some() && given.username.is_none() && given.version != Some(V5);
     if bad_user || bad_password {
@@ -111,6 +108,10 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     let version = given.tls.version.as_ref().filter(|_| !given.flags.has(Flag::NoTls));
     if version.is_some_and(|version| version != "tlsv1.2" && version != "tlsv1.3") {
         return Err(Refusal::setting("Error: Problem setting TLS options, check the options are valid."));
+    }
+    // Only connecting shows it.
+    if given.host.as_ref().is_some_and(|host| host.is_empty()) {
+        return Err(Refusal::setting("Unable to connect (Lookup error.)."));
     }
     Ok(())
 }
