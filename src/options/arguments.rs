@@ -331,6 +331,8 @@ impl<'a> OptionTable<'a> {
                 None => "the argument".into(),
             };
             let bytes = typed.values.last().unwrap_or(&typed.argument).as_encoded_bytes();
+            // Of a -D, whose words are joined.
+            let bytes = bytes.rsplit(|byte| *byte == 0).next().unwrap_or_default();
             Some(format!("{place} is not UTF-8: '{}'", escape_bytes(bytes)))
         })
     }

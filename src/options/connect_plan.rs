@@ -81,7 +81,7 @@ pub fn connect_plan(
     let user = username.as_deref();
     let login = Login { user, password: pw.as_ref(), file: pw_file.as_deref(), url, positions, variable: !compat };
     let (user_name, password) = login.user_and_password(version, defaults.environment, &mut faults);
-    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept };
+    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept, compat: *compat };
     let session = SessionConfig {
         version,
         client_id: name.client_id(version, defaults, &mut faults),
@@ -90,9 +90,16 @@ pub fn connect_plan(
         user_name,
         password,
         will: will.plan(commands.will, &mut faults),
-        connect_properties: connect_properties(*session_expiry, *kept, version, commands.connect, &mut faults),
+        connect_properties: connect_properties(
+            *session_expiry,
+            *kept && !compat,
+            version,
+            commands.connect,
+            &mut faults,
+        ),
         // mosquitto's clients begin at 1 whatever was left open, and their log tells it.
         first_identifier: if *kept && !compat { random_identifier(defaults.environment) } else { 1 },
+        sends_any_alias: *compat,
         window: max_inflight.unwrap_or(defaults.window),
         connack_timeout: *connect_timeout,
         ..SessionConfig::default()
@@ -345,15 +352,17 @@ struct ClientName<'a> {
     id: Option<&'a str>,
     prefix: Option<&'a str>,
     kept: bool,
+    compat: bool,
 }
 
 impl ClientName<'_> {
     fn client_id(self, version: ProtocolVersion, defaults: ConnectDefaults<'_>, faults: &mut Vec<String>) -> String {
-        let Self { id, prefix, kept } = self;
+        let Self { id, prefix, kept, compat } = self;
         if id.is_some() && prefix.is_some() {
             faults.push("-i and -I cannot be used together".into());
         }
-        if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients {
+        // mosquitto's clients have checked that by their own rule.
+        if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients && !compat {
             faults.push("-c keeps a session, and a session is found by its client identifier: add -i ID".into());
         }
         let client_id = match (id, prefix) {

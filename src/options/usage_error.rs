@@ -44,6 +44,11 @@ impl UsageError {
         self
     }
 
+    /// Other words of mosquitto's for stderr, newlines included.
+    pub(super) fn replaced_by_mosquittos(self, stderr: String) -> Self {
+        Self::compatible(self.tool, stderr, String::new())
+    }
+
     /// What stdout gets: nothing, but for mosquitto's name, where usage and version end with exit status 1.
     pub fn stdout(&self) -> &str {
         self.compatible.as_ref().map_or("", |compatible| &compatible.stdout)

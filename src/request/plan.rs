@@ -11,7 +11,7 @@ use crate::mqtt::{
 };
 use crate::options::{
     ClientGroups, CommandProperties, Environment, GeneralOptions, MessageOptions, REQUEST, RequestOptions,
-    ResponseOptions, UsageError,
+    ResponseOptions, UsageError, fault_of_plan,
 };
 use crate::publish::PayloadSource;
 use crate::subscribe::format::Printer;
@@ -92,7 +92,12 @@ impl RequestPlan {
     /// All faults at once.
     pub fn new(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
         let plan = Self::of_options(options, environment);
-        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+        if options.general.compat {
+            let GeneralOptions { quiet, .. } = options.general;
+            plan.map_err(|error| fault_of_plan(error, &options.message, quiet, environment))
+        } else {
+            plan
+        }
     }
 
     fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {

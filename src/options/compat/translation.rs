@@ -160,8 +160,7 @@ impl Words {
             !given.properties.iter().filter(connect).any(|property| property.name == name)
         };
         if missing(PropertyName::SessionExpiryInterval) {
-            let kept = given.flags.has(Flag::DisableCleanSession).then_some(u32::MAX);
-            if let Some(seconds) = given.session_expiry.or(kept) {
+            if let Some(seconds) = given.session_expiry_property() {
                 let seconds = [seconds.to_string().into()];
                 self.property(PropertyContext::Connect, PropertyName::SessionExpiryInterval, &seconds);
             }
