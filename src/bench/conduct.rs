@@ -4,14 +4,12 @@ mod failure;
 mod output;
 mod show;
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 use tokio::sync::watch;
 
 use self::failure::{failure, refusal, say_why, silence, silent_groups};
-use self::output::{outputs, write_result};
+use self::output::{Outputs, outputs, write_result};
 use self::show::Show;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
@@ -51,7 +49,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
     let prepared = bench_plan(options, environment, &target)
-        .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(&options.result)?)));
+        .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(options)?)));
     let (plan, gates, files) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -82,7 +80,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
 
 /// `mqbench self`.
 fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus {
-    let files = match outputs(&options.result) {
+    let files = match outputs(options) {
         Ok(files) => files,
         Err(error) => {
             eprintln!("{error}");
@@ -98,7 +96,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 }
 
 /// `mqbench doctor`.
-async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &[PathBuf]) -> Result<ExitStatus> {
+async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) -> Result<ExitStatus> {
     let findings = doctor::Findings::of(plan, embedded, outcome::url(plan)).await;
     if !json {
         print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
@@ -131,7 +129,7 @@ struct Conduct {
     verb: Option<Verb>,
     plan: BenchPlan,
     gates: Vec<Gate>,
-    files: Vec<PathBuf>,
+    files: Outputs,
     json: bool,
     quiet: bool,
     ceilings: Ceilings,
