@@ -17,6 +17,13 @@ pub(super) struct Outputs {
     is_private: bool,
 }
 
+impl Outputs {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
 /// The files of `--out`, which must be writable before the load begins. A file that is not there yet appears only with
 /// the result.
 pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
