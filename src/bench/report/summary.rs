@@ -419,12 +419,13 @@ impl Page {
     }
 
     fn generator(&self, generator: &Generator) -> String {
-        let paint = match generator.verdict.as_str() {
+        let verdict = generator.verdict.as_deref().unwrap_or(UNKNOWN);
+        let paint = match verdict {
             "ok" => Paint::Good,
             "bottleneck" => Paint::Bad,
             _ => Paint::Warning,
         };
-        let mut facts = vec![self.colours.paint(paint, &escape(&generator.verdict))];
+        let mut facts = vec![self.colours.paint(paint, &escape(verdict))];
         let cpu_pct = generator.cpu_user_pct.zip(generator.cpu_sys_pct).map(|(user, system)| user + system);
         if let Some((time, share)) = generator.cpu_ns.zip(cpu_pct) {
             facts.push(format!("own CPU {} ({} of a core)", duration(time), percent(share)));
@@ -447,7 +448,7 @@ impl Page {
     /// What would tell more: only where the generator is in doubt and has never been measured, and where it would be told,
     /// which is for loads that only publish.
     fn hint(&self, document: &ResultDocument) -> String {
-        if document.generator.verdict == "ok"
+        if document.generator.verdict.as_deref() == Some("ok")
             || document.generator.ceiling_per_s.is_some()
             || document.stages.is_empty()
             || document.plan["publishers"] == 0
