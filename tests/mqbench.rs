@@ -519,6 +519,8 @@ fn a_real_broker_over_tls() {
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(document["delivery"]["delivered_once"], 2_000);
     assert_eq!(document["target"]["transport"], "tls");
+    let agreed = ["version", "cipher"].map(|name| document["target"]["tls"][name].as_str().unwrap_or_default());
+    assert!(agreed[0].starts_with("TLSv1_") && agreed[1].starts_with("TLS"), "{agreed:?}");
     assert_eq!(document["latency"]["connect_tls"]["count"], 6);
     let (stderr, code) = fail(&broker.port(), &["--tls"]);
     assert_eq!(code, 1);

@@ -18,7 +18,7 @@ use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::document::{BrokerName, RunContext};
+use super::report::document::{BrokerName, RunContext, TlsFacts};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{calibrate, doctor, identify, outcome};
 use crate::client::ClientError;
@@ -272,6 +272,10 @@ impl Conduct {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
+        context.target.tls = run
+            .tls
+            .as_ref()
+            .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
         let ceiling = self.ceilings.of_plan(&self.plan);
         let measurements: Vec<StageMeasurement> = run
             .stages

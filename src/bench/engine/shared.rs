@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::marks::Marks;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
+use crate::transport::TlsInfo;
 
 /// The state that all threads of a run see.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Shared {
     topics: HashMap<String, usize>,
     /// Where in the streams the seconds of the stage began.
     marks: Mutex<Marks>,
+    /// What the first connection's TLS agreed on.
+    pub tls: OnceLock<TlsInfo>,
     /// The load is to end now: Ctrl-C, or a broker that is gone.
     pub halt: AtomicBool,
     /// The number of the stage that begins, or has begun, and the stage itself.
@@ -138,6 +141,7 @@ impl Shared {
             delivered,
             topics,
             marks: Mutex::default(),
+            tls: OnceLock::new(),
             halt: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             run: Mutex::new(None),
