@@ -67,6 +67,11 @@ impl Identifiers {
     pub(super) const fn none(count: usize) -> Self {
         Self { next: 0, left: count }
     }
+
+    /// This one alone.
+    pub const fn one(identifier: u16) -> Self {
+        Self { next: identifier, left: 1 }
+    }
 }
 
 /// All from this one on.

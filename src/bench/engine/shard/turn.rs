@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::clock;
 use super::super::echo::{Responder, ResponderEars};
-use super::super::link::{BenchSession, Link};
+use super::super::link::{BenchSession, Link, SendRecord};
 use super::super::publisher::{Pause, Publisher, PublisherEars};
 use super::super::shared::Shared;
 use super::super::subscriber::{SubscriberEars, Subscriptions};
@@ -98,6 +98,17 @@ impl Role for Publisher {
 
     fn abandon(&mut self, shared: &Shared) {
         self.go(shared);
+    }
+
+    fn rewrite(
+        &mut self,
+        state: &ShardState,
+        target: usize,
+        kept: &SendRecord,
+        packet: (u16, bool),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        Publisher::rewrite(self, &state.shared, &mut state.recorder(target), kept, packet, out)
     }
 
     fn wait(&mut self, state: &ShardState) {
