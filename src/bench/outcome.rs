@@ -141,6 +141,10 @@ pub(super) fn measurement(
         subscribers: plan.subscribers > 0,
         offered: stage.offered,
         not_sent: stage.not_sent,
+        sends_again: plan.publishers > 0
+            && plan.qos != QoS::AtMostOnce
+            && plan.reconnect.is_some()
+            && !plan.session.clean_start,
         window_by_delivery: plan.window_rule == WindowRule::Delivery && plan.publishers > 0 && plan.subscribers > 0,
         rate: stage.rate,
         given_up: stage.given_up.clone(),

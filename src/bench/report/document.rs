@@ -401,7 +401,11 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
         warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
     }
     if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
-        let text = format!("{lost} connections were lost and made again; what was under way may be lost");
+        let under_way = match stage.traffic.sent_again {
+            Some(again) => format!("{again} messages were sent again"),
+            None => "what was under way may be lost".to_owned(),
+        };
+        let text = format!("{lost} connections were lost and made again; {under_way}");
         warnings.push(Warning::new("reconnected", text));
     }
     if stage.generator.verdict == "bottleneck" && stage.invalid.is_empty() && stage.highest_percentile.is_none() {

@@ -80,9 +80,12 @@ impl LatencySummary {
     }
 }
 
+/// Where one of the percentiles stands.
+type PlaceOf = fn(&mut Percentiles) -> &mut Option<u64>;
+
 impl Percentiles {
     /// Those that a busy machine may spoil, the highest first.
-    const SPOILT: [(&'static str, fn(&mut Self) -> &mut Option<u64>); 7] = [
+    const SPOILT: [(&'static str, PlaceOf); 7] = [
         ("99.99", |p| &mut p.p99_99),
         ("99.9", |p| &mut p.p99_9),
         ("99", |p| &mut p.p99),
@@ -181,7 +184,7 @@ impl LatencyTable {
     pub fn undisturbed_percentile(&self) -> Option<&'static str> {
         let (mut lag, mut e2e) = (self.sched_lag.as_ref()?.p, self.e2e.as_ref().map(|e2e| e2e.p).unwrap_or_default());
         let below = Percentiles::SPOILT.iter().skip_while(|(name, _)| *name != "99").skip(1);
-        let kept = |place: fn(&mut Percentiles) -> &mut Option<u64>, lag: &mut Percentiles, e2e: &mut Percentiles| {
+        let kept = |place: PlaceOf, lag: &mut Percentiles, e2e: &mut Percentiles| {
             place(lag).is_some() && lag_above_limit(*place(lag), *place(e2e)).is_none()
         };
         below.into_iter().find(|(_, place)| kept(*place, &mut lag, &mut e2e)).map(|(name, _)| *name)

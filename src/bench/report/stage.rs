@@ -56,6 +56,8 @@ pub struct StageMeasurement {
     /// Messages that were due, or that a count asked for, and were never sent; `None` where nothing says how many there
     /// should be.
     pub not_sent: Option<u64>,
+    /// What was under way when a connection was lost is sent again on the next one.
+    pub sends_again: bool,
     /// Deliveries free the places of the publishers' windows.
     pub window_by_delivery: bool,
     /// The schedule's rate, messages a second.
@@ -242,6 +244,7 @@ impl Stage {
         let sides = measurement.sides();
         let counters = &measurement.recorder.counters;
         let mut traffic = Traffic::of(counters, measurement.windows(), sides, measurement.offered);
+        traffic.sent_again = measurement.sends_again.then_some(counters.sent_again);
         traffic.offered_per_s = measurement.rate.or(traffic.offered_per_s);
         let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked)
             .with_outages(measurement.outages.as_ref())
