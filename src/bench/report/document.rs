@@ -408,10 +408,11 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
         let text = format!("{lost} connections were lost and made again; {under_way}");
         warnings.push(Warning::new("reconnected", text));
     }
-    if stage.generator.verdict == "bottleneck" && stage.invalid.is_empty() && stage.highest_percentile.is_none() {
+    let is_limit = stage.generator.verdict.as_deref() == Some("bottleneck");
+    if is_limit && stage.invalid.is_empty() && stage.highest_percentile.is_none() {
         let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));
         warnings.push(Warning::new("generator", text));
-    } else if stage.generator.verdict == "suspect" {
+    } else if stage.generator.verdict.as_deref() == Some("suspect") {
         let text = format!("the generator may have been the limit: {}", stage.generator.reasons.join("; "));
         warnings.push(Warning::new("generator", text));
     }

@@ -257,7 +257,8 @@ impl Stage {
         let mut latency = LatencyTable::of(&measurement.recorder.latency, measurement.model);
         let mut invalid = Invalidity::find(&measurement.validity_figures());
         let mut highest_percentile = None;
-        if let ([Invalidity::SchedulingLag { .. }], true) = (&invalid[..], measurement.follows_flood)
+        if let ([Invalidity::SchedulingLag { .. }], true, None) =
+            (&invalid[..], measurement.follows_flood, &measurement.given_up)
             && let Some(highest) = latency.undisturbed_percentile()
         {
             latency.withhold_above(highest);
