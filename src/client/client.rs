@@ -57,6 +57,8 @@ pub struct Client<K> {
     trace: Option<Trace>,
     /// Where it is told that the first connection is tried again.
     diagnostics: Option<Diagnostics>,
+    /// The warning of a certificate that other clients refuse was printed.
+    warned_of_the_certificate: bool,
 }
 
 /// Bytes on their way out.
@@ -108,6 +110,7 @@ impl<K: Kept> Client<K> {
             gathering: Gathering::new(),
             trace,
             diagnostics: None,
+            warned_of_the_certificate: false,
         }
     }
 
@@ -228,6 +231,7 @@ impl<K: Kept> Client<K> {
             self.tls = Some(TlsClient::new(wanted)?);
         }
         let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
+        self.warn_of_the_certificate(&connection);
         self.connection = Some(connection);
         self.gathering = Gathering::new();
         self.output = Output::default();
@@ -236,6 +240,19 @@ impl<K: Kept> Client<K> {
             self.step(handler, true, std::future::pending::<()>()).await?;
         }
         Ok(())
+    }
+
+    /// Warns once of a certificate that other clients refuse.
+    fn warn_of_the_certificate(&mut self, connection: &Connection) {
+        let verified = self.plan.transport.tls.as_ref().is_some_and(|tls| !tls.insecure);
+        let Some(diagnostics) = self.diagnostics.as_ref().filter(|_| verified && !self.warned_of_the_certificate)
+        else {
+            return;
+        };
+        if connection.tls_info().is_some_and(|info| info.common_name_only) {
+            self.warned_of_the_certificate = true;
+            diagnostics.warning("the broker's certificate has no subjectAltName, only a common name: others refuse it");
+        }
     }
 
     /// Writes what waits and, with `reading`, reads what has come, until something moved or `other` is ready. `other`
