@@ -103,6 +103,46 @@ fn retained_messages_are_counted_apart_from_live_ones() {
 }
 
 #[test]
+fn a_topic_alias_is_used_or_refused() {
+    let load = ["--flood", "-C", "100", "--pubs", "1", "--subs", "1", "-V", "5", "-t", "a/rather/long/topic/%i"];
+    let run = |maximum: u16, more: &[&str]| {
+        let property = Property::new(PropertyName::TopicAliasMaximum, PropertyValue::TwoByte(maximum)).unwrap();
+        let broker = ScriptedBroker::start(Script::default().connack_property(property));
+        let output = run(Command::new(env!("CARGO_BIN_EXE_mqbench"))
+            .args(at(&broker.port(), &[&load[..], more, &["--json", "--no-sys"]].concat())));
+        assert_eq!(broker.violations(), Vec::<String>::new());
+        output
+    };
+    let alias = ["-D", "publish", "topic-alias", "2"];
+    let bytes = |output: &Output| {
+        let document = document_of(output);
+        assert_eq!(document["delivery"]["delivered_once"], 100, "{document}");
+        count(&document["traffic"]["bytes_out"])
+    };
+    let (plain, aliased) = (bytes(&run(2, &[])), bytes(&run(2, &alias)));
+    // The property has 3 bytes, the topic 21.
+    assert_eq!(plain - aliased, 99 * 21 - 100 * 3);
+    let refused = run(1, &alias);
+    assert_eq!(refused.status.code(), Some(148), "Topic Alias invalid: {refused:?}");
+    assert!(
+        text(&refused.stderr).contains("topic alias 2 is above the broker's topic alias maximum of 1"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn an_echo_of_messages_without_a_stamp_is_matched_by_order() {
+    for version in ["311", "5"] {
+        let broker = ScriptedBroker::start(Script::default().without_log());
+        let (document, code, stderr) =
+            measure(&broker.port(), &["echo", "-C", "60", "-m", "hi", "--clients", "2", "-V", version]);
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(document["delivery"]["delivered_once"], 60, "{document}");
+        assert_eq!((&document["latency"]["rtt"]["count"], &document["delivery"]["foreign"]), (&60.into(), &0.into()));
+    }
+}
+
+#[test]
 fn messages_matched_by_order_have_no_latency_after_one_too_many() {
     let load = ["--rate", "500", "-C", "600", "--pubs", "1", "--subs", "1", "-m", "hello", "-t", "t", "--drain", "3s"];
     let path = || Script::default().delay(PacketType::Publish, Duration::from_millis(20)).without_log();

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub(super) use self::description::{announcement, url};
 use self::description::{description, transport, url_of};
 use self::plan_facts::plan_facts;
-use self::warnings::{forgotten_times, stage_warnings, trend_warnings};
+use self::warnings::{forgotten_times, nagle_hint, stage_warnings, trend_warnings};
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
 use super::measure::{GeneratorFigures, Recorder, ValidityFigures};
 use super::plan::{BenchPlan, WindowRule, is_this_machine};
@@ -96,6 +96,7 @@ pub(super) fn measurement(
     if let Some(warning) = forgotten_times(stage) {
         warnings.push(warning);
     }
+    warnings.extend(nagle_hint(plan, &run.connect, stage));
     let broken_order = broken_order(stage).filter(|_| matched_by_order);
     if let Some(warning) = &broken_order {
         forget_e2e(&mut recorder);

@@ -21,6 +21,7 @@ use crate::subscribe::{self, Outlet};
 pub fn request(plan: &RequestPlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Request);
     let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
@@ -87,7 +88,6 @@ pub(super) struct Requester<'a> {
 /// What has been said already.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) loss: bool,
     pub(super) grants: bool,
     pub(super) nobody: bool,
     pub(super) no_data: bool,
@@ -126,7 +126,7 @@ impl<'a> Requester<'a> {
             match self.step().await {
                 Ok(()) => {}
                 Err(End::Client(error)) if self.may_go_on(&error) => {
-                    self.tell_loss(error)?;
+                    self.on_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),

@@ -317,6 +317,12 @@ pub(super) async fn join(
         suback = Some(started.elapsed());
     }
     farewell.call_off();
+    if shared.tls.get().is_none()
+        && let Some(agreed) = connection.tls_info()
+    {
+        // Another thread may have been first.
+        let _ = shared.tls.set(agreed);
+    }
     Ok((connection, Times { steps: timings, connack, suback, retained: ears.retained }))
 }
 
@@ -328,6 +334,11 @@ fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientErr
     }
     if plan.retain && !limits.retain_available {
         return Err(PublishError::RetainNotAvailable.into());
+    }
+    let (alias, maximum) = (plan.publish_properties.number(PropertyName::TopicAlias), limits.topic_alias_maximum);
+    if let Some(alias) = alias.filter(|alias| *alias > u32::from(maximum)) {
+        // A Two Byte Integer.
+        return Err(PublishError::TopicAlias { alias: alias as u16, maximum }.into());
     }
     Ok(())
 }

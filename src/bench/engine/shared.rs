@@ -5,15 +5,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use super::clock::Clock;
+use super::echo::response_topic;
 use super::marks::Marks;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
+use crate::transport::TlsInfo;
 
 /// The state that all threads of a run see.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Shared {
     topics: HashMap<String, usize>,
     /// Where in the streams the seconds of the stage began.
     marks: Mutex<Marks>,
+    /// What the first connection's TLS agreed on.
+    pub tls: OnceLock<TlsInfo>,
     /// The load is to end now: Ctrl-C, or a broker that is gone.
     pub halt: AtomicBool,
     /// The number of the stage that begins, or has begun, and the stage itself.
@@ -129,7 +133,11 @@ impl Shared {
             })
             .collect();
         let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
-        let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (plan.topic_of(stream), stream));
+        let arrival_topic = |stream| match plan.topic_of(stream) {
+            topic if plan.responders > 0 => response_topic(&topic),
+            topic => topic,
+        };
+        let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (arrival_topic(stream), stream));
         let topics = by_topic.collect();
         Self {
             plan,
@@ -138,6 +146,7 @@ impl Shared {
             delivered,
             topics,
             marks: Mutex::default(),
+            tls: OnceLock::new(),
             halt: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             run: Mutex::new(None),

@@ -96,6 +96,18 @@ counters! {
     freed_by_silence,
     /// Acknowledgements with "no matching subscribers" (0x10).
     no_subscriber,
+    /// PUBREC packets that came in the measured window (QoS 2), and so on: repeated ones too.
+    pubrec_in,
+    /// See `pubrec_in`.
+    pubrel_in,
+    /// See `pubrec_in`.
+    pubcomp_in,
+    /// See `pubrec_in`.
+    pubrec_out,
+    /// See `pubrec_in`.
+    pubrel_out,
+    /// See `pubrec_in`.
+    pubcomp_out,
     /// Connections that came up again after a loss.
     reconnects,
     /// Connections that were made (`mqbench conn`).

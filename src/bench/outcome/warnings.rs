@@ -1,10 +1,13 @@
 //! What a stage warns of.
 
+use std::ops::RangeInclusive;
+
 use crate::bench::engine::StageOutcome;
-use crate::bench::measure::{Drift, IntervalRow, Latency, Steadiness};
+use crate::bench::measure::{Drift, IntervalRow, Latency, Percentile, Recorder, Steadiness};
 use crate::bench::plan::BenchPlan;
 use crate::bench::report::Warning;
 use crate::mqtt::QoS;
+use crate::options::Arrival;
 use crate::terminal::number;
 
 pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
@@ -63,6 +66,56 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
     warnings
 }
 
+/// How long TCP holds an acknowledgement back that it could send along with data, on Linux.
+const DELAYED_ACK_NS: RangeInclusive<u64> = 38_000_000..=46_000_000;
+
+/// A latency that is the kernel's waiting and not the broker's work: the 40 ms of a delayed acknowledgement of TCP, or the
+/// interval of a publisher, whose next packet brings that acknowledgement along.
+pub(super) fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Option<Warning> {
+    let counters = &stage.recorder.counters;
+    // A queue has any length by chance.
+    let is_queueing = stage.offered.is_some_and(|offered| counters.held_back * 10 > offered)
+        || (stage.rate.is_none() && plan.window > 1);
+    if is_queueing {
+        return None;
+    }
+    let handshake_ns = connect.latency.connect_tcp.histogram()?.min()?;
+    let interval_ns = stage.rate.filter(|_| plan.arrival == Arrival::Fixed).map(|rate| {
+        let interval = plan.publishers as f64 * 1e9 / rate;
+        interval as u64
+    });
+    let Recorder { latency, .. } = &stage.recorder;
+    let arrival = if plan.responders > 0 { "rtt" } else { "e2e" };
+    [("ack", &latency.ack), (arrival, &latency.e2e)].into_iter().find_map(|(name, latency)| {
+        // Waiting for a fixed time is all that most of them have in common; work and queues are spread out.
+        let histogram = latency.histogram()?;
+        let (p50_ns, p75_ns) = (histogram.percentile(Percentile::P50)?, histogram.percentile(Percentile::P75)?);
+        let cause = held_back_by_nagle([p50_ns, p75_ns], handshake_ns, interval_ns)?;
+        let (p50, handshake) = (number::duration(p50_ns), number::duration(handshake_ns));
+        let text = format!(
+            "{name} p50 is {p50}, {cause}, and TCP connects in {handshake}: the broker may hold small packets back until \
+             earlier ones are acknowledged (Nagle's algorithm); in mosquitto 'set_tcp_nodelay true' ends that"
+        );
+        Some(Warning::new("nagle", text))
+    })
+}
+
+/// What a latency looks like, if not like work.
+fn held_back_by_nagle(percentiles_ns: [u64; 2], handshake_ns: u64, interval_ns: Option<u64>) -> Option<&'static str> {
+    let all_in = |range: RangeInclusive<u64>| percentiles_ns.iter().all(|percentile| range.contains(percentile));
+    if handshake_ns > percentiles_ns[0] / 4 {
+        return None;
+    }
+    let tenth = |interval: u64| interval - interval / 10..=interval + interval / 10;
+    // A shorter interval is what a busy machine takes for work; a longer one is cut short by the delay.
+    let is_interval = interval_ns
+        .is_some_and(|interval| (5_000_000..*DELAYED_ACK_NS.start()).contains(&interval) && all_in(tenth(interval)));
+    if is_interval {
+        return Some("the interval at which each publisher sends");
+    }
+    all_in(DELAYED_ACK_NS).then_some("for which TCP delays acknowledgements")
+}
+
 /// What the seconds of a stage warn of.
 pub(super) fn trend_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let rate: fn(&IntervalRow) -> u64 = match (plan.subscribers, plan.qos) {
@@ -114,4 +167,30 @@ pub(super) fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
         );
         Warning::new("service-times-missing", text)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held_back_by_nagle;
+
+    #[test]
+    fn forty_milliseconds_and_the_interval_hint_at_nagle() {
+        const MS: u64 = 1_000_000;
+        let hint = |p50, handshake, interval| held_back_by_nagle([p50; 2], handshake, interval).unwrap_or("none");
+        assert_eq!(held_back_by_nagle([20 * MS, 30 * MS], MS / 5, Some(20 * MS)), None, "spread out");
+        assert!(hint(40 * MS, MS / 5, Some(100 * MS)).contains("delays"));
+        assert!(hint(44 * MS, MS / 5, None).contains("delays"));
+        assert!(hint(20 * MS, MS / 5, Some(20 * MS)).contains("interval"));
+        assert!(hint(21 * MS, MS / 5, Some(20 * MS)).contains("interval"));
+        for (p50, handshake, interval) in [
+            // A path that is as long.
+            (40 * MS, 38 * MS, None),
+            (20 * MS, 10 * MS, Some(20 * MS)),
+            (30 * MS, MS / 5, Some(20 * MS)),
+            (2 * MS, MS / 5, Some(2 * MS)),
+            (100 * MS, MS / 5, Some(100 * MS)),
+        ] {
+            assert_eq!(hint(p50, handshake, interval), "none", "{p50} {handshake} {interval:?}");
+        }
+    }
 }

@@ -32,6 +32,9 @@ const DEFAULT_WARMUP: Duration = Duration::from_secs(1);
 /// How long connections are held.
 const DEFAULT_HOLD: Duration = Duration::from_secs(10);
 
+/// So long before Keep Alive runs out a client that only holds its connection pings.
+const PING_BEFORE: Duration = Duration::from_millis(500);
+
 /// The highest rate at which the gaps of a Poisson process are drawn.
 const FASTEST_POISSON: f64 = 1e7;
 
@@ -146,6 +149,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         run,
         threads: threads(load, &connect.transport.address),
         transport: connect.transport,
+        warnings: connect.warnings,
         targets: brokers,
         client_id,
         user_name,
@@ -267,7 +271,9 @@ fn check_pairs(
 /// Where Keep Alive is longer than the time that connections are held, or off, each client pings once.
 fn ping_interval(targets: &TargetOptions, keep_alive: Duration) -> Duration {
     let hold = targets.hold.unwrap_or(DEFAULT_HOLD);
-    let by_keep_alive = if keep_alive.is_zero() { hold } else { keep_alive.min(hold) };
+    // Shortly before Keep Alive runs out, or the session would have to ping as well.
+    let before = keep_alive.saturating_sub(PING_BEFORE).max(keep_alive / 2);
+    let by_keep_alive = if keep_alive.is_zero() { hold } else { before.min(hold) };
     targets.ping_interval.unwrap_or(by_keep_alive)
 }
 

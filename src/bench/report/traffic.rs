@@ -29,9 +29,9 @@ pub struct Traffic {
     pub skipped: Option<u64>,
     /// Slots of the schedule that waited for a window or a socket.
     pub held_back: Option<u64>,
-    /// Bytes on the wire, out.
+    /// Bytes of all packets with their headers, out; what TLS and WebSocket add is not in them.
     pub bytes_out: Option<u64>,
-    /// Bytes on the wire, in.
+    /// The same, in.
     pub bytes_in: Option<u64>,
     /// Payload bytes of what was sent.
     pub payload_bytes_out: Option<u64>,
@@ -46,8 +46,8 @@ pub struct Traffic {
     /// Payload bytes delivered a second.
     pub goodput_bytes_per_s: Option<f64>,
     /// PUBLISH packets and their acknowledgements by type and direction, as this stage's QoS has them (`publish_out`,
-    /// `puback_in`, …). A type is null where it is not known exactly: the handshakes of QoS 2, which nobody counts one by
-    /// one, and what refused, corrupt or foreign messages blur. Null for `mqbench conn`.
+    /// `puback_in`, …). A type is null where it is not known exactly, as what retained, refused, corrupt or foreign messages
+    /// blur. Null for `mqbench conn` and `mqbench echo`.
     pub packets: Option<BTreeMap<String, Option<u64>>>,
 }
 
@@ -71,8 +71,10 @@ impl Traffic {
     pub fn of(counters: &Counters, windows: RateWindows, sides: Sides, offered: Option<u64>) -> Self {
         let out = |count: u64| sides.publishers.then_some(count);
         let arrived = |count: u64| sides.subscribers.then_some(count);
-        // No traffic is possible without a byte on the wire: 0 is "nobody counted".
-        let wire = |count: u64| (count > 0).then_some(count);
+        // Those of clients that only connect are not counted.
+        let wire = |count: u64| (sides.publishers || sides.subscribers).then_some(count);
+        let out_ns = if sides.publishers { windows.sent_ns } else { windows.all_ns };
+        let in_ns = if sides.subscribers { windows.delivered_ns } else { windows.all_ns };
         let per_second = |count: Option<u64>, window_ns: u64| {
             let seconds = window_ns as f64 / 1e9;
             count.filter(|_| window_ns > 0).map(|count| rounded(count as f64 / seconds))
@@ -95,8 +97,8 @@ impl Traffic {
             bytes_in,
             payload_bytes_out: payload_out,
             payload_bytes_in: payload_in,
-            bytes_out_per_s: per_second(bytes_out, windows.all_ns),
-            bytes_in_per_s: per_second(bytes_in, windows.all_ns),
+            bytes_out_per_s: per_second(bytes_out, out_ns),
+            bytes_in_per_s: per_second(bytes_in, in_ns),
             payload_out_per_s: per_second(payload_out, windows.sent_ns),
             goodput_bytes_per_s: per_second(payload_in, windows.delivered_ns),
             // The packets of responders are not counted.
@@ -109,24 +111,32 @@ impl Traffic {
 fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
     let publish_in = counters.delivered + counters.foreign + counters.corrupt_in;
     let mut packets = BTreeMap::new();
-    let mut enter = |names: &[&str], count: Option<u64>| {
-        packets.extend(names.iter().map(|name| ((*name).to_owned(), count)));
+    let mut enter = |name: &str, count: Option<u64>| {
+        packets.insert(name.to_owned(), count);
     };
     if sides.publishers {
-        enter(&["publish_out"], Some(counters.sent));
+        enter("publish_out", Some(counters.sent));
         match sides.qos {
             0 => {}
-            1 => enter(&["puback_in"], Some(counters.acked + counters.refusals_in)),
-            _ => enter(&["pubrec_in", "pubrel_out", "pubcomp_in"], None),
+            1 => enter("puback_in", Some(counters.acked + counters.refusals_in)),
+            _ => {
+                enter("pubrec_in", Some(counters.pubrec_in));
+                enter("pubrel_out", Some(counters.pubrel_out));
+                enter("pubcomp_in", Some(counters.pubcomp_in));
+            }
         }
     }
     if sides.subscribers {
-        enter(&["publish_in"], Some(publish_in));
+        enter("publish_in", Some(publish_in).filter(|_| counters.retained == 0));
         match sides.qos {
             0 => {}
             // What others publish has a QoS of its own.
-            1 => enter(&["puback_out"], Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
-            _ => enter(&["pubrec_out", "pubrel_in", "pubcomp_out"], None),
+            1 => enter("puback_out", Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
+            _ => {
+                enter("pubrec_out", Some(counters.pubrec_out));
+                enter("pubrel_in", Some(counters.pubrel_in));
+                enter("pubcomp_out", Some(counters.pubcomp_out));
+            }
         }
     }
     packets
@@ -153,7 +163,8 @@ mod tests {
         let all = "puback_in Some(9), puback_out Some(8), publish_in Some(8), publish_out Some(10)";
         assert_eq!(of(&counters, 1, true), all);
         assert_eq!(of(&counters, 1, false), "puback_out None, publish_in Some(8)");
-        assert!(of(&counters, 2, true).contains("pubcomp_in None"));
+        assert!(of(&Counters { pubcomp_in: 7, ..counters.clone() }, 2, true).contains("pubcomp_in Some(7)"));
+        assert!(of(&Counters { retained: 1, ..counters.clone() }, 0, false).contains("publish_in None"));
         // Those of another's, and spoilt and refused ones, by when they came.
         let more = Counters { corrupt_in: 1, foreign: 2, refusals_in: 3, ..counters.clone() };
         let all = "puback_in Some(12), puback_out None, publish_in Some(11), publish_out Some(10)";

@@ -48,6 +48,54 @@ fn bytes_are_counted_as_they_go_over_the_wire() {
 }
 
 #[test]
+fn packets_of_qos_2_are_counted_by_type() {
+    let run = rehearse(
+        "-q 2 --rate 500 --duration 2 --pubs 2 --subs 2",
+        Script { deliver_after: ms(5), ..Script::default() },
+    );
+    for packet in ["publish_out", "pubrec_in", "pubrel_out", "pubcomp_in"] {
+        assert_eq!(run.number(&format!("traffic/packets/{packet}")), 1_000, "{packet}");
+    }
+    for packet in ["publish_in", "pubrec_out", "pubrel_in", "pubcomp_out"] {
+        assert_eq!(run.number(&format!("traffic/packets/{packet}")), 1_000, "{packet}");
+    }
+}
+
+#[test]
+fn a_ping_comes_before_keep_alive_runs_out() {
+    for arguments in [
+        "conn --clients 5 -k 5 --hold 19s",
+        "conn --clients 5 -k 5 --hold 19s --ping-interval 15s",
+        "--rate 0.1 --clients 1 -k 5 --duration 29",
+        "-q 1 --rate 0.1 --clients 1 -k 5 --duration 29",
+        "-q 2 --rate 0.1 --clients 1 -k 6 --duration 29",
+    ] {
+        let run = rehearse(arguments, Script::default());
+        let keep_alive = Duration::from_secs(if arguments.contains("-k 6") { 6 } else { 5 });
+        let silence = run.log.longest_silence;
+        assert!(silence <= keep_alive && silence > keep_alive / 2, "{arguments}: {silence:?}");
+        assert!((4..60).contains(&run.log.pings), "{arguments}: {}", run.log.pings);
+        assert_eq!(run.at("status"), "ok", "{arguments}");
+    }
+}
+
+#[test]
+fn latencies_that_look_like_waiting_hint_at_nagle() {
+    let hints = |arguments: &str, script: Script| {
+        let run = rehearse(arguments, script);
+        run.at("warnings").to_string().contains("set_tcp_nodelay")
+    };
+    let acknowledged_after = |time| Script { acknowledge_after: ms(time), ..Script::default() };
+    assert!(hints("-q 1 --rate 50 --clients 1 --duration 2", acknowledged_after(20)), "the interval");
+    assert!(hints("-q 1 --rate 10 --clients 1 --duration 4", acknowledged_after(40)), "a delayed acknowledgement");
+    assert!(hints("--rate 10 --clients 1 --duration 4", Script { deliver_after: ms(40), ..Script::default() }));
+    assert!(!hints("-q 1 --rate 50 --clients 1 --duration 2", acknowledged_after(15)));
+    let far = Script { connect_takes: ms(20), ..acknowledged_after(20) };
+    assert!(!hints("-q 1 --rate 50 --clients 1 --duration 2", far), "a long path");
+    assert!(!hints("-q 1 --flood --clients 1 --duration 2", acknowledged_after(40)), "a queue");
+}
+
+#[test]
 fn any_number_of_threads_sends_the_same() {
     let arguments = "-q 1 --rate 1k --duration 1 --pubs 7 --subs 7";
     let run = |threads| {

@@ -15,6 +15,7 @@ use crate::bench::cgroup::Throttling;
 use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
 use crate::bench::plan::{Stage, StageName};
 use crate::client::ClientError;
+use crate::transport::TlsInfo;
 
 /// How far a run has come, for whoever shows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -189,6 +190,8 @@ impl StageOutcome {
 /// What a run brought.
 #[derive(Debug)]
 pub struct RunOutcome {
+    /// What TLS agreed on, where it was spoken.
+    pub tls: Option<TlsInfo>,
     /// Latencies of connecting.
     pub connect: Recorder,
     /// How long connecting took, all clients together.
