@@ -85,7 +85,7 @@ impl<K: Kept> Session<K> {
         }
         if let (true, Some(alias)) = (self.version.is_v5(), message.properties.number(PropertyName::TopicAlias)) {
             let (alias, maximum) = (alias as u16, self.limits.topic_alias_maximum);
-            if alias > maximum {
+            if alias > maximum && !self.sends_any_alias {
                 return Err(PublishError::TopicAlias { alias, maximum });
             }
         }
