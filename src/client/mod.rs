@@ -19,7 +19,7 @@ mod trace;
 pub use answer_timer::AnswerTimer;
 pub use client::{Client, Parting};
 pub use diagnostics::{Diagnostics, Reporter};
-pub use error::ClientError;
+pub use error::{ClientError, ConnectFacts, whose_limit};
 pub use establish::{Established, Farewell, establish, exchange};
 pub use plan::ConnectPlan;
 pub use retry::RetryPlan;
