@@ -28,8 +28,9 @@ const FIRST_READ_BUFFER: usize = 2 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While so much waits to be written nothing is read: what is read may ask for answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
-/// Bytes that the socket may take before it sends them. What it takes is what the time for an answer counts from: with
-/// megabytes in the system's buffer a slow path would seem to have carried them.
+/// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
+/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
+/// go without, since they are answered one by one and the larger buffer costs less.
 const MOST_UNSENT: u32 = 128 * 1024;
 /// How long a broker has to take the last words of a connection that has failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -77,6 +78,8 @@ struct Output {
     before: u64,
     /// Writing has failed once.
     failed: bool,
+    /// The socket was told to take less at a time.
+    limited: bool,
 }
 
 impl Output {
@@ -279,7 +282,6 @@ impl<K: Kept> Client<K> {
             self.tls = Some(TlsClient::new(wanted)?);
         }
         let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
-        connection.limit_unsent(MOST_UNSENT);
         self.warn_of_the_certificate(&connection);
         self.connection = Some(connection);
         self.gathering = Gathering::new();
@@ -487,7 +489,11 @@ impl<K: Kept> Client<K> {
 
     /// Writes what the connection takes now; whether it took anything.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut connection = Pin::new(self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?);
+        let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        if self.output.unwritten() > MOST_UNSENT as usize && !std::mem::replace(&mut self.output.limited, true) {
+            connection.limit_unsent(MOST_UNSENT);
+        }
+        let mut connection = Pin::new(connection);
         let mut wrote = false;
         while self.output.unwritten() > 0 {
             match connection.as_mut().poll_write(cx, &self.output.bytes[self.output.at..]) {

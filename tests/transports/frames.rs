@@ -195,6 +195,34 @@ fn each_packet_has_a_frame() {
 }
 
 #[test]
+fn the_packets_of_a_flood_share_frames() {
+    let (sender, frames) = std::sync::mpsc::channel();
+    let plan = server(move |stream| {
+        while let Ok((BINARY, payload)) = read_frame(stream) {
+            let _ = sender.send(payload);
+        }
+        Ok(())
+    });
+    let flood = b"\x30\x05\x00\x01tab".repeat(20_000);
+    let sent = flood.clone();
+    with_connection(&plan, async |connected| {
+        let mut connection = connected.connection;
+        connection.write_all(&sent).await.unwrap();
+        connection.shutdown().await.unwrap();
+    })
+    .unwrap();
+    let (mut came, mut count) = (Vec::new(), 0);
+    while came.len() < flood.len() {
+        let frame = frames.recv().unwrap();
+        assert_eq!(frame.len() % 7, 0, "whole packets");
+        came.extend(frame);
+        count += 1;
+    }
+    assert_eq!(came, flood);
+    assert!(count < 50, "{count}");
+}
+
+#[test]
 fn a_server_that_takes_nothing_holds_the_writer_up() {
     let plan = server(hold_without_reading);
     let taken = with_connection(&plan, async |connected| {

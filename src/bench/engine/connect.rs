@@ -162,10 +162,7 @@ impl Joined {
         }
         let now = clock::now();
         if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
-            if !link.is_writable() {
-                link.session.handle_write_pending();
-            }
-            link.session.handle_timeout(now).map_err(failed)?;
+            link.handle_timeout(now).map_err(failed)?;
         }
         link.flush(context).and_then(|_| link.send_output(context, out)).map_err(|error| lost(Some(&error)))?;
         Ok(())

@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock;
 use crate::mqtt::Message;
-use crate::session::{Kept, Session};
+use crate::session::{Kept, Session, SessionError};
 use crate::transport::Connection;
 
 /// What stays in the window for a message: its times.
@@ -68,6 +69,19 @@ impl Link {
     /// The number of its broker.
     pub(super) fn target(&self) -> usize {
         usize::from(self.target)
+    }
+
+    /// Lets the session do what is due. A ping goes out at once where the socket takes bytes, and none is put behind what
+    /// waits.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
+        if !self.is_writable() {
+            self.session.handle_write_pending();
+        }
+        self.session.handle_timeout(now)?;
+        if self.is_writable() && self.session.output_len() > 0 {
+            self.session.handle_written(now, false);
+        }
+        Ok(())
     }
 
     /// Reads what is there, at most one buffer full. `Ready(Ok(0))` is the end of the stream.

@@ -1,6 +1,6 @@
 //! The frames of a WebSocket as a stream of bytes. A frame says nothing about the packets in it: packets may share one
-//! or be cut anywhere [MQTT-6.0.0-2]. We send a frame for each packet all the same: some brokers (NanoMQ) read one packet
-//! of a frame and leave the others lying.
+//! or be cut anywhere [MQTT-6.0.0-2]. We send a frame for each packet all the same, except in a flood: some brokers (NanoMQ)
+//! read one packet of a frame and leave the others lying.
 
 use std::io;
 use std::pin::Pin;
@@ -25,6 +25,8 @@ const MOST_IN_A_FRAME: usize = 0xFFFF;
 /// Most bytes that a message from the server may have: the largest MQTT packet (§2.1.4) and room for its neighbours.
 /// A message is held in memory until it is whole.
 const MOST_IN_A_MESSAGE: usize = 257 * 1024 * 1024;
+/// With more packets than these to be sent at once they share frames: a broker works half as long again at a frame each.
+const MOST_SINGLE: usize = 32;
 /// Frames are gathered up to this size before they are written, or until they are flushed.
 const WRITE_BUFFER: usize = 16 * 1024;
 /// Bytes read at a time. Every connection has this buffer, and mqbench has thousands of connections.
@@ -84,6 +86,24 @@ impl WebSocket {
         };
         self.end = Some(end);
         Poll::Ready(())
+    }
+}
+
+/// How many of these bytes the next frame carries, and how many are left of the packet that it ends in: one packet, of a
+/// flood as many as fit. What is no packet goes as it comes.
+fn next_frame(bytes: &[u8]) -> (usize, usize) {
+    let most = bytes.len().min(MOST_IN_A_FRAME);
+    let (mut first, mut end, mut packets) = (0, 0, 0);
+    while let Some(next) = packet_size(&bytes[end..]).map(|size| end + size).filter(|next| *next <= most) {
+        (end, packets) = (next, packets + 1);
+        if packets == 1 {
+            first = end;
+        }
+    }
+    match packets {
+        0 => (most, packet_size(bytes).unwrap_or(most).saturating_sub(most)),
+        1..=MOST_SINGLE => (first, 0),
+        _ => (end, 0),
     }
 }
 
@@ -171,10 +191,14 @@ impl AsyncWrite for WebSocket {
         }
         // Not before the frame before it has gone: that is what keeps the memory bounded.
         ready!(Pin::new(&mut self.frames).poll_ready(cx)).map_err(io_error)?;
-        // What is no packet goes as it comes.
-        let packet = if self.packet_left > 0 { self.packet_left } else { packet_size(bytes).unwrap_or(bytes.len()) };
-        let count = packet.min(bytes.len()).min(MOST_IN_A_FRAME);
-        self.packet_left = packet - count;
+        let (count, left) = match self.packet_left {
+            0 => next_frame(bytes),
+            left => {
+                let count = left.min(bytes.len()).min(MOST_IN_A_FRAME);
+                (count, left - count)
+            }
+        };
+        self.packet_left = left;
         // The copy is the crate's price; it then writes header and masked payload into a buffer of its own.
         let frame = Message::Binary(Bytes::copy_from_slice(&bytes[..count]));
         Pin::new(&mut self.frames).start_send(frame).map_err(io_error)?;

@@ -304,10 +304,7 @@ pub(in crate::bench::engine) fn read_batch(
 fn keep_time(link: &mut Link, now: Instant) -> Result<(), End> {
     match link.session.poll_timeout() {
         Some(deadline) if now >= deadline => {
-            if !link.is_writable() {
-                link.session.handle_write_pending();
-            }
-            link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+            link.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
         }
         Some(deadline) if now + PING_LEAD >= deadline && link.is_writable() => {
             link.session.ping();
