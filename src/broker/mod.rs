@@ -5,6 +5,7 @@
 //! broker can tell about its clients. Everything lives in memory, no file is ever written.
 
 pub mod config;
+pub mod core;
 mod embedded;
 mod error;
 mod event;
