@@ -51,12 +51,15 @@ impl Core {
         reason: ReasonCode,
         now: Instant,
     ) -> Result<(), Fault> {
-        self.log_received(id, match kind {
-            AckKind::Puback => PacketEvent::Puback(identifier, reason.0),
-            AckKind::Pubrec => PacketEvent::Pubrec(identifier, reason.0),
-            AckKind::Pubrel => PacketEvent::Pubrel(identifier),
-            AckKind::Pubcomp => PacketEvent::Pubcomp(identifier, reason.0),
-        });
+        self.log_received(
+            id,
+            match kind {
+                AckKind::Puback => PacketEvent::Puback(identifier, reason.0),
+                AckKind::Pubrec => PacketEvent::Pubrec(identifier, reason.0),
+                AckKind::Pubrel => PacketEvent::Pubrel(identifier),
+                AckKind::Pubcomp => PacketEvent::Pubcomp(identifier, reason.0),
+            },
+        );
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let (session_id, version) = (connection.session, connection.version);
         if kind == AckKind::Pubrel {
@@ -77,9 +80,7 @@ impl Core {
             }
             (AckKind::Pubrec, Some(place @ Place::Pubrec(_))) => {
                 if let Place::Pubrec(delivery) = std::mem::replace(place, Place::Free) {
-                    if durable
-                        && let Some(journal) = &mut self.journal
-                    {
+                    if durable && let Some(journal) = &mut self.journal {
                         let client_id = &session.who.client_id;
                         journal.record(&Change::Received { client_id, number: delivery.number });
                     }

@@ -185,9 +185,10 @@ impl Core {
         let expiry = match (connect.version.is_v5(), connect.clean_start) {
             (true, _) => number(PropertyName::SessionExpiryInterval).unwrap_or(0),
             (false, true) => 0,
-            (false, false) => self.settings.persistent_client_expiration.map_or(NEVER, |after| {
-                u32::try_from(after.as_secs()).unwrap_or(NEVER).max(1)
-            }),
+            (false, false) => self
+                .settings
+                .persistent_client_expiration
+                .map_or(NEVER, |after| u32::try_from(after.as_secs()).unwrap_or(NEVER).max(1)),
         };
         let will = connect.will.as_ref().and_then(|will| self.make_will(will, session_id, now));
         let keep_alive = match self.settings.max_keepalive {
@@ -216,8 +217,7 @@ impl Core {
         connection.session = session_id;
         connection.phase = Phase::Open;
         connection.keep_alive = Duration::from_secs(u64::from(keep_alive));
-        connection.max_packet_size =
-            number(PropertyName::MaximumPacketSize).map_or(usize::MAX, |size| size as usize);
+        connection.max_packet_size = number(PropertyName::MaximumPacketSize).map_or(usize::MAX, |size| size as usize);
         connection.aliases_out.maximum = number(PropertyName::TopicAliasMaximum)
             .map_or(0, |maximum| (maximum as u16).min(self.settings.max_topic_alias_broker));
         if keep_alive > 0 {
@@ -246,10 +246,7 @@ impl Core {
         // 3.1 has no such flag (3.1 §3.2).
         let session_present = session_present && connect.version != ProtocolVersion::V31;
         let properties = self.connack_properties(&connect, keep_alive, assigned.then_some(&*client_id));
-        self.put_packet(
-            id,
-            &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }),
-        );
+        self.put_packet(id, &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }));
         self.statistics.messages_sent += 1;
         self.advance(session_id, now);
     }
@@ -280,9 +277,10 @@ impl Core {
             (PropertyName::RetainAvailable, (!settings.retain_available).then_some(PropertyValue::Byte(0))),
             (PropertyName::MaximumPacketSize, (most > 0).then_some(PropertyValue::FourByte(most))),
             // The standard's default need not be told.
-            (PropertyName::ReceiveMaximum, two_byte(settings.max_inflight_messages).filter(|value| {
-                *value != PropertyValue::TwoByte(u16::MAX)
-            })),
+            (
+                PropertyName::ReceiveMaximum,
+                two_byte(settings.max_inflight_messages).filter(|value| *value != PropertyValue::TwoByte(u16::MAX)),
+            ),
             (
                 PropertyName::MaximumQos,
                 (settings.max_qos < QoS::ExactlyOnce).then_some(PropertyValue::Byte(settings.max_qos.number())),
@@ -357,10 +355,9 @@ impl Core {
         let version = connection.version;
         let session_id = connection.session;
         let Some(session) = self.sessions.get_mut(session_id) else { return Ok(()) };
-        if let (true, Some(expiry)) = (
-            version.is_v5(),
-            disconnect.properties.number(PropertyName::SessionExpiryInterval),
-        ) {
+        if let (true, Some(expiry)) =
+            (version.is_v5(), disconnect.properties.number(PropertyName::SessionExpiryInterval))
+        {
             // One that asked for none cannot ask for one now (§3.14.2.2.2).
             if session.expiry == 0 && expiry != 0 {
                 return Err(Fault::protocol("a session expiry interval where there was none"));
@@ -446,10 +443,8 @@ impl Core {
         }
         self.statistics.stored_bytes =
             self.statistics.stored_bytes.saturating_sub((session.queued_bytes + session.bytes_in_flight) as u64);
-        self.statistics.stored_messages = self
-            .statistics
-            .stored_messages
-            .saturating_sub((session.queue.len() + session.outbound.messages()) as u64);
+        self.statistics.stored_messages =
+            self.statistics.stored_messages.saturating_sub((session.queue.len() + session.outbound.messages()) as u64);
         if self.journal.is_some() {
             self.record(&Change::SessionRemoved { client_id: &session.who.client_id });
         }

@@ -11,12 +11,7 @@ use crate::mqtt::wire::{Ack, AckKind, PropertiesRef, Publish, PublishProperties,
 use crate::mqtt::{Message, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
 impl Core {
-    pub(super) fn handle_publish(
-        &mut self,
-        id: ConnectionId,
-        publish: Publish<'_>,
-        now: Instant,
-    ) -> Result<(), Fault> {
+    pub(super) fn handle_publish(&mut self, id: ConnectionId, publish: Publish<'_>, now: Instant) -> Result<(), Fault> {
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         self.statistics.publishes_received += 1;
         self.statistics.publish_bytes_received += publish.payload.len() as u64;
@@ -91,8 +86,7 @@ impl Core {
         now: Instant,
     ) -> Result<(), Fault> {
         let identifier = publish.packet_identifier;
-        if parts.topic.len() > 2 * MAX_LEVELS - 2 && memchr::memchr_iter(b'/', parts.topic.as_bytes()).count() >= MAX_LEVELS
-        {
+        if parts.topic.len() >= MAX_LEVELS && memchr::memchr_iter(b'/', parts.topic.as_bytes()).count() >= MAX_LEVELS {
             return Err(malformed("a topic of more than 200 levels"));
         }
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
@@ -106,8 +100,7 @@ impl Core {
             topic: parts.topic,
             size: parts.payload.len(),
         };
-        let too_large =
-            self.settings.message_size_limit > 0 && parts.payload.len() > self.settings.message_size_limit;
+        let too_large = self.settings.message_size_limit > 0 && parts.payload.len() > self.settings.message_size_limit;
         let full = self.settings.memory_limit > 0
             && self.statistics.stored_bytes + self.retained.bytes() as u64 > self.settings.memory_limit as u64;
         let refusal = if too_large {
@@ -138,8 +131,7 @@ impl Core {
             }
             QoS::AtLeastOnce => {
                 let matched = self.route(session_id, id, parts, &mut None, now);
-                let reason =
-                    if matched { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
+                let reason = if matched { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS };
                 self.acknowledge(id, AckKind::Puback, identifier, reason);
             }
             QoS::ExactlyOnce => self.hold(id, session_id, version, identifier, parts)?,
@@ -204,12 +196,15 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let version = connection.version;
         let code = if version.is_v5() { reason.0 } else { 0 };
-        self.log_sending(id, match kind {
-            AckKind::Puback => PacketEvent::Puback(identifier, code),
-            AckKind::Pubrec => PacketEvent::Pubrec(identifier, code),
-            AckKind::Pubrel => PacketEvent::Pubrel(identifier),
-            AckKind::Pubcomp => PacketEvent::Pubcomp(identifier, code),
-        });
+        self.log_sending(
+            id,
+            match kind {
+                AckKind::Puback => PacketEvent::Puback(identifier, code),
+                AckKind::Pubrec => PacketEvent::Pubrec(identifier, code),
+                AckKind::Pubrel => PacketEvent::Pubrel(identifier),
+                AckKind::Pubcomp => PacketEvent::Pubcomp(identifier, code),
+            },
+        );
         self.statistics.messages_sent += 1;
         self.put(id, |out| {
             // Without properties there is nothing in it that could fail.

@@ -156,6 +156,12 @@ impl Core {
         if frame.packet_type == PacketType::Publish {
             return self.handle_publish(id, Publish::decode(frame, version)?, now);
         }
+        if matches!(
+            frame.packet_type,
+            PacketType::Connack | PacketType::Suback | PacketType::Unsuback | PacketType::Pingresp
+        ) {
+            return Err(Fault::protocol("a packet that only a server sends"));
+        }
         // Acknowledgements that say yes and nothing more. 0 is no identifier; the decoder says so.
         if let (Some(kind), [high, low]) = (AckKind::of(frame.packet_type), frame.body)
             && (*high, *low) != (0, 0)

@@ -90,16 +90,15 @@ impl Core {
                 self.statistics.stored_messages += 1;
             }
             Change::Sent { number, packet_identifier, .. } => {
-                let Some(position) = session.queue.iter().position(|delivery| delivery.number == number) else { return };
+                let Some(position) = session.queue.iter().position(|delivery| delivery.number == number) else {
+                    return;
+                };
                 let Some(delivery) = session.queue.remove(position) else { return };
                 let size = delivery.message.size();
                 session.queued_bytes -= size;
                 session.bytes_in_flight += size;
-                let place = if delivery.qos == QoS::ExactlyOnce {
-                    Place::Pubrec(delivery)
-                } else {
-                    Place::Puback(delivery)
-                };
+                let place =
+                    if delivery.qos == QoS::ExactlyOnce { Place::Pubrec(delivery) } else { Place::Puback(delivery) };
                 session.outbound.begin_at(packet_identifier);
                 session.outbound.insert_as(packet_identifier, place);
             }

@@ -191,13 +191,8 @@ mod tests {
         }))
     }
 
-    const SUBSCRIBER: Subscriber = Subscriber {
-        session: 0,
-        identifier: 0,
-        qos: QoS::AtMostOnce,
-        no_local: false,
-        retain_as_published: false,
-    };
+    const SUBSCRIBER: Subscriber =
+        Subscriber { session: 0, identifier: 0, qos: QoS::AtMostOnce, no_local: false, retain_as_published: false };
 
     proptest! {
         #[test]

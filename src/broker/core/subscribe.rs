@@ -37,8 +37,7 @@ impl Core {
             reasons.push(if reason.is_error() && !version.is_v5() { ReasonCode::UNSPECIFIED_ERROR } else { reason });
         }
         self.log_sending(id, PacketEvent::Suback);
-        let suback =
-            Suback { packet_identifier: subscribe.packet_identifier, properties: Properties::new(), reasons };
+        let suback = Suback { packet_identifier: subscribe.packet_identifier, properties: Properties::new(), reasons };
         self.put_packet(id, &Packet::Suback(suback));
         self.statistics.messages_sent += 1;
         self.advance(session_id, now);
@@ -104,10 +103,7 @@ impl Core {
         }
         self.log_sending(id, PacketEvent::Unsuback);
         let packet_identifier = unsubscribe.packet_identifier;
-        self.put_packet(
-            id,
-            &Packet::Unsuback(Unsuback { packet_identifier, properties: Properties::new(), reasons }),
-        );
+        self.put_packet(id, &Packet::Unsuback(Unsuback { packet_identifier, properties: Properties::new(), reasons }));
         self.statistics.messages_sent += 1;
     }
 

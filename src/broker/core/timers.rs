@@ -30,6 +30,11 @@ impl Timers {
         self.0.push(Reverse((at, Timer::Session(id, serial))));
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn sys(&mut self, at: Instant) {
         self.0.push(Reverse((at, Timer::Sys)));
     }

@@ -43,8 +43,12 @@ pub(super) struct TopicTree<V> {
 
 impl<V: Value> Default for TopicTree<V> {
     fn default() -> Self {
-        let mut tree =
-            Self { nodes: Vec::new(), free: Vec::new(), index: HashTable::new(), hasher: DefaultHashBuilder::default() };
+        let mut tree = Self {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+        };
         tree.nodes.push(Node::new(NONE, ""));
         tree
     }

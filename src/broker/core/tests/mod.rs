@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::{Cause, Core, OpenAccess, Peer, Settings};
 use crate::mqtt::wire::{
-    Ack, AckKind, Connack, Connect, Disconnect, Packet, Publish, Scan, Suback, Subscribe, SubscribeFilter, Unsuback, scan,
+    Ack, AckKind, Connack, Connect, Disconnect, Packet, Publish, Scan, Suback, Subscribe, SubscribeFilter, Unsuback,
+    scan,
 };
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
@@ -211,11 +212,9 @@ fn packets(mut bytes: &[u8], version: ProtocolVersion) -> Vec<Got> {
     while let Scan::Frame(frame) = scan(bytes, usize::MAX).unwrap() {
         packets.push(match Packet::decode(frame, version).unwrap() {
             Packet::Connack(connack) => Got::Connack(connack),
-            Packet::Publish(publish) => Got::Publish {
-                message: publish.to_message(),
-                identifier: publish.packet_identifier,
-                dup: publish.dup,
-            },
+            Packet::Publish(publish) => {
+                Got::Publish { message: publish.to_message(), identifier: publish.packet_identifier, dup: publish.dup }
+            }
             Packet::Ack(ack) => Got::Ack(ack.kind, ack.packet_identifier, ack.reason),
             Packet::Suback(suback) => Got::Suback(suback),
             Packet::Unsuback(unsuback) => Got::Unsuback(unsuback),
@@ -225,7 +224,7 @@ fn packets(mut bytes: &[u8], version: ProtocolVersion) -> Vec<Got> {
         });
         bytes = &bytes[frame.size..];
     }
-    assert_eq!(bytes, [], "a packet is not whole");
+    assert!(bytes.is_empty(), "a packet is not whole");
     packets
 }
 
