@@ -101,7 +101,7 @@ impl Broker {
     fn subscribe(&mut self, id: &str, arguments: &[&str]) -> Child {
         let mut command = self.client("mosquitto_sub", &["-i", id, "-W", "60"]);
         let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        self.wait_for(&format!("Received SUBSCRIBE from {id}: "));
+        self.wait_for(&format!("Sending SUBACK to {id}"));
         child
     }
 
@@ -195,36 +195,44 @@ fn verbose_tells_what_the_clients_do() {
     ]);
     let line = broker.wait_for("New client connected from 127.0.0.1:");
     assert!(line.ends_with(" as old (p2, c1, k33, u'joe')."), "{line}");
+    assert_eq!(broker.wait_for("will message"), "No will message specified.");
+    assert_eq!(broker.wait_for("CONNACK"), "Sending CONNACK to old (0, 0)");
     let line = broker.wait_for("Received PUBLISH");
-    assert_eq!(line, "Received PUBLISH from old (q1, r1, m1, 'a/b', 5 bytes)");
-    assert_eq!(broker.wait_for("Client old"), "Client old disconnected.");
+    assert_eq!(line, "Received PUBLISH from old (d0, q1, r1, m1, 'a/b', ... (5 bytes))");
+    assert_eq!(broker.wait_for("Sending"), "Sending PUBACK to old (m1, rc0)");
+    assert_eq!(broker.wait_for("DISCONNECT"), "Received DISCONNECT from old");
+    let line = broker.wait_for("Client old");
+    assert!(line.starts_with("Client old [127.0.0.1:") && line.ends_with("] disconnected."), "{line}");
 
     let subscriber = broker.subscribe("new", &["-V", "mqttv5", "-c", "-q", "2", "-t", "a/#", "-U", "b", "-C", "1"]);
     let line = broker.seen(" as new ").unwrap();
     assert!(line.ends_with(" as new (p5, c0, k60)."), "{line}");
-    assert_eq!(broker.seen("SUBSCRIBE from new: 'a").unwrap(), "Received SUBSCRIBE from new: 'a/#' (QoS 2)");
-    if broker.seen("Received UNSUBSCRIBE").is_none() {
-        broker.wait_for("Received UNSUBSCRIBE from new: 'b'");
+    for expected in ["Received SUBSCRIBE from new", "\ta/# (QoS 2)", "new 2 a/#", "Sending SUBACK to new"] {
+        assert!(broker.seen.iter().any(|line| line == expected), "{expected}: {:#?}", broker.seen);
+    }
+    if broker.seen("Received UNSUBSCRIBE from new").is_none() {
+        broker.wait_for("Received UNSUBSCRIBE from new");
     }
     assert_eq!(text_of(subscriber), "hello\n");
 
     let mut killed = broker.subscribe("killed", &["-t", "never"]);
     killed.kill().unwrap();
     killed.wait().unwrap();
-    assert_eq!(
-        broker.wait_for("Client killed"),
-        "Client killed is gone without a DISCONNECT: Unspecified error (0x80)."
-    );
+    let line = broker.wait_for("Client killed");
+    assert!(line.ends_with("] disconnected: connection closed by client."), "{line}");
 }
 
 #[test]
 fn verbose_tells_why_a_client_was_refused() {
     let mut broker = Broker::start(&["-p", "0", "-v"], None);
-    // A CONNECT of 3.1.1 with the client id "a/b", which the broker does not take.
+    // A CONNECT of 3.1.1 that leaves the client id to the broker and yet wants its session kept.
     let mut stream = TcpStream::connect(broker.address).unwrap();
-    stream.write_all(b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03a/b").unwrap();
-    let line = broker.wait_for("invalid client identifier");
-    assert!(line.starts_with("Broker: ") && line.contains("client_id=a/b"), "{line}");
+    stream.write_all(b"\x10\x0c\x00\x04MQTT\x04\x00\x00\x3c\x00\x00").unwrap();
+    let line = broker.wait_for("refused");
+    assert!(
+        line.starts_with("Client <unknown> [127.0.0.1:") && line.ends_with("] refused: its client id is empty."),
+        "{line}"
+    );
 }
 
 #[cfg(unix)]
@@ -247,7 +255,7 @@ fn without_verbose_the_clients_are_not_told_of() {
 fn without_a_configuration_only_this_machine_is_served() {
     let broker = Broker::start(&["-p", "0"], None);
     assert!(broker.seen("local only").is_some_and(|line| line.contains("listener")), "{:#?}", broker.seen);
-    assert!(broker.seen("mqbroker 0.1.0 starting (mqtt5 0.49.0)").is_some(), "{:#?}", broker.seen);
+    assert!(broker.seen("mqbroker 0.1.0 starting").is_some(), "{:#?}", broker.seen);
     let addresses = broker.addresses();
     assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
@@ -316,8 +324,8 @@ fn a_listener_without_allow_anonymous_refuses_everyone_and_says_so() {
             assert!(!output.status.success());
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(error.contains(text), "{error}");
-            let line = broker.wait_for("Client refused");
-            assert!(line.contains(" as x (p"), "{line}");
+            let line = broker.wait_for("refused");
+            assert!(line.starts_with("Client x [127.0.0.1:"), "{line}");
         }
     }
 }
@@ -403,7 +411,7 @@ fn it_leaves_no_file_behind() {
     // What a broker would keep: a session, a message for it while it is away, a retained message.
     let subscriber = broker.subscribe("away", &["-c", "-q", "1", "-t", "kept", "-E"]);
     text_of(subscriber);
-    broker.wait_for("Client away disconnected.");
+    broker.wait_for("Client away [");
     broker.publish(&["-t", "kept", "-q", "1", "-r", "-m", "x"]);
     let subscriber = broker.subscribe("away", &["-c", "-q", "1", "-t", "kept", "-C", "1"]);
     assert_eq!(text_of(subscriber), "x\n");

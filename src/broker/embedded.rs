@@ -60,8 +60,7 @@ impl EmbeddedBroker {
                 let _ = end.send(BrokerError::Broker(error.to_string()));
             }
         };
-        let thread =
-            std::thread::Builder::new().name("broker".to_owned()).spawn(life).map_err(BrokerError::Thread)?;
+        let thread = std::thread::Builder::new().name("broker".to_owned()).spawn(life).map_err(BrokerError::Thread)?;
         // The sender goes with the thread: an error here is a thread that panicked.
         match start.recv() {
             Ok(Ok(control)) => Ok(Self { addresses, control, ended, thread: Some(thread) }),
@@ -134,9 +133,7 @@ impl std::fmt::Debug for EmbeddedBroker {
 
 fn open(bound: BoundListener, listeners: &[Listener], origins: &[String]) -> Open {
     let socket = match bound.socket {
-        Bound::Tcp(socket) => {
-            super::driver::ListeningSocket::Tcp(mio::net::TcpListener::from_std(socket))
-        }
+        Bound::Tcp(socket) => super::driver::ListeningSocket::Tcp(mio::net::TcpListener::from_std(socket)),
         #[cfg(unix)]
         Bound::Unix(socket) => super::driver::ListeningSocket::Unix(mio::net::UnixListener::from_std(socket)),
     };

@@ -9,9 +9,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::config::{BrokerConfiguration, ConfigurationFault, DEFAULT_PORT};
+use super::core::{Log, OpenAccess, Settings};
 use super::log::{EventLog, Plain};
 use super::process::{StopSignal, raise_file_limit};
-use super::core::{Log, OpenAccess, Settings};
 use super::{BrokerError, BrokerSettings, EmbeddedBroker, WEB_SOCKET_PATH};
 use crate::exit_status::ExitStatus;
 

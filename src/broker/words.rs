@@ -72,12 +72,10 @@ impl Display for Words<'_> {
                 }
                 cause_words(out, cause)
             }
-            Event::Refused { peer, client_id, why } => match client_id {
-                Some(client_id) => {
-                    write!(out, "Client {} [{peer}] refused: {}.", Plain(client_id), Plain(why))
-                }
-                None => write!(out, "Client [{peer}] refused: {}.", Plain(why)),
-            },
+            Event::Refused { peer, client_id, why } => {
+                let client_id = client_id.filter(|client_id| !client_id.is_empty()).unwrap_or("<unknown>");
+                write!(out, "Client {} [{peer}] refused: {}.", Plain(client_id), Plain(why))
+            }
             Event::Expired { client_id } => {
                 write!(out, "Expiring client {} due to timeout.", Plain(client_id))
             }

@@ -65,19 +65,17 @@ impl ListeningSocket {
                 let (stream, address) = listener.accept()?;
                 let _ = stream.set_nodelay(true);
                 // An IPv4 client of a socket for both families comes as ::ffff:a.b.c.d.
-                let peer = Peer {
-                    address: address.ip().to_canonical().to_string(),
-                    port: address.port(),
-                    ..Peer::default()
-                };
+                let peer =
+                    Peer { address: address.ip().to_canonical().to_string(), port: address.port(), ..Peer::default() };
                 Ok((Socket::Tcp(stream), peer))
             }
             #[cfg(unix)]
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
-                let path = listener.local_addr().ok().and_then(|address| {
-                    address.as_pathname().map(|path| path.to_string_lossy().into_owned())
-                });
+                let path = listener
+                    .local_addr()
+                    .ok()
+                    .and_then(|address| address.as_pathname().map(|path| path.to_string_lossy().into_owned()));
                 Ok((Socket::Unix(stream), Peer { address: path.unwrap_or_default(), ..Peer::default() }))
             }
         }

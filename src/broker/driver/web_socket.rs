@@ -147,8 +147,7 @@ impl WebSocketStream {
                             .write_buffer_size(0)
                             .max_message_size(Some(2 * MOST_MESSAGE))
                             .max_frame_size(Some(2 * MOST_MESSAGE));
-                        let web_socket =
-                            WebSocket::from_partially_read(socket, rest, Role::Server, Some(config));
+                        let web_socket = WebSocket::from_partially_read(socket, rest, Role::Server, Some(config));
                         self.state = Some(State::Open(Box::new(web_socket)));
                     }
                     return Ok(None);
