@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::core::{Core, Settings};
+use super::core::Core;
 use super::driver::{Control, EventLoop, Open, OriginRule};
 use super::listen::{self, Addresses, Bound, BoundListener};
 use super::log::EventLog;
-use super::{BrokerError, BrokerSettings, ListenHost, ListenProtocol, Listener};
+use super::{BrokerError, BrokerSettings, ListenHost, ListenProtocol, Listener, Store};
 
 /// A broker that runs until it is stopped or dropped.
 pub struct EmbeddedBroker {
@@ -33,7 +33,7 @@ impl EmbeddedBroker {
 
     /// The same, for mqbroker: what the loop has to say goes to this log.
     pub(super) fn start_with(settings: BrokerSettings, notices: Option<EventLog>) -> Result<Self, BrokerError> {
-        let BrokerSettings { listeners, limits, access, log, web_socket_origins } = settings;
+        let BrokerSettings { listeners, limits, access, log, store, web_socket_origins } = settings;
         let bound = listen::bind_all_listeners(&listeners)?;
         if bound.is_empty() {
             return Err(BrokerError::NoListener);
@@ -44,12 +44,21 @@ impl EmbeddedBroker {
         let (started, start) = mpsc::channel();
         let life = move || {
             // Made where it runs.
-            let mut core = Core::new(Settings { ..limits }, access, Instant::now());
+            let now = Instant::now();
+            let mut core = Core::new(limits, access, now);
             core.set_log(log);
+            let commit = store.map(|Store { restore, journal, commit }| {
+                restore(&mut core, now);
+                core.set_journal(Some(journal));
+                commit
+            });
             let mut event_loop = match EventLoop::new(core, open) {
                 Ok(event_loop) => event_loop,
                 Err(error) => return drop(started.send(Err(BrokerError::Thread(error)))),
             };
+            if let Some(commit) = commit {
+                event_loop.set_commit(commit);
+            }
             if let Some(log) = notices {
                 event_loop.set_notices(Box::new(move |notice| log.notice(&notice)));
             }

@@ -264,7 +264,7 @@ mod tests {
         let path = directory.path().join("broker.sock");
         let socket = || bind_all_listeners(&[listener(ListenHost::Path(path.clone()), 0)]);
         let first = socket().unwrap();
-        assert_eq!(Addresses::of(&first).paths, [path.clone()]);
+        assert_eq!(Addresses::of(&first).paths, std::slice::from_ref(&path));
         assert!(matches!(socket(), Err(BrokerError::Listen { .. })));
         drop(first);
         assert!(path.exists());

@@ -17,10 +17,11 @@ mod serve;
 mod settings;
 mod words;
 
+pub use driver::Commit;
 pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use serve::{ServeError, ServePlan, serve};
-pub use settings::{BrokerSettings, ListenHost, ListenProtocol, Listener};
+pub use settings::{BrokerSettings, ListenHost, ListenProtocol, Listener, Restore, Store};
 
 /// Name of the embedded broker, to label results with.
 pub const BROKER_NAME: &str = "mqbroker";

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::core::{Access, Log, OpenAccess, Settings};
+use std::time::Instant;
+
+use super::core::{Access, Core, Journal, Log, OpenAccess, Settings};
+use super::driver::Commit;
 
 /// The interfaces of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,19 @@ pub enum ListenProtocol {
     WebSocket,
 }
 
+/// Gives a broker back what was kept ([`Core::restore`]).
+pub type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
+
+/// Where what outlives the broker is kept.
+pub struct Store {
+    /// Gives what was kept to a broker that nobody is connected to yet.
+    pub restore: Restore,
+    /// Takes what changes.
+    pub journal: Box<dyn Journal>,
+    /// Makes it durable, once a turn.
+    pub commit: Box<dyn Commit>,
+}
+
 /// What an embedded broker is to be.
 pub struct BrokerSettings {
     /// Where it listens, at least one.
@@ -48,6 +64,8 @@ pub struct BrokerSettings {
     pub access: Box<dyn Access>,
     /// Where its events go; none costs nothing.
     pub log: Option<Box<dyn Log>>,
+    /// Where it keeps what outlives it; in memory only without.
+    pub store: Option<Store>,
     /// Origins of web pages that may connect by WebSocket (`websockets_origin`); without any, all but foreign ones on the
     /// loopback interface.
     pub web_socket_origins: Vec<String>,
@@ -65,6 +83,7 @@ impl BrokerSettings {
             limits: Settings::raised(),
             access: Box::new(OpenAccess { allow_anonymous: true }),
             log: None,
+            store: None,
             web_socket_origins: Vec::new(),
         }
     }

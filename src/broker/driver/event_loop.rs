@@ -82,6 +82,9 @@ impl ListeningSocket {
     }
 }
 
+/// Takes what the loop has to say.
+type Notices = Box<dyn FnMut(Notice<'_>) + Send>;
+
 type Task = Box<dyn FnOnce(&mut Core, Instant) + Send>;
 
 /// Reaches the loop from other threads.
@@ -147,7 +150,7 @@ pub(in crate::broker) struct EventLoop {
     accept_again: Option<Instant>,
     commit: Option<Box<dyn Commit>>,
     shared: Arc<Shared>,
-    on_notice: Option<Box<dyn FnMut(Notice<'_>) + Send>>,
+    on_notice: Option<Notices>,
 }
 
 /// What the loop has to say itself.
@@ -216,7 +219,7 @@ impl EventLoop {
     }
 
     /// Tells this what the loop itself has to say.
-    pub(in crate::broker) fn set_notices(&mut self, notices: Box<dyn FnMut(Notice<'_>) + Send>) {
+    pub(in crate::broker) fn set_notices(&mut self, notices: Notices) {
         self.on_notice = Some(notices);
     }
 
