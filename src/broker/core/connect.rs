@@ -445,7 +445,7 @@ impl Core {
         self.publish_will(id, now);
         let Some(mut session) = self.sessions.remove(id) else { return };
         self.by_client_id.remove(&session.who.client_id);
-        for node in session.subscriptions {
+        for node in std::mem::take(&mut session.subscriptions) {
             self.subscriptions.remove_all(node, id);
         }
         while let Some(walk) = session.pop_walk() {
