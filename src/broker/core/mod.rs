@@ -363,7 +363,7 @@ impl Core {
     fn put_packet(&mut self, id: ConnectionId, packet: &Packet<'_>) -> bool {
         let Some(connection) = self.connections.get(id) else { return false };
         let mut bytes = Vec::new();
-        if packet.encode(connection.version, &mut bytes).is_err() || bytes.len() > connection.max_packet_size {
+        if packet.encode(connection.version, &mut bytes).is_err() || !connection.takes(bytes.len()) {
             return false;
         }
         self.put(id, |out| out.extend_from_slice(&bytes));
