@@ -53,6 +53,8 @@ pub struct Client<K> {
     input: Vec<u8>,
     /// When bytes last came.
     heard: Option<Instant>,
+    /// Bytes that came, of all connections.
+    read_total: u64,
     gathering: Gathering,
     trace: Option<Trace>,
     /// Where it is told that the first connection is tried again.
@@ -105,6 +107,7 @@ impl<K: Kept> Client<K> {
             output: Output::default(),
             input: vec![0; FIRST_READ_BUFFER],
             heard: None,
+            read_total: 0,
             gathering: Gathering::new(),
             trace,
             diagnostics: None,
@@ -135,6 +138,11 @@ impl<K: Kept> Client<K> {
     /// When bytes last came, of whatever packet.
     pub const fn last_heard(&self) -> Option<Instant> {
         self.heard
+    }
+
+    /// Bytes read so far, of all connections.
+    pub const fn read_total(&self) -> u64 {
+        self.read_total
     }
 
     /// What to say of a lost connection to those who would not know why nothing happens.
@@ -276,6 +284,7 @@ impl<K: Kept> Client<K> {
             Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
             Ok(Moved::Read(count)) => {
                 self.gathering.read();
+                self.read_total += count as u64;
                 self.heard = Some(Instant::now());
                 if let Some(trace) = &mut self.trace {
                     trace.received(&self.input[..count]);

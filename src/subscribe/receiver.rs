@@ -32,6 +32,9 @@ pub(super) struct Receiver {
     end: Option<Instant>,
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
+    /// Messages that came so far, and whether reading may be moderated.
+    messages: u64,
+    moderates: bool,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -80,6 +83,8 @@ impl Receiver {
                 .filter(|tick| end.is_none_or(|end| *tick < end)),
             end,
             received: None,
+            messages: 0,
+            moderates: plan.moderates,
             batch,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
@@ -133,6 +138,10 @@ impl Printing for Receiver {
         self.received = None;
     }
 
+    fn messages(&self) -> Option<u64> {
+        self.moderates.then_some(self.messages)
+    }
+
     fn due(&self) -> Option<Instant> {
         self.tick
     }
@@ -151,6 +160,7 @@ impl Printing for Receiver {
 
 impl Handler<Message> for Receiver {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+        self.messages += 1;
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;
