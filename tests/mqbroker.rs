@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -236,7 +238,7 @@ fn without_verbose_the_clients_are_not_told_of() {
     let mut broker = Broker::start(&["-p", "0"], None);
     broker.publish(&["-i", "quiet", "-t", "a", "-m", "x"]);
     // A good end writes all lines that wait.
-    assert_eq!(broker.signal("-TERM").code(), Some(0));
+    assert_eq!(broker.signal("-TERM").signal(), Some(15));
     while let Ok(line) = broker.lines.recv_timeout(PATIENCE) {
         broker.seen.push_back(line);
     }
@@ -377,14 +379,14 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_it_with_0_and_the_port_is_free_at_once() {
-    for signal in ["-TERM", "-INT"] {
+fn a_signal_ends_it_and_the_port_is_free_at_once() {
+    for (signal, number) in [("-TERM", 15), ("-INT", 2), ("-HUP", 1)] {
         let mut broker = Broker::start(&["-p", "0"], None);
         let addresses = broker.addresses();
         // Neither a client nor one that never says a word may hold it up for long.
         let silent = TcpStream::connect(broker.address).unwrap();
         let status = broker.signal(signal);
-        assert_eq!(status.code(), Some(0), "{signal}");
+        assert_eq!(status.signal(), Some(number), "{signal}");
         for address in addresses {
             TcpListener::bind(address).unwrap();
         }
@@ -407,6 +409,6 @@ fn it_leaves_no_file_behind() {
     broker.publish(&["-t", "kept", "-q", "1", "-r", "-m", "x"]);
     let subscriber = broker.subscribe("away", &["-c", "-q", "1", "-t", "kept", "-C", "1"]);
     assert_eq!(text_of(subscriber), "x\n");
-    assert_eq!(broker.signal("-TERM").code(), Some(0));
+    assert_eq!(broker.signal("-TERM").signal(), Some(15));
     assert_eq!(std::fs::read_dir(broker.directory.path()).unwrap().count(), 0);
 }

@@ -10,16 +10,16 @@ fn main() -> ExitCode {
     let environment = Environment::of_process();
     let options = match BenchOptions::read(&environment, std::env::args_os()) {
         Ok(Reading::Options(options)) => options,
-        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).into(),
+        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).end(),
         Err(error) => {
             eprintln!("{error}");
-            return error.exit_status().into();
+            return error.exit_status().end();
         }
     };
     if options.load.embedded {
-        return with_own_broker(|own| conduct(&options, &environment, Some(own))).into();
+        return with_own_broker(|own| conduct(&options, &environment, Some(own))).end();
     }
-    conduct(&options, &environment, None).into()
+    conduct(&options, &environment, None).end()
 }
 
 /// Starts the embedded broker on a free loopback port for as long as `work` takes.

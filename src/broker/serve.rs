@@ -11,10 +11,11 @@ use thiserror::Error;
 
 use super::config::{BrokerConfiguration, ConfigurationFault, DEFAULT_PORT};
 use super::log::{EventLog, Plain};
-use super::process::{StopSignal, raise_file_limit};
+use super::process::raise_file_limit;
 use super::{BROKER_NAME, BROKER_VERSION, WEB_SOCKET_PATH, warnings};
 use super::{BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker};
-use crate::exit_status::ExitStatus;
+use crate::client::Interrupts;
+use crate::exit_status::{ExitStatus, Signal};
 
 /// Far above any configuration; what is longer is another kind of file.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;
@@ -93,8 +94,8 @@ impl fmt::Display for FaultList<'_> {
     }
 }
 
-/// Runs a broker until Ctrl-C or SIGTERM, which is the good end. Its lines go to `output`.
-pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<(), ServeError> {
+/// Runs a broker until a signal ends it, which is the good end. Its lines go to `output`.
+pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<Signal, ServeError> {
     let configuration = match &plan.config_file {
         Some(file) => read_configuration(file)?,
         None => BrokerConfiguration::default(),
@@ -117,9 +118,9 @@ pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<(), Serv
     result
 }
 
-async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventLog) -> Result<(), ServeError> {
+async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventLog) -> Result<Signal, ServeError> {
     // Before anything is said: who reads that we run may send the signal at once.
-    let mut signal = StopSignal::listen().map_err(ServeError::Signal)?;
+    let mut interrupts = Interrupts::listen().map_err(ServeError::Signal)?;
     let settings = BrokerSettings {
         listeners: configuration.listeners_or_loopback(plan.port.unwrap_or(DEFAULT_PORT), plan.web_socket_port),
         allow_anonymous: configuration.anonymous_allowed(),
@@ -138,12 +139,12 @@ async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventL
         log.line(format!("Listening on ws://{address}{WEB_SOCKET_PATH}"));
     }
     log.line("mqbroker running".to_owned());
-    tokio::select! {
-        () = signal.received() => {}
+    let signal = tokio::select! {
+        signal = interrupts.next() => signal,
         error = broker.failure() => return Err(error.into()),
-    }
+    };
     broker.stop();
-    Ok(())
+    Ok(signal)
 }
 
 /// What is said before the first listener opens.

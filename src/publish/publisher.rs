@@ -11,11 +11,14 @@ use super::account::{DeliveryAccount, Outgoing};
 use super::lines::Line;
 use super::pace::ProgressLine;
 use super::plan::PublishPlan;
+use super::recovery::LossRow;
 use super::source::Source;
 use super::summary::Totals;
 use super::voice::Voice;
+use super::window::SendWindow;
+use crate::client::mosquitto::MosquittoClient;
 use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 use crate::session::PublishError;
@@ -41,9 +44,15 @@ const PARTING: Duration = Duration::from_millis(500);
 pub(super) enum Failure {
     Client(ClientError),
     Input(io::Error),
-    Interrupted,
+    Interrupted(Signal),
     /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
     Stuck(Instant, String),
+    /// Connection after connection is lost at the same message.
+    Repeated {
+        status: ExitStatus,
+        text: String,
+        hint: String,
+    },
 }
 
 impl From<ClientError> for Failure {
@@ -54,7 +63,7 @@ impl From<ClientError> for Failure {
 
 /// What ends a step besides bytes.
 enum Other {
-    Interrupted,
+    Interrupted(Signal),
     Input(io::Result<()>),
     Late,
 }
@@ -75,11 +84,10 @@ pub(super) struct Publisher<'a> {
     pub(super) again: VecDeque<(u64, Bytes)>,
     /// When something last went on, and what it was.
     pub(super) last: (Instant, Movement),
-    /// Since which loss of a connection no message came through, how many had come through then, and how many
-    /// connections were lost since.
-    pub(super) stuck: Option<(Instant, u64, u64)>,
-    /// That a connection was lost has been told.
-    pub(super) told_loss: bool,
+    pub(super) loss_row: Option<LossRow>,
+    pub(super) window: SendWindow,
+    /// How many messages were through when the connection was made.
+    pub(super) entered_before: u64,
 }
 
 /// What is looked at to see whether anything goes on.
@@ -101,7 +109,7 @@ impl<'a> Publisher<'a> {
         let noun = if plan.sends_lines() { "lines" } else { "messages" };
         Self {
             plan,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(diagnostics),
+            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(voice.clone()),
             line: ProgressLine::new(Rc::clone(progress), noun, source.position().1, Instant::now()),
             source,
             account: DeliveryAccount::new(voice.clone(), plan.sends_lines()),
@@ -110,17 +118,26 @@ impl<'a> Publisher<'a> {
             unwritten: VecDeque::new(),
             again: VecDeque::new(),
             last: (Instant::now(), Movement::default()),
-            stuck: None,
-            told_loss: false,
+            loss_row: None,
+            window: SendWindow::new(plan.connect.session.window),
+            entered_before: 0,
         }
     }
 
     /// How it ended, and with what figures.
     pub(super) async fn run(mut self) -> (ExitStatus, Totals) {
-        let ended = match Interrupts::listen() {
-            Ok(mut interrupts) => self.deliver(&mut interrupts).await,
-            Err(error) => Err(Failure::Input(error)),
+        let client = self.plan.compat.then_some(MosquittoClient::Publish);
+        let mut interrupts = match Interrupts::listen_as(client) {
+            Ok(interrupts) => interrupts,
+            Err(error) => return self.end(Err(Failure::Input(error))).await,
         };
+        let ended = self.deliver(&mut interrupts).await;
+        let (status, totals) = self.end(ended).await;
+        (interrupts.end(status), totals)
+    }
+
+    /// What is left to do and to say.
+    async fn end(&mut self, ended: Result<(), Failure>) -> (ExitStatus, Totals) {
         self.line.clear();
         self.note_written();
         let open = if ended.is_ok() { 0 } else { self.open() };
@@ -135,15 +152,15 @@ impl<'a> Publisher<'a> {
     /// Says why it ended, with `open` messages that are not through, and leaves the broker.
     async fn fail(&mut self, failure: &Failure, open: u64) -> ExitStatus {
         let (status, parting) = match failure {
-            Failure::Interrupted if open == 0 && self.account.has_connected() => {
+            // Nothing is open: it leaves as a run does that is done.
+            Failure::Interrupted(signal) if open == 0 && self.account.has_connected() => {
                 self.part(ReasonCode::SUCCESS).await;
-                return self.account.close(0, true);
+                self.account.close(0, true);
+                return ExitStatus::Interrupted(*signal);
             }
-            Failure::Interrupted => {
-                if !self.plan.compat {
-                    self.voice.error("interrupted");
-                }
-                (ExitStatus::Interrupted, ReasonCode::DISCONNECT_WITH_WILL)
+            Failure::Interrupted(signal) => {
+                self.voice.error("interrupted");
+                (ExitStatus::Interrupted(*signal), ReasonCode::DISCONNECT_WITH_WILL)
             }
             Failure::Input(error) => {
                 self.voice.error(format_args!("cannot read {}: {error}", self.plan.source.input_name()));
@@ -154,6 +171,11 @@ impl<'a> Publisher<'a> {
                 self.voice.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
                 self.voice.hint(STUCK_HINT);
                 (ExitStatus::AckTimedOut, ReasonCode::SUCCESS)
+            }
+            Failure::Repeated { status, text, hint } => {
+                self.voice.error(text);
+                self.voice.hint(hint);
+                (*status, ReasonCode::SUCCESS)
             }
             // The connection stands where it is the message that the broker does not take.
             Failure::Client(error) => (self.voice.client_error(error), ReasonCode::SUCCESS),
@@ -169,7 +191,7 @@ impl<'a> Publisher<'a> {
     async fn deliver(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         tokio::select! {
             biased;
-            () = interrupts.next() => return Err(Failure::Interrupted),
+            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
             connected = self.client.connect(&mut self.account) => connected?,
         }
         if self.account.has_found_session() && self.plan.message.qos == QoS::ExactlyOnce && !self.plan.compat {
@@ -190,7 +212,7 @@ impl<'a> Publisher<'a> {
         let properties = self.plan.disconnect_properties.clone();
         let left = tokio::select! {
             biased;
-            () = interrupts.next() => return Err(Failure::Interrupted),
+            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
             left = self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting) => left,
         };
         match left {
@@ -204,6 +226,7 @@ impl<'a> Publisher<'a> {
 
     /// Takes up messages as far as there is room for them.
     fn feed(&mut self) -> Result<(), Failure> {
+        self.widen_window();
         let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
         while self.has_room() {
             let again = self.again.pop_front().map(|(number, payload)| (number, Line::Whole(payload)));
@@ -296,7 +319,7 @@ impl<'a> Publisher<'a> {
         let other = async {
             tokio::select! {
                 biased;
-                () = interrupts.next() => Other::Interrupted,
+                signal = interrupts.next() => Other::Interrupted(signal),
                 input = source.wait(), if hungry => Other::Input(input),
                 () = until(wake) => Other::Late,
             }
@@ -305,7 +328,7 @@ impl<'a> Publisher<'a> {
         self.note_written();
         match moved? {
             None => Ok(()),
-            Some(Other::Interrupted) => Err(Failure::Interrupted),
+            Some(Other::Interrupted(signal)) => Err(Failure::Interrupted(signal)),
             Some(Other::Input(input)) => input.map_err(Failure::Input),
             Some(Other::Late) if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) => {
                 let (target, waited) = (self.client.target().to_owned(), self.plan.patience);

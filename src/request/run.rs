@@ -36,7 +36,7 @@ pub fn request(plan: &RequestPlan) -> ExitStatus {
     };
     let status = client::run(async {
         let trace = Trace::of_level(plan.debug, plan.log).map(|trace| trace.telling_grants(!plan.compat));
-        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace).telling(diagnostics))?;
+        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace).telling(diagnostics), client)?;
         Ok(Requester::new(plan, source, diagnostics, outlet).run().await)
     });
     status.and_then(|status| status).unwrap_or_else(|error: io::Error| {
@@ -87,7 +87,6 @@ pub(super) struct Requester<'a> {
 /// What has been said already.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) loss: bool,
     pub(super) grants: bool,
     pub(super) nobody: bool,
     pub(super) no_data: bool,
@@ -126,7 +125,7 @@ impl<'a> Requester<'a> {
             match self.step().await {
                 Ok(()) => {}
                 Err(End::Client(error)) if self.may_go_on(&error) => {
-                    self.tell_loss(error)?;
+                    self.on_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),

@@ -53,6 +53,8 @@ pub(super) struct Outbound<K> {
     /// Messages of an earlier connection that are yet to be sent again; all of them stand at `resend_from` or behind.
     unsent: usize,
     resend_from: usize,
+    /// So many of the first places hold what a lost session has made uncertain, and is counted once.
+    uncertain: usize,
 }
 
 /// Packet Identifiers that follow each other, or as many times 0 for messages that need none (§2.2.1).
@@ -66,6 +68,13 @@ impl Identifiers {
     /// Those of so many messages of QoS 0.
     pub(super) const fn none(count: usize) -> Self {
         Self { next: 0, left: count }
+    }
+
+    /// Takes the first of them away, alone.
+    pub fn split_first(&mut self) -> Self {
+        let first = Self { next: self.next, left: self.left.min(1) };
+        let _ = self.next();
+        first
     }
 }
 
@@ -124,7 +133,8 @@ impl<K> ExactSizeIterator for Acknowledged<'_, K> {}
 pub(super) struct Resumed {
     /// Messages that can be sent again.
     pub(super) messages: usize,
-    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost.
+    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost; not those of which that
+    /// was known before.
     pub(super) uncertain: usize,
 }
 
@@ -133,7 +143,7 @@ const IDENTIFIERS: usize = 65_535;
 
 impl<K> Default for Outbound<K> {
     fn default() -> Self {
-        Self { places: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0 }
+        Self { places: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0, uncertain: 0 }
     }
 }
 
@@ -236,6 +246,7 @@ impl<K> Outbound<K> {
         self.messages -= count;
         self.first = self.identifier(count);
         self.resend_from = self.resend_from.saturating_sub(count);
+        self.uncertain = self.uncertain.saturating_sub(count);
         hand_over(first, Acknowledged(self.places.drain(..count)));
         self.drop_free();
     }
@@ -250,6 +261,7 @@ impl<K> Outbound<K> {
             self.places.pop_front();
             self.first = if usize::from(self.first) == IDENTIFIERS { 1 } else { self.first + 1 };
             self.resend_from = self.resend_from.saturating_sub(1);
+            self.uncertain = self.uncertain.saturating_sub(1);
         }
     }
 
@@ -260,7 +272,7 @@ impl<K> Outbound<K> {
         K: Kept,
     {
         let mut resumed = Resumed::default();
-        for place in &mut self.places {
+        for (index, place) in self.places.iter_mut().enumerate() {
             *place = match std::mem::replace(place, Place::Free) {
                 Place::Pubcomp(kept) if anew => Place::Pubrec(kept),
                 Place::Suback | Place::Unsuback => Place::Free,
@@ -270,14 +282,26 @@ impl<K> Outbound<K> {
                 Place::Puback(kept) | Place::Pubrec(kept) if kept.message().is_none() => {}
                 place => {
                     resumed.messages += usize::from(place.is_message());
-                    resumed.uncertain += usize::from(anew && matches!(place, Place::Pubrec(_)));
+                    let is_uncertain = anew && matches!(place, Place::Pubrec(_));
+                    resumed.uncertain += usize::from(is_uncertain && index >= self.uncertain);
                 }
             }
+        }
+        if anew {
+            self.uncertain = self.places.len();
         }
         self.unsent = self.messages;
         self.resend_from = 0;
         self.drop_free();
         resumed
+    }
+
+    /// What is kept for the oldest message.
+    pub(super) fn oldest(&self) -> Option<&K> {
+        self.places.iter().find_map(|place| match place {
+            Place::Puback(kept) | Place::Pubrec(kept) | Place::Pubcomp(kept) => Some(kept),
+            Place::Free | Place::Suback | Place::Unsuback => None,
+        })
     }
 
     /// The next message that is to be sent again, with its identifier; the walk goes on at the following call.

@@ -12,7 +12,7 @@ use super::handler::Kept;
 use super::inbound::Inbound;
 use super::keep_alive::{Due, KeepAlive};
 use super::outbound::Outbound;
-use super::{Limits, SessionConfig, SessionError};
+use super::{HandshakeCounts, Limits, SessionConfig, SessionError};
 use crate::mqtt::wire::{Ack, AckKind, Connect, Disconnect, MAX_PACKET_SIZE, Packet, WireError};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, ReasonCode};
 
@@ -60,6 +60,7 @@ pub struct Session<K = Message> {
     inbound: Inbound,
     /// Topics by alias that this connection has told the broker, in the order of the aliases.
     told_aliases: Vec<(u16, String)>,
+    handshakes: HandshakeCounts,
 }
 
 impl<K: Kept> Session<K> {
@@ -87,6 +88,7 @@ impl<K: Kept> Session<K> {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             told_aliases: Vec::new(),
+            handshakes: HandshakeCounts::default(),
         }
     }
 
@@ -152,6 +154,16 @@ impl<K: Kept> Session<K> {
         self.allowed().saturating_sub(self.outbound.messages()).min(self.outbound.identifiers_left())
     }
 
+    /// Allows more or fewer messages in flight from now on. Those that are in flight stay.
+    pub fn set_window(&mut self, window: u16) {
+        self.window = window.max(1);
+    }
+
+    /// What is kept for the oldest message in flight: the first one to be sent again after a loss.
+    pub fn oldest(&self) -> Option<&K> {
+        self.outbound.oldest()
+    }
+
     /// Most messages of QoS 1 and 2 in flight on this connection: the window and the broker's Receive Maximum.
     pub fn allowed(&self) -> usize {
         usize::from(self.window.min(self.limits.receive_maximum))
@@ -188,6 +200,11 @@ impl<K: Kept> Session<K> {
     #[cfg(test)]
     pub(super) fn buffers(&self) -> (&Vec<u8>, &Vec<u8>) {
         (&self.output, &self.partial)
+    }
+
+    /// The packets of QoS 2 since the last call; those sent are those put into the output.
+    pub fn take_handshakes(&mut self) -> HandshakeCounts {
+        std::mem::take(&mut self.handshakes)
     }
 
     /// Tells that bytes went to the transport, for Keep Alive.
@@ -269,7 +286,10 @@ impl<K: Kept> Session<K> {
     /// Puts a packet without strings into the output: an acknowledgement, PINGREQ, a bare DISCONNECT. These cannot
     /// fail to be written.
     fn put(&mut self, packet: &Packet<'_>) {
-        self.has_spoken |= matches!(packet, Packet::Ack(_));
+        if let Packet::Ack(ack) = packet {
+            self.has_spoken = true;
+            self.handshakes.sent(ack.kind);
+        }
         let written = packet.encode(self.version, &mut self.output);
         debug_assert!(written.is_ok(), "{packet:?}");
     }
