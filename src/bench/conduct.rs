@@ -24,7 +24,7 @@ use super::{calibrate, doctor, identify, outcome};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
-use crate::terminal::{ColourChoice, Colours, print, width};
+use crate::terminal::{ColourChoice, Colours, print, say, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
@@ -107,7 +107,7 @@ async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &[PathBuf]
 }
 
 fn failed(error: anyhow::Error) -> ExitStatus {
-    eprintln!("Error: {error:#}");
+    say(format_args!("Error: {error:#}"));
     ExitStatus::Failed
 }
 
@@ -150,7 +150,7 @@ impl Conduct {
         for local in self.plan.targets.sources() {
             if let Err(fault) = check_local_address(*local) {
                 let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
-                eprintln!("Error: -A: {}{hint}", fault.cause);
+                say(format_args!("Error: -A: {}{hint}", fault.cause));
                 let context = outcome::context(&self.plan, command(), own, Utc::now());
                 self.write_failure(context, format!("-A: {}", fault.cause))?;
                 return Ok(ExitStatus::Failed);
@@ -290,7 +290,7 @@ impl Conduct {
             print(summary(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
-            eprintln!("Error: {error}");
+            say(format_args!("Error: {error}"));
         }
         self.write(&document)?;
         Ok(match refusal {

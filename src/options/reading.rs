@@ -57,7 +57,7 @@ pub(super) fn read<T: ToolOptions>(
 /// Lets clap read, and checks what the options mean together.
 fn parse<T: ToolOptions>(mut command: Command, arguments: Vec<OsString>) -> Result<T, UsageError> {
     let tool = T::TOOL;
-    let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(&error)]);
+    let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(error)]);
     let mut matches = command.try_get_matches_from_mut(arguments).map_err(refused)?;
     // Thousands of small pieces, once in a process: to take them apart would cost a sending tool a part of its time.
     std::mem::forget(command);

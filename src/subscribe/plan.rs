@@ -194,5 +194,5 @@ pub fn printer(output: &OutputOptions) -> Result<Printer, String> {
         None if *verbose => Style::TopicAndPayload,
         None => Style::Payload,
     };
-    Ok(Printer { style, newline: !no_newline, pretty: *pretty })
+    Ok(Printer { style, newline: !no_newline, pretty: *pretty, ..Printer::default() })
 }

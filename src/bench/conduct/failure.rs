@@ -7,6 +7,7 @@ use crate::bench::plan::BenchPlan;
 use crate::client::ClientError;
 use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
+use crate::terminal::say;
 
 /// The reason why the broker refused all messages that it answered, where it did.
 pub(super) fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
@@ -99,12 +100,12 @@ pub(super) fn downgrade(run: &RunOutcome) -> Option<String> {
 
 /// Why a client could not connect, at which place, and what to do.
 pub(super) fn say_why(error: &ClientError, place: Option<String>) {
-    eprintln!("Error: {error}");
+    say(format_args!("Error: {error}"));
     if let Some(words) = error.reason_string() {
-        eprintln!("  the broker says: {}", crate::terminal::escape(words));
+        say(format_args!("  the broker says: {words}"));
     }
     for line in place.into_iter().chain(error.hint()) {
-        eprintln!("  {line}");
+        say(format_args!("  {line}"));
     }
 }
 

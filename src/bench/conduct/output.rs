@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::options::{BENCH, ResultOptions, UsageError};
-use crate::terminal::print;
+use crate::terminal::{escape_json_tail, print};
 
 /// The files of `--out`, which must be writable before the load begins. A file that is not there yet appears only with
 /// the result.
@@ -32,6 +32,9 @@ pub(super) fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError
 
 /// A document on stdout, where it is wanted, and in the files of `--out`.
 pub(super) fn write_result(text: &[u8], json: bool, files: &[PathBuf]) -> Result<()> {
+    let mut text = text.to_vec();
+    escape_json_tail(&mut text, 0);
+    let text = &text[..];
     if json {
         print(text)?;
     }
