@@ -217,7 +217,7 @@ impl Conduct {
                     true => "interrupted twice: what was measured until then is not known",
                     false => "interrupted before the load began: nothing was measured",
                 };
-                eprintln!("Error: {cause}");
+                say(format_args!("Error: {cause}"));
                 context.run.error = Some(cause.to_owned());
                 let mut document = ResultDocument::assemble(context, &[]);
                 (document.status, document.run.status) = (Status::Partial, Status::Partial);

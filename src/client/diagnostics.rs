@@ -95,7 +95,7 @@ impl Diagnostics {
         if self.is_mosquitto() {
             return;
         }
-        self.write(&format!("Note: {}\n", escape(&text.to_string())));
+        self.write(&format!("Note: {}\n", message(&text.to_string())));
     }
 
     /// In one write, so that lines of two tools do not mix.

@@ -28,12 +28,14 @@ pub struct ReadModeration {
     pause: Duration,
 }
 
-impl ReadModeration {
+impl Default for ReadModeration {
     /// Of a new connection.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         Self { surplus: 0, last_read: None, pause: SHORTEST_PAUSE }
     }
+}
 
+impl ReadModeration {
     /// Notes what one read brought, and returns how long the next one may wait.
     pub fn after_read(&mut self, bytes: usize, messages: u64, now: Instant) -> Option<Duration> {
         let since = self.last_read.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
@@ -76,7 +78,7 @@ mod tests {
     }
 
     fn read(arrivals: &[Duration], size: usize) -> Reading {
-        let (start, mut moderation) = (Instant::now(), ReadModeration::new());
+        let (start, mut moderation) = (Instant::now(), ReadModeration::default());
         let mut reading = Reading { reads: 0, longest_wait: Duration::ZERO, first_to_wait: None };
         let (mut next, mut now, mut resumed) = (0, Duration::ZERO, Duration::ZERO);
         while next < arrivals.len() {
@@ -140,7 +142,7 @@ mod tests {
         let reading = read(&arrivals, 8 * 1024);
         assert!(reading.longest_wait <= Duration::from_micros(410), "{:?}", reading.longest_wait);
         // Reads that find much are not waited for at all.
-        let mut moderation = ReadModeration::new();
+        let mut moderation = ReadModeration::default();
         for _ in 0..100 {
             assert_eq!(moderation.after_read(64 * 1024, 800, Instant::now()), None);
         }
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_somebody_waits_for_is_read_at_once() {
-        let (start, mut moderation) = (Instant::now(), ReadModeration::new());
+        let (start, mut moderation) = (Instant::now(), ReadModeration::default());
         assert!(moderation.after_read(100 * MESSAGE, 100, start).is_some());
         moderation.reset();
         assert_eq!(moderation.after_read(MESSAGE, 1, start), None);

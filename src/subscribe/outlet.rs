@@ -109,7 +109,7 @@ impl Outlet {
     /// The system's.
     pub(crate) fn open(client: Client<Message>, mosquitto: Option<MosquittoClient>) -> io::Result<Self> {
         let (stdout, interrupts) = (Stdout::open()?, Interrupts::listen_as(mosquitto)?);
-        Ok(Self { client, stdout, interrupts, moderation: ReadModeration::new(), pause: None })
+        Ok(Self { client, stdout, interrupts, moderation: ReadModeration::default(), pause: None })
     }
 
     /// How a run ends that would end with `status`: by the signal that has come meanwhile, if one has.
