@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::hooks::{Door, Relay};
 use super::listen::{self, Addresses};
 use super::{BrokerError, BrokerLimits, BrokerSettings, Listener};
+use crate::client::check_descriptors;
 
 /// How long clients get to be disconnected when the broker stops. The crate itself would wait five seconds for a
 /// connection that never sent its CONNECT.
@@ -116,6 +117,7 @@ fn run(settings: BrokerSettings, started: &Started, stopped: oneshot::Receiver<(
     if addresses.mqtt.is_empty() && addresses.web_socket.is_empty() {
         return Err(BrokerError::NoListener);
     }
+    check_descriptors().map_err(BrokerError::Thread)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().thread_name("broker worker");
     if let Some(threads) = settings.worker_threads {

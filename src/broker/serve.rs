@@ -14,7 +14,7 @@ use super::log::{EventLog, Plain};
 use super::process::raise_file_limit;
 use super::{BROKER_NAME, BROKER_VERSION, WEB_SOCKET_PATH, warnings};
 use super::{BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker};
-use crate::client::Interrupts;
+use crate::client::{Interrupts, check_descriptors};
 use crate::exit_status::{ExitStatus, Signal};
 
 /// Far above any configuration; what is longer is another kind of file.
@@ -102,6 +102,7 @@ pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<Signal, 
     };
     raise_file_limit();
     // The broker has a runtime of its own; this one only waits.
+    check_descriptors().map_err(BrokerError::Thread)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BrokerError::Thread)?;
     let (log, writer) = EventLog::start(output)?;
     for line in opening_lines(plan, &configuration) {

@@ -23,6 +23,6 @@ pub use establish::{Established, Farewell, establish, exchange};
 pub use moderation::ReadModeration;
 pub use plan::ConnectPlan;
 pub use retry::RetryPlan;
-pub use runtime::run;
+pub use runtime::{check_descriptors, run};
 pub use signals::{Interrupts, SignalState};
 pub use trace::{LogStream, Trace};

@@ -21,6 +21,7 @@ use crate::subscribe::{self, Outlet};
 pub fn request(plan: &RequestPlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Request);
     let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }

@@ -33,6 +33,7 @@ const NOT_REMOVED_HINT: &str = "the broker closed the connection instead of remo
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Subscribe);
     let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
