@@ -235,7 +235,7 @@ impl Conduct {
     /// Says why there is no load.
     fn failed_to_begin(&self, error: &ClientError, client: Option<(usize, usize)>) -> ExitStatus {
         let place = client.map(|(client, clients)| format!("at client {} of {clients}; no load was made", client + 1));
-        say_why(error, place);
+        say_why(error, place, &self.plan);
         error.exit_status()
     }
 
@@ -250,7 +250,7 @@ impl Conduct {
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
         if let Some((client, error)) = &run.first_failure {
-            say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())));
+            say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())), &self.plan);
         }
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);

@@ -18,7 +18,7 @@ mod trace;
 
 pub use client::{Client, Parting};
 pub use diagnostics::{Diagnostics, Reporter};
-pub use error::ClientError;
+pub use error::{ClientError, ConnectFacts, whose_limit};
 pub use establish::{Established, Farewell, establish, exchange};
 pub use moderation::ReadModeration;
 pub use plan::ConnectPlan;

@@ -178,12 +178,12 @@ fn faults_of_tls() {
             "only one of --psk and --cafile/--capath may be used",
         ),
         (
-            &["--psk", "ab", "--psk-identity", "i"],
-            "--psk is not possible here: rustls has no pre-shared keys; use certificates (--cafile, --cert, --key)",
+            &["--psk", "ab", "--psk-identity", "i", "--tls-backend", "rustls"],
+            "--psk needs OpenSSL: leave --tls-backend rustls out",
         ),
         (
-            &["--ciphers", "ALL"],
-            "--ciphers is not possible here: rustls offers only safe cipher suites and takes no OpenSSL list",
+            &["--tls-backend", "rustls"],
+            "--tls-backend means nothing without TLS: add --tls, or --no-tls to leave it out",
         ),
         (&["--keyform", "engine"], "--keyform means nothing without --key"),
         (&["--unix", "/s", "--tls"], "--unix goes without TLS: leave the TLS options out, or add --no-tls"),

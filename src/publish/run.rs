@@ -20,7 +20,8 @@ use crate::terminal::Progress;
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let began = Instant::now();
     let client = plan.compat.then_some(MosquittoClient::Publish);
-    let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    let diagnostics =
+        Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version).connecting(&plan.connect);
     plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");

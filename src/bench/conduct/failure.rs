@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bench::engine::{RunOutcome, StageOutcome};
 use crate::bench::plan::BenchPlan;
-use crate::client::ClientError;
+use crate::client::{ClientError, ConnectFacts};
 use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
 use crate::terminal::say;
@@ -99,12 +99,13 @@ pub(super) fn downgrade(run: &RunOutcome) -> Option<String> {
 }
 
 /// Why a client could not connect, at which place, and what to do.
-pub(super) fn say_why(error: &ClientError, place: Option<String>) {
+pub(super) fn say_why(error: &ClientError, place: Option<String>, plan: &BenchPlan) {
+    let facts = ConnectFacts::new(&plan.session, &plan.transport);
     say(format_args!("Error: {error}"));
     if let Some(words) = error.reason_string() {
         say(format_args!("  the broker says: {words}"));
     }
-    for line in place.into_iter().chain(error.hint()) {
+    for line in place.into_iter().chain(error.hint(facts)) {
         say(format_args!("  {line}"));
     }
 }

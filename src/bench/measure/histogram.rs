@@ -207,9 +207,9 @@ impl LatencyHistogram {
         let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
         let read: Histogram<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("not an HdrHistogram in V2 form: {error:?}"))?;
+            .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
         let mut histogram = Self::new();
-        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error:?}"))?;
+        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
         if !read.is_empty() {
             histogram.min = read.min();
             histogram.max = read.max().min(HIGHEST_NS);
