@@ -36,12 +36,10 @@ pub(super) struct Receiver {
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
     /// Messages that came so far, and whether reading may be moderated.
-    messages: u64,
+    pub(super) messages: u64,
     moderates: bool,
     /// What waits to be written.
     pub(super) batch: Batch,
-    /// Messages that came, of whatever kind.
-    pub(super) messages: u64,
     /// Topics whose retained message is to be removed.
     pub(super) to_remove: VecDeque<String>,
     pub(super) subacks: Vec<Suback>,
@@ -107,7 +105,6 @@ impl Receiver {
             messages: 0,
             moderates: plan.moderates,
             batch,
-            messages: 0,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
             unsubacks: Vec::new(),
@@ -214,7 +211,6 @@ impl Handler<Message> for Receiver {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         self.messages += 1;
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
-        self.messages += 1;
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;
         let echo = self.ignores_removals && !publish.retain && publish.payload.is_empty();
