@@ -15,7 +15,8 @@ use crate::options::{
     ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
 };
 
-/// Under mosquitto's name: mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this.
+/// mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this. We do not: brokers
+/// drop, repeat or keep back what lies behind so small a window.
 const FEW: u64 = 20;
 
 /// mosquitto_sub waits for an answer as long as the connection stands.
@@ -86,7 +87,6 @@ impl SubscribePlan {
         let commands = properties.by_command().map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?;
         let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
         let version = connect.session.version;
-        // Brokers hold back, repeat or drop what lies behind so small a window when the run ends.
         if let (true, true, Some(count @ 1..FEW)) = (*compat, version.is_v5(), subscription.count) {
             let maximum = PropertyValue::TwoByte(count as u16); // below FEW
             if let Ok(property) = Property::new(PropertyName::ReceiveMaximum, maximum) {
