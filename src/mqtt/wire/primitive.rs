@@ -179,6 +179,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn string(&mut self, what: &'static str, text: &str) -> Result<(), WireError> {
         if text.as_bytes().contains(&0) {
             return Err(WireError::Malformed { packet: self.packet, what: "a string holds a NUL character" });
