@@ -4,7 +4,9 @@
 //! mqbroker binary does with it; [`config`] reads a configuration file of mosquitto's kind; [`BrokerEvent`] is what a
 //! broker can tell about its clients. Everything lives in memory, no file is ever written.
 
+pub mod access;
 pub mod config;
+pub mod configuration;
 mod embedded;
 mod error;
 mod event;

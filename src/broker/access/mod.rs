@@ -1,0 +1,18 @@
+//! Who may connect and what clients may read and write: password files and access control lists, as mosquitto's. Pure:
+//! text in, decisions out; reading the files is the caller's.
+
+mod acl;
+mod password_file;
+mod password_hash;
+
+pub use acl::{AccessControlList, TopicAccess};
+pub use password_file::{PasswordFile, set_password};
+
+/// A fault of a password file or an access control list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessFault {
+    /// Its line, from 1.
+    pub line: usize,
+    /// What is wrong; never holds a password or its hash.
+    pub message: String,
+}
