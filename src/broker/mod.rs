@@ -7,6 +7,7 @@
 pub mod access;
 pub mod config;
 pub mod configuration;
+pub mod core;
 mod embedded;
 mod error;
 mod event;
@@ -16,6 +17,7 @@ mod log;
 mod process;
 mod serve;
 mod settings;
+pub mod store;
 mod warnings;
 
 pub use embedded::EmbeddedBroker;
