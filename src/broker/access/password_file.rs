@@ -38,6 +38,11 @@ impl PasswordFile {
         if faults.is_empty() { Ok(Self { users }) } else { Err(faults) }
     }
 
+    /// Whether there is such a user.
+    pub fn has_user(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// Whether this user has this password.
     pub fn accepts(&self, user: &str, password: &[u8]) -> bool {
         self.users.get(user).is_some_and(|hash| hash.matches(password))
