@@ -14,6 +14,7 @@ mod event;
 mod hooks;
 mod listen;
 mod log;
+mod passwd;
 mod process;
 mod serve;
 mod settings;
@@ -23,6 +24,7 @@ mod warnings;
 pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use event::{BrokerEvent, ConnectDetails, EventSink, FilterGrant, PublishDetails};
+pub use passwd::{PasswdError, set_password_in_file};
 pub use serve::{ServeError, ServePlan, serve};
 pub use settings::{BrokerLimits, BrokerSettings, ListenHost, ListenProtocol, Listener};
 
