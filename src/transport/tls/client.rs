@@ -38,7 +38,7 @@ impl TlsSetupError {
         Self { path: Some(path.to_path_buf()), cause: cause.into(), hint: None }
     }
 
-    fn general(cause: impl Into<String>) -> Self {
+    pub(super) fn general(cause: impl Into<String>) -> Self {
         Self { path: None, cause: cause.into(), hint: None }
     }
 

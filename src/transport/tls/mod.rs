@@ -7,6 +7,7 @@ mod explain;
 mod files;
 mod key;
 mod keylog;
+mod server;
 mod verifier;
 
 #[cfg(test)]
@@ -18,3 +19,4 @@ mod trust_tests;
 
 pub use client::{TlsClient, TlsInfo, TlsSetupError};
 pub use explain::{explain_tls_loss, looks_like_tls};
+pub use server::{ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsServer};
