@@ -78,6 +78,7 @@ complete -c mqbench -s r -l retain -d 'Publish with the retain flag; the retaine
 complete -c mqbench -l busy-poll -d 'Do not sleep before a message is due: exact to microseconds, for a whole processor a thread'
 complete -c mqbench -l embedded -d 'Run against a broker of its own inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, number of connections and threads; takes some minutes'
+complete -c mqbench -l no-sys -d 'Do not ask the broker for its name and version'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l no-latency -d 'Record no latency; costs less processor time a message'
 complete -c mqbench -s c -l disable-clean-session -d 'Keep the session (and what is queued for it) when the connection ends; needs -i'

@@ -1,8 +1,51 @@
-//! The one place where meaning becomes a number.
+//! The one place where meaning becomes a number, and where a process ends.
 
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use crate::mqtt::ReasonCode;
+
+/// What asks a process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// What `kill` sends.
+    Terminate,
+    /// The terminal is closed.
+    HangUp,
+}
+
+impl Signal {
+    /// Its number, the same on every system that has it.
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::HangUp => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
+
+    /// The number that a shell shows for a process that it has ended.
+    const fn code(self) -> u8 {
+        match self {
+            Self::HangUp => 129,
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+
+    /// Ends this process by its default action. The first process of a container has none, and stays.
+    #[cfg(unix)]
+    fn end_process(self) {
+        if std::process::id() != 1 {
+            let _ = signal_hook::low_level::emulate_default_handler(self.number());
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn end_process(self) {}
+}
 
 /// How a tool ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +76,8 @@ pub enum ExitStatus {
     Downgraded,
     /// The broker refused.
     Refused(ReasonCode),
-    /// Interrupted with something undone.
-    Interrupted,
+    /// Interrupted by a signal.
+    Interrupted(Signal),
     /// A number that a compatibility name asks for.
     Compatible(u8),
 }
@@ -63,14 +106,17 @@ impl ExitStatus {
                     1
                 }
             }
-            Self::Interrupted => 130,
+            Self::Interrupted(signal) => signal.code(),
             Self::Compatible(code) => code,
         }
     }
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> Self {
-        Self::from(status.code())
+    /// Ends the process, or gives back what `main` is to return. A tool that a signal has ended dies by that signal once it
+    /// has cleaned up: only so does a shell end the loop in which it runs.
+    pub fn end(self) -> ExitCode {
+        if let Self::Interrupted(signal) = self {
+            let _ = stdout().flush();
+            signal.end_process();
+        }
+        ExitCode::from(self.code())
     }
 }

@@ -13,8 +13,8 @@ use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
 use support::mosquitto::Mosquitto;
-use support::process::{finish, run, signal, start, text};
-use support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
+use support::process::{ended_by, finish, run, signal, start, text};
+use support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 use support::tool::Tool;
 
 fn mqbench(arguments: &[&str]) -> Command {
@@ -53,6 +53,107 @@ fn assert_partial(document: &Value, output: &Output) {
     assert!(faults.iter().all(|fault| fault["code"] == "scheduling-lag"), "{faults:?}");
     let status = if faults.is_empty() { "partial" } else { "failed" };
     assert_eq!((output.status.code(), document["status"].as_str()), (Some(1), Some(status)), "{output:?}");
+}
+
+/// A device that is no part of the run keeps its connection and its session, whatever its number.
+#[test]
+fn the_connection_for_sys_has_a_name_of_its_own() {
+    let connects = |more: &[&str]| {
+        let broker = ScriptedBroker::start(Script::default());
+        let load =
+            ["--flood", "-C", "10", "--pubs", "1", "--subs", "1", "-i", "device-%i", "-u", "user-%i", "-P", "pw"];
+        let (document, code, stderr) = measure(&broker.port(), &[&load[..], more].concat());
+        assert_eq!(code, 0, "{stderr}");
+        let log = broker.log();
+        let named = |connect: &mqtools::mqtt::wire::Connect| (connect.client_id.clone(), connect.user_name.clone());
+        let names: Vec<_> = log.connects().map(named).collect();
+        (names, format!("mqb-{}-sys", document["run"]["id"].as_str().unwrap()))
+    };
+    let (names, own) = connects(&["-c"]);
+    assert_eq!(names.len(), 3 + 2, "two clients, two that end their sessions, and the one for $SYS: {names:?}");
+    let of_run = |name: &str| ["device-0", "device-1"].contains(&name);
+    assert!(names[..4].iter().all(|(name, _)| of_run(name)), "{names:?}");
+    assert_eq!(names[4], (own, Some("user-0".to_owned())));
+    let (names, _) = connects(&["--no-sys"]);
+    assert!(names.len() == 2 && names.iter().all(|(name, _)| of_run(name)), "{names:?}");
+}
+
+/// A PUBLISH of QoS 0.
+fn publish_bytes(flags: u8, topic: &str, payload: &str) -> Vec<u8> {
+    let length = u8::try_from(2 + topic.len() + payload.len()).unwrap();
+    let head = [0x30 | flags, length, 0, u8::try_from(topic.len()).unwrap()];
+    [&head[..], topic.as_bytes(), payload.as_bytes()].concat()
+}
+
+#[test]
+fn retained_messages_are_counted_apart_from_live_ones() {
+    // Before SUBACK, where the load has not begun, and behind it.
+    let at = |packet| {
+        Script::default().fault(1, Trigger::ReceivedPacket(packet), Action::Send(publish_bytes(1, "a", "old")))
+    };
+    for script in [at(2), at(2).delay(PacketType::Suback, Duration::from_millis(50))] {
+        let broker = ScriptedBroker::start(script);
+        let arguments = ["sub", "-t", "a", "--clients", "1", "--duration", "200ms", "--warmup", "200ms"];
+        let (document, code, stderr) = measure(&broker.port(), &arguments);
+        assert_eq!(code, 0, "{stderr}");
+        let figures = (document["delivery"]["retained"].as_u64(), document["traffic"]["delivered"].as_u64());
+        assert_eq!(figures, (Some(1), Some(0)), "{document}");
+        assert!(document["delivery"]["foreign"].is_null(), "all of them are somebody else's");
+    }
+}
+
+#[test]
+fn a_topic_alias_is_used_or_refused() {
+    let load = ["--flood", "-C", "100", "--pubs", "1", "--subs", "1", "-V", "5", "-t", "a/rather/long/topic/%i"];
+    let run = |maximum: u16, more: &[&str]| {
+        let property = Property::new(PropertyName::TopicAliasMaximum, PropertyValue::TwoByte(maximum)).unwrap();
+        let broker = ScriptedBroker::start(Script::default().connack_property(property));
+        let output = run(Command::new(env!("CARGO_BIN_EXE_mqbench"))
+            .args(at(&broker.port(), &[&load[..], more, &["--json", "--no-sys"]].concat())));
+        assert_eq!(broker.violations(), Vec::<String>::new());
+        output
+    };
+    let alias = ["-D", "publish", "topic-alias", "2"];
+    let bytes = |output: &Output| {
+        let document = document_of(output);
+        assert_eq!(document["delivery"]["delivered_once"], 100, "{document}");
+        count(&document["traffic"]["bytes_out"])
+    };
+    let (plain, aliased) = (bytes(&run(2, &[])), bytes(&run(2, &alias)));
+    // The property has 3 bytes, the topic 21.
+    assert_eq!(plain - aliased, 99 * 21 - 100 * 3);
+    let refused = run(1, &alias);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(
+        text(&refused.stderr).contains("topic alias 2 is above the broker's topic alias maximum of 1"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn messages_matched_by_order_have_no_latency_after_one_too_many() {
+    let load = ["--rate", "500", "-C", "600", "--pubs", "1", "--subs", "1", "-m", "hello", "-t", "t", "--drain", "3s"];
+    let path = || Script::default().delay(PacketType::Publish, Duration::from_millis(20)).without_log();
+    let run = |script| {
+        let broker = ScriptedBroker::start(script);
+        let (document, _, stderr) = measure(&broker.port(), &load);
+        assert_eq!(document["delivery"]["lost"], 0, "{stderr}");
+        document
+    };
+    let whole = run(path());
+    assert!(count(&whole["latency"]["e2e"]["min"]) >= 20_000_000, "{whole}");
+    for twice in [vec![50], vec![10, 20, 30, 599], vec![600]] {
+        let document = run(path().repeat_deliveries(twice.clone(), Repeat::AsNew));
+        assert!(document["latency"]["e2e"].is_null() && document["latency"]["e2e_service"].is_null(), "{twice:?}");
+        let warnings = document["warnings"].to_string();
+        assert!(warnings.contains("no-latency-after-duplicates") && warnings.contains("delivered twice"), "{warnings}");
+        assert!(document["series"]["rows"].as_array().unwrap().iter().all(|row| row["e2e_p50"].is_null()), "{twice:?}");
+    }
+    // What somebody else sends does not look like it, and takes nobody's place.
+    let foreign = Action::Send(publish_bytes(0, "t", "other"));
+    let document = run(path().fault(1, Trigger::Delivery(50), foreign));
+    assert_eq!(document["delivery"]["foreign"], 1, "{document}");
+    assert!(count(&document["latency"]["e2e"]["min"]) >= 20_000_000, "{document}");
 }
 
 #[test]
@@ -123,7 +224,8 @@ fn connections_that_are_lost_while_they_are_held_are_counted() {
 fn pings_that_are_not_answered_are_told() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Pingresp, 1..));
     let arguments = ["conn", "--clients", "3", "--hold", "300ms", "--drain", "100ms"];
-    let (document, _, stderr) = measure(&broker.port(), &arguments);
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    assert!(code == 1 && stderr.contains("none of 3 PINGREQ packets was answered"), "{code}: {stderr}");
     assert!(document["latency"]["ping"].is_null(), "{stderr}");
     assert!(document["warnings"].to_string().contains("3 of 3 PINGREQ"), "{}", document["warnings"]);
 }
@@ -138,7 +240,7 @@ fn an_interrupted_hold_is_partial_and_says_goodbye() {
     signal(child.id(), "-INT");
     let output = finish(child);
     let document = document_of(&output);
-    assert_eq!((output.status.code(), document["status"].as_str()), (Some(130), Some("partial")));
+    assert_eq!((ended_by(output.status), document["status"].as_str()), (Some(2), Some("partial")));
     broker.wait_for("their goodbyes", |log| log.disconnects(ReasonCode::SUCCESS) >= 5);
 }
 

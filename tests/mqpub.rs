@@ -14,6 +14,7 @@ use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use support::peer::Peer;
+use support::process::ended_by;
 use support::raw_client::RawClient;
 use support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
 use support::tool::{self, Ended, Tool};
@@ -199,6 +200,7 @@ fn a_summary_of_what_could_not_be_read_counts_acknowledgements_where_there_are_a
         let output = command.stdin(std::fs::File::open("/").unwrap()).output().unwrap();
         let ended = Ended {
             code: output.status.code(),
+            signal: ended_by(output.status),
             stdout: output.stdout,
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
@@ -432,11 +434,11 @@ fn an_interrupt_ends_a_message_that_the_broker_does_not_take() {
     publisher.wait_for_stderr("sending PUBLISH");
     publisher.signal("INT");
     let ended = publisher.end();
-    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert_eq!(ended.signal, Some(2), "{}", ended.stderr);
     let mut publisher = Tool::start(MQPUB, &[&["--compat"][..], &arguments(&port, &more)].concat());
     while !publisher.line().contains("sending PUBLISH") {}
     publisher.signal("TERM");
-    assert!(publisher.end().code.is_some_and(|code| code != 0));
+    assert_eq!(publisher.end().signal, Some(15));
 }
 
 #[test]
@@ -585,7 +587,7 @@ fn a_kept_session_does_not_swallow_the_lines_of_the_next_run() {
     broker.wait_for("the lines", |log| log.counts.publishes == 2);
     publisher.signal("TERM");
     let ended = publisher.end();
-    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert_eq!(ended.signal, Some(15), "{}", ended.stderr);
     assert!(!ended.stderr.contains("session of an earlier run"), "{}", ended.stderr);
     let ended = mqpub(&broker, &more, b"new 1\nnew 2\nnew 3\n");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -656,7 +658,7 @@ fn an_interrupt_tells_what_is_open() {
     broker.wait_for("the lines", |log| log.counts.publishes == 3);
     publisher.signal("INT");
     let ended = publisher.end();
-    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert_eq!(ended.signal, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("3 of 3 messages did not get through"), "{}", ended.stderr);
 
     let broker = ScriptedBroker::start(Script::default());
@@ -664,7 +666,8 @@ fn an_interrupt_tells_what_is_open() {
     publisher.feed(&lines(1));
     publisher.wait_for_stderr("received PUBACK");
     publisher.signal("TERM");
-    assert_eq!(publisher.end().code, Some(0));
+    let ended = publisher.end();
+    assert_eq!((ended.signal, ended.stderr.contains("Error")), (Some(15), false), "{}", ended.stderr);
     broker.wait_for("the end", |log| log.ended() == 1);
     assert_eq!(broker.stop().disconnects(ReasonCode::SUCCESS), 1);
 }

@@ -142,7 +142,7 @@ fn mosquitto_restarts(qos: &str, size: Size, reader: Reader) {
     came.pop();
     late.signal("TERM");
     let read = late.end();
-    assert_eq!(read.code, Some(0));
+    assert_eq!(read.signal, Some(15));
     let again = published_after_pubrel(&read.stderr);
     let all = came.len();
     let in_order = came.iter().zip(1..).all(|(line, number)| *line == format!("line {number}"));

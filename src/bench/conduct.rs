@@ -9,19 +9,19 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
-use tokio::sync::watch;
 
 use self::command_line::command;
-use self::failure::{failure, refusal, say_why, silence, silent_groups};
+use self::failure::{downgrade, failure, idleness, refusal, say_why, silence, silent_groups, unanswered_pings};
 use self::output::{outputs, write_result};
 use self::show::Show;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
+use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::document::{BrokerName, RunContext};
+use super::report::document::{BrokerName, RunContext, TlsFacts};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
 use super::{calibrate, doctor, identify, outcome};
-use crate::client::{ClientError, Interrupts};
+use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
 use crate::terminal::{ColourChoice, Colours, print, width};
@@ -87,9 +87,10 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
         }
     };
     let measure = async {
-        let interrupted = listen_for_interrupts(options.general.quiet);
+        let writes_document = options.result.json || !files.is_empty();
+        let interruption = Interruption::listen(options.general.quiet, writes_document);
         let write = |text: &[u8], json| write_result(text, json, &files);
-        calibrate::conduct(options, environment, interrupted, write).await
+        calibrate::conduct(options, environment, interruption, write).await
     };
     crate::client::run(measure).map_err(Into::into).flatten().unwrap_or_else(failed)
 }
@@ -155,7 +156,7 @@ impl Conduct {
                 return Ok(ExitStatus::Failed);
             }
         }
-        let interrupted = heard(listen_for_interrupts(self.quiet));
+        let interruption = Interruption::listen(self.quiet, self.json || !self.files.is_empty());
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
             Ok(tls) => tls,
             Err(error) => {
@@ -176,28 +177,52 @@ impl Conduct {
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
         let mut show = Show::new(self.quiet);
-        let ran = engine::run(self.plan.clone(), tls.clone(), interrupted, |step| show.step(step)).await;
+        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), |step| show.step(step));
+        let ran = tokio::select! {
+            biased;
+            () = interruption.clone().second() => Err(RunError::Interrupted),
+            ran = run => ran,
+        };
         show.end();
-        match ran {
-            Ok(ran) => {
-                let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
-                if context.target.broker.is_none() && is_there && !ran.interrupted {
-                    context.target.broker = identify::broker_name(&self.plan, tls.as_ref()).await;
-                }
-                self.conclude(context, &ran)
+        if let Ok(ran) = &ran {
+            let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
+            if self.plan.asks_sys && context.target.broker.is_none() && is_there {
+                context.target.broker = tokio::select! {
+                    biased;
+                    () = interruption.clone().first() => None,
+                    name = identify::broker_name(&self.plan, tls.as_ref()) => name,
+                };
             }
+        }
+        interruption.write_begins();
+        let status = self.conclude_or_fail(context, ran, interruption.is_urgent())?;
+        Ok(interruption.end(status))
+    }
+
+    fn conclude_or_fail(
+        &self,
+        mut context: RunContext,
+        ran: Result<RunOutcome, RunError>,
+        urgent: bool,
+    ) -> Result<ExitStatus> {
+        match ran {
+            Ok(ran) => self.conclude(context, &ran),
             Err(RunError::Client { client, clients, error }) => {
                 let status = self.failed_to_begin(&error, Some((client, clients)));
                 self.write_failure(context, error.to_string())?;
                 Ok(status)
             }
             Err(RunError::Interrupted) => {
-                eprintln!("Interrupted before the load began: nothing was measured.");
-                context.run.error = Some("interrupted before the load began".to_owned());
+                let cause = match urgent {
+                    true => "interrupted twice: what was measured until then is not known",
+                    false => "interrupted before the load began: nothing was measured",
+                };
+                eprintln!("Error: {cause}");
+                context.run.error = Some(cause.to_owned());
                 let mut document = ResultDocument::assemble(context, &[]);
                 (document.status, document.run.status) = (Status::Partial, Status::Partial);
                 self.write(&document)?;
-                Ok(ExitStatus::Interrupted)
+                Ok(document.exit_status())
             }
             Err(error @ RunError::Thread(_)) => Err(error.into()),
         }
@@ -226,13 +251,18 @@ impl Conduct {
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);
         let stalled = run.stalled.is_some() && run.lost.is_empty();
-        let silence = silence(&self.plan, run);
         let goes_on = self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled;
-        context.partial = silence.is_none() && connected && goes_on;
+        // What was measured without these faults is no part of what was asked for.
+        let nothing = silence(&self.plan, run)
+            .or_else(|| idleness(&self.plan, run))
+            .or_else(|| unanswered_pings(&self.plan, run));
+        let downgrade = downgrade(run);
+        context.partial = nothing.is_none() && downgrade.is_none() && connected && goes_on;
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run))
-            .or(silence);
+            .or(nothing)
+            .or(downgrade.clone());
         if self.plan.idlers == 0
             && run.stages.len() < self.plan.stages.len()
             && !run.interrupted
@@ -242,6 +272,10 @@ impl Conduct {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
             context.warnings.push(Warning::new("no-paced-stage", text));
         }
+        context.target.tls = run
+            .tls
+            .as_ref()
+            .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
         let ceiling = self.ceilings.of_plan(&self.plan);
         let measurements: Vec<StageMeasurement> = run
             .stages
@@ -261,6 +295,7 @@ impl Conduct {
         self.write(&document)?;
         Ok(match refusal {
             Some(reason) if run.lost.is_empty() => ExitStatus::Refused(reason),
+            _ if downgrade.is_some() && run.lost.is_empty() => ExitStatus::Downgraded,
             _ => document.exit_status(),
         })
     }
@@ -269,31 +304,5 @@ impl Conduct {
         let mut text = Vec::new();
         document.write_json(&mut text).context("the result cannot be written as JSON")?;
         write_result(&text, self.json, &self.files)
-    }
-}
-
-/// Listens from now on: the value becomes true at the first Ctrl-C or SIGTERM, and the second one ends the program at
-/// once, wherever it is. Somebody is in a hurry.
-fn listen_for_interrupts(quiet: bool) -> watch::Receiver<bool> {
-    let (first, heard) = watch::channel(false);
-    if let Ok(mut interrupts) = Interrupts::listen() {
-        tokio::spawn(async move {
-            interrupts.next().await;
-            if !quiet {
-                eprintln!("Interrupted: waiting for what is under way; again to end at once.");
-            }
-            let _ = first.send(true);
-            interrupts.next().await;
-            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
-        });
-    }
-    heard
-}
-
-/// Resolves at the first interrupt.
-pub(super) async fn heard(mut interrupted: watch::Receiver<bool>) {
-    if interrupted.wait_for(|heard| *heard).await.is_err() {
-        // Nobody listens.
-        std::future::pending::<()>().await;
     }
 }

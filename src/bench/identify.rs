@@ -23,12 +23,10 @@ const NAME_LIMIT: usize = 80;
 
 /// Asks the broker for its name and version. None when it does not say, for whatever reason.
 pub async fn broker_name(plan: &BenchPlan, tls: Option<&TlsClient>) -> Option<BrokerName> {
-    let mut config = plan.session_of(plan.clients());
-    config.will = None;
-    config.clean_start = true;
+    let (config, transport) = (plan.session_for_sys(), plan.transport_of(0));
     let mut session: Session<Message> = Session::new(Instant::now());
     let mut ears = Ears::default();
-    let established = establish(&plan.transport, tls, &config, &mut session, &mut ears);
+    let established = establish(&transport, tls, &config, &mut session, &mut ears);
     let mut established = tokio::time::timeout(PATIENCE, established).await.ok()?.ok()?;
     let filter = SubscribeFilter { filter: VERSION_TOPIC.to_owned(), ..SubscribeFilter::default() };
     session.subscribe(Subscribe { filters: vec![filter], ..Subscribe::default() }).ok()?;

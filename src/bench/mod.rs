@@ -7,10 +7,12 @@ pub mod report;
 
 mod broker_process;
 mod calibrate;
+mod cgroup;
 mod conduct;
 mod doctor;
 mod environment;
 mod identify;
+mod interruption;
 mod outcome;
 #[cfg(test)]
 mod truth;

@@ -9,10 +9,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub(super) use self::description::{announcement, url};
 use self::description::{description, transport, url_of};
 use self::plan_facts::plan_facts;
-use self::warnings::{forgotten_times, stage_warnings, trend_warnings};
+use self::warnings::{forgotten_times, nagle_hint, stage_warnings, trend_warnings};
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
 use super::measure::{GeneratorFigures, Recorder, ValidityFigures};
-use super::plan::{BenchPlan, is_this_machine};
+use super::plan::{BenchPlan, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::{Phase, TargetMeasurement};
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
@@ -82,6 +82,7 @@ pub(super) fn measurement(
     if first {
         // Connecting belongs to the first stage.
         recorder.latency.merge(&run.connect.latency);
+        recorder.counters.retained += run.connect.counters.retained;
     }
     let mut rows = stage.rows.clone();
     let matched_by_order = !plan.payload.is_stamped();
@@ -95,15 +96,14 @@ pub(super) fn measurement(
     if let Some(warning) = forgotten_times(stage) {
         warnings.push(warning);
     }
-    if matched_by_order && stage.delivery.is_some_and(|delivery| delivery.lost > 0) {
-        // From the first gap on a message is taken for the one before it.
-        // When that was shows only at the end, in what is missing, and so no sample of the stage can be trusted.
-        (recorder.latency.e2e, recorder.latency.e2e_service) = Default::default();
+    warnings.extend(nagle_hint(plan, &run.connect, stage));
+    let broken_order = broken_order(stage).filter(|_| matched_by_order);
+    if let Some(warning) = &broken_order {
+        forget_e2e(&mut recorder);
         for row in &mut rows {
             (row.e2e_p50, row.e2e_p99, row.e2e_max) = (None, None, None);
         }
-        let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
-        warnings.push(Warning::new("no-latency-after-loss", text));
+        warnings.push(warning.clone());
     }
     let echoes = plan.responders > 0;
     if echoes {
@@ -134,11 +134,14 @@ pub(super) fn measurement(
         qos: plan.qos.number(),
         start_ns: stage.from_ns,
         window_ns: stage.measured_ns,
+        windows: Some(stage.windows),
         phases,
         publishers: plan.publishers > 0,
         responders: plan.responders > 0,
         subscribers: plan.subscribers > 0,
         offered: stage.offered,
+        not_sent: stage.not_sent,
+        window_by_delivery: plan.window_rule == WindowRule::Delivery && plan.publishers > 0 && plan.subscribers > 0,
         rate: stage.rate,
         matched_by_order,
         delivery: stage.delivery,
@@ -154,7 +157,7 @@ pub(super) fn measurement(
         },
         outages: stage.outages.clone(),
         bytes_per_client: stage.clients_bytes,
-        targets: targets(plan, stage),
+        targets: targets(plan, stage, broken_order.is_some()),
         broker: stage.broker.clone(),
         rows,
         generator: GeneratorFigures {
@@ -169,6 +172,8 @@ pub(super) fn measurement(
             ceiling_per_s,
             ctx_switches: stage.cpu.map(|used| used.switches),
             steal_pct: stage.machine.steal_pct(),
+            cpu_quota: stage.cpu_quota,
+            throttling: stage.throttling,
             tcp_segments: stage.machine.tcp_sent,
             tcp_retrans: stage.machine.tcp_sent_again,
             ..GeneratorFigures::default()
@@ -185,6 +190,28 @@ pub(super) fn measurement(
     }
 }
 
+/// Why messages that were matched by order may have been taken for others: from a gap on for the one before, from one
+/// too many on for the one after. When that was shows only at the end, in the counts, so no sample of the stage can be
+/// trusted.
+fn broken_order(stage: &StageOutcome) -> Option<Warning> {
+    let lost = stage.delivery.map_or(0, |delivery| delivery.lost);
+    if lost > 0 {
+        let text = "messages without a stamp were lost: which ones cannot be told, so no end-to-end latency is given";
+        return Some(Warning::new("no-latency-after-loss", text));
+    }
+    (stage.unmatched > 0).then(|| {
+        let text = format!(
+            "{} arrivals more than were sent, or marked as sent again: messages without a stamp were delivered twice, or              somebody else publishes on the topic, so no end-to-end latency is given",
+            stage.unmatched
+        );
+        Warning::new("no-latency-after-duplicates", text)
+    })
+}
+
+fn forget_e2e(recorder: &mut Recorder) {
+    (recorder.latency.e2e, recorder.latency.e2e_service) = Default::default();
+}
+
 /// What came back through a responder was not one way.
 fn as_round_trips(recorder: &mut Recorder) {
     let latency = &mut recorder.latency;
@@ -193,11 +220,14 @@ fn as_round_trips(recorder: &mut Recorder) {
 }
 
 /// The rows of several brokers.
-fn targets(plan: &BenchPlan, stage: &StageOutcome) -> Vec<TargetMeasurement> {
+fn targets(plan: &BenchPlan, stage: &StageOutcome, is_order_broken: bool) -> Vec<TargetMeasurement> {
     let mut planned = vec![0; plan.targets.count()];
     (0..plan.clients()).for_each(|client| planned[plan.target_of(client)] += 1);
     let row = |((address, target), planned): ((&Address, &TargetOutcome), u64)| {
         let mut recorder = target.share.recorder.clone();
+        if is_order_broken {
+            forget_e2e(&mut recorder);
+        }
         if plan.responders > 0 {
             as_round_trips(&mut recorder);
         }

@@ -9,10 +9,10 @@ use mqtools::options::{BrokerOptions, Environment, Reading};
 fn main() -> ExitCode {
     let listen = match BrokerOptions::read(&Environment::of_process(), std::env::args_os()) {
         Ok(Reading::Options(options)) => options.listen,
-        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).into(),
+        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).end(),
         Err(error) => {
             eprintln!("{error}");
-            return error.exit_status().into();
+            return error.exit_status().end();
         }
     };
     let plan = ServePlan {
@@ -22,10 +22,10 @@ fn main() -> ExitCode {
         config_file: listen.config,
     };
     match serve(&plan, Box::new(std::io::stderr())) {
-        Ok(()) => ExitStatus::Done.into(),
+        Ok(signal) => ExitStatus::Interrupted(signal).end(),
         Err(error) => {
             eprintln!("Error: {error}");
-            error.exit_status().into()
+            error.exit_status().end()
         }
     }
 }

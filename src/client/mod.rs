@@ -21,5 +21,5 @@ pub use establish::{Established, Farewell, establish, exchange};
 pub use plan::ConnectPlan;
 pub use retry::RetryPlan;
 pub use runtime::run;
-pub use signals::Interrupts;
+pub use signals::{Interrupts, SignalState};
 pub use trace::{LogStream, Trace};

@@ -62,8 +62,9 @@ pub struct LoadOptions {
 
     /// When messages of an open loop are due: fixed, poisson or burst:N [default: fixed].
     ///
-    /// fixed spreads them evenly, poisson draws independent gaps (exponential, with the rate as their mean), burst:N
-    /// makes N messages due at once. The whole schedule follows from the rate and --seed before the run begins.
+    /// fixed spreads them evenly; with poisson the gaps of each publisher are independent and exponential, and so are those
+    /// of all together; burst:N makes N messages due at once. The whole schedule follows from the rate and --seed before
+    /// the run begins.
     #[arg(long, value_name = "KIND", value_parser = arrival)]
     pub arrival: Option<Arrival>,
 

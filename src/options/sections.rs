@@ -60,6 +60,10 @@ const FAILED: Entry =
 const USAGE: Entry = entry("2", "Wrong usage; nothing was done.");
 const REFUSED: Entry =
     entry("128-162", "Refused by the broker: the MQTT 5 reason code, to which those of 3.1.1 are mapped.");
+const INTERRUPTED: Entry = entry(
+    "130, 143, 129",
+    "Ended by SIGINT, SIGTERM or SIGHUP: the tool cleans up, then dies by the signal, which a shell shows as one of these numbers.",
+);
 
 pub(super) const PUBLISH: &[Section] = &[
     Section {
@@ -91,7 +95,7 @@ pub(super) const PUBLISH: &[Section] = &[
             entry("43", "No acknowledgement came in time."),
             entry("44", "The broker did less than was asked: it acknowledged QoS 2 as QoS 1."),
             REFUSED,
-            entry("130", "Interrupted with something not acknowledged."),
+            INTERRUPTED,
         ],
     },
     Section {
@@ -129,12 +133,13 @@ pub(super) const SUBSCRIBE: &[Section] = &[
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "Done: -C or -E reached, SIGINT, SIGTERM, stdout closed by its reader; --help and --version."),
+            entry("0", "Done: -C or -E reached, stdout closed by its reader; --help and --version."),
             FAILED,
             USAGE,
             entry("27", "The time of -W ran out."),
             entry("43", "The broker did not answer a SUBSCRIBE or UNSUBSCRIBE in time."),
             REFUSED,
+            INTERRUPTED,
         ],
     },
     Section {
@@ -191,7 +196,7 @@ pub(super) const REQUEST: &[Section] = &[
             entry("42", "The time of -W ran out and fewer responses than -C asks for had come."),
             entry("43", "The broker did not answer the SUBSCRIBE or acknowledge the request in time."),
             REFUSED,
-            entry("130", "Interrupted before the responses had come."),
+            INTERRUPTED,
         ],
     },
     Section {
@@ -269,7 +274,7 @@ pub(super) const BENCH: &[Section] = &[
             entry("4", "The measurement is not valid."),
             entry("43", "The broker did not answer a SUBSCRIBE in time."),
             entry("44", "The broker granted a lower QoS than was asked for."),
-            entry("130", "Interrupted; the partial result is still written."),
+            INTERRUPTED,
             REFUSED,
         ],
     },
@@ -308,9 +313,10 @@ pub(super) const BROKER: &[Section] = &[
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "Stopped by SIGINT or SIGTERM; --help and --version."),
+            entry("0", "--help and --version."),
             entry("1", "Failed: the port is taken, the configuration cannot be read."),
             USAGE,
+            INTERRUPTED,
         ],
     },
     Section {

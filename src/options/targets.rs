@@ -45,6 +45,13 @@ pub struct TargetOptions {
     /// Process number of the broker, to report its CPU time and memory as well (Linux).
     #[arg(long, value_name = "PID", value_parser = process_id)]
     pub broker_pid: Option<u32>,
+
+    /// Do not ask the broker for its name and version.
+    ///
+    /// Without this option mqbench reads $SYS/broker/version after the load, over one more connection: its client
+    /// identifier is mqb-RUN-sys (RUN is the tag in the run's topics), user name and password are those of client 0.
+    #[arg(long)]
+    pub no_sys: bool,
 }
 
 /// Where a publisher's subscribers are.

@@ -14,8 +14,9 @@ use super::plan::PublishPlan;
 use super::source::Source;
 use super::summary::Totals;
 use super::voice::Voice;
+use crate::client::mosquitto::MosquittoClient;
 use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 use crate::session::PublishError;
@@ -41,7 +42,7 @@ const PARTING: Duration = Duration::from_millis(500);
 pub(super) enum Failure {
     Client(ClientError),
     Input(io::Error),
-    Interrupted,
+    Interrupted(Signal),
     /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
     Stuck(Instant, String),
 }
@@ -54,7 +55,7 @@ impl From<ClientError> for Failure {
 
 /// What ends a step besides bytes.
 enum Other {
-    Interrupted,
+    Interrupted(Signal),
     Input(io::Result<()>),
     Late,
 }
@@ -117,10 +118,18 @@ impl<'a> Publisher<'a> {
 
     /// How it ended, and with what figures.
     pub(super) async fn run(mut self) -> (ExitStatus, Totals) {
-        let ended = match Interrupts::listen() {
-            Ok(mut interrupts) => self.deliver(&mut interrupts).await,
-            Err(error) => Err(Failure::Input(error)),
+        let client = self.plan.compat.then_some(MosquittoClient::Publish);
+        let mut interrupts = match Interrupts::listen_as(client) {
+            Ok(interrupts) => interrupts,
+            Err(error) => return self.end(Err(Failure::Input(error))).await,
         };
+        let ended = self.deliver(&mut interrupts).await;
+        let (status, totals) = self.end(ended).await;
+        (interrupts.end(status), totals)
+    }
+
+    /// What is left to do and to say.
+    async fn end(&mut self, ended: Result<(), Failure>) -> (ExitStatus, Totals) {
         self.line.clear();
         self.note_written();
         let open = if ended.is_ok() { 0 } else { self.open() };
@@ -135,15 +144,15 @@ impl<'a> Publisher<'a> {
     /// Says why it ended, with `open` messages that are not through, and leaves the broker.
     async fn fail(&mut self, failure: &Failure, open: u64) -> ExitStatus {
         let (status, parting) = match failure {
-            Failure::Interrupted if open == 0 && self.account.has_connected() => {
+            // Nothing is open: it leaves as a run does that is done.
+            Failure::Interrupted(signal) if open == 0 && self.account.has_connected() => {
                 self.part(ReasonCode::SUCCESS).await;
-                return self.account.close(0, true);
+                self.account.close(0, true);
+                return ExitStatus::Interrupted(*signal);
             }
-            Failure::Interrupted => {
-                if !self.plan.compat {
-                    self.voice.error("interrupted");
-                }
-                (ExitStatus::Interrupted, ReasonCode::DISCONNECT_WITH_WILL)
+            Failure::Interrupted(signal) => {
+                self.voice.error("interrupted");
+                (ExitStatus::Interrupted(*signal), ReasonCode::DISCONNECT_WITH_WILL)
             }
             Failure::Input(error) => {
                 self.voice.error(format_args!("cannot read {}: {error}", self.plan.source.input_name()));
@@ -169,7 +178,7 @@ impl<'a> Publisher<'a> {
     async fn deliver(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         tokio::select! {
             biased;
-            () = interrupts.next() => return Err(Failure::Interrupted),
+            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
             connected = self.client.connect(&mut self.account) => connected?,
         }
         if self.account.has_found_session() && self.plan.message.qos == QoS::ExactlyOnce && !self.plan.compat {
@@ -190,7 +199,7 @@ impl<'a> Publisher<'a> {
         let properties = self.plan.disconnect_properties.clone();
         let left = tokio::select! {
             biased;
-            () = interrupts.next() => return Err(Failure::Interrupted),
+            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
             left = self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting) => left,
         };
         match left {
@@ -296,7 +305,7 @@ impl<'a> Publisher<'a> {
         let other = async {
             tokio::select! {
                 biased;
-                () = interrupts.next() => Other::Interrupted,
+                signal = interrupts.next() => Other::Interrupted(signal),
                 input = source.wait(), if hungry => Other::Input(input),
                 () = until(wake) => Other::Late,
             }
@@ -305,7 +314,7 @@ impl<'a> Publisher<'a> {
         self.note_written();
         match moved? {
             None => Ok(()),
-            Some(Other::Interrupted) => Err(Failure::Interrupted),
+            Some(Other::Interrupted(signal)) => Err(Failure::Interrupted(signal)),
             Some(Other::Input(input)) => input.map_err(Failure::Input),
             Some(Other::Late) if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) => {
                 let (target, waited) = (self.client.target().to_owned(), self.plan.patience);

@@ -67,7 +67,7 @@ impl Publisher<'_> {
             let due = line.due();
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Err(Failure::Interrupted),
+                signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
                 () = until(deadline) => return Err(Failure::Stuck(since, loss)),
                 connected = &mut connecting => return Ok(connected?),
                 input = source.wait(), if reading => input.map_err(Failure::Input)?,

@@ -24,7 +24,7 @@ impl Requester<'_> {
         if self.plan.latency && several && !self.plan.compat && self.receiver.exchange.all() > 0 {
             let _ = writeln!(io::stderr(), "{}", self.round_trips.summary());
         }
-        status
+        self.outlet.end(status)
     }
 
     /// The end of a run with all its responses, or whose request cannot be sent. mosquitto_rr closes without a word then;
@@ -47,12 +47,10 @@ impl Requester<'_> {
         let compat = self.plan.compat;
         self.outlet.write_out(&mut self.receiver).await;
         match end {
-            End::Interrupted => {
+            End::Interrupted(signal) => {
                 self.part(reason_with_will(&self.plan.connect.session, compat)).await;
-                if !compat {
-                    self.diagnostics.error(format_args!("interrupted: {}", self.situation().what_came()));
-                }
-                ExitStatus::Interrupted
+                self.diagnostics.error(format_args!("interrupted: {}", self.situation().what_came()));
+                ExitStatus::Interrupted(signal)
             }
             End::TimedOut => {
                 let told = self.situation();

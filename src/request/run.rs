@@ -36,7 +36,7 @@ pub fn request(plan: &RequestPlan) -> ExitStatus {
     };
     let status = client::run(async {
         let trace = Trace::of_level(plan.debug, plan.log).map(|trace| trace.telling_grants(!plan.compat));
-        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace).telling(diagnostics))?;
+        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace).telling(diagnostics), client)?;
         Ok(Requester::new(plan, source, diagnostics, outlet).run().await)
     });
     status.and_then(|status| status).unwrap_or_else(|error: io::Error| {

@@ -10,6 +10,7 @@
 mod config;
 mod error;
 mod handler;
+mod handshakes;
 pub(crate) mod inbound;
 mod keep_alive;
 mod limits;
@@ -22,6 +23,7 @@ mod tests;
 pub use config::SessionConfig;
 pub use error::{PublishError, SessionError};
 pub use handler::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome, Receipt};
+pub use handshakes::HandshakeCounts;
 pub use limits::Limits;
 pub use machine::Session;
 pub use outbound::Identifiers;

@@ -67,6 +67,13 @@ impl Identifiers {
     pub(crate) const fn none(count: usize) -> Self {
         Self { next: 0, left: count }
     }
+
+    /// Takes the first of them away, alone.
+    pub fn split_first(&mut self) -> Self {
+        let first = Self { next: self.next, left: self.left.min(1) };
+        let _ = self.next();
+        first
+    }
 }
 
 /// All from this one on.

@@ -9,7 +9,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::stdout::{Batch, Stdout};
+use crate::client::mosquitto::MosquittoClient;
 use crate::client::{Client, ClientError, Interrupts, Parting};
+use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::PacketType;
 use crate::mqtt::{Message, Properties, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionConfig, SessionError};
@@ -21,7 +23,7 @@ pub(crate) const PARTING: Duration = Duration::from_millis(500);
 
 /// Why a run ends before everything has come.
 pub(crate) enum End<Own = Infallible> {
-    Interrupted,
+    Interrupted(Signal),
     TimedOut,
     /// Nobody reads stdout any more.
     Unread,
@@ -86,19 +88,24 @@ pub(crate) struct Outlet {
 
 /// What ends a step besides bytes.
 enum Other<T> {
-    Interrupted,
+    Interrupted(Signal),
     Written(Option<io::Result<Batch>>),
     Own(T),
     Woken,
 }
 
 impl Outlet {
-    /// To be called within the runtime.
+    /// To be called within the runtime. `mosquitto` says whose signals it handles, where mosquitto's name was used.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn open(client: Client<Message>) -> io::Result<Self> {
-        Ok(Self { client, stdout: Stdout::open()?, interrupts: Interrupts::listen()? })
+    pub(crate) fn open(client: Client<Message>, mosquitto: Option<MosquittoClient>) -> io::Result<Self> {
+        Ok(Self { client, stdout: Stdout::open()?, interrupts: Interrupts::listen_as(mosquitto)? })
+    }
+
+    /// How a run ends that would end with `status`: by the signal that has come meanwhile, if one has.
+    pub(crate) fn end(&self, status: ExitStatus) -> ExitStatus {
+        self.interrupts.end(status)
     }
 
     /// Connects, waiting no longer than until `end`; with `losses` again, after so many in a row that came to nothing.
@@ -130,7 +137,7 @@ impl Outlet {
                 let due = shared.borrow().due();
                 tokio::select! {
                     biased;
-                    () = interrupts.next() => return Err(End::Interrupted),
+                    signal = interrupts.next() => return Err(End::Interrupted(signal)),
                     batch = stdout.written_or_closed() => written.push(batch.ok_or(End::Unread)??),
                     connected = &mut connecting => {
                         connected?;
@@ -161,7 +168,7 @@ impl Outlet {
         let other = async {
             tokio::select! {
                 biased;
-                () = interrupts.next() => Other::Interrupted,
+                signal = interrupts.next() => Other::Interrupted(signal),
                 written = stdout.written_or_closed() => Other::Written(written),
                 own = own => Other::Own(own),
                 () = until(wake) => {
@@ -173,7 +180,7 @@ impl Outlet {
         };
         match client.step(ears, reading, other).await? {
             None | Some(Other::Woken) => {}
-            Some(Other::Interrupted) => return Err(End::Interrupted),
+            Some(Other::Interrupted(signal)) => return Err(End::Interrupted(signal)),
             Some(Other::Written(written)) => {
                 let written = written.ok_or(End::Unread)??;
                 self.acknowledge(ears, written);

@@ -33,7 +33,7 @@ pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
     let status = client::run(async {
-        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace(plan)).telling(diagnostics))?;
+        let outlet = Outlet::open(Client::new(plan.connect.clone(), trace(plan)).telling(diagnostics), client)?;
         Ok(Subscriber::new(plan, diagnostics, outlet).run().await)
     });
     status.and_then(|status| status).unwrap_or_else(|error: io::Error| {
@@ -96,21 +96,27 @@ impl<'a> Subscriber<'a> {
     }
 
     async fn run(mut self) -> ExitStatus {
+        let ended = self.receive().await;
+        let status = self.end(ended).await;
+        if self.plan.compat { status } else { self.outlet.end(status) }
+    }
+
+    async fn end(&mut self, ended: Result<(), End>) -> ExitStatus {
         let compat = self.plan.compat;
-        match self.receive().await {
+        match ended {
             Ok(()) if compat => {
                 let _ = self.part(ReasonCode::SUCCESS, PARTING).await;
                 ExitStatus::Done
             }
-            Err(End::Interrupted | End::TimedOut) if compat && !self.outlet.client.is_open() => BEFORE_CONNACK,
+            Err(End::Interrupted(_) | End::TimedOut) if compat && !self.outlet.client.is_open() => BEFORE_CONNACK,
             Ok(()) => match self.part(ReasonCode::SUCCESS, self.plan.patience).await {
                 Ok(()) => self.receiver.refused.map_or(ExitStatus::Done, ExitStatus::Refused),
                 // Everything is written; that the broker may not know it is its loss.
                 Err(_) => ExitStatus::Done,
             },
-            Err(End::Interrupted) => {
+            Err(End::Interrupted(signal)) => {
                 self.wind_down().await;
-                ExitStatus::Done
+                if compat { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
             }
             Err(End::TimedOut) => {
                 self.wind_down().await;

@@ -8,17 +8,25 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{ConnectError, FailureKind, Fault, NO_ANSWER_HINT, Stage};
 use super::plan::{Address, ProxyKind, ProxyPlan, TransportPlan};
+use super::race::{Pace, race};
 use super::socket::Socket;
+use super::tcp::Reached;
 use super::tls::TlsClient;
 use super::{Connection, dns, proxy, tcp, web_socket};
+
+/// How long a proxy goes without an answer before it is asked for the broker's next address beside it. Longer than for an
+/// address of our own: a proxy connects to other machines first, and each attempt is a connection to it.
+const PROXY_ATTEMPT_DELAY: Duration = Duration::from_secs(2);
 
 /// How long each step took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectTimings {
     /// Finding the addresses of the host name, of the proxy's where there is one; next to nothing for an IP address.
     pub dns: Duration,
-    /// Connecting the socket, with the addresses that were tried in vain before.
+    /// Connecting the socket that was connected in the end, to the proxy where there is one.
     pub tcp: Duration,
+    /// Waiting for addresses that failed or did not answer, before that.
+    pub other_addresses: Duration,
     /// Until the proxy had connected to the broker, where there is a proxy.
     pub proxy: Option<Duration>,
     /// The TLS handshake, where there was one.
@@ -62,7 +70,11 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
         (Address::Tcp { host, port }, None) => {
             let candidates =
                 way.step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved)).await?;
-            way.step(Stage::Tcp, &mut timings.tcp, tcp::connect(&candidates, plan, way.deadline)).await?
+            let mut took = Duration::ZERO;
+            let reached = way.step(Stage::Tcp, &mut took, tcp::connect(&candidates, plan, way.deadline)).await?;
+            timings.tcp = reached.took;
+            timings.other_addresses = took.saturating_sub(reached.took);
+            reached.socket
         }
         (_, Some(proxy)) => way.through(proxy, &mut timings).await?,
     };
@@ -144,24 +156,33 @@ impl<'a> Way<'a> {
         };
         let candidates = self.addresses_of(proxy, &mut timings.dns).await?;
         timings.dns += took;
-        let mut left = targets.len();
-        let mut targets = targets.into_iter();
-        loop {
-            left = left.saturating_sub(1);
-            let target = targets.next().flatten();
+        let started = Instant::now();
+        // A proxy connects once a connection, so each address of the broker takes a new one.
+        let attempt = async |target| {
+            let (mut tcp, mut asked) = (Duration::ZERO, Duration::ZERO);
             let connecting = async {
                 let reached = tcp::connect(&candidates, plan, self.deadline).await;
                 reached.map_err(|fault| proxy::not_reached(proxy, fault))
             };
-            let socket = self.step(Stage::Tcp, &mut took, connecting).await?;
-            timings.tcp += took;
+            let Reached { socket, took } = self.step(Stage::Tcp, &mut tcp, connecting).await?;
             let asking = proxy::negotiate(socket, proxy, &plan.address, target);
-            let answer = self.step(Stage::Proxy, &mut took, asking).await;
-            *timings.proxy.get_or_insert_default() += took;
-            match answer {
-                // A proxy connects once a connection, so the broker's next address takes a new one.
-                Err(error) if left > 0 && may_differ(error.kind) => {}
-                answer => return answer,
+            let socket = self.step(Stage::Proxy, &mut asked, asking).await?;
+            Ok((socket, took, asked))
+        };
+        let is_final = |error: &ConnectError| !(error.stage == Stage::Proxy && may_differ(error.kind));
+        let pace = Pace { delay: PROXY_ATTEMPT_DELAY, deadline: self.deadline };
+        match race(targets, pace, attempt, is_final).await {
+            Ok((socket, tcp, asked)) => {
+                timings.tcp = tcp;
+                timings.proxy = Some(asked);
+                timings.other_addresses = started.elapsed().saturating_sub(tcp + asked);
+                Ok(socket)
+            }
+            Err(mut failures) => {
+                let causes: Vec<_> = failures.iter().map(|failure| failure.cause.clone()).collect();
+                let fault = Fault::new(FailureKind::HostNotFound, "there is no address to connect to");
+                let last = failures.pop().unwrap_or_else(|| self.failed(Stage::Dns, fault));
+                Err(ConnectError { cause: if causes.is_empty() { last.cause } else { causes.join("; ") }, ..last })
             }
         }
     }

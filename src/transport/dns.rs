@@ -8,7 +8,8 @@ use super::error::{FailureKind, Fault, io_text};
 /// More addresses than this are not tried: a wild name server must not keep us busy.
 const MOST_CANDIDATES: usize = 16;
 
-/// The addresses of a host in the system's order; with a local address only those of its family.
+/// The addresses of a host in the order in which they are tried: the system's, with the address families alternating
+/// (RFC 8305 §4). With a local address only those of its family.
 ///
 /// A literal IP address needs no look-up and so no thread, which a tool that sends one message would notice; nor does a
 /// host whose addresses are known already.
@@ -23,7 +24,16 @@ pub(super) async fn candidates(
         Err(_) if resolved.is_empty() => look_up(host, port).await?,
         Err(_) => resolved.iter().map(|address| SocketAddr::new(*address, port)).collect(),
     };
-    of_family(found, host, bind)
+    of_family(found, host, bind).map(alternating)
+}
+
+/// The same addresses with the families alternating, beginning with that of the first, at most as many as are tried.
+fn alternating(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let begins_with_ipv4 = found.first().is_some_and(SocketAddr::is_ipv4);
+    let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_ipv4() == begins_with_ipv4);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let pairs = std::iter::from_fn(|| Some([first.next(), second.next()]).filter(|pair| *pair != [None; 2]));
+    pairs.flatten().flatten().take(MOST_CANDIDATES).collect()
 }
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
@@ -31,7 +41,7 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
         return Err(Fault::new(FailureKind::HostNotFound, "the host name is empty").hint("give the broker's host name"));
     }
     match tokio::net::lookup_host((host, port)).await {
-        Ok(found) => Ok(found.take(MOST_CANDIDATES).collect()),
+        Ok(found) => Ok(found.collect()),
         Err(error) => Err(not_found(&error)),
     }
 }
@@ -96,6 +106,21 @@ mod tests {
         let fault = candidates("::1", 1, v4, &[]).await.unwrap_err();
         assert_eq!(fault.kind, FailureKind::LocalAddress);
         assert_eq!(fault.cause, "::1 has no IPv4 address to reach from the local address 127.0.0.1");
+    }
+
+    #[test]
+    fn families_alternate() {
+        let [a, b, c] = ["[::1]:1", "[::2]:1", "[::3]:1"].map(|text| text.parse::<SocketAddr>().unwrap());
+        let [x, y] = ["127.0.0.1:1", "127.0.0.2:1"].map(|text| text.parse::<SocketAddr>().unwrap());
+        assert_eq!(alternating(vec![a, b, c, x, y]), [a, x, b, y, c]);
+        assert_eq!(alternating(vec![x, y, a]), [x, a, y]);
+        assert_eq!(alternating(vec![a, x, b, y, c]), [a, x, b, y, c]);
+        assert_eq!(alternating(vec![x]), [x]);
+        assert_eq!(alternating(vec![]), []);
+        // One family cannot crowd out the other.
+        let many = std::iter::repeat_n(a, 40).chain([x]).collect();
+        let tried = alternating(many);
+        assert_eq!((tried.len(), tried[1]), (MOST_CANDIDATES, x));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::error::{Fault, explain_socket_error};
 use super::socket::Socket;
+use super::tcp::Reached;
 
 /// What connecting to a bound address is like.
 #[derive(Clone, Debug)]
@@ -47,12 +48,12 @@ impl MemoryListener {
 }
 
 /// Connects to the first address that is bound here; none when no one is.
-pub(super) async fn dial(candidates: &[SocketAddr]) -> Option<Result<Socket, Fault>> {
+pub(super) async fn dial(candidates: &[SocketAddr]) -> Option<Result<Reached, Fault>> {
     let entry = BOUND.with_borrow(|bound| candidates.iter().find_map(|address| bound.get(address)).cloned())?;
     tokio::time::sleep(entry.delay).await;
     let (near, far) = duplex(entry.buffer);
     Some(match entry.connections.send(far) {
-        Ok(()) => Ok(Socket::Memory(near)),
+        Ok(()) => Ok(Reached { socket: Socket::Memory(near), took: entry.delay }),
         Err(_) => Err(explain_socket_error(&io::ErrorKind::ConnectionRefused.into())),
     })
 }

@@ -9,6 +9,7 @@ mod error;
 mod http;
 mod plan;
 mod proxy;
+mod race;
 mod socket;
 mod tcp;
 mod tls;

@@ -1,7 +1,8 @@
-//! Socket addresses to a TCP connection: every address in turn, until one answers.
+//! Socket addresses to a TCP connection: one after the other at short intervals, until the first one answers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
@@ -9,43 +10,39 @@ use tokio::time::{Instant, timeout_at};
 use super::connect::seconds;
 use super::error::{FailureKind, Fault, NO_ANSWER_HINT, explain_socket_error, io_text};
 use super::plan::TransportPlan;
+use super::race::{Pace, race};
 use super::socket::Socket;
 
-/// Connects to the first address that answers.
-///
-/// The time until the deadline is shared among the addresses not tried yet, so that one which swallows packets does
-/// not keep the next from being tried.
+/// How long an address goes without an answer before the next one is tried beside it (RFC 8305 §5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// A connected socket, and how long it took to connect, counted from the attempt that succeeded.
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) socket: Socket,
+    pub(super) took: Duration,
+}
+
+/// Connects to the first address that answers, at the latest at the deadline.
 pub(super) async fn connect(
     candidates: &[SocketAddr],
     plan: &TransportPlan,
     deadline: Option<Instant>,
-) -> Result<Socket, Fault> {
+) -> Result<Reached, Fault> {
     #[cfg(test)]
     if let Some(outcome) = super::in_memory::dial(candidates).await {
         return outcome;
     }
-    let mut failures = Vec::new();
-    for (index, address) in candidates.iter().enumerate() {
-        let left = candidates.len() - index;
-        match attempt(*address, plan.bind, deadline.map(|deadline| share(deadline, left))).await {
-            Ok(stream) => {
-                // A refusal to set it slows the connection down and breaks nothing.
-                let _ = stream.set_nodelay(plan.no_delay);
-                return Ok(Socket::Tcp(stream));
-            }
-            Err(fault) => failures.push((*address, fault)),
-        }
-    }
-    Err(summary(failures))
-}
-
-/// The end of the next attempt when `left` addresses are to be tried until the deadline.
-fn share(deadline: Instant, left: usize) -> Instant {
-    let now = Instant::now();
-    match u32::try_from(left) {
-        Ok(left) if left > 1 => now + deadline.saturating_duration_since(now) / left,
-        _ => deadline,
-    }
+    let attempt = async |address: SocketAddr| {
+        let started = Instant::now();
+        let reached = attempt(address, plan.bind, deadline).await.map_err(|fault| (address, fault));
+        reached.map(|stream| (stream, started.elapsed()))
+    };
+    let pace = Pace { delay: ATTEMPT_DELAY, deadline };
+    let (stream, took) = race(candidates.iter().copied(), pace, attempt, |_| false).await.map_err(summary)?;
+    // A refusal to set it slows the connection down and breaks nothing.
+    let _ = stream.set_nodelay(plan.no_delay);
+    Ok(Reached { socket: Socket::Tcp(stream), took })
 }
 
 async fn attempt(address: SocketAddr, bind: Option<IpAddr>, end: Option<Instant>) -> Result<TcpStream, Fault> {
@@ -120,8 +117,6 @@ fn summary(failures: Vec<(SocketAddr, Fault)>) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn fault(cause: &str) -> Fault {
@@ -136,14 +131,5 @@ mod tests {
         assert_eq!(same.cause, "connection refused ([::1]:1, 127.0.0.1:1)");
         let mixed = summary(vec![(six, fault("no route to the host")), (four, fault("connection refused"))]);
         assert_eq!(mixed.cause, "[::1]:1: no route to the host; 127.0.0.1:1: connection refused");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn addresses_share_the_time() {
-        let deadline = Instant::now() + Duration::from_secs(9);
-        assert_eq!(share(deadline, 3) - Instant::now(), Duration::from_secs(3));
-        assert_eq!(share(deadline, 1), deadline);
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(share(deadline, 2), Instant::now());
     }
 }

@@ -1,7 +1,7 @@
 //! Running a tool to its end: what it printed, how it ended, and never for ever.
 
 use std::io;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -39,4 +39,16 @@ pub fn signal(id: u32, signal: &str) {
 /// What a process wrote, as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The signal that ended a process.
+#[cfg(unix)]
+pub fn ended_by(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+/// The signal that ended a process: here there are none.
+#[cfg(not(unix))]
+pub fn ended_by(_: ExitStatus) -> Option<i32> {
+    None
 }

@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::process::ended_by;
+
 /// How long a process may take before a test fails: a guard, not a measure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -16,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Ended {
     /// Its exit status; none when a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: String,
 }
@@ -146,7 +150,7 @@ impl Tool {
         }
         let mut stdout = std::mem::take(&mut self.seen);
         self.lines.try_iter().for_each(|line| stdout.extend_from_slice(&line));
-        Ended { code: status.code(), stdout, stderr: self.stderr_so_far() }
+        Ended { code: status.code(), signal: ended_by(status), stdout, stderr: self.stderr_so_far() }
     }
 }
 

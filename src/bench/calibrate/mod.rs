@@ -12,15 +12,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use chrono::{SecondsFormat, Utc};
-use tokio::sync::watch;
 
 use self::case::{Case, cases};
 use self::document::{CaseFigures, LagFigures, SCHEMA, SelfDocument, table, thread_figures};
 use self::limit::Limit;
 use self::sink::Sink;
-use super::conduct::heard;
 use super::engine::{self, RunError, RunOutcome, StageOutcome};
 use super::environment::facts;
+use super::interruption::Interruption;
 use super::measure::Percentile;
 use super::report::Status;
 use crate::exit_status::ExitStatus;
@@ -93,13 +92,18 @@ impl Effort {
 pub(super) async fn conduct(
     options: &BenchOptions,
     environment: &Environment,
-    interrupted: watch::Receiver<bool>,
+    interruption: Interruption,
     write: impl FnOnce(&[u8], bool) -> Result<()>,
 ) -> Result<ExitStatus> {
     let quiet = options.general.quiet;
-    let calibration =
-        Calibration { effort: Effort::of(options), interrupted, progress: Progress::on_stderr(quiet), quiet };
+    let calibration = Calibration {
+        effort: Effort::of(options),
+        interruption: interruption.clone(),
+        progress: Progress::on_stderr(quiet),
+        quiet,
+    };
     let mut document = calibration.run().await?;
+    interruption.write_begins();
     let is_partial = document.status == Status::Partial;
     if !is_partial {
         match ceiling::save(environment, &document.env, &document.cases) {
@@ -115,13 +119,13 @@ pub(super) async fn conduct(
     let mut text = serde_json::to_vec_pretty(&document).context("the result cannot be written as JSON")?;
     text.push(b'\n');
     write(&text, options.result.json)?;
-    Ok(if is_partial { ExitStatus::Interrupted } else { ExitStatus::Done })
+    Ok(interruption.end(ExitStatus::Done))
 }
 
 /// A run of `mqbench self`.
 struct Calibration {
     effort: Effort,
-    interrupted: watch::Receiver<bool>,
+    interruption: Interruption,
     progress: Progress,
     quiet: bool,
 }
@@ -180,7 +184,7 @@ impl Calibration {
     }
 
     fn is_interrupted(&self) -> bool {
-        *self.interrupted.borrow()
+        self.interruption.has_come()
     }
 
     /// The cases for which there are descriptors: both ends of every connection are in this process.
@@ -261,7 +265,7 @@ impl Calibration {
     /// A run of the engine against a sink. None when it was interrupted before the load.
     async fn load(&self, sink: &Sink, case: Case, options: &[&str]) -> Result<Option<RunOutcome>> {
         let plan = case.plan(sink.address(), options)?;
-        match engine::run(plan, None, heard(self.interrupted.clone()), |_| {}).await {
+        match engine::run(plan, None, self.interruption.clone().first(), |_| {}).await {
             Ok(run) if run.lost.is_empty() => Ok(Some(run)),
             Ok(run) => Err(anyhow!("the sink has closed connections: {:?}", run.lost)),
             Err(RunError::Interrupted) => Ok(None),

@@ -32,27 +32,69 @@ pub(super) fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String
     })
 }
 
-/// A path that carries nothing at all is none that was measured.
+/// A run in whose measured time nothing was sent has measured nothing.
+pub(super) fn idleness(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let is_idle = |stage: &StageOutcome| stage.recorder.counters.sent == 0;
+    let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted && !run.stages.is_empty();
+    (is_load && run.stages.iter().all(is_idle)).then(|| {
+        let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
+        let what = if was_due { "no message was sent" } else { "no message was due" };
+        let hint = if was_due { "" } else { ": measure for longer, or raise --rate" };
+        format!("{what} in the measured time, so nothing was measured{hint}")
+    })
+}
+
+/// A path that carries nothing at all is none that was measured, also where the broker acknowledges what it drops: MQTT
+/// 3.1.1 has no other way to refuse a message.
 pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let (acknowledged, subscribed) = (plan.qos != QoS::AtMostOnce, plan.subscribers > 0);
-    let is_silent = |stage: &StageOutcome| {
-        let counters = &stage.recorder.counters;
-        let came = stage.delivery.map_or(0, |delivery| delivery.delivered_once);
+    let came = |stage: &StageOutcome| {
+        stage.recorder.counters.delivered + stage.delivery.map_or(0, |delivery| delivery.delivered_once)
+    };
+    let answered = |stage: &StageOutcome| stage.recorder.counters.acked.max(stage.answered);
+    let is_silent = |stage: &StageOutcome| match (subscribed, acknowledged) {
+        (true, _) => came(stage) == 0,
+        (false, true) => answered(stage) == 0,
         // Whether what nobody acknowledges or receives has arrived cannot be told.
-        let unseen = if acknowledged || subscribed { 0 } else { counters.sent };
-        [counters.acked, counters.delivered, came, stage.answered, unseen] == [0; 5] && counters.rejected.is_empty()
+        (false, false) => stage.recorder.counters.sent == 0,
     };
     let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
+    let is_refused = run.stages.iter().any(|stage| !stage.recorder.counters.rejected.is_empty());
     let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted;
-    (is_load && was_due && run.stages.iter().all(is_silent)).then(|| {
-        let what = match (acknowledged, subscribed) {
-            (true, true) => "the broker neither acknowledged nor delivered any message",
-            (true, false) => "the broker acknowledged no message",
-            (false, true) => "the broker delivered no message",
-            (false, false) => "the broker took no message from its socket",
-        };
-        what.to_owned()
+    if !is_load || !was_due || is_refused || !run.stages.iter().all(is_silent) {
+        return None;
+    }
+    let answers: u64 = run.stages.iter().map(answered).sum();
+    Some(match (acknowledged, subscribed) {
+        (true, true) if answers > 0 => {
+            let hint = if plan.targets.is_cross() {
+                "--pair cross needs brokers that pass messages on to each other"
+            } else {
+                "a permission to publish or to read these topics may be missing"
+            };
+            format!("the broker acknowledged {answers} messages and delivered none of them: {hint}")
+        }
+        (true, true) => "the broker neither acknowledged nor delivered any message".to_owned(),
+        (true, false) => "the broker acknowledged no message".to_owned(),
+        (false, true) => "the broker delivered no message".to_owned(),
+        (false, false) => "the broker took no message from its socket".to_owned(),
     })
+}
+
+/// Connections that answer nothing are not held.
+pub(super) fn unanswered_pings(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+    let pings: u64 = run.stages.iter().map(|stage| stage.recorder.counters.pings).sum();
+    let answered = |stage: &StageOutcome| stage.recorder.latency.ping.histogram().is_some();
+    let is_hold = plan.idlers > 0 && !run.interrupted;
+    (is_hold && pings > 0 && !run.stages.iter().any(answered))
+        .then(|| format!("none of {pings} PINGREQ packets was answered"))
+}
+
+/// QoS 2 that the broker turns into QoS 1 is another load than was asked for.
+pub(super) fn downgrade(run: &RunOutcome) -> Option<String> {
+    let downgraded: u64 = run.stages.iter().map(|stage| stage.downgraded).sum();
+    (downgraded > 0 && !run.interrupted)
+        .then(|| format!("the broker acknowledged {downgraded} QoS 2 messages with PUBACK, as if they were QoS 1"))
 }
 
 /// Why a client could not connect, at which place, and what to do.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::{Limits, Machine, State};
 use super::need::Need;
+use crate::bench::cgroup::Quota;
 use crate::bench::report::document::EnvironmentFacts;
 use crate::terminal::number::{bytes, duration, grouped, percent};
 
@@ -71,6 +72,7 @@ pub(super) fn all(need: &Need, machine: &Machine) -> Vec<Check> {
     let mut checks = limits(need, &machine.limits);
     checks.extend(backlog(need, &machine.limits));
     checks.extend(processors(need, &machine.facts));
+    checks.extend(quota(need, &machine.limits));
     checks.extend(clock(&machine.state, &machine.facts));
     checks.extend(governor(&machine.facts));
     checks.extend(virtualisation(&machine.facts));
@@ -175,6 +177,16 @@ fn processors(need: &Need, facts: &EnvironmentFacts) -> Option<Check> {
     Some(Check::new("processors", level, found).mend(format!("mqbench --threads {cores}")))
 }
 
+/// Whoever uses up a quota stands still until its period is over, 100 ms mostly.
+fn quota(need: &Need, limits: &Limits) -> Option<Check> {
+    let Quota { cores, file, lifted_by } = limits.quota.as_ref()?;
+    // Beside the load's threads there is the one that leads them, and an embedded broker.
+    let threads = need.threads + 1 + u64::from(need.embedded);
+    let level = if *cores < threads as f64 { Level::Warn } else { Level::Ok };
+    let found = format!("a control group leaves {cores:.2} processors, and stops this process when they are used up");
+    Some(Check::new("CPU quota", level, found).mend(format!("echo {lifted_by} | sudo tee {}", file.display())))
+}
+
 fn clock(state: &State, facts: &EnvironmentFacts) -> Option<Check> {
     let cost = state.clock_read_ns?;
     let source = facts.clocksource.as_deref().unwrap_or("unknown source");
@@ -259,6 +271,7 @@ mod tests {
             reserved_ports: 0,
             somaxconn: Some(4096),
             memory: Some(16 << 30),
+            quota: None,
         }
     }
 
@@ -321,13 +334,15 @@ mod tests {
             steal_pct: Some(7.0),
             timer_p99_ns: Some(900_000),
         };
-        let limits = Limits { somaxconn: Some(16), ..roomy() };
+        let file = "/sys/fs/cgroup/job/cpu.max".into();
+        let quota = Some(Quota { cores: 2.5, file, lifted_by: "max" });
+        let limits = Limits { somaxconn: Some(16), quota, ..roomy() };
         let checks = all(&Need { same_host: true, ..need(100) }, &Machine { limits, state, facts });
         let warned: Vec<&str> =
             checks.iter().filter(|check| check.level == Level::Warn).map(|check| check.name.as_str()).collect();
         assert_eq!(
             warned,
-            ["listen backlog", "processors", "clock", "governor", "steal", "other load", "timer"],
+            ["listen backlog", "processors", "CPU quota", "clock", "governor", "steal", "other load", "timer"],
             "{checks:#?}"
         );
         for check in checks.iter().filter(|check| check.level == Level::Warn) {

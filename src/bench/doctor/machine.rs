@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::bench::cgroup::{CpuGroups, Quota};
 use crate::bench::engine::{self, MachineCounters, process};
 use crate::bench::environment::{self, field};
 use crate::bench::report::document::EnvironmentFacts;
@@ -26,7 +27,7 @@ pub(super) struct Machine {
 }
 
 /// What bounds a plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Limits {
     /// Files that this process may open: now, and at the most.
     pub(super) files: Option<(u64, u64)>,
@@ -42,6 +43,8 @@ pub(super) struct Limits {
     pub(super) somaxconn: Option<u64>,
     /// Memory that can be had without swapping, bytes.
     pub(super) memory: Option<u64>,
+    /// CPU time that control groups leave this process.
+    pub(super) quota: Option<Quota>,
 }
 
 /// What disturbs a measurement.
@@ -72,6 +75,7 @@ impl Limits {
             ports,
             somaxconn: number("/proc/sys/net/core/somaxconn"),
             memory: environment::read("/proc/meminfo").and_then(|text| available_memory(&text)),
+            quota: CpuGroups::of_this_process().quota(),
         }
     }
 }

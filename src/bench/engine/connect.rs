@@ -187,7 +187,8 @@ pub(super) fn ready(shared: &Shared, joined: &mut Vec<Joined>) -> Result<Ready, 
             Part::Subscriber => ready.subscribers.push((link, Subscriptions::new(shared, number, &mut groups))),
             Part::Publisher => {
                 // There are those of each publisher, in this order.
-                let publisher = packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos));
+                let publisher =
+                    packets.next().map(|packets| Publisher::new(number, packets, shared.plan.qos, times.connack));
                 ready.publishers.extend(publisher.map(|publisher| (link, publisher)));
             }
             Part::Responder => ready.responders.push((link, Responder::new(number, shared))),
@@ -261,6 +262,8 @@ pub(super) struct Times {
     steps: ConnectTimings,
     connack: Duration,
     suback: Option<Duration>,
+    /// Retained messages that came beside SUBACK.
+    retained: u64,
 }
 
 impl Times {
@@ -282,6 +285,7 @@ impl Times {
         if let Some(suback) = self.suback {
             recorder.latency.suback.record(ns(suback));
         }
+        recorder.counters.retained += self.retained;
     }
 }
 
@@ -297,7 +301,7 @@ pub(super) async fn join(
     let plan = &shared.plan;
     let config = plan.session_of(client);
     let transport = plan.transport_of(client);
-    let mut ears = ConnectEars { suback: None, early };
+    let mut ears = ConnectEars { suback: None, early, retained: 0 };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
     let mut farewell = Farewell::on(&mut connection);
@@ -313,7 +317,13 @@ pub(super) async fn join(
         suback = Some(started.elapsed());
     }
     farewell.call_off();
-    Ok((connection, Times { steps: timings, connack, suback }))
+    if shared.tls.get().is_none()
+        && let Some(agreed) = connection.tls_info()
+    {
+        // Another thread may have been first.
+        let _ = shared.tls.set(agreed);
+    }
+    Ok((connection, Times { steps: timings, connack, suback, retained: ears.retained }))
 }
 
 /// What the broker's CONNACK does not allow is told before the load.
@@ -324,6 +334,11 @@ fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientErr
     }
     if plan.retain && !limits.retain_available {
         return Err(PublishError::RetainNotAvailable.into());
+    }
+    let (alias, maximum) = (plan.publish_properties.number(PropertyName::TopicAlias), limits.topic_alias_maximum);
+    if let Some(alias) = alias.filter(|alias| *alias > u32::from(maximum)) {
+        // A Two Byte Integer.
+        return Err(PublishError::TopicAlias { alias: alias as u16, maximum }.into());
     }
     Ok(())
 }
@@ -379,6 +394,8 @@ pub(super) type EarlyMessages<'a> = &'a mut dyn FnMut(&Delivery<'_>);
 struct ConnectEars<'a> {
     suback: Option<Suback>,
     early: Option<EarlyMessages<'a>>,
+    /// Retained messages that `early` has not taken.
+    retained: u64,
 }
 
 impl Handler<SendRecord> for ConnectEars<'_> {
@@ -387,6 +404,8 @@ impl Handler<SendRecord> for ConnectEars<'_> {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if let Some(early) = &mut self.early {
             early(delivery);
+        } else if delivery.publish.retain {
+            self.retained += 1;
         }
         Acknowledge::Now
     }

@@ -337,7 +337,7 @@ impl Coordinator {
         let unconnected =
             if plan.idlers > 0 && interrupted { plan.idlers as u64 - self.joined - self.failed } else { 0 };
         let away = (plan.clients() as u64).saturating_sub(there + unconnected);
-        let (first_failure, stalled) = (self.first_failure.take(), self.stalled);
+        let (first_failure, stalled, tls) = (self.first_failure.take(), self.stalled, self.shared.tls.get().cloned());
         let (lost, late) = self.end().await;
         for late in late {
             // Stages count from 1, and each has an outcome.
@@ -345,7 +345,7 @@ impl Coordinator {
                 outcome.note_late(late);
             }
         }
-        RunOutcome { connect, connect_ns, stages, lost, away, first_failure, interrupted, collapsed, stalled }
+        RunOutcome { connect, connect_ns, stages, lost, away, first_failure, interrupted, collapsed, stalled, tls }
     }
 
     fn tell(&self, command: Command) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::process::CpuTime;
 use super::shard::Share;
 use super::subscriber::Deliveries;
-use crate::bench::measure::{IntervalRow, Outages, Recorder, Timeline};
+use crate::bench::measure::{IntervalRow, Outages, Recorder, Spans, Timeline};
 
 /// The parts of a stage.
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub(super) struct Gathering {
     used_before: CpuTime,
     pub(super) deliveries: Deliveries,
     pub(super) downgraded: u64,
-    pub(super) last_event_ns: u64,
+    pub(super) spans: Spans,
     /// Shards whose publishers have stopped, and shards that have settled.
     pub(super) stopped: usize,
     pub(super) settled: usize,

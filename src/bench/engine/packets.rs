@@ -6,14 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bench::measure::{STAMP_SIZE, Stamp};
 use crate::bench::plan::{BenchPlan, MessageTemplate, PayloadPlan};
-use crate::mqtt::Message;
 use crate::mqtt::wire::{PublishTemplate, WireError};
+use crate::mqtt::{Message, PropertyName};
 use crate::session::Identifiers;
 
 /// What a publisher sends.
 #[derive(Debug)]
 pub(super) struct Packets {
     template: PublishTemplate,
+    /// With a Topic Alias: the packet that names the topic as well, which is the first of each connection.
+    introduction: Option<PublishTemplate>,
+    /// Whether the next packet is that one.
+    introduces: bool,
     /// About how many bytes one has.
     typical_size: usize,
     /// Where messages differ in more than their stamp.
@@ -66,7 +70,15 @@ impl Packets {
         } else {
             message.payload = plan.payload.bytes(stream, &client_id, &user_name);
         }
-        let template = PublishTemplate::new(&message, plan.session.version)?;
+        let mut template = PublishTemplate::new(&message, plan.session.version)?;
+        let first_extra = message.topic.len();
+        let introduction = if message.properties.number(PropertyName::TopicAlias).is_some() {
+            message.topic.clear();
+            let aliased = PublishTemplate::new(&message, plan.session.version)?;
+            Some(std::mem::replace(&mut template, aliased))
+        } else {
+            None
+        };
         let (typical_size, largest) = match (&varying, &plan.payload) {
             (None, _) | (_, PayloadPlan::Fixed(_)) => (template.size(), template.size()),
             (_, PayloadPlan::Filled(filled)) => {
@@ -80,10 +92,11 @@ impl Packets {
                 (template.size_with(longest.len()), template.size_with(longest.len()))
             }
         };
+        let largest = if introduction.is_some() { largest + first_extra } else { largest };
         if largest > limit {
             return Err(WireError::TooLarge { size: largest, limit });
         }
-        Ok(Self { template, typical_size, varying })
+        Ok(Self { template, introduces: introduction.is_some(), introduction, typical_size, varying })
     }
 
     /// About how many bytes a packet has.
@@ -94,6 +107,7 @@ impl Packets {
     /// Appends the packets of messages.
     #[inline]
     pub(super) fn append(&mut self, plan: &BenchPlan, stream: usize, due: Due, out: &mut Vec<u8>) {
+        let due = if self.introduces { self.introduce(plan, stream, due, out) } else { due };
         let Due { identifiers, mut sequence, intended_ns } = due;
         let mut stamp = Stamp { run: plan.run.0, stream: stream as u32, sequence: sequence as u32, intended_ns };
         let Some(varying) = &mut self.varying else {
@@ -136,8 +150,26 @@ impl Packets {
         }
     }
 
-    /// What the kernel has not taken wholly is gone with the connection.
+    /// Appends the first of these messages with its topic; gives back the others.
+    #[cold]
+    fn introduce(&mut self, plan: &BenchPlan, stream: usize, mut due: Due, out: &mut Vec<u8>) -> Due {
+        let first = Due { identifiers: due.identifiers.split_first(), ..due };
+        if first.identifiers.len() == 0 {
+            return due;
+        }
+        self.introduces = false;
+        if let Some(introduction) = self.introduction.take() {
+            let aliased = std::mem::replace(&mut self.template, introduction);
+            self.append(plan, stream, first, out);
+            self.introduction = Some(std::mem::replace(&mut self.template, aliased));
+            due.sequence += 1;
+        }
+        due
+    }
+
+    /// What the kernel has not taken wholly is gone with the connection, and the next one knows no Topic Alias.
     pub(super) fn forget_unwritten(&mut self) {
+        self.introduces = self.introduction.is_some();
         if let Some(varying) = &mut self.varying {
             varying.unwritten.clear();
             varying.unwritten_bytes = 0;
@@ -148,6 +180,7 @@ impl Packets {
     /// and `waiting` bytes of them wait still.
     pub(super) fn take_written(&mut self, unwritten: u64, waiting: usize) -> (u64, u64) {
         let Some(varying) = &mut self.varying else {
+            // Where the first one waits, it names its topic and is longer; more than all cannot wait.
             let written = unwritten - (waiting.div_ceil(self.template.size()) as u64).min(unwritten);
             return (written, written * self.template.payload_size() as u64);
         };
@@ -167,4 +200,62 @@ impl Packets {
 fn unix_ms() -> u64 {
     // A clock before 1970 shows 0; until 2⁶⁴ ms there is time.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::plan::from_options::tests::plan_of;
+    use crate::mqtt::wire::{MAX_PACKET_SIZE, Packet, Scan, scan};
+    use crate::mqtt::{ProtocolVersion, QoS};
+    use crate::session::Session;
+
+    /// Topic and alias of each packet in a buffer.
+    fn topics(mut bytes: &[u8]) -> Vec<(String, Option<u32>)> {
+        let mut topics = Vec::new();
+        while let Scan::Frame(frame) = scan(bytes, MAX_PACKET_SIZE).unwrap() {
+            let Packet::Publish(publish) = Packet::decode(frame, ProtocolVersion::V5).unwrap() else { panic!("other") };
+            topics.push((publish.topic.to_owned(), publish.properties.number(PropertyName::TopicAlias)));
+            bytes = &bytes[frame.size..];
+        }
+        topics
+    }
+
+    #[test]
+    fn a_topic_alias_stands_for_the_topic_after_the_first_message_of_a_connection() {
+        let words = ["-V", "5", "-D", "publish", "topic-alias", "3", "-t", "a/%i", "--clients", "1"];
+        for more in [&["--size", "20"][..], &["--size", "20..40"], &["--payload", "random"], &["-m", "%s"]] {
+            let plan = plan_of(&[&words[..], more].concat()).unwrap();
+            let mut session: Session<crate::bench::engine::link::SendRecord> = Session::new(std::time::Instant::now());
+            let mut packets = Packets::new(&plan, 0, MAX_PACKET_SIZE).unwrap();
+            let mut next = 0;
+            let mut send = |packets: &mut Packets, count: usize| {
+                let mut out = Vec::new();
+                let record = crate::bench::engine::link::SendRecord {
+                    intended_ns: 0,
+                    written_ns: 0,
+                    received_ns: std::cell::Cell::new(0),
+                };
+                let identifiers = session.reserve_many(QoS::AtMostOnce, count, record);
+                packets.append(&plan, 0, Due { identifiers, sequence: next, intended_ns: 0 }, &mut out);
+                next += count as u64;
+                out
+            };
+            let named = |topic: &str| (topic.to_owned(), Some(3));
+            let first = send(&mut packets, 3);
+            assert_eq!(topics(&first), [named("a/0"), named(""), named("")], "{more:?}");
+            assert_eq!(packets.take_written(3, 0).0, 3, "{more:?}");
+            packets.forget_unwritten();
+            let again = send(&mut packets, 2);
+            assert_eq!(topics(&again), [named("a/0"), named("")], "a new connection knows no alias");
+            for (waiting, written) in [(again.len(), 0), (again.len() - 1, 0), (1, 1), (0, 2)] {
+                let mut fresh = Packets::new(&plan, 0, MAX_PACKET_SIZE).unwrap();
+                send(&mut fresh, 2);
+                assert_eq!(fresh.take_written(2, waiting).0, written, "{more:?} {waiting}");
+            }
+        }
+        let plan = plan_of(&words).unwrap();
+        let largest = Packets::new(&plan, 0, MAX_PACKET_SIZE).unwrap().introduction.unwrap().size();
+        assert!(Packets::new(&plan, 0, largest).is_ok() && Packets::new(&plan, 0, largest - 1).is_err());
+    }
 }

@@ -8,6 +8,7 @@ mod progress;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::task::Context;
+use std::time::Duration;
 
 pub(super) use self::ears::{PublisherCounts, PublisherEars};
 use self::progress::{Progress, due, superseded};
@@ -33,8 +34,15 @@ const REFILL_MOST: u64 = 32;
 /// After so long a refill waits for nothing: what frees too few places may free no more.
 const REFILL_PATIENCE_NS: u64 = 10_000_000;
 
-/// Silence after which what is under way counts as lost and the window goes on (contract: one second).
-pub(super) const SILENCE_NS: u64 = 1_000_000_000;
+/// The shortest silence after which what is under way counts as lost and the window goes on.
+const SHORTEST_SILENCE_NS: u64 = 1_000_000_000;
+
+/// So many round trips of silence are needed at the least.
+const SILENT_ROUND_TRIPS: u64 = 4;
+
+/// What was due before the end of a stage may leave for this long after it where one write does not take it all: the
+/// rest of a burst.
+const END_GRACE_NS: u64 = 10_000_000;
 
 /// A publisher's own state.
 #[derive(Debug)]
@@ -54,6 +62,13 @@ pub(super) struct Publisher {
     refused_at_floor: u64,
     last_progress_ns: u64,
     last_fill_ns: u64,
+    /// How long messages take to all their receivers: rises at once, falls slowly. Until the first was timed, what
+    /// CONNECT took to its answer.
+    round_trip_ns: u64,
+    /// The message that is being timed: the number after it, and when it was sent.
+    timed: Option<(u64, u64)>,
+    /// Places freed by silence that are not in a recorder yet.
+    freed_by_silence: u64,
     progress: Option<Progress>,
     /// Slots of the measured window that were sent.
     offered: u64,
@@ -76,7 +91,8 @@ pub(super) enum Pause {
 }
 
 impl Publisher {
-    pub(super) fn new(stream: usize, packets: Packets, qos: QoS) -> Self {
+    /// `round_trip` is what is known of the path beforehand.
+    pub(super) fn new(stream: usize, packets: Packets, qos: QoS, round_trip: Duration) -> Self {
         Self {
             stream,
             packets,
@@ -88,6 +104,9 @@ impl Publisher {
             refused_at_floor: 0,
             last_progress_ns: 0,
             last_fill_ns: 0,
+            round_trip_ns: round_trip.as_nanos() as u64,
+            timed: None,
+            freed_by_silence: 0,
             progress: None,
             offered: 0,
             scheduled_ns: 0,
@@ -136,14 +155,32 @@ impl Publisher {
         }
         // A subscriber that is gone waits for nothing.
         let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
-        let is_silent = known == 0 && now_ns.saturating_sub(self.last_progress_ns) >= SILENCE_NS;
+        let silence_ns = SHORTEST_SILENCE_NS.max(self.round_trip_ns.saturating_mul(SILENT_ROUND_TRIPS));
+        let is_silent = known == 0 && now_ns.saturating_sub(self.last_progress_ns) >= silence_ns;
+        self.note_round_trip(floor, now_ns);
         if floor > self.floor || is_silent {
-            self.floor = if floor > self.floor { floor } else { self.next };
+            if floor > self.floor {
+                self.floor = floor;
+            } else {
+                self.freed_by_silence += self.next - self.floor;
+                self.floor = self.next;
+            }
             self.refused_at_floor = self.ears.refused;
             self.last_progress_ns = now_ns;
         }
         // As it was before the floor rose: what was refused below it is forgotten with the next look.
         (self.floor + window).saturating_sub(self.next)
+    }
+
+    /// Ends the timing of a message that has arrived everywhere, also after its place was freed.
+    fn note_round_trip(&mut self, floor: u64, now_ns: u64) {
+        if let Some((end, sent_ns)) = self.timed
+            && floor >= end
+        {
+            let took_ns = now_ns.saturating_sub(sent_ns);
+            self.round_trip_ns = took_ns.max(self.round_trip_ns - self.round_trip_ns / 8 + took_ns / 8);
+            self.timed = None;
+        }
     }
 
     /// Whether less than a quarter of the window is in flight though the stage goes on: it was left alone for too long.
@@ -175,15 +212,21 @@ impl Publisher {
         if !link.is_writable() {
             self.hold(now_ns);
             self.skip(now_ns, recorder);
+            self.end_schedule(Pause::Waiting, now_ns, shared);
             return Ok(Pause::Waiting);
         }
         let Some(room) = self.room(link, shared, now_ns) else { return Ok(Pause::Waiting) };
+        if self.freed_by_silence > 0 {
+            let freed = std::mem::take(&mut self.freed_by_silence);
+            recorder.counters.freed_by_silence += if self.measures(now_ns) { freed } else { 0 };
+        }
         if room > 0
             && let Some(Progress { pace: Some(pace), .. }) = &mut self.progress
             && std::mem::take(&mut pace.closed)
         {
             pace.opened_ns = now_ns;
         }
+        self.leave_warmup_behind(now_ns);
         self.skip(now_ns, recorder);
         self.last_fill_ns = now_ns;
         let by_bytes = (BATCH_BYTES / self.packets.typical_size()).max(1) as u64;
@@ -201,6 +244,7 @@ impl Publisher {
             // Only now that all is counted as sent: whoever sees it looks for what is under way next.
             self.finish(shared);
         }
+        self.end_schedule(pause, now_ns, shared);
         Ok(pause)
     }
 
@@ -354,6 +398,9 @@ impl Publisher {
         }
         self.packets.append(plan, self.stream, Due { identifiers, sequence: self.next, intended_ns }, out);
         self.next = next;
+        if self.timed.is_none() {
+            self.timed = Some((next, now_ns));
+        }
     }
 
     /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
@@ -376,6 +423,27 @@ impl Publisher {
                 }
             }
             pace.slots.advance();
+        }
+    }
+
+    /// Of a warm-up that the path or this machine did not carry nothing is carried over: the measured window begins with
+    /// what is due in it. Slots that are only a little late are sent.
+    fn leave_warmup_behind(&mut self, now_ns: u64) {
+        if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress
+            && now_ns >= run.from_ns
+            && due(run, pace).saturating_add(LAG_FLOOR_NS) < run.from_ns
+        {
+            pace.slots.advance_to(run.from_ns - run.start_ns);
+        }
+    }
+
+    /// Ends the schedule when its time is over: what window or socket do not take at this last look is not sent.
+    fn end_schedule(&mut self, pause: Pause, now_ns: u64, shared: &Shared) {
+        if let Some(Progress { pace: Some(_), run, .. }) = &self.progress
+            && now_ns >= run.to_ns
+            && (pause != Pause::Turn || now_ns >= run.to_ns.saturating_add(END_GRACE_NS))
+        {
+            self.finish(shared);
         }
     }
 

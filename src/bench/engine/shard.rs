@@ -268,8 +268,8 @@ fn settle(state: &ShardState, own: &Own) {
             settled.streams.values().for_each(|delivery| share.delivery.merge(delivery));
         }
     }
-    let last_event_ns = state.last_event_ns.take();
-    state.report(Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares });
+    let spans = state.spans.take();
+    state.report(Report::Settled { recorder, deliveries, downgraded, spans, outages, shares });
 }
 
 fn report_late(state: &ShardState, own: &Own) {

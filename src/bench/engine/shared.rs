@@ -5,14 +5,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use atomic_waker::AtomicWaker;
+use bytes::Bytes;
 
 use super::clock::Clock;
 use super::marks::Marks;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
+use crate::transport::TlsInfo;
 
 /// The state that all threads of a run see.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Shared {
     topics: HashMap<String, usize>,
     /// Where in the streams the seconds of the stage began.
     marks: Mutex<Marks>,
+    /// What the first connection's TLS agreed on.
+    pub tls: OnceLock<TlsInfo>,
     /// The load is to end now: Ctrl-C, or a broker that is gone.
     pub halt: AtomicBool,
     /// The number of the stage that begins, or has begun, and the stage itself.
@@ -41,6 +45,8 @@ pub struct Shared {
 pub struct Stream {
     first_cell: usize,
     cells: usize,
+    /// What its messages look like, where they have no stamp and are all the same.
+    pub content: Option<Bytes>,
     /// The lowest position when all were looked at last, and whose it was.
     floor: AtomicU64,
     laggard: AtomicUsize,
@@ -75,6 +81,8 @@ pub struct Stream {
     pub measured_to: AtomicU64,
     /// Slots of the schedule in the measured window.
     pub offered: AtomicU64,
+    /// Messages that the stage asked for and that were not sent when it ended.
+    pub not_sent: AtomicU64,
     /// Number of the last stage for which the publisher has sent all that it was to send.
     pub done: AtomicU32,
     /// Wakes the publisher when it waits for deliveries.
@@ -101,6 +109,7 @@ impl Shared {
     /// The state before anything has happened.
     pub fn new(plan: BenchPlan, clock: Clock) -> Self {
         let mut cells = 0;
+        let by_topic = !plan.payload.is_stamped() && plan.subscribers > 0;
         let intended = if plan.payload.is_stamped() { 0 } else { (usize::from(plan.window) * 4).max(1024) };
         let is_paced = plan.stages.iter().any(|stage| stage.model != LoadModel::ClosedLoop);
         let written = match plan.window_rule {
@@ -115,11 +124,14 @@ impl Shared {
                 let first_cell = cells;
                 cells += count;
                 let (intended, written) = (Times::of_last(intended), Times::of_last(written));
-                Stream { first_cell, cells: count, intended, written, ..Stream::default() }
+                let content = (by_topic && !plan.payload.varies_by_message()).then(|| {
+                    let (client_id, user_name) = plan.names_of(stream);
+                    plan.payload.bytes(stream, &client_id, &user_name)
+                });
+                Stream { first_cell, cells: count, content, intended, written, ..Stream::default() }
             })
             .collect();
         let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
-        let by_topic = !plan.payload.is_stamped() && plan.subscribers > 0;
         let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (plan.topic_of(stream), stream));
         let topics = by_topic.collect();
         Self {
@@ -129,6 +141,7 @@ impl Shared {
             delivered,
             topics,
             marks: Mutex::default(),
+            tls: OnceLock::new(),
             halt: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             run: Mutex::new(None),

@@ -28,6 +28,8 @@ pub(super) struct Subscriptions {
     touched: Vec<u32>,
     /// Measured messages of the stage whose content was wrong, by the stream's place.
     corrupt: BTreeMap<usize, u64>,
+    /// Arrivals in the stage that cannot be one of the messages that were awaited, where messages are matched by order.
+    unmatched: u64,
     /// The connection is gone.
     away: bool,
 }
@@ -51,6 +53,8 @@ pub(super) struct Deliveries {
     pub(super) lost: BTreeMap<usize, u64>,
     /// Of some of what was lost it cannot be told when it was sent.
     pub(super) is_any_unplaced: bool,
+    /// Arrivals after which messages matched by order may have been taken for their neighbors.
+    pub(super) unmatched: u64,
 }
 
 impl Deliveries {
@@ -64,6 +68,7 @@ impl Deliveries {
             *self.lost.entry(*second).or_default() += lost;
         }
         self.is_any_unplaced |= other.is_any_unplaced;
+        self.unmatched += other.unmatched;
     }
 
     /// Enters what of a stream's measured messages was lost, by seconds; none where these are not known.
@@ -87,7 +92,8 @@ impl Subscriptions {
         let routes = &shared.plan.routes;
         let ledgers = Ledgers::new(shared, subscriber, groups);
         let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
-        Self { subscriber, streams, rank, ledgers, touched: Vec::new(), corrupt: BTreeMap::new(), away: false }
+        let (touched, corrupt) = (Vec::new(), BTreeMap::new());
+        Self { subscriber, streams, rank, ledgers, touched, corrupt, unmatched: 0, away: false }
     }
 
     /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
@@ -131,6 +137,7 @@ impl Subscriptions {
             delivery.excuse(refused);
             settled.streams.entry(number).or_default().merge(&delivery);
         });
+        settled.unmatched += std::mem::take(&mut self.unmatched);
         for (index, corrupt) in std::mem::take(&mut self.corrupt) {
             settled.streams.entry(streams.at(index)).or_default().corrupt += corrupt;
         }
@@ -226,6 +233,17 @@ impl Subscriptions {
     }
 }
 
+/// So many bytes at either end of a payload without a stamp are compared with what was sent.
+const COMPARED: usize = 64;
+
+/// Whether a payload is as long as the one that was sent, and the same at both ends.
+fn looks_like(sent: &[u8], payload: &[u8]) -> bool {
+    let end = sent.len().saturating_sub(COMPARED);
+    sent.len() == payload.len()
+        && sent.iter().take(COMPARED).eq(payload.iter().take(COMPARED))
+        && sent[end..] == payload[end..]
+}
+
 /// The ears of a subscriber during one batch.
 pub(super) struct SubscriberEars<'a> {
     pub(super) subscriptions: &'a mut Subscriptions,
@@ -299,7 +317,12 @@ impl SubscriberEars<'_> {
         // One with the retain flag was left there by somebody before us.
         let Some(index) = index.filter(|_| !publish.retain) else { return self.foreign() };
         let stream = self.shared.stream(self.subscriptions.streams.at(index));
+        if stream.content.as_ref().is_some_and(|content| !looks_like(content, publish.payload)) {
+            return self.foreign();
+        }
         let next = self.subscriptions.ledgers.next(index);
+        // Nobody knows whether one that is sent again came before.
+        self.subscriptions.unmatched += u64::from(publish.dup);
         // Between the members of a group there is no order: they can be counted, but not timed.
         let in_group = matches!(self.shared.plan.routes.shape(), Shape::Shared { .. });
         match stream.intended.of(next) {
@@ -311,7 +334,12 @@ impl SubscriberEars<'_> {
                 self.take(index, next, None, publish.dup, publish.payload);
             }
             None if next == 0 => self.foreign(),
-            None => self.take(index, next - 1, None, publish.dup, publish.payload),
+            // One more than was sent: it, or one before it, came twice, or somebody else sends the same. Messages since
+            // then may have been taken for the ones after them.
+            None => {
+                self.subscriptions.unmatched += u64::from(self.stage.is_some());
+                self.take(index, next - 1, None, publish.dup, publish.payload);
+            }
         }
     }
 
@@ -335,7 +363,10 @@ impl Handler<SendRecord> for SubscriberEars<'_> {
         let plan = &self.shared.plan;
         if plan.publishers == 0 {
             // Somebody else's load: what comes is what is counted.
-            if self.measuring {
+            if publish.retain {
+                // Kept from earlier, and sent because of the subscription: no load.
+                self.recorder.counters.retained += 1;
+            } else if self.measuring {
                 self.recorder.counters.delivered += 1;
                 self.recorder.counters.payload_bytes_in += publish.payload.len() as u64;
             }

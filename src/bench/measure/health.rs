@@ -4,12 +4,13 @@
 use std::fmt;
 
 use super::validity::{lag_above_limit, sent_below_share};
+use crate::bench::cgroup::Throttling;
 
 /// A thread busier than this is at its limit.
 const THREAD_BUSY_PCT: f64 = 90.0;
 /// A thread busier than this is near it.
 const THREAD_NEAR_PCT: f64 = 75.0;
-/// Stolen CPU time above which the machine was not ours.
+/// Stolen CPU time above which the machine was not ours, where the generator needed it.
 const STEAL_PCT: f64 = 2.0;
 /// Share of TCP segments sent again above which the network was the limit.
 const RETRANSMIT_SHARE: f64 = 0.001;
@@ -41,6 +42,10 @@ pub struct GeneratorFigures {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// CPU time that control groups leave this process, in processors; `None` where nothing limits it.
+    pub cpu_quota: Option<f64>,
+    /// How often they stopped it in the window; `None` where nothing limits it.
+    pub throttling: Option<Throttling>,
     /// Context switches of the load's threads.
     pub ctx_switches: Option<u64>,
     /// TCP segments that this machine sent.
@@ -117,6 +122,10 @@ pub struct GeneratorHealth {
     pub rss_bytes: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// CPU time that control groups leave this process, in processors.
+    pub cpu_quota: Option<f64>,
+    /// How often they stopped it.
+    pub throttling: Option<Throttling>,
     /// Messages a second that this generator can pass, by its own calibration.
     pub ceiling_per_s: Option<f64>,
     /// How much of that was left, percent; 0 when there was nothing.
@@ -137,6 +146,11 @@ impl GeneratorFigures {
         let busiest = self.busiest_thread_ns.and_then(|time| percent(time as f64, self.window_ns as f64));
         busiest.is_some_and(|busy| busy > THREAD_BUSY_PCT)
     }
+
+    /// What was used of the generator's own ceiling, percent.
+    fn used_of_ceiling(&self) -> Option<f64> {
+        percent(self.messages as f64 * 1e9, self.window_ns as f64 * self.ceiling_per_s.unwrap_or(0.0))
+    }
 }
 
 impl GeneratorHealth {
@@ -152,11 +166,13 @@ impl GeneratorHealth {
             max_thread_pct: share(figures.busiest_thread_ns),
             rss_bytes: figures.rss_bytes,
             steal_pct: figures.steal_pct,
+            cpu_quota: figures.cpu_quota,
+            throttling: figures.throttling,
             ctx_switches: figures.ctx_switches,
             tcp_retrans: figures.tcp_retrans,
             ..Self::default()
         };
-        health.judge_cpu();
+        health.judge_cpu(figures);
         health.judge_ceiling(figures);
         health.judge_schedule(figures);
         health.judge_network(figures);
@@ -172,7 +188,7 @@ impl GeneratorHealth {
         health
     }
 
-    fn judge_cpu(&mut self) {
+    fn judge_cpu(&mut self, figures: &GeneratorFigures) {
         if let Some(busy) = self.max_thread_pct {
             if busy > THREAD_BUSY_PCT {
                 self.add(Verdict::Bottleneck, format!("a thread was {busy:.0} % busy; use more --threads or machines"));
@@ -180,16 +196,35 @@ impl GeneratorHealth {
                 self.add(Verdict::Suspect, format!("a thread was {busy:.0} % busy, near its limit"));
             }
         }
-        if let Some(steal) = self.steal_pct.filter(|&steal| steal > STEAL_PCT) {
+        if let Some(Throttling { periods, throttled, throttled_ns }) = self.throttling.filter(|by| by.throttled > 0) {
+            let quota = self.cpu_quota.map(|cores| format!(" of {cores:.2} processors")).unwrap_or_default();
+            self.add(
+                Verdict::Bottleneck,
+                format!(
+                    "the CPU quota{quota} stopped this process's control group in {throttled} of {periods} periods, for \
+                     {:.0} ms in all",
+                    throttled_ns as f64 / 1e6
+                ),
+            );
+        }
+        if let Some(steal) = self.steal_pct.filter(|&steal| steal > STEAL_PCT && self.is_near_limit(figures, steal)) {
             self.add(Verdict::Bottleneck, format!("the hypervisor took {steal:.1} % of the CPU time"));
         }
     }
 
+    /// Whether stolen time can have changed anything: a thread used most of what was left to it, the generator was near
+    /// its ceiling, or messages left late.
+    fn is_near_limit(&self, figures: &GeneratorFigures, steal_pct: f64) -> bool {
+        let near_pct = THREAD_NEAR_PCT * (100.0 - steal_pct) / 100.0;
+        let late = lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns).is_some();
+        self.max_thread_pct.is_some_and(|busy| busy > near_pct)
+            || figures.used_of_ceiling().is_some_and(|used| used > CEILING_NEAR_PCT)
+            || (figures.offered.is_some() && late)
+    }
+
     fn judge_ceiling(&mut self, figures: &GeneratorFigures) {
-        let used =
-            percent(figures.messages as f64 * 1e9, figures.window_ns as f64 * figures.ceiling_per_s.unwrap_or(0.0));
         self.ceiling_per_s = figures.ceiling_per_s;
-        let Some(used) = used else { return };
+        let Some(used) = figures.used_of_ceiling() else { return };
         self.headroom_pct = Some((100.0 - used).max(0.0));
         let verdict = match used {
             used if used > CEILING_LIMIT_PCT => Verdict::Bottleneck,
@@ -277,10 +312,19 @@ mod tests {
     #[test]
     fn every_fault_has_its_verdict() {
         type Change = fn(&mut GeneratorFigures);
-        let cases: [(Change, Verdict); 14] = [
+        const STOPPED: Throttling = Throttling { periods: 100, throttled: 7, throttled_ns: 90_000_000 };
+        let cases: [(Change, Verdict); 21] = [
             (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Bottleneck),
             (|f| f.busiest_thread_ns = Some(8 * SECOND), Verdict::Suspect),
-            (|f| f.steal_pct = Some(2.1), Verdict::Bottleneck),
+            // Stolen time that nobody needed took nothing away.
+            (|f| f.steal_pct = Some(30.0), Verdict::Ok),
+            (|f| (f.steal_pct, f.busiest_thread_ns) = (Some(30.0), Some(6 * SECOND)), Verdict::Bottleneck),
+            (|f| (f.steal_pct, f.busiest_thread_ns) = (Some(2.0), Some(7 * SECOND)), Verdict::Ok),
+            (|f| (f.steal_pct, f.ceiling_per_s) = (Some(2.1), Some(280_000.0)), Verdict::Bottleneck),
+            (|f| (f.steal_pct, f.offered, f.sched_lag_p99_ns) = (Some(2.1), None, Some(SECOND)), Verdict::Ok),
+            (|f| (f.cpu_quota, f.throttling) = (Some(0.5), Some(STOPPED)), Verdict::Bottleneck),
+            (|f| f.throttling = Some(Throttling { periods: 100, ..Throttling::default() }), Verdict::Ok),
+            (|f| (f.steal_pct, f.sched_lag_p99_ns) = (Some(2.1), Some(1_000_001)), Verdict::Bottleneck),
             (|f| (f.tcp_segments, f.tcp_retrans) = (Some(1_000_000), Some(1_001)), Verdict::Suspect),
             (|f| (f.tcp_segments, f.tcp_retrans) = (Some(100), Some(9)), Verdict::Ok),
             (|f| f.on_time = 989_999, Verdict::Bottleneck),

@@ -76,6 +76,8 @@ counters! {
     wire_bytes_in,
     /// Messages that are not of this run.
     foreign,
+    /// Retained messages that subscribers of somebody else's load got on subscribing, at whatever time.
+    retained,
     /// Messages of this run whose content is not what was sent.
     corrupt,
     /// Those of them that came in the measured window, whenever they were sent.
@@ -90,8 +92,22 @@ counters! {
     held_back,
     /// Those that did not, and were sent in the measured window.
     on_time,
+    /// Places of windows that were freed because nothing had come back for too long.
+    freed_by_silence,
     /// Acknowledgements with "no matching subscribers" (0x10).
     no_subscriber,
+    /// PUBREC packets that came in the measured window (QoS 2), and so on: repeated ones too.
+    pubrec_in,
+    /// See `pubrec_in`.
+    pubrel_in,
+    /// See `pubrec_in`.
+    pubcomp_in,
+    /// See `pubrec_in`.
+    pubrec_out,
+    /// See `pubrec_in`.
+    pubrel_out,
+    /// See `pubrec_in`.
+    pubcomp_out,
     /// Connections that came up again after a loss.
     reconnects,
     /// Connections that were made (`mqbench conn`).

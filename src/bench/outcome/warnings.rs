@@ -1,10 +1,11 @@
 //! What a stage warns of.
 
 use crate::bench::engine::StageOutcome;
-use crate::bench::measure::{Drift, IntervalRow, Latency, Steadiness};
+use crate::bench::measure::{Drift, IntervalRow, Latency, Percentile, Recorder, Steadiness};
 use crate::bench::plan::BenchPlan;
 use crate::bench::report::Warning;
 use crate::mqtt::QoS;
+use crate::options::Arrival;
 use crate::terminal::number;
 
 pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
@@ -40,10 +41,14 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
                 let given_up = if skipped > 0 { format!(", and {skipped} were given up") } else { String::new() };
                 format!("{held_back} of {offered} messages found no connection, or the window closed{given_up}")
             }
-            0 => format!(
-                "{held_back} of {offered} messages had to wait for the window: the path did not carry this rate, and \
-                 latencies grow with the length of the test",
-            ),
+            0 => {
+                let not_sent = stage.not_sent.filter(|not_sent| *not_sent > 0);
+                let not_sent = not_sent.map_or_else(String::new, |count| format!(", and {count} were not sent at all"));
+                format!(
+                    "{held_back} of {offered} messages had to wait for the window{not_sent}: the path did not carry this \
+                     rate, and latencies grow with the length of the test",
+                )
+            }
             skipped => format!(
                 "{held_back} of {offered} messages found the window closed: the path did not carry this rate, and \
                  {skipped} were given up",
@@ -51,8 +56,59 @@ pub(super) fn stage_warnings(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warn
         };
         let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
         warnings.push(Warning::new(code, text));
+    } else if let Some(not_sent) = stage.not_sent.filter(|not_sent| *not_sent > counters.skipped) {
+        let of = stage.offered.map_or_else(String::new, |offered| format!(" of {offered}"));
+        let text = format!("{not_sent}{of} messages were still waiting to be sent at the end, and were not sent");
+        warnings.push(Warning::new("not-sent", text));
     }
     warnings
+}
+
+/// How long TCP holds an acknowledgement back that it could send along with data, on Linux.
+const DELAYED_ACK_NS: std::ops::RangeInclusive<u64> = 38_000_000..=46_000_000;
+
+/// A latency that is the kernel's waiting and not the broker's work: the 40 ms of a delayed acknowledgement of TCP, or the
+/// interval of a publisher, whose next packet brings that acknowledgement along.
+pub(super) fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Option<Warning> {
+    let counters = &stage.recorder.counters;
+    // A queue has any length by chance.
+    let is_queueing = stage.offered.is_some_and(|offered| counters.held_back * 10 > offered)
+        || (stage.rate.is_none() && plan.window > 1);
+    if is_queueing {
+        return None;
+    }
+    let handshake_ns = connect.latency.connect_tcp.histogram()?.min()?;
+    let interval_ns = stage.rate.filter(|_| plan.arrival == Arrival::Fixed).map(|rate| {
+        let interval = plan.publishers as f64 * 1e9 / rate;
+        interval as u64
+    });
+    let Recorder { latency, .. } = &stage.recorder;
+    [("ack", &latency.ack), ("e2e", &latency.e2e)].into_iter().find_map(|(name, latency)| {
+        let p50_ns = latency.histogram()?.percentile(Percentile::P50)?;
+        let cause = held_back_by_nagle(p50_ns, handshake_ns, interval_ns)?;
+        let (p50, handshake) = (number::duration(p50_ns), number::duration(handshake_ns));
+        let text = format!(
+            "{name} p50 is {p50}, {cause}, and TCP connects in {handshake}: the broker may hold small packets back until \
+             earlier ones are acknowledged (Nagle's algorithm); in mosquitto 'set_tcp_nodelay true' ends that"
+        );
+        Some(Warning::new("nagle", text))
+    })
+}
+
+/// What a latency looks like, if not like work.
+fn held_back_by_nagle(p50_ns: u64, handshake_ns: u64, interval_ns: Option<u64>) -> Option<&'static str> {
+    if handshake_ns > p50_ns / 4 {
+        return None;
+    }
+    let tenth = |interval: u64| interval - interval / 10..=interval + interval / 10;
+    // A shorter interval is what a busy machine takes for work; a longer one is cut short by the delay.
+    let is_interval = interval_ns.is_some_and(|interval| {
+        (2_000_000..*DELAYED_ACK_NS.start()).contains(&interval) && tenth(interval).contains(&p50_ns)
+    });
+    if is_interval {
+        return Some("the interval at which each publisher sends");
+    }
+    DELAYED_ACK_NS.contains(&p50_ns).then_some("for which TCP delays acknowledgements")
 }
 
 /// What the seconds of a stage warn of.
@@ -106,4 +162,29 @@ pub(super) fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
         );
         Warning::new("service-times-missing", text)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held_back_by_nagle;
+
+    #[test]
+    fn forty_milliseconds_and_the_interval_hint_at_nagle() {
+        const MS: u64 = 1_000_000;
+        let hint = |p50, handshake, interval| held_back_by_nagle(p50, handshake, interval).unwrap_or("none");
+        assert!(hint(40 * MS, MS / 5, Some(100 * MS)).contains("delays"));
+        assert!(hint(44 * MS, MS / 5, None).contains("delays"));
+        assert!(hint(20 * MS, MS / 5, Some(20 * MS)).contains("interval"));
+        assert!(hint(21 * MS, MS / 5, Some(20 * MS)).contains("interval"));
+        for (p50, handshake, interval) in [
+            // A path that is as long.
+            (40 * MS, 38 * MS, None),
+            (20 * MS, 10 * MS, Some(20 * MS)),
+            (30 * MS, MS / 5, Some(20 * MS)),
+            (MS, MS / 5, Some(MS)),
+            (100 * MS, MS / 5, Some(100 * MS)),
+        ] {
+            assert_eq!(hint(p50, handshake, interval), "none", "{p50} {handshake} {interval:?}");
+        }
+    }
 }

@@ -32,6 +32,9 @@ const DEFAULT_WARMUP: Duration = Duration::from_secs(1);
 /// How long connections are held.
 const DEFAULT_HOLD: Duration = Duration::from_secs(10);
 
+/// So long before Keep Alive runs out a client that only holds its connection pings.
+const PING_BEFORE: Duration = Duration::from_millis(500);
+
 /// The highest rate at which the gaps of a Poisson process are drawn.
 const FASTEST_POISSON: f64 = 1e7;
 
@@ -174,6 +177,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         hold: targets.hold.unwrap_or(DEFAULT_HOLD),
         ping_interval: ping_interval(targets, connect.session.keep_alive),
         broker_pid: targets.broker_pid,
+        asks_sys: !targets.no_sys,
         session: connect.session,
     };
     UsageError::check(BENCH.name, faults)?;
@@ -266,7 +270,9 @@ fn check_pairs(
 /// Where Keep Alive is longer than the time that connections are held, or off, each client pings once.
 fn ping_interval(targets: &TargetOptions, keep_alive: Duration) -> Duration {
     let hold = targets.hold.unwrap_or(DEFAULT_HOLD);
-    let by_keep_alive = if keep_alive.is_zero() { hold } else { keep_alive.min(hold) };
+    // Shortly before Keep Alive runs out, or the session would have to ping as well.
+    let before = keep_alive.saturating_sub(PING_BEFORE).max(keep_alive / 2);
+    let by_keep_alive = if keep_alive.is_zero() { hold } else { before.min(hold) };
     targets.ping_interval.unwrap_or(by_keep_alive)
 }
 
@@ -403,6 +409,20 @@ pub(in crate::bench) mod tests {
         assert_eq!(session.password.unwrap().expose(), b"xu3");
         let from_variable = plan_of(&["-u", "u"]).unwrap();
         assert_eq!(from_variable.session_of(1).password.unwrap().expose(), b"p%i", "only -P is a template");
+    }
+
+    #[test]
+    fn the_connection_for_sys_takes_no_name_of_a_client() {
+        let words =
+            ["-i", "device-%i", "-c", "-u", "u%i", "-P", "x%u", "--clients", "2", "--will-topic", "w", "-x", "60"];
+        let plan = plan_of(&[&words[..], &["-V", "5"]].concat()).unwrap();
+        let session = plan.session_for_sys();
+        assert_eq!(session.client_id, format!("mqb-{}-sys", plan.run));
+        assert_eq!(session.user_name.as_deref(), Some("u0"));
+        assert_eq!(session.password.map(|password| password.expose().to_vec()), Some(b"xu0".to_vec()));
+        assert!(session.clean_start && session.will.is_none());
+        assert!(session.connect_properties.iter().next().is_none(), "its session ends with its connection");
+        assert!(plan.asks_sys && !plan_of(&["--no-sys"]).unwrap().asks_sys);
     }
 
     #[test]

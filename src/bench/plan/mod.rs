@@ -12,7 +12,7 @@ mod template;
 
 use std::time::Duration;
 
-use crate::mqtt::{Properties, QoS, Secret};
+use crate::mqtt::{Properties, PropertyName, QoS, Secret};
 use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
@@ -104,6 +104,8 @@ pub struct BenchPlan {
     pub ping_interval: Duration,
     /// The broker's process on this machine.
     pub broker_pid: Option<u32>,
+    /// Whether the broker is asked for its name, see [`BenchPlan::session_for_sys`].
+    pub asks_sys: bool,
 }
 
 impl BenchPlan {
@@ -133,6 +135,18 @@ impl BenchPlan {
         session.password = self.password.as_ref().map(|password| {
             password.expand(client, &session.client_id, session.user_name.as_deref().unwrap_or_default())
         });
+        session
+    }
+
+    /// The session of the connection that reads `$SYS`. Its client id is of the run's own and never one of `-i`: a device
+    /// with that name would lose its connection and, by the clean start, its session. It leaves no session behind, and
+    /// nobody hears its will.
+    pub fn session_for_sys(&self) -> SessionConfig {
+        let mut session = self.session_of(0);
+        session.client_id = format!("mqb-{}-sys", self.run);
+        session.clean_start = true;
+        session.will = None;
+        session.connect_properties.remove(PropertyName::SessionExpiryInterval);
         session
     }
 }

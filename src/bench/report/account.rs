@@ -8,7 +8,7 @@ use super::stream::{StreamAccount, worst_first};
 use super::traffic::{Sides, rounded};
 use crate::bench::measure::{self, Counters, Delivery, GeneratorHealth, Outages, Verdict};
 
-/// What became of the messages. `expected = delivered_once + lost`; duplicates are apart.
+/// What became of the messages. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryAccount {
     /// Messages sent in the window, times their subscribers.
@@ -17,6 +17,10 @@ pub struct DeliveryAccount {
     pub delivered_once: Option<u64>,
     /// Not arrived when the drain ended.
     pub lost: Option<u64>,
+    /// Messages that were due in the window, or that a count asked for, and were never sent: neither expected nor lost.
+    /// Those that `--behind skip` gave up are part of them. Null where neither schedule nor count says how many there
+    /// should be.
+    pub not_sent: Option<u64>,
     /// Arrivals beyond the first.
     pub duplicates: Option<u64>,
     /// Of these, with the DUP flag.
@@ -27,10 +31,15 @@ pub struct DeliveryAccount {
     pub late: Option<u64>,
     /// Arrived with another content than was sent.
     pub corrupt: Option<u64>,
-    /// Messages of somebody else.
+    /// Messages of somebody else; null where all of them are (`mqbench sub`).
     pub foreign: Option<u64>,
+    /// Retained messages that came because of the subscriptions, and are not among the delivered ones (`mqbench sub`).
+    pub retained: Option<u64>,
     /// Sent and not acknowledged when the drain ended.
     pub unacked: Option<u64>,
+    /// Places of the window that were freed because nothing had arrived for a second or for four round trips; null
+    /// where deliveries free no places.
+    pub freed_by_silence: Option<u64>,
     /// Acknowledged with "no matching subscribers" (0x10).
     pub no_subscriber: Option<u64>,
     /// Refused by the broker, by reason code.
@@ -68,19 +77,22 @@ pub struct Outage {
 impl DeliveryAccount {
     /// The account of a stage; `ledger` where there are subscribers that kept one.
     pub fn of(ledger: Option<&Delivery>, counters: &Counters, sides: Sides, unacked: Option<u64>) -> Self {
-        let arrived = |count: u64| sides.subscribers.then_some(count);
+        let own = |count: u64| (sides.publishers && sides.subscribers).then_some(count);
         let rejected = || counters.rejected.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
         Self {
             expected: ledger.map(|ledger| ledger.expected),
             delivered_once: ledger.map(|ledger| ledger.delivered_once),
             lost: ledger.map(|ledger| ledger.lost),
+            not_sent: None,
             duplicates: ledger.map(|ledger| ledger.duplicates),
             dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
             reordered: ledger.map(|ledger| ledger.reordered),
             late: ledger.map(|ledger| ledger.late),
-            corrupt: arrived(counters.corrupt),
-            foreign: arrived(counters.foreign),
+            corrupt: own(counters.corrupt),
+            foreign: own(counters.foreign),
+            retained: (sides.subscribers && !sides.publishers).then_some(counters.retained),
             unacked: unacked.filter(|_| sides.acknowledged),
+            freed_by_silence: None,
             no_subscriber: sides.acknowledged.then_some(counters.no_subscriber),
             rejected: sides.acknowledged.then(rejected),
             overflowed: ledger.map(|ledger| ledger.overflowed),
@@ -126,13 +138,16 @@ impl DeliveryAccount {
         add(&mut self.expected, other.expected);
         add(&mut self.delivered_once, other.delivered_once);
         add(&mut self.lost, other.lost);
+        add(&mut self.not_sent, other.not_sent);
         add(&mut self.duplicates, other.duplicates);
         add(&mut self.dup_flagged, other.dup_flagged);
         add(&mut self.reordered, other.reordered);
         add(&mut self.late, other.late);
         add(&mut self.corrupt, other.corrupt);
         add(&mut self.foreign, other.foreign);
+        add(&mut self.retained, other.retained);
         add(&mut self.unacked, other.unacked);
+        add(&mut self.freed_by_silence, other.freed_by_silence);
         add(&mut self.no_subscriber, other.no_subscriber);
         add(&mut self.overflowed, other.overflowed);
         add(&mut self.unjudged, other.unjudged);
@@ -220,6 +235,14 @@ pub struct Generator {
     pub tcp_retrans: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
+    /// CPU time that control groups leave this process, in processors; null where nothing limits it.
+    pub cpu_quota_cores: Option<f64>,
+    /// Periods of that quota in which the process wanted to run; null as before.
+    pub quota_periods: Option<u64>,
+    /// Of these, those in which it was stopped because the quota was used up.
+    pub throttled_periods: Option<u64>,
+    /// How long it was stopped, all processors together.
+    pub throttled_ns: Option<u64>,
     /// What this generator can, from its own calibration.
     pub ceiling_per_s: Option<f64>,
     /// How far it was from that.
@@ -242,6 +265,10 @@ impl From<GeneratorHealth> for Generator {
             ctx_switches: health.ctx_switches,
             tcp_retrans: health.tcp_retrans,
             steal_pct: health.steal_pct.map(rounded),
+            cpu_quota_cores: health.cpu_quota.map(rounded),
+            quota_periods: health.throttling.map(|throttling| throttling.periods),
+            throttled_periods: health.throttling.map(|throttling| throttling.throttled),
+            throttled_ns: health.throttling.map(|throttling| throttling.throttled_ns),
             ceiling_per_s: health.ceiling_per_s.map(rounded),
             headroom_pct: health.headroom_pct.map(rounded),
             verdict: health.verdict.as_str().to_owned(),
@@ -283,6 +310,10 @@ impl Generator {
             rss_bytes: stages.clone().filter_map(|(.., stage)| stage.rss_bytes).max(),
             bytes_per_client: stages.clone().filter_map(|(.., stage)| stage.bytes_per_client).max(),
             steal_pct: highest(|stage| stage.steal_pct),
+            cpu_quota_cores: stages.clone().filter_map(|(.., stage)| stage.cpu_quota_cores).min_by(f64::total_cmp),
+            quota_periods: sum(|stage| stage.quota_periods),
+            throttled_periods: sum(|stage| stage.throttled_periods),
+            throttled_ns: sum(|stage| stage.throttled_ns),
             ceiling_per_s: highest(|stage| stage.ceiling_per_s),
             headroom_pct: stages.clone().filter_map(|(.., stage)| stage.headroom_pct).min_by(f64::total_cmp),
             verdict: worst.unwrap_or(Verdict::Ok.as_str()).to_owned(),

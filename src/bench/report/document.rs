@@ -103,7 +103,7 @@ impl Default for ToolFacts {
             name: "mqbench".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: None,
-            features: cfg!(feature = "embedded").then(|| "embedded".to_owned()).into_iter().collect(),
+            features: Vec::new(),
             rustc: None,
         }
     }
@@ -300,12 +300,11 @@ impl ResultDocument {
         self.gates = gates.iter().flat_map(|gate| gate.evaluate(self)).collect();
     }
 
-    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates.
+    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates. A
+    /// run that a signal has ended ends by that signal instead, whatever its result is.
     pub fn exit_status(&self) -> ExitStatus {
         match self.status {
-            Status::Failed => ExitStatus::Failed,
-            Status::Partial if self.run.error.is_some() => ExitStatus::Failed,
-            Status::Partial => ExitStatus::Interrupted,
+            Status::Failed | Status::Partial => ExitStatus::Failed,
             Status::Invalid => ExitStatus::Invalid,
             Status::Ok if self.gates.iter().any(|gate| !gate.pass) => ExitStatus::GateFailed,
             Status::Ok => ExitStatus::Done,
@@ -340,6 +339,18 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
     if let Some(lost) = some(delivery.lost) {
         let expected = delivery.expected.unwrap_or_default();
         warnings.push(Warning::new("loss", format!("{lost} of {expected} messages were lost")));
+    }
+    if let Some(unacked) = some(delivery.unacked) {
+        let of =
+            stage.traffic.sent.filter(|sent| *sent >= unacked).map(|sent| format!(" of {sent}")).unwrap_or_default();
+        warnings.push(Warning::new("unacked", format!("{unacked}{of} messages were not acknowledged")));
+    }
+    if let Some(freed) = some(delivery.freed_by_silence) {
+        let text = format!(
+            "nothing arrived for a second or for four round trips, so {freed} places of the window were taken for lost \
+             and used again"
+        );
+        warnings.push(Warning::new("freed-by-silence", text));
     }
     if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
         warnings.push(Warning::new("qos2-duplicates", format!("{duplicates} duplicates, which QoS 2 forbids")));

@@ -59,6 +59,30 @@ macro_rules! number {
     };
 }
 
+/// Reads a count of what went wrong with messages: of no message it says nothing, and is not 0.
+macro_rules! fault {
+    ($name:literal, $group:ident . $field:ident, $of:expr) => {
+        Figure {
+            name: $name,
+            kind: Kind::Number,
+            read: |document| {
+                let count = document.$group.$field?;
+                (count > 0 || $of(document)).then_some(count as f64)
+            },
+        }
+    };
+}
+
+/// Whether any message was expected to arrive; also where nobody counts that, as for what others publish.
+fn is_any_expected(document: &ResultDocument) -> bool {
+    document.delivery.expected != Some(0)
+}
+
+/// Whether any message was sent.
+fn is_any_sent(document: &ResultDocument) -> bool {
+    document.stages.iter().any(|stage| stage.traffic.sent != Some(0))
+}
+
 macro_rules! share {
     ($name:literal, $read:expr) => {
         Figure { name: $name, kind: Kind::Percent, read: $read }
@@ -76,24 +100,30 @@ const FIGURES: &[Figure] = &[
     number!("sent", traffic.sent),
     number!("acked", traffic.acked),
     number!("delivered", traffic.delivered),
-    number!("skipped", traffic.skipped),
+    fault!("skipped", traffic.skipped, is_any_sent),
     number!("held_back", traffic.held_back),
     number!("expected", delivery.expected),
     number!("delivered_once", delivery.delivered_once),
-    number!("lost", delivery.lost),
-    number!("duplicates", delivery.duplicates),
-    number!("dup_flagged", delivery.dup_flagged),
-    number!("reordered", delivery.reordered),
-    number!("late", delivery.late),
-    number!("corrupt", delivery.corrupt),
+    fault!("lost", delivery.lost, is_any_expected),
+    fault!("not_sent", delivery.not_sent, is_any_sent),
+    fault!("duplicates", delivery.duplicates, is_any_expected),
+    fault!("dup_flagged", delivery.dup_flagged, is_any_expected),
+    fault!("reordered", delivery.reordered, is_any_expected),
+    fault!("late", delivery.late, is_any_expected),
+    fault!("corrupt", delivery.corrupt, is_any_expected),
     number!("foreign", delivery.foreign),
-    number!("unacked", delivery.unacked),
-    number!("no_subscriber", delivery.no_subscriber),
-    number!("max_gap", delivery.max_gap),
+    number!("retained", delivery.retained),
+    fault!("unacked", delivery.unacked, is_any_sent),
+    fault!("freed_by_silence", delivery.freed_by_silence, is_any_sent),
+    fault!("no_subscriber", delivery.no_subscriber, is_any_sent),
+    fault!("max_gap", delivery.max_gap, is_any_expected),
     Figure {
         name: "rejected",
         kind: Kind::Number,
-        read: |document| document.delivery.rejected.as_ref().map(|rejected| rejected.values().sum::<u64>() as f64),
+        read: |document| {
+            let count: u64 = document.delivery.rejected.as_ref()?.values().sum();
+            (count > 0 || is_any_sent(document)).then_some(count as f64)
+        },
     },
     number!("connected", clients.connected),
     number!("connect_failed", clients.failed),

@@ -10,8 +10,8 @@ use super::traffic::{Sides, Traffic};
 use crate::bench::broker_process::ProcessUse;
 use crate::bench::measure::histogram::Percentile;
 use crate::bench::measure::{
-    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, MOST_ROWS, Outages, Recorder,
-    ValidityFigures, percent, thin,
+    Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, MOST_ROWS, Outages, RateWindows,
+    Recorder, ValidityFigures, percent, thin,
 };
 
 /// Messages above this are large beside the buffer into which a subscriber reads.
@@ -41,6 +41,8 @@ pub struct StageMeasurement {
     pub start_ns: u64,
     /// Its length.
     pub window_ns: u64,
+    /// Over which times rates are taken; where there are none, over its length.
+    pub windows: Option<RateWindows>,
     /// Connect, warm-up, measure, drain of this stage.
     pub phases: Vec<Phase>,
     /// Something publishes.
@@ -51,6 +53,11 @@ pub struct StageMeasurement {
     pub subscribers: bool,
     /// Messages due in the window (in the part of it that was, when interrupted); `None` for a closed loop.
     pub offered: Option<u64>,
+    /// Messages that were due, or that a count asked for, and were never sent; `None` where nothing says how many there
+    /// should be.
+    pub not_sent: Option<u64>,
+    /// Deliveries free the places of the publishers' windows.
+    pub window_by_delivery: bool,
     /// The schedule's rate, messages a second.
     pub rate: Option<f64>,
     /// Messages carry no stamp and are matched by their order: duplicates and reordering cannot be told.
@@ -224,11 +231,13 @@ impl Stage {
     pub fn of(measurement: &StageMeasurement) -> Self {
         let sides = measurement.sides();
         let counters = &measurement.recorder.counters;
-        let mut traffic = Traffic::of(counters, measurement.window_ns, sides, measurement.offered);
+        let mut traffic = Traffic::of(counters, measurement.windows(), sides, measurement.offered);
         traffic.offered_per_s = measurement.rate.or(traffic.offered_per_s);
         let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked)
             .with_outages(measurement.outages.as_ref())
             .with_streams(&measurement.streams);
+        delivery.not_sent = measurement.not_sent;
+        delivery.freed_by_silence = measurement.window_by_delivery.then_some(counters.freed_by_silence);
         if measurement.matched_by_order {
             delivery.forget_order();
         }
@@ -275,12 +284,16 @@ impl StageMeasurement {
             Target {
                 url: target.url.clone(),
                 clients: target.clients.clone().with_counters(counters),
-                traffic: Traffic::of(counters, self.window_ns, sides, None),
+                traffic: Traffic::of(counters, self.windows(), sides, None),
                 delivery: DeliveryAccount::of(target.delivery.as_ref(), counters, sides, None),
                 latency: LatencyTable::of(&target.recorder.latency, self.model),
             }
         };
         self.targets.iter().map(row).collect()
+    }
+
+    fn windows(&self) -> RateWindows {
+        self.windows.unwrap_or(RateWindows::even(self.window_ns))
     }
 
     fn sides(&self) -> Sides {

@@ -168,13 +168,12 @@ impl Page {
                 ]);
             }
         }
-        if traffic.skipped.is_some_and(|skipped| skipped > 0) {
-            let per_second = traffic.skipped.filter(|_| stage.duration_ns > 0);
-            let per_second = per_second.map(|skipped| skipped as f64 * 1e9 / stage.duration_ns as f64);
+        if let Some(not_sent) = stage.delivery.not_sent.filter(|not_sent| *not_sent > 0) {
+            let per_second = not_sent as f64 * 1e9 / stage.duration_ns as f64;
             table.row([
-                Cell::from("skipped"),
-                Cell::painted(Paint::Bad, known(per_second, rate)),
-                known(traffic.skipped, grouped).into(),
+                Cell::from("not sent"),
+                Cell::painted(Paint::Bad, known(Some(per_second).filter(|rate| rate.is_finite()), rate)),
+                grouped(not_sent).into(),
                 Cell::default(),
                 Cell::default(),
             ]);
@@ -339,6 +338,11 @@ impl Page {
     }
 
     fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {
+        if let Some(retained) = delivery.retained {
+            let count = grouped(retained);
+            return (retained > 0)
+                .then(|| format!("{count} retained messages on subscribing, not counted as delivered"));
+        }
         let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
         let mut loss = format!("lost {}", grouped(lost));
         if lost > 0 && expected > 0 {
@@ -356,6 +360,7 @@ impl Page {
             ("corrupt", delivery.corrupt),
             ("foreign", delivery.foreign),
             ("longest gap", delivery.max_gap),
+            ("freed by silence", delivery.freed_by_silence),
         ] {
             if let Some(count) = count.filter(|&count| count > 0) {
                 facts.push(format!("{name} {}", grouped(count)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::measure::Counters;
+use crate::bench::measure::{Counters, RateWindows};
 
 /// What went over the network in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,8 +46,8 @@ pub struct Traffic {
     /// Payload bytes delivered a second.
     pub goodput_bytes_per_s: Option<f64>,
     /// PUBLISH packets and their acknowledgements by type and direction, as this stage's QoS has them (`publish_out`,
-    /// `puback_in`, …). A type is null where it is not known exactly: the handshakes of QoS 2, which nobody counts one by
-    /// one, and what refused, corrupt or foreign messages blur. Null for `mqbench conn`.
+    /// `puback_in`, …). A type is null where it is not known exactly, as what retained, refused, corrupt or foreign messages
+    /// blur. Null for `mqbench conn` and `mqbench echo`.
     pub packets: Option<BTreeMap<String, Option<u64>>>,
 }
 
@@ -67,13 +67,13 @@ pub struct Sides {
 }
 
 impl Traffic {
-    /// The traffic of counters over a window of nanoseconds. `offered` is what the schedule had in it.
-    pub fn of(counters: &Counters, window_ns: u64, sides: Sides, offered: Option<u64>) -> Self {
+    /// The traffic of counters, with rates over these times. `offered` is what the schedule had in the window.
+    pub fn of(counters: &Counters, windows: RateWindows, sides: Sides, offered: Option<u64>) -> Self {
         let out = |count: u64| sides.publishers.then_some(count);
         let arrived = |count: u64| sides.subscribers.then_some(count);
         // No traffic is possible without a byte on the wire: 0 is "nobody counted".
         let wire = |count: u64| (count > 0).then_some(count);
-        let per_second = |count: Option<u64>| {
+        let per_second = |count: Option<u64>, window_ns: u64| {
             let seconds = window_ns as f64 / 1e9;
             count.filter(|_| window_ns > 0).map(|count| rounded(count as f64 / seconds))
         };
@@ -81,10 +81,10 @@ impl Traffic {
         let (bytes_out, bytes_in) = (wire(counters.wire_bytes_out), wire(counters.wire_bytes_in));
         let (payload_out, payload_in) = (out(counters.payload_bytes_out), arrived(counters.payload_bytes_in));
         Self {
-            offered_per_s: per_second(offered),
-            sent_per_s: per_second(out(counters.sent)),
-            acked_per_s: per_second(acked),
-            delivered_per_s: per_second(arrived(counters.delivered)),
+            offered_per_s: per_second(offered, windows.all_ns),
+            sent_per_s: per_second(out(counters.sent), windows.sent_ns),
+            acked_per_s: per_second(acked, windows.acked_ns),
+            delivered_per_s: per_second(arrived(counters.delivered), windows.delivered_ns),
             offered,
             sent: out(counters.sent),
             acked,
@@ -95,10 +95,10 @@ impl Traffic {
             bytes_in,
             payload_bytes_out: payload_out,
             payload_bytes_in: payload_in,
-            bytes_out_per_s: per_second(bytes_out),
-            bytes_in_per_s: per_second(bytes_in),
-            payload_out_per_s: per_second(payload_out),
-            goodput_bytes_per_s: per_second(payload_in),
+            bytes_out_per_s: per_second(bytes_out, windows.all_ns),
+            bytes_in_per_s: per_second(bytes_in, windows.all_ns),
+            payload_out_per_s: per_second(payload_out, windows.sent_ns),
+            goodput_bytes_per_s: per_second(payload_in, windows.delivered_ns),
             // The packets of responders are not counted.
             packets: (!sides.responders && (sides.publishers || sides.subscribers)).then(|| packets(counters, sides)),
         }
@@ -109,24 +109,32 @@ impl Traffic {
 fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
     let publish_in = counters.delivered + counters.foreign + counters.corrupt_in;
     let mut packets = BTreeMap::new();
-    let mut enter = |names: &[&str], count: Option<u64>| {
-        packets.extend(names.iter().map(|name| ((*name).to_owned(), count)));
+    let mut enter = |name: &str, count: Option<u64>| {
+        packets.insert(name.to_owned(), count);
     };
     if sides.publishers {
-        enter(&["publish_out"], Some(counters.sent));
+        enter("publish_out", Some(counters.sent));
         match sides.qos {
             0 => {}
-            1 => enter(&["puback_in"], Some(counters.acked + counters.refusals_in)),
-            _ => enter(&["pubrec_in", "pubrel_out", "pubcomp_in"], None),
+            1 => enter("puback_in", Some(counters.acked + counters.refusals_in)),
+            _ => {
+                enter("pubrec_in", Some(counters.pubrec_in));
+                enter("pubrel_out", Some(counters.pubrel_out));
+                enter("pubcomp_in", Some(counters.pubcomp_in));
+            }
         }
     }
     if sides.subscribers {
-        enter(&["publish_in"], Some(publish_in));
+        enter("publish_in", Some(publish_in).filter(|_| counters.retained == 0));
         match sides.qos {
             0 => {}
             // What others publish has a QoS of its own.
-            1 => enter(&["puback_out"], Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
-            _ => enter(&["pubrec_out", "pubrel_in", "pubcomp_out"], None),
+            1 => enter("puback_out", Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
+            _ => {
+                enter("pubrec_out", Some(counters.pubrec_out));
+                enter("pubrel_in", Some(counters.pubrel_in));
+                enter("pubcomp_out", Some(counters.pubcomp_out));
+            }
         }
     }
     packets
@@ -153,12 +161,13 @@ mod tests {
         let all = "puback_in Some(9), puback_out Some(8), publish_in Some(8), publish_out Some(10)";
         assert_eq!(of(&counters, 1, true), all);
         assert_eq!(of(&counters, 1, false), "puback_out None, publish_in Some(8)");
-        assert!(of(&counters, 2, true).contains("pubcomp_in None"));
+        assert!(of(&Counters { pubcomp_in: 7, ..counters.clone() }, 2, true).contains("pubcomp_in Some(7)"));
+        assert!(of(&Counters { retained: 1, ..counters.clone() }, 0, false).contains("publish_in None"));
         // Those of another's, and spoilt and refused ones, by when they came.
         let more = Counters { corrupt_in: 1, foreign: 2, refusals_in: 3, ..counters.clone() };
         let all = "puback_in Some(12), puback_out None, publish_in Some(11), publish_out Some(10)";
         assert_eq!(of(&more, 1, true), all);
         let echo = Sides { publishers: true, acknowledged: true, subscribers: true, responders: true, qos: 1 };
-        assert_eq!(Traffic::of(&counters, 1, echo, None).packets, None);
+        assert_eq!(Traffic::of(&counters, RateWindows::even(1), echo, None).packets, None);
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Log {
     pub(super) pings: u64,
     /// DISCONNECTs.
     pub(super) goodbyes: u64,
+    /// The longest time between two packets of one client.
+    pub(super) longest_silence: Duration,
     /// Most messages that one publisher had in flight: not acknowledged yet, or not delivered to everybody.
     pub(super) most_in_flight: u64,
     /// The same, not acknowledged yet.
@@ -113,6 +115,8 @@ impl Broker {
 struct Connection {
     broker: Rc<Broker>,
     number: u64,
+    /// When the last packet came.
+    heard_at: Instant,
     version: ProtocolVersion,
     outbox: Rc<Outbox>,
     identifiers: Rc<Cell<u16>>,
@@ -131,6 +135,7 @@ impl Connection {
         Self {
             broker,
             number,
+            heard_at: Instant::now(),
             version: ProtocolVersion::default(),
             outbox: Rc::default(),
             identifiers: Rc::default(),
@@ -181,6 +186,8 @@ impl Connection {
 
     fn handle(&mut self, packet: Packet<'_>) {
         let mut log = self.broker.log.borrow_mut();
+        let silence = std::mem::replace(&mut self.heard_at, Instant::now()).elapsed();
+        log.longest_silence = log.longest_silence.max(silence);
         match packet {
             Packet::Pingreq => log.pings += 1,
             Packet::Disconnect(_) => log.goodbyes += 1,

@@ -165,6 +165,7 @@ fn messages_that_are_never_acknowledged_are_counted_when_patience_ends() {
         assert_eq!(run.numbers(["delivery/unacked", "latency/ack/count"]), [40, 1_960]);
         assert_eq!(run.drain(), ms(4_000));
         assert_eq!(run.by_stream("unacked"), [(0, 0), (1, 40)].into());
+        assert!(run.at("warnings").to_string().contains("40 of 2000 messages were not acknowledged"));
     }
 }
 

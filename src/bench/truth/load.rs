@@ -48,6 +48,54 @@ fn bytes_are_counted_as_they_go_over_the_wire() {
 }
 
 #[test]
+fn packets_of_qos_2_are_counted_by_type() {
+    let run = rehearse(
+        "-q 2 --rate 500 --duration 2 --pubs 2 --subs 2",
+        Script { deliver_after: ms(5), ..Script::default() },
+    );
+    for packet in ["publish_out", "pubrec_in", "pubrel_out", "pubcomp_in"] {
+        assert_eq!(run.number(&format!("traffic/packets/{packet}")), 1_000, "{packet}");
+    }
+    for packet in ["publish_in", "pubrec_out", "pubrel_in", "pubcomp_out"] {
+        assert_eq!(run.number(&format!("traffic/packets/{packet}")), 1_000, "{packet}");
+    }
+}
+
+#[test]
+fn a_ping_comes_before_keep_alive_runs_out() {
+    for arguments in [
+        "conn --clients 5 -k 5 --hold 19s",
+        "conn --clients 5 -k 5 --hold 19s --ping-interval 15s",
+        "--rate 0.1 --clients 1 -k 5 --duration 29",
+        "-q 1 --rate 0.1 --clients 1 -k 5 --duration 29",
+        "-q 2 --rate 0.1 --clients 1 -k 6 --duration 29",
+    ] {
+        let run = rehearse(arguments, Script::default());
+        let keep_alive = Duration::from_secs(if arguments.contains("-k 6") { 6 } else { 5 });
+        let silence = run.log.longest_silence;
+        assert!(silence <= keep_alive && silence > keep_alive / 2, "{arguments}: {silence:?}");
+        assert!((4..60).contains(&run.log.pings), "{arguments}: {}", run.log.pings);
+        assert_eq!(run.at("status"), "ok", "{arguments}");
+    }
+}
+
+#[test]
+fn latencies_that_look_like_waiting_hint_at_nagle() {
+    let hints = |arguments: &str, script: Script| {
+        let run = rehearse(arguments, script);
+        run.at("warnings").to_string().contains("set_tcp_nodelay")
+    };
+    let acknowledged_after = |time| Script { acknowledge_after: ms(time), ..Script::default() };
+    assert!(hints("-q 1 --rate 50 --clients 1 --duration 2", acknowledged_after(20)), "the interval");
+    assert!(hints("-q 1 --rate 10 --clients 1 --duration 4", acknowledged_after(40)), "a delayed acknowledgement");
+    assert!(hints("--rate 10 --clients 1 --duration 4", Script { deliver_after: ms(40), ..Script::default() }));
+    assert!(!hints("-q 1 --rate 50 --clients 1 --duration 2", acknowledged_after(15)));
+    let far = Script { connect_takes: ms(20), ..acknowledged_after(20) };
+    assert!(!hints("-q 1 --rate 50 --clients 1 --duration 2", far), "a long path");
+    assert!(!hints("-q 1 --flood --clients 1 --duration 2", acknowledged_after(40)), "a queue");
+}
+
+#[test]
 fn any_number_of_threads_sends_the_same() {
     let arguments = "-q 1 --rate 1k --duration 1 --pubs 7 --subs 7";
     let run = |threads| {
@@ -203,9 +251,79 @@ fn what_is_skipped_is_counted_and_what_is_not_is_sent_in_time() {
     assert!(late >= skipped, "{late} of {skipped}");
     run.all_took("e2e", 2_000, ms(20));
     let queue = rehearse("-q 1 --rate 1k --duration 4 --warmup 0 --pubs 1 --subs 1 -M 10", script());
-    // Without skipping the queue grows: each of the 400 windows waits 10 ms longer than the one before it.
-    assert_eq!(queue.numbers(["traffic/skipped", "traffic/offered", "delivery/delivered_once"]), [0, 4_000, 4_000]);
-    assert_eq!(queue.numbers(["latency/e2e/min", "latency/e2e/max"]), [20_000_000, 20_000_000 + 399 * 10_000_000]);
+    // Without skipping the queue grows: each of the 200 windows waits 10 ms longer than the one before it. When the time
+    // is over, what waits is not sent; the first place that becomes free at this very moment is taken.
+    assert_eq!(queue.numbers(["traffic/skipped", "traffic/offered", "delivery/delivered_once"]), [0, 4_000, 2_001]);
+    assert_eq!(queue.numbers(["delivery/expected", "delivery/lost", "delivery/not_sent"]), [2_001, 0, 1_999]);
+    assert_eq!(queue.numbers(["latency/e2e/min", "latency/e2e/max"]), [20_000_000, 20_000_000 + 200 * 10_000_000]);
+    assert_eq!(run.numbers(["delivery/not_sent", "delivery/lost"]), [2_000, 0], "what is skipped is not sent either");
+}
+
+#[test]
+fn overload_is_what_was_not_sent_and_no_loss() {
+    // Two windows of ten carry 4,000 a second; a hundred times as many are due, in the warm-up too.
+    for arguments in ["-q 0", "-q 1", "-q 2", "-q 1 --arrival burst:1k", "-q 1 --arrival poisson"] {
+        let script = Script { deliver_after: ms(5), acknowledge_after: ms(1), ..Script::default() };
+        let run = rehearse(&format!("{arguments} --rate 400k --duration 2 --pubs 2 --subs 2 -M 10 --drain 2"), script);
+        let [offered, expected, once, lost, not_sent] = run.numbers([
+            "traffic/offered",
+            "delivery/expected",
+            "delivery/delivered_once",
+            "delivery/lost",
+            "delivery/not_sent",
+        ]);
+        assert!((7_900..=8_040).contains(&expected), "{arguments}: {expected}");
+        assert_eq!((once, lost, expected + not_sent), (expected, 0, offered), "{arguments}");
+        assert!(run.drain() <= ms(10), "{arguments}: {:?}, nothing more is sent meanwhile", run.drain());
+        assert_eq!(run.at("invalid"), &serde_json::json!([]), "{arguments}: it is the path that is slow");
+        let warnings = run.at("warnings").to_string();
+        assert!(warnings.contains("were not sent at all") && !warnings.contains("lost"), "{arguments}: {warnings}");
+    }
+}
+
+#[test]
+fn a_schedule_that_is_kept_leaves_nothing_unsent() {
+    for arguments in ["--rate 1k --duration 2", "--rate 1k --arrival burst:100 --duration 2", "--rate 1k -C 500"] {
+        let run = rehearse(
+            &format!("-q 1 {arguments} --pubs 2 --subs 2"),
+            Script { deliver_after: ms(5), ..Script::default() },
+        );
+        assert_eq!(run.number("delivery/not_sent"), 0, "{arguments}");
+    }
+    let flood =
+        rehearse("-q 1 --flood --duration 1 --pubs 2 --subs 2", Script { deliver_after: ms(5), ..Script::default() });
+    assert!(flood.at("delivery/not_sent").is_null(), "nothing is due in a closed loop");
+}
+
+#[test]
+fn rates_of_a_count_are_those_of_the_schedule_however_long_the_way_is() {
+    for (arguments, rate) in [("--rate 1 -C 1", 1.0), ("--rate 10 -C 20", 10.0), ("--rate 1k -C 500", 1_000.0)] {
+        let script = Script { deliver_after: ms(700), acknowledge_after: ms(300), ..Script::default() };
+        let run = rehearse(&format!("-q 1 {arguments} --pubs 2 --subs 2 -M 1000"), script);
+        for name in ["offered", "sent", "acked", "delivered"] {
+            assert_eq!(run.at(&format!("traffic/{name}_per_s")).as_f64(), Some(rate), "{arguments}: {name}");
+        }
+    }
+    // 100 windows of ten, 5 ms each.
+    let run =
+        rehearse("-q 1 --flood -C 1000 --pubs 1 --subs 1 -M 10", Script { deliver_after: ms(5), ..Script::default() });
+    assert_eq!(run.at("traffic/delivered_per_s").as_f64(), Some(2_000.0));
+}
+
+#[test]
+fn the_window_is_kept_on_a_way_that_is_longer_than_a_second() {
+    // CONNECT takes the same way, so the round trip is known from the beginning.
+    for qos in 0..2 {
+        let script = Script { connack_after: ms(3_000), deliver_after: ms(3_000), ..Script::default() };
+        let run = rehearse(&format!("-q {qos} --flood --duration 12 --warmup 0 --pubs 1 --subs 1 -M 10"), script);
+        assert_eq!((run.log.most_in_flight, run.number("traffic/sent")), (10, 40), "QoS {qos}");
+        assert_eq!(run.number("delivery/freed_by_silence"), 0);
+    }
+    // Here it is not, but from the first arrival on.
+    let script = Script { deliver_after: ms(3_000), ..Script::default() };
+    let run = rehearse("-q 0 --flood --duration 12 --warmup 0 --pubs 1 --subs 1 -M 10", script);
+    assert_eq!((run.number("delivery/lost"), run.number("delivery/freed_by_silence")), (0, 20));
+    assert!(run.at("warnings").to_string().contains("20 places of the window"), "{}", run.at("warnings"));
 }
 
 #[test]

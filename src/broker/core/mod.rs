@@ -196,6 +196,11 @@ impl Core {
         self.connections.get(id).is_none_or(Connection::is_closing)
     }
 
+    /// Whether the client of a connection was let in.
+    pub fn is_admitted(&self, id: ConnectionId) -> bool {
+        self.connections.get(id).is_some_and(Connection::is_open)
+    }
+
     /// Whether the connection may be read from now.
     pub fn may_read(&self, id: ConnectionId) -> bool {
         self.connections

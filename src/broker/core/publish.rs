@@ -107,9 +107,7 @@ impl Core {
             Some(ReasonCode::PACKET_TOO_LARGE)
         } else if full {
             Some(ReasonCode(0x97))
-        } else if parts.topic.as_bytes()[0] == b'$' && is_reserved(parts.topic) {
-            Some(ReasonCode::NOT_AUTHORIZED)
-        } else if !self.access.allows(&session.who, Action::Publish, parts.topic) {
+        } else if is_reserved(parts.topic) || !self.access.allows(&session.who, Action::Publish, parts.topic) {
             Some(ReasonCode::NOT_AUTHORIZED)
         } else {
             None
@@ -337,7 +335,12 @@ fn malformed(what: &str) -> Fault {
 }
 
 /// Topics that only the broker publishes to.
+#[inline]
 fn is_reserved(topic: &str) -> bool {
+    topic.starts_with('$') && is_of_the_broker(topic)
+}
+
+fn is_of_the_broker(topic: &str) -> bool {
     topic == "$SYS" || topic.starts_with("$SYS/") || topic.starts_with("$CONTROL/") || topic.starts_with("$share/")
 }
 

@@ -24,6 +24,7 @@ const SEARCHED: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
     list: Vec<Subscriber>,
+    #[expect(clippy::box_collection, reason = "there are a million of these, most without a table")]
     positions: Option<Box<HashMap<u32, u32>>>,
 }
 

@@ -10,6 +10,7 @@ use crate::session::outbound::Place;
 impl<K: Kept> Session<K> {
     pub(super) fn handle_ack<H: Handler<K>>(&mut self, ack: Ack, handler: &mut H) -> Result<(), SessionError> {
         let identifier = ack.packet_identifier;
+        self.handshakes.received(ack.kind);
         if ack.kind == AckKind::Pubrel {
             self.handle_pubrel(identifier);
             return Ok(());

@@ -12,7 +12,7 @@ use super::handler::Kept;
 use super::inbound::Inbound;
 use super::keep_alive::{Due, KeepAlive};
 use super::outbound::Outbound;
-use super::{Limits, SessionConfig, SessionError};
+use super::{HandshakeCounts, Limits, SessionConfig, SessionError};
 use crate::mqtt::wire::{Ack, AckKind, Connect, Disconnect, MAX_PACKET_SIZE, Packet, WireError};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, ReasonCode};
 
@@ -60,6 +60,7 @@ pub struct Session<K = Message> {
     inbound: Inbound,
     /// Topics by alias that this connection has told the broker, in the order of the aliases.
     told_aliases: Vec<(u16, String)>,
+    handshakes: HandshakeCounts,
 }
 
 impl<K: Kept> Session<K> {
@@ -87,6 +88,7 @@ impl<K: Kept> Session<K> {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             told_aliases: Vec::new(),
+            handshakes: HandshakeCounts::default(),
         }
     }
 
@@ -190,6 +192,11 @@ impl<K: Kept> Session<K> {
         (&self.output, &self.partial)
     }
 
+    /// The packets of QoS 2 since the last call; those sent are those put into the output.
+    pub fn take_handshakes(&mut self) -> HandshakeCounts {
+        std::mem::take(&mut self.handshakes)
+    }
+
     /// Tells that bytes went to the transport, for Keep Alive.
     pub fn handle_written(&mut self, now: Instant) {
         self.keep_alive.written(now);
@@ -269,7 +276,10 @@ impl<K: Kept> Session<K> {
     /// Puts a packet without strings into the output: an acknowledgement, PINGREQ, a bare DISCONNECT. These cannot
     /// fail to be written.
     fn put(&mut self, packet: &Packet<'_>) {
-        self.has_spoken |= matches!(packet, Packet::Ack(_));
+        if let Packet::Ack(ack) = packet {
+            self.has_spoken = true;
+            self.handshakes.sent(ack.kind);
+        }
         let written = packet.encode(self.version, &mut self.output);
         debug_assert!(written.is_ok(), "{packet:?}");
     }

@@ -11,9 +11,11 @@ use super::super::process::CpuTime;
 use super::super::shard::Share;
 use super::super::subscriber::LateMessages;
 use crate::bench::broker_process::ProcessUse;
-use crate::bench::measure::{Delivery, IntervalRow, Outages, Recorder};
+use crate::bench::cgroup::Throttling;
+use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
 use crate::bench::plan::{Stage, StageName};
 use crate::client::ClientError;
+use crate::transport::TlsInfo;
 
 /// How far a run has come, for whoever shows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,6 +92,8 @@ pub struct StageOutcome {
     pub from_ns: u64,
     /// How long was measured.
     pub measured_ns: u64,
+    /// Over which times its rates are taken.
+    pub windows: RateWindows,
     /// How long the drain took.
     pub drain_ns: u64,
     /// What was recorded.
@@ -102,8 +106,17 @@ pub struct StageOutcome {
     pub streams: BTreeMap<usize, StreamOutcome>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
+    /// CPU time that control groups leave this process, in processors, where they limit it.
+    pub cpu_quota: Option<f64>,
+    /// How often they stopped it in the window, where they limit it.
+    pub throttling: Option<Throttling>,
+    /// Arrivals after which messages matched by order may have been taken for their neighbors.
+    pub unmatched: u64,
     /// Slots of the schedule in the measured window.
     pub offered: Option<u64>,
+    /// Messages that were due in the measured window, or that the count asked for, and that were never sent. None where
+    /// neither schedule nor count says how many there should be.
+    pub not_sent: Option<u64>,
     /// QoS 2 messages that the broker acknowledged as QoS 1.
     pub downgraded: u64,
     /// Measured messages that were neither acknowledged nor refused when the drain was over.
@@ -177,6 +190,8 @@ impl StageOutcome {
 /// What a run brought.
 #[derive(Debug)]
 pub struct RunOutcome {
+    /// What TLS agreed on, where it was spoken.
+    pub tls: Option<TlsInfo>,
     /// Latencies of connecting.
     pub connect: Recorder,
     /// How long connecting took, all clients together.

@@ -16,13 +16,18 @@ use super::super::subscriber::Deliveries;
 use super::standstill::Standstill;
 use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
 use crate::bench::broker_process::{ProcessUse, process_use};
-use crate::bench::measure::Delivery;
+use crate::bench::cgroup::{CpuGroups, Throttling};
+use crate::bench::measure::{Delivery, RateWindows};
 use crate::bench::plan::Stage;
 use crate::mqtt::QoS;
 
 /// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree
 /// on which messages were measured.
 const CUT_LEAD: Duration = Duration::from_millis(200);
+
+/// Messages that are matched by order are listened for a little longer: where one came twice, the last one is still to
+/// come when as many have arrived as were sent.
+const LISTEN: Duration = Duration::from_millis(250);
 
 /// Streams without faults whose account is kept by itself.
 const CLEAN_STREAMS: usize = 100;
@@ -46,8 +51,10 @@ impl Coordinator {
         let open_at_start = self.begin_stage();
         self.tell(Command::Begin(run));
         self.warm_up(&stage, &run, &mut gathering, progress).await;
-        let (cpu_at_start, machine_at_start, broker_at_start) =
-            (process_cpu(), MachineCounters::read(), self.broker_use());
+        let groups = CpuGroups::of_this_process();
+        let cpu_quota = groups.quota().map(|quota| quota.cores);
+        let (cpu_at_start, machine_at_start, broker_at_start, throttling_at_start) =
+            (process_cpu(), MachineCounters::read(), self.broker_use(), groups.throttling());
         self.next_second();
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
@@ -81,13 +88,14 @@ impl Coordinator {
         self.next_second();
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
         let usage = Usage { cpu, machine: MachineCounters::read().since(machine_at_start), resident: resident_bytes() };
+        let throttling = cpu_quota.map(|_| Throttling::between(&throttling_at_start, &groups.throttling()));
         let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
         let drain_from_ns = clock.now_ns();
         self.drain(&stage, &run, &mut gathering, progress).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
         self.settle(&run, &mut gathering).await;
         let outcome = self.outcome(stage, run, gathering, usage, drain_ns);
-        StageOutcome { broker, clock_back_ns, ..self.with_clients(outcome, &open_at_start) }
+        StageOutcome { broker, clock_back_ns, cpu_quota, throttling, ..self.with_clients(outcome, &open_at_start) }
     }
 
     /// A second ends: threads hand over what they recorded in it.
@@ -160,6 +168,9 @@ impl Coordinator {
                 // Positions only tell the last one that came; the ledgers know the gaps below it.
                 outstanding = self.missing(run, gathering, deadline).await;
                 if outstanding == 0 {
+                    if !self.shared.plan.payload.is_stamped() && self.shared.plan.subscribers > 0 {
+                        self.gather_until((Instant::now() + LISTEN).min(deadline), run, gathering).await;
+                    }
                     return;
                 }
             }
@@ -224,7 +235,7 @@ impl Coordinator {
                         return;
                     }
                 }
-                Report::Settled { recorder, deliveries, downgraded, last_event_ns, outages, shares } => {
+                Report::Settled { recorder, deliveries, downgraded, spans, outages, shares } => {
                     gathering.outages.merge(&outages);
                     gathering.shares.resize_with(shares.len(), Share::default);
                     for (total, share) in gathering.shares.iter_mut().zip(&shares) {
@@ -234,7 +245,7 @@ impl Coordinator {
                     gathering.total.merge(&recorder);
                     gathering.deliveries.merge(&deliveries);
                     gathering.downgraded += downgraded;
-                    gathering.last_event_ns = gathering.last_event_ns.max(last_event_ns);
+                    gathering.spans.merge(spans);
                     gathering.settled += 1;
                     if gathering.settled >= self.alive() {
                         return;
@@ -274,11 +285,16 @@ impl Coordinator {
         drain_ns: u64,
     ) -> StageOutcome {
         // Where a count may have ended the stage, the last event is the end.
-        let end_ns = if run.count.is_some() { gathering.last_event_ns.min(run.to_ns) } else { run.to_ns };
+        let last_ns = gathering.spans.last().unwrap_or_default();
+        let end_ns = if run.count.is_some() { last_ns.min(run.to_ns) } else { run.to_ns };
         // An interruption may come before measuring has begun.
         let from_ns = run.from_ns.min(run.to_ns);
         let plan = &self.shared.plan;
         let offered = |stream: &Stream| stream.offered.load(Ordering::Acquire);
+        let not_sent = |stream: &Stream| stream.not_sent.load(Ordering::Acquire);
+        // A closed loop has no schedule; where time may end it, a count is only a limit.
+        let is_bounded =
+            plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
         let streams = self.streams(&run, &gathering.deliveries);
         let mut delivery = Delivery::default();
         gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
@@ -288,17 +304,29 @@ impl Coordinator {
             let lost = |second: usize| gathering.deliveries.lost.get(&second).copied().unwrap_or_default();
             rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
+        let measured_ns = end_ns.saturating_sub(from_ns);
+        let offered: Option<u64> = run.rate.map(|_| self.shared.streams().map(offered).sum());
+        let schedule_ns = offered.zip(run.rate).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
+        let windows = match run.count {
+            Some(_) => RateWindows::of_count(&gathering.spans, from_ns, schedule_ns, measured_ns),
+            None => RateWindows::even(measured_ns),
+        };
         StageOutcome {
             rate: run.rate,
+            windows,
             start_ns: run.start_ns,
             from_ns,
-            measured_ns: end_ns.saturating_sub(from_ns),
+            measured_ns,
             drain_ns,
             recorder: gathering.total,
             rows,
             delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
             unbalanced: gathering.deliveries.unbalanced,
-            offered: run.rate.map(|_| self.shared.streams().map(offered).sum()),
+            unmatched: gathering.deliveries.unmatched,
+            cpu_quota: None,
+            throttling: None,
+            offered,
+            not_sent: is_bounded.then(|| self.shared.streams().map(not_sent).sum()),
             downgraded: gathering.downgraded,
             answered: self.shared.streams().map(|stream| stream.answered.load(Ordering::Acquire)).sum(),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),

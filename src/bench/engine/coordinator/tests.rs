@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::*;
 use crate::bench::engine::shard::Ended;
 use crate::bench::engine::subscriber::Deliveries;
-use crate::bench::measure::Outages;
+use crate::bench::measure::{Outages, Spans};
 use crate::bench::plan::{Target, bench_plan};
 use crate::options::{BenchOptions, Environment, Reading};
 
@@ -63,7 +63,7 @@ fn half_panicking(
                     recorder.counters.sent = 7;
                     let deliveries = Deliveries::default();
                     let (outages, shares) = (Outages::default(), Vec::new());
-                    Report::Settled { recorder, deliveries, downgraded: 0, last_event_ns: 0, outages, shares }
+                    Report::Settled { recorder, deliveries, downgraded: 0, spans: Spans::default(), outages, shares }
                 }
                 Command::End => return,
                 Command::Begin(_) | Command::Second => continue,

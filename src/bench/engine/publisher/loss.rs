@@ -38,6 +38,7 @@ impl Publisher {
             pace.closed = true;
         }
         (self.floor, self.refused_at_floor) = (self.next, self.ears.refused);
+        self.timed = None;
         if shared.plan.reconnect.is_none() {
             return;
         }

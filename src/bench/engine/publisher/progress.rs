@@ -68,7 +68,7 @@ impl Publisher {
         }
         let publishers = shared.plan.publishers;
         let pace = schedule().map(|schedule| Pace {
-            slots: PublisherSlots::new(schedule, self.stream, publishers),
+            slots: schedule.slots_of(self.stream, publishers),
             skips: shared.plan.behind == Behind::Skip,
             closed: false,
             opened_ns: 0,
@@ -76,6 +76,8 @@ impl Publisher {
         let left = run.count.map(|count| quota(count, self.stream, publishers));
         self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = shared.clock.now_ns();
+        // Nobody has looked since the last stage.
+        self.timed = None;
         (self.ears.answered, self.ears.measured_refused) = (0, 0);
         self.publish_counts(shared);
         let stream = shared.stream(self.stream);
@@ -102,7 +104,7 @@ impl Publisher {
     /// The drain is over: what of the schedule was not sent stays so, and is counted as offered; where window or socket
     /// were closed to it, as held back too.
     pub(in crate::bench::engine) fn settle(&mut self, shared: &Shared, recorder: &mut Recorder) {
-        if let Some(Progress { pace: Some(pace), run, left, done: false, .. }) = &self.progress {
+        if let Some(Progress { pace: Some(pace), run, left, .. }) = &self.progress {
             // Where only the count ends the stage, what is left of it is what was not sent.
             let unsent = match *left {
                 Some(left) if run.to_ns == u64::MAX => left,
@@ -115,9 +117,19 @@ impl Publisher {
             recorder.counters.skipped += if pace.skips { unsent } else { 0 };
             recorder.counters.held_back += if pace.closed { unsent } else { 0 };
         }
+        let stream = shared.stream(self.stream);
         // What the socket has not taken yet was not sent in this stage.
-        self.clip_measured(shared.stream(self.stream));
-        shared.stream(self.stream).offered.store(std::mem::take(&mut self.offered), Ordering::Release);
+        self.clip_measured(stream);
+        let offered = std::mem::take(&mut self.offered);
+        let not_sent = self.progress.as_ref().map_or(0, |progress| {
+            let measured = stream.measured(progress.run.number);
+            match progress.pace {
+                Some(_) => offered.saturating_sub(measured.end - measured.start),
+                None => progress.left.unwrap_or(0),
+            }
+        });
+        stream.offered.store(offered, Ordering::Release);
+        stream.not_sent.store(not_sent, Ordering::Release);
         self.finish(shared);
     }
 

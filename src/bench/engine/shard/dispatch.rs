@@ -5,7 +5,7 @@ use std::io;
 use super::super::process::CpuTime;
 use super::super::shared::StageRun;
 use super::super::subscriber::{Deliveries, LateMessages};
-use crate::bench::measure::{Delivery, Outages, Recorder};
+use crate::bench::measure::{Delivery, Outages, Recorder, Spans};
 use crate::bench::plan::Part;
 use crate::client::ClientError;
 
@@ -50,7 +50,7 @@ pub(in crate::bench::engine) enum Report {
         recorder: Box<Recorder>,
         deliveries: Deliveries,
         downgraded: u64,
-        last_event_ns: u64,
+        spans: Spans,
         outages: Outages,
         /// What each broker has of it, where there are several.
         shares: Vec<Share>,

@@ -13,7 +13,7 @@ use super::super::link::Link;
 use super::super::pacer::Pacer;
 use super::super::shared::{Shared, StageRun};
 use super::{Report, Share};
-use crate::bench::measure::{Counters, Outages, Recorder};
+use crate::bench::measure::{Counters, Outages, Recorder, Span, Spans};
 use crate::bench::plan::Schedule;
 use crate::transport::TlsClient;
 
@@ -37,8 +37,8 @@ pub(in crate::bench::engine) struct ShardState {
     pub(super) stage: Cell<Option<StageRun>>,
     /// The schedule of the stage, where it is an open loop.
     pub(super) schedule: RefCell<Option<Schedule>>,
-    /// When the last message was sent, acknowledged or delivered in the measured window.
-    pub(super) last_event_ns: Cell<u64>,
+    /// When messages were sent, acknowledged and delivered in the measured window.
+    pub(super) spans: RefCell<Spans>,
     /// A publisher had little in flight any more when it was looked at.
     pub(super) starved: Cell<bool>,
     pub(super) ending: Cell<bool>,
@@ -70,7 +70,7 @@ impl ShardState {
             tls,
             stage: Cell::new(None),
             schedule: RefCell::new(None),
-            last_event_ns: Cell::new(0),
+            spans: RefCell::default(),
             starved: Cell::new(false),
             ending: Cell::new(false),
             at_work: Cell::new(0),
@@ -103,9 +103,9 @@ impl ShardState {
 
     /// Notes the moment if messages were counted at it: where a count ends the stage, the last one is its end. Bytes that
     /// are none — PINGRESP, somebody else's messages — do not make it longer.
-    pub(super) fn note_event(&self, counted: bool, now_ns: u64) {
+    pub(super) fn note_event(&self, counted: bool, now_ns: u64, of: fn(&mut Spans) -> &mut Span) {
         if counted {
-            self.last_event_ns.set(now_ns);
+            of(&mut self.spans.borrow_mut()).note(now_ns);
         }
     }
 

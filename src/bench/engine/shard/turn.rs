@@ -1,7 +1,7 @@
 //! A client's turn: it reads, answers and sends until there is nothing left to do now, or others are to have theirs.
 
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::clock;
 use super::super::echo::{Responder, ResponderEars};
@@ -12,7 +12,10 @@ use super::super::subscriber::{SubscriberEars, Subscriptions};
 use super::{End, Role, ShardState};
 use crate::bench::measure::{Recorder, Together};
 use crate::bench::plan::Part;
-use crate::session::{Delivery, Handler, SessionError};
+use crate::session::{Delivery, Handler, HandshakeCounts, SessionError};
+
+/// So long before Keep Alive runs out a client pings; longer than it may sleep.
+pub(in crate::bench::engine) const PING_LEAD: Duration = Duration::from_millis(250);
 
 /// Writes of one publisher before others get their turn.
 const TURNS: usize = 4;
@@ -48,7 +51,8 @@ impl Role for Publisher {
                 let mut ears = PublisherEars { counts, recorder, stage, now_ns, measuring, latency, together };
                 let handled = session.handle_input(bytes, now, &mut ears);
                 ears.end();
-                state.note_event(measuring && self.ears.completed() > before, now_ns);
+                count_handshakes(session, recorder, measuring);
+                state.note_event(measuring && self.ears.completed() > before, now_ns, |spans| &mut spans.acked);
                 handled
             })?;
             if !more && !again {
@@ -71,7 +75,7 @@ impl Role for Publisher {
             }
             let pause = self.fill(link, context, shared, recorder, &mut state.out.borrow_mut(), now_ns)?;
             link.send_output(context, &mut state.out.borrow_mut())?;
-            state.note_event(recorder.counters.sent > sent, now_ns);
+            state.note_event(recorder.counters.sent > sent, now_ns, |spans| &mut spans.sent);
             count_written(state, link, recorder, now_ns);
             again = pause == Pause::Turn;
             if let Pause::Until(due_ns) = pause
@@ -129,7 +133,8 @@ impl Role for Subscriptions {
                     SubscriberEars { subscriptions: self, shared, recorder, stage, now_ns, measuring, together };
                 let handled = session.handle_input(bytes, now, &mut ears);
                 ears.end();
-                state.note_event(recorder.counters.delivered > before, now_ns);
+                count_handshakes(session, recorder, measuring);
+                state.note_event(recorder.counters.delivered > before, now_ns, |spans| &mut spans.delivered);
                 handled
             })?;
             if shared.plan.reconnect.is_some() {
@@ -172,7 +177,7 @@ impl Role for Subscriptions {
         // Acknowledged at once, as all are.
         let _ = ears.message(delivery);
         ears.end();
-        state.note_event(recorder.counters.delivered > before, now_ns);
+        state.note_event(recorder.counters.delivered > before, now_ns, |spans| &mut spans.delivered);
     }
 
     fn give_up(&mut self, state: &ShardState) {
@@ -229,6 +234,20 @@ impl Role for Responder {
     }
 }
 
+/// Counts the packets of QoS 2 that reading has brought, and those that answer them.
+fn count_handshakes(session: &mut BenchSession, recorder: &mut Recorder, measuring: bool) {
+    let counts = session.take_handshakes();
+    if measuring && counts != HandshakeCounts::default() {
+        let counters = &mut recorder.counters;
+        counters.pubrec_in += u64::from(counts.pubrec_in);
+        counters.pubrel_in += u64::from(counts.pubrel_in);
+        counters.pubcomp_in += u64::from(counts.pubcomp_in);
+        counters.pubrec_out += u64::from(counts.pubrec_out);
+        counters.pubrel_out += u64::from(counts.pubrel_out);
+        counters.pubcomp_out += u64::from(counts.pubcomp_out);
+    }
+}
+
 /// Counts what the socket has taken, all packets with their headers.
 fn count_written(state: &ShardState, link: &mut Link, recorder: &mut Recorder, now_ns: u64) {
     let written = link.take_written();
@@ -265,10 +284,18 @@ pub(in crate::bench::engine) fn read_batch(
     }
 }
 
-/// Lets the session do what is due: PINGREQ, or the end of a broker that is silent.
+/// Lets the session do what is due: PINGREQ, or the end of a broker that is silent. Clients that wait are woken now and
+/// then only: where the next time may be too late for Keep Alive, PINGREQ goes out now (MQTT-3.1.2-20).
 fn keep_time(link: &mut Link, now: Instant) -> Result<(), End> {
-    if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
-        link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+    match link.session.poll_timeout() {
+        Some(deadline) if now >= deadline => {
+            link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+        }
+        Some(deadline) if now + PING_LEAD >= deadline => {
+            link.session.ping();
+            link.session.handle_written(now);
+        }
+        _ => {}
     }
     Ok(())
 }

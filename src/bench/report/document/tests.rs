@@ -192,7 +192,7 @@ fn status_and_exit_code() {
     let mut stages = example::two_stages();
     stages[1].interrupted = true;
     let partial = ResultDocument::assemble(example::context(), &stages);
-    assert_eq!((partial.status, partial.exit_status()), (Status::Partial, ExitStatus::Interrupted));
+    assert_eq!((partial.status, partial.exit_status()), (Status::Partial, ExitStatus::Failed));
 
     stages[1].recorder.counters.sent /= 2;
     stages[1].recorder.counters.on_time /= 2;

@@ -56,6 +56,23 @@ fn what_was_not_measured_fails() {
 }
 
 #[test]
+fn no_message_is_no_message_without_fault() {
+    let mut stage = example::stage(0, 0, 90_000);
+    (stage.not_sent, stage.offered) = (Some(3_000_000), Some(3_000_000));
+    stage.recorder.counters.held_back = 3_000_000;
+    let overloaded = ResultDocument::assemble(example::context(), &[stage]);
+    for gate in ["lost == 0", "duplicates == 0", "reordered == 0", "max_gap == 0", "unacked == 0", "loss_pct <= 1%"] {
+        let outcome = &outcomes(gate, &overloaded)[0];
+        assert_eq!((&outcome.value, outcome.pass), (&None, false), "{gate}");
+    }
+    assert!(!outcomes("not_sent == 0", &overloaded)[0].pass && outcomes("not_sent > 1M", &overloaded)[0].pass);
+    let mut kept = example::stage(0, 1_000, 90_000);
+    kept.not_sent = Some(0);
+    let kept = ResultDocument::assemble(example::context(), &[kept]);
+    assert!(outcomes("not_sent == 0 && lost == 0", &kept).iter().all(|outcome| outcome.pass));
+}
+
+#[test]
 fn an_invalid_or_failed_run_fails_every_gate() {
     let mut stages = example::two_stages();
     stages[1].validity.clock_back_ns = 1;

@@ -89,10 +89,13 @@ fn the_worst_streams_are_named_where_there_are_several() {
 }
 
 #[test]
-fn skipped_messages_are_told_with_their_rate() {
-    let text = of(|stage| (stage.recorder.counters.skipped, stage.recorder.counters.held_back) = (5_000, 5_000));
-    let row = text.lines().find(|line| line.starts_with("  skipped")).unwrap();
-    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["skipped", "1,000", "5,000"]);
+fn messages_that_were_not_sent_are_told_with_their_rate() {
+    let text = of(|stage| {
+        (stage.recorder.counters.skipped, stage.recorder.counters.held_back) = (5_000, 5_000);
+        stage.not_sent = Some(6_000);
+    });
+    let row = text.lines().find(|line| line.starts_with("  not sent")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["not", "sent", "1,200", "6,000"]);
     assert!(text.contains("Warning: 5000 messages of the schedule were skipped"), "{text}");
 }
 

@@ -1,0 +1,91 @@
+//! What the signals of a user mean to a run: the first ends the load early, the second ends the waiting.
+
+use std::future::pending;
+
+use tokio::sync::watch;
+
+use crate::client::{Interrupts, SignalState};
+use crate::exit_status::{ExitStatus, Signal};
+
+/// The signals that have come.
+#[derive(Clone, Debug)]
+pub(super) struct Interruption {
+    received: watch::Receiver<Received>,
+    state: Option<SignalState>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Received {
+    first: Option<Signal>,
+    second: bool,
+}
+
+impl Interruption {
+    /// Listens from now on. After the first signal the next one ends the process at once, unless there is a document to
+    /// be written: then the second only ends the waiting, and the third the process.
+    pub(super) fn listen(quiet: bool, writes_document: bool) -> Self {
+        let (sender, received) = watch::channel(Received::default());
+        let Ok(mut interrupts) = Interrupts::listen_to_all() else {
+            return Self { received, state: None };
+        };
+        let state = interrupts.state();
+        let signals = state.clone();
+        tokio::spawn(async move {
+            let first = interrupts.next().await;
+            if !quiet {
+                eprintln!("Interrupted: finishing messages in flight (again to quit)");
+            }
+            if !writes_document {
+                signals.let_next_end();
+            }
+            sender.send_modify(|received| received.first = Some(first));
+            interrupts.next().await;
+            signals.let_next_end();
+            sender.send_modify(|received| received.second = true);
+        });
+        Self { received, state: Some(state) }
+    }
+
+    /// Whether a signal has come.
+    pub(super) fn has_come(&self) -> bool {
+        self.received.borrow().first.is_some()
+    }
+
+    /// How a run ends that would end with `status`: by the first signal, if one has come.
+    pub(super) fn end(&self, status: ExitStatus) -> ExitStatus {
+        match (self.received.borrow().first, &self.state) {
+            (Some(signal), _) => ExitStatus::Interrupted(signal),
+            (None, Some(state)) => state.end(status),
+            (None, None) => status,
+        }
+    }
+
+    /// Whether a second one has come.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.received.borrow().second
+    }
+
+    /// Resolves at the first signal.
+    pub(super) async fn first(mut self) {
+        wait_for(&mut self.received, |received| received.first.is_some()).await;
+    }
+
+    /// Resolves at the second signal.
+    pub(super) async fn second(mut self) {
+        wait_for(&mut self.received, |received| received.second).await;
+    }
+
+    /// The result is about to be written. A signal ends that at once: a reader of stdout may keep it waiting for ever.
+    pub(super) fn write_begins(&self) {
+        if let Some(state) = &self.state {
+            state.let_next_end();
+        }
+    }
+}
+
+async fn wait_for(received: &mut watch::Receiver<Received>, has_come: impl FnMut(&Received) -> bool) {
+    if received.wait_for(has_come).await.is_err() {
+        // Nobody listens.
+        pending::<()>().await;
+    }
+}
