@@ -26,7 +26,7 @@ pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use passwd::{PasswdError, set_password_in_file};
 pub use serve::{ServeError, ServePlan, serve};
-pub use settings::{BrokerSettings, ListenHost, ListenProtocol, Listener, Restore, Store};
+pub use settings::{AddressFamily, BrokerSettings, CertificateName, ListenHost, ListenProtocol, Listener, Restore, Store};
 
 /// Name of the embedded broker, to label results with.
 pub const BROKER_NAME: &str = "mqbroker";

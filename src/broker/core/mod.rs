@@ -180,6 +180,13 @@ impl Core {
         id
     }
 
+    /// The user name that the certificate of a connection says; before its CONNECT.
+    pub fn set_certificate_user(&mut self, id: ConnectionId, user_name: Option<String>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.peer.certificate_user = user_name;
+        }
+    }
+
     /// A connection is gone, or was closed after [`Core::is_closing`] said so. Its number is free afterwards.
     pub fn handle_closed(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
         self.close(id, cause, now);

@@ -167,6 +167,10 @@ impl<S: Read + Write> Write for ServerTlsStream<S> {
         self.0.write(bytes)
     }
 
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
