@@ -289,7 +289,7 @@ class Bench:
 
 def build():
     subprocess.run(
-        ["cargo", "build", "--release", "--no-default-features", "--bin", "mqpub", "--bin", "mqsub"], cwd=ROOT, check=True
+        ["cargo", "build", "--release", "--bin", "mqpub", "--bin", "mqsub"], cwd=ROOT, check=True
     )
     return os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
 

@@ -123,11 +123,23 @@ fn a_topic_alias_is_used_or_refused() {
     // The property has 3 bytes, the topic 21.
     assert_eq!(plain - aliased, 99 * 21 - 100 * 3);
     let refused = run(1, &alias);
-    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(refused.status.code(), Some(148), "Topic Alias invalid: {refused:?}");
     assert!(
         text(&refused.stderr).contains("topic alias 2 is above the broker's topic alias maximum of 1"),
         "{refused:?}"
     );
+}
+
+#[test]
+fn an_echo_of_messages_without_a_stamp_is_matched_by_order() {
+    for version in ["311", "5"] {
+        let broker = ScriptedBroker::start(Script::default().without_log());
+        let (document, code, stderr) =
+            measure(&broker.port(), &["echo", "-C", "60", "-m", "hi", "--clients", "2", "-V", version]);
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(document["delivery"]["delivered_once"], 60, "{document}");
+        assert_eq!((&document["latency"]["rtt"]["count"], &document["delivery"]["foreign"]), (&60.into(), &0.into()));
+    }
 }
 
 #[test]

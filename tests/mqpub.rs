@@ -563,7 +563,8 @@ fn lines_of_qos_1_survive_lost_connections() {
     let (ended, log) = survives("1", &[]);
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("was lost (") && ended.stderr.contains("; connecting again every second\n"));
-    assert_eq!(ended.stderr.lines().count(), 1, "only the first loss is told: {}", ended.stderr);
+    // The others follow at once.
+    assert_eq!(ended.stderr.matches("was lost (").count(), 1, "{}", ended.stderr);
     assert_eq!(without_repetitions(&log.accepted), payloads(200));
     assert_eq!(log.violations, [""; 0]);
 }
@@ -774,4 +775,99 @@ fn mosquitto_sub_gets_what_was_sent() {
     broker.wait_for("SUBSCRIBE", |log| log.count(|packet| matches!(packet, Received::Subscribe(_))) == 1);
     assert_eq!(mqpub(&broker, &["-l", "-q", "2"], &lines(100)).code, Some(0));
     assert_eq!(subscriber.end().stdout, lines(100));
+}
+
+/// A broker that closes the connection each time it is sent this line.
+fn closes_at(line: &str) -> ScriptedBroker {
+    ScriptedBroker::start(Script::default().close_at_payload(line.as_bytes()))
+}
+
+#[test]
+fn a_line_that_costs_the_connection_each_time_ends_the_run_and_is_named() {
+    for qos in ["1", "2"] {
+        let broker = closes_at("line 7");
+        let ended = mqpub(&broker, &["-l", "-q", qos, "--backoff", "10ms..10ms"], &lines(30));
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        let named = "the connection was lost 3 times in a row at line 7 (6 bytes), and nothing was acknowledged";
+        assert!(ended.stderr.contains(named), "{}", ended.stderr);
+        assert!(ended.stderr.contains("may not be allowed to publish to 't'"), "{}", ended.stderr);
+        let log = broker.stop();
+        // Three at line 7, before them those that found out which line it is.
+        assert!((3..=8).contains(&log.counts.connections), "{}", log.counts.connections);
+        assert_eq!(log.accepted[..6], ["line 1", "line 2", "line 3", "line 4", "line 5", "line 6"]);
+    }
+}
+
+#[test]
+fn retry_counts_losses_at_the_same_line() {
+    for (retry, connections) in [("0", 1), ("1", 2), ("4", 5)] {
+        let broker = closes_at("line 1");
+        let more = ["-l", "-q", "1", "--retry", retry, "--backoff", "10ms..10ms"];
+        let ended = mqpub(&broker, &more, &lines(3));
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert_eq!(broker.stop().counts.connections, connections, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_connection_that_is_lost_while_nothing_is_sent_is_made_again() {
+    let broker = ScriptedBroker::start(Script::default());
+    let mut publisher = start(&broker, &["-l", "-q", "1", "--backoff", "10ms..10ms"]);
+    for connections in 1..6 {
+        broker.wait_for("a connection", |log| log.counts.connections == connections);
+        broker.wait_for("CONNECT", |log| log.connects().count() as u64 == connections);
+        broker.act_on_all(&Action::Cut);
+        broker.wait_for("the end", |log| log.ended() as u64 == connections);
+    }
+    publisher.feed(b"x\n");
+    let ended = publisher.end();
+    assert_eq!((ended.code, broker.stop().accepted), (Some(0), vec!["x".into()]), "{}", ended.stderr);
+}
+
+#[test]
+fn a_window_that_the_broker_does_not_take_is_halved() {
+    for (most, windows) in [(16, &["10"][..]), (3, &["10"])] {
+        let broker = ScriptedBroker::start(Script::default().forget_sessions().close_above_in_flight(most));
+        let more = ["-l", "-q", "2", "--summary", "json", "--backoff", "10ms..10ms"];
+        let ended = mqpub(&broker, &more, &lines(100));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        for window in windows {
+            let said = format!("from now on at most {window}, as with -M {window}");
+            assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+        }
+        let told = summary(&ended);
+        assert_eq!((&told["acknowledged"], &told["unacknowledged"]), (&100.into(), &0.into()), "{told}");
+        // Each message counts once, however often it went out.
+        assert!(told["maybe_duplicated"].as_u64().is_some_and(|count| count <= 40), "{told}");
+    }
+}
+
+#[test]
+fn a_single_message_that_costs_the_connection_has_a_hint() {
+    let broker = closes_at("x");
+    let ended = mqpub(&broker, &["-m", "x", "-q", "2", "-r"], b"");
+    assert_eq!(ended.code, Some(1));
+    for part in ["publish to 't'", "QoS 2 (try -q 1)", "retained messages (-r)", "a message of 1 bytes"] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_loss_is_reported_and_so_is_the_new_connection() {
+    let broker = ScriptedBroker::start(Script::default());
+    for (more, reports) in [(&[][..], true), (&["--quiet"], false), (&["--compat"], false)] {
+        let before = broker.log().connects().count();
+        let port = broker.port();
+        let arguments = [more, &arguments(&port, &["-l", "-q", "1"])].concat();
+        let mut publisher = Tool::start(MQPUB, &arguments);
+        broker.wait_for("CONNECT", |log| log.connects().count() > before);
+        publisher.feed(b"x\n");
+        broker.wait_for("the line", |log| log.acknowledged.len() > before / 2);
+        broker.act_on_all(&Action::Cut);
+        broker.wait_for("CONNECT", |log| log.connects().count() > before + 1);
+        let ended = publisher.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stderr.contains("was lost (the broker closed it)"), reports, "{}", ended.stderr);
+        assert_eq!(ended.stderr.contains("Note: connected to 127.0.0.1"), reports, "{}", ended.stderr);
+    }
 }

@@ -269,7 +269,8 @@ fn a_lost_connection_is_made_again_with_its_subscriptions() {
     let ended = subscriber.end();
     assert_eq!(ended.signal, Some(2));
     let warning = format!("Warning: the connection to 127.0.0.1:{} was lost (", broker.port());
-    assert!(ended.stderr.starts_with(&warning) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    assert!(ended.stderr.starts_with(&warning) && ended.stderr.lines().count() == 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("\nNote: connected to 127.0.0.1"), "{}", ended.stderr);
     let log = broker.stop();
     assert_eq!(log.count(is_subscribe), 2);
     assert!(!log.connects().last().unwrap().clean_start);
@@ -587,4 +588,35 @@ fn mosquitto_pub_is_heard() {
         tool::run("mosquitto_pub", &["-h", "127.0.0.1", "-p", &port, "-t", "t", "-q", "2", "-l"], lines.as_bytes());
     assert_eq!(publisher.code, Some(0));
     assert_eq!(subscriber.end().text(), lines);
+}
+
+#[test]
+fn a_subscribe_that_costs_the_connection_each_time_ends_the_run() {
+    // The first connection is answered, and lost; the others are closed at SUBSCRIBE.
+    let script = Script::default().fault(1, Trigger::ReceivedPacket(3), Action::Cut).fault(
+        2..,
+        Trigger::ReceivedPacket(2),
+        Action::Cut,
+    );
+    for (retry, connections) in [(&[][..], 4), (&["--retry", "1"], 3)] {
+        let broker = ScriptedBroker::start(script.clone());
+        let mut subscriber = start(&broker, &[&["-t", "t", "-k", "5", "--backoff", "10ms..10ms"], retry].concat());
+        subscriber.wait_for_stderr("was lost");
+        let ended = subscriber.end();
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains("closed the connection instead of answering SUBSCRIBE"), "{}", ended.stderr);
+        assert_eq!(broker.counts().connections, connections);
+    }
+}
+
+#[test]
+fn a_client_id_that_two_clients_use_is_suspected() {
+    let script = Script::default().fault(1..=3, Trigger::ReceivedPacket(2), Action::CutUnanswered);
+    let broker = ScriptedBroker::start(script);
+    let more = ["-i", "twin", "-c", "-V", "311", "-q", "1", "--retry", "9", "--backoff", "10ms..10ms"];
+    let mut subscriber = start(&broker, &[&["-t", "t"][..], &more].concat());
+    let hint = subscriber.wait_for_stderr("is another client connected with the client id 'twin'?");
+    assert!(hint.starts_with("Hint: "), "{hint}");
+    subscriber.signal("INT");
+    subscriber.end();
 }

@@ -3,6 +3,7 @@
 //! No task and no queue: the owner calls [`Client::step`] in a loop, and a step ends when bytes moved or when the
 //! owner's own future (stdin, a signal, a timer) is ready. What is to be decided is decided by the owner.
 
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::gathering::{Gathering, LONGEST_WAIT};
+use super::losses::{LossLog, LossReport};
 use super::trace::Trace;
-use super::{ClientError, ConnectPlan, Diagnostics, Farewell};
+use super::{ClientError, ConnectPlan, Farewell, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
 use crate::transport::{Connected, Connection, TlsClient, connect};
@@ -55,8 +57,9 @@ pub struct Client<K> {
     heard: Option<Instant>,
     gathering: Gathering,
     trace: Option<Trace>,
-    /// Where it is told that the first connection is tried again.
-    diagnostics: Option<Diagnostics>,
+    losses: LossLog,
+    /// Where it is reported what becomes of the connection.
+    reporter: Option<Box<dyn Reporter>>,
 }
 
 /// Bytes on their way out.
@@ -107,19 +110,30 @@ impl<K: Kept> Client<K> {
             heard: None,
             gathering: Gathering::new(),
             trace,
-            diagnostics: None,
+            losses: LossLog::default(),
+            reporter: None,
         }
     }
 
-    /// Tells a user whose broker is not there yet that it is tried again, where that was asked for.
+    /// Reports to a user what becomes of the connection.
     #[must_use]
-    pub fn telling(self, diagnostics: Diagnostics) -> Self {
-        Self { diagnostics: Some(diagnostics), ..self }
+    pub fn telling(self, reporter: impl Reporter + 'static) -> Self {
+        Self { reporter: Some(Box::new(reporter)), ..self }
     }
 
     /// The broker, as errors name it.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// At most so many messages of QoS 1 and 2 in flight from the next connection on.
+    pub const fn set_window(&mut self, window: u16) {
+        self.plan.session.window = window;
+    }
+
+    /// Whether CONNECT has gone out, or is about to, and is not answered yet.
+    pub fn waits_for_connack(&self) -> bool {
+        self.connection.is_some() && !self.session.is_open()
     }
 
     /// The session, to publish, subscribe and acknowledge; what it puts out is written by the next step.
@@ -137,15 +151,36 @@ impl<K: Kept> Client<K> {
         self.heard
     }
 
-    /// What to say of a lost connection to those who would not know why nothing happens.
-    pub fn loss(&self, error: &ClientError) -> String {
-        let cause = match error {
-            ClientError::Lost { cause: Some(cause), .. } => cause.clone(),
-            ClientError::Lost { cause: None, .. } => "the broker closed it".to_owned(),
-            ClientError::Session { error, .. } => error.to_string(),
-            other => other.to_string(),
-        };
-        format!("the connection to {} was lost ({cause}); {}", self.target, self.plan.retry.words())
+    /// Reports that the connection was lost and is made again, to those who would not know why nothing happens: every
+    /// time, unless the last time was just before. False where it was.
+    pub fn report_loss(&mut self, error: &ClientError) -> bool {
+        self.note(&format!("lost the connection and connects again: {error}"));
+        match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
+            Some(LossReport { earlier, is_sent_away }) => {
+                let more = match earlier {
+                    0 => String::new(),
+                    1 => "; it was lost one more time since the last report".to_owned(),
+                    _ => format!("; it was lost {earlier} more times since the last report"),
+                };
+                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.words());
+                self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
+                if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
+                    let id = &self.plan.session.client_id;
+                    reporter.hint(&format_args!(
+                        "the broker accepts this client and soon closes the connection, again and again: is another \
+                         client connected with the client id '{id}'? -i chooses one"
+                    ));
+                }
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn warn(&self, text: &dyn Display) {
+        if let Some(reporter) = &self.reporter {
+            reporter.warning(text);
+        }
     }
 
     /// Bytes that the socket has not taken yet.
@@ -184,9 +219,7 @@ impl<K: Kept> Client<K> {
     pub async fn connect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
         match self.attempt(handler).await {
             Err(error) if error.may_pass() && self.plan.retry.for_first_connection() > 0 => {
-                if let Some(diagnostics) = &self.diagnostics {
-                    diagnostics.warning(format_args!("{error}; {}", self.plan.retry.words()));
-                }
+                self.warn(&format_args!("{error}; {}", self.plan.retry.words()));
                 self.try_again(handler, self.plan.retry.for_first_connection(), 0).await
             }
             attempted => attempted,
@@ -215,6 +248,13 @@ impl<K: Kept> Client<K> {
             match self.attempt(handler).await {
                 Err(error) if error.may_pass() && attempt < attempts => {
                     self.note(&format!("cannot connect again: {error}"));
+                    if let Some(LossReport { .. }) = self.losses.stays_away(Instant::now()) {
+                        let (cause, retry) = (error.cause(), self.plan.retry.words());
+                        self.warn(&format_args!(
+                            "the connection to {} was lost and cannot be made again ({cause}); {retry}",
+                            self.target
+                        ));
+                    }
                 }
                 attempted => return attempted,
             }
@@ -234,6 +274,10 @@ impl<K: Kept> Client<K> {
         self.session.start(&self.plan.session, Instant::now()).map_err(|error| self.failed(error.into()))?;
         while !self.session.is_open() {
             self.step(handler, true, std::future::pending::<()>()).await?;
+        }
+        if let (Some(away), Some(reporter)) = (self.losses.connected(Instant::now()), &self.reporter) {
+            let seconds = away.as_secs_f64();
+            reporter.note(&format_args!("connected to {} again after {seconds:.1} s", self.target));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a tool says on stderr while it runs: errors with their next step, and warnings.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::io::{Write, stderr};
 
 use super::ClientError;
@@ -8,6 +8,18 @@ use super::mosquitto::{MosquittoClient, ending};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ProtocolVersion;
 use crate::terminal::escape;
+
+/// Where a client reports what becomes of its connection.
+pub trait Reporter: Debug {
+    /// Something that does not end the work.
+    fn warning(&self, text: &dyn Display);
+
+    /// What to do about what was said before.
+    fn hint(&self, text: &dyn Display);
+
+    /// Good news.
+    fn note(&self, text: &dyn Display);
+}
 
 /// Says errors and warnings, or nothing with `--quiet`. A stderr that is closed is no error.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,10 +90,32 @@ impl Diagnostics {
         self.write(&format!("Hint: {}\n", escape(&text.to_string())));
     }
 
+    /// Good news about something that was warned of. mosquitto says nothing of it.
+    pub fn note(&self, text: impl Display) {
+        if self.is_mosquitto() {
+            return;
+        }
+        self.write(&format!("Note: {}\n", escape(&text.to_string())));
+    }
+
     /// In one write, so that lines of two tools do not mix.
     fn write(&self, text: &str) {
         if !self.quiet {
             let _ = stderr().write_all(text.as_bytes());
         }
+    }
+}
+
+impl Reporter for Diagnostics {
+    fn warning(&self, text: &dyn Display) {
+        Self::warning(self, text);
+    }
+
+    fn hint(&self, text: &dyn Display) {
+        Self::hint(self, text);
+    }
+
+    fn note(&self, text: &dyn Display) {
+        Self::note(self, text);
     }
 }

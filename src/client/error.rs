@@ -159,6 +159,16 @@ impl ClientError {
         }
     }
 
+    /// Why a connection was lost, in a few words.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Lost { cause: Some(cause), .. } => cause.clone(),
+            Self::Lost { cause: None, .. } => "the broker closed it".to_owned(),
+            Self::Session { error, .. } => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// The broker's own words on it, where it had some.
     pub fn reason_string(&self) -> Option<&str> {
         match self {

@@ -7,6 +7,7 @@ mod dissect;
 mod error;
 mod establish;
 mod gathering;
+mod losses;
 pub mod mosquitto;
 mod plan;
 mod retry;
@@ -15,7 +16,7 @@ mod signals;
 mod trace;
 
 pub use client::{Client, Parting};
-pub use diagnostics::Diagnostics;
+pub use diagnostics::{Diagnostics, Reporter};
 pub use error::ClientError;
 pub use establish::{Established, Farewell, establish, exchange};
 pub use plan::ConnectPlan;

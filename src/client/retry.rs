@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Time between two attempts where nothing else is asked for, as with mosquitto's clients.
 const DELAY: Duration = Duration::from_secs(1);
 
+/// A third loss at the same packet is no accident.
+const SAME_PACKET: u64 = 2;
+
 /// When to connect again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPlan {
@@ -32,6 +35,12 @@ impl RetryPlan {
     /// Attempts for a connection that was lost.
     pub fn after_a_loss(&self) -> u64 {
         self.attempts.unwrap_or(u64::MAX)
+    }
+
+    /// How many connections in a row may be lost at the same packet before it is given up: sent once more, it would cost the
+    /// next one too.
+    pub fn at_the_same_packet(&self) -> u64 {
+        self.attempts.unwrap_or(SAME_PACKET)
     }
 
     /// Time to wait before an attempt, the first being 0.

@@ -15,6 +15,7 @@ mod run;
 mod source;
 mod summary;
 mod voice;
+mod window;
 
 pub use account::{DeliveryAccount, Outgoing};
 pub use lines::{Line, LineSplitter};

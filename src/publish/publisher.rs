@@ -11,9 +11,11 @@ use super::account::{DeliveryAccount, Outgoing};
 use super::lines::Line;
 use super::pace::ProgressLine;
 use super::plan::PublishPlan;
+use super::recovery::LossRow;
 use super::source::Source;
 use super::summary::Totals;
 use super::voice::Voice;
+use super::window::SendWindow;
 use crate::client::mosquitto::MosquittoClient;
 use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
 use crate::exit_status::{ExitStatus, Signal};
@@ -45,6 +47,12 @@ pub(super) enum Failure {
     Interrupted(Signal),
     /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
     Stuck(Instant, String),
+    /// Connection after connection is lost at the same message.
+    Repeated {
+        status: ExitStatus,
+        text: String,
+        hint: String,
+    },
 }
 
 impl From<ClientError> for Failure {
@@ -76,11 +84,10 @@ pub(super) struct Publisher<'a> {
     pub(super) again: VecDeque<(u64, Bytes)>,
     /// When something last went on, and what it was.
     pub(super) last: (Instant, Movement),
-    /// Since which loss of a connection no message came through, how many had come through then, and how many
-    /// connections were lost since.
-    pub(super) stuck: Option<(Instant, u64, u64)>,
-    /// That a connection was lost has been told.
-    pub(super) told_loss: bool,
+    pub(super) loss_row: Option<LossRow>,
+    pub(super) window: SendWindow,
+    /// How many messages were through when the connection was made.
+    pub(super) entered_before: u64,
 }
 
 /// What is looked at to see whether anything goes on.
@@ -102,7 +109,7 @@ impl<'a> Publisher<'a> {
         let noun = if plan.sends_lines() { "lines" } else { "messages" };
         Self {
             plan,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(diagnostics),
+            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(voice.clone()),
             line: ProgressLine::new(Rc::clone(progress), noun, source.position().1, Instant::now()),
             source,
             account: DeliveryAccount::new(voice.clone(), plan.sends_lines()),
@@ -111,8 +118,9 @@ impl<'a> Publisher<'a> {
             unwritten: VecDeque::new(),
             again: VecDeque::new(),
             last: (Instant::now(), Movement::default()),
-            stuck: None,
-            told_loss: false,
+            loss_row: None,
+            window: SendWindow::new(plan.connect.session.window),
+            entered_before: 0,
         }
     }
 
@@ -164,6 +172,11 @@ impl<'a> Publisher<'a> {
                 self.voice.hint(STUCK_HINT);
                 (ExitStatus::AckTimedOut, ReasonCode::SUCCESS)
             }
+            Failure::Repeated { status, text, hint } => {
+                self.voice.error(text);
+                self.voice.hint(hint);
+                (*status, ReasonCode::SUCCESS)
+            }
             // The connection stands where it is the message that the broker does not take.
             Failure::Client(error) => (self.voice.client_error(error), ReasonCode::SUCCESS),
         };
@@ -213,6 +226,7 @@ impl<'a> Publisher<'a> {
 
     /// Takes up messages as far as there is room for them.
     fn feed(&mut self) -> Result<(), Failure> {
+        self.widen_window();
         let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
         while self.has_room() {
             let again = self.again.pop_front().map(|(number, payload)| (number, Line::Whole(payload)));

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::rc::Rc;
 
-use crate::client::{ClientError, Diagnostics};
+use crate::client::{ClientError, Diagnostics, Reporter};
 use crate::exit_status::ExitStatus;
 use crate::terminal::Progress;
 
@@ -46,5 +46,19 @@ impl Voice {
 
     pub(super) fn hint(&self, text: impl Display) {
         self.progress.aside(|| self.diagnostics.hint(text));
+    }
+}
+
+impl Reporter for Voice {
+    fn warning(&self, text: &dyn Display) {
+        Self::warning(self, text);
+    }
+
+    fn hint(&self, text: &dyn Display) {
+        Self::hint(self, text);
+    }
+
+    fn note(&self, text: &dyn Display) {
+        self.progress.aside(|| self.diagnostics.note(text));
     }
 }

@@ -19,9 +19,6 @@ use crate::subscribe::shortfall;
 const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answering: this user may not be allowed to \
                               subscribe to the response topic (-e) or to publish to the request topic (-t), or the \
                               broker is just starting (--retry tries again)";
-/// So often in a row a connection may be lost on which the request was sent and not acknowledged, unless `--retry` says
-/// how often.
-const MOST_LOSSES: u64 = 2;
 
 impl Requester<'_> {
     pub(super) fn look_at_subacks(&mut self) -> Result<(), End> {
@@ -106,20 +103,17 @@ impl Requester<'_> {
         }
     }
 
-    /// Says once that the connection was lost. A broker that closes it instead of answering would do so every time: at
-    /// the SUBSCRIBE that is known at once, at the request when it happens again. Who says `--retry` knows better.
-    pub(super) fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
+    /// Reports that the connection was lost. A broker that closes it instead of answering would do so every time: at the
+    /// first SUBSCRIBE that is known at once, at the request when it happens again. Who says `--retry` knows better.
+    pub(super) fn on_loss(&mut self, error: ClientError) -> Result<(), End> {
         let again = self.is_sent_again();
-        let (retries, granted) = (self.plan.connect.retry.attempts, self.told.grants);
-        let unanswered = again || (!self.subscribed && (retries.is_some() || !granted));
-        self.told.losses = if unanswered { self.told.losses + 1 } else { 0 };
-        if self.told.losses > retries.unwrap_or(if granted { MOST_LOSSES } else { 0 }) {
+        self.told.losses = if again || !self.subscribed { self.told.losses + 1 } else { 0 };
+        let retry = self.plan.connect.retry;
+        let attempts = if self.told.grants { retry.at_the_same_packet() } else { retry.for_first_connection() };
+        if self.told.losses > attempts {
             return Err(error.hinting(SENT_AWAY_HINT).into());
         }
-        self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
-        if !std::mem::replace(&mut self.told.loss, true) {
-            self.diagnostics.warning(self.outlet.client.loss(&error));
-        }
+        self.outlet.client.report_loss(&error);
         if self.plan.request.qos == QoS::AtMostOnce && !self.receiver.exchange.is_idle() && !again {
             self.diagnostics
                 .warning("the request is not sent again at QoS 0; its response may be lost with the connection");

@@ -87,7 +87,6 @@ pub(super) struct Requester<'a> {
 /// What has been said already.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) loss: bool,
     pub(super) grants: bool,
     pub(super) nobody: bool,
     pub(super) no_data: bool,
@@ -126,7 +125,7 @@ impl<'a> Requester<'a> {
             match self.step().await {
                 Ok(()) => {}
                 Err(End::Client(error)) if self.may_go_on(&error) => {
-                    self.tell_loss(error)?;
+                    self.on_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),

@@ -84,7 +84,7 @@ pub enum Event {
         /// How many.
         messages: usize,
         /// Of these, QoS 2 messages that the broker may have delivered already, in a session that it has lost since:
-        /// they may arrive twice.
+        /// they may arrive twice. Each is counted once, however often it is sent again.
         uncertain: usize,
     },
     /// Answer to a SUBSCRIBE.

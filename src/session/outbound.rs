@@ -53,6 +53,8 @@ pub(crate) struct Outbound<K> {
     /// Messages of an earlier connection that are yet to be sent again; all of them stand at `resend_from` or behind.
     unsent: usize,
     resend_from: usize,
+    /// So many of the first places hold what a lost session has made uncertain, and is counted once.
+    uncertain: usize,
 }
 
 /// Packet Identifiers that follow each other, or as many times 0 for messages that need none (§2.2.1).
@@ -131,7 +133,8 @@ impl<K> ExactSizeIterator for Acknowledged<'_, K> {}
 pub(crate) struct Resumed {
     /// Messages that can be sent again.
     pub(crate) messages: usize,
-    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost.
+    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost; not those of which that
+    /// was known before.
     pub(crate) uncertain: usize,
 }
 
@@ -140,7 +143,7 @@ const IDENTIFIERS: usize = 65_535;
 
 impl<K> Default for Outbound<K> {
     fn default() -> Self {
-        Self { places: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0 }
+        Self { places: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0, uncertain: 0 }
     }
 }
 
@@ -260,6 +263,7 @@ impl<K> Outbound<K> {
         self.messages -= count;
         self.first = self.identifier(count);
         self.resend_from = self.resend_from.saturating_sub(count);
+        self.uncertain = self.uncertain.saturating_sub(count);
         hand_over(first, Acknowledged(self.places.drain(..count)));
         self.drop_free();
     }
@@ -274,6 +278,7 @@ impl<K> Outbound<K> {
             self.places.pop_front();
             self.first = if usize::from(self.first) == IDENTIFIERS { 1 } else { self.first + 1 };
             self.resend_from = self.resend_from.saturating_sub(1);
+            self.uncertain = self.uncertain.saturating_sub(1);
         }
     }
 
@@ -284,7 +289,7 @@ impl<K> Outbound<K> {
         K: Kept,
     {
         let mut resumed = Resumed::default();
-        for place in &mut self.places {
+        for (index, place) in self.places.iter_mut().enumerate() {
             *place = match std::mem::replace(place, Place::Free) {
                 Place::Pubcomp(kept) if anew => Place::Pubrec(kept),
                 Place::Suback | Place::Unsuback => Place::Free,
@@ -294,9 +299,13 @@ impl<K> Outbound<K> {
                 Place::Puback(kept) | Place::Pubrec(kept) if kept.message().is_none() => {}
                 place => {
                     resumed.messages += usize::from(place.is_message());
-                    resumed.uncertain += usize::from(anew && matches!(place, Place::Pubrec(_)));
+                    let is_uncertain = anew && matches!(place, Place::Pubrec(_));
+                    resumed.uncertain += usize::from(is_uncertain && index >= self.uncertain);
                 }
             }
+        }
+        if anew {
+            self.uncertain = self.places.len();
         }
         self.unsent = self.messages;
         self.resend_from = 0;
@@ -319,6 +328,14 @@ impl<K> Outbound<K> {
     /// What is in flight, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &Place<K>)> {
         Identifiers::from(self.first).zip(&self.places)
+    }
+
+    /// What is kept for the oldest message.
+    pub(crate) fn oldest(&self) -> Option<&K> {
+        self.places.iter().find_map(|place| match place {
+            Place::Puback(kept) | Place::Pubrec(kept) | Place::Pubcomp(kept) => Some(kept),
+            Place::Free | Place::Suback | Place::Unsuback => None,
+        })
     }
 
     /// The next message that is to be sent again, with its identifier; the walk goes on at the following call.

@@ -40,6 +40,8 @@ pub(super) struct Receiver {
     pub(super) unsubacks: Vec<Unsuback>,
     /// The reason for which a retained message could not be removed.
     pub(super) refused: Option<ReasonCode>,
+    /// An answer to a removal has come since this was looked at.
+    removed: bool,
     /// When the last PINGRESP came.
     pub(super) last_pong: Option<Instant>,
     /// Empty messages without RETAIN are what our own removals bring, and end nothing.
@@ -85,6 +87,7 @@ impl Receiver {
             subacks: Vec::new(),
             unsubacks: Vec::new(),
             refused: None,
+            removed: false,
             last_pong: None,
             ignores_removals: plan.selection.retained_only && plan.selection.remove_retained,
         }
@@ -98,6 +101,11 @@ impl Receiver {
     /// Messages that counted.
     pub(super) fn counted(&self) -> u64 {
         self.selection.counted()
+    }
+
+    /// Whether an answer to a removal has come since this was looked at.
+    pub(super) fn has_removed(&mut self) -> bool {
+        std::mem::take(&mut self.removed)
     }
 
     fn show(&mut self, message: &ReceivedMessage<'_>) {
@@ -171,6 +179,7 @@ impl Handler<Message> for Receiver {
     /// A retained message was removed, or not.
     fn completed(&mut self, completion: Completion<'_, Message>) {
         let Completion { kept, outcome, reason, .. } = completion;
+        self.removed = true;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
             self.refused.get_or_insert(reason);
             if self.diagnostics.is_mosquitto() {

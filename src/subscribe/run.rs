@@ -25,6 +25,10 @@ const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answer
                               allowed to subscribe there (choose other topics with -t, or a user with -u), or the \
                               broker is just starting (--retry tries again)";
 
+/// Why a broker may hang up on the removal of a retained message.
+const NOT_REMOVED_HINT: &str = "the broker closed the connection instead of removing a retained message: may this user \
+                                publish to these topics?";
+
 /// Subscribes as the plan says, with messages on stdout and errors on stderr, and tells how it ended.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Subscribe);
@@ -70,9 +74,7 @@ struct Subscriber<'a> {
     removals: usize,
     /// What the broker granted has been told; a reconnect brings it again.
     told: bool,
-    /// That a connection was lost has been told.
-    told_loss: bool,
-    /// Connections lost in a row on which SUBSCRIBE was not answered.
+    /// Connections lost in a row on which SUBSCRIBE, or the removal of a retained message, was not answered.
     losses: u64,
 }
 
@@ -90,7 +92,6 @@ impl<'a> Subscriber<'a> {
             unanswered: 0,
             removals: 0,
             told: false,
-            told_loss: false,
             losses: 0,
         }
     }
@@ -168,7 +169,7 @@ impl<'a> Subscriber<'a> {
             match self.step().await {
                 Ok(()) => {}
                 Err(End::Client(error)) if self.may_go_on(&error) => {
-                    self.tell_loss(error)?;
+                    self.on_loss(error)?;
                     self.connect(false).await?;
                 }
                 Err(end) => return Err(end),
@@ -182,20 +183,19 @@ impl<'a> Subscriber<'a> {
         wanted && error.may_pass() && !(self.plan.compat && was_sent_away(error))
     }
 
-    /// Says once that the connection was lost. A broker that closes it instead of answering the first SUBSCRIBE would do
-    /// so every time, unless `--retry` says that it is worth trying; mosquitto_sub finds out for ever.
-    fn tell_loss(&mut self, error: ClientError) -> Result<(), End> {
-        let unanswered = self.unanswered > 0 && !self.plan.subscribe.filters.is_empty();
-        self.losses = if unanswered { self.losses + 1 } else { 0 };
+    /// Reports that the connection was lost. A broker that closes it instead of answering the first SUBSCRIBE would do so
+    /// every time, and so would one that does it again and again; `--retry` says that it is worth trying. mosquitto_sub
+    /// finds out for ever.
+    fn on_loss(&mut self, error: ClientError) -> Result<(), End> {
+        let subscribing = self.unanswered > 0 && !self.plan.subscribe.filters.is_empty();
+        let removing = self.outlet.client.session().in_flight() > 0 && !self.receiver.has_removed();
+        self.losses = if subscribing || removing { self.losses + 1 } else { 0 };
         let retry = self.plan.connect.retry;
-        let attempts = if self.told { retry.after_a_loss() } else { retry.for_first_connection() };
+        let attempts = if self.told { retry.at_the_same_packet() } else { retry.for_first_connection() };
         if self.losses > attempts && !self.plan.compat {
-            return Err(End::Client(error.hinting(SENT_AWAY_HINT)));
+            return Err(End::Client(error.hinting(if subscribing { SENT_AWAY_HINT } else { NOT_REMOVED_HINT })));
         }
-        self.outlet.client.note(&format!("lost the connection and connects again: {error}"));
-        if !std::mem::replace(&mut self.told_loss, true) {
-            self.diagnostics.warning(self.outlet.client.loss(&error));
-        }
+        self.outlet.client.report_loss(&error);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use super::clock::Clock;
+use super::echo::response_topic;
 use super::marks::Marks;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
@@ -132,7 +133,11 @@ impl Shared {
             })
             .collect();
         let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
-        let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (plan.topic_of(stream), stream));
+        let arrival_topic = |stream| match plan.topic_of(stream) {
+            topic if plan.responders > 0 => response_topic(&topic),
+            topic => topic,
+        };
+        let by_topic = (0..plan.publishers).filter(|_| by_topic).map(|stream| (arrival_topic(stream), stream));
         let topics = by_topic.collect();
         Self {
             plan,

@@ -247,8 +247,8 @@ pub struct Generator {
     pub ceiling_per_s: Option<f64>,
     /// How far it was from that.
     pub headroom_pct: Option<f64>,
-    /// `ok`, `suspect` or `bottleneck`.
-    pub verdict: String,
+    /// `ok`, `suspect` or `bottleneck`; null where nothing was measured.
+    pub verdict: Option<String>,
     /// What speaks against it.
     pub reasons: Vec<String>,
 }
@@ -271,7 +271,7 @@ impl From<GeneratorHealth> for Generator {
             throttled_ns: health.throttling.map(|throttling| throttling.throttled_ns),
             ceiling_per_s: health.ceiling_per_s.map(rounded),
             headroom_pct: health.headroom_pct.map(rounded),
-            verdict: health.verdict.as_str().to_owned(),
+            verdict: Some(health.verdict.as_str().to_owned()),
             reasons: health.reasons,
             ..Self::default()
         }
@@ -298,7 +298,8 @@ impl Generator {
             let sum: Option<u64> = stages.clone().map(|(.., stage)| count(stage)).sum();
             sum.filter(|_| window > 0)
         };
-        let worst = stages.clone().map(|(.., stage)| stage.verdict.as_str()).max_by_key(|&verdict| severity(verdict));
+        let verdicts = stages.clone().filter_map(|(.., stage)| stage.verdict.as_deref());
+        let worst = verdicts.max_by_key(|&verdict| severity(verdict));
         Self {
             cpu_user_pct: mean(|stage| stage.cpu_user_pct),
             cpu_sys_pct: mean(|stage| stage.cpu_sys_pct),
@@ -316,7 +317,7 @@ impl Generator {
             throttled_ns: sum(|stage| stage.throttled_ns),
             ceiling_per_s: highest(|stage| stage.ceiling_per_s),
             headroom_pct: stages.clone().filter_map(|(.., stage)| stage.headroom_pct).min_by(f64::total_cmp),
-            verdict: worst.unwrap_or(Verdict::Ok.as_str()).to_owned(),
+            verdict: worst.map(str::to_owned),
             reasons: stages
                 .flat_map(|(name, _, _, stage)| stage.reasons.iter().map(move |reason| format!("{name}: {reason}")))
                 .collect(),

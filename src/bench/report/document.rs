@@ -380,10 +380,10 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
         let text = format!("{lost} connections were lost and made again; what was under way may be lost");
         warnings.push(Warning::new("reconnected", text));
     }
-    if stage.generator.verdict == "bottleneck" && stage.invalid.is_empty() {
+    if stage.generator.verdict.as_deref() == Some("bottleneck") && stage.invalid.is_empty() {
         let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));
         warnings.push(Warning::new("generator", text));
-    } else if stage.generator.verdict == "suspect" {
+    } else if stage.generator.verdict.as_deref() == Some("suspect") {
         let text = format!("the generator may have been the limit: {}", stage.generator.reasons.join("; "));
         warnings.push(Warning::new("generator", text));
     }

@@ -42,7 +42,13 @@ pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> Str
     let one_to_one = document.plan["shape"] == "p2p" && document.plan["copies_per_message"] == 1;
     let copies = document.plan["copies_per_message"].as_u64().filter(|copies| *copies > 1);
     let ways = !one_to_one && document.plan["shape"].is_string();
-    let page = Page { width: width.max(40), colours, several: document.stages.len() > 1, ways, copies };
+    let below = match document.target.transport.as_deref().map(|transport| transport.split('+').next()) {
+        Some(Some("tls")) => ", without what TLS adds",
+        Some(Some("ws")) => ", without what WebSocket adds",
+        Some(Some("wss")) => ", without what TLS and WebSocket add",
+        _ => "",
+    };
+    let page = Page { width: width.max(40), colours, several: document.stages.len() > 1, below, ways, copies };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
     parts.push(page.hint(document));
@@ -58,6 +64,8 @@ struct Page {
     colours: Colours,
     /// Whether there are stages to be told apart.
     several: bool,
+    /// What is not in the bytes of packets.
+    below: &'static str,
     /// Whether what goes in and what comes out of the broker need to be told apart.
     ways: bool,
     /// How often every message comes out of it, if more than once.
@@ -308,7 +316,7 @@ impl Page {
         if !wire.is_empty() {
             text.push_str(&wrapped(
                 "  wire       ",
-                &format!("{}, all packets with their headers", wire.join(", ")),
+                &format!("{}, all packets with their headers{}", wire.join(", "), self.below),
                 self.width,
             ));
         }
@@ -411,12 +419,13 @@ impl Page {
     }
 
     fn generator(&self, generator: &Generator) -> String {
-        let paint = match generator.verdict.as_str() {
+        let verdict = generator.verdict.as_deref().unwrap_or(UNKNOWN);
+        let paint = match verdict {
             "ok" => Paint::Good,
             "bottleneck" => Paint::Bad,
             _ => Paint::Warning,
         };
-        let mut facts = vec![self.colours.paint(paint, &escape(&generator.verdict))];
+        let mut facts = vec![self.colours.paint(paint, &escape(verdict))];
         let cpu_pct = generator.cpu_user_pct.zip(generator.cpu_sys_pct).map(|(user, system)| user + system);
         if let Some((time, share)) = generator.cpu_ns.zip(cpu_pct) {
             facts.push(format!("own CPU {} ({} of a core)", duration(time), percent(share)));
@@ -439,7 +448,7 @@ impl Page {
     /// What would tell more: only where the generator is in doubt and has never been measured, and where it would be told,
     /// which is for loads that only publish.
     fn hint(&self, document: &ResultDocument) -> String {
-        if document.generator.verdict == "ok"
+        if document.generator.verdict.as_deref() == Some("ok")
             || document.generator.ceiling_per_s.is_some()
             || document.stages.is_empty()
             || document.plan["publishers"] == 0

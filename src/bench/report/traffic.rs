@@ -29,9 +29,9 @@ pub struct Traffic {
     pub skipped: Option<u64>,
     /// Slots of the schedule that waited for a window or a socket.
     pub held_back: Option<u64>,
-    /// Bytes on the wire, out.
+    /// Bytes of all packets with their headers, out; what TLS and WebSocket add is not in them.
     pub bytes_out: Option<u64>,
-    /// Bytes on the wire, in.
+    /// The same, in.
     pub bytes_in: Option<u64>,
     /// Payload bytes of what was sent.
     pub payload_bytes_out: Option<u64>,
@@ -71,8 +71,10 @@ impl Traffic {
     pub fn of(counters: &Counters, windows: RateWindows, sides: Sides, offered: Option<u64>) -> Self {
         let out = |count: u64| sides.publishers.then_some(count);
         let arrived = |count: u64| sides.subscribers.then_some(count);
-        // No traffic is possible without a byte on the wire: 0 is "nobody counted".
-        let wire = |count: u64| (count > 0).then_some(count);
+        // Those of clients that only connect are not counted.
+        let wire = |count: u64| (sides.publishers || sides.subscribers).then_some(count);
+        let out_ns = if sides.publishers { windows.sent_ns } else { windows.all_ns };
+        let in_ns = if sides.subscribers { windows.delivered_ns } else { windows.all_ns };
         let per_second = |count: Option<u64>, window_ns: u64| {
             let seconds = window_ns as f64 / 1e9;
             count.filter(|_| window_ns > 0).map(|count| rounded(count as f64 / seconds))
@@ -95,8 +97,8 @@ impl Traffic {
             bytes_in,
             payload_bytes_out: payload_out,
             payload_bytes_in: payload_in,
-            bytes_out_per_s: per_second(bytes_out, windows.all_ns),
-            bytes_in_per_s: per_second(bytes_in, windows.all_ns),
+            bytes_out_per_s: per_second(bytes_out, out_ns),
+            bytes_in_per_s: per_second(bytes_in, in_ns),
             payload_out_per_s: per_second(payload_out, windows.sent_ns),
             goodput_bytes_per_s: per_second(payload_in, windows.delivered_ns),
             // The packets of responders are not counted.

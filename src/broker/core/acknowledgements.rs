@@ -36,7 +36,7 @@ impl Core {
             self.statistics.stored_bytes -= bytes as u64;
             self.statistics.stored_messages -= count as u64;
             self.statistics.messages_received += count as u64;
-            if !session.queue.is_empty() || !session.walks.is_empty() {
+            if !session.queue.is_empty() || session.walk_count() > 0 {
                 self.advance(session_id, now);
             }
         }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{Admission, Phase};
+use super::connection::{Admission, AliasesOut, Phase};
 use super::reading::{Fault, connect_level, version_of_refusal};
 use super::session::{Session, Will};
 use super::timers::grace;
@@ -40,11 +40,23 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let decision = self.access.connect(&connect, &client_id, &connection.peer);
         connection.phase = Phase::Authenticating(Box::new(Admission { connect, client_id, assigned, bridge }));
-        self.authenticated(id, decision, now);
+        self.decide(id, decision, now);
     }
 
-    /// What the access decided about a CONNECT, now or later.
+    /// What the access decided about a CONNECT that it had put off.
     pub fn authenticated(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
+        if decision == Decision::Later {
+            return;
+        }
+        self.decide(id, decision, now);
+        if self.is_admitted(id) {
+            // It was not read from meanwhile.
+            self.unblocked.push(id);
+            self.read_held_back(id, now);
+        }
+    }
+
+    fn decide(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if decision == Decision::Later || !matches!(connection.phase, Phase::Authenticating(_)) {
             return;
@@ -59,10 +71,6 @@ impl Core {
                 self.refuse(id, Some(&client_id), reason, "not authorised", now);
             }
             Decision::Later => {}
-        }
-        if self.connections.get(id).is_some_and(|connection| connection.is_open() && !connection.partial.is_empty()) {
-            self.unblocked.push(id);
-            self.read_held_back(id, now);
         }
     }
 
@@ -218,8 +226,10 @@ impl Core {
         connection.phase = Phase::Open;
         connection.keep_alive = Duration::from_secs(u64::from(keep_alive));
         connection.max_packet_size = number(PropertyName::MaximumPacketSize).map_or(usize::MAX, |size| size as usize);
-        connection.aliases_out.maximum = number(PropertyName::TopicAliasMaximum)
+        let most_aliases = number(PropertyName::TopicAliasMaximum)
             .map_or(0, |maximum| (maximum as u16).min(self.settings.max_topic_alias_broker));
+        connection.aliases_out =
+            (most_aliases > 0).then(|| Box::new(AliasesOut { maximum: most_aliases, topics: Vec::new() }));
         if keep_alive > 0 {
             self.timers.connection(now + grace(connection.keep_alive), id, connection.serial);
         }
@@ -399,7 +409,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         session.connection = NONE;
         session.detached = now;
-        for walk in session.walks.drain(..) {
+        while let Some(walk) = session.pop_walk() {
             self.retained.end(walk);
         }
         if cause == Cause::Shutdown {
@@ -433,12 +443,12 @@ impl Core {
     /// Ends a session with everything in it. A will that waits is published.
     pub(super) fn remove_session(&mut self, id: u32, now: Instant) {
         self.publish_will(id, now);
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(mut session) = self.sessions.remove(id) else { return };
         self.by_client_id.remove(&session.who.client_id);
-        for node in session.subscriptions {
+        for node in std::mem::take(&mut session.subscriptions) {
             self.subscriptions.remove_all(node, id);
         }
-        for walk in session.walks {
+        while let Some(walk) = session.pop_walk() {
             self.retained.end(walk);
         }
         self.statistics.stored_bytes =

@@ -91,7 +91,7 @@ pub(super) struct Connection {
     pub(super) max_packet_size: usize,
     /// Topics by alias that the client has introduced; index 0 is alias 1.
     pub(super) aliases_in: Vec<String>,
-    pub(super) aliases_out: AliasesOut,
+    pub(super) aliases_out: Option<Box<AliasesOut>>,
     pub(super) route: Option<Box<Route>>,
 }
 
@@ -114,7 +114,7 @@ impl Connection {
             keep_alive: Duration::ZERO,
             max_packet_size: usize::MAX,
             aliases_in: Vec::new(),
-            aliases_out: AliasesOut::default(),
+            aliases_out: None,
             route: None,
         }
     }

@@ -291,7 +291,7 @@ impl Core {
         let Writing { qos, retain, dup, identifier, packet_identifier } = writing;
         let v5 = connection.version.is_v5();
         let shared = parts.payload.len() >= SHARED_FROM;
-        if connection.aliases_out.maximum > 0 {
+        if connection.aliases_out.is_some() {
             if !write_with_alias(connection, &mut self.pool, &mut self.encoded.added, parts, writing, now) {
                 return false;
             }
@@ -401,7 +401,7 @@ impl Core {
         let mut steps = WALK_STEPS;
         loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
-            let Some(walk) = session.walks.front() else { return };
+            let Some(walk) = session.walk_mut() else { return };
             let subscriber = *walk.subscription();
             // Where the client does not keep up, the walk goes on when output was written or an acknowledgement came.
             if self.connections.get(to).is_none_or(|connection| connection.output.len() >= WALK_OUTPUT) {
@@ -412,12 +412,12 @@ impl Core {
             {
                 return;
             }
-            let Some(walk) = session.walks.front_mut() else { return };
+            let Some(walk) = session.walk_mut() else { return };
             let Some(message) = self.retained.next(walk, &mut steps, now) else {
                 if !Retained::is_done(walk) {
                     return self.set_pending(session_id);
                 }
-                if let Some(walk) = session.walks.pop_front() {
+                if let Some(walk) = session.pop_walk() {
                     self.retained.end(walk);
                 }
                 continue;
@@ -460,7 +460,7 @@ fn write_with_alias(
     writing: Writing,
     now: Instant,
 ) -> bool {
-    let aliases = &mut connection.aliases_out;
+    let Some(aliases) = &mut connection.aliases_out else { return false };
     let known = aliases.topics.iter().position(|topic| **topic == *parts.topic);
     let is_new = known.is_none() && aliases.topics.len() < usize::from(aliases.maximum);
     let alias = known.or(is_new.then_some(aliases.topics.len())).map(|index| index as u32 + 1);

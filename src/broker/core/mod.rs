@@ -257,7 +257,7 @@ impl Core {
         }
         let Some(connection) = self.connections.get(id) else { return };
         let session = connection.session;
-        if left < deliver::WALK_OUTPUT && self.sessions.get(session).is_some_and(|session| !session.walks.is_empty()) {
+        if left < deliver::WALK_OUTPUT && self.sessions.get(session).is_some_and(|session| session.walk_count() > 0) {
             self.set_pending(session);
         }
     }
@@ -306,6 +306,11 @@ impl Core {
         for id in ids {
             self.end_with(id, ReasonCode(0x8B), Cause::Shutdown, now);
         }
+    }
+
+    /// Clients that are connected, or are away and have a session.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
     }
 
     /// Clients that are connected.

@@ -147,10 +147,11 @@ impl Core {
         parts: &MessageParts<'_>,
     ) -> Result<(), Fault> {
         let Some(session) = self.sessions.get_mut(session_id) else { return Ok(()) };
-        if !session.held.contains(identifier) {
+        let held = session.held.get_or_insert_default();
+        if !held.contains(identifier) {
             let most = usize::from(self.settings.max_inflight_messages);
             // Clients of 3.1.1 know of no limit but the 65,535 identifiers.
-            if version.is_v5() && most > 0 && session.held.len() >= most {
+            if version.is_v5() && most > 0 && held.len() >= most {
                 return Err(Fault::Other(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, Cause::ReceiveMaximum));
             }
             let mut message = StoredMessage::new(parts);
@@ -162,7 +163,7 @@ impl Core {
                 let client_id = &session.who.client_id;
                 journal.record(&Change::Held { client_id, packet_identifier: identifier, message: &message });
             }
-            session.held.insert(identifier, message);
+            session.held.get_or_insert_default().insert(identifier, message);
         }
         self.acknowledge(id, AckKind::Pubrec, identifier, ReasonCode::SUCCESS);
         Ok(())
@@ -172,7 +173,7 @@ impl Core {
     pub(super) fn release(&mut self, id: ConnectionId, identifier: u16, now: Instant) {
         let Some(session_id) = self.connections.get(id).map(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let reason = match session.held.release(identifier) {
+        let reason = match session.held.as_mut().and_then(|held| held.release(identifier)) {
             Some(message) => {
                 if session.is_durable()
                     && let Some(journal) = &mut self.journal

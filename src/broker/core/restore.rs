@@ -122,10 +122,12 @@ impl Core {
                 }
             }
             Change::Held { packet_identifier, message, .. } => {
-                session.held.insert(packet_identifier, Arc::clone(message));
+                session.held.get_or_insert_default().insert(packet_identifier, Arc::clone(message));
             }
             Change::Released { packet_identifier, .. } => {
-                session.held.release(packet_identifier);
+                if let Some(held) = &mut session.held {
+                    held.release(packet_identifier);
+                }
             }
             _ => {}
         }

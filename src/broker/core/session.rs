@@ -1,8 +1,10 @@
 //! What belongs to a client and may outlive its connections (§4.1).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use hashbrown::HashSet;
 
 use super::access::Identity;
 use super::retained::Walk;
@@ -94,9 +96,12 @@ pub(super) struct Session {
     pub(super) queued_bytes: usize,
     pub(super) dropping: bool,
     pub(super) next_number: u64,
-    pub(super) held: Held,
+    /// Most clients never send a message of QoS 2, and nobody waits for retained messages for long: an idle session is to
+    /// be small.
+    pub(super) held: Option<Box<Held>>,
     /// Retained messages that it is to get.
-    pub(super) walks: VecDeque<Walk>,
+    #[expect(clippy::box_collection, reason = "as above")]
+    walks: Option<Box<VecDeque<Walk>>>,
     /// Waits in the list of sessions that have more to do.
     pub(super) pending: bool,
     /// Marks the message and the place in its list of receivers where this session was seen last.
@@ -124,11 +129,34 @@ impl Session {
             queued_bytes: 0,
             dropping: false,
             next_number: 0,
-            held: Held::default(),
-            walks: VecDeque::new(),
+            held: None,
+            walks: None,
             pending: false,
             seen: (0, 0),
         }
+    }
+
+    /// How many subscriptions wait for their retained messages.
+    pub(super) fn walk_count(&self) -> usize {
+        self.walks.as_ref().map_or(0, |walks| walks.len())
+    }
+
+    pub(super) fn push_walk(&mut self, walk: Walk) {
+        self.walks.get_or_insert_default().push_back(walk);
+    }
+
+    /// The walk that goes on next.
+    pub(super) fn walk_mut(&mut self) -> Option<&mut Walk> {
+        self.walks.as_mut()?.front_mut()
+    }
+
+    pub(super) fn pop_walk(&mut self) -> Option<Walk> {
+        let walks = self.walks.as_mut()?;
+        let walk = walks.pop_front();
+        if walks.is_empty() {
+            self.walks = None;
+        }
+        walk
     }
 
     /// Whether it outlives its connection.

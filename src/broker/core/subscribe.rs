@@ -64,7 +64,7 @@ impl Core {
         if !self.access.allows(&session.who, Action::Subscribe, path) {
             return ReasonCode::NOT_AUTHORIZED;
         }
-        if session.walks.len() >= MAX_WALKS {
+        if session.walk_count() >= MAX_WALKS {
             return ReasonCode(0x97);
         }
         if let Some(log) = &mut self.log {
@@ -81,7 +81,7 @@ impl Core {
             RetainHandling::Never => false,
         };
         if wanted && group.is_none() && self.settings.retain_available && self.retained.count() > 0 {
-            session.walks.push_back(self.retained.begin(path, subscriber));
+            session.push_walk(self.retained.begin(path, subscriber));
         }
         if session.is_durable()
             && let Some(journal) = &mut self.journal

@@ -154,6 +154,16 @@ impl<K: Kept> Session<K> {
         self.allowed().saturating_sub(self.outbound.messages()).min(self.outbound.identifiers_left())
     }
 
+    /// Allows more or fewer messages in flight from now on. Those that are in flight stay.
+    pub fn set_window(&mut self, window: u16) {
+        self.window = window.max(1);
+    }
+
+    /// What is kept for the oldest message in flight: the first one to be sent again after a loss.
+    pub fn oldest(&self) -> Option<&K> {
+        self.outbound.oldest()
+    }
+
     /// Most messages of QoS 1 and 2 in flight on this connection: the window and the broker's Receive Maximum.
     pub fn allowed(&self) -> usize {
         usize::from(self.window.min(self.limits.receive_maximum))

@@ -8,7 +8,7 @@ use mqtools::mqtt::{Message, PropertyName, QoS, ReasonCode};
 
 use super::connection::Connection;
 use super::log::Received;
-use super::script::Script;
+use super::script::{Action, Script};
 use super::state::State;
 
 impl Connection {
@@ -46,6 +46,13 @@ impl Connection {
             return self.violated(state, ReasonCode::PROTOCOL_ERROR, "the first packet is no CONNECT");
         };
         if !goes_on || self.deaf || !self.within_limits(state, publish, size) {
+            return;
+        }
+        let unreleased = state.sessions.get(&number).map_or(0, |session| session.unreleased.len());
+        let is_too_many =
+            publish.qos == QoS::ExactlyOnce && state.script.most_unreleased.is_some_and(|most| unreleased >= most);
+        if is_too_many || state.script.hated_payload.as_deref() == Some(&message.payload[..]) {
+            Action::Cut.perform(&self.outbox, self.version);
             return;
         }
         let refused = state.script.refuse_publishes.as_ref();

@@ -154,6 +154,8 @@ pub struct Script {
     pub(super) claim_session_present: Option<bool>,
     pub(super) alias_deliveries: bool,
     pub(super) without_log: bool,
+    pub(super) most_unreleased: Option<usize>,
+    pub(super) hated_payload: Option<Vec<u8>>,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -316,6 +318,18 @@ impl Script {
     /// Keeps counters only: for floods.
     pub fn without_log(mut self) -> Self {
         self.without_log = true;
+        self
+    }
+
+    /// Closes the connection at a PUBLISH of QoS 2 when so many are in flight already, and says nothing of a limit.
+    pub fn close_above_in_flight(mut self, most: usize) -> Self {
+        self.most_unreleased = Some(most);
+        self
+    }
+
+    /// Closes the connection at each PUBLISH with this payload.
+    pub fn close_at_payload(mut self, payload: &[u8]) -> Self {
+        self.hated_payload = Some(payload.to_vec());
         self
     }
 

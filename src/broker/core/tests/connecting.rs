@@ -237,3 +237,42 @@ fn the_broker_says_good_bye_to_clients_of_5_0_only() {
     let got = clients.map(|client| desk.take(client));
     assert_eq!(got, [vec![], vec![], vec![Got::Disconnect(ReasonCode(0x8B))]]);
 }
+
+/// Decides later.
+struct Slowly;
+
+impl super::super::Access for Slowly {
+    fn connect(&mut self, _: &Connect, _: &Arc<str>, _: &Peer) -> super::super::Decision {
+        super::super::Decision::Later
+    }
+
+    fn allows(&mut self, _: &super::super::Identity, _: super::super::Action, _: &str) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_password_may_be_looked_at_while_others_are_served() {
+    use super::super::Decision;
+    let now = Instant::now();
+    let mut desk = Desk { core: Core::new(Settings::default(), Box::new(Slowly), now), now };
+    for (decision, code) in [(Decision::Accept { user_name: None }, 0), (Decision::Refuse(ReasonCode(0x86)), 4)] {
+        let client = Client { id: desk.open(), version: V311 };
+        desk.send(client, &Packet::Connect(Box::new(hello(V311, "x"))));
+        assert!(!desk.core.may_read(client.id));
+        // What came in the same read waits.
+        desk.send(client, &Packet::Pingreq);
+        assert!(desk.bytes(client).is_empty());
+        desk.core.authenticated(client.id, decision, desk.now);
+        let bytes = desk.bytes(client);
+        assert_eq!(bytes[..4], [0x20, 2, 0, code]);
+        assert_eq!(bytes[4..], if code == 0 { vec![0xD0, 0] } else { vec![] });
+        let mut unblocked = Vec::new();
+        desk.core.take_unblocked(&mut unblocked);
+        assert_eq!(unblocked.len(), usize::from(code == 0));
+    }
+    let client = Client { id: desk.open(), version: V311 };
+    desk.send(client, &Packet::Connect(Box::new(hello(V311, "x"))));
+    desk.wait(10);
+    assert!(desk.core.is_closing(client.id));
+}

@@ -1,5 +1,6 @@
 //! What is bounded, and what happens at the bound.
 
+use super::super::connection::Connection;
 use super::*;
 
 #[test]
@@ -203,4 +204,11 @@ fn deadlines_of_what_is_gone_are_swept_out() {
         desk.core.handle_timeout(desk.now);
     }
     assert!(desk.core.timers.len() < 10_000, "{}", desk.core.timers.len());
+}
+
+/// Thousands of clients do nothing most of the time.
+#[test]
+fn what_is_kept_for_an_idle_client_is_small() {
+    let sizes = (size_of::<Connection>(), size_of::<super::super::session::Session>());
+    assert!(sizes.0 <= 400 && sizes.1 <= 400, "{sizes:?}");
 }
