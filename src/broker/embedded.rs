@@ -14,6 +14,7 @@ use super::driver::{Control, EventLoop, ListeningSocket, Open, OriginRule};
 use super::listen::{self, Addresses, Bound, BoundListener};
 use super::log::EventLog;
 use super::{BrokerError, BrokerSettings, ListenHost, ListenProtocol, Listener, Store};
+use crate::mqtt::Message;
 
 /// A broker that runs until it is stopped or dropped.
 pub struct EmbeddedBroker {
@@ -102,6 +103,15 @@ impl EmbeddedBroker {
     /// Runs this on the broker's thread, between two turns.
     pub fn with_core(&self, task: impl FnOnce(&mut Core, Instant) + Send + 'static) {
         self.control.run(Box::new(task));
+    }
+
+    /// Publishes a message of the broker's own, which is not retained: topic and text.
+    pub(super) fn publisher(&self) -> impl Fn(String, String) + Send + Sync + use<> {
+        let control = self.control.clone();
+        move |topic, text| {
+            let message = Message { topic, payload: text.into(), ..Message::default() };
+            control.run(Box::new(move |core, now| core.publish(&message, now)));
+        }
     }
 
     /// Waits until the broker ends by itself, which it does only when it fails.

@@ -121,7 +121,9 @@ fn bind_listener(listener: &Listener) -> Result<Vec<TcpListener>, BrokerError> {
         ListenHost::Loopback => bind_pair(Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), listener.port),
         ListenHost::All => match listener.family {
             None => bind_all(listener.port),
-            Some(AddressFamily::V4) => Ok(vec![bind(Ipv4Addr::UNSPECIFIED.into(), listener.port).map_err(listen_error)?]),
+            Some(AddressFamily::V4) => {
+                Ok(vec![bind(Ipv4Addr::UNSPECIFIED.into(), listener.port).map_err(listen_error)?])
+            }
             Some(AddressFamily::V6) => Ok(vec![bind_v6_only(listener.port).map_err(listen_error)?]),
         },
         ListenHost::Named(host) => bind_named(host, listener.port, listener.family),

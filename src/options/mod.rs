@@ -47,7 +47,7 @@ mod will;
 
 pub use arrival::{Arrival, Behind};
 pub use bench::BenchOptions;
-pub use broker::{BrokerOptions, ListenOptions};
+pub use broker::{BrokerCommand, BrokerOptions, ListenOptions};
 pub use calibrate::CalibrateOptions;
 pub use client_groups::ClientGroups;
 pub use connect_plan::{ConnectDefaults, connect_plan};

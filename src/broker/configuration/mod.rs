@@ -12,7 +12,7 @@ mod unsupported;
 mod values;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub const DEFAULT_PORT: u16 = 1883;
 /// What a configuration file asks for. Names and defaults are those of mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
-    /// The listeners of the file, in its order; that of `port` and `bind_address` is the first. Empty in local only
+    /// The listeners of the file, in its order; that of `port` and `bind_address` is the last, as with mosquitto. Empty in local only
     /// mode.
     pub listeners: Vec<ListenerConfiguration>,
     /// What the file says about listeners above the first `listener`: in local only mode it describes the loopback
@@ -241,12 +241,10 @@ impl Configuration {
     /// # Errors
     /// Every fault of every file, in the order in which they stand there.
     pub fn read(path: &Path) -> Result<Self, Vec<ConfigurationFault>> {
-        let text = std::fs::read(path).map_err(|error| {
-            let message = format!("cannot read the configuration file: {error}");
-            vec![ConfigurationFault { file: path.to_owned(), line: 0, message }]
-        })?;
+        let fault = |message| vec![ConfigurationFault { file: path.to_owned(), line: 0, message }];
+        let text = read_text(path).map_err(|error| fault(format!("cannot read it: {error}")))?;
         let mut parser = Parser::new(&read_folder);
-        parser.parse(path, &String::from_utf8_lossy(&text));
+        parser.parse(path, &text);
         parser.finish()
     }
 
@@ -304,9 +302,19 @@ fn read_folder(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         (name.to_lowercase(), name)
     });
-    let read = |path: PathBuf| {
-        let text = std::fs::read(&path)?;
-        Ok((path, String::from_utf8_lossy(&text).into_owned()))
-    };
+    let read = |path: PathBuf| read_text(&path).map(|text| (path, text));
     files.into_iter().map(read).collect()
+}
+
+/// Far above any configuration; what is longer is another kind of file.
+const LARGEST_FILE: u64 = 1 << 20;
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(invalid("it is larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| invalid("it is not text in UTF-8"))
 }

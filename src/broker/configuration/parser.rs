@@ -131,7 +131,7 @@ impl<'a> Parser<'a> {
             return Err(self.faults);
         }
         if self.default_listener_is_used {
-            self.configuration.listeners.insert(0, self.configuration.default_listener.clone());
+            self.configuration.listeners.push(self.configuration.default_listener.clone());
         }
         for listener in self.configuration.listeners.iter_mut().chain([&mut self.configuration.default_listener]) {
             // TLS settings without a certificate are nothing to listen with; a fault was reported where they matter.

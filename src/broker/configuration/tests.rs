@@ -39,7 +39,7 @@ fn a_listeners_settings_stand_below_it() {
                 listener 0 /run/broker.sock\nmax_qos 1\nmax_topic_alias 3\nport 1884\nallow_anonymous true\n\
                 bind_address localhost";
     let configuration = Configuration::parse(text).unwrap();
-    let [default, first, second, web, unix] = &configuration.listeners[..] else { panic!("five listeners") };
+    let [first, second, web, unix, default] = &configuration.listeners[..] else { panic!("five listeners") };
     assert_eq!((default.port, &default.bind_to), (1884, &BindTo::Host("localhost".into())));
     assert_eq!((first.port, first.max_connections), (1883, Some(5)));
     assert_eq!(second.bind_to, BindTo::Host("::1".into()));

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateRevocationListDer;
@@ -44,9 +44,9 @@ pub struct ClientAuthorities {
     pub revocations: Option<PathBuf>,
 }
 
-/// A TLS server: make it once, accept with it as often as you like.
+/// A TLS server: make it once, accept with it as often as you like. Clones share their certificate.
 #[derive(Clone, Debug)]
-pub struct TlsServer(Arc<ServerConfig>);
+pub struct TlsServer(Arc<RwLock<Arc<ServerConfig>>>);
 
 impl TlsServer {
     /// Reads the plan's files.
@@ -54,28 +54,18 @@ impl TlsServer {
     /// # Errors
     /// [`TlsSetupError`] names the file that is missing or wrong.
     pub fn new(plan: &ServerTlsPlan) -> Result<Self, TlsSetupError> {
-        let provider = Arc::new(ring::default_provider());
-        let versions: &[_] = match plan.versions {
-            TlsVersions::Any => &[&TLS13, &TLS12],
-            TlsVersions::V12 => &[&TLS12],
-            TlsVersions::V13 => &[&TLS13],
-        };
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions)
-            .map_err(|error| TlsSetupError::general(error.to_string()))?;
-        let builder = match &plan.clients {
-            None => builder.with_no_client_auth(),
-            Some(authorities) => builder.with_client_cert_verifier(verifier(authorities, provider)?),
-        };
-        let chain = files::certificates(&plan.certificate)?;
-        let config = builder.with_single_cert(chain, key::read(&plan.key, None)?).map_err(|error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsSetupError::of(
-                &plan.key,
-                format!("this key does not belong to the certificate in {}", plan.certificate.display()),
-            ),
-            error => TlsSetupError::of(&plan.certificate, error.to_string()),
-        })?;
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Arc::new(RwLock::new(config(plan)?))))
+    }
+
+    /// Reads the files again. Clients that connect from now on get what is in them; on an error all stays as it was.
+    ///
+    /// # Errors
+    /// As [`TlsServer::new`].
+    pub fn reload(&self, plan: &ServerTlsPlan) -> Result<(), TlsSetupError> {
+        let config = config(plan)?;
+        // Nothing that can panic runs under the lock.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
     }
 
     /// A client's stream over its socket; the handshake goes on with its reads and writes.
@@ -83,10 +73,36 @@ impl TlsServer {
     /// # Errors
     /// The system has no random numbers.
     pub fn accept<S: Read + Write>(&self, socket: S) -> io::Result<ServerTlsStream<S>> {
-        let mut connection = ServerConnection::new(Arc::clone(&self.0)).map_err(io::Error::other)?;
+        let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
         connection.set_buffer_limit(Some(BUFFER));
         Ok(ServerTlsStream(StreamOwned::new(connection, socket)))
     }
+}
+
+fn config(plan: &ServerTlsPlan) -> Result<Arc<ServerConfig>, TlsSetupError> {
+    let provider = Arc::new(ring::default_provider());
+    let versions: &[_] = match plan.versions {
+        TlsVersions::Any => &[&TLS13, &TLS12],
+        TlsVersions::V12 => &[&TLS12],
+        TlsVersions::V13 => &[&TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| TlsSetupError::general(error.to_string()))?;
+    let builder = match &plan.clients {
+        None => builder.with_no_client_auth(),
+        Some(authorities) => builder.with_client_cert_verifier(verifier(authorities, provider)?),
+    };
+    let chain = files::certificates(&plan.certificate)?;
+    let config = builder.with_single_cert(chain, key::read(&plan.key, None)?).map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsSetupError::of(
+            &plan.key,
+            format!("this key does not belong to the certificate in {}", plan.certificate.display()),
+        ),
+        error => TlsSetupError::of(&plan.certificate, error.to_string()),
+    })?;
+    Ok(Arc::new(config))
 }
 
 fn verifier(
