@@ -35,13 +35,15 @@ complete -c mqpub -l tls-version -d 'TLS version to speak [default: either]' -r 
 tlsv1.3\t'TLS 1.3'"
 complete -c mqpub -l tls-alpn -d 'Application protocol (ALPN) to offer; may be repeated, most wanted first' -r -f
 complete -c mqpub -l tls-keylog -d 'Append the keys of the connection to FILE, for Wireshark' -r -F
+complete -c mqpub -l psk -d 'Pre-shared key in hexadecimal, in place of certificates; needs --psk-identity, and OpenSSL' -r
+complete -c mqpub -l psk-identity -d 'Identity that goes with --psk' -r -f
+complete -c mqpub -l ciphers -d 'Cipher suites to offer, as in openssl-ciphers(1); names that begin with TLS_ are for TLS 1.3. Needs OpenSSL' -r -f
+complete -c mqpub -l tls-backend -d 'Library that speaks TLS [default: openssl where an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which every build has'
+openssl\t'The system\'s OpenSSL'"
 complete -c mqpub -l keyform -d 'Form of the private key; engine is refused' -r -f -a "pem\t'In a PEM file'
 engine\t'In an OpenSSL engine'"
-complete -c mqpub -l ciphers -d 'OpenSSL cipher list; refused' -r
 complete -c mqpub -l tls-engine -d 'OpenSSL engine; refused' -r
 complete -c mqpub -l tls-engine-kpass-sha1 -d 'Password of an OpenSSL engine\'s key; refused' -r
-complete -c mqpub -l psk -d 'Pre-shared key; refused' -r
-complete -c mqpub -l psk-identity -d 'Identity that goes with --psk; refused' -r
 complete -c mqpub -l will-topic -d 'Topic of the message that the broker publishes when we vanish' -r -f
 complete -c mqpub -l will-payload -d 'Its payload [default: empty]' -r -f
 complete -c mqpub -l will-qos -d 'Its QoS [default: 0]' -r

@@ -23,7 +23,7 @@ _mqrr() {
 
     case "${cmd}" in
         mqrr)
-            opts="-t -m -f -l -s -n -q -e -C -W -R -v -N -F -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --message --file --stdin-line --stdin-file --null-message --qos --repeat --repeat-delay --response-topic --no-correlation-check --latency --retain-as-published --retain-handling --verbose --json --json-payload --pretty --host --port --url --unix --username --pw --pw-file --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --keyform --ciphers --tls-engine --tls-engine-kpass-sha1 --psk --psk-identity --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --help --version"
+            opts="-t -m -f -l -s -n -q -e -C -W -R -v -N -F -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --message --file --stdin-line --stdin-file --null-message --qos --repeat --repeat-delay --response-topic --no-correlation-check --latency --retain-as-published --retain-handling --verbose --json --json-payload --pretty --host --port --url --unix --username --pw --pw-file --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,12 +400,30 @@ _mqrr() {
                     fi
                     return 0
                     ;;
-                --keyform)
-                    COMPREPLY=($(compgen -W "pem engine" -- "${cur}"))
+                --psk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --psk-identity)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --ciphers)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --tls-backend)
+                    COMPREPLY=($(compgen -W "rustls openssl" -- "${cur}"))
+                    return 0
+                    ;;
+                --keyform)
+                    COMPREPLY=($(compgen -W "pem engine" -- "${cur}"))
                     return 0
                     ;;
                 --tls-engine)
@@ -413,14 +431,6 @@ _mqrr() {
                     return 0
                     ;;
                 --tls-engine-kpass-sha1)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --psk)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --psk-identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

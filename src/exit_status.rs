@@ -98,14 +98,11 @@ impl ExitStatus {
             Self::TooFewCame => 42,
             Self::AckTimedOut => 43,
             Self::Downgraded => 44,
-            // Error reason codes are 128 to 162 (§2.4); a broker's own invention below 128 is a broken protocol.
-            Self::Refused(reason) => {
-                if reason.is_error() {
-                    reason.0
-                } else {
-                    1
-                }
-            }
+            // Error reason codes are 128 to 162 (§2.4). Those that the standard does not assign are unspecified errors;
+            // a broker's own invention below 128 is a broken protocol.
+            Self::Refused(reason) if !reason.is_error() => 1,
+            Self::Refused(reason) if reason.name().is_none() => ReasonCode::UNSPECIFIED_ERROR.0,
+            Self::Refused(reason) => reason.0,
             Self::Interrupted(signal) => signal.code(),
             Self::Compatible(code) => code,
         }
@@ -118,5 +115,20 @@ impl ExitStatus {
             signal.end_process();
         }
         ExitCode::from(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_stay_in_the_range_that_is_documented() {
+        for (reason, code) in [(0x80, 128), (0x87, 135), (0xa2, 162), (0x8e, 142), (0xa3, 128), (0xff, 128), (0x10, 1)]
+        {
+            assert_eq!(ExitStatus::Refused(ReasonCode(reason)).code(), code, "{reason:#x}");
+        }
+        let codes = (0..=u8::MAX).map(|reason| ExitStatus::Refused(ReasonCode(reason)).code());
+        assert!(codes.into_iter().all(|code| code == 1 || (128..=162).contains(&code)));
     }
 }

@@ -465,6 +465,39 @@ fn a_result_file_is_written_and_an_impossible_one_refused_first() {
     assert!(stderr.contains(&impossible), "{stderr}");
 }
 
+/// Nobody else reads the result of a run that logs in, and nobody else says where it goes.
+#[cfg(unix)]
+#[test]
+fn a_result_file_is_private_and_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let arguments = ["--flood", "-C", "10", "--clients", "1"];
+    let written = |more: &[&str]| code(&run(mqbench(&broker.port(), &arguments).args(more)));
+    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(written(&["-u", "me", "-P", "secret", "--out", &path("private")]), 0);
+    assert_eq!(mode("private"), 0o600);
+    assert!(!std::fs::read_to_string(path("private")).unwrap().contains("secret"));
+    // A file that is there keeps its mode.
+    std::fs::write(path("there"), "old").unwrap();
+    std::fs::set_permissions(path("there"), PermissionsExt::from_mode(0o640)).unwrap();
+    assert_eq!(written(&["-u", "me", "--out", &path("there")]), 0);
+    assert_eq!((mode("there"), std::fs::read(path("there")).unwrap()[0]), (0o640, b'{'));
+    std::fs::write(path("precious"), "precious").unwrap();
+    symlink(path("precious"), path("link")).unwrap();
+    symlink(path("nothing"), path("dangling")).unwrap();
+    for link in ["link", "dangling"] {
+        let (stderr, code) = fail(&broker.port(), &["--out", &path(link)]);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("it is a symbolic link: name the file that it leads to"), "{stderr}");
+    }
+    assert_eq!(std::fs::read(path("precious")).unwrap(), b"precious");
+    assert!(!std::fs::exists(path("nothing")).unwrap());
+    let output = run(mqbench(&broker.port(), &arguments).args(["--out", "/dev/stdout"]));
+    assert!(text(&output.stdout).contains("mqbench-result/1"), "{output:?}");
+}
+
 #[test]
 fn what_it_retained_is_taken_back() {
     let broker = ScriptedBroker::start(Script::default());

@@ -421,3 +421,97 @@ fn it_leaves_no_file_behind() {
     assert_eq!(broker.signal("-TERM").signal(), Some(15));
     assert_eq!(std::fs::read_dir(broker.directory.path()).unwrap().count(), 0);
 }
+
+/// Whether a CONNECT of this client is answered with yes.
+fn is_let_in(stream: &mut TcpStream, client_id: &str) -> bool {
+    use std::io::Read;
+    let mut connect = vec![0x10, 12 + client_id.len() as u8];
+    connect.extend(b"\x00\x04MQTT\x04\x02\x00\x00\x00");
+    connect.push(client_id.len() as u8);
+    connect.extend(client_id.as_bytes());
+    let mut connack = [0; 4];
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&connect).is_ok() && stream.read_exact(&mut connack).is_ok() && connack == [0x20, 2, 0, 0]
+}
+
+#[test]
+fn a_foreign_web_page_may_not_connect_and_a_silent_handshake_holds_up_nobody() {
+    use std::io::Read;
+    let broker = Broker::start(&["-p", "0", "--ws-port", "0"], None);
+    let url = broker.seen("Listening on ws://").unwrap().strip_prefix("Listening on ").unwrap().to_owned();
+    let (address, _) = url.strip_prefix("ws://").unwrap().split_once('/').unwrap();
+    let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for (origin, status) in [("http://localhost:3000", "101"), ("https://evil.example", "403")] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            stream,
+            "GET /mqtt HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: \
+             {origin}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(std::str::from_utf8(&answer[9..]).unwrap(), status, "{origin}");
+    }
+    drop(silent);
+}
+
+/// Accepting stops while there are no descriptors, costs nothing meanwhile, and goes on by itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_descriptors_it_waits_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let limited = format!("ulimit -n 60; exec {} -p 0 -v", env!("CARGO_BIN_EXE_mqbroker"));
+    let mut child = Command::new("sh")
+        .args(["-c", &limited])
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut next = |text: &str| lines.find(|line| line.contains(text)).unwrap();
+    let address: SocketAddr = next("Listening on 127.0.0.1").split("on ").last().unwrap().parse().unwrap();
+    let mut streams: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    next("Unable to accept new connection");
+    assert!(is_let_in(&mut streams[0], "first"));
+    let ticks = |id: u32| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks(child.id());
+    for _ in 0..3 {
+        next("Unable to accept new connection");
+    }
+    // Three pauses of a tenth of a second: a broker that spins would have used them up.
+    assert!(ticks(child.id()) - before < 10);
+    let mut last = streams.pop().unwrap();
+    drop(streams);
+    assert!(is_let_in(&mut last, "last"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_does_not_read_does_not_fill_the_memory() {
+    let broker = Broker::start(&["-p", "0"], None);
+    let mut slow = TcpStream::connect(broker.address).unwrap();
+    assert!(is_let_in(&mut slow, "slow"));
+    slow.write_all(b"\x82\x06\x00\x01\x00\x01a\x00").unwrap();
+    let mut fast = TcpStream::connect(broker.address).unwrap();
+    assert!(is_let_in(&mut fast, "fast"));
+    let mut publish = vec![0x30, 0x80 | (10_003 & 0x7F) as u8, (10_003 >> 7) as u8, 0, 1, b'a'];
+    publish.extend(vec![b'x'; 10_000]);
+    for _ in 0..20_000 {
+        fast.write_all(&publish).unwrap();
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.child.id())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    // Of 200 MB.
+    assert!(kilobytes < 60_000, "{kilobytes} KB");
+}

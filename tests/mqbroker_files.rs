@@ -25,17 +25,18 @@ impl Broker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
         command.arg("-c").arg(&file).current_dir(folder).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut output = BufReader::new(child.stderr.take().unwrap());
-        let (mut port, mut seen) = (0, String::new());
+        let output = BufReader::new(child.stderr.take().unwrap());
+        let mut broker = Self { child, output, port: 0 };
+        let mut seen = String::new();
         loop {
             let mut line = String::new();
-            assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended: {seen}");
+            assert_ne!(broker.output.read_line(&mut line).unwrap(), 0, "it ended: {seen}");
             if let Some((_, address)) = line.split_once("Listening on 127.0.0.1:") {
-                port = address.trim().parse().unwrap();
+                broker.port = address.trim().parse().unwrap();
             }
             seen.push_str(&line);
             if line.contains("mqbroker running") {
-                return Self { child, output, port };
+                return broker;
             }
         }
     }

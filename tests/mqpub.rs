@@ -317,7 +317,7 @@ fn a_refused_connection_ends_with_the_reason() {
     let broker = ScriptedBroker::start(Script::default().only_v311());
     let ended = mqpub(&broker, &["-m", "x", "-V", "5"], b"");
     assert_eq!(ended.code, Some(132));
-    assert!(ended.stderr.contains("-V mqttv311"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("-V 311"), "{}", ended.stderr);
 }
 
 #[test]
@@ -365,8 +365,9 @@ fn a_line_that_is_too_long_is_named_and_the_others_are_sent() {
     let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5", "--summary", "json"], text.as_bytes());
     assert_eq!(ended.code, Some(0x95), "{}", ended.stderr);
     for (number, length) in [(2, 500_000), (4, 600_000)] {
-        let text =
-            format!("Error: line {number} was refused: a payload of {length} bytes is over the limit of 100000\n");
+        let text = format!(
+            "Error: line {number} was refused: a payload of {length} bytes is over the limit of 100000; it is the broker"
+        );
         assert!(ended.stderr.contains(&text), "{}", ended.stderr);
     }
     assert_eq!((&summary(&ended)["acknowledged"], &summary(&ended)["refused"]), (&2.into(), &2.into()));

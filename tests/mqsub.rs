@@ -620,3 +620,36 @@ fn a_client_id_that_two_clients_use_is_suspected() {
     subscriber.signal("INT");
     subscriber.end();
 }
+
+#[test]
+fn what_the_broker_does_not_know_is_not_asked_for() {
+    for (name, filter, code) in [
+        (PropertyName::SharedSubscriptionAvailable, "$share/g/t", 158),
+        (PropertyName::WildcardSubscriptionAvailable, "t/#", 162),
+    ] {
+        let property = Property::new(name, PropertyValue::Byte(0)).unwrap();
+        let broker = ScriptedBroker::start(Script::default().connack_property(property));
+        let ended = run(&broker, &["-t", filter, "-V", "5"]);
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert_eq!(broker.stop().count(is_subscribe), 0);
+    }
+    let property = Property::new(PropertyName::MaximumQos, PropertyValue::Byte(1)).unwrap();
+    let broker = ScriptedBroker::start(Script::default().connack_property(property));
+    let ended = run(&broker, &["-t", "t", "-q", "2", "-E", "-V", "5"]);
+    assert!(ended.stderr.contains("granted QoS 1 for t, where QoS 2 was asked for"), "{}", ended.stderr);
+    let asked = |packet: &Received| matches!(packet, Received::Subscribe(it) if it.filters[0].qos == AtLeastOnce);
+    assert_eq!(broker.stop().count(asked), 1);
+}
+
+#[test]
+fn a_time_out_says_how_far_it_got() {
+    for (script, text) in [
+        (Script::default().never_answer_connect(), ", the broker has not answered CONNECT"),
+        (Script::default().omit(PacketType::Suback, 1..), ", the broker has not answered SUBSCRIBE"),
+    ] {
+        let broker = ScriptedBroker::start(script);
+        let ended = run(&broker, &["-t", "t", "-W", "1"]);
+        assert_eq!(ended.code, Some(27));
+        assert_eq!(ended.stderr, format!("Error: timed out after 1 s: 0 messages came{text}\n"));
+    }
+}

@@ -1,18 +1,14 @@
 //! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
 
-mod command_line;
 mod failure;
 mod output;
 mod show;
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 
-use self::command_line::command;
 use self::failure::{downgrade, failure, idleness, refusal, say_why, silence, silent_groups, unanswered_pings};
-use self::output::{outputs, write_result};
+use self::output::{Outputs, outputs, write_result};
 use self::show::Show;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
@@ -24,7 +20,7 @@ use super::{calibrate, doctor, identify, outcome};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
-use crate::terminal::{ColourChoice, Colours, print, width};
+use crate::terminal::{ColourChoice, Colours, escape, print, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
@@ -41,6 +37,11 @@ pub struct OwnBroker {
     pub version: &'static str,
 }
 
+/// The command line as the result document quotes it.
+fn command() -> Vec<String> {
+    BenchOptions::masked_command_line(std::env::args_os())
+}
+
 /// Runs mqbench. Errors go to stderr, the result to stdout and to the files that were asked for.
 pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
     if options.load.verb == Some(Verb::Self_) {
@@ -48,7 +49,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
     let prepared = bench_plan(options, environment, &target)
-        .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(&options.result)?)));
+        .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(options)?)));
     let (plan, gates, files) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -79,7 +80,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
 
 /// `mqbench self`.
 fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus {
-    let files = match outputs(&options.result) {
+    let files = match outputs(options) {
         Ok(files) => files,
         Err(error) => {
             eprintln!("{error}");
@@ -96,7 +97,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 }
 
 /// `mqbench doctor`.
-async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &[PathBuf]) -> Result<ExitStatus> {
+async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) -> Result<ExitStatus> {
     let findings = doctor::Findings::of(plan, embedded, outcome::url(plan)).await;
     if !json {
         print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
@@ -129,7 +130,7 @@ struct Conduct {
     verb: Option<Verb>,
     plan: BenchPlan,
     gates: Vec<Gate>,
-    files: Vec<PathBuf>,
+    files: Outputs,
     json: bool,
     quiet: bool,
     ceilings: Ceilings,
@@ -169,6 +170,9 @@ impl Conduct {
         };
         if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
+        }
+        if !self.quiet {
+            self.plan.warnings.iter().for_each(|warning| eprintln!("Warning: {}", escape(warning)));
         }
         if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
             // Load on another machine is somebody else's business too, and whoever mistakes a host sees it in time.
@@ -231,7 +235,7 @@ impl Conduct {
     /// Says why there is no load.
     fn failed_to_begin(&self, error: &ClientError, client: Option<(usize, usize)>) -> ExitStatus {
         let place = client.map(|(client, clients)| format!("at client {} of {clients}; no load was made", client + 1));
-        say_why(error, place);
+        say_why(error, place, &self.plan);
         error.exit_status()
     }
 
@@ -246,7 +250,7 @@ impl Conduct {
     fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
         if let Some((client, error)) = &run.first_failure {
-            say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())));
+            say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())), &self.plan);
         }
         // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
         let connected = run.stages.iter().any(|stage| stage.connected > 0);

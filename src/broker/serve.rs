@@ -17,7 +17,7 @@ use super::process::{self, Commands, SystemError};
 use super::setup::{Setup, fault_texts};
 use super::store::StoreError;
 use super::{BrokerError, BrokerSettings, EmbeddedBroker, WEB_SOCKET_PATH};
-use crate::client::Interrupts;
+use crate::client::{Interrupts, check_descriptors};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::transport::TlsServer;
 
@@ -138,6 +138,7 @@ pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
         process::detach()?;
     }
     process::raise_file_limit();
+    check_descriptors().map_err(BrokerError::Thread)?;
     // The broker has a thread of its own; this one only waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BrokerError::Thread)?;
     let (log, writer) = EventLog::start(output, LogRules::new(&configuration.log, plan.verbose))?;
@@ -184,9 +185,10 @@ async fn run(
     handles.set_publisher(Box::new(move |topic, line| publisher(format!("$SYS/broker/log/{topic}"), line)));
     let pid_file = plan.daemon.then_some(configuration.pid_file.as_deref()).flatten();
     pid_file.map(process::write_pid_file).transpose()?;
-    if let Some(user) = &configuration.user {
-        let kept = process::become_user(user, &owned_files(configuration))?;
-        kept.map(|line| log.line(LineKind::Warning, line));
+    if let Some(user) = &configuration.user
+        && let Some(kept) = process::become_user(user, &owned_files(configuration))?
+    {
+        log.line(LineKind::Warning, kept);
     }
     for line in listening_lines(&broker) {
         log.line(LineKind::Information, line);

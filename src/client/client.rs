@@ -57,6 +57,8 @@ pub struct Client<K> {
     heard: Option<Instant>,
     gathering: Gathering,
     trace: Option<Trace>,
+    /// The warning of a certificate that other clients refuse was printed.
+    warned_of_the_certificate: bool,
     losses: LossLog,
     /// Where it is reported what becomes of the connection.
     reporter: Option<Box<dyn Reporter>>,
@@ -110,6 +112,7 @@ impl<K: Kept> Client<K> {
             heard: None,
             gathering: Gathering::new(),
             trace,
+            warned_of_the_certificate: false,
             losses: LossLog::default(),
             reporter: None,
         }
@@ -268,6 +271,7 @@ impl<K: Kept> Client<K> {
             self.tls = Some(TlsClient::new(wanted)?);
         }
         let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
+        self.warn_of_the_certificate(&connection);
         self.connection = Some(connection);
         self.gathering = Gathering::new();
         self.output = Output::default();
@@ -280,6 +284,18 @@ impl<K: Kept> Client<K> {
             reporter.note(&format_args!("connected to {} again after {seconds:.1} s", self.target));
         }
         Ok(())
+    }
+
+    /// Warns once of a certificate that other clients refuse.
+    fn warn_of_the_certificate(&mut self, connection: &Connection) {
+        let verified = self.plan.transport.tls.as_ref().is_some_and(|tls| !tls.insecure);
+        if !verified || self.warned_of_the_certificate {
+            return;
+        }
+        if connection.tls_info().is_some_and(|info| info.common_name_only) {
+            self.warned_of_the_certificate = true;
+            self.warn(&"the broker's certificate has no subjectAltName, only a common name: others refuse it");
+        }
     }
 
     /// Writes what waits and, with `reading`, reads what has come, until something moved or `other` is ready. `other`

@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Display};
 use std::io::{Write, stderr};
 
-use super::ClientError;
 use super::mosquitto::{MosquittoClient, ending};
+use super::{ClientError, ConnectFacts, ConnectPlan};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ProtocolVersion;
 use crate::terminal::escape;
@@ -26,12 +26,19 @@ pub trait Reporter: Debug {
 pub struct Diagnostics {
     quiet: bool,
     mosquitto: Option<(MosquittoClient, ProtocolVersion)>,
+    facts: ConnectFacts,
 }
 
 impl Diagnostics {
     /// With `quiet` it says nothing.
-    pub const fn new(quiet: bool) -> Self {
-        Self { quiet, mosquitto: None }
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, ..Self::default() }
+    }
+
+    /// With hints for a client that connects so.
+    #[must_use]
+    pub fn connecting(self, plan: &ConnectPlan) -> Self {
+        Self { facts: ConnectFacts::new(&plan.session, &plan.transport), ..self }
     }
 
     /// In the words of one of mosquitto's clients, where its name was used.
@@ -57,7 +64,7 @@ impl Diagnostics {
         if let Some(reason) = error.reason_string() {
             text.push_str(&format!("The broker says: {}\n", escape(reason)));
         }
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = error.hint(self.facts) {
             text.push_str(&format!("Hint: {hint}\n"));
         }
         self.write(&text);

@@ -17,7 +17,7 @@ const COLUMN: usize = 3 * SHOWN + 2;
 pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut String) {
     let Ok(Scan::Frame(frame)) = scan(packet, MAX_PACKET_SIZE) else { return };
     let header = packet.len() - frame.body.len();
-    let mut fields = Fields { rest: frame.body, lines, version };
+    let mut fields = Fields { rest: frame.body, lines, version, hides_values: false };
     let flags = match frame.packet_type {
         PacketType::Publish => {
             format!("flags DUP {}, QoS {}, RETAIN {}", frame.flags >> 3 & 1, frame.flags >> 1 & 0b11, frame.flags & 1)
@@ -39,6 +39,8 @@ struct Fields<'a, 'l> {
     rest: &'a [u8],
     lines: &'l mut String,
     version: ProtocolVersion,
+    /// Values of user properties are not shown.
+    hides_values: bool,
 }
 
 impl<'a> Fields<'a, '_> {
@@ -176,7 +178,9 @@ impl<'a> Fields<'a, '_> {
         self.byte(|level| format!("protocol level {level}"))?;
         let flags = self.byte(connect_flags)?;
         self.two_byte("keep alive")?;
+        self.hides_values = true;
         self.properties("properties")?;
+        self.hides_values = false;
         self.string("client identifier")?;
         if flags & 0x04 != 0 {
             self.properties("will properties")?;
@@ -215,7 +219,9 @@ impl<'a> Fields<'a, '_> {
             let name = PropertyName::from_id(*id)?;
             self.take(1)?;
             let number = |bytes: &[u8]| bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-            let secret = name == PropertyName::AuthenticationData;
+            // User properties of CONNECT may be tokens, which a broker's plugin asks for.
+            let key_only = self.hides_values && name.wire_type() == WireType::Pair;
+            let secret = name == PropertyName::AuthenticationData || key_only;
             let value = match name.wire_type() {
                 WireType::Byte => number(self.take(1)?).to_string(),
                 WireType::TwoByte => number(self.take(2)?).to_string(),
@@ -223,6 +229,10 @@ impl<'a> Fields<'a, '_> {
                 WireType::VarInt => self.variable()?.1.to_string(),
                 WireType::Utf8 => quoted(self.counted()?.1),
                 WireType::Binary => format!("{} bytes", self.counted()?.1.len()),
+                WireType::Pair if key_only => {
+                    let key = quoted(self.counted()?.1);
+                    format!("{key}, {} bytes, not shown", self.counted()?.1.len())
+                }
                 WireType::Pair => format!("{} = {}", quoted(self.counted()?.1), quoted(self.counted()?.1)),
             };
             let used = if secret { 1 } else { whole.len() - self.rest.len() };
@@ -301,6 +311,17 @@ mod tests {
                 "68 69 payload, 2 bytes",
             ]
         );
+    }
+
+    #[test]
+    fn user_properties_of_connect_show_their_keys_only() {
+        let properties = b"\x26\x00\x05token\x00\x06SECRET";
+        let body = [&b"\x00\x04MQTT\x05\x02\x00\x3c"[..], &[properties.len() as u8], properties, b"\x00\x00"].concat();
+        let packet = [&[0x10, body.len() as u8][..], &body].concat();
+        let mut lines = String::new();
+        dissect(&packet, ProtocolVersion::V5, &mut lines);
+        assert!(lines.contains("user-property 'token', 6 bytes, not shown") && !lines.contains("SECRET"), "{lines}");
+        assert!(!lines.contains("53 45 43") && lines.contains("client identifier ''"), "{lines}");
     }
 
     proptest! {

@@ -6,14 +6,17 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::WireError;
-use crate::mqtt::{PropertyName, QoS, ReasonCode};
-use crate::session::{PublishError, SessionError};
-use crate::transport::{ConnectError, FailureKind, TlsSetupError, explain_tls_loss, io_text, looks_like_tls};
+use crate::mqtt::wire::{MAX_PACKET_SIZE, MAX_REMAINING_LENGTH, WireError};
+use crate::mqtt::{PropertyName, ProtocolVersion, QoS, ReasonCode};
+use crate::session::{PublishError, SessionConfig, SessionError};
+use crate::transport::{
+    ConnectError, FailureKind, TlsSetupError, TransportPlan, explain_tls_loss, io_text, looks_like_tls,
+};
 
 const SERVER_BUSY: ReasonCode = ReasonCode(0x89);
 const SHUTTING_DOWN: ReasonCode = ReasonCode(0x8B);
 const KEEP_ALIVE_TIMEOUT: ReasonCode = ReasonCode(0x8D);
+const SESSION_TAKEN_OVER: ReasonCode = ReasonCode(0x8E);
 const MAXIMUM_CONNECT_TIME: ReasonCode = ReasonCode(0xA0);
 
 /// What went wrong between us and the broker.
@@ -180,20 +183,25 @@ impl ClientError {
         }
     }
 
-    /// What to do next, where it is known.
-    pub fn hint(&self) -> Option<String> {
+    /// What to do next, where it is known, for a client that has connected so.
+    pub fn hint(&self, facts: ConnectFacts) -> Option<String> {
         match self {
             Self::Connect(error) => error.hint.clone(),
-            Self::Session { error, .. } => session_hint(error).map(str::to_owned),
+            Self::Session { error, .. } => session_hint(error, facts),
             Self::Lost { hint: Some(hint), .. } => Some(hint.clone()),
-            Self::Lost { before_connack: true, .. } => Some(
-                "the broker closed the connection instead of answering CONNECT: it may want TLS (--cafile or \
-                 --tls-use-os-certs, mostly port 8883), another protocol version (-V) or another client id (-i)"
-                    .to_owned(),
-            ),
+            Self::Lost { before_connack: true, .. } => Some(format!(
+                "the broker closed the connection instead of answering CONNECT: it may want {}, {}, another protocol \
+                 version ({}) or another client id (-i)",
+                facts.credentials(),
+                facts.encryption(),
+                facts.other_versions()
+            )),
             Self::SubscribeDowngraded { granted, .. } => Some(format!("ask for what it can do: -q {granted}")),
             Self::SubscribeRefused { reason: ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
                 Some("this broker has no shared subscriptions: leave $share (--shape shared) out".to_owned())
+            }
+            Self::SubscribeRefused { reason: ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
+                Some("this broker has no wildcards: name each topic with -t".to_owned())
             }
             // Before MQTT 5 a broker that has none can only say no.
             Self::SubscribeRefused { filter, .. } if filter.starts_with("$share/") => Some(
@@ -206,6 +214,9 @@ impl ClientError {
                 Some(format!("ask for what it can do: -q {}", most.number()))
             }
             Self::Publish(PublishError::RetainNotAvailable) => Some("leave -r out".to_owned()),
+            Self::Publish(PublishError::Wire(WireError::TooLarge { limit, .. })) => {
+                Some(whose_limit(*limit).to_owned())
+            }
             Self::Unanswered { .. } | Self::NotTaken { .. } => {
                 Some("the broker is overloaded or hangs; --connect-timeout sets how long is waited".to_owned())
             }
@@ -215,38 +226,98 @@ impl ClientError {
     }
 }
 
-fn session_hint(error: &SessionError) -> Option<&'static str> {
-    match error {
-        SessionError::Refused { reason, .. } => refusal_hint(*reason),
-        SessionError::ConnackTimeout(_) => Some(
-            "the port accepts connections but does not speak this MQTT: another protocol version (-V mqttv311, -V 5), \
-             TLS (--cafile, --tls-use-os-certs) or another port may be what it waits for",
-        ),
-        SessionError::NotMqtt { first_bytes, .. } if looks_like_tls(first_bytes) => {
-            Some("this port speaks TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)")
-        }
-        SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => Some(
-            "this port speaks HTTP: for MQTT over WebSocket add --ws; plain MQTT is mostly on port 1883, over TLS on 8883",
-        ),
-        SessionError::NotMqtt { .. } => Some("is this the broker's MQTT port? It is mostly 1883, over TLS 8883"),
-        _ => None,
+/// Whose limit a message is over that was not sent.
+pub const fn whose_limit(limit: usize) -> &'static str {
+    match limit {
+        MAX_REMAINING_LENGTH | MAX_PACKET_SIZE => "it is the limit of MQTT",
+        _ => "it is the broker's limit, the Maximum Packet Size in its CONNACK",
     }
 }
 
-fn refusal_hint(reason: ReasonCode) -> Option<&'static str> {
-    match reason {
-        ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
-            Some("the broker does not speak this version: try -V mqttv311 or -V 5")
+/// How a client has connected: what else may be tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectFacts {
+    version: ProtocolVersion,
+    has_user_name: bool,
+    has_tls: bool,
+    has_certificate: bool,
+}
+
+impl ConnectFacts {
+    /// Of a client with these plans.
+    pub fn new(session: &SessionConfig, transport: &TransportPlan) -> Self {
+        Self {
+            version: session.version,
+            has_user_name: session.user_name.is_some(),
+            has_tls: transport.tls.is_some(),
+            has_certificate: transport.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some()),
         }
-        ReasonCode::BAD_USER_NAME_OR_PASSWORD => {
-            Some("check user name (-u) and password (-P, --pw-file, MQTT_PASSWORD)")
-        }
-        ReasonCode::NOT_AUTHORIZED => {
-            Some("the broker wants other credentials: -u with -P, --pw-file or MQTT_PASSWORD")
-        }
-        ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => Some("choose another client id with -i"),
-        _ => None,
     }
+
+    const fn credentials(self) -> &'static str {
+        if self.has_user_name { "another user or password (-u, -P)" } else { "a user and password (-u, -P)" }
+    }
+
+    const fn encryption(self) -> &'static str {
+        match (self.has_tls, self.has_certificate) {
+            (false, _) => "TLS (--cafile or --tls-use-os-certs, mostly port 8883)",
+            (true, false) => "a client certificate (--cert, --key)",
+            (true, true) => "another client certificate (--cert, --key)",
+        }
+    }
+
+    const fn other_versions(self) -> &'static str {
+        match self.version {
+            ProtocolVersion::V5 => "-V 311",
+            ProtocolVersion::V311 => "-V 5 or -V 31",
+            ProtocolVersion::V31 => "-V 311 or -V 5",
+        }
+    }
+}
+
+fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
+    let hint = match error {
+        SessionError::Refused { reason, .. } => return refusal_hint(*reason, facts),
+        SessionError::ConnackTimeout(_) => {
+            let tls = if facts.has_tls { "" } else { "TLS (--cafile, --tls-use-os-certs), " };
+            return Some(format!(
+                "the port accepts connections but does not speak this MQTT: {tls}another protocol version ({}) or another \
+                 port may be what it waits for",
+                facts.other_versions()
+            ));
+        }
+        SessionError::NotMqtt { first_bytes, .. } if looks_like_tls(first_bytes) => {
+            "this port speaks TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)"
+        }
+        SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => {
+            "this port speaks HTTP: for MQTT over WebSocket add --ws; plain MQTT is mostly on port 1883, over TLS on 8883"
+        }
+        SessionError::NotMqtt { .. } => "is this the broker's MQTT port? It is mostly 1883, over TLS 8883",
+        SessionError::Disconnected { reason: ReasonCode::PACKET_TOO_LARGE, .. } => {
+            "the broker does not take a message of this size, and did not announce its limit"
+        }
+        SessionError::Disconnected { reason: SESSION_TAKEN_OVER, .. } => {
+            "another client has connected with the same client id: choose another one with -i"
+        }
+        SessionError::Wire(WireError::TooLarge { .. }) => {
+            "it is the limit of this client: -D connect maximum-packet-size sets it"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn refusal_hint(reason: ReasonCode, facts: ConnectFacts) -> Option<String> {
+    let hint = match reason {
+        ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
+            return Some(format!("the broker does not speak this version: try {}", facts.other_versions()));
+        }
+        ReasonCode::BAD_USER_NAME_OR_PASSWORD => "check user name (-u) and password (-P, --pw-file, MQTT_PASSWORD)",
+        ReasonCode::NOT_AUTHORIZED => "the broker wants other credentials: -u with -P, --pw-file or MQTT_PASSWORD",
+        ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => "choose another client id with -i",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 #[cfg(test)]
@@ -263,7 +334,14 @@ mod tests {
         let refused = |reason| session(SessionError::Refused { reason, properties: Properties::new() });
         assert_eq!(refused(ReasonCode::BAD_USER_NAME_OR_PASSWORD).exit_status().code(), 134);
         assert_eq!(refused(ReasonCode::from_v3_connack(5)).exit_status().code(), 135);
-        assert!(refused(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION).hint().unwrap().contains("-V mqttv311"));
+        for (version, others) in [
+            (ProtocolVersion::V5, "try -V 311"),
+            (ProtocolVersion::V311, "try -V 5 or -V 31"),
+            (ProtocolVersion::V31, "try -V 311 or -V 5"),
+        ] {
+            let facts = ConnectFacts { version, ..ConnectFacts::default() };
+            assert!(refused(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION).hint(facts).unwrap().ends_with(others));
+        }
     }
 
     #[test]
@@ -289,7 +367,27 @@ mod tests {
     fn a_tls_port_spoken_to_without_tls_is_recognised() {
         let error = WireError::Malformed { packet: "packet", what: "x" };
         let alert = session(SessionError::NotMqtt { error, first_bytes: vec![0x15, 3, 3, 0, 2, 2, 10] });
-        assert!(alert.hint().unwrap().contains("TLS"));
+        assert!(alert.hint(ConnectFacts::default()).unwrap().contains("TLS"));
         assert_eq!(alert.exit_status(), ExitStatus::Failed);
+    }
+
+    #[test]
+    fn a_connect_without_an_answer_has_likely_causes() {
+        let lost = ClientError::lost("h:1", None, true);
+        let hint = |facts| lost.hint(facts).unwrap();
+        let plain = hint(ConnectFacts::default());
+        assert!(plain.contains("it may want a user and password (-u, -P), TLS ("), "{plain}");
+        let all = hint(ConnectFacts { has_user_name: true, has_tls: true, ..ConnectFacts::default() });
+        assert!(all.contains("another user or password (-u, -P), a client certificate (--cert, --key), "), "{all}");
+    }
+
+    #[test]
+    fn a_packet_that_is_too_large_says_whose_limit_it_is() {
+        let facts = ConnectFacts::default();
+        let publish = |limit| ClientError::Publish(WireError::TooLarge { size: usize::MAX, limit }.into()).hint(facts);
+        assert_eq!(publish(100).unwrap(), "it is the broker's limit, the Maximum Packet Size in its CONNACK");
+        assert_eq!(publish(MAX_REMAINING_LENGTH).unwrap(), "it is the limit of MQTT");
+        let received = session(WireError::TooLarge { size: 101, limit: 100 }.into());
+        assert!(received.hint(facts).unwrap().starts_with("it is the limit of this client"));
     }
 }

@@ -17,10 +17,10 @@ mod trace;
 
 pub use client::{Client, Parting};
 pub use diagnostics::{Diagnostics, Reporter};
-pub use error::ClientError;
+pub use error::{ClientError, ConnectFacts, whose_limit};
 pub use establish::{Established, Farewell, establish, exchange};
 pub use plan::ConnectPlan;
 pub use retry::RetryPlan;
-pub use runtime::run;
+pub use runtime::{check_descriptors, run};
 pub use signals::{Interrupts, SignalState};
 pub use trace::{LogStream, Trace};

@@ -15,4 +15,6 @@ pub struct ConnectPlan {
     pub retry: RetryPlan,
     /// The `/topic` part of `-L`, percent-decoded: a topic to publish to, or one more subscription.
     pub topic_of_url: Option<String>,
+    /// What the user is to know before anything connects.
+    pub warnings: Vec<String>,
 }

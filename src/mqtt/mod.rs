@@ -7,6 +7,7 @@ mod property;
 mod qos;
 mod reason;
 mod secret;
+mod text;
 mod topic;
 mod version;
 pub mod wire;
@@ -18,5 +19,9 @@ pub use property::{
 pub use qos::QoS;
 pub use reason::ReasonCode;
 pub use secret::Secret;
-pub use topic::{TopicError, TopicFilter, check_topic_filter, check_topic_name, filter_matches};
+pub use text::{RejectedCharacter, check_sent_text};
+pub use topic::{
+    TopicError, TopicFilter, check_sent_topic_filter, check_sent_topic_name, check_topic_filter, check_topic_name,
+    filter_matches,
+};
 pub use version::ProtocolVersion;

@@ -41,6 +41,8 @@ impl ReasonCode {
     pub const PACKET_TOO_LARGE: Self = Self(0x95);
     /// Shared Subscriptions not supported.
     pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
+    /// Wildcard Subscriptions not supported.
+    pub const WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0xA2);
 
     /// The code of a 3.1.1 CONNACK (3.1.1 §3.2.2.3) as MQTT 5 says it. Codes that 3.1.1 reserves become
     /// "Unspecified error".

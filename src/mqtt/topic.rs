@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::{RejectedCharacter, check_sent_text};
+
 /// Why a text is no Topic Name or Topic Filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TopicError {
@@ -26,6 +28,9 @@ pub enum TopicError {
     /// MQTT-4.8.2-1, MQTT-4.8.2-2.
     #[error("a shared subscription is written $share/GROUP/FILTER, and GROUP is not empty and holds no wildcard")]
     BadShare,
+    /// A character that brokers may reject (§1.5.4); only what is sent is checked for it.
+    #[error(transparent)]
+    Rejected(#[from] RejectedCharacter),
 }
 
 const SHARE: &str = "$share/";
@@ -75,6 +80,18 @@ pub fn check_topic_filter(filter: &str) -> Result<(), TopicError> {
         }
     }
     Ok(())
+}
+
+/// Checks a Topic Name that somebody typed: valid, and without characters that a broker may reject.
+pub fn check_sent_topic_name(name: &str) -> Result<(), TopicError> {
+    check_topic_name(name)?;
+    Ok(check_sent_text(name)?)
+}
+
+/// Checks a Topic Filter that somebody typed: valid, and without characters that a broker may reject.
+pub fn check_sent_topic_filter(filter: &str) -> Result<(), TopicError> {
+    check_topic_filter(filter)?;
+    Ok(check_sent_text(filter)?)
 }
 
 /// Whether a Topic Name matches a valid Topic Filter (§4.7.1). Of a shared subscription only the filter part counts.
@@ -177,6 +194,14 @@ mod tests {
         assert_eq!(check_topic_name("a/+"), Err(WildcardInName));
         assert_eq!(check_topic_name(&"a".repeat(65_536)), Err(TooLong));
         assert_eq!(check_topic_name("/"), Ok(()));
+        // A broker may send such names, a client must not.
+        for text in ["a\r", "a/\u{fffe}", "\u{9b}"] {
+            assert_eq!((check_topic_name(text), check_topic_filter(text)), (Ok(()), Ok(())));
+            assert!(matches!(check_sent_topic_name(text), Err(Rejected(_))), "{text:?}");
+            assert!(matches!(check_sent_topic_filter(text), Err(Rejected(_))), "{text:?}");
+        }
+        assert_eq!(check_sent_topic_name("a/+"), Err(WildcardInName));
+        assert_eq!(check_sent_topic_filter("a#"), Err(MisplacedMultiLevel));
     }
 
     /// The rule as the standard words it, level by level and slowly.

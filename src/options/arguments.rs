@@ -2,20 +2,37 @@
 //! version answer whatever else stands there, and the options files go in front.
 
 use std::ffi::OsString;
+use std::iter::Peekable;
 
+use clap::builder::PossibleValue;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
 use super::options_file;
 use super::properties::{JOINT, words_of};
 use super::{Environment, Tool, UsageError};
+use crate::mqtt::PropertyName;
+use crate::terminal::escape_bytes;
+
+/// Options whose values are passwords, or texts that may hold one.
+pub(super) const SECRETS: [&str; 7] = ["pw", "url", "proxy", "ws_header", "ws_path", "will_payload", "psk"];
 
 /// What argv became.
 #[derive(Debug)]
 pub(super) enum Gathered {
     /// Help or version.
     Answer(String),
-    /// Arguments for clap, the tool's name first.
-    Arguments(Vec<OsString>),
+    /// What is to be read.
+    Arguments(Arguments),
+}
+
+/// Arguments for clap, and what was noticed on the way.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    /// The tool's name first.
+    pub arguments: Vec<OsString>,
+    /// What the user is to know although it is no fault.
+    pub warnings: Vec<String>,
 }
 
 /// Puts argv and the options files together.
@@ -36,7 +53,7 @@ pub(super) fn gather(
     UsageError::check(tool.name, walked.faults)?;
     let of_files = match table.short('o') {
         // A tool without -o has no options files.
-        None => Ok(Vec::new()),
+        None => Ok(Arguments::default()),
         Some(_) => match walked.options_files.as_slice() {
             [] => options_file::read_default(tool, command, &table, environment),
             [file] => options_file::read_named(file.as_ref(), command, &table, environment),
@@ -44,8 +61,9 @@ pub(super) fn gather(
         },
     };
     let of_files = of_files.map_err(|faults| UsageError::new(tool.name, faults))?;
+    let Arguments { arguments: of_files, warnings } = of_files;
     let name = OsString::from(tool.name);
-    Ok(Gathered::Arguments([vec![name], of_files, walked.arguments].concat()))
+    Ok(Gathered::Arguments(Arguments { arguments: [vec![name], of_files, walked.arguments].concat(), warnings }))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +79,10 @@ enum Kind {
     Flag,
     /// Takes the next one.
     Value,
+    /// Takes the next one unless it is an option.
+    OptionalValue,
+    /// Takes the next one, which nobody else is to see.
+    Secret,
     /// `-D` takes three or four.
     Property,
     /// `-o` takes the next one.
@@ -76,6 +98,8 @@ enum Kind {
 pub(super) struct OptionTable<'a> {
     shorts: Vec<(char, Kind)>,
     longs: Vec<(&'a str, Kind)>,
+    /// What a word that is no option may be: the verbs of mqbench.
+    verbs: Vec<PossibleValue>,
 }
 
 /// What a walk over arguments finds.
@@ -85,7 +109,7 @@ pub(super) struct Walked {
     pub arguments: Vec<OsString>,
     /// Values of `-o`.
     options_files: Vec<OsString>,
-    /// Copied dashes.
+    /// Copied dashes, and words that no option takes.
     faults: Vec<String>,
     /// Help or version, whichever came first.
     answer: Option<Answer>,
@@ -104,6 +128,74 @@ impl Walked {
     }
 }
 
+/// One argument, and those behind it that are its values.
+#[derive(Debug)]
+pub(super) struct Typed {
+    /// As typed.
+    pub argument: OsString,
+    /// The option that decides what follows; `None` for what is no option of the tool.
+    option: Option<TypedOption>,
+    /// The arguments behind it that belong to it.
+    pub values: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TypedOption {
+    kind: Kind,
+    /// Where in the argument the option ends.
+    head: usize,
+    /// Where in the argument its value begins, if it stands there.
+    attached: Option<usize>,
+}
+
+impl Typed {
+    /// As typed, with what nobody else is to see replaced.
+    pub(super) fn masked(&self) -> Vec<String> {
+        const MASK: &str = "***";
+        let text = self.argument.to_string_lossy();
+        let values = || self.values.iter().map(|value| value.to_string_lossy().into_owned());
+        let Some(TypedOption { kind, attached, .. }) = self.option else { return vec![text.into_owned()] };
+        match kind {
+            Kind::Secret => match attached {
+                Some(place) => vec![format!("{}{MASK}", &text[..place])],
+                None => std::iter::once(text.clone().into_owned()).chain(values().map(|_| MASK.into())).collect(),
+            },
+            // The command and the name; any value may be a token.
+            Kind::Property => {
+                let shown = if attached.is_some() { 1 } else { 2 };
+                let shown = |(place, word)| if place < shown { word } else { MASK.to_owned() };
+                std::iter::once(text.clone().into_owned()).chain(values().enumerate().map(shown)).collect()
+            }
+            _ => std::iter::once(text.clone().into_owned()).chain(values()).collect(),
+        }
+    }
+
+    /// Whether it holds a password or a token.
+    fn is_secret(&self) -> bool {
+        let Some(TypedOption { kind, attached, .. }) = self.option else { return false };
+        let value = attached.map(|_| rest_of(&self.argument, attached)).or_else(|| self.values.first().cloned());
+        let value = value.unwrap_or_default();
+        let value = value.to_string_lossy();
+        match kind {
+            // A URL does only with a password in it.
+            Kind::Secret => match value.split_once("://") {
+                Some((_, rest)) => rest.split_once('@').is_some_and(|(user, _)| user.contains(':')),
+                None => {
+                    self.shown_option().is_some_and(|(option, _)| !matches!(option, "--will-payload" | "--ws-path"))
+                }
+            },
+            Kind::Property => value.to_ascii_lowercase().contains(PropertyName::AuthenticationData.text()),
+            _ => false,
+        }
+    }
+
+    /// The option, as an error names it.
+    fn shown_option(&self) -> Option<(&str, Kind)> {
+        let TypedOption { kind, head, .. } = self.option?;
+        Some((self.argument.to_str()?.get(..head)?, kind))
+    }
+}
+
 impl<'a> OptionTable<'a> {
     /// The table of a tool.
     pub(super) fn of(command: &'a Command) -> Self {
@@ -113,12 +205,15 @@ impl<'a> OptionTable<'a> {
             action if !action.takes_values() => Kind::Flag,
             _ if argument.get_short() == Some('D') => Kind::Property,
             _ if argument.get_short() == Some('o') => Kind::OptionsFile,
+            _ if SECRETS.contains(&argument.get_id().as_str()) => Kind::Secret,
+            _ if argument.get_num_args().is_some_and(|count| count.min_values() == 0) => Kind::OptionalValue,
             _ => Kind::Value,
         };
         let arguments = || command.get_arguments();
         Self {
             shorts: arguments().filter_map(|argument| Some((argument.get_short()?, kind(argument)))).collect(),
             longs: arguments().filter_map(|argument| Some((argument.get_long()?, kind(argument)))).collect(),
+            verbs: command.get_positionals().flat_map(Arg::get_possible_values).collect(),
         }
     }
 
@@ -130,15 +225,35 @@ impl<'a> OptionTable<'a> {
         self.longs.iter().find(|(long, _)| *long == name).map(|(_, kind)| *kind)
     }
 
+    /// The next argument with its values.
+    pub(super) fn next_typed<I: Iterator<Item = OsString>>(&self, rest: &mut Peekable<I>) -> Option<Typed> {
+        let argument = rest.next()?;
+        // What is not UTF-8 is no option without its value; clap says whether it stands rightly there.
+        let option = self.find(argument.to_str().unwrap_or_default());
+        let mut values = Vec::new();
+        if let Some(TypedOption { kind, attached, .. }) = option {
+            match kind {
+                Kind::Flag | Kind::Help | Kind::Version => {}
+                Kind::Property => {
+                    values = property_words(attached.is_some().then(|| rest_of(&argument, attached)), rest)
+                }
+                _ if attached.is_some() => {}
+                Kind::OptionalValue => values.extend(rest.next_if(|next| !next.to_string_lossy().starts_with('-'))),
+                Kind::Value | Kind::Secret | Kind::OptionsFile => values.extend(rest.next()),
+            }
+        }
+        Some(Typed { argument, option, values })
+    }
+
     /// Walks over arguments as clap will, without judging them: an unknown one is left for clap to name.
     pub(super) fn walk(&self, arguments: impl Iterator<Item = OsString>) -> Walked {
         let mut walked = Walked::default();
-        let mut rest = arguments;
-        while let Some(argument) = rest.next() {
-            // What is not UTF-8 is no option without its value; clap says whether it stands rightly there.
-            let text = argument.to_str().unwrap_or_default();
+        let mut rest = arguments.peekable();
+        let mut before: Option<Typed> = None;
+        while let Some(typed) = self.next_typed(&mut rest) {
+            let text = typed.argument.to_str().unwrap_or_default();
             if text == "--" {
-                walked.arguments.push(argument);
+                walked.arguments.push(typed.argument);
                 walked.arguments.extend(rest);
                 break;
             }
@@ -150,50 +265,127 @@ impl<'a> OptionTable<'a> {
                 }
                 continue;
             }
-            let Some(Found { kind, head, attached }) = self.find(text) else {
-                walked.arguments.push(argument);
+            let Typed { argument, option, values } = &typed;
+            let Some(TypedOption { kind, head, attached }) = *option else {
+                walked.faults.extend(self.stray_word(&argument.to_string_lossy(), before.as_ref()));
+                walked.arguments.push(argument.clone());
+                before = Some(typed);
                 continue;
             };
-            match (kind, attached.map(OsString::from)) {
-                (Kind::Help, _) => walked.answer = walked.answer.or(Some(Answer::Help)),
-                (Kind::Version, _) => walked.answer = walked.answer.or(Some(Answer::Version)),
-                (Kind::Property, attached) => {
-                    walked.arguments.push(head.into());
-                    walked.arguments.extend(joined_property(attached.or_else(|| rest.next()), &mut rest));
+            match kind {
+                Kind::Help => walked.answer = walked.answer.or(Some(Answer::Help)),
+                Kind::Version => walked.answer = walked.answer.or(Some(Answer::Version)),
+                Kind::Property => {
+                    let words = attached.map(|_| rest_of(argument, attached)).into_iter().chain(values.iter().cloned());
+                    walked.arguments.push(text[..head].into());
+                    walked.arguments.extend(joined(words));
                 }
-                (Kind::OptionsFile, attached) => {
-                    walked.arguments.push(head.into());
-                    let file = attached.or_else(|| rest.next());
+                Kind::OptionsFile => {
+                    let file = attached.map(|_| rest_of(argument, attached)).or_else(|| values.first().cloned());
                     walked.options_files.extend(file.clone());
+                    walked.arguments.push(text[..head].into());
                     walked.arguments.extend(file);
                 }
-                (Kind::Value, None) => {
-                    walked.arguments.push(argument);
-                    walked.arguments.extend(rest.next());
+                // A negative number is a value, which the option judges, and not one more option.
+                Kind::Value if values.first().is_some_and(is_negative_number) => {
+                    let mut word = argument.clone();
+                    word.push("=");
+                    word.extend(values.iter().cloned());
+                    walked.arguments.push(word);
                 }
-                (Kind::Value | Kind::Flag, _) => walked.arguments.push(argument),
+                Kind::Value | Kind::OptionalValue | Kind::Secret | Kind::Flag => {
+                    walked.arguments.push(argument.clone());
+                    walked.arguments.extend(values.iter().cloned());
+                }
             }
+            before = Some(typed);
         }
         walked
     }
 
-    /// The option that decides what follows this argument: the long one, or the first letter that takes a value.
-    fn find<'t>(&self, text: &'t str) -> Option<Found<'t>> {
-        if let Some(long) = text.strip_prefix("--") {
-            let (name, attached) = match long.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (long, None),
+    /// A command line, its tool's name first, with what nobody else is to see replaced.
+    pub(super) fn masked(&self, argv: impl IntoIterator<Item = OsString>) -> Vec<String> {
+        let mut rest = argv.into_iter().peekable();
+        let name = rest.next().map(|name| name.to_string_lossy().into_owned());
+        let typed = std::iter::from_fn(|| self.next_typed(&mut rest));
+        name.into_iter().chain(typed.flat_map(|typed| typed.masked())).collect()
+    }
+
+    /// Whether arguments that [`Self::walk`] returned hold a password or a token.
+    pub(super) fn hold_secret(&self, arguments: &[OsString]) -> bool {
+        let mut rest = arguments.iter().cloned().peekable();
+        std::iter::from_fn(|| self.next_typed(&mut rest)).any(|typed| typed.is_secret())
+    }
+
+    /// The first argument that clap takes for text and that is not UTF-8, in words; `command` tries each alone.
+    pub(super) fn not_utf8(&self, command: &Command, arguments: &[OsString]) -> Option<String> {
+        let mut rest = arguments.iter().cloned().peekable();
+        std::iter::from_fn(|| self.next_typed(&mut rest)).find_map(|typed| {
+            let alone = [OsString::new(), typed.argument.clone()].into_iter().chain(typed.values.iter().cloned());
+            let error = command.clone().try_get_matches_from(alone).err()?;
+            if error.kind() != ErrorKind::InvalidUtf8 {
+                return None;
+            }
+            let place = match typed.shown_option() {
+                Some((option, _)) => format!("the value of {option}"),
+                None => "the argument".into(),
             };
-            let kind = self.long(name)?;
-            return Some(Found { kind, head: &text[..2 + name.len()], attached });
+            let bytes = typed.values.last().unwrap_or(&typed.argument).as_encoded_bytes();
+            // Of a -D, whose words are joined.
+            let bytes = bytes.rsplit(|byte| *byte == 0).next().unwrap_or_default();
+            Some(format!("{place} is not UTF-8: '{}'", escape_bytes(bytes)))
+        })
+    }
+
+    /// The fault of a word that belongs to no option, where more can be said than that nothing expects it. What stands
+    /// behind a password may be its second word, and a URL may hold one: neither is repeated.
+    fn stray_word(&self, word: &str, before: Option<&Typed>) -> Option<String> {
+        if self.verbs.iter().any(|verb| verb.get_name() == word) {
+            return None;
+        }
+        if word.starts_with("-n") && !self.verbs.is_empty() {
+            return Some("unexpected argument '-n': -C is how many messages, --clients how many clients".into());
+        }
+        if word.starts_with('-') && word != "-" {
+            return None;
+        }
+        if word.contains("://") {
+            return Some("a URL stands behind -L, as in -L mqtt://HOST/TOPIC".into());
+        }
+        match before.and_then(Typed::shown_option) {
+            Some((option, Kind::Secret | Kind::Property)) => {
+                Some(format!("{option}: there is a word too many behind its value; quote a value that holds a space"))
+            }
+            Some((option, Kind::Value)) => Some(format!(
+                "unexpected argument '{word}': {option} takes one word; quote a value that holds a space, as in \
+                 {option} 'two words'"
+            )),
+            _ if word == "help" => Some("unexpected argument 'help': help is --help".into()),
+            Some(("-c", _)) if !self.verbs.is_empty() && is_number(word) => {
+                Some(format!("-c keeps sessions and takes no value: the number of clients is --clients {word}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The option that decides what follows this argument: the long one, or the first letter that takes a value.
+    fn find(&self, text: &str) -> Option<TypedOption> {
+        if let Some(long) = text.strip_prefix("--") {
+            let name = long.split('=').next().unwrap_or_default();
+            let head = 2 + name.len();
+            return Some(TypedOption {
+                kind: self.long(name)?,
+                head,
+                attached: (head < text.len()).then_some(head + 1),
+            });
         }
         let letters = text.strip_prefix('-')?;
         let mut last = None;
         for (place, letter) in letters.char_indices() {
             let kind = self.short(letter)?;
-            let (head, behind) = text.split_at(1 + place + letter.len_utf8());
-            let attached = (!behind.is_empty()).then(|| behind.strip_prefix('=').unwrap_or(behind));
-            last = Some(Found { kind, head, attached });
+            let head = 1 + place + letter.len_utf8();
+            let value = head + usize::from(text[head..].starts_with('='));
+            last = Some(TypedOption { kind, head, attached: (head < text.len()).then_some(value) });
             if kind != Kind::Flag {
                 break;
             }
@@ -223,35 +415,49 @@ impl<'a> OptionTable<'a> {
     }
 }
 
-struct Found<'a> {
-    kind: Kind,
-    /// The argument up to the end of the option.
-    head: &'a str,
-    /// What stands behind it in the same argument.
-    attached: Option<&'a str>,
-}
-
 /// The dashes that word processors and web pages make of a hyphen.
 fn is_copied_dash(c: char) -> bool {
     matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
-/// The words of one `-D` as one argument: COMMAND NAME VALUE, or COMMAND user-property KEY VALUE. Where argv ends
-/// early the words that are there are joined, and the fault is told when they are taken apart.
-fn joined_property(first: Option<OsString>, rest: &mut impl Iterator<Item = OsString>) -> Option<OsString> {
-    let mut joined = first?;
+/// What stands in an argument from a place on.
+fn rest_of(argument: &OsString, place: Option<usize>) -> OsString {
+    // An argument with a place in it was found by its text.
+    argument.to_str().zip(place).and_then(|(text, place)| text.get(place..)).unwrap_or_default().into()
+}
+
+fn is_negative_number(value: &OsString) -> bool {
+    value.to_str().and_then(|text| text.strip_prefix('-')).is_some_and(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The words of one `-D` behind the first, which may be known already: COMMAND NAME VALUE, or COMMAND user-property KEY
+/// VALUE. Where argv ends early they are the words that are there, and the fault is told when they are taken apart.
+fn property_words(first: Option<OsString>, rest: &mut impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut read = first.iter().len();
     let mut wanted = 3;
-    let mut words = 1;
-    while words < wanted {
+    let mut words = Vec::new();
+    while read < wanted {
         let Some(word) = rest.next() else { break };
-        words += 1;
-        if words == 2 {
+        read += 1;
+        if read == 2 {
             wanted = words_of(&word.to_string_lossy());
         }
+        words.push(word);
+    }
+    words
+}
+
+/// Words as one argument.
+fn joined(words: impl Iterator<Item = OsString>) -> Option<OsString> {
+    words.reduce(|mut joined, word| {
         joined.push(JOINT);
         joined.push(word);
-    }
-    Some(joined)
+        joined
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
+use super::arguments::OptionTable;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::{
@@ -68,6 +69,26 @@ impl BenchOptions {
     ) -> Result<Reading<Self>, UsageError> {
         reading::read(environment, argv)
     }
+
+    /// Whether the run logs in with something that is not for everybody.
+    pub fn has_secret(&self) -> bool {
+        let ConnectionOptions { username, pw, pw_file, url, proxy, ws_header, .. } = &self.connection;
+        // A user's password may come from MQTT_PASSWORD.
+        username.is_some()
+            || pw.is_some()
+            || pw_file.is_some()
+            || url.is_some()
+            || proxy.is_some()
+            || !ws_header.is_empty()
+            || !self.properties.property.is_empty()
+    }
+
+    /// A command line, the program's name included, as others may see it: passwords, URLs and values of properties
+    /// masked, however they are spelled.
+    pub fn masked_command_line(argv: impl IntoIterator<Item = OsString>) -> Vec<String> {
+        let command = BENCH.bare_command();
+        OptionTable::of(&command).masked(argv)
+    }
 }
 
 impl ToolOptions for BenchOptions {
@@ -75,6 +96,10 @@ impl ToolOptions for BenchOptions {
 
     fn note_positions(&mut self, positions: Positions) {
         self.connection.positions = positions;
+    }
+
+    fn note_warnings(&mut self, warnings: Vec<String>) {
+        self.connection.warnings = warnings;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::connection::{HeaderField, Positions, UrlText};
 use super::proxy;
-use super::url::{BrokerUrl, web_socket_path};
+use super::url::{BrokerUrl, web_socket_path, without_zone};
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
 use crate::client::{ConnectPlan, RetryPlan};
-use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret};
+use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret, check_sent_text};
 use crate::session::SessionConfig;
 use crate::transport::{Address, DEFAULT_WEB_SOCKET_PATH, TlsPlan, TransportPlan, WebSocketPlan};
 
@@ -45,9 +45,10 @@ pub fn connect_plan(
     let ConnectionOptions {
         host, port, url: _, unix, username, pw, pw_file, id, id_prefix, keepalive, disable_clean_session: kept,
         session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, ws_path, ws_header,
-        proxy, positions, compat,
+        proxy, positions, warnings, compat,
     } = connection;
     let mut faults = Vec::new();
+    let mut warnings = warnings.clone();
     if *srv {
         faults.push("-S: built without SRV support".into());
     }
@@ -61,6 +62,7 @@ pub fn connect_plan(
     let url = url.as_ref();
     let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     let version = version(connection, properties, &mut faults);
+    let tls_keylog = &tls.tls_keylog;
     let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
     // mosquitto's clients do not look at them then.
@@ -79,7 +81,7 @@ pub fn connect_plan(
     let user = username.as_deref();
     let login = Login { user, password: pw.as_ref(), file: pw_file.as_deref(), url, positions, variable: !compat };
     let (user_name, password) = login.user_and_password(version, defaults.environment, &mut faults);
-    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept };
+    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept, compat: *compat };
     let session = SessionConfig {
         version,
         client_id: name.client_id(version, defaults, &mut faults),
@@ -88,14 +90,26 @@ pub fn connect_plan(
         user_name,
         password,
         will: will.plan(commands.will, &mut faults),
-        connect_properties: connect_properties(*session_expiry, *kept, version, commands.connect, &mut faults),
+        connect_properties: connect_properties(
+            *session_expiry,
+            *kept && !compat,
+            version,
+            commands.connect,
+            &mut faults,
+        ),
         // mosquitto's clients begin at 1 whatever was left open, and their log tells it.
         first_identifier: if *kept && !compat { random_identifier(defaults.environment) } else { 1 },
+        sends_any_alias: *compat,
         window: max_inflight.unwrap_or(defaults.window),
         connack_timeout: *connect_timeout,
         ..SessionConfig::default()
     };
     UsageError::check(defaults.tool.name, faults)?;
+    for (what, file) in [("the password file", pw_file), ("the key log", tls_keylog)] {
+        if let Some(file) = file {
+            defaults.environment.warn_of_exposed_file(what, file, &mut warnings);
+        }
+    }
     let no_delay = *nodelay || defaults.no_delay;
     let transport = TransportPlan {
         address,
@@ -108,7 +122,7 @@ pub fn connect_plan(
         resolved: Vec::new(),
     };
     let topic_of_url = url.and_then(|url| url.topic.clone());
-    Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url })
+    Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url, warnings })
 }
 
 /// A Packet Identifier, 1 to 65,535.
@@ -216,10 +230,20 @@ fn checked_host(host: &str, faults: &mut Vec<String>) -> String {
     let is_ipv6 = bare.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     if host.contains("://") {
         faults.push("-h takes a host only; a URL goes to -L".into());
+    } else if host.contains('@') {
+        // What stands before it may be a password.
+        faults.push("-h takes a host only: user and password are given with -u and -P or --pw-file".into());
     } else if let (Some((name, port)), false) = (host.rsplit_once(':'), is_ipv6) {
-        faults.push(format!("-h takes a host only: write -h {name} -p {port}"));
+        faults.push(match port.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => format!("-h takes a host only: write -h {name} -p {port}"),
+            false => "-h takes a host only, and no host holds a colon; the port is given with -p".into(),
+        });
+    } else if let Some(fault) = without_zone(bare) {
+        faults.push(format!("-h: {fault}"));
     } else if bare.is_empty() {
         faults.push("-h: the host is empty".into());
+    } else if let Err(error) = check_sent_text(bare) {
+        faults.push(format!("-h: the host is wrong: {error}"));
     }
     bare.to_owned()
 }
@@ -281,9 +305,19 @@ impl Login<'_> {
         if user.is_none() && password.is_some() && !version.is_v5() {
             faults.push(format!("a password without a user name needs MQTT 5, this is {version}: add -u NAME"));
         }
-        check_length("the user name", user.as_ref().map_or(0, String::len), faults);
+        if let Some(user) = &user {
+            check_name("the user name", user, faults);
+        }
         check_length("the password", password.as_ref().map_or(0, |password| password.expose().len()), faults);
         (user, password)
+    }
+}
+
+/// A text that goes out as it was typed.
+fn check_name(what: &str, text: &str, faults: &mut Vec<String>) {
+    check_length(what, text.len(), faults);
+    if let Err(error) = check_sent_text(text) {
+        faults.push(format!("{what} '{text}': {error}"));
     }
 }
 
@@ -318,15 +352,17 @@ struct ClientName<'a> {
     id: Option<&'a str>,
     prefix: Option<&'a str>,
     kept: bool,
+    compat: bool,
 }
 
 impl ClientName<'_> {
     fn client_id(self, version: ProtocolVersion, defaults: ConnectDefaults<'_>, faults: &mut Vec<String>) -> String {
-        let Self { id, prefix, kept } = self;
+        let Self { id, prefix, kept, compat } = self;
         if id.is_some() && prefix.is_some() {
             faults.push("-i and -I cannot be used together".into());
         }
-        if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients {
+        // mosquitto's clients have checked that by their own rule.
+        if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients && !compat {
             faults.push("-c keeps a session, and a session is found by its client identifier: add -i ID".into());
         }
         let client_id = match (id, prefix) {
@@ -335,7 +371,7 @@ impl ClientName<'_> {
             (None, Some(prefix)) => format!("{prefix}{}", defaults.environment.process_id()),
             (None, None) => String::new(),
         };
-        check_length("the client identifier", client_id.len(), faults);
+        check_name("the client identifier", &client_id, faults);
         if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
             // MQTT 3.1 wants 1 to 23 characters and knows no server-made identifiers.
             return format!("mq-{}", defaults.environment.random_letters());

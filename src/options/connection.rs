@@ -129,6 +129,10 @@ pub struct ConnectionOptions {
     #[arg(skip)]
     pub positions: Positions,
 
+    /// What was noticed in options files.
+    #[arg(skip)]
+    pub warnings: Vec<String>,
+
     /// The tool was called by mosquitto's name, which asks no variable for a password.
     #[arg(skip)]
     pub compat: bool,

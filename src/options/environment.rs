@@ -9,12 +9,17 @@ use std::hash::BuildHasher;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::permissions::everybody_can_read;
+
 type FileReader = dyn Fn(&Path) -> io::Result<Box<dyn Read>> + Send + Sync;
 
 /// Variables, files, process number and random numbers.
 pub struct Environment {
     variables: HashMap<OsString, OsString>,
     open: Box<FileReader>,
+    everybody_can_read: fn(&Path) -> bool,
+    check_file: fn(&Path) -> io::Result<()>,
+    stdin_is_empty: fn() -> bool,
     process_id: u32,
     random: fn() -> u64,
 }
@@ -25,13 +30,20 @@ impl Environment {
         Self {
             variables: std::env::vars_os().collect(),
             open: Box::new(|path| Ok(Box::new(std::fs::File::open(path)?))),
+            everybody_can_read,
+            check_file: |path| match std::fs::metadata(path)?.is_file() {
+                true => std::fs::File::open(path).map(drop),
+                false => Ok(()),
+            },
+            stdin_is_empty: || matches!(io::stdin().read(&mut [0]), Ok(0)),
             process_id: std::process::id(),
             // The keys of a RandomState come from the system and differ from call to call; ids need no more.
             random: || RandomState::new().hash_one(std::time::SystemTime::now()),
         }
     }
 
-    /// A world with these variables and files and nothing else, the same at every run.
+    /// A world with these variables and files and nothing else, the same at every run. Everybody can read what is in
+    /// `/public`.
     pub fn fixed<V, F>(variables: V, files: F) -> Self
     where
         V: IntoIterator<Item = (&'static str, &'static str)>,
@@ -45,6 +57,9 @@ impl Environment {
                 Some(content) => Ok(Box::new(io::Cursor::new(content.clone()))),
                 None => Err(io::Error::from(io::ErrorKind::NotFound)),
             }),
+            everybody_can_read: |path| path.starts_with("/public"),
+            check_file: |_| Ok(()),
+            stdin_is_empty: || false,
             process_id: 4242,
             random: || 0x0123_4567_89ab_cdef,
         }
@@ -76,6 +91,24 @@ impl Environment {
         const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let bits = u128::from(self.random()) << 64 | u128::from(self.random());
         (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31])).collect()
+    }
+
+    /// Whether a regular file can be read. Pipes and devices are not opened for that: somebody may wait at their other end.
+    pub(super) fn check_file(&self, path: &Path) -> io::Result<()> {
+        (self.check_file)(path)
+    }
+
+    /// Whether stdin ends without a byte; one that has more loses a byte.
+    pub(super) fn stdin_is_empty(&self) -> bool {
+        (self.stdin_is_empty)()
+    }
+
+    /// A warning about a file with a secret that every user of this machine can read.
+    pub(super) fn warn_of_exposed_file(&self, what: &str, path: &Path, warnings: &mut Vec<String>) {
+        if (self.everybody_can_read)(path) {
+            let path = path.display();
+            warnings.push(format!("every user of this machine can read {what} '{path}': chmod 600 '{path}' mends it"));
+        }
     }
 
     /// The whole of a file of at most `limit` bytes; longer is an error. Pipes work too.

@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use super::values::{duration, positive_count, qos};
-use crate::mqtt::{QoS, check_topic_name};
+use crate::mqtt::{QoS, check_sent_topic_name};
 
 /// What is sent where.
 #[derive(Clone, Debug, Args)]
@@ -90,7 +90,7 @@ impl MessageOptions {
         match self.topic.as_deref().or(topic_of_url) {
             None => faults.push("there is no topic: add -t TOPIC".into()),
             Some(topic) => {
-                if let Err(error) = check_topic_name(topic) {
+                if let Err(error) = check_sent_topic_name(topic) {
                     faults.push(format!("invalid {noun} topic '{topic}': {error}"));
                 }
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Command;
 
-use super::arguments::OptionTable;
+use super::arguments::{Arguments, OptionTable};
 use super::properties::words_of;
 use super::usage_error::fault_of_clap;
 use super::{Environment, Tool};
@@ -23,38 +23,63 @@ pub(super) fn read_named(
     command: &Command,
     table: &OptionTable<'_>,
     environment: &Environment,
-) -> Result<Vec<OsString>, Vec<String>> {
+) -> Result<Arguments, Vec<String>> {
     match environment.read_file(path, LIMIT) {
-        Ok(content) => arguments_of(path, &content, command, table),
+        Ok(content) => {
+            let arguments = arguments_of(path, &content, command, table)?;
+            let mut warnings = Vec::new();
+            warn_of_secrets(path, &arguments, table, environment, &mut warnings);
+            Ok(Arguments { arguments, warnings })
+        }
         Err(error) => Err(vec![format!("cannot read the options file '{}': {error}", path.display())]),
     }
 }
 
-/// The arguments in the default files, those that exist.
+/// The arguments in the default files, those that exist. Nobody asked for them, so one that cannot be reached is not
+/// there, as with the home of another user; one that is there and cannot be read is worth a warning.
 pub(super) fn read_default(
     tool: &Tool,
     command: &Command,
     table: &OptionTable<'_>,
     environment: &Environment,
-) -> Result<Vec<OsString>, Vec<String>> {
-    let Some(folder) = folder(environment) else { return Ok(Vec::new()) };
-    let mut arguments = Vec::new();
+) -> Result<Arguments, Vec<String>> {
+    let Some(folder) = folder(environment) else { return Ok(Arguments::default()) };
+    let (mut arguments, mut warnings) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     for name in tool.mosquitto_name.into_iter().chain([tool.name]) {
         let path = folder.join(name);
         match environment.read_file(&path, LIMIT) {
-            // A folder of that name belongs to somebody else.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
-            }
-            Err(error) => faults.push(format!("cannot read the options file '{}': {error}", path.display())),
             Ok(content) => match arguments_of(&path, &content, command, table) {
-                Ok(more) => arguments.extend(more),
+                Ok(more) => {
+                    warn_of_secrets(&path, &more, table, environment, &mut warnings);
+                    arguments.extend(more);
+                }
                 Err(more) => faults.extend(more),
             },
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // No options file is so long.
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                faults.push(format!("cannot read the options file '{}': {error}", path.display()));
+            }
+            Err(error) if path.is_file() => {
+                warnings.push(format!("the options file '{}' is left out, it cannot be read: {error}", path.display()))
+            }
+            Err(_) => {}
         }
     }
-    if faults.is_empty() { Ok(arguments) } else { Err(faults) }
+    if faults.is_empty() { Ok(Arguments { arguments, warnings }) } else { Err(faults) }
+}
+
+fn warn_of_secrets(
+    path: &Path,
+    arguments: &[OsString],
+    table: &OptionTable<'_>,
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) {
+    if table.hold_secret(arguments) {
+        environment.warn_of_exposed_file("the password or token in the options file", path, warnings);
+    }
 }
 
 fn folder(environment: &Environment) -> Option<PathBuf> {
@@ -73,7 +98,9 @@ fn arguments_of(
     let mut faults = Vec::new();
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
-        match arguments_of_line(line.strip_suffix(b"\r").unwrap_or(line), command, table) {
+        // As written on Windows, or twice over.
+        let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+        match arguments_of_line(&line[..end], command, table) {
             Ok(more) => arguments.extend(more),
             Err(fault) => faults.push(format!("{}:{number}: {fault}", path.display())),
         }
@@ -130,7 +157,7 @@ mod tests {
         let files = files.iter().map(|(path, content)| (*path, content.as_bytes().to_vec()));
         let environment = Environment::fixed(variables.iter().copied(), files);
         let command = tool.command();
-        read_default(tool, &command, &OptionTable::of(&command), &environment)
+        read_default(tool, &command, &OptionTable::of(&command), &environment).map(|read| read.arguments)
     }
 
     #[test]

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use clap::{Args, ValueHint};
 
 use super::values::whole_number;
-use crate::mqtt::{Properties, Property, PropertyContext, PropertyError, PropertyName, PropertyValue, WireType};
+use crate::mqtt::{
+    Properties, Property, PropertyContext, PropertyError, PropertyName, PropertyValue, WireType, check_sent_text,
+};
 
 /// What stands between the joined values of one `-D`.
 pub(super) const JOINT: &str = "\0";
@@ -127,6 +129,11 @@ fn read_property(name: PropertyName, values: &[String]) -> Result<Property, Stri
     let text = values.first().map(String::as_str).unwrap_or_default();
     if values.iter().any(|value| value.len() > usize::from(u16::MAX)) {
         return Err("a value is at most 65,535 bytes".into());
+    }
+    if matches!(name.wire_type(), WireType::Utf8 | WireType::Pair) {
+        for (value, what) in values.iter().zip(["", "the key: ", "the value: "].iter().skip(values.len() - 1)) {
+            check_sent_text(value).map_err(|error| format!("{what}{error}"))?;
+        }
     }
     let number = |highest: u32| match whole_number::<u32>(text) {
         Some(number) if number <= highest => Ok(number),

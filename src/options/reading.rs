@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::arguments::{Gathered, gather};
+use super::arguments::{Arguments, Gathered, OptionTable, gather};
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
 use super::{Environment, Tool, UsageError, compat};
@@ -25,6 +26,9 @@ pub(super) trait ToolOptions: FromArgMatches {
 
     /// Takes note of which option came after which.
     fn note_positions(&mut self, positions: Positions);
+
+    /// Takes what the user is to know although it is no fault.
+    fn note_warnings(&mut self, _warnings: Vec<String>) {}
 
     /// Takes note that mosquitto's name was used.
     fn note_compatibility(&mut self) {}
@@ -51,14 +55,24 @@ pub(super) fn read<T: ToolOptions>(
         Gathered::Answer(text) => return Ok(Reading::Answer(text)),
         Gathered::Arguments(arguments) => arguments,
     };
-    Ok(Reading::Options(Box::new(parse(command, arguments)?)))
+    let Arguments { arguments, warnings } = arguments;
+    let mut options: T = parse(command, arguments)?;
+    options.note_warnings(warnings);
+    Ok(Reading::Options(Box::new(options)))
 }
 
 /// Lets clap read, and checks what the options mean together.
 fn parse<T: ToolOptions>(mut command: Command, arguments: Vec<OsString>) -> Result<T, UsageError> {
     let tool = T::TOOL;
     let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(&error)]);
-    let mut matches = command.try_get_matches_from_mut(arguments).map_err(refused)?;
+    let mut matches = command.try_get_matches_from_mut(&arguments).map_err(|error| match error.kind() {
+        ErrorKind::InvalidUtf8 => {
+            let command = tool.bare_command();
+            let which = OptionTable::of(&command).not_utf8(&command, arguments.get(1..).unwrap_or_default());
+            UsageError::new(tool.name, vec![which.unwrap_or_else(|| fault_of_clap(&error))])
+        }
+        _ => refused(error),
+    })?;
     // Thousands of small pieces, once in a process: to take them apart would cost a sending tool a part of its time.
     std::mem::forget(command);
     let positions = positions(&matches);

@@ -13,7 +13,7 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
     RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
-use crate::mqtt::{ProtocolVersion, check_topic_name};
+use crate::mqtt::{ProtocolVersion, check_sent_topic_name};
 
 /// The options of mqrr.
 #[derive(Clone, Debug, Parser)]
@@ -160,7 +160,7 @@ impl RequestOptions {
             ),
             None => {}
             Some(response) => {
-                if let Err(error) = check_topic_name(response) {
+                if let Err(error) = check_sent_topic_name(response) {
                     faults.push(format!("invalid response topic '{response}': {error}"));
                 }
             }
@@ -173,6 +173,10 @@ impl ToolOptions for RequestOptions {
 
     fn note_positions(&mut self, positions: Positions) {
         self.connection.positions = positions;
+    }
+
+    fn note_warnings(&mut self, warnings: Vec<String>) {
+        self.connection.warnings = warnings;
     }
 
     fn note_compatibility(&mut self) {

@@ -73,6 +73,10 @@ impl ToolOptions for SubscribeOptions {
         self.connection.positions = positions;
     }
 
+    fn note_warnings(&mut self, warnings: Vec<String>) {
+        self.connection.warnings = warnings;
+    }
+
     fn note_compatibility(&mut self) {
         self.general.compat = true;
         self.connection.compat = true;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::values::{positive_count, positive_duration, qos};
-use crate::mqtt::{ProtocolVersion, QoS, check_topic_filter};
+use crate::mqtt::{ProtocolVersion, QoS, check_sent_topic_filter};
 
 /// Which messages, and when it is enough.
 #[derive(Clone, Debug, Args)]
@@ -130,7 +130,7 @@ impl SubscriptionOptions {
         let unsubscribed = self.unsubscribe.iter().map(|filter| (filter.as_str(), "unsubscribe"));
         let left_out = self.filter_out.iter().map(|filter| (filter.as_str(), "filter-out"));
         for (filter, kind) in subscribed.chain(unsubscribed).chain(left_out) {
-            if let Err(error) = check_topic_filter(filter) {
+            if let Err(error) = check_sent_topic_filter(filter) {
                 faults.push(format!("invalid {kind} topic '{filter}': {error}"));
             }
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::ConnectionOptions;
+use super::url::without_zone;
 use super::values::{port, positive_duration, whole_number};
+use crate::mqtt::check_sent_text;
 
 /// Most brokers of one run; each has a row in the result.
 const MOST_HOSTS: usize = 1000;
@@ -93,6 +95,9 @@ impl HostList {
 }
 
 fn host(text: &str) -> Result<HostName, String> {
+    if text.contains('@') {
+        return Err("it takes hosts only, HOST[:PORT]; user and password are given with -u and -P or --pw-file".into());
+    }
     if text.contains("://") {
         return Err("it takes hosts only, HOST[:PORT]; TLS is turned on by --tls or --cafile".into());
     }
@@ -100,7 +105,7 @@ fn host(text: &str) -> Result<HostName, String> {
     let (name, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, "")) => (name, None),
         Some((name, rest)) => {
-            (name, Some(rest.strip_prefix(':').ok_or_else(|| format!("'{text}' is no HOST[:PORT]"))?))
+            (name, Some(rest.strip_prefix(':').ok_or("behind the ] of an address only :PORT may stand")?))
         }
         None => match text.split_once(':') {
             Some((_, rest)) if rest.contains(':') => (text, None),
@@ -111,6 +116,10 @@ fn host(text: &str) -> Result<HostName, String> {
     if name.is_empty() {
         return Err("a host is empty; they are written HOST[:PORT],HOST[:PORT]…".into());
     }
+    if let Some(fault) = without_zone(name) {
+        return Err(fault);
+    }
+    check_sent_text(name).map_err(|error| format!("a host is wrong: {error}"))?;
     Ok(HostName { host: name.to_owned(), port: digits.map(port).transpose()? })
 }
 
@@ -144,14 +153,14 @@ mod tests {
 
     #[test]
     fn hosts_with_and_without_ports() {
-        let list = HostList::parse("a:1884, b,[::1]:1885,fe80::1,[::2]").unwrap();
+        let list = HostList::parse("a:1884, b,[::1]:1885,fe80::1%eth0,[::2]").unwrap();
         let all: Vec<(&str, Option<u16>)> = list.all().iter().map(|host| (host.host.as_str(), host.port)).collect();
-        assert_eq!(all, [("a", Some(1884)), ("b", None), ("::1", Some(1885)), ("fe80::1", None), ("::2", None)]);
+        assert_eq!(all, [("a", Some(1884)), ("b", None), ("::1", Some(1885)), ("fe80::1%eth0", None), ("::2", None)]);
     }
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for text in ["", "a,", "mqtt://a", "a:0", "a:x", "[::1]x", ":1883"] {
+        for text in ["", "a,", "mqtt://a", "a:0", "a:x", "[::1]x", ":1883", "u:p@h", "u@h:1", "fe80::1", "a\u{7f}b"] {
             assert!(HostList::parse(text).is_err(), "{text}");
         }
     }

@@ -104,9 +104,9 @@ fn faults_of_the_connection() {
     for (arguments, expected) in [
         (
             &["-p", "0"][..],
-            "invalid value '0' for '--port <PORT>': a port is 1 to 65535; for a unix socket use --unix PATH",
+            "invalid value for '--port <PORT>': a port is 1 to 65535; for a unix socket use --unix PATH",
         ),
-        (&["-p", "x"], "invalid value 'x' for '--port <PORT>': a port is a number from 1 to 65535"),
+        (&["-p", "x"], "invalid value for '--port <PORT>': a port is a number from 1 to 65535; -P is for the password"),
         (&["-q", "x"], "invalid value 'x' for '--qos <QOS>': QoS is 0, 1 or 2"),
         (&["-k", "3"], "invalid value '3' for '--keepalive <SECONDS>': Keep Alive is 5 to 65535 seconds, or 0 for off"),
         (&["-h", "host:1883"], "-h takes a host only: write -h host -p 1883"),
@@ -153,6 +153,12 @@ fn faults_of_the_connection() {
         (&["-M", "0"], "invalid value '0' for '-M <COUNT>': it is a number from 1 to 65535"),
         (&["-h"], "a value is required for '--host <HOST>' but none was supplied"),
         (&["extra"], "unexpected argument 'extra' found"),
+        (&["help"], "unexpected argument 'help': help is --help"),
+        (&["-h", "fe80::1"], "-h: fe80::1 is a link-local address and needs an interface, as in fe80::1%eth0"),
+        (
+            &["-h", "h\r"],
+            "-h: the host is wrong: it ends with a carriage return (U+000D), as in a file with Windows line ends",
+        ),
         (&["–q", "1"], "–q: that is a dash from copied text, you mean -q"),
         (&["-L", "wss://u:hunter2@h/t", "--no-tls"], "--no-tls contradicts wss:// of -L: write ws://"),
     ] {
@@ -172,12 +178,12 @@ fn faults_of_tls() {
             "only one of --psk and --cafile/--capath may be used",
         ),
         (
-            &["--psk", "ab", "--psk-identity", "i"],
-            "--psk is not possible here: rustls has no pre-shared keys; use certificates (--cafile, --cert, --key)",
+            &["--psk", "ab", "--psk-identity", "i", "--tls-backend", "rustls"],
+            "--psk needs OpenSSL: leave --tls-backend rustls out",
         ),
         (
-            &["--ciphers", "ALL"],
-            "--ciphers is not possible here: rustls offers only safe cipher suites and takes no OpenSSL list",
+            &["--tls-backend", "rustls"],
+            "--tls-backend means nothing without TLS: add --tls, or --no-tls to leave it out",
         ),
         (&["--keyform", "engine"], "--keyform means nothing without --key"),
         (&["--unix", "/s", "--tls"], "--unix goes without TLS: leave the TLS options out, or add --no-tls"),
@@ -236,6 +242,30 @@ fn faults_of_the_tools() {
             "--no-local is not allowed for a shared subscription",
         ),
         (&SUBSCRIBE, &["-t", "a", "--json", "-F", "%p"], "-F and --json contradict each other: leave all but one out"),
+        (
+            &SUBSCRIBE,
+            &["-t", "a", "-C", "-1"],
+            "invalid value '-1' for '-C <COUNT>': a count is a whole number, with k or M if you like",
+        ),
+        (
+            &SUBSCRIBE,
+            &["-t", "a", "-vW", "-1s"],
+            "invalid value '-1s' for '-W <TIME>': a duration is a number with ms, s, m or h; a bare number is seconds",
+        ),
+        (
+            &PUBLISH,
+            &["-t", "hello", "world"],
+            "unexpected argument 'world': -t takes one word; quote a value that holds a space, as in -t 'two words'",
+        ),
+        (
+            &BENCH,
+            &["-m", "hello", "world"],
+            "unexpected argument 'world': -m takes one word; quote a value that holds a space, as in -m 'two words'",
+        ),
+        (&BENCH, &["pub", "-c", "100"], "-c keeps sessions and takes no value: the number of clients is --clients 100"),
+        (&BENCH, &["-n", "1000"], "unexpected argument '-n': -C is how many messages, --clients how many clients"),
+        (&BENCH, &["help"], "unexpected argument 'help': help is --help"),
+        (&PUBLISH, &["-X"], "unexpected argument '-X' found"),
         (&SUBSCRIBE, &["-t", "a", "-W", "0"], "invalid value '0' for '-W <TIME>': it must be above zero"),
         (&SUBSCRIBE, &["-t", "a", "-C", "0"], "invalid value '0' for '-C <COUNT>': it must be above zero"),
         (&BENCH, &["--flood", "--rate", "1k"], "--flood and --rate contradict each other: leave all but one out"),
@@ -253,7 +283,7 @@ fn faults_of_the_tools() {
           a duration is a number with ms, s, m or h; a bare number is seconds",
         ),
         (&BROKER, &["-d"], "-d: running in the background is not built yet; start it with & or from systemd"),
-        (&BROKER, &["-p", "65536"], "invalid value '65536' for '--port <PORT>': a port is a number up to 65535"),
+        (&BROKER, &["-p", "65536"], "invalid value for '--port <PORT>': a port is a number up to 65535"),
     ] {
         assert_eq!(faults(tool, arguments), [expected], "{arguments:?}");
     }
@@ -404,10 +434,210 @@ fn options_files_stand_in_front() {
     assert_eq!(
         error.faults(),
         [
-            "f:2: invalid value 'x' for '--port <PORT>': a port is a number from 1 to 65535",
+            "f:2: invalid value for '--port <PORT>': a port is a number from 1 to 65535; -P is for the password",
             "f:3: unexpected argument '--bogus' found",
         ]
     );
+}
+
+/// Names that a broker may reject go nowhere: neither from argv and URLs nor from files.
+#[test]
+fn characters_that_a_broker_may_reject_are_refused() {
+    let ends = "it ends with a carriage return (U+000D), as in a file with Windows line ends";
+    for (tool, arguments, what) in [
+        (&PUBLISH, &["-t", "a\r"][..], "invalid publish topic 'a\r'"),
+        (&SUBSCRIBE, &["-t", "a/#", "-t", "b\r"], "invalid subscription topic 'b\r'"),
+        (&SUBSCRIBE, &["--topic-qos", "b\r=1"], "invalid subscription topic 'b\r'"),
+        (&SUBSCRIBE, &["-U", "b\r"], "invalid unsubscribe topic 'b\r'"),
+        (&SUBSCRIBE, &["-L", "mqtt://h/b%0D"], "invalid subscription topic 'b\r'"),
+        (&PUBLISH, &["-i", "id\r"], "the client identifier 'id\r'"),
+        (&PUBLISH, &["-I", "id\r\n"], ""),
+        (&PUBLISH, &["-u", "user\r"], "the user name 'user\r'"),
+        (&PUBLISH, &["-L", "mqtt://us%0D@h"], "the user name 'us\r'"),
+        (&PUBLISH, &["--will-topic", "w\r"], "invalid will topic 'w\r'"),
+        (&PUBLISH, &["-D", "publish", "user-property", "k\r", "v"], "-D publish user-property: the key"),
+        (&PUBLISH, &["-D", "connect", "user-property", "k", "v\r"], "-D connect user-property: the value"),
+        (&PUBLISH, &["-D", "publish", "content-type", "x\r"], "-D publish content-type"),
+        (&PUBLISH, &["-D", "disconnect", "reason-string", "x\r"], "-D disconnect reason-string"),
+        (&BENCH, &["-i", "%i\r"], "the client identifier '%i\r'"),
+        (&BENCH, &["-u", "%i\r"], "the user name '%i\r'"),
+        (&BENCH, &["--hosts", "a\u{0}b"], ""),
+    ] {
+        let faults = faults(tool, arguments);
+        match what {
+            "" => assert_eq!(faults.len(), 1, "{arguments:?}: {faults:?}"),
+            what => assert_eq!(faults, [format!("{what}: {ends}")], "{arguments:?}"),
+        }
+    }
+    // Binary Data, payloads and passwords may hold anything.
+    let bytes = "\u{1}\r\n";
+    plan(&["-u", "u", "-P", bytes, "--will-topic", "w", "--will-payload", bytes]);
+    plan(&["-D", "publish", "correlation-data", bytes, "-t", "\u{a0}\u{feff}ü"]);
+}
+
+/// An options file from Windows works, and a value with a control character in it does not.
+#[test]
+fn line_ends_of_options_files_are_no_part_of_a_value() {
+    let files = [("crlf", b"-i id\r\n-u user\r\r\n-q 1\r".to_vec()), ("tab", b"-i a\tb\r\n".to_vec())];
+    let world = Environment::fixed([], files);
+    let plan = plan_of_publish(&world, &["-o", "crlf"]).unwrap();
+    assert_eq!((plan.session.client_id.as_str(), plan.session.user_name.as_deref()), ("id", Some("user")));
+    let error = plan_of_publish(&world, &["-o", "tab"]).unwrap_err();
+    assert_eq!(
+        error.faults(),
+        ["the client identifier 'a\tb': its character number 2 is a tab (U+0009), which a broker may reject"]
+    );
+}
+
+/// A slip of the fingers shows no password: where none is expected, and behind one.
+#[test]
+fn no_usage_error_repeats_a_secret() {
+    for (tool, arguments) in [
+        (&PUBLISH, &["-pSECRET"][..]),
+        (&PUBLISH, &["-p", "SECRET"]),
+        (&PUBLISH, &["--port=SECRET"]),
+        (&PUBLISH, &["-h", "user:SECRET@host"]),
+        (&PUBLISH, &["-h", "user:SECRET"]),
+        (&PUBLISH, &["-h", "mqtt://user:SECRET@host"]),
+        (&PUBLISH, &["mqtt://user:SECRET@host/t"]),
+        (&PUBLISH, &["-P", "my", "SECRET"]),
+        (&PUBLISH, &["-Pmy", "SECRET"]),
+        (&PUBLISH, &["-dP", "my", "SECRET"]),
+        (&PUBLISH, &["--pw=my", "SECRET"]),
+        (&PUBLISH, &["--password=SECRET"]),
+        (&PUBLISH, &["-D", "connect", "authentication-data", "my", "SECRET"]),
+        (&PUBLISH, &["-Dconnect", "authentication-data", "my", "SECRET"]),
+        (&PUBLISH, &["--ws-header", "Authorization:", "SECRET"]),
+        (&BENCH, &["--hosts", "user:SECRET@host:1883"]),
+        (&BENCH, &["--hosts", "a,[::1]SECRET"]),
+        (&BENCH, &["--hosts", "a:SECRET"]),
+        (&BENCH, &["-P", "my", "SECRET"]),
+        (&BENCH, &["mqtt://user:SECRET@host"]),
+    ] {
+        let faults = faults(tool, arguments).concat();
+        assert!(!faults.contains("SECRET"), "{arguments:?}: {faults}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_argument_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStringExt;
+    let bad = |text: &[u8]| OsString::from_vec(text.to_vec());
+    for (arguments, expected) in [
+        (vec!["-n".into(), "-t".into(), bad(b"caf\xe9\r")], r"the value of -t is not UTF-8: 'caf\xe9\r'"),
+        (vec!["-m".into(), bad(b"\xff"), "-i".into(), bad(b"\xe9")], r"the value of -i is not UTF-8: '\xe9'"),
+        (vec!["-P".into(), bad(b"\xff"), bad(b"-t\xe9")], r"the argument is not UTF-8: '-t\xe9'"),
+        (
+            vec!["-D".into(), "publish".into(), "content-type".into(), bad(b"\xe9")],
+            r"the value of -D is not UTF-8: '\xe9'",
+        ),
+    ] {
+        let argv = [OsString::from("mqpub")].into_iter().chain(arguments.clone());
+        let error = PublishOptions::read(&empty(), argv).unwrap_err();
+        assert_eq!(error.faults(), [expected], "{arguments:?}");
+    }
+}
+
+/// Others read a result document, so it quotes the command line without passwords, however they are spelled.
+#[test]
+fn passwords_are_masked_in_every_spelling() {
+    let typed = [
+        "mqbench",
+        "-P",
+        "S1",
+        "-PS2",
+        "-P=S3",
+        "-dP",
+        "S4",
+        "-rPS5",
+        "--pw=S6",
+        "--pw",
+        "S7",
+        "-L",
+        "mqtt://u:S8@h",
+        "--url=mqtt://u:S9@h",
+        "-L=mqtt://u:S10@h",
+        "-D",
+        "connect",
+        "authentication-data",
+        "S11",
+        "-Dconnect",
+        "authentication-data",
+        "S12",
+        "-dD=Connect",
+        "user-property",
+        "S13",
+        "S14",
+        "--property=connect",
+        "Authentication-Data",
+        "S15",
+        "-D",
+        "will",
+        "user-property",
+        "S16",
+        "S17",
+        "-D",
+        "publish",
+        "content-type",
+        "S18",
+        "--will-payload",
+        "S19",
+        "--will-payload=S20",
+        "--proxy",
+        "socks5://u:S21@h",
+        "--ws-header=X: S22",
+        "--psk",
+        "S23",
+        "--reconnect",
+        "-P",
+        "S24",
+        "--reconnect",
+        "2s",
+        "-p",
+        "1",
+        "pub",
+    ];
+    let masked = BenchOptions::masked_command_line(typed.map(OsString::from));
+    assert!(!masked.iter().any(|word| word.contains('S')), "{masked:?}");
+    assert_eq!(masked.len(), typed.len());
+    assert_eq!(masked[masked.len() - 5..], ["--reconnect", "2s", "-p", "1", "pub"]);
+    assert_eq!(masked[..5], ["mqbench", "-P", "***", "-P***", "-P=***"]);
+    assert_eq!(masked[15..19], ["-D", "connect", "authentication-data", "***"]);
+    assert_eq!(masked[19..22], ["-Dconnect", "authentication-data", "***"]);
+}
+
+/// A file with a secret in it is worth a warning where everybody can read it, whichever option the secret is for.
+#[test]
+fn secrets_that_everybody_can_read_are_warned_of() {
+    let files = [
+        ("/public/pw", b"x".to_vec()),
+        ("/home/pw", b"x".to_vec()),
+        ("/public/with-pw", b"-u u\n-Px".to_vec()),
+        ("/public/with-url", b"-L mqtt://u:p@h/t".to_vec()),
+        ("/public/with-token", b"-D connect authentication-data x".to_vec()),
+        ("/public/without", b"-u u\n-L mqtt://u@h/t\n-D connect user-property a b".to_vec()),
+        ("/home/with-pw", b"-u u\n-P x".to_vec()),
+    ];
+    let world = Environment::fixed([], files);
+    let warnings = |arguments: &[&str]| plan_of_publish(&world, arguments).unwrap().warnings;
+    assert_eq!(
+        warnings(&["-u", "u", "--pw-file", "/public/pw"]),
+        ["every user of this machine can read the password file '/public/pw': chmod 600 '/public/pw' mends it"]
+    );
+    for (file, warned) in [
+        ("/public/with-pw", true),
+        ("/public/with-url", true),
+        ("/public/with-token", true),
+        ("/public/without", false),
+        ("/home/with-pw", false),
+    ] {
+        let found = warnings(&["-o", file]);
+        assert_eq!(found.len(), usize::from(warned), "{file}: {found:?}");
+    }
+    assert!(warnings(&["-u", "u", "--pw-file", "/home/pw"]).is_empty());
+    let tls = ["-u", "u", "--tls", "--tls-keylog", "/public/keys"];
+    assert!(warnings(&tls)[0].starts_with("every user of this machine can read the key log '/public/keys'"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The TLS group. What only OpenSSL can do is known by name, checked for wrong use, and refused with the reason.
+//! The TLS group. What only OpenSSL can do is checked for wrong use, and refused where this build has no OpenSSL.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::Environment;
 use super::connect_plan::read_password;
 use super::connection::secret;
 use crate::mqtt::Secret;
-use crate::transport::{ClientCertificate, TlsPlan, TlsVersions, TrustRoots};
+use crate::transport::{ClientCertificate, PreSharedKey, TlsBackend, TlsPlan, TlsVersions, TrustRoots};
 
 /// Whether and how to speak TLS.
 #[derive(Clone, Debug, Default, Args)]
@@ -62,13 +62,28 @@ pub struct TlsOptions {
     #[arg(long)]
     pub insecure: bool,
 
+    /// Pre-shared key in hexadecimal, in place of certificates; needs --psk-identity, and OpenSSL.
+    #[arg(long, value_name = "KEY", value_parser = secret())]
+    pub psk: Option<Secret>,
+
+    /// Identity that goes with --psk.
+    #[arg(long, value_name = "IDENTITY", value_hint = ValueHint::Other)]
+    pub psk_identity: Option<String>,
+
+    /// Cipher suites to offer, as in openssl-ciphers(1); names that begin with TLS_ are for TLS 1.3. Needs OpenSSL.
+    #[arg(long, value_name = "LIST", value_hint = ValueHint::Other)]
+    pub ciphers: Option<String>,
+
+    /// Library that speaks TLS [default: openssl where an option needs it, else rustls].
+    ///
+    /// openssl is the system's library, which takes certificates and keys that rustls refuses. It is there when mqtools
+    /// was built with --features openssl.
+    #[arg(long, value_name = "LIBRARY", value_enum)]
+    pub tls_backend: Option<TlsBackendName>,
+
     /// Form of the private key; engine is refused.
     #[arg(long, value_name = "FORM", value_enum, hide = true)]
     pub keyform: Option<KeyForm>,
-
-    /// OpenSSL cipher list; refused.
-    #[arg(long, value_name = "LIST", hide = true)]
-    pub ciphers: Option<String>,
 
     /// OpenSSL engine; refused.
     #[arg(long, value_name = "ENGINE", hide = true)]
@@ -77,14 +92,15 @@ pub struct TlsOptions {
     /// Password of an OpenSSL engine's key; refused.
     #[arg(long, value_name = "HASH", hide = true, value_parser = secret())]
     pub tls_engine_kpass_sha1: Option<Secret>,
+}
 
-    /// Pre-shared key; refused.
-    #[arg(long, value_name = "KEY", hide = true, value_parser = secret())]
-    pub psk: Option<Secret>,
-
-    /// Identity that goes with --psk; refused.
-    #[arg(long, value_name = "IDENTITY", hide = true)]
-    pub psk_identity: Option<String>,
+/// A library that speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsBackendName {
+    /// rustls, which every build has.
+    Rustls,
+    /// The system's OpenSSL.
+    Openssl,
 }
 
 /// A TLS version.
@@ -109,6 +125,19 @@ pub enum KeyForm {
 
 fn alpn_protocol(text: &str) -> Result<String, String> {
     if (1..=255).contains(&text.len()) { Ok(text.into()) } else { Err("it has 1 to 255 bytes".into()) }
+}
+
+/// A key of hexadecimal digits, of which an error repeats nothing.
+fn pre_shared_key(text: &Secret) -> Result<Secret, &'static str> {
+    // As OpenSSL reads it: a digit that is left over comes first.
+    let digits = text.expose().iter().map(|digit| char::from(*digit).to_digit(16)).collect::<Option<Vec<_>>>();
+    let digits = digits.filter(|digits| !digits.is_empty()).ok_or("the key is hexadecimal digits")?;
+    if digits.len() > 512 {
+        return Err("the key has at most 512 digits");
+    }
+    let (odd, pairs) = digits.split_at(digits.len() % 2);
+    let bytes = odd.iter().copied().chain(pairs.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]));
+    Ok(Secret::new(bytes.filter_map(|byte| u8::try_from(byte).ok()).collect::<Vec<u8>>()))
 }
 
 fn client_certificate(
@@ -146,12 +175,12 @@ impl TlsOptions {
         if self.no_tls {
             return None;
         }
-        self.refuse_openssl(faults);
+        let backend = self.backend(faults);
         #[rustfmt::skip]
         let Self {
             tls: _, no_tls: _, cafile, capath, tls_use_os_certs, cert, key, key_pw_file, tls_version, tls_alpn,
-            tls_keylog, insecure,
-            keyform: _, ciphers: _, tls_engine: _, tls_engine_kpass_sha1: _, psk: _, psk_identity: _,
+            tls_keylog, insecure, ciphers, psk, psk_identity, tls_backend,
+            keyform: _, tls_engine: _, tls_engine_kpass_sha1: _,
         } = self;
         if !on {
             for (given, option) in [
@@ -159,6 +188,8 @@ impl TlsOptions {
                 (tls_version.is_some(), "--tls-version"),
                 (!tls_alpn.is_empty(), "--tls-alpn"),
                 (tls_keylog.is_some(), "--tls-keylog"),
+                (ciphers.is_some() && backend.is_there(), "--ciphers"),
+                (tls_backend.is_some(), "--tls-backend"),
             ] {
                 if given {
                     faults.push(format!("{option} means nothing without TLS: add --tls, or --no-tls to leave it out"));
@@ -171,6 +202,10 @@ impl TlsOptions {
         if key.is_none() && key_pw_file.is_some() {
             faults.push("--key-pw-file means nothing without --key".into());
         }
+        let pre_shared_key = psk.as_ref().zip(psk_identity.as_ref()).and_then(|(key, identity)| {
+            let key = pre_shared_key(key).map_err(|fault| faults.push(format!("--psk: {fault}"))).ok()?;
+            Some(PreSharedKey { identity: identity.clone(), key })
+        });
         let roots = TrustRoots {
             file: cafile.clone(),
             folder: capath.clone(),
@@ -187,10 +222,34 @@ impl TlsOptions {
                 Some(TlsVersionName::V13) => TlsVersions::V13,
             },
             keylog: tls_keylog.clone(),
+            backend,
+            pre_shared_key,
+            ciphers: ciphers.clone(),
         })
     }
 
-    fn refuse_openssl(&self, faults: &mut Vec<String>) {
+    /// The library that these options need.
+    fn backend(&self, faults: &mut Vec<String>) -> TlsBackend {
+        let before = faults.len();
+        self.check_openssl(faults);
+        let needed = [(self.psk.is_some(), "--psk"), (self.ciphers.is_some(), "--ciphers")];
+        let needed = needed.into_iter().find(|(given, _)| *given).map(|(_, option)| option);
+        let asked = self.tls_backend;
+        if let (Some(option), Some(TlsBackendName::Rustls)) = (needed, asked) {
+            faults.push(format!("{option} needs OpenSSL: leave --tls-backend rustls out"));
+        }
+        if needed.is_none() && asked != Some(TlsBackendName::Openssl) {
+            return TlsBackend::Rustls;
+        }
+        if !TlsBackend::OpenSsl.is_there() && faults.len() == before {
+            let option = needed.unwrap_or("--tls-backend openssl");
+            faults
+                .push(format!("{option} needs OpenSSL, which this build does not have: build with --features openssl"));
+        }
+        TlsBackend::OpenSsl
+    }
+
+    fn check_openssl(&self, faults: &mut Vec<String>) {
         let engine_key = self.keyform == Some(KeyForm::Engine);
         let faults_of_use = [
             (
@@ -211,16 +270,8 @@ impl TlsOptions {
             return;
         }
         for (given, refusal) in [
-            (
-                self.psk.is_some(),
-                "--psk is not possible here: rustls has no pre-shared keys; use certificates (--cafile, --cert, --key)",
-            ),
-            (
-                self.ciphers.is_some(),
-                "--ciphers is not possible here: rustls offers only safe cipher suites and takes no OpenSSL list",
-            ),
-            (self.tls_engine.is_some(), "--tls-engine is not possible here: rustls has no OpenSSL engines"),
-            (engine_key, "--keyform engine is not possible here: rustls reads keys from PEM files only"),
+            (self.tls_engine.is_some(), "--tls-engine is not possible here: OpenSSL engines are not supported"),
+            (engine_key, "--keyform engine is not possible here: keys are read from PEM files only"),
         ] {
             if given {
                 faults.push(refusal.into());

@@ -44,8 +44,9 @@ impl BrokerUrl {
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("the URL has no scheme; {FORM}"))?;
         let (tls, web_socket, port_of_scheme) = match scheme.to_ascii_lowercase().as_str() {
-            "mqtt" => (false, false, 1883),
-            "mqtts" => (true, false, 8883),
+            // tcp and ssl are the names that Paho's clients have for these.
+            "mqtt" | "tcp" => (false, false, 1883),
+            "mqtts" | "ssl" => (true, false, 8883),
             "ws" => (false, true, 80),
             "wss" => (true, true, 443),
             _ => return Err("the scheme of the URL is none of mqtt, mqtts, ws, wss and unix".into()),
@@ -147,6 +148,12 @@ fn decode(text: &str, part: &str) -> Result<String, String> {
     Ok(decoded.into_owned())
 }
 
+/// What is wrong with a link-local address that does not say through which interface it is reached (RFC 4007).
+pub(super) fn without_zone(address: &str) -> Option<String> {
+    let is_link_local = address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_unicast_link_local());
+    is_link_local.then(|| format!("{address} is a link-local address and needs an interface, as in {address}%eth0"))
+}
+
 fn split_place(place: &str) -> Result<(String, Option<u16>), String> {
     let read_port = |text: &str| port(text).map_err(|fault| format!("the port of the URL is wrong: {fault}"));
     if let Some(bracketed) = place.strip_prefix('[') {
@@ -160,6 +167,9 @@ fn split_place(place: &str) -> Result<(String, Option<u16>), String> {
         let address = address.replacen("%25", "%", 1);
         if address.split('%').next().is_none_or(|address| address.parse::<Ipv6Addr>().is_err()) {
             return Err("what stands in the brackets of the URL is not an IPv6 address".into());
+        }
+        if let Some(fault) = without_zone(&address) {
+            return Err(format!("the host of the URL: {fault}"));
         }
         return Ok((address, port));
     }
@@ -200,6 +210,8 @@ mod tests {
         assert_eq!(url.topic.as_deref(), Some("a b/#?x"));
         for (text, host, port, topic) in [
             ("mqtt://h", "h", 1883, None),
+            ("tcp://h/t", "h", 1883, Some("t")),
+            ("SSL://h/t", "h", 8883, Some("t")),
             ("mqtt://h/", "h", 1883, None),
             ("mqtts://h//a", "h", 8883, Some("/a")),
             ("mqtt://[::1]:18/t", "::1", 18, Some("t")),
@@ -264,6 +276,7 @@ mod tests {
             ("mqtt://[::1/t", "without its ]"),
             ("mqtt://[::1]x/t", "only :PORT"),
             ("mqtt://[hunter2]/t", "not an IPv6"),
+            ("mqtt://u:hunter2@[fe80::1]/t", "needs an interface, as in fe80::1%eth0"),
             ("mqtt://u:hunter2 h/t", "port"),
             ("mqtt://h?x/t", "no host name has"),
             ("mqtt://%ff:hunter2@h/t", "not UTF-8"),

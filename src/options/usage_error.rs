@@ -44,6 +44,11 @@ impl UsageError {
         self
     }
 
+    /// Other words of mosquitto's for stderr, newlines included.
+    pub(super) fn replaced_by_mosquittos(self, stderr: String) -> Self {
+        Self::compatible(self.tool, stderr, String::new())
+    }
+
     /// What stdout gets: nothing, but for mosquitto's name, where usage and version end with exit status 1.
     pub fn stdout(&self) -> &str {
         self.compatible.as_ref().map_or("", |compatible| &compatible.stdout)
@@ -96,8 +101,18 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// Options whose wrong values are not repeated: -pSECRET is a slip of the finger for -PSECRET, and hosts may be written
+/// with user and password.
+const MAY_HOLD_SECRET: [&str; 2] = ["--port ", "--hosts "];
+
 /// What clap found, with its tips and without its usage lines.
 pub(super) fn fault_of_clap(error: &clap::Error) -> String {
+    if let (ErrorKind::ValueValidation, Some(option), Some(cause)) =
+        (error.kind(), invalid_option(error), std::error::Error::source(error))
+        && MAY_HOLD_SECRET.iter().any(|name| option.starts_with(name))
+    {
+        return format!("invalid value for '{option}': {cause}");
+    }
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let mut lines: Vec<&str> = text
@@ -107,10 +122,17 @@ pub(super) fn fault_of_clap(error: &clap::Error) -> String {
         .collect();
     let missing_value = error.kind() == ErrorKind::InvalidValue
         && matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
-    let of_topic = matches!(error.get(ContextKind::InvalidArg),
-        Some(ContextValue::String(argument)) if argument.starts_with("--topic "));
-    if missing_value && of_topic {
+    if missing_value && invalid_option(error).is_some_and(|option| option.starts_with("--topic ")) {
         lines.push("  tip: an unquoted # starts a comment in the shell: write -t '#'");
     }
+    // To write `-- -n` makes no tool understand -n.
+    lines.retain(|line| !line.contains("as a value, use '-- "));
     lines.join("\n")
+}
+
+fn invalid_option(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => Some(option),
+        _ => None,
+    }
 }

@@ -141,7 +141,8 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     match whole_number(text) {
         Some(0) => Err("a port is 1 to 65535; for a unix socket use --unix PATH".into()),
         Some(port) => Ok(port),
-        None => Err("a port is a number from 1 to 65535".into()),
+        None if text.bytes().any(|byte| byte.is_ascii_digit()) => Err("a port is a number from 1 to 65535".into()),
+        None => Err("a port is a number from 1 to 65535; -P is for the password".into()),
     }
 }
 

@@ -5,7 +5,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
 use super::values::qos;
-use crate::mqtt::{Message, Properties, QoS, check_topic_name};
+use crate::mqtt::{Message, Properties, QoS, check_sent_topic_name};
 
 /// The will (§3.1.2.5).
 #[derive(Clone, Debug, Default, Args)]
@@ -46,7 +46,7 @@ impl WillOptions {
             }
             return None;
         };
-        if let Err(error) = check_topic_name(topic) {
+        if let Err(error) = check_sent_topic_name(topic) {
             faults.push(format!("invalid will topic '{topic}': {error}"));
         }
         let payload = will_payload.clone().unwrap_or_default();

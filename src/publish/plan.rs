@@ -10,7 +10,7 @@ use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::{Message, Properties, QoS};
 use crate::options::{
     ClientGroups, Environment, GeneralOptions, MessageOptions, PUBLISH, PublishOptions, ReportOptions, RetainOptions,
-    SummaryName, UsageError,
+    SummaryName, UsageError, fault_of_plan,
 };
 
 /// mosquitto_pub waits for an acknowledgement as long as the connection stands.
@@ -108,7 +108,12 @@ impl PublishPlan {
     /// All faults at once.
     pub fn new(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
         let plan = Self::of_options(options, environment);
-        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+        if options.general.compat {
+            let GeneralOptions { quiet, .. } = options.general;
+            plan.map_err(|error| fault_of_plan(error, &options.message, quiet, environment))
+        } else {
+            plan
+        }
     }
 
     fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {

@@ -17,7 +17,7 @@ use super::summary::Totals;
 use super::voice::Voice;
 use super::window::SendWindow;
 use crate::client::mosquitto::MosquittoClient;
-use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace};
+use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace, whose_limit};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
@@ -238,7 +238,8 @@ impl<'a> Publisher<'a> {
                     return Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into());
                 }
                 Some((number, Line::TooLong { length })) => {
-                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}");
+                    let whose = whose_limit(limit);
+                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}; {whose}");
                     self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
                 }
             }
@@ -255,10 +256,10 @@ impl<'a> Publisher<'a> {
                 self.again.push_front((number, payload));
             }
             // Of lines, one that is too large for the broker does not keep the others back; mosquitto_pub ends there.
-            Err((error @ PublishError::Wire(WireError::TooLarge { .. }), _))
+            Err((error @ PublishError::Wire(WireError::TooLarge { limit, .. }), _))
                 if self.plan.sends_lines() && !self.plan.compat =>
             {
-                self.account.refuse(number, &error, error.reason());
+                self.account.refuse(number, format_args!("{error}; {}", whose_limit(limit)), error.reason());
             }
             Err((error, _)) => return Err(Failure::Client(error.into())),
         }

@@ -13,13 +13,16 @@ use super::summary::Totals;
 use crate::client::mosquitto::MosquittoClient;
 use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
-use crate::terminal::{Progress, escape};
+use crate::options::{EMPTY_STDIN, unreadable_file};
+use crate::terminal::Progress;
 
 /// Publishes what the plan says, with errors on stderr, and tells how it ended.
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let began = Instant::now();
     let client = plan.compat.then_some(MosquittoClient::Publish);
-    let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    let diagnostics =
+        Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version).connecting(&plan.connect);
+    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
@@ -70,25 +73,19 @@ pub(crate) struct SourceError {
 
 impl SourceError {
     fn of_file(file: &Path, error: &io::Error) -> Self {
-        let name = escape(&file.to_string_lossy()).into_owned();
-        let cause = error.to_string();
-        let cause = cause.split(" (os error ").next().unwrap_or_default();
         Self {
             text: format!("cannot read the file '{}': {error}", file.display()),
-            mosquitto: format!(
-                "Error: Unable to read file \"{name}\": {cause}.\nError loading input file \"{name}\".\n"
-            ),
+            mosquitto: unreadable_file(file, error),
         }
-    }
-
-    fn of_stdin(text: String, cause: &str) -> Self {
-        Self { text, mosquitto: format!("Error: {cause}.\nError loading input from stdin.\n") }
     }
 }
 
 /// Everything but lines is read before the broker is bothered.
 pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) -> Result<Source, SourceError> {
-    let unreadable = |error: io::Error| SourceError::of_stdin(format!("cannot read stdin: {error}"), "Cannot read");
+    let unreadable = |error: io::Error| SourceError {
+        text: format!("cannot read stdin: {error}"),
+        mosquitto: "Error: Cannot read.\nError loading input from stdin.\n".into(),
+    };
     let payload = match wanted {
         PayloadSource::Text(text) => text.clone(),
         PayloadSource::File(file) => read_file(file).map_err(|error| SourceError::of_file(file, &error))?,
@@ -96,7 +93,7 @@ pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) ->
             let content = read_stdin().map_err(unreadable)?;
             if content.is_empty() {
                 let text = "stdin is empty, and an empty message has an option of its own: -n".into();
-                return Err(SourceError::of_stdin(text, "Zero length input"));
+                return Err(SourceError { text, mosquitto: EMPTY_STDIN.into() });
             }
             content
         }

@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::matching::{CorrelationData, Exchange, Rule};
 use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::wire::SubscribeFilter;
-use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_topic_name};
+use crate::mqtt::{
+    Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_sent_topic_name,
+    check_topic_name,
+};
 use crate::options::{
     ClientGroups, CommandProperties, Environment, GeneralOptions, MessageOptions, REQUEST, RequestOptions,
-    ResponseOptions, UsageError,
+    ResponseOptions, UsageError, fault_of_plan,
 };
 use crate::publish::PayloadSource;
 use crate::subscribe::format::Printer;
@@ -89,7 +92,12 @@ impl RequestPlan {
     /// All faults at once.
     pub fn new(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
         let plan = Self::of_options(options, environment);
-        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+        if options.general.compat {
+            let GeneralOptions { quiet, .. } = options.general;
+            plan.map_err(|error| fault_of_plan(error, &options.message, quiet, environment))
+        } else {
+            plan
+        }
     }
 
     fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
@@ -158,7 +166,7 @@ fn response_topic(
     publish.remove(PropertyName::ResponseTopic);
     match (&response.response_topic, of_property) {
         (Some(_), Some(_)) => Err("-e and -D publish response-topic say the same thing: leave one out".into()),
-        (None, Some(topic)) => match check_topic_name(&topic) {
+        (None, Some(topic)) => match check_sent_topic_name(&topic) {
             Ok(()) => Ok(ResponseTopic::Given(topic)),
             Err(error) => Err(format!("invalid response topic '{topic}': {error}")),
         },

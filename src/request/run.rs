@@ -20,7 +20,9 @@ use crate::subscribe::{self, Outlet};
 /// Sends requests as the plan says, with responses on stdout and errors on stderr, and tells how it ended.
 pub fn request(plan: &RequestPlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Request);
-    let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    let diagnostics =
+        Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version).connecting(&plan.connect);
+    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }

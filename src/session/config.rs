@@ -31,6 +31,8 @@ pub struct SessionConfig {
     /// What is sent again to a broker that has lost the session, and with it the subscriptions, waits for a SUBACK that
     /// grants what it is asked for: the answers to it must find the subscription.
     pub subscribes_first: bool,
+    /// A Topic Alias above the broker's maximum is sent all the same, as mosquitto's clients do.
+    pub sends_any_alias: bool,
     /// Most messages of QoS 1 and 2 in flight (`-M`); the broker's Receive Maximum lowers it.
     pub window: u16,
     /// Largest packet taken from the network, bytes.
@@ -52,6 +54,7 @@ impl Default for SessionConfig {
             connect_properties: Properties::new(),
             first_identifier: 1,
             subscribes_first: false,
+            sends_any_alias: false,
             window: 20,
             max_packet_size: crate::mqtt::wire::MAX_PACKET_SIZE,
             connack_timeout: Duration::from_secs(30),

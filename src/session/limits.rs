@@ -15,6 +15,8 @@ pub struct Limits {
     pub retain_available: bool,
     /// Whether it knows shared subscriptions.
     pub shared_subscription_available: bool,
+    /// Whether it knows wildcards in Topic Filters.
+    pub wildcard_subscription_available: bool,
     /// Largest packet, bytes.
     pub maximum_packet_size: usize,
     /// Highest topic alias; 0 allows none.
@@ -28,6 +30,7 @@ impl Default for Limits {
             maximum_qos: QoS::ExactlyOnce,
             retain_available: true,
             shared_subscription_available: true,
+            wildcard_subscription_available: true,
             maximum_packet_size: MAX_PACKET_SIZE,
             topic_alias_maximum: 0,
         }
@@ -59,6 +62,7 @@ impl Limits {
             },
             retain_available: number(PropertyName::RetainAvailable) != Some(0),
             shared_subscription_available: number(PropertyName::SharedSubscriptionAvailable) != Some(0),
+            wildcard_subscription_available: number(PropertyName::WildcardSubscriptionAvailable) != Some(0),
             maximum_packet_size: number(PropertyName::MaximumPacketSize)
                 .map_or(default.maximum_packet_size, |size| size as usize),
             topic_alias_maximum: two_byte(PropertyName::TopicAliasMaximum).unwrap_or(0),

@@ -32,7 +32,9 @@ const NOT_REMOVED_HINT: &str = "the broker closed the connection instead of remo
 /// Subscribes as the plan says, with messages on stdout and errors on stderr, and tells how it ended.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let client = plan.compat.then_some(MosquittoClient::Subscribe);
-    let diagnostics = Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version);
+    let diagnostics =
+        Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version).connecting(&plan.connect);
+    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
     if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
         diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
     }
@@ -120,10 +122,11 @@ impl<'a> Subscriber<'a> {
                 if compat { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
             }
             Err(End::TimedOut) => {
+                let error = self.timed_out();
                 self.wind_down().await;
                 match compat {
                     true => self.diagnostics.verbatim(TIMED_OUT),
-                    false => self.diagnostics.error(self.timed_out()),
+                    false => self.diagnostics.error(error),
                 }
                 ExitStatus::TimedOut
             }
@@ -147,11 +150,19 @@ impl<'a> Subscriber<'a> {
 
     fn timed_out(&self) -> String {
         let waited = self.plan.timeout.unwrap_or_default().as_secs_f64();
-        match (self.receiver.counted(), self.plan.selection.count) {
-            (come, Some(wanted)) => format!("timed out after {waited} s: {come} of {wanted} messages came"),
-            (1, None) => format!("timed out after {waited} s: 1 message came"),
-            (come, None) => format!("timed out after {waited} s: {come} messages came"),
-        }
+        let came = match (self.receiver.counted(), self.plan.selection.count) {
+            (come, Some(wanted)) => format!("{come} of {wanted} messages came"),
+            (1, None) => "1 message came".to_owned(),
+            (come, None) => format!("{come} messages came"),
+        };
+        let client = &self.outlet.client;
+        let stage = match (client.is_open(), self.unanswered > 0) {
+            (true, false) => "",
+            (true, true) => ", the broker has not answered SUBSCRIBE",
+            (false, _) if client.waits_for_connack() => ", the broker has not answered CONNECT",
+            (false, _) => ", there is no connection to the broker",
+        };
+        format!("timed out after {waited} s: {came}{stage}")
     }
 
     /// From the first connection to the last message.
@@ -203,7 +214,30 @@ impl<'a> Subscriber<'a> {
     async fn connect(&mut self, first: bool) -> Result<(), End> {
         let losses = (!first).then_some(self.losses);
         self.outlet.connect(&mut self.receiver, losses, self.clocks.end).await?;
+        self.check_limits()?;
         self.send_requests().map_err(|error| End::Client(error.into()))
+    }
+
+    /// What the broker's CONNACK says that it does not know (5.0 §3.2.2.3.11, §3.2.2.3.13): a SUBSCRIBE with it would cost
+    /// the connection.
+    fn check_limits(&mut self) -> Result<(), End> {
+        if self.plan.compat {
+            return Ok(());
+        }
+        let limits = *self.outlet.client.session().limits();
+        for SubscribeFilter { filter, .. } in &self.plan.subscribe.filters {
+            let is_shared = filter.starts_with("$share/");
+            let reason = match filter.contains(['+', '#']) {
+                _ if is_shared && !limits.shared_subscription_available => {
+                    ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+                }
+                true if !limits.wildcard_subscription_available => ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED,
+                _ => continue,
+            };
+            let (target, filter) = (self.outlet.client.target().to_owned(), filter.clone());
+            return Err(End::Client(ClientError::SubscribeRefused { target, filter, reason }));
+        }
+        Ok(())
     }
 
     fn send_requests(&mut self) -> Result<(), PublishError> {
@@ -211,7 +245,13 @@ impl<'a> Subscriber<'a> {
         self.unanswered = 0;
         self.receiver.last_pong = None;
         if !subscribe.filters.is_empty() {
-            self.outlet.client.session().subscribe(subscribe.clone())?;
+            let mut subscribe = subscribe.clone();
+            if !self.plan.compat {
+                // Some brokers close the connection at a QoS above the one that they have announced.
+                let most = self.outlet.client.session().limits().maximum_qos;
+                subscribe.filters.iter_mut().for_each(|filter| filter.qos = filter.qos.min(most));
+            }
+            self.outlet.client.session().subscribe(subscribe)?;
             self.unanswered += 1;
         }
         for filter in unsubscribe {

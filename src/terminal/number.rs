@@ -18,10 +18,13 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// Events per second, without the unit: whole and grouped from 100 on, three significant digits below.
+/// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below
+/// one an hour is what is left of a rate that has died away.
 pub fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         UNKNOWN.to_owned()
+    } else if per_second.abs() < 0.00005 {
+        "0".to_owned()
     } else if per_second.abs() < 99.95 && per_second != 0.0 {
         three_digits(per_second)
     } else if per_second < 0.0 {
@@ -117,6 +120,9 @@ mod tests {
         let cases = [
             (0.0, "0"),
             (0.0123, "0.0123"),
+            (0.0000000425, "0"),
+            (-0.00001, "0"),
+            (0.000278, "0.000278"),
             (0.5, "0.500"),
             (9.996, "10.0"),
             (99.96, "100"),

@@ -6,10 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::client::TlsStream;
 
 use super::socket::Socket;
-use super::tls::TlsInfo;
+use super::tls::{TlsInfo, TlsSession};
 use super::web_socket::WebSocket;
 
 /// A connection to a broker.
@@ -23,7 +22,7 @@ pub struct Connection(Layer);
 #[derive(Debug)]
 enum Layer {
     Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(TlsSession),
     /// Over one of the two above.
     WebSocket(Box<WebSocket>),
 }
@@ -33,7 +32,7 @@ impl Connection {
         Self(Layer::Plain(socket))
     }
 
-    pub(super) fn secured(stream: Box<TlsStream<Socket>>) -> Self {
+    pub(super) fn secured(stream: TlsSession) -> Self {
         Self(Layer::Tls(stream))
     }
 
@@ -44,7 +43,7 @@ impl Connection {
     fn socket(&self) -> &Socket {
         match &self.0 {
             Layer::Plain(socket) => socket,
-            Layer::Tls(stream) => stream.get_ref().0,
+            Layer::Tls(stream) => stream.socket(),
             Layer::WebSocket(stream) => stream.connection().socket(),
         }
     }
@@ -63,7 +62,7 @@ impl Connection {
     pub fn tls_info(&self) -> Option<TlsInfo> {
         match &self.0 {
             Layer::Plain(_) => None,
-            Layer::Tls(stream) => Some(TlsInfo::of(stream.get_ref().1)),
+            Layer::Tls(stream) => Some(stream.info()),
             Layer::WebSocket(stream) => stream.connection().tls_info(),
         }
     }
@@ -82,7 +81,7 @@ macro_rules! pass_on {
     ($connection:expr, $method:ident $(, $argument:expr)*) => {
         match &mut $connection.get_mut().0 {
             Layer::Plain(socket) => Pin::new(socket).$method($($argument),*),
-            Layer::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            Layer::Tls(stream) => Pin::new(stream).$method($($argument),*),
             Layer::WebSocket(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
         }
     };

@@ -27,8 +27,8 @@ pub use error::{ConnectError, FailureKind, Fault, Stage};
 #[cfg(test)]
 pub(crate) use in_memory::MemoryListener;
 pub use plan::{
-    Address, ClientCertificate, DEFAULT_WEB_SOCKET_PATH, ProxyKind, ProxyLogin, ProxyPlan, TlsPlan, TlsVersions,
-    TransportPlan, TrustRoots, WebSocketPlan,
+    Address, ClientCertificate, DEFAULT_WEB_SOCKET_PATH, PreSharedKey, ProxyKind, ProxyLogin, ProxyPlan, TlsBackend,
+    TlsPlan, TlsVersions, TransportPlan, TrustRoots, WebSocketPlan,
 };
 pub use socket::Socket;
 pub use tcp::check_local_address;

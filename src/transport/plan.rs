@@ -126,6 +126,38 @@ pub struct TlsPlan {
     pub versions: TlsVersions,
     /// Where to append keys in the NSS key log format.
     pub keylog: Option<PathBuf>,
+    /// The library that speaks it.
+    pub backend: TlsBackend,
+    /// A key that both sides know, in place of certificates; only with OpenSSL.
+    pub pre_shared_key: Option<PreSharedKey>,
+    /// Cipher suites, as OpenSSL writes them; only with OpenSSL.
+    pub ciphers: Option<String>,
+}
+
+/// The library that speaks TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsBackend {
+    /// rustls, which is always there.
+    #[default]
+    Rustls,
+    /// The system's OpenSSL (feature `openssl`).
+    OpenSsl,
+}
+
+impl TlsBackend {
+    /// Whether this build has it.
+    pub fn is_there(self) -> bool {
+        self == Self::Rustls || cfg!(feature = "openssl")
+    }
+}
+
+/// A pre-shared key (RFC 4279) and the name by which the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreSharedKey {
+    /// Its name.
+    pub identity: String,
+    /// The key itself.
+    pub key: Secret,
 }
 
 /// The certification authorities that are believed; the system's own when no file and no folder is named.

@@ -195,6 +195,34 @@ const PUB: &[&str] = &[
     "-t a -m b --keyform foo --key k --cert c",
     "-t a -s",
     "-t a -s --quiet",
+    // What cannot be loaded comes before a topic that is missing, and before users and TLS.
+    "-s",
+    "-s --quiet",
+    "-s -P x",
+    "-s -c",
+    "-s -i ''",
+    "-s -D connect receive-maximum 0",
+    "-t a -s -P x",
+    "-t a -s -i ''",
+    "-t a -s -h ''",
+    "-t a -s --keyform foo --key k --cert c",
+    "-f /nowhere -c",
+    "-f /nowhere -P x --quiet",
+    // An identifier that is given is not empty.
+    "-t a -m b -i ''",
+    "-t a -m b -i '' -V 31",
+    "-t a -m b -i '' -V 5",
+    "-t a -m b -i '' -P x",
+    "-t a -m b -i '' -h ''",
+    "-t a -m b -i '' --quiet",
+    "-t a -m b -P x -h ''",
+    "-t a -m b -u 'a\u{7f}'",
+    "-t a -m b -D publish content-type 'a\u{1}'",
+    "-t a -m b --will-topic 'a\u{1}'",
+    "-t 'a\r' -m b",
+    "-t a -m b -x 0 -V 5 -c",
+    "-t a -m b -x 7 -V 5 -c",
+    "-t a -m b -p 1 -h 127.0.0.1 -x 7 -V 5 -c -I pre",
     "-t a -m b --cafile /nowhere/ca.pem",
     "-t a -m b -p 1 --cafile /nowhere/ca.pem",
     "-t a -m b --quiet --cafile /nowhere/ca.pem",
@@ -236,6 +264,11 @@ const PUB: &[&str] = &[
 
 /// Of mosquitto_sub.
 const SUB: &[&str] = &[
+    "-t a -i ''",
+    "-t a -i '' -V 5",
+    "-t a -i '' -c",
+    "-t 'a\r'",
+    "-U 'a\u{85}'",
     "-C",
     "-F",
     "-T",
@@ -287,7 +320,6 @@ const SUB: &[&str] = &[
     "-t a -R --retained-only",
     "-t a -R --retained-only --quiet",
     "-t a -R --retained-only -Z",
-    "-t a -i '' -c",
     "-t a -P x",
     // Nobody is there.
     "-t a -h 127.0.0.1 -p 1",
@@ -353,6 +385,7 @@ const RR: &[&str] = &[
     "-t q -e r -n -c -V 311",
     "-t q -e r -n -V 311 -P x",
     "-t q -e r -n -V 311 -P x --quiet",
+    "-t q -e r -n -i ''",
     "-t q -e r -n -i '' -c",
     "-t q -e r -n -i '' -V 31",
     "-t q -e r -n --tls-version foo",
@@ -375,6 +408,7 @@ const RR: &[&str] = &[
     "-t q -e r -n --unix /nowhere",
 ];
 
+const ORDER: &str = "2.1 loads the message first";
 const PROPERTY: &str = "2.1 names the word that is wrong";
 const TOPIC: &str = "2.1 names both options";
 const EMPTY: &str = "2.1 refuses an empty topic at once";
@@ -410,8 +444,12 @@ fn differing() -> Vec<Row> {
         subscriber("-t ''").allow(1, "", "Error: Invalid subscription topic '', are all '+' and '#' wildcards correct?\n\nUse 'mosquitto_sub --help' to see usage.\n", EMPTY),
         publisher("-t a -f /nowhere").allow(1, "", "Error: Unable to read file \"/nowhere\": No such file or directory.\nError loading input file \"/nowhere\".\n", "2.1 says the cause"),
         publisher("-t a -f /nowhere --quiet"),
-        publisher("-t a -m b -p 1 --psk aa --psk-identity me").allow(1, "", "Error: --psk is not possible here: rustls has no pre-shared keys; use certificates (--cafile, --cert, --key)\n", "rustls has no pre-shared keys"),
-        publisher("-t a -m b -p 1 --tls-engine foo").allow(1, "", "Error: --tls-engine is not possible here: rustls has no OpenSSL engines\n", "rustls has no engines"),
+        publisher("-f /nowhere").allow(1, "", "Error: Unable to read file \"/nowhere\": No such file or directory.\nError loading input file \"/nowhere\".\n", "2.1 says the cause"),
+        publisher("-t a -f /nowhere -P x").allow(1, "", "Error: Unable to read file \"/nowhere\": No such file or directory.\nError loading input file \"/nowhere\".\n", "2.1 says the cause"),
+        publisher("-t a -f /nowhere --tls-engine foo").allow(1, "", "Error: Unable to read file \"/nowhere\": No such file or directory.\nError loading input file \"/nowhere\".\n", "2.1 says the cause"),
+        publisher("-t a -m b -i 'a\r'").allow(1, "", "Error: Invalid id.\n", "2.0 says it or nothing, by what the last system call left"),
+        publisher("-t a -m b -p 1 --psk aa --psk-identity me").allow(1, "", "Error: --psk needs OpenSSL, which this build does not have: build with --features openssl\n", "rustls has no pre-shared keys"),
+        publisher("-t a -m b -p 1 --tls-engine foo").allow(1, "", "Error: --tls-engine is not possible here: OpenSSL engines are not supported\n", "rustls has no engines"),
         publisher("-t a -m b -p 1 -V 311 -D publish payload-format-indicator 2").allow(1, "", "Error in PUBLISH properties: A network protocol error occurred when communicating with the broker.\n\nUse 'mosquitto_pub --help' to see usage.\n", "the standard knows 0 and 1 only; a broker closes for it"),
         publisher("-t a -m b -A x -p 1").allow(1, "", "Error: invalid value 'x' for '-A <ADDRESS>': 'x' is not an IP address; several have commas between them\n", "names of local addresses are not looked up"),
     ]
@@ -430,6 +468,9 @@ fn golden() -> Vec<Row> {
         subscriber("--retain-handling invalid").golden(1, "", sub_usage("Error: Unknown value 'invalid' for --retain-handling.\n\n"), "--retain-handling is new"),
         subscriber("-L ws://localhost").golden(1, "", sub_usage("Error: Invalid URL for -L argument specified - topic missing.\n"), "ws:// is new"),
         publisher("-t a -m b -p 1 -h 127.0.0.1 --no-tls --cafile /nowhere").golden(1, "", "Error: Connection refused\n", "--no-tls is new"),
+        requester("-f /nowhere").golden(1, "", "Error: Unable to read file \"/nowhere\": No such file or directory.\nError loading input file \"/nowhere\".\n", ORDER),
+        requester("-s -t a").golden(1, "", "Error: Zero length input.\nError loading input from stdin.\n", ORDER),
+        requester("-s -t a --quiet").golden(1, "", "", ORDER),
         subscriber("-U a -p 1 -h 127.0.0.1").golden(1, "", "Error: Connection refused\n", "-U alone is new"),
     ]
 }

@@ -75,6 +75,8 @@ const ARGUMENTS: &[&str] = &[
 const INPUTS: &[(&str, &str)] = &[
     ("one\ntwo\nthree\n", "-l -t {T}/a"),
     ("one\ntwo\nthree\n", "-l -t {T}/a -q 1"),
+    ("one\n\nthree", "-l -t {T}/a -D publish topic-alias 10"),
+    ("one\n\nthree", "-l -t {T}/a -D publish topic-alias 10 -q 2"),
     ("one\ntwo\nthree\n", "-l -t {T}/a -q 2"),
     ("one\ntwo\nthree", "-l -t {T}/a -q 1 -V 5"),
     ("one\n\nthree\n\n", "-l -t {T}/a -q 1"),

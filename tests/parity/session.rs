@@ -22,7 +22,19 @@ pub fn rows() -> Vec<Row> {
     rows.extend(answers());
     rows.extend(bytes());
     rows.extend(logs());
+    rows.extend(aliases());
     rows
+}
+
+/// A Topic Alias above what the broker knows is sent.
+fn aliases() -> Vec<Row> {
+    let can = Can { connack: &[0x20, 6, 0, 0, 3, 0x22, 0, 10], ..Can::default() };
+    let rows = [("-m b", ""), ("-m b --repeat 2", ""), ("-l", "one\n\nthree\n")];
+    let row = |(arguments, stdin): (&str, &str), alias: u32| {
+        let arguments = format!("-t a -i me -D publish topic-alias {alias} {arguments}");
+        publisher(&arguments).stdin(stdin).canned(can.clone())
+    };
+    rows.into_iter().flat_map(|given| [10, 11].map(|alias| row(given, alias))).collect()
 }
 
 fn refusals() -> Vec<Row> {
@@ -123,6 +135,9 @@ fn bytes() -> Vec<Row> {
             "-q 1",
             "-q 2",
             "-c",
+            "-x 0",
+            "-c -x 0",
+            "-x 0 -D connect session-expiry-interval 5",
             "-c -x 7",
             "-x 0x10",
             "-x -1",

@@ -98,11 +98,7 @@ pub(super) fn broker(data: &[u8]) {
     while let Some(step) = steps.next() {
         let mut next = || steps.next().unwrap_or_default();
         match step % 8 {
-            0 => {
-                if desk.clients.len() < 8 {
-                    desk.connect(next());
-                }
-            }
+            0 if desk.clients.len() < 8 => desk.connect(next()),
             1 => desk.wait(u64::from(next())),
             2 if !desk.clients.is_empty() => {
                 let index = usize::from(next()) % desk.clients.len();

@@ -267,7 +267,7 @@ impl Calibration {
         let plan = case.plan(sink.address(), options)?;
         match engine::run(plan, None, self.interruption.clone().first(), |_| {}).await {
             Ok(run) if run.lost.is_empty() => Ok(Some(run)),
-            Ok(run) => Err(anyhow!("the sink has closed connections: {:?}", run.lost)),
+            Ok(run) => Err(anyhow!("the sink has closed {} connections", run.lost.len())),
             Err(RunError::Interrupted) => Ok(None),
             Err(error) => Err(error.into()),
         }

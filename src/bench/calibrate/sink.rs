@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use crate::client::check_descriptors;
 use crate::mqtt::ProtocolVersion;
 use crate::mqtt::wire::{Ack, AckKind, Connack, Frame, PacketType, Scan, scan};
 
@@ -54,6 +55,7 @@ impl Sink {
     /// # Errors
     /// The system's, when there is no port, no thread or no event loop to have.
     pub(super) fn start() -> io::Result<Self> {
+        check_descriptors()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = {
             let _inside = runtime.enter();

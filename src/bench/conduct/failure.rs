@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bench::engine::{RunOutcome, StageOutcome};
 use crate::bench::plan::BenchPlan;
-use crate::client::ClientError;
+use crate::client::{ClientError, ConnectFacts};
 use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
 
@@ -98,12 +98,13 @@ pub(super) fn downgrade(run: &RunOutcome) -> Option<String> {
 }
 
 /// Why a client could not connect, at which place, and what to do.
-pub(super) fn say_why(error: &ClientError, place: Option<String>) {
+pub(super) fn say_why(error: &ClientError, place: Option<String>, plan: &BenchPlan) {
+    let facts = ConnectFacts::new(&plan.session, &plan.transport);
     eprintln!("Error: {error}");
     if let Some(words) = error.reason_string() {
         eprintln!("  the broker says: {}", crate::terminal::escape(words));
     }
-    for line in place.into_iter().chain(error.hint()) {
+    for line in place.into_iter().chain(error.hint(facts)) {
         eprintln!("  {line}");
     }
 }

@@ -6,16 +6,36 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::options::{BENCH, ResultOptions, UsageError};
+use crate::options::{BENCH, BenchOptions, UsageError};
 use crate::terminal::print;
+
+/// The files of `--out`.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    files: Vec<PathBuf>,
+    /// The run has a password or a token. The document masks it; that others cannot read it is the second lock.
+    is_private: bool,
+}
+
+impl Outputs {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
 
 /// The files of `--out`, which must be writable before the load begins. A file that is not there yet appears only with
 /// the result.
-pub(super) fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError> {
+pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
     let mut faults = Vec::new();
-    for path in &result.out {
-        // Pipes and devices are not to be opened before there is something for them; a link is left alone.
+    for path in &options.result.out {
         let found = std::fs::symlink_metadata(path);
+        if found.as_ref().is_ok_and(std::fs::Metadata::is_symlink) && !is_name_of_system(path) {
+            // In a folder that others can write to, one of them may have laid it, and it would be our file that is lost.
+            faults.push(format!("--out {}: it is a symbolic link: name the file that it leads to", path.display()));
+            continue;
+        }
+        // Pipes and devices are not to be opened before there is something for them.
         if found.as_ref().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             continue;
         }
@@ -27,17 +47,23 @@ pub(super) fn outputs(result: &ResultOptions) -> Result<Vec<PathBuf>, UsageError
         }
     }
     UsageError::check(BENCH.name, faults)?;
-    Ok(result.out.clone())
+    Ok(Outputs { files: options.result.out.clone(), is_private: options.has_secret() })
+}
+
+/// `/dev/stdout`, and what the shell makes of `>(command)`: links to what this process has open already, and nobody
+/// else can lay one there.
+fn is_name_of_system(path: &Path) -> bool {
+    ["/dev", "/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
 /// A document on stdout, where it is wanted, and in the files of `--out`.
-pub(super) fn write_result(text: &[u8], json: bool, files: &[PathBuf]) -> Result<()> {
+pub(super) fn write_result(text: &[u8], json: bool, outputs: &Outputs) -> Result<()> {
     if json {
         print(text)?;
     }
     let mut failed = None;
-    for path in files {
-        if let Err(error) = write_file(path, text) {
+    for path in &outputs.files {
+        if let Err(error) = write_file(path, text, outputs.is_private) {
             failed = Some(anyhow::Error::new(error).context(format!("--out {}", path.display())));
         }
     }
@@ -53,11 +79,30 @@ pub(super) fn write_result(text: &[u8], json: bool, files: &[PathBuf]) -> Result
     }
 }
 
-fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+fn write_file(path: &Path, text: &[u8], is_private: bool) -> io::Result<()> {
+    let mut file = BufWriter::new(create(path, is_private)?);
     file.write_all(text)?;
     file.into_inner()?.sync_all().or_else(|error| {
         // Pipes and devices cannot be synchronised.
         if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
     })
+}
+
+/// Opens a file for its new content. A link that was laid since the run began is not followed either.
+fn create(path: &Path, is_private: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        if is_private {
+            options.mode(0o600);
+        }
+        if !is_name_of_system(path) {
+            options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = is_private;
+    options.open(path)
 }

@@ -175,6 +175,11 @@ impl LatencyHistogram {
         Some(self.values.value_at_quantile(quantile).clamp(self.min, self.max))
     }
 
+    /// Samples above a value, to the histogram's precision.
+    pub fn count_above(&self, value_ns: u64) -> u64 {
+        self.count() - self.values.count_between(0, value_ns)
+    }
+
     /// Samples above an hour.
     pub fn clamped(&self) -> u64 {
         self.clamped
@@ -202,9 +207,9 @@ impl LatencyHistogram {
         let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
         let read: Histogram<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("not an HdrHistogram in V2 form: {error:?}"))?;
+            .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
         let mut histogram = Self::new();
-        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error:?}"))?;
+        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
         if !read.is_empty() {
             histogram.min = read.min();
             histogram.max = read.max().min(HIGHEST_NS);

@@ -149,6 +149,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         run,
         threads: threads(load, &connect.transport.address),
         transport: connect.transport,
+        warnings: connect.warnings,
         targets: brokers,
         client_id,
         user_name,

@@ -44,6 +44,8 @@ pub struct BenchPlan {
     pub run: RunTag,
     /// How to reach a broker; the address is the first one's. A client's own way is [`BenchPlan::transport_of`].
     pub transport: TransportPlan,
+    /// What the user is to know before anything connects.
+    pub warnings: Vec<String>,
     /// The brokers, and local addresses.
     pub targets: Targets,
     /// What all sessions share; client id and user name are filled in per client.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use super::{RunTag, Template, TemplateError};
-use crate::mqtt::{TopicError, check_topic_filter, check_topic_name, filter_matches};
+use crate::mqtt::{TopicError, check_sent_topic_filter, check_sent_topic_name, filter_matches};
 use crate::options::Shape;
 
 /// What a Topic Filter of a shared subscription begins with (§4.8.2).
@@ -313,7 +313,7 @@ fn topic(text: &str, publishers: usize) -> Result<Topic, RouteError> {
     if publishers > 0 && text.starts_with(SHARE) {
         return Err(RouteError::Share { topic: typed() });
     }
-    let checked = if publishers > 0 { check_topic_name(&example) } else { check_topic_filter(&example) };
+    let checked = if publishers > 0 { check_sent_topic_name(&example) } else { check_sent_topic_filter(&example) };
     checked.map_err(|error| RouteError::Topic { topic: typed(), error })?;
     Ok(Topic { template, is_one: false })
 }

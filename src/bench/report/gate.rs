@@ -199,7 +199,14 @@ fn find_metric(name: &str, text: &str) -> Result<Metric, GateError> {
         GateError::UnknownMetric {
             text: text.to_owned(),
             name: name.to_owned(),
-            hint: nearest.map_or_else(|| ".".to_owned(), |(_, known)| format!("; did you mean '{known}'?")),
+            hint: match nearest {
+                // A percentile of what? Of the two that are asked for most.
+                _ if Metric::find(&format!("e2e.{name}")).is_some() => {
+                    format!("; write e2e.{name} (publish to delivery) or ack.{name} (publish to acknowledgement).")
+                }
+                Some((_, known)) => format!("; did you mean '{known}'?"),
+                None => ".".to_owned(),
+            },
             overview: Metric::overview(),
         }
     })

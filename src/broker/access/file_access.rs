@@ -92,7 +92,7 @@ impl Access for FileAccess {
     fn connect(&mut self, connect: &Connect, _: &Arc<str>, peer: &Peer) -> Decision {
         // Only who shows a certificate gets here with a user name of its own; the password does not count then.
         if let Some(user) = &peer.certificate_user {
-            return Decision::Accept { user_name: Some(user.as_str().into()) };
+            return Decision::Accept { user_name: Some((&**user).into()) };
         }
         let accepted = match (&connect.user_name, &self.passwords) {
             (None, _) | (Some(_), None) => self.allows_anonymous(peer),
@@ -130,7 +130,7 @@ mod tests {
     use crate::mqtt::{Properties, ProtocolVersion, Secret};
 
     fn peer(listener: u32, certificate_user: Option<&str>) -> Peer {
-        let certificate_user = certificate_user.map(str::to_owned);
+        let certificate_user = certificate_user.map(Into::into);
         Peer { address: "127.0.0.1".into(), port: 1, listener, certificate_user }
     }
 

@@ -186,7 +186,7 @@ impl Core {
         let session_present = earlier.is_some();
         let session_id = earlier.unwrap_or_else(|| {
             let serial = self.next_serial();
-            let session = self.sessions.insert(Session::new(who.clone(), serial, now));
+            let session = self.sessions.insert(Session::new(who.clone(), serial));
             self.by_client_id.insert(Arc::clone(&client_id), session);
             session
         });
@@ -221,11 +221,12 @@ impl Core {
         session.will = will;
         session.window = window.min(most);
         session.outbound.begin_resending();
-        let had_subscriptions = !session.subscriptions.is_empty();
+        let had_subscriptions = session.subscriptions.is_some();
         connection.session = session_id;
         connection.phase = Phase::Open;
-        connection.keep_alive = Duration::from_secs(u64::from(keep_alive));
-        connection.max_packet_size = number(PropertyName::MaximumPacketSize).map_or(usize::MAX, |size| size as usize);
+        connection.keep_alive = keep_alive;
+        connection.last_received = now;
+        connection.max_packet_size = number(PropertyName::MaximumPacketSize).unwrap_or(u32::MAX);
         let most_aliases = number(PropertyName::TopicAliasMaximum)
             .map_or(0, |maximum| (maximum as u16).min(self.settings.max_topic_alias_broker));
         connection.aliases_out =
@@ -321,7 +322,6 @@ impl Core {
         let found = self.sessions.get_mut(session)?;
         found.expires = None;
         // Whoever comes back before the delay is over has no will (MQTT-3.1.3-9).
-        found.will_due = None;
         found.will = None;
         Some(session)
     }
@@ -338,6 +338,7 @@ impl Core {
             message: Arc::new(stored),
             delay: Duration::from_secs(u64::from(delay)),
             expiry: expiry.map(|seconds| Duration::from_secs(u64::from(seconds))),
+            due: None,
         }))
     }
 
@@ -408,7 +409,6 @@ impl Core {
         self.mark_dirty(id);
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         session.connection = NONE;
-        session.detached = now;
         while let Some(walk) = session.pop_walk() {
             self.retained.end(walk);
         }
@@ -422,13 +422,14 @@ impl Core {
             NEVER => None,
             seconds => Some(now + Duration::from_secs(u64::from(seconds))),
         };
-        session.will_due = delay.map(|delay| now + delay);
-        let due = session.will_due.into_iter().chain(session.expires).min();
+        if let Some(will) = &mut session.will {
+            will.due = Some(now + will.delay);
+        }
+        let due = session.next_due();
         let serial = session.serial;
         if durable {
             // Messages of QoS 0 wait for nobody who is away.
             if delay.is_some_and(|delay| delay.is_zero()) {
-                session.will_due = None;
                 self.publish_will(session_id, now);
             }
             if let Some(due) = due {
@@ -445,7 +446,7 @@ impl Core {
         self.publish_will(id, now);
         let Some(mut session) = self.sessions.remove(id) else { return };
         self.by_client_id.remove(&session.who.client_id);
-        for node in std::mem::take(&mut session.subscriptions) {
+        for node in session.subscriptions.take().into_iter().flat_map(|nodes| *nodes) {
             self.subscriptions.remove_all(node, id);
         }
         while let Some(walk) = session.pop_walk() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::output::Output;
 use super::subscriptions::Matched;
@@ -19,7 +19,7 @@ pub struct Peer {
     /// Which listener took it, for whoever decides by listener.
     pub listener: u32,
     /// The user name that its certificate says.
-    pub certificate_user: Option<String>,
+    pub certificate_user: Option<Box<str>>,
 }
 
 impl fmt::Display for Peer {
@@ -84,11 +84,12 @@ pub(super) struct Connection {
     pub(super) congested: bool,
     /// Messages of QoS 0 are being dropped.
     pub(super) dropping: bool,
-    pub(super) opened: Instant,
+    /// When the last bytes came; before CONNECT, when it was opened.
     pub(super) last_received: Instant,
-    pub(super) keep_alive: Duration,
+    /// Seconds, 0 for none.
+    pub(super) keep_alive: u16,
     /// Largest packet that the client takes.
-    pub(super) max_packet_size: usize,
+    pub(super) max_packet_size: u32,
     /// Topics by alias that the client has introduced; index 0 is alias 1.
     pub(super) aliases_in: Vec<String>,
     pub(super) aliases_out: Option<Box<AliasesOut>>,
@@ -109,14 +110,19 @@ impl Connection {
             blocked: false,
             congested: false,
             dropping: false,
-            opened: now,
             last_received: now,
-            keep_alive: Duration::ZERO,
-            max_packet_size: usize::MAX,
+            keep_alive: 0,
+            max_packet_size: u32::MAX,
             aliases_in: Vec::new(),
             aliases_out: None,
             route: None,
         }
+    }
+
+    /// Whether the client takes a packet of this size.
+    #[inline]
+    pub(super) fn takes(&self, size: usize) -> bool {
+        size <= self.max_packet_size as usize
     }
 
     /// Bytes that wait to be written.

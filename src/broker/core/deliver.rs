@@ -299,7 +299,7 @@ impl Core {
             let identifier = if v5 { identifier } else { 0 };
             self.encoded.encode(parts, Variant { v5, qos, retain, dup, identifier }, now);
             let size = self.encoded.bytes.len() + if shared { parts.payload.len() } else { 0 };
-            if size > connection.max_packet_size {
+            if !connection.takes(size) {
                 return false;
             }
             let encoded = &self.encoded;
@@ -460,6 +460,7 @@ fn write_with_alias(
     writing: Writing,
     now: Instant,
 ) -> bool {
+    let most = connection.max_packet_size as usize;
     let Some(aliases) = &mut connection.aliases_out else { return false };
     let known = aliases.topics.iter().position(|topic| **topic == *parts.topic);
     let is_new = known.is_none() && aliases.topics.len() < usize::from(aliases.maximum);
@@ -476,7 +477,7 @@ fn write_with_alias(
         packet_identifier: writing.packet_identifier,
         properties: Some([parts.properties, added]),
     };
-    if head.size(parts.payload.len()) > connection.max_packet_size {
+    if head.size(parts.payload.len()) > most {
         return false;
     }
     connection.output.append(pool, |out| {

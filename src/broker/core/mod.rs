@@ -192,7 +192,7 @@ impl Core {
     /// The user name that the certificate of a connection says; before its CONNECT.
     pub fn set_certificate_user(&mut self, id: ConnectionId, user_name: Option<String>) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.peer.certificate_user = user_name;
+            connection.peer.certificate_user = user_name.map(String::into_boxed_str);
         }
     }
 
@@ -379,7 +379,7 @@ impl Core {
     fn put_packet(&mut self, id: ConnectionId, packet: &Packet<'_>) -> bool {
         let Some(connection) = self.connections.get(id) else { return false };
         let mut bytes = Vec::new();
-        if packet.encode(connection.version, &mut bytes).is_err() || bytes.len() > connection.max_packet_size {
+        if packet.encode(connection.version, &mut bytes).is_err() || !connection.takes(bytes.len()) {
             return false;
         }
         self.put(id, |out| out.extend_from_slice(&bytes));

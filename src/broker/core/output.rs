@@ -47,7 +47,9 @@ impl Segment {
 /// The queue of segments of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    full: VecDeque<Segment>,
+    /// Nothing while the last buffer is enough: an idle connection is to be small.
+    #[expect(clippy::box_collection, reason = "as above")]
+    full: Option<Box<VecDeque<Segment>>>,
     last: Vec<u8>,
     /// Bytes of the first segment that are written already.
     written: usize,
@@ -68,7 +70,8 @@ impl Output {
     #[inline]
     pub(super) fn append<T>(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         if self.last.len() >= BUFFER_SIZE {
-            self.full.push_back(Segment::Buffer(std::mem::take(&mut self.last)));
+            let full = Segment::Buffer(std::mem::take(&mut self.last));
+            self.full.get_or_insert_default().push_back(full);
         }
         if self.last.capacity() == 0 {
             self.last = pool.take();
@@ -82,17 +85,19 @@ impl Output {
     /// Appends bytes without a copy.
     pub(super) fn append_shared(&mut self, bytes: Bytes) {
         if !self.last.is_empty() {
-            self.full.push_back(Segment::Buffer(std::mem::take(&mut self.last)));
+            let full = Segment::Buffer(std::mem::take(&mut self.last));
+            self.full.get_or_insert_default().push_back(full);
         }
         self.length += bytes.len();
-        self.full.push_back(Segment::Shared(bytes));
+        self.full.get_or_insert_default().push_back(Segment::Shared(bytes));
     }
 
     /// The first bytes that wait, as slices to be written.
     pub(super) fn slices<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>, most: usize) {
         let mut skip = self.written;
         let last = (!self.last.is_empty()).then_some(&self.last[..]);
-        for bytes in self.full.iter().map(Segment::bytes).chain(last).take(most) {
+        let full = self.full.iter().flat_map(|full| full.iter());
+        for bytes in full.map(Segment::bytes).chain(last).take(most) {
             slices.push(IoSlice::new(&bytes[skip..]));
             skip = 0;
         }
@@ -102,13 +107,15 @@ impl Output {
     pub(super) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.length = self.length.saturating_sub(count);
         self.written += count;
-        while let Some(first) = self.full.front() {
+        while let Some(full) = &mut self.full
+            && let Some(first) = full.front()
+        {
             let size = first.bytes().len();
             if self.written < size {
                 return;
             }
             self.written -= size;
-            if let Some(Segment::Buffer(buffer)) = self.full.pop_front() {
+            if let Some(Segment::Buffer(buffer)) = full.pop_front() {
                 pool.give(buffer);
             }
         }
@@ -119,7 +126,7 @@ impl Output {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self, pool: &mut Pool) {
-        self.full = VecDeque::new();
+        self.full = None;
         pool.give(std::mem::take(&mut self.last));
         self.written = 0;
         self.length = 0;

@@ -252,7 +252,7 @@ impl Core {
         }
         // Before 5.0 a client gets one copy whatever number of its subscriptions match, at the highest QoS of them
         // (MQTT-3.3.5-1 of 3.1.1).
-        let serial = self.next_serial();
+        let serial = self.next_serial() as u32;
         let list = &mut route.matched.subscribers;
         let mut kept = 0;
         for index in 0..list.len() {
@@ -260,9 +260,10 @@ impl Core {
             if let Some(session) = self.sessions.get_mut(subscriber.session)
                 && !session.version.is_v5()
             {
-                if session.seen.0 == serial {
-                    let first = &mut list[session.seen.1 as usize];
-                    first.qos = first.qos.max(subscriber.qos);
+                // The mark alone would do, were it not that its number comes round one day.
+                let place = session.seen.1 as usize;
+                if session.seen.0 == serial && place < kept && list[place].session == subscriber.session {
+                    list[place].qos = list[place].qos.max(subscriber.qos);
                     continue;
                 }
                 session.seen = (serial, kept as u32);

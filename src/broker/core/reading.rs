@@ -36,9 +36,9 @@ impl Core {
         match connection.phase {
             Phase::Closing => return,
             Phase::Authenticating(_) => return self.hold_back(id, input),
-            Phase::AwaitingConnect | Phase::Open => {}
+            Phase::AwaitingConnect => {}
+            Phase::Open => connection.last_received = now,
         }
-        connection.last_received = now;
         if let Err(fault) = self.read(id, input, now) {
             self.fail(id, fault, now);
         }

@@ -16,7 +16,7 @@ impl Core {
     pub fn restore(&mut self, change: &Change<'_>, now: Instant) {
         match *change {
             Change::Session { client_id, expiry, user_name } => {
-                let id = self.restored_session(client_id, now);
+                let id = self.restored_session(client_id);
                 let Some(session) = self.sessions.get_mut(id) else { return };
                 session.expiry = expiry;
                 session.who.user_name = user_name.map(Into::into);
@@ -35,7 +35,7 @@ impl Core {
                 let Some(id) = self.by_client_id.get(client_id).copied() else { return };
                 let (node, _) = self.subscriptions.add(&filter.filter, subscriber(id, filter, identifier));
                 if let Some(session) = self.sessions.get_mut(id) {
-                    session.subscriptions.insert(node);
+                    session.subscriptions.get_or_insert_default().insert(node);
                 }
             }
             Change::Unsubscribed { client_id, filter } => {
@@ -60,14 +60,14 @@ impl Core {
         }
     }
 
-    fn restored_session(&mut self, client_id: &str, now: Instant) -> u32 {
+    fn restored_session(&mut self, client_id: &str) -> u32 {
         if let Some(id) = self.by_client_id.get(client_id) {
             return *id;
         }
         let client_id: Arc<str> = client_id.into();
         let serial = self.next_serial();
         let who = Identity { client_id: Arc::clone(&client_id), user_name: None };
-        let id = self.sessions.insert(Session::new(who, serial, now));
+        let id = self.sessions.insert(Session::new(who, serial));
         self.by_client_id.insert(client_id, id);
         id
     }

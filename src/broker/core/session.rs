@@ -36,6 +36,8 @@ pub(super) struct Will {
     pub(super) delay: Duration,
     /// How long the message lives once it is published.
     pub(super) expiry: Option<Duration>,
+    /// When it is published; only while the client is away.
+    pub(super) due: Option<Instant>,
 }
 
 /// QoS 2 messages from the client between PUBLISH and PUBREL.
@@ -81,14 +83,11 @@ pub(super) struct Session {
     pub(super) bridge: bool,
     /// Session Expiry Interval in seconds; 0 ends it with its connection.
     pub(super) expiry: u32,
-    pub(super) detached: Instant,
     /// When it is over; only while it is away.
     pub(super) expires: Option<Instant>,
-    /// When its will is published; only while it is away.
-    pub(super) will_due: Option<Instant>,
     pub(super) will: Option<Box<Will>>,
     /// Nodes of the subscription tree.
-    pub(super) subscriptions: HashSet<u32>,
+    pub(super) subscriptions: Option<Box<HashSet<u32>>>,
     pub(super) window: u16,
     pub(super) outbound: Outbound<Delivery>,
     pub(super) bytes_in_flight: usize,
@@ -105,11 +104,11 @@ pub(super) struct Session {
     /// Waits in the list of sessions that have more to do.
     pub(super) pending: bool,
     /// Marks the message and the place in its list of receivers where this session was seen last.
-    pub(super) seen: (u64, u32),
+    pub(super) seen: (u32, u32),
 }
 
 impl Session {
-    pub(super) fn new(who: Identity, serial: u64, now: Instant) -> Self {
+    pub(super) fn new(who: Identity, serial: u64) -> Self {
         Self {
             who,
             serial,
@@ -117,11 +116,9 @@ impl Session {
             version: ProtocolVersion::V311,
             bridge: false,
             expiry: 0,
-            detached: now,
             expires: None,
-            will_due: None,
             will: None,
-            subscriptions: HashSet::new(),
+            subscriptions: None,
             window: u16::MAX,
             outbound: Outbound::default(),
             bytes_in_flight: 0,
@@ -157,6 +154,16 @@ impl Session {
             self.walks = None;
         }
         walk
+    }
+
+    /// When its will is published.
+    pub(super) fn will_due(&self) -> Option<Instant> {
+        self.will.as_ref()?.due
+    }
+
+    /// What is due first: its will or its end.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.will_due().into_iter().chain(self.expires).min()
     }
 
     /// Whether it outlives its connection.

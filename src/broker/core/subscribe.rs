@@ -73,7 +73,7 @@ impl Core {
         }
         let subscriber = subscriber(session_id, &filter, identifier);
         let (node, is_new) = self.subscriptions.add(&filter.filter, subscriber);
-        session.subscriptions.insert(node);
+        session.subscriptions.get_or_insert_default().insert(node);
         // No retained messages for a shared subscription (§4.8.2).
         let wanted = match filter.retain_handling {
             RetainHandling::Always => true,
@@ -112,8 +112,8 @@ impl Core {
             return NO_SUBSCRIPTION_EXISTED;
         };
         let Some(session) = self.sessions.get_mut(session_id) else { return ReasonCode::SUCCESS };
-        if !others {
-            session.subscriptions.remove(&node);
+        if !others && let Some(nodes) = &mut session.subscriptions {
+            nodes.remove(&node);
         }
         if session.is_durable()
             && let Some(journal) = &mut self.journal

@@ -86,11 +86,11 @@ impl Core {
         let Some(connection) = self.connections.get(id).filter(|found| found.serial == serial) else { return };
         let (deadline, cause) = match &connection.phase {
             Phase::AwaitingConnect | Phase::Authenticating(_) => {
-                (connection.opened + self.settings.connect_timeout, Cause::ConnectTimeout)
+                (connection.last_received + self.settings.connect_timeout, Cause::ConnectTimeout)
             }
-            Phase::Open if connection.keep_alive.is_zero() => return,
+            Phase::Open if connection.keep_alive == 0 => return,
             // One that is not read from cannot be blamed for its silence.
-            Phase::Open if connection.blocked => (now + connection.keep_alive, Cause::KeepAlive),
+            Phase::Open if connection.blocked => (now + grace(connection.keep_alive), Cause::KeepAlive),
             // One and a half times the Keep Alive (MQTT-3.1.2-22).
             Phase::Open => (connection.last_received + grace(connection.keep_alive), Cause::KeepAlive),
             Phase::Closing => return,
@@ -103,9 +103,8 @@ impl Core {
     }
 
     fn check_session(&mut self, id: u32, serial: u64, now: Instant) {
-        let Some(session) = self.sessions.get_mut(id).filter(|found| found.serial == serial) else { return };
-        if session.will_due.is_some_and(|due| due <= now) {
-            session.will_due = None;
+        let Some(session) = self.sessions.get(id).filter(|found| found.serial == serial) else { return };
+        if session.will_due().is_some_and(|due| due <= now) {
             self.publish_will(id, now);
         }
         let Some(session) = self.sessions.get(id) else { return };
@@ -115,13 +114,13 @@ impl Core {
             }
             self.statistics.expired_clients += 1;
             self.remove_session(id, now);
-        } else if let Some(next) = session.will_due.into_iter().chain(session.expires).min() {
+        } else if let Some(next) = session.next_due() {
             self.timers.session(next, id, serial);
         }
     }
 }
 
 /// How long a client may be silent.
-pub(super) fn grace(keep_alive: Duration) -> Duration {
-    keep_alive * 3 / 2
+pub(super) fn grace(keep_alive: u16) -> Duration {
+    Duration::from_secs(u64::from(keep_alive)) * 3 / 2
 }

@@ -156,6 +156,15 @@ impl Given {
         Ok(())
     }
 
+    /// The Session Expiry Interval that `-x` and `-c` send: none before MQTT 5, and none for zero, which is the same.
+    pub(super) fn session_expiry_property(&self) -> Option<u32> {
+        if self.version != Some(V5) {
+            return None;
+        }
+        let kept = self.flags.has(Flag::DisableCleanSession).then_some(u32::MAX);
+        self.session_expiry.or(kept).filter(|seconds| *seconds > 0)
+    }
+
     fn take_flag(&mut self, flag: Flag) -> Result<(), Refusal> {
         match flag {
             Flag::StdinLine => self.set_payload(Payload::Lines),

@@ -9,6 +9,7 @@ mod given;
 mod grammar;
 mod numbers;
 mod options_file;
+pub(super) mod payload;
 mod property;
 mod refusal;
 mod relations;
@@ -54,7 +55,7 @@ pub(super) fn read(
     let mut given = Given::nothing(client);
     let read = options_file::read(&mut given, client, environment, name, argv)
         .and_then(|()| given.read(client, argv))
-        .and_then(|()| relations::check(client, &given).map_err(Stop::from));
+        .and_then(|()| relations::check(client, &given, environment).map_err(Stop::from));
     match read {
         Ok(()) => {}
         Err(Stop::Answer(Answer::Help)) => {

@@ -61,8 +61,8 @@ fn usual_place(environment: &Environment, mosquitto_name: &str) -> Option<PathBu
 }
 
 fn words_of_line(line: &[u8]) -> Vec<OsString> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let end = line.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
+    let line = &line[..end];
     let start = line.iter().position(|byte| *byte != b' ').unwrap_or(line.len());
     if line.first() == Some(&b'#') || start == line.len() {
         return Vec::new();
@@ -95,6 +95,7 @@ mod tests {
         for (line, words) in [
             ("-m hello  world \r\n", &["-m", "hello  world "][..]),
             (" -t a\n", &["-t", "a"]),
+            ("-t a\r\r\n", &["-t", "a"]),
             ("-x  5", &["-x", " 5"]),
             ("-d", &["-d"]),
             ("-m \n", &["-m"]),

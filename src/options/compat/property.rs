@@ -119,7 +119,7 @@ fn cannot_add(name: PropertyName) -> Refusal {
     Refusal::tight(format!("Error adding property {} {kind}", name.text()))
 }
 
-/// What is wrong with all properties of one packet together, which mosquitto finds last. `-x` is one of them.
+/// What is wrong with all properties of one packet together, which mosquitto finds last. That of `-x` is one of them.
 pub(super) fn check_together(properties: &[GivenProperty], session_expiry: Option<u32>) -> Result<(), Refusal> {
     const PACKETS: [(PropertyContext, &str); 6] = [
         (PropertyContext::Connect, "CONNECT"),

@@ -2,20 +2,29 @@
 
 use super::given::{Given, V5};
 use super::grammar::{Client, Flag};
+use super::payload;
 use super::property::{self, GivenProperty};
 use super::refusal::Refusal;
 use super::text::valid_text;
 use crate::mqtt::{PropertyContext, PropertyName};
+use crate::options::Environment;
 
 /// The first thing that is wrong.
-pub(super) fn check(client: Client, given: &Given) -> Result<(), Refusal> {
+pub(super) fn check(client: Client, given: &Given, environment: &Environment) -> Result<(), Refusal> {
     check_will_and_tls(given)?;
     check_session(given)?;
     if client == Client::Subscribe && given.topics.is_empty() && given.unsubscribe.is_empty() {
         let text = "Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).";
         return Err(Refusal::tight(text));
     }
-    property::check_together(&given.properties, given.session_expiry)?;
+    property::check_together(&given.properties, given.session_expiry_property())?;
+    check_message(client, given)
+        .and_then(|()| check_settings(client, given))
+        .map_err(|refusal| payload::refusal(given, environment).unwrap_or(refusal))
+}
+
+/// What a client checks after it has loaded the message.
+fn check_message(client: Client, given: &Given) -> Result<(), Refusal> {
     match client {
         Client::Publish if given.payload.is_none() || given.topics.is_empty() => {
             return Err(Refusal::with_usage("Error: Both topic and message must be supplied."));
@@ -33,7 +42,7 @@ pub(super) fn check(client: Client, given: &Given) -> Result<(), Refusal> {
         }
         Client::Publish | Client::Subscribe | Client::Request => {}
     }
-    check_settings(client, given)
+    Ok(())
 }
 
 fn is_response_topic(property: &GivenProperty) -> bool {
@@ -75,8 +84,7 @@ fn check_session(given: &Given) -> Result<(), Refusal> {
         return Ok(());
     }
     if given.version == Some(V5) {
-        let for_ever = given.session_expiry == Some(u32::MAX) || (kept && given.session_expiry.is_none());
-        if for_ever {
+        if given.session_expiry_property() == Some(u32::MAX) {
             let text = "Error: You must provide a client id if you are using an infinite session expiry interval.";
             return Err(Refusal::tight(text));
         }
@@ -88,16 +96,14 @@ fn check_session(given: &Given) -> Result<(), Refusal> {
 
 /// What shows only when the client is set up: no pointer to `--help`.
 fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
-    // An empty identifier is the server's to replace, but a kept session and MQTT 3.1 need one.
-    let empty = given.id.as_ref().is_some_and(|id| id.is_empty());
-    if empty && (given.flags.has(Flag::DisableCleanSession) || given.version == Some("31")) {
+    // Without one the server makes one up, but for a session that is kept.
+    let named = given.id.is_some() || given.id_prefix.is_some();
+    let unfit = given.id.as_ref().is_some_and(|id| id.is_empty() || valid_text(id).is_none());
+    if unfit || (!named && given.flags.has(Flag::DisableCleanSession)) {
         return Err(Refusal::setting(match client {
             Client::Publish => "Error: Invalid id.",
             Client::Subscribe | Client::Request => "Error: Invalid id and/or clean_session.",
         }));
-    }
-    if given.host.as_ref().is_some_and(|host| host.is_empty()) {
-        return Err(Refusal::setting("Unable to connect (Lookup error.)."));
     }
     let bad_user = given.username.as_ref().is_some_and(|user| user.len() > 65_535 || valid_text(user).is_none());
     let bad_password = given.password.is_some() && given.username.is_none() && given.version != Some(V5);
@@ -111,6 +117,10 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     let version = given.tls.version.as_ref().filter(|_| !given.flags.has(Flag::NoTls));
     if version.is_some_and(|version| version != "tlsv1.2" && version != "tlsv1.3") {
         return Err(Refusal::setting("Error: Problem setting TLS options, check the options are valid."));
+    }
+    // Only connecting shows it.
+    if given.host.as_ref().is_some_and(|host| host.is_empty()) {
+        return Err(Refusal::setting("Unable to connect (Lookup error.)."));
     }
     Ok(())
 }

@@ -159,12 +159,11 @@ impl Words {
             let connect = |property: &&super::property::GivenProperty| property.context == PropertyContext::Connect;
             !given.properties.iter().filter(connect).any(|property| property.name == name)
         };
-        if missing(PropertyName::SessionExpiryInterval) {
-            let kept = given.flags.has(Flag::DisableCleanSession).then_some(u32::MAX);
-            if let Some(seconds) = given.session_expiry.or(kept) {
-                let seconds = [seconds.to_string().into()];
-                self.property(PropertyContext::Connect, PropertyName::SessionExpiryInterval, &seconds);
-            }
+        if let Some(seconds) = given.session_expiry_property()
+            && missing(PropertyName::SessionExpiryInterval)
+        {
+            let seconds = [seconds.to_string().into()];
+            self.property(PropertyContext::Connect, PropertyName::SessionExpiryInterval, &seconds);
         }
         if missing(PropertyName::ReceiveMaximum) {
             // No more is asked for than is printed.

@@ -35,6 +35,7 @@ pub struct Session<K = Message> {
     phase: Phase,
     clean_start: bool,
     subscribes_first: bool,
+    sends_any_alias: bool,
     /// What is to be sent again waits for a SUBACK.
     waits_for_suback: bool,
     /// An acknowledgement or a PUBLISH went out on this connection.
@@ -71,6 +72,7 @@ impl<K: Kept> Session<K> {
             phase: Phase::Idle,
             clean_start: true,
             subscribes_first: false,
+            sends_any_alias: false,
             waits_for_suback: false,
             has_spoken: false,
             session_lives: false,
@@ -103,6 +105,7 @@ impl<K: Kept> Session<K> {
         self.version = config.version;
         self.clean_start = config.clean_start;
         self.subscribes_first = config.subscribes_first;
+        self.sends_any_alias = config.sends_any_alias;
         self.has_spoken = false;
         if self.connection == 0 {
             self.outbound.begin_at(config.first_identifier);

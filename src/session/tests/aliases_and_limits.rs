@@ -155,6 +155,7 @@ fn limits_are_all_open_unless_connack_closes_them() {
         (PropertyName::ReceiveMaximum, 3),
         (PropertyName::MaximumQos, 0),
         (PropertyName::RetainAvailable, 0),
+        (PropertyName::WildcardSubscriptionAvailable, 0),
         (PropertyName::MaximumPacketSize, 77),
         (PropertyName::TopicAliasMaximum, 8),
     ]);
@@ -163,6 +164,7 @@ fn limits_are_all_open_unless_connack_closes_them() {
         maximum_qos: QoS::AtMostOnce,
         retain_available: false,
         shared_subscription_available: true,
+        wildcard_subscription_available: false,
         maximum_packet_size: 77,
         topic_alias_maximum: 8,
     };

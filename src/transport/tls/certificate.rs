@@ -55,6 +55,22 @@ impl CertificateFacts {
     }
 }
 
+impl CertificateFacts {
+    /// Whether the certificate has this very text among its host names or, where it has no subjectAltName, as its common
+    /// name: no wildcards.
+    pub(super) fn names_literally(&self, host: &str) -> bool {
+        match &self.alternative_names {
+            Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),
+            None => self.common_name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(host)),
+        }
+    }
+}
+
+/// Whether a certificate names its host in the common name only.
+pub(super) fn has_common_name_only(der: &[u8]) -> bool {
+    CertificateFacts::read(der).is_some_and(|facts| facts.alternative_names.is_none() && facts.common_name.is_some())
+}
+
 /// Whether a certificate says that it is not a certification authority's (basicConstraints with CA:FALSE).
 pub(super) fn denies_authority(der: &[u8]) -> bool {
     let Ok(certificate) = Certificate::from_der(der) else { return false };

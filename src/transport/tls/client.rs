@@ -1,8 +1,11 @@
 //! A TLS plan made ready: files read and rustls configured once, for any number of handshakes.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
@@ -10,16 +13,21 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(feature = "openssl")]
+use tokio_openssl::SslStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate::{CertificateFacts, denies_authority};
-use super::explain::{Situation, explain};
+use super::certificate::{CertificateFacts, denies_authority, has_common_name_only};
+use super::explain::{Situation, error_text, explain};
 use super::keylog::KeyLogFile;
+#[cfg(feature = "openssl")]
+use super::system_openssl::OpenSslClient;
 use super::verifier::{Credulous, ServerVerifier};
 use super::{files, key};
 use crate::transport::error::{FailureKind, Fault, io_text, printable};
-use crate::transport::plan::{ClientCertificate, TlsPlan, TlsVersions, TrustRoots};
+use crate::transport::plan::{ClientCertificate, TlsBackend, TlsPlan, TlsVersions, TrustRoots};
 use crate::transport::socket::Socket;
 
 /// Files or settings that TLS cannot use. Displays as `TLS: FILE: CAUSE`.
@@ -72,13 +80,99 @@ impl From<TlsSetupError> for Fault {
 /// A TLS client: make it once, connect with it as often as you like, from any thread.
 #[derive(Clone)]
 pub struct TlsClient {
-    connector: TlsConnector,
-    /// None when nothing is verified.
-    verifier: Option<Arc<ServerVerifier>>,
+    backend: Backend,
     /// Where trust comes from, in words.
     trusted: Arc<str>,
     alpn: Arc<[String]>,
     has_certificate: bool,
+    has_pre_shared_key: bool,
+}
+
+/// The library, made ready.
+#[derive(Clone)]
+enum Backend {
+    Rustls {
+        connector: TlsConnector,
+        /// None when nothing is verified.
+        verifier: Option<Arc<ServerVerifier>>,
+    },
+    #[cfg(feature = "openssl")]
+    OpenSsl(OpenSslClient),
+}
+
+/// A TLS connection; boxed, as it holds kilobytes.
+#[derive(Debug)]
+pub(in crate::transport) enum TlsSession {
+    Rustls(Box<TlsStream<Socket>>),
+    #[cfg(feature = "openssl")]
+    OpenSsl(Box<SslStream<Socket>>),
+}
+
+impl TlsSession {
+    /// The socket below.
+    pub(in crate::transport) fn socket(&self) -> &Socket {
+        match self {
+            Self::Rustls(stream) => stream.get_ref().0,
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => stream.get_ref(),
+        }
+    }
+
+    /// What was agreed on.
+    pub(in crate::transport) fn info(&self) -> TlsInfo {
+        match self {
+            Self::Rustls(stream) => TlsInfo::of(stream.get_ref().1),
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => super::system_openssl::info(stream.ssl()),
+        }
+    }
+}
+
+/// Calls the same method of the stream within.
+macro_rules! pass_on {
+    ($session:expr, $method:ident $(, $argument:expr)*) => {
+        match $session.get_mut() {
+            Self::Rustls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for TlsSession {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_read, cx, buffer)
+    }
+}
+
+impl AsyncWrite for TlsSession {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        pass_on!(self, poll_write, cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_flush, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pass_on!(self, poll_shutdown, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pass_on!(self, poll_write_vectored, cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Rustls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => stream.is_write_vectored(),
+        }
+    }
 }
 
 impl fmt::Debug for TlsClient {
@@ -93,6 +187,57 @@ impl TlsClient {
     /// # Errors
     /// [`TlsSetupError`] names the file that is missing or wrong.
     pub fn new(plan: &TlsPlan) -> Result<Self, TlsSetupError> {
+        let backend = match plan.backend {
+            TlsBackend::Rustls => Backend::rustls(plan)?,
+            #[cfg(feature = "openssl")]
+            TlsBackend::OpenSsl => Backend::OpenSsl(OpenSslClient::new(plan)?),
+            #[cfg(not(feature = "openssl"))]
+            TlsBackend::OpenSsl => {
+                return Err(TlsSetupError::general("this build has no OpenSSL").hint("build with --features openssl"));
+            }
+        };
+        Ok(Self {
+            backend,
+            trusted: trust_text(&plan.roots).into(),
+            alpn: plan.alpn.clone().into(),
+            has_certificate: plan.client_certificate.is_some(),
+            has_pre_shared_key: plan.pre_shared_key.is_some(),
+        })
+    }
+
+    /// Speaks TLS over a connected socket with the server of this name.
+    pub(in crate::transport) async fn handshake(&self, host: &str, socket: Socket) -> Result<TlsSession, Fault> {
+        // A zone (`fe80::1%eth0`) says where the host is, not what it is called.
+        let bare = host.split('%').next().unwrap_or(host);
+        let situation = |refused: Option<CertificateDer<'_>>| Situation {
+            host: bare,
+            shown: refused.and_then(|der| CertificateFacts::read(&der)),
+            trusted: &self.trusted,
+            alpn: &self.alpn,
+            has_certificate: self.has_certificate,
+            has_pre_shared_key: self.has_pre_shared_key,
+        };
+        let name = ServerName::try_from(bare.to_string()).map_err(|_| {
+            let cause = format!("\"{}\" cannot be the name of a TLS server", printable(host));
+            Fault::new(FailureKind::TlsSetup, cause).hint("give a host name or an IP address")
+        })?;
+        match &self.backend {
+            Backend::Rustls { connector, verifier } => {
+                let outcome = connector.connect(name, socket).await;
+                // Nothing may be awaited between the handshake's end and here: see `ServerVerifier::refused`.
+                let refused = verifier.as_ref().and_then(|verifier| verifier.take_refused());
+                outcome
+                    .map(|stream| TlsSession::Rustls(Box::new(stream)))
+                    .map_err(|error| explain(&error, &situation(refused)))
+            }
+            #[cfg(feature = "openssl")]
+            Backend::OpenSsl(client) => client.handshake(socket, situation(None)).await.map(TlsSession::OpenSsl),
+        }
+    }
+}
+
+impl Backend {
+    fn rustls(plan: &TlsPlan) -> Result<Self, TlsSetupError> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let versions: &[_] = match plan.versions {
@@ -103,12 +248,12 @@ impl TlsClient {
         let (roots, named) = trusted_certificates(plan)?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)
-            .map_err(|error| TlsSetupError::general(error.to_string()))?
+            .map_err(|error| TlsSetupError::general(error_text(&error)))?
             .dangerous();
         let (builder, verifier) = if plan.insecure {
             (builder.with_custom_certificate_verifier(Arc::new(Credulous(algorithms))), None)
         } else {
-            let verifier = Arc::new(ServerVerifier::new(roots, named, algorithms));
+            let verifier = Arc::new(ServerVerifier::new(roots, named, !plan.roots.uses_system(), algorithms));
             (builder.with_custom_certificate_verifier(verifier.clone()), Some(verifier))
         };
         let mut config = match &plan.client_certificate {
@@ -123,64 +268,41 @@ impl TlsClient {
             let file = KeyLogFile::open(path).map_err(|error| TlsSetupError::of(path, io_text(&error)))?;
             config.key_log = Arc::new(file);
         }
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            verifier,
-            trusted: trust_text(&plan.roots).into(),
-            alpn: plan.alpn.clone().into(),
-            has_certificate: plan.client_certificate.is_some(),
-        })
+        Ok(Self::Rustls { connector: TlsConnector::from(Arc::new(config)), verifier })
     }
+}
 
-    /// Speaks TLS over a connected socket with the server of this name.
-    pub(in crate::transport) async fn handshake(
-        &self,
-        host: &str,
-        socket: Socket,
-    ) -> Result<Box<TlsStream<Socket>>, Fault> {
-        // A zone (`fe80::1%eth0`) says where the host is, not what it is called.
-        let bare = host.split('%').next().unwrap_or(host);
-        let name = ServerName::try_from(bare.to_string()).map_err(|_| {
-            let cause = format!("{:?} cannot be the name of a TLS server", printable(host));
-            Fault::new(FailureKind::TlsSetup, cause).hint("give a host name or an IP address")
-        })?;
-        let outcome = self.connector.connect(name, socket).await;
-        // Nothing may be awaited between the handshake's end and here: see `ServerVerifier::refused`.
-        let refused = self.verifier.as_ref().and_then(|verifier| verifier.take_refused());
-        outcome.map(Box::new).map_err(|error| {
-            let situation = Situation {
-                host: bare,
-                shown: refused.and_then(|der| CertificateFacts::read(&der)),
-                trusted: &self.trusted,
-                alpn: &self.alpn,
-                has_certificate: self.has_certificate,
-            };
-            explain(&error, &situation)
-        })
+/// The certificates of the user's files, each with where they come from.
+pub(super) fn user_certificates(
+    roots: &TrustRoots,
+) -> impl Iterator<Item = (&Path, Result<Vec<CertificateDer<'static>>, TlsSetupError>)> {
+    let of_file = roots.file.as_deref().map(|path| (path, files::certificates(path)));
+    let of_folder = roots.folder.as_deref().map(|path| (path, files::certificates_in_folder(path)));
+    of_file.into_iter().chain(of_folder)
+}
+
+/// The system's certificates where the plan wants them; at least one where nothing else is trusted.
+pub(super) fn system_certificates(plan: &TlsPlan, others: bool) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    if !plan.roots.uses_system() || plan.insecure {
+        return Ok(Vec::new());
     }
+    let loaded = rustls_native_certs::load_native_certs();
+    if loaded.certs.is_empty() && !others {
+        let reason = loaded.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        return Err(TlsSetupError::general(format!("this system has no CA certificates{reason}"))
+            .hint("install the package ca-certificates, or name the broker's CA certificate with --cafile"));
+    }
+    Ok(loaded.certs)
 }
 
 /// Certification authorities, and the certificates of the user's files, which count as a server's own too.
 fn trusted_certificates(plan: &TlsPlan) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsSetupError> {
-    let TrustRoots { file, folder, system } = &plan.roots;
     let mut roots = RootCertStore::empty();
     let mut named = Vec::new();
-    for (path, found) in [
-        (file, file.as_deref().map(files::certificates)),
-        (folder, folder.as_deref().map(files::certificates_in_folder)),
-    ] {
-        let (Some(path), Some(found)) = (path, found) else { continue };
+    for (path, found) in user_certificates(&plan.roots) {
         named.extend(add_roots(&mut roots, found?).map_err(|cause| TlsSetupError::of(path, cause))?);
     }
-    if plan.roots.uses_system() && !plan.insecure {
-        let loaded = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(loaded.certs);
-        if added == 0 && !system {
-            let reason = loaded.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-            return Err(TlsSetupError::general(format!("this system has no CA certificates{reason}"))
-                .hint("name the broker's CA certificate with --cafile, or install the package ca-certificates"));
-        }
-    }
+    roots.add_parsable_certificates(system_certificates(plan, !named.is_empty())?);
     Ok((roots, named))
 }
 
@@ -197,7 +319,7 @@ fn add_roots(
         added.map_err(|error| fault = Some(error)).is_ok()
     });
     match fault {
-        Some(error) if found.is_empty() => Err(format!("no certificate in it can be used: {error}")),
+        Some(error) if found.is_empty() => Err(format!("no certificate in it can be used: {}", error_text(&error))),
         _ => Ok(found),
     }
 }
@@ -215,7 +337,7 @@ fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result
     let chain = files::certificates(&own.certificate)?;
     let key = key::read(&own.key, own.key_password.as_ref())?;
     let key = provider.key_provider.load_private_key(key).map_err(|error| {
-        TlsSetupError::of(&own.key, format!("the key cannot be used: {error}"))
+        TlsSetupError::of(&own.key, format!("the key cannot be used: {}", error_text(&error)))
             .hint("RSA (2048 bits and more), ECDSA (P-256, P-384) and Ed25519 keys can be used")
     })?;
     let certified = CertifiedKey::new(chain, key);
@@ -230,10 +352,10 @@ fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result
     }
 }
 
-fn alpn_protocols(names: &[String]) -> Result<Vec<Vec<u8>>, TlsSetupError> {
+pub(super) fn alpn_protocols(names: &[String]) -> Result<Vec<Vec<u8>>, TlsSetupError> {
     // RFC 7301 §3.1: a name has 1 to 255 bytes.
     match names.iter().find(|name| name.is_empty() || name.len() > 255) {
-        Some(name) => Err(TlsSetupError::general(format!("{name:?} cannot be an ALPN protocol"))
+        Some(name) => Err(TlsSetupError::general(format!("\"{}\" cannot be an ALPN protocol", printable(name)))
             .hint("a name has 1 to 255 bytes; MQTT's is \"mqtt\"")),
         None => Ok(names.iter().map(|name| name.clone().into_bytes()).collect()),
     }
@@ -248,14 +370,18 @@ pub struct TlsInfo {
     pub cipher: &'static str,
     /// ALPN protocol, where the server picked one.
     pub alpn: Option<String>,
+    /// The server's certificate names its host in the common name only, which most clients no longer accept.
+    pub common_name_only: bool,
 }
 
 impl TlsInfo {
-    pub(in crate::transport) fn of(session: &ClientConnection) -> Self {
+    fn of(session: &ClientConnection) -> Self {
+        let certificate = session.peer_certificates().and_then(|chain| chain.first());
         Self {
             version: session.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown"),
             cipher: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
             alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            common_name_only: certificate.is_some_and(|der| has_common_name_only(der)),
         }
     }
 }

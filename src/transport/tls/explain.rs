@@ -1,6 +1,8 @@
 //! What a failed handshake means, in words: cause and next step.
 
+use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
@@ -20,9 +22,17 @@ pub(super) struct Situation<'a> {
     pub(super) alpn: &'a [String],
     /// Whether we have a client certificate.
     pub(super) has_certificate: bool,
+    /// Whether we have a pre-shared key.
+    pub(super) has_pre_shared_key: bool,
 }
 
 const PORT_HINT: &str = "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883";
+/// What to do about what only OpenSSL takes.
+const USE_OPENSSL: &str = if cfg!(feature = "openssl") {
+    "use --tls-backend openssl"
+} else {
+    "build with --features openssl and use --tls-backend openssl"
+};
 const CLIENT_CERTIFICATE_HINT: &str = "give a client certificate that the server knows (--cert and --key)";
 
 /// Whether the first bytes from a peer are the head of a TLS record (RFC 8446 §5.1) of a handshake or an alert: the
@@ -36,14 +46,82 @@ pub fn looks_like_tls(first_bytes: &[u8]) -> bool {
 /// With TLS 1.3 a server judges our certificate after the handshake is done for us, so its refusal arrives as an error
 /// of the first read.
 pub fn explain_tls_loss(error: &io::Error) -> Option<Fault> {
+    #[cfg(feature = "openssl")]
+    if let Some(fault) = super::system_openssl::explain_loss(error) {
+        return Some(fault);
+    }
     let tls = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match tls {
-        Error::AlertReceived(alert) => match refusal_of_certificate(*alert) {
-            Some(reason) => refused_client_certificate(reason),
-            None => alert_fault(*alert),
-        },
-        other => Fault::new(FailureKind::TlsProtocol, format!("TLS failed: {other}")),
+        Error::AlertReceived(alert) => explain_alert_after_handshake(*alert),
+        other => Fault::new(FailureKind::TlsProtocol, format!("TLS failed: {}", error_text(other))),
     })
+}
+
+/// What an alert means that comes after the handshake.
+pub(super) fn explain_alert_after_handshake(alert: AlertDescription) -> Fault {
+    match refusal_of_certificate(alert) {
+        Some(reason) => refused_client_certificate(reason),
+        None => alert_fault(alert),
+    }
+}
+
+/// rustls' words, and its names of variants as words: its own text of many errors is Debug output.
+pub(super) fn error_text(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(reason) => certificate_text(reason),
+        Error::InvalidMessage(reason) => format!("what the server sent is not sound ({})", words(reason)),
+        Error::PeerIncompatible(reason) => format!("the server does not fit ({})", words(reason)),
+        Error::PeerMisbehaved(reason) => format!("the server breaks the protocol ({})", words(reason)),
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            "the server sent a message that does not belong there".to_owned()
+        }
+        Error::General(text) => printable(text),
+        other => words(other),
+    }
+}
+
+/// The same for a certificate.
+pub(super) fn certificate_text(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::Other(other) => match other.0.downcast_ref::<webpki::Error>() {
+            Some(reason) => words(reason),
+            None => printable(&other.0.to_string()),
+        },
+        reason => words(reason),
+    }
+}
+
+/// The name of an enum's variant as words, without what it holds: `BadDerTime` is "bad der time".
+fn words(variant: &impl fmt::Debug) -> String {
+    let text = format!("{variant:?}");
+    let name = text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let mut words = String::new();
+    for letter in name.strip_suffix("Context").unwrap_or(name).chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
+}
+
+/// Whether the peer ended the connection.
+pub(super) fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
+pub(super) fn closed_in_handshake() -> Fault {
+    Fault::new(FailureKind::Closed, "the server closed the connection during the TLS handshake").hint(PORT_HINT)
+}
+
+pub(super) fn not_tls() -> Fault {
+    Fault::new(FailureKind::NotTls, "what answered does not speak TLS").hint(PORT_HINT)
 }
 
 /// Explains the error of a handshake.
@@ -51,15 +129,7 @@ pub(super) fn explain(error: &io::Error, situation: &Situation<'_>) -> Fault {
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         return explain_tls(tls, situation);
     }
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => {
-            Fault::new(FailureKind::Closed, "the server closed the connection during the TLS handshake").hint(PORT_HINT)
-        }
-        _ => explain_socket_error(error),
-    }
+    if is_closed(error) { closed_in_handshake() } else { explain_socket_error(error) }
 }
 
 fn explain_tls(error: &Error, situation: &Situation<'_>) -> Fault {
@@ -73,20 +143,18 @@ fn explain_tls(error: &Error, situation: &Situation<'_>) -> Fault {
             | InvalidMessage::MessageTooShort
             | InvalidMessage::InvalidEmptyPayload,
         )
-        | Error::PeerSentOversizedRecord => {
-            Fault::new(FailureKind::NotTls, "what answered does not speak TLS").hint(PORT_HINT)
-        }
+        | Error::PeerSentOversizedRecord => not_tls(),
         Error::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => version_fault(),
         Error::NoApplicationProtocol => alpn_fault(situation.alpn),
-        other => Fault::new(FailureKind::TlsProtocol, format!("the TLS handshake failed: {other}")),
+        other => Fault::new(FailureKind::TlsProtocol, format!("the TLS handshake failed: {}", error_text(other))),
     }
 }
 
-fn version_fault() -> Fault {
+pub(super) fn version_fault() -> Fault {
     Fault::new(FailureKind::TlsProtocol, "the server speaks none of the TLS versions that we offer")
         .hint("offer others (--tls-version); TLS 1.2 and 1.3 are known, older ones are not")
 }
@@ -106,15 +174,8 @@ fn explain_certificate(reason: &CertificateError, situation: &Situation<'_>) -> 
             Some(shown) if !shown.self_issued => authority_as_server(shown),
             _ => untrusted(situation),
         },
-        ExpiredContext { not_after, .. } => {
-            let cause = format!("the server's certificate expired on {}", date(*not_after));
-            Fault::new(FailureKind::CertificateDates, cause)
-                .hint("renew it on the server; check the clock of this machine")
-        }
-        NotValidYetContext { not_before, .. } => {
-            let cause = format!("the server's certificate is not valid before {}", date(*not_before));
-            Fault::new(FailureKind::CertificateDates, cause).hint("check the clock of this machine")
-        }
+        ExpiredContext { not_after, .. } => expired(Duration::from_secs(not_after.as_secs())),
+        NotValidYetContext { not_before, .. } => not_yet_valid(Duration::from_secs(not_before.as_secs())),
         NotValidForName | NotValidForNameContext { .. } => wrong_name(situation),
         BadSignature => {
             let cause =
@@ -122,24 +183,54 @@ fn explain_certificate(reason: &CertificateError, situation: &Situation<'_>) -> 
             let hint = format!("another CA of the same name may be trusted here: check {}", situation.trusted);
             Fault::new(FailureKind::UntrustedCertificate, cause).hint(hint)
         }
-        InvalidPurpose | InvalidPurposeContext { .. } => {
-            Fault::new(FailureKind::BadCertificate, "the server's certificate is not meant for servers")
-                .hint("its extended key usage must name serverAuth")
-        }
+        InvalidPurpose | InvalidPurposeContext { .. } => not_for_servers(),
+        reason if is_unsupported_signature(reason) => Fault::new(
+            FailureKind::BadCertificate,
+            "the server's certificate is signed in a way that rustls cannot verify, such as with a P-521 key or RSA-PSS \
+             with OpenSSL's default salt",
+        )
+        .hint(format!("sign it with RSA, P-256 or P-384, or {USE_OPENSSL}")),
         Other(other) if matches!(other.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion)) => Fault::new(
             FailureKind::BadCertificate,
-            "the server's certificate is of X.509 version 1, which TLS here cannot read",
+            "the server's certificate is of X.509 version 1, which rustls cannot read",
         )
-        .hint(format!("make it again with a {}", alternative_name_hint(situation.host))),
-        other => Fault::new(FailureKind::BadCertificate, format!("the server's certificate cannot be used: {other}")),
+        .hint(format!("make it again with a {}, or {USE_OPENSSL}", alternative_name_hint(situation.host))),
+        other => {
+            let cause = format!("the server's certificate cannot be used: {}", certificate_text(other));
+            Fault::new(FailureKind::BadCertificate, cause)
+        }
     }
 }
 
-fn date(time: rustls::pki_types::UnixTime) -> String {
-    date_text(std::time::Duration::from_secs(time.as_secs()))
+fn is_unsupported_signature(reason: &CertificateError) -> bool {
+    use webpki::Error::*;
+    match reason {
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => true,
+        CertificateError::Other(other) => matches!(
+            other.0.downcast_ref(),
+            Some(UnsupportedSignatureAlgorithmContext(_) | UnsupportedSignatureAlgorithmForPublicKeyContext(_))
+        ),
+        _ => false,
+    }
 }
 
-fn untrusted(situation: &Situation<'_>) -> Fault {
+pub(super) fn expired(not_after: Duration) -> Fault {
+    let cause = format!("the server's certificate expired on {}", date_text(not_after));
+    Fault::new(FailureKind::CertificateDates, cause).hint("renew it on the server; check the clock of this machine")
+}
+
+pub(super) fn not_yet_valid(not_before: Duration) -> Fault {
+    let cause = format!("the server's certificate is not valid before {}", date_text(not_before));
+    Fault::new(FailureKind::CertificateDates, cause).hint("check the clock of this machine")
+}
+
+pub(super) fn not_for_servers() -> Fault {
+    Fault::new(FailureKind::BadCertificate, "the server's certificate is not meant for servers")
+        .hint("its extended key usage must name serverAuth")
+}
+
+pub(super) fn untrusted(situation: &Situation<'_>) -> Fault {
     let trusted = situation.trusted;
     let (cause, hint) = match &situation.shown {
         Some(shown) if shown.self_issued => (
@@ -160,11 +251,12 @@ fn untrusted(situation: &Situation<'_>) -> Fault {
 
 fn authority_as_server(shown: &CertificateFacts) -> Fault {
     let cause = format!("the server shows the certificate of a CA ({}) as its own", shown.subject);
-    Fault::new(FailureKind::BadCertificate, cause)
-        .hint("give the server a certificate without CA:TRUE, or name exactly this one with --cafile")
+    Fault::new(FailureKind::BadCertificate, cause).hint(format!(
+        "give the server a certificate without CA:TRUE, name exactly this one with --cafile, or {USE_OPENSSL}"
+    ))
 }
 
-fn wrong_name(situation: &Situation<'_>) -> Fault {
+pub(super) fn wrong_name(situation: &Situation<'_>) -> Fault {
     let host = situation.host;
     let shown = situation.shown.as_ref();
     let names = shown.and_then(|shown| shown.alternative_names.as_deref()).unwrap_or_default();
@@ -220,7 +312,7 @@ fn refused_client_certificate(reason: &str) -> Fault {
     Fault::new(FailureKind::ClientCertificate, cause).hint(CLIENT_CERTIFICATE_HINT)
 }
 
-fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) -> Fault {
+pub(super) fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) -> Fault {
     match alert {
         AlertDescription::NoApplicationProtocol => return alpn_fault(situation.alpn),
         AlertDescription::ProtocolVersion => return version_fault(),
@@ -230,12 +322,18 @@ fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) -> Fault {
         }
         _ => {}
     }
+    if situation.has_pre_shared_key {
+        return alert_fault(alert).hint("does the server know this identity and key (--psk-identity, --psk)?");
+    }
     match refusal_of_certificate(alert) {
         Some(reason) if situation.has_certificate || reason.is_empty() => refused_client_certificate(reason),
         _ if situation.has_certificate => alert_fault(alert),
         // OpenSSL says "handshake failure" in TLS 1.2 to a client without the certificate that it wants.
         _ => alert_fault(alert)
-            .hint("the server may want a client certificate (--cert, --key), or other TLS versions or ciphers"),
+            .hint(format!(
+                "the server may want a client certificate (--cert, --key), or other TLS versions or ciphers; or its own key \
+                 may be of a kind that rustls does not know, such as P-521: then {USE_OPENSSL}"
+            )),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use zeroize::Zeroizing;
 
 use super::client::TlsSetupError;
@@ -28,12 +28,52 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsSetupError> {
 /// All certificates of a PEM file; at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     let content = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-    let found = found.map_err(|error| TlsSetupError::of(path, format!("not a sound PEM file: {error}")))?;
+    let text = String::from_utf8_lossy(without_mark(&content));
+    let as_plain = text.contains(TRUSTED).then(|| text.replace(TRUSTED, " CERTIFICATE-----"));
+    let pem = as_plain.as_deref().map_or_else(|| without_mark(&content), str::as_bytes);
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let mut found = found.map_err(|error| not_sound(path, &error))?;
+    if as_plain.is_some() {
+        found = found.into_iter().map(without_trust).collect();
+    }
     if found.is_empty() {
         return Err(no_certificate(path, &content));
     }
     Ok(found)
+}
+
+/// The form of OpenSSL's own in which a certificate is followed by what it is trusted for.
+const TRUSTED: &str = " TRUSTED CERTIFICATE-----";
+
+/// The certificate alone: one ASN.1 SEQUENCE, whose length stands at its head.
+fn without_trust(certificate: CertificateDer<'static>) -> CertificateDer<'static> {
+    let der = certificate.as_ref();
+    let length = match *der {
+        [0x30, short @ ..=0x7F, ..] => Some(2 + usize::from(short)),
+        [0x30, 0x81, a, ..] => Some(3 + usize::from(a)),
+        [0x30, 0x82, a, b, ..] => Some(4 + usize::from(u16::from_be_bytes([a, b]))),
+        _ => None,
+    };
+    match length.and_then(|length| der.get(..length)) {
+        Some(alone) => alone.to_vec().into(),
+        None => certificate,
+    }
+}
+
+/// The content without the byte order mark that Windows' editors put in front.
+pub(super) fn without_mark(content: &[u8]) -> &[u8] {
+    content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content)
+}
+
+/// What is wrong with a PEM file.
+pub(super) fn not_sound(path: &Path, error: &pem::Error) -> TlsSetupError {
+    let cause = match error {
+        pem::Error::MissingSectionEnd { .. } => "a block has no end (-----END ...)",
+        pem::Error::IllegalSectionStart { .. } => "a block has no sound begin (-----BEGIN ...)",
+        pem::Error::Base64Decode(_) => "a block is not Base64",
+        _ => return TlsSetupError::of(path, "not a sound PEM file"),
+    };
+    TlsSetupError::of(path, format!("not a sound PEM file: {cause}"))
 }
 
 fn no_certificate(path: &Path, content: &[u8]) -> TlsSetupError {

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::client::TlsSetupError;
 use super::files;
 use crate::mqtt::Secret;
+use crate::transport::error::printable;
 
 const ENCRYPTED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
@@ -19,7 +20,8 @@ const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 /// Reads the private key of a PEM file.
 pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
     let content = files::read(path)?;
-    let text = String::from_utf8_lossy(&content);
+    let content = files::without_mark(&content);
+    let text = String::from_utf8_lossy(content);
     if let Some(block) = encrypted_block(&text) {
         return decrypt(path, block, password);
     }
@@ -28,10 +30,10 @@ pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<PrivateKeyD
         return Err(TlsSetupError::of(path, "the key is encrypted in OpenSSL's old form, which is not read")
             .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc")));
     }
-    PrivateKeyDer::from_pem_slice(&content).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => TlsSetupError::of(path, "no private key in this file")
             .hint("it needs a block that starts with -----BEGIN PRIVATE KEY-----"),
-        error => TlsSetupError::of(path, format!("not a sound PEM file: {error}")),
+        error => files::not_sound(path, &error),
     })
 }
 
@@ -41,22 +43,44 @@ fn encrypted_block(text: &str) -> Option<&str> {
 }
 
 fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
-    let Some(password) = password else {
-        return Err(TlsSetupError::of(path, "the key is encrypted and no password was given")
-            .hint(format!("give the password of the key with --key-pw-file, or {}", convert(path, "openssl pkey"))));
+    let asked = match password {
+        Some(_) => None,
+        None => Some(ask_password(path).ok_or_else(|| no_password(path))?),
     };
+    let Some(password) = password.or(asked.as_ref()) else { return Err(no_password(path)) };
     let base64: Zeroizing<String> = Zeroizing::new(block.split_ascii_whitespace().collect());
     let der = STANDARD.decode(base64.as_bytes()).map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
     let wrapped = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|error| unsupported(path, &error))?;
-    let key = wrapped.decrypt(password.expose()).map_err(|error| undecrypted(path, &error))?;
+    let key = wrapped.decrypt(password.expose()).map_err(|error| explain(path, &error))?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 
-fn undecrypted(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
+/// Asks whoever sits at the terminal for the password of a key; in a pipe or a script nobody does.
+pub(super) fn ask_password(path: &Path) -> Option<Secret> {
+    use std::io::IsTerminal;
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return None;
+    }
+    let prompt = format!("Password of the key {}: ", printable(&path.display().to_string()));
+    rpassword::prompt_password(prompt).ok().map(Secret::new)
+}
+
+/// The key is encrypted.
+pub(super) fn no_password(path: &Path) -> TlsSetupError {
+    TlsSetupError::of(path, "the key is encrypted and no password was given")
+        .hint(format!("give the password of the key with --key-pw-file, or {}", convert(path, "openssl pkey")))
+}
+
+/// The password is not the right one.
+pub(super) fn undecrypted(path: &Path) -> TlsSetupError {
+    TlsSetupError::of(path, "the key cannot be decrypted").hint("check the password of the key (--key-pw-file)")
+}
+
+fn explain(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
     match error {
         // A wrong password decrypts to rubbish, which now and then has sound padding and then is no ASN.1.
         pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) | pkcs8::Error::Asn1(_) => {
-            TlsSetupError::of(path, "the key cannot be decrypted").hint("check the password of the key (--key-pw-file)")
+            undecrypted(path)
         }
         other => unsupported(path, other),
     }
@@ -67,7 +91,7 @@ fn unsupported(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
         .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc"))
 }
 
-fn convert(path: &Path, command: &str) -> String {
+pub(super) fn convert(path: &Path, command: &str) -> String {
     let shown = path.display();
     format!("convert it: {command} -in {shown} -out {shown}.new")
 }

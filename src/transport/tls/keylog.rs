@@ -34,9 +34,16 @@ impl KeyLog for KeyLogFile {
                 let _ = write!(line, "{byte:02x}");
             }
         }
+        self.write_line(line);
+    }
+}
+
+impl KeyLogFile {
+    /// Appends a line.
+    pub(super) fn write_line(&self, mut line: String) {
         line.push('\n');
         let mut file = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // A full disk is no reason to lose the connection, and rustls takes no error here.
+        // A full disk is no reason to lose the connection, and no library takes an error here.
         let _ = file.write_all(line.as_bytes());
     }
 }

@@ -1,5 +1,6 @@
 //! TLS: files and settings made into a client once ([`client`]), whom to believe ([`verifier`]), and what a failed
-//! handshake means in words ([`explain`]). rustls is named here and in `connection.rs` only.
+//! handshake means in words ([`explain`]). rustls and OpenSSL are
+//! named here only.
 
 mod certificate;
 mod client;
@@ -8,6 +9,8 @@ mod files;
 mod key;
 mod keylog;
 mod server;
+#[cfg(feature = "openssl")]
+mod system_openssl;
 mod verifier;
 
 #[cfg(test)]
@@ -17,6 +20,7 @@ pub(in crate::transport) mod test_server;
 #[cfg(test)]
 mod trust_tests;
 
+pub(super) use client::TlsSession;
 pub use client::{TlsClient, TlsInfo, TlsSetupError};
 pub use explain::{explain_tls_loss, looks_like_tls};
 pub use server::{ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsServer};

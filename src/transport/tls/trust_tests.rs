@@ -90,10 +90,15 @@ async fn another_name_is_refused_and_both_are_told() {
 }
 
 #[tokio::test]
-async fn a_common_name_alone_is_not_enough_for_a_ca() {
+async fn a_common_name_alone_is_enough_only_for_a_named_ca() {
     let ca = Authority::new("our CA");
     let server = Identity::issued(&ca, &[], |params| params.distinguished_name.push(DnType::CommonName, "localhost"));
-    let error = refusal(server_config(&server, None), &ca.certificate(), "localhost").await;
+    // Of a CA that the user named it is; the system's CAs vouch for names of anybody.
+    acceptance(server_config(&server, None), &ca.certificate(), "localhost").await;
+    let files = Files::new();
+    let mut tls = trusting(files.certificate("ca.pem", &ca.certificate()));
+    tls.roots.system = true;
+    let error = connect_tls("localhost", serve(server_config(&server, None)).await, tls).await.unwrap_err();
     assert_says(&error, FailureKind::CertificateName, "only the common name localhost", "subjectAltName=DNS:localhost");
 }
 

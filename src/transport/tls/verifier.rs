@@ -3,6 +3,9 @@
 //! webpki refuses a server certificate that is a CA's own (`CaUsedAsEndEntity`), which OpenSSL accepts when it is
 //! trusted; private set-ups are full of them. A certificate that the user named in `--cafile` or `--capath`, byte for
 //! byte, is therefore accepted once its dates, purpose and host name are right. Nobody else gains anything by it.
+//!
+//! Where only certificates that the user named are trusted, a certificate that they vouch for may also name its host as
+//! OpenSSL and mosquitto accept it: in the common name where it has no subjectAltName, an IP address as a DNS name.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -23,6 +26,8 @@ pub(super) struct ServerVerifier {
     roots: RootCertStore,
     /// Certificates of the user's files, believed as a server's own too.
     named: Vec<CertificateDer<'static>>,
+    /// Nobody is trusted but who is in the user's files.
+    only_named: bool,
     algorithms: WebPkiSupportedAlgorithms,
     /// The certificate refused last, by thread. rustls' errors have no room for it and the error text needs it; the
     /// handshake that saw it takes it out in the same poll, so two handshakes never mix.
@@ -33,9 +38,10 @@ impl ServerVerifier {
     pub(super) fn new(
         roots: RootCertStore,
         named: Vec<CertificateDer<'static>>,
+        only_named: bool,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Self {
-        Self { roots, named, algorithms, refused: Mutex::default() }
+        Self { roots, named, only_named, algorithms, refused: Mutex::default() }
     }
 
     /// The certificate that was refused last on this thread.
@@ -62,7 +68,10 @@ impl ServerVerifier {
             now,
             self.algorithms.all,
         )
-        .and_then(|()| verify_server_name(&certificate, host));
+        .and_then(|()| match verify_server_name(&certificate, host) {
+            Err(_) if self.only_named && names_literally(shown, host) => Ok(()),
+            outcome => outcome,
+        });
         match by_rules {
             Err(error) if naming_it_settles(&error) && self.named.iter().any(|named| named == shown) => {
                 verify_named(shown, &certificate, host, now)
@@ -111,13 +120,17 @@ fn verify_named(
         let required = ExtendedKeyPurpose::ServerAuth;
         return Err(CertificateError::InvalidPurposeContext { required, presented: Vec::new() }.into());
     }
-    // `openssl req -x509` without more makes a certificate with nothing but a common name, which OpenSSL compares with
-    // the host when there is no subjectAltName (RFC 6125 §6.4.4). For a certificate named by the user that is enough.
-    let common_name_counts = facts.alternative_names.is_none();
-    match (facts.common_name, verify_server_name(certificate, host)) {
-        (Some(name), Err(_)) if common_name_counts && name.eq_ignore_ascii_case(&host.to_str()) => Ok(()),
-        (_, outcome) => outcome,
+    match verify_server_name(certificate, host) {
+        Err(_) if names_literally(shown, host) => Ok(()),
+        outcome => outcome,
     }
+}
+
+/// Whether a certificate has the host in a form that webpki does not look at. `openssl req -x509` without more makes a
+/// certificate with nothing but a common name, which OpenSSL compares with the host when there is no subjectAltName (RFC
+/// 6125 §6.4.4); mosquitto's clients also find an IP address among the DNS names.
+fn names_literally(shown: &CertificateDer<'_>, host: &ServerName<'_>) -> bool {
+    CertificateFacts::read(shown).is_some_and(|facts| facts.names_literally(&host.to_str()))
 }
 
 impl ServerCertVerifier for ServerVerifier {

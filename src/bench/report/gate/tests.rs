@@ -91,6 +91,8 @@ fn error(gate: &str) -> String {
 #[test]
 fn a_typo_names_what_exists() {
     for (gate, hint) in [
+        ("p99 < 20ms", "no metric 'p99'; write e2e.p99 (publish to delivery) or ack.p99"),
+        ("max<1s", "write e2e.max"),
         ("e2e.p98<=1ms", "did you mean 'e2e.p9"),
         ("e2e.p999<=1ms", "did you mean 'e2e.p99.9"),
         ("losst==0", "did you mean 'lost'"),
