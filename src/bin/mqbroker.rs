@@ -27,7 +27,7 @@ fn run(options: ListenOptions) -> ExitStatus {
     let ListenOptions { port, ws_port, config, verbose, daemon, test_config, help: _, version: _ } = options;
     let plan = ServePlan { port, web_socket_port: ws_port, verbose, config_file: config, daemon };
     let failed = |error: ServeError| {
-        eprintln!("Error: {error}");
+        terminal::say(format_args!("Error: {error}"));
         error.exit_status()
     };
     if test_config {
@@ -39,7 +39,7 @@ fn run(options: ListenOptions) -> ExitStatus {
 
 fn passwd(file: &Path, user: &str) -> ExitStatus {
     let failed = |error: &dyn std::fmt::Display| {
-        eprintln!("Error: {error}");
+        terminal::say(format_args!("Error: {error}"));
         ExitStatus::Failed
     };
     match terminal::prompt::password(&format!("Password for {}", terminal::escape(user)), true) {
