@@ -56,7 +56,7 @@ impl Publisher<'_> {
             self.again.push_front((number, payload));
         }
         self.reconnect(row.since, row.losses, error.to_string(), interrupts).await?;
-        self.last.0 = Instant::now();
+        self.answer = None;
         self.entered_before = self.account.entered();
         Ok(())
     }

@@ -197,7 +197,7 @@ impl Role for Idler {
         link.flush(context)?;
         if link.session.output_len() > 0 {
             state.send_output(link, context)?;
-            link.session.handle_written(clock::now());
+            link.session.handle_written(clock::now(), !link.is_writable());
         }
         self.schedule(state, index, link, now_ns);
         Ok(())

@@ -240,7 +240,7 @@ impl Publisher {
         if !out.is_empty() {
             self.waiting_bytes = out.len() - before;
             let taken = link.send(context, out)?;
-            link.session.handle_written(shared.clock.at(now_ns));
+            link.session.handle_written(shared.clock.at(now_ns), !link.is_writable());
             self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
         if self.is_done() {

@@ -305,11 +305,11 @@ pub(in crate::bench::engine) fn read_batch(
 fn keep_time(link: &mut Link, now: Instant) -> Result<(), End> {
     match link.session.poll_timeout() {
         Some(deadline) if now >= deadline => {
-            link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+            link.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
         }
-        Some(deadline) if now + PING_LEAD >= deadline => {
+        Some(deadline) if now + PING_LEAD >= deadline && link.is_writable() => {
             link.session.ping();
-            link.session.handle_written(now);
+            link.session.handle_written(now, false);
         }
         _ => {}
     }
