@@ -12,7 +12,7 @@ use self::plan_facts::plan_facts;
 use self::warnings::{forgotten_times, nagle_hint, stage_warnings, trend_warnings};
 use super::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
 use super::measure::{GeneratorFigures, Recorder, ValidityFigures};
-use super::plan::{BenchPlan, WindowRule, is_this_machine};
+use super::plan::{BenchPlan, LoadModel as PlanModel, WindowRule, is_this_machine};
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::{Phase, TargetMeasurement};
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
@@ -141,8 +141,14 @@ pub(super) fn measurement(
         subscribers: plan.subscribers > 0,
         offered: stage.offered,
         not_sent: stage.not_sent,
+        sends_again: plan.publishers > 0
+            && plan.qos != QoS::AtMostOnce
+            && plan.reconnect.is_some()
+            && !plan.session.clean_start,
         window_by_delivery: plan.window_rule == WindowRule::Delivery && plan.publishers > 0 && plan.subscribers > 0,
         rate: stage.rate,
+        given_up: stage.given_up.clone(),
+        follows_flood: matches!(stage.stage.model, PlanModel::OpenLoopShare { .. }),
         matched_by_order,
         delivery: stage.delivery,
         unacked: (plan.qos != QoS::AtMostOnce && plan.publishers > 0).then_some(stage.unacknowledged),

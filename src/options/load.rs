@@ -227,7 +227,7 @@ pub struct ResultOptions {
 
     /// Exit with 3 unless this holds, as in 'e2e.p99 <= 20ms && lost == 0'; may be repeated.
     ///
-    /// METRIC OP VALUE, joined by &&. Metrics are e2e.p99, ack.p99.9, e2e.max, sent_per_s, delivered_per_s, lost,
+    /// METRIC OP VALUE, joined by &&. Metrics are e2e.p99, ack.p99.9, e2e.max, sent_per_s, delivered_per_s, lost, not_sent,
     /// duplicates and so on. A latency needs a unit. What was not measured fails, and so does an invalid run.
     #[arg(long, value_name = "EXPR", value_hint = ValueHint::Other)]
     pub gate: Vec<String>,

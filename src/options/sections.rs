@@ -273,7 +273,7 @@ pub(super) const BENCH: &[Section] = &[
             entry("3", "A gate failed."),
             entry("4", "The measurement is not valid."),
             entry("43", "The broker did not answer a SUBSCRIBE in time."),
-            entry("44", "The broker granted a lower QoS than was asked for."),
+            entry("44", "The broker granted a lower QoS than was asked for, or acknowledged QoS 2 with PUBACK."),
             INTERRUPTED,
             REFUSED,
         ],

@@ -115,6 +115,12 @@ pub trait Handler<K> {
         }
     }
 
+    /// Writes a message again of which [`Kept::message`] gives none, under this identifier and with this DUP flag. False
+    /// if that cannot be: then it is lost.
+    fn rewrite(&mut self, _kept: &K, _packet_identifier: u16, _dup: bool, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+
     /// PUBREC came for a message of QoS 2.
     fn received(&mut self, _kept: &K) {}
 

@@ -76,6 +76,11 @@ impl Identifiers {
         let _ = self.next();
         first
     }
+
+    /// This one alone.
+    pub const fn one(identifier: u16) -> Self {
+        Self { next: identifier, left: 1 }
+    }
 }
 
 /// All from this one on.

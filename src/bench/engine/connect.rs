@@ -296,7 +296,7 @@ pub(super) async fn join(
     tls: Option<&TlsClient>,
     client: usize,
     session: &mut BenchSession,
-    early: Option<EarlyMessages<'_>>,
+    early: Option<&mut dyn EarlyPackets>,
 ) -> Result<(Connection, Times), ClientError> {
     let plan = &shared.plan;
     let config = plan.session_of(client);
@@ -386,14 +386,20 @@ async fn subscribe(
     Ok(())
 }
 
-/// Takes messages that come while a client is connecting.
-pub(super) type EarlyMessages<'a> = &'a mut dyn FnMut(&Delivery<'_>);
+/// Who handles what comes for a client while it is connecting again.
+pub(super) trait EarlyPackets {
+    /// A message came.
+    fn take(&mut self, delivery: &Delivery<'_>);
+
+    /// Writes a message of an earlier connection again, see [`Handler::rewrite`].
+    fn rewrite(&mut self, kept: &SendRecord, packet: (u16, bool), out: &mut Vec<u8>) -> bool;
+}
 
 /// Ears while connecting.
 #[derive(Default)]
 struct ConnectEars<'a> {
     suback: Option<Suback>,
-    early: Option<EarlyMessages<'a>>,
+    early: Option<&'a mut dyn EarlyPackets>,
     /// Retained messages that `early` has not taken.
     retained: u64,
 }
@@ -403,7 +409,7 @@ impl Handler<SendRecord> for ConnectEars<'_> {
     /// kept delivers behind CONNACK what has waited for it, and others deliver beside SUBACK.
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if let Some(early) = &mut self.early {
-            early(delivery);
+            early.take(delivery);
         } else if delivery.publish.retain {
             self.retained += 1;
         }
@@ -411,6 +417,10 @@ impl Handler<SendRecord> for ConnectEars<'_> {
     }
 
     fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+
+    fn rewrite(&mut self, kept: &SendRecord, packet_identifier: u16, dup: bool, out: &mut Vec<u8>) -> bool {
+        self.early.as_mut().is_some_and(|early| early.rewrite(kept, (packet_identifier, dup), out))
+    }
 
     fn event(&mut self, event: Event) {
         if let Event::Subscribed(suback) = event {

@@ -3,6 +3,7 @@
 
 mod hold;
 mod outcome;
+mod pace;
 mod stage;
 mod standstill;
 #[cfg(test)]
@@ -169,23 +170,35 @@ async fn run_with(
         }
     };
     let mut outcomes: Vec<StageOutcome> = Vec::new();
-    for stage in stages {
-        let Some(run) = coordinator.stage_run(&stage, outcomes.last()) else { break };
-        let outcome = {
-            let load = coordinator.carry_out(stage, run, &mut progress);
-            tokio::pin!(load);
-            tokio::select! {
-                outcome = &mut load => outcome,
-                () = &mut interrupt => {
-                    // The stage sees it, ends the load, drains and settles.
-                    shared.halt.store(true, Ordering::Relaxed);
-                    load.await
+    'stages: for stage in stages {
+        let (before, whole, mut spent) = (outcomes.len().checked_sub(1), stage.duration, Duration::ZERO);
+        let mut next = Some(stage);
+        // A stage whose schedule is not kept is followed by an attempt at a lower rate.
+        while let Some(stage) = next.take() {
+            let before = before.map(|before| &outcomes[before]);
+            let Some(run) = coordinator.stage_run(&stage, before) else { break 'stages };
+            let mut outcome = {
+                let load = coordinator.carry_out(stage, run, &mut progress);
+                tokio::pin!(load);
+                tokio::select! {
+                    outcome = &mut load => outcome,
+                    () = &mut interrupt => {
+                        // The stage sees it, ends the load, drains and settles.
+                        shared.halt.store(true, Ordering::Relaxed);
+                        load.await
+                    }
                 }
+            };
+            let ends = shared.is_halted() || coordinator.has_collapsed() || coordinator.stalled.is_some();
+            spent += Duration::from_nanos(outcome.measured_ns);
+            let lower = outcome.stage.stepped_down(whole, spent).filter(|_| !ends);
+            if let Some((lower, fault)) = lower.zip(outcome.pace_fault(&shared.plan, coordinator.lost.is_empty())) {
+                (outcome.given_up, next) = (Some(fault), Some(lower));
             }
-        };
-        outcomes.push(outcome);
-        if shared.is_halted() || coordinator.has_collapsed() || coordinator.stalled.is_some() {
-            break;
+            outcomes.push(outcome);
+            if ends {
+                break 'stages;
+            }
         }
     }
     Ok(coordinator.conclude(connect, connect_ns, outcomes).await)

@@ -32,7 +32,9 @@ impl SendRecord {
 }
 
 impl Kept for SendRecord {
-    /// A load generator sends nothing twice on its own account: what is lost is counted.
+    /// Messages are not kept: a publisher whose session is to last writes them anew, see [`Publisher::rewrite`].
+    ///
+    /// [`Publisher::rewrite`]: super::publisher::Publisher::rewrite
     fn message(&self) -> Option<&Message> {
         None
     }

@@ -10,6 +10,9 @@ use crate::mqtt::wire::{PublishTemplate, WireError};
 use crate::mqtt::{Message, PropertyName};
 use crate::session::Identifiers;
 
+/// The DUP flag in the first byte of a PUBLISH (§3.3.1.1).
+const DUP: u8 = 0x08;
+
 /// What a publisher sends.
 #[derive(Debug)]
 pub(super) struct Packets {
@@ -165,6 +168,27 @@ impl Packets {
             due.sequence += 1;
         }
         due
+    }
+
+    /// Appends the packet of a single message that goes out once more. Gives back the size of its payload.
+    pub(super) fn append_again(
+        &mut self,
+        plan: &BenchPlan,
+        stream: usize,
+        due: Due,
+        dup: bool,
+        out: &mut Vec<u8>,
+    ) -> u64 {
+        let start = out.len();
+        self.append(plan, stream, due, out);
+        if let Some(first) = out.get_mut(start).filter(|_| dup) {
+            *first |= DUP;
+        }
+        let Some(varying) = &mut self.varying else { return self.template.payload_size() as u64 };
+        // The session's output counts it.
+        let Some((packet, payload)) = varying.unwritten.pop_back() else { return 0 };
+        varying.unwritten_bytes -= packet as usize;
+        u64::from(payload)
     }
 
     /// What the kernel has not taken wholly is gone with the connection, and the next one knows no Topic Alias.

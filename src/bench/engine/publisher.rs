@@ -69,6 +69,8 @@ pub(super) struct Publisher {
     timed: Option<(u64, u64)>,
     /// Places freed by silence that are not in a recorder yet.
     freed_by_silence: u64,
+    /// The Packet Identifier of the first message of the last batch, and its number.
+    anchor: (u16, u64),
     progress: Option<Progress>,
     /// Slots of the measured window that were sent.
     offered: u64,
@@ -107,6 +109,7 @@ impl Publisher {
             round_trip_ns: round_trip.as_nanos() as u64,
             timed: None,
             freed_by_silence: 0,
+            anchor: (1, 0),
             progress: None,
             offered: 0,
             scheduled_ns: 0,
@@ -393,6 +396,9 @@ impl Publisher {
         // `room` has looked: there are as many places, and QoS 0 needs none.
         let identifiers = link.session.reserve_many(self.qos, count as usize, record);
         let next = self.next + identifiers.len() as u64;
+        if let Some(first) = identifiers.clone().next() {
+            self.anchor = (first, self.next);
+        }
         if !plan.payload.is_stamped() {
             (self.next..next).for_each(|sequence| shared.stream(self.stream).intended.note(sequence, intended_ns));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cause::connect_failure;
 use super::connect;
-use super::link::{BenchSession, Link};
+use super::link::{BenchSession, Link, SendRecord};
 use super::shard::ShardState;
 use crate::session::Delivery;
 
@@ -15,13 +15,41 @@ pub(super) trait Early {
     /// A message came.
     fn take(&mut self, state: &ShardState, target: usize, delivery: &Delivery<'_>);
 
+    /// Writes a message of an earlier connection again, under this Packet Identifier and with this DUP flag. False if
+    /// that cannot be.
+    fn rewrite(
+        &mut self,
+        state: &ShardState,
+        target: usize,
+        kept: &SendRecord,
+        packet: (u16, bool),
+        out: &mut Vec<u8>,
+    ) -> bool;
+
     /// The connection was lost before the client had it.
     fn give_up(&mut self, state: &ShardState);
 }
 
-/// Connects a client again and subscribes, however often that fails. Its session goes on: what was in flight is not
-/// sent again, and its identifiers are not used anew while the broker may remember them. What a broker delivers before
-/// the last SUBACK is as good as what it delivers afterwards.
+/// What comes for a client before its new connection is handed over to it.
+struct EarlyOf<'a> {
+    early: &'a mut dyn Early,
+    state: &'a ShardState,
+    target: usize,
+}
+
+impl connect::EarlyPackets for EarlyOf<'_> {
+    fn take(&mut self, delivery: &Delivery<'_>) {
+        self.early.take(self.state, self.target, delivery);
+    }
+
+    fn rewrite(&mut self, kept: &SendRecord, packet: (u16, bool), out: &mut Vec<u8>) -> bool {
+        self.early.rewrite(self.state, self.target, kept, packet, out)
+    }
+}
+
+/// Connects a client again and subscribes, however often that fails. Its session goes on: what was in flight is sent again
+/// where the session was to outlast the connection, and its identifiers are not used anew while the broker may remember
+/// them. What a broker delivers before the last SUBACK is as good as what it delivers afterwards.
 pub(super) async fn again(
     state: Rc<ShardState>,
     client: usize,
@@ -32,12 +60,9 @@ pub(super) async fn again(
     let target = state.shared.plan.target_of(client);
     loop {
         tokio::time::sleep(interval).await;
-        let mut take = |delivery: &Delivery<'_>| {
-            if let Some(early) = &mut early {
-                early.take(&state, target, delivery);
-            }
-        };
-        match connect::join(&state.shared, state.tls.as_ref(), client, &mut session, Some(&mut take)).await {
+        let mut early_of = early.as_deref_mut().map(|early| EarlyOf { early, state: &state, target });
+        let packets = early_of.as_mut().map(|packets| packets as &mut dyn connect::EarlyPackets);
+        match connect::join(&state.shared, state.tls.as_ref(), client, &mut session, packets).await {
             Ok((connection, _)) => return Link::new(connection, session, target),
             Err(error) => {
                 if let Some(early) = &mut early {

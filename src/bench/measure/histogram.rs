@@ -175,6 +175,11 @@ impl LatencyHistogram {
         Some(self.values.value_at_quantile(quantile).clamp(self.min, self.max))
     }
 
+    /// Samples above a value, to the histogram's precision.
+    pub fn count_above(&self, value_ns: u64) -> u64 {
+        self.count() - self.values.count_between(0, value_ns)
+    }
+
     /// Samples above an hour.
     pub fn clamped(&self) -> u64 {
         self.clamped

@@ -92,6 +92,8 @@ counters! {
     held_back,
     /// Those that did not, and were sent in the measured window.
     on_time,
+    /// PUBLISH packets that went out once more after a connection was lost.
+    sent_again,
     /// Places of windows that were freed because nothing had come back for too long.
     freed_by_silence,
     /// Acknowledgements with "no matching subscribers" (0x10).

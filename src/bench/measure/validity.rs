@@ -165,7 +165,7 @@ pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Invalidity> {
 }
 
 /// Open loop: whether messages left later than a millisecond or a tenth of the latency.
-pub(super) fn lag_above_limit(lag_p99: Option<u64>, e2e_p99: Option<u64>) -> Option<Invalidity> {
+pub fn lag_above_limit(lag_p99: Option<u64>, e2e_p99: Option<u64>) -> Option<Invalidity> {
     let p99_ns = lag_p99?;
     let limit_ns = LAG_FLOOR_NS.max(e2e_p99.unwrap_or_default() / 10);
     (p99_ns > limit_ns).then_some(Invalidity::SchedulingLag { p99_ns, limit_ns })

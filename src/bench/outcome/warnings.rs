@@ -85,7 +85,8 @@ pub(super) fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutc
         interval as u64
     });
     let Recorder { latency, .. } = &stage.recorder;
-    [("ack", &latency.ack), ("e2e", &latency.e2e)].into_iter().find_map(|(name, latency)| {
+    let arrival = if plan.responders > 0 { "rtt" } else { "e2e" };
+    [("ack", &latency.ack), (arrival, &latency.e2e)].into_iter().find_map(|(name, latency)| {
         // Waiting for a fixed time is all that most of them have in common; work and queues are spread out.
         let histogram = latency.histogram()?;
         let (p50_ns, p75_ns) = (histogram.percentile(Percentile::P50)?, histogram.percentile(Percentile::P75)?);

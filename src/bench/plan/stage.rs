@@ -62,6 +62,23 @@ pub struct Stage {
     pub count: Option<u64>,
 }
 
+/// A bare run paces at this share of what its flood carried.
+const SHARE: f64 = 0.5;
+
+/// The lowest share to which it steps down where that schedule is not kept.
+const LEAST_SHARE: f64 = SHARE / 8.0;
+
+impl Stage {
+    /// The same at half the share, where there is one; `spent` is what attempts before it have measured, and `whole` what
+    /// there was. What is left is measured, and at least half of the whole.
+    pub fn stepped_down(&self, whole: Option<Duration>, spent: Duration) -> Option<Self> {
+        let LoadModel::OpenLoopShare { share } = self.model else { return None };
+        let duration = whole.map(|whole| whole.saturating_sub(spent).max(whole / 2));
+        let model = LoadModel::OpenLoopShare { share: share / 2.0 };
+        (share > LEAST_SHARE).then(|| Self { model, duration, ..self.clone() })
+    }
+}
+
 /// The stages of a run. Without a model of its own a run floods first and then measures latency at half of what the
 /// flood carried; time and messages are shared between the two.
 pub fn stages(
@@ -82,7 +99,7 @@ pub fn stages(
                 Stage { name: StageName::Flood, model: LoadModel::ClosedLoop, warmup, duration: half, count: first },
                 Stage {
                     name: StageName::Paced,
-                    model: LoadModel::OpenLoopShare { share: 0.5 },
+                    model: LoadModel::OpenLoopShare { share: SHARE },
                     warmup,
                     duration: half,
                     count: count.map(|count| count / 2),
@@ -106,6 +123,15 @@ mod tests {
         assert_eq!(stages.iter().filter_map(|stage| stage.duration).sum::<Duration>(), Duration::from_secs(10));
         assert_eq!(stages.iter().filter_map(|stage| stage.count).sum::<u64>(), 11);
         assert_eq!(stages[1].model, LoadModel::OpenLoopShare { share: 0.5 });
+        assert_eq!(stages[0].stepped_down(None, Duration::ZERO), None, "a closed loop has no schedule");
+        let (whole, second) = (stages[1].duration, Duration::from_secs(1));
+        let mut steps = vec![stages[1].clone()];
+        while let Some(lower) = steps[steps.len() - 1].stepped_down(whole, second * steps.len() as u32) {
+            steps.push(lower);
+        }
+        let steps = steps.into_iter().map(|step| (step.model, step.duration.unwrap().as_millis())).collect::<Vec<_>>();
+        let step = |share, left| (LoadModel::OpenLoopShare { share }, left);
+        assert_eq!(steps, [step(0.5, 5_000), step(0.25, 4_000), step(0.125, 3_000), step(0.0625, 2_500)]);
         let one = super::stages(None, Duration::ZERO, None, Some(1));
         assert_eq!(
             one.iter().map(|stage| (stage.name, stage.count)).collect::<Vec<_>>(),

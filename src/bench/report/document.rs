@@ -14,6 +14,7 @@ use super::latency::LatencyTable;
 use super::stage::{Fault, LoadModel, Phase, Series, Stage, StageMeasurement};
 use super::traffic::Traffic;
 use crate::exit_status::ExitStatus;
+use crate::terminal::number;
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "mqbench-result/1";
@@ -247,14 +248,18 @@ impl ResultDocument {
         let stages: Vec<Stage> = measurements.iter().map(Stage::of).collect();
         let several = stages.len() > 1;
         let label = |name: &str, text: &str| if several { format!("{name}: {text}") } else { text.to_owned() };
+        // An attempt that was repeated at a lower rate is part of the account, and no part of the result.
+        let is_result = |stage: &&Stage| stage.given_up.is_none();
         let invalid: Vec<Fault> = stages
             .iter()
+            .filter(is_result)
             .flat_map(|stage| {
                 stage.invalid.iter().map(|fault| Fault { text: label(&stage.name, &fault.text), ..fault.clone() })
             })
             .collect();
         for (stage, measurement) in stages.iter().zip(measurements) {
             let all = measurement.warnings.iter().cloned().chain(stage_warnings(stage));
+            let all = all.filter(|warning| stage.given_up.is_none() || !OF_PACE.contains(&warning.code.as_str()));
             warnings.extend(all.map(|warning| Warning { text: label(&stage.name, &warning.text), ..warning }));
         }
         run.status = if run.error.is_some() && !(partial && invalid.is_empty()) {
@@ -287,8 +292,8 @@ impl ResultDocument {
         };
         for stage in &stages {
             document.clients.merge(&stage.clients);
-            document.delivery.merge(&stage.delivery);
         }
+        stages.iter().filter(is_result).for_each(|stage| document.delivery.merge(&stage.delivery));
         let process = stages.iter().filter_map(|stage| stage.broker.as_ref()).max_by_key(|process| process.cpu_ns);
         document.broker.process = process.and_then(|process| serde_json::to_value(process).ok());
         document.stages = stages;
@@ -322,11 +327,18 @@ impl ResultDocument {
     }
 }
 
+/// Warnings that an attempt at a rate that was too high gives because it was too high.
+const OF_PACE: &[&str] =
+    &["overload", "held-back", "not-sent", "not-steady", "generator", "service-times-missing", "freed-by-silence"];
+
 fn generator_of(stages: &[Stage]) -> Generator {
     match stages {
         [only] => only.generator.clone(),
         _ => Generator::of_stages(
-            stages.iter().map(|stage| (stage.name.as_str(), stage.duration_ns, stage.messages(), &stage.generator)),
+            stages
+                .iter()
+                .filter(|stage| stage.given_up.is_none())
+                .map(|stage| (stage.name.as_str(), stage.duration_ns, stage.messages(), &stage.generator)),
         ),
     }
 }
@@ -336,6 +348,18 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let delivery = &stage.delivery;
     let some = |count: Option<u64>| count.filter(|&count| count > 0);
+    if let Some(fault) = &stage.given_up {
+        let rate = stage.traffic.offered_per_s.map(number::rate).unwrap_or_default();
+        warnings.push(Warning::new("stepped-down", format!("{rate}/s was not kept, so half of it was tried: {fault}")));
+    }
+    if let Some(highest) = &stage.highest_percentile {
+        let lag = stage.latency.sched_lag.as_ref().and_then(|lag| lag.p.p99).map(number::duration).unwrap_or_default();
+        let text = format!(
+            "this machine was too busy to send in time (sched lag p99 {lag}): latencies above p{highest} would be its own \
+             and are not given"
+        );
+        warnings.push(Warning::new("percentiles-withheld", text));
+    }
     if let Some(lost) = some(delivery.lost) {
         let expected = delivery.expected.unwrap_or_default();
         warnings.push(Warning::new("loss", format!("{lost} of {expected} messages were lost")));
@@ -377,10 +401,15 @@ fn stage_warnings(stage: &Stage) -> Vec<Warning> {
         warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
     }
     if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
-        let text = format!("{lost} connections were lost and made again; what was under way may be lost");
+        let under_way = match stage.traffic.sent_again {
+            Some(again) => format!("{again} messages were sent again"),
+            None => "what was under way may be lost".to_owned(),
+        };
+        let text = format!("{lost} connections were lost and made again; {under_way}");
         warnings.push(Warning::new("reconnected", text));
     }
-    if stage.generator.verdict.as_deref() == Some("bottleneck") && stage.invalid.is_empty() {
+    let is_limit = stage.generator.verdict.as_deref() == Some("bottleneck");
+    if is_limit && stage.invalid.is_empty() && stage.highest_percentile.is_none() {
         let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));
         warnings.push(Warning::new("generator", text));
     } else if stage.generator.verdict.as_deref() == Some("suspect") {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stage::LoadModel;
 use crate::bench::measure::histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
+use crate::bench::measure::validity::lag_above_limit;
 use crate::bench::measure::{Latencies, Latency};
 
 /// One latency metric.
@@ -23,7 +24,7 @@ pub struct LatencySummary {
     pub mean: u64,
     /// Standard deviation.
     pub stdev: u64,
-    /// Percentiles; null where fewer than ten samples lie above.
+    /// Percentiles; null where fewer than ten samples lie above, and above the stage's `highest_percentile`.
     pub p: Percentiles,
     /// Significant digits of the percentiles.
     pub sigfig: u8,
@@ -79,7 +80,21 @@ impl LatencySummary {
     }
 }
 
+/// Where one of the percentiles stands.
+type PlaceOf = fn(&mut Percentiles) -> &mut Option<u64>;
+
 impl Percentiles {
+    /// Those that a busy machine may spoil, the highest first.
+    const SPOILT: [(&'static str, PlaceOf); 7] = [
+        ("99.99", |p| &mut p.p99_99),
+        ("99.9", |p| &mut p.p99_9),
+        ("99", |p| &mut p.p99),
+        ("95", |p| &mut p.p95),
+        ("90", |p| &mut p.p90),
+        ("75", |p| &mut p.p75),
+        ("50", |p| &mut p.p50),
+    ];
+
     fn of(histogram: &LatencyHistogram) -> Self {
         Self {
             p50: histogram.percentile(Percentile::P50),
@@ -164,6 +179,36 @@ latency_table! {
 }
 
 impl LatencyTable {
+    /// The highest percentile below p99 that messages left in time for: what makes p99 the generator's own says nothing
+    /// about the messages that were not held up.
+    pub fn undisturbed_percentile(&self) -> Option<&'static str> {
+        let (mut lag, mut e2e) = (self.sched_lag.as_ref()?.p, self.e2e.as_ref().map(|e2e| e2e.p).unwrap_or_default());
+        let below = Percentiles::SPOILT.iter().skip_while(|(name, _)| *name != "99").skip(1);
+        let kept = |place: PlaceOf, lag: &mut Percentiles, e2e: &mut Percentiles| {
+            place(lag).is_some() && lag_above_limit(*place(lag), *place(e2e)).is_none()
+        };
+        below.into_iter().find(|(_, place)| kept(*place, &mut lag, &mut e2e)).map(|(name, _)| *name)
+    }
+
+    /// Takes away the percentiles of messages above this one.
+    pub fn withhold_above(&mut self, highest: &str) {
+        let of_messages = [
+            &mut self.e2e,
+            &mut self.e2e_service,
+            &mut self.ack,
+            &mut self.ack_service,
+            &mut self.pubrec,
+            &mut self.pubcomp,
+            &mut self.rtt,
+            &mut self.rtt_service,
+        ];
+        for latency in of_messages.into_iter().flatten() {
+            for (_, place) in Percentiles::SPOILT.iter().take_while(|(name, _)| *name != highest) {
+                *place(&mut latency.p) = None;
+            }
+        }
+    }
+
     /// In a closed loop a message is sent when it is meant to be, so that nothing is timed twice: what is timed from the
     /// intended send is timed from the actual one.
     fn with_services_of_closed_loop(mut self) -> Self {

@@ -98,6 +98,7 @@ const FIGURES: &[Figure] = &[
     number!("bytes_out_per_s", traffic.bytes_out_per_s),
     number!("bytes_in_per_s", traffic.bytes_in_per_s),
     number!("sent", traffic.sent),
+    number!("sent_again", traffic.sent_again),
     number!("acked", traffic.acked),
     number!("delivered", traffic.delivered),
     fault!("skipped", traffic.skipped, is_any_sent),

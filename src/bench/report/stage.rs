@@ -56,10 +56,16 @@ pub struct StageMeasurement {
     /// Messages that were due, or that a count asked for, and were never sent; `None` where nothing says how many there
     /// should be.
     pub not_sent: Option<u64>,
+    /// What was under way when a connection was lost is sent again on the next one.
+    pub sends_again: bool,
     /// Deliveries free the places of the publishers' windows.
     pub window_by_delivery: bool,
     /// The schedule's rate, messages a second.
     pub rate: Option<f64>,
+    /// Why its schedule was not kept, where the next stage is an attempt at a lower rate.
+    pub given_up: Option<String>,
+    /// Its rate is a share of what a flood carried: nobody asked for just this one.
+    pub follows_flood: bool,
     /// Messages carry no stamp and are matched by their order: duplicates and reordering cannot be told.
     pub matched_by_order: bool,
     /// What was counted and timed.
@@ -159,6 +165,12 @@ pub struct Stage {
     pub start_ns: u64,
     /// Length of the measured window.
     pub duration_ns: u64,
+    /// Why its schedule was not kept, where the next stage repeats it at a lower rate: then it is no part of the result
+    /// beyond this account of it. Null otherwise.
+    pub given_up: Option<String>,
+    /// The highest percentile of the latencies of messages that is given, where this machine was too busy for the ones
+    /// above it. Null where that was no hindrance.
+    pub highest_percentile: Option<String>,
     /// Its parts.
     pub phases: Vec<Phase>,
     /// Connections.
@@ -232,6 +244,7 @@ impl Stage {
         let sides = measurement.sides();
         let counters = &measurement.recorder.counters;
         let mut traffic = Traffic::of(counters, measurement.windows(), sides, measurement.offered);
+        traffic.sent_again = measurement.sends_again.then_some(counters.sent_again);
         traffic.offered_per_s = measurement.rate.or(traffic.offered_per_s);
         let mut delivery = DeliveryAccount::of(measurement.delivery.as_ref(), counters, sides, measurement.unacked)
             .with_outages(measurement.outages.as_ref())
@@ -241,17 +254,30 @@ impl Stage {
         if measurement.matched_by_order {
             delivery.forget_order();
         }
+        let mut latency = LatencyTable::of(&measurement.recorder.latency, measurement.model);
+        let mut invalid = Invalidity::find(&measurement.validity_figures());
+        let mut highest_percentile = None;
+        if let ([Invalidity::SchedulingLag { .. }], true, None) =
+            (&invalid[..], measurement.follows_flood, &measurement.given_up)
+            && let Some(highest) = latency.undisturbed_percentile()
+        {
+            latency.withhold_above(highest);
+            highest_percentile = Some(highest.to_owned());
+            invalid.clear();
+        }
         Self {
             name: measurement.name.clone(),
             model: measurement.model,
             qos: measurement.qos,
             start_ns: measurement.start_ns,
             duration_ns: measurement.window_ns,
+            given_up: measurement.given_up.clone(),
+            highest_percentile,
             phases: measurement.phases.clone(),
             clients: measurement.clients.clone().with_counters(counters),
             traffic,
             delivery,
-            latency: LatencyTable::of(&measurement.recorder.latency, measurement.model),
+            latency,
             series: Series::of(&measurement.rows, sides, measurement.offered.is_some()),
             generator: Generator {
                 bytes_per_client: measurement.bytes_per_client,
@@ -259,7 +285,7 @@ impl Stage {
             },
             targets: (!measurement.targets.is_empty()).then(|| measurement.target_rows()),
             broker: measurement.broker.as_ref().map(|used| BrokerProcess::of(used, measurement.window_ns)),
-            invalid: Invalidity::find(&measurement.validity_figures()).into_iter().map(Fault::from).collect(),
+            invalid: invalid.into_iter().map(Fault::from).collect(),
         }
     }
 

@@ -120,6 +120,10 @@ impl Page {
 
     fn stage(&self, stage: &Stage) -> String {
         let mut text = self.stage_title(stage);
+        if let Some(fault) = &stage.given_up {
+            text.push_str(&wrapped("  given up   ", &escape(fault), self.width));
+            return text;
+        }
         text.push_str(&self.traffic(stage));
         text.push_str(&self.targets(stage));
         text.push_str(&self.latencies(stage));

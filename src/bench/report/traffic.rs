@@ -21,6 +21,9 @@ pub struct Traffic {
     pub offered: Option<u64>,
     /// PUBLISH packets sent.
     pub sent: Option<u64>,
+    /// PUBLISH packets that went out once more after a connection was lost, which are no part of `sent`; null where
+    /// sessions do not outlast their connections.
+    pub sent_again: Option<u64>,
     /// Messages acknowledged.
     pub acked: Option<u64>,
     /// PUBLISH packets that arrived.
@@ -89,6 +92,7 @@ impl Traffic {
             delivered_per_s: per_second(arrived(counters.delivered), windows.delivered_ns),
             offered,
             sent: out(counters.sent),
+            sent_again: None,
             acked,
             delivered: arrived(counters.delivered),
             skipped: offered.map(|_| counters.skipped),

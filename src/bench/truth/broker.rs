@@ -52,6 +52,8 @@ pub(super) struct Log {
     pub(super) connections: u64,
     /// Every PUBLISH.
     pub(super) published: Vec<Passing>,
+    /// Those with the DUP flag.
+    pub(super) with_dup: u64,
     /// Copies that were written or are about to be.
     pub(super) copies: u64,
     /// PUBACK and PUBREC of subscribers.
@@ -230,8 +232,10 @@ impl Connection {
     fn welcome(&self) {
         let after = self.broker.script.connack_after;
         let connack = |reason, properties| Packet::Connack(Connack { session_present: false, reason, properties });
+        let resumed = Connack { session_present: true, reason: ReasonCode::SUCCESS, properties: Properties::new() };
         match (self.broker.script.welcome)(self.number) {
             Welcome::Accept(properties) => self.say(after, &connack(ReasonCode::SUCCESS, properties), vec![]),
+            Welcome::Resume => self.say(after, &Packet::Connack(resumed), vec![]),
             Welcome::Refuse(reason) => {
                 self.say(after, &connack(reason, Properties::new()), vec![]);
                 self.end(after);
@@ -278,6 +282,7 @@ impl Connection {
             at: self.broker.began.elapsed(),
         };
         log.published.push(passing.clone());
+        log.with_dup += u64::from(publish.dup);
         drop(log);
         let in_flight = self.in_flight.ticket();
         let mut tickets = vec![in_flight.clone(), self.unacknowledged.ticket()];

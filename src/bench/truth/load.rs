@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::script::{Script, Welcome, ms};
+use serde_json::json;
+
+use super::script::{Copy, Passing, Script, Welcome, ms};
 use super::{Outcome, rehearse, rehearse_until};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue};
 
@@ -197,6 +199,51 @@ fn a_bare_run_paces_at_half_of_what_it_carried() {
     );
 }
 
+/// A path that carries 4,000 a second in the flood, and from the third second on what two windows of ten do in this time.
+fn tires(each: Duration) -> Script {
+    let copies = move |passing: &Passing, _: u64| {
+        vec![if passing.at < ms(3_060) { Copy::RIGHT } else { Copy::later(each - ms(5)) }]
+    };
+    Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() }
+}
+
+#[test]
+fn a_pace_that_is_not_kept_is_halved_until_it_is() {
+    let run = rehearse("-q 1 --duration 4 --pubs 2 --subs 2 -M 10", tires(ms(30)));
+    let stages = run.at("stages").as_array().unwrap();
+    let rates: Vec<_> = stages.iter().map(|stage| stage["traffic"]["offered_per_s"].as_f64()).collect();
+    // 667 a second are carried.
+    assert_eq!(rates, [None, Some(2_000.0), Some(1_000.0), Some(500.0)]);
+    let given_up: Vec<_> = stages.iter().map(|stage| stage["given_up"].is_string()).collect();
+    assert_eq!(given_up, [false, true, true, false]);
+    // What is hopeless is not measured to its end, and what is left is, but not less than half.
+    let measured: Vec<_> = stages.iter().map(|stage| stage["duration_ns"].as_u64().unwrap() / 100_000_000).collect();
+    assert!(measured[1] < 14 && measured[3] == 10, "{measured:?} tenths of a second");
+    assert_eq!((run.at("status"), run.at("invalid")), (&json!("ok"), &json!([])));
+    assert_eq!(run.numbers(["latency/e2e/min", "latency/e2e/max"]), [30_000_000; 2], "those of the last");
+    // The account is that of the flood and of the attempt that was kept.
+    for name in ["expected", "delivered_once", "lost", "not_sent"] {
+        let of = |stage: usize| stages[stage]["delivery"][name].as_u64().unwrap_or_default();
+        assert_eq!(run.number(&format!("delivery/{name}")), of(0) + of(3), "{name}");
+    }
+    let told = run.at("warnings").to_string();
+    assert!(told.contains("paced: 2,000/s was not kept") && !told.contains("overload"), "{told}");
+}
+
+#[test]
+fn the_steps_end_at_a_sixteenth() {
+    let run = rehearse("-q 1 --duration 4 --pubs 2 --subs 2 -M 10", tires(ms(200)));
+    let stages = run.at("stages").as_array().unwrap();
+    let rates: Vec<_> =
+        stages.iter().skip(1).map(|stage| stage["traffic"]["offered_per_s"].as_f64().unwrap()).collect();
+    assert_eq!(rates, [2_000.0, 1_000.0, 500.0, 250.0]);
+    assert!(stages[4]["given_up"].is_null() && run.number("delivery/not_sent") > 100);
+    assert!(run.at("warnings").to_string().contains("were not sent at all"), "{}", run.at("warnings"));
+    // Nobody asked for half here.
+    let asked = rehearse("-q 1 --rate 2k --duration 4 --pubs 2 --subs 2 -M 10", tires(ms(200)));
+    assert_eq!(asked.at("stages").as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn an_interruption_keeps_what_was_measured_until_then() {
     let script = Script { deliver_after: ms(5), ..Script::default() };
@@ -275,7 +322,7 @@ fn overload_is_what_was_not_sent_and_no_loss() {
         assert!((7_900..=8_040).contains(&expected), "{arguments}: {expected}");
         assert_eq!((once, lost, expected + not_sent), (expected, 0, offered), "{arguments}");
         assert!(run.drain() <= ms(10), "{arguments}: {:?}, nothing more is sent meanwhile", run.drain());
-        assert_eq!(run.at("invalid"), &serde_json::json!([]), "{arguments}: it is the path that is slow");
+        assert_eq!(run.at("invalid"), &json!([]), "{arguments}: it is the path that is slow");
         let warnings = run.at("warnings").to_string();
         assert!(warnings.contains("were not sent at all") && !warnings.contains("lost"), "{arguments}: {warnings}");
     }

@@ -123,3 +123,46 @@ fn slots_of_a_publisher_that_is_gone_stay_in_later_stages() {
         assert_eq!(run.at("invalid"), &json!([]));
     }
 }
+
+#[test]
+fn what_was_under_way_is_sent_again_in_a_session_that_lasts() {
+    // Five messages of a publisher are under way when its connection goes, one of them unread.
+    for (qos, shape) in [(1, ""), (2, ""), (1, "--size 24..4000"), (1, "--flood"), (2, "--flood -M 7")] {
+        let script = |resumed: bool| Script {
+            deliver_after: ms(5),
+            acknowledge_after: ms(20),
+            complete_after: ms(20),
+            answer: Box::new(|passing| match passing.ordinal {
+                301 | 701 => Answer::Close,
+                _ => Answer::Reason(ReasonCode::SUCCESS),
+            }),
+            welcome: Box::new(move |number| match number {
+                5.. if resumed => Welcome::Resume,
+                _ => Welcome::Accept(crate::mqtt::Properties::new()),
+            }),
+            ..Script::default()
+        };
+        let load = format!("-q {qos} --pubs 2 --subs 2 --warmup 0 --duration 4 --reconnect 200ms -c -i live%i {shape}");
+        let load = if shape.starts_with("--flood") { load } else { format!("{load} --rate 1k") };
+        for resumed in [true, false] {
+            let run = rehearse(&load, script(resumed));
+            let [sent, again, expected, once, lost, unacked] = run.numbers([
+                "traffic/sent",
+                "traffic/sent_again",
+                "delivery/expected",
+                "delivery/delivered_once",
+                "delivery/lost",
+                "delivery/unacked",
+            ]);
+            assert_eq!((expected, once, lost, unacked), (sent, sent, 0, 0), "{load} {resumed}");
+            assert_eq!(run.log.published.len() as u64, sent + again, "{load}");
+            assert!(again >= 2, "{load}: {again}");
+            // In a session that the broker has lost it is a new message.
+            assert_eq!(run.log.with_dup, if resumed { again } else { 0 }, "{load}");
+            assert_eq!((run.number("clients/reconnects"), run.at("invalid")), (2, &json!([])), "{load}");
+            assert!(run.at("warnings").to_string().contains("messages were sent again"), "{}", run.at("warnings"));
+        }
+        let clean = rehearse(&load.replace(" -c ", " "), script(false));
+        assert!(clean.at("traffic/sent_again").is_null() && clean.number("delivery/lost") > 0, "{load}");
+    }
+}

@@ -89,6 +89,8 @@ pub(super) enum Answer {
 pub(super) enum Welcome {
     /// It is accepted.
     Accept(Properties),
+    /// It is accepted, and its session is there.
+    Resume,
     /// It is refused.
     Refuse(ReasonCode),
     /// These bytes, and the connection is closed.

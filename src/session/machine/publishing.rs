@@ -144,7 +144,8 @@ impl<K: Kept> Session<K> {
         let mut room = self.allowed().saturating_sub(self.outbound.sent());
         while room > 0 {
             let Some((identifier, place)) = self.outbound.next_to_resend() else { return };
-            match put_again(place, identifier, self.session_lives, self.version, &self.limits, &mut self.output) {
+            let again = Again { identifier, dup: self.session_lives, version: self.version };
+            match put_again(place, &again, &self.limits, &mut self.output, handler) {
                 Ok(()) => room -= 1,
                 Err(error) => {
                     let reason = error.reason();
@@ -165,19 +166,33 @@ enum Told {
     Changed(usize),
 }
 
-/// Writes what stands in the window again. Fails when it was not kept or the broker does not take it.
-fn put_again<K: Kept>(
-    place: &Place<K>,
+/// How a message is sent again.
+struct Again {
     identifier: u16,
     dup: bool,
     version: ProtocolVersion,
+}
+
+/// Writes what stands in the window again. Fails when it was not kept or the broker does not take it.
+fn put_again<K: Kept, H: Handler<K>>(
+    place: &Place<K>,
+    &Again { identifier, dup, version }: &Again,
     limits: &Limits,
     out: &mut Vec<u8>,
+    handler: &mut H,
 ) -> Result<(), PublishError> {
-    let message = match place {
+    let kept = match place {
         Place::Pubcomp(_) => return Ok(Ack::success(AckKind::Pubrel, identifier).encode(version, out)?),
-        Place::Puback(kept) | Place::Pubrec(kept) => kept.message().ok_or(PublishError::NotKept)?,
+        Place::Puback(kept) | Place::Pubrec(kept) => kept,
         Place::Free | Place::Suback | Place::Unsuback => return Ok(()), // not given back by the walk
+    };
+    let Some(message) = kept.message() else {
+        let mut is_kept = false;
+        append_within(limits.maximum_packet_size, out, |out| {
+            is_kept = handler.rewrite(kept, identifier, dup, out);
+            Ok(())
+        })?;
+        return if is_kept { Ok(()) } else { Err(PublishError::NotKept) };
     };
     limits.check(message)?;
     let mut publish = Publish::of(message, identifier, dup);

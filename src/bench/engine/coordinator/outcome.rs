@@ -84,6 +84,8 @@ pub enum RunError {
 pub struct StageOutcome {
     /// As it was planned.
     pub stage: Stage,
+    /// Why its schedule was not kept, where an attempt at a lower rate follows.
+    pub given_up: Option<String>,
     /// The schedule's rate, messages a second; none in a closed loop.
     pub rate: Option<f64>,
     /// When the load began, ns since t0.

@@ -14,7 +14,7 @@ use super::super::shard::{Command, Report, Share};
 use super::super::shared::{StageRun, Stream};
 use super::super::subscriber::Deliveries;
 use super::standstill::Standstill;
-use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
+use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome, pace};
 use crate::bench::broker_process::{ProcessUse, process_use};
 use crate::bench::cgroup::{CpuGroups, Throttling};
 use crate::bench::measure::{Delivery, RateWindows};
@@ -59,6 +59,7 @@ impl Coordinator {
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
         let mut standstill = Standstill::watch(&self.shared, &run);
+        let may_step_down = stage.stepped_down(None, Duration::ZERO).is_some();
         let (mut last_ns, mut clock_back_ns) = (0, 0);
         loop {
             let now_ns = clock.now_ns();
@@ -67,7 +68,8 @@ impl Coordinator {
             if stage.duration.is_none() && !cut {
                 self.stalled = standstill.since(&self.shared, now_ns);
             }
-            if (self.shared.is_halted() || self.has_collapsed() || self.stalled.is_some()) && !cut {
+            let is_hopeless = may_step_down && !cut && pace::is_hopeless(&run, &gathering, self.lost.is_empty());
+            if (self.shared.is_halted() || self.has_collapsed() || self.stalled.is_some() || is_hopeless) && !cut {
                 cut = true;
                 run.to_ns = run.to_ns.min(stampable(now_ns + CUT_LEAD.as_nanos() as u64));
                 self.tell(Command::Begin(run));
@@ -348,6 +350,7 @@ impl Coordinator {
                 .map(|share| TargetOutcome { share, ..TargetOutcome::default() })
                 .collect(),
             broker: None,
+            given_up: None,
             stage,
         }
     }

@@ -3,16 +3,23 @@
 
 use std::sync::atomic::Ordering;
 
+use super::super::link::SendRecord;
+use super::super::packets::Due;
 use super::super::shared::{Shared, Stream};
 use super::{Progress, Publisher};
-use crate::bench::measure::{Outage, Outages};
+use crate::bench::measure::{Outage, Outages, Recorder};
 use crate::mqtt::QoS;
+use crate::session::Identifiers;
 
 impl Publisher {
-    /// The connection is gone: nothing of what is under way is waited for, and a publisher that comes back goes on
-    /// behind it.
+    /// The connection is gone. Unless it is sent again nothing of what is under way is waited for, and a publisher that
+    /// comes back goes on behind it.
     pub(in crate::bench::engine) fn note_loss(&mut self, shared: &Shared, now_ns: u64) {
         let stream = shared.stream(self.stream);
+        if self.sends_again(shared) {
+            self.keep_for_resending(stream);
+            return self.begin_outage(shared, now_ns);
+        }
         self.take_back(stream);
         self.clip_measured(stream);
         stream.sent.store(self.next, Ordering::Release);
@@ -33,11 +40,81 @@ impl Publisher {
         if stream.excused.fetch_add(under_way, Ordering::AcqRel) == 0 {
             stream.excused_from.store(from, Ordering::Release);
         }
+        (self.floor, self.refused_at_floor) = (self.next, self.ears.refused);
+        self.begin_outage(shared, now_ns);
+    }
+
+    /// Whether what is under way when a connection is lost is sent again on the next one: where the session is to
+    /// outlast the connection (MQTT-4.4.0-1).
+    fn sends_again(&self, shared: &Shared) -> bool {
+        self.qos != QoS::AtMostOnce && !shared.plan.session.clean_start && shared.plan.reconnect.is_some()
+    }
+
+    /// Everything stays in the window, also what the kernel has not taken, and is waited for.
+    fn keep_for_resending(&mut self, stream: &Stream) {
+        self.waiting_bytes = 0;
+        self.packets.forget_unwritten();
+        stream.sent.store(self.next, Ordering::Release);
+        stream.abandoned_from.store(self.next, Ordering::Release);
+        stream.abandoned_to.store(self.next, Ordering::Release);
+    }
+
+    /// The number of a message in the window.
+    fn sequence_of(&self, packet_identifier: u16) -> u64 {
+        let distance =
+            |from: u16, to: u16| (u64::from(to) + u64::from(u16::MAX) - u64::from(from)) % u64::from(u16::MAX);
+        let (first, sequence) = self.anchor;
+        let behind = distance(first, packet_identifier);
+        if behind < self.next - sequence {
+            sequence + behind
+        } else {
+            sequence.saturating_sub(distance(packet_identifier, first))
+        }
+    }
+
+    /// Writes a message of an earlier connection again.
+    pub(in crate::bench::engine) fn rewrite(
+        &mut self,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        kept: &SendRecord,
+        packet: (u16, bool),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if !self.sends_again(shared) {
+            return false;
+        }
+        let (packet_identifier, dup) = packet;
+        let (sequence, intended_ns) = (self.sequence_of(packet_identifier), kept.intended_ns);
+        let due = Due { identifiers: Identifiers::one(packet_identifier), sequence, intended_ns };
+        let payload = self.packets.append_again(&shared.plan, self.stream, due, dup, out);
+        let is_new = sequence >= self.written;
+        self.written = self.written.max(sequence + 1);
+        if self.measures(shared.clock.now_ns()) {
+            let counters = &mut recorder.counters;
+            if is_new {
+                // The connection was lost before the kernel had taken it.
+                counters.sent += 1;
+                counters.payload_bytes_out += payload;
+            } else {
+                counters.sent_again += 1;
+            }
+        }
+        true
+    }
+
+    /// A new connection was lost before it was handed over: the next one is as new.
+    pub(in crate::bench::engine) fn begin_anew(&mut self) {
+        self.packets.forget_unwritten();
+    }
+
+    /// Nothing gets through from now on.
+    fn begin_outage(&mut self, shared: &Shared, now_ns: u64) {
+        let stream = shared.stream(self.stream);
         if let Some(Progress { pace: Some(pace), .. }) = &mut self.progress {
             // What is due from here on finds no connection.
             pace.closed = true;
         }
-        (self.floor, self.refused_at_floor) = (self.next, self.ears.refused);
         self.timed = None;
         if shared.plan.reconnect.is_none() {
             return;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Context;
 
-use super::super::link::Link;
+use super::super::link::{Link, SendRecord};
 use super::super::reconnect::Early;
 use super::super::shared::Shared;
 use super::{End, ShardState};
@@ -44,6 +44,19 @@ pub(in crate::bench::engine) trait Role: Unpin + 'static {
 
     /// A message came before its new connection was handed over to it.
     fn take_early(&mut self, _state: &ShardState, _target: usize, _delivery: &Delivery<'_>) {}
+
+    /// A message of an earlier connection is to be written again, under this Packet Identifier and with this DUP flag.
+    /// False if that cannot be.
+    fn rewrite(
+        &mut self,
+        _state: &ShardState,
+        _target: usize,
+        _kept: &SendRecord,
+        _packet: (u16, bool),
+        _out: &mut Vec<u8>,
+    ) -> bool {
+        false
+    }
 
     /// The new connection was lost before that.
     fn give_up(&mut self, _state: &ShardState) {}
@@ -96,6 +109,17 @@ impl<R: Role> Role for Rc<RefCell<R>> {
 impl<R: Role> Early for Rc<RefCell<R>> {
     fn take(&mut self, state: &ShardState, target: usize, delivery: &Delivery<'_>) {
         self.borrow_mut().take_early(state, target, delivery);
+    }
+
+    fn rewrite(
+        &mut self,
+        state: &ShardState,
+        target: usize,
+        kept: &SendRecord,
+        packet: (u16, bool),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.borrow_mut().rewrite(state, target, kept, packet, out)
     }
 
     fn give_up(&mut self, state: &ShardState) {

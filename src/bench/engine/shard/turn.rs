@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::clock;
 use super::super::echo::{Responder, ResponderEars};
-use super::super::link::{BenchSession, Link};
+use super::super::link::{BenchSession, Link, SendRecord};
 use super::super::publisher::{Pause, Publisher, PublisherEars};
 use super::super::shared::Shared;
 use super::super::subscriber::{SubscriberEars, Subscriptions};
@@ -102,6 +102,21 @@ impl Role for Publisher {
 
     fn abandon(&mut self, shared: &Shared) {
         self.go(shared);
+    }
+
+    fn rewrite(
+        &mut self,
+        state: &ShardState,
+        target: usize,
+        kept: &SendRecord,
+        packet: (u16, bool),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        Publisher::rewrite(self, &state.shared, &mut state.recorder(target), kept, packet, out)
+    }
+
+    fn give_up(&mut self, _state: &ShardState) {
+        self.begin_anew();
     }
 
     fn wait(&mut self, state: &ShardState) {

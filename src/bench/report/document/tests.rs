@@ -239,3 +239,33 @@ fn figures_that_need_a_word_get_a_warning() {
     assert_eq!(codes(|stage| stage.recorder.counters.foreign = 3), ["foreign"]);
     assert_eq!(codes(|stage| stage.generator.busiest_thread_ns = Some(4_900_000_000)), ["generator"]);
 }
+
+/// The second stage sends so late that its p99 is that of this machine; of the others this part of the messages is.
+fn late(follows_flood: bool, late_of_a_thousand: u64) -> ResultDocument {
+    let mut stages = example::two_stages();
+    let lag = &mut stages[1].recorder.latency.sched_lag;
+    *lag = Default::default();
+    (0..20_000u64).for_each(|sample| lag.record(if sample % 1000 < late_of_a_thousand { 3_000_000 } else { 5_000 }));
+    stages[1].follows_flood = follows_flood;
+    ResultDocument::assemble(example::context(), &stages)
+}
+
+#[test]
+fn where_nobody_asked_for_the_rate_a_busy_machine_costs_the_high_percentiles_only() {
+    let document = late(true, 30);
+    assert_eq!((document.status, document.invalid.len()), (Status::Ok, 0));
+    for name in ["e2e", "e2e_service", "ack", "ack_service"] {
+        let p = document.latency.get(name).unwrap().p;
+        assert!(p.p50.is_some() && p.p95.is_some() && p.p99.is_none() && p.p99_9.is_none(), "{name}: {p:?}");
+    }
+    assert!(document.latency.sched_lag.as_ref().unwrap().p.p99.is_some(), "that one says why");
+    assert_eq!(document.stages[1].highest_percentile.as_deref(), Some("95"));
+    let warnings: Vec<_> = document.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert!(warnings.contains(&"percentiles-withheld") && !warnings.contains(&"generator"), "{warnings:?}");
+    assert_eq!(late(true, 80).stages[1].highest_percentile.as_deref(), Some("90"));
+    let gate = Gate::parse("e2e.p99 < 1s").unwrap();
+    assert!(!gate.evaluate(&document)[0].pass, "what is not given passes no gate");
+    // Where more than half is late, and where somebody asked for this rate, it is invalid.
+    assert_eq!(late(true, 600).status, Status::Invalid);
+    assert_eq!(late(false, 30).status, Status::Invalid);
+}
