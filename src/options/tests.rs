@@ -282,7 +282,6 @@ fn faults_of_the_tools() {
             "invalid value '5d' for '--duration <TIME>': \
           a duration is a number with ms, s, m or h; a bare number is seconds",
         ),
-        (&BROKER, &["-d"], "-d: running in the background is not built yet; start it with & or from systemd"),
         (&BROKER, &["-p", "65536"], "invalid value for '--port <PORT>': a port is a number up to 65535"),
     ] {
         assert_eq!(faults(tool, arguments), [expected], "{arguments:?}");
