@@ -232,7 +232,7 @@ async fn connect_one(
         tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
     let mut session = BenchSession::new(clock::now());
-    match join(&shared, tls.as_ref(), client, &mut session, None).await {
+    match join(&shared, tls.as_ref(), client, &mut session, None, None).await {
         Ok((connection, times)) => {
             let link = Link::new(connection, session, plan.target_of(client));
             Ok(Joined { part, number, client: Client { link, times } })
@@ -292,16 +292,18 @@ impl Times {
 }
 
 /// Connects a client by its global number, and subscribes where it is to. A session that was connected before goes on;
-/// `early` takes the messages that come before that is done.
+/// `early` takes the messages that come before that is done. `window` is the most in flight, where it is not the plan's.
 pub(super) async fn join(
     shared: &Shared,
     tls: Option<&TlsClient>,
     client: usize,
     session: &mut BenchSession,
+    window: Option<u16>,
     early: Option<&mut dyn EarlyPackets>,
 ) -> Result<(Connection, Times), ClientError> {
     let plan = &shared.plan;
-    let config = plan.session_of(client);
+    let mut config = plan.session_of(client);
+    config.window = window.map_or(config.window, |window| window.min(config.window));
     let transport = plan.transport_of(client);
     let mut ears = ConnectEars { subacks: Vec::new(), early, retained: 0 };
     let Established { mut connection, timings, connack } =

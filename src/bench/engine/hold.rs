@@ -91,7 +91,7 @@ async fn connect_one(state: Rc<ShardState>, client: usize, slot_ns: Option<u64>,
     let target = shared.plan.target_of(client);
     let started_ns = shared.clock.now_ns();
     let mut session = BenchSession::new(clock::now());
-    let outcome = connect::join(shared, state.tls.as_ref(), client, &mut session, None).await;
+    let outcome = connect::join(shared, state.tls.as_ref(), client, &mut session, None, None).await;
     let mut recorder = state.recorder(target);
     let Recorder { counters, latency } = &mut **recorder;
     if held_back {
@@ -207,7 +207,7 @@ impl Role for Idler {
         self.client
     }
 
-    fn lose(&mut self, _shared: &Shared, _now_ns: u64) {}
+    fn lose(&mut self, _state: &ShardState, _link: &Link, _now_ns: u64) {}
 }
 
 struct IdlerEars<'a> {
