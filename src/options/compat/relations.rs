@@ -1,5 +1,7 @@
 //! What mosquitto's clients check once all arguments are read, in their order.
 
+use std::ffi::OsString;
+
 use super::given::{Given, V5};
 use super::grammar::{Client, Flag};
 use super::payload;
@@ -98,7 +100,9 @@ fn check_session(given: &Given) -> Result<(), Refusal> {
 fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     // Without one the server makes one up, but for a session that is kept.
     let named = given.id.is_some() || given.id_prefix.is_some();
-    let unfit = given.id.as_ref().is_some_and(|id| id.is_empty() || valid_text(id).is_none());
+    let is_malformed = |text: &Option<OsString>| text.as_ref().is_some_and(|text| valid_text(text).is_none());
+    let is_empty = given.id.as_ref().is_some_and(|id| id.is_empty());
+    let unfit = is_empty || is_malformed(&given.id) || is_malformed(&given.id_prefix);
     if unfit || (!named && given.flags.has(Flag::DisableCleanSession)) {
         return Err(Refusal::setting(match client {
             Client::Publish => "Error: Invalid id.",

@@ -111,6 +111,16 @@ fn texts_that_came_with_2_1() {
 }
 
 #[test]
+fn a_prefix_is_refused_as_an_id_is() {
+    for option in ["-i", "-I", "--id-prefix"] {
+        let error = publish(&["-t", "a", "-n", option, "a\r"], &[]).unwrap_err();
+        assert_eq!(stderr(&error), "Error: Invalid id.\n", "{option}");
+        let error = subscribe(&["-t", "a", option, "a\u{85}"]).unwrap_err();
+        assert_eq!(stderr(&error), "Error: Invalid id and/or clean_session.\n", "{option}");
+    }
+}
+
+#[test]
 fn usage_and_version_are_on_stdout_and_show_only_what_mosquitto_has() {
     let error = publish(&["--help", "-Z"], &[]).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.exit_status().code()), ("", 1));
