@@ -12,10 +12,9 @@
 //! - [`terminal`]: colour, progress, tables, escaping
 //! - [`options`]: what the user typed, the only home of clap
 //! - [`publish`], [`subscribe`], [`bench`]: a room a tool; [`request`] stands on the first two
-//! - [`broker`]: the embedded broker, the only home of its crate (feature `embedded`)
+//! - [`broker`]: the broker: [`broker::core`] without I/O, and what serves it to the network
 
 pub mod bench;
-#[cfg(feature = "embedded")]
 pub mod broker;
 pub mod client;
 pub mod exit_status;

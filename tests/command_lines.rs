@@ -113,8 +113,7 @@ fn an_argument_that_is_not_utf8_is_named() {
 #[test]
 fn too_few_file_descriptors_are_an_error() {
     let embedded = (TOOLS[3].0, &["--embedded", "--clients", "1", "--duration", "1s"][..]);
-    let embedded = cfg!(feature = "embedded").then_some(embedded);
-    for (tool, arguments) in TOOLS.into_iter().chain(embedded) {
+    for (tool, arguments) in TOOLS.into_iter().chain([embedded]) {
         // With three no program is loaded.
         for limit in 4..=12 {
             let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");

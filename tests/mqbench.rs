@@ -9,7 +9,6 @@ mod support;
 
 use std::net::TcpListener;
 use std::path::Path;
-#[cfg(feature = "embedded")]
 use std::process::Command;
 use std::time::Duration;
 
@@ -510,7 +509,6 @@ fn what_it_retained_is_taken_back() {
     assert_eq!(emptied, 2);
 }
 
-#[cfg(feature = "embedded")]
 #[test]
 fn the_embedded_broker_loses_nothing() {
     for arguments in [&["-q", "0"][..], &["-q", "1", "-V", "5"], &["-q", "2"]] {
@@ -520,7 +518,7 @@ fn the_embedded_broker_loses_nothing() {
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(code(&output), 0, "{output:?}");
         assert_eq!(document["delivery"]["delivered_once"], 5_000);
-        assert_eq!(document["target"]["broker"]["name"], "mqtt5");
+        assert_eq!(document["target"]["broker"]["name"], "mqbroker");
     }
 }
 

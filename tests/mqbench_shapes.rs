@@ -66,7 +66,6 @@ fn every_shape_delivers_everything_on_a_real_broker() {
     assert_all_come(&broker.port(), &["-V", "5", "--size", "16..300", "--payload", "random"]);
 }
 
-#[cfg(feature = "embedded")]
 #[test]
 fn every_shape_delivers_everything_on_the_embedded_broker() {
     for (shape, copies) in SHAPES {

@@ -455,7 +455,8 @@ fn each_format_prints_its_own_way() {
     assert_eq!(json.lines().count(), 1);
     assert!(printed(&["--json-payload"]).contains(r#""payload_json":{"n":1.50}"#));
     assert!(printed(&["--json", "--pretty"]).lines().count() > 5);
-    assert!(printed(&["-w"]).starts_with("\x1b[2J\x1b[1;1HBroker: 127.0.0.1"));
+    // A pipe keeps no screen.
+    assert_eq!(printed(&["-w", "-v"]), "t {\"n\":1.50}\n");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{calibrate, doctor, identify, outcome};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
-use crate::terminal::{ColourChoice, Colours, escape, print, width};
+use crate::terminal::{ColourChoice, Colours, print, say, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that goes to no terminal, and the most that one uses.
@@ -108,7 +108,7 @@ async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) 
 }
 
 fn failed(error: anyhow::Error) -> ExitStatus {
-    eprintln!("Error: {error:#}");
+    say(format_args!("Error: {error:#}"));
     ExitStatus::Failed
 }
 
@@ -151,7 +151,7 @@ impl Conduct {
         for local in self.plan.targets.sources() {
             if let Err(fault) = check_local_address(*local) {
                 let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
-                eprintln!("Error: -A: {}{hint}", fault.cause);
+                say(format_args!("Error: -A: {}{hint}", fault.cause));
                 let context = outcome::context(&self.plan, command(), own, Utc::now());
                 self.write_failure(context, format!("-A: {}", fault.cause))?;
                 return Ok(ExitStatus::Failed);
@@ -172,7 +172,7 @@ impl Conduct {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
         }
         if !self.quiet {
-            self.plan.warnings.iter().for_each(|warning| eprintln!("Warning: {}", escape(warning)));
+            self.plan.warnings.iter().for_each(|warning| say(format_args!("Warning: {warning}")));
         }
         if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
             // Load on another machine is somebody else's business too, and whoever mistakes a host sees it in time.
@@ -221,7 +221,7 @@ impl Conduct {
                     true => "interrupted twice: what was measured until then is not known",
                     false => "interrupted before the load began: nothing was measured",
                 };
-                eprintln!("Error: {cause}");
+                say(format_args!("Error: {cause}"));
                 context.run.error = Some(cause.to_owned());
                 let mut document = ResultDocument::assemble(context, &[]);
                 (document.status, document.run.status) = (Status::Partial, Status::Partial);
@@ -294,7 +294,7 @@ impl Conduct {
             print(summary(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
-            eprintln!("Error: {error}");
+            say(format_args!("Error: {error}"));
         }
         self.write(&document)?;
         Ok(match refusal {

@@ -23,16 +23,10 @@ fn main() -> ExitCode {
 }
 
 /// Starts the embedded broker on a free loopback port for as long as `work` takes.
-#[cfg(feature = "embedded")]
 fn with_own_broker(work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
-    use std::num::NonZeroUsize;
-
     use mqtools::broker::{BROKER_NAME, BROKER_VERSION, BrokerSettings, EmbeddedBroker};
-    // The load takes half of the processors, rounded up, and must not wait for the broker's threads: it would measure them.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let worker_threads = Some(NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN));
-    let settings = BrokerSettings { worker_threads, ..BrokerSettings::loopback() };
-    match EmbeddedBroker::start(settings) {
+
+    match EmbeddedBroker::start(BrokerSettings::loopback()) {
         Ok(broker) => {
             let own = OwnBroker { address: broker.local_addr(), name: BROKER_NAME, version: BROKER_VERSION };
             let status = work(own);
@@ -44,10 +38,4 @@ fn with_own_broker(work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
             ExitStatus::Failed
         }
     }
-}
-
-/// The options refuse `--embedded` in a build without it.
-#[cfg(not(feature = "embedded"))]
-fn with_own_broker(_work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
-    ExitStatus::Usage
 }

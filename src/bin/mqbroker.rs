@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match serve(&plan, Box::new(std::io::stderr())) {
         Ok(signal) => ExitStatus::Interrupted(signal).end(),
         Err(error) => {
-            eprintln!("Error: {error}");
+            mqtools::terminal::say(format_args!("Error: {error}"));
             error.exit_status().end()
         }
     }

@@ -1,68 +1,87 @@
-//! A broker in this process, on threads and a runtime of its own, so that nothing that runs beside it shares its
-//! scheduler. It can be started and stopped from async code and from plain threads alike.
+//! A broker in this process, on a thread of its own, so that nothing that runs beside it shares its scheduler. It can be
+//! started and stopped from async code and from plain threads alike.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
+use std::path::PathBuf;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::Instant;
 
-use mqtt5::broker::config::WebSocketConfig;
-use mqtt5::broker::{BrokerConfig, MqttBroker, ResourceLimits, StorageBackendType, StorageConfig};
 use tokio::sync::oneshot;
 
-use super::hooks::{Door, Relay};
-use super::listen::{self, Addresses};
-use super::{BrokerError, BrokerLimits, BrokerSettings, Listener};
-use crate::client::check_descriptors;
-
-/// How long clients get to be disconnected when the broker stops. The crate itself would wait five seconds for a
-/// connection that never sent its CONNECT.
-const STOP_GRACE: Duration = Duration::from_secs(1);
+use super::core::Core;
+use super::driver::{Control, EventLoop, Open, OriginRule};
+use super::listen::{self, Addresses, Bound, BoundListener};
+use super::log::EventLog;
+use super::{BrokerError, BrokerSettings, ListenHost, ListenProtocol, Listener, Store};
 
 /// A broker that runs until it is stopped or dropped.
-#[derive(Debug)]
 pub struct EmbeddedBroker {
     addresses: Addresses,
-    stop: Option<oneshot::Sender<()>>,
+    control: Control,
     ended: oneshot::Receiver<BrokerError>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EmbeddedBroker {
-    /// Starts a broker; when this returns it accepts connections. It blocks for the few milliseconds that takes.
+    /// Starts a broker; when this returns it accepts connections.
     ///
-    /// Fails when an address cannot be bound (all listeners or none), or the threads cannot be started.
+    /// Fails when an address cannot be bound (all listeners or none), or the thread cannot be started.
     pub fn start(settings: BrokerSettings) -> Result<Self, BrokerError> {
-        let (stop, stopped) = oneshot::channel();
+        Self::start_with(settings, None)
+    }
+
+    /// The same, for mqbroker: what the loop has to say goes to this log.
+    pub(super) fn start_with(settings: BrokerSettings, notices: Option<EventLog>) -> Result<Self, BrokerError> {
+        let BrokerSettings { listeners, limits, access, log, store, web_socket_origins } = settings;
+        let bound = listen::bind_all_listeners(&listeners)?;
+        if bound.is_empty() {
+            return Err(BrokerError::NoListener);
+        }
+        let addresses = Addresses::of(&bound);
+        let open = bound.into_iter().map(|bound| open(bound, &listeners, &web_socket_origins)).collect();
         let (end, ended) = oneshot::channel();
         let (started, start) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("broker".to_owned())
-            .spawn(move || {
-                if let Err(error) = run(settings, &started, stopped) {
-                    // Whoever waits for the start hears it there, else whoever waits for the end does.
-                    if let Err(mpsc::SendError(Err(error))) = started.send(Err(error)) {
-                        let _ = end.send(error);
-                    }
-                }
-            })
-            .map_err(BrokerError::Thread)?;
+        let life = move || {
+            // Made where it runs.
+            let now = Instant::now();
+            let mut core = Core::new(limits, access, now);
+            core.set_log(log);
+            let commit = store.map(|Store { restore, journal, commit }| {
+                restore(&mut core, now);
+                core.set_journal(Some(journal));
+                commit
+            });
+            let mut event_loop = match EventLoop::new(core, open) {
+                Ok(event_loop) => event_loop,
+                Err(error) => return drop(started.send(Err(BrokerError::Thread(error)))),
+            };
+            if let Some(commit) = commit {
+                event_loop.set_commit(commit);
+            }
+            if let Some(log) = notices {
+                event_loop.set_notices(Box::new(move |notice| log.notice(&notice)));
+            }
+            if started.send(Ok(event_loop.control())).is_err() {
+                return; // nobody waits for it any more
+            }
+            if let Err(error) = event_loop.run() {
+                let _ = end.send(BrokerError::Broker(error.to_string()));
+            }
+        };
+        let thread = std::thread::Builder::new().name("broker".to_owned()).spawn(life).map_err(BrokerError::Thread)?;
         // The sender goes with the thread: an error here is a thread that panicked.
         match start.recv() {
-            Ok(Ok(addresses)) => Ok(Self { addresses, stop: Some(stop), ended, thread: Some(thread) }),
-            Ok(Err(error)) => {
-                let _ = thread.join();
-                Err(error)
-            }
+            Ok(Ok(control)) => Ok(Self { addresses, control, ended, thread: Some(thread) }),
+            Ok(Err(error)) => Err(error),
             Err(mpsc::RecvError) => Err(BrokerError::Broker("its thread ended while it started".to_owned())),
         }
     }
 
     /// Where it listens: the first of its addresses, with the real port; that of a WebSocket where there is no other.
     pub fn local_addr(&self) -> SocketAddr {
-        let Addresses { mqtt, web_socket } = &self.addresses;
-        *mqtt.first().unwrap_or_else(|| &web_socket[0]) // never both empty: `run` reports at least one or fails
+        let Addresses { mqtt, web_socket, .. } = &self.addresses;
+        mqtt.first().or(web_socket.first()).copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
     /// All addresses it listens on for MQTT on TCP.
@@ -75,6 +94,16 @@ impl EmbeddedBroker {
         &self.addresses.web_socket
     }
 
+    /// All unix sockets it listens on.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.addresses.paths
+    }
+
+    /// Runs this on the broker's thread, between two turns.
+    pub fn with_core(&self, task: impl FnOnce(&mut Core, Instant) + Send + 'static) {
+        self.control.run(Box::new(task));
+    }
+
     /// Waits until the broker ends by itself, which it does only when it fails.
     pub async fn failure(&mut self) -> BrokerError {
         match (&mut self.ended).await {
@@ -83,18 +112,18 @@ impl EmbeddedBroker {
         }
     }
 
-    /// Stops it: clients get a DISCONNECT, the port is free when this returns. Takes at most about two seconds.
+    /// Stops it: clients of 5.0 get a DISCONNECT, the port is free when this returns. Takes well below a second.
     pub fn stop(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error is a thread that has ended already.
-            let _ = stop.send(());
-        }
+        self.control.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+            for path in &self.addresses.paths {
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
 }
@@ -105,128 +134,34 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-type Started = mpsc::Sender<Result<Addresses, BrokerError>>;
-
-/// The life of the broker, on its own thread.
-fn run(settings: BrokerSettings, started: &Started, stopped: oneshot::Receiver<()>) -> Result<(), BrokerError> {
-    let mut addresses = listen::addresses(&settings.listeners)?;
-    if let ([address], [Listener { port: 0, .. }]) = (&mut addresses.mqtt[..], &settings.listeners[..]) {
-        // A single address can be left to the crate whole, and then no other program can come between.
-        address.set_port(0);
+impl std::fmt::Debug for EmbeddedBroker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EmbeddedBroker").field("addresses", &self.addresses).finish_non_exhaustive()
     }
-    if addresses.mqtt.is_empty() && addresses.web_socket.is_empty() {
-        return Err(BrokerError::NoListener);
-    }
-    check_descriptors().map_err(BrokerError::Thread)?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().thread_name("broker worker");
-    if let Some(threads) = settings.worker_threads {
-        builder.worker_threads(threads.get());
-    }
-    let runtime = builder.build().map_err(BrokerError::Thread)?;
-    let result = runtime.block_on(serve(settings, addresses, started, stopped));
-    // Connections that did not go in time are cut off here.
-    runtime.shutdown_timeout(STOP_GRACE);
-    result
 }
 
-async fn serve(
-    settings: BrokerSettings,
-    mut addresses: Addresses,
-    started: &Started,
-    stopped: oneshot::Receiver<()>,
-) -> Result<(), BrokerError> {
-    let door = Door { allow_anonymous: settings.allow_anonymous, events: settings.events.clone() };
-    // The addresses were free a moment ago, so a failure is another program that came between.
-    let taken = |addresses: &[SocketAddr], error: String| BrokerError::Listen {
-        address: text_of(addresses),
-        error: io::Error::other(error),
+fn open(bound: BoundListener, listeners: &[Listener], origins: &[String]) -> Open {
+    let socket = match bound.socket {
+        Bound::Tcp(socket) => super::driver::ListeningSocket::Tcp(mio::net::TcpListener::from_std(socket)),
+        #[cfg(unix)]
+        Bound::Unix(socket) => super::driver::ListeningSocket::Unix(mio::net::UnixListener::from_std(socket)),
     };
-    let broker = MqttBroker::with_config(config(&settings, &addresses)).await;
-    let broker = broker.map_err(|error| taken(&addresses.mqtt, error.to_string()))?;
-    // The crate goes on without its WebSockets when it cannot bind them.
-    if !addresses.web_socket.is_empty() && broker.ws_local_addr().is_none() {
-        return Err(taken(&addresses.web_socket, "address already in use".to_owned()));
-    }
-    if let ([address], Some(bound)) = (&mut addresses.mqtt[..], broker.local_addr()) {
-        *address = bound;
-    }
-    let mut broker = broker.with_auth_provider(Arc::new(door));
-    broker.resource_monitor().update_limits(connection_limits(&settings.limits));
-
-    let shutdown = broker.shutdown_handle();
-    let mut ready = broker.ready_receiver();
-    let life = broker.run();
-    tokio::pin!(life);
-    // The crate hears a shutdown only once it is ready; before, the signal would be lost.
-    tokio::select! {
-        ended = &mut life => return Err(unexpected_end(ended)),
-        changed = ready.changed() => {
-            if changed.is_err() {
-                return Err(unexpected_end(life.await));
+    let is_loopback = match listeners.get(bound.listener).map(|listener| &listener.host) {
+        Some(ListenHost::Loopback) => true,
+        Some(ListenHost::Named(_)) => match &socket {
+            super::driver::ListeningSocket::Tcp(socket) => {
+                socket.local_addr().is_ok_and(|address| address.ip().is_loopback())
             }
-        }
-    }
-    if started.send(Ok(addresses)).is_err() {
-        return Ok(()); // nobody waits for it any more
-    }
-    tokio::select! {
-        ended = &mut life => return Err(unexpected_end(ended)),
-        // An error is an owner that is gone, which means the same.
-        _ = stopped => {}
-    }
-    shutdown.shutdown();
-    // Out of time is no failure: what is left is cut off with the runtime.
-    let _ = tokio::time::timeout(STOP_GRACE, life).await;
-    Ok(())
-}
-
-fn unexpected_end(ended: mqtt5::error::Result<()>) -> BrokerError {
-    BrokerError::Broker(ended.err().map_or_else(|| "it ended by itself".to_owned(), |error| error.to_string()))
-}
-
-fn text_of(addresses: &[SocketAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn config(settings: &BrokerSettings, addresses: &Addresses) -> BrokerConfig {
-    let limits = &settings.limits;
-    let web_socket = || {
-        let bound = WebSocketConfig::new().with_bind_addresses(addresses.web_socket.clone());
-        bound.with_path(super::WEB_SOCKET_PATH)
-    };
-    let mut config = BrokerConfig {
-        bind_addresses: addresses.mqtt.clone(),
-        websocket_config: (!addresses.web_socket.is_empty()).then(web_socket),
-        max_clients: limits.max_clients,
-        client_channel_capacity: limits.client_queue_messages,
-        storage_config: StorageConfig {
-            // The default is files in the working directory. Persistence stays on: without it there are no sessions.
-            backend: StorageBackendType::Memory,
-            max_queued_messages_per_client: limits.offline_queue_messages,
-            max_queued_bytes_per_client: limits.offline_queue_bytes,
-            ..StorageConfig::default()
+            #[cfg(unix)]
+            super::driver::ListeningSocket::Unix(_) => false,
         },
-        event_handler: settings.events.clone().map(|events| Arc::new(Relay { events }) as _),
-        ..BrokerConfig::default()
+        _ => false,
     };
-    // `Door` decides; without this the crate refuses to start for want of a password file.
-    config.auth_config.allow_anonymous = true;
-    config.auth_config.rate_limit.enabled = false;
-    config
-}
-
-/// Limits on connections: only their number. The crate's own are 10,000 an address and 10,000 a second, and it looks
-/// through all of the last window's connections at every accept, hence the short window.
-fn connection_limits(limits: &BrokerLimits) -> ResourceLimits {
-    ResourceLimits {
-        max_connections: limits.max_clients,
-        max_connections_per_ip: limits.max_clients,
-        max_message_rate_per_client: 0,
-        max_bandwidth_per_client: 0,
-        max_connection_rate: u32::MAX,
-        rate_limit_window: Duration::from_millis(1),
-    }
+    let web_socket = match bound.protocol {
+        ListenProtocol::Mqtt => None,
+        ListenProtocol::WebSocket => Some(OriginRule { allowed: origins.to_vec(), loopback: is_loopback }),
+    };
+    Open { socket, web_socket, listener: bound.listener as u32, max_connections: 0 }
 }
 
 #[cfg(test)]
@@ -234,6 +169,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
+    use super::super::core::OpenAccess;
     use super::*;
     use crate::mqtt::wire::{Connect, Packet, Scan, scan};
     use crate::mqtt::{Properties, ProtocolVersion, ReasonCode};
@@ -295,8 +231,8 @@ mod tests {
 
     #[test]
     fn refuses_everyone_when_anonymous_clients_are_not_allowed() {
-        let broker =
-            EmbeddedBroker::start(BrokerSettings { allow_anonymous: false, ..BrokerSettings::loopback() }).unwrap();
+        let access = Box::new(OpenAccess { allow_anonymous: false });
+        let broker = EmbeddedBroker::start(BrokerSettings { access, ..BrokerSettings::loopback() }).unwrap();
         for version in [ProtocolVersion::V311, ProtocolVersion::V5] {
             assert_eq!(connect(broker.local_addr(), version).1, ReasonCode::NOT_AUTHORIZED);
         }

@@ -1,41 +1,119 @@
-//! From listeners to addresses that can be bound.
-//!
-//! The crate binds by itself, starts happily when only some addresses could be bound, and tells the first port only.
-//! So every address is bound here first: that names each failure, settles which port a 0 becomes and whether one IPv6
-//! socket serves both families. The sockets are then closed and the crate binds the same addresses; the moment between
-//! is the one in which a port could be lost to another program. A single listener is bound once more by the crate,
-//! which then fails loudly.
+//! From listeners to listening sockets: all or none.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 
 use super::{BrokerError, ListenHost, ListenProtocol, Listener};
 
 /// How often a free port is looked for that is free for both families.
 const ATTEMPTS: usize = 16;
 
-/// Addresses by what is spoken there, each with a real port.
+/// Most connections that wait to be accepted; the system may have a lower limit.
+#[cfg(unix)]
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(super) enum Bound {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+/// A socket, and the listener that asked for it.
+#[derive(Debug)]
+pub(super) struct BoundListener {
+    pub(super) socket: Bound,
+    pub(super) protocol: ListenProtocol,
+    /// Index of the listener.
+    pub(super) listener: usize,
+}
+
+/// Where a broker listens, each with a real port.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
     pub(super) mqtt: Vec<SocketAddr>,
     pub(super) web_socket: Vec<SocketAddr>,
+    pub(super) paths: Vec<PathBuf>,
 }
 
-/// The addresses of all listeners. Fails on the first that cannot be bound.
-pub(super) fn addresses(listeners: &[Listener]) -> Result<Addresses, BrokerError> {
-    let mut held = Vec::new();
-    for listener in listeners {
-        held.extend(bind_listener(listener)?.into_iter().map(|socket| (socket, listener.protocol)));
+impl Addresses {
+    /// Those of sockets that are bound.
+    pub(super) fn of(bound: &[BoundListener]) -> Self {
+        let mut addresses = Self::default();
+        for bound in bound {
+            match (&bound.socket, bound.protocol) {
+                (Bound::Tcp(socket), ListenProtocol::Mqtt) => addresses.mqtt.extend(socket.local_addr()),
+                (Bound::Tcp(socket), ListenProtocol::WebSocket) => addresses.web_socket.extend(socket.local_addr()),
+                #[cfg(unix)]
+                (Bound::Unix(socket), _) => {
+                    let path = socket.local_addr().ok();
+                    addresses.paths.extend(path.and_then(|path| path.as_pathname().map(Path::to_owned)));
+                }
+            }
+        }
+        addresses
     }
-    let mut addresses = Addresses::default();
-    for (socket, protocol) in &held {
-        let same = match protocol {
-            ListenProtocol::Mqtt => &mut addresses.mqtt,
-            ListenProtocol::WebSocket => &mut addresses.web_socket,
-        };
-        same.extend(socket.local_addr());
+}
+
+/// Binds all listeners. Fails on the first that cannot be bound.
+pub(super) fn bind_all_listeners(listeners: &[Listener]) -> Result<Vec<BoundListener>, BrokerError> {
+    let mut bound = Vec::new();
+    for (index, listener) in listeners.iter().enumerate() {
+        let of = |socket| BoundListener { socket, protocol: listener.protocol, listener: index };
+        match &listener.host {
+            ListenHost::Path(path) => bound.push(of(bind_path(path)?)),
+            _ => bound.extend(bind_listener(listener)?.into_iter().map(|socket| of(Bound::Tcp(socket)))),
+        }
     }
-    Ok(addresses)
+    for bound in &bound {
+        prepare(&bound.socket).map_err(BrokerError::Thread)?;
+    }
+    Ok(bound)
+}
+
+/// What the loop needs of a socket.
+fn prepare(socket: &Bound) -> io::Result<()> {
+    match socket {
+        Bound::Tcp(socket) => {
+            #[cfg(unix)]
+            deepen(socket)?;
+            socket.set_nonblocking(true)
+        }
+        #[cfg(unix)]
+        Bound::Unix(socket) => {
+            deepen(socket)?;
+            socket.set_nonblocking(true)
+        }
+    }
+}
+
+/// The standard library lets 128 connections wait; thousands of devices come back at the same moment.
+#[cfg(unix)]
+fn deepen(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+    let backlog = nix::sys::socket::Backlog::new(BACKLOG).map_err(io::Error::from)?;
+    nix::sys::socket::listen(socket, backlog).map_err(io::Error::from)
+}
+
+/// Binds a unix socket. One that an earlier broker has left behind is replaced; one that is served is in use.
+#[cfg(unix)]
+fn bind_path(path: &Path) -> Result<Bound, BrokerError> {
+    use std::os::unix::fs::FileTypeExt;
+    let failed = |error| BrokerError::Listen { address: path.display().to_string(), error };
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    UnixListener::bind(path).map(Bound::Unix).map_err(failed)
+}
+
+#[cfg(not(unix))]
+fn bind_path(path: &Path) -> Result<Bound, BrokerError> {
+    let error = ErrorKind::Unsupported.into();
+    Err(BrokerError::Listen { address: path.display().to_string(), error })
 }
 
 fn bind_listener(listener: &Listener) -> Result<Vec<TcpListener>, BrokerError> {
@@ -43,6 +121,7 @@ fn bind_listener(listener: &Listener) -> Result<Vec<TcpListener>, BrokerError> {
         ListenHost::Loopback => bind_pair(Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), listener.port),
         ListenHost::All => bind_all(listener.port),
         ListenHost::Named(host) => bind_named(host, listener.port),
+        ListenHost::Path(_) => Ok(Vec::new()), // bound elsewhere
     }
 }
 
@@ -129,6 +208,10 @@ fn is_family_unsupported(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
+    fn addresses(listeners: &[Listener]) -> Result<Addresses, BrokerError> {
+        bind_all_listeners(listeners).map(|bound| Addresses::of(&bound))
+    }
+
     fn listener(host: ListenHost, port: u16) -> Listener {
         Listener { host, port, protocol: ListenProtocol::Mqtt }
     }
@@ -168,9 +251,27 @@ mod tests {
 
     #[test]
     fn the_same_listener_twice_is_a_port_in_use() {
-        let first = addresses(&[listener(ListenHost::Loopback, 0)]).unwrap().mqtt;
-        let twice = listener(ListenHost::Loopback, first[0].port());
+        // Bound and free again.
+        let port = addresses(&[listener(ListenHost::Loopback, 0)]).unwrap().mqtt[0].port();
+        let twice = listener(ListenHost::Loopback, port);
         assert!(matches!(addresses(&[twice.clone(), twice]), Err(BrokerError::Listen { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_unix_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broker.sock");
+        let socket = || bind_all_listeners(&[listener(ListenHost::Path(path.clone()), 0)]);
+        let first = socket().unwrap();
+        assert_eq!(Addresses::of(&first).paths, std::slice::from_ref(&path));
+        assert!(matches!(socket(), Err(BrokerError::Listen { .. })));
+        drop(first);
+        assert!(path.exists());
+        socket().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "no socket").unwrap();
+        assert!(matches!(socket(), Err(BrokerError::Listen { .. })));
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::io::{BufWriter, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{BrokerError, BrokerEvent, ConnectDetails, EventSink};
-use crate::mqtt::ProtocolVersion;
+use super::BrokerError;
+use super::core::{Event, Log};
+use super::driver::Notice;
+use super::words::{Words, notice_words};
 
 /// Most lines that wait to be written.
 const MAX_WAITING: usize = 10_000;
@@ -44,7 +46,6 @@ struct Waiting {
 
 enum Entry {
     Line(String),
-    Event(BrokerEvent),
     LeftOut(u64),
 }
 
@@ -92,20 +93,33 @@ impl EventLog {
     }
 }
 
-impl EventSink for EventLog {
-    fn take(&self, event: BrokerEvent) {
+impl EventLog {
+    /// Adds a line about what a client does; it is left out where too many wait.
+    fn add(&self, text: String) {
         let now = unix_seconds();
-        let weight = event.weight();
         let mut waiting = self.queue.lock();
-        if waiting.entries.len() >= MAX_WAITING || waiting.bytes + weight > MAX_WAITING_BYTES {
+        if waiting.entries.len() >= MAX_WAITING || waiting.bytes + text.len() > MAX_WAITING_BYTES {
             waiting.left_out += 1;
             return; // the writer has enough to do, it need not be told
         }
         waiting.note_left_out(now);
-        waiting.bytes += weight;
-        waiting.entries.push_back((now, Entry::Event(event)));
+        waiting.bytes += text.len();
+        waiting.entries.push_back((now, Entry::Line(text)));
         drop(waiting);
         self.queue.changed.notify_one();
+    }
+
+    /// Adds what the loop has to say.
+    pub(super) fn notice(&self, notice: &Notice<'_>) {
+        self.add(notice_words(notice));
+    }
+}
+
+impl Log for EventLog {
+    fn event(&mut self, event: &Event<'_>) {
+        for line in Words(event).to_string().lines() {
+            self.add(line.to_owned());
+        }
     }
 }
 
@@ -153,84 +167,11 @@ impl fmt::Display for Entry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(text) => formatter.write_str(text),
-            Self::Event(event) => write_event(formatter, event),
             Self::LeftOut(1) => formatter.write_str("(1 line left out: they came faster than they could be written)"),
             Self::LeftOut(count) => {
                 write!(formatter, "({count} lines left out: they came faster than they could be written)")
             }
         }
-    }
-}
-
-/// One event as one line, in the shape that mosquitto's users know.
-fn write_event(formatter: &mut fmt::Formatter<'_>, event: &BrokerEvent) -> fmt::Result {
-    match event {
-        BrokerEvent::Connected(details) => {
-            write!(formatter, "New client connected from {}.", Coming(details))
-        }
-        BrokerEvent::Refused(details) => {
-            write!(formatter, "Client refused from {}: allow_anonymous is false.", Coming(details))
-        }
-        BrokerEvent::Subscribed { client_id, filters } => {
-            write!(formatter, "Received SUBSCRIBE from {}", Plain(client_id))?;
-            for (index, grant) in filters.iter().enumerate() {
-                let (start, end) = (if index == 0 { ": " } else { ", " }, if grant.granted { "" } else { ", refused" });
-                write!(formatter, "{start}'{}' (QoS {}{end})", Plain(&grant.filter), grant.qos.number())?;
-            }
-            Ok(())
-        }
-        BrokerEvent::Unsubscribed { client_id, filters } => {
-            write!(formatter, "Received UNSUBSCRIBE from {}", Plain(client_id))?;
-            for (index, filter) in filters.iter().enumerate() {
-                write!(formatter, "{}'{}'", if index == 0 { ": " } else { ", " }, Plain(filter))?;
-            }
-            Ok(())
-        }
-        BrokerEvent::Published(details) => write!(
-            formatter,
-            "Received PUBLISH from {} (q{}, r{}, m{}, '{}', {} byte{})",
-            Plain(&details.client_id),
-            details.qos.number(),
-            u8::from(details.retain),
-            details.packet_identifier,
-            Plain(&details.topic),
-            details.size,
-            if details.size == 1 { "" } else { "s" },
-        ),
-        BrokerEvent::Disconnected { client_id, unexpected: false, .. } => {
-            write!(formatter, "Client {} disconnected.", Plain(client_id))
-        }
-        BrokerEvent::Disconnected { client_id, reason, .. } => {
-            write!(formatter, "Client {} is gone without a DISCONNECT: {reason}.", Plain(client_id))
-        }
-        BrokerEvent::Warning(text) => write!(formatter, "Broker: {}", Plain(text)),
-    }
-}
-
-/// Who comes from where and how: `127.0.0.1:40000 as id (p5, c1, k60, u'name')`.
-struct Coming<'a>(&'a ConnectDetails);
-
-impl fmt::Display for Coming<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let details = self.0;
-        // mosquitto's numbers: p1 is 3.1, p2 is 3.1.1, p5 is 5.0.
-        let version = match details.version {
-            ProtocolVersion::V31 => 1,
-            ProtocolVersion::V311 => 2,
-            ProtocolVersion::V5 => 5,
-        };
-        write!(
-            formatter,
-            "{} as {} (p{version}, c{}, k{}",
-            details.address,
-            Plain(&details.client_id),
-            u8::from(details.clean_start),
-            details.keep_alive
-        )?;
-        if let Some(name) = &details.user_name {
-            write!(formatter, ", u'{}'", Plain(name))?;
-        }
-        formatter.write_str(")")
     }
 }
 
@@ -254,67 +195,7 @@ impl fmt::Display for Plain<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FilterGrant, PublishDetails};
     use super::*;
-    use crate::mqtt::{QoS, ReasonCode};
-
-    fn published(topic: &str, size: usize) -> BrokerEvent {
-        BrokerEvent::Published(PublishDetails {
-            client_id: "x".into(),
-            qos: QoS::AtLeastOnce,
-            retain: true,
-            packet_identifier: 7,
-            topic: topic.into(),
-            size,
-        })
-    }
-
-    fn text(event: BrokerEvent) -> String {
-        Entry::Event(event).to_string()
-    }
-
-    #[test]
-    fn events_read_like_mosquitto_s_lines() {
-        let details = ConnectDetails {
-            client_id: "x".into(),
-            address: "127.0.0.1:40000".parse().unwrap(),
-            version: ProtocolVersion::V5,
-            clean_start: true,
-            keep_alive: 60,
-            user_name: Some("joe".to_owned()),
-        };
-        let connected = text(BrokerEvent::Connected(details.clone()));
-        assert_eq!(connected, "New client connected from 127.0.0.1:40000 as x (p5, c1, k60, u'joe').");
-        let plain = ConnectDetails { version: ProtocolVersion::V311, clean_start: false, user_name: None, ..details };
-        assert_eq!(
-            text(BrokerEvent::Refused(plain)),
-            "Client refused from 127.0.0.1:40000 as x (p2, c0, k60): allow_anonymous is false."
-        );
-        assert_eq!(text(published("a/b", 1)), "Received PUBLISH from x (q1, r1, m7, 'a/b', 1 byte)");
-        let grant = |filter: &str, granted| FilterGrant { filter: filter.into(), qos: QoS::ExactlyOnce, granted };
-        let filters = vec![grant("a/#", true), grant("b", false)];
-        assert_eq!(
-            text(BrokerEvent::Subscribed { client_id: "x".into(), filters }),
-            "Received SUBSCRIBE from x: 'a/#' (QoS 2), 'b' (QoS 2, refused)"
-        );
-        assert_eq!(
-            text(BrokerEvent::Unsubscribed { client_id: "x".into(), filters: vec!["a".into(), "b".into()] }),
-            "Received UNSUBSCRIBE from x: 'a', 'b'"
-        );
-        let gone = |unexpected| BrokerEvent::Disconnected {
-            client_id: "x".into(),
-            reason: ReasonCode::UNSPECIFIED_ERROR,
-            unexpected,
-        };
-        assert_eq!(text(gone(false)), "Client x disconnected.");
-        assert_eq!(text(gone(true)), "Client x is gone without a DISCONNECT: Unspecified error (0x80).");
-    }
-
-    #[test]
-    fn text_from_the_network_cannot_drive_the_terminal() {
-        let line = text(published("a\u{1b}[2J\n\u{9b}\u{202e}ü", 0));
-        assert_eq!(line, "Received PUBLISH from x (q1, r1, m7, 'a\\u{1b}[2J\\n\\u{9b}\\u{202e}ü', 0 bytes)");
-    }
 
     /// An output that takes nothing until it is told to, then keeps all.
     struct Gate {
@@ -346,7 +227,7 @@ mod tests {
         let (log, writer) = EventLog::start(Box::new(gate)).unwrap();
         const EVENTS: usize = 100_000;
         for number in 0..EVENTS {
-            log.take(published(&number.to_string(), 0));
+            log.add(format!("'{number}'"));
             // Bounded at every moment, also by the size of what the network sends.
             assert!(log.queue.lock().entries.len() <= MAX_WAITING + 1);
         }
@@ -376,7 +257,7 @@ mod tests {
         let (log, writer) = EventLog::start(Box::new(gate)).unwrap();
         let topic = "t".repeat(60_000);
         for _ in 0..1_000 {
-            log.take(published(&topic, 0));
+            log.add(topic.clone());
             assert!(log.queue.lock().bytes <= MAX_WAITING_BYTES);
         }
         open.send(()).unwrap();

@@ -4,16 +4,15 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::config::{BrokerConfiguration, ConfigurationFault, DEFAULT_PORT};
+use super::core::{Log, OpenAccess, Settings};
 use super::log::{EventLog, Plain};
 use super::process::raise_file_limit;
-use super::{BROKER_NAME, BROKER_VERSION, WEB_SOCKET_PATH, warnings};
-use super::{BrokerError, BrokerLimits, BrokerSettings, EmbeddedBroker};
+use super::{BrokerError, BrokerSettings, EmbeddedBroker, WEB_SOCKET_PATH};
 use crate::client::{Interrupts, check_descriptors};
 use crate::exit_status::{ExitStatus, Signal};
 
@@ -108,9 +107,6 @@ pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<Signal, 
     for line in opening_lines(plan, &configuration) {
         log.line(line);
     }
-    if plan.verbose {
-        warnings::report_to(Arc::new(log.clone()));
-    }
     let result = runtime.block_on(run(plan, &configuration, &log));
     if result.is_ok() {
         log.line("mqbroker terminating".to_owned());
@@ -124,12 +120,14 @@ async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventL
     let mut interrupts = Interrupts::listen().map_err(ServeError::Signal)?;
     let settings = BrokerSettings {
         listeners: configuration.listeners_or_loopback(plan.port.unwrap_or(DEFAULT_PORT), plan.web_socket_port),
-        allow_anonymous: configuration.anonymous_allowed(),
-        events: if plan.verbose { Some(Arc::new(log.clone())) } else { None },
-        limits: BrokerLimits::moderate(),
-        worker_threads: None,
+        limits: Settings::default(),
+        access: Box::new(OpenAccess { allow_anonymous: configuration.anonymous_allowed() }),
+        log: plan.verbose.then(|| Box::new(log.clone()) as Box<dyn Log>),
+        store: None,
+        web_socket_origins: Vec::new(),
     };
-    let mut broker = EmbeddedBroker::start(settings).map_err(|error| match &plan.config_file {
+    let notices = plan.verbose.then(|| log.clone());
+    let mut broker = EmbeddedBroker::start_with(settings, notices).map_err(|error| match &plan.config_file {
         Some(file) if !configuration.is_local_only() => ServeError::BrokerOfFile { file: file.clone(), error },
         _ => ServeError::Broker(error),
     })?;
@@ -150,7 +148,7 @@ async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventL
 
 /// What is said before the first listener opens.
 fn opening_lines(plan: &ServePlan, configuration: &BrokerConfiguration) -> Vec<String> {
-    let mut lines = vec![format!("mqbroker {} starting ({BROKER_NAME} {BROKER_VERSION})", env!("CARGO_PKG_VERSION"))];
+    let mut lines = vec![format!("mqbroker {} starting", env!("CARGO_PKG_VERSION"))];
     let file = plan.config_file.as_deref().map(|file| Plain(&file.to_string_lossy()).to_string());
     lines.push(match &file {
         Some(file) => format!("Configuration read from {file}"),

@@ -1,9 +1,11 @@
-//! What an embedded broker is to be: plain data, made by the configuration, by mqbench or by a test.
+//! What a broker on a thread of its own is to be: plain data, made by the configuration, by mqbench or by a test.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use super::EventSink;
+use std::time::Instant;
+
+use super::core::{Access, Core, Journal, Log, OpenAccess, Settings};
+use super::driver::Commit;
 
 /// The interfaces of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum ListenHost {
     All,
     /// A host name or an address (IPv6 without brackets); a name is resolved, every address it has is bound.
     Named(String),
+    /// A unix socket; the port has no meaning.
+    Path(PathBuf),
 }
 
 /// Where to listen. Port 0 takes a free one.
@@ -37,59 +41,38 @@ pub enum ListenProtocol {
     WebSocket,
 }
 
-/// How much a broker holds for its clients before it drops or refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerLimits {
-    /// Most clients at a time.
-    pub max_clients: usize,
-    /// Most messages on their way to one connected client; above it QoS 0 is dropped.
-    pub client_queue_messages: usize,
-    /// Most messages kept for one client that is away.
-    pub offline_queue_messages: usize,
-    /// Most bytes kept for one client that is away.
-    pub offline_queue_bytes: usize,
-}
+/// Gives a broker back what was kept ([`Core::restore`]).
+pub type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
 
-impl BrokerLimits {
-    /// Limits to run a broker with.
-    pub const fn moderate() -> Self {
-        Self {
-            max_clients: 20_000,
-            client_queue_messages: 100_000,
-            offline_queue_messages: 100_000,
-            offline_queue_bytes: 256 * 1024 * 1024,
-        }
-    }
-
-    /// Limits to measure with: the broker must not drop what the one that measures sends.
-    pub const fn raised() -> Self {
-        Self {
-            max_clients: 1_000_000,
-            client_queue_messages: 1_000_000,
-            offline_queue_messages: 10_000_000,
-            // The machine is the limit; half of the range keeps sums from overflowing.
-            offline_queue_bytes: usize::MAX / 2,
-        }
-    }
+/// Where what outlives the broker is kept.
+pub struct Store {
+    /// Gives what was kept to a broker that nobody is connected to yet.
+    pub restore: Restore,
+    /// Takes what changes.
+    pub journal: Box<dyn Journal>,
+    /// Makes it durable, once a turn.
+    pub commit: Box<dyn Commit>,
 }
 
 /// What an embedded broker is to be.
-#[derive(Clone)]
 pub struct BrokerSettings {
     /// Where it listens, at least one.
     pub listeners: Vec<Listener>,
-    /// Whether clients may connect at all: there are no passwords yet, so every client is anonymous.
-    pub allow_anonymous: bool,
+    /// What it allows and how much it holds.
+    pub limits: Settings,
+    /// Who may come in.
+    pub access: Box<dyn Access>,
     /// Where its events go; none costs nothing.
-    pub events: Option<Arc<dyn EventSink>>,
-    /// How much it holds.
-    pub limits: BrokerLimits,
-    /// Threads it works on; one a core when none is named.
-    pub worker_threads: Option<NonZeroUsize>,
+    pub log: Option<Box<dyn Log>>,
+    /// Where it keeps what outlives it; in memory only without.
+    pub store: Option<Store>,
+    /// Origins of web pages that may connect by WebSocket (`websockets_origin`); without any, all but foreign ones on the
+    /// loopback interface.
+    pub web_socket_origins: Vec<String>,
 }
 
 impl BrokerSettings {
-    /// A broker to measure and to test with: a free port of 127.0.0.1, everyone welcome, raised limits, no events.
+    /// A broker to measure and to test with: a free port of 127.0.0.1, everyone welcome, no limits, no events.
     pub fn loopback() -> Self {
         Self {
             listeners: vec![Listener {
@@ -97,10 +80,11 @@ impl BrokerSettings {
                 port: 0,
                 protocol: ListenProtocol::Mqtt,
             }],
-            allow_anonymous: true,
-            events: None,
-            limits: BrokerLimits::raised(),
-            worker_threads: None,
+            limits: Settings::raised(),
+            access: Box::new(OpenAccess { allow_anonymous: true }),
+            log: None,
+            store: None,
+            web_socket_origins: Vec::new(),
         }
     }
 }

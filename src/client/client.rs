@@ -55,6 +55,8 @@ pub struct Client<K> {
     input: Vec<u8>,
     /// When bytes last came.
     heard: Option<Instant>,
+    /// Bytes that came, of all connections.
+    read_total: u64,
     gathering: Gathering,
     trace: Option<Trace>,
     /// The warning of a certificate that other clients refuse was printed.
@@ -110,6 +112,7 @@ impl<K: Kept> Client<K> {
             output: Output::default(),
             input: vec![0; FIRST_READ_BUFFER],
             heard: None,
+            read_total: 0,
             gathering: Gathering::new(),
             trace,
             warned_of_the_certificate: false,
@@ -152,6 +155,11 @@ impl<K: Kept> Client<K> {
     /// When bytes last came, of whatever packet.
     pub const fn last_heard(&self) -> Option<Instant> {
         self.heard
+    }
+
+    /// Bytes read so far, of all connections.
+    pub const fn read_total(&self) -> u64 {
+        self.read_total
     }
 
     /// Reports that the connection was lost and is made again, to those who would not know why nothing happens: every
@@ -336,6 +344,7 @@ impl<K: Kept> Client<K> {
             Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
             Ok(Moved::Read(count)) => {
                 self.gathering.read();
+                self.read_total += count as u64;
                 self.heard = Some(Instant::now());
                 if let Some(trace) = &mut self.trace {
                     trace.received(&self.input[..count]);

@@ -7,7 +7,7 @@ use super::mosquitto::{MosquittoClient, ending};
 use super::{ClientError, ConnectFacts, ConnectPlan};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ProtocolVersion;
-use crate::terminal::escape;
+use crate::terminal::{escape_lines, message};
 
 /// Where a client reports what becomes of its connection.
 pub trait Reporter: Debug {
@@ -57,28 +57,28 @@ impl Diagnostics {
     pub fn client_error(&self, error: &ClientError) -> ExitStatus {
         if let Some((client, version)) = self.mosquitto {
             let ending = ending(error, client, version);
-            self.write(&ending.stderr);
+            self.verbatim(&ending.stderr);
             return ending.status;
         }
-        let mut text = format!("Error: {}\n", escape(&error.to_string()));
+        let mut text = format!("Error: {}\n", message(&error.to_string()));
         if let Some(reason) = error.reason_string() {
-            text.push_str(&format!("The broker says: {}\n", escape(reason)));
+            text.push_str(&format!("The broker says: {}\n", message(reason)));
         }
         if let Some(hint) = error.hint(self.facts) {
-            text.push_str(&format!("Hint: {hint}\n"));
+            text.push_str(&format!("Hint: {}\n", message(&hint)));
         }
         self.write(&text);
         error.exit_status()
     }
 
-    /// Lines of mosquitto's, with their newlines. Text from the network in them is escaped.
+    /// Lines of mosquitto's, with their newlines.
     pub fn verbatim(&self, lines: &str) {
-        self.write(lines);
+        self.write(&escape_lines(lines));
     }
 
     /// Another error.
     pub fn error(&self, text: impl Display) {
-        self.write(&format!("Error: {}\n", escape(&text.to_string())));
+        self.write(&format!("Error: {}\n", message(&text.to_string())));
     }
 
     /// Something that does not end the work. mosquitto says nothing of it.
@@ -86,7 +86,7 @@ impl Diagnostics {
         if self.is_mosquitto() {
             return;
         }
-        self.write(&format!("Warning: {}\n", escape(&text.to_string())));
+        self.write(&format!("Warning: {}\n", message(&text.to_string())));
     }
 
     /// What to do about what was said before.
@@ -94,7 +94,7 @@ impl Diagnostics {
         if self.is_mosquitto() {
             return;
         }
-        self.write(&format!("Hint: {}\n", escape(&text.to_string())));
+        self.write(&format!("Hint: {}\n", message(&text.to_string())));
     }
 
     /// Good news about something that was warned of. mosquitto says nothing of it.
@@ -102,7 +102,7 @@ impl Diagnostics {
         if self.is_mosquitto() {
             return;
         }
-        self.write(&format!("Note: {}\n", escape(&text.to_string())));
+        self.write(&format!("Note: {}\n", message(&text.to_string())));
     }
 
     /// In one write, so that lines of two tools do not mix.

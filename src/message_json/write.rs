@@ -34,7 +34,7 @@ pub fn write_message(
     options: MessageJsonOptions,
     out: &mut Vec<u8>,
 ) {
-    let mut writer = JsonWriter::new(out, options.layout);
+    let mut writer = JsonWriter::new(out, options.layout).escaping();
     writer.open_object();
     writer.key("time");
     writer.verbatim(b"\"");

@@ -7,6 +7,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text::{JsonText, JsonToken};
+use crate::terminal::escape_json_tail;
 
 /// How the parts of a document stand to each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub struct JsonWriter<'a> {
     out: &'a mut Vec<u8>,
     layout: JsonLayout,
     depth: usize,
+    escapes: bool,
     /// Nothing stands yet in the innermost object or array.
     first: bool,
 }
@@ -33,7 +35,13 @@ pub struct JsonWriter<'a> {
 impl<'a> JsonWriter<'a> {
     /// A writer that appends to `out`.
     pub fn new(out: &'a mut Vec<u8>, layout: JsonLayout) -> Self {
-        Self { out, layout, depth: 0, first: true }
+        Self { out, layout, depth: 0, escapes: false, first: true }
+    }
+
+    /// Also escapes what JSON allows and a terminal acts on: C1 control characters, marks that turn the reading direction.
+    #[must_use]
+    pub fn escaping(self) -> Self {
+        Self { escapes: true, ..self }
     }
 
     /// Begins an object.
@@ -133,7 +141,11 @@ impl<'a> JsonWriter<'a> {
     /// A string.
     pub fn string(&mut self, text: &str) {
         // A Vec takes every write, and a str always serialises.
+        let start = self.out.len();
         let _ = serde_json::to_writer(&mut *self.out, text);
+        if self.escapes {
+            escape_json_tail(self.out, start);
+        }
     }
 
     /// A string that holds the bytes in base64 (RFC 4648 §4, padded).

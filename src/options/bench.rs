@@ -108,9 +108,6 @@ impl ToolOptions for BenchOptions {
         faults.extend(self.targets.faults(&self.connection));
         faults.extend(self.faults_of_self());
         if self.load.embedded {
-            if !cfg!(feature = "embedded") {
-                faults.push("--embedded: this mqbench was built without the embedded broker".into());
-            }
             let connection = &self.connection;
             for (given, option) in [
                 (connection.host.is_some(), "-h"),

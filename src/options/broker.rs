@@ -16,7 +16,7 @@ use super::{BROKER, Environment, Tool, UsageError};
     name = "mqbroker",
     version,
     about = "A small MQTT broker for tests and development",
-    long_about = "Serves MQTT 3.1.1 and 5.0 on one port, for tests and development. Without a configuration file it \
+    long_about = "Serves MQTT 3.1, 3.1.1 and 5.0 on one port, for tests and development. Without a configuration file it \
                   listens on this machine only and asks nobody for a password.",
     max_term_width = 98,
     args_override_self = true,

@@ -90,6 +90,9 @@ pub struct ConnectionOptions {
     pub max_inflight: Option<u16>,
 
     /// Send every packet at once (TCP_NODELAY).
+    ///
+    /// mqsub then also reads every message at once. Without it, above some 10,000 messages per second at QoS 0, it reads
+    /// about once per millisecond, which takes a tenth of the CPU time.
     #[arg(long)]
     pub nodelay: bool,
 

@@ -134,7 +134,7 @@ fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) ->
         return Err("a line begins with an option, as in -h broker.example".into());
     }
     let alone = std::iter::once(OsString::new()).chain(walked.arguments.iter().cloned());
-    command.clone().try_get_matches_from(alone).map_err(|error| fault_of_clap(&error))?;
+    command.clone().try_get_matches_from(alone).map_err(fault_of_clap)?;
     Ok(walked.arguments)
 }
 

@@ -39,6 +39,8 @@ pub struct OutputOptions {
 #[command(next_help_heading = "Output")]
 pub struct ScreenOptions {
     /// Keep one line of the screen for each topic.
+    ///
+    /// Topics that do not fit are counted. Where stdout is no terminal the messages are printed one after the other.
     #[arg(short, long)]
     pub watch: bool,
 

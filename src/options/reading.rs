@@ -64,12 +64,12 @@ pub(super) fn read<T: ToolOptions>(
 /// Lets clap read, and checks what the options mean together.
 fn parse<T: ToolOptions>(mut command: Command, arguments: Vec<OsString>) -> Result<T, UsageError> {
     let tool = T::TOOL;
-    let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(&error)]);
+    let refused = |error: clap::Error| UsageError::new(tool.name, vec![fault_of_clap(error)]);
     let mut matches = command.try_get_matches_from_mut(&arguments).map_err(|error| match error.kind() {
         ErrorKind::InvalidUtf8 => {
             let command = tool.bare_command();
             let which = OptionTable::of(&command).not_utf8(&command, arguments.get(1..).unwrap_or_default());
-            UsageError::new(tool.name, vec![which.unwrap_or_else(|| fault_of_clap(&error))])
+            UsageError::new(tool.name, vec![which.unwrap_or_else(|| fault_of_clap(error))])
         }
         _ => refused(error),
     })?;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::exit_status::ExitStatus;
+use crate::terminal::{escape_lines, message, quoted};
 
 /// One or more faults of a command line. Its text is what stderr gets, without a newline at the end; it begins with
 /// `Error: ` itself.
@@ -38,7 +39,7 @@ impl UsageError {
     #[must_use]
     pub fn under_mosquittos_name(mut self) -> Self {
         if self.compatible.is_none() {
-            let stderr = self.faults.iter().map(|fault| format!("Error: {fault}\n")).collect();
+            let stderr = self.faults.iter().map(|fault| format!("Error: {}\n", message(fault))).collect();
             self.compatible = Some(Compatible { stderr, stdout: String::new() });
         }
         self
@@ -90,10 +91,11 @@ impl UsageError {
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(compatible) = &self.compatible {
-            return f.write_str(compatible.stderr.strip_suffix('\n').unwrap_or(&compatible.stderr));
+            let stderr = escape_lines(&compatible.stderr);
+            return f.write_str(stderr.strip_suffix('\n').unwrap_or(&stderr));
         }
         for fault in &self.faults {
-            writeln!(f, "Error: {fault}")?;
+            writeln!(f, "Error: {}", message(fault))?;
         }
         write!(f, "\nTry '{} --help'.", self.tool)
     }
@@ -106,9 +108,10 @@ impl std::error::Error for UsageError {}
 const MAY_HOLD_SECRET: [&str; 2] = ["--port ", "--hosts "];
 
 /// What clap found, with its tips and without its usage lines.
-pub(super) fn fault_of_clap(error: &clap::Error) -> String {
+pub(super) fn fault_of_clap(mut error: clap::Error) -> String {
+    quote_values(&mut error);
     if let (ErrorKind::ValueValidation, Some(option), Some(cause)) =
-        (error.kind(), invalid_option(error), std::error::Error::source(error))
+        (error.kind(), invalid_option(&error), std::error::Error::source(&error))
         && MAY_HOLD_SECRET.iter().any(|name| option.starts_with(name))
     {
         return format!("invalid value for '{option}': {cause}");
@@ -122,7 +125,7 @@ pub(super) fn fault_of_clap(error: &clap::Error) -> String {
         .collect();
     let missing_value = error.kind() == ErrorKind::InvalidValue
         && matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
-    if missing_value && invalid_option(error).is_some_and(|option| option.starts_with("--topic ")) {
+    if missing_value && invalid_option(&error).is_some_and(|option| option.starts_with("--topic ")) {
         lines.push("  tip: an unquoted # starts a comment in the shell: write -t '#'");
     }
     // To write `-- -n` makes no tool understand -n.
@@ -134,5 +137,70 @@ fn invalid_option(error: &clap::Error) -> Option<&str> {
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) => Some(option),
         _ => None,
+    }
+}
+
+/// What an error repeats of the command line is made safe before clap puts it into a sentence: clap takes escape sequences
+/// out, so that they would be wrong and yet not be seen, and has no limit.
+fn quote_values(error: &mut clap::Error) {
+    let quoted_value = |value: &ContextValue| match value {
+        ContextValue::String(text) => Some(ContextValue::String(quoted(text))),
+        ContextValue::Strings(texts) => Some(ContextValue::Strings(texts.iter().map(|text| quoted(text)).collect())),
+        _ => None,
+    };
+    let values: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| Some((kind, quoted_value(value).filter(|new| new != value)?)))
+        .collect();
+    for (kind, value) in values {
+        error.insert(kind, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::options::{Environment, PublishOptions, SubscribeOptions};
+
+    fn refused(arguments: &[&str]) -> String {
+        let environment = Environment::fixed([], []);
+        let argv = ["mqsub"].iter().chain(arguments).map(Into::into);
+        SubscribeOptions::read(&environment, argv).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_error_never_repeats_what_a_terminal_acts_on() {
+        for hostile in ["\x1b[31mred", "\u{9b}2J", "a\nError: forged", "\u{202e}txt", "\x07"] {
+            let file = format!("/none/{hostile}");
+            for arguments in [
+                &["-t", "x", "--bogus", hostile][..],
+                &[&format!("--bogus{hostile}")],
+                &["-t", "x", "-q", hostile],
+                &["-t", "x", "-V", hostile],
+                &["-t", &format!("#{hostile}")],
+                &["-t", "x", "-F", &format!("%{hostile}")],
+                &["-o", &file, "-t", "x"],
+                &["-t", "x", hostile],
+                &["-L", &format!("{hostile}://h/t")],
+                &["-t", "x", "-D", hostile, "b", "c"],
+            ] {
+                let text = refused(arguments);
+                let acting = text.chars().find(|c| *c != '\n' && (c.is_control() || matches!(c, '\u{202e}')));
+                assert_eq!(acting, None, "{arguments:?}: {text}");
+                assert!(!text.contains("\nError: forged"), "{arguments:?}: {text}");
+            }
+        }
+        assert!(refused(&["-t", "x", "-q", "\x1b[31m"]).contains("invalid value '\\u{1b}[31m' for '--qos <QOS>'"));
+    }
+
+    #[test]
+    fn an_error_is_not_as_long_as_its_argument() {
+        let long = "A".repeat(65_536);
+        for arguments in [&[long.as_str()][..], &["-t", "x", "-q", &long], &["-t", &format!("#{long}")]] {
+            let text = refused(arguments);
+            assert!((1..2_000).contains(&text.len()) && text.contains("characters left out"), "{} bytes", text.len());
+        }
+        let argv = ["mosquitto_pub", "-t", "x", "-q", "\x1b"].iter().map(Into::into);
+        let error = PublishOptions::read(&Environment::fixed([], []), argv).err().map(|error| error.to_string());
+        assert!(error.is_some_and(|text| !text.contains('\x1b')));
     }
 }

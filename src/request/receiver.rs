@@ -62,7 +62,7 @@ impl Receiver {
         Self {
             diagnostics,
             line_each: matches!(plan.source, PayloadSource::Lines(_)) && plan.printer.newline,
-            printer: plan.printer.clone(),
+            printer: plan.printer.clone().on_stdout(diagnostics.is_mosquitto()),
             shows_latency: plan.latency,
             exchange: plan.exchange.clone(),
             asked_at: None,

@@ -2,16 +2,16 @@
 
 /// A set of Packet Identifiers: 8 KiB once the first one comes, nothing before, no allocation afterwards.
 #[derive(Debug, Default)]
-struct IdentifierSet(Option<Box<[u64; 1024]>>);
+pub(crate) struct IdentifierSet(Option<Box<[u64; 1024]>>);
 
 impl IdentifierSet {
-    fn contains(&self, identifier: u16) -> bool {
+    pub(crate) fn contains(&self, identifier: u16) -> bool {
         let (word, bit) = (usize::from(identifier >> 6), identifier & 63);
         self.0.as_ref().is_some_and(|words| words[word] >> bit & 1 == 1)
     }
 
     /// Puts it in; false if it was there.
-    fn insert(&mut self, identifier: u16) -> bool {
+    pub(crate) fn insert(&mut self, identifier: u16) -> bool {
         let words = self.0.get_or_insert_with(|| Box::new([0; 1024]));
         let (word, mask) = (usize::from(identifier >> 6), 1 << (identifier & 63));
         let new = words[word] & mask == 0;
@@ -20,7 +20,7 @@ impl IdentifierSet {
     }
 
     /// Takes it out; false if it was not there.
-    fn remove(&mut self, identifier: u16) -> bool {
+    pub(crate) fn remove(&mut self, identifier: u16) -> bool {
         let there = self.contains(identifier);
         if let (true, Some(words)) = (there, &mut self.0) {
             words[usize::from(identifier >> 6)] &= !(1 << (identifier & 63));

@@ -11,11 +11,11 @@ mod config;
 mod error;
 mod handler;
 mod handshakes;
-mod inbound;
+pub(crate) mod inbound;
 mod keep_alive;
 mod limits;
 mod machine;
-mod outbound;
+pub(crate) mod outbound;
 
 #[cfg(test)]
 mod tests;

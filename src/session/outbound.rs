@@ -12,7 +12,7 @@ use crate::mqtt::QoS;
 
 /// What is owed for an identifier.
 #[derive(Clone, Debug)]
-pub(super) enum Place<K> {
+pub(crate) enum Place<K> {
     /// Nothing: done before older ones were.
     Free,
     /// PUBACK for a QoS 1 message.
@@ -30,7 +30,7 @@ pub(super) enum Place<K> {
 impl<K> Place<K> {
     /// What is owed first for a message of this QoS; nothing at QoS 0.
     #[inline]
-    pub(super) fn of(qos: QoS, kept: K) -> Option<Self> {
+    pub(crate) fn of(qos: QoS, kept: K) -> Option<Self> {
         match qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => Some(Self::Puback(kept)),
@@ -45,7 +45,7 @@ impl<K> Place<K> {
 
 /// The ring of identifiers in use.
 #[derive(Debug)]
-pub(super) struct Outbound<K> {
+pub(crate) struct Outbound<K> {
     places: VecDeque<Place<K>>,
     /// The identifier of the first place, or the next to be given when there is none.
     first: u16,
@@ -66,7 +66,7 @@ pub struct Identifiers {
 
 impl Identifiers {
     /// Those of so many messages of QoS 0.
-    pub(super) const fn none(count: usize) -> Self {
+    pub(crate) const fn none(count: usize) -> Self {
         Self { next: 0, left: count }
     }
 
@@ -113,7 +113,7 @@ impl Iterator for Identifiers {
 impl ExactSizeIterator for Identifiers {}
 
 /// What was kept for messages that one read has acknowledged, oldest first.
-pub(super) struct Acknowledged<'a, K>(Drain<'a, Place<K>>);
+pub(crate) struct Acknowledged<'a, K>(Drain<'a, Place<K>>);
 
 impl<K> Iterator for Acknowledged<'_, K> {
     type Item = K;
@@ -135,12 +135,12 @@ impl<K> ExactSizeIterator for Acknowledged<'_, K> {}
 
 /// What a new connection finds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Resumed {
+pub(crate) struct Resumed {
     /// Messages that can be sent again.
-    pub(super) messages: usize,
+    pub(crate) messages: usize,
     /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost; not those of which that
     /// was known before.
-    pub(super) uncertain: usize,
+    pub(crate) uncertain: usize,
 }
 
 /// Identifiers are 1 to 65,535.
@@ -154,33 +154,33 @@ impl<K> Default for Outbound<K> {
 
 impl<K> Outbound<K> {
     /// Gives this identifier next; only while none has been given. 0 is none, so 1 is taken for it.
-    pub(super) fn begin_at(&mut self, identifier: u16) {
+    pub(crate) fn begin_at(&mut self, identifier: u16) {
         if self.places.is_empty() {
             self.first = identifier.max(1);
         }
     }
 
     /// Messages that are not done, those waiting to be sent again included.
-    pub(super) fn messages(&self) -> usize {
+    pub(crate) fn messages(&self) -> usize {
         self.messages
     }
 
     /// Messages of QoS 1 and 2 in flight on this connection.
-    pub(super) fn sent(&self) -> usize {
+    pub(crate) fn sent(&self) -> usize {
         self.messages - self.unsent
     }
 
-    pub(super) fn resending(&self) -> bool {
+    pub(crate) fn resending(&self) -> bool {
         self.unsent > 0
     }
 
     /// The identifier that [`Outbound::insert`] gives next.
-    pub(super) fn next_identifier(&self) -> u16 {
+    pub(crate) fn next_identifier(&self) -> u16 {
         self.identifier(self.places.len())
     }
 
     /// Identifiers that can be given now: those that do not lie between the oldest and the newest one in use.
-    pub(super) fn identifiers_left(&self) -> usize {
+    pub(crate) fn identifiers_left(&self) -> usize {
         IDENTIFIERS - self.places.len()
     }
 
@@ -190,7 +190,7 @@ impl<K> Outbound<K> {
     }
 
     /// Takes the next identifier. None while all 65,535 lie between the oldest and the newest one in use.
-    pub(super) fn insert(&mut self, place: Place<K>) -> Option<u16> {
+    pub(crate) fn insert(&mut self, place: Place<K>) -> Option<u16> {
         if self.identifiers_left() == 0 {
             return None;
         }
@@ -200,9 +200,26 @@ impl<K> Outbound<K> {
         Some(identifier)
     }
 
+    /// Takes this identifier, which is not in use and comes after those that are; the ones between are left out. For
+    /// a session that is read back from where it was kept.
+    pub(crate) fn insert_as(&mut self, identifier: u16, place: Place<K>) {
+        let index = self.index(identifier);
+        if index < self.places.len() {
+            if let Some(free @ Place::Free) = self.places.get_mut(index) {
+                self.messages += usize::from(place.is_message());
+                *free = place;
+            }
+            return;
+        }
+        while self.places.len() < index {
+            self.places.push_back(Place::Free);
+        }
+        self.insert(place);
+    }
+
     /// Takes the next `count` identifiers, or as many as there are, for the same.
     #[inline]
-    pub(super) fn insert_many(&mut self, count: usize, place: Place<K>) -> Identifiers
+    pub(crate) fn insert_many(&mut self, count: usize, place: Place<K>) -> Identifiers
     where
         K: Clone,
     {
@@ -213,13 +230,13 @@ impl<K> Outbound<K> {
         identifiers
     }
 
-    pub(super) fn get_mut(&mut self, identifier: u16) -> Option<&mut Place<K>> {
+    pub(crate) fn get_mut(&mut self, identifier: u16) -> Option<&mut Place<K>> {
         let index = self.index(identifier);
         self.places.get_mut(index)
     }
 
     /// Ends what is in flight under this identifier and gives back what it was.
-    pub(super) fn remove(&mut self, identifier: u16) -> Place<K> {
+    pub(crate) fn remove(&mut self, identifier: u16) -> Place<K> {
         let index = self.index(identifier);
         let Some(place) = self.places.get_mut(index) else { return Place::Free };
         let place = std::mem::replace(place, Place::Free);
@@ -234,7 +251,7 @@ impl<K> Outbound<K> {
     /// How many of the oldest messages have these identifiers, in this order, and wait for PUBACK. None while messages of
     /// an earlier connection are to be sent again.
     #[inline]
-    pub(super) fn in_order(&self, identifiers: impl Iterator<Item = u16>) -> usize {
+    pub(crate) fn in_order(&self, identifiers: impl Iterator<Item = u16>) -> usize {
         if self.unsent > 0 {
             return 0;
         }
@@ -246,7 +263,7 @@ impl<K> Outbound<K> {
     /// Ends so many of the oldest messages, all of which wait for PUBACK ([`Outbound::in_order`] has looked), and hands
     /// them over with the identifier of the first.
     #[inline]
-    pub(super) fn acknowledge_oldest(&mut self, count: usize, hand_over: impl FnOnce(u16, Acknowledged<'_, K>)) {
+    pub(crate) fn acknowledge_oldest(&mut self, count: usize, hand_over: impl FnOnce(u16, Acknowledged<'_, K>)) {
         let first = self.first;
         self.messages -= count;
         self.first = self.identifier(count);
@@ -272,7 +289,7 @@ impl<K> Outbound<K> {
 
     /// A new connection: SUBSCRIBE and UNSUBSCRIBE are forgotten, every message is to be sent again. With `anew` the
     /// broker has lost the session: what waited for PUBCOMP begins at its PUBLISH.
-    pub(super) fn resume(&mut self, anew: bool) -> Resumed
+    pub(crate) fn resume(&mut self, anew: bool) -> Resumed
     where
         K: Kept,
     {
@@ -301,8 +318,25 @@ impl<K> Outbound<K> {
         resumed
     }
 
+    /// A new connection in a session that both ends go on with: every message is to be sent again.
+    pub(crate) fn begin_resending(&mut self) {
+        self.unsent = self.messages;
+        self.resend_from = 0;
+        self.drop_free();
+    }
+
+    /// How many identifiers lie between the oldest and the newest one in use, both included.
+    pub(crate) fn span(&self) -> usize {
+        self.places.len()
+    }
+
+    /// What is in flight, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &Place<K>)> {
+        Identifiers::from(self.first).zip(&self.places)
+    }
+
     /// What is kept for the oldest message.
-    pub(super) fn oldest(&self) -> Option<&K> {
+    pub(crate) fn oldest(&self) -> Option<&K> {
         self.places.iter().find_map(|place| match place {
             Place::Puback(kept) | Place::Pubrec(kept) | Place::Pubcomp(kept) => Some(kept),
             Place::Free | Place::Suback | Place::Unsuback => None,
@@ -310,7 +344,7 @@ impl<K> Outbound<K> {
     }
 
     /// The next message that is to be sent again, with its identifier; the walk goes on at the following call.
-    pub(super) fn next_to_resend(&mut self) -> Option<(u16, &Place<K>)> {
+    pub(crate) fn next_to_resend(&mut self) -> Option<(u16, &Place<K>)> {
         if self.unsent == 0 {
             return None;
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::stdout::{Batch, Stdout};
 use crate::client::mosquitto::MosquittoClient;
-use crate::client::{Client, ClientError, Interrupts, Parting};
+use crate::client::{Client, ClientError, Interrupts, Parting, ReadModeration};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::PacketType;
 use crate::mqtt::{Message, Properties, ReasonCode};
@@ -53,6 +53,11 @@ pub(crate) trait Printing: Handler<Message> {
     /// What follows is received now, at one time.
     fn begin_read(&mut self) {}
 
+    /// Messages that came so far, where reading may be moderated.
+    fn messages(&self) -> Option<u64> {
+        None
+    }
+
     /// When there is something to print though nothing has come.
     fn due(&self) -> Option<Instant> {
         None
@@ -84,6 +89,9 @@ pub(crate) struct Outlet {
     pub(crate) client: Client<Message>,
     stdout: Stdout,
     interrupts: Interrupts,
+    moderation: ReadModeration,
+    /// How long the next read may wait.
+    pause: Option<Duration>,
 }
 
 /// What ends a step besides bytes.
@@ -100,7 +108,8 @@ impl Outlet {
     /// # Errors
     /// The system's.
     pub(crate) fn open(client: Client<Message>, mosquitto: Option<MosquittoClient>) -> io::Result<Self> {
-        Ok(Self { client, stdout: Stdout::open()?, interrupts: Interrupts::listen_as(mosquitto)? })
+        let (stdout, interrupts) = (Stdout::open()?, Interrupts::listen_as(mosquitto)?);
+        Ok(Self { client, stdout, interrupts, moderation: ReadModeration::default(), pause: None })
     }
 
     /// How a run ends that would end with `status`: by the signal that has come meanwhile, if one has.
@@ -116,7 +125,7 @@ impl Outlet {
         losses: Option<u64>,
         end: Option<Instant>,
     ) -> Result<(), End<Own>> {
-        let Self { client, interrupts, stdout } = self;
+        let Self { client, interrupts, stdout, .. } = self;
         let shared = RefCell::new(&mut *ears);
         let mut hearing = Shared(&shared);
         let mut written = Vec::new();
@@ -164,7 +173,9 @@ impl Outlet {
         ears.begin_read();
         let reading = reading && ears.batch().bytes.len() < MOST_UNWRITTEN;
         let wake = next.into_iter().chain(ears.due()).min();
-        let Self { client, interrupts, stdout } = self;
+        self.pause_reading(ears, reading);
+        let before = (self.client.read_total(), ears.messages());
+        let Self { client, interrupts, stdout, .. } = self;
         let other = async {
             tokio::select! {
                 biased;
@@ -179,7 +190,8 @@ impl Outlet {
             }
         };
         match client.step(ears, reading, other).await? {
-            None | Some(Other::Woken) => {}
+            None => self.moderate(ears, before),
+            Some(Other::Woken) => {}
             Some(Other::Interrupted(signal)) => return Err(End::Interrupted(signal)),
             Some(Other::Written(written)) => {
                 let written = written.ok_or(End::Unread)??;
@@ -195,6 +207,27 @@ impl Outlet {
             }
         }
         Ok(None)
+    }
+
+    /// Decides after a read how long the next one may wait.
+    fn moderate(&mut self, ears: &mut impl Printing, (bytes, messages): (u64, Option<u64>)) {
+        let bytes = self.client.read_total() - bytes;
+        let Some(messages) = ears.messages().zip(messages).map(|(now, before)| now - before) else { return };
+        if !ears.batch().receipts.is_empty() {
+            // The broker waits for acknowledgements.
+            self.moderation.reset();
+        } else if bytes > 0 {
+            self.pause = self.moderation.after_read(bytes as usize, messages, Instant::now());
+        }
+    }
+
+    /// Lets a dense stream gather for less than a millisecond. Everything else waits too, which nobody notices: the
+    /// timers of the runtime are coarser than that.
+    fn pause_reading(&mut self, ears: &mut impl Printing, reading: bool) {
+        let Some(pause) = self.pause.take() else { return };
+        if reading && self.client.unwritten() == 0 && ears.batch().receipts.is_empty() {
+            std::thread::sleep(pause);
+        }
     }
 
     /// Hands what waits over to stdout, unless it is still busy with what went before.

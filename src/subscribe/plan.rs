@@ -55,6 +55,8 @@ pub struct SubscribePlan {
     pub disconnect_properties: Properties,
     /// How long an answer to SUBSCRIBE is waited for.
     pub patience: Duration,
+    /// A dense stream is read in moderation, many messages at a time; not with `--nodelay`.
+    pub moderates: bool,
     /// How many `-d` were given.
     pub debug: u8,
     /// Where the log of `-d` goes.
@@ -101,6 +103,7 @@ impl SubscribePlan {
             exit_after_subscribing: subscription.exit_after_subscribing,
             disconnect_properties: disconnect,
             patience: if *compat { FOREVER } else { connection.connect_timeout },
+            moderates: !connection.nodelay,
             debug: *debug,
             log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
             quiet: *quiet,
@@ -191,5 +194,5 @@ pub fn printer(output: &OutputOptions) -> Result<Printer, String> {
         None if *verbose => Style::TopicAndPayload,
         None => Style::Payload,
     };
-    Ok(Printer { style, newline: !no_newline, pretty: *pretty })
+    Ok(Printer { style, newline: !no_newline, pretty: *pretty, ..Printer::default() })
 }

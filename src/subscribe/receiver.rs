@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
-use super::format::{MessageRate, Printer, Watch};
+use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::outlet::Printing;
 use super::plan::{Display, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
@@ -15,10 +15,13 @@ use crate::client::Diagnostics;
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
+use crate::terminal::screen_size;
 use crate::transport::Address;
 
 /// The beat of `--message-rate`.
 const SECOND: Duration = Duration::from_secs(1);
+/// How often the screen of `--watch` looks whether its window has another size.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The ears of mqsub.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ pub(super) struct Receiver {
     end: Option<Instant>,
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
+    /// Messages that came so far, and whether reading may be moderated.
+    messages: u64,
+    moderates: bool,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -51,7 +57,9 @@ pub(super) struct Receiver {
 #[derive(Debug)]
 enum Screen {
     Stream(Printer),
-    Watch(Printer, Watch),
+    /// The buffer takes one message at a time.
+    Topics(Printer, TopicScreen, Vec<u8>),
+    MosquittoWatch(Printer, MosquittoWatch),
     Rate(MessageRate),
 }
 
@@ -59,16 +67,25 @@ impl Receiver {
     pub(super) fn new(plan: &SubscribePlan, diagnostics: Diagnostics) -> Self {
         let mut batch = Batch::default();
         let screen = match &plan.display {
-            Display::Stream(printer) => Screen::Stream(printer.clone()),
-            Display::Screen(printer) => {
-                let watch = Watch::new(!plan.compat);
-                let address = &plan.connect.transport.address;
-                match address {
-                    Address::Tcp { host, .. } if plan.compat => watch.begin(host, &mut batch.bytes),
+            Display::Stream(printer) => Screen::Stream(printer.clone().on_stdout(plan.compat)),
+            Display::Screen(printer) if plan.compat => {
+                let watch = MosquittoWatch::default();
+                match &plan.connect.transport.address {
+                    Address::Tcp { host, .. } => watch.begin(host, &mut batch.bytes),
                     address => watch.begin(&address.to_string(), &mut batch.bytes),
                 }
-                Screen::Watch(printer.clone(), watch)
+                Screen::MosquittoWatch(printer.clone(), watch)
             }
+            Display::Screen(printer) => match screen_size() {
+                Some(size) => {
+                    let topics = TopicScreen::new(&plan.connect.transport.address.to_string(), size);
+                    topics.draw(&mut batch.bytes);
+                    let printer = Printer { escapes: Escapes::Everything, ..printer.clone() };
+                    Screen::Topics(printer, topics, Vec::new())
+                }
+                // A pipe or a file keeps no screen.
+                None => Screen::Stream(printer.clone().on_stdout(plan.compat)),
+            },
             Display::Rate => Screen::Rate(MessageRate::default()),
         };
         let now = Instant::now();
@@ -76,12 +93,17 @@ impl Receiver {
         Self {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
+            tick: match screen {
+                Screen::Rate(_) => Some(now + SECOND),
+                Screen::Topics(..) => Some(now + LOOK),
+                Screen::Stream(_) | Screen::MosquittoWatch(..) => None,
+            }
+            .filter(|tick| end.is_none_or(|end| *tick < end)),
             screen,
-            tick: matches!(plan.display, Display::Rate)
-                .then(|| now + SECOND)
-                .filter(|tick| end.is_none_or(|end| *tick < end)),
             end,
             received: None,
+            messages: 0,
+            moderates: plan.moderates,
             batch,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
@@ -112,7 +134,13 @@ impl Receiver {
         let out = &mut self.batch.bytes;
         let faults = match &mut self.screen {
             Screen::Stream(printer) => printer.print(message, out),
-            Screen::Watch(printer, watch) => {
+            Screen::Topics(printer, topics, line) => {
+                line.clear();
+                let faults = printer.print(message, line);
+                topics.update(message.publish.topic, line, out);
+                faults
+            }
+            Screen::MosquittoWatch(printer, watch) => {
                 watch.before(message.publish.topic, out);
                 let faults = printer.print(message, out);
                 watch.after(out);
@@ -141,6 +169,10 @@ impl Printing for Receiver {
         self.received = None;
     }
 
+    fn messages(&self) -> Option<u64> {
+        self.moderates.then_some(self.messages)
+    }
+
     fn due(&self) -> Option<Instant> {
         self.tick
     }
@@ -148,17 +180,28 @@ impl Printing for Receiver {
     /// Tells the rate of the second that is over, if one is.
     fn print_due(&mut self, now: Instant) {
         let Some(tick) = self.tick.filter(|tick| *tick <= now) else { return };
-        if let Screen::Rate(rate) = &mut self.screen {
-            rate.line(&mut self.batch.bytes);
-        }
+        let beat = match &mut self.screen {
+            Screen::Topics(_, topics, _) => {
+                if let Some(size) = screen_size() {
+                    topics.resize(size, &mut self.batch.bytes);
+                }
+                LOOK
+            }
+            Screen::Rate(rate) => {
+                rate.line(&mut self.batch.bytes);
+                SECOND
+            }
+            Screen::Stream(_) | Screen::MosquittoWatch(..) => SECOND,
+        };
         // Seconds that went by without a chance to tell them are not made up for.
         // One that is over when the run is has no line: which of the two comes first would be a matter of luck.
-        self.tick = Some((tick + SECOND).max(now)).filter(|tick| self.end.is_none_or(|end| *tick < end));
+        self.tick = Some((tick + beat).max(now)).filter(|tick| self.end.is_none_or(|end| *tick < end));
     }
 }
 
 impl Handler<Message> for Receiver {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+        self.messages += 1;
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;

@@ -1,10 +1,17 @@
 //! Text from the network, made safe for a terminal.
 //!
 //! A topic, a reason string or a `$SYS` value may hold escape sequences that move the cursor, change the title or
-//! answer for the user, and marks that turn the reading direction. Here they become visible text.
+//! answer for the user, and marks that turn the reading direction. Here they become visible text. What the user typed or
+//! keeps in files goes the same way into an error: it may have been copied from somewhere.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// A line of stderr is no longer than this.
+const LONGEST_LINE: usize = 1_500;
+/// A value that an error repeats is no longer than this.
+const LONGEST_VALUE: usize = 180;
 
 /// Replaces everything that a terminal acts on by a visible escape: `\n`, `\t`, `\r`, `\u{1b}`. Text without such
 /// characters is returned as it is; a backslash stays a backslash.
@@ -31,6 +38,76 @@ pub fn escape_bytes(bytes: &[u8]) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// As [`escape`], but line ends and tabs stay, for a text that has lines of its own.
+pub fn escape_lines(text: &str) -> Cow<'_, str> {
+    let is_acting = |character| !matches!(character, '\n' | '\t') && is_unsafe(character);
+    if !text.contains(is_acting) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_acting(character) { push_escaped(&mut escaped, character) } else { escaped.push(character) }
+    }
+    Cow::Owned(escaped)
+}
+
+/// A message for stderr: escaped, and without the middle where it is very long. What follows a line end and two blanks,
+/// as tips do, keeps its line.
+pub fn message(text: &str) -> String {
+    let lines: Vec<_> = text.split("\n  ").map(|line| excerpt(&escape(line), LONGEST_LINE).into_owned()).collect();
+    lines.join("\n  ")
+}
+
+/// What an error repeats of a value: escaped, and without the middle where it is long.
+pub fn quoted(value: &str) -> String {
+    excerpt(&escape(value), LONGEST_VALUE).into_owned()
+}
+
+/// Text of at most about `most` characters: of a longer one two thirds from its beginning and some from its end.
+fn excerpt(text: &str, most: usize) -> Cow<'_, str> {
+    let length = text.chars().count();
+    if length <= most {
+        return Cow::Borrowed(text);
+    }
+    let (first, last) = (most * 2 / 3, most / 6);
+    let beginning: String = text.chars().take(first).collect();
+    let end: String = text.chars().skip(length - last).collect();
+    Cow::Owned(format!("{beginning}… ({} characters left out) …{end}", length - first - last))
+}
+
+/// Escapes what was appended to `out` from `start` on, as [`escape_bytes`].
+pub fn escape_tail(out: &mut Vec<u8>, start: usize) {
+    if out[start..].iter().any(|byte| !matches!(byte, b' '..=b'~')) {
+        let tail = out.split_off(start);
+        out.extend_from_slice(escape_bytes(&tail).as_bytes());
+    }
+}
+
+/// Escapes JSON that was appended to `out` from `start` on: it means the same afterwards. Characters beyond ASCII stand
+/// within its strings only, and those below have their escape already.
+pub fn escape_json_tail(out: &mut Vec<u8>, start: usize) {
+    let is_acting = |character: char| character >= '\u{7f}' && is_unsafe(character);
+    let is_plain = out[start..].iter().all(|byte| *byte < 0x7f)
+        || std::str::from_utf8(&out[start..]).is_ok_and(|text| !text.contains(is_acting));
+    if is_plain {
+        return;
+    }
+    let tail = out.split_off(start);
+    for chunk in tail.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let mut units = [0; 2];
+            if is_acting(character) {
+                for unit in character.encode_utf16(&mut units) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            } else {
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        out.extend_from_slice(chunk.invalid());
+    }
 }
 
 fn push_escaped(escaped: &mut String, character: char) {
@@ -80,7 +157,50 @@ mod tests {
         assert_eq!(escape_bytes(b"ok\xff\xfe\x1b"), "ok\\xff\\xfe\\u{1b}");
     }
 
+    #[test]
+    fn long_text_loses_its_middle() {
+        let long = format!("invalid topic '{}': no", "A".repeat(65_535));
+        let text = message(&long);
+        assert!(text.len() < 1_400 && text.starts_with("invalid topic 'AAA") && text.ends_with("AAA': no"), "{text}");
+        assert!(text.contains("… (64305 characters left out) …"), "{text}");
+        assert_eq!(message("a\nb\n  tip: c\x1b"), "a\\nb\n  tip: c\\u{1b}");
+        assert_eq!(escape_lines("Usage:\n\t-h\x1b\u{9b}\r\n"), "Usage:\n\t-h\\u{1b}\\u{9b}\\r\n");
+        assert_eq!(quoted("ü\x07"), "ü\\u{7}");
+        assert!(quoted(&"ü".repeat(1_000)).chars().count() < 200);
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let value = serde_json::json!({"t\u{9b}": "a\u{202e}b\u{7f}\n\u{e0041}ö\u{1f680}\u{2028}", "n": [1.5, null]});
+        for text in [serde_json::to_vec(&value).unwrap(), serde_json::to_vec_pretty(&value).unwrap()] {
+            let mut out = [b"before".as_slice(), &text].concat();
+            escape_json_tail(&mut out, 6);
+            let json = std::str::from_utf8(&out[6..]).unwrap();
+            assert!(json.contains("a\\u202eb\\u007f\\n\\udb40\\udc41ö\u{1f680}\\u2028"), "{json}");
+            assert!(!json.contains(|character| character != '\n' && is_unsafe(character)));
+            assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), value);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_tail_is_escaped_as_a_whole(bytes: Vec<u8>) {
+            let mut out = b"\x1b".to_vec();
+            escape_tail(&mut out, 1);
+            out.extend_from_slice(&bytes);
+            escape_tail(&mut out, 1);
+            prop_assert_eq!(&out[..1], b"\x1b");
+            prop_assert_eq!(std::str::from_utf8(&out[1..]).unwrap(), escape_bytes(&bytes));
+        }
+
+        #[test]
+        fn any_string_survives_as_json(text: String) {
+            let mut out = serde_json::to_vec(&text).unwrap();
+            escape_json_tail(&mut out, 0);
+            prop_assert!(!std::str::from_utf8(&out).unwrap().contains(is_unsafe));
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
         #[test]
         fn nothing_that_acts_gets_through(bytes: Vec<u8>, text: String) {
             prop_assert!(!escape_bytes(&bytes).contains(is_unsafe));

@@ -7,11 +7,13 @@ pub mod colour;
 pub mod escape;
 pub mod number;
 pub mod progress;
+pub mod stderr;
 pub mod stdout;
 pub mod table;
 
 pub use colour::{ColourChoice, Colours, Paint};
-pub use escape::{escape, escape_bytes};
+pub use escape::{escape, escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
 pub use progress::Progress;
-pub use stdout::{answer, print, width};
+pub use stderr::say;
+pub use stdout::{Size, answer, print, screen_size, width};
 pub use table::{Align, Cell, Table, wrapped};

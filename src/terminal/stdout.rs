@@ -21,7 +21,7 @@ pub fn answer(text: &str) -> ExitStatus {
     match print(text.as_bytes()) {
         Ok(()) => ExitStatus::Done,
         Err(error) => {
-            eprintln!("Error: stdout: {error}");
+            super::say(format_args!("Error: stdout: {error}"));
             ExitStatus::Failed
         }
     }
@@ -33,4 +33,22 @@ pub fn width() -> Option<usize> {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// Lines and columns of a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Lines.
+    pub lines: usize,
+    /// Columns.
+    pub columns: usize,
+}
+
+/// The screen that stdout goes to; none where it goes elsewhere, and where the cursor cannot be moved (`TERM=dumb`).
+pub fn screen_size() -> Option<Size> {
+    if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return None;
+    }
+    let (width, height) = terminal_size::terminal_size()?;
+    Some(Size { lines: usize::from(height.0), columns: usize::from(width.0) })
 }

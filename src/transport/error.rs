@@ -135,9 +135,9 @@ pub(crate) fn io_text(error: &io::Error) -> String {
     }
 }
 
-/// Text from the network with its control characters made visible: an error goes to a terminal.
+/// Text from the network in an error, which goes to a terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    crate::terminal::escape(text).into_owned()
 }
 
 /// What a failed socket call means and what to do about it.

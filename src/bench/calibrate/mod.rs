@@ -108,7 +108,7 @@ pub(super) async fn conduct(
     if !is_partial {
         match ceiling::save(environment, &document.env, &document.cases) {
             Ok(path) => document.saved_to = path.as_deref().map(|path| path.display().to_string()),
-            Err(error) if !quiet => eprintln!("Warning: the ceiling was not saved: {error}"),
+            Err(error) if !quiet => crate::terminal::say(format_args!("Warning: the ceiling was not saved: {error}")),
             Err(_) => {}
         }
     }

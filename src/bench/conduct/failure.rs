@@ -7,6 +7,7 @@ use crate::bench::plan::BenchPlan;
 use crate::client::{ClientError, ConnectFacts};
 use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
+use crate::terminal::say;
 
 /// The reason why the broker refused all messages that it answered, where it did.
 pub(super) fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
@@ -100,12 +101,12 @@ pub(super) fn downgrade(run: &RunOutcome) -> Option<String> {
 /// Why a client could not connect, at which place, and what to do.
 pub(super) fn say_why(error: &ClientError, place: Option<String>, plan: &BenchPlan) {
     let facts = ConnectFacts::new(&plan.session, &plan.transport);
-    eprintln!("Error: {error}");
+    say(format_args!("Error: {error}"));
     if let Some(words) = error.reason_string() {
-        eprintln!("  the broker says: {}", crate::terminal::escape(words));
+        say(format_args!("  the broker says: {words}"));
     }
     for line in place.into_iter().chain(error.hint(facts)) {
-        eprintln!("  {line}");
+        say(format_args!("  {line}"));
     }
 }
 

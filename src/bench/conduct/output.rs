@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::options::{BENCH, BenchOptions, UsageError};
-use crate::terminal::print;
+use crate::terminal::{escape_json_tail, print};
 
 /// The files of `--out`.
 #[derive(Debug)]
@@ -58,6 +58,9 @@ fn is_name_of_system(path: &Path) -> bool {
 
 /// A document on stdout, where it is wanted, and in the files of `--out`.
 pub(super) fn write_result(text: &[u8], json: bool, outputs: &Outputs) -> Result<()> {
+    let mut text = text.to_vec();
+    escape_json_tail(&mut text, 0);
+    let text = &text[..];
     if json {
         print(text)?;
     }

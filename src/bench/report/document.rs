@@ -104,7 +104,7 @@ impl Default for ToolFacts {
             name: "mqbench".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: None,
-            features: cfg!(feature = "embedded").then(|| "embedded".to_owned()).into_iter().collect(),
+            features: Vec::new(),
             rustc: None,
         }
     }

@@ -18,7 +18,7 @@ use super::{Properties, PropertyContext, PropertyError, ProtocolVersion, ReasonC
 pub use ack::{Ack, AckKind};
 pub use connect::{Connack, Connect, Will};
 pub use properties::PropertiesRef;
-pub use publish::{Publish, PublishProperties, PublishTemplate};
+pub use publish::{Publish, PublishHead, PublishProperties, PublishTemplate, append_number_property};
 pub use subscribe::{RetainHandling, Suback, Subscribe, SubscribeFilter, Unsuback, Unsubscribe};
 
 use primitive::{Reader, Writer};

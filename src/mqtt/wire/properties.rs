@@ -34,6 +34,23 @@ impl<'a> PropertiesRef<'a> {
         std::iter::from_fn(move || if reader.is_empty() { None } else { read_property(&mut reader).ok() })
     }
 
+    /// The properties in wire order, each with the bytes it has on the wire.
+    pub fn raw(&self) -> impl Iterator<Item = (PropertyRef<'a>, &'a [u8])> + use<'a> {
+        let (packet, mut rest) = (self.packet, self.bytes);
+        std::iter::from_fn(move || {
+            let mut reader = Reader::new(packet, rest);
+            if reader.is_empty() {
+                return None;
+            }
+            // As in `iter`, an error cannot come up here.
+            let property = read_property(&mut reader).ok()?;
+            let after = reader.take_rest();
+            let (bytes, _) = rest.split_at(rest.len() - after.len());
+            rest = after;
+            Some((property, bytes))
+        })
+    }
+
     /// The first value of that name as a number.
     pub fn number(&self, name: PropertyName) -> Option<u32> {
         self.iter().find(|property| property.name() == name).and_then(|property| property.value().number())

@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::primitive::{Reader, Writer, put_variable_byte_integer, variable_byte_integer_size};
 use super::{Frame, MAX_PACKET_SIZE, MAX_REMAINING_LENGTH, PacketType, PropertiesRef, WireError};
-use crate::mqtt::{Message, Properties, PropertyContext, PropertyName, ProtocolVersion, QoS, check_topic_name};
+use crate::mqtt::{
+    Message, Properties, PropertyContext, PropertyName, ProtocolVersion, QoS, WireType, check_topic_name,
+};
 
 const PACKET: &str = "PUBLISH";
 
@@ -145,6 +147,75 @@ impl<'a> Publish<'a> {
         writer.raw(properties);
         writer.raw(self.payload);
         Ok(())
+    }
+}
+
+/// All of a PUBLISH but its payload, for one who forwards messages: the property list is bytes that were read before, so
+/// nothing is checked or looked at again.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishHead<'a> {
+    /// DUP: this may be a re-delivery.
+    pub dup: bool,
+    /// Quality of Service of this delivery.
+    pub qos: QoS,
+    /// RETAIN.
+    pub retain: bool,
+    /// Topic Name; empty where a Topic Alias stands for it.
+    pub topic: &'a str,
+    /// Packet Identifier, left out with QoS 0.
+    pub packet_identifier: u16,
+    /// The parts of the property list, with 5.0.
+    pub properties: Option<[&'a [u8]; 2]>,
+}
+
+impl PublishHead<'_> {
+    /// Bytes behind the Remaining Length, with a payload of this many bytes.
+    fn remaining_length(&self, payload: usize) -> usize {
+        let identifier = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
+        let properties = self.properties.map_or(0, |[first, second]| {
+            let length = first.len() + second.len();
+            variable_byte_integer_size(length) + length
+        });
+        2 + self.topic.len() + identifier + properties + payload
+    }
+
+    /// Size of the whole packet, with a payload of this many bytes.
+    pub fn size(&self, payload: usize) -> usize {
+        let length = self.remaining_length(payload);
+        1 + variable_byte_integer_size(length) + length
+    }
+
+    /// Appends everything up to the payload, which is to have `payload` bytes, and returns where the Packet Identifier
+    /// stands, counted from the beginning of the packet. The caller has compared [`Self::size`] with what is allowed.
+    #[inline]
+    pub fn append(&self, payload: usize, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        let dup = u8::from(self.dup && self.qos != QoS::AtMostOnce);
+        out.push((PacketType::Publish as u8) << 4 | dup << 3 | self.qos.number() << 1 | u8::from(self.retain));
+        put_variable_byte_integer(self.remaining_length(payload) as u32, out);
+        out.extend_from_slice(&(self.topic.len() as u16).to_be_bytes());
+        out.extend_from_slice(self.topic.as_bytes());
+        let identifier_at = out.len() - start;
+        if self.qos != QoS::AtMostOnce {
+            out.extend_from_slice(&self.packet_identifier.to_be_bytes());
+        }
+        if let Some([first, second]) = self.properties {
+            put_variable_byte_integer((first.len() + second.len()) as u32, out);
+            out.extend_from_slice(first);
+            out.extend_from_slice(second);
+        }
+        identifier_at
+    }
+}
+
+/// Appends a property to a list of raw bytes. Only for properties without strings, which cannot fail to be written.
+pub fn append_number_property(name: PropertyName, value: u32, out: &mut Vec<u8>) {
+    out.push(name.id());
+    match name.wire_type() {
+        WireType::Byte => out.push(value as u8),
+        WireType::TwoByte => out.extend_from_slice(&(value as u16).to_be_bytes()),
+        WireType::VarInt => put_variable_byte_integer(value, out),
+        _ => out.extend_from_slice(&value.to_be_bytes()),
     }
 }
 

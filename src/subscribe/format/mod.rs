@@ -10,12 +10,14 @@ mod template;
 mod tests;
 
 use std::fmt;
+use std::io::{self, IsTerminal as _};
 
-pub use screen::{MessageRate, Watch};
+pub use screen::{MessageRate, MosquittoWatch, TopicScreen};
 pub use template::{MAX_TOTAL_WIDTH, Template, TemplateError};
 
 use super::ReceivedMessage;
 use crate::message_json::{JsonLayout, MessageJsonOptions, write_message};
+use crate::terminal::{escape_json_tail, escape_tail};
 
 /// What is shown of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,18 @@ pub enum Style {
     },
 }
 
+/// What of a message is escaped, so that nothing in it acts on the terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escapes {
+    /// Nothing: stdout gets every byte as it came.
+    #[default]
+    Nothing,
+    /// Topic and properties; a payload may be meant for the terminal.
+    Metadata,
+    /// The payload too, where a screen is to keep its shape.
+    Everything,
+}
+
 /// Prints messages in one style.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printer {
@@ -43,15 +57,24 @@ pub struct Printer {
     pub newline: bool,
     /// `--pretty`: JSON over several lines.
     pub pretty: bool,
+    /// What is escaped.
+    pub escapes: Escapes,
 }
 
 impl Default for Printer {
     fn default() -> Self {
-        Self { style: Style::default(), newline: true, pretty: false }
+        Self { style: Style::default(), newline: true, pretty: false, escapes: Escapes::Nothing }
     }
 }
 
 impl Printer {
+    /// Escapes what a terminal would act on, where stdout is one. mosquitto prints every byte.
+    #[must_use]
+    pub fn on_stdout(self, compat: bool) -> Self {
+        let escapes = if !compat && io::stdout().is_terminal() { Escapes::Metadata } else { self.escapes };
+        Self { escapes, ..self }
+    }
+
     /// Appends a message to `out`. What the template asked for and the message could not give comes back, for stderr;
     /// the rest of the line is printed all the same.
     pub fn print(&self, message: &ReceivedMessage<'_>, out: &mut Vec<u8>) -> Vec<RenderFault> {
@@ -59,26 +82,43 @@ impl Printer {
         let mut faults = Vec::new(); // allocates nothing while it is empty
         match &self.style {
             Style::Payload if payload.is_empty() => return faults,
-            Style::Payload => out.extend_from_slice(payload),
+            Style::Payload => self.payload(payload, out),
             // mosquitto's rule: without a line end an empty payload shows nothing, not even its topic.
             Style::TopicAndPayload if payload.is_empty() && !self.newline => return faults,
             Style::TopicAndPayload => {
                 out.reserve(message.publish.topic.len() + payload.len() + 8);
+                let start = out.len();
                 out.extend_from_slice(message.publish.topic.as_bytes());
+                if self.escapes != Escapes::Nothing {
+                    escape_tail(out, start);
+                }
                 out.push(b' ');
-                out.extend_from_slice(if payload.is_empty() { b"(null)" } else { payload });
+                self.payload(if payload.is_empty() { b"(null)" } else { payload }, out);
             }
-            Style::Template(template) => faults = template.render(message, self.pretty, out),
+            Style::Template(template) => faults = template.render(message, self.pretty, self.escapes, out),
             Style::Json { json_payload } => {
                 let layout = if self.pretty { JsonLayout::Indented } else { JsonLayout::Line };
                 let options = MessageJsonOptions { layout, json_payload: *json_payload, latency: message.latency };
+                let start = out.len();
                 write_message(&message.publish, message.received, options, out);
+                // A payload that stands as it came.
+                if *json_payload && self.escapes != Escapes::Nothing {
+                    escape_json_tail(out, start);
+                }
             }
         }
         if self.newline {
             out.push(b'\n');
         }
         faults
+    }
+
+    fn payload(&self, payload: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(payload);
+        if self.escapes == Escapes::Everything {
+            escape_tail(out, start);
+        }
     }
 }
 

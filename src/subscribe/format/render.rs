@@ -9,22 +9,35 @@ use std::io::Write as _;
 use chrono::{DateTime, FixedOffset, Timelike as _};
 
 use super::template::{Content, Field, Piece, Template};
-use super::{RenderFault, mosquitto_json};
+use super::{Escapes, RenderFault, mosquitto_json};
 use crate::mqtt::{PropertyName, PropertyValue};
 use crate::subscribe::ReceivedMessage;
+use crate::terminal::{escape_json_tail, escape_tail};
 
 /// A double has at most 1,074 digits after its point; what is asked for beyond them is zeros.
 const MAX_FRACTION_DIGITS: usize = 1_100;
 
 impl Template {
     /// Appends a message; `pretty` spreads `%j` and `%J` over several lines. What could not be shown comes back.
-    pub fn render(&self, message: &ReceivedMessage<'_>, pretty: bool, out: &mut Vec<u8>) -> Vec<RenderFault> {
+    pub fn render(
+        &self,
+        message: &ReceivedMessage<'_>,
+        pretty: bool,
+        escapes: Escapes,
+        out: &mut Vec<u8>,
+    ) -> Vec<RenderFault> {
         let mut faults = Vec::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(bytes) => out.extend_from_slice(bytes),
                 Piece::Field(content, field) => {
+                    let start = out.len();
                     faults.extend(render_field(*content, field, message, pretty, out).err());
+                    match (escapes, content) {
+                        (Escapes::Nothing, _) | (Escapes::Metadata, Content::Payload) => {}
+                        (_, Content::JsonWithString | Content::JsonWithJson) => escape_json_tail(out, start),
+                        _ => escape_tail(out, start),
+                    }
                 }
                 Piece::Time(letter) => render_time(*letter, message.received, out),
                 Piece::Nanoseconds => {

@@ -19,7 +19,7 @@ fn printed_with(printer: &Printer, message: &Message, identifier: u16) -> (Vec<u
 }
 
 fn templated(format: &str, pretty: bool) -> Printer {
-    Printer { style: Style::Template(Template::parse(format).unwrap()), newline: false, pretty }
+    Printer { style: Style::Template(Template::parse(format).unwrap()), newline: false, pretty, ..Printer::default() }
 }
 
 fn rendered(format: &str, message: &Message) -> String {
@@ -349,9 +349,38 @@ fn pretty_is_tabs() {
 }
 
 #[test]
+fn nothing_from_the_network_acts_on_a_terminal() {
+    let user = [Property::user("k\x1b", "v\u{202e}")].into_iter().collect();
+    let message = Message { properties: user, ..message("a\x1b[2J\u{9b}b", b"p\x1b[31m\xff\n") };
+    let print = |style: Style, escapes: Escapes| {
+        let printer = Printer { style, escapes, ..Printer::default() };
+        String::from_utf8_lossy(&printed_with(&printer, &message, 0).0).into_owned()
+    };
+    let template = |format: &str| Style::Template(Template::parse(format).unwrap());
+    // Off a terminal every byte stays as it is.
+    assert!(print(Style::TopicAndPayload, Escapes::Nothing).starts_with("a\x1b[2J\u{9b}b p\x1b[31m"));
+    assert_eq!(
+        print(Style::TopicAndPayload, Escapes::Metadata),
+        "a\\u{1b}[2J\\u{9b}b p\x1b[31m\u{fffd}\n\n",
+        "the payload is the user's"
+    );
+    assert_eq!(print(Style::TopicAndPayload, Escapes::Everything), "a\\u{1b}[2J\\u{9b}b p\\u{1b}[31m\\xff\\n\n");
+    assert_eq!(
+        print(template("\\e[1m%t|%P|%p"), Escapes::Everything),
+        "\x1b[1ma\\u{1b}[2J\\u{9b}b|k\\u{1b}:v\\u{202e}|p\\u{1b}[31m\\xff\\n\n",
+        "the text of -F is the user's"
+    );
+    assert!(print(template("%j"), Escapes::Nothing).contains('\u{9b}'), "as mosquitto prints it");
+    assert!(print(template("%j"), Escapes::Metadata).contains("\\u009b"));
+    // JSON means the same either way, so it is always safe.
+    let json = print(Style::Json { json_payload: false }, Escapes::Nothing);
+    assert!(json.contains(r#""topic":"a\u001b[2J\u009bb""#) && json.contains("v\\u202e"), "{json}");
+}
+
+#[test]
 fn plain_printing() {
     let print = |style: &Style, newline: bool, payload: &[u8]| {
-        let printer = Printer { style: style.clone(), newline, pretty: false };
+        let printer = Printer { style: style.clone(), newline, ..Printer::default() };
         printed_with(&printer, &message("a b", payload), 0).0
     };
     let (plain, verbose) = (Style::Payload, Style::TopicAndPayload);
@@ -380,7 +409,7 @@ proptest! {
         pretty in any::<bool>(),
     ) {
         if let Ok(template) = Template::parse(&format) {
-            let printer = Printer { style: Style::Template(template), newline: true, pretty };
+            let printer = Printer { style: Style::Template(template), pretty, ..Printer::default() };
             for source in [with_properties(), message("t", b"")] {
                 let message = Message { payload: payload.clone().into(), ..source };
                 let (out, _) = printed_with(&printer, &message, 9);

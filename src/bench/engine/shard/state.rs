@@ -19,6 +19,8 @@ use crate::transport::TlsClient;
 
 /// One read takes at most this much.
 const READ_BUFFER: usize = 128 * 1024;
+/// A receive buffer that holds this much may be full, and then the broker waits.
+const MUCH_UNREAD: usize = 32 * 1024;
 
 /// What the tasks of a shard share. One thread: cells instead of locks.
 pub(in crate::bench::engine) struct ShardState {
@@ -39,7 +41,8 @@ pub(in crate::bench::engine) struct ShardState {
     pub(super) schedule: RefCell<Option<Schedule>>,
     /// When messages were sent, acknowledged and delivered in the measured window.
     pub(super) spans: RefCell<Spans>,
-    /// A publisher had little in flight any more when it was looked at.
+    /// The thread slept too long: a publisher had little in flight any more when it was looked at, or so much lay there for
+    /// a subscriber that its receive buffer may have been full.
     pub(super) starved: Cell<bool>,
     pub(super) ending: Cell<bool>,
     /// Clients whose task has not ended, and the word when none is left.
@@ -94,6 +97,13 @@ impl ShardState {
     pub(super) fn count_read(counters: &mut Counters, bytes: usize) {
         counters.reads += 1;
         counters.full_reads += u64::from(bytes == READ_BUFFER);
+    }
+
+    /// Notes how much one read of a subscriber brought.
+    pub(super) fn note_read(&self, bytes: usize) {
+        if bytes >= MUCH_UNREAD {
+            self.starved.set(true);
+        }
     }
 
     /// Whether this moment is in the measured window, also of a stage that this thread has not been told of yet.

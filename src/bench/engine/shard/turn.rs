@@ -134,6 +134,7 @@ impl Role for Subscriptions {
         let shared = &*state.shared;
         for turn in 0..TURNS {
             let more = read_batch(state, link, context, turn == 0, |session, bytes, now, recorder| {
+                state.note_read(bytes.len());
                 let now_ns = shared.clock.ns(now);
                 // Behind the read: what was read was sent before.
                 let stage = shared.stage_after(state.stage.get());

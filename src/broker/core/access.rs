@@ -1,0 +1,76 @@
+//! Who may come in, and what they may do there: the seam for passwords and access lists.
+
+use std::sync::Arc;
+
+use super::Peer;
+use crate::mqtt::ReasonCode;
+use crate::mqtt::wire::Connect;
+
+/// The client an [`Access`] is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Client Identifier, the broker's own choice where the client left it empty.
+    pub client_id: Arc<str>,
+    /// User name, as CONNECT gave it or the certificate says.
+    pub user_name: Option<Arc<str>>,
+}
+
+/// What becomes of a CONNECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Let in, under this user name.
+    Accept {
+        /// The user name that access lists go by.
+        user_name: Option<Arc<str>>,
+    },
+    /// Refused; codes of 5.0, mapped for clients of 3.1.1.
+    Refuse(ReasonCode),
+    /// Not known yet (a password hash takes its time). The connection waits; [`super::Core::authenticated`] goes on.
+    Later,
+}
+
+/// What a client wants to do with a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Publish to a Topic Name.
+    Publish,
+    /// Subscribe to a Topic Filter.
+    Subscribe,
+    /// Get a message of this Topic Name.
+    Read,
+}
+
+/// Decides. Called in the middle of the broker's work: it must not block.
+pub trait Access: Send {
+    /// A CONNECT has come that is well formed.
+    fn connect(&mut self, connect: &Connect, client_id: &Arc<str>, peer: &Peer) -> Decision;
+
+    /// Whether a client may do that.
+    fn allows(&mut self, who: &Identity, action: Action, topic: &str) -> bool;
+
+    /// Whether [`Access::allows`] must be asked for each message that a client is to get. False saves the question.
+    fn checks_reads(&self) -> bool {
+        false
+    }
+}
+
+/// Lets everyone in, or nobody, and allows everything.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAccess {
+    /// Whether clients may connect without a password.
+    pub allow_anonymous: bool,
+}
+
+impl Access for OpenAccess {
+    fn connect(&mut self, connect: &Connect, _: &Arc<str>, _: &Peer) -> Decision {
+        if self.allow_anonymous {
+            Decision::Accept { user_name: connect.user_name.as_deref().map(Into::into) }
+        } else {
+            Decision::Refuse(ReasonCode::NOT_AUTHORIZED)
+        }
+    }
+
+    fn allows(&mut self, _: &Identity, _: Action, _: &str) -> bool {
+        true
+    }
+}

@@ -1,0 +1,156 @@
+//! The transports of a connection, behind two calls that never block.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::Source;
+use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
+
+use super::web_socket::WebSocketStream;
+
+/// A socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// What MQTT is spoken over.
+pub(super) enum Stream {
+    Plain(Socket),
+    WebSocket(Box<WebSocketStream>),
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Socket {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream,
+        }
+    }
+
+    fn shut_down_writing(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+}
+
+/// What a read found.
+pub(super) enum ReadStep {
+    /// This many bytes, and there may be more.
+    Some(usize),
+    /// This many bytes, and nothing more for now.
+    Last(usize),
+    /// Nothing for now.
+    Blocked,
+    /// The peer has closed.
+    Closed,
+}
+
+impl Stream {
+    fn socket(&mut self) -> &mut Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::WebSocket(stream) => stream.socket(),
+        }
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(self.socket().source(), token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        let _ = registry.deregister(self.socket().source());
+    }
+
+    /// Reads MQTT into the buffer. `limit` is the largest packet that is taken now.
+    pub(super) fn read(&mut self, buffer: &mut [u8], limit: usize) -> io::Result<ReadStep> {
+        match self {
+            Self::Plain(socket) => match socket.read(buffer) {
+                Ok(0) => Ok(ReadStep::Closed),
+                // A read that does not fill the buffer has taken everything.
+                Ok(count) if count < buffer.len() => Ok(ReadStep::Last(count)),
+                Ok(count) => Ok(ReadStep::Some(count)),
+                Err(error) if super::would_block(&error) => Ok(ReadStep::Blocked),
+                Err(error) => Err(error),
+            },
+            Self::WebSocket(stream) => stream.read(buffer, limit),
+        }
+    }
+
+    /// Writes MQTT; returns how much was taken.
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write_vectored(slices),
+            Self::WebSocket(stream) => stream.write(slices),
+        }
+    }
+
+    /// Whether the transport itself holds bytes that are to be written; tries to write them.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Plain(_) => Ok(true),
+            Self::WebSocket(stream) => stream.flush(),
+        }
+    }
+
+    /// Says that nothing more is written.
+    pub(super) fn finish(&mut self) {
+        if let Self::WebSocket(stream) = self {
+            stream.close();
+        }
+        self.socket().shut_down_writing();
+    }
+
+    /// Reads and forgets; true when the peer has closed.
+    pub(super) fn drain(&mut self, buffer: &mut [u8]) -> bool {
+        for _ in 0..16 {
+            match self.socket().read(buffer) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return !super::would_block(&error),
+            }
+        }
+        false
+    }
+}
