@@ -19,8 +19,10 @@ use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
 
+/// Where the broker is, behind a `--compat`, which stands first, and before what follows.
 fn arguments<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    ["-h", "127.0.0.1", "-p", port].iter().chain(more).copied().collect()
+    let compat = usize::from(more.first() == Some(&"--compat"));
+    more[..compat].iter().chain(&["-h", "127.0.0.1", "-p", port]).chain(&more[compat..]).copied().collect()
 }
 
 /// Starts mqsub and waits until the broker has its SUBSCRIBE.
@@ -103,12 +105,35 @@ fn a_count_takes_exactly_so_many() {
 }
 
 #[test]
-fn a_small_count_asks_for_no_more_at_a_time() {
+fn a_count_at_qos_2_ends_when_the_broker_has_released_it() {
+    for (version, more) in [("5", &[][..]), ("311", &[][..]), ("311", &["--compat"])] {
+        let broker = ScriptedBroker::start(Script::default().delay(PacketType::Pubrel, Duration::from_millis(300)));
+        let subscriber = start(&broker, &[more, &["-t", "t", "-q", "2", "-C", "2", "-V", version]].concat());
+        publish(&broker, &numbered(3, ExactlyOnce));
+        assert_eq!(subscriber.end().code, Some(0));
+        broker.wait_for("the end", |log| log.ended() == 2);
+        let log = broker.stop();
+        assert_eq!((acks(&log, AckKind::Pubrec), acks(&log, AckKind::Pubcomp)), (2, 2));
+    }
+    // One that never releases it is not waited for.
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Pubrel, 1..));
+    let subscriber = start(&broker, &["-t", "t", "-q", "2", "-C", "1"]);
+    publish(&broker, &numbered(1, ExactlyOnce));
+    assert_eq!(subscriber.end().code, Some(0));
+}
+
+#[test]
+fn only_mosquitto_sub_asks_for_no_more_than_its_count_at_a_time() {
     let broker = ScriptedBroker::start(Script::default());
-    for (version, count, expected) in [("5", "3", Some(3)), ("5", "20", None), ("311", "3", None)] {
-        let subscriber = start(&broker, &["-t", "t", "-C", count, "-V", version]);
+    for (more, expected) in [
+        (&["-V", "5", "-C", "3"][..], None),
+        (&["--compat", "-V", "5", "-C", "3"], Some(3)),
+        (&["--compat", "-V", "5", "-C", "20"], None),
+        (&["--compat", "-V", "311", "-C", "3"], None),
+    ] {
+        let subscriber = start(&broker, &[more, &["-t", "t"]].concat());
         subscriber.signal("TERM");
-        assert_eq!(subscriber.end().signal, Some(15));
+        subscriber.end();
         let log = broker.log();
         let connect = log.connects().last().unwrap();
         assert_eq!(connect.properties.number(PropertyName::ReceiveMaximum), expected);
@@ -156,6 +181,60 @@ fn one_subscribe_asks_for_everything() {
     assert_eq!(subscribes[0].properties.number(PropertyName::SubscriptionIdentifier), Some(7));
     assert_eq!(log.connects().next().unwrap().keep_alive, 23);
     assert_eq!(log.count(|packet| matches!(packet, Received::Unsubscribe(it) if it.filters == ["old"])), 1);
+}
+
+#[test]
+fn many_filters_go_in_several_packets_and_each_is_answered() {
+    let names: Vec<String> = (1..=20).map(|number| format!("f{number}")).collect();
+    let topics: Vec<&str> = names.iter().flat_map(|name| ["-t", name]).collect();
+    for (more, expected) in [(&["-E"][..], &[8, 8, 4][..]), (&["--compat", "-E"], &[20])] {
+        let broker = ScriptedBroker::start(Script::default().delay(PacketType::Suback, Duration::from_millis(50)));
+        let ended = run(&broker, &[more, &topics].concat());
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let log = broker.stop();
+        let sizes = log.received.iter().filter_map(|(_, packet)| match packet {
+            Received::Subscribe(subscribe) => Some(subscribe.filters.len()),
+            _ => None,
+        });
+        assert_eq!(sizes.collect::<Vec<_>>(), expected);
+    }
+    // One that is refused does not take the others with it; all that are do.
+    let broker = ScriptedBroker::start(Script::default().refuse_filter("f12", ReasonCode::NOT_AUTHORIZED));
+    let mut subscriber = start(&broker, &[&topics[..], &["-V", "5", "-C", "1"]].concat());
+    subscriber.wait_for_stderr("Warning: the broker refused to subscribe to f12: Not authorized");
+    publish(&broker, &[message("f20", "x", AtMostOnce)]);
+    assert_eq!(subscriber.end().code, Some(0));
+    let broker = ScriptedBroker::start(Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED));
+    let ended = run(&broker, &[&topics[..], &["-V", "5"]].concat());
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(135), 2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("refused to subscribe to f1: "), "{}", ended.stderr);
+    // None that is not answered is taken for granted.
+    let broker = ScriptedBroker::start(Script::default().omit(PacketType::Suback, 2));
+    let ended = run(&broker, &[&topics[..], &["-E", "--connect-timeout", "1"]].concat());
+    assert_eq!(ended.code, Some(43), "{}", ended.stderr);
+}
+
+#[test]
+fn a_topic_with_a_wildcard_is_printed_and_cannot_be_removed() {
+    let retained = Action::Send(b"\x31\x06\x00\x03a/#x".to_vec());
+    let script = Script::default().fault(1.., Trigger::ReceivedPacket(3), retained);
+    let broker = ScriptedBroker::start(script);
+    let ended = run(&broker, &["-t", "#", "-v", "--retained-only"]);
+    assert_eq!((ended.code, ended.text().as_str(), ended.stderr.as_str()), (Some(0), "a/# x\n", ""));
+    let ended = run(&broker, &["-t", "#", "-v", "--retained-only", "--remove-retained"]);
+    assert_eq!((ended.code, ended.text().as_str()), (Some(0x90), "a/# x\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot remove the retained message of a/#"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_broker_that_says_goodbye_before_5_0_is_tried_again() {
+    let goodbye = Action::SendAndCut(vec![0xE0, 0]);
+    let broker = ScriptedBroker::start(Script::default().fault(1, Trigger::ReceivedPacket(3), goodbye));
+    // Packet 3 is a ping.
+    let ended = run(&broker, &["-t", "t", "-V", "311", "--retained-only"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was lost (the broker ended it with DISCONNECT)"), "{}", ended.stderr);
+    assert_eq!(broker.stop().count(is_subscribe), 2);
 }
 
 #[test]

@@ -187,3 +187,44 @@ fn paho_answers_what_mqrr_asks() {
         assert_eq!(peer.end().code, Some(0));
     }
 }
+
+/// A client of paho that publishes to itself at each QoS, right behind its CONNECT.
+const TO_ITSELF: &str = r#"
+import sys, threading
+import paho.mqtt.client as mqtt
+port, version = int(sys.argv[1]), sys.argv[2]
+protocol = {"31": mqtt.MQTTv31, "311": mqtt.MQTTv311, "5": mqtt.MQTTv5}[version]
+got, done = [], threading.Event()
+try:
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="a/b", protocol=protocol)
+except AttributeError:
+    client = mqtt.Client(client_id="a/b", protocol=protocol)
+def on_message(client, userdata, message):
+    got.append((message.topic, message.payload.decode(), message.qos))
+    if len(got) == 3:
+        done.set()
+client.on_message = on_message
+client.on_connect = lambda client, *_: client.subscribe("t/#", 2)
+client.on_subscribe = lambda client, *_: [client.publish("t/x", f"q{qos}", qos) for qos in range(3)]
+client.connect("127.0.0.1", port)
+client.loop_start()
+assert done.wait(30), got
+print(sorted(got))
+client.disconnect()
+"#;
+
+#[test]
+fn paho_speaks_every_version_with_the_embedded_broker() {
+    use mqtools::broker::core::Settings;
+    use mqtools::broker::{BrokerSettings, EmbeddedBroker};
+    let Some(python) = python() else { return };
+    for limits in [Settings::default(), Settings::raised()] {
+        let broker = EmbeddedBroker::start(BrokerSettings { limits, ..BrokerSettings::loopback() }).unwrap();
+        let port = broker.local_addr().port().to_string();
+        for version in ["31", "311", "5"] {
+            let output = Command::new(python).args(["-c", TO_ITSELF, &port, version]).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(text.trim(), "[('t/x', 'q0', 0), ('t/x', 'q1', 1), ('t/x', 'q2', 2)]", "{version}: {output:?}");
+        }
+    }
+}

@@ -63,6 +63,7 @@ pub(super) fn context(
             ..TargetFacts::default()
         },
         plan: plan_facts(plan),
+        clients: Some(plan.clients() as u64),
         warnings,
         ..RunContext::default()
     }
@@ -92,6 +93,13 @@ pub(super) fn measurement(
         if warning.code != "overload" || warnings.iter().all(|known| known.code != warning.code) {
             warnings.push(warning);
         }
+    }
+    if let Some(window) = run.narrowed.filter(|_| first) {
+        let text = format!(
+            "connections were lost again and again with nothing acknowledged, so publishers had fewer messages in flight, \
+             at last {window}: the broker may not take as many as -M allows (try -M {window})"
+        );
+        warnings.push(Warning::new("window-halved", text));
     }
     if let Some(warning) = forgotten_times(stage) {
         warnings.push(warning);
@@ -207,7 +215,8 @@ fn broken_order(stage: &StageOutcome) -> Option<Warning> {
     }
     (stage.unmatched > 0).then(|| {
         let text = format!(
-            "{} arrivals more than were sent, or marked as sent again: messages without a stamp were delivered twice, or              somebody else publishes on the topic, so no end-to-end latency is given",
+            "{} arrivals more than were sent, or marked as sent again: messages without a stamp were delivered twice, \
+             or somebody else publishes on the topic, so no end-to-end latency is given",
             stage.unmatched
         );
         Warning::new("no-latency-after-duplicates", text)

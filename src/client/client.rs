@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use super::gathering::{Gathering, LONGEST_WAIT};
 use super::losses::{LossLog, LossReport};
 use super::trace::Trace;
-use super::{ClientError, ConnectPlan, Farewell, Reporter};
+use super::{AnswerTimer, ClientError, ConnectPlan, Farewell, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
 use crate::transport::{Connected, Connection, TlsClient, connect};
@@ -28,6 +28,10 @@ const FIRST_READ_BUFFER: usize = 2 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While so much waits to be written nothing is read: what is read may ask for answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
+/// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
+/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
+/// go without, since they are answered one by one and the larger buffer costs less.
+const MOST_UNSENT: u32 = 128 * 1024;
 /// How long a broker has to take the last words of a connection that has failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
@@ -76,6 +80,8 @@ struct Output {
     before: u64,
     /// Writing has failed once.
     failed: bool,
+    /// The socket was told to take less at a time.
+    limited: bool,
 }
 
 impl Output {
@@ -197,6 +203,11 @@ impl<K: Kept> Client<K> {
     /// Bytes that the socket has not taken yet.
     pub fn unwritten(&self) -> usize {
         self.output.unwritten() + self.session.output_len()
+    }
+
+    /// The time for an answer to what is in the output now.
+    pub fn answer_timer(&self, patience: Duration, now: Instant) -> AnswerTimer {
+        AnswerTimer::start(patience, now, self.written_total(), self.output_end())
     }
 
     /// Bytes of this connection that the socket has taken.
@@ -327,6 +338,7 @@ impl<K: Kept> Client<K> {
         let before_connack = !self.session.is_open();
         let gathers = self.gathering.apply(self.connection.as_ref());
         let wake = if gathers { deadline.into_iter().chain([now + LONGEST_WAIT]).min() } else { deadline };
+        let written = self.written_total();
         let moved = tokio::select! {
             biased;
             other = other => return Ok(Some(other)),
@@ -339,8 +351,11 @@ impl<K: Kept> Client<K> {
                 return Ok(None);
             }
         };
+        if self.written_total() > written {
+            self.session.handle_written(Instant::now(), self.output.unwritten() > 0);
+        }
         match moved {
-            Ok(Moved::Wrote) => self.session.handle_written(Instant::now()),
+            Ok(Moved::Wrote) => {}
             Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
             Ok(Moved::Read(count)) => {
                 self.gathering.read();
@@ -444,6 +459,9 @@ impl<K: Kept> Client<K> {
         if !reading {
             self.session.handle_reading_paused(now);
         }
+        if self.output.unwritten() > 0 {
+            self.session.handle_write_pending();
+        }
         self.session.handle_timeout(now).map_err(|error| self.failed(error))
     }
 
@@ -480,7 +498,11 @@ impl<K: Kept> Client<K> {
 
     /// Writes what the connection takes now; whether it took anything.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut connection = Pin::new(self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?);
+        let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        if self.output.unwritten() > MOST_UNSENT as usize && !std::mem::replace(&mut self.output.limited, true) {
+            connection.limit_unsent(MOST_UNSENT);
+        }
+        let mut connection = Pin::new(connection);
         let mut wrote = false;
         while self.output.unwritten() > 0 {
             match connection.as_mut().poll_write(cx, &self.output.bytes[self.output.at..]) {

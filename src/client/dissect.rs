@@ -10,6 +10,8 @@ use crate::terminal::escape;
 
 /// Of long fields so many bytes are shown.
 const SHOWN: usize = 16;
+/// Of one packet so much text is shown, before its last fields are only counted.
+const MOST_TEXT: usize = 256 * 1024;
 /// Width of the column of bytes.
 const COLUMN: usize = 3 * SHOWN + 2;
 
@@ -17,7 +19,8 @@ const COLUMN: usize = 3 * SHOWN + 2;
 pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut String) {
     let Ok(Scan::Frame(frame)) = scan(packet, MAX_PACKET_SIZE) else { return };
     let header = packet.len() - frame.body.len();
-    let mut fields = Fields { rest: frame.body, lines, version, hides_values: false };
+    let most = lines.len() + MOST_TEXT;
+    let mut fields = Fields { rest: frame.body, lines, version, most, unshown: 0, hides_values: false };
     let flags = match frame.packet_type {
         PacketType::Publish => {
             format!("flags DUP {}, QoS {}, RETAIN {}", frame.flags >> 3 & 1, frame.flags >> 1 & 0b11, frame.flags & 1)
@@ -33,18 +36,29 @@ pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut Strin
         let rest = fields.rest;
         fields.line(rest, &format!("{} bytes more", rest.len()));
     }
+    if fields.unshown > 0 {
+        let _ = writeln!(fields.lines, "    {:COLUMN$}{} fields more", "…", fields.unshown);
+    }
 }
 
 struct Fields<'a, 'l> {
     rest: &'a [u8],
     lines: &'l mut String,
     version: ProtocolVersion,
+    /// Where in `lines` this packet has had its share.
+    most: usize,
+    /// Fields that found no room.
+    unshown: usize,
     /// Values of user properties are not shown.
     hides_values: bool,
 }
 
 impl<'a> Fields<'a, '_> {
     fn line(&mut self, bytes: &[u8], text: &str) {
+        if self.lines.len() > self.most {
+            self.unshown += 1;
+            return;
+        }
         let mut column = String::new();
         for byte in bytes.iter().take(SHOWN) {
             let _ = write!(column, "{byte:02x} ");

@@ -135,7 +135,10 @@ impl ClientError {
                         ReasonCode::SUCCESS | ReasonCode::SERVER_UNAVAILABLE | SERVER_BUSY | SHUTTING_DOWN
                     ) || matches!(*reason, KEEP_ALIVE_TIMEOUT | MAXIMUM_CONNECT_TIME)
                 }
-                SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) => true,
+                SessionError::ConnackTimeout(_)
+                | SessionError::PingTimeout(_)
+                | SessionError::Stalled(_)
+                | SessionError::SaidGoodbye => true,
                 _ => false,
             },
             Self::Lost { hint, .. } => hint.is_none(),
@@ -355,6 +358,7 @@ mod tests {
             (ended(SHUTTING_DOWN), true),
             (ended(ReasonCode(0x8E)), false),
             (session(SessionError::PingTimeout(Duration::ZERO)), true),
+            (session(SessionError::SaidGoodbye), true),
             (session(SessionError::EnhancedAuthentication), false),
             (ClientError::lost("h:1883", None, false), true),
             (ClientError::Unanswered { target: "h".into(), packet: "PUBLISH", waited: Duration::ZERO }, false),

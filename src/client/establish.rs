@@ -138,6 +138,6 @@ async fn send<K: Kept>(connection: &mut Connection, session: &mut Session<K>, ta
     let lost = |error: std::io::Error| ClientError::lost(target, Some(&error), before_connack);
     connection.write_all(&out).await.map_err(lost)?;
     connection.flush().await.map_err(lost)?;
-    session.handle_written(Instant::now().into_std());
+    session.handle_written(Instant::now().into_std(), false);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Session, transport and clock on tokio: what mqpub and mqsub hold in their hand.
 
+mod answer_timer;
 #[allow(clippy::module_inception)] // the room and the thing it is about have the same name
 mod client;
 mod diagnostics;
@@ -16,6 +17,7 @@ mod runtime;
 mod signals;
 mod trace;
 
+pub use answer_timer::AnswerTimer;
 pub use client::{Client, Parting};
 pub use diagnostics::{Diagnostics, Reporter};
 pub use error::{ClientError, ConnectFacts, whose_limit};

@@ -58,7 +58,10 @@ pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVer
             MosquittoClient::Publish => Ending::new("Error: The client is not currently connected.", 4),
             MosquittoClient::Subscribe | MosquittoClient::Request => Ending::new("", 0),
         },
-        ClientError::Session { error: SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_), .. }
+        ClientError::Session {
+            error: SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) | SessionError::Stalled(_),
+            ..
+        }
         | ClientError::Unanswered { .. }
         | ClientError::NotTaken { .. }
         | ClientError::Lost { .. } => Ending::new("Error: The connection was lost.", 7),

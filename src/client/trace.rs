@@ -9,7 +9,11 @@ use std::io::Write as _;
 use super::dissect::dissect;
 use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
 use crate::mqtt::{PropertyName, ProtocolVersion};
+use crate::session::largest_packet;
 use crate::terminal::escape;
+
+/// Of a SUBACK so many codes are shown; nobody has typed more filters.
+const MOST_CODES: usize = 10_000;
 
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Trace {
     client_id: String,
     version: ProtocolVersion,
     tells_grants: bool,
+    /// CONNACK has come.
+    is_open: bool,
     /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
     last_mid: u16,
     /// The beginning of a packet whose rest has not come yet.
@@ -59,6 +65,7 @@ impl Trace {
             client_id: String::new(),
             version: ProtocolVersion::default(),
             tells_grants: true,
+            is_open: false,
             last_mid: 0,
             partial: Vec::new(),
             lines: String::new(),
@@ -113,7 +120,11 @@ impl Trace {
     fn log(&mut self, direction: Direction, mut bytes: &[u8]) -> usize {
         let all = bytes.len();
         while !bytes.is_empty() {
-            match scan(bytes, MAX_PACKET_SIZE) {
+            let limit = match direction {
+                Direction::Sending => MAX_PACKET_SIZE,
+                Direction::Received => largest_packet(bytes, self.is_open, MAX_PACKET_SIZE),
+            };
+            match scan(bytes, limit) {
                 Ok(Scan::Frame(frame)) => {
                     let whole = &bytes[..frame.size];
                     if let Ok(packet) = Packet::decode(frame, self.version) {
@@ -146,8 +157,10 @@ impl Trace {
             Packet::Connect(connect) => {
                 self.version = connect.version;
                 connect.client_id.clone_into(&mut self.client_id);
+                self.is_open = false;
             }
             Packet::Connack(connack) => {
+                self.is_open = true;
                 if let Some(assigned) = connack.properties.text(PropertyName::AssignedClientIdentifier) {
                     assigned.clone_into(&mut self.client_id);
                 }
@@ -187,8 +200,14 @@ impl Trace {
             Packet::Suback(_) if !self.tells_grants => self.say_line(direction, "SUBACK"),
             Packet::Suback(suback) => {
                 self.say_line(direction, "SUBACK");
-                let codes: Vec<String> = suback.reasons.iter().map(|reason| reason.0.to_string()).collect();
-                let _ = writeln!(self.lines, "Subscribed (mid: {}): {}", suback.packet_identifier, codes.join(", "));
+                let shown = suback.reasons.iter().take(MOST_CODES);
+                let codes: Vec<String> = shown.map(|reason| reason.0.to_string()).collect();
+                let more = match suback.reasons.len().saturating_sub(MOST_CODES) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let (mid, codes) = (suback.packet_identifier, codes.join(", "));
+                let _ = writeln!(self.lines, "Subscribed (mid: {mid}): {codes}{more}");
             }
             Packet::Publish(publish) if self.stream == LogStream::Stdout && direction == Direction::Sending => {
                 if publish.packet_identifier == 0 {

@@ -17,7 +17,7 @@ use super::summary::Totals;
 use super::voice::Voice;
 use super::window::SendWindow;
 use crate::client::mosquitto::MosquittoClient;
-use crate::client::{Client, ClientError, Diagnostics, Interrupts, Parting, Trace, whose_limit};
+use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Interrupts, Parting, Trace, whose_limit};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
@@ -82,20 +82,12 @@ pub(super) struct Publisher<'a> {
     pub(super) unwritten: VecDeque<(u64, u64, Bytes)>,
     /// Messages of QoS 0 that went down with a connection.
     pub(super) again: VecDeque<(u64, Bytes)>,
-    /// When something last went on, and what it was.
-    pub(super) last: (Instant, Movement),
+    /// How long the broker has for its next answer, and what it had said when that began.
+    pub(super) answer: Option<(AnswerTimer, u64)>,
     pub(super) loss_row: Option<LossRow>,
     pub(super) window: SendWindow,
     /// How many messages were through when the connection was made.
     pub(super) entered_before: u64,
-}
-
-/// What is looked at to see whether anything goes on.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Movement {
-    under_way: bool,
-    heard: u64,
-    written: u64,
 }
 
 impl<'a> Publisher<'a> {
@@ -117,7 +109,7 @@ impl<'a> Publisher<'a> {
             template: plan.message.clone(),
             unwritten: VecDeque::new(),
             again: VecDeque::new(),
-            last: (Instant::now(), Movement::default()),
+            answer: None,
             loss_row: None,
             window: SendWindow::new(plan.connect.session.window),
             entered_before: 0,
@@ -369,20 +361,24 @@ impl<'a> Publisher<'a> {
         self.account.wrote(whole as u64);
     }
 
-    /// When to give up, while something is under way.
+    /// When to give up, while something is under way. A broker that says the same again gains no time by it.
     fn deadline(&mut self) -> Option<Instant> {
-        let unwritten = self.client.unwritten() > 0;
         let in_flight = self.client.session().in_flight() > 0;
-        let under_way = in_flight || unwritten;
-        let mut now = Movement { under_way, heard: self.account.heard(), written: self.client.written_total() };
-        if in_flight && !unwritten {
-            // Other messages that are written are no answer to those in flight.
-            now.written = self.last.1.written;
+        if !in_flight && self.client.unwritten() == 0 {
+            self.answer = None;
+            return None;
         }
-        if now != self.last.1 {
-            self.last = (Instant::now(), now);
+        let (now, heard) = (Instant::now(), self.account.heard());
+        let (timer, _) = match &mut self.answer {
+            Some(answer) if answer.1 == heard => answer,
+            answer => answer.insert((self.client.answer_timer(self.plan.patience, now), heard)),
+        };
+        // Other messages that are written are no answer to those in flight.
+        if !in_flight {
+            timer.extend(self.client.output_end());
         }
-        under_way.then(|| self.last.0.checked_add(self.plan.patience)).flatten()
+        timer.note_written(now, self.client.written_total());
+        timer.deadline()
     }
 
     /// Messages that were taken up and are not through.

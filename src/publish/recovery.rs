@@ -56,7 +56,7 @@ impl Publisher<'_> {
             self.again.push_front((number, payload));
         }
         self.reconnect(row.since, row.losses, error.to_string(), interrupts).await?;
-        self.last.0 = Instant::now();
+        self.answer = None;
         self.entered_before = self.account.entered();
         Ok(())
     }
@@ -145,12 +145,13 @@ impl Publisher<'_> {
             return;
         }
         if self.account.entered() == self.entered_before && !self.window.is_single() {
-            let allowed = self.client.session().allowed();
-            let most = self.window.halve(allowed);
-            if allowed > 1 {
+            // Fewer may have been on their way than the window has room for, and more be kept from before it was halved.
+            let sent = in_flight.min(self.client.session().allowed());
+            let most = self.window.halve(sent);
+            if sent > 1 {
                 self.voice.warning(format_args!(
-                    "nothing was acknowledged with {} messages in flight: from now on at most {most}, as with -M {most}",
-                    allowed.min(in_flight)
+                    "nothing was acknowledged with {sent} messages in flight: from now on at most {most}, as with -M \
+                     {most}"
                 ));
             }
         }

@@ -13,11 +13,10 @@ impl SendWindow {
         Self { most, is_single: false }
     }
 
-    /// A connection was lost on which nothing was acknowledged, with several messages in flight and room for `allowed`.
-    /// Gives back the new window.
-    pub(super) fn halve(&mut self, allowed: usize) -> u16 {
-        let allowed = u16::try_from(allowed).unwrap_or(u16::MAX).min(self.most);
-        self.most = (allowed / 2).max(1);
+    /// A connection was lost on which nothing was acknowledged of `sent` messages. Gives back the new window.
+    pub(super) fn halve(&mut self, sent: usize) -> u16 {
+        let sent = u16::try_from(sent).unwrap_or(u16::MAX).min(self.most);
+        self.most = (sent / 2).max(1);
         self.most
     }
 
@@ -50,7 +49,7 @@ mod tests {
         let mut window = SendWindow::new(20);
         let windows: Vec<u16> = (0..6).map(|_| window.halve(usize::from(window.now()))).collect();
         assert_eq!(windows, [10, 5, 2, 1, 1, 1]);
-        // A broker's Receive Maximum was the limit.
+        // A broker's Receive Maximum was the limit, or there was no more to send.
         assert_eq!(SendWindow::new(1000).halve(16), 8);
         // One message at a time does not make it smaller.
         let mut window = SendWindow::new(20);

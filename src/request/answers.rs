@@ -35,8 +35,8 @@ impl Requester<'_> {
             }
             (self.told.grants, self.subscribed) = (true, true);
             // One that went out on an earlier connection goes out again now.
-            let patience = Instant::now().checked_add(self.plan.patience);
-            self.clocks.answer = patience.filter(|_| self.waits_for_acknowledgement() || self.held);
+            let waits = self.waits_for_acknowledgement() || self.held;
+            self.clocks.answer = waits.then(|| self.answer_timer(Instant::now()));
         }
         Ok(())
     }

@@ -55,6 +55,8 @@ pub(super) struct Receiver {
     pub(super) packet_identifier: u16,
     /// What became of the last request.
     pub(super) fate: Fate,
+    /// Grows with whatever new the broker says about a request.
+    pub(super) heard: u64,
 }
 
 impl Receiver {
@@ -73,6 +75,7 @@ impl Receiver {
             response_information: None,
             packet_identifier: 0,
             fate: Fate::Unknown,
+            heard: 0,
         }
     }
 
@@ -114,6 +117,7 @@ impl Handler<Message> for Receiver {
     }
 
     fn completed(&mut self, completion: Completion<'_, Message>) {
+        self.heard += 1;
         let Completion { outcome, reason, properties, packet_identifier, .. } = completion;
         // The acknowledgement of a request may come after its response, when the next one is out.
         if packet_identifier != self.packet_identifier {
@@ -130,6 +134,10 @@ impl Handler<Message> for Receiver {
             }
             Outcome::Lost => Fate::Lost(reason),
         };
+    }
+
+    fn received(&mut self, _: &Message) {
+        self.heard += 1;
     }
 
     fn event(&mut self, event: Event) {

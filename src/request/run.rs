@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use super::latency::RoundTrips;
 use super::plan::RequestPlan;
 use super::receiver::{Fate, Receiver};
 use crate::client::mosquitto::MosquittoClient;
-use crate::client::{self, Client, ClientError, Diagnostics, Trace};
+use crate::client::{self, AnswerTimer, Client, ClientError, Diagnostics, Trace};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, Subscribe, SubscribeFilter, WireError};
 use crate::mqtt::{Message, Property, PropertyName, PropertyValue, QoS, ReasonCode};
@@ -61,7 +61,9 @@ pub(super) struct Clocks {
     /// `-W`.
     pub(super) end: Option<Instant>,
     /// SUBACK, then the acknowledgement of the request, or of one before it that keeps it back.
-    pub(super) answer: Option<Instant>,
+    pub(super) answer: Option<AnswerTimer>,
+    /// What the broker had said of requests when that began.
+    pub(super) heard: u64,
 }
 
 pub(super) struct Requester<'a> {
@@ -104,7 +106,11 @@ impl<'a> Requester<'a> {
             outlet,
             receiver: Receiver::new(plan, diagnostics),
             source,
-            clocks: Clocks { end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)), answer: None },
+            clocks: Clocks {
+                end: plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+                answer: None,
+                heard: 0,
+            },
             topic: plan.response_topic.topic(None),
             subscribed: false,
             held: false,
@@ -156,8 +162,13 @@ impl<'a> Requester<'a> {
             filters: vec![self.filter()],
         };
         self.outlet.client.session().subscribe(subscribe).map_err(|error| End::Client(error.into()))?;
-        self.clocks.answer = Instant::now().checked_add(self.plan.patience);
+        self.clocks.answer = Some(self.answer_timer(Instant::now()));
         Ok(())
+    }
+
+    /// The time for an answer to what was put last.
+    pub(super) fn answer_timer(&self, now: Instant) -> AnswerTimer {
+        self.outlet.client.answer_timer(self.plan.patience, now)
     }
 
     pub(super) fn filter(&self) -> SubscribeFilter {
@@ -188,8 +199,8 @@ impl<'a> Requester<'a> {
             return;
         }
         self.held = held;
-        let clock = |time: Option<Duration>| time.filter(|_| held).and_then(|time| now.checked_add(time));
-        self.clocks = Clocks { end: clock(self.plan.timeout), answer: clock(Some(self.plan.patience)) };
+        self.clocks.end = self.plan.timeout.filter(|_| held).and_then(|time| now.checked_add(time));
+        self.clocks.answer = held.then(|| self.answer_timer(now));
     }
 
     /// Sends the next request when the one before has its responses.
@@ -216,7 +227,7 @@ impl<'a> Requester<'a> {
         if self.clocks.end.is_none() {
             self.clocks.end = self.plan.timeout.and_then(|timeout| now.checked_add(timeout));
         }
-        self.clocks.answer = now.checked_add(self.plan.patience).filter(|_| self.waits_for_acknowledgement());
+        self.clocks.answer = self.waits_for_acknowledgement().then(|| self.answer_timer(now));
         Ok(())
     }
 
@@ -258,7 +269,7 @@ impl<'a> Requester<'a> {
     }
 
     async fn step(&mut self) -> Result<(), End> {
-        let next = [self.clocks.end, self.clocks.answer].into_iter().flatten().min();
+        let next = [self.clocks.end, self.answer_due()].into_iter().flatten().min();
         // Read ahead of a full window, too: whether anything waits for it is to be known.
         let idle = self.subscribed && self.again.is_none() && self.receiver.exchange.is_idle();
         // A request that may go out needs no second look at the clock: `wait` is ready when it is due.
@@ -268,6 +279,19 @@ impl<'a> Requester<'a> {
         let input = self.outlet.step(&mut self.receiver, true, next, input).await?;
         input.unwrap_or(Ok(())).map_err(|error| End::Own(Failure::Input(error)))?;
         self.look_at_clocks()
+    }
+
+    /// When an answer is overdue. One that has begun to come (PUBREC) has all its time again.
+    fn answer_due(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let heard = self.receiver.heard;
+        if self.clocks.answer.is_some() && std::mem::replace(&mut self.clocks.heard, heard) != heard {
+            self.clocks.answer = Some(self.answer_timer(now));
+        }
+        let written = self.outlet.client.written_total();
+        let timer = self.clocks.answer.as_mut()?;
+        timer.note_written(now, written);
+        timer.deadline()
     }
 
     fn look_at_clocks(&mut self) -> Result<(), End> {
@@ -282,7 +306,7 @@ impl<'a> Requester<'a> {
             }
             self.clocks.end = None;
         }
-        if is_past(self.clocks.answer) {
+        if is_past(self.answer_due()) {
             let packet = match self.subscribed {
                 false if self.receiver.subacks.is_empty() => "SUBSCRIBE",
                 true if self.waits_for_acknowledgement() || held => "PUBLISH",

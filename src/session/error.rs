@@ -50,12 +50,18 @@ pub enum SessionError {
         /// Its properties.
         properties: Properties,
     },
+    /// The broker ended the connection with a DISCONNECT, which before 5.0 it cannot explain.
+    #[error("the broker ended it with DISCONNECT")]
+    SaidGoodbye,
     /// The broker wants an authentication exchange (AUTH).
     #[error("the broker asks for enhanced authentication (AUTH), which is not supported")]
     EnhancedAuthentication,
     /// PINGREQ was not answered.
     #[error("the broker did not answer PINGREQ within {} s", .0.as_secs_f64())]
     PingTimeout(Duration),
+    /// The transport takes nothing more, and nothing comes.
+    #[error("the connection has carried no bytes for {} s", .0.as_secs())]
+    Stalled(Duration),
 }
 
 impl SessionError {

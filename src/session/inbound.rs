@@ -19,6 +19,10 @@ impl IdentifierSet {
         new
     }
 
+    fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, |words| words.iter().map(|word| word.count_ones() as usize).sum())
+    }
+
     /// Takes it out; false if it was not there.
     pub(crate) fn remove(&mut self, identifier: u16) -> bool {
         let there = self.contains(identifier);
@@ -116,6 +120,11 @@ impl Inbound {
         self.waiting.remove(identifier);
         self.asked_again.remove(identifier);
         self.known.remove(identifier)
+    }
+
+    /// Messages of QoS 2 that their owner has acknowledged and the broker has not released.
+    pub(super) fn unreleased(&self) -> usize {
+        self.known.count() - self.waiting.count()
     }
 
     /// Learns an alias. The caller has checked it against the announced maximum.

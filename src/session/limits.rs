@@ -4,6 +4,23 @@ use super::PublishError;
 use crate::mqtt::wire::{Connack, MAX_PACKET_SIZE};
 use crate::mqtt::{Message, PropertyName, QoS};
 
+/// Largest packet before CONNACK has come: nothing has shown yet that a broker is there, and CONNACK needs little.
+const LARGEST_BEFORE_CONNACK: usize = 64 * 1024;
+/// Largest packet of those that carry no message: each of its properties costs more in memory than on the wire.
+const LARGEST_WITHOUT_MESSAGE: usize = 256 * 1024;
+/// The first four bits of a PUBLISH.
+const PUBLISH: u8 = 3;
+
+/// Largest packet that is taken from a broker, where `limit` holds for messages. `input` begins with the packet.
+#[inline]
+pub fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
+    match input.first() {
+        _ if !is_open => limit.min(LARGEST_BEFORE_CONNACK),
+        Some(first) if first >> 4 != PUBLISH => limit.min(LARGEST_WITHOUT_MESSAGE),
+        _ => limit,
+    }
+}
+
 /// What a broker allows. Before 5.0 it cannot say, and all is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

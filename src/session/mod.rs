@@ -24,6 +24,6 @@ pub use config::SessionConfig;
 pub use error::{PublishError, SessionError};
 pub use handler::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome, Receipt};
 pub use handshakes::HandshakeCounts;
-pub use limits::Limits;
+pub use limits::{Limits, largest_packet};
 pub use machine::Session;
 pub use outbound::Identifiers;

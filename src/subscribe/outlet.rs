@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -20,6 +20,9 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionC
 const MOST_UNWRITTEN: usize = 256 * 1024;
 /// How long a run that is at its end may take to write what it has, and to leave.
 pub(crate) const PARTING: Duration = Duration::from_millis(500);
+
+/// How long a run that has all its messages waits for the end of their acknowledgement at QoS 2.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Why a run ends before everything has come.
 pub(crate) enum End<Own = Infallible> {
@@ -79,9 +82,26 @@ impl<P: Printing> Handler<Message> for Shared<'_, '_, P> {
         self.0.borrow_mut().completed(completion);
     }
 
+    fn received(&mut self, kept: &Message) {
+        self.0.borrow_mut().received(kept);
+    }
+
     fn event(&mut self, event: Event) {
         self.0.borrow_mut().event(event);
     }
+}
+
+/// What still comes at the end of a run is nobody's: it is not acknowledged.
+struct NoHandler;
+
+impl Handler<Message> for NoHandler {
+    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+        Acknowledge::Later
+    }
+
+    fn completed(&mut self, _: Completion<'_, Message>) {}
+
+    fn event(&mut self, _: Event) {}
 }
 
 /// A client, and where its messages go.
@@ -274,6 +294,18 @@ impl Outlet {
         let _ = tokio::time::timeout(PARTING, writing).await;
     }
 
+    /// Reads on until the broker has released what was acknowledged at QoS 2 and PUBCOMP can answer, for so long at most. A
+    /// broker that is left before may deliver the same messages again.
+    async fn settle(&mut self, limit: Duration) {
+        let settling = async {
+            while self.client.is_open() && self.client.session().unreleased() > 0 {
+                self.client.step(&mut NoHandler, true, pending::<Infallible>()).await?;
+            }
+            Ok::<_, ClientError>(())
+        };
+        let _ = tokio::time::timeout(limit, settling).await;
+    }
+
     /// Leaves the broker, where there is one.
     ///
     /// # Errors
@@ -284,6 +316,7 @@ impl Outlet {
         properties: &Properties,
         patience: Duration,
     ) -> Result<(), ClientError> {
+        self.settle(patience.min(SETTLING)).await;
         if !self.client.is_open() {
             self.client.give_up();
             return Ok(());
@@ -309,6 +342,6 @@ pub(crate) fn reason_with_will(session: &SessionConfig, compat: bool) -> ReasonC
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

@@ -15,7 +15,7 @@ use crate::options::{
     ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
 };
 
-/// mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this.
+/// Under mosquitto's name: mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this.
 const FEW: u64 = 20;
 
 /// mosquitto_sub waits for an answer as long as the connection stands.
@@ -86,7 +86,8 @@ impl SubscribePlan {
         let commands = properties.by_command().map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?;
         let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
         let version = connect.session.version;
-        if let (true, Some(count @ 1..FEW)) = (version.is_v5(), subscription.count) {
+        // Brokers hold back, repeat or drop what lies behind so small a window when the run ends.
+        if let (true, true, Some(count @ 1..FEW)) = (*compat, version.is_v5(), subscription.count) {
             let maximum = PropertyValue::TwoByte(count as u16); // below FEW
             if let Ok(property) = Property::new(PropertyName::ReceiveMaximum, maximum) {
                 connect.session.connect_properties.push_default(property);

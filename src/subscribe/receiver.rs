@@ -36,7 +36,7 @@ pub(super) struct Receiver {
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
     /// Messages that came so far, and whether reading may be moderated.
-    messages: u64,
+    pub(super) messages: u64,
     moderates: bool,
     /// What waits to be written.
     pub(super) batch: Batch,
@@ -124,6 +124,14 @@ impl Receiver {
     /// Messages that counted.
     pub(super) fn counted(&self) -> u64 {
         self.selection.counted()
+    }
+
+    /// Says that a retained message stays.
+    pub(super) fn cannot_remove(&mut self, topic: &str, why: impl std::fmt::Display, reason: ReasonCode) {
+        self.refused.get_or_insert(reason);
+        if !self.diagnostics.is_mosquitto() {
+            self.diagnostics.error(format_args!("cannot remove the retained message of {topic}: {why}"));
+        }
     }
 
     /// Whether an answer to a removal has come since this was looked at.
@@ -225,11 +233,7 @@ impl Handler<Message> for Receiver {
         let Completion { kept, outcome, reason, .. } = completion;
         self.removed = true;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
-            self.refused.get_or_insert(reason);
-            if self.diagnostics.is_mosquitto() {
-                return;
-            }
-            self.diagnostics.error(format_args!("cannot remove the retained message of {}: {reason}", kept.topic));
+            self.cannot_remove(&kept.topic, reason, reason);
         }
     }
 

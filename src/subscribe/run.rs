@@ -3,23 +3,28 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::outlet::{End, Outlet, PARTING, reason_with_will};
 use super::plan::SubscribePlan;
 use super::receiver::Receiver;
 use crate::client::mosquitto::{BEFORE_CONNACK, MosquittoClient, TIMED_OUT};
-use crate::client::{self, Client, ClientError, Diagnostics, Trace};
+use crate::client::{self, AnswerTimer, Client, ClientError, Diagnostics, Trace};
 use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::{Subscribe, SubscribeFilter, Unsubscribe};
+use crate::mqtt::wire::{Subscribe, SubscribeFilter, Unsubscribe, WireError};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{PublishError, SessionError};
 
+/// Topic filters in one SUBSCRIBE: some brokers (AWS IoT) take no more. mosquitto_sub sends all in one.
+const MOST_FILTERS: usize = 8;
 /// While so many retained messages wait to be removed nothing is read from the broker.
 const MOST_TO_REMOVE: usize = 1000;
 /// A broker that has answered a PINGREQ behind the SUBSCRIBE, and then has sent nothing for so long, has no more
 /// retained messages.
 const QUIET: Duration = Duration::from_secs(1);
+/// Topic Name invalid.
+const TOPIC_NAME_INVALID: ReasonCode = ReasonCode(0x90);
 /// Why a broker may hang up on a SUBSCRIBE.
 const SENT_AWAY_HINT: &str = "the broker closed the connection instead of answering SUBSCRIBE: this user may not be \
                               allowed to subscribe there (choose other topics with -t, or a user with -u), or the \
@@ -58,10 +63,20 @@ fn trace(plan: &SubscribePlan) -> Option<Trace> {
 struct Clocks {
     /// `-W`.
     end: Option<Instant>,
-    /// SUBACK and UNSUBACK.
-    answer: Option<Instant>,
+    /// The next SUBACK or UNSUBACK, and what had come when this began.
+    answer: Option<(AnswerTimer, Progress)>,
     /// The next acknowledgement of a removal.
-    removal: Option<Instant>,
+    removal: Option<AnswerTimer>,
+}
+
+/// What goes on while SUBACK is waited for: a broker may send messages of an old session first, and a large one takes long
+/// to come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    unanswered: usize,
+    messages: u64,
+    /// When bytes last came for a packet that is not whole.
+    inside_packet: Option<Instant>,
 }
 
 struct Subscriber<'a> {
@@ -72,6 +87,10 @@ struct Subscriber<'a> {
     clocks: Clocks,
     /// SUBACKs and UNSUBACKs that have not come.
     unanswered: usize,
+    /// The filters of each SUBSCRIBE that is not answered, by its Packet Identifier.
+    subscribing: Vec<(u16, Range<usize>)>,
+    /// What the broker has granted, a filter each.
+    grants: Vec<ReasonCode>,
     /// Removals that were not acknowledged when it was looked last.
     removals: usize,
     /// What the broker granted has been told; a reconnect brings it again.
@@ -92,6 +111,8 @@ impl<'a> Subscriber<'a> {
                 ..Clocks::default()
             },
             unanswered: 0,
+            subscribing: Vec::new(),
+            grants: Vec::new(),
             removals: 0,
             told: false,
             losses: 0,
@@ -198,6 +219,8 @@ impl<'a> Subscriber<'a> {
     /// every time, and so would one that does it again and again; `--retry` says that it is worth trying. mosquitto_sub
     /// finds out for ever.
     fn on_loss(&mut self, error: ClientError) -> Result<(), End> {
+        // What came just before counts.
+        self.look_at_answers()?;
         let subscribing = self.unanswered > 0 && !self.plan.subscribe.filters.is_empty();
         let removing = self.outlet.client.session().in_flight() > 0 && !self.receiver.has_removed();
         self.losses = if subscribing || removing { self.losses + 1 } else { 0 };
@@ -243,16 +266,23 @@ impl<'a> Subscriber<'a> {
     fn send_requests(&mut self) -> Result<(), PublishError> {
         let SubscribePlan { subscribe, unsubscribe, unsubscribe_properties, .. } = self.plan;
         self.unanswered = 0;
+        self.subscribing.clear();
+        self.grants = vec![ReasonCode::SUCCESS; subscribe.filters.len()];
         self.receiver.last_pong = None;
-        if !subscribe.filters.is_empty() {
-            let mut subscribe = subscribe.clone();
-            if !self.plan.compat {
-                // Some brokers close the connection at a QoS above the one that they have announced.
-                let most = self.outlet.client.session().limits().maximum_qos;
-                subscribe.filters.iter_mut().for_each(|filter| filter.qos = filter.qos.min(most));
-            }
-            self.outlet.client.session().subscribe(subscribe)?;
+        let at_once = if self.plan.compat { subscribe.filters.len() } else { MOST_FILTERS };
+        // Some brokers close the connection at a QoS above the one that they have announced.
+        let most = match self.plan.compat {
+            true => QoS::ExactlyOnce,
+            false => self.outlet.client.session().limits().maximum_qos,
+        };
+        let mut from = 0;
+        for filters in subscribe.filters.chunks(at_once.max(1)) {
+            let asked = filters.iter().map(|filter| SubscribeFilter { qos: filter.qos.min(most), ..filter.clone() });
+            let part = Subscribe { filters: asked.collect(), properties: subscribe.properties.clone(), ..*subscribe };
+            let identifier = self.outlet.client.session().subscribe(part)?;
+            self.subscribing.push((identifier, from..from + filters.len()));
             self.unanswered += 1;
+            from += filters.len();
         }
         for filter in unsubscribe {
             let filters = vec![filter.clone()];
@@ -263,7 +293,7 @@ impl<'a> Subscriber<'a> {
         if self.plan.selection.retained_only {
             self.outlet.client.session().ping();
         }
-        self.clocks.answer = Instant::now().checked_add(self.plan.patience);
+        self.clocks.answer = None;
         // What was not acknowledged is sent again.
         self.removals = 0;
         Ok(())
@@ -285,6 +315,10 @@ impl<'a> Subscriber<'a> {
                 Err((PublishError::QosNotSupported(qos), empty)) => {
                     self.outlet.client.session().publish(Message { qos, ..empty }).map_err(|(error, _)| error)?;
                 }
+                // A topic that was delivered, and that nobody may publish to: with a wildcard in it.
+                Err((PublishError::Wire(WireError::Topic { error, .. }), empty)) => {
+                    self.receiver.cannot_remove(&empty.topic, error, TOPIC_NAME_INVALID);
+                }
                 Err((error, _)) => return Err(error),
             }
         }
@@ -294,30 +328,39 @@ impl<'a> Subscriber<'a> {
     fn look_at_answers(&mut self) -> Result<(), End> {
         for suback in std::mem::take(&mut self.receiver.subacks) {
             self.unanswered = self.unanswered.saturating_sub(1);
-            let told = std::mem::replace(&mut self.told, true);
-            let Subscribe { filters, .. } = &self.plan.subscribe;
+            let asked = self.subscribing.iter().position(|(identifier, _)| *identifier == suback.packet_identifier);
+            let Some(asked) = asked else { continue };
+            let (_, range) = self.subscribing.swap_remove(asked);
+            let grants = &mut self.grants[range];
             // mosquitto_sub does not count them.
-            if suback.reasons.len() != filters.len() && !self.plan.compat {
+            if suback.reasons.len() != grants.len() && !self.plan.compat {
                 return Err(End::Client(self.outlet.miscounted()));
             }
-            let refused: Vec<_> = filters.iter().zip(&suback.reasons).filter(|(_, reason)| reason.is_error()).collect();
-            if let (Some((filter, reason)), true) = (refused.first(), refused.len() == filters.len()) {
-                let (target, filter) = (self.outlet.client.target().to_owned(), filter.filter.clone());
-                return Err(End::Client(ClientError::SubscribeRefused { target, filter, reason: **reason }));
-            }
-            if told {
-                continue;
-            }
-            for (filter, reason) in filters.iter().zip(&suback.reasons) {
-                if let Some(warning) = shortfall(filter, *reason) {
-                    self.diagnostics.warning(warning);
-                }
+            grants.iter_mut().zip(suback.reasons).for_each(|(grant, reason)| *grant = reason);
+            if self.subscribing.is_empty() {
+                self.tell_grants()?;
             }
         }
         for unsuback in std::mem::take(&mut self.receiver.unsubacks) {
             self.unanswered = self.unanswered.saturating_sub(1);
             for reason in unsuback.reasons.iter().filter(|reason| reason.is_error()) {
                 self.diagnostics.warning(format_args!("the broker refused to unsubscribe: {reason}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker has answered for every filter: it is an error where all were refused, and told once what each did not
+    /// get.
+    fn tell_grants(&mut self) -> Result<(), End> {
+        let answers = || self.plan.subscribe.filters.iter().zip(&self.grants);
+        if let (Some((filter, reason)), true) = (answers().next(), self.grants.iter().all(|reason| reason.is_error())) {
+            let (target, filter) = (self.outlet.client.target().to_owned(), filter.filter.clone());
+            return Err(End::Client(ClientError::SubscribeRefused { target, filter, reason: *reason }));
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            for warning in answers().filter_map(|(filter, reason)| shortfall(filter, *reason)) {
+                self.diagnostics.warning(warning);
             }
         }
         Ok(())
@@ -356,14 +399,34 @@ impl<'a> Subscriber<'a> {
         // Quiet is no end while removals are not done.
         let removing = self.is_removing();
         let removals = self.outlet.client.session().in_flight();
-        if std::mem::replace(&mut self.removals, removals) != removals {
-            self.clocks.removal = Instant::now().checked_add(self.plan.patience);
-        }
+        self.count_down(removals);
         let quiet = self.quiet_until().filter(|_| !removing);
-        let removal = self.clocks.removal.filter(|_| removing);
-        let next = [self.clocks.end, self.clocks.answer, removal, quiet].into_iter().flatten().min();
+        let removal = self.clocks.removal.filter(|_| removing).and_then(|timer| timer.deadline());
+        let answer = self.clocks.answer.and_then(|(timer, _)| timer.deadline());
+        let next = [self.clocks.end, answer, removal, quiet].into_iter().flatten().min();
         self.outlet.step(&mut self.receiver, reading, next, pending::<Infallible>()).await?;
         self.look_at_clocks()
+    }
+
+    /// Gives the broker its time for the next answer.
+    fn count_down(&mut self, removals: usize) {
+        let now = Instant::now();
+        let client = &mut self.outlet.client;
+        let written = client.written_total();
+        if std::mem::replace(&mut self.removals, removals) != removals {
+            self.clocks.removal = Some(client.answer_timer(self.plan.patience, now));
+        } else if let Some(timer) = &mut self.clocks.removal {
+            timer.note_written(now, written);
+        }
+        if self.unanswered == 0 {
+            return;
+        }
+        let inside_packet = if client.session().is_inside_packet() { client.last_heard() } else { None };
+        let progress = Progress { unanswered: self.unanswered, messages: self.receiver.messages, inside_packet };
+        match &mut self.clocks.answer {
+            Some((timer, before)) if *before == progress => timer.note_written(now, written),
+            answer => *answer = Some((client.answer_timer(self.plan.patience, now), progress)),
+        }
     }
 
     fn look_at_clocks(&mut self) -> Result<(), End> {
@@ -372,12 +435,17 @@ impl<'a> Subscriber<'a> {
         if is_past(self.clocks.end) {
             return Err(End::TimedOut);
         }
-        if self.unanswered > 0 && is_past(self.clocks.answer) && self.receiver.subacks.is_empty() {
+        // What the last step brought counts first.
+        let removals = self.outlet.client.session().in_flight();
+        self.count_down(removals);
+        let answer = self.clocks.answer.and_then(|(timer, _)| timer.deadline());
+        let removal = self.clocks.removal.and_then(|timer| timer.deadline());
+        if self.unanswered > 0 && is_past(answer) && self.receiver.subacks.is_empty() {
             let packet = if self.plan.subscribe.filters.is_empty() { "UNSUBSCRIBE" } else { "SUBSCRIBE" };
             let (target, waited) = (self.outlet.client.target().to_owned(), self.plan.patience);
             return Err(End::Client(ClientError::Unanswered { target, packet, waited }));
         }
-        if is_past(self.clocks.removal) && self.outlet.client.session().in_flight() > 0 {
+        if is_past(removal) && self.outlet.client.session().in_flight() > 0 {
             let (target, waited) = (self.outlet.client.target().to_owned(), self.plan.patience);
             return Err(End::Client(ClientError::Unanswered { target, packet: "PUBLISH", waited }));
         }
@@ -395,9 +463,10 @@ impl<'a> Subscriber<'a> {
     }
 }
 
-/// The broker said goodbye (5.0): mosquitto_sub leaves then, whatever the reason.
+/// The broker said goodbye: mosquitto_sub leaves then, whatever the reason.
 fn was_sent_away(error: &ClientError) -> bool {
-    matches!(error, ClientError::Session { error: SessionError::Disconnected { .. }, .. })
+    use SessionError::{Disconnected, SaidGoodbye};
+    matches!(error, ClientError::Session { error: Disconnected { .. } | SaidGoodbye, .. })
 }
 
 /// What a subscription did not get of what it asked for.

@@ -13,8 +13,7 @@ use super::web_socket::WebSocket;
 
 /// A connection to a broker.
 ///
-/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records. Over WebSocket every write
-/// is a frame, so packets are best written together.
+/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records, a WebSocket gathers frames.
 #[derive(Debug)]
 pub struct Connection(Layer);
 
@@ -65,6 +64,11 @@ impl Connection {
             Layer::Tls(stream) => Some(stream.info()),
             Layer::WebSocket(stream) => stream.connection().tls_info(),
         }
+    }
+
+    /// Has the system take no more than so many bytes before it sends them (TCP_NOTSENT_LOWAT), where it can.
+    pub fn limit_unsent(&self, bytes: u32) {
+        self.socket().limit_unsent(bytes);
     }
 
     /// The socket itself when nothing lies between it and MQTT, for a path that reads and writes without waiting.

@@ -14,9 +14,9 @@ use tokio::net::UnixStream;
 use super::error::{FailureKind, Fault, explain_socket_error};
 
 #[cfg(target_os = "linux")]
-use low_water::ReceiveLowWater;
+use low_water::{ReceiveLowWater, UnsentLowWater};
 
-/// The socket option that nix does not name itself.
+/// The socket options that nix does not name itself.
 #[cfg(target_os = "linux")]
 mod low_water {
     use nix::{libc, setsockopt_impl};
@@ -26,6 +26,18 @@ mod low_water {
     pub(super) struct ReceiveLowWater;
 
     setsockopt_impl!(ReceiveLowWater, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize, nix::sys::socket::sockopt::SetUsize);
+
+    /// TCP_NOTSENT_LOWAT.
+    #[derive(Clone, Copy)]
+    pub(super) struct UnsentLowWater;
+
+    setsockopt_impl!(
+        UnsentLowWater,
+        libc::IPPROTO_TCP,
+        libc::TCP_NOTSENT_LOWAT,
+        u32,
+        nix::sys::socket::sockopt::SetStruct<'_, u32>
+    );
 }
 
 /// A connected socket.
@@ -98,6 +110,17 @@ impl Socket {
     #[cfg(not(target_os = "linux"))]
     pub fn set_low_water(&self, _: usize) -> bool {
         false
+    }
+
+    /// Has the system take no more than so many bytes before it sends them (TCP_NOTSENT_LOWAT), where it has such a thing.
+    pub(super) fn limit_unsent(&self, bytes: u32) {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(stream) = self {
+            // Without it the system takes more.
+            let _ = nix::sys::socket::setsockopt(stream, UnsentLowWater, &bytes);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
     }
 
     /// Tells the peer at once what has been received (TCP_QUICKACK), where the system has such a thing: a peer that leaves

@@ -55,7 +55,17 @@ async fn attempt(address: SocketAddr, bind: Option<IpAddr>, end: Option<Instant>
         })?,
         None => socket.connect(address).await,
     };
-    connected.map_err(|error| explain_socket_error(&error))
+    let stream = connected.map_err(|error| explain_socket_error(&error))?;
+    if is_connected_to_itself(&stream) {
+        return Err(explain_socket_error(&io::ErrorKind::ConnectionRefused.into()));
+    }
+    Ok(stream)
+}
+
+/// Where nobody listens on a port of this machine, the system may choose that very port for our end, and TCP connects
+/// the two: nobody answers there, and a broker that starts finds its port in use.
+fn is_connected_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
 fn open(address: SocketAddr, bind: Option<IpAddr>) -> Result<TcpSocket, Fault> {
@@ -131,5 +141,16 @@ mod tests {
         assert_eq!(same.cause, "connection refused ([::1]:1, 127.0.0.1:1)");
         let mixed = summary(vec![(six, fault("no route to the host")), (four, fault("connection refused"))]);
         assert_eq!(mixed.cause, "[::1]:1: no route to the host; 127.0.0.1:1: connection refused");
+    }
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_of_a_port_to_itself_is_none() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let own = socket.local_addr().unwrap();
+        assert!(is_connected_to_itself(&socket.connect(own).await.unwrap()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!is_connected_to_itself(&stream));
     }
 }

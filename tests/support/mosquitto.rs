@@ -3,9 +3,10 @@
 //! Where mosquitto is not installed a test says so and passes; in CI (`CI` set) that is a failure.
 
 use std::fmt::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -112,7 +113,20 @@ fn program() -> Option<PathBuf> {
     found
 }
 
+/// A port that nobody listens on, below those that the system gives to connections and to listeners of port 0: one of
+/// these would be taken while the broker is away between two starts, be it by the client that calls for it (which then
+/// is connected to itself).
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    listener.local_addr().unwrap().port()
+    const LOWEST: u32 = 10_000;
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first_given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|range| range.split_whitespace().next()?.parse::<u32>().ok())
+        .unwrap_or(32_768);
+    let ports = first_given.saturating_sub(LOWEST).max(1);
+    // Processes that run beside each other begin far apart.
+    let start = std::process::id().wrapping_mul(7919);
+    let mut candidates = std::iter::repeat_with(|| start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % ports);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    candidates.find_map(|number| u16::try_from(LOWEST + number).ok().filter(free)).unwrap()
 }

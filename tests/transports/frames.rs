@@ -167,6 +167,61 @@ fn our_frames_are_binary_and_bounded_and_the_end_is_a_close_frame() {
     assert_eq!(frames.last().map(|(opcode, _)| *opcode), Some(CLOSE));
 }
 
+/// Some brokers read one packet of a frame and leave the others lying.
+#[test]
+fn each_packet_has_a_frame() {
+    let (sender, frames) = std::sync::mpsc::channel();
+    let plan = server(move |stream| {
+        while let Ok((BINARY, payload)) = read_frame(stream) {
+            let _ = sender.send(payload);
+        }
+        Ok(())
+    });
+    let packets = [&b"\xC0\x00"[..], b"\x30\x05\x00\x01tab", b"\x30\x83\x00\x00\x01t", b"\xE0\x00"];
+    let large = [&b"\x30\xF3\xA3\x04\x00\x01t"[..], &[7; 70_128]].concat();
+    let whole = [packets.concat(), large.clone(), packets.concat()].concat();
+    with_connection(&plan, async |connected| {
+        let mut connection = connected.connection;
+        connection.write_all(&whole).await.unwrap();
+        connection.shutdown().await.unwrap();
+    })
+    .unwrap();
+    let frames: Vec<_> = frames.iter().take(2 * packets.len() + 2).collect();
+    let (first, rest) = frames.split_at(packets.len());
+    assert_eq!(first, packets);
+    let (middle, last) = rest.split_at(rest.len() - packets.len());
+    assert_eq!((middle.len(), middle.concat()), (2, large));
+    assert_eq!(last, packets);
+}
+
+#[test]
+fn the_packets_of_a_flood_share_frames() {
+    let (sender, frames) = std::sync::mpsc::channel();
+    let plan = server(move |stream| {
+        while let Ok((BINARY, payload)) = read_frame(stream) {
+            let _ = sender.send(payload);
+        }
+        Ok(())
+    });
+    let flood = b"\x30\x05\x00\x01tab".repeat(20_000);
+    let sent = flood.clone();
+    with_connection(&plan, async |connected| {
+        let mut connection = connected.connection;
+        connection.write_all(&sent).await.unwrap();
+        connection.shutdown().await.unwrap();
+    })
+    .unwrap();
+    let (mut came, mut count) = (Vec::new(), 0);
+    while came.len() < flood.len() {
+        let frame = frames.recv().unwrap();
+        assert_eq!(frame.len() % 7, 0, "whole packets");
+        came.extend(frame);
+        count += 1;
+    }
+    assert_eq!(came, flood);
+    assert!(count < 50, "{count}");
+}
+
 #[test]
 fn a_server_that_takes_nothing_holds_the_writer_up() {
     let plan = server(hold_without_reading);

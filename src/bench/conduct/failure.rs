@@ -66,6 +66,10 @@ pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
         return None;
     }
     let answers: u64 = run.stages.iter().map(answered).sum();
+    if acknowledged && run.stages.iter().all(|stage| stage.recorder.counters.sent == 0) {
+        // What went out before, and filled the window, may have been delivered.
+        return Some("the broker acknowledged no message in the measured time, and none could be sent".to_owned());
+    }
     Some(match (acknowledged, subscribed) {
         (true, true) if answers > 0 => {
             let hint = if plan.targets.is_cross() {

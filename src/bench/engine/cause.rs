@@ -20,7 +20,10 @@ pub(super) fn connect_failure(error: &ClientError) -> ConnectFailure {
             SessionError::Refused { reason, .. } | SessionError::Disconnected { reason, .. } => {
                 ConnectFailure::Refused(reason.0)
             }
-            SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) => ConnectFailure::Timeout,
+            SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) | SessionError::Stalled(_) => {
+                ConnectFailure::Timeout
+            }
+            SessionError::SaidGoodbye => ConnectFailure::Closed,
             SessionError::NotMqtt { .. }
             | SessionError::Wire(_)
             | SessionError::Unexpected { .. }

@@ -35,8 +35,10 @@ const ROUND: Duration = Duration::from_millis(250);
 const READS: usize = 4;
 const READ_BUFFER: usize = 32 * 1024;
 
-/// Topic filters in one SUBSCRIBE.
-const FILTERS_AT_ONCE: usize = 200;
+/// Topic filters in one SUBSCRIBE: some brokers (AWS IoT) take no more.
+const FILTERS_AT_ONCE: usize = 8;
+/// SUBSCRIBEs of a client that are sent together.
+const SUBSCRIBES_AT_ONCE: usize = 25;
 
 /// The clients of a shard, connected.
 pub(super) struct Ready {
@@ -160,7 +162,7 @@ impl Joined {
         }
         let now = clock::now();
         if link.session.poll_timeout().is_some_and(|deadline| now >= deadline) {
-            link.session.handle_timeout(now).map_err(failed)?;
+            link.handle_timeout(now).map_err(failed)?;
         }
         link.flush(context).and_then(|_| link.send_output(context, out)).map_err(|error| lost(Some(&error)))?;
         Ok(())
@@ -230,7 +232,7 @@ async fn connect_one(
         tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
     let mut session = BenchSession::new(clock::now());
-    match join(&shared, tls.as_ref(), client, &mut session, None).await {
+    match join(&shared, tls.as_ref(), client, &mut session, None, None).await {
         Ok((connection, times)) => {
             let link = Link::new(connection, session, plan.target_of(client));
             Ok(Joined { part, number, client: Client { link, times } })
@@ -290,18 +292,20 @@ impl Times {
 }
 
 /// Connects a client by its global number, and subscribes where it is to. A session that was connected before goes on;
-/// `early` takes the messages that come before that is done.
+/// `early` takes the messages that come before that is done. `window` is the most in flight, where it is not the plan's.
 pub(super) async fn join(
     shared: &Shared,
     tls: Option<&TlsClient>,
     client: usize,
     session: &mut BenchSession,
+    window: Option<u16>,
     early: Option<&mut dyn EarlyPackets>,
 ) -> Result<(Connection, Times), ClientError> {
     let plan = &shared.plan;
-    let config = plan.session_of(client);
+    let mut config = plan.session_of(client);
+    config.window = window.map_or(config.window, |window| window.min(config.window));
     let transport = plan.transport_of(client);
-    let mut ears = ConnectEars { suback: None, early, retained: 0 };
+    let mut ears = ConnectEars { subacks: Vec::new(), early, retained: 0 };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
     let mut farewell = Farewell::on(&mut connection);
@@ -359,28 +363,43 @@ async fn subscribe(
         let (filter, reason) = (filter.clone(), ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
         return Err(ClientError::SubscribeRefused { target, filter, reason });
     }
-    for topics in topics.chunks(FILTERS_AT_ONCE) {
-        let filters =
-            topics.iter().map(|topic| SubscribeFilter { filter: topic.clone(), qos: plan.qos, ..Default::default() });
-        ears.suback = None;
-        session.subscribe(Subscribe {
-            packet_identifier: 0,
-            properties: plan.subscribe_properties.clone(),
-            filters: filters.collect(),
-        })?;
-        let wait = exchange(connection, session, ears, &target, |_, ears| ears.suback.is_some());
-        match tokio::time::timeout(plan.transport.timeout, wait).await {
-            Ok(done) => done?,
-            Err(_) => {
-                return Err(ClientError::Unanswered { target, packet: "SUBSCRIBE", waited: plan.transport.timeout });
+    for topics in topics.chunks(FILTERS_AT_ONCE * SUBSCRIBES_AT_ONCE) {
+        let mut asked = Vec::new();
+        for topics in topics.chunks(FILTERS_AT_ONCE) {
+            let filters = topics.iter().map(|topic| SubscribeFilter {
+                filter: topic.clone(),
+                qos: plan.qos,
+                ..Default::default()
+            });
+            let properties = plan.subscribe_properties.clone();
+            let subscribe = Subscribe { packet_identifier: 0, properties, filters: filters.collect() };
+            asked.push((session.subscribe(subscribe)?, topics));
+        }
+        while !asked.is_empty() {
+            let wait = exchange(connection, session, ears, &target, |_, ears| !ears.subacks.is_empty());
+            match tokio::time::timeout(plan.transport.timeout, wait).await {
+                Ok(done) => done?,
+                Err(_) => {
+                    return Err(ClientError::Unanswered {
+                        target,
+                        packet: "SUBSCRIBE",
+                        waited: plan.transport.timeout,
+                    });
+                }
             }
-        }
-        let granted = ears.suback.take().unwrap_or_default();
-        if let Some(reason) = granted.reasons.iter().find(|reason| reason.is_error()) {
-            return Err(ClientError::SubscribeRefused { target, filter: topics[0].clone(), reason: *reason });
-        }
-        if let Some(granted) = granted.reasons.iter().find(|granted| granted.0 < plan.qos.number()) {
-            return Err(ClientError::SubscribeDowngraded { target, asked: plan.qos, granted: granted.0 });
+            for granted in ears.subacks.drain(..) {
+                let answered = asked.iter().position(|(identifier, _)| *identifier == granted.packet_identifier);
+                let Some(answered) = answered else { continue };
+                let (_, topics) = asked.swap_remove(answered);
+                if let Some((filter, reason)) =
+                    topics.iter().zip(&granted.reasons).find(|(_, reason)| reason.is_error())
+                {
+                    return Err(ClientError::SubscribeRefused { target, filter: filter.clone(), reason: *reason });
+                }
+                if let Some(granted) = granted.reasons.iter().find(|granted| granted.0 < plan.qos.number()) {
+                    return Err(ClientError::SubscribeDowngraded { target, asked: plan.qos, granted: granted.0 });
+                }
+            }
         }
     }
     Ok(())
@@ -398,7 +417,7 @@ pub(super) trait EarlyPackets {
 /// Ears while connecting.
 #[derive(Default)]
 struct ConnectEars<'a> {
-    suback: Option<Suback>,
+    subacks: Vec<Suback>,
     early: Option<&'a mut dyn EarlyPackets>,
     /// Retained messages that `early` has not taken.
     retained: u64,
@@ -424,7 +443,7 @@ impl Handler<SendRecord> for ConnectEars<'_> {
 
     fn event(&mut self, event: Event) {
         if let Event::Subscribed(suback) = event {
-            self.suback = Some(suback);
+            self.subacks.push(suback);
         }
     }
 }

@@ -75,6 +75,8 @@ struct Coordinator {
     ended: usize,
     /// How long nothing had come through when a load that only a count ends was given up.
     stalled: Option<Duration>,
+    /// The smallest window that losses have left to a publisher.
+    narrowed: Option<u16>,
     /// Since when nobody has been left on one side.
     gone_since: Option<Instant>,
     stages_begun: u32,
@@ -251,6 +253,7 @@ impl Coordinator {
             broken: None,
             ended: 0,
             stalled: None,
+            narrowed: None,
             gone_since: None,
             stages_begun: 0,
             late: Vec::new(),
@@ -290,6 +293,9 @@ impl Coordinator {
                 self.count_client(part, target, false);
             }
             Report::Back { part, target } => self.count_client(part, target, true),
+            Report::Narrowed { window } => {
+                self.narrowed = Some(self.narrowed.map_or(window, |narrowed| narrowed.min(window)));
+            }
             Report::Connected { target } => self.count_idler(target),
             Report::NoRuntime(error) => self.broken = Some(RunError::Thread(error)),
             Report::Ready(_) => self.ready += 1,
@@ -343,7 +349,7 @@ impl Coordinator {
 
     /// Ends all threads and puts the outcome together.
     async fn conclude(mut self, connect: Recorder, connect_ns: u64, mut stages: Vec<StageOutcome>) -> RunOutcome {
-        let (collapsed, interrupted) = (self.has_collapsed(), self.shared.is_halted());
+        let (collapsed, interrupted, narrowed) = (self.has_collapsed(), self.shared.is_halted(), self.narrowed);
         let plan = &self.shared.plan;
         let there = self.open() + if plan.idlers > 0 { self.failed } else { 0 };
         // Of those that hold only who was connected can be away.
@@ -358,7 +364,19 @@ impl Coordinator {
                 outcome.note_late(late);
             }
         }
-        RunOutcome { connect, connect_ns, stages, lost, away, first_failure, interrupted, collapsed, stalled, tls }
+        RunOutcome {
+            connect,
+            connect_ns,
+            stages,
+            lost,
+            away,
+            narrowed,
+            first_failure,
+            interrupted,
+            collapsed,
+            stalled,
+            tls,
+        }
     }
 
     fn tell(&self, command: Command) {

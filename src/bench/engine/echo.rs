@@ -107,7 +107,7 @@ impl Responder {
                 }
             }
             link.send(context, out)?;
-            link.session.handle_written(super::clock::now());
+            link.session.handle_written(super::clock::now(), !link.is_writable());
         }
         Ok(())
     }

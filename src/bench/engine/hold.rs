@@ -91,7 +91,7 @@ async fn connect_one(state: Rc<ShardState>, client: usize, slot_ns: Option<u64>,
     let target = shared.plan.target_of(client);
     let started_ns = shared.clock.now_ns();
     let mut session = BenchSession::new(clock::now());
-    let outcome = connect::join(shared, state.tls.as_ref(), client, &mut session, None).await;
+    let outcome = connect::join(shared, state.tls.as_ref(), client, &mut session, None, None).await;
     let mut recorder = state.recorder(target);
     let Recorder { counters, latency } = &mut **recorder;
     if held_back {
@@ -197,7 +197,7 @@ impl Role for Idler {
         link.flush(context)?;
         if link.session.output_len() > 0 {
             state.send_output(link, context)?;
-            link.session.handle_written(clock::now());
+            link.session.handle_written(clock::now(), !link.is_writable());
         }
         self.schedule(state, index, link, now_ns);
         Ok(())
@@ -207,7 +207,7 @@ impl Role for Idler {
         self.client
     }
 
-    fn lose(&mut self, _shared: &Shared, _now_ns: u64) {}
+    fn lose(&mut self, _state: &ShardState, _link: &Link, _now_ns: u64) {}
 }
 
 struct IdlerEars<'a> {

@@ -7,11 +7,13 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::clock;
 use crate::mqtt::Message;
-use crate::session::{Kept, Session};
+use crate::session::{Kept, Session, SessionError};
 use crate::transport::Connection;
 
 /// What stays in the window for a message: its times.
@@ -69,6 +71,19 @@ impl Link {
         usize::from(self.target)
     }
 
+    /// Lets the session do what is due. A ping goes out at once where the socket takes bytes, and none is put behind what
+    /// waits.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
+        if !self.is_writable() {
+            self.session.handle_write_pending();
+        }
+        self.session.handle_timeout(now)?;
+        if self.is_writable() && self.session.output_len() > 0 {
+            self.session.handle_written(now, false);
+        }
+        Ok(())
+    }
+
     /// Reads what is there, at most one buffer full. `Ready(Ok(0))` is the end of the stream.
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut read = ReadBuf::new(buffer);
@@ -91,6 +106,14 @@ impl Link {
 
     /// Tries to get rid of what waits. Gives back how many bytes the socket took.
     pub(super) fn flush(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
+        let taken = self.flush_unsent(context)?;
+        if taken > 0 {
+            self.session.handle_written(clock::now(), !self.is_writable());
+        }
+        Ok(taken)
+    }
+
+    fn flush_unsent(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let mut taken = 0;
         while self.unsent_from < self.unsent.len() {
             match Pin::new(&mut self.connection).poll_write(context, &self.unsent[self.unsent_from..]) {

@@ -78,6 +78,12 @@ pub(super) struct Publisher {
     scheduled_ns: u64,
     /// Where nobody subscribes: since when the connection has been gone, and what had got through by then.
     down: Option<(u64, u64)>,
+    /// The most messages in flight, where losses without progress have made them fewer than planned.
+    pub(super) narrowed: Option<u16>,
+    /// Connections in a row that were lost without progress.
+    barren_losses: u32,
+    /// Messages whose handshake was over at the last loss.
+    completed_at_loss: u64,
     pub(super) ears: PublisherCounts,
 }
 
@@ -114,12 +120,20 @@ impl Publisher {
             offered: 0,
             scheduled_ns: 0,
             down: None,
+            narrowed: None,
+            barren_losses: 0,
+            completed_at_loss: 0,
             ears: PublisherCounts::default(),
         }
     }
 
     fn is_paced(&self) -> bool {
         self.progress.as_ref().is_some_and(|progress| progress.pace.is_some())
+    }
+
+    /// The window, as losses have left it.
+    fn window(&self, shared: &Shared) -> u64 {
+        u64::from(self.narrowed.map_or(shared.plan.window, |narrowed| narrowed.min(shared.plan.window)))
     }
 
     /// How many messages the window lets go now. None: a refill waits for more places than there are. One function says
@@ -129,7 +143,7 @@ impl Publisher {
         // Nothing that is due at a time of its own waits for others.
         let refill = match &self.progress {
             Some(Progress { pace: None, left, .. }) => {
-                let window = u64::from(shared.plan.window).min(link.session.allowed() as u64);
+                let window = self.window(shared).min(link.session.allowed() as u64);
                 (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX))
             }
             _ => 0,
@@ -148,7 +162,7 @@ impl Publisher {
     /// than `wanted` are known, or none.
     fn delivered_places(&mut self, wanted: u64, shared: &Shared, now_ns: u64) -> u64 {
         // A refused message leaves its place at once.
-        let window = u64::from(shared.plan.window) + self.ears.refused - self.refused_at_floor;
+        let window = self.window(shared) + self.ears.refused - self.refused_at_floor;
         let known = (self.floor + window).saturating_sub(self.next);
         if known > 0 {
             self.last_progress_ns = now_ns;
@@ -240,7 +254,7 @@ impl Publisher {
         if !out.is_empty() {
             self.waiting_bytes = out.len() - before;
             let taken = link.send(context, out)?;
-            link.session.handle_written(shared.clock.at(now_ns));
+            link.session.handle_written(shared.clock.at(now_ns), !link.is_writable());
             self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
         if self.is_done() {

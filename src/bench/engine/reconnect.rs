@@ -26,6 +26,9 @@ pub(super) trait Early {
         out: &mut Vec<u8>,
     ) -> bool;
 
+    /// The most messages in flight on the new connection, where losses have made them fewer than planned.
+    fn narrowed(&self) -> Option<u16>;
+
     /// The connection was lost before the client had it.
     fn give_up(&mut self, state: &ShardState);
 }
@@ -60,9 +63,10 @@ pub(super) async fn again(
     let target = state.shared.plan.target_of(client);
     loop {
         tokio::time::sleep(interval).await;
+        let window = early.as_ref().and_then(|early| early.narrowed());
         let mut early_of = early.as_deref_mut().map(|early| EarlyOf { early, state: &state, target });
         let packets = early_of.as_mut().map(|packets| packets as &mut dyn connect::EarlyPackets);
-        match connect::join(&state.shared, state.tls.as_ref(), client, &mut session, packets).await {
+        match connect::join(&state.shared, state.tls.as_ref(), client, &mut session, window, packets).await {
             Ok((connection, _)) => return Link::new(connection, session, target),
             Err(error) => {
                 if let Some(early) = &mut early {

@@ -70,12 +70,30 @@ pub struct RateWindows {
     pub delivered_ns: u64,
     /// For everything else.
     pub all_ns: u64,
+    /// What happened ends the times, and neither a clock nor a schedule: one event alone has no rate.
+    pub by_events: bool,
 }
 
 impl RateWindows {
     /// The same time for all: where it is a clock that ends the stage.
     pub const fn even(window_ns: u64) -> Self {
-        Self { sent_ns: window_ns, acked_ns: window_ns, delivered_ns: window_ns, all_ns: window_ns }
+        Self { sent_ns: window_ns, acked_ns: window_ns, delivered_ns: window_ns, all_ns: window_ns, by_events: false }
+    }
+
+    /// The times for these counts: none where there are too few events for a rate.
+    pub const fn of_events(self, sent: u64, acked: u64, delivered: u64) -> Self {
+        const fn of(window_ns: u64, events: u64) -> u64 {
+            if events < 2 { 0 } else { window_ns }
+        }
+        if !self.by_events {
+            return self;
+        }
+        Self {
+            sent_ns: of(self.sent_ns, sent),
+            acked_ns: of(self.acked_ns, acked),
+            delivered_ns: of(self.delivered_ns, delivered),
+            ..self
+        }
     }
 
     /// Where a count ends the stage. In an open loop messages are sent over their schedule, of which the last gap is a
@@ -92,6 +110,7 @@ impl RateWindows {
             acked_ns: own(spans.acked),
             delivered_ns: own(spans.delivered),
             all_ns: window_ns,
+            by_events: schedule_ns.is_none(),
         }
     }
 }
@@ -123,12 +142,16 @@ mod tests {
         // Ten messages a second apart, each 3 s under way.
         let spans = Spans { sent: span(100, 109), acked: Span::default(), delivered: span(103, 112) };
         let open = RateWindows::of_count(&spans, 100, Some(10), 12);
-        assert_eq!(open, RateWindows { sent_ns: 10, acked_ns: 10, delivered_ns: 10, all_ns: 12 });
+        assert_eq!(open, RateWindows { sent_ns: 10, acked_ns: 10, delivered_ns: 10, all_ns: 12, by_events: false });
         // The path took four times as long.
         let slow = Spans { sent: span(100, 140), delivered: span(103, 143), ..spans };
         let open = RateWindows::of_count(&slow, 100, Some(10), 43);
         assert_eq!((open.sent_ns, open.delivered_ns), (40, 40));
         let closed = RateWindows::of_count(&spans, 100, None, 12);
         assert_eq!((closed.sent_ns, closed.acked_ns, closed.delivered_ns), (9, 12, 12));
+        // One event alone has no rate, whatever its time.
+        let one = closed.of_events(1, 2, 0);
+        assert_eq!((one.sent_ns, one.acked_ns, one.delivered_ns, one.all_ns), (0, 12, 0, 12));
+        assert_eq!(open.of_events(1, 1, 1), open);
     }
 }

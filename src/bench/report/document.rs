@@ -236,6 +236,8 @@ pub struct RunContext {
     pub plan: Value,
     /// Warnings from before and beside the stages.
     pub warnings: Vec<Warning>,
+    /// Clients of the plan, all together.
+    pub clients: Option<u64>,
     /// With [`RunFacts::error`]: what was measured is what was asked for, but not all of it.
     pub partial: bool,
 }
@@ -244,7 +246,7 @@ impl ResultDocument {
     /// Makes the document of a run: every stage, the top level taken from them, the status and the warnings.
     /// [`RunFacts::error`] makes it failed.
     pub fn assemble(context: RunContext, measurements: &[StageMeasurement]) -> Self {
-        let RunContext { mut run, env, target, broker, plan, mut warnings, partial } = context;
+        let RunContext { mut run, env, target, broker, plan, mut warnings, clients, partial } = context;
         let stages: Vec<Stage> = measurements.iter().map(Stage::of).collect();
         let several = stages.len() > 1;
         let label = |name: &str, text: &str| if several { format!("{name}: {text}") } else { text.to_owned() };
@@ -293,6 +295,7 @@ impl ResultDocument {
         for stage in &stages {
             document.clients.merge(&stage.clients);
         }
+        document.clients.planned = document.clients.planned.or(clients);
         stages.iter().filter(is_result).for_each(|stage| document.delivery.merge(&stage.delivery));
         let process = stages.iter().filter_map(|stage| stage.broker.as_ref()).max_by_key(|process| process.cpu_ns);
         document.broker.process = process.and_then(|process| serde_json::to_value(process).ok());

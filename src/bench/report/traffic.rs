@@ -72,6 +72,7 @@ pub struct Sides {
 impl Traffic {
     /// The traffic of counters, with rates over these times. `offered` is what the schedule had in the window.
     pub fn of(counters: &Counters, windows: RateWindows, sides: Sides, offered: Option<u64>) -> Self {
+        let windows = windows.of_events(counters.sent, counters.acked, counters.delivered);
         let out = |count: u64| sides.publishers.then_some(count);
         let arrived = |count: u64| sides.subscribers.then_some(count);
         // Those of clients that only connect are not counted.

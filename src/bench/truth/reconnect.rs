@@ -166,3 +166,46 @@ fn what_was_under_way_is_sent_again_in_a_session_that_lasts() {
         assert!(clean.at("traffic/sent_again").is_null() && clean.number("delivery/lost") > 0, "{load}");
     }
 }
+
+/// Closes the connection where more than 16 messages of it are waiting for an acknowledgement, which takes 20 ms.
+fn closes_on_seventeen() -> Script {
+    let waiting = std::cell::RefCell::new(Vec::new());
+    let answer = move |passing: &Passing| {
+        let mut waiting = waiting.borrow_mut();
+        if passing.of_connection == 1 {
+            waiting.clear();
+        }
+        waiting.retain(|since| passing.at < *since + ms(20));
+        waiting.push(passing.at);
+        if waiting.len() > 16 { Answer::Close } else { Answer::Reason(ReasonCode::SUCCESS) }
+    };
+    Script { acknowledge_after: ms(20), answer: Box::new(answer), ..Script::default() }
+}
+
+#[test]
+fn a_window_on_which_the_broker_closes_is_halved() {
+    for shape in
+        ["-q 1 --subs 1", "-q 2 --subs 1", "-q 2 --subs 1 -c -i live%i", "-q 1 --subs 1 -c -i live%i --window ack"]
+    {
+        let load = format!("--pubs 1 {shape} --warmup 0 --duration 4 --reconnect 100ms --flood");
+        let run = rehearse(&load, closes_on_seventeen());
+        assert!(run.at("warnings").to_string().contains("(try -M 12)"), "{load}: {}", run.at("warnings"));
+        // The window was halved from 100 to 50, 25 and 12, the first time at the second loss.
+        assert_eq!(run.number("clients/reconnects"), 4, "{load}");
+        let [sent, acked] = run.numbers(["traffic/sent", "traffic/acked"]);
+        assert!(acked > 1_000 && acked <= sent, "{load}: {acked} of {sent}");
+        assert_eq!((run.at("status"), run.at("invalid")), (&json!("ok"), &json!([])), "{load}");
+        // One loss may be a broker that starts again.
+        let once = Script {
+            answer: Box::new(|passing| match passing.ordinal {
+                1 => Answer::Close,
+                _ => Answer::Reason(ReasonCode::SUCCESS),
+            }),
+            acknowledge_after: ms(20),
+            ..Script::default()
+        };
+        let run = rehearse(&load, once);
+        assert_eq!(run.number("clients/reconnects"), 1, "{load}");
+        assert!(!run.at("warnings").to_string().contains("window-halved"), "{load}: {}", run.at("warnings"));
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::{Admission, AliasesOut, Phase};
+use super::publish::is_reserved;
 use super::reading::{Fault, connect_level, version_of_refusal};
 use super::session::{Session, Will};
 use super::timers::grace;
@@ -345,7 +346,8 @@ impl Core {
     pub(super) fn publish_will(&mut self, session: u32, now: Instant) {
         let Some(session_found) = self.sessions.get_mut(session) else { return };
         let Some(will) = session_found.will.take() else { return };
-        if !self.access.allows(&session_found.who, Action::Publish, will.message.topic()) {
+        let topic = will.message.topic();
+        if is_reserved(topic) || !self.access.allows(&session_found.who, Action::Publish, topic) {
             return;
         }
         let mut parts = will.message.parts();

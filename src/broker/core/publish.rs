@@ -8,7 +8,7 @@ use super::reading::Fault;
 use super::topic_tree::MAX_LEVELS;
 use super::{Action, Cause, Change, ConnectionId, Core, Event, MessageParts, NONE, PacketEvent, StoredMessage};
 use crate::mqtt::wire::{Ack, AckKind, PropertiesRef, Publish, PublishProperties, Scan, scan};
-use crate::mqtt::{Message, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
+use crate::mqtt::{Message, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode, filter_matches};
 
 impl Core {
     pub(super) fn handle_publish(&mut self, id: ConnectionId, publish: Publish<'_>, now: Instant) -> Result<(), Fault> {
@@ -336,10 +336,10 @@ fn malformed(what: &str) -> Fault {
     Fault::Other(ReasonCode::MALFORMED_PACKET, Cause::Malformed(what.to_owned()))
 }
 
-/// Topics that only the broker publishes to.
+/// Topics that only the broker publishes to; but for one by which the bridge of a mosquitto says how it is.
 #[inline]
-fn is_reserved(topic: &str) -> bool {
-    topic.starts_with('$') && is_of_the_broker(topic)
+pub(super) fn is_reserved(topic: &str) -> bool {
+    topic.starts_with('$') && is_of_the_broker(topic) && !filter_matches("$SYS/broker/connection/+/state", topic)
 }
 
 fn is_of_the_broker(topic: &str) -> bool {

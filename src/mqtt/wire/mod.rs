@@ -180,6 +180,14 @@ impl PacketType {
             _ => Some(0),
         }
     }
+
+    /// The flag that MQTT 3.1 may set where later versions reserve it: DUP, in the packets of QoS 1 (3.1, §2.1).
+    const fn old_flag(self) -> u8 {
+        match self {
+            Self::Pubrel | Self::Subscribe | Self::Unsubscribe => DUP,
+            _ => 0,
+        }
+    }
 }
 
 /// A whole packet in a buffer, not yet looked into.
@@ -215,11 +223,9 @@ pub fn scan(input: &[u8], limit: usize) -> Result<Scan<'_>, WireError> {
         return Err(WireError::Malformed { packet: "packet", what: "type 0 is reserved" });
     };
     let flags = first & 0x0F;
-    if packet_type.reserved_flags().is_some_and(|reserved| reserved != flags) {
-        return Err(WireError::Malformed {
-            packet: packet_type.name(),
-            what: "reserved flags of the first byte are set",
-        });
+    // Which version is spoken is known where the packet is read.
+    if packet_type.reserved_flags().is_some_and(|reserved| reserved != flags & !packet_type.old_flag()) {
+        return Err(reserved_flags_set(packet_type));
     }
     let Some((length, length_bytes)) = primitive::variable_byte_integer(&input[1..])
         .map_err(|what| WireError::Malformed { packet: packet_type.name(), what })?
@@ -235,6 +241,12 @@ pub fn scan(input: &[u8], limit: usize) -> Result<Scan<'_>, WireError> {
         Some(body) => Ok(Scan::Frame(Frame { packet_type, flags, body, size })),
         None => Ok(Scan::Incomplete(Some(size))),
     }
+}
+
+const DUP: u8 = 0b1000;
+
+const fn reserved_flags_set(packet_type: PacketType) -> WireError {
+    WireError::Malformed { packet: packet_type.name(), what: "reserved flags of the first byte are set" }
 }
 
 /// DISCONNECT (§3.14). With 3.1 and 3.1.1 only a client sends it, without anything inside.
@@ -288,6 +300,9 @@ impl<'a> Packet<'a> {
     /// Reads the body of a frame. Fails with what is wrong, never panics, for any bytes.
     pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let packet = frame.packet_type.name();
+        if frame.flags & frame.packet_type.old_flag() != 0 && version != ProtocolVersion::V31 {
+            return Err(reserved_flags_set(frame.packet_type));
+        }
         let mut reader = Reader::new(packet, frame.body);
         let decoded = match frame.packet_type {
             PacketType::Publish => return Publish::decode(frame, version).map(Self::Publish),

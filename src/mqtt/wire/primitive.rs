@@ -122,6 +122,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A UTF-8 Encoded String: well formed and without NUL (MQTT-1.5.4-1, MQTT-1.5.4-2).
+    #[inline]
     pub(super) fn string(&mut self) -> Result<&'a str, WireError> {
         let bytes = self.binary()?;
         let text = std::str::from_utf8(bytes).map_err(|_| self.malformed("a string is not UTF-8"))?;
@@ -129,19 +130,6 @@ impl<'a> Reader<'a> {
             return Err(self.malformed("a string holds a NUL character"));
         }
         Ok(text)
-    }
-
-    /// A Topic Name that may be empty: as a string, and without wildcards (MQTT-3.3.2-2). One walk for all three bytes
-    /// that may not stand in it.
-    #[inline]
-    pub(super) fn topic_name(&mut self) -> Result<&'a str, WireError> {
-        let bytes = self.binary()?;
-        let topic = std::str::from_utf8(bytes).map_err(|_| self.malformed("a string is not UTF-8"))?;
-        match bytes.iter().find(|byte| matches!(byte, 0 | b'+' | b'#')) {
-            None => Ok(topic),
-            Some(0) => Err(self.malformed("a string holds a NUL character")),
-            Some(_) => Err(self.malformed("its topic holds a wildcard")),
-        }
     }
 
     /// A property list, checked: types, places, repetitions.

@@ -65,13 +65,14 @@ impl PublishProperties<'_> {
 }
 
 impl<'a> Publish<'a> {
-    /// Reads a PUBLISH in place. QoS 3 is malformed (MQTT-3.3.1-4), so is a topic with wildcards (MQTT-3.3.2-2); an
-    /// empty topic needs an alias (§3.3.2.1).
+    /// Reads a PUBLISH in place. QoS 3 is malformed (MQTT-3.3.1-4); an empty topic needs an alias (§3.3.2.1). Wildcards
+    /// in a topic (MQTT-3.3.2-2) are for the sender to avoid: brokers deliver such topics (ActiveMQ's advisories), and
+    /// who may not take them looks with [`check_topic_name`].
     #[inline]
     pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let mut reader = Reader::new(PACKET, frame.body);
         let qos = QoS::from_number(frame.flags >> 1 & 0b11).ok_or_else(|| reader.malformed("QoS 3"))?;
-        let topic = reader.topic_name()?;
+        let topic = reader.string()?;
         let packet_identifier = if qos == QoS::AtMostOnce { 0 } else { reader.packet_identifier()? };
         let properties =
             if version.is_v5() { reader.properties(PropertyContext::Publish)? } else { PropertiesRef::default() };

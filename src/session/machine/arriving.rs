@@ -78,6 +78,11 @@ impl<K: Kept> Session<K> {
         }
     }
 
+    /// Messages of QoS 2 that were acknowledged and not released: PUBREL is owed for them, and PUBCOMP after it.
+    pub fn unreleased(&self) -> usize {
+        self.inbound.unreleased()
+    }
+
     fn acknowledge_now(&mut self, receipt: Receipt) {
         match receipt.qos {
             QoS::AtMostOnce => {}

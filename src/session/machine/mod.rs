@@ -210,9 +210,19 @@ impl<K: Kept> Session<K> {
         std::mem::take(&mut self.handshakes)
     }
 
-    /// Tells that bytes went to the transport, for Keep Alive.
-    pub fn handle_written(&mut self, now: Instant) {
-        self.keep_alive.written(now);
+    /// Tells that bytes went to the transport; with `waits` there are more, which it has not taken. The time for an
+    /// answer begins with the last byte of what is to be answered.
+    pub fn handle_written(&mut self, now: Instant, waits: bool) {
+        self.keep_alive.written(now, waits);
+        if let Phase::Connecting(deadline) = &mut self.phase {
+            *deadline = now.checked_add(self.connack_timeout);
+        }
+    }
+
+    /// Tells that bytes wait which the transport does not take. To be called before [`Session::handle_timeout`]: no ping
+    /// is put behind a packet that is on its way out, and the broker owes nothing while it takes bytes.
+    pub fn handle_write_pending(&mut self) {
+        self.keep_alive.write_pending();
     }
 
     /// Tells that the owner does not read from the transport, because it has nowhere to put what would come. To be
@@ -253,6 +263,10 @@ impl<K: Kept> Session<K> {
                 Due::GiveUp => {
                     self.phase = Phase::Closed;
                     Err(SessionError::PingTimeout(self.keep_alive.interval()))
+                }
+                Due::Stalled(silence) => {
+                    self.phase = Phase::Closed;
+                    Err(SessionError::Stalled(silence))
                 }
             },
             _ => Ok(()),

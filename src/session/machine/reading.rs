@@ -7,7 +7,7 @@ use crate::mqtt::wire::{Ack, AckKind, Connack, Disconnect, Frame, Packet, Packet
 use crate::mqtt::{Properties, PropertyName, ProtocolVersion, ReasonCode};
 use crate::session::handler::{Event, Handler, Kept};
 use crate::session::outbound::{Place, Resumed};
-use crate::session::{Limits, SessionError};
+use crate::session::{Limits, SessionError, largest_packet};
 
 /// A read buffer for a packet that came in pieces keeps at most this much once the packet is done.
 const KEPT_BUFFER: usize = 4096;
@@ -72,7 +72,7 @@ impl<K: Kept> Session<K> {
         }
         loop {
             input = self.read_pubacks(input, handler);
-            match scan(input, self.max_packet_size)? {
+            match scan(input, self.largest_packet(input))? {
                 Scan::Frame(frame) => {
                     self.handle_frame(frame, handler)?;
                     input = &input[frame.size..];
@@ -83,6 +83,12 @@ impl<K: Kept> Session<K> {
                 }
             }
         }
+    }
+
+    /// What is announced above it ends the connection before it has come.
+    #[inline]
+    fn largest_packet(&self, input: &[u8]) -> usize {
+        largest_packet(input, self.phase == Phase::Open, self.max_packet_size)
     }
 
     /// Takes the PUBACKs in front of the input that say yes and nothing more to the oldest messages, one after the other:
@@ -112,7 +118,7 @@ impl<K: Kept> Session<K> {
         handler: &mut H,
     ) -> Result<Option<&'a [u8]>, SessionError> {
         loop {
-            let missing = match scan(&self.partial, self.max_packet_size)? {
+            let missing = match scan(&self.partial, self.largest_packet(&self.partial))? {
                 Scan::Frame(_) => break,
                 Scan::Incomplete(Some(size)) => size - self.partial.len(),
                 Scan::Incomplete(None) => 1,
@@ -125,7 +131,7 @@ impl<K: Kept> Session<K> {
             input = rest;
         }
         let mut whole = std::mem::take(&mut self.partial);
-        let handled = match scan(&whole, self.max_packet_size)? {
+        let handled = match scan(&whole, self.largest_packet(&whole))? {
             Scan::Frame(frame) => self.handle_frame(frame, handler),
             Scan::Incomplete(_) => Ok(()), // cannot be: the loop ended on a frame
         };
@@ -146,11 +152,16 @@ impl<K: Kept> Session<K> {
             // By far the most frequent, and a third cheaper where it is not moved about as one of all packets.
             return self.handle_publish(Publish::decode(frame, self.version)?, handler);
         }
-        // The same for acknowledgements that say yes and nothing more. 0 is no identifier; the decoder says so.
-        if let (Some(kind), [high, low]) = (AckKind::of(frame.packet_type), frame.body)
+        // The same for acknowledgements that say yes and nothing more. 0 is no identifier; the decoder says so, and in which
+        // version PUBREL may have DUP.
+        if let (Some(kind), [high, low], 0 | 0b0010) = (AckKind::of(frame.packet_type), frame.body, frame.flags)
             && (*high, *low) != (0, 0)
         {
             return self.handle_ack(Ack::success(kind, u16::from_be_bytes([*high, *low])), handler);
+        }
+        // Before 5.0 only a client says goodbye. A broker that does so all the same goes away, and says nothing more.
+        if frame.packet_type == PacketType::Disconnect && !self.version.is_v5() {
+            return Err(SessionError::SaidGoodbye);
         }
         match Packet::decode(frame, self.version)? {
             Packet::Publish(publish) => self.handle_publish(publish, handler),
@@ -176,7 +187,7 @@ impl<K: Kept> Session<K> {
                 handler.event(Event::Pong);
                 Ok(())
             }
-            Packet::Disconnect(Disconnect { reason, properties }) if self.version.is_v5() => {
+            Packet::Disconnect(Disconnect { reason, properties }) => {
                 Err(SessionError::Disconnected { reason, properties })
             }
             Packet::Auth(_) => Err(SessionError::EnhancedAuthentication),

@@ -22,6 +22,48 @@ impl Talk {
     }
 }
 
+/// ActiveMQ's advisories have "#" in their topics.
+#[test]
+fn a_topic_with_a_wildcard_is_handed_over() {
+    for version in ALL_VERSIONS {
+        let mut talk: Talk = Talk::open(config(version));
+        let empty = if version.is_v5() { &[0][..] } else { &[] };
+        let topic = b"ActiveMQ/Advisory/Consumer/Topic/#/+";
+        let mut packet = vec![0x30, (2 + topic.len() + empty.len() + 1) as u8, 0, topic.len() as u8];
+        packet.extend_from_slice(&[topic, empty, b"x"].concat());
+        talk.session.handle_input(&packet, talk.now, &mut talk.ears).unwrap();
+        assert_eq!(talk.ears.came[0].topic.as_bytes(), topic);
+    }
+}
+
+/// MQTT 3.1 sends PUBREL again with DUP (3.1, §3.6); later versions reserve the flag.
+#[test]
+fn pubrel_may_have_dup_in_3_1() {
+    for version in ALL_VERSIONS {
+        let mut talk: Talk = Talk::open(config(version));
+        talk.hears_message(2, 5, "x").unwrap();
+        talk.discard();
+        let released = talk.session.handle_input(&[0x6A, 2, 0, 5], talk.now, &mut talk.ears);
+        assert_eq!(released.is_ok(), version == ProtocolVersion::V31, "{released:?}");
+        if released.is_ok() {
+            assert_eq!(talk.said_in_short(), ["PUBCOMP 5"]);
+        }
+    }
+}
+
+#[test]
+fn what_was_acknowledged_at_qos_2_is_unreleased_until_pubrel() {
+    let mut talk: Talk = Talk::open(v5());
+    talk.ears.answer = Acknowledge::Later;
+    talk.hears_message(2, 5, "x").unwrap();
+    talk.hears_message(2, 6, "beyond").unwrap();
+    assert_eq!(talk.session.unreleased(), 0);
+    talk.acknowledge(0);
+    assert_eq!(talk.session.unreleased(), 1);
+    talk.hears_ack(AckKind::Pubrel, 5).unwrap();
+    assert_eq!(talk.session.unreleased(), 0);
+}
+
 #[test]
 fn each_qos_is_acknowledged_its_way() {
     for version in ALL_VERSIONS {

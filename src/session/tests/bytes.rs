@@ -1,7 +1,7 @@
 //! Bytes in any cut, memory, packets that may not come, and the DISCONNECT that answers them (§4.13).
 
 use super::*;
-use crate::mqtt::wire::{Disconnect, PacketType, Subscribe, SubscribeFilter, WireError};
+use crate::mqtt::wire::{Disconnect, Subscribe, SubscribeFilter, WireError};
 
 /// All that a broker says in a short life, CONNACK first.
 fn a_life(version: ProtocolVersion) -> Vec<u8> {
@@ -117,9 +117,31 @@ fn packets_that_are_not_for_a_client_break_the_protocol() {
         assert!(talk.hears(&packet).is_err());
         assert!(talk.said().is_empty(), "before 5.0 there is nothing to say");
     }
-    let mut talk: Talk = Talk::open(v311());
-    let error = talk.session.handle_input(&[0xE0, 0], talk.now, &mut talk.ears).unwrap_err();
-    assert_eq!(error, SessionError::unexpected(PacketType::Disconnect, "is not for a client"));
+}
+
+/// mochi says goodbye to clients of every version when it is shut down.
+#[test]
+fn a_broker_that_says_goodbye_before_5_0_is_a_broker_that_goes() {
+    for (version, bytes) in [(ProtocolVersion::V31, &[0xE0, 0][..]), (ProtocolVersion::V311, &[0xE0, 2, 0x8B, 0])] {
+        let mut talk: Talk = Talk::open(config(version));
+        let error = talk.session.handle_input(bytes, talk.now, &mut talk.ears).unwrap_err();
+        assert_eq!(error, SessionError::SaidGoodbye);
+        assert_eq!((talk.said().len(), talk.session.is_open()), (0, false));
+    }
+}
+
+#[test]
+fn only_a_message_may_be_large() {
+    // The head of a packet of 16 MiB.
+    let head = |first: u8| [first, 0x80, 0x80, 0x80, 8];
+    for first in [0x90, 0xB0, 0xE0, 0xF0, 0x40] {
+        let mut talk: Talk = Talk::open(v5());
+        let error = talk.session.handle_input(&head(first), talk.now, &mut talk.ears).unwrap_err();
+        assert_eq!(error, SessionError::Wire(WireError::TooLarge { size: (16 << 20) + 5, limit: 262_144 }));
+        assert_eq!(talk.said_in_short(), ["DISCONNECT 0x95"]);
+    }
+    let mut talk: Talk = Talk::open(v5());
+    assert_eq!(talk.session.handle_input(&head(0x30), talk.now, &mut talk.ears), Ok(()));
 }
 
 #[test]

@@ -241,6 +241,31 @@ fn connack_must_come_in_time() {
 }
 
 #[test]
+fn the_time_for_connack_begins_when_connect_was_written() {
+    let mut talk: Talk = Talk::new(SessionConfig { connack_timeout: seconds(5), ..v5() });
+    talk.session.start(&talk.config, talk.now).unwrap();
+    talk.session.handle_written(talk.now + seconds(3), true);
+    talk.session.handle_written(talk.now + seconds(4), false);
+    assert_eq!(talk.session.poll_timeout(), Some(talk.now + seconds(9)));
+}
+
+#[test]
+fn what_is_large_before_connack_is_no_connack() {
+    for (version, size) in [(v5(), 65_537), (v311(), 250_000_000)] {
+        let mut talk: Talk = Talk::new(version);
+        talk.session.start(&talk.config, talk.now).unwrap();
+        let mut head = vec![0x20];
+        let mut rest: usize = size - if size > 100_000 { 5 } else { 4 };
+        while rest > 0 {
+            head.push((rest & 0x7F) as u8 | if rest > 0x7F { 0x80 } else { 0 });
+            rest >>= 7;
+        }
+        let error = talk.session.handle_input(&head, talk.now, &mut talk.ears).unwrap_err();
+        assert_eq!(error, SessionError::Wire(WireError::TooLarge { size, limit: 65_536 }));
+    }
+}
+
+#[test]
 fn a_time_out_beyond_every_clock_waits_for_ever() {
     let mut talk: Talk = Talk::new(SessionConfig { connack_timeout: Duration::MAX, ..v5() });
     talk.session.start(&talk.config, talk.now).unwrap();

@@ -19,7 +19,7 @@ impl Talk {
         self.session.handle_timeout(self.at(time))?;
         let said = self.said_in_short();
         if !said.is_empty() {
-            self.session.handle_written(self.at(time));
+            self.session.handle_written(self.at(time), false);
         }
         Ok(said)
     }
@@ -48,12 +48,12 @@ fn a_ping_when_nothing_is_written_though_messages_come() {
 fn a_ping_when_nothing_is_read_under_a_flood_of_writes() {
     let mut talk = open(10, &[]);
     for time in 1..10 {
-        talk.session.handle_written(talk.at(time));
+        talk.session.handle_written(talk.at(time), false);
     }
     assert_eq!(talk.tick(10), Ok(vec!["PINGREQ".into()]));
     // Writing on does not save a broker that never answers.
     for time in 11..20 {
-        talk.session.handle_written(talk.at(time));
+        talk.session.handle_written(talk.at(time), false);
         assert_eq!(talk.tick(time), Ok(vec![]));
     }
     assert_eq!(talk.tick(20), Err(SessionError::PingTimeout(seconds(10))));
@@ -64,7 +64,7 @@ fn a_ping_when_nothing_is_read_under_a_flood_of_writes() {
 fn no_ping_while_bytes_go_both_ways() {
     let mut talk = open(10, &[]);
     for time in 1..100 {
-        talk.session.handle_written(talk.at(time));
+        talk.session.handle_written(talk.at(time), false);
         talk.hears_at(time, &Packet::Publish(delivery(0, 0, false, "x")));
         assert_eq!(talk.tick(time), Ok(vec![]));
     }
@@ -130,6 +130,51 @@ fn the_owner_may_ping_before_it_is_due() {
     let mut talk: Talk = Talk::new(v5());
     talk.session.ping();
     assert_eq!(talk.session.output_len(), 0);
+}
+
+/// The interval counts from the end of one packet to the start of the next (§3.1.2.10).
+#[test]
+fn no_ping_behind_a_packet_that_is_on_its_way_out() {
+    let mut talk = open(10, &[]);
+    for time in 1..=60 {
+        talk.session.handle_written(talk.at(time), true);
+        talk.session.handle_write_pending();
+        assert_eq!(talk.tick(time), Ok(vec![]));
+    }
+    talk.session.handle_written(talk.at(61), false);
+    assert_eq!(talk.session.poll_timeout(), Some(talk.at(71)));
+    assert_eq!(talk.tick(71), Ok(vec!["PINGREQ".into()]));
+    assert_eq!(talk.tick(81), Err(SessionError::PingTimeout(seconds(10))));
+}
+
+#[test]
+fn the_answer_to_a_ping_is_waited_for_from_when_it_was_written() {
+    let mut talk = open(10, &[]);
+    talk.session.handle_timeout(talk.at(10)).unwrap();
+    assert_eq!(talk.said_in_short(), ["PINGREQ"]);
+    // Large packets that were put before it.
+    talk.session.handle_written(talk.at(15), true);
+    talk.session.handle_written(talk.at(19), false);
+    assert_eq!(talk.session.poll_timeout(), Some(talk.at(29)));
+    assert_eq!(talk.tick(29), Err(SessionError::PingTimeout(seconds(10))));
+}
+
+#[test]
+fn a_transport_that_takes_nothing_is_given_up() {
+    let mut talk = open(10, &[]);
+    let tick = |talk: &mut Talk, time| {
+        talk.session.handle_write_pending();
+        talk.session.handle_timeout(talk.at(time))
+    };
+    assert_eq!(tick(&mut talk, 10), Ok(()));
+    assert_eq!((talk.session.output_len(), talk.session.poll_timeout()), (0, Some(talk.at(20))));
+    assert_eq!(tick(&mut talk, 20), Err(SessionError::Stalled(seconds(20))));
+    assert!(!talk.session.is_open());
+    // What comes is a sign of life too.
+    let mut talk = open(10, &[]);
+    talk.hears_at(9, &Packet::Publish(delivery(0, 0, false, "x")));
+    assert_eq!(tick(&mut talk, 20), Ok(()));
+    assert_eq!(talk.session.poll_timeout(), Some(talk.at(29)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The frames of a WebSocket as a stream of bytes. A frame says nothing about the packets in it: packets may share one
-//! or be cut anywhere [MQTT-6.0.0-2].
+//! or be cut anywhere [MQTT-6.0.0-2]. We send a frame for each packet all the same, except in a flood: some brokers (NanoMQ)
+//! read one packet of a frame and leave the others lying.
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::mqtt::wire::{MAX_PACKET_SIZE, Scan, scan};
 use crate::transport::Connection;
 use crate::transport::error::printable;
 
@@ -23,6 +25,10 @@ const MOST_IN_A_FRAME: usize = 0xFFFF;
 /// Most bytes that a message from the server may have: the largest MQTT packet (§2.1.4) and room for its neighbours.
 /// A message is held in memory until it is whole.
 const MOST_IN_A_MESSAGE: usize = 257 * 1024 * 1024;
+/// With more packets than these to be sent at once they share frames: a broker works half as long again at a frame each.
+const MOST_SINGLE: usize = 32;
+/// Frames are gathered up to this size before they are written, or until they are flushed.
+const WRITE_BUFFER: usize = 16 * 1024;
 /// Bytes read at a time. Every connection has this buffer, and mqbench has thousands of connections.
 const READ_BUFFER: usize = 8 * 1024;
 
@@ -36,6 +42,8 @@ pub(in crate::transport) struct WebSocket {
     end: Option<io::Result<()>>,
     /// Our Close frame is out.
     closed: bool,
+    /// Bytes of the packet that is on its way out which no frame has carried.
+    packet_left: usize,
 }
 
 impl WebSocket {
@@ -43,13 +51,12 @@ impl WebSocket {
     pub(super) async fn new(connection: Connection, rest: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            // A write is a frame and goes out at once; the callers gather packets themselves.
-            .write_buffer_size(0)
+            .write_buffer_size(WRITE_BUFFER)
             .max_write_buffer_size(4 * MOST_IN_A_FRAME)
             .max_message_size(Some(MOST_IN_A_MESSAGE))
             .max_frame_size(Some(MOST_IN_A_MESSAGE));
         let frames = WebSocketStream::from_partially_read(connection, rest, Role::Client, Some(config)).await;
-        Self { frames, unread: Bytes::new(), end: None, closed: false }
+        Self { frames, unread: Bytes::new(), end: None, closed: false, packet_left: 0 }
     }
 
     pub(in crate::transport) fn connection(&self) -> &Connection {
@@ -79,6 +86,33 @@ impl WebSocket {
         };
         self.end = Some(end);
         Poll::Ready(())
+    }
+}
+
+/// How many of these bytes the next frame carries, and how many are left of the packet that it ends in: one packet, of a
+/// flood as many as fit. What is no packet goes as it comes.
+fn next_frame(bytes: &[u8]) -> (usize, usize) {
+    let most = bytes.len().min(MOST_IN_A_FRAME);
+    let (mut first, mut end, mut packets) = (0, 0, 0);
+    while let Some(next) = packet_size(&bytes[end..]).map(|size| end + size).filter(|next| *next <= most) {
+        (end, packets) = (next, packets + 1);
+        if packets == 1 {
+            first = end;
+        }
+    }
+    match packets {
+        0 => (most, packet_size(bytes).unwrap_or(most).saturating_sub(most)),
+        1..=MOST_SINGLE => (first, 0),
+        _ => (end, 0),
+    }
+}
+
+/// The size of the packet that begins here, where its head is whole.
+fn packet_size(bytes: &[u8]) -> Option<usize> {
+    match scan(bytes, MAX_PACKET_SIZE) {
+        Ok(Scan::Frame(frame)) => Some(frame.size),
+        Ok(Scan::Incomplete(size)) => size,
+        Err(_) => None,
     }
 }
 
@@ -157,7 +191,14 @@ impl AsyncWrite for WebSocket {
         }
         // Not before the frame before it has gone: that is what keeps the memory bounded.
         ready!(Pin::new(&mut self.frames).poll_ready(cx)).map_err(io_error)?;
-        let count = bytes.len().min(MOST_IN_A_FRAME);
+        let (count, left) = match self.packet_left {
+            0 => next_frame(bytes),
+            left => {
+                let count = left.min(bytes.len()).min(MOST_IN_A_FRAME);
+                (count, left - count)
+            }
+        };
+        self.packet_left = left;
         // The copy is the crate's price; it then writes header and masked payload into a buffer of its own.
         let frame = Message::Binary(Bytes::copy_from_slice(&bytes[..count]));
         Pin::new(&mut self.frames).start_send(frame).map_err(io_error)?;

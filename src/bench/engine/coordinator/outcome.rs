@@ -204,6 +204,8 @@ pub struct RunOutcome {
     pub lost: BTreeMap<String, u64>,
     /// Connections that were lost and were not there again at the end of the load.
     pub away: u64,
+    /// The smallest window that losses without progress have left to a publisher.
+    pub narrowed: Option<u16>,
     /// The first connect that failed and was only counted: the client's global number, and why.
     pub first_failure: Option<(usize, ClientError)>,
     /// Ctrl-C ended it.

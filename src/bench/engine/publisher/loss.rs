@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::link::SendRecord;
+use super::super::link::{BenchSession, SendRecord};
 use super::super::packets::Due;
 use super::super::shared::{Shared, Stream};
 use super::{Progress, Publisher};
@@ -11,7 +11,29 @@ use crate::bench::measure::{Outage, Outages, Recorder};
 use crate::mqtt::QoS;
 use crate::session::Identifiers;
 
+/// After so many connections in a row that were lost without progress the window is halved: a broker that is starting
+/// again may cost one.
+const BARREN_LOSSES: u32 = 2;
+
 impl Publisher {
+    /// Some brokers close the connection where more is in flight than they like, and cannot say so: halves the window
+    /// where connections are lost again and again with nothing acknowledged. Gives back the new one.
+    pub(in crate::bench::engine) fn narrow(&mut self, shared: &Shared, session: &BenchSession) -> Option<u16> {
+        let completed = self.ears.completed;
+        let is_barren = completed == std::mem::replace(&mut self.completed_at_loss, completed);
+        let in_flight = session.in_flight().min(session.allowed());
+        if !is_barren || in_flight < 2 || shared.plan.reconnect.is_none() {
+            self.barren_losses = 0;
+            return None;
+        }
+        self.barren_losses += 1;
+        if self.barren_losses < BARREN_LOSSES {
+            return None;
+        }
+        self.narrowed = u16::try_from(in_flight / 2).ok();
+        self.narrowed
+    }
+
     /// The connection is gone. Unless it is sent again nothing of what is under way is waited for, and a publisher that
     /// comes back goes on behind it.
     pub(in crate::bench::engine) fn note_loss(&mut self, shared: &Shared, now_ns: u64) {

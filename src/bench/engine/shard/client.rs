@@ -99,7 +99,7 @@ impl<R: Role> Client<R> {
                 self.life = Life::Leaving(Box::pin(leave));
             }
             End::Lost(cause) => {
-                self.role.lose(&state.shared, state.shared.clock.now_ns());
+                self.role.lose(&state, &link, state.shared.clock.now_ns());
                 state.report(Report::Lost { part: R::PART, target: link.target(), cause });
                 if let Some(interval) = state.shared.plan.reconnect {
                     let (_, session, _) = link.into_parts();

@@ -41,6 +41,8 @@ pub(in crate::bench::engine) enum Report {
     Lost { part: Part, target: usize, cause: String },
     /// One that was gone is there again.
     Back { part: Part, target: usize },
+    /// A publisher has fewer messages in flight from now on, at most so many: its connections were lost without progress.
+    Narrowed { window: u16 },
     /// So many measured messages are still to come.
     Missing(u64),
     /// The publishers have stopped.

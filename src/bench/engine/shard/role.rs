@@ -30,7 +30,7 @@ pub(in crate::bench::engine) trait Role: Unpin + 'static {
     fn number(&self) -> usize;
 
     /// The connection is gone: nobody is to wait for what was under way.
-    fn lose(&mut self, shared: &Shared, now_ns: u64);
+    fn lose(&mut self, state: &ShardState, link: &Link, now_ns: u64);
 
     /// It does not come back.
     fn abandon(&mut self, _shared: &Shared) {}
@@ -61,6 +61,11 @@ pub(in crate::bench::engine) trait Role: Unpin + 'static {
     /// The new connection was lost before that.
     fn give_up(&mut self, _state: &ShardState) {}
 
+    /// The most messages in flight on the next connection, where losses have made them fewer than planned.
+    fn narrowed(&self) -> Option<u16> {
+        None
+    }
+
     /// Who takes messages that come while it connects again, where any may come.
     fn early(&self) -> Option<Box<dyn Early>> {
         None
@@ -85,8 +90,8 @@ impl<R: Role> Role for Rc<RefCell<R>> {
         self.borrow().number()
     }
 
-    fn lose(&mut self, shared: &Shared, now_ns: u64) {
-        self.borrow_mut().lose(shared, now_ns);
+    fn lose(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
+        self.borrow_mut().lose(state, link, now_ns);
     }
 
     fn abandon(&mut self, shared: &Shared) {
@@ -120,6 +125,10 @@ impl<R: Role> Early for Rc<RefCell<R>> {
         out: &mut Vec<u8>,
     ) -> bool {
         self.borrow_mut().rewrite(state, target, kept, packet, out)
+    }
+
+    fn narrowed(&self) -> Option<u16> {
+        self.borrow().narrowed()
     }
 
     fn give_up(&mut self, state: &ShardState) {

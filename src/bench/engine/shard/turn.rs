@@ -9,7 +9,7 @@ use super::super::link::{BenchSession, Link, SendRecord};
 use super::super::publisher::{Pause, Publisher, PublisherEars};
 use super::super::shared::Shared;
 use super::super::subscriber::{SubscriberEars, Subscriptions};
-use super::{End, Role, ShardState};
+use super::{End, Report, Role, ShardState};
 use crate::bench::measure::{Recorder, Together};
 use crate::bench::plan::Part;
 use crate::session::{Delivery, Handler, HandshakeCounts, SessionError};
@@ -96,8 +96,15 @@ impl Role for Publisher {
         self.stream
     }
 
-    fn lose(&mut self, shared: &Shared, now_ns: u64) {
-        self.note_loss(shared, now_ns);
+    fn lose(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
+        if let Some(window) = self.narrow(&state.shared, &link.session) {
+            state.report(Report::Narrowed { window });
+        }
+        self.note_loss(&state.shared, now_ns);
+    }
+
+    fn narrowed(&self) -> Option<u16> {
+        self.narrowed
     }
 
     fn abandon(&mut self, shared: &Shared) {
@@ -172,8 +179,8 @@ impl Role for Subscriptions {
         self.subscriber
     }
 
-    fn lose(&mut self, shared: &Shared, now_ns: u64) {
-        self.note_loss(shared, now_ns);
+    fn lose(&mut self, state: &ShardState, _link: &Link, now_ns: u64) {
+        self.note_loss(&state.shared, now_ns);
     }
 
     fn resume(&mut self, shared: &Shared) {
@@ -233,7 +240,7 @@ impl Role for Responder {
         self.number
     }
 
-    fn lose(&mut self, _shared: &Shared, _now_ns: u64) {
+    fn lose(&mut self, _state: &ShardState, _link: &Link, _now_ns: u64) {
         self.forget();
     }
 
@@ -305,11 +312,11 @@ pub(in crate::bench::engine) fn read_batch(
 fn keep_time(link: &mut Link, now: Instant) -> Result<(), End> {
     match link.session.poll_timeout() {
         Some(deadline) if now >= deadline => {
-            link.session.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
+            link.handle_timeout(now).map_err(|error| End::Lost(error.to_string()))?;
         }
-        Some(deadline) if now + PING_LEAD >= deadline => {
+        Some(deadline) if now + PING_LEAD >= deadline && link.is_writable() => {
             link.session.ping();
-            link.session.handle_written(now);
+            link.session.handle_written(now, false);
         }
         _ => {}
     }

@@ -167,6 +167,10 @@ fn nothing_measured_is_all_null() {
         assert!(document[group].as_object().unwrap().values().all(Value::is_null), "{group}");
     }
     assert!(at(&document, "generator.cpu_ns").is_null());
+    // What the plan knows is known all the same.
+    let planned = RunContext { clients: Some(20), ..RunContext::default() };
+    let document = json(&ResultDocument::assemble(planned, &[]));
+    assert_eq!((at(&document, "clients.planned"), at(&document, "clients.failed")), (&Value::from(20), &Value::Null));
 }
 
 #[test]

@@ -209,6 +209,14 @@ fn dollar_topics_are_hidden_from_wildcards_and_the_broker_s_own_are_not_written(
         desk.say(publisher, topic, topic, QOS[1], false);
     }
     assert_eq!(texts(&desk.messages(client)), ["$other/a"]);
+    // Nor by a will. The bridge of a mosquitto may say how it is.
+    desk.say(publisher, "$SYS/broker/connection/b/state", "1", QOS[1], false);
+    for topic in ["$SYS/will", "$SYS/broker/connection/b/state"] {
+        let will = Some(message(topic, "0", QOS[1]));
+        let (client, ..) = desk.connect_with(&Connect { will, ..hello(V311, "will") });
+        desk.cut(client);
+    }
+    assert_eq!(texts(&desk.messages(client)), ["1", "0"]);
     let new = desk.connect(V5, "new");
     desk.publish(new, &message("$SYS/a", "x", QOS[1]), 1);
     assert_eq!(desk.take(new), [Got::Ack(AckKind::Puback, 1, ReasonCode(0x87))]);

@@ -88,8 +88,6 @@ fn publish() {
     refused(V311, b"\x32\x05\x00\x01t\x00\x00", "malformed PUBLISH: packet identifier 0");
     refused(V311, b"\x32\x03\x00\x01t", "malformed PUBLISH: it ends before its contents do");
     refused(V311, b"\x30\x02\x00\x05", "malformed PUBLISH: it ends before its contents do");
-    refused(V311, b"\x30\x05\x00\x03a/#", "malformed PUBLISH: its topic holds a wildcard");
-    refused(V311, b"\x30\x05\x00\x03a/+", "malformed PUBLISH: its topic holds a wildcard");
     refused(V311, b"\x30\x05\x00\x03a\0b", "malformed PUBLISH: a string holds a NUL character");
     refused(V311, b"\x30\x04\x00\x02\xC3\x28", "malformed PUBLISH: a string is not UTF-8");
     refused(V311, b"\x30\x02\x00\x00", "protocol error in PUBLISH: no topic and no topic alias");
