@@ -192,9 +192,9 @@ impl<'a> Fields<'a, '_> {
         self.byte(|level| format!("protocol level {level}"))?;
         let flags = self.byte(connect_flags)?;
         self.two_byte("keep alive")?;
+        // Those of the will too: CONNECT carries them.
         self.hides_values = true;
         self.properties("properties")?;
-        self.hides_values = false;
         self.string("client identifier")?;
         if flags & 0x04 != 0 {
             self.properties("will properties")?;
@@ -328,14 +328,16 @@ mod tests {
     }
 
     #[test]
-    fn user_properties_of_connect_show_their_keys_only() {
-        let properties = b"\x26\x00\x05token\x00\x06SECRET";
-        let body = [&b"\x00\x04MQTT\x05\x02\x00\x3c"[..], &[properties.len() as u8], properties, b"\x00\x00"].concat();
+    fn user_properties_of_connect_and_of_its_will_show_their_keys_only() {
+        let properties = b"\x10\x26\x00\x05token\x00\x06SECRET";
+        let variable_header = b"\x00\x04MQTT\x05\x06\x00\x3c";
+        let body = [&variable_header[..], properties, b"\x00\x00", properties, b"\x00\x01w\x00\x00"].concat();
         let packet = [&[0x10, body.len() as u8][..], &body].concat();
         let mut lines = String::new();
         dissect(&packet, ProtocolVersion::V5, &mut lines);
-        assert!(lines.contains("user-property 'token', 6 bytes, not shown") && !lines.contains("SECRET"), "{lines}");
-        assert!(!lines.contains("53 45 43") && lines.contains("client identifier ''"), "{lines}");
+        assert_eq!(lines.matches("user-property 'token', 6 bytes, not shown").count(), 2, "{lines}");
+        assert!(!lines.contains("SECRET") && !lines.contains("53 45 43"), "{lines}");
+        assert!(lines.contains("client identifier ''") && lines.contains("will topic 'w'"), "{lines}");
     }
 
     proptest! {
