@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use crate::mqtt::wire::{Frame, MAX_PACKET_SIZE, PacketType, Scan, scan};
 use crate::mqtt::{PropertyName, ProtocolVersion, QoS, ReasonCode, WireType};
 use crate::terminal::escape;
+use crate::terminal::number::{byte_count, grouped};
 
 /// Of long fields so many bytes are shown.
 const SHOWN: usize = 16;
@@ -29,12 +30,12 @@ pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut Strin
     };
     let name = frame.packet_type.name();
     fields.line(&packet[..1], &format!("{name} (type {}), {flags}", frame.packet_type as u8));
-    let remaining = frame.body.len();
-    fields.line(&packet[1..header], &format!("remaining length {remaining}; {} bytes on the wire", packet.len()));
+    let remaining = grouped(frame.body.len() as u64);
+    fields.line(&packet[1..header], &format!("remaining length {remaining}; {} on the wire", byte_count(packet.len())));
     let _ = fields.body(frame); // ends early on a packet that is too short
     if !fields.rest.is_empty() {
         let rest = fields.rest;
-        fields.line(rest, &format!("{} bytes more", rest.len()));
+        fields.line(rest, &format!("{} more", byte_count(rest.len())));
     }
     if fields.unshown > 0 {
         let _ = writeln!(fields.lines, "    {:COLUMN$}{} fields more", "…", fields.unshown);
@@ -103,14 +104,14 @@ impl<'a> Fields<'a, '_> {
 
     fn binary(&mut self, name: &str) -> Option<()> {
         let (whole, bytes) = self.counted()?;
-        self.line(whole, &format!("{name}, {} bytes", bytes.len()));
+        self.line(whole, &format!("{name}, {}", byte_count(bytes.len())));
         Some(())
     }
 
     /// A password: its length only, and no byte of it.
     fn secret(&mut self, name: &str) -> Option<()> {
         let (whole, bytes) = self.counted()?;
-        self.line(&whole[..2], &format!("{name}, {} bytes, not shown", bytes.len()));
+        self.line(&whole[..2], &format!("{name}, {}, not shown", byte_count(bytes.len())));
         Some(())
     }
 
@@ -145,7 +146,7 @@ impl<'a> Fields<'a, '_> {
                 }
                 self.properties("properties")?;
                 let payload = self.take(self.rest.len())?;
-                self.line(payload, &format!("payload, {} bytes", payload.len()));
+                self.line(payload, &format!("payload, {}", byte_count(payload.len())));
             }
             PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
                 self.two_byte("packet identifier")?;
@@ -216,7 +217,7 @@ impl<'a> Fields<'a, '_> {
             return Some(());
         }
         let (bytes, length) = self.variable()?;
-        self.line(bytes, &format!("{name}, {length} bytes"));
+        self.line(bytes, &format!("{name}, {}", byte_count(length)));
         let rest = self.rest;
         let (properties, behind) = rest.split_at_checked(length)?;
         self.rest = properties;
@@ -242,10 +243,10 @@ impl<'a> Fields<'a, '_> {
                 WireType::FourByte => number(self.take(4)?).to_string(),
                 WireType::VarInt => self.variable()?.1.to_string(),
                 WireType::Utf8 => quoted(self.counted()?.1),
-                WireType::Binary => format!("{} bytes", self.counted()?.1.len()),
+                WireType::Binary => byte_count(self.counted()?.1.len()),
                 WireType::Pair if key_only => {
                     let key = quoted(self.counted()?.1);
-                    format!("{key}, {} bytes, not shown", self.counted()?.1.len())
+                    format!("{key}, {}, not shown", byte_count(self.counted()?.1.len()))
                 }
                 WireType::Pair => format!("{} = {}", quoted(self.counted()?.1), quoted(self.counted()?.1)),
             };
