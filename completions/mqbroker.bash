@@ -23,7 +23,7 @@ _mqbroker() {
 
     case "${cmd}" in
         mqbroker)
-            opts="-p -c -v -d -h --port --ws-port --config-file --verbose --daemon --help --version"
+            opts="-p -c -v -d -h --port --ws-port --config-file --verbose --daemon --test-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -307,6 +307,8 @@ fn a_refused_connection_ends_with_the_reason() {
         ("311", ReasonCode::BAD_USER_NAME_OR_PASSWORD, 134),
         ("5", ReasonCode::NOT_AUTHORIZED, 135),
         ("5", ReasonCode(0x8A), 138),
+        ("5", ReasonCode(0x01), 128),
+        ("5", ReasonCode(0xB0), 128),
     ] {
         let broker = ScriptedBroker::start(Script::default().refuse_connect(reason));
         let ended = mqpub(&broker, &["-m", "x", "-V", version], b"");
@@ -911,7 +913,7 @@ fn a_single_message_that_costs_the_connection_has_a_hint() {
     let broker = closes_at("x");
     let ended = mqpub(&broker, &["-m", "x", "-q", "2", "-r"], b"");
     assert_eq!(ended.code, Some(1));
-    for part in ["publish to 't'", "QoS 2 (try -q 1)", "retained messages (-r)", "a message of 1 bytes"] {
+    for part in ["publish to 't'", "QoS 2 (try -q 1)", "retained messages (-r)", "a message of 1 byte"] {
         assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
     }
 }

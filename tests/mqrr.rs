@@ -289,6 +289,19 @@ fn latency_is_told_for_people_and_for_programs() {
 }
 
 #[test]
+fn a_time_out_before_the_request_says_how_far_it_got() {
+    for (script, text) in [
+        (Script::default().never_answer_connect(), "the broker has not answered CONNECT"),
+        (Script::default().omit(PacketType::Suback, 1..), "the broker has not granted the subscription yet"),
+    ] {
+        let broker = ScriptedBroker::start(script);
+        let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "1"], b"");
+        let text = format!("Error: timed out after 1 s: no request was sent, {text}\n");
+        assert_eq!((ended.code, ended.stderr), (Some(27), text));
+    }
+}
+
+#[test]
 fn nobody_answers() {
     let broker = ScriptedBroker::start(Script::default());
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");

@@ -128,7 +128,6 @@ fn only_mosquitto_sub_asks_for_no_more_than_its_count_at_a_time() {
     for (more, expected) in [
         (&["-V", "5", "-C", "3"][..], None),
         (&["--compat", "-V", "5", "-C", "3"], Some(3)),
-        // Its window, which it announces whatever the count.
         (&["--compat", "-V", "5", "-C", "20"], Some(20)),
         (&["--compat", "-V", "311", "-C", "3"], None),
     ] {

@@ -1,31 +1,51 @@
 //! mqbroker: an MQTT broker for a desk, a test and a demonstration. Options → plan → run → exit status.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use mqtools::broker::{ServePlan, serve};
+use mqtools::broker::{ServeError, ServePlan, check_configuration, serve, set_password_in_file};
 use mqtools::exit_status::ExitStatus;
-use mqtools::options::{BrokerOptions, Environment, Reading};
+use mqtools::options::{BrokerCommand, BrokerOptions, Environment, ListenOptions, Reading};
+use mqtools::terminal;
 
 fn main() -> ExitCode {
-    let listen = match BrokerOptions::read(&Environment::of_process(), std::env::args_os()) {
-        Ok(Reading::Options(options)) => options.listen,
-        Ok(Reading::Answer(text)) => return mqtools::terminal::answer(&text).end(),
+    match BrokerOptions::read(&Environment::of_process(), std::env::args_os()) {
+        Ok(Reading::Options(command)) => match *command {
+            BrokerCommand::Serve(options) => run(options),
+            BrokerCommand::Passwd { file, user } => passwd(&file, &user),
+        },
+        Ok(Reading::Answer(text)) => terminal::answer(&text),
         Err(error) => {
             eprintln!("{error}");
-            return error.exit_status().end();
+            error.exit_status()
         }
+    }
+    .end()
+}
+
+fn run(options: ListenOptions) -> ExitStatus {
+    let ListenOptions { port, ws_port, config, verbose, daemon, test_config, help: _, version: _ } = options;
+    let plan = ServePlan { port, web_socket_port: ws_port, verbose, config_file: config, daemon };
+    let failed = |error: ServeError| {
+        terminal::say(format_args!("Error: {error}"));
+        error.exit_status()
     };
-    let plan = ServePlan {
-        port: listen.port,
-        web_socket_port: listen.ws_port,
-        verbose: listen.verbose,
-        config_file: listen.config,
+    if test_config {
+        let answer = |()| terminal::answer("The configuration is valid.\n");
+        return check_configuration(&plan).map_or_else(failed, answer);
+    }
+    serve(&plan).map_or_else(failed, ExitStatus::Interrupted)
+}
+
+fn passwd(file: &Path, user: &str) -> ExitStatus {
+    let failed = |error: &dyn std::fmt::Display| {
+        terminal::say(format_args!("Error: {error}"));
+        ExitStatus::Failed
     };
-    match serve(&plan, Box::new(std::io::stderr())) {
-        Ok(signal) => ExitStatus::Interrupted(signal).end(),
-        Err(error) => {
-            mqtools::terminal::say(format_args!("Error: {error}"));
-            error.exit_status().end()
+    match terminal::prompt::password(&format!("Password for {}", terminal::escape(user)), true) {
+        Ok(password) => {
+            set_password_in_file(file, user, &password).map_or_else(|error| failed(&error), |()| ExitStatus::Done)
         }
+        Err(error) => failed(&error),
     }
 }

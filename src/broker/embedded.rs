@@ -10,10 +10,11 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::core::Core;
-use super::driver::{Control, EventLoop, Open, OriginRule};
+use super::driver::{Control, EventLoop, ListeningSocket, Open, OriginRule};
 use super::listen::{self, Addresses, Bound, BoundListener};
 use super::log::EventLog;
 use super::{BrokerError, BrokerSettings, ListenHost, ListenProtocol, Listener, Store};
+use crate::mqtt::Message;
 
 /// A broker that runs until it is stopped or dropped.
 pub struct EmbeddedBroker {
@@ -33,13 +34,13 @@ impl EmbeddedBroker {
 
     /// The same, for mqbroker: what the loop has to say goes to this log.
     pub(super) fn start_with(settings: BrokerSettings, notices: Option<EventLog>) -> Result<Self, BrokerError> {
-        let BrokerSettings { listeners, limits, access, log, store, web_socket_origins } = settings;
+        let BrokerSettings { listeners, limits, access, log, store, no_delay } = settings;
         let bound = listen::bind_all_listeners(&listeners)?;
         if bound.is_empty() {
             return Err(BrokerError::NoListener);
         }
         let addresses = Addresses::of(&bound);
-        let open = bound.into_iter().map(|bound| open(bound, &listeners, &web_socket_origins)).collect();
+        let open = bound.into_iter().map(|bound| open(bound, &listeners, no_delay)).collect();
         let (end, ended) = oneshot::channel();
         let (started, start) = mpsc::channel();
         let life = move || {
@@ -104,6 +105,15 @@ impl EmbeddedBroker {
         self.control.run(Box::new(task));
     }
 
+    /// Publishes a message of the broker's own, which is not retained: topic and text.
+    pub(super) fn publisher(&self) -> impl Fn(String, String) + Send + Sync + use<> {
+        let control = self.control.clone();
+        move |topic, text| {
+            let message = Message { topic, payload: text.into(), ..Message::default() };
+            control.run(Box::new(move |core, now| core.publish(&message, now)));
+        }
+    }
+
     /// Waits until the broker ends by itself, which it does only when it fails.
     pub async fn failure(&mut self) -> BrokerError {
         match (&mut self.ended).await {
@@ -140,28 +150,34 @@ impl std::fmt::Debug for EmbeddedBroker {
     }
 }
 
-fn open(bound: BoundListener, listeners: &[Listener], origins: &[String]) -> Open {
+fn open(bound: BoundListener, listeners: &[Listener], no_delay: bool) -> Open {
     let socket = match bound.socket {
-        Bound::Tcp(socket) => super::driver::ListeningSocket::Tcp(mio::net::TcpListener::from_std(socket)),
+        Bound::Tcp(socket) => ListeningSocket::Tcp(mio::net::TcpListener::from_std(socket)),
         #[cfg(unix)]
-        Bound::Unix(socket) => super::driver::ListeningSocket::Unix(mio::net::UnixListener::from_std(socket)),
+        Bound::Unix(socket) => ListeningSocket::Unix(mio::net::UnixListener::from_std(socket)),
     };
-    let is_loopback = match listeners.get(bound.listener).map(|listener| &listener.host) {
-        Some(ListenHost::Loopback) => true,
-        Some(ListenHost::Named(_)) => match &socket {
-            super::driver::ListeningSocket::Tcp(socket) => {
-                socket.local_addr().is_ok_and(|address| address.ip().is_loopback())
-            }
-            #[cfg(unix)]
-            super::driver::ListeningSocket::Unix(_) => false,
-        },
+    let Listener { host, protocol, web_socket_origins, tls, certificate_name, max_connections, .. } =
+        &listeners[bound.listener];
+    let is_loopback = match (host, &socket) {
+        (ListenHost::Loopback, _) => true,
+        (ListenHost::Named(_), ListeningSocket::Tcp(socket)) => {
+            socket.local_addr().is_ok_and(|address| address.ip().is_loopback())
+        }
         _ => false,
     };
-    let web_socket = match bound.protocol {
+    let web_socket = match protocol {
         ListenProtocol::Mqtt => None,
-        ListenProtocol::WebSocket => Some(OriginRule { allowed: origins.to_vec(), loopback: is_loopback }),
+        ListenProtocol::WebSocket => Some(OriginRule { allowed: web_socket_origins.clone(), loopback: is_loopback }),
     };
-    Open { socket, web_socket, listener: bound.listener as u32, max_connections: 0 }
+    Open {
+        socket,
+        web_socket,
+        tls: tls.clone(),
+        certificate_name: *certificate_name,
+        no_delay,
+        listener: bound.listener as u32,
+        max_connections: *max_connections,
+    }
 }
 
 #[cfg(test)]

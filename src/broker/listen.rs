@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use super::{BrokerError, ListenHost, ListenProtocol, Listener};
+use super::{AddressFamily, BrokerError, ListenHost, ListenProtocol, Listener};
 
 /// How often a free port is looked for that is free for both families.
 const ATTEMPTS: usize = 16;
@@ -119,8 +119,14 @@ fn bind_path(path: &Path) -> Result<Bound, BrokerError> {
 fn bind_listener(listener: &Listener) -> Result<Vec<TcpListener>, BrokerError> {
     match &listener.host {
         ListenHost::Loopback => bind_pair(Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), listener.port),
-        ListenHost::All => bind_all(listener.port),
-        ListenHost::Named(host) => bind_named(host, listener.port),
+        ListenHost::All => match listener.family {
+            None => bind_all(listener.port),
+            Some(AddressFamily::V4) => {
+                Ok(vec![bind(Ipv4Addr::UNSPECIFIED.into(), listener.port).map_err(listen_error)?])
+            }
+            Some(AddressFamily::V6) => Ok(vec![bind_v6_only(listener.port).map_err(listen_error)?]),
+        },
+        ListenHost::Named(host) => bind_named(host, listener.port, listener.family),
         ListenHost::Path(_) => Ok(Vec::new()), // bound elsewhere
     }
 }
@@ -156,10 +162,15 @@ fn bind_pair(first: IpAddr, second: IpAddr, port: u16) -> Result<Vec<TcpListener
 }
 
 /// Binds every address of a name. With port 0 the first one's port is everyone's.
-fn bind_named(host: &str, port: u16) -> Result<Vec<TcpListener>, BrokerError> {
+fn bind_named(host: &str, port: u16, family: Option<AddressFamily>) -> Result<Vec<TcpListener>, BrokerError> {
     let resolve = |error| BrokerError::Resolve { host: host.to_owned(), error };
     let mut sockets: Vec<TcpListener> = Vec::new();
-    for address in (host, port).to_socket_addrs().map_err(resolve)? {
+    let wanted = |address: &SocketAddr| match family {
+        None => true,
+        Some(AddressFamily::V4) => address.is_ipv4(),
+        Some(AddressFamily::V6) => address.is_ipv6(),
+    };
+    for address in (host, port).to_socket_addrs().map_err(resolve)?.filter(wanted) {
         let port = sockets.first().map_or(port, |socket| port_of(socket, port));
         match bind_address(SocketAddr::new(address.ip(), port)) {
             Ok(socket) => sockets.push(socket),
@@ -181,6 +192,22 @@ fn bind(address: IpAddr, port: u16) -> Result<TcpListener, (SocketAddr, io::Erro
 
 fn bind_address(address: SocketAddr) -> Result<TcpListener, (SocketAddr, io::Error)> {
     TcpListener::bind(address).map_err(|error| (address, error))
+}
+
+/// Binds all interfaces for IPv6 alone; by itself such a socket takes IPv4 too on many systems.
+fn bind_v6_only(port: u16) -> Result<TcpListener, (SocketAddr, io::Error)> {
+    use socket2::{Domain, Socket, Type};
+    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let bound = || {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
+        socket.set_only_v6(true)?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(128)?;
+        Ok(socket.into())
+    };
+    bound().map_err(|error| (address, error))
 }
 
 fn listen_error((address, error): (SocketAddr, io::Error)) -> BrokerError {
@@ -213,7 +240,7 @@ mod tests {
     }
 
     fn listener(host: ListenHost, port: u16) -> Listener {
-        Listener { host, port, protocol: ListenProtocol::Mqtt }
+        Listener::new(host, port, ListenProtocol::Mqtt)
     }
 
     #[test]

@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
-use std::io::{BufWriter, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::BrokerError;
 use super::core::{Event, Log};
 use super::driver::Notice;
+use super::log_output::LogOutput;
+use super::log_rules::{LineKind, LogRules, kind_of};
 use super::words::{Words, notice_words};
 
 /// Most lines that wait to be written.
@@ -21,6 +22,7 @@ const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct EventLog {
     queue: Arc<Queue>,
+    rules: LogRules,
 }
 
 /// The thread that writes them.
@@ -37,14 +39,20 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    entries: VecDeque<(u64, Entry)>,
+    entries: VecDeque<Entry>,
     bytes: usize,
     /// Lines left out since the last entry.
     left_out: u64,
     closed: bool,
 }
 
-enum Entry {
+pub(super) struct Entry {
+    pub(super) time: SystemTime,
+    pub(super) kind: LineKind,
+    pub(super) text: Text,
+}
+
+pub(super) enum Text {
     Line(String),
     LeftOut(u64),
 }
@@ -57,17 +65,17 @@ impl Queue {
 }
 
 impl Waiting {
-    fn note_left_out(&mut self, now: u64) {
+    fn note_left_out(&mut self, time: SystemTime) {
         if self.left_out > 0 {
-            let count = std::mem::take(&mut self.left_out);
-            self.entries.push_back((now, Entry::LeftOut(count)));
+            let text = Text::LeftOut(std::mem::take(&mut self.left_out));
+            self.entries.push_back(Entry { time, kind: LineKind::Warning, text });
         }
     }
 }
 
 impl EventLog {
-    /// Starts the thread that writes to `output`.
-    pub(super) fn start(output: Box<dyn Write + Send>) -> Result<(Self, LogWriter), BrokerError> {
+    /// Starts the thread that writes to `output` what `rules` let through.
+    pub(super) fn start(output: LogOutput, rules: LogRules) -> Result<(Self, LogWriter), BrokerError> {
         let queue = Arc::new(Queue::default());
         let (finished, done) = mpsc::channel();
         let source = Arc::clone(&queue);
@@ -78,48 +86,68 @@ impl EventLog {
                 let _ = finished.send(());
             })
             .map_err(BrokerError::Thread)?;
-        Ok((Self { queue: Arc::clone(&queue) }, LogWriter { queue, done }))
+        Ok((Self { queue: Arc::clone(&queue), rules }, LogWriter { queue, done }))
+    }
+
+    /// The same log with other rules, to give to the broker in place of this one.
+    pub(super) fn with_rules(&self, rules: LogRules) -> Self {
+        Self { rules, ..self.clone() }
     }
 
     /// Adds a line of our own. It is never left out: there are few of them.
-    pub(super) fn line(&self, text: String) {
-        let now = unix_seconds();
-        let mut waiting = self.queue.lock();
-        waiting.note_left_out(now);
-        waiting.bytes += text.len();
-        waiting.entries.push_back((now, Entry::Line(text)));
-        drop(waiting);
-        self.queue.changed.notify_one();
-    }
-}
-
-impl EventLog {
-    /// Adds a line about what a client does; it is left out where too many wait.
-    fn add(&self, text: String) {
-        let now = unix_seconds();
-        let mut waiting = self.queue.lock();
-        if waiting.entries.len() >= MAX_WAITING || waiting.bytes + text.len() > MAX_WAITING_BYTES {
-            waiting.left_out += 1;
-            return; // the writer has enough to do, it need not be told
+    pub(super) fn line(&self, kind: LineKind, text: String) {
+        if self.rules.allow(kind) {
+            self.push(kind, text, false);
         }
-        waiting.note_left_out(now);
-        waiting.bytes += text.len();
-        waiting.entries.push_back((now, Entry::Line(text)));
-        drop(waiting);
-        self.queue.changed.notify_one();
     }
 
     /// Adds what the loop has to say.
     pub(super) fn notice(&self, notice: &Notice<'_>) {
-        self.add(notice_words(notice));
+        let kind = match notice {
+            Notice::Accepted { .. } if !self.rules.connection_messages => return,
+            Notice::Accepted { .. } => LineKind::Notice,
+            Notice::AcceptFailed(_) => LineKind::Error,
+        };
+        if self.rules.allow(kind) {
+            self.push(kind, notice_words(notice), true);
+        }
+    }
+
+    fn push(&self, kind: LineKind, text: String, may_leave_out: bool) {
+        let time = SystemTime::now();
+        let mut waiting = self.queue.lock();
+        let is_full = waiting.entries.len() >= MAX_WAITING || waiting.bytes + text.len() > MAX_WAITING_BYTES;
+        if may_leave_out && is_full {
+            waiting.left_out += 1;
+            return; // the writer has enough to do, it need not be woken
+        }
+        waiting.note_left_out(time);
+        waiting.bytes += text.len();
+        waiting.entries.push_back(Entry { time, kind, text: Text::Line(text) });
+        drop(waiting);
+        self.queue.changed.notify_one();
     }
 }
 
 impl Log for EventLog {
     fn event(&mut self, event: &Event<'_>) {
-        for line in Words(event).to_string().lines() {
-            self.add(line.to_owned());
+        let kind = kind_of(event);
+        let is_of_a_connection =
+            matches!(event, Event::Connected { .. } | Event::AlreadyConnected { .. } | Event::Disconnected { .. });
+        if !self.rules.allow(kind) || (is_of_a_connection && !self.rules.connection_messages) {
+            return;
         }
+        for (index, line) in Words(event).to_string().lines().enumerate() {
+            // What follows the first line of a connection is about its will: details.
+            let kind = if index > 0 && matches!(event, Event::Connected { .. }) { LineKind::Debug } else { kind };
+            if self.rules.allow(kind) {
+                self.push(kind, line.to_owned(), true);
+            }
+        }
+    }
+
+    fn wants_packets(&self) -> bool {
+        self.rules.allow(LineKind::Debug)
     }
 }
 
@@ -133,37 +161,28 @@ impl LogWriter {
 }
 
 /// The thread: takes all that waits, writes it, flushes. An output that is gone changes nothing for the clients.
-fn write_all(queue: &Queue, output: Box<dyn Write + Send>) {
-    let mut output = BufWriter::with_capacity(64 * 1024, output);
-    let mut line = String::new();
+fn write_all(queue: &Queue, mut output: LogOutput) {
     loop {
         let mut waiting = queue.lock();
         while waiting.entries.is_empty() && waiting.left_out == 0 && !waiting.closed {
             waiting = queue.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        waiting.note_left_out(unix_seconds());
+        waiting.note_left_out(SystemTime::now());
         let entries = std::mem::take(&mut waiting.entries);
         waiting.bytes = 0;
         let closed = waiting.closed;
         drop(waiting);
-        for (seconds, entry) in &entries {
-            line.clear();
-            // Writing to a String does not fail.
-            let _ = writeln!(line, "{seconds}: {entry}");
-            let _ = output.write_all(line.as_bytes());
+        for entry in &entries {
+            output.write(entry);
         }
-        let _ = output.flush();
+        output.flush();
         if closed && entries.is_empty() {
             return;
         }
     }
 }
 
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
-
-impl fmt::Display for Entry {
+impl fmt::Display for Text {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(text) => formatter.write_str(text),
@@ -195,6 +214,8 @@ impl fmt::Display for Plain<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     /// An output that takes nothing until it is told to, then keeps all.
@@ -224,10 +245,10 @@ mod tests {
         let (open, opener) = mpsc::channel();
         let text = Arc::new(Mutex::new(Vec::new()));
         let gate = Gate { open: opener, opened: false, text: Arc::clone(&text) };
-        let (log, writer) = EventLog::start(Box::new(gate)).unwrap();
+        let (log, writer) = EventLog::start(LogOutput::to(Box::new(gate)), LogRules::VERBOSE).unwrap();
         const EVENTS: usize = 100_000;
         for number in 0..EVENTS {
-            log.add(format!("'{number}'"));
+            log.push(LineKind::Debug, format!("'{number}'"), true);
             // Bounded at every moment, also by the size of what the network sends.
             assert!(log.queue.lock().entries.len() <= MAX_WAITING + 1);
         }
@@ -254,10 +275,10 @@ mod tests {
         let (open, opener) = mpsc::channel();
         let text = Arc::new(Mutex::new(Vec::new()));
         let gate = Gate { open: opener, opened: false, text: Arc::clone(&text) };
-        let (log, writer) = EventLog::start(Box::new(gate)).unwrap();
+        let (log, writer) = EventLog::start(LogOutput::to(Box::new(gate)), LogRules::VERBOSE).unwrap();
         let topic = "t".repeat(60_000);
         for _ in 0..1_000 {
-            log.add(topic.clone());
+            log.push(LineKind::Debug, topic.clone(), true);
             assert!(log.queue.lock().bytes <= MAX_WAITING_BYTES);
         }
         open.send(()).unwrap();

@@ -1,27 +1,38 @@
 //! The broker: mqbroker, and `--embedded` of mqbench.
 //!
 //! [`core`] is a broker without I/O; `driver` moves its bytes on a thread of its own; [`EmbeddedBroker`] is both, for
-//! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`config`] reads a
-//! configuration file of mosquitto's kind; `log` prints what a broker can tell about its clients. Everything lives in
+//! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`configuration`] reads
+//! mosquitto.conf; `log` prints what a broker can tell about its clients. Everything lives in
 //! memory, no file is ever written.
 
-pub mod config;
+pub mod access;
+pub mod configuration;
 pub mod core;
 mod driver;
 mod embedded;
 mod error;
 mod listen;
 mod log;
+mod log_output;
+mod log_rules;
+mod passwd;
+mod persistence;
 mod process;
 mod serve;
 mod settings;
+mod setup;
+pub mod store;
 mod words;
 
 pub use driver::Commit;
 pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
-pub use serve::{ServeError, ServePlan, serve};
-pub use settings::{BrokerSettings, ListenHost, ListenProtocol, Listener, Restore, Store};
+pub use passwd::{PasswdError, set_password_in_file};
+pub use process::SystemError;
+pub use serve::{ServeError, ServePlan, check_configuration, serve};
+pub use settings::{
+    AddressFamily, BrokerSettings, CertificateName, ListenHost, ListenProtocol, Listener, Restore, Store,
+};
 
 /// Name of the embedded broker, to label results with.
 pub const BROKER_NAME: &str = "mqbroker";

@@ -1,4 +1,33 @@
-//! What the mqbroker process asks of its system: to hold as many sockets as it may.
+//! What the mqbroker process asks of its system: descriptors, the background, another user, signals that are commands.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// What the system refuses.
+#[derive(Debug, Error)]
+pub enum SystemError {
+    /// The background.
+    #[error("cannot run in the background: {0}")]
+    Detach(io::Error),
+    /// The file with the process id.
+    #[error("cannot write the pid_file {}: {error}", file.display())]
+    PidFile {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The user of the configuration.
+    #[error("cannot run as user {user}: {cause}")]
+    User {
+        /// The user.
+        user: String,
+        /// Why.
+        cause: String,
+    },
+}
 
 /// Raises the limit of open files to what the system allows: every client is one. What cannot be raised stays.
 pub(super) fn raise_file_limit() {
@@ -10,5 +39,106 @@ pub(super) fn raise_file_limit() {
         {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
         }
+    }
+}
+
+/// Goes on in the background, in the same folder, without a terminal.
+#[cfg(unix)]
+pub(super) fn detach() -> Result<(), SystemError> {
+    nix::unistd::daemon(true, false).map_err(|error| SystemError::Detach(error.into()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn detach() -> Result<(), SystemError> {
+    Err(SystemError::Detach(io::Error::new(io::ErrorKind::Unsupported, "start it as a service instead")))
+}
+
+/// Writes the process id.
+pub(super) fn write_pid_file(file: &Path) -> Result<(), SystemError> {
+    std::fs::write(file, format!("{}\n", std::process::id()))
+        .map_err(|error| SystemError::PidFile { file: file.to_owned(), error })
+}
+
+/// Gives up root's rights for those of a user, who gets `files`. Who is not root stays who it is, as with mosquitto;
+/// what is then to be printed is returned.
+#[cfg(unix)]
+pub(super) fn become_user(name: &str, files: &[PathBuf]) -> Result<Option<String>, SystemError> {
+    use nix::unistd::{User, chown, geteuid, initgroups, setgid, setuid};
+    if !geteuid().is_root() {
+        return Ok(Some(format!("user {name} is ignored: mqbroker was not started by root")));
+    }
+    if name == "root" {
+        return Ok(None);
+    }
+    let failed = |cause: String| SystemError::User { user: name.to_owned(), cause };
+    let refused = |error: nix::Error| failed(error.desc().to_owned());
+    let user = User::from_name(name).map_err(refused)?;
+    let user = user.ok_or_else(|| failed("there is no such user; set user in the configuration".to_owned()))?;
+    for file in files {
+        // A file that is not there, or not on a disk, is not ours to give.
+        let _ = chown(file, Some(user.uid), Some(user.gid));
+    }
+    let c_name = std::ffi::CString::new(name).map_err(|_| failed("it holds a NUL".to_owned()))?;
+    initgroups(&c_name, user.gid).map_err(refused)?;
+    setgid(user.gid).map_err(refused)?;
+    setuid(user.uid).map_err(refused)?;
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+pub(super) fn become_user(name: &str, _: &[PathBuf]) -> Result<Option<String>, SystemError> {
+    Ok(Some(format!("user {name} is ignored: this system has no such users")))
+}
+
+/// What a signal asks of a broker that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR1.
+    Save,
+    /// SIGUSR2.
+    PrintSubscriptions,
+}
+
+/// The signals that are commands.
+pub(super) struct Commands {
+    #[cfg(unix)]
+    streams: [(Command, tokio::signal::unix::Signal); 3],
+}
+
+impl Commands {
+    /// Takes the signals over from the system. To be called within the runtime.
+    #[cfg(unix)]
+    pub(super) fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            streams: [
+                (Command::Reload, signal(SignalKind::hangup())?),
+                (Command::Save, signal(SignalKind::user_defined1())?),
+                (Command::PrintSubscriptions, signal(SignalKind::user_defined2())?),
+            ],
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Command {
+        #[cfg(unix)]
+        return std::future::poll_fn(|cx| {
+            for (command, stream) in &mut self.streams {
+                if stream.poll_recv(cx).is_ready() {
+                    return std::task::Poll::Ready(*command);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await;
+        #[cfg(not(unix))]
+        std::future::pending().await
     }
 }

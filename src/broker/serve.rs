@@ -1,23 +1,26 @@
 //! What mqbroker does: reads its configuration, starts a broker, says where it listens, waits for a signal, stops.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::config::{BrokerConfiguration, ConfigurationFault, DEFAULT_PORT};
-use super::core::{Log, OpenAccess, Settings};
+use super::configuration::Configuration;
+use super::core::Log;
 use super::log::{EventLog, Plain};
-use super::process::raise_file_limit;
+use super::log_output::{LogHandles, LogOutput};
+use super::log_rules::{LineKind, LogRules};
+use super::persistence::Persistence;
+use super::process::{self, Commands, SystemError};
+use super::setup::{Setup, fault_texts};
+use super::store::StoreError;
 use super::{BrokerError, BrokerSettings, EmbeddedBroker, WEB_SOCKET_PATH};
 use crate::client::{Interrupts, check_descriptors};
 use crate::exit_status::{ExitStatus, Signal};
+use crate::transport::TlsServer;
 
-/// Far above any configuration; what is longer is another kind of file.
-const MAX_FILE_SIZE: u64 = 1024 * 1024;
 /// How long the last lines get to be written.
 const LOG_GRACE: Duration = Duration::from_secs(1);
 
@@ -28,16 +31,21 @@ pub struct ServePlan {
     pub port: Option<u16>,
     /// Port for MQTT over WebSocket in the local only mode (`--ws-port`); none without it, 0 takes a free one.
     pub web_socket_port: Option<u16>,
-    /// Tell what the clients do (`-v`).
+    /// Log every packet (`-v`).
     pub verbose: bool,
     /// Configuration file (`-c`).
     pub config_file: Option<PathBuf>,
+    /// Run in the background (`-d`).
+    pub daemon: bool,
 }
 
 /// Why mqbroker did not start or did not go on.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// The configuration file cannot be read.
+    /// The configuration, or a file that it names, has faults.
+    #[error("{}", FaultList(.0))]
+    Configuration(Vec<String>),
+    /// The configuration file cannot be opened.
     #[error("cannot read the configuration file {}: {error}", file.display())]
     Read {
         /// The file.
@@ -45,16 +53,22 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
-    /// The configuration file has faults.
-    #[error("{}", FaultList(file, faults))]
-    Configuration {
+    /// A log file cannot be opened.
+    #[error("cannot open the log file {}: {error}", file.display())]
+    Log {
         /// The file.
         file: PathBuf,
-        /// All of its faults.
-        faults: Vec<ConfigurationFault>,
+        /// What the system said.
+        error: io::Error,
     },
-    /// Signals cannot be heard.
-    #[error("cannot listen to signals: {0}")]
+    /// The database cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The system refuses what was asked of it.
+    #[error("{0}")]
+    System(#[from] SystemError),
+    /// Signals cannot be handled.
+    #[error("cannot handle signals: {0}")]
     Signal(io::Error),
     /// The broker did not start or go on.
     #[error("{0}")]
@@ -73,118 +87,229 @@ impl ServeError {
     /// How mqbroker ends with it.
     pub const fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Configuration { .. } => ExitStatus::Usage,
-            Self::Read { .. } | Self::Signal(_) | Self::Broker(_) | Self::BrokerOfFile { .. } => ExitStatus::Failed,
+            Self::Configuration(_) => ExitStatus::Usage,
+            _ => ExitStatus::Failed,
         }
     }
 }
 
-/// Faults one a line, as compilers print them: `file:line: what`.
-struct FaultList<'a>(&'a Path, &'a [ConfigurationFault]);
+/// Faults one per line, as compilers print them: `file:line: what`.
+struct FaultList<'a>(&'a [String]);
 
 impl fmt::Display for FaultList<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.1.iter().enumerate() {
+        for (index, fault) in self.0.iter().enumerate() {
             // Under the first one, behind "Error: ".
             let start = if index == 0 { "" } else { "\n       " };
-            write!(formatter, "{start}{}:{}: {}", self.0.display(), fault.line, fault.message)?;
+            write!(formatter, "{start}{}", Plain(fault))?;
         }
         Ok(())
     }
 }
 
-/// Runs a broker until a signal ends it, which is the good end. Its lines go to `output`.
-pub fn serve(plan: &ServePlan, output: Box<dyn Write + Send>) -> Result<Signal, ServeError> {
-    let configuration = match &plan.config_file {
-        Some(file) => read_configuration(file)?,
-        None => BrokerConfiguration::default(),
-    };
-    raise_file_limit();
-    // The broker has a runtime of its own; this one only waits.
-    check_descriptors().map_err(BrokerError::Thread)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BrokerError::Thread)?;
-    let (log, writer) = EventLog::start(output)?;
-    for line in opening_lines(plan, &configuration) {
-        log.line(line);
+/// Reads the configuration and every file that it names, and opens nothing (`--test-config`).
+///
+/// # Errors
+/// All faults.
+pub fn check_configuration(plan: &ServePlan) -> Result<(), ServeError> {
+    let configuration = read_configuration(plan)?;
+    Setup::new(&configuration, plan).map_err(ServeError::Configuration)?;
+    Ok(())
+}
+
+fn read_configuration(plan: &ServePlan) -> Result<Configuration, ServeError> {
+    let Some(file) = plan.config_file.as_deref() else { return Ok(Configuration::default()) };
+    std::fs::File::open(file).map_err(|error| ServeError::Read { file: file.to_owned(), error })?;
+    Configuration::read(file).map_err(|faults| ServeError::Configuration(fault_texts(&faults)))
+}
+
+/// Runs a broker until a signal ends it, which is the good end.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
+    let configuration = read_configuration(plan)?;
+    let setup = Setup::new(&configuration, plan).map_err(ServeError::Configuration)?;
+    let handles = LogHandles::default();
+    let output =
+        LogOutput::new(&configuration.log, handles.clone()).map_err(|(file, error)| ServeError::Log { file, error })?;
+    if plan.daemon {
+        // Before any thread is started: a child has only the one that made it.
+        process::detach()?;
     }
-    let result = runtime.block_on(run(plan, &configuration, &log));
+    process::raise_file_limit();
+    check_descriptors().map_err(BrokerError::Thread)?;
+    // The broker has a thread of its own; this one only waits.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BrokerError::Thread)?;
+    let (log, writer) = EventLog::start(output, LogRules::new(&configuration.log, plan.verbose))?;
+    for (kind, line) in opening_lines(plan, &configuration) {
+        log.line(kind, line);
+    }
+    let result = runtime.block_on(run(plan, &configuration, setup, &log, &handles));
     if result.is_ok() {
-        log.line("mqbroker terminating".to_owned());
+        log.line(LineKind::Information, "mqbroker terminating".to_owned());
     }
     writer.finish(LOG_GRACE);
     result
 }
 
-async fn run(plan: &ServePlan, configuration: &BrokerConfiguration, log: &EventLog) -> Result<Signal, ServeError> {
-    // Before anything is said: who reads that we run may send the signal at once.
-    let mut interrupts = Interrupts::listen().map_err(ServeError::Signal)?;
-    let settings = BrokerSettings {
-        listeners: configuration.listeners_or_loopback(plan.port.unwrap_or(DEFAULT_PORT), plan.web_socket_port),
-        limits: Settings::default(),
-        access: Box::new(OpenAccess { allow_anonymous: configuration.anonymous_allowed() }),
-        log: plan.verbose.then(|| Box::new(log.clone()) as Box<dyn Log>),
-        store: None,
-        web_socket_origins: Vec::new(),
+async fn run(
+    plan: &ServePlan,
+    configuration: &Configuration,
+    setup: Setup,
+    log: &EventLog,
+    handles: &LogHandles,
+) -> Result<Signal, ServeError> {
+    // Before anything is printed: who reads that we run may send the signal at once.
+    let mut interrupts = Interrupts::listen_but_for_hang_up().map_err(ServeError::Signal)?;
+    let mut commands = Commands::listen().map_err(ServeError::Signal)?;
+    let persistence = match configuration.persistence.enabled {
+        true => Some(Persistence::open(&configuration.persistence, log)?),
+        false => None,
     };
-    let notices = plan.verbose.then(|| log.clone());
-    let mut broker = EmbeddedBroker::start_with(settings, notices).map_err(|error| match &plan.config_file {
-        Some(file) if !configuration.is_local_only() => ServeError::BrokerOfFile { file: file.clone(), error },
-        _ => ServeError::Broker(error),
-    })?;
-    for address in broker.local_addrs() {
-        log.line(format!("Listening on {address}"));
+    let servers: Vec<Option<TlsServer>> = setup.listeners.iter().map(|listener| listener.tls.clone()).collect();
+    let settings = BrokerSettings {
+        listeners: setup.listeners,
+        limits: setup.limits,
+        access: Box::new(setup.access),
+        log: Some(Box::new(log.clone()) as Box<dyn Log>),
+        store: persistence.as_ref().map(Persistence::settings),
+        no_delay: configuration.set_tcp_nodelay,
+    };
+    let mut broker =
+        EmbeddedBroker::start_with(settings, Some(log.clone())).map_err(|error| match &plan.config_file {
+            Some(file) if !configuration.is_local_only() => ServeError::BrokerOfFile { file: file.clone(), error },
+            _ => ServeError::Broker(error),
+        })?;
+    let publisher = broker.publisher();
+    handles.set_publisher(Box::new(move |topic, line| publisher(format!("$SYS/broker/log/{topic}"), line)));
+    let pid_file = plan.daemon.then_some(configuration.pid_file.as_deref()).flatten();
+    pid_file.map(process::write_pid_file).transpose()?;
+    if let Some(user) = &configuration.user
+        && let Some(kept) = process::become_user(user, &owned_files(configuration))?
+    {
+        log.line(LineKind::Warning, kept);
     }
-    for address in broker.web_socket_addrs() {
-        log.line(format!("Listening on ws://{address}{WEB_SOCKET_PATH}"));
+    for line in listening_lines(&broker) {
+        log.line(LineKind::Information, line);
     }
-    log.line("mqbroker running".to_owned());
-    let signal = tokio::select! {
-        signal = interrupts.next() => signal,
-        error = broker.failure() => return Err(error.into()),
+    log.line(LineKind::Information, "mqbroker running".to_owned());
+    let ended = loop {
+        tokio::select! {
+            signal = interrupts.next() => break Ok(signal),
+            error = broker.failure() => break Err(error.into()),
+            command = commands.next() => match command {
+                process::Command::Reload => reload(plan, &broker, &servers, log, handles),
+                process::Command::Save => persistence.as_ref().map_or((), Persistence::save),
+                process::Command::PrintSubscriptions => print_subscriptions(&broker, log),
+            },
+        }
     };
     broker.stop();
-    Ok(signal)
+    if let Some(persistence) = persistence {
+        persistence.close();
+    }
+    if let Some(file) = pid_file {
+        let _ = std::fs::remove_file(file);
+    }
+    ended
 }
 
-/// What is said before the first listener opens.
-fn opening_lines(plan: &ServePlan, configuration: &BrokerConfiguration) -> Vec<String> {
-    let mut lines = vec![format!("mqbroker {} starting", env!("CARGO_PKG_VERSION"))];
-    let file = plan.config_file.as_deref().map(|file| Plain(&file.to_string_lossy()).to_string());
-    lines.push(match &file {
+/// Files that a broker which gives up root's rights must still be able to write.
+fn owned_files(configuration: &Configuration) -> Vec<PathBuf> {
+    use super::configuration::LogDestination;
+    let logs = configuration.log.destinations.iter().filter_map(|destination| match destination {
+        LogDestination::File(path) => Some(path.clone()),
+        _ => None,
+    });
+    let database = configuration.persistence.enabled.then(|| super::persistence::path(&configuration.persistence));
+    logs.chain(database).collect()
+}
+
+/// SIGHUP: passwords, access lists, certificates and what is logged are read again. A fault changes nothing.
+fn reload(
+    plan: &ServePlan,
+    broker: &EmbeddedBroker,
+    servers: &[Option<TlsServer>],
+    log: &EventLog,
+    handles: &LogHandles,
+) {
+    log.line(LineKind::Information, "Reloading config.".to_owned());
+    handles.reopen();
+    let read = read_configuration(plan).and_then(|configuration| {
+        let access = Setup::reload(&configuration, plan, servers).map_err(ServeError::Configuration)?;
+        Ok((configuration, access))
+    });
+    let (configuration, access) = match read {
+        Ok(read) => read,
+        Err(error) => return log.line(LineKind::Error, format!("Error: nothing was reloaded: {error}")),
+    };
+    let log = log.with_rules(LogRules::new(&configuration.log, plan.verbose));
+    broker.with_core(move |core, now| {
+        core.recheck_access(|who, peer| access.may_stay(who, peer), now);
+        core.set_access(Box::new(access));
+        core.set_log(Some(Box::new(log)));
+    });
+}
+
+/// SIGUSR2: which client has subscribed to what.
+fn print_subscriptions(broker: &EmbeddedBroker, log: &EventLog) {
+    let log = log.clone();
+    broker.with_core(move |core, _| {
+        log.line(LineKind::Information, "Subscriptions (filter, client, QoS):".to_owned());
+        core.subscription_list(&mut |filter, client, qos| {
+            let line = format!("\t{} {} {}", Plain(filter), Plain(client), qos.number());
+            log.line(LineKind::Information, line);
+        });
+    });
+}
+
+fn listening_lines(broker: &EmbeddedBroker) -> Vec<String> {
+    let plain = broker.local_addrs().iter().map(|address| format!("Listening on {address}"));
+    let web = broker.web_socket_addrs().iter().map(|address| format!("Listening on ws://{address}{WEB_SOCKET_PATH}"));
+    let paths = broker.paths().iter().map(|path| format!("Listening on {}", Plain(&path.to_string_lossy())));
+    plain.chain(web).chain(paths).collect()
+}
+
+/// What is printed before the first listener opens.
+fn opening_lines(plan: &ServePlan, configuration: &Configuration) -> Vec<(LineKind, String)> {
+    let mut lines = vec![(LineKind::Information, format!("mqbroker {} starting", env!("CARGO_PKG_VERSION")))];
+    let file = plan.config_file.as_deref().map(|file: &Path| Plain(&file.to_string_lossy()).to_string());
+    let source = match &file {
         Some(file) => format!("Configuration read from {file}"),
         None => "No configuration file, using the defaults".to_owned(),
-    });
+    };
+    lines.push((LineKind::Information, source));
     if configuration.is_local_only() {
-        lines.push(
-            "Running in local only mode: clients on other machines cannot connect. Remote access needs a listener in \
-             a configuration file (-c)"
-                .to_owned(),
-        );
+        let local = "Running in local only mode: clients on other machines cannot connect. Remote access needs a \
+                     listener in a configuration file (-c)";
+        lines.push((LineKind::Information, local.to_owned()));
     } else {
-        // mosquitto does the same and says nothing.
+        // mosquitto ignores them too, without a word.
         for (option, port) in [("-p", plan.port), ("--ws-port", plan.web_socket_port)] {
             let Some(port) = port else { continue };
-            lines.push(format!("Warning: {option} {port} is not used: the configuration file names the listeners"));
+            let text = format!("Warning: {option} {port} is not used: the configuration file names the listeners");
+            lines.push((LineKind::Warning, text));
         }
     }
-    if !configuration.anonymous_allowed() {
-        lines.push(format!(
-            "Warning: every client will be refused: anonymous clients are not allowed and there are no passwords yet; \
-             'allow_anonymous true' in {} lets everyone in",
+    let listeners = if configuration.is_local_only() {
+        std::slice::from_ref(&configuration.default_listener)
+    } else {
+        &configuration.listeners
+    };
+    let nobody = |listener| !configuration.is_anonymous_allowed(listener);
+    let by_certificate = |listener: &super::configuration::ListenerConfiguration| {
+        listener.tls.as_ref().is_some_and(|tls| tls.use_identity_as_username || tls.use_subject_as_username)
+    };
+    if configuration.access.password_file.is_none()
+        && listeners.iter().any(|listener| nobody(listener) && !by_certificate(listener))
+    {
+        let text = format!(
+            "Warning: a listener accepts neither a password nor anonymous clients, so it refuses everybody; {} needs \
+             'password_file FILE' or 'allow_anonymous true'",
             file.as_deref().unwrap_or("a configuration file")
-        ));
+        );
+        lines.push((LineKind::Warning, text));
     }
     lines
-}
-
-fn read_configuration(file: &Path) -> Result<BrokerConfiguration, ServeError> {
-    let failed = |error| ServeError::Read { file: file.to_owned(), error };
-    let mut bytes = Vec::new();
-    File::open(file).and_then(|open| open.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is larger than 1 MiB")));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| failed(io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8")))?;
-    BrokerConfiguration::parse(&text).map_err(|faults| ServeError::Configuration { file: file.to_owned(), faults })
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::core::{Access, Core, Journal, Log, OpenAccess, Settings};
 use super::driver::Commit;
+use crate::transport::TlsServer;
 
 /// The interfaces of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +21,59 @@ pub enum ListenHost {
     Path(PathBuf),
 }
 
-/// Where to listen. Port 0 takes a free one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where to listen, and to whom. Port 0 takes a free one.
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// The interfaces.
     pub host: ListenHost,
     /// The port.
     pub port: u16,
+    /// The only address family, where the host has both.
+    pub family: Option<AddressFamily>,
     /// What is spoken there.
     pub protocol: ListenProtocol,
+    /// Origins of web pages that may connect over WebSocket; without any, all but foreign ones on the loopback interface.
+    pub web_socket_origins: Vec<String>,
+    /// TLS, where it is spoken.
+    pub tls: Option<TlsServer>,
+    /// What of a client's certificate is its user name.
+    pub certificate_name: Option<CertificateName>,
+    /// Most connections at a time; 0 for no limit.
+    pub max_connections: usize,
+}
+
+impl Listener {
+    /// A listener without TLS and without a limit.
+    pub const fn new(host: ListenHost, port: u16, protocol: ListenProtocol) -> Self {
+        Self {
+            host,
+            port,
+            family: None,
+            protocol,
+            web_socket_origins: Vec::new(),
+            tls: None,
+            certificate_name: None,
+            max_connections: 0,
+        }
+    }
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressFamily {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// What of a client's certificate is its user name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateName {
+    /// The Common Name.
+    CommonName,
+    /// The whole subject.
+    Subject,
 }
 
 /// What is spoken at a listener.
@@ -66,25 +111,20 @@ pub struct BrokerSettings {
     pub log: Option<Box<dyn Log>>,
     /// Where it keeps what outlives it; in memory only without.
     pub store: Option<Store>,
-    /// Origins of web pages that may connect by WebSocket (`websockets_origin`); without any, all but foreign ones on the
-    /// loopback interface.
-    pub web_socket_origins: Vec<String>,
+    /// Whether small packets are sent at once (TCP_NODELAY).
+    pub no_delay: bool,
 }
 
 impl BrokerSettings {
     /// A broker to measure and to test with: a free port of 127.0.0.1, everyone welcome, no limits, no events.
     pub fn loopback() -> Self {
         Self {
-            listeners: vec![Listener {
-                host: ListenHost::Named("127.0.0.1".to_owned()),
-                port: 0,
-                protocol: ListenProtocol::Mqtt,
-            }],
+            listeners: vec![Listener::new(ListenHost::Named("127.0.0.1".to_owned()), 0, ListenProtocol::Mqtt)],
             limits: Settings::raised(),
             access: Box::new(OpenAccess { allow_anonymous: true }),
             log: None,
             store: None,
-            web_socket_origins: Vec::new(),
+            no_delay: true,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::trace::Trace;
 use super::{AnswerTimer, ClientError, ConnectPlan, Farewell, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
-use crate::transport::{Connected, Connection, TlsClient, connect};
+use crate::transport::{Connected, Connection, TlsClient, connect, explain_tls_loss};
 
 /// One read takes at most this much, and so does one pass of the handler.
 const READ_BUFFER: usize = 64 * 1024;
@@ -482,6 +482,8 @@ impl<K: Kept> Client<K> {
                         cx.waker().wake_by_ref();
                         Poll::Pending
                     }
+                    // An alert says more than the reset behind it.
+                    Poll::Ready(Err(alert)) if explain_tls_loss(&alert).is_some() => Poll::Ready(Err(alert)),
                     _ => Poll::Ready(Err(error)),
                 };
             }

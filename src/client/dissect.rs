@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use crate::mqtt::wire::{Frame, MAX_PACKET_SIZE, PacketType, Scan, scan};
 use crate::mqtt::{PropertyName, ProtocolVersion, QoS, ReasonCode, WireType};
 use crate::terminal::escape;
+use crate::terminal::number::{byte_count, grouped};
 
 /// Of long fields so many bytes are shown.
 const SHOWN: usize = 16;
@@ -29,12 +30,12 @@ pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut Strin
     };
     let name = frame.packet_type.name();
     fields.line(&packet[..1], &format!("{name} (type {}), {flags}", frame.packet_type as u8));
-    let remaining = frame.body.len();
-    fields.line(&packet[1..header], &format!("remaining length {remaining}; {} bytes on the wire", packet.len()));
+    let remaining = grouped(frame.body.len() as u64);
+    fields.line(&packet[1..header], &format!("remaining length {remaining}; {} on the wire", byte_count(packet.len())));
     let _ = fields.body(frame); // ends early on a packet that is too short
     if !fields.rest.is_empty() {
         let rest = fields.rest;
-        fields.line(rest, &format!("{} bytes more", rest.len()));
+        fields.line(rest, &format!("{} more", byte_count(rest.len())));
     }
     if fields.unshown > 0 {
         let _ = writeln!(fields.lines, "    {:COLUMN$}{} fields more", "…", fields.unshown);
@@ -103,14 +104,14 @@ impl<'a> Fields<'a, '_> {
 
     fn binary(&mut self, name: &str) -> Option<()> {
         let (whole, bytes) = self.counted()?;
-        self.line(whole, &format!("{name}, {} bytes", bytes.len()));
+        self.line(whole, &format!("{name}, {}", byte_count(bytes.len())));
         Some(())
     }
 
     /// A password: its length only, and no byte of it.
     fn secret(&mut self, name: &str) -> Option<()> {
         let (whole, bytes) = self.counted()?;
-        self.line(&whole[..2], &format!("{name}, {} bytes, not shown", bytes.len()));
+        self.line(&whole[..2], &format!("{name}, {}, not shown", byte_count(bytes.len())));
         Some(())
     }
 
@@ -145,7 +146,7 @@ impl<'a> Fields<'a, '_> {
                 }
                 self.properties("properties")?;
                 let payload = self.take(self.rest.len())?;
-                self.line(payload, &format!("payload, {} bytes", payload.len()));
+                self.line(payload, &format!("payload, {}", byte_count(payload.len())));
             }
             PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
                 self.two_byte("packet identifier")?;
@@ -192,9 +193,9 @@ impl<'a> Fields<'a, '_> {
         self.byte(|level| format!("protocol level {level}"))?;
         let flags = self.byte(connect_flags)?;
         self.two_byte("keep alive")?;
+        // Those of the will too: CONNECT carries them.
         self.hides_values = true;
         self.properties("properties")?;
-        self.hides_values = false;
         self.string("client identifier")?;
         if flags & 0x04 != 0 {
             self.properties("will properties")?;
@@ -216,7 +217,7 @@ impl<'a> Fields<'a, '_> {
             return Some(());
         }
         let (bytes, length) = self.variable()?;
-        self.line(bytes, &format!("{name}, {length} bytes"));
+        self.line(bytes, &format!("{name}, {}", byte_count(length)));
         let rest = self.rest;
         let (properties, behind) = rest.split_at_checked(length)?;
         self.rest = properties;
@@ -242,10 +243,10 @@ impl<'a> Fields<'a, '_> {
                 WireType::FourByte => number(self.take(4)?).to_string(),
                 WireType::VarInt => self.variable()?.1.to_string(),
                 WireType::Utf8 => quoted(self.counted()?.1),
-                WireType::Binary => format!("{} bytes", self.counted()?.1.len()),
+                WireType::Binary => byte_count(self.counted()?.1.len()),
                 WireType::Pair if key_only => {
                     let key = quoted(self.counted()?.1);
-                    format!("{key}, {} bytes, not shown", self.counted()?.1.len())
+                    format!("{key}, {}, not shown", byte_count(self.counted()?.1.len()))
                 }
                 WireType::Pair => format!("{} = {}", quoted(self.counted()?.1), quoted(self.counted()?.1)),
             };
@@ -328,14 +329,16 @@ mod tests {
     }
 
     #[test]
-    fn user_properties_of_connect_show_their_keys_only() {
-        let properties = b"\x26\x00\x05token\x00\x06SECRET";
-        let body = [&b"\x00\x04MQTT\x05\x02\x00\x3c"[..], &[properties.len() as u8], properties, b"\x00\x00"].concat();
+    fn user_properties_of_connect_and_of_its_will_show_their_keys_only() {
+        let properties = b"\x10\x26\x00\x05token\x00\x06SECRET";
+        let variable_header = b"\x00\x04MQTT\x05\x06\x00\x3c";
+        let body = [&variable_header[..], properties, b"\x00\x00", properties, b"\x00\x01w\x00\x00"].concat();
         let packet = [&[0x10, body.len() as u8][..], &body].concat();
         let mut lines = String::new();
         dissect(&packet, ProtocolVersion::V5, &mut lines);
-        assert!(lines.contains("user-property 'token', 6 bytes, not shown") && !lines.contains("SECRET"), "{lines}");
-        assert!(!lines.contains("53 45 43") && lines.contains("client identifier ''"), "{lines}");
+        assert_eq!(lines.matches("user-property 'token', 6 bytes, not shown").count(), 2, "{lines}");
+        assert!(!lines.contains("SECRET") && !lines.contains("53 45 43"), "{lines}");
+        assert!(lines.contains("client identifier ''") && lines.contains("will topic 'w'"), "{lines}");
     }
 
     proptest! {

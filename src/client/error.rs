@@ -149,7 +149,13 @@ impl ClientError {
     /// How the tool ends.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Session { error: SessionError::Refused { reason, .. }, .. } => ExitStatus::Refused(*reason),
+            Self::Session { error: SessionError::Refused { reason, .. }, .. } if reason.is_error() => {
+                ExitStatus::Refused(*reason)
+            }
+            // Whatever else a CONNACK says that is no success is a refusal, too.
+            Self::Session { error: SessionError::Refused { .. }, .. } => {
+                ExitStatus::Refused(ReasonCode::UNSPECIFIED_ERROR)
+            }
             Self::Session { error: SessionError::Disconnected { reason, .. }, .. } => ExitStatus::Refused(*reason),
             Self::SubscribeRefused { reason, .. } => ExitStatus::Refused(*reason),
             Self::SubscribeDowngraded { .. } => ExitStatus::Downgraded,
@@ -241,6 +247,8 @@ pub const fn whose_limit(limit: usize) -> &'static str {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnectFacts {
     version: ProtocolVersion,
+    /// Largest packet that is taken.
+    max_packet_size: usize,
     has_user_name: bool,
     has_tls: bool,
     has_certificate: bool,
@@ -251,6 +259,7 @@ impl ConnectFacts {
     pub fn new(session: &SessionConfig, transport: &TransportPlan) -> Self {
         Self {
             version: session.version,
+            max_packet_size: session.max_packet_size,
             has_user_name: session.user_name.is_some(),
             has_tls: transport.tls.is_some(),
             has_certificate: transport.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some()),
@@ -302,8 +311,11 @@ fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
         SessionError::Disconnected { reason: SESSION_TAKEN_OVER, .. } => {
             "another client has connected with the same client id: choose another one with -i"
         }
-        SessionError::Wire(WireError::TooLarge { .. }) => {
+        SessionError::Wire(WireError::TooLarge { limit, .. }) if *limit == facts.max_packet_size => {
             "it is the limit of this client: -D connect maximum-packet-size sets it"
+        }
+        SessionError::Wire(WireError::TooLarge { .. }) => {
+            "it is a fixed limit of this client: no broker needs a larger packet there"
         }
         _ => return None,
     };
@@ -337,6 +349,12 @@ mod tests {
         let refused = |reason| session(SessionError::Refused { reason, properties: Properties::new() });
         assert_eq!(refused(ReasonCode::BAD_USER_NAME_OR_PASSWORD).exit_status().code(), 134);
         assert_eq!(refused(ReasonCode::from_v3_connack(5)).exit_status().code(), 135);
+        for code in [0x01, 0x7f, 0xb0] {
+            let refused = refused(ReasonCode(code));
+            assert_eq!(refused.exit_status().code(), 128);
+            let text = format!("h:1883: the broker refused the connection with an unassigned code: {code:#04x}");
+            assert_eq!(refused.to_string(), text);
+        }
         for (version, others) in [
             (ProtocolVersion::V5, "try -V 311"),
             (ProtocolVersion::V311, "try -V 5 or -V 31"),
@@ -387,11 +405,13 @@ mod tests {
 
     #[test]
     fn a_packet_that_is_too_large_says_whose_limit_it_is() {
-        let facts = ConnectFacts::default();
+        let facts = ConnectFacts { max_packet_size: 100, ..ConnectFacts::default() };
         let publish = |limit| ClientError::Publish(WireError::TooLarge { size: usize::MAX, limit }.into()).hint(facts);
         assert_eq!(publish(100).unwrap(), "it is the broker's limit, the Maximum Packet Size in its CONNACK");
         assert_eq!(publish(MAX_REMAINING_LENGTH).unwrap(), "it is the limit of MQTT");
         let received = session(WireError::TooLarge { size: 101, limit: 100 }.into());
         assert!(received.hint(facts).unwrap().starts_with("it is the limit of this client"));
+        let no_message = ConnectFacts { max_packet_size: 1_000, ..facts };
+        assert!(received.hint(no_message).unwrap().starts_with("it is a fixed limit of this client"));
     }
 }

@@ -26,6 +26,15 @@ impl Interrupts {
         Self::to(&system::handled())
     }
 
+    /// The same without SIGHUP, for a server that reads its configuration again then.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn listen_but_for_hang_up() -> io::Result<Self> {
+        let signals: Vec<Signal> = system::handled().into_iter().filter(|signal| *signal != Signal::HangUp).collect();
+        Self::to(&signals)
+    }
+
     /// The same, but every signal is reported, until [`SignalState::let_next_end`] is called.
     ///
     /// # Errors

@@ -356,6 +356,11 @@ impl<'a> OptionTable<'a> {
             Some((option, Kind::Secret | Kind::Property)) => {
                 Some(format!("{option}: there is a word too many behind its value; quote a value that holds a space"))
             }
+            Some((option, _)) if names_port_or_user(option) => {
+                let advice =
+                    if self.short('P').is_some() { "; if that is a password, it stands behind -P" } else { "" };
+                Some(format!("{option}: there is a word too many behind its value{advice}"))
+            }
             Some((option, Kind::Value)) => Some(format!(
                 "unexpected argument '{word}': {option} takes one word; quote a value that holds a space, as in \
                  {option} 'two words'"
@@ -418,6 +423,11 @@ impl<'a> OptionTable<'a> {
 /// The dashes that word processors and web pages make of a hyphen.
 fn is_copied_dash(c: char) -> bool {
     matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
+}
+
+/// Options behind which a password stands by a slip: -pw PASSWORD, -p PORT PASSWORD, -u NAME PASSWORD.
+fn names_port_or_user(option: &str) -> bool {
+    matches!(option, "--port" | "--username") || !option.starts_with("--") && option.ends_with(['p', 'u'])
 }
 
 /// What stands in an argument from a place on.

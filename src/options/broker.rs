@@ -43,18 +43,22 @@ pub struct ListenOptions {
 
     /// Read the configuration from FILE.
     ///
-    /// It is written as mosquitto.conf is: "listener PORT [ADDRESS]", below it "protocol websockets" where MQTT over
-    /// WebSocket is to be spoken there, "allow_anonymous true".
+    /// The directives are those of mosquitto.conf: listeners with TLS and WebSocket, passwords, access lists, limits,
+    /// persistence, logging. SIGHUP reads passwords, access lists, certificates and log types again.
     #[arg(short, long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Log connections, subscriptions and messages.
+    /// Log every packet, in mosquitto's words.
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// Run in the background; refused for now.
-    #[arg(short, long, hide = true)]
+    /// Run in the background.
+    #[arg(short, long)]
     pub daemon: bool,
+
+    /// Check the configuration and the files that it names, then exit.
+    #[arg(long)]
+    pub test_config: bool,
 
     /// Print help.
     #[arg(short, long, action = ArgAction::HelpShort)]
@@ -69,14 +73,63 @@ fn listening_port(text: &str) -> Result<u16, String> {
     whole_number(text).ok_or_else(|| "a port is a number up to 65535".into())
 }
 
+/// What mqbroker is asked to do.
+#[derive(Clone, Debug)]
+pub enum BrokerCommand {
+    /// Serve, or check what would be served.
+    Serve(ListenOptions),
+    /// Set a user's password in a password file.
+    Passwd {
+        /// The file.
+        file: PathBuf,
+        /// The user.
+        user: String,
+    },
+}
+
 impl BrokerOptions {
     /// Reads argv, the program's name included.
     pub fn read(
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
-    ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+    ) -> Result<Reading<BrokerCommand>, UsageError> {
+        let argv: Vec<OsString> = argv.into_iter().collect();
+        if argv.get(1).is_some_and(|word| word == "passwd") {
+            return passwd(&argv[2..]);
+        }
+        Ok(match reading::read::<Self>(environment, argv)? {
+            Reading::Options(options) => Reading::Options(Box::new(BrokerCommand::Serve(options.listen))),
+            Reading::Answer(text) => Reading::Answer(text),
+        })
     }
+}
+
+const PASSWD_HELP: &str = "\
+Set a user's password in a password file
+
+Usage: mqbroker passwd FILE USER
+
+Asks for the password on a terminal, or reads it from the first line of standard input. FILE is created if it does not
+exist; other users in it stay as they are. mosquitto reads the file too. Name it with password_file in the configuration;
+a running broker reads it again on SIGHUP.
+
+  echo \"$PASSWORD\" | mqbroker passwd /etc/mosquitto/passwords ann
+";
+
+/// The words behind `mqbroker passwd`.
+fn passwd(words: &[OsString]) -> Result<Reading<BrokerCommand>, UsageError> {
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        return Ok(Reading::Answer(PASSWD_HELP.to_owned()));
+    }
+    let fault = |text: &str| UsageError::new(BROKER.name, vec![text.to_owned()]);
+    // A third word is a password on the command line, which everybody on the machine can read; it is not repeated.
+    let [file, user] = words else {
+        let text = "passwd takes a file and a user name: mqbroker passwd FILE USER. The password is asked for, or read \
+                    from standard input";
+        return Err(fault(text));
+    };
+    let user = user.to_str().ok_or_else(|| fault("passwd: the user name is not valid UTF-8"))?.to_owned();
+    Ok(Reading::Options(Box::new(BrokerCommand::Passwd { file: file.into(), user })))
 }
 
 impl ToolOptions for BrokerOptions {
@@ -85,9 +138,6 @@ impl ToolOptions for BrokerOptions {
     fn note_positions(&mut self, _: Positions) {}
 
     fn faults(&self) -> Vec<String> {
-        if self.listen.daemon {
-            return vec!["-d: running in the background is not built yet; start it with & or from systemd".into()];
-        }
         Vec::new()
     }
 }

@@ -374,7 +374,8 @@ impl ClientName<'_> {
         check_name("the client identifier", &client_id, faults);
         if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
             // MQTT 3.1 wants 1 to 23 characters and knows no server-made identifiers.
-            return format!("mq-{}", defaults.environment.random_letters());
+            let start = if compat { "mosq" } else { "mq" };
+            return format!("{start}-{}", defaults.environment.random_letters());
         }
         client_id
     }

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use super::permissions::everybody_can_read;
@@ -20,6 +21,7 @@ pub struct Environment {
     everybody_can_read: fn(&Path) -> bool,
     check_file: fn(&Path) -> io::Result<()>,
     stdin_is_empty: fn() -> bool,
+    resolve: fn(&str) -> Option<IpAddr>,
     process_id: u32,
     random: fn() -> u64,
 }
@@ -36,6 +38,7 @@ impl Environment {
                 false => Ok(()),
             },
             stdin_is_empty: || matches!(io::stdin().read(&mut [0]), Ok(0)),
+            resolve,
             process_id: std::process::id(),
             // The keys of a RandomState come from the system and differ from call to call; ids need no more.
             random: || RandomState::new().hash_one(std::time::SystemTime::now()),
@@ -60,6 +63,7 @@ impl Environment {
             everybody_can_read: |path| path.starts_with("/public"),
             check_file: |_| Ok(()),
             stdin_is_empty: || false,
+            resolve: |name| (name == "localhost").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             process_id: 4242,
             random: || 0x0123_4567_89ab_cdef,
         }
@@ -74,6 +78,11 @@ impl Environment {
     pub fn cache_folder(&self) -> Option<PathBuf> {
         let named = self.variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         named.or_else(|| self.variable("HOME").map(|home| Path::new(home).join(".cache")))
+    }
+
+    /// The address that a text is or that a host of this name has.
+    pub(super) fn address_of(&self, text: &str) -> Option<IpAddr> {
+        text.parse().ok().or_else(|| (self.resolve)(text))
     }
 
     /// The number of this process.
@@ -120,6 +129,12 @@ impl Environment {
         }
         Ok(content)
     }
+}
+
+/// The first address of a name, of IPv4 where it has one.
+fn resolve(name: &str) -> Option<IpAddr> {
+    let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|address| address.ip()).collect();
+    found.iter().find(|address| address.is_ipv4()).or(found.first()).copied()
 }
 
 /// Names only: a value may be a password.

@@ -48,7 +48,7 @@ mod will;
 
 pub use arrival::{Arrival, Behind};
 pub use bench::BenchOptions;
-pub use broker::{BrokerOptions, ListenOptions};
+pub use broker::{BrokerCommand, BrokerOptions, ListenOptions};
 pub use calibrate::CalibrateOptions;
 pub use client_groups::ClientGroups;
 pub use compat::payload::{EMPTY_STDIN, fault_of_plan, unreadable_file};

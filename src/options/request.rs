@@ -13,7 +13,7 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
     RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
-use crate::mqtt::{ProtocolVersion, check_sent_topic_name};
+use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
 
 /// The options of mqrr.
 #[derive(Clone, Debug, Parser)]
@@ -160,7 +160,11 @@ impl RequestOptions {
             ),
             None => {}
             Some(response) => {
-                if let Err(error) = check_sent_topic_name(response) {
+                if check_sent_topic_name(response) == Err(TopicError::WildcardInName) {
+                    faults.push(format!(
+                        "invalid response topic '{response}': the responder publishes to it, so it holds no + and #"
+                    ));
+                } else if let Err(error) = check_sent_topic_name(response) {
                     faults.push(format!("invalid response topic '{response}': {error}"));
                 }
             }

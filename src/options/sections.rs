@@ -307,21 +307,25 @@ pub(super) const BROKER: &[Section] = &[
             entry("mqbroker", "A broker on port 1883 of this machine."),
             entry("mqbroker -p 0 -v", "One on a free port that logs what it does."),
             entry("mqbroker --ws-port 8080", "One that speaks WebSocket too, at ws://localhost:8080/mqtt."),
-            entry("mqbroker -c broker.conf", "One as the file describes it."),
+            entry("mqbroker -c broker.conf -d", "One as the file describes it, in the background."),
+            entry("mqbroker passwd users.txt ann", "Set ann's password in a file for password_file."),
         ],
     },
     Section {
         title: "EXIT STATUS",
         entries: &[
             entry("0", "--help and --version."),
-            entry("1", "Failed: the port is taken, the configuration cannot be read."),
+            entry("1", "Failed: the port is taken, the database or the log file cannot be used."),
             USAGE,
             INTERRUPTED,
         ],
     },
     Section {
         title: "FILES",
-        entries: &[entry("FILE", "The configuration, where -c names one; no file is read by itself.")],
+        entries: &[
+            entry("FILE", "The configuration, where -c names one; no file is read by itself."),
+            entry("mqbroker.db", "The database, in persistence_location, where persistence is true."),
+        ],
     },
     Section { title: "ENVIRONMENT", entries: &[entry("NO_COLOR", "No colours in the log when it is set.")] },
     Section {

@@ -262,6 +262,16 @@ fn faults_of_the_tools() {
             &["-m", "hello", "world"],
             "unexpected argument 'world': -m takes one word; quote a value that holds a space, as in -m 'two words'",
         ),
+        (
+            &PUBLISH,
+            &["-pw", "hunter2"],
+            "-p: there is a word too many behind its value; if that is a password, it stands behind -P",
+        ),
+        (
+            &SUBSCRIBE,
+            &["-du", "me", "hunter2"],
+            "-du: there is a word too many behind its value; if that is a password, it stands behind -P",
+        ),
         (&BENCH, &["pub", "-c", "100"], "-c keeps sessions and takes no value: the number of clients is --clients 100"),
         (&BENCH, &["-n", "1000"], "unexpected argument '-n': -C is how many messages, --clients how many clients"),
         (&BENCH, &["help"], "unexpected argument 'help': help is --help"),
@@ -282,7 +292,7 @@ fn faults_of_the_tools() {
             "invalid value '5d' for '--duration <TIME>': \
           a duration is a number with ms, s, m or h; a bare number is seconds",
         ),
-        (&BROKER, &["-d"], "-d: running in the background is not built yet; start it with & or from systemd"),
+        (&BROKER, &["-pw", "hunter2"], "-p: there is a word too many behind its value"),
         (&BROKER, &["-p", "65536"], "invalid value for '--port <PORT>': a port is a number up to 65535"),
     ] {
         assert_eq!(faults(tool, arguments), [expected], "{arguments:?}");

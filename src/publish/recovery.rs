@@ -7,7 +7,7 @@ use super::publisher::{Failure, Publisher, until};
 use super::source::MOST_AHEAD;
 use crate::client::{ClientError, Interrupts};
 use crate::mqtt::{Message, QoS};
-use crate::terminal::number::grouped;
+use crate::terminal::number::byte_count;
 
 /// Losses in a row on which no message came through.
 #[derive(Clone, Copy, Debug)]
@@ -106,10 +106,10 @@ impl Publisher<'_> {
         }
         let what = if self.plan.sends_lines() { "line" } else { "message" };
         let text = format!(
-            "{}: the connection was lost {losses} times in a row at {what} {number} ({} bytes), and nothing was \
+            "{}: the connection was lost {losses} times in a row at {what} {number} ({}), and nothing was \
              acknowledged in between: {}",
             self.client.target(),
-            grouped(size as u64),
+            byte_count(size),
             error.cause()
         );
         Failure::Repeated { status: error.exit_status(), text, hint }
@@ -130,7 +130,7 @@ impl Publisher<'_> {
         if self.client.session().in_flight() > 1 {
             takes_no.push("so many messages in flight (-M)".to_owned());
         }
-        takes_no.push(format!("a message of {} bytes", grouped(size as u64)));
+        takes_no.push(format!("a message of {}", byte_count(size)));
         let takes_no = takes_no.join(", ");
         format!(
             "the broker closed the connection after PUBLISH: this user may not be allowed to publish to '{topic}' (-t, \

@@ -113,6 +113,7 @@ impl Requester<'_> {
     fn situation(&self) -> Situation<'_> {
         Situation {
             stage: match (self.outlet.client.is_open(), self.subscribed) {
+                (false, _) if self.outlet.client.waits_for_connack() => Stage::Unanswered,
                 (false, _) => Stage::Connecting,
                 (true, false) => Stage::Subscribing,
                 (true, true) if self.held => Stage::Held,

@@ -12,7 +12,7 @@ use crate::mqtt::wire::Suback;
 use crate::mqtt::{Message, PropertyName, QoS, ReasonCode};
 use crate::publish::PayloadSource;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
-use crate::subscribe::format::{Printer, Style};
+use crate::subscribe::format::{Escapes, Printer, Style};
 use crate::subscribe::{Batch, Printing, ReceivedMessage};
 use crate::terminal::escape;
 
@@ -64,7 +64,7 @@ impl Receiver {
         Self {
             diagnostics,
             line_each: matches!(plan.source, PayloadSource::Lines(_)) && plan.printer.newline,
-            printer: plan.printer.clone().on_stdout(diagnostics.is_mosquitto()),
+            printer: plan.printer.clone().on_stdout(diagnostics.is_mosquitto(), Escapes::Metadata),
             shows_latency: plan.latency,
             exchange: plan.exchange.clone(),
             asked_at: None,

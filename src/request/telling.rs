@@ -10,6 +10,8 @@ use super::receiver::Fate;
 pub(super) enum Stage {
     /// There is no connection.
     Connecting,
+    /// CONNECT is out and not answered.
+    Unanswered,
     /// The subscription is not granted yet.
     Subscribing,
     /// The request is out.
@@ -48,6 +50,7 @@ impl Situation<'_> {
     pub(super) fn timed_out(&self, waited: Duration) -> String {
         let stage = match (self.stage, self.fate) {
             (Stage::Connecting, _) => ", there is no connection to the broker",
+            (Stage::Unanswered, _) => ", the broker has not answered CONNECT",
             (Stage::Subscribing, _) => ", the broker has not granted the subscription yet",
             (Stage::Held, _) => ", the broker has not acknowledged an earlier one that fills the window (-M)",
             (Stage::Asked, Fate::Unknown) if self.acknowledged => ", the broker has not acknowledged the request",
@@ -135,6 +138,12 @@ mod tests {
                 0,
                 Fate::Unknown,
                 "timed out after 1.5 s: no request was sent, there is no connection to the broker",
+            ),
+            (
+                Stage::Unanswered,
+                0,
+                Fate::Unknown,
+                "timed out after 1.5 s: no request was sent, the broker has not answered CONNECT",
             ),
             (
                 Stage::Subscribing,

@@ -11,7 +11,7 @@ use crate::mqtt::{Properties, QoS, ReasonCode};
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SessionError {
     /// The broker refused the CONNECT.
-    #[error("the broker refused the connection: {reason}")]
+    #[error("{}", refusal(*reason))]
     Refused {
         /// Why; codes of 3.1.1 are mapped.
         reason: ReasonCode,
@@ -77,6 +77,14 @@ impl SessionError {
             Self::EnhancedAuthentication => Some(ReasonCode::PROTOCOL_ERROR),
             _ => None,
         }
+    }
+}
+
+/// A CONNACK that is no success. What means success elsewhere (`Granted QoS 1`) means nothing here.
+fn refusal(reason: ReasonCode) -> String {
+    match reason.is_error() && reason.name().is_some() {
+        true => format!("the broker refused the connection: {reason}"),
+        false => format!("the broker refused the connection with an unassigned code: {:#04x}", reason.0),
     }
 }
 

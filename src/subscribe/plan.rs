@@ -9,15 +9,11 @@ use super::format::{Printer, Style, Template};
 use super::selection::{RandomFilter, SelectionPlan};
 use crate::client::{ConnectPlan, LogStream};
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
-use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, TopicFilter};
+use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
     ClientGroups, CommandProperties, Environment, GeneralOptions, OutputOptions, RetainHandlingName, SUBSCRIBE,
     ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
 };
-
-/// mosquitto_sub asks for no more messages at a time than `-C` wants, as long as it wants fewer than this. We do not: brokers
-/// drop, repeat or keep back what lies behind so small a window.
-const FEW: u64 = 20;
 
 /// mosquitto_sub waits for an answer as long as the connection stands.
 const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
@@ -83,16 +79,10 @@ impl SubscribePlan {
             options;
         let GeneralOptions { debug, quiet, compat, .. } = general;
         let groups = ClientGroups { connection, retry, tls, will, properties };
-        let (mut connect, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
+        let (connect, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
         let commands = properties.by_command().map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?;
         let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
         let version = connect.session.version;
-        if let (true, true, Some(count @ 1..FEW)) = (*compat, version.is_v5(), subscription.count) {
-            let maximum = PropertyValue::TwoByte(count as u16); // below FEW
-            if let Ok(property) = Property::new(PropertyName::ReceiveMaximum, maximum) {
-                connect.session.connect_properties.push_default(property);
-            }
-        }
         let filters = filters(subscription, connect.topic_of_url.as_deref(), version);
         Ok(Self {
             subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },

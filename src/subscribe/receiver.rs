@@ -67,7 +67,7 @@ impl Receiver {
     pub(super) fn new(plan: &SubscribePlan, diagnostics: Diagnostics) -> Self {
         let mut batch = Batch::default();
         let screen = match &plan.display {
-            Display::Stream(printer) => Screen::Stream(printer.clone().on_stdout(plan.compat)),
+            Display::Stream(printer) => Screen::Stream(printer.clone().on_stdout(plan.compat, Escapes::Metadata)),
             Display::Screen(printer) if plan.compat => {
                 let watch = MosquittoWatch::default();
                 match &plan.connect.transport.address {
@@ -83,8 +83,9 @@ impl Receiver {
                     let printer = Printer { escapes: Escapes::Everything, ..printer.clone() };
                     Screen::Topics(printer, topics, Vec::new())
                 }
-                // A pipe or a file keeps no screen.
-                None => Screen::Stream(printer.clone().on_stdout(plan.compat)),
+                // A pipe or a file keeps no screen. A terminal that does not know its size, as on a serial line, gets
+                // the same lines, and no payload acts on it either.
+                None => Screen::Stream(printer.clone().on_stdout(plan.compat, Escapes::Everything)),
             },
             Display::Rate => Screen::Rate(MessageRate::default()),
         };

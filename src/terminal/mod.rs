@@ -7,6 +7,7 @@ pub mod colour;
 pub mod escape;
 pub mod number;
 pub mod progress;
+pub mod prompt;
 pub mod stderr;
 pub mod stdout;
 pub mod table;

@@ -18,6 +18,12 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
+/// A size in words: `1 byte`, `1,234 bytes`.
+pub fn byte_count(count: usize) -> String {
+    let unit = if count == 1 { "byte" } else { "bytes" };
+    format!("{} {unit}", grouped(count as u64))
+}
+
 /// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below
 /// one an hour is what is left of a rate that has died away.
 pub fn rate(per_second: f64) -> String {
@@ -113,6 +119,11 @@ mod tests {
         for (count, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (u64::MAX, "18,446,744,073,709,551,615")] {
             assert_eq!(grouped(count), text);
         }
+    }
+
+    #[test]
+    fn sizes_agree_with_their_number() {
+        assert_eq!([0, 1, 2, 1_234].map(byte_count), ["0 bytes", "1 byte", "2 bytes", "1,234 bytes"]);
     }
 
     #[test]

@@ -32,4 +32,7 @@ pub use plan::{
 };
 pub use socket::Socket;
 pub use tcp::check_local_address;
-pub use tls::{TlsClient, TlsInfo, TlsSetupError, explain_tls_loss, looks_like_tls};
+pub use tls::{
+    ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsClient, TlsInfo, TlsServer, TlsSetupError, explain_tls_loss,
+    looks_like_tls,
+};

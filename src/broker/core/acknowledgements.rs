@@ -18,7 +18,7 @@ impl Core {
         let Some(connection) = self.connections.get(id) else { return input };
         let session_id = connection.session;
         let Some(session) = self.sessions.get_mut(session_id) else { return input };
-        if self.log.is_some() || self.journal.is_some() {
+        if self.logs_packets || self.journal.is_some() {
             return input;
         }
         let (packets, _) = input.as_chunks::<PUBACK_SIZE>();

@@ -7,6 +7,11 @@ use crate::mqtt::{Message, ProtocolVersion, QoS};
 pub trait Log: Send {
     /// Takes one event.
     fn event(&mut self, event: &Event<'_>);
+
+    /// Whether it takes [`Event::Received`] and [`Event::Sending`] at all. False saves making them.
+    fn wants_packets(&self) -> bool {
+        true
+    }
 }
 
 /// What happened.

@@ -84,6 +84,8 @@ pub struct Core {
     settings: Settings,
     access: Box<dyn Access>,
     log: Option<Box<dyn Log>>,
+    /// Whether the log takes every packet, which costs time for each.
+    logs_packets: bool,
     journal: Option<Box<dyn Journal>>,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
@@ -120,6 +122,7 @@ impl Core {
             settings,
             access,
             log: None,
+            logs_packets: false,
             journal: None,
             connections: Slab::default(),
             sessions: Slab::default(),
@@ -148,7 +151,13 @@ impl Core {
 
     /// Tells this log from now on.
     pub fn set_log(&mut self, log: Option<Box<dyn Log>>) {
+        self.logs_packets = log.as_ref().is_some_and(|log| log.wants_packets());
         self.log = log;
+    }
+
+    /// Asks this about clients from now on.
+    pub fn set_access(&mut self, access: Box<dyn Access>) {
+        self.access = access;
     }
 
     /// Tells this journal from now on. What is there already is not told: it came from the store.
@@ -178,6 +187,13 @@ impl Core {
         self.statistics.sockets += 1;
         self.timers.connection(now + self.settings.connect_timeout, id, serial);
         id
+    }
+
+    /// The user name that the certificate of a connection says; before its CONNECT.
+    pub fn set_certificate_user(&mut self, id: ConnectionId, user_name: Option<String>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.peer.certificate_user = user_name.map(String::into_boxed_str);
+        }
     }
 
     /// A connection is gone, or was closed after [`Core::is_closing`] said so. Its number is free afterwards.
@@ -381,13 +397,13 @@ impl Core {
     }
 
     fn log_sending(&mut self, id: ConnectionId, packet: PacketEvent<'_>) {
-        if self.log.is_some() {
+        if self.logs_packets {
             self.log_packet(id, packet, true);
         }
     }
 
     fn log_received(&mut self, id: ConnectionId, packet: PacketEvent<'_>) {
-        if self.log.is_some() {
+        if self.logs_packets {
             self.log_packet(id, packet, false);
         }
     }

@@ -15,7 +15,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::Commit;
 use super::stream::{ReadStep, Socket, Stream};
 use super::web_socket::{OriginRule, WebSocketStream};
+use crate::broker::CertificateName;
 use crate::broker::core::{Cause, ConnectionId, Core, Peer};
+use crate::transport::TlsServer;
 
 /// What one read takes at most.
 const READ_SIZE: usize = 64 * 1024;
@@ -37,6 +39,12 @@ pub(in crate::broker) struct Open {
     pub(in crate::broker) socket: ListeningSocket,
     /// A WebSocket listener, and who may come in by it.
     pub(in crate::broker) web_socket: Option<OriginRule>,
+    /// TLS, where it is spoken.
+    pub(in crate::broker) tls: Option<TlsServer>,
+    /// What of a client's certificate is its user name.
+    pub(in crate::broker) certificate_name: Option<CertificateName>,
+    /// Whether small packets are sent at once (TCP_NODELAY).
+    pub(in crate::broker) no_delay: bool,
     /// Its number for the access.
     pub(in crate::broker) listener: u32,
     /// Most connections by it (`max_connections`), 0 for any number.
@@ -63,7 +71,6 @@ impl ListeningSocket {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                let _ = stream.set_nodelay(true);
                 // An IPv4 client of a socket for both families comes as ::ffff:a.b.c.d.
                 let peer =
                     Peer { address: address.ip().to_canonical().to_string(), port: address.port(), ..Peer::default() };
@@ -129,6 +136,8 @@ struct Link {
     /// Waits in the list of links that are to be read.
     listed: bool,
     closing: bool,
+    /// What of its certificate is to be its user name, until that was read.
+    certificate_name: Option<CertificateName>,
 }
 
 /// The loop with all that it drives.
@@ -354,6 +363,16 @@ impl EventLoop {
         if let Some(notice) = &mut self.on_notice {
             notice(Notice::Accepted { peer: &peer, port: own.port });
         }
+        if let (true, Socket::Tcp(stream)) = (own.open.no_delay, &socket) {
+            let _ = stream.set_nodelay(true);
+        }
+        let socket = match &own.open.tls {
+            None => socket,
+            Some(tls) => match tls.accept(socket) {
+                Ok(stream) => Socket::Tls(Box::new(stream)),
+                Err(_) => return, // no random numbers: closed, and the next one may do better
+            },
+        };
         let mut stream = match &own.open.web_socket {
             None => Stream::Plain(socket),
             Some(rule) => Stream::WebSocket(Box::new(WebSocketStream::new(socket, rule.clone()))),
@@ -385,6 +404,7 @@ impl EventLoop {
             writable: true,
             listed: true,
             closing: false,
+            certificate_name: own.open.certificate_name,
         });
         // What has come already needs no event.
         self.ready.push(index);
@@ -413,7 +433,14 @@ impl EventLoop {
             most => most,
         };
         let limit = if self.core.is_admitted(id) { limit } else { self.core.settings().max_connect_size };
-        match link.stream.read(&mut self.buffer, limit) {
+        let step = link.stream.read(&mut self.buffer, limit);
+        if matches!(step, Ok(ReadStep::Some(_) | ReadStep::Last(_)))
+            && let Some(name) = link.certificate_name.take()
+        {
+            // The first bytes behind the handshake: the certificate is known by now.
+            self.core.set_certificate_user(id, link.stream.certificate_name(name));
+        }
+        match step {
             Ok(ReadStep::Some(count)) => self.core.handle_input(id, &self.buffer[..count], now),
             Ok(ReadStep::Last(count)) => {
                 // With the peer's end in sight there is one read more to make.

@@ -10,6 +10,8 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
 use super::web_socket::WebSocketStream;
+use crate::broker::CertificateName;
+use crate::transport::ServerTlsStream;
 
 /// A socket.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    Tls(Box<ServerTlsStream<Self>>),
 }
 
 /// What MQTT is spoken over.
@@ -31,6 +34,7 @@ impl Read for Socket {
             Self::Tcp(stream) => stream.read(buffer),
             #[cfg(unix)]
             Self::Unix(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -41,6 +45,7 @@ impl Write for Socket {
             Self::Tcp(stream) => stream.write(bytes),
             #[cfg(unix)]
             Self::Unix(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
         }
     }
 
@@ -49,28 +54,52 @@ impl Write for Socket {
             Self::Tcp(stream) => stream.write_vectored(slices),
             #[cfg(unix)]
             Self::Unix(stream) => stream.write_vectored(slices),
+            Self::Tls(stream) => stream.write_vectored(slices),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tls(stream) => stream.flush(),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Socket {
+    /// What the client's certificate says, once the handshake has shown one.
+    fn certificate_name(&self, name: CertificateName) -> Option<String> {
+        match (self, name) {
+            (Self::Tls(stream), CertificateName::CommonName) => stream.client_common_name(),
+            (Self::Tls(stream), CertificateName::Subject) => stream.client_subject(),
+            _ => None,
+        }
+    }
+
+    /// Whether a read that does not fill its buffer has left nothing behind: TLS holds what it has decrypted.
+    const fn is_emptied_by_a_read(&self) -> bool {
+        !matches!(self, Self::Tls(_))
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Tcp(stream) => stream,
             #[cfg(unix)]
             Self::Unix(stream) => stream,
+            Self::Tls(stream) => stream.socket().source(),
         }
     }
 
-    fn shut_down_writing(&self) {
+    fn shut_down_writing(&mut self) {
         let _ = match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tls(stream) => {
+                stream.close();
+                stream.socket().shut_down_writing();
+                Ok(())
+            }
         };
     }
 }
@@ -95,6 +124,11 @@ impl Stream {
         }
     }
 
+    /// What the client's certificate says, once the handshake has shown one.
+    pub(super) fn certificate_name(&mut self, name: CertificateName) -> Option<String> {
+        self.socket().certificate_name(name)
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(self.socket().source(), token, Interest::READABLE | Interest::WRITABLE)
     }
@@ -109,7 +143,7 @@ impl Stream {
             Self::Plain(socket) => match socket.read(buffer) {
                 Ok(0) => Ok(ReadStep::Closed),
                 // A read that does not fill the buffer has taken everything.
-                Ok(count) if count < buffer.len() => Ok(ReadStep::Last(count)),
+                Ok(count) if count < buffer.len() && socket.is_emptied_by_a_read() => Ok(ReadStep::Last(count)),
                 Ok(count) => Ok(ReadStep::Some(count)),
                 Err(error) if super::would_block(&error) => Ok(ReadStep::Blocked),
                 Err(error) => Err(error),
@@ -129,7 +163,11 @@ impl Stream {
     /// Whether the transport itself holds bytes that are to be written; tries to write them.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
-            Self::Plain(_) => Ok(true),
+            Self::Plain(socket) => match socket.flush() {
+                Ok(()) => Ok(true),
+                Err(error) if super::would_block(&error) => Ok(false),
+                Err(error) => Err(error),
+            },
             Self::WebSocket(stream) => stream.flush(),
         }
     }

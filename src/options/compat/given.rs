@@ -324,8 +324,20 @@ fn proxy(text: &OsString) -> Result<OsString, Refusal> {
     match shown.strip_prefix("socks5h://") {
         None => Err(Refusal::tight(format!("Error: Unsupported proxy protocol: {shown}"))),
         Some("") => Err(Refusal::tight("Error: Invalid proxy.")),
-        Some(_) => Ok(text.clone()),
+        Some(rest) => match proxy_port(rest) {
+            Some(port) if !(1..=65_535).contains(&port) => {
+                Err(Refusal::tight(format!("Error: Invalid proxy port {port}")))
+            }
+            _ => Ok(text.clone()),
+        },
     }
+}
+
+/// The port of `[USER[:PASSWORD]@]HOST[:PORT]`, where one is written.
+fn proxy_port(authority: &str) -> Option<i32> {
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let behind_address = place.rsplit_once(']').map_or(place, |(_, behind)| behind);
+    behind_address.split_once(':').map(|(_, port)| atoi(port))
 }
 
 fn tenths(text: &str) -> Result<i32, Refusal> {

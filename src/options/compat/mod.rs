@@ -25,6 +25,7 @@ use std::path::Path;
 
 use self::given::{Given, Stop};
 use self::grammar::{Answer, Client, Flag};
+use self::refusal::Refusal;
 use super::{Environment, Tool, UsageError};
 
 /// The version of mosquitto whose behaviour this is.
@@ -55,7 +56,8 @@ pub(super) fn read(
     let mut given = Given::nothing(client);
     let read = options_file::read(&mut given, client, environment, name, argv)
         .and_then(|()| given.read(client, argv))
-        .and_then(|()| relations::check(client, &given, environment).map_err(Stop::from));
+        .and_then(|()| relations::check(client, &given, environment).map_err(Stop::from))
+        .and_then(|()| resolve_bind(&mut given, environment).map_err(Stop::from));
     match read {
         Ok(()) => {}
         Err(Stop::Answer(Answer::Help)) => {
@@ -73,6 +75,16 @@ pub(super) fn read(
     let mut arguments = vec![OsString::from(tool.name)];
     arguments.extend(translation::arguments(client, given));
     Ok(arguments)
+}
+
+/// mosquitto looks a name behind `-A` up; our `-A` takes addresses.
+fn resolve_bind(given: &mut Given, environment: &Environment) -> Result<(), Refusal> {
+    if let Some(bind) = &given.bind {
+        let address = environment.address_of(&bind.to_string_lossy());
+        let address = address.ok_or_else(|| Refusal::setting("Unable to connect (Lookup error.)."))?;
+        given.bind = Some(address.to_string().into());
+    }
+    Ok(())
 }
 
 fn version(tool: &Tool, name: &str) -> String {

@@ -9,6 +9,9 @@ use super::refusal::Refusal;
 use crate::options::{Environment, MessageOptions, UsageError};
 use crate::terminal::escape;
 
+/// ENOENT.
+const NO_SUCH_FILE: i32 = 2;
+
 /// The payload of stdin when nothing is there.
 pub const EMPTY_STDIN: &str = "Error: Zero length input.\nError loading input from stdin.\n";
 
@@ -37,6 +40,17 @@ pub(super) fn refusal(given: &Given, environment: &Environment) -> Option<Refusa
     };
     let text = fault(file, given.payload == Some(Payload::Stdin), environment)?;
     Some(Refusal::setting(text.trim_end()))
+}
+
+/// Whether the file of the message has a name.
+pub(super) fn check_name(given: &Given) -> Result<(), Refusal> {
+    match &given.payload {
+        Some(Payload::File(file)) if file.is_empty() => {
+            let text = unreadable_file(Path::new(file), &io::Error::from_raw_os_error(NO_SUCH_FILE));
+            Err(Refusal::setting(text.trim_end()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is said of a command line whose plan fails: the message comes first, where it cannot be loaded.

@@ -1,6 +1,8 @@
 //! What mosquitto's clients check once all arguments are read, in their order.
 
-use super::given::{Given, V5};
+use std::ffi::OsString;
+
+use super::given::{Given, GivenTls, V5};
 use super::grammar::{Client, Flag};
 use super::payload;
 use super::property::{self, GivenProperty};
@@ -19,6 +21,7 @@ pub(super) fn check(client: Client, given: &Given, environment: &Environment) ->
     }
     property::check_together(&given.properties, given.session_expiry_property())?;
     check_message(client, given)
+        .and_then(|()| payload::check_name(given))
         .and_then(|()| check_settings(client, given))
         .map_err(|refusal| payload::refusal(given, environment).unwrap_or(refusal))
 }
@@ -98,7 +101,9 @@ fn check_session(given: &Given) -> Result<(), Refusal> {
 fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     // Without one the server makes one up, but for a session that is kept.
     let named = given.id.is_some() || given.id_prefix.is_some();
-    let unfit = given.id.as_ref().is_some_and(|id| id.is_empty() || valid_text(id).is_none());
+    let is_malformed = |text: &Option<OsString>| text.as_ref().is_some_and(|text| valid_text(text).is_none());
+    let is_empty = given.id.as_ref().is_some_and(|id| id.is_empty());
+    let unfit = is_empty || is_malformed(&given.id) || is_malformed(&given.id_prefix);
     if unfit || (!named && given.flags.has(Flag::DisableCleanSession)) {
         return Err(Refusal::setting(match client {
             Client::Publish => "Error: Invalid id.",
@@ -113,6 +118,11 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     let keyform = given.tls.keyform.as_ref().filter(|_| !given.flags.has(Flag::NoTls));
     if keyform.is_some_and(|form| form != "pem" && form != "engine") {
         return Err(Refusal::setting("Error: Problem setting key form, it must be one of 'pem' or 'engine'."));
+    }
+    let GivenTls { cafile, capath, cert, key, .. } = &given.tls;
+    let unnamed = [cafile, capath, cert, key].into_iter().flatten().any(|path| path.is_empty());
+    if unnamed && !given.flags.has(Flag::NoTls) {
+        return Err(Refusal::setting("Error: Problem setting TLS options: File not found."));
     }
     let version = given.tls.version.as_ref().filter(|_| !given.flags.has(Flag::NoTls));
     if version.is_some_and(|version| version != "tlsv1.2" && version != "tlsv1.3") {

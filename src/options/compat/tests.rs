@@ -111,6 +111,16 @@ fn texts_that_came_with_2_1() {
 }
 
 #[test]
+fn a_prefix_is_refused_as_an_id_is() {
+    for option in ["-i", "-I", "--id-prefix"] {
+        let error = publish(&["-t", "a", "-n", option, "a\r"], &[]).unwrap_err();
+        assert_eq!(stderr(&error), "Error: Invalid id.\n", "{option}");
+        let error = subscribe(&["-t", "a", option, "a\u{85}"]).unwrap_err();
+        assert_eq!(stderr(&error), "Error: Invalid id and/or clean_session.\n", "{option}");
+    }
+}
+
+#[test]
 fn usage_and_version_are_on_stdout_and_show_only_what_mosquitto_has() {
     let error = publish(&["--help", "-Z"], &[]).unwrap_err();
     assert_eq!((error.to_string().as_str(), error.exit_status().code()), ("", 1));
@@ -182,6 +192,45 @@ fn odd_values_are_carried() {
     assert!(subscribe(&["-t", "a", "--retain-as-published", "--retain-handling", "new"]).is_ok());
     assert!(subscribe(&["-t", "a", "--message-rate", "-F", "%p"]).is_ok());
     assert!(publish(&["-t", "a", "-l", "--repeat", "5"], &[]).is_ok());
+}
+
+#[test]
+fn a_local_address_may_be_a_name_as_mosquitto_does_it() {
+    let bind = |address: &str| plan(&["-A", address]).transport.bind.map(|address| address.to_string());
+    assert_eq!(bind("localhost").as_deref(), Some("127.0.0.1"));
+    assert_eq!(bind("::1").as_deref(), Some("::1"));
+    for address in ["eth0", "", "127.0.0.1,127.0.0.2"] {
+        let error = publish(&["-t", "a", "-n", "-A", address], &[]).unwrap_err();
+        assert_eq!(stderr(&error), "Unable to connect (Lookup error.).\n", "{address}");
+    }
+}
+
+#[test]
+fn paths_without_a_name_and_ports_of_a_proxy_are_refused_in_mosquittos_words() {
+    for (arguments, text) in [
+        (
+            &["-t", "a", "-f", ""][..],
+            "Error: Unable to read file \"\": No such file or directory.\nError loading input file \"\".\n",
+        ),
+        (&["-t", "a", "-n", "--cafile", ""], "Error: Problem setting TLS options: File not found.\n"),
+        (&["-t", "a", "-n", "--capath", ""], "Error: Problem setting TLS options: File not found.\n"),
+    ] {
+        assert_eq!(stderr(&publish(arguments, &[]).unwrap_err()), text, "{arguments:?}");
+    }
+    assert!(publish(&["-t", "a", "-n", "--cafile", "", "--no-tls"], &[]).is_ok());
+    for (proxy, port) in [("h:99999", "99999"), ("h:0", "0"), ("u:p@h:abc", "0"), ("[::1]:-1", "-1")] {
+        let error = publish(&["-t", "a", "-n", "--proxy", &format!("socks5h://{proxy}")], &[]).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("Error: Invalid proxy port {port}\n")), "{error}");
+    }
+    for proxy in ["h", "h:1", "u:p@h", "[::1]", "[::1]:1080", "u:0@h"] {
+        assert!(publish(&["-t", "a", "-n", "--proxy", &format!("socks5h://{proxy}")], &[]).is_ok(), "{proxy}");
+    }
+}
+
+#[test]
+fn a_generated_identifier_of_mqtt_31_is_named_as_mosquittos() {
+    let id = plan(&["-V", "31"]).session.client_id;
+    assert!(id.starts_with("mosq-") && id.len() == 23, "{id}");
 }
 
 #[test]

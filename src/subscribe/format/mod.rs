@@ -68,10 +68,11 @@ impl Default for Printer {
 }
 
 impl Printer {
-    /// Escapes what a terminal would act on, where stdout is one. mosquitto prints every byte.
+    /// Escapes what a terminal would act on, where stdout is one, in as much as `escapes` says. mosquitto prints every
+    /// byte.
     #[must_use]
-    pub fn on_stdout(self, compat: bool) -> Self {
-        let escapes = if !compat && io::stdout().is_terminal() { Escapes::Metadata } else { self.escapes };
+    pub fn on_stdout(self, compat: bool, escapes: Escapes) -> Self {
+        let escapes = if !compat && io::stdout().is_terminal() { escapes } else { self.escapes };
         Self { escapes, ..self }
     }
 

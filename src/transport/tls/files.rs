@@ -28,9 +28,8 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsSetupError> {
 /// All certificates of a PEM file; at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     let content = read(path)?;
-    let text = String::from_utf8_lossy(without_mark(&content));
-    let as_plain = text.contains(TRUSTED).then(|| text.replace(TRUSTED, " CERTIFICATE-----"));
-    let pem = as_plain.as_deref().map_or_else(|| without_mark(&content), str::as_bytes);
+    let as_plain = as_plain_pem(&String::from_utf8_lossy(without_mark(&content)));
+    let pem = as_plain.as_ref().map_or_else(|| without_mark(&content), |text| text.as_bytes());
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let mut found = found.map_err(|error| not_sound(path, &error))?;
     if as_plain.is_some() {
@@ -42,8 +41,25 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-/// The form of OpenSSL's own in which a certificate is followed by what it is trusted for.
-const TRUSTED: &str = " TRUSTED CERTIFICATE-----";
+/// Names of OpenSSL's own for a certificate: in the first one it is followed by what it is trusted for.
+const OTHER_NAMES: [&str; 2] = [" TRUSTED CERTIFICATE-----", " X509 CERTIFICATE-----"];
+/// Above the Base64 of a key in the same file that is encrypted in OpenSSL's old form stand headers (RFC 1421).
+const HEADERS: &str = "Proc-Type:";
+
+/// The text as our library reads it, where it has what only OpenSSL reads. It is wiped: there may be a key in it.
+fn as_plain_pem(text: &str) -> Option<Zeroizing<String>> {
+    if !text.contains(HEADERS) && !OTHER_NAMES.iter().any(|name| text.contains(name)) {
+        return None;
+    }
+    let mut plain = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n').filter(|line| !line.contains(':')) {
+        match OTHER_NAMES.iter().find_map(|name| line.split_once(name)) {
+            Some((before, behind)) => plain.extend([before, " CERTIFICATE-----", behind]),
+            None => plain.push_str(line),
+        }
+    }
+    Some(Zeroizing::new(plain))
+}
 
 /// The certificate alone: one ASN.1 SEQUENCE, whose length stands at its head.
 fn without_trust(certificate: CertificateDer<'static>) -> CertificateDer<'static> {
@@ -77,14 +93,35 @@ pub(super) fn not_sound(path: &Path, error: &pem::Error) -> TlsSetupError {
 }
 
 fn no_certificate(path: &Path, content: &[u8]) -> TlsSetupError {
-    let error = TlsSetupError::of(path, "no certificate in this file");
-    // The tag of an ASN.1 SEQUENCE: the certificate in its binary form.
-    if content.starts_with(&[0x30]) {
-        let shown = path.display();
-        return error
-            .hint(format!("it looks like DER; make it PEM: openssl x509 -inform DER -in {shown} -out {shown}.pem"));
-    }
-    error.hint("it needs a block that starts with -----BEGIN CERTIFICATE-----")
+    let hint = other_form(path, content, "x509");
+    TlsSetupError::of(path, "no certificate in this file")
+        .hint(hint.unwrap_or_else(|| "it needs a block that starts with -----BEGIN CERTIFICATE-----".into()))
+}
+
+/// What a file without the block that was looked for seems to be, and the way from there; `command` is that of OpenSSL
+/// which reads such a block in its binary form.
+pub(super) fn other_form(path: &Path, content: &[u8], command: &str) -> Option<String> {
+    let shown = path.display();
+    let has = |label: &[u8]| content.windows(label.len()).any(|window| window == label);
+    // The binary forms are an ASN.1 SEQUENCE; that of PKCS#12 begins with the INTEGER 3.
+    Some(match content {
+        [0x30, 0x80, 2, 1, 3, ..] | [0x30, 0x81, _, 2, 1, 3, ..] | [0x30, 0x82, _, _, 2, 1, 3, ..] => {
+            format!("it looks like PKCS#12; make it PEM: openssl pkcs12 -in {shown} -out {shown}.pem")
+        }
+        [0x30, 0x80..=0x84, ..] => {
+            format!("it looks like DER; make it PEM: openssl {command} -inform DER -in {shown} -out {shown}.pem")
+        }
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "it looks like UTF-16; save it as UTF-8".into(),
+        _ if has(b"-----BEGIN PKCS7-----") => {
+            format!(
+                "it holds PKCS#7; take the certificates out: openssl pkcs7 -print_certs -in {shown} -out {shown}.pem"
+            )
+        }
+        _ if command == "x509" && has(b"CERTIFICATE REQUEST-----") => {
+            "it holds a certificate request; name the certificate that the CA made of it".into()
+        }
+        _ => return None,
+    })
 }
 
 /// All certificates of all PEM files of a folder, each once (hashed names are links to the same files); at least one.
@@ -108,4 +145,47 @@ pub(super) fn certificates_in_folder(path: &Path) -> Result<Vec<CertificateDer<'
             .hint("put the CA certificates there, or name one file with --cafile"));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_file(content: &str) -> Result<usize, TlsSetupError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        fs::write(&path, content).unwrap();
+        certificates(&path).map(|found| found.len())
+    }
+
+    #[test]
+    fn what_openssl_reads_as_a_certificate_is_one() {
+        let plain = include_str!("testdata/v1-ca.pem");
+        let other = plain.replace(" CERTIFICATE", " X509 CERTIFICATE");
+        let encrypted_key = include_str!("testdata/ec-encrypted-rfc1421.pem");
+        for content in [plain, &other, &format!("\u{feff}{plain}"), &plain.replace('\n', "\r\n")] {
+            assert_eq!(in_file(content).unwrap(), 1, "{content}");
+        }
+        assert_eq!(in_file(&format!("{other}{plain}")).unwrap(), 2);
+        for content in [format!("{encrypted_key}{plain}"), format!("Subject: CN = x\r\n{plain}{encrypted_key}")] {
+            assert_eq!(in_file(&content).unwrap(), 1, "{content}");
+        }
+    }
+
+    #[test]
+    fn another_form_is_named_with_the_way_from_it() {
+        let hint = |content: &[u8], command| other_form(Path::new("f"), content, command);
+        for (content, command, words) in [
+            (&b"\x30\x82\x0a\x07\x02\x01\x03\x30"[..], "pkey", "openssl pkcs12 -in f -out f.pem"),
+            (b"\x30\x82\x03\x07\x30\x82", "x509", "openssl x509 -inform DER -in f -out f.pem"),
+            (b"\x30\x82\x03\x07\x02\x01\x00", "pkey", "openssl pkey -inform DER -in f -out f.pem"),
+            (b"\xff\xfe-\0-\0", "x509", "UTF-8"),
+            (b"-----BEGIN PKCS7-----\n", "x509", "openssl pkcs7 -print_certs -in f -out f.pem"),
+            (b"-----BEGIN CERTIFICATE REQUEST-----\n", "x509", "certificate request"),
+        ] {
+            assert!(hint(content, command).unwrap().contains(words), "{words}");
+        }
+        assert_eq!(hint(b"0 is a number", "x509"), None);
+        assert_eq!(hint(b"", "x509"), None);
+    }
 }

@@ -31,8 +31,11 @@ pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<PrivateKeyD
             .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc")));
     }
     PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => TlsSetupError::of(path, "no private key in this file")
-            .hint("it needs a block that starts with -----BEGIN PRIVATE KEY-----"),
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            let hint = files::other_form(path, content, "pkey");
+            TlsSetupError::of(path, "no private key in this file")
+                .hint(hint.unwrap_or_else(|| "it needs a block that starts with -----BEGIN PRIVATE KEY-----".into()))
+        }
         error => files::not_sound(path, &error),
     })
 }
@@ -50,7 +53,7 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
     let Some(password) = password.or(asked.as_ref()) else { return Err(no_password(path)) };
     let base64: Zeroizing<String> = Zeroizing::new(block.split_ascii_whitespace().collect());
     let der = STANDARD.decode(base64.as_bytes()).map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
-    let wrapped = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|error| unsupported(path, &error))?;
+    let wrapped = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| unsupported(path))?;
     let key = wrapped.decrypt(password.expose()).map_err(|error| explain(path, &error))?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
@@ -82,12 +85,12 @@ fn explain(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
         pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) | pkcs8::Error::Asn1(_) => {
             undecrypted(path)
         }
-        other => unsupported(path, other),
+        _ => unsupported(path),
     }
 }
 
-fn unsupported(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
-    TlsSetupError::of(path, format!("the key is encrypted in a way that is not read ({error})"))
+fn unsupported(path: &Path) -> TlsSetupError {
+    TlsSetupError::of(path, "the key is encrypted in a way that is not read (PBES2 is)")
         .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc"))
 }
 

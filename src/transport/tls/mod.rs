@@ -8,6 +8,7 @@ mod explain;
 mod files;
 mod key;
 mod keylog;
+mod server;
 #[cfg(feature = "openssl")]
 mod system_openssl;
 mod verifier;
@@ -22,3 +23,4 @@ mod trust_tests;
 pub(super) use client::TlsSession;
 pub use client::{TlsClient, TlsInfo, TlsSetupError};
 pub use explain::{explain_tls_loss, looks_like_tls};
+pub use server::{ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsServer};

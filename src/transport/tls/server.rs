@@ -1,0 +1,307 @@
+//! The other end of TLS: a listener's certificate, whom it asks for one, and the stream of one client, which never
+//! blocks where its socket does not.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::{TLS12, TLS13};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use super::certificate::CertificateFacts;
+use super::client::TlsSetupError;
+use super::{files, key};
+use crate::transport::plan::TlsVersions;
+
+/// Bytes that one connection holds until its socket takes them.
+const BUFFER: usize = 64 * 1024;
+
+/// The TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTlsPlan {
+    /// The server's certificate chain (PEM).
+    pub certificate: PathBuf,
+    /// Its key (PEM).
+    pub key: PathBuf,
+    /// Accepted versions.
+    pub versions: TlsVersions,
+    /// Who must show a certificate; none asks for none.
+    pub clients: Option<ClientAuthorities>,
+}
+
+/// Which certificates clients may show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientAuthorities {
+    /// A file of the authorities' certificates (PEM).
+    pub file: Option<PathBuf>,
+    /// A folder of such files.
+    pub folder: Option<PathBuf>,
+    /// Revoked certificates (PEM).
+    pub revocations: Option<PathBuf>,
+}
+
+/// A TLS server: make it once, accept with it as often as you like. Clones share their certificate.
+#[derive(Clone, Debug)]
+pub struct TlsServer(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl TlsServer {
+    /// Reads the plan's files.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`] names the file that is missing or wrong.
+    pub fn new(plan: &ServerTlsPlan) -> Result<Self, TlsSetupError> {
+        Ok(Self(Arc::new(RwLock::new(config(plan)?))))
+    }
+
+    /// Reads the files again. Clients that connect from now on get what is in them; on an error all stays as it was.
+    ///
+    /// # Errors
+    /// As [`TlsServer::new`].
+    pub fn reload(&self, plan: &ServerTlsPlan) -> Result<(), TlsSetupError> {
+        let config = config(plan)?;
+        // Nothing that can panic runs under the lock.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    /// A client's stream over its socket; the handshake goes on with its reads and writes.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn accept<S: Read + Write>(&self, socket: S) -> io::Result<ServerTlsStream<S>> {
+        let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        connection.set_buffer_limit(Some(BUFFER));
+        Ok(ServerTlsStream(StreamOwned::new(connection, socket)))
+    }
+}
+
+fn config(plan: &ServerTlsPlan) -> Result<Arc<ServerConfig>, TlsSetupError> {
+    let provider = Arc::new(ring::default_provider());
+    let versions: &[_] = match plan.versions {
+        TlsVersions::Any => &[&TLS13, &TLS12],
+        TlsVersions::V12 => &[&TLS12],
+        TlsVersions::V13 => &[&TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| TlsSetupError::general(error.to_string()))?;
+    let builder = match &plan.clients {
+        None => builder.with_no_client_auth(),
+        Some(authorities) => builder.with_client_cert_verifier(verifier(authorities, provider)?),
+    };
+    let chain = files::certificates(&plan.certificate)?;
+    let config = builder.with_single_cert(chain, key::read(&plan.key, None)?).map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsSetupError::of(
+            &plan.key,
+            format!("this key does not belong to the certificate in {}", plan.certificate.display()),
+        ),
+        error => TlsSetupError::of(&plan.certificate, error.to_string()),
+    })?;
+    Ok(Arc::new(config))
+}
+
+fn verifier(
+    authorities: &ClientAuthorities,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsSetupError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = &authorities.file {
+        for certificate in files::certificates(file)? {
+            roots.add(certificate).map_err(|error| TlsSetupError::of(file, error.to_string()))?;
+        }
+    }
+    if let Some(folder) = &authorities.folder {
+        roots.add_parsable_certificates(files::certificates_in_folder(folder)?);
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    if let Some(file) = &authorities.revocations {
+        // Who issued a list that is missing is not known to have revoked anything.
+        builder = builder.with_crls(revocations(file)?).allow_unknown_revocation_status();
+    }
+    builder.build().map_err(|error| TlsSetupError::general(format!("clients' certificates cannot be checked: {error}")))
+}
+
+fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsSetupError> {
+    let content = files::read(path)?;
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&content).collect();
+    let lists = lists.map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
+    if lists.is_empty() {
+        return Err(TlsSetupError::of(path, "no revocation list in this file")
+            .hint("it needs a block that starts with -----BEGIN X509 CRL-----"));
+    }
+    Ok(lists)
+}
+
+/// The stream of one client. It reads and writes as its socket does: where that would block, so does this.
+#[derive(Debug)]
+pub struct ServerTlsStream<S: Read + Write>(StreamOwned<ServerConnection, S>);
+
+impl<S: Read + Write> ServerTlsStream<S> {
+    /// The socket below.
+    pub fn socket(&mut self) -> &mut S {
+        self.0.get_mut()
+    }
+
+    /// The Common Name of the client's certificate, once the handshake has shown one.
+    pub fn client_common_name(&self) -> Option<String> {
+        self.client_facts()?.common_name
+    }
+
+    /// The whole subject of the client's certificate, once the handshake has shown one (RFC 4514).
+    pub fn client_subject(&self) -> Option<String> {
+        self.client_facts().map(|facts| facts.subject)
+    }
+
+    fn client_facts(&self) -> Option<CertificateFacts> {
+        CertificateFacts::read(self.0.conn.peer_certificates()?.first()?)
+    }
+
+    /// Says that nothing more is written.
+    pub fn close(&mut self) {
+        self.0.conn.send_close_notify();
+        let _ = self.0.flush();
+    }
+}
+
+impl<S: Read + Write> Read for ServerTlsStream<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer) {
+            // Many clients close without the alert that TLS wants first; MQTT has its own end, DISCONNECT.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        }
+    }
+}
+
+impl<S: Read + Write> Write for ServerTlsStream<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::test_server::{Authority, Files, Identity, plan};
+    use super::*;
+    use crate::transport::{ClientCertificate, TlsClient, TlsPlan, TrustRoots, connect};
+
+    fn files_of(files: &Files, name: &str, identity: &Identity) -> (PathBuf, PathBuf) {
+        let (certificate, key) = (files.path().join(format!("{name}.pem")), files.path().join(format!("{name}.key")));
+        std::fs::write(&certificate, pem("CERTIFICATE", &identity.certificate)).unwrap();
+        std::fs::write(&key, identity.key.serialize_pem()).unwrap();
+        (certificate, key)
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        use base64::Engine;
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    }
+
+    /// Accepts one client, answers what it sends, and returns its names.
+    fn serve(
+        server: TlsServer,
+        listener: TcpListener,
+    ) -> std::thread::JoinHandle<io::Result<(Option<String>, Option<String>)>> {
+        std::thread::spawn(move || {
+            let mut stream = server.accept(listener.accept()?.0)?;
+            let mut bytes = [0; 5];
+            stream.read_exact(&mut bytes)?;
+            stream.write_all(&bytes)?;
+            stream.flush()?;
+            let names = (stream.client_common_name(), stream.client_subject());
+            stream.close();
+            Ok(names)
+        })
+    }
+
+    async fn talk(port: u16, tls: TlsPlan) -> bool {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let plan = plan("localhost", port, Some(tls.clone()));
+        let Ok(client) = TlsClient::new(&tls) else { return false };
+        let Ok(connected) = connect(&plan, Some(&client)).await else { return false };
+        let mut connection = connected.connection;
+        let mut answer = [0; 5];
+        connection.write_all(b"hello").await.is_ok()
+            && connection.flush().await.is_ok()
+            && connection.read_exact(&mut answer).await.is_ok()
+            && answer == *b"hello"
+    }
+
+    #[tokio::test]
+    async fn clients_are_served_and_named_by_their_certificate() {
+        let files = Files::new();
+        let authority = Authority::new("the authority");
+        let ca = files.path().join("ca.pem");
+        std::fs::write(&ca, pem("CERTIFICATE", &authority.certificate())).unwrap();
+        let (certificate, key) = files_of(&files, "server", &Identity::issued(&authority, &["localhost"], |_| {}));
+        let device = Identity::issued(&authority, &["device"], |params| {
+            params.distinguished_name.push(rcgen::DnType::CommonName, "device-7");
+        });
+        let (client_certificate, client_key) = files_of(&files, "client", &device);
+
+        let open = ServerTlsPlan { certificate, key, versions: TlsVersions::Any, clients: None };
+        let clients = Some(ClientAuthorities { file: Some(ca.clone()), ..ClientAuthorities::default() });
+        let strict = ServerTlsPlan { clients, ..open.clone() };
+        let shows = ClientCertificate { certificate: client_certificate, key: client_key, key_password: None };
+        for (plan, shown, served) in [(&open, None, true), (&strict, None, false), (&strict, Some(shows), true)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = serve(TlsServer::new(plan).unwrap(), listener);
+            let roots = TrustRoots { file: Some(ca.clone()), ..TrustRoots::default() };
+            let tls = TlsPlan { roots, client_certificate: shown.clone(), ..TlsPlan::default() };
+            assert_eq!(talk(port, tls).await, served);
+            let names = server.join().unwrap().ok();
+            assert_eq!(names.is_some(), served);
+            if shown.is_some() {
+                let (common_name, subject) = names.unwrap();
+                assert_eq!(common_name.as_deref(), Some("device-7"));
+                assert!(subject.unwrap().contains("CN=device-7"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_socket_that_would_block_does_not_hold_anybody_up() {
+        let files = Files::new();
+        let (certificate, key) = files_of(&files, "server", &Identity::self_signed(&["localhost"], |_| {}));
+        let plan = ServerTlsPlan { certificate, key, versions: TlsVersions::V13, clients: None };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0;
+        socket.set_nonblocking(true).unwrap();
+        let mut stream = TlsServer::new(&plan).unwrap().accept(socket).unwrap();
+        assert_eq!(stream.read(&mut [0; 16]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_named() {
+        let files = Files::new();
+        let (certificate, _) = files_of(&files, "one", &Identity::self_signed(&["localhost"], |_| {}));
+        let (_, key) = files_of(&files, "two", &Identity::self_signed(&["localhost"], |_| {}));
+        let plan = ServerTlsPlan { certificate, key: key.clone(), versions: TlsVersions::Any, clients: None };
+        let error = TlsServer::new(&plan).unwrap_err();
+        assert_eq!(error.path, Some(key.clone()));
+        assert!(error.to_string().contains("does not belong to the certificate"), "{error}");
+        let missing = ServerTlsPlan { certificate: files.path().join("none.pem"), ..plan };
+        assert!(TlsServer::new(&missing).unwrap_err().to_string().contains("none.pem"));
+        let lists = revocations(&key).unwrap_err();
+        assert!(lists.hint.unwrap().contains("X509 CRL"));
+    }
+}
