@@ -2,8 +2,8 @@
 //!
 //! [`core`] is a broker without I/O; `driver` moves its bytes on a thread of its own; [`EmbeddedBroker`] is both, for
 //! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`configuration`] reads
-//! mosquitto.conf; `log` prints what a broker can tell about its clients. Everything lives in
-//! memory, no file is ever written.
+//! mosquitto.conf; [`access`] decides about clients; [`store`] keeps what outlives a connection, where `persistence` asks
+//! for it; `log` prints what a broker reports about its clients.
 
 pub mod access;
 pub mod configuration;

@@ -1,8 +1,6 @@
 //! From a configuration to what a broker is made of: listeners, limits, access, TLS. Everything that can be wrong with
 //! files is found here, before a port is opened.
 
-use std::path::PathBuf;
-
 use super::access::{AccessFiles, FileAccess};
 use super::configuration::{
     BindTo, Configuration, ConfigurationFault, ListenerConfiguration, SocketDomain, TlsConfiguration, TlsVersion,
@@ -131,11 +129,10 @@ fn tls_plan(tls: &TlsConfiguration) -> ServerTlsPlan {
 }
 
 fn access_files(configuration: &Configuration, listeners: &[(ListenHost, ListenerConfiguration)]) -> AccessFiles {
-    let file = |file: &Option<PathBuf>| file.clone();
     AccessFiles {
         anonymous: listeners.iter().map(|(_, listener)| configuration.is_anonymous_allowed(listener)).collect(),
-        password_file: file(&configuration.access.password_file),
-        acl_file: file(&configuration.access.acl_file),
+        password_file: configuration.access.password_file.clone(),
+        acl_file: configuration.access.acl_file.clone(),
     }
 }
 

@@ -12,7 +12,7 @@
 //! - [`Access`]: who comes in and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
 //!   that a certificate says) and accepts, refuses with a reason, or answers later ([`Core::authenticated`]), so that a
 //!   password hash can be computed on another thread. `allows` is asked for each PUBLISH and SUBSCRIBE, and for each
-//!   delivery where `checks_reads` is true. [`Core::access_mut`] reaches it, to load new lists;
+//!   delivery where `checks_reads` is true. [`Core::set_access`] replaces it, to load new lists;
 //!   [`Core::recheck_access`] then ends the connections of clients that would be refused now.
 //! - [`Journal`]: takes every [`Change`] of what outlives a connection, in order, with ids: sessions made and expired,
 //!   subscriptions added and removed, messages queued, sent, received, done, QoS 2 messages held and released, retained
@@ -163,11 +163,6 @@ impl Core {
     /// Tells this journal from now on. What is there already is not told: it came from the store.
     pub fn set_journal(&mut self, journal: Option<Box<dyn Journal>>) {
         self.journal = journal;
-    }
-
-    /// Who decides about clients.
-    pub fn access_mut(&mut self) -> &mut dyn Access {
-        &mut *self.access
     }
 
     /// What is allowed and held.
