@@ -17,11 +17,10 @@ use super::{
 #[command(
     name = "mqbench",
     version,
-    about = "Find what an MQTT broker carries, and how fast it delivers",
-    long_about = "Publishes and subscribes as many clients at once and measures what arrives. Without --flood and --rate \
-                  it answers both questions in two stages: first it floods the broker to find what the path carries, \
-                  then it sends half of that at a steady rate and measures the latency, from the time at which each \
-                  message was due.",
+    about = "Measure the throughput and latency of an MQTT broker",
+    long_about = "Runs many publishers and subscribers at once and measures what arrives. Without --flood and --rate it \
+                  runs two stages: first it floods the broker to find its maximum throughput, then it sends at half of \
+                  that rate and measures latency from the time at which each message was due.",
     override_usage = "mqbench [VERB] [OPTIONS]\n       mqbench doctor [VERB] [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,

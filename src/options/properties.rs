@@ -18,10 +18,10 @@ pub(super) const JOINT: &str = "\0";
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Properties")]
 pub struct PropertyOptions {
-    /// Give a packet an MQTT 5 property, or user-property KEY VALUE; may be repeated. Implies -V 5.
+    /// Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5.
     ///
-    /// COMMAND is connect, publish, will, subscribe, unsubscribe or disconnect. NAME is the name that the standard
-    /// gives, with dashes: content-type, message-expiry-interval, response-topic and so on.
+    /// COMMAND is connect, publish, will, subscribe, unsubscribe or disconnect. NAME is the name of the property in the
+    /// standard, with dashes: content-type, message-expiry-interval, response-topic and so on.
     #[arg(short = 'D', long, value_name = "COMMAND NAME VALUE", allow_hyphen_values = true,
           value_hint = ValueHint::Other, value_parser = PropertyArgument::parse)]
     pub property: Vec<PropertyArgument>,

@@ -11,22 +11,23 @@ use crate::mqtt::{ProtocolVersion, QoS, check_sent_topic_filter};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Subscription")]
 pub struct SubscriptionOptions {
-    /// Topic filter to subscribe to; may be repeated. Write '#' in quotes.
+    /// Topic filter to subscribe to, '#' in quotes; may be repeated.
     #[arg(short, long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub topic: Vec<String>,
 
-    /// Subscribe to FILTER with a QoS of its own, as in 'a/#=1'; may be repeated.
+    /// Subscribe to FILTER at this QoS, as in 'a/#=1'; may be repeated.
     ///
-    /// It is a subscription beside those of -t. The last = divides, so a filter may hold one.
+    /// These subscriptions are in addition to those of -t. The last = separates filter and QoS, so a filter may contain
+    /// one.
     #[arg(long, value_name = "FILTER=QOS", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = TopicQos::parse)]
     pub topic_qos: Vec<TopicQos>,
 
-    /// Unsubscribe from a topic filter, as a kept session may have it; may be repeated.
+    /// Unsubscribe from FILTER, which a kept session may hold; may be repeated.
     #[arg(short = 'U', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub unsubscribe: Vec<String>,
 
-    /// Leave messages out whose topic matches; they do not count for -C. May be repeated.
+    /// Ignore messages whose topic matches FILTER; they do not count for -C. May be repeated.
     #[arg(short = 'T', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub filter_out: Vec<String>,
 
@@ -34,47 +35,48 @@ pub struct SubscriptionOptions {
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
     pub qos: QoS,
 
-    /// Exit after so many messages.
+    /// Exit after COUNT messages.
     #[arg(short = 'C', value_name = "COUNT", value_parser = positive_count)]
     pub count: Option<u64>,
 
-    /// Exit with 27 after this time; 0.5 and 500ms are understood.
+    /// Exit with status 27 after TIME, as in 5, 0.5 or 500ms.
     #[arg(short = 'W', value_name = "TIME", value_parser = positive_duration)]
     pub timeout: Option<Duration>,
 
-    /// Exit when the broker has answered the subscription.
+    /// Exit as soon as the broker has acknowledged the subscriptions.
     #[arg(short = 'E')]
     pub exit_after_subscribing: bool,
 
-    /// Leave retained messages out.
+    /// Do not print retained messages.
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Print retained messages only, and exit when they are through.
+    /// Print only retained messages, then exit.
     ///
-    /// They are through at the first other message, or when after the subscription nothing has come for a second.
+    /// mqsub exits at the first message that is not retained, or when no message arrives for a second after
+    /// subscribing.
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Remove the retained messages that come from the broker.
+    /// Remove each retained message that arrives from the broker.
     #[arg(long)]
     pub remove_retained: bool,
 
-    /// Have the broker pass the retain flag on as it was published; needs -V 5.
+    /// Ask the broker to pass on the retain flag as published; needs -V 5.
     #[arg(long)]
     pub retain_as_published: bool,
 
     /// When the broker sends retained messages; needs -V 5.
     ///
-    /// always, at every subscription; new, when the subscription is not there yet; never.
+    /// always: at each subscription; new: only if the subscription does not exist yet; never.
     #[arg(long, value_name = "WHEN", value_enum)]
     pub retain_handling: Option<RetainHandlingName>,
 
-    /// Do not receive what this connection publishes; needs -V 5.
+    /// Do not receive messages that this connection publishes; needs -V 5.
     #[arg(long)]
     pub no_local: bool,
 
-    /// Print only so many percent of the messages, picked at random.
+    /// Print only PERCENT % of the messages, chosen at random.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub random_filter: Option<f64>,
 }

@@ -16,42 +16,42 @@ const MOST_HOSTS: usize = 1000;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Clients")]
 pub struct TargetOptions {
-    /// Several brokers, HOST[:PORT] each, with commas between them; clients take them in turn.
+    /// Several brokers, HOST[:PORT] separated by commas; assigned to the clients in rotation.
     ///
-    /// A host without a port has that of -p. An IPv6 address with a port stands in brackets. The result has a row a
+    /// A host without a port uses that of -p. An IPv6 address with a port needs brackets. The result has a row per
     /// broker.
     #[arg(long, value_name = "HOSTS", value_hint = ValueHint::Other, value_parser = HostList::parse)]
     pub hosts: Option<HostList>,
 
-    /// With --hosts: a publisher and its subscribers on the same broker, or cross, on two [default: same].
+    /// With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same].
     ///
-    /// Cross needs brokers that pass messages on to each other: a cluster, or a bridge.
+    /// cross needs brokers that forward messages to each other: a cluster or a bridge.
     #[arg(long, value_name = "HOW", value_enum)]
     pub pair: Option<PairName>,
 
-    /// Connect again every TIME when a connection was lost, and measure the outage [default of TIME: 1s].
+    /// Reconnect every TIME after a connection is lost, and measure the outage [default: 1s].
     ///
-    /// What was under way is not sent again: the account says what of it was lost.
+    /// Messages in flight are not sent again: the result reports how many of them were lost.
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s",
           value_parser = positive_duration)]
     pub reconnect: Option<Duration>,
 
-    /// mqbench conn: hold the connections so long [default: 10s].
+    /// mqbench conn: hold the connections for TIME [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub hold: Option<Duration>,
 
-    /// mqbench conn: each client pings so often [default: as -k says, at least once].
+    /// mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub ping_interval: Option<Duration>,
 
-    /// Process number of the broker, to report its CPU time and memory as well (Linux).
+    /// Process ID of the broker, to report its CPU time and memory (Linux).
     #[arg(long, value_name = "PID", value_parser = process_id)]
     pub broker_pid: Option<u32>,
 
-    /// Do not ask the broker for its name and version.
+    /// Do not query the name and version of the broker.
     ///
-    /// Without this option mqbench reads $SYS/broker/version after the load, over one more connection: its client
-    /// identifier is mqb-RUN-sys (RUN is the tag in the run's topics), user name and password are those of client 0.
+    /// By default mqbench reads $SYS/broker/version after the load, over one more connection, with the client
+    /// identifier mqb-RUN-sys (RUN is the tag in the run's topics) and the user name and password of client 0.
     #[arg(long)]
     pub no_sys: bool,
 }

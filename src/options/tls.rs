@@ -14,31 +14,31 @@ use crate::transport::{ClientCertificate, PreSharedKey, TlsBackend, TlsPlan, Tls
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsOptions {
-    /// Speak TLS, trusting the system's certification authorities unless others are named.
+    /// Use TLS; trusts the system's CA certificates unless others are given.
     #[arg(long)]
     pub tls: bool,
 
-    /// Do not speak TLS, whatever the other TLS options say.
+    /// Do not use TLS, whatever the other TLS options are.
     #[arg(long)]
     pub no_tls: bool,
 
-    /// Trust the certificates in this PEM file.
+    /// Trust the CA certificates in FILE (PEM).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub cafile: Option<PathBuf>,
 
-    /// Trust the certificates in the PEM files of this folder.
+    /// Trust the CA certificates in the PEM files in FOLDER.
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub capath: Option<PathBuf>,
 
-    /// Trust the system's certification authorities too.
+    /// Trust the system's CA certificates as well.
     #[arg(long)]
     pub tls_use_os_certs: bool,
 
-    /// Client certificate, PEM; needs --key.
+    /// Client certificate (PEM); needs --key.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub cert: Option<PathBuf>,
 
-    /// Private key of the client certificate, PEM; needs --cert.
+    /// Private key of the client certificate (PEM); needs --cert.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
 
@@ -46,38 +46,38 @@ pub struct TlsOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key_pw_file: Option<PathBuf>,
 
-    /// TLS version to speak [default: either].
+    /// TLS version to use [default: either].
     #[arg(long, value_name = "VERSION", value_enum)]
     pub tls_version: Option<TlsVersionName>,
 
-    /// Application protocol (ALPN) to offer; may be repeated, most wanted first.
+    /// Application protocol (ALPN) to offer; may be repeated, in order of preference.
     #[arg(long, value_name = "PROTOCOL", value_hint = ValueHint::Other, value_parser = alpn_protocol)]
     pub tls_alpn: Vec<String>,
 
-    /// Append the keys of the connection to FILE, for Wireshark.
+    /// Append the TLS session keys to FILE, for Wireshark.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_keylog: Option<PathBuf>,
 
-    /// Verify nothing: neither the server's certificate nor its name.
+    /// Do not verify the server's certificate and host name.
     #[arg(long)]
     pub insecure: bool,
 
-    /// Pre-shared key in hexadecimal, in place of certificates; needs --psk-identity, and OpenSSL.
+    /// Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL.
     #[arg(long, value_name = "KEY", value_parser = secret())]
     pub psk: Option<Secret>,
 
-    /// Identity that goes with --psk.
+    /// Identity for --psk.
     #[arg(long, value_name = "IDENTITY", value_hint = ValueHint::Other)]
     pub psk_identity: Option<String>,
 
-    /// Cipher suites to offer, as in openssl-ciphers(1); names that begin with TLS_ are for TLS 1.3. Needs OpenSSL.
+    /// Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL.
     #[arg(long, value_name = "LIST", value_hint = ValueHint::Other)]
     pub ciphers: Option<String>,
 
-    /// Library that speaks TLS [default: openssl where an option needs it, else rustls].
+    /// TLS library to use [default: openssl if an option needs it, else rustls].
     ///
-    /// openssl is the system's library, which takes certificates and keys that rustls refuses. It is there when mqtools
-    /// was built with --features openssl.
+    /// openssl is the system's library, which accepts certificates and keys that rustls rejects. It is available if
+    /// mqtools was built with --features openssl.
     #[arg(long, value_name = "LIBRARY", value_enum)]
     pub tls_backend: Option<TlsBackendName>,
 

@@ -11,20 +11,20 @@ use crate::mqtt::{Message, Properties, QoS, check_sent_topic_name};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Will")]
 pub struct WillOptions {
-    /// Topic of the message that the broker publishes when we vanish.
+    /// Topic of the will, which the broker publishes if the connection is lost.
     #[arg(long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub will_topic: Option<String>,
 
-    /// Its payload [default: empty].
+    /// Payload of the will [default: empty].
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
     pub will_payload: Option<Bytes>,
 
-    /// Its QoS [default: 0].
+    /// QoS of the will [default: 0].
     #[arg(long, value_name = "QOS", value_parser = qos)]
     pub will_qos: Option<QoS>,
 
-    /// Retain it.
+    /// Retain the will.
     #[arg(long)]
     pub will_retain: bool,
 }
