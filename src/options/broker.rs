@@ -70,7 +70,7 @@ pub struct ListenOptions {
 }
 
 fn listening_port(text: &str) -> Result<u16, String> {
-    whole_number(text).ok_or_else(|| "a port is a number up to 65535".into())
+    whole_number(text).ok_or_else(|| "must be a number from 0 to 65535".into())
 }
 
 /// What mqbroker is asked to do.

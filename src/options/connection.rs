@@ -163,21 +163,20 @@ pub(super) struct HeaderField {
 impl HeaderField {
     /// Reads what was typed; no error repeats any of it.
     pub(super) fn read(text: &[u8]) -> Result<Self, HeaderFault> {
-        let colon = text.iter().position(|byte| *byte == b':').ok_or(HeaderFault("it is written 'NAME: VALUE'"))?;
+        let colon = text.iter().position(|byte| *byte == b':').ok_or(HeaderFault("must be 'NAME: VALUE'"))?;
         let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
         // RFC 9110 §5.1 and §5.5.
         let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
         let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(|b| is_token(&b)));
-        let name =
-            name.ok_or(HeaderFault("before the colon stands the name of a header field, such as Authorization"))?;
+        let name = name.ok_or(HeaderFault("the text before the colon must be a header name, such as Authorization"))?;
         if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-            return Err(HeaderFault("its value holds a line end or another control character"));
+            return Err(HeaderFault("the value contains a line break or another control character"));
         }
         let lower = name.to_ascii_lowercase();
         if matches!(lower.as_str(), "upgrade" | "connection" | "content-length" | "transfer-encoding")
             || lower.starts_with("sec-websocket-")
         {
-            return Err(HeaderFault("this field belongs to the WebSocket handshake itself"));
+            return Err(HeaderFault("this header is part of the WebSocket handshake"));
         }
         Ok(Self { name: name.to_owned(), value: Secret::new(value) })
     }
@@ -203,7 +202,7 @@ impl KeepAlive {
     fn parse(text: &str) -> Result<Self, String> {
         match whole_number(text) {
             Some(seconds) if seconds == 0 || seconds >= 5 => Ok(Self(seconds)),
-            _ => Err("Keep Alive is 5 to 65535 seconds, or 0 for off".into()),
+            _ => Err("must be 5 to 65535 seconds, or 0 to turn it off".into()),
         }
     }
 
@@ -240,13 +239,12 @@ impl From<ProtocolVersionName> for ProtocolVersion {
 fn session_expiry(text: &str) -> Result<u32, String> {
     match text {
         "-1" | "∞" => Ok(u32::MAX),
-        _ => whole_number(text)
-            .ok_or_else(|| "it is a number of seconds up to 4294967294; 4294967295, -1 and ∞ are never".into()),
+        _ => whole_number(text).ok_or_else(|| "must be 0 to 4294967294 seconds, or -1 or ∞ for never".into()),
     }
 }
 
 fn max_inflight(text: &str) -> Result<u16, String> {
-    whole_number(text).filter(|count| *count > 0).ok_or_else(|| "it is a number from 1 to 65535".into())
+    whole_number(text).filter(|count| *count > 0).ok_or_else(|| "must be a number from 1 to 65535".into())
 }
 
 /// The place of the last mention of each option, file arguments included. An URL and the options that say the same

@@ -250,7 +250,9 @@ fn examined() -> impl TypedValueParser<Value = Verb> {
 }
 
 fn threads(text: &str) -> Result<u16, String> {
-    whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
+    whole_number(text)
+        .filter(|count| (1..=1024).contains(count))
+        .ok_or_else(|| "must be a number from 1 to 1024".into())
 }
 
 impl LoadOptions {
@@ -305,7 +307,7 @@ impl LoadOptions {
         let mut one_of = |given: &[(bool, &'static str)]| {
             let given: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
             if given.len() > 1 {
-                faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
+                faults.push(format!("{} cannot be used together", given.join(" and ")));
             }
         };
         one_of(&[
@@ -327,14 +329,14 @@ impl LoadOptions {
         }
         for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
             if given && self.flood {
-                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
+                faults.push(format!("{name} sets the schedule of an open loop, which --flood does not have"));
             }
         }
         let plan_verb = self.plan_verb();
         let verb = plan_verb.map_or("", Verb::name);
         if let (Some(examined), true) = (self.examined, self.verb != Some(Verb::Doctor)) {
             let (verb, examined) = (self.verb.map_or("", Verb::name), examined.name());
-            faults.push(format!("mqbench {verb} {examined}: only doctor takes a second word; leave one of them out"));
+            faults.push(format!("mqbench {verb} {examined}: only doctor takes a second verb: remove one of them"));
         }
         for (given, option, other) in [
             (plan_verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
@@ -343,25 +345,27 @@ impl LoadOptions {
             (plan_verb == Some(Verb::Conn) && self.subs.is_some(), "--subs", "subscribers"),
         ] {
             if given {
-                faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
+                faults.push(format!("mqbench {verb} has no {other}: remove {option}"));
             }
         }
         if plan_verb == Some(Verb::Echo) && (self.pubs.is_some() || self.subs.is_some()) {
-            faults.push("mqbench echo has as many requesters as responders: --clients says how many".into());
+            faults.push("mqbench echo has a responder for each client: use --clients".into());
         }
         let (publishers, subscribers) = (self.publishers(), self.subscribers());
         if publishers == 0 && subscribers == 0 && self.idlers() > 0 {
             // Connections are what there is.
         } else if publishers == 0 && subscribers == 0 {
-            faults.push("there is nothing to do with neither publishers nor subscribers".into());
+            faults.push("there are neither publishers nor subscribers".into());
         } else if let Some(shape) = self.shape.filter(|_| publishers == 0 || subscribers == 0) {
             let missing = if publishers == 0 { "publishers" } else { "subscribers" };
-            faults.push(format!("--shape {shape} needs both sides, and there are no {missing}: leave --shape out"));
+            faults.push(format!(
+                "--shape {shape} needs publishers and subscribers, and there are no {missing}: remove --shape"
+            ));
         } else if let Shape::Shared { groups } = self.shape()
             && groups > subscribers as usize
         {
             faults.push(format!(
-                "--shape shared:{groups}: {subscribers} subscribers cannot fill {groups} groups: raise --subs"
+                "--shape shared:{groups}: at least {groups} subscribers are needed, not {subscribers}: raise --subs"
             ));
         }
         faults

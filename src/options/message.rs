@@ -65,9 +65,9 @@ pub struct RetainOptions {
 fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
     let given: Vec<&str> = given.into_iter().filter_map(|(given, letter)| given.then_some(letter)).collect();
     match given.as_slice() {
-        [] => Some("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
+        [] => Some("no message given: add -m TEXT, -f FILE, -l, -s or -n".into()),
         [_] | ["-f", "-l"] => None,
-        more => Some(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
+        more => Some(format!("only one message source can be used, not {}", more.join(" and "))),
     }
 }
 
@@ -85,10 +85,10 @@ impl MessageOptions {
         .into_iter()
         .collect();
         if *stdin_line && self.repeat > 1 {
-            faults.push("--repeat does not repeat the lines of -l".into());
+            faults.push("--repeat cannot be used with -l".into());
         }
         match self.topic.as_deref().or(topic_of_url) {
-            None => faults.push("there is no topic: add -t TOPIC".into()),
+            None => faults.push("no topic given: add -t TOPIC".into()),
             Some(topic) => {
                 if let Err(error) = check_sent_topic_name(topic) {
                     faults.push(format!("invalid {noun} topic '{topic}': {error}"));

@@ -66,10 +66,10 @@ impl OutputOptions {
         .collect();
         let mut faults = Vec::new();
         if given.len() > 1 {
-            faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
+            faults.push(format!("{} cannot be used together", given.join(" and ")));
         }
         if *watch && (*json || *json_payload) {
-            faults.push("-w keeps lines on the screen, JSON is for programs: leave one out".into());
+            faults.push("-w cannot be used with JSON output".into());
         }
         faults
     }

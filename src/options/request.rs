@@ -140,7 +140,8 @@ impl RequestOptions {
             ),
             "repeat" => asks(argument, "Send the request COUNT times, each after the response to the previous one"),
             "repeat_delay" => asks(argument, "Wait TIME between a response and the next request of --repeat"),
-            "message" | "file" => argument.help_heading(REQUEST_HEADING),
+            "message" => asks(argument, "Send TEXT as the request"),
+            "file" => argument.help_heading(REQUEST_HEADING),
             "protocol_version" => argument
                 .help("MQTT version")
                 .long_help(
@@ -154,15 +155,14 @@ impl RequestOptions {
 
     fn check_response_topic(&self, version: ProtocolVersion, faults: &mut Vec<String>) {
         match &self.response.response_topic {
-            None if !version.is_v5() => faults.push(
-                "MQTT 3.1.1 does not tell the responder where to answer: add -e TOPIC, or speak MQTT 5 with -V 5"
-                    .into(),
-            ),
+            None if !version.is_v5() => {
+                faults.push("MQTT 3.1.1 cannot carry a response topic: add -e TOPIC, or use MQTT 5 with -V 5".into())
+            }
             None => {}
             Some(response) => {
                 if check_sent_topic_name(response) == Err(TopicError::WildcardInName) {
                     faults.push(format!(
-                        "invalid response topic '{response}': the responder publishes to it, so it holds no + and #"
+                        "invalid response topic '{response}': the responder publishes to it, so it must not contain + or #"
                     ));
                 } else if let Err(error) = check_sent_topic_name(response) {
                     faults.push(format!("invalid response topic '{response}': {error}"));
@@ -201,7 +201,7 @@ impl ToolOptions for RequestOptions {
             [(*retain_as_published, "--retain-as-published"), (retain_handling.is_some(), "--retain-handling")]
         {
             if given && !version.is_v5() {
-                faults.push(format!("{option} needs MQTT 5: leave -V out"));
+                faults.push(format!("{option} needs MQTT 5: remove -V"));
             }
         }
         faults.extend(self.output.faults(&ScreenOptions::default()));

@@ -45,7 +45,7 @@ impl RetryOptions {
 fn attempts(text: &str) -> Result<u64, String> {
     match text {
         "forever" => Ok(u64::MAX),
-        _ => count(text).map_err(|_| "it is a whole number or \"forever\"".into()),
+        _ => count(text).map_err(|_| "must be a whole number or \"forever\"".into()),
     }
 }
 
@@ -53,7 +53,7 @@ fn backoff(text: &str) -> Result<Backoff, String> {
     let (first, most) = text.split_once("..").unwrap_or((text, text));
     let (first, most) = (positive_duration(first)?, positive_duration(most)?);
     if first > most {
-        return Err("the first time is the shortest: write 1s..30s".into());
+        return Err("the first time must be the shorter one, as in 1s..30s".into());
     }
     Ok(Backoff { first, most })
 }

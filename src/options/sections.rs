@@ -102,11 +102,11 @@ pub(super) const PUBLISH: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mosquitto_pub", "Options, one per line; the other options files and the command line override them. See -o."),
             entry(
-                "~/.config/mqpub",
-                "The same, read by mqpub only; the command line overrides them.",
+                "~/.config/mosquitto_pub",
+                "Options, one per line; the other options files and the command line override them. See -o.",
             ),
+            entry("~/.config/mqpub", "The same, read by mqpub only; the command line overrides them."),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -124,7 +124,10 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             entry("mqsub -h broker -t status -C 1 -W 5", "Wait up to five seconds for one message."),
             entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
-            entry("mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'", "Use a different QoS for each subscription."),
+            entry(
+                "mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'",
+                "Use a different QoS for each subscription.",
+            ),
             entry(
                 "mqsub --compat -t '#' -v",
                 "Behave as mosquitto_sub: its syntax, messages and exit status. A link of that name does the same.",
@@ -146,11 +149,11 @@ pub(super) const SUBSCRIBE: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mosquitto_sub", "Options, one per line; the other options files and the command line override them. See -o."),
             entry(
-                "~/.config/mqsub",
-                "The same, read by mqsub only; the command line overrides them.",
+                "~/.config/mosquitto_sub",
+                "Options, one per line; the other options files and the command line override them. See -o.",
             ),
+            entry("~/.config/mqsub", "The same, read by mqsub only; the command line overrides them."),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -171,8 +174,14 @@ pub(super) const REQUEST: &[Section] = &[
                 "A responder for trying it out: it returns each request to its response topic with its correlation data.",
             ),
             entry("mqrr -t echo -m hello -W 5", "Send a request to that responder."),
-            entry("mqrr -t echo -m ping --repeat 10 --repeat-delay 1 --latency", "Measure the latency of ten requests."),
-            entry("mqrr -t discover -n -C 3 -W 2 --json", "Print the responses of three responders, one JSON object per line."),
+            entry(
+                "mqrr -t echo -m ping --repeat 10 --repeat-delay 1 --latency",
+                "Measure the latency of ten requests.",
+            ),
+            entry(
+                "mqrr -t discover -n -C 3 -W 2 --json",
+                "Print the responses of three responders, one JSON object per line.",
+            ),
             entry(
                 "jq -c .job jobs.json | mqrr -h broker -t work -q 1 -l",
                 "Send one request per input line, print one response per line.",
@@ -203,11 +212,11 @@ pub(super) const REQUEST: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mosquitto_rr", "Options, one per line; the other options files and the command line override them. See -o."),
             entry(
-                "~/.config/mqrr",
-                "The same, read by mqrr only; the command line overrides them.",
+                "~/.config/mosquitto_rr",
+                "Options, one per line; the other options files and the command line override them. See -o.",
             ),
+            entry("~/.config/mqrr", "The same, read by mqrr only; the command line overrides them."),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -258,7 +267,10 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),
-            entry("mqbench self", "Measure the ceiling of mqbench on this machine; later results report their headroom."),
+            entry(
+                "mqbench self",
+                "Measure the ceiling of mqbench on this machine; later results report their headroom.",
+            ),
         ],
     },
     Section {

@@ -92,7 +92,7 @@ pub struct TopicQos {
 
 impl TopicQos {
     fn parse(text: &str) -> Result<Self, String> {
-        let (filter, number) = text.rsplit_once('=').ok_or("it is written FILTER=QOS, as in 'a/#=1'")?;
+        let (filter, number) = text.rsplit_once('=').ok_or("must be FILTER=QOS, as in 'a/#=1'")?;
         Ok(Self { filter: filter.to_owned(), qos: qos(number)? })
     }
 }
@@ -113,7 +113,7 @@ fn percent(text: &str) -> Result<f64, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match text.parse() {
         Ok(percent) if plain && (0.1..=100.0).contains(&percent) => Ok(percent),
-        _ => Err("it is a number from 0.1 to 100".into()),
+        _ => Err("must be a number from 0.1 to 100".into()),
     }
 }
 
@@ -126,7 +126,7 @@ impl SubscriptionOptions {
             self.topic.iter().map(String::as_str).chain(with_qos).chain(topic_of_url)
         };
         if asked().next().is_none() && self.unsubscribe.is_empty() {
-            faults.push("there is no topic: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
+            faults.push("no topic given: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
         }
         let subscribed = asked().map(|filter| (filter, "subscription"));
         let unsubscribed = self.unsubscribe.iter().map(|filter| (filter.as_str(), "unsubscribe"));
@@ -137,7 +137,7 @@ impl SubscriptionOptions {
             }
         }
         if self.no_retained && self.retained_only {
-            faults.push("-R and --retained-only leave nothing to print: leave one out".into());
+            faults.push("-R and --retained-only cannot be used together".into());
         }
         for (given, option) in [
             (self.retain_as_published, "--retain-as-published"),

@@ -88,7 +88,7 @@ impl HostList {
     fn parse(text: &str) -> Result<Self, String> {
         let hosts: Vec<HostName> = text.split(',').map(|part| host(part.trim())).collect::<Result<_, _>>()?;
         if hosts.len() > MOST_HOSTS {
-            return Err(format!("these are more than {MOST_HOSTS} brokers"));
+            return Err(format!("more than {MOST_HOSTS} brokers"));
         }
         Ok(Self(hosts))
     }
@@ -96,17 +96,15 @@ impl HostList {
 
 fn host(text: &str) -> Result<HostName, String> {
     if text.contains('@') {
-        return Err("it takes hosts only, HOST[:PORT]; user and password are given with -u and -P or --pw-file".into());
+        return Err("only HOST[:PORT] is allowed; use -u for the user, and -P or --pw-file for the password".into());
     }
     if text.contains("://") {
-        return Err("it takes hosts only, HOST[:PORT]; TLS is turned on by --tls or --cafile".into());
+        return Err("only HOST[:PORT] is allowed; use --tls or --cafile for TLS".into());
     }
     // An IPv6 address without brackets has colons of its own and no port.
     let (name, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, "")) => (name, None),
-        Some((name, rest)) => {
-            (name, Some(rest.strip_prefix(':').ok_or("behind the ] of an address only :PORT may stand")?))
-        }
+        Some((name, rest)) => (name, Some(rest.strip_prefix(':').ok_or("only :PORT may follow the ] of an address")?)),
         None => match text.split_once(':') {
             Some((_, rest)) if rest.contains(':') => (text, None),
             Some((name, digits)) => (name, Some(digits)),
@@ -114,17 +112,20 @@ fn host(text: &str) -> Result<HostName, String> {
         },
     };
     if name.is_empty() {
-        return Err("a host is empty; they are written HOST[:PORT],HOST[:PORT]…".into());
+        return Err("a host is empty; the form is HOST[:PORT],HOST[:PORT]…".into());
     }
     if let Some(fault) = without_zone(name) {
         return Err(fault);
     }
-    check_sent_text(name).map_err(|error| format!("a host is wrong: {error}"))?;
-    Ok(HostName { host: name.to_owned(), port: digits.map(port).transpose()? })
+    check_sent_text(name).map_err(|error| format!("invalid host: {error}"))?;
+    Ok(HostName {
+        host: name.to_owned(),
+        port: digits.map(port).transpose().map_err(|fault| format!("the port {fault}"))?,
+    })
 }
 
 fn process_id(text: &str) -> Result<u32, String> {
-    whole_number(text).filter(|pid| *pid > 0).ok_or_else(|| "it is the number of a process".into())
+    whole_number(text).filter(|pid| *pid > 0).ok_or_else(|| "must be a process ID".into())
 }
 
 impl TargetOptions {
@@ -137,11 +138,11 @@ impl TargetOptions {
                 (connection.unix.is_some(), "--unix"),
             ] {
                 if given {
-                    faults.push(format!("--hosts says where the brokers are: leave {option} out"));
+                    faults.push(format!("--hosts cannot be used with {option}"));
                 }
             }
         } else if self.pair.is_some() {
-            faults.push("--pair is about several brokers: name them with --hosts".into());
+            faults.push("--pair needs several brokers: add --hosts".into());
         }
         faults
     }

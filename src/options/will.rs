@@ -41,7 +41,7 @@ impl WillOptions {
                 (!properties.is_empty(), "-D will"),
             ] {
                 if given {
-                    faults.push(format!("{option} means nothing without --will-topic"));
+                    faults.push(format!("{option} needs --will-topic"));
                 }
             }
             return None;
@@ -51,7 +51,7 @@ impl WillOptions {
         }
         let payload = will_payload.clone().unwrap_or_default();
         if payload.len() > usize::from(u16::MAX) {
-            faults.push("the payload of a will is at most 65,535 bytes".into());
+            faults.push("the payload of a will can have at most 65,535 bytes".into());
         }
         Some(Message {
             topic: topic.clone(),
