@@ -138,7 +138,7 @@ const ONLY_OPENSSL: [Form; 5] = [
             authority(folder, EC);
             server(folder, EC, "x", &format!("basicConstraints=CA:TRUE\n{SAN}"), "");
         },
-        "certificate of a CA",
+        "CA certificate",
     ),
     (
         "a CA with a P-521 key",
