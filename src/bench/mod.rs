@@ -15,6 +15,6 @@ mod identify;
 mod interruption;
 mod outcome;
 #[cfg(test)]
-mod truth;
+mod simulation;
 
 pub use conduct::{OwnBroker, conduct};
