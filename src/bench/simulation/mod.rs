@@ -8,9 +8,9 @@
 
 mod broker;
 // Shared with the integration tests, where the library is a crate of its own.
+mod faults;
 #[path = "../../../tests/support/faulty_broker/mod.rs"]
 mod faulty_broker;
-mod faults;
 mod latency;
 mod ledger;
 mod load;
