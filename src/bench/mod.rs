@@ -8,7 +8,7 @@ pub mod report;
 mod broker_process;
 mod calibrate;
 mod cgroup;
-mod conduct;
+mod run;
 mod doctor;
 mod environment;
 mod identify;
@@ -17,4 +17,4 @@ mod outcome;
 #[cfg(test)]
 mod truth;
 
-pub use conduct::{OwnBroker, conduct};
+pub use run::{OwnBroker, run};
