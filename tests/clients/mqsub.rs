@@ -1,19 +1,15 @@
 //! The mqsub process against brokers that do right and wrong: what it prints, what it acknowledges, how it ends.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::{Ack, AckKind, PacketType};
 use mqtools::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use support::raw_client::{RawClient, message};
-use support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
-use support::tool::{self, Ended, Tool};
+
+use crate::support::raw_client::{RawClient, message};
+use crate::support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
+use crate::support::tool::{self, Ended, Tool};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 

@@ -7,9 +7,9 @@ use mqtools::transport::TransportPlan;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::{web_socket_plan, with_connection};
 use crate::support::peer::{Peer, hold, write_in_pieces};
 use crate::support::web_socket::{BINARY, CLOSE, PING, PONG, TEXT, accept, field, frame, read_frame};
-use crate::{web_socket_plan, with_connection};
 
 /// A server that accepts and then does this.
 fn server(then: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static) -> TransportPlan {

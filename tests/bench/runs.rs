@@ -2,11 +2,6 @@
 //!
 //! Ledgers are asserted exactly, rates and latencies only as lower bounds or not at all: machines are shared.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -16,10 +11,11 @@ use mqtools::bench::measure::Stamp;
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
-use support::bench::{code, fail, measure, mqbench};
-use support::mosquitto::Mosquitto;
-use support::process::{ended_by, finish, run, signal, start, text};
-use support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
+
+use crate::support::bench::{code, fail, measure, mqbench};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::{ended_by, finish, run, signal, start, text};
+use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 const ONE_STREAM: [&str; 9] = ["--flood", "-C", "10000", "--pubs", "1", "--subs", "1", "--drain", "3s"];
 

@@ -1,12 +1,6 @@
 //! Every transport, against peers in this process that do right and wrong, and against a real mosquitto where there is
 //! one: the steps of a connection ([`faults`]), the frames of a WebSocket ([`frames`]), and the tools ([`tools`]).
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
-
 mod faults;
 mod frames;
 mod tools;

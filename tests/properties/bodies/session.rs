@@ -1,5 +1,5 @@
 //! What the fuzz target `session` does with its bytes: a life of a session in which the bytes say what happens next and
-//! what the broker sends. `tests/session_fuzz_body.rs` runs the same body on a stable compiler.
+//! what the broker sends. `tests/properties/session.rs` runs the same body on a stable compiler.
 
 use std::time::{Duration, Instant};
 

@@ -2,16 +2,12 @@
 //! broker may reject, arguments that are not text, too few file descriptors.
 
 #![cfg(unix)]
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
-use support::tool;
+use crate::support::tool;
 
 const TOOLS: [(&str, &[&str]); 4] = [
     (env!("CARGO_BIN_EXE_mqpub"), &["-t", "t", "-m", "x"]),

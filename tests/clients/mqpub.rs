@@ -1,10 +1,5 @@
 //! The mqpub process against brokers that do right and wrong: what arrives, and what the exit status says of it.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -13,11 +8,12 @@ use bytes::Bytes;
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use support::peer::Peer;
-use support::process::ended_by;
-use support::raw_client::RawClient;
-use support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
-use support::tool::{self, Ended, Tool};
+
+use crate::support::peer::Peer;
+use crate::support::process::ended_by;
+use crate::support::raw_client::RawClient;
+use crate::support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
+use crate::support::tool::{self, Ended, Tool};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 

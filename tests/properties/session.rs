@@ -1,10 +1,9 @@
 //! The body of the fuzz target `session` as a property test: the same code on a stable compiler, with fewer bytes.
 
-#[path = "support/session_fuzz_body.rs"]
-mod session_fuzz_body;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+use crate::bodies;
 
 /// A step with its argument. Input is a packet, or what is nearly one, so that it gets past the fixed header.
 fn step() -> impl Strategy<Value = Vec<u8>> {
@@ -39,11 +38,11 @@ proptest! {
 
     #[test]
     fn any_bytes(data in vec(any::<u8>(), 0..300)) {
-        session_fuzz_body::session(&data);
+        bodies::session::session(&data);
     }
 
     #[test]
     fn lives_of_a_session(first in any::<u8>(), steps in vec(step(), 0..60)) {
-        session_fuzz_body::session(&[vec![first, 2, 0], steps.concat()].concat());
+        bodies::session::session(&[vec![first, 2, 0], steps.concat()].concat());
     }
 }

@@ -1,5 +1,5 @@
 //! What the fuzz target `broker` does with its bytes: a life of a broker in which the bytes say what happens next and what
-//! the clients send. `tests/broker_fuzz_body.rs` runs the same body on a stable compiler.
+//! the clients send. `tests/properties/broker.rs` runs the same body on a stable compiler.
 
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ impl Desk {
 }
 
 /// A life of a broker.
-pub(super) fn broker(data: &[u8]) {
+pub fn broker(data: &[u8]) {
     let now = Instant::now();
     let settings = Settings {
         max_inflight_messages: 2,

@@ -2,19 +2,15 @@
 //!
 //! No speed is asserted: machines are shared.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
 use serde_json::Value;
-use support::process::{PATIENCE, ended_by, finish, run, signal, start, text};
-use support::scripted_broker::{Script, ScriptedBroker};
+
+use crate::support::process::{PATIENCE, ended_by, finish, run, signal, start, text};
+use crate::support::scripted_broker::{Script, ScriptedBroker};
 
 fn mqbench(cache: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));

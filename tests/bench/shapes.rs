@@ -1,19 +1,15 @@
 //! mqbench: who gets what, and what is sent. Every shape at every QoS, injected faults that come back exactly, topics,
 //! payloads.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeSet;
 
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
-use support::bench::{code, fail, measure, mqbench};
-use support::mosquitto::Mosquitto;
-use support::process::{finish, run, start};
-use support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
+
+use crate::support::bench::{code, fail, measure, mqbench};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::{finish, run, start};
+use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 /// A shape with its numbers, and how often every message is to arrive.
 const SHAPES: [(&[&str], u64); 7] = [
@@ -71,7 +67,7 @@ fn every_shape_delivers_everything_on_the_embedded_broker() {
     for (shape, copies) in SHAPES {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mqbench"));
         command.args(["--embedded", "--flood", "-C", "600", "-q", "1", "--json"]).args(shape);
-        let (document, code, stderr) = support::bench::measured(&mut command);
+        let (document, code, stderr) = crate::support::bench::measured(&mut command);
         assert_eq!(code, 0, "{shape:?}: {stderr}");
         assert_eq!(counts(&document)[..3], [Some(600 * copies), Some(600 * copies), Some(0)], "{shape:?}: {stderr}");
     }
@@ -279,7 +275,7 @@ fn the_summary_says_what_goes_in_and_what_comes_out() {
     let broker = ScriptedBroker::start(Script::default().without_log());
     let summary = |arguments: &[&str]| {
         let output = run(&mut mqbench(&broker.port(), &[&["--flood", "-C", "400", "-q", "1"], arguments].concat()));
-        support::process::text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+        crate::support::process::text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let text = summary(&["--shape", "fan-out", "--clients", "4"]);
     assert!(text.contains("fan-out tcp"), "{text}");

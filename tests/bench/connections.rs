@@ -1,21 +1,17 @@
 //! mqbench and its connections: `conn`, `echo`, several brokers, clients that reconnect, local addresses, and brokers that
 //! misbehave towards them.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
-use support::mosquitto::Mosquitto;
-use support::process::{ended_by, finish, run, signal, start, text};
-use support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
-use support::tool::Tool;
+
+use crate::support::mosquitto::Mosquitto;
+use crate::support::process::{ended_by, finish, run, signal, start, text};
+use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
+use crate::support::tool::Tool;
 
 fn mqbench(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
@@ -413,7 +409,7 @@ fn what_a_lost_client_retained_is_taken_back() {
     let arguments = ["pub", "--pubs", "3", "--flood", "-C", "60", "-q", "1", "-r"];
     let (_, code, stderr) = measure(&broker.port(), &arguments);
     assert_eq!(code, 1, "{stderr}");
-    let emptied = |log: &support::scripted_broker::Log| {
+    let emptied = |log: &crate::support::scripted_broker::Log| {
         log.publishes().filter(|(message, ..)| message.retain && message.payload.is_empty()).count()
     };
     broker.wait_for("the retained messages to go", |log| emptied(log) >= 3);

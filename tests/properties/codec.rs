@@ -1,10 +1,9 @@
 //! The bodies of the fuzz targets as property tests: the same code on a stable compiler, with fewer bytes.
 
-#[path = "support/fuzz_bodies.rs"]
-mod fuzz_bodies;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+use crate::bodies;
 
 /// First bytes that get past the fixed header, and a body in which small numbers are common.
 fn packet_like() -> impl Strategy<Value = Vec<u8>> {
@@ -27,21 +26,21 @@ proptest! {
 
     #[test]
     fn wire_decode(data in vec(any::<u8>(), 0..300)) {
-        fuzz_bodies::wire_decode(&data);
+        bodies::codec::wire_decode(&data);
     }
 
     #[test]
     fn wire_decode_of_almost_packets(packets in vec(packet_like(), 1..4)) {
-        fuzz_bodies::wire_decode(&packets.concat());
+        bodies::codec::wire_decode(&packets.concat());
     }
 
     #[test]
     fn wire_roundtrip(data in vec(any::<u8>(), 0..300)) {
-        fuzz_bodies::wire_roundtrip(&data);
+        bodies::codec::wire_roundtrip(&data);
     }
 
     #[test]
     fn topic(data in topic_like()) {
-        fuzz_bodies::topic(&data);
+        bodies::codec::topic(&data);
     }
 }

@@ -1,15 +1,12 @@
 //! mqpub, mqsub and mqrr with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT 3.1.1
 //! and with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
-
-mod support;
-
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::mosquitto::Mosquitto;
-use support::tool::{self, Tool};
+
+use crate::support::mosquitto::Mosquitto;
+use crate::support::tool::{self, Tool};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
@@ -25,7 +22,7 @@ fn python() -> Option<&'static str> {
     });
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "paho-mqtt for Python is not installed");
-        println!("skipped: paho-mqtt for Python is not installed");
+        eprintln!("skipped: paho-mqtt for Python is not installed");
     }
     found
 }

@@ -2,13 +2,9 @@
 //! the session is kept.
 //!
 //! The full size, 200,000 lines and five restarts for each QoS, takes some minutes:
-//! `cargo test --test restarts -- --ignored --nocapture`.
+//! `cargo test --test clients restarts -- --ignored --nocapture`.
 
 #![cfg(unix)]
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -17,9 +13,10 @@ use std::os::unix::fs::PermissionsExt;
 use bytes::Bytes;
 use mqtools::mqtt::wire::{AckKind, PacketType};
 use serde_json::Value;
-use support::mosquitto::Mosquitto;
-use support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
-use support::tool::{self, Ended, Tool};
+
+use crate::support::mosquitto::Mosquitto;
+use crate::support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
+use crate::support::tool::{self, Ended, Tool};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");

@@ -1,5 +1,5 @@
-//! What the fuzz targets do with their bytes. The targets in `fuzz/` and the property tests in `tests/fuzz_bodies.rs`
-//! include this file, so that a stable compiler runs the same bodies.
+//! What the fuzz targets of the codec do with their bytes. The targets in `fuzz/` and the property tests in
+//! `tests/properties/codec.rs` include this file, so that a stable compiler runs the same bodies.
 
 use mqtools::mqtt::wire::{
     Ack, AckKind, Auth, Connack, Connect, Disconnect, MAX_PACKET_SIZE, Packet, Publish, PublishTemplate,

@@ -1,10 +1,9 @@
 //! The body of the fuzz target `broker` as a property test: the same code on a stable compiler, with fewer bytes.
 
-#[path = "support/broker_fuzz_body.rs"]
-mod broker_fuzz_body;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+use crate::bodies;
 
 /// A step with its argument. Input is a packet, or what is nearly one, so that it gets past the fixed header.
 fn step() -> impl Strategy<Value = Vec<u8>> {
@@ -49,11 +48,11 @@ proptest! {
 
     #[test]
     fn any_bytes(data in vec(any::<u8>(), 0..300)) {
-        broker_fuzz_body::broker(&data);
+        bodies::broker::broker(&data);
     }
 
     #[test]
     fn lives_of_a_broker(steps in vec(step(), 0..80)) {
-        broker_fuzz_body::broker(&steps.concat());
+        bodies::broker::broker(&steps.concat());
     }
 }

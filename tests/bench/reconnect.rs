@@ -1,14 +1,10 @@
 //! mqbench --reconnect beside everything else: groups, counts, payloads of many sizes, sessions that are kept. What is
 //! lost with a connection is counted, what is not is there, and nothing is taken for something else.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use serde_json::Value;
-use support::bench::measure;
-use support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
+
+use crate::support::bench::measure;
+use crate::support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
 
 const RECONNECT: [&str; 4] = ["--reconnect", "100ms", "--drain", "2s"];
 

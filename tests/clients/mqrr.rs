@@ -1,19 +1,15 @@
 //! The mqrr process with responders that do right and wrong: which messages it takes for responses, and how it ends.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use support::raw_client::{RawClient, message};
-use support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
-use support::tool::{self, Ended, Tool};
+
+use crate::support::raw_client::{RawClient, message};
+use crate::support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
+use crate::support::tool::{self, Ended, Tool};
 
 use QoS::{AtLeastOnce, AtMostOnce};
 

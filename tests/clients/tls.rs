@@ -1,15 +1,11 @@
 //! The tools over TLS against a real mosquitto, with certificates and keys as the openssl command makes them: what
 //! rustls takes, what only OpenSSL takes (feature `openssl`), and what the errors say of the rest.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
-use support::mosquitto::Mosquitto;
-use support::tool::{Ended, command, run};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::tool::{Ended, command, run};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 // As root, mosquitto gives up its rights before it reads the key.

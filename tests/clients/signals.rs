@@ -1,18 +1,16 @@
 //! How the tools end by a signal: cleaned up, and dead by that same signal, so that a shell ends its loop.
 
 #![cfg(unix)]
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-mod support;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use mqtools::mqtt::ReasonCode;
 use mqtools::mqtt::wire::PacketType;
-use support::process::{finish, signal, text};
-use support::scripted_broker::{Received, Script, ScriptedBroker};
-use support::tool::{Tool, command};
+
+use crate::support::process::{finish, signal, text};
+use crate::support::scripted_broker::{Received, Script, ScriptedBroker};
+use crate::support::tool::{Tool, command};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");

@@ -7,10 +7,10 @@ use mqtools::transport::{FailureKind, ProxyKind, Stage, TransportPlan, resolve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
+use super::{failing, plan, proxy, web_socket_plan, with_connection};
 use crate::support::peer::{Peer, hold, read_head, relay, write_in_pieces};
 use crate::support::proxies::Proxy;
 use crate::support::web_socket::upgrade;
-use crate::{failing, plan, proxy, web_socket_plan, with_connection};
 
 /// Serves what it is sent.
 fn echo() -> Peer {
