@@ -1,14 +1,11 @@
 //! A mosquitto that bridges into our broker, both ways, as it introduces itself: `try_private true` asks with a protocol
 //! level of its own.
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
-
-mod support;
-
 use std::process::Command;
 
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
-use support::mosquitto::Mosquitto;
+
+use crate::support::mosquitto::Mosquitto;
 
 fn run(tool: &str, port: &str, arguments: &[&str]) -> String {
     let output = Command::new(tool)

@@ -1,8 +1,6 @@
 //! What mqbroker's files do: passwords, access lists, certificates, the database, logs; each file shared with
 //! Debian's mosquitto where both read it. Where mosquitto is missing those tests say so and pass, but in CI they fail.
 #![cfg(unix)]
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -3,9 +3,6 @@
 //! Every broker runs on a free port in an empty working directory. mosquitto_pub and mosquitto_sub are the clients; where
 //! they are missing those tests say so and pass, but in CI they fail.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

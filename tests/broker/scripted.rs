@@ -1,8 +1,6 @@
 //! The scripted broker is itself tested: what it promises to spoil it spoils, and nothing else. Its clients are raw
 //! packets, and mosquitto's own where they are installed.
 
-mod support;
-
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -10,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use mqtools::mqtt::wire::{AckKind, Packet, PacketType, Publish};
 use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use support::raw_client::{RawClient, connect, message};
-use support::scripted_broker::{Action, Ordinals, Received, Repeat, Script, ScriptedBroker, Trigger};
+
+use crate::support::raw_client::{RawClient, connect, message};
+use crate::support::scripted_broker::{Action, Ordinals, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 use ProtocolVersion::{V5, V31, V311};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};

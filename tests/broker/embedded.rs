@@ -1,12 +1,6 @@
 //! What the tools rely on in the embedded broker, checked packet by packet over real sockets. The rules of the standard
 //! are tested on its core.
 
-// clippy.toml allows it in test functions only, not in the functions that they share.
-#![allow(clippy::expect_used, clippy::unwrap_used)]
-
-#[path = "support/socket.rs"]
-mod socket;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -17,7 +11,8 @@ use mqtools::mqtt::wire::{
     scan,
 };
 use mqtools::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
-use socket::read_some;
+
+use crate::support::socket::read_some;
 
 /// Far above what anything here takes; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
