@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The groups of this process that may have a CPU quota, the innermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct CpuGroups(Vec<Group>);
+pub struct CpuGroups(Vec<Group>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Group {
@@ -23,13 +23,13 @@ enum Version {
 
 /// A limit on CPU time.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Quota {
+pub struct Quota {
     /// Processors' worth of time.
-    pub(super) cores: f64,
+    pub cores: f64,
     /// The file that lifts it when `lifted_by` is written into it.
-    pub(super) file: PathBuf,
+    pub file: PathBuf,
     /// See `file`.
-    pub(super) lifted_by: &'static str,
+    pub lifted_by: &'static str,
 }
 
 /// How often a group was stopped because its quota was used up.
@@ -45,7 +45,7 @@ pub struct Throttling {
 
 impl CpuGroups {
     /// Those of this process; none where there are no control groups.
-    pub(super) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         Self::parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
     }
@@ -69,7 +69,7 @@ impl CpuGroups {
     }
 
     /// The smallest of the quotas; none where nothing limits.
-    pub(super) fn quota(&self) -> Option<Quota> {
+    pub fn quota(&self) -> Option<Quota> {
         self.quota_in(|path| std::fs::read_to_string(path).ok())
     }
 
@@ -90,7 +90,7 @@ impl CpuGroups {
     }
 
     /// How often each of the groups was stopped until now, in their order.
-    pub(super) fn throttling(&self) -> Vec<Throttling> {
+    pub fn throttling(&self) -> Vec<Throttling> {
         let read = |group: &Group| std::fs::read_to_string(group.directory.join("cpu.stat")).unwrap_or_default();
         self.0.iter().map(|group| Throttling::parse(&read(group))).collect()
     }
@@ -114,7 +114,7 @@ impl Throttling {
     }
 
     /// What has happened between two readings, of the group that was stopped longest.
-    pub(super) fn between(earlier: &[Self], later: &[Self]) -> Self {
+    pub fn between(earlier: &[Self], later: &[Self]) -> Self {
         let grown = earlier.iter().zip(later).map(|(earlier, later)| Self {
             periods: later.periods.saturating_sub(earlier.periods),
             throttled: later.throttled.saturating_sub(earlier.throttled),
