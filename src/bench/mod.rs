@@ -4,16 +4,14 @@ pub mod engine;
 pub mod measure;
 pub mod plan;
 pub mod report;
+pub mod system;
 
-mod broker_process;
 mod calibrate;
-mod cgroup;
-mod run;
 mod doctor;
-mod environment;
 mod identify;
 mod interruption;
 mod outcome;
+mod run;
 #[cfg(test)]
 mod truth;
 

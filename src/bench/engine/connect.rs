@@ -157,7 +157,8 @@ async fn subscribe(
     for filters in filters.chunks(FILTERS_PER_SUBSCRIBE * SUBSCRIBES_IN_FLIGHT) {
         let mut requested = Vec::new();
         for filters in filters.chunks(FILTERS_PER_SUBSCRIBE) {
-            let with_qos = |filter: &String| SubscribeFilter { filter: filter.clone(), qos: plan.qos, ..Default::default() };
+            let with_qos =
+                |filter: &String| SubscribeFilter { filter: filter.clone(), qos: plan.qos, ..Default::default() };
             let properties = plan.subscribe_properties.clone();
             let subscribe =
                 Subscribe { packet_identifier: 0, properties, filters: filters.iter().map(with_qos).collect() };

@@ -20,15 +20,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-pub use self::outcome::{RunProgress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
+pub use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
 use self::stage::Usage;
 use super::clock::{Clock, round_to_tick};
-use super::stage_totals::StageTotals;
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
+use super::stage_totals::StageTotals;
 use super::subscriber::LateMessages;
 use crate::bench::measure::Recorder;
-use crate::bench::plan::{BenchPlan, LoadModel, ClientKind, Stage};
+use crate::bench::plan::{BenchPlan, ClientKind, LoadModel, Stage};
 use crate::client::ClientError;
 use crate::mqtt::QoS;
 use crate::transport::{ConnectError, TlsClient, resolve};

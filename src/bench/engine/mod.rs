@@ -7,11 +7,9 @@ mod coordinator;
 mod disconnect;
 mod ledgers;
 mod link;
-mod machine;
 mod marks;
 mod pacer;
 mod packets;
-pub mod process;
 mod publisher;
 mod request;
 mod responder;
@@ -24,5 +22,4 @@ pub use connect_all::concurrent_connects;
 #[cfg(test)]
 pub use coordinator::run_in_place;
 pub use coordinator::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run};
-pub use machine::MachineCounters;
 pub use pacer::sleep_lateness;

@@ -57,7 +57,12 @@ impl Responder {
     }
 
     /// Sends what waits as far as window and socket take it.
-    pub(super) fn send_responses(&mut self, link: &mut Link, context: &mut Context<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn send_responses(
+        &mut self,
+        link: &mut Link,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
         while self.can_send(link) {
             out.clear();
             link.session.take_output(out);

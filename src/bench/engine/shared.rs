@@ -11,8 +11,8 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use super::clock::Clock;
-use super::request::response_topic;
 use super::marks::Marks;
+use super::request::response_topic;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
 use crate::transport::TlsInfo;

@@ -8,7 +8,7 @@ use super::ledgers::{Closing, Groups, Ledgers};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{
-    Arrival, Delivery, Outage, Outages, Recorder, Stamp, StreamLedger, SampleBatch, unwrap_sequence,
+    Arrival, Delivery, Outage, Outages, Recorder, SampleBatch, Stamp, StreamLedger, unwrap_sequence,
 };
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;

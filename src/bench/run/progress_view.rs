@@ -19,7 +19,9 @@ impl ProgressView {
             return;
         }
         let (phase, seconds, line) = match progress {
-            RunProgress::Connecting { connected, clients } => ("connect".to_owned(), 0.0, format!("{connected} of {clients}")),
+            RunProgress::Connecting { connected, clients } => {
+                ("connect".to_owned(), 0.0, format!("{connected} of {clients}"))
+            }
             RunProgress::Holding { open, elapsed: _, duration } => {
                 ("hold".to_owned(), duration.as_secs_f64(), format!("{} open", number::grouped(open)))
             }

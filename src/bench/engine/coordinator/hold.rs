@@ -6,19 +6,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::clock::round_to_tick;
-use super::super::machine::MachineCounters;
-use super::super::process::{process_cpu, resident_bytes};
 use super::super::shard::Command;
 use super::super::shared::StageRun;
-use super::{Coordinator, StageTotals, LEAD, LOOK, RunProgress, RunError, SECOND_NS, StageOutcome, Usage};
-use crate::bench::plan::{LoadModel, ClientKind, Stage, StageName};
+use super::{Coordinator, LEAD, LOOK, RunError, RunProgress, SECOND_NS, StageOutcome, StageTotals, Usage};
+use crate::bench::plan::{ClientKind, LoadModel, Stage, StageName};
+use crate::bench::system::{MachineCounters, process_cpu, resident_bytes};
 
 impl Coordinator {
     /// Connects all clients, holds them, and gives back how long connecting took and what all of it brought.
     ///
     /// # Errors
     /// When a thread could not be had.
-    pub(super) async fn hold(&mut self, progress: &mut impl FnMut(RunProgress)) -> Result<(u64, StageOutcome), RunError> {
+    pub(super) async fn hold(
+        &mut self,
+        progress: &mut impl FnMut(RunProgress),
+    ) -> Result<(u64, StageOutcome), RunError> {
         let (clock, hold) = (self.shared.clock, self.shared.plan.hold);
         let mut totals = StageTotals::default();
         let mut run = StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None };
@@ -106,10 +108,7 @@ impl Coordinator {
             }
             let answered = totals.total.latency.ping.histogram().map_or(0, |pings| pings.count());
             let lost: u64 = self.lost_in_stage.values().sum();
-            if answered + lost >= totals.total.counters.pings
-                || self.shared.is_halted()
-                || Instant::now() >= deadline
-            {
+            if answered + lost >= totals.total.counters.pings || self.shared.is_halted() || Instant::now() >= deadline {
                 return;
             }
         }

@@ -1,8 +1,8 @@
 //! Whether a schedule is kept. A bare run paces at a share of what its flood carried; where this machine or the path does
 //! not keep that up, it steps down to a lower share, and does not wait for the end of what cannot become valid any more.
 
-use super::super::stage_totals::StageTotals;
 use super::super::shared::StageRun;
+use super::super::stage_totals::StageTotals;
 use super::{SECOND_NS, StageOutcome};
 use crate::bench::measure::{
     GeneratorFigures, Invalidity, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, ValidityFigures,

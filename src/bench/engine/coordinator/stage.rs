@@ -7,18 +7,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::clock::round_to_tick;
-use super::super::stage_totals::{StageTotals, SecondContext};
-use super::super::machine::MachineCounters;
-use super::super::process::{CpuTime, process_cpu, resident_bytes};
 use super::super::shard::{Command, Report, TargetShare};
 use super::super::shared::{StageRun, StreamState};
+use super::super::stage_totals::{SecondContext, StageTotals};
 use super::super::subscriber::Deliveries;
 use super::stall::StallWatch;
 use super::{Coordinator, LOOK, RunProgress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome, pace};
-use crate::bench::broker_process::{ProcessUse, process_use};
-use crate::bench::cgroup::{CpuGroups, Throttling};
 use crate::bench::measure::{Delivery, RateWindows};
 use crate::bench::plan::Stage;
+use crate::bench::system::{
+    CpuGroups, CpuTime, MachineCounters, ProcessUse, Throttling, process_cpu, process_use, resident_bytes,
+};
 use crate::mqtt::QoS;
 
 /// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::super::link::{BenchSession, SendRecord};
 use super::super::packets::Due;
 use super::super::shared::{Shared, StreamState};
-use super::{StageProgress, Publisher};
+use super::{Publisher, StageProgress};
 use crate::bench::measure::{Outage, Outages, Recorder};
 use crate::mqtt::QoS;
 use crate::session::Identifiers;
@@ -155,7 +155,9 @@ impl Publisher {
         (self.next, self.waiting_bytes) = (self.written, 0);
         self.packets.forget_unwritten();
         // A slot of a schedule was used up; in a closed loop another message takes its place.
-        if let Some(StageProgress { pace: None, left: Some(left), measuring: true, done: false, .. }) = &mut self.progress {
+        if let Some(StageProgress { pace: None, left: Some(left), measuring: true, done: false, .. }) =
+            &mut self.progress
+        {
             *left += measured;
         }
     }

@@ -8,12 +8,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use super::super::disconnect::clean_up;
-use super::super::process::thread_cpu;
 use super::super::publisher::Publisher;
 use super::super::subscriber::{Deliveries, LateMessages, Subscriber};
 use super::messages::{Command, Report};
 use super::state::ShardState;
 use crate::bench::plan::ClientKind;
+use crate::bench::system::thread_cpu;
 
 /// How often waiting clients look at the clock: for the end of a stage, silence, Keep Alive.
 const TICK: Duration = Duration::from_millis(100);
