@@ -16,6 +16,7 @@ use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::report::document::{BrokerName, RunContext, TlsFacts};
 use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
+use super::system::raise_open_files;
 use super::{calibrate, doctor, identify, outcome};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
@@ -147,7 +148,7 @@ impl Conduct {
             self.write_failure(outcome::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
             return Ok(ExitStatus::Failed);
         }
-        engine::process::raise_open_files();
+        raise_open_files();
         for local in self.plan.targets.sources() {
             if let Err(fault) = check_local_address(*local) {
                 let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));

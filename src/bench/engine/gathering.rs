@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::process::CpuTime;
 use super::shard::Share;
 use super::subscriber::Deliveries;
 use crate::bench::measure::{IntervalRow, Outages, Recorder, Spans, Timeline};
+use crate::bench::system::CpuTime;
 
 /// The parts of a stage.
 #[derive(Default)]

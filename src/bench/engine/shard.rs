@@ -23,11 +23,11 @@ pub(super) use self::role::Role;
 pub(super) use self::state::ShardState;
 pub(super) use self::turn::read_batch;
 use super::connect::{self, Ready};
-use super::process::thread_cpu;
 use super::publisher::Publisher;
 use super::shared::Shared;
 use super::subscriber::{Deliveries, LateMessages, Subscriptions};
 use crate::bench::plan::{Part, Schedule};
+use crate::bench::system::thread_cpu;
 use crate::transport::TlsClient;
 
 /// How often waiting clients look at the clock: the end of a stage, silence, Keep Alive.

@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::clock::stampable;
-use super::super::machine::MachineCounters;
-use super::super::process::{process_cpu, resident_bytes};
 use super::super::shard::Command;
 use super::super::shared::StageRun;
 use super::{Coordinator, Gathering, LEAD, LOOK, Progress, RunError, SECOND_NS, StageOutcome, Usage};
 use crate::bench::plan::{LoadModel, Part, Stage, StageName};
+use crate::bench::system::{MachineCounters, process_cpu, resident_bytes};
 
 impl Coordinator {
     /// Connects all clients, holds them, and gives back how long connecting took and what all of it brought.

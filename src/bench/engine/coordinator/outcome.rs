@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::super::machine::MachineCounters;
-use super::super::process::CpuTime;
 use super::super::shard::Share;
 use super::super::subscriber::LateMessages;
-use crate::bench::broker_process::ProcessUse;
-use crate::bench::cgroup::Throttling;
 use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
 use crate::bench::plan::{Stage, StageName};
+use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
 use crate::transport::TlsInfo;
 

@@ -8,17 +8,16 @@ use tokio::time::Instant;
 
 use super::super::clock::stampable;
 use super::super::gathering::{Gathering, Moment};
-use super::super::machine::MachineCounters;
-use super::super::process::{CpuTime, process_cpu, resident_bytes};
 use super::super::shard::{Command, Report, Share};
 use super::super::shared::{StageRun, Stream};
 use super::super::subscriber::Deliveries;
 use super::standstill::Standstill;
 use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome, pace};
-use crate::bench::broker_process::{ProcessUse, process_use};
-use crate::bench::cgroup::{CpuGroups, Throttling};
 use crate::bench::measure::{Delivery, RateWindows};
 use crate::bench::plan::Stage;
+use crate::bench::system::{
+    CpuGroups, CpuTime, MachineCounters, ProcessUse, Throttling, process_cpu, process_use, resident_bytes,
+};
 use crate::mqtt::QoS;
 
 /// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree

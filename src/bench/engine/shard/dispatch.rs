@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::super::process::CpuTime;
 use super::super::shared::StageRun;
 use super::super::subscriber::{Deliveries, LateMessages};
 use crate::bench::measure::{Delivery, Outages, Recorder, Spans};
 use crate::bench::plan::Part;
+use crate::bench::system::CpuTime;
 use crate::client::ClientError;
 
 /// What the coordinator asks of a shard.
