@@ -6,6 +6,7 @@ mod connect;
 mod connection;
 mod dns;
 mod error;
+mod forward;
 mod http;
 mod plan;
 mod proxy;
