@@ -60,7 +60,7 @@ impl Mqbroker {
         }
     }
 
-    /// The addresses on which it listens, in the order of the configuration.
+    /// The addresses on which it listens: those of TCP and TLS in the order of the configuration, then those of WebSocket.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let listening = self.seen.iter().filter_map(|line| Some(line.split_once("Listening on ")?.1));
         listening

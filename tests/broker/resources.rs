@@ -86,7 +86,7 @@ fn slow_handshakes_hold_up_nobody_and_are_ended() {
         |_| {},
     );
     let addresses = broker.addresses();
-    // A CONNECT of 16 KiB, a request whose head does not end, a ClientHello of 16 KiB.
+    // A CONNECT of 16 KiB, a ClientHello of 16 KiB, a request whose head does not end.
     const CONNECT: &[u8] =
         b"\x10\x80\x80\x01\x00\x04MQTT\x04\x02\x00\x3c\x3f\x00aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const REQUEST: &[u8] =
@@ -100,7 +100,7 @@ fn slow_handshakes_hold_up_nobody_and_are_ended() {
         addresses.iter().flat_map(|address| (0..5).map(|_| TcpStream::connect(*address).unwrap())).collect();
     let slow: Vec<_> = addresses
         .iter()
-        .zip([CONNECT, REQUEST, HELLO])
+        .zip([CONNECT, HELLO, REQUEST])
         .map(|(address, bytes)| dribble(*address, bytes, &stop))
         .collect();
     assert_eq!(slow.len(), 3);
