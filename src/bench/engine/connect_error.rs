@@ -1,12 +1,12 @@
-//! Why a client could not connect, as the result counts it.
+//! The cause under which a failed connect is counted.
 
 use crate::bench::measure::ConnectFailure;
 use crate::client::ClientError;
 use crate::session::SessionError;
 use crate::transport::{FailureKind, Stage};
 
-/// The cause by which a failed connect is counted: mostly the step that failed.
-pub(super) fn connect_failure(error: &ClientError) -> ConnectFailure {
+/// Mostly the step that failed.
+pub(super) fn classify(error: &ClientError) -> ConnectFailure {
     match error {
         ClientError::Connect(error) => match (error.kind, error.stage) {
             (FailureKind::LocalLimit | FailureKind::LocalAddress, _) => ConnectFailure::LocalLimit,
@@ -45,7 +45,7 @@ mod tests {
     use crate::mqtt::{Properties, ReasonCode};
 
     #[test]
-    fn every_step_has_its_cause() {
+    fn each_step_has_its_cause() {
         let session = |error| ClientError::Session { target: "h".into(), error };
         let refused = SessionError::Refused { reason: ReasonCode::NOT_AUTHORIZED, properties: Properties::new() };
         for (error, cause) in [
@@ -55,7 +55,7 @@ mod tests {
             (ClientError::lost("h", None, true), "closed"),
             (ClientError::Unanswered { target: "h".into(), packet: "SUBSCRIBE", waited: Duration::ZERO }, "timeout"),
         ] {
-            assert_eq!(connect_failure(&error).to_string(), cause, "{error}");
+            assert_eq!(classify(&error).to_string(), cause, "{error}");
         }
     }
 }

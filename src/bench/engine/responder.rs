@@ -1,5 +1,5 @@
-//! The responder of `mqbench echo`: what comes on its request topic goes back, unchanged, on the response topic. With
-//! MQTT 5 the request says where the answer goes and what it belongs to (Response Topic, Correlation Data, §4.10).
+//! The responder of `mqbench echo`: publishes each request back, unchanged, on the response topic. With MQTT 5 the response
+//! carries the Correlation Data of the request (§4.10).
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -9,45 +9,18 @@ use std::task::Context;
 use bytes::Bytes;
 
 use super::link::{Link, SendRecord};
+use super::request::response_topic;
 use super::shared::Shared;
 use crate::bench::measure::Recorder;
 use crate::mqtt::wire::Publish;
-use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS};
+use crate::mqtt::{Message, Properties, PropertyName, ProtocolVersion, QoS};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
-/// Bytes that go to the kernel in one write, roughly.
+/// Bytes per write to the kernel, roughly.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// Answers wait for the window and the socket up to this many bytes; requests beyond are not answered, and so are lost.
+/// Responses wait for the window and the socket up to this many bytes. Further requests get no response and count as lost.
 const WAITING_LIMIT: usize = 16 * 1024 * 1024;
-
-/// Where the requests of a stream go; `topic` is the stream's.
-pub(super) fn request_topic(topic: &str) -> String {
-    format!("{topic}/request")
-}
-
-/// Where their answers go.
-pub(super) fn response_topic(topic: &str) -> String {
-    format!("{topic}/response")
-}
-
-/// Makes a stream's message a request.
-pub(super) fn make_request(message: &mut Message, version: ProtocolVersion, stream: usize) {
-    if version.is_v5() {
-        let correlation = Bytes::copy_from_slice(&(stream as u32).to_be_bytes());
-        for (name, value) in [
-            (PropertyName::ResponseTopic, PropertyValue::Utf8(response_topic(&message.topic))),
-            (PropertyName::CorrelationData, PropertyValue::Binary(correlation)),
-        ] {
-            // Both are what their names ask for.
-            if let Ok(property) = Property::new(name, value) {
-                message.properties.remove(name);
-                message.properties.push(property);
-            }
-        }
-    }
-    message.topic = request_topic(&message.topic);
-}
 
 /// A responder.
 #[derive(Debug)]
@@ -70,13 +43,13 @@ impl Responder {
     }
 
     /// What was to be answered on a connection that is gone is not answered any more.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn discard_waiting(&mut self) {
         self.waiting = VecDeque::new();
         self.waiting_bytes = 0;
     }
 
     /// Whether answers wait that could be sent now.
-    fn may_answer(&self, link: &Link) -> bool {
+    fn can_send(&self, link: &Link) -> bool {
         !self.waiting.is_empty()
             && link.is_writable()
             && link.session.is_open()
@@ -84,8 +57,13 @@ impl Responder {
     }
 
     /// Sends what waits as far as window and socket take it.
-    pub(super) fn answer(&mut self, link: &mut Link, context: &mut Context<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        while self.may_answer(link) {
+    pub(super) fn send_responses(
+        &mut self,
+        link: &mut Link,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        while self.can_send(link) {
             out.clear();
             link.session.take_output(out);
             let limit = link.session.limits().maximum_packet_size;
@@ -113,15 +91,15 @@ impl Responder {
     }
 }
 
-/// The ears of a responder during one batch.
-pub(super) struct ResponderEars<'a> {
+/// The handler of a responder during one batch.
+pub(super) struct ResponderHandler<'a> {
     pub(super) responder: &'a mut Responder,
     pub(super) shared: &'a Shared,
     pub(super) recorder: &'a mut Recorder,
     pub(super) measuring: bool,
 }
 
-impl Handler<SendRecord> for ResponderEars<'_> {
+impl Handler<SendRecord> for ResponderHandler<'_> {
     fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         let publish = delivery.publish;
         let responder = &mut *self.responder;
@@ -156,21 +134,4 @@ impl Handler<SendRecord> for ResponderEars<'_> {
     }
 
     fn event(&mut self, _event: Event) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_says_where_its_answer_goes() {
-        let mut message = Message { topic: "a/7".to_owned(), ..Message::default() };
-        make_request(&mut message, ProtocolVersion::V5, 7);
-        assert_eq!(message.topic, "a/7/request");
-        assert_eq!(message.properties.text(PropertyName::ResponseTopic), Some("a/7/response"));
-        assert_eq!(message.properties.binary(PropertyName::CorrelationData).unwrap().as_ref(), [0, 0, 0, 7]);
-        let mut older = Message { topic: "a".to_owned(), ..Message::default() };
-        make_request(&mut older, ProtocolVersion::V311, 0);
-        assert_eq!((older.topic.as_str(), older.properties.is_empty()), ("a/request", true));
-    }
 }

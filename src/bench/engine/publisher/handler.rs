@@ -2,12 +2,12 @@
 
 use super::super::link::SendRecord;
 use super::super::shared::StageRun;
-use crate::bench::measure::{Recorder, Together};
+use crate::bench::measure::{Recorder, SampleBatch};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
 /// What acknowledgements have told a publisher.
 #[derive(Debug, Default)]
-pub(in crate::bench::engine) struct PublisherCounts {
+pub(in crate::bench::engine) struct AckCounts {
     pub(super) completed: u64,
     pub(super) downgraded: u64,
     /// Refused by the broker: these are not delivered, and nobody waits for them.
@@ -18,16 +18,16 @@ pub(in crate::bench::engine) struct PublisherCounts {
     pub(super) measured_refused: u64,
 }
 
-impl PublisherCounts {
+impl AckCounts {
     /// Messages whose handshake is over, one way or the other.
     pub(in crate::bench::engine) const fn completed(&self) -> u64 {
         self.completed
     }
 }
 
-/// The ears of a publisher during one batch.
-pub(in crate::bench::engine) struct PublisherEars<'a> {
-    pub(in crate::bench::engine) counts: &'a mut PublisherCounts,
+/// The handler of a publisher during one batch.
+pub(in crate::bench::engine) struct PublisherHandler<'a> {
+    pub(in crate::bench::engine) counts: &'a mut AckCounts,
     pub(in crate::bench::engine) recorder: &'a mut Recorder,
     /// The present stage: what was sent in an earlier one is not its own.
     pub(in crate::bench::engine) stage: Option<&'a StageRun>,
@@ -35,24 +35,24 @@ pub(in crate::bench::engine) struct PublisherEars<'a> {
     pub(in crate::bench::engine) measuring: bool,
     /// Whether latencies are recorded.
     pub(in crate::bench::engine) latency: bool,
-    pub(in crate::bench::engine) together: Together,
+    pub(in crate::bench::engine) batch: SampleBatch,
 }
 
-impl PublisherEars<'_> {
+impl PublisherHandler<'_> {
     /// The batch is over.
     pub(in crate::bench::engine) fn end(mut self) {
-        self.together.enter(&mut self.recorder.latency.ack);
+        self.batch.flush(&mut self.recorder.latency.ack);
     }
 
     /// Whether a message is one of those that the stage measures.
-    fn counts(&self, kept: &SendRecord) -> bool {
+    fn is_measured(&self, kept: &SendRecord) -> bool {
         self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
     }
 
     /// Enters the latencies of so many messages that were sent in one go.
     fn record(&mut self, kept: &SendRecord, count: u64) {
         let latency = &mut self.recorder.latency;
-        self.together.record(kept.intended_ns, count, &mut latency.ack);
+        self.batch.record(kept.intended_ns, count, &mut latency.ack);
         // In a closed loop both are the same.
         if self.stage.is_some_and(|stage| stage.rate.is_some()) {
             latency.ack_service.record_many_between(kept.written_ns, self.now_ns, count);
@@ -63,7 +63,7 @@ impl PublisherEars<'_> {
     }
 }
 
-impl Handler<SendRecord> for PublisherEars<'_> {
+impl Handler<SendRecord> for PublisherHandler<'_> {
     fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
         // It subscribes to nothing; a broker may deliver what an earlier client of this id had asked for.
         self.recorder.counters.foreign += u64::from(self.measuring);
@@ -73,24 +73,24 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     #[inline]
     fn completed(&mut self, completion: Completion<'_, SendRecord>) {
         self.counts.completed += 1;
-        let counts = self.counts(&completion.kept);
+        let measured = self.is_measured(&completion.kept);
         let counters = &mut self.recorder.counters;
         match completion.outcome {
             Outcome::Acknowledged | Outcome::Downgraded => {
                 counters.acked += u64::from(self.measuring);
-                self.counts.answered += u64::from(counts);
+                self.counts.answered += u64::from(measured);
                 if completion.reason == crate::mqtt::ReasonCode::NO_MATCHING_SUBSCRIBERS {
-                    counters.no_subscriber += u64::from(counts);
+                    counters.no_subscriber += u64::from(measured);
                 }
                 self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
-                if counts && self.latency {
+                if measured && self.latency {
                     self.record(&completion.kept, 1);
                 }
             }
             Outcome::Refused => {
                 self.counts.refused += 1;
                 counters.refusals_in += u64::from(self.measuring);
-                if counts {
+                if measured {
                     self.counts.answered += 1;
                     self.counts.measured_refused += 1;
                     counters.count_rejected(completion.reason.0);
@@ -114,7 +114,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
                 count += u64::from(!differs);
                 differs
             });
-            if self.counts(&one) {
+            if self.is_measured(&one) {
                 self.counts.answered += count;
                 if self.latency {
                     self.record(&one, count);
@@ -124,7 +124,7 @@ impl Handler<SendRecord> for PublisherEars<'_> {
     }
 
     fn received(&mut self, kept: &SendRecord) {
-        if self.latency && self.counts(kept) {
+        if self.latency && self.is_measured(kept) {
             kept.received_ns.set(self.now_ns);
             self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);
         }

@@ -6,7 +6,7 @@ use super::super::shared::{Shared, StageRun};
 use super::SECOND_NS;
 
 /// Watches whether a load that only a count ends goes on at all.
-pub(super) struct Standstill {
+pub(super) struct StallWatch {
     /// Nothing may come through for so long.
     patience_ns: u64,
     /// What had been sent, answered and delivered, and when that changed last.
@@ -15,7 +15,7 @@ pub(super) struct Standstill {
     next_look_ns: u64,
 }
 
-impl Standstill {
+impl StallWatch {
     pub(super) fn watch(shared: &Shared, run: &StageRun) -> Self {
         let plan = &shared.plan;
         let patience = plan.drain.max(plan.transport.timeout).as_nanos() as u64;

@@ -2,14 +2,14 @@
 
 mod failure;
 mod output;
-mod show;
+mod progress_view;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 
 use self::failure::{downgrade, failure, idleness, refusal, say_why, silence, silent_groups, unanswered_pings};
 use self::output::{Outputs, outputs, write_result};
-use self::show::Show;
+use self::progress_view::ProgressView;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
@@ -44,7 +44,7 @@ fn command() -> Vec<String> {
 }
 
 /// Runs mqbench. Errors go to stderr, the result to stdout and to the files that were asked for.
-pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
+pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
     if options.load.verb == Some(Verb::Self_) {
         return measure_self(options, environment);
     }
@@ -62,7 +62,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
         let examine = examine(&plan, own.is_some(), options.result.json, &files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
     }
-    let conduct = Conduct {
+    let run = BenchRun {
         verb: options.load.verb,
         plan,
         gates,
@@ -76,7 +76,7 @@ pub fn conduct(options: &BenchOptions, environment: &Environment, own: Option<Ow
         version: Some(own.version.to_owned()),
         source: Some("embedded".to_owned()),
     });
-    crate::client::run(conduct.measure(name)).map_err(Into::into).flatten().unwrap_or_else(failed)
+    crate::client::run(run.measure(name)).map_err(Into::into).flatten().unwrap_or_else(failed)
 }
 
 /// `mqbench self`.
@@ -92,7 +92,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
         let writes_document = options.result.json || !files.is_empty();
         let interruption = Interruption::listen(options.general.quiet, writes_document);
         let write = |text: &[u8], json| write_result(text, json, &files);
-        calibrate::conduct(options, environment, interruption, write).await
+        calibrate::run(options, environment, interruption, write).await
     };
     crate::client::run(measure).map_err(Into::into).flatten().unwrap_or_else(failed)
 }
@@ -127,7 +127,7 @@ fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
     Ok(gates)
 }
 
-struct Conduct {
+struct BenchRun {
     verb: Option<Verb>,
     plan: BenchPlan,
     gates: Vec<Gate>,
@@ -137,7 +137,7 @@ struct Conduct {
     ceilings: Ceilings,
 }
 
-impl Conduct {
+impl BenchRun {
     async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
         if let Some(obstacles) = doctor::obstacles(&self.plan, own.is_some(), Colours::for_stderr(ColourChoice::Auto)) {
             let error = "this machine cannot carry out the plan; no connection was made";
@@ -181,14 +181,14 @@ impl Conduct {
         }
         let started_at = Utc::now();
         let mut context = outcome::context(&self.plan, command(), own, started_at);
-        let mut show = Show::new(self.quiet);
-        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), |step| show.step(step));
+        let mut view = ProgressView::new(self.quiet);
+        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), |step| view.show(step));
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
             ran = run => ran,
         };
-        show.end();
+        view.clear();
         if let Ok(ran) = &ran {
             let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
             if self.plan.asks_sys && context.target.broker.is_none() && is_there {

@@ -1,37 +1,39 @@
 //! Progress on stderr.
 
-use crate::bench::engine::Progress as Step;
+use crate::bench::engine::RunProgress;
 use crate::terminal::{Progress, number};
 
 /// Progress on stderr.
-pub(super) struct Show {
+pub(super) struct ProgressView {
     progress: Progress,
     phase: Option<String>,
 }
 
-impl Show {
+impl ProgressView {
     pub(super) fn new(quiet: bool) -> Self {
         Self { progress: Progress::on_stderr(quiet), phase: None }
     }
 
-    pub(super) fn step(&mut self, step: Step) {
+    pub(super) fn show(&mut self, progress: RunProgress) {
         if !self.progress.is_visible() {
             return;
         }
-        let (phase, seconds, line) = match step {
-            Step::Connecting { connected, clients } => ("connect".to_owned(), 0.0, format!("{connected} of {clients}")),
-            Step::Holding { open, elapsed: _, duration } => {
+        let (phase, seconds, line) = match progress {
+            RunProgress::Connecting { connected, clients } => {
+                ("connect".to_owned(), 0.0, format!("{connected} of {clients}"))
+            }
+            RunProgress::Holding { open, elapsed: _, duration } => {
                 ("hold".to_owned(), duration.as_secs_f64(), format!("{} open", number::grouped(open)))
             }
-            Step::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
-            Step::Measuring { stage, duration, row, elapsed: _ } => {
+            RunProgress::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
+            RunProgress::Measuring { stage, duration, row, elapsed: _ } => {
                 let line = row.map_or_else(String::new, |row| {
                     let p99 = row.e2e_p99.map_or_else(String::new, |p99| format!("  p99 {}", number::duration(p99)));
                     format!("sent {}/s  delivered {}/s{p99}", number::grouped(row.sent), number::grouped(row.delivered))
                 });
                 (stage.text().to_owned(), duration.map_or(0.0, |duration| duration.as_secs_f64()), line)
             }
-            Step::Draining { stage, outstanding } => {
+            RunProgress::Draining { stage, outstanding } => {
                 (format!("{} ↓", stage.text()), 0.0, format!("{} under way", number::grouped(outstanding)))
             }
         };
@@ -42,7 +44,7 @@ impl Show {
         self.progress.tick(&line);
     }
 
-    pub(super) fn end(&self) {
+    pub(super) fn clear(&self) {
         self.progress.clear();
     }
 }

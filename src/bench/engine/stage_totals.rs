@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::shard::Share;
+use super::shard::TargetShare;
 use super::subscriber::Deliveries;
 use crate::bench::measure::{IntervalRow, Outages, Recorder, Spans, Timeline};
 use crate::bench::system::CpuTime;
 
 /// The parts of a stage.
 #[derive(Default)]
-pub(super) struct Gathering {
+pub(super) struct StageTotals {
     pub(super) total: Recorder,
     pub(super) timeline: Timeline,
     /// The last whole second.
@@ -34,12 +34,12 @@ pub(super) struct Gathering {
     pub(super) missing: (u64, usize),
     pub(super) outages: Outages,
     /// What each broker has, where there are several.
-    pub(super) shares: Vec<Share>,
+    pub(super) shares: Vec<TargetShare>,
 }
 
 /// What is known beside the recorders when a second has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct SecondContext {
     /// Threads that report.
     pub(super) shards: usize,
     /// When the second began.
@@ -50,13 +50,13 @@ pub(super) struct Moment {
     pub(super) backlog: u64,
 }
 
-impl Gathering {
+impl StageTotals {
     pub(super) fn take_second(
         &mut self,
         shard: usize,
         recorder: &Recorder,
         cpu: Option<CpuTime>,
-        moment: impl FnOnce(&Self) -> Moment,
+        moment: impl FnOnce(&Self) -> SecondContext,
     ) {
         self.second.merge(recorder);
         self.reported += 1;
