@@ -27,7 +27,8 @@ fn check(name: &str) {
     let stored = std::fs::read_to_string(&file).unwrap();
     let mut current = String::new();
     for line in stored.lines().filter(|line| line.starts_with(['$', '#'])) {
-        if !current.is_empty() && !(line.starts_with('#') && current.lines().last().unwrap().starts_with('#')) {
+        // A comment stands right above its case.
+        if !current.is_empty() && !current.lines().next_back().unwrap().starts_with('#') {
             current.push('\n');
         }
         current.push_str(line);
