@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::forward::forward_write;
 use super::socket::Socket;
 use super::tls::{TlsInfo, TlsSession};
 use super::web_socket::WebSocket;

@@ -60,5 +60,3 @@ macro_rules! forward_write {
         }
     };
 }
-
-pub(in crate::transport) use {forward_read, forward_write};

@@ -2,11 +2,13 @@
 //! timed and named in its error. The only home of rustls, tungstenite and sockets. A step takes the stream of the step
 //! before it and hands on its own.
 
+#[macro_use]
+mod forward;
+
 mod connect;
 mod connection;
 mod dns;
 mod error;
-mod forward;
 mod http;
 mod plan;
 mod proxy;

@@ -12,7 +12,6 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 use super::error::{FailureKind, Fault, explain_socket_error};
-use super::forward::{forward_read, forward_write};
 
 #[cfg(target_os = "linux")]
 use low_water::{ReceiveLowWater, UnsentLowWater};

@@ -11,7 +11,6 @@ use tokio_openssl::SslStream;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::has_common_name_only;
-use crate::transport::forward::{forward_read, forward_write};
 use crate::transport::socket::Socket;
 
 /// A TLS connection; boxed, as it holds kilobytes.
