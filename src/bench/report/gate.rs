@@ -1,13 +1,12 @@
 //! Gates: conditions on a result that decide the exit status, `--gate 'e2e.p99 <= 20ms && lost == 0'`.
 //!
 //! A gate is read before anything connects, so that a typo costs no run. A figure that was not measured fails its
-//! gate, and an invalid run fails all.
+//! gate, and an invalid run fails all gates.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use thiserror::Error;
 
-use super::document::{ResultDocument, Status};
+use super::document::{GateOutcome, ResultDocument, Status};
 use super::metric::{Kind, Metric};
 
 /// One `--gate`: conditions that must all hold.
@@ -44,19 +43,6 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("<", Operator::Less),
     (">", Operator::Greater),
 ];
-
-/// What became of a condition; latencies are in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GateOutcome {
-    /// The condition as it was written.
-    pub expr: String,
-    /// The figure; null when it was not measured.
-    pub value: Option<Number>,
-    /// What it was held against.
-    pub limit: Option<Number>,
-    /// Whether it held.
-    pub pass: bool,
-}
 
 /// What is wrong with a gate.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -129,8 +115,13 @@ impl Gate {
         Ok(Self { conditions })
     }
 
-    /// Holds the gate against a result: an outcome for each condition.
-    pub fn evaluate(&self, document: &ResultDocument) -> Vec<GateOutcome> {
+    /// Enters the outcomes of gates in a result.
+    pub fn apply(gates: &[Self], document: &mut ResultDocument) {
+        document.gates = gates.iter().flat_map(|gate| gate.evaluate(document)).collect();
+    }
+
+    /// Compares a result with the gate: an outcome for each condition.
+    pub(super) fn evaluate(&self, document: &ResultDocument) -> Vec<GateOutcome> {
         self.conditions.iter().map(|condition| condition.evaluate(document)).collect()
     }
 }
@@ -258,6 +249,3 @@ fn number(value: f64) -> Option<Number> {
         Number::from_f64(value)
     }
 }
-
-#[cfg(test)]
-mod tests;
