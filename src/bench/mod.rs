@@ -7,12 +7,12 @@ pub mod report;
 pub mod system;
 
 mod calibrate;
-mod conduct;
 mod doctor;
 mod identify;
 mod interruption;
 mod outcome;
+mod run;
 #[cfg(test)]
 mod truth;
 
-pub use conduct::{OwnBroker, conduct};
+pub use run::{OwnBroker, run};

@@ -89,7 +89,7 @@ impl Effort {
 ///
 /// # Errors
 /// Sockets, threads, stdout, files. The ceiling that cannot be saved only warns.
-pub(super) async fn conduct(
+pub(super) async fn run(
     options: &BenchOptions,
     environment: &Environment,
     interruption: Interruption,

@@ -1,5 +1,5 @@
 //! What the machine as a whole did while the load ran: CPU time that a hypervisor took, TCP segments sent again (Linux;
-//! all processes of the machine together).
+//! all processes of the machine batch).
 
 /// Counters of the machine at a moment, or their growth since an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
