@@ -71,8 +71,7 @@ impl StageFigures {
         let p99 = |latency: &Latency| latency.histogram()?.percentile(Percentile::P99);
         let negative = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.negative());
         // In a flood buffers may well be full, and a large message fills one by itself.
-        let reads_mean_something =
-            offered.is_some() && counters.payload_bytes_in <= counters.delivered * LARGE_BYTES;
+        let reads_mean_something = offered.is_some() && counters.payload_bytes_in <= counters.delivered * LARGE_BYTES;
         let read = |count: u64| if reads_mean_something { count } else { 0 };
         Self {
             window_ns,

@@ -182,8 +182,13 @@ mod tests {
         assert!(row.e2e_p50.is_some_and(|p50| p50.abs_diff(25_000) <= 25));
         assert_eq!((row.lost, row.cpu_pct), (None, None));
         let counted = Some(0);
-        let nothing =
-            IntervalRow { sent: counted, acked: counted, delivered: counted, skipped: counted, ..IntervalRow::default() };
+        let nothing = IntervalRow {
+            sent: counted,
+            acked: counted,
+            delivered: counted,
+            skipped: counted,
+            ..IntervalRow::default()
+        };
         assert_eq!(IntervalRow::of(&Recorder::default(), 0), nothing);
     }
 
@@ -228,7 +233,10 @@ mod tests {
     fn the_series_of_long_stages_has_rows_of_one_length() {
         let series = |seconds: u64, row_seconds: u64| Series {
             interval_ns: row_seconds * SECOND_NS,
-            rows: vec![IntervalRow { sent: Some(row_seconds), ..IntervalRow::default() }; (seconds / row_seconds) as usize],
+            rows: vec![
+                IntervalRow { sent: Some(row_seconds), ..IntervalRow::default() };
+                (seconds / row_seconds) as usize
+            ],
         };
         for (first, second, length, count) in [
             (series(100, 1), series(3_500, 1), 1, 3_600),

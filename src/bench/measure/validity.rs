@@ -147,8 +147,7 @@ mod tests {
     fn the_edge_is_valid() {
         assert_eq!(Invalidity::find(&valid()), []);
         assert_eq!(Invalidity::find(&StageFigures::default()), []);
-        let slow_broker =
-            StageFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
+        let slow_broker = StageFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
         assert_eq!(Invalidity::find(&slow_broker), [], "a tenth of the latency is allowed");
         let held = StageFigures { sent: 500, on_time: 500, held_back: 500, ..valid() };
         assert_eq!(Invalidity::find(&held), [], "a broker that does not read is slow, and no fault of ours");
@@ -161,7 +160,10 @@ mod tests {
             (|f| f.on_time = 989, "sent-below-offered"),
             // Half of them waited for the broker and left all the same; of the others none did.
             (|f| (f.held_back, f.sent, f.on_time) = (500, 500, 0), "sent-below-offered"),
-            (|f| (f.held_back, f.sent, f.on_time, f.busiest_thread_ns) = (900, 500, 100, Some(SECOND)), "sent-below-offered"),
+            (
+                |f| (f.held_back, f.sent, f.on_time, f.busiest_thread_ns) = (900, 500, 100, Some(SECOND)),
+                "sent-below-offered",
+            ),
             (|f| f.sched_lag_p99_ns = Some(LAG_FLOOR_NS + 1), "scheduling-lag"),
             (|f| f.clock_back_ns = 1, "clock-went-back"),
             (|f| f.delivery = Some(Delivery { expected: 1, ..Delivery::default() }), "ledger-does-not-add-up"),

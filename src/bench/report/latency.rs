@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn unmeasured_is_null_and_few_samples_give_no_percentile() {
-        let mut latencies = Latencies::default();
+        let mut latencies: Latencies = Latencies::default();
         (1..=25).for_each(|value| latencies.e2e.record(value * 10));
         let table = LatencyTable::of(&latencies, LoopKind::Open);
         let value = serde_json::to_value(&table).unwrap();

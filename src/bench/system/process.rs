@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// CPU time in nanoseconds, and how often the CPU went to somebody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
@@ -124,19 +126,21 @@ fn resident_bytes_of(process: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// What a process, such as a broker on this machine (`--broker-pid`), has used up to now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a process, such as a broker on this machine (`--broker-pid`), has used up to now, or since an earlier reading.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUse {
     /// Its name, at most 15 bytes as the kernel keeps it.
     pub name: String,
-    /// CPU time since it began, user and system, nanoseconds; the kernel counts in steps of (mostly) 10 ms.
+    /// CPU time, user and system, nanoseconds; the kernel counts in steps of (mostly) 10 ms.
     pub cpu_ns: u64,
-    /// Resident memory, bytes.
+    /// The same as a share of the time in which it was used, percent of one core; set by who knows that time.
+    pub cpu_pct: Option<f64>,
+    /// Resident memory at the end, bytes.
     pub rss_bytes: Option<u64>,
 }
 
 impl ProcessUse {
-    /// What was used since an earlier look; the memory is that of now.
+    /// What was used since an earlier reading; the memory is that of now.
     pub fn since(&self, earlier: &Self) -> Self {
         Self { cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns), ..self.clone() }
     }
@@ -180,7 +184,7 @@ fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<ProcessUse> {
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     let total = ticks()?.checked_add(ticks()?)?;
     let cpu_ns = u128::from(total) * 1_000_000_000 / u128::from(ticks_per_second);
-    Some(ProcessUse { name, cpu_ns: u64::try_from(cpu_ns).ok()?, rss_bytes: None })
+    Some(ProcessUse { name, cpu_ns: u64::try_from(cpu_ns).ok()?, ..ProcessUse::default() })
 }
 
 #[cfg(all(test, target_os = "linux"))]

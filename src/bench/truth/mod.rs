@@ -25,9 +25,8 @@ use tokio::time::Instant;
 use self::broker::{Broker, Log};
 use self::script::Script;
 use super::engine::{RunError, run_in_place};
-use super::outcome;
 use super::plan::{Target, bench_plan};
-use super::report::ResultDocument;
+use super::report;
 use crate::client::ClientError;
 use crate::options::{BenchOptions, Environment, Reading};
 use crate::transport::MemoryListener;
@@ -79,11 +78,8 @@ fn rehearse_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         let result = match run {
             Ok(run) => {
                 lost.clone_from(&run.lost);
-                let measurements: Vec<_> = (run.stages.iter().enumerate())
-                    .map(|(index, stage)| outcome::measurement(&plan, &run, stage, None, index == 0))
-                    .collect();
-                let context = outcome::context(&plan, Vec::new(), None, chrono::Utc::now());
-                Ok(serde_json::to_value(ResultDocument::assemble(context, &measurements)).unwrap())
+                let context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
+                Ok(serde_json::to_value(report::assemble(context, &plan, &run, None, false)).unwrap())
             }
             Err(error) => Err(error),
         };

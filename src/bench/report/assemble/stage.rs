@@ -100,12 +100,7 @@ fn adapt_latencies(plan: &BenchPlan, is_order_broken: bool, recorder: &mut Recor
     }
 }
 
-fn figures(
-    plan: &BenchPlan,
-    outcome: &StageOutcome,
-    recorder: &Recorder,
-    ceiling_per_s: Option<f64>,
-) -> StageFigures {
+fn figures(plan: &BenchPlan, outcome: &StageOutcome, recorder: &Recorder, ceiling_per_s: Option<f64>) -> StageFigures {
     StageFigures {
         cpu_user_ns: outcome.cpu.map(|cpu| cpu.user_ns),
         cpu_sys_ns: outcome.cpu.map(|cpu| cpu.system_ns),
