@@ -12,6 +12,6 @@ mod identify;
 mod interruption;
 mod run;
 #[cfg(test)]
-mod truth;
+mod simulation;
 
 pub use run::{OwnBroker, run};
