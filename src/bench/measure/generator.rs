@@ -165,10 +165,10 @@ impl Generator {
     fn judge_schedule(&mut self, figures: &StageFigures) {
         let Some(offered) = figures.offered else { return };
         if let Some(fault) = sent_below_share(offered.saturating_sub(figures.held_back), figures.on_time) {
-            self.add(Verdict::Bottleneck, fault.cause());
+            self.add(Verdict::Bottleneck, fault.text);
         }
         if let Some(fault) = lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns) {
-            self.add(Verdict::Bottleneck, fault.cause());
+            self.add(Verdict::Bottleneck, fault.text);
         }
     }
 

@@ -28,4 +28,4 @@ pub use series::{IntervalRow, MOST_ROWS, Series, Timeline};
 pub use span::{RateWindows, Span, Spans};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
 pub use steadiness::{Drift, Steadiness};
-pub use validity::{Invalidity, LAG_FLOOR_NS, lag_above_limit};
+pub use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};

@@ -62,7 +62,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// PUBLISH packets that the kernel accepted.
+    /// PUBLISH packets that the kernel accepted; with a schedule those that were due in the window.
     sent,
     /// Messages whose handshake the broker completed without an error: PUBACK, or PUBCOMP.
     acked,
@@ -78,7 +78,7 @@ counters! {
     wire_bytes_in,
     /// Messages that are not of this run.
     foreign,
-    /// Retained messages that subscribers of somebody else's load got on subscribing, at whatever time.
+    /// Retained messages that came because of the subscriptions of `mqbench sub`, at any time.
     retained,
     /// Messages of this run whose content is not what was sent.
     corrupt,
@@ -362,7 +362,7 @@ mod tests {
 
     use super::*;
 
-    /// One thing that an engine tells a recorder.
+    /// One event that an engine records.
     #[derive(Clone, Debug)]
     enum Event {
         Sent(u16),

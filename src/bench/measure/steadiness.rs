@@ -1,23 +1,23 @@
 //! Was the load the same from beginning to end? Compares the thirds of the measured window.
 //!
-//! Works on the seconds: the median of a third's seconds stands for it, and how far single seconds lie from that median
-//! says how large a difference is noise.
+//! It works on the seconds: a third is represented by the median of its seconds, and how far single seconds lie from that
+//! median is the measure of noise.
 
 use super::series::{IntervalRow, Series};
 
-/// Seconds that a third must have for its median to say something.
+/// Seconds that a third must have for its median to mean something.
 const SECONDS_A_THIRD: usize = 2;
-/// Differences below this share of the larger figure are nothing to speak of.
+/// Differences below this share of the larger figure are ignored.
 const RATE_SHARE: f64 = 0.1;
 /// The same for p99, which scatters more.
 const P99_SHARE: f64 = 0.5;
-/// Differences below so many times the scatter of the seconds are noise.
+/// Differences below this multiple of the scatter of the seconds are noise.
 const NOISE_TIMES: f64 = 3.0;
-/// An open loop that is not overloaded has hardly anything under way: growth below this share of a second's messages
+/// An open loop that is not overloaded has hardly anything in flight: growth below this share of a second's messages
 /// is no growth.
 const BACKLOG_SHARE: f64 = 0.05;
 
-/// A figure that was another one at the end than at the beginning.
+/// A figure that changed from the beginning to the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drift {
     /// Median of the first third.
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_sags_and_a_latency_that_grows_are_told() {
+    fn a_rate_that_sags_and_a_latency_that_grows_are_found() {
         let found = judge(&series((0..9).map(|second| (1_000 - 50 * second, 100_000 << second, 10))));
         assert_eq!(found.rate, Some(Drift { first: 950.0, last: 650.0 }));
         assert_eq!(found.p99, Some(Drift { first: 200_000.0, last: 12_800_000.0 }));

@@ -10,9 +10,9 @@ use serde_json::{Map, Number, Value};
 
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
-use super::stage::{Fault, Phase, Stage};
+use super::stage::{Phase, Stage};
 use super::traffic::Traffic;
-use crate::bench::measure::{Generator, Series};
+use crate::bench::measure::{Fault, Generator, Series};
 use crate::bench::system::{EnvironmentFacts, ProcessUse};
 use crate::exit_status::ExitStatus;
 

@@ -24,6 +24,6 @@ pub use document::{
 };
 pub use gate::{Gate, GateError};
 pub use latency::{LatencySummary, LatencyTable, LoopKind, Percentiles};
-pub use stage::{Fault, Phase, Stage, Target};
+pub use stage::{Phase, Stage, Target};
 pub use summary::summary;
 pub use traffic::Traffic;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::{LatencyTable, LoopKind};
 use super::traffic::Traffic;
-use crate::bench::measure::{Generator, GeneratorOfStage, Invalidity, Series};
+use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Series};
 use crate::bench::system::ProcessUse;
 
 /// A stage in the document.
@@ -74,23 +74,6 @@ pub struct Phase {
     pub start_ns: u64,
     /// How long.
     pub duration_ns: u64,
-}
-
-/// A reason why figures are not valid, with what to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// A name for scripts.
-    pub code: String,
-    /// What happened.
-    pub text: String,
-    /// What to do about it.
-    pub next_step: String,
-}
-
-impl From<Invalidity> for Fault {
-    fn from(fault: Invalidity) -> Self {
-        Self { code: fault.code().to_owned(), text: fault.cause(), next_step: fault.next_step().to_owned() }
-    }
 }
 
 impl Stage {

@@ -140,7 +140,7 @@ impl Page {
             }
             // Others send.
             _ if stage.traffic.sent.is_none() => "sends nothing: counts what others publish".to_owned(),
-            LoopKind::Closed => "closed loop: as fast as the window lets it".to_owned(),
+            LoopKind::Closed => "closed loop: as fast as the window allows".to_owned(),
             LoopKind::Open => {
                 let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));
                 format!("open loop{}", offered.unwrap_or_default())
@@ -508,8 +508,13 @@ fn outages(stage: &Stage) -> Option<String> {
     let longest = known(stage.delivery.outage_max_ns, duration);
     let open = stage.delivery.outages.iter().flatten().filter(|outage| !outage.ended).count();
     let open = if open > 0 { format!(", {open} of them not over at the end") } else { String::new() };
-    let reconnects = known(stage.clients.reconnects, grouped);
-    Some(format!("{} streams{open}, longest {longest}; {reconnects} connections made again", grouped(count)))
+    let reconnects = known(stage.clients.reconnects, |count| counted(count, "reconnect"));
+    Some(format!("{}{open}, longest {longest}; {reconnects}", counted(count, "outage")))
+}
+
+/// A count with its noun.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// A figure in its form, or a dash where it was not measured or has too few samples.

@@ -51,8 +51,8 @@ pub struct Traffic {
     /// Payload bytes delivered per second.
     pub goodput_bytes_per_s: Option<f64>,
     /// PUBLISH packets and their acknowledgements by type and direction, as this stage's QoS has them (`publish_out`,
-    /// `puback_in`, …). A type is null where it is not known exactly, as what retained, refused, corrupt or foreign messages
-    /// blur. Null for `mqbench conn` and `mqbench echo`.
+    /// `puback_in`, …). A type is null where it is not known exactly, because retained, refused, corrupt or foreign messages
+    /// blur it. Null for `mqbench conn` and `mqbench echo`.
     pub packets: Option<BTreeMap<String, Option<u64>>>,
 }
 
@@ -150,7 +150,7 @@ fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
         enter("publish_in", Some(publish_in).filter(|_| counters.retained == 0));
         match sides.qos {
             0 => {}
-            // What others publish has a QoS of its own.
+            // What others publish may have any QoS.
             1 => enter("puback_out", Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
             _ => {
                 enter("pubrec_out", Some(counters.pubrec_out));

@@ -77,6 +77,9 @@ fn a_ping_comes_before_keep_alive_runs_out() {
         let silence = run.log.longest_silence;
         assert!(silence <= keep_alive && silence > keep_alive / 2, "{arguments}: {silence:?}");
         assert!((4..60).contains(&run.log.pings), "{arguments}: {}", run.log.pings);
+        if arguments.starts_with("conn") {
+            assert_eq!(run.number("latency/ping/count"), run.log.pings, "{arguments}: those of Keep Alive too");
+        }
         assert_eq!(run.at("status"), "ok", "{arguments}");
     }
 }

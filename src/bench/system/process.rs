@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// CPU time in nanoseconds, and how often the CPU went to somebody else.
+/// CPU time in nanoseconds, and context switches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
     /// In user mode.
@@ -64,7 +64,7 @@ mod unix {
         read(UsageWho::RUSAGE_SELF)
     }
 
-    /// CPU time of the calling thread, where the system tells.
+    /// CPU time of the calling thread, on Linux and FreeBSD.
     pub fn thread_cpu() -> Option<CpuTime> {
         #[cfg(any(target_os = "linux", target_os = "freebsd"))]
         return read(UsageWho::RUSAGE_THREAD);
@@ -77,7 +77,7 @@ mod unix {
         getrlimit(Resource::RLIMIT_NOFILE).ok()
     }
 
-    /// Raises the limit of open files as far as this user may, and says what it is then.
+    /// Raises the limit of open files as far as this user may, and returns it.
     pub fn raise_open_files() -> Option<u64> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
         if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found_and_nobody_is_not() {
+    fn this_process_is_found_and_a_missing_one_is_not() {
         assert!(process_use(std::process::id()).unwrap().rss_bytes.unwrap() > 100_000);
         // Above the largest process number that Linux gives.
         assert!(process_use(u32::MAX).unwrap_err().to_string().contains("no such process"));

@@ -4,7 +4,7 @@
 use super::super::shared::StageRun;
 use super::super::stage_totals::StageTotals;
 use super::{SECOND_NS, StageOutcome};
-use crate::bench::measure::{Invalidity, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures};
+use crate::bench::measure::{Fault, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures};
 use crate::bench::plan::BenchPlan;
 
 /// The part of a schedule that may be late, or may not be sent at all.
@@ -41,6 +41,6 @@ impl StageOutcome {
         };
         let not_sent = self.not_sent.filter(|not_sent| all_there && *not_sent as f64 > TOLERATED * offered as f64);
         let overload = || not_sent.map(|not_sent| format!("{not_sent} of {offered} due messages were not sent"));
-        Invalidity::find(&figures).first().map(Invalidity::cause).or_else(overload)
+        Fault::find(&figures).into_iter().next().map(|fault| fault.text).or_else(overload)
     }
 }

@@ -3,12 +3,12 @@
 use super::description::url_of;
 use super::warnings::{broken_order, of_figures, of_outcome};
 use crate::bench::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
-use crate::bench::measure::{Generator, Invalidity, Recorder, Series, StageFigures, percent};
+use crate::bench::measure::{Fault, Generator, Recorder, Series, StageFigures, percent};
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
 use crate::bench::report::delivery::{Clients, DeliveryAccount, StreamAccount};
 use crate::bench::report::document::Warning;
 use crate::bench::report::latency::{LatencyTable, LoopKind};
-use crate::bench::report::stage::{Fault, Phase, Stage, Target};
+use crate::bench::report::stage::{Phase, Stage, Target};
 use crate::bench::report::traffic::{Sides, Traffic};
 use crate::bench::system::ProcessUse;
 use crate::mqtt::QoS;
@@ -129,15 +129,16 @@ fn validity(
     figures: &StageFigures,
     latency: &mut LatencyTable,
 ) -> (Option<String>, Vec<Fault>) {
-    let faults = Invalidity::find(figures);
+    let faults = Fault::find(figures);
     let follows_flood = matches!(outcome.stage.model, LoadModel::OpenLoopShare { .. });
-    if let ([Invalidity::SchedulingLag { .. }], true, None) = (&faults[..], follows_flood, &outcome.given_up)
+    if let ([fault], true, None) = (&faults[..], follows_flood, &outcome.given_up)
+        && fault.code == Fault::SCHEDULING_LAG
         && let Some(highest) = latency.undisturbed_percentile()
     {
         latency.withhold_above(highest);
         return (Some(highest.to_owned()), Vec::new());
     }
-    (None, faults.into_iter().map(Fault::from).collect())
+    (None, faults)
 }
 
 fn phases(plan: &BenchPlan, run: &RunOutcome, outcome: &StageOutcome, first: bool) -> Vec<Phase> {

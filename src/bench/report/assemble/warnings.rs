@@ -71,7 +71,7 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     }
     if counters.connects > 0 && counters.held_back > 0 {
         let text = format!(
-            "{} clients connected late because too many connects were under way: the broker did not take this rate",
+            "{} clients connected late because too many connects were pending: the broker did not keep up with this rate",
             counters.held_back,
         );
         warnings.push(Warning::new("connects-held-back", text));
@@ -84,7 +84,7 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let held_back = stage.recorder.counters.held_back;
     if let Some(offered) = stage.offered.filter(|offered| held_back * 10 > *offered) {
         let text = match stage.recorder.counters.skipped {
-            // Which of them waited for what is not told apart.
+            // Which of them waited for what is unknown.
             skipped if !stage.lost.is_empty() => {
                 let given_up = if skipped > 0 { format!(", and {skipped} were given up") } else { String::new() };
                 format!("{held_back} of {offered} messages found no connection, or the window closed{given_up}")
@@ -119,7 +119,7 @@ const DELAYED_ACK_NS: RangeInclusive<u64> = 38_000_000..=46_000_000;
 /// interval of a publisher, whose next packet brings that acknowledgement along.
 fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Option<Warning> {
     let counters = &stage.recorder.counters;
-    // A queue has any length by chance.
+    // A queue has a random length.
     let is_queueing = stage.offered.is_some_and(|offered| counters.held_back * 10 > offered)
         || (stage.rate.is_none() && plan.window > 1);
     if is_queueing {
@@ -179,7 +179,7 @@ fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
         );
         warnings.push(Warning::new("not-steady", text));
     }
-    // A flood has as much under way as the window lets it, and its latency is queueing.
+    // A flood has as much in flight as the window allows, and its latency is queueing.
     if stage.rate.is_none() {
         return warnings;
     }

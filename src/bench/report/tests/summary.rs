@@ -69,7 +69,7 @@ fn an_invalid_run_says_so_first() {
 }
 
 #[test]
-fn loss_is_counted_shared_and_warned_of() {
+fn loss_has_a_count_a_share_and_a_warning() {
     let text = of(|stage| {
         let delivery = stage.delivery.as_mut().unwrap();
         (delivery.delivered_once, delivery.lost, delivery.max_gap) = (308_600, 40, 7);
@@ -97,7 +97,7 @@ fn the_worst_streams_are_named_where_there_are_several() {
 }
 
 #[test]
-fn messages_that_were_not_sent_are_told_with_their_rate() {
+fn messages_that_were_not_sent_have_a_row_with_their_rate() {
     let text = of(|stage| {
         (stage.recorder.counters.skipped, stage.recorder.counters.held_back) = (5_000, 5_000);
         stage.not_sent = Some(6_000);
@@ -124,7 +124,7 @@ fn a_flood_alone_shows_latencies_with_their_basis() {
 }
 
 #[test]
-fn a_failed_run_and_hostile_names_are_told_safely() {
+fn a_failed_run_and_hostile_names_are_printed_safely() {
     let mut context = example::context();
     context.run.error = Some("connecting to mqtt://h:1883: \x1b[2J refused".to_owned());
     context.target.broker.as_mut().unwrap().name = Some("evil\x1b]0;title\u{7}".to_owned());
