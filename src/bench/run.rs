@@ -143,7 +143,7 @@ impl BenchRun {
             eprintln!("Error: {error}");
             eprint!("{obstacles}");
             let verb = self.verb.map_or_else(String::new, |verb| format!(" {}", verb.name()));
-            eprintln!("  'mqbench doctor{verb}' with the same options tells the rest.");
+            eprintln!("  'mqbench doctor{verb}' with the same options shows the rest.");
             self.write_failure(report::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
             return Ok(ExitStatus::Failed);
         }
@@ -270,7 +270,7 @@ impl BenchRun {
             && !run.collapsed
             && run.stalled.is_none()
         {
-            let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
+            let text = "the flood delivered nothing, so there is no rate for the paced stage: latency was not measured";
             context.warn("no-paced-stage", text);
         }
         context.target.tls = run

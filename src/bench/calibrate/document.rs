@@ -161,12 +161,12 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
     text.push_str(&wrapped("  ", about, width));
     let mut facts = Table::new([Align::Left, Align::Left]);
     if let Some(ns) = document.recording_ns_per_message {
-        facts.row(["recording".into(), format!("{ns:.1} ns a message: stamp, ledger, histogram")]);
+        facts.row(["recording".into(), format!("{ns:.1} ns per message: stamp, ledger, histogram")]);
     }
     for threads in &document.threads {
         let ThreadFigures { qos, connections, size_bytes, threads, cpu_ratio } = threads;
         let text = format!(
-            "{threads} threads take {cpu_ratio:.2} × the CPU a message of one: QoS {qos}, {connections} connections, {size_bytes} B"
+            "{threads} threads take {cpu_ratio:.2} × the CPU per message of one thread: QoS {qos}, {connections} connections, {size_bytes} B"
         );
         facts.row(["threads".into(), text]);
     }
@@ -175,7 +175,7 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
         facts.row(["sched lag".into(), format!("p50 {p50}, p99 {p99} at {} messages/s", rate(*rate_per_s as f64))]);
     }
     if let Some(path) = &document.saved_to {
-        facts.row(["saved".to_owned(), format!("{path}: later results tell their headroom by it")]);
+        facts.row(["saved".to_owned(), format!("{path}: later results report their headroom")]);
     }
     text.push('\n');
     text.push_str(&facts.render(colours));

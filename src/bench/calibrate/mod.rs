@@ -200,7 +200,7 @@ impl Calibration {
         }
         if left_out > 0 && !self.quiet {
             let files = 2 * left_out as u64 + OTHER_FILES;
-            eprintln!("Warning: cases of {left_out} connections are left out: they need `ulimit -n {files}`");
+            eprintln!("Warning: cases of {left_out} connections are skipped: they need `ulimit -n {files}`");
         }
         fit
     }

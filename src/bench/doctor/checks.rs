@@ -138,7 +138,9 @@ fn ports(need: &Need, limits: &Limits) -> Option<Check> {
     let sources = need.clients.div_ceil(each.max(1));
     if sources > 1 && level == Level::Fail {
         check = check.mend(if need.loopback {
-            format!("# or {sources} source addresses, which clients take in turn: -A 127.0.0.1,127.0.0.2 and so on")
+            format!(
+                "# or {sources} source addresses, used by the clients in rotation: -A 127.0.0.1,127.0.0.2 and so on"
+            )
         } else {
             format!("sudo ip addr add 10.0.0.2/24 dev eth0   # or {sources} source addresses, named with -A")
         });
@@ -164,8 +166,11 @@ fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
     let somaxconn = limits.somaxconn.filter(|_| need.same_host)?;
     let at_once = need.at_once;
     let level = if at_once > somaxconn { Level::Warn } else { Level::Ok };
-    let found =
-        format!("{} connects may wait at the broker; up to {} are under way", grouped(somaxconn), grouped(at_once));
+    let found = format!(
+        "{} connections may wait at the broker; up to {} are pending at once",
+        grouped(somaxconn),
+        grouped(at_once)
+    );
     Some(Check::new("listen backlog", level, found).mend("sudo sysctl -w net.core.somaxconn=4096"))
 }
 
@@ -222,7 +227,7 @@ fn usage(state: &State) -> impl Iterator<Item = Check> {
     let level = |share: f64, limit: f64| if share > limit { Level::Warn } else { Level::Ok };
     let steal = state.steal_pct.map(|share| {
         Check::new("steal", level(share, STEAL_PCT), format!("{} of the time", percent(share)))
-            .mend("# another machine, or one of its own: no command gives stolen time back")
+            .mend("# use another or a dedicated machine: no command returns stolen time")
     });
     let others = state.busy_pct.map(|share| {
         let found = format!("{} of all processors are busy before any load", percent(share));

@@ -25,7 +25,7 @@ pub(super) fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String
     let expected: u64 = deliveries().map(|delivery| delivery.expected).sum();
     let nothing_came = deliveries().all(|delivery| delivery.delivered_once == 0);
     (expected > 0 && nothing_came && !run.interrupted).then(|| {
-        let hint = if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker says whether it does" };
+        let hint = if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker reports whether it does" };
         format!(
             "none of {expected} messages came through the shared subscriptions: the broker does not seem to know \
              $share{hint}"

@@ -73,9 +73,9 @@ fn a_lost_publisher_costs_its_own_messages_only() {
     for (answer, cause) in [
         (Answer::Close, "the broker closed the connection"),
         (Answer::CutInside, "the broker closed the connection"),
-        (Answer::Bytes(GARBAGE.to_vec()), "broke the protocol"),
+        (Answer::Bytes(GARBAGE.to_vec()), "violated the protocol"),
         // PUBCOMP for this message of QoS 1.
-        (Answer::Bytes(vec![0x70, 2, 0x01, 0xF5]), "broke the protocol"),
+        (Answer::Bytes(vec![0x70, 2, 0x01, 0xF5]), "violated the protocol"),
     ] {
         let script = Script {
             deliver_after: ms(5),
@@ -103,9 +103,9 @@ fn a_lost_publisher_costs_its_own_messages_only() {
 fn a_lost_subscriber_costs_its_own_messages_only() {
     for (fault, cause) in [
         (Fault::CutInside, "the broker closed the connection"),
-        (Fault::Instead(GARBAGE.to_vec()), "broke the protocol"),
+        (Fault::Instead(GARBAGE.to_vec()), "violated the protocol"),
         // A CONNACK in the middle of everything.
-        (Fault::Instead(vec![0x20, 2, 0, 0]), "broke the protocol"),
+        (Fault::Instead(vec![0x20, 2, 0, 0]), "violated the protocol"),
     ] {
         let copies = move |passing: &super::script::Passing, _: u64| match passing.ordinal {
             1_001 => vec![Copy::with(fault.clone())],

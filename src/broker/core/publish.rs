@@ -51,7 +51,7 @@ impl Core {
                 // Taken out while it is borrowed, and put back.
                 let topic = std::mem::take(&mut connection.aliases_in[index]);
                 if topic.is_empty() {
-                    return Err(Fault::protocol("a topic alias that stands for nothing"));
+                    return Err(Fault::protocol("an unknown topic alias"));
                 }
                 alias_topic = Some((index, topic));
             } else {

@@ -150,7 +150,7 @@ impl Core {
                 return Ok(());
             }
             // The first packet must be CONNECT (MQTT-3.1.0-1).
-            _ => return Err(Fault::protocol("the first packet is no CONNECT")),
+            _ => return Err(Fault::protocol("the first packet is not CONNECT")),
         }
         self.statistics.messages_received += 1;
         if frame.packet_type == PacketType::Publish {

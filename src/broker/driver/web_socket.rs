@@ -258,7 +258,7 @@ fn answer(request: &[u8], rule: &OriginRule) -> Answer {
         return refuse("400 Bad Request", "this is a WebSocket for MQTT");
     }
     if field("Sec-WebSocket-Version") != Some("13") {
-        return refuse("426 Upgrade Required", "only version 13 of the WebSocket protocol is spoken");
+        return refuse("426 Upgrade Required", "only version 13 of the WebSocket protocol is supported");
     }
     let Some(key) = field("Sec-WebSocket-Key") else { return refuse("400 Bad Request", "there is no key") };
     if let Some(origin) = field("Origin")
