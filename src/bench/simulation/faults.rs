@@ -34,7 +34,7 @@ fn connects_that_fail_are_told_by_their_cause_in_time() {
         ),
         (|_| Welcome::Nothing, 1, 30_000, "did not answer CONNECT within 30 s"),
         (|_| Welcome::Bytes(Vec::new()), 1, 0, "the connection was lost"),
-        (|_| Welcome::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "no MQTT broker"),
+        (|_| Welcome::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "not an MQTT broker"),
         (|_| Welcome::Bytes(vec![0x20, 0x03]), 1, 0, "the connection was lost"),
     ];
     for (welcome, status, waited, text) in cases {
