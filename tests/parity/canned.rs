@@ -1,5 +1,6 @@
 //! A broker that answers from a can, for what a real one does not do on demand: refusals, denials, sudden ends. It keeps
-//! the bytes that the client sent, which are compared as well.
+//! the bytes that the client sent, which are compared as well. It is not the broker core behind a script: what both clients
+//! get must not depend on our own codec.
 
 use std::fmt;
 use std::io::Write;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::script::{Copy, Passing, Script, Welcome, ms};
+use super::script::{ConnectReply, Copy, ReceivedPublish, Script, ms};
 use super::{Outcome, simulate, simulate_until};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue};
 
 /// When which topic was published to.
 fn schedule(run: &Outcome) -> Vec<(Duration, String)> {
-    let mut all: Vec<_> = run.log.published.iter().map(|passing| (passing.at, passing.topic.clone())).collect();
+    let mut all: Vec<_> = run.log.published.iter().map(|publish| (publish.at, publish.topic.clone())).collect();
     all.sort_unstable();
     all
 }
@@ -149,7 +149,7 @@ fn a_flood_stands_still_for_nothing() {
             let script = Script { deliver_after: ms(delivered), acknowledge_after: ms(2), ..Script::default() };
             let arguments = format!("{arguments} --size {size} --flood --duration 500ms --warmup 0 --pubs 1 --subs 1");
             let run = simulate(&arguments, script);
-            let mut moments: Vec<Duration> = run.log.published.iter().map(|passing| passing.at).collect();
+            let mut moments: Vec<Duration> = run.log.published.iter().map(|publish| publish.at).collect();
             moments.dedup();
             let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max();
             assert!(longest.is_some_and(|longest| longest <= ms(5)), "{arguments}: nothing was sent for {longest:?}");
@@ -168,7 +168,7 @@ fn the_brokers_receive_maximum_is_kept() {
         let properties = properties.clone();
         let script = Script {
             acknowledge_after: ms(4),
-            welcome: Box::new(move |_| Welcome::Accept(properties.clone())),
+            connect_reply: Box::new(move |_| ConnectReply::Accept(properties.clone())),
             ..Script::default()
         };
         let run = simulate(&format!("-V 5 -q {qos} --flood --duration 1 --pubs 2 --subs 2 -M 50"), script);
@@ -185,7 +185,7 @@ fn a_count_is_sent_to_the_message() {
         );
         assert_eq!(run.log.published.len(), 1_000, "{arguments}");
         let mut shares: BTreeMap<&str, u64> = BTreeMap::new();
-        run.log.published.iter().for_each(|passing| *shares.entry(&passing.topic).or_default() += 1);
+        run.log.published.iter().for_each(|publish| *shares.entry(&publish.topic).or_default() += 1);
         assert_eq!(shares.into_values().collect::<Vec<_>>(), [334, 333, 333], "{arguments}");
         assert_eq!(run.numbers(["delivery/expected", "delivery/delivered_once", "latency/e2e/count"]), [1_000; 3]);
     }
@@ -206,8 +206,8 @@ fn a_bare_run_paces_at_half_of_what_it_carried() {
 
 /// A path that carries 4,000 a second in the flood, and from the third second on what two windows of ten do in this time.
 fn tires(each: Duration) -> Script {
-    let copies = move |passing: &Passing, _: u64| {
-        vec![if passing.at < ms(3_060) { Copy::RIGHT } else { Copy::later(each - ms(5)) }]
+    let copies = move |publish: &ReceivedPublish, _: u64| {
+        vec![if publish.at < ms(3_060) { Copy::RIGHT } else { Copy::later(each - ms(5)) }]
     };
     Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() }
 }
@@ -231,8 +231,8 @@ fn a_pace_that_is_not_kept_is_halved_until_it_is() {
         let of = |stage: usize| stages[stage]["delivery"][name].as_u64().unwrap_or_default();
         assert_eq!(run.number(&format!("delivery/{name}")), of(0) + of(3), "{name}");
     }
-    let told = run.at("warnings").to_string();
-    assert!(told.contains("paced: 2,000/s was not kept") && !told.contains("overload"), "{told}");
+    let warnings = run.at("warnings").to_string();
+    assert!(warnings.contains("paced: 2,000/s was not kept") && !warnings.contains("overload"), "{warnings}");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn bursts_are_due_at_once_and_keep_the_rate() {
     let run = simulate("-q 1 --rate 1k --arrival burst:50 --duration 2 --pubs 2 --subs 2", script);
     assert_eq!(run.numbers(["traffic/offered", "traffic/sent", "delivery/delivered_once"]), [2_000; 3]);
     let mut bursts: BTreeMap<Duration, u64> = BTreeMap::new();
-    run.log.published.iter().for_each(|passing| *bursts.entry(passing.at).or_default() += 1);
+    run.log.published.iter().for_each(|publish| *bursts.entry(publish.at).or_default() += 1);
     assert_eq!(bursts, (0..60).map(|burst| (ms(20 + 50 * burst), 50)).collect());
     run.all_took("e2e", 2_000, ms(5));
 }
@@ -385,7 +385,7 @@ fn the_window_is_kept_on_a_way_that_is_longer_than_a_second() {
 }
 
 #[test]
-fn everybody_says_goodbye_and_nobody_lingers() {
+fn all_clients_disconnect_at_once() {
     let run = simulate(
         "-q 1 --rate 100 --duration 2 --pubs 5 --subs 5",
         Script { deliver_after: ms(5), ..Script::default() },

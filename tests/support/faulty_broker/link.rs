@@ -56,7 +56,7 @@ impl Link {
         self.outbox.send(&self.encode(packet), after)
     }
 
-    /// Sends a message as a delivery of its own, with an identifier that no other has.
+    /// Sends a message as another delivery, with a new identifier.
     pub(crate) fn send_copy(&mut self, publish: &Publish<'_>, after: Duration) {
         let mut copy = publish.clone();
         copy.dup = false;
