@@ -72,8 +72,8 @@ struct Course {
     acknowledged: Duration,
 }
 
-/// The courses of all messages of one publisher under stalls: a message leaves when it is due and the message one window
-/// before it is done; the broker reads and writes whenever it does not stand still.
+/// The courses of all messages of one publisher under stalls: a message leaves when it is due and the message one
+/// window before it is done; the broker reads and writes whenever it does not stand still.
 fn courses(messages: u32, every: Duration, window: usize, deliver: Duration, acknowledge: Duration) -> Vec<Course> {
     let mut courses: Vec<Course> = Vec::new();
     for message in 0..messages {
@@ -156,7 +156,8 @@ fn the_generators_lateness_is_part_of_the_latency_and_reported_apart() {
 
 #[test]
 fn a_message_belongs_to_the_window_in_which_it_was_due() {
-    // Warm-up messages take half a second and arrive among the measured ones; the last measured ones arrive in the drain.
+    // Warm-up messages take half a second and arrive among the measured ones; the last measured ones arrive in the
+    // drain.
     let to = FROM + ms(2_000);
     let copies = move |publish: &ReceivedPublish, _: u64| {
         let extra = if publish.at < FROM {

@@ -40,7 +40,8 @@ fn bytes_are_counted_as_they_go_over_the_wire() {
         Script { deliver_after: ms(5), ..Script::default() },
     );
     let topic = run.log.published[0].topic.len() as u64;
-    // Fixed header, topic and its length, identifier, payload; PUBACKs the other way, of the subscriber and of the broker.
+    // Fixed header, topic and its length, identifier, payload; PUBACKs the other way, of the subscriber and of the
+    // broker.
     let publish = 2 + 2 + topic + 2 + 100;
     assert_eq!(run.numbers(["traffic/payload_bytes_out", "traffic/payload_bytes_in"]), [100_000, 100_000]);
     assert_eq!(run.numbers(["traffic/bytes_out", "traffic/bytes_in"]), [1_000 * (publish + 4); 2]);
@@ -204,7 +205,8 @@ fn a_bare_run_paces_at_half_of_what_it_carried() {
     );
 }
 
-/// A path that carries 4,000 a second in the flood, and from the third second on what two windows of ten do in this time.
+/// A path that carries 4,000 a second in the flood, and from the third second on what two windows of ten do in this
+/// time.
 fn tires(each: Duration) -> Script {
     let copies = move |publish: &ReceivedPublish, _: u64| {
         vec![if publish.at < ms(3_060) { Copy::RIGHT } else { Copy::later(each - ms(5)) }]
@@ -303,8 +305,8 @@ fn what_is_skipped_is_counted_and_what_is_not_is_sent_in_time() {
     assert!(late >= skipped, "{late} of {skipped}");
     run.all_took("e2e", 2_000, ms(20));
     let queue = simulate("-q 1 --rate 1k --duration 4 --warmup 0 --pubs 1 --subs 1 -M 10", script());
-    // Without skipping the queue grows: each of the 200 windows waits 10 ms longer than the one before it. When the time
-    // is over, what waits is not sent; the first place that becomes free at this very moment is taken.
+    // Without skipping the queue grows: each of the 200 windows waits 10 ms longer than the one before it. When the
+    // time is over, what waits is not sent; the first place that becomes free at this very moment is taken.
     assert_eq!(queue.numbers(["traffic/skipped", "traffic/offered", "delivery/delivered_once"]), [0, 4_000, 2_001]);
     assert_eq!(queue.numbers(["delivery/expected", "delivery/lost", "delivery/not_sent"]), [2_001, 0, 1_999]);
     assert_eq!(queue.numbers(["latency/e2e/min", "latency/e2e/max"]), [20_000_000, 20_000_000 + 200 * 10_000_000]);

@@ -1,10 +1,11 @@
-//! SimulatedFaults runs: what a broker with faults does on a virtual clock must come back exactly in the result document.
+//! Simulated runs: what a broker with faults does on a virtual clock must come back exactly in the result document.
 //!
-//! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the clock:
-//! connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer whenever
-//! no task has anything left to do. So work takes no time at all, and every figure is known beforehand to the nanosecond.
-//! The broker is the core of mqbroker; a script decides what goes wrong with its packets. Times are whole milliseconds,
-//! the grain of the runtime's timers. A closed loop needs a delay: without one it never lets the clock go on.
+//! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the
+//! clock: connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer
+//! whenever no task has anything left to do. So work takes no time at all, and every figure is known beforehand to the
+//! nanosecond. The broker is the core of mqbroker; a script decides what goes wrong with its packets. Times are whole
+//! milliseconds, the grain of the runtime's timers. A closed loop needs a delay: without one it never lets the clock go
+//! on.
 
 mod broker;
 // Shared with the integration tests, where the library is another crate.

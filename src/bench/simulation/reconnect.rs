@@ -26,7 +26,8 @@ fn what_comes_before_suback_is_delivered() {
     };
     let script = Script { suback_after: ms(50), deliver_after: ms(5), copies: Box::new(cut), ..Script::default() };
     let run = simulate(&format!("{LOAD} --rate 1k --duration 4 --reconnect 200ms"), script);
-    // All but the one that was cut inside came to somebody who listened, some of those behind it into the closed socket.
+    // All but the one that was cut inside came to somebody who listened, some of those behind it into the closed
+    // socket.
     let [expected, delivered, lost] =
         run.numbers(["expected", "delivered_once", "lost"].map(|n| format!("delivery/{n}")));
     assert_eq!((expected, delivered + lost), (4_000, 4_000));

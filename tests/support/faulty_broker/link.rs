@@ -10,8 +10,8 @@ use mqtools::mqtt::{ProtocolVersion, QoS};
 
 use super::outbox::Outbox;
 
-/// Deliveries that the core knows nothing of take their identifiers from the upper end, which the core, counting from 1,
-/// reaches last.
+/// Deliveries that the core knows nothing of take their identifiers from the upper end, which the core, counting from
+/// 1, reaches last.
 const FIRST_OWN_IDENTIFIER: u16 = 60_000;
 
 /// A connection.

@@ -317,7 +317,8 @@ impl<P: FaultPlan> FaultyBroker<P> {
             for id in list.drain(..) {
                 self.take_output(id, now);
             }
-            // A connection that the plan has cut is closed for the core; one that the core has closed sends what is due.
+            // A connection that the plan has cut is closed for the core; one that the core has closed sends what is
+            // due.
             for number in std::mem::take(&mut self.touched) {
                 let Some(link) = self.links.get_mut(&number) else { continue };
                 if let Some(id) = link.id

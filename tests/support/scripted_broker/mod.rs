@@ -141,8 +141,8 @@ impl ScriptedBroker {
         assert!(!timeout.timed_out(), "the broker waited for {what} in vain; it has {:?}", state.log.counts);
     }
 
-    /// Puts another script in place of the old one, for what happens from now on. Limits that CONNACK states stay as they
-    /// were, and so do faults of connections that exist.
+    /// Puts another script in place of the old one, for what happens from now on. Limits that CONNACK states stay as
+    /// they were, and so do faults of connections that exist.
     pub fn set_script(&self, script: Script) {
         self.shared.lock().script = script;
     }

@@ -244,8 +244,8 @@ impl Script {
         self
     }
 
-    /// Sends these deliveries of a shared subscription to the next member of the group as well, as a broker does when the
-    /// first one has gone without an acknowledgement. Counted over all subscribers; the second one counts too.
+    /// Sends these deliveries of a shared subscription to the next member of the group as well, as a broker does when
+    /// the first one has gone without an acknowledgement. Counted over all subscribers; the second one counts too.
     pub fn pass_on_deliveries(mut self, ordinals: impl Into<Ordinals>) -> Self {
         self.pass_on = ordinals.into();
         self
