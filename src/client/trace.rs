@@ -31,7 +31,7 @@ pub struct Trace {
     bytes: bool,
     client_id: String,
     version: ProtocolVersion,
-    tells_grants: bool,
+    shows_grants: bool,
     /// CONNACK has come.
     is_open: bool,
     /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
@@ -64,7 +64,7 @@ impl Trace {
             bytes: level > 1,
             client_id: String::new(),
             version: ProtocolVersion::default(),
-            tells_grants: true,
+            shows_grants: true,
             is_open: false,
             last_mid: 0,
             partial: Vec::new(),
@@ -72,10 +72,10 @@ impl Trace {
         })
     }
 
-    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`, and mosquitto_rr always.
+    /// Shows what a SUBACK grants, or only that it came.
     #[must_use]
-    pub fn telling_grants(self, tells_grants: bool) -> Self {
-        Self { tells_grants, ..self }
+    pub fn with_grants(self, shows_grants: bool) -> Self {
+        Self { shows_grants, ..self }
     }
 
     /// Whole packets that go out.
@@ -197,7 +197,7 @@ impl Trace {
                     self.say_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
                 }
             }
-            Packet::Suback(_) if !self.tells_grants => self.say_line(direction, "SUBACK"),
+            Packet::Suback(_) if !self.shows_grants => self.say_line(direction, "SUBACK"),
             Packet::Suback(suback) => {
                 self.say_line(direction, "SUBACK");
                 let shown = suback.reasons.iter().take(MOST_CODES);

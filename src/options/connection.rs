@@ -135,10 +135,6 @@ pub struct ConnectionOptions {
     /// What was noticed in options files.
     #[arg(skip)]
     pub warnings: Vec<String>,
-
-    /// The tool was called by mosquitto's name, which asks no variable for a password.
-    #[arg(skip)]
-    pub compat: bool,
 }
 
 /// A password from the command line: any bytes, never refused, so that no error repeats it.

@@ -11,6 +11,7 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetainOptions,
     RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::Policy;
 
 /// The options of mqpub.
 #[derive(Clone, Debug, Parser)]
@@ -99,9 +100,8 @@ impl ToolOptions for PublishOptions {
         self.connection.warnings = warnings;
     }
 
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
+    fn set_policy(&mut self, policy: Policy) {
+        self.general.policy = policy;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ use super::arguments::{Arguments, Gathered, OptionTable, gather};
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
 use super::{Environment, Tool, UsageError, compat};
+use crate::client::Policy;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ pub(super) trait ToolOptions: FromArgMatches {
     /// Takes what the user is to know although it is no fault.
     fn note_warnings(&mut self, _warnings: Vec<String>) {}
 
-    /// Takes note that mosquitto's name was used.
-    fn note_compatibility(&mut self) {}
+    /// Takes the way of one of mosquitto's clients.
+    fn set_policy(&mut self, _policy: Policy) {}
 
     /// What is wrong between the tool's own options.
     fn faults(&self) -> Vec<String>;
@@ -46,9 +47,9 @@ pub(super) fn read<T: ToolOptions>(
     let command = tool.bare_command();
     let argv: Vec<OsString> = argv.into_iter().collect();
     if let Some((name, argv)) = compat::asked_for(tool, &argv) {
-        let arguments = compat::read(tool, name, environment, &argv)?;
+        let (arguments, policy) = compat::read(tool, name, environment, &argv)?;
         let mut options = parse::<T>(command, arguments).map_err(UsageError::under_mosquittos_name)?;
-        options.note_compatibility();
+        options.set_policy(policy);
         return Ok(Reading::Options(Box::new(options)));
     }
     let arguments = match gather(tool, &command, environment, argv)? {

@@ -13,6 +13,7 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
     RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::Policy;
 use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
 
 /// The options of mqrr.
@@ -183,9 +184,8 @@ impl ToolOptions for RequestOptions {
         self.connection.warnings = warnings;
     }
 
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
+    fn set_policy(&mut self, policy: Policy) {
+        self.general.policy = policy;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -11,6 +11,7 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
     ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::Policy;
 
 /// The options of mqsub.
 #[derive(Clone, Debug, Parser)]
@@ -77,9 +78,8 @@ impl ToolOptions for SubscribeOptions {
         self.connection.warnings = warnings;
     }
 
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
+    fn set_policy(&mut self, policy: Policy) {
+        self.general.policy = policy;
     }
 
     fn faults(&self) -> Vec<String> {

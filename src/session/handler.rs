@@ -100,18 +100,18 @@ pub enum Event {
 /// The owner's ears. Called while input is handled, in the order of the packets.
 pub trait Handler<K> {
     /// A message came. Called once a message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
 
     /// A publish is done.
-    fn completed(&mut self, completion: Completion<'_, K>);
+    fn on_completed(&mut self, completion: Completion<'_, K>);
 
     /// PUBACK has come for messages of QoS 1 with success, for one after the other from this identifier on: the same as
     /// [`Handler::completed`] for each of them, for whoever can count them together.
-    fn acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
+    fn on_acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
         let properties = Properties::new();
         for (kept, packet_identifier) in kept.zip(Identifiers::from(first)) {
             let (outcome, reason) = (Outcome::Acknowledged, ReasonCode::SUCCESS);
-            self.completed(Completion { kept, packet_identifier, outcome, reason, properties: &properties });
+            self.on_completed(Completion { kept, packet_identifier, outcome, reason, properties: &properties });
         }
     }
 
@@ -122,8 +122,8 @@ pub trait Handler<K> {
     }
 
     /// PUBREC came for a message of QoS 2.
-    fn received(&mut self, _kept: &K) {}
+    fn on_received(&mut self, _kept: &K) {}
 
     /// Something else.
-    fn event(&mut self, event: Event);
+    fn on_event(&mut self, event: Event);
 }

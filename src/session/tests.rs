@@ -66,7 +66,7 @@ fn payload_of(kept: &impl Kept) -> String {
 }
 
 impl<K: Kept> Handler<K> for Ears {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         self.came.push(Came {
             topic: delivery.publish.topic.to_owned(),
             payload: text(delivery.publish.payload),
@@ -77,7 +77,7 @@ impl<K: Kept> Handler<K> for Ears {
         self.answer
     }
 
-    fn completed(&mut self, completion: Completion<'_, K>) {
+    fn on_completed(&mut self, completion: Completion<'_, K>) {
         self.done.push(Done {
             payload: payload_of(&completion.kept),
             identifier: completion.packet_identifier,
@@ -86,11 +86,11 @@ impl<K: Kept> Handler<K> for Ears {
         });
     }
 
-    fn received(&mut self, kept: &K) {
+    fn on_received(&mut self, kept: &K) {
         self.received.push(payload_of(kept));
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         self.events.push(event);
     }
 }

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::subscriber::Subscriptions;
 use crate::bench::measure::Recorder;
 use crate::bench::plan::{Part, SHARE};
-use crate::client::{ClientError, Established, Farewell, establish, exchange};
+use crate::client::{ClientError, DisconnectGuard, Established, establish, exchange};
 use crate::mqtt::wire::{PublishTemplate, Suback, Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError, SessionConfig};
@@ -308,7 +308,7 @@ pub(super) async fn join(
     let mut ears = ConnectEars { subacks: Vec::new(), early, retained: 0 };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut ears).await?;
-    let mut farewell = Farewell::on(&mut connection);
+    let mut guard = DisconnectGuard::new(&mut connection);
     let (part, number) = plan.part_of(client);
     if matches!(part, Part::Publisher | Part::Responder) {
         check_limits(shared, session)?;
@@ -317,10 +317,10 @@ pub(super) async fn join(
     if matches!(part, Part::Subscriber | Part::Responder) {
         let started = Instant::now();
         let topics = filters_of(shared, part, number);
-        subscribe(shared, topics, &transport.address, farewell.connection(), session, &mut ears).await?;
+        subscribe(shared, topics, &transport.address, guard.connection(), session, &mut ears).await?;
         suback = Some(started.elapsed());
     }
-    farewell.call_off();
+    guard.disarm();
     if shared.tls.get().is_none()
         && let Some(agreed) = connection.tls_info()
     {
@@ -426,7 +426,7 @@ struct ConnectEars<'a> {
 impl Handler<SendRecord> for ConnectEars<'_> {
     /// Before the load only what an earlier run has left can come; it is not ours. In the middle of it a session that was
     /// kept delivers behind CONNACK what has waited for it, and others deliver beside SUBACK.
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if let Some(early) = &mut self.early {
             early.take(delivery);
         } else if delivery.publish.retain {
@@ -435,13 +435,13 @@ impl Handler<SendRecord> for ConnectEars<'_> {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
     fn rewrite(&mut self, kept: &SendRecord, packet_identifier: u16, dup: bool, out: &mut Vec<u8>) -> bool {
         self.early.as_mut().is_some_and(|early| early.rewrite(kept, (packet_identifier, dup), out))
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         if let Event::Subscribed(suback) = event {
             self.subacks.push(suback);
         }

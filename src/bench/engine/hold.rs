@@ -217,15 +217,15 @@ struct IdlerEars<'a> {
 }
 
 impl Handler<SendRecord> for IdlerEars<'_> {
-    fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
         // It subscribes to nothing; a broker may deliver what an earlier client of this id had asked for.
         self.recorder.counters.foreign += 1;
         Acknowledge::Now
     }
 
-    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         // The answer to a ping of Keep Alive's own has no start.
         if event == Event::Pong
             && let Some(pinged_ns) = self.pinged_ns.take()

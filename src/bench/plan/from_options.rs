@@ -11,6 +11,7 @@ use super::{
 };
 use crate::bench::broker_process::process_use;
 use crate::bench::measure::STAMP_SIZE;
+use crate::client::Policy;
 use crate::options::{
     Arrival, BENCH, BenchOptions, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions, PairName,
     PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
@@ -68,7 +69,8 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     let is_ping_pong =
         load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
     let window = if is_ping_pong { 1 } else { DEFAULT_WINDOW };
-    let defaults = ConnectDefaults { tool: &BENCH, environment, window, no_delay: true, names_clients: true };
+    let policy = Policy::OWN;
+    let defaults = ConnectDefaults { tool: &BENCH, environment, window, no_delay: true, names_clients: true, policy };
     let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
     if let Target::Embedded(address) = target {
         connect.transport.address = Address::Tcp { host: address.ip().to_string(), port: address.port() };

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 
 use super::format;
-use super::grammar::{Answer, Client, Flag, Takes, Value, find};
+use super::grammar::{Answer, Flag, Takes, Value, find};
 use super::numbers::{atof, atoi, whole_strtoll};
 use super::property::{self, GivenProperty};
 use super::refusal::Refusal;
 use super::text::valid_text;
 use super::url::Url;
+use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{check_topic_filter, check_topic_name};
 
 /// Why reading ends before the end.
@@ -119,12 +120,12 @@ impl Flags {
 
 impl Given {
     /// Nothing given yet. A request is made of MQTT 5 unless told otherwise.
-    pub(super) fn nothing(client: Client) -> Self {
-        Self { version: (client == Client::Request).then_some(V5), ..Self::default() }
+    pub(super) fn nothing(client: MosquittoClient) -> Self {
+        Self { version: (client == MosquittoClient::Request).then_some(V5), ..Self::default() }
     }
 
     /// Reads arguments, the program's name not included.
-    pub(super) fn read(&mut self, client: Client, arguments: &[OsString]) -> Result<(), Stop> {
+    pub(super) fn read(&mut self, client: MosquittoClient, arguments: &[OsString]) -> Result<(), Stop> {
         let mut rest = arguments;
         while let [name, behind @ ..] = rest {
             rest = behind;
@@ -201,7 +202,7 @@ impl Given {
     }
 
     #[rustfmt::skip]
-    fn take_value(&mut self, client: Client, value: Value, text: &OsString) -> Result<(), Refusal> {
+    fn take_value(&mut self, client: MosquittoClient, value: Value, text: &OsString) -> Result<(), Refusal> {
         let owned = || Some(text.clone());
         let shown = text.to_string_lossy();
         match value {
@@ -259,15 +260,17 @@ impl Given {
         Ok(())
     }
 
-    fn take_topic(&mut self, client: Client, text: &OsString) -> Result<(), Refusal> {
+    fn take_topic(&mut self, client: MosquittoClient, text: &OsString) -> Result<(), Refusal> {
         match client {
-            Client::Publish | Client::Request => self.topics = vec![topic_name(text, "-t", "publish")?],
-            Client::Subscribe => self.topics.push(filter(text, "-t", "subscription")?),
+            MosquittoClient::Publish | MosquittoClient::Request => {
+                self.topics = vec![topic_name(text, "-t", "publish")?]
+            }
+            MosquittoClient::Subscribe => self.topics.push(filter(text, "-t", "subscription")?),
         }
         Ok(())
     }
 
-    fn take_url(&mut self, client: Client, text: &str) -> Result<(), Refusal> {
+    fn take_url(&mut self, client: MosquittoClient, text: &str) -> Result<(), Refusal> {
         let url = Url::parse(text)?;
         self.host = Some(url.host.into());
         self.port = Some(url.port);

@@ -24,9 +24,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use self::given::{Given, Stop};
-use self::grammar::{Answer, Client, Flag};
+use self::grammar::{Answer, Flag};
 use self::refusal::Refusal;
 use super::{Environment, Tool, UsageError};
+use crate::client::Policy;
+use crate::client::mosquitto::MosquittoClient;
 
 /// The version of mosquitto whose behaviour this is.
 const MOSQUITTO_VERSION: &str = "2.1.2";
@@ -41,17 +43,17 @@ pub(super) fn asked_for(tool: &Tool, argv: &[OsString]) -> Option<(&'static str,
     }
 }
 
-/// Arguments for clap, our tool's name first.
+/// Arguments for clap, our tool's name first, and the client's way.
 pub(super) fn read(
     tool: &'static Tool,
     name: &'static str,
     environment: &Environment,
     argv: &[OsString],
-) -> Result<Vec<OsString>, UsageError> {
+) -> Result<(Vec<OsString>, Policy), UsageError> {
     let client = match name {
-        "mosquitto_pub" => Client::Publish,
-        "mosquitto_rr" => Client::Request,
-        _ => Client::Subscribe,
+        "mosquitto_pub" => MosquittoClient::Publish,
+        "mosquitto_rr" => MosquittoClient::Request,
+        _ => MosquittoClient::Subscribe,
     };
     let mut given = Given::nothing(client);
     let read = options_file::read(&mut given, client, environment, name, argv)
@@ -74,7 +76,7 @@ pub(super) fn read(
     }
     let mut arguments = vec![OsString::from(tool.name)];
     arguments.extend(translation::arguments(client, given));
-    Ok(arguments)
+    Ok((arguments, Policy::of(client)))
 }
 
 /// mosquitto looks a name behind `-A` up; our `-A` takes addresses.
@@ -101,12 +103,12 @@ const DIFFERENT_HELP: &[(&str, &str)] = &[
     ("timeout", "Exit with 27 after so many whole seconds"),
     ("debug", "Log what happens on stdout"),
     ("max_inflight", "Most messages of QoS 1 and 2 in flight [default: 20]"),
-    ("id_prefix", "Client identifier of PREFIX and the process number"),
+    ("id_prefix", "MosquittoClient identifier of PREFIX and the process number"),
     ("repeat_delay", "Wait so many seconds between repetitions"),
 ];
 
 /// Our own help, without the options that mosquitto has not.
-fn usage(tool: &Tool, name: &'static str, client: Client) -> String {
+fn usage(tool: &Tool, name: &'static str, client: MosquittoClient) -> String {
     let command = (tool.definition)();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let command = command

@@ -5,7 +5,8 @@
 use std::ffi::{OsStr, OsString};
 
 use super::given::{Given, GivenTls, Payload, V5};
-use super::grammar::{Client, Flag};
+use super::grammar::Flag;
+use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{PropertyContext, PropertyName};
 use crate::options::properties::JOINT;
 
@@ -15,16 +16,16 @@ const LONGEST_SECONDS: i32 = 1_000 * 86_400;
 const RECEIVE_MAXIMUM: i32 = 20;
 
 /// The arguments of our tool, its name not included.
-pub(super) fn arguments(client: Client, given: Given) -> Vec<OsString> {
+pub(super) fn arguments(client: MosquittoClient, given: Given) -> Vec<OsString> {
     let mut words = Words::default();
     words.flags(&given);
     words.place(&given);
     words.session(client, &given);
     words.will(&given);
     match client {
-        Client::Publish => words.message(&given),
-        Client::Subscribe => words.subscription(&given),
-        Client::Request => words.request(&given),
+        MosquittoClient::Publish => words.message(&given),
+        MosquittoClient::Subscribe => words.subscription(&given),
+        MosquittoClient::Request => words.request(&given),
     }
     words.0
 }
@@ -138,7 +139,7 @@ impl Words {
         self.values("--psk-identity", tls.psk_identity.as_ref().filter(|_| tls.psk.is_some()));
     }
 
-    fn session(&mut self, client: Client, given: &Given) {
+    fn session(&mut self, client: MosquittoClient, given: &Given) {
         self.values("--protocol-version", given.version);
         self.values("--username", &given.username);
         self.values("--pw", &given.password);
@@ -168,9 +169,9 @@ impl Words {
         if missing(PropertyName::ReceiveMaximum) {
             // No more is asked for than is printed.
             let count = match client {
-                Client::Publish => RECEIVE_MAXIMUM,
-                Client::Subscribe => given.count.unwrap_or(RECEIVE_MAXIMUM),
-                Client::Request => 1,
+                MosquittoClient::Publish => RECEIVE_MAXIMUM,
+                MosquittoClient::Subscribe => given.count.unwrap_or(RECEIVE_MAXIMUM),
+                MosquittoClient::Request => 1,
             };
             let maximum = [count.min(RECEIVE_MAXIMUM).to_string().into()];
             self.property(PropertyContext::Connect, PropertyName::ReceiveMaximum, &maximum);

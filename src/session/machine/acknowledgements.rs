@@ -40,7 +40,7 @@ impl<K: Kept> Session<K> {
             }
             (AckKind::Pubrec, Place::Pubrec(_)) => {
                 if let Place::Pubrec(kept) = std::mem::replace(place, Place::Free) {
-                    handler.received(&kept);
+                    handler.on_received(&kept);
                     *place = Place::Pubcomp(kept);
                 }
                 self.put_ack(AckKind::Pubrel, identifier);
@@ -71,7 +71,7 @@ impl<K: Kept> Session<K> {
             let reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
             self.put(&Packet::Ack(Ack::with_reason(AckKind::Pubrel, identifier, reason)));
         }
-        handler.event(Event::UnknownAcknowledgement(identifier));
+        handler.on_event(Event::UnknownAcknowledgement(identifier));
     }
 
     pub(super) fn complete<H: Handler<K>>(
@@ -85,7 +85,7 @@ impl<K: Kept> Session<K> {
         if let Place::Puback(kept) | Place::Pubrec(kept) | Place::Pubcomp(kept) =
             self.outbound.remove(packet_identifier)
         {
-            handler.completed(Completion { kept, packet_identifier, outcome, reason, properties });
+            handler.on_completed(Completion { kept, packet_identifier, outcome, reason, properties });
         }
         if self.outbound.resending() && outcome != Outcome::Lost {
             self.resend(handler);

@@ -36,7 +36,7 @@ impl<K: Kept> Session<K> {
         let receipt = Receipt { qos: publish.qos, packet_identifier: identifier, connection: self.connection };
         let delivery = Delivery { publish, receipt };
         if publish.qos == QoS::AtMostOnce {
-            handler.message(&delivery);
+            handler.on_message(&delivery);
             return Ok(());
         }
         let exactly_once = publish.qos == QoS::ExactlyOnce;
@@ -49,7 +49,7 @@ impl<K: Kept> Session<K> {
         }
         let arrival = if exactly_once { self.inbound.arrive(identifier) } else { Arrival::New };
         match arrival {
-            Arrival::New => match handler.message(&delivery) {
+            Arrival::New => match handler.on_message(&delivery) {
                 Acknowledge::Now => self.acknowledge_now(receipt),
                 Acknowledge::Later if exactly_once => self.inbound.wait_for_owner(identifier),
                 Acknowledge::Later => {}

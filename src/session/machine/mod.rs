@@ -39,7 +39,7 @@ pub struct Session<K = Message> {
     /// What is to be sent again waits for a SUBACK.
     waits_for_suback: bool,
     /// An acknowledgement or a PUBLISH went out on this connection.
-    has_spoken: bool,
+    has_sent: bool,
     /// The broker went on with the session of an earlier connection.
     session_lives: bool,
     /// Counts connections, so that a late acknowledgement is not taken for one of this connection.
@@ -74,7 +74,7 @@ impl<K: Kept> Session<K> {
             subscribes_first: false,
             sends_any_alias: false,
             waits_for_suback: false,
-            has_spoken: false,
+            has_sent: false,
             session_lives: false,
             connection: 0,
             session_began: 0,
@@ -106,7 +106,7 @@ impl<K: Kept> Session<K> {
         self.clean_start = config.clean_start;
         self.subscribes_first = config.subscribes_first;
         self.sends_any_alias = config.sends_any_alias;
-        self.has_spoken = false;
+        self.has_sent = false;
         if self.connection == 0 {
             self.outbound.begin_at(config.first_identifier);
         }
@@ -174,8 +174,8 @@ impl<K: Kept> Session<K> {
 
     /// Whether an acknowledgement or a PUBLISH of [`Session::publish`] or [`Session::send`] went out on this connection:
     /// what a broker may not have read yet, and would not if the connection were reset.
-    pub const fn has_spoken(&self) -> bool {
-        self.has_spoken
+    pub const fn has_sent(&self) -> bool {
+        self.has_sent
     }
 
     /// Bytes that wait in the output.
@@ -304,7 +304,7 @@ impl<K: Kept> Session<K> {
     /// fail to be written.
     fn put(&mut self, packet: &Packet<'_>) {
         if let Packet::Ack(ack) = packet {
-            self.has_spoken = true;
+            self.has_sent = true;
             self.handshakes.sent(ack.kind);
         }
         let written = packet.encode(self.version, &mut self.output);

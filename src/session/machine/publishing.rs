@@ -65,7 +65,7 @@ impl<K: Kept> Session<K> {
         let publish = Publish { topic, ..Publish::of(message, identifier, false) };
         let limit = self.limits.maximum_packet_size;
         append_within(limit, &mut self.output, |out| publish.encode(self.version, out))?;
-        self.has_spoken = true;
+        self.has_sent = true;
         match told {
             Told::Known => {}
             Told::New(place, alias) => self.told_aliases.insert(place, (alias, message.topic.clone())),

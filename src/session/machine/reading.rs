@@ -105,7 +105,7 @@ impl<K: Kept> Session<K> {
         });
         let count = self.outbound.in_order(identifiers);
         if count > 0 {
-            self.outbound.acknowledge_oldest(count, |first, kept| handler.acknowledged(first, kept));
+            self.outbound.acknowledge_oldest(count, |first, kept| handler.on_acknowledged(first, kept));
         }
         &input[count * PUBACK_SIZE..]
     }
@@ -169,7 +169,7 @@ impl<K: Kept> Session<K> {
             Packet::Suback(suback) => {
                 if self.end_request(PacketType::Suback, suback.packet_identifier, handler)? {
                     let granted = suback.reasons.iter().all(|reason| !reason.is_error());
-                    handler.event(Event::Subscribed(suback));
+                    handler.on_event(Event::Subscribed(suback));
                     if granted && std::mem::take(&mut self.waits_for_suback) {
                         self.resend(handler);
                     }
@@ -178,13 +178,13 @@ impl<K: Kept> Session<K> {
             }
             Packet::Unsuback(unsuback) => {
                 if self.end_request(PacketType::Unsuback, unsuback.packet_identifier, handler)? {
-                    handler.event(Event::Unsubscribed(unsuback));
+                    handler.on_event(Event::Unsubscribed(unsuback));
                 }
                 Ok(())
             }
             Packet::Pingresp => {
                 self.keep_alive.answered();
-                handler.event(Event::Pong);
+                handler.on_event(Event::Pong);
                 Ok(())
             }
             Packet::Disconnect(Disconnect { reason, properties }) => {
@@ -229,9 +229,9 @@ impl<K: Kept> Session<K> {
         }
         self.waits_for_suback = self.subscribes_first && !self.session_lives;
         let Resumed { messages, uncertain } = self.outbound.resume(!self.session_lives);
-        handler.event(Event::Connected(connack));
+        handler.on_event(Event::Connected(connack));
         if messages > 0 {
-            handler.event(Event::Resending { messages, uncertain });
+            handler.on_event(Event::Resending { messages, uncertain });
         }
         self.resend(handler);
         Ok(())
@@ -250,7 +250,7 @@ impl<K: Kept> Session<K> {
                 Ok(true)
             }
             (_, None | Some(Place::Free)) => {
-                handler.event(Event::UnknownAcknowledgement(identifier));
+                handler.on_event(Event::UnknownAcknowledgement(identifier));
                 Ok(false)
             }
             _ => Err(SessionError::unexpected(packet, "answers a packet of another kind")),

@@ -108,19 +108,19 @@ fn identifiers_wrap_and_are_never_given_twice_while_in_use() {
 struct Groups(Vec<(u16, usize)>);
 
 impl Handler<Message> for Groups {
-    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, completion: Completion<'_, Message>) {
+    fn on_completed(&mut self, completion: Completion<'_, Message>) {
         self.0.push((completion.packet_identifier, 0));
     }
 
-    fn acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = Message>) {
+    fn on_acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = Message>) {
         self.0.push((first, kept.len()));
     }
 
-    fn event(&mut self, _: Event) {}
+    fn on_event(&mut self, _: Event) {}
 }
 
 #[test]

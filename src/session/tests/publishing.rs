@@ -218,19 +218,19 @@ fn a_qos_2_message_holds_its_place_until_pubcomp() {
 
 /// Only a connection on which nothing was said that matters is left without waiting for the broker.
 #[test]
-fn a_connection_has_spoken_once_a_broker_may_miss_something() {
+fn a_connection_has_sent_once_a_broker_may_miss_something() {
     let mut talk = Talk::open(v311());
     let filters = vec![SubscribeFilter { filter: "t".into(), ..SubscribeFilter::default() }];
     talk.session.subscribe(Subscribe { filters, ..Subscribe::default() }).unwrap();
     talk.session.ping();
     talk.hears_message(0, 0, "nobody answers this").unwrap();
-    assert!(!talk.session.has_spoken());
+    assert!(!talk.session.has_sent());
     talk.hears_message(1, 9, "this is answered").unwrap();
-    assert!(talk.session.has_spoken());
+    assert!(talk.session.has_sent());
     talk.reconnect(true);
-    assert!(!talk.session.has_spoken());
+    assert!(!talk.session.has_sent());
     talk.publish(0, "said").unwrap();
-    assert!(talk.session.has_spoken());
+    assert!(talk.session.has_sent());
 }
 
 /// The largest trap of other clients: DISCONNECT overtaking what waits to be written.
@@ -295,15 +295,15 @@ impl Kept for Stamp {
 struct Stamps(Vec<(u64, u16, Outcome)>);
 
 impl Handler<Stamp> for Stamps {
-    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, completion: Completion<'_, Stamp>) {
+    fn on_completed(&mut self, completion: Completion<'_, Stamp>) {
         self.0.push((completion.kept.0, completion.packet_identifier, completion.outcome));
     }
 
-    fn event(&mut self, _: Event) {}
+    fn on_event(&mut self, _: Event) {}
 }
 
 /// mqbench: takes the output, appends its own packets from a template, and gets its times back.

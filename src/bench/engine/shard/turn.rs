@@ -198,7 +198,7 @@ impl Role for Subscriptions {
         let before = recorder.counters.delivered;
         let mut ears = SubscriberEars { subscriptions: self, shared, recorder, stage, now_ns, measuring, together };
         // Acknowledged at once, as all are.
-        let _ = ears.message(delivery);
+        let _ = ears.on_message(delivery);
         ears.end();
         state.note_event(recorder.counters.delivered > before, now_ns, |spans| &mut spans.delivered);
     }
@@ -249,7 +249,7 @@ impl Role for Responder {
         let measuring = state.measures(shared.clock.now_ns());
         let recorder = &mut state.recorder(target);
         // Acknowledged at once, as all are.
-        let _ = ResponderEars { responder: self, shared, recorder, measuring }.message(delivery);
+        let _ = ResponderEars { responder: self, shared, recorder, measuring }.on_message(delivery);
     }
 
     fn give_up(&mut self, _state: &ShardState) {

@@ -1,8 +1,8 @@
-//! What is said of requests without responses. Pure: text for stderr.
+//! What mqrr reports about requests without responses. Pure: text for stderr.
 
 use std::time::Duration;
 
-use super::matching::{Exchange, Strangers};
+use super::matching::{Exchange, Unmatched, UnmatchedCounts};
 use super::receiver::Fate;
 
 /// How far a run has got.
@@ -34,8 +34,8 @@ pub(super) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    /// What came: `no response came`, `1 of 3 responses to request 2 came`.
-    pub(super) fn what_came(&self) -> String {
+    /// What was received: `no response came`, `1 of 3 responses to request 2 came`.
+    pub(super) fn received(&self) -> String {
         let exchange = self.exchange;
         let request = if exchange.asked() > 1 { format!(" to request {}", exchange.asked()) } else { String::new() };
         match (exchange.come(), exchange.wanted()) {
@@ -57,13 +57,13 @@ impl Situation<'_> {
             (Stage::Asked, Fate::Nobody) => ", nobody is subscribed to the topic of the request",
             (Stage::Asked, _) => "",
         };
-        format!("timed out after {} s: {}{stage}", waited.as_secs_f64(), self.what_came())
+        format!("timed out after {} s: {}{stage}", waited.as_secs_f64(), self.received())
     }
 
     /// What may be the cause, and what to do about it.
     pub(super) fn hints(&self) -> Vec<String> {
         let Self { request_topic, response_topic, .. } = self;
-        let Strangers { no_data, other_data, old, late } = self.exchange.strangers();
+        let UnmatchedCounts { no_data, other_data, old, late } = self.exchange.unmatched();
         let mut hints = Vec::new();
         if no_data > 0 {
             hints.push(format!("{} {NO_DATA}", messages(no_data, response_topic)));
@@ -104,6 +104,18 @@ pub(super) fn first_without_data(response_topic: &str) -> String {
 pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not give it back, --no-correlation-check takes every \
                                             message for the response";
 
+/// A message that is no response, for the log.
+pub(super) fn unmatched(response_topic: &str, unmatched: Unmatched) -> String {
+    let what = match unmatched {
+        Unmatched::NoData => "has no correlation data",
+        Unmatched::OtherData => "has other correlation data",
+        Unmatched::Retained => "is retained",
+        Unmatched::Early => "came before the request was sent",
+        Unmatched::Late => "answers a request that has all its responses",
+    };
+    format!("ignored a message on {response_topic}: it {what}")
+}
+
 /// The broker took the request and has nobody to give it to.
 pub(super) fn nobody(request_topic: &str) -> String {
     format!("nobody is subscribed to '{request_topic}', so nobody gets the request; is the responder running?")
@@ -116,11 +128,11 @@ mod tests {
     use crate::mqtt::Message;
     use crate::mqtt::wire::Publish;
 
-    fn exchange(asked: u64, wanted: u64, strangers: u64) -> Exchange {
+    fn exchange(asked: u64, wanted: u64, unmatched: u64) -> Exchange {
         let names = CorrelationData::Numbered("n".into());
         let mut exchange = Exchange::new(Rule::Correlation, Some(names), false, wanted);
         (0..asked).for_each(|_| drop(exchange.begin()));
-        (0..strangers).for_each(|_| {
+        (0..unmatched).for_each(|_| {
             exchange.judge(&Publish::of(&Message::default(), 0, false));
         });
         exchange
