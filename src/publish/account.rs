@@ -252,7 +252,7 @@ mod tests {
     fn completed(account: &mut DeliveryAccount, outcome: Outcome, reason: ReasonCode) {
         let properties = Properties::new();
         let kept = Outgoing { number: 1, message: Message::default() };
-        account.completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
+        account.on_completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
         completed(&mut account, Outcome::Acknowledged, ReasonCode::SUCCESS);
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Lost, ReasonCode::PACKET_TOO_LARGE);
-        account.event(Event::Resending { messages: 3, uncertain: 2 });
+        account.on_event(Event::Resending { messages: 3, uncertain: 2 });
         let totals = account.totals(2, true);
         assert_eq!((totals.messages, totals.sent, totals.acknowledged, totals.unacknowledged), (5, 5, Some(1), 3));
         assert_eq!((totals.refused, totals.retried, totals.uncertain), ([(0x87, 1)].into(), 3, 2));
