@@ -174,7 +174,7 @@ impl<K: Kept> Client<K> {
     /// Reports that the connection was lost and is made again, to those who would not know why nothing happens: every
     /// time, unless the last time was just before. False where it was.
     pub fn report_loss(&mut self, error: &ClientError) -> bool {
-        self.note(&format!("lost the connection and connects again: {error}"));
+        self.note(&format!("lost the connection, reconnecting: {error}"));
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
                 let more = match earlier {
@@ -182,7 +182,7 @@ impl<K: Kept> Client<K> {
                     1 => "; it was lost one more time since the last report".to_owned(),
                     _ => format!("; it was lost {earlier} more times since the last report"),
                 };
-                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.words());
+                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
                 self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
                     let id = &self.plan.session.client_id;
@@ -276,11 +276,11 @@ impl<K: Kept> Client<K> {
     /// Reports that an attempt failed and is followed by another; `is_first` for the first one of the run.
     pub(super) fn report_failed_attempt(&mut self, error: &ClientError, is_first: bool) {
         if is_first {
-            return self.warn(&format_args!("{error}; {}", self.plan.retry.words()));
+            return self.warn(&format_args!("{error}; {}", self.plan.retry.description()));
         }
         self.note(&format!("cannot reconnect: {error}"));
         if self.losses.stays_away(Instant::now()).is_some() {
-            let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.words());
+            let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
             self.warn(&format_args!("the connection to {target} was lost and cannot be made again ({cause}); {retry}"));
         }
     }

@@ -137,6 +137,11 @@ pub struct ConnectionOptions {
     pub warnings: Vec<String>,
 }
 
+impl ConnectionOptions {
+    /// How long a connection may take unless the user says otherwise.
+    pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+}
+
 /// A password from the command line: any bytes, never refused, so that no error repeats it.
 pub(super) fn secret() -> impl TypedValueParser<Value = Secret> {
     OsStringValueParser::new().map(|text| Secret::new(text.into_encoded_bytes()))
@@ -207,6 +212,11 @@ impl KeepAlive {
     /// As a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
+    }
+
+    /// Whole seconds; the caller has checked them.
+    pub(super) const fn of_seconds(seconds: u16) -> Self {
+        Self(seconds)
     }
 }
 

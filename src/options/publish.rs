@@ -11,7 +11,6 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetainOptions,
     RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
-use crate::client::Policy;
 
 /// The options of mqpub.
 #[derive(Clone, Debug, Parser)]
@@ -85,7 +84,7 @@ impl PublishOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        reading::read_client(environment, argv)
     }
 }
 
@@ -98,10 +97,6 @@ impl ToolOptions for PublishOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn set_policy(&mut self, policy: Policy) {
-        self.general.policy = policy;
     }
 
     fn faults(&self) -> Vec<String> {

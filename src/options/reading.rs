@@ -6,10 +6,10 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::arguments::{Arguments, Gathered, OptionTable, gather};
+use super::compat::ClientOptions;
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
 use super::{Environment, Tool, UsageError, compat};
-use crate::client::Policy;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -31,11 +31,20 @@ pub(super) trait ToolOptions: FromArgMatches {
     /// Takes what the user is to know although it is no fault.
     fn note_warnings(&mut self, _warnings: Vec<String>) {}
 
-    /// Takes the way of one of mosquitto's clients.
-    fn set_policy(&mut self, _policy: Policy) {}
-
     /// What is wrong between the tool's own options.
     fn faults(&self) -> Vec<String>;
+}
+
+/// Reads argv of a tool that mosquitto has a client for, the program's name included.
+pub(super) fn read_client<T: ToolOptions + ClientOptions>(
+    environment: &Environment,
+    argv: impl IntoIterator<Item = OsString>,
+) -> Result<Reading<T>, UsageError> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    match compat::read(environment, &argv) {
+        Some(options) => Ok(Reading::Options(Box::new(options?))),
+        None => read(environment, argv),
+    }
 }
 
 /// Reads argv, the program's name included.
@@ -45,13 +54,6 @@ pub(super) fn read<T: ToolOptions>(
 ) -> Result<Reading<T>, UsageError> {
     let tool = T::TOOL;
     let command = tool.bare_command();
-    let argv: Vec<OsString> = argv.into_iter().collect();
-    if let Some((name, argv)) = compat::asked_for(tool, &argv) {
-        let (arguments, policy) = compat::read(tool, name, environment, &argv)?;
-        let mut options = parse::<T>(command, arguments).map_err(UsageError::under_mosquittos_name)?;
-        options.set_policy(policy);
-        return Ok(Reading::Options(Box::new(options)));
-    }
     let arguments = match gather(tool, &command, environment, argv)? {
         Gathered::Answer(text) => return Ok(Reading::Answer(text)),
         Gathered::Arguments(arguments) => arguments,

@@ -13,7 +13,6 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
     RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
-use crate::client::Policy;
 use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
 
 /// The options of mqrr.
@@ -123,7 +122,7 @@ impl RequestOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        reading::read_client(environment, argv)
     }
 
     /// The definition for clap: the message group in the words of a request, which wants the properties of MQTT 5, so
@@ -182,10 +181,6 @@ impl ToolOptions for RequestOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn set_policy(&mut self, policy: Policy) {
-        self.general.policy = policy;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -11,7 +11,6 @@ use super::{
     ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
     ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
-use crate::client::Policy;
 
 /// The options of mqsub.
 #[derive(Clone, Debug, Parser)]
@@ -63,7 +62,7 @@ impl SubscribeOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        reading::read_client(environment, argv)
     }
 }
 
@@ -76,10 +75,6 @@ impl ToolOptions for SubscribeOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn set_policy(&mut self, policy: Policy) {
-        self.general.policy = policy;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! The command line of mosquitto_pub, mosquitto_sub and mosquitto_rr, for whoever calls mqpub, mqsub and mqrr by these
 //! names or with `--compat` in front: mosquitto 2.1's grammar, its texts, its exit status 1.
 //!
-//! It judges as mosquitto does, argument by argument, and then says the same thing in the words of our own options, so
-//! that everything behind this reader is shared.
+//! It judges as mosquitto does, argument by argument, and makes the options of our own tools of what was given, so that
+//! everything behind this reader is shared.
 
 mod format;
 mod given;
@@ -20,14 +20,17 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::translation::ClientOptions;
+
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use self::given::{Given, Stop};
 use self::grammar::{Answer, Flag};
 use self::refusal::Refusal;
+use self::translation::Translation;
+use super::reading::ToolOptions;
 use super::{Environment, Tool, UsageError};
-use crate::client::Policy;
 use crate::client::mosquitto::MosquittoClient;
 
 /// The version of mosquitto whose behaviour this is.
@@ -43,40 +46,50 @@ pub(super) fn asked_for(tool: &Tool, argv: &[OsString]) -> Option<(&'static str,
     }
 }
 
-/// Arguments for clap, our tool's name first, and the client's way.
-pub(super) fn read(
+/// The options, where argv asks for mosquitto's client.
+pub(super) fn read<T: ClientOptions + ToolOptions>(
+    environment: &Environment,
+    argv: &[OsString],
+) -> Option<Result<T, UsageError>> {
+    let (name, arguments) = asked_for(T::TOOL, argv)?;
+    let options = given(T::TOOL, T::CLIENT, name, environment, &arguments).and_then(|given| {
+        let options: Result<T, _> = Translation::options(given);
+        let checked = options.and_then(|options| match options.faults() {
+            faults if faults.is_empty() => Ok(options),
+            faults => Err(faults),
+        });
+        checked.map_err(|faults| UsageError::new(T::TOOL.name, faults).under_mosquittos_name())
+    });
+    Some(options)
+}
+
+/// What was given, once it has passed mosquitto's checks.
+fn given(
     tool: &'static Tool,
+    client: MosquittoClient,
     name: &'static str,
     environment: &Environment,
     argv: &[OsString],
-) -> Result<(Vec<OsString>, Policy), UsageError> {
-    let client = match name {
-        "mosquitto_pub" => MosquittoClient::Publish,
-        "mosquitto_rr" => MosquittoClient::Request,
-        _ => MosquittoClient::Subscribe,
-    };
+) -> Result<Given, UsageError> {
     let mut given = Given::nothing(client);
     let read = options_file::read(&mut given, client, environment, name, argv)
         .and_then(|()| given.read(client, argv))
         .and_then(|()| relations::check(client, &given, environment).map_err(Stop::from))
         .and_then(|()| resolve_bind(&mut given, environment).map_err(Stop::from));
     match read {
-        Ok(()) => {}
+        Ok(()) => Ok(given),
         Err(Stop::Answer(Answer::Help)) => {
-            return Err(UsageError::compatible(tool.name, String::new(), usage(tool, name, client)));
+            Err(UsageError::compatible(tool.name, String::new(), usage(tool, name, client)))
         }
         Err(Stop::Answer(Answer::Version)) => {
-            return Err(UsageError::compatible(tool.name, String::new(), version(tool, name)));
+            Err(UsageError::compatible(tool.name, String::new(), version(tool, name)))
         }
         Err(Stop::Refused(refusal)) => {
             let output = refusal.output(name, given.flags.has(Flag::Quiet));
             let stdout = if output.usage { usage(tool, name, client) } else { String::new() };
-            return Err(UsageError::compatible(tool.name, output.stderr, stdout));
+            Err(UsageError::compatible(tool.name, output.stderr, stdout))
         }
     }
-    let mut arguments = vec![OsString::from(tool.name)];
-    arguments.extend(translation::arguments(client, given));
-    Ok((arguments, Policy::of(client)))
 }
 
 /// mosquitto looks a name behind `-A` up; our `-A` takes addresses.
