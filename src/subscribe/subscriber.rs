@@ -98,15 +98,16 @@ impl<'a> Subscriber<'a> {
     /// Reports how it ended, and leaves the broker.
     async fn finish(&mut self, client: &mut Client<Message>, ended: Result<(), End<OutputError>>) -> ExitStatus {
         let policy = &self.plan.client.policy;
+        let is_cut_short = matches!(ended, Err(End::Interrupted(_) | End::TimedOut)) && !client.is_open();
+        if let Some(status) = policy.status_before_connack.filter(|_| is_cut_short) {
+            return status;
+        }
         match ended {
             Ok(()) => {
                 let timeout = if policy.waits_forever { EXIT_TIMEOUT } else { self.plan.client.answer_timeout };
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, timeout).await;
                 let refused = self.receiver.refused.filter(|_| policy.refusals_fail);
-                return refused.map_or(ExitStatus::Done, ExitStatus::Refused);
-            }
-            Err(End::Interrupted(_) | End::TimedOut) if !client.is_open() && policy.status_before_connack.is_some() => {
-                return policy.status_before_connack.unwrap_or(ExitStatus::Failed);
+                refused.map_or(ExitStatus::Done, ExitStatus::Refused)
             }
             Err(End::Interrupted(signal)) => {
                 self.wind_down(client).await;
