@@ -11,14 +11,14 @@ const SHORTEST_ANSWER: usize = 4;
 /// How long fewer answers than asked for may lie unread.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(2);
 
-/// So many answers are asked for at first. A broker that sends each in a segment of its own stands still after ten that
+/// Answers that are asked for at first. A broker that sends each in its own segment stands still after ten that
 /// TCP has not acknowledged (RFC 6928), and a kernel acknowledges what is not read only after a while; what is read in
 /// time lets the broker send more at a time.
 const FIRST_LIMIT: usize = 8;
 /// Fewer answers are not worth a wait.
 const LEAST_LIMIT: usize = 4;
 
-/// After a wait in vain so many reads go by before more answers are asked for, and twice as many after the next.
+/// Reads after a wait in vain before more answers are asked for; twice as many after the next one.
 const FIRST_HOLD: u32 = 64;
 const LONGEST_HOLD: u32 = 4096;
 
@@ -26,7 +26,7 @@ const LONGEST_HOLD: u32 = 4096;
 ///
 /// It finds out by itself how many answers are worth a wait. A broker that leaves Nagle's algorithm on, as mosquitto does
 /// by default, keeps its second answer back until the first one is acknowledged; there, and with a broker far away, it
-/// takes whatever comes, which is many at a time anyway.
+/// takes what comes, which is many at a time anyway.
 #[derive(Debug)]
 pub(super) struct AckCoalescing {
     /// Answers that are to be there before the socket is read.
@@ -37,7 +37,7 @@ pub(super) struct AckCoalescing {
     set: usize,
     /// Reads since the last wait in vain.
     reads: u32,
-    /// So many go by before the limit rises again; 0 where no wait was in vain.
+    /// Reads before the limit rises again; 0 where no wait was in vain.
     hold: u32,
 }
 
@@ -47,12 +47,12 @@ impl AckCoalescing {
         Self { wanted: 1, limit: FIRST_LIMIT, set: 1, reads: 0, hold: 0 }
     }
 
-    /// So many answers are to be there, 0 or 1 for whatever comes.
+    /// Answers that must be there before the socket wakes its reader; 0 or 1 for any.
     pub(super) const fn want(&mut self, answers: usize) {
         self.wanted = answers;
     }
 
-    /// Tells the socket, and whether it waits for more than one byte now. TLS and WebSocket know no such mark.
+    /// Sets the mark of the socket, and returns whether it waits for more than one byte now. TLS and WebSocket know no such mark.
     pub(super) fn apply(&mut self, connection: Option<&Connection>) -> bool {
         let mark = self.mark();
         if mark != self.set {

@@ -37,7 +37,7 @@ impl<M: PartialEq> AnswerTimer<M> {
         Self { timeout, running: None }
     }
 
-    /// Waits for an answer to all that is in the output: goes on while `mark` is what it was, and begins anew otherwise.
+    /// Waits for an answer to all that is in the output: continues while `mark` is what it was, and begins anew otherwise.
     pub fn watch(&mut self, mark: M, now: Instant, output: OutputPosition) {
         match &mut self.running {
             Some(running) if running.mark == mark => {
@@ -64,7 +64,7 @@ impl<M: PartialEq> AnswerTimer<M> {
         self.running = None;
     }
 
-    /// When the time is over; never where no clock can tell.
+    /// When the time is over; never where that is beyond the clock.
     pub fn deadline(&self) -> Option<Instant> {
         self.running.as_ref()?.since.checked_add(self.timeout)
     }

@@ -1,7 +1,7 @@
 //! A connection to a broker with its session, moved on step by step by the tool that owns it.
 //!
 //! No task and no queue: the owner calls [`Client::step`] in a loop, and a step ends when bytes moved or when the
-//! owner's own future (stdin, a signal, a timer) is ready. What is to be decided is decided by the owner.
+//! owner's own future (stdin, a signal, a timer) is ready. The owner makes all decisions.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -26,14 +26,14 @@ const READ_BUFFER: usize = 64 * 1024;
 const FIRST_READ_BUFFER: usize = 2 * 1024;
 /// An output buffer larger than this is given back once its content was written.
 const KEPT_OUTPUT: usize = 256 * 1024;
-/// While so much waits to be written nothing is read: what is read may ask for answers.
+/// While this much waits to be written nothing is read: what is read may need answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
 /// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
 /// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
 /// go without, since they are answered one by one and the larger buffer costs less.
 const MOST_UNSENT: u32 = 128 * 1024;
-/// How long a broker has to take the last words of a connection that has failed.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long a broker has to take the DISCONNECT of a connection that has failed.
+const LAST_DISCONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How a connection is closed after DISCONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ struct Output {
     before: u64,
     /// Writing has failed once.
     failed: bool,
-    /// The socket was told to take less at a time.
+    /// The socket was asked to take less at a time.
     limited: bool,
 }
 
@@ -141,7 +141,7 @@ impl<K: Kept> Client<K> {
         &self.target
     }
 
-    /// At most so many messages of QoS 1 and 2 in flight from the next connection on.
+    /// Most messages of QoS 1 and 2 in flight from the next connection on.
     pub const fn set_window(&mut self, window: u16) {
         self.plan.session.window = window;
     }
@@ -171,15 +171,15 @@ impl<K: Kept> Client<K> {
         self.read_total
     }
 
-    /// Reports that the connection was lost and is made again, to those who would not know why nothing happens: every
-    /// time, unless the last time was just before. False where it was.
+    /// Reports that the connection was lost and is made again, so that the user knows why nothing happens: every time,
+    /// unless the last report is recent. Returns whether it did.
     pub fn report_loss(&mut self, error: &ClientError) -> bool {
         self.note(&format!("lost the connection, reconnecting: {error}"));
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
                 let more = match earlier {
                     0 => String::new(),
-                    1 => "; it was lost one more time since the last report".to_owned(),
+                    1 => "; it was lost 1 more time since the last report".to_owned(),
                     _ => format!("; it was lost {earlier} more times since the last report"),
                 };
                 let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
@@ -187,8 +187,8 @@ impl<K: Kept> Client<K> {
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
                     let id = &self.plan.session.client_id;
                     reporter.hint(&format_args!(
-                        "the broker accepts this client and soon closes the connection, again and again: is another \
-                         client connected with the client id '{id}'? -i chooses one"
+                        "the broker keeps accepting this client and closing the connection soon after: is another \
+                         client connected with the client id '{id}'? use -i to choose another"
                     ));
                 }
                 true
@@ -220,14 +220,14 @@ impl<K: Kept> Client<K> {
         self.output.before + self.output.at as u64
     }
 
-    /// The answers that the owner can do nothing with until so many are there: the next steps need not wake up for
-    /// fewer. It is to owe no more than the broker owes it, and says 0 when it waits for whatever comes.
+    /// The owner can do nothing before this many answers are there, so the next steps need not wake up for fewer. The
+    /// broker must owe at least as many; 0 wakes up for everything.
     pub fn coalesce(&mut self, answers: usize) {
         self.coalescing.want(answers);
     }
 
-    /// There are several answers to come and nothing to send, so nothing that we write carries the acknowledgement of TCP
-    /// for which the broker may wait with the next one.
+    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and the
+    /// broker may wait for it with the next one.
     pub fn quick_ack(&self) {
         if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
             socket.acknowledge_at_once();
@@ -293,7 +293,7 @@ impl<K: Kept> Client<K> {
         }
         if connection.tls_info().is_some_and(|info| info.common_name_only) {
             self.warned_of_the_certificate = true;
-            self.warn(&"the broker's certificate has no subjectAltName, only a common name: others refuse it");
+            self.warn(&"the broker's certificate has no subjectAltName, only a common name: other clients reject it");
         }
     }
 
@@ -357,7 +357,7 @@ impl<K: Kept> Client<K> {
         Ok(None)
     }
 
-    /// Writes all that waits, then DISCONNECT, and closes as `close` says.
+    /// Writes all that waits, then DISCONNECT, and closes as `close` asks.
     ///
     /// # Errors
     /// The connection is lost before, or nothing was taken for `patience`.
@@ -368,12 +368,12 @@ impl<K: Kept> Client<K> {
         patience: Duration,
         close: CloseMode,
     ) -> Result<(), ClientError> {
-        let says_more = reason != ReasonCode::SUCCESS || !properties.is_empty();
+        let has_content = reason != ReasonCode::SUCCESS || !properties.is_empty();
         if self.session.disconnect(reason, properties).is_err() {
-            // Properties that the broker has no room for are no reason to leave without a word.
+            // Properties that the broker has no room for are no reason to leave without DISCONNECT.
             let _ = self.session.disconnect(reason, Properties::new());
         }
-        let may_lose = self.session.has_sent() || says_more || self.plan.session.will.is_some();
+        let may_lose = self.session.has_sent() || has_content || self.plan.session.will.is_some();
         self.take_output();
         while self.output.unwritten() > 0 {
             match tokio::time::timeout(patience, self.io(false)).await {
@@ -405,8 +405,8 @@ impl<K: Kept> Client<K> {
 
     /// Gives a connection up that the broker has not accepted yet, so that its will is not published.
     pub fn give_up(&mut self) {
-        let said = self.unwritten() == 0;
-        if let (Some(connection), false, true) = (&mut self.connection, self.session.is_open(), said) {
+        let is_written = self.unwritten() == 0;
+        if let (Some(connection), false, true) = (&mut self.connection, self.session.is_open(), is_written) {
             drop(DisconnectGuard::new(connection));
         }
         self.drop_connection();
@@ -452,7 +452,7 @@ impl<K: Kept> Client<K> {
     fn poll_io(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<IoStep>> {
         let wrote = match self.poll_output(cx) {
             Ok(wrote) => wrote,
-            // A broker that closes while we write has often said why, or acknowledged something, just before. It is
+            // A broker that closes while we write has often sent the reason, or an acknowledgement, just before. It is
             // there to be read until it was read; then writing fails once more, and that is the end.
             Err(error) if reading => {
                 return match self.poll_input(cx) {
@@ -462,7 +462,7 @@ impl<K: Kept> Client<K> {
                         cx.waker().wake_by_ref();
                         Poll::Pending
                     }
-                    // An alert says more than the reset behind it.
+                    // A TLS alert explains more than the reset behind it.
                     Poll::Ready(Err(alert)) if explain_tls_loss(&alert).is_some() => Poll::Ready(Err(alert)),
                     _ => Poll::Ready(Err(error)),
                 };
@@ -513,15 +513,15 @@ impl<K: Kept> Client<K> {
         Pin::new(connection).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
-    /// What the session says to a broker that has broken the protocol; whether it is heard does not matter.
+    /// Sends the DISCONNECT for a broker that has broken the protocol; whether it arrives does not matter.
     async fn send_last_disconnect(&mut self) {
         self.take_output();
         if let (Some(connection), true) = (&mut self.connection, self.output.unwritten() > 0) {
-            let words = async {
+            let sent = async {
                 connection.write_all(&self.output.bytes[self.output.at..]).await?;
                 connection.shutdown().await
             };
-            let _ = tokio::time::timeout(LAST_WORDS, words).await;
+            let _ = tokio::time::timeout(LAST_DISCONNECT_TIMEOUT, sent).await;
         }
     }
 
@@ -541,7 +541,7 @@ impl<K: Kept> Client<K> {
 
     fn drop_connection(&mut self) {
         self.connection = None;
-        // What was written stays known to an owner who wants to tell what was not.
+        // What was written stays known to an owner who wants to know what was not.
         self.output = Output { before: self.written_total(), ..Output::default() };
         self.session.handle_disconnected();
         if let Some(trace) = &mut self.trace {

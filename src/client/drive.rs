@@ -259,7 +259,7 @@ impl<K: Kept> Driver<K> {
         Ok(())
     }
 
-    /// Writes all that waits, then DISCONNECT, and closes as `close` says. A signal ends the waiting.
+    /// Writes all that waits, then DISCONNECT, and closes as `close` asks. A signal ends the waiting.
     pub(crate) async fn disconnect<F>(
         &mut self,
         properties: Properties,
@@ -282,6 +282,6 @@ impl<K: Kept> Driver<K> {
 
 /// Whether the broker ended the connection with DISCONNECT.
 const fn is_disconnect(error: &ClientError) -> bool {
-    use SessionError::{Disconnected, SaidGoodbye};
-    matches!(error, ClientError::Session { error: Disconnected { .. } | SaidGoodbye, .. })
+    use SessionError::{Disconnected, UnexpectedDisconnect};
+    matches!(error, ClientError::Session { error: Disconnected { .. } | UnexpectedDisconnect, .. })
 }

@@ -24,7 +24,7 @@ pub struct Policy {
     pub(crate) reads_password_variable: bool,
     /// Options for TCP are errors with a Unix socket.
     pub(crate) rejects_tcp_options_of_unix_socket: bool,
-    /// A session that is kept (`-c`) needs a Client Identifier, does not expire unless told to, and begins at a random
+    /// A session that is kept (`-c`) needs a Client Identifier, does not expire unless asked to, and begins at a random
     /// Packet Identifier.
     pub(crate) protects_kept_session: bool,
     /// How a generated Client Identifier begins.
@@ -40,7 +40,7 @@ pub struct Policy {
     pub(crate) reconnects: bool,
     /// Also after a DISCONNECT from the broker.
     pub(crate) reconnects_after_disconnect: bool,
-    /// Connections that are lost at the same packet again and again end the run.
+    /// Connections that are lost at the same packet several times in a row end the run.
     pub(crate) gives_up_at_same_packet: bool,
     /// A run that ends early asks for its will to be published, even without one.
     pub(crate) always_requests_will: bool,

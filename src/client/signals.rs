@@ -87,7 +87,7 @@ impl Interrupts {
     }
 
     /// How a run ends that would end with `status`: by a signal that has come in the meantime, if there is one. A shell
-    /// would go on with its loop after a Ctrl-C that comes just before the end.
+    /// would continue its loop after a Ctrl-C that comes just before the end.
     pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
         self.state.exit_status(status)
     }

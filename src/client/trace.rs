@@ -12,7 +12,7 @@ use crate::mqtt::{PropertyName, ProtocolVersion};
 use crate::session::largest_packet;
 use crate::terminal::escape;
 
-/// Of a SUBACK so many codes are shown; nobody has typed more filters.
+/// Most codes of a SUBACK that are shown; nobody has typed more filters.
 const MOST_CODES: usize = 10_000;
 
 /// Where the log goes.
@@ -129,10 +129,10 @@ impl Trace {
                     let whole = &bytes[..frame.size];
                     if let Ok(packet) = Packet::decode(frame, self.version) {
                         self.learn(&packet);
-                        self.say(direction, &packet);
+                        self.write_packet(direction, &packet);
                     } else {
                         let name = frame.packet_type.name();
-                        self.say_line(direction, &format!("{name} that cannot be read"));
+                        self.write_line(direction, &format!("{name} that cannot be read"));
                     }
                     if self.bytes {
                         dissect(whole, self.version, &mut self.lines);
@@ -141,7 +141,7 @@ impl Trace {
                 }
                 Ok(Scan::Incomplete(_)) => break,
                 Err(error) => {
-                    self.say_line(direction, &format!("bytes that are no packet: {error}"));
+                    self.write_line(direction, &format!("bytes that are no packet: {error}"));
                     return all;
                 }
             }
@@ -149,7 +149,7 @@ impl Trace {
         all - bytes.len()
     }
 
-    /// Takes over what a packet says about all that follow.
+    /// Takes over what a packet fixes for all that follow.
     fn learn(&mut self, packet: &Packet<'_>) {
         match packet {
             Packet::Publish(publish) if publish.packet_identifier > 0 => self.last_mid = publish.packet_identifier,
@@ -174,12 +174,12 @@ impl Trace {
         let _ = write!(self.lines, "Client {id} ");
     }
 
-    fn say_line(&mut self, direction: Direction, what: &str) {
+    fn write_line(&mut self, direction: Direction, what: &str) {
         self.begin_line();
         let _ = writeln!(self.lines, "{} {what}", direction.word());
     }
 
-    fn say(&mut self, direction: Direction, packet: &Packet<'_>) {
+    fn write_packet(&mut self, direction: Direction, packet: &Packet<'_>) {
         match packet {
             Packet::Subscribe(subscribe) => {
                 for filter in &subscribe.filters {
@@ -187,19 +187,19 @@ impl Trace {
                     let (mid, qos) = (subscribe.packet_identifier, filter.qos.number());
                     let options = filter.options(self.version) & !0b11;
                     let options = format!("(Mid: {mid}, Topic: {topic}, QoS: {qos}, Options: 0x{options:02x})");
-                    self.say_line(direction, &format!("SUBSCRIBE {options}"));
+                    self.write_line(direction, &format!("SUBSCRIBE {options}"));
                 }
             }
             Packet::Unsubscribe(unsubscribe) => {
                 for filter in &unsubscribe.filters {
                     let topic = escape(filter);
                     let mid = unsubscribe.packet_identifier;
-                    self.say_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
+                    self.write_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
                 }
             }
-            Packet::Suback(_) if !self.shows_grants => self.say_line(direction, "SUBACK"),
+            Packet::Suback(_) if !self.shows_grants => self.write_line(direction, "SUBACK"),
             Packet::Suback(suback) => {
-                self.say_line(direction, "SUBACK");
+                self.write_line(direction, "SUBACK");
                 let shown = suback.reasons.iter().take(MOST_CODES);
                 let codes: Vec<String> = shown.map(|reason| reason.0.to_string()).collect();
                 let more = match suback.reasons.len().saturating_sub(MOST_CODES) {
@@ -215,11 +215,11 @@ impl Trace {
                 }
                 let publish = Publish { packet_identifier: self.last_mid, ..publish.clone() };
                 let what = words(direction, &Packet::Publish(publish));
-                self.say_line(direction, &what);
+                self.write_line(direction, &what);
             }
             other => {
                 let what = words(direction, other);
-                self.say_line(direction, &what);
+                self.write_line(direction, &what);
             }
         }
     }

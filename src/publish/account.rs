@@ -46,7 +46,7 @@ pub struct DeliveryAccount {
     retried: u64,
     uncertain: u64,
     first_refusal: Option<ReasonCode>,
-    /// The broker went on with a session of which this run knows nothing.
+    /// The broker resumed a session of which this run knows nothing.
     found_session: bool,
     /// Answers of the broker about a message, new ones only.
     answers: u64,

@@ -16,7 +16,7 @@ pub(super) fn closing_hint(message: &Message, size: usize, in_flight: usize) -> 
         causes.push("retained messages (-r)".to_owned());
     }
     if in_flight > 1 {
-        causes.push("so many messages in flight (-M)".to_owned());
+        causes.push(format!("{in_flight} messages in flight (-M)"));
     }
     causes.push(format!("a message of {}", byte_count(size)));
     let causes = causes.join(", ");

@@ -385,7 +385,7 @@ impl<'a> Publisher<'a> {
         GiveUp::Tool(Failure::Repeated { status: error.exit_status(), text, hint })
     }
 
-    /// Some brokers close the connection where more is in flight than they like, and cannot say so.
+    /// Some brokers close the connection where more is in flight than they like, without a reason.
     fn narrow_window(&mut self, client: &mut Client<Outgoing>) {
         let in_flight = client.session().in_flight();
         let losses = self.last_loss.streak_losses_at_message;

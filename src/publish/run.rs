@@ -66,7 +66,7 @@ impl SourceError {
     }
 }
 
-/// Everything but lines is read before the broker is bothered.
+/// Everything but lines is read before anything connects.
 pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) -> Result<Source, SourceError> {
     let unreadable = |error: io::Error| SourceError {
         text: format!("cannot read stdin: {error}"),

@@ -11,9 +11,9 @@ use crate::mqtt::{PropertyName, PropertyValue};
 pub enum Rule {
     /// The correlation data of the request (5.0 §3.3.2.3.6).
     Correlation,
-    /// That it is no older than the request, as far as that can be told: it came after it and is not retained.
+    /// That it is no older than the request, as far as that is known: it came after it and is not retained.
     Topic {
-        /// The flag is passed on as it was published, and so does not tell an old message.
+        /// The flag is passed on as it was published, and so does not mark an old message.
         retain_as_published: bool,
     },
     /// Nothing: mosquitto_rr takes the first message.
@@ -114,8 +114,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange that wants so many responses to each request. Requests carry correlation data where there are `names`,
-    /// by whatever rule responses are known.
+    /// An exchange that wants `wanted` responses to each request. Requests carry correlation data where there are `names`,
+    /// by any rule.
     pub fn new(rule: Rule, names: Option<CorrelationData>, drops_retained: bool, wanted: u64) -> Self {
         let unmatched = UnmatchedCounts::default();
         Self { rule, names, drops_retained, wanted, asked: 0, data: Bytes::new(), come: 0, all: 0, unmatched }
@@ -247,7 +247,7 @@ mod tests {
             (Some(b"run"), false, Verdict::Unmatched(OtherData)),
             (Some(b"run-11"), false, Verdict::Unmatched(Late)),
             (Some(b"run-1"), false, Response),
-            // Correlation data tells more than a flag.
+            // Correlation data is surer than a flag.
             (Some(b"run-1"), true, Response),
             (Some(b"run-1"), false, Verdict::Unmatched(Late)),
         ] {

@@ -29,7 +29,7 @@ pub(super) struct Situation<'a> {
     pub(super) response_topic: &'a str,
     /// The request is acknowledged: QoS 1 or 2.
     pub(super) acknowledged: bool,
-    /// MQTT 5, where an acknowledgement says whether somebody is subscribed.
+    /// MQTT 5, where an acknowledgement shows whether anybody is subscribed.
     pub(super) v5: bool,
 }
 
@@ -79,14 +79,14 @@ impl Situation<'_> {
         }
         let may_be_unheard = self.stage == Stage::Asked && self.exchange.all() == 0 && !self.acknowledged && self.v5;
         if hints.is_empty() && may_be_unheard {
-            hints.push(format!("with -q 1 the broker says whether anybody is subscribed to '{request_topic}'"));
+            hints.push(format!("with -q 1 the broker reports whether anybody is subscribed to '{request_topic}'"));
         }
         hints
     }
 }
 
 const NO_DATA: &str =
-    "without correlation data: if the responder does not give it back, --no-correlation-check takes them";
+    "without correlation data: if the responder does not return it, --no-correlation-check takes them";
 
 fn messages(count: u64, topic: &str) -> String {
     match count {
@@ -97,11 +97,11 @@ fn messages(count: u64, topic: &str) -> String {
 
 /// The first message without correlation data.
 pub(super) fn first_without_data(response_topic: &str) -> String {
-    format!("a message came on '{response_topic}' without the correlation data of the request; it is left out")
+    format!("a message came on '{response_topic}' without the correlation data of the request; it is ignored")
 }
 
 /// What to do about it.
-pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not give it back, --no-correlation-check takes every \
+pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not return it, --no-correlation-check takes every \
                                             message for the response";
 
 /// A message that is no response, for the log.
@@ -118,7 +118,7 @@ pub(super) fn unmatched(response_topic: &str, unmatched: Unmatched) -> String {
 
 /// The broker took the request and has nobody to give it to.
 pub(super) fn nobody(request_topic: &str) -> String {
-    format!("nobody is subscribed to '{request_topic}', so nobody gets the request; is the responder running?")
+    format!("nobody is subscribed to '{request_topic}', so nobody receives the request; is the responder running?")
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_what_came_and_how_far_it_got() {
+    fn the_error_names_what_came_and_how_far_it_got() {
         for (stage, asked, fate, text) in [
             (
                 Stage::Connecting,
@@ -191,7 +191,7 @@ mod tests {
         assert!(hints[0].contains("--no-correlation-check"), "{hints:?}");
         let quiet = self::exchange(1, 1, 0);
         let at_most_once = Situation { acknowledged: false, ..situation(Stage::Asked, &quiet, &Fate::Unknown) };
-        assert_eq!(at_most_once.hints(), ["with -q 1 the broker says whether anybody is subscribed to 'q'"]);
+        assert_eq!(at_most_once.hints(), ["with -q 1 the broker reports whether anybody is subscribed to 'q'"]);
         assert!(situation(Stage::Asked, &quiet, &Fate::Taken).hints().is_empty());
     }
 }

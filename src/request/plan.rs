@@ -100,8 +100,8 @@ impl RequestPlan {
             && (*repeat > 1 || *stdin_line)
             && policy.matches_responses
         {
-            let fault = "several requests with the same correlation-data could not be told apart: leave -D publish \
-                         correlation-data out, each gets its own";
+            let fault = "responses to several requests with the same correlation-data could not be matched: leave -D publish \
+                         correlation-data out, each request gets its own";
             return Err(refused(vec![fault.to_owned()]));
         }
         let topic = topic.clone().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default();
@@ -132,7 +132,7 @@ impl RequestPlan {
     }
 }
 
-/// `-D publish response-topic` says the same as `-e`.
+/// `-D publish response-topic` means the same as `-e`.
 fn response_topic(
     response: &ResponseOptions,
     publish: &mut Properties,
@@ -141,7 +141,7 @@ fn response_topic(
     let of_property = publish.text(PropertyName::ResponseTopic).map(str::to_owned);
     publish.remove(PropertyName::ResponseTopic);
     match (&response.response_topic, of_property) {
-        (Some(_), Some(_)) => Err("-e and -D publish response-topic say the same thing: leave one out".into()),
+        (Some(_), Some(_)) => Err("-e and -D publish response-topic mean the same: leave one out".into()),
         (None, Some(topic)) => match check_sent_topic_name(&topic) {
             Ok(()) => Ok(ResponseTopic::Given(topic)),
             Err(error) => Err(format!("invalid response topic '{topic}': {error}")),
@@ -169,7 +169,7 @@ fn exchange(
         true => Rule::Correlation,
         false => Rule::Topic { retain_as_published: *retain_as_published },
     };
-    // What the user gave may be on a response of an earlier run, which only the flag tells from ours.
+    // What the user gave may be on a response of an earlier run, which only the flag distinguishes from ours.
     let given = matches!(names, CorrelationData::Given(_)) && rule == Rule::Correlation;
     let drops_retained = *no_retained || (given && !retain_as_published);
     Exchange::new(rule, version.is_v5().then_some(names), drops_retained, *count)

@@ -15,7 +15,7 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome}
 use crate::subscribe::format::{Escapes, Printer, Style};
 use crate::subscribe::{Batch, ReceivedMessage};
 
-/// What the broker said about the request.
+/// What the broker has answered to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Nothing yet; at QoS 0 it never will.

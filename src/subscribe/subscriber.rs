@@ -205,7 +205,7 @@ impl<'a> Subscriber<'a> {
         !self.receiver.to_remove.is_empty() || client.session().in_flight() > 0
     }
 
-    /// `--retained-only`: when the broker will have been quiet for so long that it has no more retained messages.
+    /// `--retained-only`: when the broker will have been quiet long enough to have no more retained messages.
     fn quiet_until(&self, client: &mut Client<Message>) -> Option<Instant> {
         if !self.plan.client.policy.ends_without_more_retained || !self.plan.selection.retained_only {
             return None;
@@ -338,7 +338,7 @@ impl Task for Subscriber<'_> {
     }
 
     /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so would
-    /// one that does it again and again; `--retry` tries all the same.
+    /// one that does it repeatedly; `--retry` tries all the same.
     fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
         let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();

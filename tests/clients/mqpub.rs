@@ -571,7 +571,7 @@ fn retry_waits_for_a_broker_that_is_not_there_yet() {
     let ended =
         tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-n", "--retry", "3", "--backoff", "1ms"], b"");
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("every 0.001 s, 3 times at most\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("every 0.001 s, at most 3 times\n"), "{}", ended.stderr);
     assert!(ended.stderr.contains("\nError: cannot connect to 127.0.0.1:1: "), "{}", ended.stderr);
 }
 

@@ -229,7 +229,7 @@ fn a_broker_that_says_goodbye_before_5_0_is_tried_again() {
     // Packet 3 is a ping.
     let ended = run(&broker, &["-t", "t", "-V", "311", "--retained-only"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("was lost (the broker ended it with DISCONNECT)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was lost (the broker closed the connection with DISCONNECT)"), "{}", ended.stderr);
     assert_eq!(broker.stop().count(is_subscribe), 2);
 }
 

@@ -116,7 +116,7 @@ impl Flags {
 }
 
 impl Given {
-    /// Nothing given yet. A request is made of MQTT 5 unless told otherwise.
+    /// Nothing given yet. A request is made of MQTT 5 by default.
     pub(super) fn nothing(client: MosquittoClient) -> Self {
         Self { version: (client == MosquittoClient::Request).then_some(V5), ..Self::default() }
     }

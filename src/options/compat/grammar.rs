@@ -7,7 +7,7 @@ use crate::client::mosquitto::MosquittoClient;
 pub(super) enum Takes {
     /// Nothing.
     Nothing(Flag),
-    /// The next argument; the text says what is missing where there is none.
+    /// The next argument; the text is for the error where there is none.
     Value(Value, &'static str),
     /// Three or four.
     Property,
@@ -17,7 +17,7 @@ pub(super) enum Takes {
     Answer(Answer),
 }
 
-/// What is answered whatever else stands there.
+/// What is answered whatever else is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// `--help`.

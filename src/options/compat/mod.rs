@@ -106,18 +106,18 @@ fn version(tool: &Tool, name: &str) -> String {
     format!("{name} version {MOSQUITTO_VERSION} running on {} {}.\n", tool.name, env!("CARGO_PKG_VERSION"))
 }
 
-/// Options of which our own help says what is not so here.
+/// Options whose own help is not right here.
 const DIFFERENT_HELP: &[(&str, &str)] = &[
     ("pw", "Password; others can see it in the list of processes"),
     ("keepalive", "Keep Alive in seconds, 5 to 65535 [default: 60]"),
     ("response_topic", "Topic on which the response is to come"),
-    ("latency", "Tell how long the response took, on stdout"),
+    ("latency", "Print how long the response took, on stdout"),
     ("no_retained", "Leave retained messages out"),
-    ("timeout", "Exit with 27 after so many whole seconds"),
+    ("timeout", "Exit with 27 after this many whole seconds"),
     ("debug", "Log what happens on stdout"),
     ("max_inflight", "Most messages of QoS 1 and 2 in flight [default: 20]"),
     ("id_prefix", "MosquittoClient identifier of PREFIX and the process number"),
-    ("repeat_delay", "Wait so many seconds between repetitions"),
+    ("repeat_delay", "Wait this many seconds between repetitions"),
 ];
 
 /// Our own help, without the options that mosquitto has not.

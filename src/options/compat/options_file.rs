@@ -14,7 +14,7 @@ const LIMIT: u64 = 1 << 20;
 /// A longer line breaks into several.
 const LONGEST_LINE: usize = 1_023;
 
-/// Takes what the options file says: the one that `-o` names, or the one in its usual place.
+/// Takes what is in the options file: the one that `-o` names, or the one in its usual place.
 pub(super) fn read(
     given: &mut Given,
     client: MosquittoClient,
@@ -24,7 +24,7 @@ pub(super) fn read(
 ) -> Result<(), Stop> {
     let named = named(client, argv)?.map(PathBuf::from);
     let Some(path) = named.or_else(|| usual_place(environment, mosquitto_name)) else { return Ok(()) };
-    // Missing, a folder, not readable: mosquitto goes on without.
+    // Missing, a folder, not readable: mosquitto continues without.
     let Ok(content) = environment.read_file(&path, LIMIT) else { return Ok(()) };
     let lines = content.split_inclusive(|byte| *byte == b'\n');
     for line in lines.flat_map(|line| line.chunks(LONGEST_LINE)) {

@@ -15,7 +15,7 @@ const NO_SUCH_FILE: i32 = 2;
 /// The payload of stdin when nothing is there.
 pub const EMPTY_STDIN: &str = "Error: Zero length input.\nError loading input from stdin.\n";
 
-/// What mosquitto's clients say of a file that they cannot read.
+/// What mosquitto's clients print about a file that they cannot read.
 pub fn unreadable_file(file: &Path, error: &io::Error) -> String {
     let name = escape(&file.to_string_lossy()).into_owned();
     let cause = error.to_string();

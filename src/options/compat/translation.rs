@@ -273,7 +273,7 @@ impl Translation {
     }
 
     fn output(&mut self) -> OutputOptions {
-        // A rate is printed in place of messages, whatever the format is.
+        // A rate is printed in place of messages, with any format.
         let format = self.given.format.take().filter(|_| !self.has(Flag::MessageRate));
         OutputOptions {
             verbose: self.has(Flag::Verbose),

@@ -28,7 +28,7 @@ pub enum Style {
     Payload,
     /// `-v`: topic, blank, payload; `(null)` stands for an empty one.
     TopicAndPayload,
-    /// `-F`: what the template says.
+    /// `-F`: as the template describes.
     Template(Template),
     /// `--json`: the object of [`crate::message_json`].
     Json {
@@ -69,7 +69,7 @@ impl Default for Printer {
 }
 
 impl Printer {
-    /// Escapes what a terminal would act on, where stdout is one, as far as `escapes` says and the policy wants it.
+    /// Escapes what a terminal would act on, where stdout is one, as far as `escapes` and the policy ask for it.
     #[must_use]
     pub fn on_stdout(self, policy: &Policy, escapes: Escapes) -> Self {
         let escapes = if policy.escapes_terminal && io::stdout().is_terminal() { escapes } else { self.escapes };
