@@ -5,6 +5,9 @@ use crate::mqtt::wire::{Scan, WireError, scan};
 /// The buffer keeps at most this much once its packet is done.
 const KEPT_CAPACITY: usize = 4096;
 
+/// A whole packet, and the input after it.
+pub(super) type Completed<'a> = (Vec<u8>, &'a [u8]);
+
 /// Less than one packet. The buffer grows with what has come, never with what is announced.
 #[derive(Debug, Default)]
 pub(super) struct PartialPacket(Vec<u8>);
@@ -34,7 +37,7 @@ impl PartialPacket {
         &mut self,
         mut input: &'a [u8],
         largest: impl Fn(&[u8]) -> usize,
-    ) -> Result<Option<(Vec<u8>, &'a [u8])>, WireError> {
+    ) -> Result<Option<Completed<'a>>, WireError> {
         loop {
             let missing = match scan(&self.0, largest(&self.0))? {
                 Scan::Frame(_) => return Ok(Some((std::mem::take(&mut self.0), input))),
