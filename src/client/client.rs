@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::ack_coalescing::{AckCoalescing, LONGEST_WAIT};
 use super::losses::{LossLog, LossReport};
-use super::trace::Trace;
+use super::trace::{Trace, Traced};
 use super::{ClientError, ConnectPlan, DisconnectGuard, OutputPosition, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
@@ -341,10 +341,11 @@ impl<K: Kept> Client<K> {
                 self.coalescing.on_read();
                 self.read_total += count as u64;
                 self.last_received = Some(Instant::now());
-                if let Some(trace) = &mut self.trace {
-                    trace.received(&self.input[..count]);
-                }
-                if let Err(error) = self.session.handle_input(&self.input[..count], Instant::now(), handler) {
+                let mut handler = Traced { handler, trace: &mut self.trace };
+                if let Err(error) = self.session.handle_input(&self.input[..count], Instant::now(), &mut handler) {
+                    if let Some(trace) = &mut self.trace {
+                        trace.input_failed(&error);
+                    }
                     self.send_last_disconnect().await;
                     return Err(self.failed(error));
                 }
@@ -544,9 +545,6 @@ impl<K: Kept> Client<K> {
         // What was written stays known to an owner who wants to know what was not.
         self.output = Output { before: self.written_total(), ..Output::default() };
         self.session.handle_disconnected();
-        if let Some(trace) = &mut self.trace {
-            trace.connection_ended();
-        }
     }
 }
 

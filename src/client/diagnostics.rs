@@ -30,11 +30,17 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// For a run, with hints that suit how it connects.
-    pub(super) fn of(plan: &ClientPlan) -> Self {
+    /// For a run, with hints that suit how it connects. Prints the warnings that belong before it.
+    pub fn start(plan: &ClientPlan) -> Self {
         let ClientPlan { connect, quiet, policy, .. } = plan;
         let mosquitto = policy.mosquitto.map(|client| (client, connect.session.version));
-        Self { quiet: *quiet, mosquitto, facts: ConnectFacts::new(&connect.session, &connect.transport) }
+        let facts = ConnectFacts::new(&connect.session, &connect.transport);
+        let diagnostics = Self { quiet: *quiet, mosquitto, facts };
+        connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
+        if connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
+            diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
+        }
+        diagnostics
     }
 
     /// Prints nothing.

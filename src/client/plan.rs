@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Diagnostics, Policy, RetryPlan, Trace};
+use super::{Policy, RetryPlan, Trace};
 use crate::mqtt::Properties;
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
@@ -40,16 +40,6 @@ pub struct ClientPlan {
 }
 
 impl ClientPlan {
-    /// What reports errors of this run. Prints the warnings that belong before it.
-    pub fn diagnostics(&self) -> Diagnostics {
-        let diagnostics = Diagnostics::of(self);
-        self.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
-        if self.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
-            diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
-        }
-        diagnostics
-    }
-
     /// The log of `-d`, if it is wanted.
     pub(super) fn trace(&self) -> Option<Trace> {
         let trace = Trace::of_level(self.debug, self.policy.log)?;

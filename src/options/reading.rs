@@ -6,10 +6,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::arguments::{Arguments, Gathered, OptionTable, gather};
-use super::compat::ClientOptions;
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
-use super::{Environment, Tool, UsageError, compat};
+use super::{Environment, Tool, UsageError};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -33,18 +32,6 @@ pub(super) trait ToolOptions: FromArgMatches {
 
     /// What is wrong between the tool's own options.
     fn faults(&self) -> Vec<String>;
-}
-
-/// Reads argv of a tool that mosquitto has a client for, the program's name included.
-pub(super) fn read_client<T: ToolOptions + ClientOptions>(
-    environment: &Environment,
-    argv: impl IntoIterator<Item = OsString>,
-) -> Result<Reading<T>, UsageError> {
-    let argv: Vec<OsString> = argv.into_iter().collect();
-    match compat::read(environment, &argv) {
-        Some(options) => Ok(Reading::Options(Box::new(options?))),
-        None => read(environment, argv),
-    }
 }
 
 /// Reads argv, the program's name included.

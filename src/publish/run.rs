@@ -18,7 +18,7 @@ use crate::terminal::Progress;
 /// Publishes what the plan asks for, with errors on stderr, and returns how it ended.
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let began = Instant::now();
-    let diagnostics = plan.client.diagnostics();
+    let diagnostics = Diagnostics::start(&plan.client);
     let (status, totals) = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {
         Ok(source) => run(plan, source, diagnostics),
         Err(error) => {

@@ -2,13 +2,13 @@
 
 use super::plan::RequestPlan;
 use super::requester::Requester;
-use crate::client;
+use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
 use crate::publish::source_of;
 
 /// Sends requests as the plan asks for, with responses on stdout and errors on stderr, and returns how it ended.
 pub fn request(plan: &RequestPlan) -> ExitStatus {
-    let diagnostics = plan.client.diagnostics();
+    let diagnostics = Diagnostics::start(&plan.client);
     let source = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {
         Ok(source) => source,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! What a session calls its owner for, while it reads and without copies.
 
-use super::outbound::Identifiers;
+use super::identifiers::Identifiers;
 use crate::mqtt::wire::{Connack, Publish, Suback, Unsuback};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 
@@ -120,6 +120,14 @@ pub trait Handler<K> {
     fn rewrite(&mut self, _kept: &K, _packet_identifier: u16, _dup: bool, _out: &mut Vec<u8>) -> bool {
         false
     }
+
+    /// Whether [`Handler::on_packet`] is called for each packet.
+    fn observes_packets(&self) -> bool {
+        false
+    }
+
+    /// A whole packet has come, as it is on the wire. Called before anything else happens for it.
+    fn on_packet(&mut self, _packet: &[u8]) {}
 
     /// PUBREC came for a message of QoS 2.
     fn on_received(&mut self, _kept: &K) {}

@@ -357,13 +357,14 @@ impl<K: Kept> Session<K> {
             }
         }
         loop {
-            if self.phase == Phase::Open && self.max_packet_size >= PUBACK_SIZE {
+            if self.phase == Phase::Open && self.max_packet_size >= PUBACK_SIZE && !handler.observes_packets() {
                 input = self.sending.read_pubacks(input, handler);
             }
             match scan(input, self.largest_packet(input))? {
                 Scan::Frame(frame) => {
-                    self.handle_frame(frame, handler)?;
-                    input = &input[frame.size..];
+                    let (packet, rest) = input.split_at(frame.size);
+                    self.handle_frame(frame, packet, handler)?;
+                    input = rest;
                 }
                 Scan::Incomplete(_) => {
                     self.partial.keep(input);
@@ -390,14 +391,22 @@ impl<K: Kept> Session<K> {
         let completed = self.partial.complete(input, |packet| largest_packet(packet, is_open, limit))?;
         let Some((packet, rest)) = completed else { return Ok(None) };
         let handled = match scan(&packet, self.largest_packet(&packet))? {
-            Scan::Frame(frame) => self.handle_frame(frame, handler),
+            Scan::Frame(frame) => self.handle_frame(frame, &packet, handler),
             Scan::Incomplete(_) => Ok(()), // cannot be: it is whole
         };
         self.partial.recycle(packet);
         handled.map(|()| Some(rest))
     }
 
-    fn handle_frame<H: Handler<K>>(&mut self, frame: Frame<'_>, handler: &mut H) -> Result<(), SessionError> {
+    fn handle_frame<H: Handler<K>>(
+        &mut self,
+        frame: Frame<'_>,
+        packet: &[u8],
+        handler: &mut H,
+    ) -> Result<(), SessionError> {
+        if handler.observes_packets() {
+            handler.on_packet(packet);
+        }
         match self.phase {
             Phase::Open => {}
             Phase::Connecting(_) => return self.handle_first(frame, handler),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
 
 use super::Kept;
+use super::identifiers::{IDENTIFIERS, Identifiers};
 use crate::mqtt::QoS;
 
 /// What is owed for an identifier.
@@ -57,61 +58,6 @@ pub(crate) struct Outbound<K> {
     uncertain: usize,
 }
 
-/// Packet Identifiers that follow each other, or as many times 0 for messages that need none (§2.2.1).
-#[derive(Clone, Debug)]
-pub struct Identifiers {
-    next: u16,
-    left: usize,
-}
-
-impl Identifiers {
-    /// Those of `count` messages of QoS 0.
-    pub(crate) const fn none(count: usize) -> Self {
-        Self { next: 0, left: count }
-    }
-
-    /// Takes the first of them away, alone.
-    pub fn split_first(&mut self) -> Self {
-        let first = Self { next: self.next, left: self.left.min(1) };
-        let _ = self.next();
-        first
-    }
-
-    /// This one alone.
-    pub const fn one(identifier: u16) -> Self {
-        Self { next: identifier, left: 1 }
-    }
-}
-
-/// All from this one on.
-impl From<u16> for Identifiers {
-    fn from(first: u16) -> Self {
-        Self { next: first, left: IDENTIFIERS }
-    }
-}
-
-impl Iterator for Identifiers {
-    type Item = u16;
-
-    #[inline]
-    fn next(&mut self) -> Option<u16> {
-        self.left = self.left.checked_sub(1)?;
-        let identifier = self.next;
-        self.next = match identifier {
-            0 => 0,
-            u16::MAX => 1,
-            _ => identifier + 1,
-        };
-        Some(identifier)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Identifiers {}
-
 /// What was kept for messages that one read has acknowledged, oldest first.
 pub(crate) struct Acknowledged<'a, K>(Drain<'a, Slot<K>>);
 
@@ -142,9 +88,6 @@ pub(crate) struct Resumed {
     /// was known before.
     pub(crate) uncertain: usize,
 }
-
-/// Identifiers are 1 to 65,535.
-const IDENTIFIERS: usize = 65_535;
 
 impl<K> Default for Outbound<K> {
     fn default() -> Self {
@@ -224,7 +167,7 @@ impl<K> Outbound<K> {
         K: Clone,
     {
         let left = count.min(self.identifiers_left());
-        let identifiers = Identifiers { next: self.next_identifier(), left };
+        let identifiers = Identifiers::following(self.next_identifier(), left);
         self.messages += if slot.is_message() { left } else { 0 };
         self.slots.extend(std::iter::repeat_n(slot, left));
         identifiers
@@ -255,7 +198,7 @@ impl<K> Outbound<K> {
         if self.unsent > 0 {
             return 0;
         }
-        let oldest = Identifiers { next: self.first, left: self.slots.len() };
+        let oldest = Identifiers::following(self.first, self.slots.len());
         let slots = oldest.zip(&self.slots).zip(identifiers);
         slots.take_while(|((own, slot), told)| own == told && matches!(slot, Slot::Puback(_))).count()
     }

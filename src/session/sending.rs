@@ -2,7 +2,8 @@
 //! §3.7), and what is sent again after a reconnect (§4.4).
 
 use super::handler::{Completion, Event, Handler, Kept, Outcome};
-use super::outbound::{Identifiers, Outbound, Resumed, Slot};
+use super::identifiers::Identifiers;
+use super::outbound::{Outbound, Resumed, Slot};
 use super::output::Output;
 use super::sent_aliases::SentAliases;
 use super::{Limits, PublishError, SessionConfig, SessionError};

@@ -2,12 +2,12 @@
 
 use super::plan::SubscribePlan;
 use super::subscriber::Subscriber;
-use crate::client;
+use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
 
 /// Subscribes as the plan asks for, with messages on stdout and errors on stderr, and returns how it ended.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
-    let diagnostics = plan.client.diagnostics();
+    let diagnostics = Diagnostics::start(&plan.client);
     let ended = client::run(async { Subscriber::run(plan, diagnostics).await });
     ended.flatten().unwrap_or_else(|error| diagnostics.cannot_start(&error))
 }

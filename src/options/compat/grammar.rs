@@ -29,7 +29,7 @@ pub(super) enum Answer {
 /// Options without a value.
 #[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flag {
+pub(in crate::options) enum Flag {
     Debug, DisableCleanSession, ExitAfterSubscribing, Insecure, Latency, MessageRate, NoDelay, NoNewline, NoRetained,
     NoTls, NullMessage, Pretty, Quiet, RemoveRetained, Retain, RetainAsPublished, RetainedOnly, StdinFile, StdinLine,
     TlsUseOsCerts, Verbose, Watch, Ws, WillRetain,

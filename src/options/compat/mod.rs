@@ -20,16 +20,16 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::translation::ClientOptions;
+pub(super) use self::grammar::Flag;
+pub(super) use self::translation::{ClientOptions, Translation};
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use self::given::{Given, Stop};
-use self::grammar::{Answer, Flag};
+use self::grammar::Answer;
 use self::refusal::Refusal;
-use self::translation::Translation;
-use super::reading::ToolOptions;
+use super::reading::{self, Reading, ToolOptions};
 use super::{Environment, Tool, UsageError};
 use crate::client::mosquitto::MosquittoClient;
 
@@ -46,21 +46,22 @@ pub(super) fn asked_for(tool: &Tool, argv: &[OsString]) -> Option<(&'static str,
     }
 }
 
-/// The options, where argv asks for mosquitto's client.
+/// Reads argv of a tool that mosquitto has a client for, the program's name included: as that client does, where it asks
+/// for it.
 pub(super) fn read<T: ClientOptions + ToolOptions>(
     environment: &Environment,
-    argv: &[OsString],
-) -> Option<Result<T, UsageError>> {
-    let (name, arguments) = asked_for(T::TOOL, argv)?;
-    let options = given(T::TOOL, T::CLIENT, name, environment, &arguments).and_then(|given| {
-        let options: Result<T, _> = Translation::options(given);
-        let checked = options.and_then(|options| match options.faults() {
-            faults if faults.is_empty() => Ok(options),
-            faults => Err(faults),
-        });
-        checked.map_err(|faults| UsageError::new(T::TOOL.name, faults).under_mosquittos_name())
+    argv: impl IntoIterator<Item = OsString>,
+) -> Result<Reading<T>, UsageError> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let Some((name, arguments)) = asked_for(T::TOOL, &argv) else { return reading::read(environment, argv) };
+    let given = given(T::TOOL, T::CLIENT, name, environment, &arguments)?;
+    let options: Result<T, _> = Translation::options(given);
+    let checked = options.and_then(|options| match options.faults() {
+        faults if faults.is_empty() => Ok(options),
+        faults => Err(faults),
     });
-    Some(options)
+    let checked = checked.map_err(|faults| UsageError::new(T::TOOL.name, faults).under_mosquittos_name());
+    Ok(Reading::Options(Box::new(checked?)))
 }
 
 /// What was given, once it has passed mosquitto's checks.

@@ -22,9 +22,8 @@ use crate::options::properties::PropertyArgument;
 use crate::options::source_addresses::SourceAddresses;
 use crate::options::tls::alpn_protocol;
 use crate::options::{
-    ConnectionOptions, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, PublishOptions, ReportOptions,
-    RequestOptions, ResponseOptions, RetainHandlingName, RetainOptions, RetryOptions, ScreenOptions, SubscribeOptions,
-    SubscriptionOptions, TlsOptions, WillOptions,
+    ConnectionOptions, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, RetainHandlingName,
+    RetainOptions, ScreenOptions, SubscriptionOptions, TlsOptions, WillOptions,
 };
 use crate::terminal::escape_bytes;
 
@@ -46,18 +45,33 @@ pub(in crate::options) trait ClientOptions: Sized {
 pub(in crate::options) struct Translation {
     client: MosquittoClient,
     given: Given,
+    /// The port, 0 for a Unix socket.
+    port: i32,
+    /// A certificate authority or a key is named, which asks for TLS.
+    is_tls_named: bool,
+    has_will: bool,
     faults: Vec<String>,
 }
 
 impl Translation {
     /// The options, or all faults.
     pub(super) fn options<T: ClientOptions>(given: Given) -> Result<T, Vec<String>> {
-        let mut translation = Self { client: T::CLIENT, given, faults: Vec::new() };
+        let GivenTls { cafile, capath, psk, .. } = &given.tls;
+        let is_tls_named = cafile.is_some() || capath.is_some() || psk.is_some();
+        let is_secure = is_tls_named && !given.flags.has(Flag::NoTls);
+        let mut translation = Self {
+            client: T::CLIENT,
+            port: given.port.unwrap_or(if is_secure { 8883 } else { 1883 }),
+            is_tls_named,
+            has_will: given.will_topic.is_some(),
+            given,
+            faults: Vec::new(),
+        };
         let options = T::of(&mut translation);
         if translation.faults.is_empty() { Ok(options) } else { Err(translation.faults) }
     }
 
-    fn has(&self, flag: Flag) -> bool {
+    pub(in crate::options) fn has(&self, flag: Flag) -> bool {
         self.given.flags.has(flag)
     }
 
@@ -74,18 +88,8 @@ impl Translation {
         value.map_err(|value| self.faults.push(fault(value))).ok()
     }
 
-    fn is_tls_named(&self) -> bool {
-        let GivenTls { cafile, capath, psk, .. } = &self.given.tls;
-        cafile.is_some() || capath.is_some() || psk.is_some()
-    }
-
-    fn port(&self) -> i32 {
-        let is_secure = self.is_tls_named() && !self.has(Flag::NoTls);
-        self.given.port.unwrap_or(if is_secure { 8883 } else { 1883 })
-    }
-
-    fn connection(&mut self) -> ConnectionOptions {
-        let port = self.port();
+    pub(in crate::options) fn connection(&mut self) -> ConnectionOptions {
+        let port = self.port;
         let host = self.given.host.take().unwrap_or_else(|| "localhost".into());
         let (host, unix) = match port {
             0 => (None, Some(PathBuf::from(host))),
@@ -126,12 +130,11 @@ impl Translation {
         }
     }
 
-    fn tls(&mut self) -> TlsOptions {
-        let (port, is_named) = (self.port(), self.is_tls_named());
+    pub(in crate::options) fn tls(&mut self) -> TlsOptions {
         if self.has(Flag::NoTls) {
             return TlsOptions { no_tls: true, ..TlsOptions::default() };
         }
-        let tls_use_os_certs = self.has(Flag::TlsUseOsCerts) || self.given.tls_by_url || port == 8883;
+        let tls_use_os_certs = self.has(Flag::TlsUseOsCerts) || self.given.tls_by_url || self.port == 8883;
         let GivenTls {
             cafile,
             capath,
@@ -149,7 +152,7 @@ impl Translation {
         } = std::mem::take(&mut self.given.tls);
         // An engine is looked for even without TLS.
         let tls_engine = self.text("--tls-engine", engine);
-        if !is_named && !tls_use_os_certs {
+        if !self.is_tls_named && !tls_use_os_certs {
             return TlsOptions { tls_engine, ..TlsOptions::default() };
         }
         let alpn = self.text("--tls-alpn", alpn).and_then(|protocol| {
@@ -179,7 +182,7 @@ impl Translation {
         }
     }
 
-    fn will(&mut self) -> WillOptions {
+    pub(in crate::options) fn will(&mut self) -> WillOptions {
         let (topic, payload) = (self.given.will_topic.take(), self.given.will_payload.take());
         WillOptions {
             will_topic: topic,
@@ -189,13 +192,13 @@ impl Translation {
         }
     }
 
-    fn properties(&mut self) -> PropertyOptions {
+    pub(in crate::options) fn properties(&mut self) -> PropertyOptions {
         if !self.is_v5() {
             return PropertyOptions::default();
         }
         let mut properties = std::mem::take(&mut self.given.properties);
         // A will that is not there has no properties either.
-        let has_will = self.given.will_topic.is_some();
+        let has_will = self.has_will;
         properties.retain(|property| property.context != PropertyContext::Will || has_will);
         let is_missing = |properties: &[GivenProperty], name| {
             !properties.iter().any(|property| property.context == PropertyContext::Connect && property.name == name)
@@ -233,7 +236,7 @@ impl Translation {
         Some(PropertyArgument(words))
     }
 
-    fn general(&self) -> GeneralOptions {
+    pub(in crate::options) fn general(&self) -> GeneralOptions {
         GeneralOptions {
             debug: u8::from(self.has(Flag::Debug)),
             quiet: self.has(Flag::Quiet),
@@ -244,7 +247,7 @@ impl Translation {
         }
     }
 
-    fn message(&mut self) -> MessageOptions {
+    pub(in crate::options) fn message(&mut self) -> MessageOptions {
         let payload = self.given.payload.take();
         let (mut message, mut file) = (None, None);
         let (mut stdin_line, mut stdin_file, mut null_message) = (false, false, false);
@@ -272,7 +275,7 @@ impl Translation {
         }
     }
 
-    fn output(&mut self) -> OutputOptions {
+    pub(in crate::options) fn output(&mut self) -> OutputOptions {
         // A rate is printed in place of messages, with any format.
         let format = self.given.format.take().filter(|_| !self.has(Flag::MessageRate));
         OutputOptions {
@@ -285,99 +288,49 @@ impl Translation {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    pub(in crate::options) fn timeout(&self) -> Option<Duration> {
         self.given.timeout.map(|seconds| Duration::from_secs(positive(seconds.min(LONGEST_SECONDS))))
     }
 
+    pub(in crate::options) fn retain(&self) -> RetainOptions {
+        RetainOptions { retain: self.has(Flag::Retain) }
+    }
+
+    pub(in crate::options) fn screen(&self) -> ScreenOptions {
+        ScreenOptions { watch: self.has(Flag::Watch), message_rate: self.has(Flag::MessageRate) }
+    }
+
+    pub(in crate::options) fn subscription(&mut self) -> SubscriptionOptions {
+        SubscriptionOptions {
+            topic: std::mem::take(&mut self.given.topics),
+            topic_qos: Vec::new(),
+            unsubscribe: std::mem::take(&mut self.given.unsubscribe),
+            filter_out: std::mem::take(&mut self.given.filter_out),
+            qos: qos(self.given.qos),
+            count: self.given.count.map(positive),
+            timeout: self.timeout(),
+            exit_after_subscribing: self.has(Flag::ExitAfterSubscribing),
+            no_retained: self.has(Flag::NoRetained),
+            retained_only: self.has(Flag::RetainedOnly),
+            remove_retained: self.has(Flag::RemoveRetained),
+            retain_as_published: self.retain_as_published(),
+            retain_handling: self.retain_handling(),
+            no_local: false,
+            random_filter: self.given.random_filter.map(|tenths| f64::from(tenths) / 10.0),
+        }
+    }
+
+    pub(in crate::options) fn response_topic(&mut self) -> Option<String> {
+        self.given.response_topic.take()
+    }
+
     /// Before 5.0 the broker would not see it, and mosquitto prints nothing about it.
-    fn retain_as_published(&self) -> bool {
+    pub(in crate::options) fn retain_as_published(&self) -> bool {
         self.has(Flag::RetainAsPublished) && self.is_v5()
     }
 
-    fn retain_handling(&self) -> Option<RetainHandlingName> {
+    pub(in crate::options) fn retain_handling(&self) -> Option<RetainHandlingName> {
         self.given.retain_handling.filter(|_| self.is_v5())
-    }
-}
-
-impl ClientOptions for PublishOptions {
-    const CLIENT: MosquittoClient = MosquittoClient::Publish;
-
-    fn of(translation: &mut Translation) -> Self {
-        Self {
-            message: translation.message(),
-            retain: RetainOptions { retain: translation.has(Flag::Retain) },
-            connection: translation.connection(),
-            retry: RetryOptions::default(),
-            tls: translation.tls(),
-            properties: translation.properties(),
-            will: translation.will(),
-            report: ReportOptions { summary: None },
-            general: translation.general(),
-        }
-    }
-}
-
-impl ClientOptions for SubscribeOptions {
-    const CLIENT: MosquittoClient = MosquittoClient::Subscribe;
-
-    fn of(translation: &mut Translation) -> Self {
-        Self {
-            subscription: SubscriptionOptions {
-                topic: std::mem::take(&mut translation.given.topics),
-                topic_qos: Vec::new(),
-                unsubscribe: std::mem::take(&mut translation.given.unsubscribe),
-                filter_out: std::mem::take(&mut translation.given.filter_out),
-                qos: qos(translation.given.qos),
-                count: translation.given.count.map(positive),
-                timeout: translation.timeout(),
-                exit_after_subscribing: translation.has(Flag::ExitAfterSubscribing),
-                no_retained: translation.has(Flag::NoRetained),
-                retained_only: translation.has(Flag::RetainedOnly),
-                remove_retained: translation.has(Flag::RemoveRetained),
-                retain_as_published: translation.retain_as_published(),
-                retain_handling: translation.retain_handling(),
-                no_local: false,
-                random_filter: translation.given.random_filter.map(|tenths| f64::from(tenths) / 10.0),
-            },
-            output: translation.output(),
-            screen: ScreenOptions {
-                watch: translation.has(Flag::Watch),
-                message_rate: translation.has(Flag::MessageRate),
-            },
-            connection: translation.connection(),
-            retry: RetryOptions::default(),
-            tls: translation.tls(),
-            properties: translation.properties(),
-            will: translation.will(),
-            general: translation.general(),
-        }
-    }
-}
-
-impl ClientOptions for RequestOptions {
-    const CLIENT: MosquittoClient = MosquittoClient::Request;
-
-    fn of(translation: &mut Translation) -> Self {
-        Self {
-            message: translation.message(),
-            response: ResponseOptions {
-                response_topic: translation.given.response_topic.take(),
-                count: 1,
-                timeout: translation.timeout(),
-                no_correlation_check: false,
-                latency: translation.has(Flag::Latency),
-                no_retained: translation.has(Flag::NoRetained),
-                retain_as_published: translation.retain_as_published(),
-                retain_handling: translation.retain_handling(),
-            },
-            output: translation.output(),
-            connection: translation.connection(),
-            retry: RetryOptions::default(),
-            tls: translation.tls(),
-            properties: translation.properties(),
-            will: translation.will(),
-            general: translation.general(),
-        }
     }
 }
 
