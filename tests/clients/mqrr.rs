@@ -303,7 +303,7 @@ fn nobody_answers() {
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(27), 0));
     assert!(ended.stderr.contains("timed out after 3 s: no response came"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("with -q 1 the broker says"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("with -q 1 the broker reports"), "{}", ended.stderr);
     broker.set_script(Script::default().refuse_publishes(1.., ReasonCode::NO_MATCHING_SUBSCRIBERS));
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-m", "x", "-q", "1"]));
     asking.wait_for_stderr("Warning: nobody is subscribed to 'q', so");
