@@ -66,8 +66,8 @@ pub fn connect_plan(
     let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     let version = version(connection, properties, &mut faults);
     let tls_keylog = &tls.tls_keylog;
-    let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
-    let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
+    let endpoint = Endpoint { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
+    let (address, tls) = endpoint.address_and_tls(tls, defaults.environment, &mut faults);
     if matches!(address, Address::Unix(_)) && policy.rejects_tcp_options_of_unix_socket {
         // As -h, one before it is overridden.
         let port = port.is_some() && positions.later("port", if unix.is_some() { "unix" } else { "url" });
@@ -194,7 +194,7 @@ fn later_of<T>(option: Option<T>, id: &str, of_url: Option<T>, positions: &Posit
 }
 
 /// What says where the broker is.
-struct Place<'a> {
+struct Endpoint<'a> {
     host: Option<&'a str>,
     port: Option<u16>,
     unix: Option<&'a Path>,
@@ -202,7 +202,7 @@ struct Place<'a> {
     positions: &'a Positions,
 }
 
-impl Place<'_> {
+impl Endpoint<'_> {
     fn address_and_tls(
         self,
         tls: &TlsOptions,
