@@ -5,6 +5,7 @@
 //!
 //! - [`mqtt`]: the protocol, pure; [`mqtt::wire`] is bytes ↔ packets
 //! - [`session`]: an MQTT client session without sockets and clocks
+//! - `dissect`: a packet as text, field by field
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
 //! - [`message_json`]: one message as one JSON object, written and read
@@ -17,6 +18,7 @@
 pub mod bench;
 pub mod broker;
 pub mod client;
+mod dissect;
 pub mod exit_status;
 pub mod message_json;
 pub mod mqtt;

@@ -12,6 +12,7 @@ use chrono::{DateTime, Local};
 
 use super::configuration::{LogConfiguration, LogDestination};
 use super::log::Entry;
+use super::log_rules::Tone;
 use crate::terminal::{ColourChoice, Colours, Paint};
 
 const BUFFER: usize = 64 * 1024;
@@ -107,10 +108,9 @@ impl LogOutput {
         for sink in &mut self.sinks {
             match sink {
                 Sink::Stream { stream, colours } => {
-                    let line = entry.text.to_string();
-                    let _ = match direction(&line).filter(|_| colours.is_on()) {
-                        Some(paint) => writeln!(stream, "{stamp}{}", colours.paint(paint, &line)),
-                        None => writeln!(stream, "{stamp}{line}"),
+                    let _ = match paint(entry.tone).filter(|_| colours.is_on()) {
+                        Some(paint) => writeln!(stream, "{stamp}{}", colours.paint(paint, &entry.text.to_string())),
+                        None => writeln!(stream, "{stamp}{}", entry.text),
                     };
                 }
                 Sink::File { path, file } => {
@@ -155,15 +155,13 @@ fn open(path: &Path) -> io::Result<BufWriter<File>> {
     Ok(BufWriter::with_capacity(BUFFER, options.open(path)?))
 }
 
-/// On a terminal packets are told apart by where they go.
-fn direction(line: &str) -> Option<Paint> {
-    match line {
-        line if line.starts_with("Received ") => Some(Paint::Good),
-        line if line.starts_with("Sending ") => Some(Paint::Heading),
-        line if line.starts_with("Error") || line.starts_with("Warning") || line.starts_with("Denied ") => {
-            Some(Paint::Warning)
-        }
-        _ => None,
+/// On a terminal the direction of a packet has a colour.
+const fn paint(tone: Tone) -> Option<Paint> {
+    match tone {
+        Tone::Plain => None,
+        Tone::Received => Some(Paint::Good),
+        Tone::Sent => Some(Paint::Heading),
+        Tone::Problem => Some(Paint::Warning),
     }
 }
 
@@ -194,7 +192,7 @@ mod tests {
 
     fn entry(text: &str) -> Entry {
         let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        Entry { time, kind: LineKind::Notice, text: Text::Line(text.to_owned()) }
+        Entry { time, kind: LineKind::Notice, tone: Tone::Plain, text: Text::Line(text.to_owned()) }
     }
 
     #[test]

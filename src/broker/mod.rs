@@ -21,6 +21,7 @@ mod process;
 mod serve;
 mod settings;
 mod setup;
+mod start_lines;
 pub mod store;
 mod words;
 
@@ -29,7 +30,7 @@ pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use passwd::{PasswdError, set_password_in_file};
 pub use process::SystemError;
-pub use serve::{ServeError, ServePlan, check_configuration, serve};
+pub use serve::{MOSQUITTO_INVALID, ServeError, ServePlan, check_configuration, serve};
 pub use settings::{
     AddressFamily, BrokerSettings, CertificateName, ListenHost, ListenProtocol, Listener, Restore, Store,
 };

@@ -4,7 +4,6 @@ mod answer_timer;
 #[allow(clippy::module_inception)] // the room and the thing it is about have the same name
 mod client;
 mod diagnostics;
-mod dissect;
 mod error;
 mod establish;
 mod gathering;

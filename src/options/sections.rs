@@ -305,10 +305,31 @@ pub(super) const BROKER: &[Section] = &[
         title: "EXAMPLES",
         entries: &[
             entry("mqbroker", "A broker on port 1883 of this machine."),
-            entry("mqbroker -p 0 -v", "One on a free port that logs what it does."),
+            entry("mqbroker -p 0 -v", "One on a free port that logs every packet; -vv logs every byte."),
             entry("mqbroker --ws-port 8080", "One that speaks WebSocket too, at ws://localhost:8080/mqtt."),
             entry("mqbroker -c broker.conf -d", "One as the file describes it, in the background."),
             entry("mqbroker passwd users.txt ann", "Set ann's password in a file for password_file."),
+            entry(
+                "mqbroker --compat -v",
+                "Start and end with mosquitto's lines and exit status, as a link named mosquitto does.",
+            ),
+        ],
+    },
+    Section {
+        title: "LIMITS",
+        entries: &[
+            entry(
+                "CONNECT",
+                "At most 384 KiB, so that a will, user name and password of 65,535 bytes each fit; it must arrive within 10 s. CONNECT packets that have not arrived whole may hold 64 MiB in total.",
+            ),
+            entry(
+                "$SYS/broker/heap/current",
+                "The resident memory of the process in bytes (Linux), updated every sys_interval; heap/maximum is the most so far.",
+            ),
+            entry(
+                "disk full",
+                "Clients are served, and the log reports that nothing is saved; saving resumes by itself when there is room.",
+            ),
         ],
     },
     Section {

@@ -289,6 +289,7 @@ impl Core {
     ) -> bool {
         let Some(connection) = self.connections.get_mut(to) else { return true };
         let Writing { qos, retain, dup, identifier, packet_identifier } = writing;
+        let before = connection.output.len();
         let v5 = connection.version.is_v5();
         let shared = parts.payload.len() >= SHARED_FROM;
         if connection.aliases_out.is_some() {
@@ -322,8 +323,14 @@ impl Core {
             connection.dirty = true;
             self.dirty.push(to);
         }
-        let (topic, size) = (parts.topic, parts.payload.len());
-        self.log_sending(to, PacketEvent::Publish { dup, qos, retain, packet_identifier, topic, size });
+        if self.logs_packets {
+            let (topic, size) = (parts.topic, parts.payload.len());
+            let count = connection.output.len() - before;
+            self.log_sending(to, PacketEvent::Publish { dup, qos, retain, packet_identifier, topic, size });
+            if self.logs_bytes {
+                self.log_sent_bytes(to, count);
+            }
+        }
         true
     }
 

@@ -12,6 +12,11 @@ pub trait Log: Send {
     fn wants_packets(&self) -> bool {
         true
     }
+
+    /// Whether it takes [`Event::Bytes`], which costs a copy of each packet.
+    fn wants_bytes(&self) -> bool {
+        false
+    }
 }
 
 /// What happened.
@@ -36,11 +41,6 @@ pub enum Event<'a> {
         /// Whether it is the bridge of a mosquitto.
         bridge: bool,
     },
-    /// A second client of this name is let in.
-    AlreadyConnected {
-        /// Client Identifier.
-        client_id: &'a str,
-    },
     /// A packet came from a client.
     Received {
         /// Client Identifier, or the address before there is one.
@@ -54,6 +54,17 @@ pub enum Event<'a> {
         client: &'a str,
         /// The packet.
         packet: PacketEvent<'a>,
+    },
+    /// The bytes of a packet: behind the event that says which one it is, and for CONNECT, which has none, alone.
+    Bytes {
+        /// Client Identifier, or the address before there is one.
+        client: &'a str,
+        /// Protocol version.
+        version: ProtocolVersion,
+        /// Whether it goes to the client.
+        sending: bool,
+        /// The whole packet.
+        packet: &'a [u8],
     },
     /// A PUBLISH was refused by the access list, or is too large.
     Denied {
@@ -73,6 +84,13 @@ pub enum Event<'a> {
         /// Granted QoS.
         qos: QoS,
     },
+    /// A subscription was removed, or there was none.
+    Unsubscribed {
+        /// Client Identifier.
+        client: &'a str,
+        /// Filter.
+        filter: &'a str,
+    },
     /// A message was dropped, the first of its kind since the client kept up.
     Dropping {
         /// Client Identifier.
@@ -87,14 +105,19 @@ pub enum Event<'a> {
         /// Why.
         cause: &'a Cause,
     },
-    /// A CONNECT was refused, or was none.
-    Refused {
+    /// A client broke the protocol, or sent something that is no packet; the end of its connection follows.
+    ProtocolError {
+        /// Client Identifier, nothing before there is one.
+        client_id: Option<&'a str>,
         /// Where it came from.
         peer: &'a Peer,
-        /// Client Identifier, where it was read.
-        client_id: Option<&'a str>,
-        /// Why.
-        why: &'a str,
+        /// What it did.
+        what: &'a str,
+    },
+    /// The first byte of a connection is that of TLS, where MQTT is expected.
+    TlsWithoutTls {
+        /// Where it came from.
+        peer: &'a Peer,
     },
     /// The session of a client that did not come back is gone.
     Expired {
@@ -167,26 +190,32 @@ pub enum Cause {
     Closed,
     /// The transport failed.
     Transport(String),
-    /// Nothing came within one and a half times the Keep Alive.
-    KeepAlive,
-    /// No CONNECT came in time.
-    ConnectTimeout,
+    /// No CONNECT came in time, or nothing within one and a half times the Keep Alive.
+    Timeout,
     /// A second client of this name was let in.
     TakenOver,
     /// The client sent something that is no packet.
-    Malformed(String),
+    Malformed,
     /// The client broke the protocol.
-    Protocol(String),
+    Protocol,
     /// A packet is larger than is taken.
     Oversize,
+    /// The payload of a will is larger than is taken.
+    OversizePayload,
     /// More messages in flight than were allowed.
     ReceiveMaximum,
-    /// A topic alias above the limit, or one that stands for nothing.
+    /// A topic alias above the limit.
     TopicAlias,
-    /// The client was refused.
-    Refused,
+    /// The client may not connect.
+    NotAuthorized,
+    /// The client asked for enhanced authentication.
+    BadAuthenticationMethod,
+    /// The client published with a QoS that is not offered.
+    QosNotSupported,
+    /// The client published a retained message, and they are not offered.
+    RetainNotSupported,
+    /// There are too many clients, or too many that are not let in yet.
+    ServerBusy,
     /// The broker ends.
     Shutdown,
-    /// The client asked for a QoS, retained message or authentication that is not offered.
-    NotSupported,
 }

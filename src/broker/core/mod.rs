@@ -57,7 +57,7 @@ pub use change::{Change, DeliveryOptions, Journal};
 pub use connection::Peer;
 pub use event::{Cause, Event, Log, PacketEvent};
 pub use message::{MessageParts, StoredMessage};
-pub use settings::Settings;
+pub use settings::{ListenerSettings, Settings};
 pub use sys::Statistics;
 
 use connection::{Connection, Phase, Route};
@@ -79,6 +79,9 @@ const NONE: u32 = u32::MAX;
 /// A connection's number: given by [`Core::open`], free again after [`Core::handle_closed`].
 pub type ConnectionId = u32;
 
+/// Measures the memory of the process in bytes; nothing where it cannot.
+pub type MemoryGauge = Box<dyn FnMut() -> Option<u64> + Send>;
+
 /// The broker.
 pub struct Core {
     settings: Settings,
@@ -86,6 +89,10 @@ pub struct Core {
     log: Option<Box<dyn Log>>,
     /// Whether the log takes every packet, which costs time for each.
     logs_packets: bool,
+    /// Whether it takes their bytes too.
+    logs_bytes: bool,
+    /// The packet that is being handled, until it was logged.
+    arrived: Option<Vec<u8>>,
     journal: Option<Box<dyn Journal>>,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
@@ -102,6 +109,8 @@ pub struct Core {
     unblocked: Vec<ConnectionId>,
     blocked: Vec<ConnectionId>,
     congested: usize,
+    /// Bytes of CONNECTs that have not arrived whole.
+    unauthenticated: usize,
     /// Counts connections, sessions and messages.
     serial: u64,
     /// The encoding of the message that is being delivered.
@@ -111,6 +120,9 @@ pub struct Core {
     spare_route: Option<Box<Route>>,
     statistics: Statistics,
     loads: Loads,
+    /// Measures the memory of the process, bytes.
+    memory_gauge: Option<MemoryGauge>,
+    most_memory: u64,
     started: Instant,
     id_hasher: std::hash::RandomState,
 }
@@ -123,6 +135,8 @@ impl Core {
             access,
             log: None,
             logs_packets: false,
+            logs_bytes: false,
+            arrived: None,
             journal: None,
             connections: Slab::default(),
             sessions: Slab::default(),
@@ -136,12 +150,15 @@ impl Core {
             unblocked: Vec::new(),
             blocked: Vec::new(),
             congested: 0,
+            unauthenticated: 0,
             serial: 0,
             encoded: Encoded::default(),
             properties: Vec::new(),
             spare_route: None,
             statistics: Statistics::default(),
             loads: Loads::new(now),
+            memory_gauge: None,
+            most_memory: 0,
             started: now,
             id_hasher: std::hash::RandomState::new(),
         };
@@ -149,9 +166,10 @@ impl Core {
         core
     }
 
-    /// Tells this log from now on.
+    /// Logs to this from now on.
     pub fn set_log(&mut self, log: Option<Box<dyn Log>>) {
         self.logs_packets = log.as_ref().is_some_and(|log| log.wants_packets());
+        self.logs_bytes = log.as_ref().is_some_and(|log| log.wants_bytes());
         self.log = log;
     }
 
@@ -163,6 +181,14 @@ impl Core {
     /// Tells this journal from now on. What is there already is not told: it came from the store.
     pub fn set_journal(&mut self, journal: Option<Box<dyn Journal>>) {
         self.journal = journal;
+    }
+
+    /// Publishes what this measures under `$SYS/broker/heap/` with every update of `$SYS`, the first time now.
+    pub fn set_memory_gauge(&mut self, gauge: MemoryGauge, now: Instant) {
+        self.memory_gauge = Some(gauge);
+        if !self.settings.sys_interval.is_zero() {
+            self.publish_memory(now);
+        }
     }
 
     /// What is allowed and held.
@@ -178,7 +204,9 @@ impl Core {
     /// A connection was accepted.
     pub fn open(&mut self, peer: Peer, now: Instant) -> ConnectionId {
         let serial = self.next_serial();
-        let id = self.connections.insert(Connection::new(peer, serial, now));
+        let settings = self.settings.listener(peer.listener);
+        let connection = Connection::new(peer, settings, serial, now);
+        let id = self.connections.insert(connection);
         self.statistics.sockets += 1;
         self.timers.connection(now + self.settings.connect_timeout, id, serial);
         id
@@ -344,7 +372,7 @@ impl Core {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            self.end_with(id, ReasonCode(0x98), Cause::Refused, now);
+            self.end_with(id, ReasonCode(0x98), Cause::NotAuthorized, now);
         }
     }
 
@@ -364,9 +392,13 @@ impl Core {
 
     /// Appends to a connection's output.
     fn put(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.output.append(&mut self.pool, write);
-            self.mark_dirty(id);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let before = connection.output.len();
+        connection.output.append(&mut self.pool, write);
+        let count = connection.output.len() - before;
+        self.mark_dirty(id);
+        if self.logs_bytes {
+            self.log_sent_bytes(id, count);
         }
     }
 
@@ -406,15 +438,33 @@ impl Core {
     #[cold]
     fn log_packet(&mut self, id: ConnectionId, packet: PacketEvent<'_>, sending: bool) {
         let (Some(log), Some(connection)) = (&mut self.log, self.connections.get(id)) else { return };
-        let address;
-        let client = match self.sessions.get(connection.session) {
-            Some(session) => &*session.who.client_id,
-            None => {
-                address = connection.peer.address.clone();
-                &address
-            }
-        };
+        let client = name_of(connection, &self.sessions);
         log.event(&if sending { Event::Sending { client, packet } } else { Event::Received { client, packet } });
+        if !sending {
+            self.log_arrived_bytes(id);
+        }
+    }
+
+    /// Logs the bytes of the packet that is being handled, once.
+    fn log_arrived_bytes(&mut self, id: ConnectionId) {
+        if let Some(packet) = self.arrived.take() {
+            self.log_bytes(id, &packet, false);
+        }
+    }
+
+    /// Logs the last bytes of a connection's output: one packet.
+    #[cold]
+    fn log_sent_bytes(&mut self, id: ConnectionId, count: usize) {
+        if let Some(connection) = self.connections.get(id) {
+            let packet = connection.output.tail(count);
+            self.log_bytes(id, &packet, true);
+        }
+    }
+
+    fn log_bytes(&mut self, id: ConnectionId, packet: &[u8], sending: bool) {
+        let (Some(log), Some(connection)) = (&mut self.log, self.connections.get(id)) else { return };
+        let client = name_of(connection, &self.sessions);
+        log.event(&Event::Bytes { client, version: connection.version, sending, packet });
     }
 
     fn record(&mut self, change: &Change<'_>) {
@@ -422,6 +472,11 @@ impl Core {
             journal.record(change);
         }
     }
+}
+
+/// What a log calls a client: its id, or its address before there is one.
+fn name_of<'a>(connection: &'a Connection, sessions: &'a Slab<Session>) -> &'a str {
+    sessions.get(connection.session).map_or(&connection.peer.address, |session| &session.who.client_id)
 }
 
 impl std::fmt::Debug for Core {

@@ -103,6 +103,20 @@ impl Output {
         }
     }
 
+    /// The last bytes that wait.
+    pub(super) fn tail(&self, count: usize) -> Vec<u8> {
+        let mut slices = Vec::new();
+        self.slices(&mut slices, usize::MAX);
+        let mut skip = self.length.saturating_sub(count);
+        let mut tail = Vec::with_capacity(count);
+        for slice in slices {
+            let skipped = skip.min(slice.len());
+            tail.extend_from_slice(&slice[skipped..]);
+            skip -= skipped;
+        }
+        tail
+    }
+
     /// This many of the first bytes were written.
     pub(super) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.length = self.length.saturating_sub(count);
@@ -162,6 +176,10 @@ mod tests {
                 written.extend_from_slice(&first);
             }
             assert!(written == expected, "{step}");
+            output.append(&mut pool, |out| out.extend_from_slice(b"first"));
+            output.append_shared(Bytes::from_static(b"second"));
+            assert_eq!(output.tail(8), b"stsecond");
+            output.clear(&mut pool);
             assert_eq!(output.last.capacity(), 0);
         }
     }

@@ -89,7 +89,7 @@ impl ListeningSocket {
     }
 }
 
-/// Takes what the loop has to say.
+/// Takes events of the loop.
 type Notices = Box<dyn FnMut(Notice<'_>) + Send>;
 
 type Task = Box<dyn FnOnce(&mut Core, Instant) + Send>;
@@ -162,7 +162,7 @@ pub(in crate::broker) struct EventLoop {
     on_notice: Option<Notices>,
 }
 
-/// What the loop has to say itself.
+/// An event of the loop itself.
 pub(in crate::broker) enum Notice<'a> {
     /// A connection was accepted.
     Accepted {
@@ -227,7 +227,7 @@ impl EventLoop {
         Control { shared: Arc::clone(&self.shared) }
     }
 
-    /// Tells this what the loop itself has to say.
+    /// Reports events of the loop itself to this.
     pub(in crate::broker) fn set_notices(&mut self, notices: Notices) {
         self.on_notice = Some(notices);
     }
@@ -428,11 +428,7 @@ impl EventLoop {
         if link.closing || !self.core.may_read(id) {
             return; // listed again when it may
         }
-        let limit = match self.core.settings().max_packet_size {
-            0 => crate::mqtt::wire::MAX_PACKET_SIZE,
-            most => most,
-        };
-        let limit = if self.core.is_admitted(id) { limit } else { self.core.settings().max_connect_size };
+        let limit = self.core.packet_limit(id);
         let step = link.stream.read(&mut self.buffer, limit);
         if matches!(step, Ok(ReadStep::Some(_) | ReadStep::Last(_)))
             && let Some(name) = link.certificate_name.take()

@@ -108,6 +108,11 @@ impl Store {
         self.batch.record(change);
     }
 
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether there is anything to write.
     pub fn has_changes(&self) -> bool {
         !self.batch.is_empty()
