@@ -1,8 +1,8 @@
-//! Hands the fuzzer's bytes to `broker_fuzz_body::broker`.
+//! Hands the fuzzer's bytes to `broker::broker`.
 
 #![no_main]
 
-#[path = "../../tests/support/broker_fuzz_body.rs"]
-mod broker_fuzz_body;
+#[path = "../../tests/properties/bodies/broker.rs"]
+mod broker;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| broker_fuzz_body::broker(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| broker::broker(data));

@@ -1,8 +1,8 @@
-//! Hands the fuzzer's bytes to `session_fuzz_body::session`.
+//! Hands the fuzzer's bytes to `session::session`.
 
 #![no_main]
 
-#[path = "../../tests/support/session_fuzz_body.rs"]
-mod session_fuzz_body;
+#[path = "../../tests/properties/bodies/session.rs"]
+mod session;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| session_fuzz_body::session(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| session::session(data));

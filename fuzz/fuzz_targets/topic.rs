@@ -1,9 +1,9 @@
-//! Hands the fuzzer's bytes to `fuzz_bodies::topic`.
+//! Hands the fuzzer's bytes to `codec::topic`.
 
 #![no_main]
 
-#[path = "../../tests/support/fuzz_bodies.rs"]
+#[path = "../../tests/properties/bodies/codec.rs"]
 #[allow(dead_code)] // each target takes one body
-mod fuzz_bodies;
+mod codec;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_bodies::topic(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| codec::topic(data));

@@ -1,9 +1,9 @@
-//! Hands the fuzzer's bytes to `fuzz_bodies::wire_decode`.
+//! Hands the fuzzer's bytes to `codec::wire_decode`.
 
 #![no_main]
 
-#[path = "../../tests/support/fuzz_bodies.rs"]
+#[path = "../../tests/properties/bodies/codec.rs"]
 #[allow(dead_code)] // each target takes one body
-mod fuzz_bodies;
+mod codec;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_bodies::wire_decode(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| codec::wire_decode(data));

@@ -4,17 +4,15 @@ pub mod engine;
 pub mod measure;
 pub mod plan;
 pub mod report;
+pub mod system;
 
-mod broker_process;
 mod calibrate;
-mod cgroup;
-mod conduct;
 mod doctor;
-mod environment;
 mod identify;
 mod interruption;
 mod outcome;
+mod run;
 #[cfg(test)]
-mod truth;
+mod simulation;
 
-pub use conduct::{OwnBroker, conduct};
+pub use run::{OwnBroker, run};

@@ -16,6 +16,7 @@ use super::plan::{BenchPlan, LoadModel as PlanModel, WindowRule, is_this_machine
 use super::report::document::{BrokerName, RunContext, RunFacts, TargetFacts};
 use super::report::stage::{Phase, TargetMeasurement};
 use super::report::{Clients, LoadModel, StageMeasurement, StreamAccount, Warning};
+use super::system::EnvironmentFacts;
 use crate::mqtt::QoS;
 use crate::options::Shape;
 use crate::transport::Address;
@@ -53,7 +54,7 @@ pub(super) fn context(
             shards: Some(1),
             ..RunFacts::default()
         },
-        env: super::environment::facts(),
+        env: EnvironmentFacts::read(),
         target: TargetFacts {
             urls: plan.targets.addresses().map(|address| url_of(plan, address)).collect(),
             protocol: Some(format!("MQTT {}", plan.session.version)),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use mqtools::bench::{OwnBroker, conduct};
+use mqtools::bench::{OwnBroker, run};
 use mqtools::exit_status::ExitStatus;
 use mqtools::options::{BenchOptions, Environment, Reading};
 
@@ -17,9 +17,9 @@ fn main() -> ExitCode {
         }
     };
     if options.load.embedded {
-        return with_own_broker(|own| conduct(&options, &environment, Some(own))).end();
+        return with_own_broker(|own| run(&options, &environment, Some(own))).end();
     }
-    conduct(&options, &environment, None).end()
+    run(&options, &environment, None).end()
 }
 
 /// Starts the embedded broker on a free loopback port for as long as `work` takes.

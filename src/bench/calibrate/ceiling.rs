@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::document::CaseFigures;
-use crate::bench::environment::facts;
 use crate::bench::plan::BenchPlan;
-use crate::bench::report::document::EnvironmentFacts;
+use crate::bench::system::EnvironmentFacts;
 use crate::options::Environment;
 use crate::transport::Address;
 
@@ -71,7 +70,7 @@ pub(in crate::bench) struct Ceilings(Vec<Ceiling>);
 impl Ceilings {
     /// Reads them; there are none where there is no file that tells any.
     pub(in crate::bench) fn load(environment: &Environment) -> Self {
-        Self::of(&path(environment).map(|path| read(&path)).unwrap_or_default(), &Key::of(&facts()))
+        Self::of(&path(environment).map(|path| read(&path)).unwrap_or_default(), &Key::of(&EnvironmentFacts::read()))
     }
 
     fn of(saved: &Saved, key: &Key) -> Self {

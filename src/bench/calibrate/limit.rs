@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::bench::engine::process::thread_cpu;
 use crate::bench::plan::BenchPlan;
+use crate::bench::system::thread_cpu;
 use crate::mqtt::wire::{Ack, AckKind, PublishTemplate};
 use crate::mqtt::{Message, QoS};
 use crate::session::Session;

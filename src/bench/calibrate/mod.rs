@@ -18,10 +18,10 @@ use self::document::{CaseFigures, LagFigures, SCHEMA, SelfDocument, table, threa
 use self::limit::Limit;
 use self::sink::Sink;
 use super::engine::{self, RunError, RunOutcome, StageOutcome};
-use super::environment::facts;
 use super::interruption::Interruption;
 use super::measure::Percentile;
 use super::report::Status;
+use super::system::{EnvironmentFacts, thread_cpu};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::QoS;
 use crate::options::{BenchOptions, Environment};
@@ -89,7 +89,7 @@ impl Effort {
 ///
 /// # Errors
 /// Sockets, threads, stdout, files. The ceiling that cannot be saved only warns.
-pub(super) async fn conduct(
+pub(super) async fn run(
     options: &BenchOptions,
     environment: &Environment,
     interruption: Interruption,
@@ -140,7 +140,7 @@ struct Rounds {
 impl Calibration {
     async fn run(mut self) -> Result<SelfDocument> {
         let started_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let env = facts();
+        let env = EnvironmentFacts::read();
         let mut rounds = self.cases_that_fit(env.nofile);
         let pieces = rounds.iter().map(|rounds| if rounds.case.threads == 1 { 2 } else { 1 }).sum::<u32>();
         let each = (self.effort.duration + WARMUP).as_secs_f64() * 1.2;
@@ -241,7 +241,7 @@ impl Calibration {
         let counters = &recorder.counters;
         let messages = if case.qos == QoS::AtMostOnce { counters.sent } else { counters.acked };
         // Where threads are not told apart it is the process's, and that includes the sink.
-        let cpu = cpu.filter(|_| engine::process::thread_cpu().is_some());
+        let cpu = cpu.filter(|_| thread_cpu().is_some());
         let measured = Measured { messages, wall_ns: *measured_ns, cpu_ns: cpu.map(|cpu| cpu.total_ns()) };
         check(case, &measured, &sink)?;
         Ok(Some(measured))

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Limits, Machine, State};
+use super::machine::{Machine, State};
 use super::need::Need;
-use crate::bench::cgroup::Quota;
-use crate::bench::report::document::EnvironmentFacts;
+use crate::bench::system::{EnvironmentFacts, Limits, Quota};
 use crate::terminal::number::{bytes, duration, grouped, percent};
 
 /// A read of the clock above this is felt when every message has one, nanoseconds.

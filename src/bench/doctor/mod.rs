@@ -9,10 +9,11 @@ mod need;
 use serde::{Deserialize, Serialize};
 
 use self::checks::{Check, Level};
-use self::machine::{Limits, Machine};
+use self::machine::Machine;
 use self::need::Need;
 use super::plan::BenchPlan;
-use super::report::document::{EnvironmentFacts, ToolFacts};
+use super::report::document::ToolFacts;
+use super::system::{EnvironmentFacts, Limits};
 use crate::exit_status::ExitStatus;
 use crate::terminal::{Align, Cell, Colours, Paint, Table, escape};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::bench::engine::connects_at_once;
+use crate::bench::engine::concurrent_connects;
 use crate::bench::plan::{BenchPlan, is_this_machine};
 use crate::transport::Address;
 
@@ -64,7 +64,7 @@ impl Need {
             // Both ends of each connection, where the broker is in this process.
             files: clients * if embedded { 2 } else { 1 } + OTHER_FILES + FILES_A_THREAD * threads,
             paths: is_tcp.then(|| paths(plan)),
-            at_once: clients.min(threads * connects_at_once(plan) as u64),
+            at_once: clients.min(threads * concurrent_connects(plan) as u64),
             memory: clients * (CLIENT_BYTES + tls + ends * SOCKET_BYTES)
                 + publishers * (payload + u64::from(plan.window) * IN_FLIGHT_BYTES),
             same_host,

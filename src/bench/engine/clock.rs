@@ -45,6 +45,6 @@ impl Clock {
 
 /// Rounds down to what a stamp can say, so that sender and receiver agree on which side of a bound a message lies.
 #[inline]
-pub const fn stampable(ns: u64) -> u64 {
+pub const fn round_to_tick(ns: u64) -> u64 {
     ns - ns % STAMP_TICK_NS
 }

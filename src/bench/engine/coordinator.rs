@@ -5,7 +5,7 @@ mod hold;
 mod outcome;
 mod pace;
 mod stage;
-mod standstill;
+mod stall;
 #[cfg(test)]
 mod tests;
 
@@ -20,15 +20,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-pub use self::outcome::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
+pub use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
 use self::stage::Usage;
-use super::clock::{Clock, stampable};
-use super::gathering::Gathering;
+use super::clock::{Clock, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
+use super::stage_totals::StageTotals;
 use super::subscriber::LateMessages;
 use crate::bench::measure::Recorder;
-use crate::bench::plan::{BenchPlan, LoadModel, Part, Stage};
+use crate::bench::plan::{BenchPlan, ClientKind, LoadModel, Stage};
 use crate::client::ClientError;
 use crate::mqtt::QoS;
 use crate::transport::{ConnectError, TlsClient, resolve};
@@ -59,7 +59,7 @@ struct Coordinator {
     /// The same of the present stage.
     lost_in_stage: BTreeMap<String, u64>,
     /// Clients that are connected, by what they do.
-    left: BTreeMap<Part, usize>,
+    left: BTreeMap<ClientKind, usize>,
     /// Clients of each broker that are connected, and losses in the present stage.
     targets: Vec<(u64, u64)>,
     max_open: u64,
@@ -101,7 +101,7 @@ pub async fn run(
     plan: BenchPlan,
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
-    progress: impl FnMut(Progress),
+    progress: impl FnMut(RunProgress),
 ) -> Result<RunOutcome, RunError> {
     run_with(plan, tls, interrupt, progress, shard::on_thread).await
 }
@@ -111,7 +111,7 @@ pub async fn run(
 pub async fn run_in_place(
     plan: BenchPlan,
     interrupt: impl Future<Output = ()>,
-    progress: impl FnMut(Progress),
+    progress: impl FnMut(RunProgress),
 ) -> Result<RunOutcome, RunError> {
     run_with(plan, None, interrupt, progress, shard::in_place).await
 }
@@ -120,7 +120,7 @@ async fn run_with(
     mut plan: BenchPlan,
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
-    mut progress: impl FnMut(Progress),
+    mut progress: impl FnMut(RunProgress),
     start_shard: StartShard,
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
@@ -230,9 +230,9 @@ impl Coordinator {
         }
         let plan = &shared.plan;
         let left = [
-            (Part::Publisher, plan.publishers),
-            (Part::Subscriber, plan.subscribers),
-            (Part::Responder, plan.responders),
+            (ClientKind::Publisher, plan.publishers),
+            (ClientKind::Subscriber, plan.subscribers),
+            (ClientKind::Responder, plan.responders),
         ];
         let left = left.into_iter().filter(|(_, clients)| *clients > 0).collect();
         let mut targets = vec![(0, 0); plan.targets.count()];
@@ -260,7 +260,7 @@ impl Coordinator {
         })
     }
 
-    async fn connect(&mut self, progress: &mut impl FnMut(Progress)) -> Result<Recorder, RunError> {
+    async fn connect(&mut self, progress: &mut impl FnMut(RunProgress)) -> Result<Recorder, RunError> {
         let clients = self.shared.plan.clients();
         let (mut connected, mut ready) = (0, 0);
         let mut total = Recorder::default();
@@ -268,7 +268,7 @@ impl Coordinator {
             match self.reports.recv().await {
                 Some(Report::Connected { .. }) => {
                     connected += 1;
-                    progress(Progress::Connecting { connected, clients });
+                    progress(RunProgress::Connecting { connected, clients });
                 }
                 Some(Report::Ready(recorder)) => {
                     total.merge(&recorder);
@@ -286,14 +286,14 @@ impl Coordinator {
     /// Reports that may come at any time.
     fn note(&mut self, report: Report) {
         match report {
-            Report::Lost { part, target, cause } => {
+            Report::Lost { kind, target, cause } => {
                 *self.lost.entry(cause.clone()).or_default() += 1;
                 *self.lost_in_stage.entry(cause).or_default() += 1;
                 self.targets[target].1 += 1;
-                self.count_client(part, target, false);
+                self.count_client(kind, target, false);
             }
-            Report::Back { part, target } => self.count_client(part, target, true),
-            Report::Narrowed { window } => {
+            Report::Reconnected { kind, target } => self.count_client(kind, target, true),
+            Report::WindowReduced { window } => {
                 self.narrowed = Some(self.narrowed.map_or(window, |narrowed| narrowed.min(window)));
             }
             Report::Connected { target } => self.count_idler(target),
@@ -316,10 +316,10 @@ impl Coordinator {
     }
 
     /// A client is connected, or is not any more.
-    fn count_client(&mut self, part: Part, target: usize, is_there: bool) {
+    fn count_client(&mut self, kind: ClientKind, target: usize, is_there: bool) {
         let count = |number: u64| if is_there { number + 1 } else { number.saturating_sub(1) };
         self.targets[target].0 = count(self.targets[target].0);
-        if let Some(left) = self.left.get_mut(&part) {
+        if let Some(left) = self.left.get_mut(&kind) {
             *left = count(*left as u64) as usize;
         }
         self.max_open = self.max_open.max(self.open());
@@ -347,7 +347,7 @@ impl Coordinator {
         }
     }
 
-    /// Ends all threads and puts the outcome together.
+    /// Ends all threads and puts the outcome batch.
     async fn conclude(mut self, connect: Recorder, connect_ns: u64, mut stages: Vec<StageOutcome>) -> RunOutcome {
         let (collapsed, interrupted, narrowed) = (self.has_collapsed(), self.shared.is_halted(), self.narrowed);
         let plan = &self.shared.plan;
@@ -399,9 +399,9 @@ impl Coordinator {
             }
         };
         self.stages_begun += 1;
-        let start_ns = stampable(self.shared.clock.now_ns() + LEAD.as_nanos() as u64);
-        let from_ns = stampable(start_ns + stage.warmup.as_nanos() as u64);
-        let to_ns = stage.duration.map_or(u64::MAX, |duration| stampable(from_ns + duration.as_nanos() as u64));
+        let start_ns = round_to_tick(self.shared.clock.now_ns() + LEAD.as_nanos() as u64);
+        let from_ns = round_to_tick(start_ns + stage.warmup.as_nanos() as u64);
+        let to_ns = stage.duration.map_or(u64::MAX, |duration| round_to_tick(from_ns + duration.as_nanos() as u64));
         Some(StageRun { number: self.stages_begun, rate, start_ns, from_ns, to_ns, count: stage.count })
     }
 

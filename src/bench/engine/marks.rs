@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::bench::measure::MOST_ROWS;
 
-/// Places that are kept, of all streams and seconds together: 8 MB. A stage that would need more does without.
+/// Places that are kept, of all streams and seconds batch: 8 MB. A stage that would need more does without.
 const MOST_PLACES: usize = 1 << 20;
 
 /// The streams' places at the beginning of each second, and at the end of the last one.

@@ -1,27 +1,25 @@
-//! Doing it: threads, connections, the hot path over session and wire.
-mod cause;
+//! Runs the load: threads, connections, and the hot path over session and wire.
 mod clock;
 mod connect;
+mod connect_all;
+mod connect_error;
 mod coordinator;
-mod echo;
-mod gathering;
-mod hold;
+mod disconnect;
 mod ledgers;
 mod link;
-mod machine;
 mod marks;
 mod pacer;
 mod packets;
-pub mod process;
 mod publisher;
-mod reconnect;
+mod request;
+mod responder;
 mod shard;
 mod shared;
+mod stage_totals;
 mod subscriber;
 
+pub use connect_all::concurrent_connects;
 #[cfg(test)]
 pub use coordinator::run_in_place;
-pub use coordinator::{Progress, RunError, RunOutcome, StageOutcome, StreamOutcome, TargetOutcome, run};
-pub use hold::connects_at_once;
-pub use machine::MachineCounters;
+pub use coordinator::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run};
 pub use pacer::sleep_lateness;

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -34,7 +33,7 @@ impl Pacer {
     ///
     /// # Errors
     /// The system's, when it has no timer to give.
-    pub(super) async fn run(&self, clock: Clock, busy: bool, wakers: &RefCell<Vec<Option<Waker>>>) -> io::Result<()> {
+    pub(super) async fn run(&self, clock: Clock, busy: bool, wake: impl Fn(usize)) -> io::Result<()> {
         let timer = PreciseTimer::new()?;
         // Up to this moment the thread stays awake.
         let mut awake_until_ns = if busy { u64::MAX } else { 0 };
@@ -44,10 +43,8 @@ impl Pacer {
                 let mut due = self.due.borrow_mut();
                 match due.peek() {
                     Some(Reverse((due_ns, _))) if *due_ns <= now_ns => {
-                        if let Some(Reverse((_, index))) = due.pop()
-                            && let Some(waker) = &wakers.borrow()[index]
-                        {
-                            waker.wake_by_ref();
+                        if let Some(Reverse((_, index))) = due.pop() {
+                            wake(index);
                         }
                     }
                     other => break other.map(|Reverse((due_ns, _))| *due_ns),

@@ -61,7 +61,7 @@ impl Packets {
             ..Message::default()
         };
         if plan.responders > 0 {
-            super::echo::make_request(&mut message, plan.session.version, stream);
+            super::request::make_request(&mut message, plan.session.version, stream);
         }
         let mut varying = None;
         if varies {

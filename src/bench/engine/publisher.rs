@@ -1,7 +1,7 @@
 //! A publisher: fills its window as fast as it goes (closed loop), or sends each slot of the schedule at its intended
 //! time, late ones late and timed from when they were due (open loop).
 
-mod ears;
+mod handler;
 mod loss;
 mod progress;
 
@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Duration;
 
-pub(super) use self::ears::{PublisherCounts, PublisherEars};
-use self::progress::{Progress, due, superseded};
-use super::clock::stampable;
+pub(super) use self::handler::{AckCounts, PublisherHandler};
+use self::progress::{StageProgress, due, superseded};
+use super::clock::round_to_tick;
 use super::link::{Link, SendRecord};
 use super::packets::{Due, Packets};
 use super::shared::Shared;
@@ -71,7 +71,7 @@ pub(super) struct Publisher {
     freed_by_silence: u64,
     /// The Packet Identifier of the first message of the last batch, and its number.
     anchor: (u16, u64),
-    progress: Option<Progress>,
+    progress: Option<StageProgress>,
     /// Slots of the measured window that were sent.
     offered: u64,
     /// The wake-up that the pacer has been asked for.
@@ -79,12 +79,12 @@ pub(super) struct Publisher {
     /// Where nobody subscribes: since when the connection has been gone, and what had got through by then.
     down: Option<(u64, u64)>,
     /// The most messages in flight, where losses without progress have made them fewer than planned.
-    pub(super) narrowed: Option<u16>,
+    pub(super) window_limit: Option<u16>,
     /// Connections in a row that were lost without progress.
     barren_losses: u32,
     /// Messages whose handshake was over at the last loss.
     completed_at_loss: u64,
-    pub(super) ears: PublisherCounts,
+    pub(super) counts: AckCounts,
 }
 
 /// Why a publisher has stopped filling.
@@ -120,10 +120,10 @@ impl Publisher {
             offered: 0,
             scheduled_ns: 0,
             down: None,
-            narrowed: None,
+            window_limit: None,
             barren_losses: 0,
             completed_at_loss: 0,
-            ears: PublisherCounts::default(),
+            counts: AckCounts::default(),
         }
     }
 
@@ -133,7 +133,7 @@ impl Publisher {
 
     /// The window, as losses have left it.
     fn window(&self, shared: &Shared) -> u64 {
-        u64::from(self.narrowed.map_or(shared.plan.window, |narrowed| narrowed.min(shared.plan.window)))
+        u64::from(self.window_limit.map_or(shared.plan.window, |limit| limit.min(shared.plan.window)))
     }
 
     /// How many messages the window lets go now. None: a refill waits for more places than there are. One function says
@@ -142,7 +142,7 @@ impl Publisher {
         let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
         // Nothing that is due at a time of its own waits for others.
         let refill = match &self.progress {
-            Some(Progress { pace: None, left, .. }) => {
+            Some(StageProgress { pace: None, left, .. }) => {
                 let window = self.window(shared).min(link.session.allowed() as u64);
                 (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX))
             }
@@ -162,7 +162,7 @@ impl Publisher {
     /// than `wanted` are known, or none.
     fn delivered_places(&mut self, wanted: u64, shared: &Shared, now_ns: u64) -> u64 {
         // A refused message leaves its place at once.
-        let window = self.window(shared) + self.ears.refused - self.refused_at_floor;
+        let window = self.window(shared) + self.counts.refused - self.refused_at_floor;
         let known = (self.floor + window).saturating_sub(self.next);
         if known > 0 {
             self.last_progress_ns = now_ns;
@@ -182,7 +182,7 @@ impl Publisher {
                 self.freed_by_silence += self.next - self.floor;
                 self.floor = self.next;
             }
-            self.refused_at_floor = self.ears.refused;
+            self.refused_at_floor = self.counts.refused;
             self.last_progress_ns = now_ns;
         }
         // As it was before the floor rose: what was refused below it is forgotten with the next look.
@@ -238,7 +238,7 @@ impl Publisher {
             recorder.counters.freed_by_silence += if self.measures(now_ns) { freed } else { 0 };
         }
         if room > 0
-            && let Some(Progress { pace: Some(pace), .. }) = &mut self.progress
+            && let Some(StageProgress { pace: Some(pace), .. }) = &mut self.progress
             && std::mem::take(&mut pace.closed)
         {
             pace.opened_ns = now_ns;
@@ -334,7 +334,7 @@ impl Publisher {
         now_ns: u64,
     ) -> Pause {
         let Some(progress) = &mut self.progress else { return Pause::Waiting };
-        let intended_ns = stampable(now_ns);
+        let intended_ns = round_to_tick(now_ns);
         if intended_ns >= progress.run.to_ns || progress.left == Some(0) {
             progress.done = true;
             return Pause::Waiting;
@@ -384,7 +384,7 @@ impl Publisher {
         let sequence = self.next;
         self.put(link, shared, out, intended_ns, now_ns, 1);
         let plan = &shared.plan;
-        let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress else { return };
+        let Some(StageProgress { pace: Some(pace), run, .. }) = &mut self.progress else { return };
         let ends_ns = run.to_ns;
         shared.stream(self.stream).written.note(sequence, now_ns);
         pace.slots.advance();
@@ -426,7 +426,7 @@ impl Publisher {
     /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
     /// generator itself was too late for count as sent by nobody; those that window or socket held up, as held back.
     fn skip(&mut self, now_ns: u64, recorder: &mut Recorder) {
-        let Some(Progress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
+        let Some(StageProgress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
         while pace.skips && superseded(run, pace) <= now_ns && *left != Some(0) {
             let intended_ns = due(run, pace);
             // A thread that wakes a little late is no reason to give anything up.
@@ -449,7 +449,7 @@ impl Publisher {
     /// Of a warm-up that the path or this machine did not carry nothing is carried over: the measured window begins with
     /// what is due in it. Slots that are only a little late are sent.
     fn leave_warmup_behind(&mut self, now_ns: u64) {
-        if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress
+        if let Some(StageProgress { pace: Some(pace), run, .. }) = &mut self.progress
             && now_ns >= run.from_ns
             && due(run, pace).saturating_add(LAG_FLOOR_NS) < run.from_ns
         {
@@ -459,7 +459,7 @@ impl Publisher {
 
     /// Ends the schedule when its time is over: what window or socket do not take at this last look is not sent.
     fn end_schedule(&mut self, pause: Pause, now_ns: u64, shared: &Shared) {
-        if let Some(Progress { pace: Some(_), run, .. }) = &self.progress
+        if let Some(StageProgress { pace: Some(_), run, .. }) = &self.progress
             && now_ns >= run.to_ns
             && (pause != Pause::Turn || now_ns >= run.to_ns.saturating_add(END_GRACE_NS))
         {
@@ -469,7 +469,7 @@ impl Publisher {
 
     /// Notes that a due slot cannot be sent.
     fn hold(&mut self, now_ns: u64) {
-        if let Some(Progress { pace: Some(pace), run, .. }) = &mut self.progress
+        if let Some(StageProgress { pace: Some(pace), run, .. }) = &mut self.progress
             && due(run, pace) <= now_ns
         {
             pace.closed = true;
@@ -477,7 +477,7 @@ impl Publisher {
     }
 
     /// Whether the pacer is to be asked for this wake-up, or has been already.
-    pub(super) fn schedule(&mut self, due_ns: u64) -> bool {
+    pub(super) fn schedule_wake(&mut self, due_ns: u64) -> bool {
         std::mem::replace(&mut self.scheduled_ns, due_ns) != due_ns
     }
 
@@ -500,14 +500,14 @@ impl Publisher {
     /// Tells others what acknowledgements have told.
     pub(super) fn publish_counts(&self, shared: &Shared) {
         let stream = shared.stream(self.stream);
-        stream.answered.store(self.ears.answered, Ordering::Release);
-        stream.measured_refused.store(self.ears.measured_refused, Ordering::Release);
-        stream.refused.store(self.ears.refused, Ordering::Release);
-        stream.completed.store(self.ears.completed, Ordering::Release);
+        stream.answered.store(self.counts.answered, Ordering::Release);
+        stream.measured_refused.store(self.counts.measured_refused, Ordering::Release);
+        stream.refused.store(self.counts.refused, Ordering::Release);
+        stream.completed.store(self.counts.completed, Ordering::Release);
     }
 
     /// QoS 2 messages that were acknowledged as QoS 1, since the last call.
     pub(super) fn take_downgraded(&mut self) -> u64 {
-        std::mem::take(&mut self.ears.downgraded)
+        std::mem::take(&mut self.counts.downgraded)
     }
 }

@@ -11,8 +11,8 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use super::clock::Clock;
-use super::echo::response_topic;
 use super::marks::Marks;
+use super::request::response_topic;
 use crate::bench::measure::STAMP_TICK_NS;
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
 use crate::transport::TlsInfo;
@@ -24,7 +24,7 @@ pub struct Shared {
     pub plan: BenchPlan,
     /// The clock.
     pub clock: Clock,
-    streams: Vec<Stream>,
+    streams: Vec<StreamState>,
     /// For each stream and each of its receivers the sequence number below which nothing is waited for: the one after the
     /// highest that arrived. Only rises.
     delivered: Vec<AtomicU64>,
@@ -43,7 +43,7 @@ pub struct Shared {
 
 /// One publisher's stream as others see it.
 #[derive(Debug, Default)]
-pub struct Stream {
+pub struct StreamState {
     first_cell: usize,
     cells: usize,
     /// What its messages look like, where they have no stamp and are all the same.
@@ -89,16 +89,16 @@ pub struct Stream {
     /// Wakes the publisher when it waits for deliveries.
     pub room: AtomicWaker,
     /// When messages were to be sent, where payloads have no room for a stamp.
-    pub intended: Times,
+    pub intended: SendTimes,
     /// When they were handed to the socket, where that is not when they were to be sent (open loop), latencies are
     /// recorded, and somebody in this process receives them.
-    pub written: Times,
+    pub written: SendTimes,
 }
 
 /// The times of a stream's last messages by sequence number: 16 bits of the number, those above the ones that the place
 /// tells, and 48 bits of time. Empty where nobody asks. One store and one load a message, no lock: who asks for a message has received it, so its time is there.
 #[derive(Debug, Default)]
-pub struct Times(Box<[AtomicU64]>);
+pub struct SendTimes(Box<[AtomicU64]>);
 
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
@@ -124,12 +124,12 @@ impl Shared {
                 let count = plan.routes.receivers_of(stream).count;
                 let first_cell = cells;
                 cells += count;
-                let (intended, written) = (Times::of_last(intended), Times::of_last(written));
+                let (intended, written) = (SendTimes::of_last(intended), SendTimes::of_last(written));
                 let content = (by_topic && !plan.payload.varies_by_message()).then(|| {
                     let (client_id, user_name) = plan.names_of(stream);
                     plan.payload.bytes(stream, &client_id, &user_name)
                 });
-                Stream { first_cell, cells: count, content, intended, written, ..Stream::default() }
+                StreamState { first_cell, cells: count, content, intended, written, ..StreamState::default() }
             })
             .collect();
         let delivered = (0..cells).map(|_| AtomicU64::new(0)).collect();
@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// A stream by its number.
-    pub fn stream(&self, stream: usize) -> &Stream {
+    pub fn stream(&self, stream: usize) -> &StreamState {
         &self.streams[stream]
     }
 
@@ -185,7 +185,7 @@ impl Shared {
     }
 
     /// All streams.
-    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+    pub fn streams(&self) -> impl Iterator<Item = &StreamState> {
         self.streams.iter()
     }
 
@@ -246,7 +246,7 @@ impl Shared {
     }
 }
 
-impl Stream {
+impl StreamState {
     /// The lowest of its receivers' positions; none where there are none.
     fn floor_of(&self, cells: &[AtomicU64]) -> Option<u64> {
         // As long as the last one of before has not moved, no other can be behind it: positions only rise, but for those
@@ -300,7 +300,7 @@ impl Stream {
     }
 }
 
-impl Times {
+impl SendTimes {
     /// Room for the last messages, at least so many; for none, if it is zero.
     fn of_last(messages: usize) -> Self {
         let places = if messages == 0 { 0 } else { messages.next_power_of_two() };
@@ -334,7 +334,7 @@ impl Times {
     }
 }
 
-/// One stage as the threads carry it out. Times are nanoseconds since t0 and multiples of 100.
+/// One stage as the threads carry it out. SendTimes are nanoseconds since t0 and multiples of 100.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StageRun {
     /// Counts stages from 1.
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_went_with_a_connection_is_not_waited_for() {
-        let stream = Stream::default();
+        let stream = StreamState::default();
         assert_eq!(stream.undelivered(10, 4), 6);
         stream.abandoned_from.store(6, Ordering::Release);
         stream.abandoned_to.store(10, Ordering::Release);
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_comes_back_is_waited_for_when_all_were_gone() {
-        let stream = Stream::default();
+        let stream = StreamState::default();
         let cells = [AtomicU64::new(5), AtomicU64::new(7)];
         assert_eq!(stream.floor_of(&cells), Some(5));
         cells.iter().for_each(|cell| cell.store(u64::MAX, Ordering::Release));
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn times_are_known_while_they_have_a_place() {
-        let times = Times::of_last(5);
+        let times = SendTimes::of_last(5);
         for sequence in 0..20 {
             times.note(sequence, sequence * 1000 + 99);
         }
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(times.of(20), None, "not sent yet");
         times.note(12 + 0x1_0000, 7);
         assert_eq!(times.of(12), None, "as many as 16 bits have are not the same one again");
-        let nobody_asks = Times::of_last(0);
+        let nobody_asks = SendTimes::of_last(0);
         nobody_asks.note(0, 1);
         assert_eq!(nobody_asks.of(0), None);
     }

@@ -8,7 +8,7 @@ use super::ledgers::{Closing, Groups, Ledgers};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{
-    Arrival, Delivery, Outage, Outages, Recorder, Stamp, StreamLedger, Together, unwrap_sequence,
+    Arrival, Delivery, Outage, Outages, Recorder, SampleBatch, Stamp, StreamLedger, unwrap_sequence,
 };
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;
@@ -17,9 +17,9 @@ use crate::session::{Acknowledge, Completion, Event, Handler};
 
 /// What a subscriber knows of its streams.
 #[derive(Debug)]
-pub(super) struct Subscriptions {
+pub(super) struct Subscriber {
     /// Its number, from 0.
-    pub(super) subscriber: usize,
+    pub(super) number: usize,
     streams: Streams,
     /// Its place, or that of its group, among the receivers of each of its streams.
     rank: usize,
@@ -45,7 +45,7 @@ pub(super) struct LateMessages {
 /// What became of a stage's measured messages at some subscribers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deliveries {
-    /// By stream, all subscribers together.
+    /// By stream, all subscribers batch.
     pub(super) streams: BTreeMap<usize, Delivery>,
     /// Ledgers that do not add up.
     pub(super) unbalanced: u64,
@@ -86,14 +86,14 @@ impl Deliveries {
     }
 }
 
-impl Subscriptions {
+impl Subscriber {
     /// `groups` are those of the thread, as far as they have members yet.
-    pub(super) fn new(shared: &Shared, subscriber: usize, groups: &mut Groups) -> Self {
+    pub(super) fn new(shared: &Shared, number: usize, groups: &mut Groups) -> Self {
         let routes = &shared.plan.routes;
-        let ledgers = Ledgers::new(shared, subscriber, groups);
-        let (streams, rank) = (routes.streams_of(subscriber), routes.rank_of(subscriber));
+        let ledgers = Ledgers::new(shared, number, groups);
+        let (streams, rank) = (routes.streams_of(number), routes.rank_of(number));
         let (touched, corrupt) = (Vec::new(), BTreeMap::new());
-        Self { subscriber, streams, rank, ledgers, touched, corrupt, unmatched: 0, away: false }
+        Self { number, streams, rank, ledgers, touched, corrupt, unmatched: 0, away: false }
     }
 
     /// Measured messages of a stage that are still to come: gaps and what is behind the last one that came. Refused ones
@@ -158,7 +158,7 @@ impl Subscriptions {
     }
 
     /// Whether the connection is there, as far as it has been told.
-    pub(super) const fn is_there(&self) -> bool {
+    pub(super) const fn is_connected(&self) -> bool {
         !self.away
     }
 
@@ -197,7 +197,7 @@ impl Subscriptions {
 
     /// Enters outages that are not over; those of a publisher once, by the stream's first subscriber, those of a group
     /// by the member that settles.
-    pub(super) fn note_open_outages(&mut self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
+    pub(super) fn add_open_outages(&mut self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
         if !self.ledgers.settles() {
             return;
         }
@@ -244,47 +244,47 @@ fn looks_like(sent: &[u8], payload: &[u8]) -> bool {
         && sent[end..] == payload[end..]
 }
 
-/// The ears of a subscriber during one batch.
-pub(super) struct SubscriberEars<'a> {
-    pub(super) subscriptions: &'a mut Subscriptions,
+/// The handler of a subscriber during one batch.
+pub(super) struct SubscriberHandler<'a> {
+    pub(super) subscriber: &'a mut Subscriber,
     pub(super) shared: &'a Shared,
     pub(super) recorder: &'a mut Recorder,
     pub(super) stage: Option<&'a StageRun>,
     pub(super) now_ns: u64,
     /// Whether this moment is in the measured window.
     pub(super) measuring: bool,
-    pub(super) together: Together,
+    pub(super) batch: SampleBatch,
 }
 
-impl SubscriberEars<'_> {
+impl SubscriberHandler<'_> {
     /// The batch is over.
     pub(super) fn end(mut self) {
-        self.together.enter(&mut self.recorder.latency.e2e);
+        self.batch.flush(&mut self.recorder.latency.e2e);
     }
 
     fn take(&mut self, index: usize, sequence: u64, intended_ns: Option<u64>, dup: bool, payload: &[u8]) {
-        let stream = self.subscriptions.streams.at(index);
+        let stream = self.subscriber.streams.at(index);
         let measured = intended_ns.zip(self.stage).is_some_and(|(intended, stage)| stage.measures(intended));
         if self.measuring {
             self.recorder.counters.delivered += 1;
             self.recorder.counters.payload_bytes_in += payload.len() as u64;
         }
-        let observed = self.subscriptions.ledgers.observe(index, sequence, dup, measured, self.now_ns);
+        let observed = self.subscriber.ledgers.observe(index, sequence, dup, measured, self.now_ns);
         let Some((arrival, position)) = observed else { return };
         // A session that was kept delivers old messages behind newer ones: positions only rise. Nobody else writes it.
-        let cell = self.shared.cell(stream, self.subscriptions.rank);
+        let cell = self.shared.cell(stream, self.subscriber.rank);
         if cell.load(Ordering::Relaxed) < position {
             cell.store(position, Ordering::Release);
         }
-        if self.subscriptions.touched.last() != Some(&(stream as u32)) {
-            self.subscriptions.touched.push(stream as u32);
+        if self.subscriber.touched.last() != Some(&(stream as u32)) {
+            self.subscriber.touched.push(stream as u32);
         }
         if let Some(intended_ns) = intended_ns
             && measured
             && arrival != Arrival::Duplicate
             && self.shared.plan.latency
         {
-            self.together.record(intended_ns, 1, &mut self.recorder.latency.e2e);
+            self.batch.record(intended_ns, 1, &mut self.recorder.latency.e2e);
             if self.stage.is_some_and(|stage| stage.rate.is_some())
                 && let Some(written_ns) = self.shared.stream(stream).written.of(sequence)
             {
@@ -300,29 +300,29 @@ impl SubscriberEars<'_> {
         let Some(stamp) = Stamp::decode(publish.payload).filter(|stamp| stamp.run == plan.run.0) else {
             return self.foreign();
         };
-        let Some(index) = self.subscriptions.streams.index_of(stamp.stream as usize) else { return self.foreign() };
+        let Some(index) = self.subscriber.streams.index_of(stamp.stream as usize) else { return self.foreign() };
         if let PayloadPlan::Filled(filled) = &plan.payload
             && !filled.is_intact(stamp.stream, stamp.sequence, publish.payload)
         {
             return self.corrupt(index, stamp.intended_ns);
         }
-        let sequence = unwrap_sequence(stamp.sequence, self.subscriptions.ledgers.next(index));
+        let sequence = unwrap_sequence(stamp.sequence, self.subscriber.ledgers.next(index));
         self.take(index, sequence, Some(stamp.intended_ns), publish.dup, publish.payload);
     }
 
     /// A message that does not: its topic tells the stream, and it is the next one, or one too many.
     fn by_order(&mut self, publish: &Publish<'_>) {
         let stream = self.shared.stream_of_topic(publish.topic);
-        let index = stream.and_then(|stream| self.subscriptions.streams.index_of(stream));
+        let index = stream.and_then(|stream| self.subscriber.streams.index_of(stream));
         // One with the retain flag was left there by somebody before us.
         let Some(index) = index.filter(|_| !publish.retain) else { return self.foreign() };
-        let stream = self.shared.stream(self.subscriptions.streams.at(index));
+        let stream = self.shared.stream(self.subscriber.streams.at(index));
         if stream.content.as_ref().is_some_and(|content| !looks_like(content, publish.payload)) {
             return self.foreign();
         }
-        let next = self.subscriptions.ledgers.next(index);
+        let next = self.subscriber.ledgers.next(index);
         // Nobody knows whether one that is sent again came before.
-        self.subscriptions.unmatched += u64::from(publish.dup);
+        self.subscriber.unmatched += u64::from(publish.dup);
         // Between the members of a group there is no order: they can be counted, but not timed.
         let in_group = matches!(self.shared.plan.routes.shape(), Shape::Shared { .. });
         match stream.intended.of(next) {
@@ -337,7 +337,7 @@ impl SubscriberEars<'_> {
             // One more than was sent: it, or one before it, came twice, or somebody else sends the same. Messages since
             // then may have been taken for the ones after them.
             None => {
-                self.subscriptions.unmatched += u64::from(self.stage.is_some());
+                self.subscriber.unmatched += u64::from(self.stage.is_some());
                 self.take(index, next - 1, None, publish.dup, publish.payload);
             }
         }
@@ -351,12 +351,12 @@ impl SubscriberEars<'_> {
         self.recorder.counters.corrupt_in += u64::from(self.measuring);
         if self.stage.is_some_and(|stage| stage.measures(intended_ns)) {
             self.recorder.counters.corrupt += 1;
-            *self.subscriptions.corrupt.entry(index).or_default() += 1;
+            *self.subscriber.corrupt.entry(index).or_default() += 1;
         }
     }
 }
 
-impl Handler<SendRecord> for SubscriberEars<'_> {
+impl Handler<SendRecord> for SubscriberHandler<'_> {
     #[inline]
     fn message(&mut self, delivery: &crate::session::Delivery<'_>) -> Acknowledge {
         let publish = delivery.publish;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::validity::{lag_above_limit, sent_below_share};
-use crate::bench::cgroup::Throttling;
+use crate::bench::system::Throttling;
 
 /// A thread busier than this is at its limit.
 const THREAD_BUSY_PCT: f64 = 90.0;

@@ -22,7 +22,7 @@ pub use histogram::{LatencyHistogram, Percentile};
 pub use interval::{IntervalRow, MOST_ROWS, Timeline, thin};
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use outage::{Outage, Outages};
-pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, Together};
+pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
 pub use span::{RateWindows, Span, Spans};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
 pub use steadiness::{Drift, Steadiness};

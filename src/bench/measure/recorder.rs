@@ -232,33 +232,33 @@ impl Latency {
     }
 }
 
-/// Samples of one read, gathered: messages that were sent together mostly come back together, at the same two instants,
-/// and entering them once with their number costs a fraction.
+/// The samples of one read: messages that were sent together mostly arrive together, at the same two instants, and
+/// recording them once with their count costs a fraction.
 #[derive(Debug)]
-pub struct Together {
+pub struct SampleBatch {
     from_ns: u64,
     to_ns: u64,
     count: u64,
 }
 
-impl Together {
-    /// None yet; all end at this moment, ns since t0.
+impl SampleBatch {
+    /// An empty batch whose samples all end at this moment, ns since t0.
     pub const fn ending_at(to_ns: u64) -> Self {
         Self { from_ns: 0, to_ns, count: 0 }
     }
 
-    /// So many more, from this moment on.
+    /// Adds samples that begin at this moment.
     #[inline]
     pub fn record(&mut self, from_ns: u64, count: u64, latency: &mut Latency) {
         if from_ns != self.from_ns {
-            self.enter(latency);
+            self.flush(latency);
             self.from_ns = from_ns;
         }
         self.count += count;
     }
 
-    /// Enters what is not entered yet. To be called at the end.
-    pub fn enter(&mut self, latency: &mut Latency) {
+    /// Records the rest. To be called at the end.
+    pub fn flush(&mut self, latency: &mut Latency) {
         if self.count > 0 {
             latency.record_many_between(self.from_ns, self.to_ns, std::mem::take(&mut self.count));
         }

@@ -9,8 +9,8 @@ use super::{
     BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets, Template,
     WindowRule, stages,
 };
-use crate::bench::broker_process::process_use;
 use crate::bench::measure::STAMP_SIZE;
+use crate::bench::system::process_use;
 use crate::options::{
     Arrival, BENCH, BenchOptions, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions, PairName,
     PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,

@@ -23,7 +23,7 @@ pub use payload::{Filled, Filling, PayloadPlan};
 pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
 pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
-pub use targets::{Part, Targets};
+pub use targets::{ClientKind, Targets};
 pub use template::{MessageTemplate, Template, TemplateError};
 
 /// When a slot of a publisher's window becomes free.

@@ -25,7 +25,7 @@ struct Broker {
 
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum ClientKind {
     /// Publishes.
     Publisher,
     /// Subscribes.
@@ -81,28 +81,28 @@ impl Targets {
 
 impl BenchPlan {
     /// What a client does, and its number among those that do the same.
-    pub fn part_of(&self, client: usize) -> (Part, usize) {
+    pub fn kind_of(&self, client: usize) -> (ClientKind, usize) {
         let mut number = client;
         for (part, count) in [
-            (Part::Publisher, self.publishers),
-            (Part::Subscriber, self.subscribers),
-            (Part::Responder, self.responders),
+            (ClientKind::Publisher, self.publishers),
+            (ClientKind::Subscriber, self.subscribers),
+            (ClientKind::Responder, self.responders),
         ] {
             if number < count {
                 return (part, number);
             }
             number -= count;
         }
-        (Part::Idler, number)
+        (ClientKind::Idler, number)
     }
 
     /// The global number of the client that has this number among those that do the same.
-    pub const fn client_of(&self, part: Part, number: usize) -> usize {
+    pub const fn client_of(&self, part: ClientKind, number: usize) -> usize {
         let before = match part {
-            Part::Publisher => 0,
-            Part::Subscriber => self.publishers,
-            Part::Responder => self.publishers + self.subscribers,
-            Part::Idler => self.publishers + self.subscribers + self.responders,
+            ClientKind::Publisher => 0,
+            ClientKind::Subscriber => self.publishers,
+            ClientKind::Responder => self.publishers + self.subscribers,
+            ClientKind::Idler => self.publishers + self.subscribers + self.responders,
         };
         before + number
     }
@@ -114,13 +114,13 @@ impl BenchPlan {
             return 0;
         }
         let cross = usize::from(self.targets.cross);
-        let place = match self.part_of(client) {
-            (Part::Publisher, number) => lane(&self.routes, number),
-            (Part::Subscriber, number) if self.responders > 0 || self.publishers == 0 => number,
-            (Part::Subscriber, number) if self.routes.is_everything_for_all() => number + cross,
-            (Part::Subscriber, number) => lane(&self.routes, self.routes.streams_of(number).first) + cross,
-            (Part::Responder, number) => number + cross,
-            (Part::Idler, number) => number,
+        let place = match self.kind_of(client) {
+            (ClientKind::Publisher, number) => lane(&self.routes, number),
+            (ClientKind::Subscriber, number) if self.responders > 0 || self.publishers == 0 => number,
+            (ClientKind::Subscriber, number) if self.routes.is_everything_for_all() => number + cross,
+            (ClientKind::Subscriber, number) => lane(&self.routes, self.routes.streams_of(number).first) + cross,
+            (ClientKind::Responder, number) => number + cross,
+            (ClientKind::Idler, number) => number,
         };
         place % targets
     }
@@ -153,14 +153,14 @@ mod tests {
     #[test]
     fn clients_have_a_role_and_a_number() {
         let plan = plan_of(&["echo", "--clients", "2"]).unwrap();
-        let parts: Vec<_> = (0..6).map(|client| plan.part_of(client)).collect();
-        assert_eq!(parts[0], (Part::Publisher, 0));
-        assert_eq!(parts[3], (Part::Subscriber, 1));
-        assert_eq!(parts[5], (Part::Responder, 1));
+        let parts: Vec<_> = (0..6).map(|client| plan.kind_of(client)).collect();
+        assert_eq!(parts[0], (ClientKind::Publisher, 0));
+        assert_eq!(parts[3], (ClientKind::Subscriber, 1));
+        assert_eq!(parts[5], (ClientKind::Responder, 1));
         for (client, (part, number)) in parts.into_iter().enumerate() {
             assert_eq!(plan.client_of(part, number), client);
         }
-        assert_eq!(plan_of(&["conn", "--clients", "7"]).unwrap().part_of(6), (Part::Idler, 6));
+        assert_eq!(plan_of(&["conn", "--clients", "7"]).unwrap().kind_of(6), (ClientKind::Idler, 6));
     }
 
     #[test]
@@ -190,8 +190,8 @@ mod tests {
             ]).unwrap();
             for subscriber in 0..subscribers {
                 for stream in plan.routes.streams_of(subscriber).iter() {
-                    let publishing = plan.target_of(plan.client_of(Part::Publisher, stream));
-                    let subscribing = plan.target_of(plan.client_of(Part::Subscriber, subscriber));
+                    let publishing = plan.target_of(plan.client_of(ClientKind::Publisher, stream));
+                    let subscribing = plan.target_of(plan.client_of(ClientKind::Subscriber, subscriber));
                     prop_assert_eq!(publishing != subscribing, cross);
                 }
             }

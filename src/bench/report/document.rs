@@ -13,6 +13,7 @@ use super::gate::{Gate, GateOutcome};
 use super::latency::LatencyTable;
 use super::stage::{Fault, LoadModel, Phase, Series, Stage, StageMeasurement};
 use super::traffic::Traffic;
+use crate::bench::system::EnvironmentFacts;
 use crate::exit_status::ExitStatus;
 use crate::terminal::number;
 
@@ -135,25 +136,6 @@ pub struct RunFacts {
     pub status: Status,
     /// Why the run failed.
     pub error: Option<String>,
-}
-
-/// The machine that generated the load, gathered elsewhere.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct EnvironmentFacts {
-    pub host: Option<String>,
-    pub os: Option<String>,
-    pub kernel: Option<String>,
-    pub cpu_model: Option<String>,
-    pub cores: Option<u64>,
-    pub mem_bytes: Option<u64>,
-    pub virt: Option<String>,
-    pub clocksource: Option<String>,
-    pub governor: Option<String>,
-    pub nofile: Option<u64>,
-    pub ip_port_range: Option<[u64; 2]>,
-    pub container: Option<bool>,
-    pub ntp_offset_ns: Option<i64>,
 }
 
 /// What was tested.

@@ -7,12 +7,12 @@ use super::document::Warning;
 use super::latency::LatencyTable;
 use super::stream::StreamAccount;
 use super::traffic::{Sides, Traffic};
-use crate::bench::broker_process::ProcessUse;
 use crate::bench::measure::histogram::Percentile;
 use crate::bench::measure::{
     Delivery, GeneratorFigures, GeneratorHealth, IntervalRow, Invalidity, Latency, MOST_ROWS, Outages, RateWindows,
     Recorder, ValidityFigures, percent, thin,
 };
+use crate::bench::system::ProcessUse;
 
 /// Messages above this are large beside the buffer into which a subscriber reads.
 const LARGE_BYTES: u64 = 16 * 1024;

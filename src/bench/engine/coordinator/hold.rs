@@ -5,22 +5,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::clock::stampable;
-use super::super::machine::MachineCounters;
-use super::super::process::{process_cpu, resident_bytes};
+use super::super::clock::round_to_tick;
 use super::super::shard::Command;
 use super::super::shared::StageRun;
-use super::{Coordinator, Gathering, LEAD, LOOK, Progress, RunError, SECOND_NS, StageOutcome, Usage};
-use crate::bench::plan::{LoadModel, Part, Stage, StageName};
+use super::{Coordinator, LEAD, LOOK, RunError, RunProgress, SECOND_NS, StageOutcome, StageTotals, Usage};
+use crate::bench::plan::{ClientKind, LoadModel, Stage, StageName};
+use crate::bench::system::{MachineCounters, process_cpu, resident_bytes};
 
 impl Coordinator {
     /// Connects all clients, holds them, and gives back how long connecting took and what all of it brought.
     ///
     /// # Errors
     /// When a thread could not be had.
-    pub(super) async fn hold(&mut self, progress: &mut impl FnMut(Progress)) -> Result<(u64, StageOutcome), RunError> {
+    pub(super) async fn hold(
+        &mut self,
+        progress: &mut impl FnMut(RunProgress),
+    ) -> Result<(u64, StageOutcome), RunError> {
         let (clock, hold) = (self.shared.clock, self.shared.plan.hold);
-        let mut gathering = Gathering::default();
+        let mut totals = StageTotals::default();
         let mut run = StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None };
         let (cpu_at_start, resident_at_start, broker_at_start) = (process_cpu(), resident_bytes(), self.broker_use());
         let machine_at_start = MachineCounters::read();
@@ -28,21 +30,21 @@ impl Coordinator {
         self.tell(Command::Second);
         let clients = self.shared.plan.idlers;
         while self.ready < self.shards.len() && !self.shared.is_halted() {
-            progress(Progress::Connecting { connected: self.joined as usize, clients });
-            self.look(&mut second, u64::MAX, &run, &mut gathering).await;
+            progress(RunProgress::Connecting { connected: self.joined as usize, clients });
+            self.look(&mut second, u64::MAX, &run, &mut totals).await;
             if let Some(error) = self.broken.take() {
                 return Err(error);
             }
         }
         let connect_ns = clock.now_ns();
-        let from_ns = stampable(connect_ns + LEAD.as_nanos() as u64);
-        let to_ns = stampable(from_ns + hold.as_nanos() as u64);
+        let from_ns = round_to_tick(connect_ns + LEAD.as_nanos() as u64);
+        let to_ns = round_to_tick(from_ns + hold.as_nanos() as u64);
         self.tell(Command::Begin(StageRun { from_ns, to_ns, ..run }));
         let mut memory = resident_bytes();
         while clock.now_ns() < to_ns && self.open() > 0 && !self.shared.is_halted() {
             let elapsed = Duration::from_nanos(clock.now_ns().saturating_sub(from_ns));
-            progress(Progress::Holding { open: self.open(), elapsed, duration: hold });
-            self.look(&mut second, to_ns, &run, &mut gathering).await;
+            progress(RunProgress::Holding { open: self.open(), elapsed, duration: hold });
+            self.look(&mut second, to_ns, &run, &mut totals).await;
             memory = resident_bytes().or(memory);
         }
         run.to_ns = clock.now_ns().min(to_ns);
@@ -50,13 +52,13 @@ impl Coordinator {
         let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
         let (open, machine) = (self.open(), MachineCounters::read().since(machine_at_start));
         let drain_from_ns = clock.now_ns();
-        self.wait_for_answers(&run, &mut gathering).await;
+        self.wait_for_answers(&run, &mut totals).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
-        self.settle(&run, &mut gathering).await;
+        self.settle(&run, &mut totals).await;
         let model = self.shared.plan.connect_rate.map_or(LoadModel::ClosedLoop, |rate| LoadModel::OpenLoop { rate });
         let stage = Stage { name: StageName::Conn, model, warmup: Duration::ZERO, duration: Some(hold), count: None };
         let usage = Usage { cpu, machine, resident: memory };
-        let mut outcome = self.outcome(stage, run, gathering, usage, drain_ns);
+        let mut outcome = self.outcome(stage, run, totals, usage, drain_ns);
         for row in &mut outcome.rows {
             row.connects.get_or_insert(0);
         }
@@ -77,13 +79,13 @@ impl Coordinator {
     /// A client that holds is connected.
     pub(super) fn count_idler(&mut self, target: usize) {
         self.joined += 1;
-        self.left.entry(Part::Idler).or_insert(0);
-        self.count_client(Part::Idler, target, true);
+        self.left.entry(ClientKind::Idler).or_insert(0);
+        self.count_client(ClientKind::Idler, target, true);
         self.max_open = self.max_open.max(self.open());
     }
 
     /// Takes reports for a moment, and asks for those of the seconds.
-    async fn look(&mut self, second: &mut Second, until_ns: u64, run: &StageRun, gathering: &mut Gathering) {
+    async fn look(&mut self, second: &mut Second, until_ns: u64, run: &StageRun, totals: &mut StageTotals) {
         let clock = self.shared.clock;
         let now_ns = clock.now_ns();
         if now_ns >= second.next_ns {
@@ -91,25 +93,22 @@ impl Coordinator {
             second.next_ns += SECOND_NS;
         }
         let wake_ns = (now_ns + LOOK.as_nanos() as u64).min(second.next_ns).min(until_ns);
-        self.gather_until(clock.at(wake_ns).into(), run, gathering).await;
+        self.collect_until(clock.at(wake_ns).into(), run, totals).await;
     }
 
     /// Waits for the answers to the pings of the last moment, as long as for messages under way.
-    async fn wait_for_answers(&mut self, run: &StageRun, gathering: &mut Gathering) {
+    async fn wait_for_answers(&mut self, run: &StageRun, totals: &mut StageTotals) {
         let deadline = Instant::now() + self.shared.plan.drain;
         loop {
             let asked = Instant::now();
             self.tell(Command::Second);
-            let rounds = gathering.rounds;
-            while gathering.rounds == rounds && asked.elapsed() < Duration::from_secs(1) {
-                self.gather_until(Instant::now() + LOOK, run, gathering).await;
+            let rounds = totals.rounds;
+            while totals.rounds == rounds && asked.elapsed() < Duration::from_secs(1) {
+                self.collect_until(Instant::now() + LOOK, run, totals).await;
             }
-            let answered = gathering.total.latency.ping.histogram().map_or(0, |pings| pings.count());
+            let answered = totals.total.latency.ping.histogram().map_or(0, |pings| pings.count());
             let lost: u64 = self.lost_in_stage.values().sum();
-            if answered + lost >= gathering.total.counters.pings
-                || self.shared.is_halted()
-                || Instant::now() >= deadline
-            {
+            if answered + lost >= totals.total.counters.pings || self.shared.is_halted() || Instant::now() >= deadline {
                 return;
             }
         }

@@ -6,20 +6,17 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::super::machine::MachineCounters;
-use super::super::process::CpuTime;
-use super::super::shard::Share;
+use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
-use crate::bench::broker_process::ProcessUse;
-use crate::bench::cgroup::Throttling;
 use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
 use crate::bench::plan::{Stage, StageName};
+use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
 use crate::transport::TlsInfo;
 
 /// How far a run has come, for whoever shows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Progress {
+pub enum RunProgress {
     /// Clients are connecting.
     Connecting {
         /// Connected.
@@ -104,7 +101,7 @@ pub struct StageOutcome {
     pub rows: Vec<IntervalRow>,
     /// The account of the deliveries; none without subscribers.
     pub delivery: Option<Delivery>,
-    /// The same by stream, its subscribers together: those with faults, and the first ones of the others.
+    /// The same by stream, its subscribers batch: those with faults, and the first ones of the others.
     pub streams: BTreeMap<usize, StreamOutcome>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
@@ -155,7 +152,7 @@ pub struct StageOutcome {
 #[derive(Clone, Debug, Default)]
 pub struct TargetOutcome {
     /// Counted, timed and settled there.
-    pub share: Share,
+    pub share: TargetShare,
     /// Connections that were there when the stage began.
     pub connected: u64,
     /// Of these, lost in it, with those that came back and were lost again.
@@ -196,7 +193,7 @@ pub struct RunOutcome {
     pub tls: Option<TlsInfo>,
     /// Latencies of connecting.
     pub connect: Recorder,
-    /// How long connecting took, all clients together.
+    /// How long connecting took, all clients batch.
     pub connect_ns: u64,
     /// The stages that were begun.
     pub stages: Vec<StageOutcome>,

@@ -1,8 +1,8 @@
 //! Whether a schedule is kept. A bare run paces at a share of what its flood carried; where this machine or the path does
 //! not keep that up, it steps down to a lower share, and does not wait for the end of what cannot become valid any more.
 
-use super::super::gathering::Gathering;
 use super::super::shared::StageRun;
+use super::super::stage_totals::StageTotals;
 use super::{SECOND_NS, StageOutcome};
 use crate::bench::measure::{
     GeneratorFigures, Invalidity, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, ValidityFigures,
@@ -21,11 +21,11 @@ fn p99(latency: &Latency) -> Option<u64> {
 
 /// Whether a stage that goes on will not have kept its schedule, whatever is still to come. Looks at whole seconds. Where
 /// not all clients are there, what is not sent is no matter of the rate.
-pub(super) fn is_hopeless(run: &StageRun, gathering: &Gathering, all_there: bool) -> bool {
-    let (Some(rate), seconds) = (run.rate, gathering.rounds.saturating_sub(1)) else { return false };
+pub(super) fn is_hopeless(run: &StageRun, totals: &StageTotals, all_there: bool) -> bool {
+    let (Some(rate), seconds) = (run.rate, totals.rounds.saturating_sub(1)) else { return false };
     let in_time = rate * run.to_ns.saturating_sub(run.from_ns) as f64 / SECOND_NS as f64;
     let planned = run.count.map_or(in_time, |count| in_time.min(count as f64));
-    let (counters, latency) = (&gathering.total.counters, &gathering.total.latency);
+    let (counters, latency) = (&totals.total.counters, &totals.total.latency);
     let limit_ns = LAG_FLOOR_NS.max(p99(&latency.e2e).unwrap_or_default() / 10);
     let late = latency.sched_lag.histogram().map_or(0, |lag: &LatencyHistogram| lag.count_above(limit_ns));
     let due = (rate * seconds as f64).min(planned);

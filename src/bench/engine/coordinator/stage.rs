@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::clock::stampable;
-use super::super::gathering::{Gathering, Moment};
-use super::super::machine::MachineCounters;
-use super::super::process::{CpuTime, process_cpu, resident_bytes};
-use super::super::shard::{Command, Report, Share};
-use super::super::shared::{StageRun, Stream};
+use super::super::clock::round_to_tick;
+use super::super::shard::{Command, Report, TargetShare};
+use super::super::shared::{StageRun, StreamState};
+use super::super::stage_totals::{SecondContext, StageTotals};
 use super::super::subscriber::Deliveries;
-use super::standstill::Standstill;
-use super::{Coordinator, LOOK, Progress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome, pace};
-use crate::bench::broker_process::{ProcessUse, process_use};
-use crate::bench::cgroup::{CpuGroups, Throttling};
+use super::stall::StallWatch;
+use super::{Coordinator, LOOK, RunProgress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome, pace};
 use crate::bench::measure::{Delivery, RateWindows};
 use crate::bench::plan::Stage;
+use crate::bench::system::{
+    CpuGroups, CpuTime, MachineCounters, ProcessUse, Throttling, process_cpu, process_use, resident_bytes,
+};
 use crate::mqtt::QoS;
 
 /// From an interruption to the end of the load: all threads have heard of it by then, also on a busy machine, and agree
@@ -44,13 +43,13 @@ impl Coordinator {
         &mut self,
         stage: Stage,
         mut run: StageRun,
-        progress: &mut impl FnMut(Progress),
+        progress: &mut impl FnMut(RunProgress),
     ) -> StageOutcome {
         let clock = self.shared.clock;
-        let mut gathering = Gathering::default();
+        let mut totals = StageTotals::default();
         let open_at_start = self.begin_stage();
         self.tell(Command::Begin(run));
-        self.warm_up(&stage, &run, &mut gathering, progress).await;
+        self.warm_up(&stage, &run, &mut totals, progress).await;
         let groups = CpuGroups::of_this_process();
         let cpu_quota = groups.quota().map(|quota| quota.cores);
         let (cpu_at_start, machine_at_start, broker_at_start, throttling_at_start) =
@@ -58,7 +57,7 @@ impl Coordinator {
         self.next_second();
         let mut cut = false;
         let mut next_second_ns = run.from_ns + SECOND_NS;
-        let mut standstill = Standstill::watch(&self.shared, &run);
+        let mut stall = StallWatch::watch(&self.shared, &run);
         let may_step_down = stage.stepped_down(None, Duration::ZERO).is_some();
         let (mut last_ns, mut clock_back_ns) = (0, 0);
         loop {
@@ -66,12 +65,12 @@ impl Coordinator {
             clock_back_ns += last_ns.max(now_ns) - now_ns;
             last_ns = now_ns;
             if stage.duration.is_none() && !cut {
-                self.stalled = standstill.since(&self.shared, now_ns);
+                self.stalled = stall.since(&self.shared, now_ns);
             }
-            let is_hopeless = may_step_down && !cut && pace::is_hopeless(&run, &gathering, self.lost.is_empty());
+            let is_hopeless = may_step_down && !cut && pace::is_hopeless(&run, &totals, self.lost.is_empty());
             if (self.shared.is_halted() || self.has_collapsed() || self.stalled.is_some() || is_hopeless) && !cut {
                 cut = true;
-                run.to_ns = run.to_ns.min(stampable(now_ns + CUT_LEAD.as_nanos() as u64));
+                run.to_ns = run.to_ns.min(round_to_tick(now_ns + CUT_LEAD.as_nanos() as u64));
                 self.tell(Command::Begin(run));
             }
             if now_ns >= run.to_ns || self.all_sent(&run) {
@@ -82,10 +81,10 @@ impl Coordinator {
                 next_second_ns += SECOND_NS;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(run.from_ns));
-            let row = gathering.last_second;
-            progress(Progress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
+            let row = totals.last_second;
+            progress(RunProgress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
             let wake_ns = (now_ns + LOOK.as_nanos() as u64).min(run.to_ns).min(next_second_ns);
-            self.gather_until(clock.at(wake_ns).into(), &run, &mut gathering).await;
+            self.collect_until(clock.at(wake_ns).into(), &run, &mut totals).await;
         }
         self.next_second();
         let cpu = process_cpu().zip(cpu_at_start).map(|(now, start)| now.since(start));
@@ -93,10 +92,10 @@ impl Coordinator {
         let throttling = cpu_quota.map(|_| Throttling::between(&throttling_at_start, &groups.throttling()));
         let broker = self.broker_use().zip(broker_at_start).map(|(now, start)| now.since(&start));
         let drain_from_ns = clock.now_ns();
-        self.drain(&stage, &run, &mut gathering, progress).await;
+        self.drain(&stage, &run, &mut totals, progress).await;
         let drain_ns = clock.now_ns() - drain_from_ns;
-        self.settle(&run, &mut gathering).await;
-        let outcome = self.outcome(stage, run, gathering, usage, drain_ns);
+        self.settle(&run, &mut totals).await;
+        let outcome = self.outcome(stage, run, totals, usage, drain_ns);
         StageOutcome { broker, clock_back_ns, cpu_quota, throttling, ..self.with_clients(outcome, &open_at_start) }
     }
 
@@ -137,14 +136,14 @@ impl Coordinator {
         &mut self,
         stage: &Stage,
         run: &StageRun,
-        gathering: &mut Gathering,
-        progress: &mut impl FnMut(Progress),
+        totals: &mut StageTotals,
+        progress: &mut impl FnMut(RunProgress),
     ) {
         let clock = self.shared.clock;
         while clock.now_ns() < run.from_ns && !self.shared.is_halted() && !self.has_collapsed() {
-            progress(Progress::WarmUp(stage.name));
+            progress(RunProgress::WarmUp(stage.name));
             let wake_ns = (clock.now_ns() + LOOK.as_nanos() as u64).min(run.from_ns);
-            self.gather_until(clock.at(wake_ns).into(), run, gathering).await;
+            self.collect_until(clock.at(wake_ns).into(), run, totals).await;
         }
     }
 
@@ -159,8 +158,8 @@ impl Coordinator {
         &mut self,
         stage: &Stage,
         run: &StageRun,
-        gathering: &mut Gathering,
-        progress: &mut impl FnMut(Progress),
+        totals: &mut StageTotals,
+        progress: &mut impl FnMut(RunProgress),
     ) {
         let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
         let deadline = Instant::now() + self.shared.plan.drain;
@@ -168,10 +167,10 @@ impl Coordinator {
             let mut outstanding = self.shared.outstanding(acknowledged);
             if outstanding == 0 && (self.all_sent(run) || self.shared.plan.publishers == 0) {
                 // Positions only tell the last one that came; the ledgers know the gaps below it.
-                outstanding = self.missing(run, gathering, deadline).await;
+                outstanding = self.missing(run, totals, deadline).await;
                 if outstanding == 0 {
                     if !self.shared.plan.payload.is_stamped() && self.shared.plan.subscribers > 0 {
-                        self.gather_until((Instant::now() + LISTEN).min(deadline), run, gathering).await;
+                        self.collect_until((Instant::now() + LISTEN).min(deadline), run, totals).await;
                     }
                     return;
                 }
@@ -179,38 +178,38 @@ impl Coordinator {
             if Instant::now() >= deadline || self.has_collapsed() {
                 return;
             }
-            progress(Progress::Draining { stage: stage.name, outstanding });
+            progress(RunProgress::Draining { stage: stage.name, outstanding });
             let look = (Instant::now() + LOOK).min(deadline);
-            self.gather_until(look, run, gathering).await;
+            self.collect_until(look, run, totals).await;
         }
     }
 
     /// Measured messages that the ledgers still wait for.
-    async fn missing(&mut self, run: &StageRun, gathering: &mut Gathering, deadline: Instant) -> u64 {
-        gathering.missing = (0, 0);
+    async fn missing(&mut self, run: &StageRun, totals: &mut StageTotals, deadline: Instant) -> u64 {
+        totals.missing = (0, 0);
         self.tell(Command::Missing);
-        while gathering.missing.1 < self.alive() && Instant::now() < deadline {
-            self.gather_until((Instant::now() + LOOK).min(deadline), run, gathering).await;
+        while totals.missing.1 < self.alive() && Instant::now() < deadline {
+            self.collect_until((Instant::now() + LOOK).min(deadline), run, totals).await;
         }
-        gathering.missing.0
+        totals.missing.0
     }
 
-    pub(super) async fn settle(&mut self, run: &StageRun, gathering: &mut Gathering) {
+    pub(super) async fn settle(&mut self, run: &StageRun, totals: &mut StageTotals) {
         // A thread answers soon; the part of one that has ended is missing in the account, and makes it invalid.
         let deadline = || Instant::now() + Duration::from_secs(5);
         // What was sent on one thread is what subscribers on all of them expect.
         self.tell(Command::Stop);
         let stopped_by = deadline();
-        while gathering.stopped < self.alive() && Instant::now() < stopped_by {
-            self.gather_until(Instant::now() + LOOK, run, gathering).await;
+        while totals.stopped < self.alive() && Instant::now() < stopped_by {
+            self.collect_until(Instant::now() + LOOK, run, totals).await;
         }
         self.shared.end();
         self.tell(Command::Settle);
         let settled_by = deadline();
-        while gathering.settled < self.alive() && Instant::now() < settled_by {
-            self.gather_until(Instant::now() + LOOK, run, gathering).await;
+        while totals.settled < self.alive() && Instant::now() < settled_by {
+            self.collect_until(Instant::now() + LOOK, run, totals).await;
         }
-        gathering.deliveries.unbalanced += (self.shards.len() - gathering.settled) as u64;
+        totals.deliveries.unbalanced += (self.shards.len() - totals.settled) as u64;
     }
 
     /// Threads that have not ended.
@@ -219,37 +218,37 @@ impl Coordinator {
     }
 
     /// Takes reports until a moment.
-    pub(super) async fn gather_until(&mut self, moment: Instant, run: &StageRun, gathering: &mut Gathering) {
+    pub(super) async fn collect_until(&mut self, moment: Instant, run: &StageRun, totals: &mut StageTotals) {
         while let Ok(Some(report)) = tokio::time::timeout_at(moment, self.reports.recv()).await {
             match report {
                 Report::Second { shard, recorder, cpu } => {
-                    gathering.take_second(shard, &recorder, cpu, |gathering| self.moment(run, gathering));
+                    totals.take_second(shard, &recorder, cpu, |totals| self.moment(run, totals));
                 }
                 Report::Missing(missing) => {
-                    gathering.missing = (gathering.missing.0 + missing, gathering.missing.1 + 1);
-                    if gathering.missing.1 >= self.alive() {
+                    totals.missing = (totals.missing.0 + missing, totals.missing.1 + 1);
+                    if totals.missing.1 >= self.alive() {
                         return;
                     }
                 }
                 Report::Stopped => {
-                    gathering.stopped += 1;
-                    if gathering.stopped >= self.alive() {
+                    totals.stopped += 1;
+                    if totals.stopped >= self.alive() {
                         return;
                     }
                 }
                 Report::Settled { recorder, deliveries, downgraded, spans, outages, shares } => {
-                    gathering.outages.merge(&outages);
-                    gathering.shares.resize_with(shares.len(), Share::default);
-                    for (total, share) in gathering.shares.iter_mut().zip(&shares) {
+                    totals.outages.merge(&outages);
+                    totals.shares.resize_with(shares.len(), TargetShare::default);
+                    for (total, share) in totals.shares.iter_mut().zip(&shares) {
                         total.recorder.merge(&share.recorder);
                         total.delivery.merge(&share.delivery);
                     }
-                    gathering.total.merge(&recorder);
-                    gathering.deliveries.merge(&deliveries);
-                    gathering.downgraded += downgraded;
-                    gathering.spans.merge(spans);
-                    gathering.settled += 1;
-                    if gathering.settled >= self.alive() {
+                    totals.total.merge(&recorder);
+                    totals.deliveries.merge(&deliveries);
+                    totals.downgraded += downgraded;
+                    totals.spans.merge(spans);
+                    totals.settled += 1;
+                    if totals.settled >= self.alive() {
                         return;
                     }
                 }
@@ -258,10 +257,10 @@ impl Coordinator {
         }
     }
 
-    fn moment(&self, run: &StageRun, gathering: &Gathering) -> Moment {
-        Moment {
+    fn moment(&self, run: &StageRun, totals: &StageTotals) -> SecondContext {
+        SecondContext {
             shards: self.shards.len(),
-            row_ns: run.from_ns + gathering.rounds.saturating_sub(1) * SECOND_NS,
+            row_ns: run.from_ns + totals.rounds.saturating_sub(1) * SECOND_NS,
             connections: self.open(),
             backlog: self.shared.outstanding(self.shared.plan.qos != QoS::AtMostOnce),
         }
@@ -270,7 +269,7 @@ impl Coordinator {
     /// The account of each stream: those with faults, and so many of the others that small runs show all.
     fn streams(&self, run: &StageRun, deliveries: &Deliveries) -> BTreeMap<usize, StreamOutcome> {
         let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
-        let outcome = |(number, stream): (usize, &Stream)| {
+        let outcome = |(number, stream): (usize, &StreamState)| {
             let unacknowledged = if acknowledged { stream.unanswered_in(run.number) } else { 0 };
             (number, StreamOutcome { delivery: deliveries.streams.get(&number).copied(), unacknowledged })
         };
@@ -282,35 +281,35 @@ impl Coordinator {
         &self,
         stage: Stage,
         run: StageRun,
-        gathering: Gathering,
+        totals: StageTotals,
         usage: Usage,
         drain_ns: u64,
     ) -> StageOutcome {
         // Where a count may have ended the stage, the last event is the end.
-        let last_ns = gathering.spans.last().unwrap_or_default();
+        let last_ns = totals.spans.last().unwrap_or_default();
         let end_ns = if run.count.is_some() { last_ns.min(run.to_ns) } else { run.to_ns };
         // An interruption may come before measuring has begun.
         let from_ns = run.from_ns.min(run.to_ns);
         let plan = &self.shared.plan;
-        let offered = |stream: &Stream| stream.offered.load(Ordering::Acquire);
-        let not_sent = |stream: &Stream| stream.not_sent.load(Ordering::Acquire);
+        let offered = |stream: &StreamState| stream.offered.load(Ordering::Acquire);
+        let not_sent = |stream: &StreamState| stream.not_sent.load(Ordering::Acquire);
         // A closed loop has no schedule; where time may end it, a count is only a limit.
         let is_bounded =
             plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
-        let streams = self.streams(&run, &gathering.deliveries);
+        let streams = self.streams(&run, &totals.deliveries);
         let mut delivery = Delivery::default();
-        gathering.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
-        let (used, busiest_thread) = (gathering.used(), gathering.busiest());
-        let mut rows = gathering.timeline.into_rows(end_ns.saturating_sub(from_ns));
-        if plan.subscribers > 0 && plan.publishers > 0 && !gathering.deliveries.is_any_unplaced {
-            let lost = |second: usize| gathering.deliveries.lost.get(&second).copied().unwrap_or_default();
+        totals.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
+        let (used, busiest_thread) = (totals.used(), totals.busiest());
+        let mut rows = totals.timeline.into_rows(end_ns.saturating_sub(from_ns));
+        if plan.subscribers > 0 && plan.publishers > 0 && !totals.deliveries.is_any_unplaced {
+            let lost = |second: usize| totals.deliveries.lost.get(&second).copied().unwrap_or_default();
             rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
         let measured_ns = end_ns.saturating_sub(from_ns);
         let offered: Option<u64> = run.rate.map(|_| self.shared.streams().map(offered).sum());
         let schedule_ns = offered.zip(run.rate).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
         let windows = match run.count {
-            Some(_) => RateWindows::of_count(&gathering.spans, from_ns, schedule_ns, measured_ns),
+            Some(_) => RateWindows::of_count(&totals.spans, from_ns, schedule_ns, measured_ns),
             None => RateWindows::even(measured_ns),
         };
         StageOutcome {
@@ -320,16 +319,16 @@ impl Coordinator {
             from_ns,
             measured_ns,
             drain_ns,
-            recorder: gathering.total,
+            recorder: totals.total,
             rows,
             delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
-            unbalanced: gathering.deliveries.unbalanced,
-            unmatched: gathering.deliveries.unmatched,
+            unbalanced: totals.deliveries.unbalanced,
+            unmatched: totals.deliveries.unmatched,
             cpu_quota: None,
             throttling: None,
             offered,
             not_sent: is_bounded.then(|| self.shared.streams().map(not_sent).sum()),
-            downgraded: gathering.downgraded,
+            downgraded: totals.downgraded,
             answered: self.shared.streams().map(|stream| stream.answered.load(Ordering::Acquire)).sum(),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
             streams,
@@ -343,8 +342,8 @@ impl Coordinator {
             max_open: 0,
             clock_back_ns: 0,
             lost: BTreeMap::new(),
-            outages: self.shared.plan.reconnect.map(|_| gathering.outages),
-            targets: gathering
+            outages: self.shared.plan.reconnect.map(|_| totals.outages),
+            targets: totals
                 .shares
                 .into_iter()
                 .map(|share| TargetOutcome { share, ..TargetOutcome::default() })

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::bench::engine::shard::Ended;
+use crate::bench::engine::shard::EndReport;
 use crate::bench::engine::subscriber::Deliveries;
 use crate::bench::measure::{Outages, Spans};
 use crate::bench::plan::{Target, bench_plan};
@@ -20,7 +20,7 @@ fn panicking(
     std::thread::Builder::new()
         .spawn(move || {
             let _ = reports.send(Report::Ready(Box::default()));
-            let _ended = Ended(reports);
+            let _ended = EndReport(reports);
             let _ = commands.blocking_recv();
             panic!("on purpose");
         })
@@ -53,7 +53,7 @@ fn half_panicking(
     }
     let work = move || {
         let _ = reports.send(Report::Ready(Box::default()));
-        let _ended = Ended(reports.clone());
+        let _ended = EndReport(reports.clone());
         while let Some(command) = commands.blocking_recv() {
             let report = match command {
                 Command::Stop => Report::Stopped,

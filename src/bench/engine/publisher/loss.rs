@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::super::link::{BenchSession, SendRecord};
 use super::super::packets::Due;
-use super::super::shared::{Shared, Stream};
-use super::{Progress, Publisher};
+use super::super::shared::{Shared, StreamState};
+use super::{Publisher, StageProgress};
 use crate::bench::measure::{Outage, Outages, Recorder};
 use crate::mqtt::QoS;
 use crate::session::Identifiers;
@@ -18,8 +18,8 @@ const BARREN_LOSSES: u32 = 2;
 impl Publisher {
     /// Some brokers close the connection where more is in flight than they like, and cannot say so: halves the window
     /// where connections are lost again and again with nothing acknowledged. Gives back the new one.
-    pub(in crate::bench::engine) fn narrow(&mut self, shared: &Shared, session: &BenchSession) -> Option<u16> {
-        let completed = self.ears.completed;
+    pub(in crate::bench::engine) fn reduce_window(&mut self, shared: &Shared, session: &BenchSession) -> Option<u16> {
+        let completed = self.counts.completed;
         let is_barren = completed == std::mem::replace(&mut self.completed_at_loss, completed);
         let in_flight = session.in_flight().min(session.allowed());
         if !is_barren || in_flight < 2 || shared.plan.reconnect.is_none() {
@@ -30,8 +30,8 @@ impl Publisher {
         if self.barren_losses < BARREN_LOSSES {
             return None;
         }
-        self.narrowed = u16::try_from(in_flight / 2).ok();
-        self.narrowed
+        self.window_limit = u16::try_from(in_flight / 2).ok();
+        self.window_limit
     }
 
     /// The connection is gone. Unless it is sent again nothing of what is under way is waited for, and a publisher that
@@ -48,7 +48,7 @@ impl Publisher {
         // At QoS 0 nobody says how far the broker had read.
         let unanswered = match self.qos {
             QoS::AtMostOnce => 0,
-            _ => self.next.saturating_sub(self.ears.completed),
+            _ => self.next.saturating_sub(self.counts.completed),
         };
         let under_way = match self.qos {
             QoS::AtMostOnce => self.next - shared.delivered_floor(self.stream).unwrap_or(0).min(self.next),
@@ -62,7 +62,7 @@ impl Publisher {
         if stream.excused.fetch_add(under_way, Ordering::AcqRel) == 0 {
             stream.excused_from.store(from, Ordering::Release);
         }
-        (self.floor, self.refused_at_floor) = (self.next, self.ears.refused);
+        (self.floor, self.refused_at_floor) = (self.next, self.counts.refused);
         self.begin_outage(shared, now_ns);
     }
 
@@ -73,7 +73,7 @@ impl Publisher {
     }
 
     /// Everything stays in the window, also what the kernel has not taken, and is waited for.
-    fn keep_for_resending(&mut self, stream: &Stream) {
+    fn keep_for_resending(&mut self, stream: &StreamState) {
         self.waiting_bytes = 0;
         self.packets.forget_unwritten();
         stream.sent.store(self.next, Ordering::Release);
@@ -126,14 +126,14 @@ impl Publisher {
     }
 
     /// A new connection was lost before it was handed over: the next one is as new.
-    pub(in crate::bench::engine) fn begin_anew(&mut self) {
+    pub(in crate::bench::engine) fn reset_connection(&mut self) {
         self.packets.forget_unwritten();
     }
 
     /// Nothing gets through from now on.
     fn begin_outage(&mut self, shared: &Shared, now_ns: u64) {
         let stream = shared.stream(self.stream);
-        if let Some(Progress { pace: Some(pace), .. }) = &mut self.progress {
+        if let Some(StageProgress { pace: Some(pace), .. }) = &mut self.progress {
             // What is due from here on finds no connection.
             pace.closed = true;
         }
@@ -150,30 +150,32 @@ impl Publisher {
     }
 
     /// Takes back what the kernel has not taken wholly: it was never sent, and its numbers are free.
-    fn take_back(&mut self, stream: &Stream) {
+    fn take_back(&mut self, stream: &StreamState) {
         let measured = self.next.saturating_sub(self.written.max(stream.measured_from.load(Ordering::Acquire)));
         (self.next, self.waiting_bytes) = (self.written, 0);
         self.packets.forget_unwritten();
         // A slot of a schedule was used up; in a closed loop another message takes its place.
-        if let Some(Progress { pace: None, left: Some(left), measuring: true, done: false, .. }) = &mut self.progress {
+        if let Some(StageProgress { pace: None, left: Some(left), measuring: true, done: false, .. }) =
+            &mut self.progress
+        {
             *left += measured;
         }
     }
 
     /// It does not come back: of the stages to come nobody waits for it either. Not `finish`: what of the schedule was
     /// not sent is yet to be counted.
-    pub(in crate::bench::engine) fn go(&mut self, shared: &Shared) {
+    pub(in crate::bench::engine) fn retire(&mut self, shared: &Shared) {
         shared.stream(self.stream).done.store(u32::MAX, Ordering::Release);
     }
 
     /// Whether it has lost its connection for good.
-    pub(in crate::bench::engine) fn is_gone(&self, shared: &Shared) -> bool {
+    pub(in crate::bench::engine) fn is_retired(&self, shared: &Shared) -> bool {
         shared.stream(self.stream).done.load(Ordering::Acquire) == u32::MAX
     }
 
     /// Without a connection. Slots that come due are late through no fault of the generator's.
-    pub(in crate::bench::engine) fn miss(&mut self, shared: &Shared, now_ns: u64) {
-        let Some(Progress { pace, run, .. }) = &mut self.progress else { return };
+    pub(in crate::bench::engine) fn miss_slots(&mut self, shared: &Shared, now_ns: u64) {
+        let Some(StageProgress { pace, run, .. }) = &mut self.progress else { return };
         if let Some(pace) = pace {
             pace.closed = true;
         }
@@ -185,7 +187,7 @@ impl Publisher {
 
     /// What has got through where nobody subscribes: acknowledged messages, at QoS 0 those that the socket took.
     fn through(&self) -> u64 {
-        if self.qos == QoS::AtMostOnce { self.written } else { self.ears.completed }
+        if self.qos == QoS::AtMostOnce { self.written } else { self.counts.completed }
     }
 
     /// Ends an outage where something has got through again. Where somebody subscribes, the subscriber does.
@@ -200,7 +202,7 @@ impl Publisher {
     }
 
     /// Enters an outage that is not over.
-    pub(in crate::bench::engine) fn note_open_outage(&self, now_ns: u64, outages: &mut Outages) {
+    pub(in crate::bench::engine) fn add_open_outage(&self, now_ns: u64, outages: &mut Outages) {
         if let Some((since, _)) = self.down {
             let (stream, dur_ns) = (self.stream as u64, now_ns.saturating_sub(since));
             outages.add(Outage { stream, start_ns: since, dur_ns, ended: false });

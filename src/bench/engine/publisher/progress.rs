@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::clock::stampable;
-use super::super::shared::{Shared, StageRun, Stream};
+use super::super::clock::round_to_tick;
+use super::super::shared::{Shared, StageRun, StreamState};
 use super::Publisher;
 use crate::bench::measure::Recorder;
 use crate::bench::plan::{PublisherSlots, Schedule, quota};
@@ -31,7 +31,7 @@ impl Pace {
 
 /// What a publisher does in the present stage.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct StageProgress {
     pub(super) run: StageRun,
     pub(super) pace: Option<Pace>,
     /// Measured messages still to be sent, where they are limited.
@@ -43,17 +43,17 @@ pub(super) struct Progress {
 
 /// When the next slot of a schedule is due, as a stamp can say it.
 pub(super) fn due(run: &StageRun, pace: &Pace) -> u64 {
-    run.start_ns.saturating_add(stampable(pace.slots.due_ns()))
+    run.start_ns.saturating_add(round_to_tick(pace.slots.due_ns()))
 }
 
 /// When it would be given up for the one after it.
 pub(super) fn superseded(run: &StageRun, pace: &Pace) -> u64 {
-    run.start_ns.saturating_add(stampable(pace.slots.superseded_ns()))
+    run.start_ns.saturating_add(round_to_tick(pace.slots.superseded_ns()))
 }
 
 impl Publisher {
     /// Takes up a stage if it is a new one; `schedule` is that of an open loop.
-    pub(in crate::bench::engine) fn follow(
+    pub(in crate::bench::engine) fn enter_stage(
         &mut self,
         stage: Option<&StageRun>,
         schedule: impl FnOnce() -> Option<Schedule>,
@@ -74,11 +74,11 @@ impl Publisher {
             opened_ns: 0,
         });
         let left = run.count.map(|count| quota(count, self.stream, publishers));
-        self.progress = Some(Progress { run: *run, pace, left, measuring: false, done: false });
+        self.progress = Some(StageProgress { run: *run, pace, left, measuring: false, done: false });
         self.last_progress_ns = shared.clock.now_ns();
         // Nobody has looked since the last stage.
         self.timed = None;
-        (self.ears.answered, self.ears.measured_refused) = (0, 0);
+        (self.counts.answered, self.counts.measured_refused) = (0, 0);
         self.publish_counts(shared);
         let stream = shared.stream(self.stream);
         stream.excused.store(0, Ordering::Release);
@@ -104,7 +104,7 @@ impl Publisher {
     /// The drain is over: what of the schedule was not sent stays so, and is counted as offered; where window or socket
     /// were closed to it, as held back too.
     pub(in crate::bench::engine) fn settle(&mut self, shared: &Shared, recorder: &mut Recorder) {
-        if let Some(Progress { pace: Some(pace), run, left, .. }) = &self.progress {
+        if let Some(StageProgress { pace: Some(pace), run, left, .. }) = &self.progress {
             // Where only the count ends the stage, what is left of it is what was not sent.
             let unsent = match *left {
                 Some(left) if run.to_ns == u64::MAX => left,
@@ -134,7 +134,7 @@ impl Publisher {
     }
 
     /// Of the measured messages only those that were sent are expected to arrive.
-    pub(super) fn clip_measured(&mut self, stream: &Stream) {
+    pub(super) fn clip_measured(&mut self, stream: &StreamState) {
         if stream.measured_to.load(Ordering::Acquire) > self.written {
             stream.measured_to.store(self.written, Ordering::Release);
             if stream.measured_from.fetch_min(self.written, Ordering::AcqRel) >= self.written

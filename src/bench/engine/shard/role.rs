@@ -1,53 +1,66 @@
-//! What a client of a shard does with its connection, by what it is: publisher, subscriber, responder, or one that only
-//! holds it.
+//! What a client of a shard does with its connection, by its kind: publisher, subscriber, responder, or idler.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::Context;
 
+use super::super::connect::EarlyHandler;
 use super::super::link::{Link, SendRecord};
-use super::super::reconnect::Early;
 use super::super::shared::Shared;
-use super::{End, ShardState};
-use crate::bench::plan::Part;
+use super::state::ShardState;
+use crate::bench::plan::ClientKind;
 use crate::session::Delivery;
+use crate::transport::io_text;
+
+/// Why a client stops using its connection.
+pub(super) enum Exit {
+    /// The shard ends.
+    Requested,
+    /// The connection was lost, with the cause.
+    Lost(String),
+}
+
+impl From<std::io::Error> for Exit {
+    fn from(error: std::io::Error) -> Self {
+        Self::Lost(io_text(&error))
+    }
+}
 
 /// What a client does with its connection.
-pub(in crate::bench::engine) trait Role: Unpin + 'static {
-    /// What it is in the plan.
-    const PART: Part;
+pub(super) trait Role: Unpin + 'static {
+    /// Its kind in the plan.
+    const KIND: ClientKind;
 
-    /// Does all that can be done now.
+    /// Reads and sends everything that is possible now.
     fn drive(
         &mut self,
         state: &ShardState,
         index: usize,
         link: &mut Link,
         context: &mut Context<'_>,
-    ) -> Result<(), End>;
+    ) -> Result<(), Exit>;
 
-    /// Its number among those that do the same.
+    /// Its number among the clients of its kind.
     fn number(&self) -> usize;
 
-    /// The connection is gone: nobody is to wait for what was under way.
-    fn lose(&mut self, state: &ShardState, link: &Link, now_ns: u64);
+    /// The connection was lost: nobody waits for its messages in flight.
+    fn on_lost(&mut self, state: &ShardState, link: &Link, now_ns: u64);
 
-    /// It does not come back.
-    fn abandon(&mut self, _shared: &Shared) {}
+    /// It does not reconnect.
+    fn on_lost_for_good(&mut self, _shared: &Shared) {}
 
-    /// Called now and then while the connection is gone and is to come back, and once at the end of a stage where it is
-    /// gone for good.
-    fn wait(&mut self, _state: &ShardState) {}
+    /// Called repeatedly while it reconnects.
+    fn on_wait(&mut self, _state: &ShardState) {}
 
     /// The connection is there again.
-    fn resume(&mut self, _shared: &Shared) {}
+    fn on_reconnected(&mut self, _shared: &Shared) {}
 
-    /// A message came before its new connection was handed over to it.
-    fn take_early(&mut self, _state: &ShardState, _target: usize, _delivery: &Delivery<'_>) {}
+    /// A message arrived on a new connection before the client had it.
+    fn on_early_message(&mut self, _state: &ShardState, _target: usize, _delivery: &Delivery<'_>) {}
 
-    /// A message of an earlier connection is to be written again, under this Packet Identifier and with this DUP flag.
-    /// False if that cannot be.
-    fn rewrite(
+    /// Writes a message of an earlier connection again, with this Packet Identifier and DUP flag. False if that is not
+    /// possible.
+    fn resend(
         &mut self,
         _state: &ShardState,
         _target: usize,
@@ -58,23 +71,23 @@ pub(in crate::bench::engine) trait Role: Unpin + 'static {
         false
     }
 
-    /// The new connection was lost before that.
-    fn give_up(&mut self, _state: &ShardState) {}
+    /// The new connection was lost before the client had it.
+    fn on_reconnect_failed(&mut self, _state: &ShardState) {}
 
-    /// The most messages in flight on the next connection, where losses have made them fewer than planned.
-    fn narrowed(&self) -> Option<u16> {
+    /// The most messages in flight on the next connection, where losses reduced it.
+    fn window_limit(&self) -> Option<u16> {
         None
     }
 
-    /// Who takes messages that come while it connects again, where any may come.
-    fn early(&self) -> Option<Box<dyn Early>> {
+    /// Handles what arrives while it reconnects.
+    fn early_handler(&self, _state: &Rc<ShardState>, _target: usize) -> Option<Box<dyn EarlyHandler>> {
         None
     }
 }
 
-/// One whose state others look at too: its shard, when a stage is settled, and whoever connects it again.
+/// A role that others use too: the shard, when a stage is settled, and the reconnect.
 impl<R: Role> Role for Rc<RefCell<R>> {
-    const PART: Part = R::PART;
+    const KIND: ClientKind = R::KIND;
 
     fn drive(
         &mut self,
@@ -82,7 +95,7 @@ impl<R: Role> Role for Rc<RefCell<R>> {
         index: usize,
         link: &mut Link,
         context: &mut Context<'_>,
-    ) -> Result<(), End> {
+    ) -> Result<(), Exit> {
         self.borrow_mut().drive(state, index, link, context)
     }
 
@@ -90,48 +103,48 @@ impl<R: Role> Role for Rc<RefCell<R>> {
         self.borrow().number()
     }
 
-    fn lose(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
-        self.borrow_mut().lose(state, link, now_ns);
+    fn on_lost(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
+        self.borrow_mut().on_lost(state, link, now_ns);
     }
 
-    fn abandon(&mut self, shared: &Shared) {
-        self.borrow_mut().abandon(shared);
+    fn on_lost_for_good(&mut self, shared: &Shared) {
+        self.borrow_mut().on_lost_for_good(shared);
     }
 
-    fn wait(&mut self, state: &ShardState) {
-        self.borrow_mut().wait(state);
+    fn on_wait(&mut self, state: &ShardState) {
+        self.borrow_mut().on_wait(state);
     }
 
-    fn resume(&mut self, shared: &Shared) {
-        self.borrow_mut().resume(shared);
+    fn on_reconnected(&mut self, shared: &Shared) {
+        self.borrow_mut().on_reconnected(shared);
     }
 
-    fn early(&self) -> Option<Box<dyn Early>> {
-        Some(Box::new(self.clone()))
+    fn early_handler(&self, state: &Rc<ShardState>, target: usize) -> Option<Box<dyn EarlyHandler>> {
+        Some(Box::new(EarlyRole { role: self.clone(), state: state.clone(), target }))
     }
 }
 
-impl<R: Role> Early for Rc<RefCell<R>> {
-    fn take(&mut self, state: &ShardState, target: usize, delivery: &Delivery<'_>) {
-        self.borrow_mut().take_early(state, target, delivery);
+/// A client that reconnects, as the handler of what arrives meanwhile.
+struct EarlyRole<R> {
+    role: Rc<RefCell<R>>,
+    state: Rc<ShardState>,
+    target: usize,
+}
+
+impl<R: Role> EarlyHandler for EarlyRole<R> {
+    fn on_message(&mut self, delivery: &Delivery<'_>) {
+        self.role.borrow_mut().on_early_message(&self.state, self.target, delivery);
     }
 
-    fn rewrite(
-        &mut self,
-        state: &ShardState,
-        target: usize,
-        kept: &SendRecord,
-        packet: (u16, bool),
-        out: &mut Vec<u8>,
-    ) -> bool {
-        self.borrow_mut().rewrite(state, target, kept, packet, out)
+    fn rewrite(&mut self, kept: &SendRecord, packet: (u16, bool), out: &mut Vec<u8>) -> bool {
+        self.role.borrow_mut().resend(&self.state, self.target, kept, packet, out)
     }
 
-    fn narrowed(&self) -> Option<u16> {
-        self.borrow().narrowed()
+    fn window_limit(&self) -> Option<u16> {
+        self.role.borrow().window_limit()
     }
 
-    fn give_up(&mut self, state: &ShardState) {
-        self.borrow_mut().give_up(state);
+    fn on_failed(&mut self) {
+        self.role.borrow_mut().on_reconnect_failed(&self.state);
     }
 }

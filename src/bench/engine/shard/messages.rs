@@ -1,0 +1,76 @@
+//! The commands of the coordinator to a shard, and the reports of a shard to the coordinator.
+
+use std::io;
+
+use super::super::shared::StageRun;
+use super::super::subscriber::{Deliveries, LateMessages};
+use crate::bench::measure::{Delivery, Outages, Recorder, Spans};
+use crate::bench::plan::ClientKind;
+use crate::bench::system::CpuTime;
+use crate::client::ClientError;
+
+/// A command of the coordinator.
+#[derive(Clone, Debug)]
+pub(in crate::bench::engine) enum Command {
+    /// Run a stage. The same stage number again changes its end.
+    Begin(StageRun),
+    /// Hand over what was recorded since the last second.
+    Second,
+    /// Count the measured messages that have not arrived yet.
+    Missing,
+    /// The drain is over: publishers send nothing more. Once all shards have stopped, the set of measured messages is
+    /// final.
+    Stop,
+    /// All shards have stopped: settle the ledgers.
+    Settle,
+    /// Clean up, disconnect, end.
+    End,
+}
+
+/// A report of a shard.
+#[derive(Debug)]
+pub(in crate::bench::engine) enum Report {
+    /// One more client is connected, and subscribed where it receives.
+    Connected { target: usize },
+    /// All clients are connected; how long connecting took.
+    Ready(Box<Recorder>),
+    /// A client could not connect.
+    Failed { client: usize, error: ClientError },
+    /// What was recorded in one second.
+    Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
+    /// A connection was lost.
+    Lost { kind: ClientKind, target: usize, cause: String },
+    /// A lost connection was made again.
+    Reconnected { kind: ClientKind, target: usize },
+    /// A publisher keeps at most this many messages in flight from now on: its connections were lost without progress.
+    WindowReduced { window: u16 },
+    /// Measured messages that have not arrived yet.
+    Missing(u64),
+    /// The publishers have stopped.
+    Stopped,
+    /// A stage is settled.
+    Settled {
+        recorder: Box<Recorder>,
+        deliveries: Deliveries,
+        downgraded: u64,
+        spans: Spans,
+        outages: Outages,
+        /// The part of each broker, where there are several.
+        shares: Vec<TargetShare>,
+    },
+    /// Messages arrived after their drain had ended.
+    Late(Vec<LateMessages>),
+    /// The system has no resources for the thread's event loop.
+    NoRuntime(io::Error),
+    /// The shard has ended.
+    Ended,
+}
+
+/// The part of a stage that went over the connections to one broker.
+#[derive(Clone, Debug, Default)]
+pub struct TargetShare {
+    /// Counters and latencies of its connections.
+    pub recorder: Recorder,
+    /// What its subscribers received.
+    pub delivery: Delivery,
+}

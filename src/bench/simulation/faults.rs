@@ -1,0 +1,231 @@
+//! Faults: whatever the broker does, the run ends when it should and says what happened. A hang would show as a day of
+//! virtual time.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::script::{Answer, Copy, Fault, Grant, Script, Stall, Welcome, ms};
+use super::{simulate, simulate_until};
+use crate::bench::engine::RunError;
+use crate::mqtt::{QoS, ReasonCode};
+
+/// A PUBLISH that announces all that four bytes of length can say, and its first bytes.
+const HUGE: [u8; 10] = [0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 4, b'h', b'u', b'g'];
+
+/// A packet of type 0, which is reserved.
+const GARBAGE: [u8; 4] = [0x00, 0xFF, 0x00, 0xFF];
+
+/// A goodbye takes no time; what hangs at the end is waited for this long at the most.
+const PARTING: Duration = ms(5_000);
+
+const PACED: &str = "-q 1 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2 --drain 1 -M 1000";
+
+#[test]
+fn connects_that_fail_are_told_by_their_cause_in_time() {
+    type Case = (fn(u64) -> Welcome, u8, u64, &'static str);
+    let cases: [Case; 6] = [
+        (|_| Welcome::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused the connection"),
+        (
+            |number| if number == 3 { Welcome::Refuse(ReasonCode::SERVER_UNAVAILABLE) } else { accept() },
+            136,
+            0,
+            "refused",
+        ),
+        (|_| Welcome::Nothing, 1, 30_000, "did not answer CONNECT within 30 s"),
+        (|_| Welcome::Bytes(Vec::new()), 1, 0, "the connection was lost"),
+        (|_| Welcome::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "no MQTT broker"),
+        (|_| Welcome::Bytes(vec![0x20, 0x03]), 1, 0, "the connection was lost"),
+    ];
+    for (welcome, status, waited, text) in cases {
+        let run = simulate("-V 5 --pubs 2 --subs 2", Script { welcome: Box::new(welcome), ..Script::default() });
+        // Those who were connected already are seen off.
+        assert!(run.took >= ms(waited) && run.took <= ms(waited) + PARTING, "{text}: {:?}", run.took);
+        let published = run.log.published.len();
+        let error = run.error();
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!((error.exit_status().code(), published), (status, 0), "{error}");
+    }
+}
+
+fn accept() -> Welcome {
+    Welcome::Accept(crate::mqtt::Properties::new())
+}
+
+#[test]
+fn subscriptions_that_fail_are_told_by_their_cause_in_time() {
+    let cases = [
+        (Grant::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused to subscribe"),
+        (Grant::AtMost(QoS::AtMostOnce), 44, 0, "granted QoS 0 where QoS 1 was asked for"),
+        (Grant::Nothing, 43, 30_000, "did not answer SUBSCRIBE within 30 s"),
+    ];
+    for (grant, status, waited, text) in cases {
+        let run = simulate("-V 5 -q 1 --pubs 2 --subs 2", Script { grant, ..Script::default() });
+        assert!(run.took >= ms(waited) && run.took <= ms(waited) + PARTING, "{text}: {:?}", run.took);
+        let error = run.error();
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(error.exit_status().code(), status, "{error}");
+    }
+}
+
+#[test]
+fn a_lost_publisher_costs_its_own_messages_only() {
+    for (answer, cause) in [
+        (Answer::Close, "the broker closed the connection"),
+        (Answer::CutInside, "the broker closed the connection"),
+        (Answer::Bytes(GARBAGE.to_vec()), "broke the protocol"),
+        // PUBCOMP for this message of QoS 1.
+        (Answer::Bytes(vec![0x70, 2, 0x01, 0xF5]), "broke the protocol"),
+    ] {
+        let script = Script {
+            deliver_after: ms(5),
+            // Publisher 0 has the odd ones; by its 501st message a second is over.
+            answer: Box::new(move |passing| match passing.of_connection {
+                501 if passing.ordinal % 2 == 1 => answer.clone(),
+                _ => Answer::Reason(ReasonCode::SUCCESS),
+            }),
+            ..Script::default()
+        };
+        let run = simulate(PACED, script);
+        let (found, count) = run.lost.first_key_value().expect("a connection is lost");
+        assert!(found.contains(cause) && *count == 1 && run.lost.len() == 1, "{cause}: {:?}", run.lost);
+        // The other one went on undisturbed, to the end of the schedule.
+        assert_eq!(run.at("clients/connected"), &json!(4), "when the stage began");
+        assert_eq!(run.at("clients/lost"), &json!(1));
+        assert_eq!(run.log.published.iter().filter(|passing| passing.topic.ends_with("/1")).count(), 1_000);
+        assert!(run.number("delivery/delivered_once") >= 1_500);
+        assert_eq!(run.at("invalid"), &json!([]), "{cause}");
+        assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{cause}: {:?}", run.took);
+    }
+}
+
+#[test]
+fn a_lost_subscriber_costs_its_own_messages_only() {
+    for (fault, cause) in [
+        (Fault::CutInside, "the broker closed the connection"),
+        (Fault::Instead(GARBAGE.to_vec()), "broke the protocol"),
+        // A CONNACK in the middle of everything.
+        (Fault::Instead(vec![0x20, 2, 0, 0]), "broke the protocol"),
+    ] {
+        let copies = move |passing: &super::script::Passing, _: u64| match passing.ordinal {
+            1_001 => vec![Copy::with(fault.clone())],
+            _ => vec![Copy::RIGHT],
+        };
+        let run = simulate(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
+        let (found, count) = run.lost.first_key_value().expect("a connection is lost");
+        assert!(found.contains(cause) && *count == 1 && run.lost.len() == 1, "{cause}: {:?}", run.lost);
+        // What was sent before the spoilt one came; what was delivered beside it.
+        run.has_ledger([2_000, 1_500, 500, 0, 0, 0]);
+        assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{cause}: {:?}", run.took);
+    }
+}
+
+#[test]
+fn an_announced_256_mb_packet_is_waited_for_and_costs_what_has_come() {
+    let copies = |passing: &super::script::Passing, _: u64| match passing.ordinal {
+        1_001 => vec![Copy::with(Fault::Instead(HUGE.to_vec()))],
+        _ => vec![Copy::RIGHT],
+    };
+    let run = simulate(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
+    // Everything behind it disappears in it; the run ends with the drain.
+    run.has_ledger([2_000, 1_500, 500, 0, 0, 0]);
+    assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{:?}", run.took);
+}
+
+#[test]
+fn qos_2_that_is_answered_as_qos_1_is_told() {
+    let answer = |_: &super::script::Passing| Answer::Puback;
+    let script =
+        Script { deliver_after: ms(5), acknowledge_after: ms(3), answer: Box::new(answer), ..Script::default() };
+    let run = simulate("-q 2 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2", script);
+    run.has_ledger([2_000, 2_000, 0, 0, 0, 0]);
+    run.all_took("ack", 2_000, ms(3));
+    assert!(run.at("latency/pubrec").is_null() && run.at("latency/pubcomp").is_null());
+    let warning = run.at("warnings/0");
+    assert_eq!(warning["code"], "downgraded");
+    assert!(warning["text"].as_str().unwrap().contains(" 2000 QoS 2 messages"), "{warning}");
+}
+
+#[test]
+fn a_broker_that_never_acknowledges_stops_the_flood_and_not_the_run() {
+    for qos in [1, 2] {
+        let script = Script { deliver_after: ms(5), answer: Box::new(|_| Answer::Nothing), ..Script::default() };
+        let run =
+            simulate(&format!("-q {qos} --flood --duration 2 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 3"), script);
+        assert_eq!(run.numbers(["traffic/sent", "traffic/acked", "delivery/unacked"]), [20, 0, 20]);
+        run.has_ledger([20, 20, 0, 0, 0, 0]);
+        assert!(run.took < ms(20 + 2_000 + 3_000 + 100), "{:?}", run.took);
+    }
+}
+
+#[test]
+fn a_broker_that_delivers_nothing_slows_the_flood_down_to_one_window_a_second() {
+    let script = Script { copies: Box::new(|_, _| Vec::new()), ..Script::default() };
+    let run = simulate("-q 1 --flood --duration 3 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 1", script);
+    let sent = run.number("traffic/sent");
+    assert!((60..=80).contains(&sent), "{sent}");
+    run.has_ledger([sent, 0, sent, 0, 0, 0]);
+    assert!(run.took < ms(20 + 3_000 + 1_000 + 100), "{:?}", run.took);
+}
+
+/// From 1 s on it stands still for an hour.
+const DEAD: Stall = Stall { period: ms(1_000), length: ms(3_600_000) };
+
+#[test]
+fn a_broker_that_stands_still_for_ever_ends_the_run_by_the_plan() {
+    // Little lies between them, so that the sockets fill up too.
+    for (arguments, buffer) in [("-q 0 --window none", 4096), ("-q 1", 4096), ("-q 1", 1 << 24), ("-q 2", 1 << 24)] {
+        let script = Script { deliver_after: ms(5), stall: Some(DEAD), buffer, ..Script::default() };
+        let run =
+            simulate(&format!("{arguments} --rate 1k --duration 4 --warmup 0 --pubs 2 --subs 2 --drain 1"), script);
+        assert!(run.took < ms(20 + 4_000 + 1_000) + PARTING, "{arguments}: {:?}", run.took);
+        // The schedule is told in full, though most of it could not leave.
+        assert_eq!(run.number("traffic/offered"), 4_000, "{arguments}");
+        // Due from 20 ms on, and delivered 5 ms later.
+        assert_eq!(run.number("delivery/delivered_once"), 1_000 - 20 - 5, "{arguments}");
+        assert_eq!(run.at("invalid"), &json!([]), "{arguments}: it is the broker who is slow");
+        let held_back = run.number("traffic/held_back");
+        assert!(held_back > 2_000, "{arguments}: {held_back}");
+    }
+}
+
+#[test]
+fn keep_alive_finds_a_broker_that_is_gone() {
+    let script = Script { deliver_after: ms(5), stall: Some(DEAD), ..Script::default() };
+    let run = simulate("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2 --drain 1 -k 10", script);
+    // Ten seconds after the last byte that came each client asks whether the broker is there, and ten seconds later it
+    // gives up.
+    let text = "the broker did not answer PINGREQ within 10 s".to_owned();
+    assert_eq!(run.lost, [(text, 4)].into());
+    assert!(run.took > ms(21_000) && run.took < ms(22_000), "{:?}", run.took);
+}
+
+#[test]
+fn a_broker_that_goes_ends_the_run_early() {
+    let script = Script {
+        answer: Box::new(|passing| match passing.of_connection {
+            501 => Answer::Close,
+            _ => Answer::Reason(ReasonCode::SUCCESS),
+        }),
+        ..Script::default()
+    };
+    let run = simulate("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2", script);
+    assert_eq!(run.lost, [("the broker closed the connection".to_owned(), 2)].into());
+    assert!(run.took < ms(20 + 1_000 + 300) + PARTING, "{:?}", run.took);
+    assert_eq!(run.number("delivery/delivered_once"), 1_000);
+}
+
+#[test]
+fn an_interruption_ends_the_wait_for_a_broker_that_hangs() {
+    let connecting = simulate_until(
+        "-q 1 --pubs 2 --subs 2",
+        Script { welcome: Box::new(|_| Welcome::Nothing), ..Script::default() },
+        ms(700),
+    );
+    assert!(connecting.took < ms(700) + PARTING, "{:?}", connecting.took);
+    assert!(matches!(connecting.result, Err(RunError::Interrupted)));
+    let script = Script { deliver_after: ms(5), stall: Some(DEAD), ..Script::default() };
+    let loading = simulate_until("-q 1 --flood --duration 60 --pubs 2 --subs 2 --drain 2", script, ms(3_000));
+    assert_eq!(loading.at("status"), "partial");
+    assert!(loading.took < ms(3_000 + 300 + 2_000) + PARTING, "{:?}", loading.took);
+}
