@@ -45,7 +45,7 @@ fn run(options: ListenOptions) -> ExitStatus {
         return check_configuration(&plan).map_or_else(failed, answer);
     }
     match serve(&plan) {
-        // mosquitto ends well by a signal.
+        // mosquitto's exit status after a signal is 0.
         Ok(_) if compat => ExitStatus::Done,
         Ok(signal) => ExitStatus::Interrupted(signal),
         Err(error) => failed(error),

@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    /// An output that takes nothing until it is told to, then keeps all.
+    /// An output that takes nothing until it is opened, then keeps everything.
     struct Gate {
         open: mpsc::Receiver<()>,
         opened: bool,
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_output_blocks_nobody_and_every_line_is_accounted_for() {
+    fn a_blocked_output_blocks_no_client_and_every_line_is_accounted_for() {
         let (open, opener) = mpsc::channel();
         let text = Arc::new(Mutex::new(Vec::new()));
         let gate = Gate { open: opener, opened: false, text: Arc::clone(&text) };
@@ -290,7 +290,7 @@ mod tests {
         }
         open.send(()).unwrap();
         writer.finish(Duration::from_secs(60));
-        // Only what was written tells: the writer takes the count away with what waits, whenever it gets to run.
+        // Only the written lines show it: the writer may take the count away at any time.
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         assert!(text.contains("lines left out"), "{} lines", text.lines().count());
     }

@@ -106,7 +106,7 @@ impl Shared {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits. A disk that is full stops nobody: it is reported once, and tried again once a second.
+    /// Commits. A full disk does not stop the broker: it is reported once, and retried once per second.
     fn commit(&self) {
         let now = Instant::now();
         let mut state = self.lock();

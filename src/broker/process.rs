@@ -17,7 +17,7 @@ pub enum SystemError {
     PidFile {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The user of the configuration.

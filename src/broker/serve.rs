@@ -56,7 +56,7 @@ pub enum ServeError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// A log file cannot be opened.
@@ -64,7 +64,7 @@ pub enum ServeError {
     Log {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The database cannot be used.
@@ -146,7 +146,7 @@ pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
     }
     process::raise_file_limit();
     check_descriptors().map_err(BrokerError::Thread)?;
-    // The broker has a thread of its own; this one only waits.
+    // The broker has its own thread; this one only waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BrokerError::Thread)?;
     let (log, writer) = EventLog::start(output, LogRules::new(&setup.log, plan.verbosity))?;
     let lines = StartLines { plan, configuration: &configuration };
@@ -162,7 +162,7 @@ pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
 async fn run(lines: &StartLines<'_>, setup: Setup, log: &EventLog, handles: &LogHandles) -> Result<Signal, ServeError> {
     let StartLines { plan, configuration } = *lines;
     let Setup { listeners, limits, access, no_delay, user, pid_file, persistence, log: log_configuration } = setup;
-    // Before anything is printed: whoever reads that we run may send the signal at once.
+    // Before anything is printed: a reader of the line "running" may send a signal at once.
     let mut interrupts = Interrupts::listen_but_for_hang_up().map_err(ServeError::Signal)?;
     let mut commands = Commands::listen().map_err(ServeError::Signal)?;
     let owned_files = owned_files(&log_configuration, persistence.as_ref());

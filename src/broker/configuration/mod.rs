@@ -70,7 +70,7 @@ pub struct AccessConfiguration {
     pub auto_id_prefix: String,
 }
 
-/// How much the broker holds for its clients. Zero means no limit where mosquitto says so.
+/// How much the broker holds for its clients. Zero means no limit where it does in mosquitto.conf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitConfiguration {
     /// Clients, including persistent ones that are away; 0 for no limit.
@@ -95,7 +95,7 @@ pub struct LimitConfiguration {
     pub memory_limit: u64,
     /// Whether messages of QoS 0 are kept for persistent clients that are away.
     pub queue_qos0_messages: bool,
-    /// How long a persistent session that nobody uses is kept; none for ever.
+    /// How long a persistent session is kept while its client is away; none keeps it for ever.
     pub persistent_client_expiration: Option<Duration>,
 }
 

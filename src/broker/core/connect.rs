@@ -1,4 +1,4 @@
-//! CONNECT to CONNACK, and how a connection ends (§3.1, §3.2, §3.14).
+//! CONNECT, CONNACK and the end of a connection (§3.1, §3.2, §3.14).
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl Core {
                 return Err(not_valid("CONNECT with zero length clientid when forbidden"));
             }
         }
-        // Only 5.0 can be told another Keep Alive than it asked for.
+        // Only 5.0 has a Server Keep Alive.
         let keep_alive = connect.keep_alive;
         if settings.max_keepalive > 0
             && (keep_alive == 0 || keep_alive > settings.max_keepalive)
@@ -206,7 +206,7 @@ impl Core {
         )
     }
 
-    /// Lets a client in.
+    /// Accepts a client.
     fn admit(&mut self, id: ConnectionId, admission: Admission, user_name: Option<Arc<str>>, now: Instant) {
         let Admission { connect, client_id, assigned, bridge } = admission;
         let number = |name| connect.properties.number(name).filter(|_| connect.version.is_v5());
@@ -350,7 +350,7 @@ impl Core {
         }
         let found = self.sessions.get_mut(session)?;
         found.expires = None;
-        // Whoever comes back before the delay is over has no will (MQTT-3.1.3-9).
+        // A client that comes back before the delay is over has no will (MQTT-3.1.3-9).
         found.will = None;
         Some(session)
     }
@@ -464,7 +464,7 @@ impl Core {
         let due = session.next_due();
         let serial = session.serial;
         if durable {
-            // Messages of QoS 0 wait for nobody who is away.
+            // Messages of QoS 0 do not wait for a client that is away.
             if delay.is_some_and(|delay| delay.is_zero()) {
                 self.publish_will(session_id, now);
             }

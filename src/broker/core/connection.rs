@@ -17,9 +17,9 @@ pub struct Peer {
     pub address: String,
     /// Port, 0 where there is none.
     pub port: u16,
-    /// Which listener took it, for whoever decides by listener.
+    /// The listener that accepted it.
     pub listener: u32,
-    /// The user name that its certificate says.
+    /// The user name from its certificate.
     pub certificate_user: Option<Box<str>>,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Connection {
     pub(super) output: Output,
     /// Waits in the list of connections that have output.
     pub(super) dirty: bool,
-    /// Is not read from: whoever it publishes to is congested.
+    /// Is not read from: a client that it publishes to is congested.
     pub(super) blocked: bool,
     /// More waits to be written than is good.
     pub(super) congested: bool,

@@ -165,7 +165,7 @@ impl Core {
         }
     }
 
-    /// With back-pressure: whoever sends to a client that does not keep up is not read from until it does.
+    /// With back-pressure: a publisher to a client that does not keep up is not read from until it does.
     fn hold_publisher(&mut self, from: ConnectionId, to: ConnectionId) {
         let Some(receiver) = self.connections.get_mut(to) else { return };
         if receiver.output.len() < self.settings.backpressure_bytes {
@@ -334,7 +334,7 @@ impl Core {
         true
     }
 
-    /// Goes on with a session: what is to be sent again, what waits, retained messages; as far as the client takes them.
+    /// Continues a session: what is to be sent again, what waits, retained messages; as far as the client takes them.
     pub(super) fn advance(&mut self, session_id: u32, now: Instant) {
         loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
@@ -413,7 +413,7 @@ impl Core {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
             let Some(walk) = session.walk_mut() else { return };
             let subscriber = *walk.subscription();
-            // Where the client does not keep up, the walk goes on when output was written or an acknowledgement came.
+            // If the client does not keep up, the walk continues when output was written or an acknowledgement came.
             if self.connections.get(to).is_none_or(|connection| connection.output.len() >= WALK_OUTPUT) {
                 return;
             }

@@ -1,4 +1,4 @@
-//! What the core tells a log. Borrowed data, made only where there is a log; how it reads is the log's.
+//! The events of a log: borrowed data, made only where there is a log, which turns them into text.
 
 use super::Peer;
 use crate::mqtt::{Message, ProtocolVersion, QoS};
@@ -8,7 +8,7 @@ pub trait Log: Send {
     /// Takes one event.
     fn event(&mut self, event: &Event<'_>);
 
-    /// Whether it takes [`Event::Received`] and [`Event::Sending`] at all. False saves making them.
+    /// Whether it takes [`Event::Received`] and [`Event::Sending`]. If not, they are not made.
     fn wants_packets(&self) -> bool {
         true
     }
@@ -22,7 +22,7 @@ pub trait Log: Send {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// A client is let in.
+    /// A client was accepted.
     Connected {
         /// Where it comes from.
         peer: &'a Peer,
@@ -55,7 +55,7 @@ pub enum Event<'a> {
         /// The packet.
         packet: PacketEvent<'a>,
     },
-    /// The bytes of a packet: behind the event that says which one it is, and for CONNECT, which has none, alone.
+    /// The bytes of a packet, after the event that names the packet; CONNECT has no such event.
     Bytes {
         /// Client Identifier, or the address before there is one.
         client: &'a str,
@@ -126,7 +126,7 @@ pub enum Event<'a> {
     },
 }
 
-/// What a log says about a packet.
+/// A packet as a log prints it.
 #[derive(Clone, Copy, Debug)]
 pub enum PacketEvent<'a> {
     /// CONNACK.

@@ -1,22 +1,22 @@
-//! A broker without I/O: connections handed in by number, bytes in, bytes out, time as an argument, bounded work a call.
+//! A broker without I/O: connections by number, bytes in, bytes out, time as an argument, bounded work per call.
 //!
 //! # How it is driven
 //! The driver accepts a connection and calls [`Core::open`]; what comes from it goes to [`Core::handle_input`], its end to
-//! [`Core::handle_closed`]. After a turn over all that were readable it asks [`Core::take_output_list`] for the
+//! [`Core::handle_closed`]. After a turn over all readable connections it asks [`Core::take_output_list`] for the
 //! connections that have something to write (or are to be closed), writes [`Core::output`], reports [`Core::written`],
-//! and closes those of which [`Core::is_closing`] is true once they are empty. [`Core::poll_timeout`] says when
+//! and closes those of which [`Core::is_closing`] is true once they are empty. [`Core::poll_timeout`] returns when
 //! [`Core::handle_timeout`] is due, [`Core::has_work`] that [`Core::work`] has more to do at once.
 //!
 //! # Its seams
 //! - [`Settings`]: what is allowed and how much is held, by mosquitto's names.
-//! - [`Access`]: who comes in and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
+//! - [`Access`]: which clients may connect and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
 //!   that a certificate says) and accepts, refuses with a reason, or returns a check for another thread
 //!   ([`Core::take_checks`], [`Core::finish_check`]), because hashing a password takes milliseconds. `allows` is asked for each PUBLISH and SUBSCRIBE, and for each
 //!   delivery where `checks_reads` is true. [`Core::set_access`] replaces it, to load new lists;
 //!   [`Core::recheck_access`] then ends the connections of clients that would be refused now.
 //! - [`Journal`]: takes every [`Change`] of what outlives a connection, in order, with ids: sessions made and expired,
 //!   subscriptions added and removed, messages queued, sent, received, done, QoS 2 messages held and released, retained
-//!   messages set and cleared. The driver makes them durable once a turn **before it writes output**, which is what
+//!   messages set and cleared. The driver makes them durable once per turn, **before it writes output**, which is what
 //!   makes an acknowledgement a promise. [`Core::restore`] takes the same changes back at the start.
 //! - [`Log`]: takes an [`Event`] for everything that mosquitto's `-v` prints, in its order. Without one it costs a
 //!   branch.
@@ -130,7 +130,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A broker that nobody is connected to.
+    /// A broker without connections.
     pub fn new(settings: Settings, access: Box<dyn Access>, now: Instant) -> Self {
         let mut core = Self {
             settings,
@@ -181,7 +181,7 @@ impl Core {
         self.access = access;
     }
 
-    /// Tells this journal from now on. What is there already is not told: it came from the store.
+    /// Records changes in this journal from now on. What is there already came from the store.
     pub fn set_journal(&mut self, journal: Option<Box<dyn Journal>>) {
         self.journal = journal;
     }
@@ -215,14 +215,14 @@ impl Core {
         id
     }
 
-    /// The user name that the certificate of a connection says; before its CONNECT.
+    /// The user name from the certificate of a connection; to be set before its CONNECT.
     pub fn set_certificate_user(&mut self, id: ConnectionId, user_name: Option<String>) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.peer.certificate_user = user_name.map(String::into_boxed_str);
         }
     }
 
-    /// A connection is gone, or was closed after [`Core::is_closing`] said so. Its number is free afterwards.
+    /// A connection is gone, or was closed because of [`Core::is_closing`]. Its number is free afterwards.
     pub fn handle_closed(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
         self.close(id, cause, now);
         if let Some(mut connection) = self.connections.remove(id) {
@@ -238,7 +238,7 @@ impl Core {
         self.connections.get(id).is_none_or(Connection::is_closing)
     }
 
-    /// Whether the client of a connection was let in.
+    /// Whether the client of a connection was accepted.
     pub fn is_admitted(&self, id: ConnectionId) -> bool {
         self.connections.get(id).is_some_and(Connection::is_open)
     }
@@ -316,7 +316,7 @@ impl Core {
         !self.pending.is_empty()
     }
 
-    /// Goes on with what did not fit into the calls before.
+    /// Continues with what did not fit into the calls before.
     pub fn work(&mut self, now: Instant) {
         for session in std::mem::take(&mut self.pending) {
             if let Some(found) = self.sessions.get_mut(session) {
@@ -362,7 +362,7 @@ impl Core {
         });
     }
 
-    /// Asks the access list again about all that are connected, after it was loaded anew: `may_stay` says who does.
+    /// Checks all connected clients again after the access lists were reloaded, and ends those that `may_stay` rejects.
     pub fn recheck_access(&mut self, mut may_stay: impl FnMut(&Identity, &Peer) -> bool, now: Instant) {
         let ids: Vec<ConnectionId> = self
             .connections

@@ -12,7 +12,7 @@ pub(super) const SHARED_FROM: usize = 8 * 1024;
 /// Most buffers that are kept for the next who needs one.
 const POOLED: usize = 64;
 
-/// Buffers that nobody uses now, so that an idle connection holds none.
+/// Unused buffers, so that an idle connection holds none.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Vec<Vec<u8>>);
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out_whatever_is_written_at_a_time() {
+    fn what_goes_in_comes_out_for_every_size_of_write() {
         let mut pool = Pool::default();
         for step in [1, 7, 4096, 1 << 20] {
             let mut output = Output::default();

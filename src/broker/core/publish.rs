@@ -91,7 +91,7 @@ impl Core {
         }
         // The decoder leaves it to us, for a client may read what some brokers send (MQTT-3.3.2-2).
         if memchr::memchr2(b'+', b'#', parts.topic.as_bytes()).is_some() {
-            return Err(malformed("PUBLISH to a topic with a wildcard"));
+            return Err(Fault::malformed("PUBLISH to a topic with a wildcard"));
         }
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let (session_id, version) = (connection.session, connection.version);
@@ -141,7 +141,7 @@ impl Core {
         Ok(())
     }
 
-    /// A QoS 2 message is kept until its PUBREL, as mosquitto does: until then nobody has seen it.
+    /// A QoS 2 message is kept until its PUBREL, as in mosquitto: subscribers get it only then.
     fn hold(
         &mut self,
         id: ConnectionId,
@@ -173,7 +173,7 @@ impl Core {
         Ok(())
     }
 
-    /// PUBREL came: the message goes on its way.
+    /// PUBREL came: the message is delivered.
     pub(super) fn release(&mut self, id: ConnectionId, identifier: u16, now: Instant) {
         let Some(session_id) = self.connections.get(id).map(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get_mut(session_id) else { return };
@@ -254,7 +254,7 @@ impl Core {
         if route.matched.subscribers.len() < 2 {
             return;
         }
-        // Before 5.0 a client gets one copy whatever number of its subscriptions match, at the highest QoS of them
+        // Before 5.0 a client gets one copy however many of its subscriptions match, at the highest QoS of them
         // (MQTT-3.3.5-1 of 3.1.1).
         let serial = self.next_serial() as u32;
         let list = &mut route.matched.subscribers;
@@ -336,7 +336,7 @@ pub(super) fn stored_message<'a>(
     })
 }
 
-/// Topics that only the broker publishes to; but for one by which the bridge of a mosquitto says how it is.
+/// Topics that only the broker publishes to, except the one for the state of mosquitto's bridges.
 #[inline]
 pub(super) fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$') && is_of_the_broker(topic) && !filter_matches("$SYS/broker/connection/+/state", topic)

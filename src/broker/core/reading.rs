@@ -16,7 +16,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(super) struct Fault {
     pub(super) reason: ReasonCode,
     pub(super) cause: Cause,
-    /// What exactly, where the cause alone does not say it.
+    /// Details, where the cause alone is not enough.
     pub(super) what: Option<Box<str>>,
 }
 
@@ -83,7 +83,7 @@ impl Core {
             log.event(&Event::TlsWithoutTls { peer: &connection.peer });
         }
         if first >> 4 == PacketType::Connect as u8 {
-            return Ok(()); // the decoder says what is wrong with its flags
+            return Ok(()); // the decoder reports what is wrong with its flags
         }
         Err(Fault::protocol(&format!("First packet not CONNECT ({first:02X})")))
     }
@@ -112,7 +112,7 @@ impl Core {
         }
     }
 
-    /// Goes on with what waited.
+    /// Continues with what waited.
     pub(super) fn read_held_back(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let held_back = std::mem::take(&mut connection.partial);
@@ -236,8 +236,8 @@ impl Core {
         ) {
             return Err(Fault::protocol("a packet that only a server sends"));
         }
-        // Acknowledgements that say yes and nothing more. What is wrong with an identifier of 0, or with the DUP of
-        // MQTT 3.1, the decoder says.
+        // Acknowledgements of success without properties. The decoder reports an identifier of 0, and the DUP of
+        // MQTT 3.1 in other versions.
         if let (Some(kind), [high, low]) = (AckKind::of(frame.packet_type), frame.body)
             && (*high, *low) != (0, 0)
             && frame.flags & DUP == 0

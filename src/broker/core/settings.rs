@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::mqtt::QoS;
 
-/// The settings of a broker. Each field is the directive of that name in mosquitto.conf, unless it says otherwise. As
+/// The settings of a broker. Each field is the directive of that name in mosquitto.conf, unless noted. As
 /// there, 0 means "no limit".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -19,8 +19,8 @@ pub struct Settings {
     pub max_queued_bytes: usize,
     /// Ours: most bytes that wait to be written to a client before messages of QoS 0 are dropped.
     pub max_output_bytes: usize,
-    /// Ours: above this many bytes that wait to be written to any client, whoever sends it messages is not read from.
-    /// With it nothing is dropped; without it (0) a slow reader slows down nobody.
+    /// Ours: above this many bytes that wait to be written to a client, publishers to it are not read from.
+    /// With it nothing is dropped; without it (0) a slow reader delays no publisher.
     pub backpressure_bytes: usize,
     /// Messages of QoS 0 wait for a session that is away, too.
     pub queue_qos0_messages: bool,
@@ -47,7 +47,7 @@ pub struct Settings {
     pub retain_available: bool,
     /// Whether a client may leave the choice of its id to the broker.
     pub allow_zero_length_clientid: bool,
-    /// How long a session of 3.1.1 is kept that nobody comes back to.
+    /// How long a session of 3.1.1 is kept while its client is away.
     pub persistent_client_expiration: Option<Duration>,
     /// How often `$SYS` is published; zero turns it off.
     pub sys_interval: Duration,
@@ -55,7 +55,7 @@ pub struct Settings {
     pub memory_limit: usize,
     /// Ours: how long a connection may take to send its CONNECT.
     pub connect_timeout: Duration,
-    /// What `$SYS/broker/version` says.
+    /// The text of `$SYS/broker/version`.
     pub version: String,
 }
 

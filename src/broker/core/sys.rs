@@ -32,7 +32,7 @@ pub struct Statistics {
     pub sockets: u64,
     /// CONNECT packets that came.
     pub connects: u64,
-    /// Sessions that ended because nobody came back.
+    /// Sessions that expired.
     pub expired_clients: u64,
     /// Messages that are owed to sessions now.
     pub stored_messages: u64,
@@ -172,7 +172,7 @@ impl Core {
         }
     }
 
-    /// `heap/current` and `heap/maximum`, where somebody measures the memory of the process.
+    /// `heap/current` and `heap/maximum`, where the memory of the process is measured.
     pub(super) fn publish_memory(&mut self, now: Instant) {
         let Some(current) = self.memory_gauge.as_mut().and_then(|gauge| gauge()) else { return };
         self.most_memory = self.most_memory.max(current);

@@ -23,7 +23,7 @@ use crate::transport::TlsServer;
 const READ_SIZE: usize = 64 * 1024;
 /// Most slices of one write.
 const MOST_SLICES: usize = 64;
-/// Most connections that one listener accepts a turn.
+/// Most connections that one listener accepts per turn.
 const ACCEPTS_PER_TURN: usize = 128;
 /// How long accepting waits when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -271,7 +271,7 @@ impl EventLoop {
             let times = times.chain(self.accept_again).chain(self.ending.front().map(|(at, ..)| *at));
             times.min().map(|at| {
                 let left = at.saturating_duration_since(Instant::now());
-                // epoll counts milliseconds; waking just before the time would be for nothing.
+                // epoll counts milliseconds; waking just before the time would be useless.
                 left + Duration::from_millis(u64::from(!left.is_zero()))
             })
         };
@@ -502,7 +502,7 @@ impl EventLoop {
             self.listeners[link.listener].connections -= 1;
             self.connections -= 1;
             self.free.push(index);
-            // Whoever waits for a descriptor gets this one.
+            // A connection that waits for a descriptor gets this one.
             if self.accept_again.is_some() {
                 self.accept_again = Some(Instant::now());
             }
