@@ -13,7 +13,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificate::CertificateFacts;
-use super::client::TlsSetupError;
+use super::setup_error::TlsSetupError;
 use super::{files, key};
 use crate::transport::plan::TlsVersions;
 
