@@ -224,6 +224,7 @@ fn tls_plan(tls: &TlsConfiguration) -> ServerTlsPlan {
     } = tls;
     ServerTlsPlan {
         certificate: certfile.clone(),
+        authorities: cafile.clone(),
         key: keyfile.clone(),
         versions: match version {
             None => TlsVersions::Any,
