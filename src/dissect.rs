@@ -1,7 +1,7 @@
 //! A packet taken apart byte by byte, for `-dd` of the clients and `-vv` of the broker: each field with the bytes that it
 //! is on the wire.
 //!
-//! It reads whatever bytes there are, well formed or not, and shows what is left as such where it can read no further.
+//! It reads any bytes, well formed or not, and shows what is left as bytes where it can read no further.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,9 @@ use crate::mqtt::{PropertyName, ProtocolVersion, QoS, ReasonCode, WireType};
 use crate::terminal::escape;
 use crate::terminal::number::{byte_count, grouped};
 
-/// Bytes shown of a long field.
+/// Most bytes of a field that are shown.
 const SHOWN: usize = 16;
-/// Text shown of one packet, before its last fields are only counted.
+/// Most text of one packet that is shown; fields after that are only counted.
 const MOST_TEXT: usize = 256 * 1024;
 /// Width of the column of bytes.
 const COLUMN: usize = 3 * SHOWN + 2;
