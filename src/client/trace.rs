@@ -38,6 +38,8 @@ pub struct Trace {
     last_mid: u16,
     /// The beginning of a packet whose rest has not come yet.
     partial: Vec<u8>,
+    /// Bytes that are no packet came: where the next packet begins is not known until there is another connection.
+    is_lost: bool,
     lines: String,
 }
 
@@ -68,6 +70,7 @@ impl Trace {
             is_open: false,
             last_mid: 0,
             partial: Vec::new(),
+            is_lost: false,
             lines: String::new(),
         })
     }
@@ -86,6 +89,28 @@ impl Trace {
 
     /// Bytes that came in, any cut of them.
     pub fn received(&mut self, bytes: &[u8]) {
+        self.log_received(bytes);
+        self.flush();
+    }
+
+    /// The lines about whole packets that go out. A door for the fuzz targets, which print nothing.
+    #[doc(hidden)]
+    pub fn lines_of_sent(&mut self, bytes: &[u8]) -> String {
+        self.log(Direction::Sending, bytes);
+        std::mem::take(&mut self.lines)
+    }
+
+    /// The lines about bytes that came in, as [`Self::lines_of_sent`].
+    #[doc(hidden)]
+    pub fn lines_of_received(&mut self, bytes: &[u8]) -> String {
+        self.log_received(bytes);
+        std::mem::take(&mut self.lines)
+    }
+
+    fn log_received(&mut self, bytes: &[u8]) {
+        if self.is_lost {
+            return;
+        }
         let mut partial = std::mem::take(&mut self.partial);
         if partial.is_empty() {
             let used = self.log(Direction::Received, bytes);
@@ -96,12 +121,12 @@ impl Trace {
             partial.drain(..used);
         }
         self.partial = partial;
-        self.flush();
     }
 
     /// What was cut off with the connection is not waited for.
     pub fn connection_ended(&mut self) {
         self.partial = Vec::new();
+        self.is_lost = false;
     }
 
     /// A line of our own.
@@ -142,6 +167,7 @@ impl Trace {
                 Ok(Scan::Incomplete(_)) => break,
                 Err(error) => {
                     self.say_line(direction, &format!("bytes that are no packet: {error}"));
+                    self.is_lost = direction == Direction::Received;
                     return all;
                 }
             }
@@ -371,6 +397,16 @@ mod tests {
         assert!(!trace.lines.contains('\x1b'), "{}", trace.lines);
         assert!(trace.lines.contains("no packet"), "{}", trace.lines);
         assert!(trace.lines.contains("CONNACK that cannot be read"), "{}", trace.lines);
+    }
+
+    #[test]
+    fn behind_bytes_that_are_no_packet_nothing_is_a_packet() {
+        let mut trace = trace(1);
+        let mut lines = trace.lines_of_received(&[0, 0, 0]);
+        lines += &trace.lines_of_received(b"\xd0\x00");
+        assert_eq!(lines.lines().count(), 1, "{lines}");
+        trace.connection_ended();
+        assert!(trace.lines_of_received(b"\xd0\x00").contains("PINGRESP"));
     }
 
     #[test]
