@@ -14,10 +14,9 @@ use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::document::{BrokerName, RunContext, TlsFacts};
-use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
+use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::system::raise_open_files;
-use super::{calibrate, doctor, identify, outcome};
+use super::{calibrate, doctor, identify};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
@@ -99,7 +98,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 
 /// `mqbench doctor`.
 async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) -> Result<ExitStatus> {
-    let findings = doctor::Findings::of(plan, embedded, outcome::url(plan)).await;
+    let findings = doctor::Findings::of(plan, embedded, report::url(plan)).await;
     if !json {
         print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
     }
@@ -145,7 +144,7 @@ impl BenchRun {
             eprint!("{obstacles}");
             let verb = self.verb.map_or_else(String::new, |verb| format!(" {}", verb.name()));
             eprintln!("  'mqbench doctor{verb}' with the same options tells the rest.");
-            self.write_failure(outcome::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
+            self.write_failure(report::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
             return Ok(ExitStatus::Failed);
         }
         raise_open_files();
@@ -153,7 +152,7 @@ impl BenchRun {
             if let Err(fault) = check_local_address(*local) {
                 let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
                 say(format_args!("Error: -A: {}{hint}", fault.cause));
-                let context = outcome::context(&self.plan, command(), own, Utc::now());
+                let context = report::context(&self.plan, command(), own, Utc::now());
                 self.write_failure(context, format!("-A: {}", fault.cause))?;
                 return Ok(ExitStatus::Failed);
             }
@@ -164,7 +163,7 @@ impl BenchRun {
             Err(error) => {
                 let error = ClientError::Tls(error);
                 let status = self.failed_to_begin(&error, None);
-                let context = outcome::context(&self.plan, command(), own, Utc::now());
+                let context = report::context(&self.plan, command(), own, Utc::now());
                 self.write_failure(context, error.to_string())?;
                 return Ok(status);
             }
@@ -177,10 +176,10 @@ impl BenchRun {
         }
         if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
             // Load on another machine is somebody else's business too, and whoever mistakes a host sees it in time.
-            eprint!("{}", outcome::announcement(&self.plan));
+            eprint!("{}", report::announcement(&self.plan));
         }
         let started_at = Utc::now();
-        let mut context = outcome::context(&self.plan, command(), own, started_at);
+        let mut context = report::context(&self.plan, command(), own, started_at);
         let mut view = ProgressView::new(self.quiet);
         let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), |step| view.show(step));
         let ran = tokio::select! {
@@ -206,7 +205,7 @@ impl BenchRun {
 
     fn conclude_or_fail(
         &self,
-        mut context: RunContext,
+        context: ResultDocument,
         ran: Result<RunOutcome, RunError>,
         urgent: bool,
     ) -> Result<ExitStatus> {
@@ -223,9 +222,7 @@ impl BenchRun {
                     false => "interrupted before the load began: nothing was measured",
                 };
                 say(format_args!("Error: {cause}"));
-                context.run.error = Some(cause.to_owned());
-                let mut document = ResultDocument::assemble(context, &[]);
-                (document.status, document.run.status) = (Status::Partial, Status::Partial);
+                let document = report::nothing_measured(context, Status::Partial, cause.to_owned());
                 self.write(&document)?;
                 Ok(document.exit_status())
             }
@@ -241,14 +238,13 @@ impl BenchRun {
     }
 
     /// Scripts get a document also when nothing could be measured.
-    fn write_failure(&self, mut context: RunContext, error: String) -> Result<()> {
-        context.run.error = Some(error);
-        let mut document = ResultDocument::assemble(context, &[]);
-        document.apply_gates(&self.gates);
+    fn write_failure(&self, context: ResultDocument, error: String) -> Result<()> {
+        let mut document = report::nothing_measured(context, Status::Failed, error);
+        Gate::apply(&self.gates, &mut document);
         self.write(&document)
     }
 
-    fn conclude(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
+    fn conclude(&self, mut context: ResultDocument, run: &RunOutcome) -> Result<ExitStatus> {
         let refusal = refusal(run);
         if let Some((client, error)) = &run.first_failure {
             say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())), &self.plan);
@@ -262,7 +258,7 @@ impl BenchRun {
             .or_else(|| idleness(&self.plan, run))
             .or_else(|| unanswered_pings(&self.plan, run));
         let downgrade = downgrade(run);
-        context.partial = nothing.is_none() && downgrade.is_none() && connected && goes_on;
+        let is_partial = nothing.is_none() && downgrade.is_none() && connected && goes_on;
         context.run.error = failure(&self.plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| silent_groups(&self.plan, run))
@@ -275,21 +271,15 @@ impl BenchRun {
             && run.stalled.is_none()
         {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
-            context.warnings.push(Warning::new("no-paced-stage", text));
+            context.warn("no-paced-stage", text);
         }
         context.target.tls = run
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
         let ceiling = self.ceilings.of_plan(&self.plan);
-        let measurements: Vec<StageMeasurement> = run
-            .stages
-            .iter()
-            .enumerate()
-            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, ceiling, index == 0))
-            .collect();
-        let mut document = ResultDocument::assemble(context, &measurements);
-        document.apply_gates(&self.gates);
+        let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
+        Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
             print(summary(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;

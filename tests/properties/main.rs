@@ -4,6 +4,7 @@
 
 mod broker;
 mod codec;
+mod configuration;
 mod files;
 mod json;
 mod options;
@@ -18,6 +19,7 @@ use proptest::prelude::*;
 mod bodies {
     pub mod broker;
     pub mod codec;
+    pub mod configuration;
     pub mod files;
     pub mod json;
     pub mod options;

@@ -489,12 +489,26 @@ impl Publisher {
     pub(super) fn note_written(&mut self, bytes: usize, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
         let (new, payload_bytes) = self.packets.take_written(self.next - self.written, self.waiting_bytes);
+        let before = self.written;
         self.written += new;
-        shared.stream(self.stream).sent.store(self.next, Ordering::Release);
-        if self.measures(now_ns) {
-            recorder.counters.sent += new;
-            recorder.counters.payload_bytes_out += payload_bytes;
-        }
+        let stream = shared.stream(self.stream);
+        stream.sent.store(self.next, Ordering::Release);
+        let measured = match &self.progress {
+            // A message of a schedule belongs to the window in which it was due, also when it leaves a moment later: what
+            // was sent and what was not are then exactly what was offered.
+            Some(StageProgress { pace: Some(_), run, .. }) => {
+                let measured = stream.measured(run.number);
+                self.written.min(measured.end).saturating_sub(before.max(measured.start))
+            }
+            _ if self.measures(now_ns) => new,
+            _ => 0,
+        };
+        recorder.counters.sent += measured;
+        // At the edges of the window a share, which is exact where all have one size.
+        recorder.counters.payload_bytes_out += match measured == new {
+            true => payload_bytes,
+            false => payload_bytes * measured / new,
+        };
     }
 
     /// Tells others what acknowledgements have told.

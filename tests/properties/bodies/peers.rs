@@ -30,8 +30,8 @@ fn with_peer<T>(answer: &[u8], chunk: usize, ours: impl AsyncFnOnce(Socket) -> T
                 let count = from_us.read(&mut request).await.unwrap_or_default();
                 let head = String::from_utf8_lossy(&request[..count]);
                 let key = head.split("Sec-WebSocket-Key: ").nth(1).and_then(|rest| rest.lines().next());
-                let accept = key.map(|key| derive_accept_key(key.as_bytes())).unwrap_or_default();
-                let answer = replace(answer, b"{KEY}", accept.as_bytes());
+                let accept = key.map(|key| derive_accept_key(key.as_bytes()));
+                let answer = accept.map_or_else(|| answer.to_vec(), |key| replace(answer, b"{KEY}", key.as_bytes()));
                 let sending = async move {
                     for piece in answer.chunks(chunk) {
                         if to_us.write_all(piece).await.is_err() {

@@ -59,7 +59,7 @@ impl Coordinator {
         let stage = Stage { name: StageName::Conn, model, warmup: Duration::ZERO, duration: Some(hold), count: None };
         let usage = Usage { cpu, machine, resident: memory };
         let mut outcome = self.outcome(stage, run, totals, usage, drain_ns);
-        for row in &mut outcome.rows {
+        for row in &mut outcome.series.rows {
             row.connects.get_or_insert(0);
         }
         outcome.connected = self.joined;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
-use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
+use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder, Series};
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
@@ -77,7 +77,7 @@ pub enum RunError {
 }
 
 /// What a stage brought.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StageOutcome {
     /// As it was planned.
     pub stage: Stage,
@@ -98,7 +98,7 @@ pub struct StageOutcome {
     /// What was recorded.
     pub recorder: Recorder,
     /// The same second by second; of long stages several seconds are a row.
-    pub rows: Vec<IntervalRow>,
+    pub series: Series,
     /// The account of the deliveries; none without subscribers.
     pub delivery: Option<Delivery>,
     /// The same by stream, its subscribers batch: those with faults, and the first ones of the others.
@@ -187,7 +187,7 @@ impl StageOutcome {
 }
 
 /// What a run brought.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RunOutcome {
     /// What TLS agreed on, where it was spoken.
     pub tls: Option<TlsInfo>,

@@ -300,10 +300,10 @@ impl Coordinator {
         let mut delivery = Delivery::default();
         totals.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
         let (used, busiest_thread) = (totals.used(), totals.busiest());
-        let mut rows = totals.timeline.into_rows(end_ns.saturating_sub(from_ns));
+        let mut series = totals.timeline.into_series(end_ns.saturating_sub(from_ns));
         if plan.subscribers > 0 && plan.publishers > 0 && !totals.deliveries.is_any_unplaced {
             let lost = |second: usize| totals.deliveries.lost.get(&second).copied().unwrap_or_default();
-            rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
+            series.rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
         let measured_ns = end_ns.saturating_sub(from_ns);
         let offered: Option<u64> = run.rate.map(|_| self.shared.streams().map(offered).sum());
@@ -320,7 +320,7 @@ impl Coordinator {
             measured_ns,
             drain_ns,
             recorder: totals.total,
-            rows,
+            series,
             delivery: (plan.subscribers > 0 && plan.publishers > 0).then_some(delivery),
             unbalanced: totals.deliveries.unbalanced,
             unmatched: totals.deliveries.unmatched,

@@ -37,15 +37,17 @@ impl Idler {
         run.from_ns + (phase * shared.plan.ping_interval.as_nanos() as f64) as u64
     }
 
-    /// Pings if a ping is due and the last one was answered.
+    /// Pings if a ping is due and the last one was answered. A ping that Keep Alive has sent counts like any other.
     fn ping(&mut self, state: &ShardState, run: &StageRun, link: &mut Link, now_ns: u64) {
         let interval_ns = state.shared.plan.ping_interval.as_nanos() as u64;
+        if link.take_pinged() && run.measures(now_ns) && self.pinged_ns.is_none() {
+            self.note_ping(state, link, now_ns);
+        }
         let mut due_ns = self.due_ns.unwrap_or_else(|| self.first_ns(&state.shared, run));
         if due_ns <= now_ns && due_ns < run.to_ns {
             if self.pinged_ns.is_none() {
                 link.session.ping();
-                self.pinged_ns = Some(now_ns);
-                state.recorder(link.target()).counters.pings += 1;
+                self.note_ping(state, link, now_ns);
             }
             while due_ns <= now_ns {
                 due_ns = due_ns.saturating_add(interval_ns.max(1));
@@ -53,6 +55,11 @@ impl Idler {
         }
         // Nothing is due after the end: its wake-up would repeat forever.
         self.due_ns = Some(if due_ns < run.to_ns { due_ns } else { u64::MAX });
+    }
+
+    fn note_ping(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
+        self.pinged_ns = Some(now_ns);
+        state.recorder(link.target()).counters.pings += 1;
     }
 
     /// Requests a wake-up for when the next ping or Keep Alive is due.
@@ -126,7 +133,7 @@ impl Handler<SendRecord> for IdlerHandler<'_> {
     fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
     fn event(&mut self, event: Event) {
-        // A ping that Keep Alive sent is not timed.
+        // The answer to a ping from outside the measured window has no start.
         if event == Event::Pong
             && let Some(pinged_ns) = self.pinged_ns.take()
         {

@@ -50,8 +50,7 @@ fn handle_time(link: &mut Link, now: Instant) -> Result<(), Exit> {
             link.handle_timeout(now).map_err(|error| Exit::Lost(error.to_string()))?;
         }
         Some(deadline) if now + PING_LEAD >= deadline && link.is_writable() => {
-            link.session.ping();
-            link.session.handle_written(now, false);
+            link.ping_early(now);
         }
         _ => {}
     }
