@@ -56,5 +56,5 @@ pub async fn ask_proxy(socket: Socket, proxy: &ProxyPlan, address: &Address) -> 
 /// What the server did instead.
 #[doc(hidden)]
 pub async fn open_web_socket(socket: Socket, address: &Address, plan: &WebSocketPlan) -> Result<Connection, Fault> {
-    Ok(Connection::framed(web_socket::open(Connection::plain(socket), address, plan).await?))
+    Ok(Connection::framed(web_socket::open(Connection::plain(socket), false, address, plan).await?))
 }
