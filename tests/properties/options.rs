@@ -1,5 +1,6 @@
 //! The bodies of the fuzz targets of the options as property tests.
 
+use mqtools::client::Policy;
 use mqtools::options::PUBLISH;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -116,7 +117,7 @@ proptest! {
         let argv = ["mqpub", "-n", "-t", "t", "-L", &url].map(Into::into);
         let Ok(Reading::Options(o)) = PublishOptions::read(&environment, argv) else { panic!("{url}") };
         let defaults = ConnectDefaults {
-            tool: &PUBLISH, environment: &environment, window: 20, no_delay: false, names_clients: false,
+            tool: &PUBLISH, environment: &environment, policy: Policy::OWN, window: 20, no_delay: false, names_clients: false,
         };
         let plan = connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults).unwrap();
         prop_assert_eq!(plan.transport.address.to_string(), format!("{host}:{port}"));

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use mqtools::client::ConnectPlan;
+use mqtools::client::{ConnectPlan, Policy};
 use mqtools::mqtt::wire::{MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
 use mqtools::mqtt::{Message, ProtocolVersion};
 use mqtools::options::{ConnectDefaults, Environment, PUBLISH, PublishOptions, Reading, UsageError, connect_plan};
@@ -21,7 +21,14 @@ fn read(environment: &Environment, arguments: &[&str]) -> Result<Box<PublishOpti
 }
 
 fn plan(environment: &Environment, options: &PublishOptions) -> Result<ConnectPlan, UsageError> {
-    let defaults = ConnectDefaults { tool: &PUBLISH, environment, window: 20, no_delay: false, names_clients: false };
+    let defaults = ConnectDefaults {
+        tool: &PUBLISH,
+        environment,
+        policy: Policy::OWN,
+        window: 20,
+        no_delay: false,
+        names_clients: false,
+    };
     connect_plan(&options.connection, &options.tls, &options.will, &options.properties, defaults)
 }
 
