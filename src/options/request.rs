@@ -8,12 +8,21 @@ use clap::{Arg, Args, Command, CommandFactory, Parser, ValueHint};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
+use super::sections;
 use super::values::{positive_count, positive_duration};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
-    RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, RetainHandlingName,
+    RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
+
+/// mqrr.
+pub static REQUEST: Tool = Tool {
+    name: "mqrr",
+    mosquitto_name: Some("mosquitto_rr"),
+    sections: sections::REQUEST,
+    definition: RequestOptions::definition,
+};
 
 /// The options of mqrr.
 #[derive(Clone, Debug, Parser)]
