@@ -79,8 +79,8 @@ pub use usage_error::UsageError;
 pub use values::SizeRange;
 pub use will::WillOptions;
 
-#[cfg(test)]
-mod tests;
-
 /// All tools of the suite.
 pub static TOOLS: [&Tool; 5] = [&PUBLISH, &SUBSCRIBE, &REQUEST, &BENCH, &BROKER];
+
+#[cfg(test)]
+mod tests;
