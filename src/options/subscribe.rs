@@ -4,14 +4,16 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser};
 
+use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
-use super::reading::{self, Reading, ToolOptions};
+use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
     ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, ScreenOptions,
     SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::mosquitto::MosquittoClient;
 
 /// mqsub.
 pub static SUBSCRIBE: Tool = Tool {
@@ -71,7 +73,25 @@ impl SubscribeOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        compat::read(environment, argv)
+    }
+}
+
+impl ClientOptions for SubscribeOptions {
+    const CLIENT: MosquittoClient = MosquittoClient::Subscribe;
+
+    fn of(given: &mut Translation) -> Self {
+        Self {
+            subscription: given.subscription(),
+            output: given.output(),
+            screen: given.screen(),
+            connection: given.connection(),
+            retry: RetryOptions::default(),
+            tls: given.tls(),
+            will: given.will(),
+            properties: given.properties(),
+            general: given.general(),
+        }
     }
 }
 
@@ -84,11 +104,6 @@ impl ToolOptions for SubscribeOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
     }
 
     fn faults(&self) -> Vec<String> {
