@@ -18,6 +18,11 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
+/// `1 message`, `3 messages`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 /// A size in words: `1 byte`, `1,234 bytes`.
 pub fn byte_count(count: usize) -> String {
     let unit = if count == 1 { "byte" } else { "bytes" };
