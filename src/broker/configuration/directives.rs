@@ -63,6 +63,7 @@ const OF_A_LISTENER: &[&str] = &[
     "listener_auto_id_prefix",
     "max_connections",
     "max_qos",
+    "maximum_qos",
     "max_topic_alias",
     "protocol",
     "socket_domain",
@@ -173,7 +174,8 @@ pub(super) fn apply_listener(listener: &mut ListenerConfiguration, directive: &s
         // mosquitto's own way to write "no limit".
         "max_connections" if value == "-1" => listener.max_connections = None,
         "max_connections" => listener.max_connections = Some(number(value, "a number of clients, or -1 for no limit")?),
-        "max_qos" => {
+        // The second is its name of old.
+        "max_qos" | "maximum_qos" => {
             let choices = [("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce), ("2", QoS::ExactlyOnce)];
             listener.max_qos = choice(value, &choices)?;
         }

@@ -36,7 +36,7 @@ fn a_listeners_settings_stand_below_it() {
     let text = "listener 1883 127.0.0.1\nmax_connections 5\nlistener 8883 [::1]\ncertfile /c d.pem\nkeyfile k\ncafile ca\n\
                 require_certificate true\nuse_identity_as_username true\ntls_version tlsv1.3\nlistener 9001\n\
                 protocol websockets\nwebsockets_origin https://a.example\nlistener_allow_anonymous false\n\
-                listener 0 /run/broker.sock\nmax_qos 1\nmax_topic_alias 3\nport 1884\nallow_anonymous true\n\
+                listener 0 /run/broker.sock\nmaximum_qos 1\nmax_topic_alias 3\nport 1884\nallow_anonymous true\n\
                 bind_address localhost";
     let configuration = Configuration::parse(text).unwrap();
     let [first, second, web, unix, default] = &configuration.listeners[..] else { panic!("five listeners") };
