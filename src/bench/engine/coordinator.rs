@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -140,7 +139,7 @@ async fn run_with(
             tokio::select! {
                 outcome = &mut hold => outcome,
                 () = &mut interrupt => {
-                    shared.halt.store(true, Ordering::Relaxed);
+                    shared.halt();
                     hold.await
                 }
             }
@@ -186,7 +185,7 @@ async fn run_with(
                     outcome = &mut load => outcome,
                     () = &mut interrupt => {
                         // The stage sees it, ends the load, drains and settles.
-                        shared.halt.store(true, Ordering::Relaxed);
+                        shared.halt();
                         load.await
                     }
                 }

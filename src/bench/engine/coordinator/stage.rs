@@ -1,15 +1,15 @@
 //! Leading the threads through a stage: load, drain, settling, and what all of it comes to.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::clock::round_to_tick;
 use super::super::shard::{Command, Report, TargetShare};
-use super::super::shared::{StageRun, StreamState};
+use super::super::shared::StageRun;
 use super::super::stage_totals::{SecondContext, StageTotals};
+use super::super::stream::StreamState;
 use super::super::subscriber::Deliveries;
 use super::stall::StallWatch;
 use super::{Coordinator, LOOK, RunProgress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome, pace};
@@ -149,8 +149,7 @@ impl Coordinator {
 
     /// Whether every publisher has sent all that the stage asks for.
     fn all_sent(&self, run: &StageRun) -> bool {
-        self.shared.plan.publishers > 0
-            && self.shared.streams().all(|stream| stream.done.load(Ordering::Acquire) >= run.number)
+        self.shared.plan.publishers > 0 && self.shared.streams().all(|stream| stream.measured.is_done(run.number))
     }
 
     /// Waits until everything that was sent has come where it is to, or the plan's patience ends.
@@ -270,7 +269,7 @@ impl Coordinator {
     fn streams(&self, run: &StageRun, deliveries: &Deliveries) -> BTreeMap<usize, StreamOutcome> {
         let acknowledged = self.shared.plan.qos != QoS::AtMostOnce;
         let outcome = |(number, stream): (usize, &StreamState)| {
-            let unacknowledged = if acknowledged { stream.unanswered_in(run.number) } else { 0 };
+            let unacknowledged = if acknowledged { stream.measured.unanswered(run.number) } else { 0 };
             (number, StreamOutcome { delivery: deliveries.streams.get(&number).copied(), unacknowledged })
         };
         let streams = self.shared.streams().enumerate().map(outcome);
@@ -291,8 +290,6 @@ impl Coordinator {
         // An interruption may come before measuring has begun.
         let from_ns = run.from_ns.min(run.to_ns);
         let plan = &self.shared.plan;
-        let offered = |stream: &StreamState| stream.offered.load(Ordering::Acquire);
-        let not_sent = |stream: &StreamState| stream.not_sent.load(Ordering::Acquire);
         // A closed loop has no schedule; where time may end it, a count is only a limit.
         let is_bounded =
             plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
@@ -301,12 +298,13 @@ impl Coordinator {
         totals.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
         let (used, busiest_thread) = (totals.used(), totals.busiest());
         let mut rows = totals.timeline.into_rows(end_ns.saturating_sub(from_ns));
-        if plan.subscribers > 0 && plan.publishers > 0 && !totals.deliveries.is_any_unplaced {
+        if plan.subscribers > 0 && plan.publishers > 0 && !totals.deliveries.has_undated {
             let lost = |second: usize| totals.deliveries.lost.get(&second).copied().unwrap_or_default();
             rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
         let measured_ns = end_ns.saturating_sub(from_ns);
-        let offered: Option<u64> = run.rate.map(|_| self.shared.streams().map(offered).sum());
+        let offered: Option<u64> =
+            run.rate.map(|_| self.shared.streams().map(|stream| stream.measured.offered()).sum());
         let schedule_ns = offered.zip(run.rate).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
         let windows = match run.count {
             Some(_) => RateWindows::of_count(&totals.spans, from_ns, schedule_ns, measured_ns),
@@ -327,9 +325,9 @@ impl Coordinator {
             cpu_quota: None,
             throttling: None,
             offered,
-            not_sent: is_bounded.then(|| self.shared.streams().map(not_sent).sum()),
+            not_sent: is_bounded.then(|| self.shared.streams().map(|stream| stream.measured.not_sent()).sum()),
             downgraded: totals.downgraded,
-            answered: self.shared.streams().map(|stream| stream.answered.load(Ordering::Acquire)).sum(),
+            answered: self.shared.streams().map(|stream| stream.measured.answered()).sum(),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
             streams,
             // The load's own threads, where the system tells them apart: an embedded broker is in this process too.

@@ -11,6 +11,7 @@ use super::super::disconnect::clean_up;
 use super::super::publisher::Publisher;
 use super::super::subscriber::{Deliveries, LateMessages, Subscriber};
 use super::messages::{Command, Report};
+use super::role::Role;
 use super::state::ShardState;
 use crate::bench::plan::ClientKind;
 use crate::bench::system::thread_cpu;
@@ -100,10 +101,10 @@ impl ShardClients {
     fn stop(&self, state: &ShardState) {
         for publisher in &self.publishers {
             let mut publisher = publisher.borrow_mut();
-            let target = state.shared.plan.target_of(publisher.stream);
+            let target = state.shared.plan.target_of(publisher.stream());
             if publisher.is_retired(&state.shared) {
                 // Nothing wakes it for a stage that began later; the slots of that stage are its own nevertheless.
-                super::role::Role::on_wait(&mut *publisher, state);
+                publisher.on_wait(state);
             }
             publisher.settle(&state.shared, &mut state.recorder(target));
         }
@@ -130,7 +131,7 @@ impl ShardClients {
             subscriber.settle(shared, stage, &mut settled);
             subscriber.add_open_outages(shared, now_ns, &mut outages);
             deliveries.merge(&settled);
-            let client = shared.plan.client_of(ClientKind::Subscriber, subscriber.number);
+            let client = shared.plan.client_of(ClientKind::Subscriber, subscriber.number());
             if let Some(share) = shares.get_mut(shared.plan.target_of(client)) {
                 settled.streams.values().for_each(|delivery| share.delivery.merge(delivery));
             }
