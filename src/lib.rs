@@ -27,3 +27,7 @@ pub mod session;
 pub mod subscribe;
 pub mod terminal;
 pub mod transport;
+
+// The broker with faults is compiled here for the simulation, and in the integration tests, which know this crate by name.
+#[cfg(test)]
+extern crate self as mqtools;

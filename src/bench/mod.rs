@@ -13,6 +13,6 @@ mod interruption;
 mod outcome;
 mod run;
 #[cfg(test)]
-mod truth;
+mod simulation;
 
 pub use run::{OwnBroker, run};

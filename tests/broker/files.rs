@@ -122,6 +122,24 @@ fn passwords_and_access_lists_decide_and_are_read_again_on_sighup() {
     assert_eq!(broker.publish(&["-u", "ann", "-P", "changed", "-t", "out/a", "-m", "x"]), Some(0));
 }
 
+#[test]
+fn a_password_that_takes_long_to_hash_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    // 10,000,000 iterations: seconds of work.
+    let line = format!("ann:$7$10000000$c2FsdA==${}==\n", "A".repeat(86));
+    fs::write(folder.path().join("users"), line).unwrap();
+    let broker = Broker::start(folder.path(), &format!("{ALLOW}password_file users\n"));
+    let port = broker.port.to_string();
+    let guess = ["-p", &port, "-u", "ann", "-P", "wrong", "-t", "a", "-m", "x"];
+    let mut guess = Command::new(env!("CARGO_BIN_EXE_mqpub")).args(guess).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..3 {
+        assert_eq!(broker.publish(&["-t", "a", "-m", "x", "-q", "1"]), Some(0));
+    }
+    assert!(guess.try_wait().unwrap().is_none(), "its password was hashed while the others were served");
+    guess.kill().unwrap();
+    guess.wait().unwrap();
+}
+
 fn has_mosquitto() -> bool {
     let found = Path::new("/usr/sbin/mosquitto").exists() && Command::new("mosquitto_passwd").output().is_ok();
     assert!(found || std::env::var_os("CI").is_none(), "mosquitto is missing");

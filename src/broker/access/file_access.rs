@@ -94,17 +94,22 @@ impl Access for FileAccess {
         if let Some(user) = &peer.certificate_user {
             return Decision::Accept { user_name: Some((&**user).into()) };
         }
-        let accepted = match (&connect.user_name, &self.passwords) {
-            (None, _) | (Some(_), None) => self.allows_anonymous(peer),
-            (Some(user), Some(passwords)) => {
-                connect.password.as_ref().is_some_and(|password| passwords.accepts(user, password.expose()))
-            }
+        let user_name: Option<Arc<str>> = connect.user_name.as_deref().map(Into::into);
+        let decide = move |accepted| match accepted {
+            true => Decision::Accept { user_name },
+            false => Decision::Refuse(ReasonCode::NOT_AUTHORIZED),
         };
-        if accepted {
-            Decision::Accept { user_name: connect.user_name.as_deref().map(Into::into) }
-        } else {
-            Decision::Refuse(ReasonCode::NOT_AUTHORIZED)
+        let (Some(user), Some(passwords)) = (&connect.user_name, &self.passwords) else {
+            return decide(self.allows_anonymous(peer));
+        };
+        let (Some(hash), Some(password)) = (passwords.hash(user), connect.password.clone()) else {
+            return decide(false);
+        };
+        if hash.is_quick() {
+            return decide(hash.matches(password.expose()));
         }
+        let hash = Arc::clone(hash);
+        Decision::Check(Box::new(move || decide(hash.matches(password.expose()))))
     }
 
     fn allows(&mut self, who: &Identity, action: Action, topic: &str) -> bool {
@@ -148,7 +153,11 @@ mod tests {
     }
 
     fn accepts(access: &mut FileAccess, connect: &Connect, peer: &Peer) -> bool {
-        matches!(access.connect(connect, &"c".into(), peer), Decision::Accept { .. })
+        let decision = match access.connect(connect, &"c".into(), peer) {
+            Decision::Check(check) => check(),
+            other => other,
+        };
+        matches!(decision, Decision::Accept { .. })
     }
 
     #[test]

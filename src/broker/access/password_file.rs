@@ -1,6 +1,7 @@
 //! A password file: one `USER:HASH` per line, as mosquitto_passwd writes it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::AccessFault;
 use super::password_hash::PasswordHash;
@@ -9,7 +10,7 @@ use crate::mqtt::Secret;
 /// Users and the hashes of their passwords.
 #[derive(Default)]
 pub struct PasswordFile {
-    users: HashMap<String, PasswordHash>,
+    users: HashMap<String, Arc<PasswordHash>>,
 }
 
 impl PasswordFile {
@@ -27,7 +28,7 @@ impl PasswordFile {
             }
             let read = split(line).and_then(|(user, hash)| Ok((user, PasswordHash::parse(hash)?)));
             let message = match read {
-                Ok((user, hash)) => match users.insert(user.to_owned(), hash) {
+                Ok((user, hash)) => match users.insert(user.to_owned(), Arc::new(hash)) {
                     None => continue,
                     Some(_) => format!("user {user:?} has a line already"),
                 },
@@ -43,9 +44,15 @@ impl PasswordFile {
         self.users.contains_key(user)
     }
 
+    /// The hash of this user's password.
+    pub(super) fn hash(&self, user: &str) -> Option<&Arc<PasswordHash>> {
+        self.users.get(user)
+    }
+
     /// Whether this user has this password.
-    pub fn accepts(&self, user: &str, password: &[u8]) -> bool {
-        self.users.get(user).is_some_and(|hash| hash.matches(password))
+    #[cfg(test)]
+    pub(in crate::broker) fn accepts(&self, user: &str, password: &[u8]) -> bool {
+        self.hash(user).is_some_and(|hash| hash.matches(password))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Peer;
+use super::{ConnectionId, Peer};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::Connect;
 
@@ -16,7 +16,6 @@ pub struct Identity {
 }
 
 /// What becomes of a CONNECT.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Let in, under this user name.
     Accept {
@@ -25,8 +24,29 @@ pub enum Decision {
     },
     /// Refused; codes of 5.0, mapped for clients of 3.1.1.
     Refuse(ReasonCode),
-    /// Not known yet (a password hash takes its time). The connection waits; [`super::Core::authenticated`] goes on.
-    Later,
+    /// What this returns, which takes too long for the broker's thread: a password is hashed. The connection waits.
+    Check(Box<dyn FnOnce() -> Decision + Send>),
+}
+
+/// A CONNECT whose decision is worked out on another thread, taken with [`super::Core::take_checks`].
+pub struct PendingCheck {
+    pub(super) connection: ConnectionId,
+    pub(super) serial: u64,
+    pub(super) check: Box<dyn FnOnce() -> Decision + Send>,
+}
+
+/// The decision about a [`PendingCheck`], for [`super::Core::finish_check`].
+pub struct FinishedCheck {
+    pub(super) connection: ConnectionId,
+    pub(super) serial: u64,
+    pub(super) decision: Decision,
+}
+
+impl PendingCheck {
+    /// Works the decision out.
+    pub fn run(self) -> FinishedCheck {
+        FinishedCheck { connection: self.connection, serial: self.serial, decision: (self.check)() }
+    }
 }
 
 /// What a client wants to do with a topic.

@@ -9,7 +9,10 @@ use super::publish::is_reserved;
 use super::reading::{Fault, connect_level, version_of_refusal};
 use super::session::{Session, Will};
 use super::timers::grace;
-use super::{Action, Cause, Change, ConnectionId, Core, Decision, Event, Identity, NONE, PacketEvent};
+use super::{
+    Action, Cause, Change, ConnectionId, Core, Decision, Event, FinishedCheck, Identity, NONE, PacketEvent,
+    PendingCheck,
+};
 use crate::mqtt::wire::{Connack, Connect, Disconnect, Frame, Packet, WireError};
 use crate::mqtt::{
     Message, Properties, Property, PropertyError, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode,
@@ -44,9 +47,16 @@ impl Core {
         self.decide(id, decision, now);
     }
 
-    /// What the access decided about a CONNECT that it had put off.
-    pub fn authenticated(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
-        if decision == Decision::Later {
+    /// The CONNECTs whose decision another thread is to work out: run each, and hand the result to
+    /// [`Core::finish_check`].
+    pub fn take_checks(&mut self) -> Vec<PendingCheck> {
+        std::mem::take(&mut self.checks)
+    }
+
+    /// Goes on with a CONNECT that was decided about on another thread. Its connection may be gone.
+    pub fn finish_check(&mut self, check: FinishedCheck, now: Instant) {
+        let FinishedCheck { connection: id, serial, decision } = check;
+        if self.connections.get(id).is_none_or(|connection| connection.serial != serial) {
             return;
         }
         self.decide(id, decision, now);
@@ -59,8 +69,12 @@ impl Core {
 
     fn decide(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if decision == Decision::Later || !matches!(connection.phase, Phase::Authenticating(_)) {
+        if !matches!(connection.phase, Phase::Authenticating(_)) {
             return;
+        }
+        if let Decision::Check(check) = decision {
+            let serial = connection.serial;
+            return self.checks.push(PendingCheck { connection: id, serial, check });
         }
         let Phase::Authenticating(admission) = std::mem::replace(&mut connection.phase, Phase::AwaitingConnect) else {
             return;
@@ -71,7 +85,7 @@ impl Core {
                 let client_id = Arc::clone(&admission.client_id);
                 self.refuse(id, Some(&client_id), reason, "not authorised", now);
             }
-            Decision::Later => {}
+            Decision::Check(_) => {} // handled above
         }
     }
 

@@ -10,8 +10,8 @@
 //! # Its seams
 //! - [`Settings`]: what is allowed and how much is held, by mosquitto's names.
 //! - [`Access`]: who comes in and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
-//!   that a certificate says) and accepts, refuses with a reason, or answers later ([`Core::authenticated`]), so that a
-//!   password hash can be computed on another thread. `allows` is asked for each PUBLISH and SUBSCRIBE, and for each
+//!   that a certificate says) and accepts, refuses with a reason, or returns a check for another thread
+//!   ([`Core::take_checks`], [`Core::finish_check`]), because hashing a password takes milliseconds. `allows` is asked for each PUBLISH and SUBSCRIBE, and for each
 //!   delivery where `checks_reads` is true. [`Core::set_access`] replaces it, to load new lists;
 //!   [`Core::recheck_access`] then ends the connections of clients that would be refused now.
 //! - [`Journal`]: takes every [`Change`] of what outlives a connection, in order, with ids: sessions made and expired,
@@ -52,7 +52,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
-pub use access::{Access, Action, Decision, Identity, OpenAccess};
+pub use access::{Access, Action, Decision, FinishedCheck, Identity, OpenAccess, PendingCheck};
 pub use change::{Change, DeliveryOptions, Journal};
 pub use connection::Peer;
 pub use event::{Cause, Event, Log, PacketEvent};
@@ -101,6 +101,8 @@ pub struct Core {
     /// Connections that may be read from again.
     unblocked: Vec<ConnectionId>,
     blocked: Vec<ConnectionId>,
+    /// CONNECTs whose decision another thread works out.
+    checks: Vec<PendingCheck>,
     congested: usize,
     /// Counts connections, sessions and messages.
     serial: u64,
@@ -135,6 +137,7 @@ impl Core {
             pending: Vec::new(),
             unblocked: Vec::new(),
             blocked: Vec::new(),
+            checks: Vec::new(),
             congested: 0,
             serial: 0,
             encoded: Encoded::default(),

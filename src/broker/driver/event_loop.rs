@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
@@ -16,7 +16,7 @@ use super::Commit;
 use super::stream::{ReadStep, Socket, Stream};
 use super::web_socket::{OriginRule, WebSocketStream};
 use crate::broker::CertificateName;
-use crate::broker::core::{Cause, ConnectionId, Core, Peer};
+use crate::broker::core::{Cause, ConnectionId, Core, Peer, PendingCheck};
 use crate::transport::TlsServer;
 
 /// What one read takes at most.
@@ -140,6 +140,18 @@ struct Link {
     certificate_name: Option<CertificateName>,
 }
 
+/// A thread that works out what the core hands over; it ends with the loop.
+fn start_hasher(control: Control) -> Option<mpsc::Sender<PendingCheck>> {
+    let (sender, checks) = mpsc::channel::<PendingCheck>();
+    let work = move || {
+        for check in checks {
+            let finished = check.run();
+            control.run(Box::new(move |core, now| core.finish_check(finished, now)));
+        }
+    };
+    std::thread::Builder::new().name("passwords".to_owned()).spawn(work).ok().map(|_| sender)
+}
+
 /// The loop with all that it drives.
 pub(in crate::broker) struct EventLoop {
     poll: Poll,
@@ -159,6 +171,8 @@ pub(in crate::broker) struct EventLoop {
     accept_again: Option<Instant>,
     commit: Option<Box<dyn Commit>>,
     shared: Arc<Shared>,
+    /// The thread that hashes passwords, started with the first one.
+    hasher: Option<mpsc::Sender<PendingCheck>>,
     on_notice: Option<Notices>,
 }
 
@@ -219,6 +233,7 @@ impl EventLoop {
             accept_again: None,
             commit: None,
             shared,
+            hasher: None,
             on_notice: None,
         })
     }
@@ -304,6 +319,7 @@ impl EventLoop {
         if self.core.has_work() {
             self.core.work(now);
         }
+        self.hash_passwords(now);
         if let Some(commit) = &mut self.commit {
             commit.commit();
         }
@@ -314,6 +330,23 @@ impl EventLoop {
 
     fn first_listener(&self) -> usize {
         usize::MAX - self.listeners.len()
+    }
+
+    /// Hands passwords to the thread that hashes them. It takes one at a time: a flood of wrong passwords takes one core
+    /// and delays others that log in, and nobody who is connected.
+    fn hash_passwords(&mut self, now: Instant) {
+        for check in self.core.take_checks() {
+            if self.hasher.is_none() {
+                self.hasher = start_hasher(self.control());
+            }
+            let unsent = match &self.hasher {
+                Some(hasher) => hasher.send(check).err().map(|mpsc::SendError(check)| check),
+                None => Some(check), // no thread to be had: better late than refused
+            };
+            if let Some(check) = unsent {
+                self.core.finish_check(check.run(), now);
+            }
+        }
     }
 
     fn run_tasks(&mut self, now: Instant) {

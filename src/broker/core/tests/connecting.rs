@@ -238,12 +238,17 @@ fn the_broker_says_good_bye_to_clients_of_5_0_only() {
     assert_eq!(got, [vec![], vec![], vec![Got::Disconnect(ReasonCode(0x8B))]]);
 }
 
-/// Decides later.
+/// Decides on another thread: by the user name, since the hash takes too long.
 struct Slowly;
 
 impl super::super::Access for Slowly {
-    fn connect(&mut self, _: &Connect, _: &Arc<str>, _: &Peer) -> super::super::Decision {
-        super::super::Decision::Later
+    fn connect(&mut self, connect: &Connect, _: &Arc<str>, _: &Peer) -> super::super::Decision {
+        use super::super::Decision;
+        let accepts = connect.user_name.is_some();
+        Decision::Check(Box::new(move || match accepts {
+            true => Decision::Accept { user_name: None },
+            false => Decision::Refuse(ReasonCode(0x86)),
+        }))
     }
 
     fn allows(&mut self, _: &super::super::Identity, _: super::super::Action, _: &str) -> bool {
@@ -253,17 +258,17 @@ impl super::super::Access for Slowly {
 
 #[test]
 fn a_password_may_be_looked_at_while_others_are_served() {
-    use super::super::Decision;
     let now = Instant::now();
     let mut desk = Desk { core: Core::new(Settings::default(), Box::new(Slowly), now), now };
-    for (decision, code) in [(Decision::Accept { user_name: None }, 0), (Decision::Refuse(ReasonCode(0x86)), 4)] {
+    for (user_name, code) in [(Some("ann".to_owned()), 0), (None, 4)] {
         let client = Client { id: desk.open(), version: V311 };
-        desk.send(client, &Packet::Connect(Box::new(hello(V311, "x"))));
+        desk.send(client, &Packet::Connect(Box::new(Connect { user_name, ..hello(V311, "x") })));
         assert!(!desk.core.may_read(client.id));
         // What came in the same read waits.
         desk.send(client, &Packet::Pingreq);
         assert!(desk.bytes(client).is_empty());
-        desk.core.authenticated(client.id, decision, desk.now);
+        let check = desk.core.take_checks().pop().unwrap();
+        desk.core.finish_check(check.run(), desk.now);
         let bytes = desk.bytes(client);
         assert_eq!(bytes[..4], [0x20, 2, 0, code]);
         assert_eq!(bytes[4..], if code == 0 { vec![0xD0, 0] } else { vec![] });
@@ -275,4 +280,12 @@ fn a_password_may_be_looked_at_while_others_are_served() {
     desk.send(client, &Packet::Connect(Box::new(hello(V311, "x"))));
     desk.wait(10);
     assert!(desk.core.is_closing(client.id));
+    // A check that ends too late is nobody's: the connection that has the number now has not even sent a CONNECT.
+    let late = desk.core.take_checks().pop().unwrap();
+    desk.core.handle_closed(client.id, Cause::Closed, desk.now);
+    let next = Client { id: desk.open(), version: V311 };
+    assert_eq!(next.id, client.id);
+    desk.send(next, &Packet::Connect(Box::new(hello(V311, "y"))));
+    desk.core.finish_check(late.run(), desk.now);
+    assert!(desk.bytes(next).is_empty() && !desk.core.is_closing(next.id));
 }

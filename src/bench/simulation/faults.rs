@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::script::{Answer, Copy, Fault, Grant, Script, Stall, Welcome, ms};
-use super::{rehearse, rehearse_until};
+use super::{simulate, simulate_until};
 use crate::bench::engine::RunError;
 use crate::mqtt::{QoS, ReasonCode};
 
@@ -38,7 +38,7 @@ fn connects_that_fail_are_told_by_their_cause_in_time() {
         (|_| Welcome::Bytes(vec![0x20, 0x03]), 1, 0, "the connection was lost"),
     ];
     for (welcome, status, waited, text) in cases {
-        let run = rehearse("-V 5 --pubs 2 --subs 2", Script { welcome: Box::new(welcome), ..Script::default() });
+        let run = simulate("-V 5 --pubs 2 --subs 2", Script { welcome: Box::new(welcome), ..Script::default() });
         // Those who were connected already are seen off.
         assert!(run.took >= ms(waited) && run.took <= ms(waited) + PARTING, "{text}: {:?}", run.took);
         let published = run.log.published.len();
@@ -60,7 +60,7 @@ fn subscriptions_that_fail_are_told_by_their_cause_in_time() {
         (Grant::Nothing, 43, 30_000, "did not answer SUBSCRIBE within 30 s"),
     ];
     for (grant, status, waited, text) in cases {
-        let run = rehearse("-V 5 -q 1 --pubs 2 --subs 2", Script { grant, ..Script::default() });
+        let run = simulate("-V 5 -q 1 --pubs 2 --subs 2", Script { grant, ..Script::default() });
         assert!(run.took >= ms(waited) && run.took <= ms(waited) + PARTING, "{text}: {:?}", run.took);
         let error = run.error();
         assert!(error.to_string().contains(text), "{error}");
@@ -86,7 +86,7 @@ fn a_lost_publisher_costs_its_own_messages_only() {
             }),
             ..Script::default()
         };
-        let run = rehearse(PACED, script);
+        let run = simulate(PACED, script);
         let (found, count) = run.lost.first_key_value().expect("a connection is lost");
         assert!(found.contains(cause) && *count == 1 && run.lost.len() == 1, "{cause}: {:?}", run.lost);
         // The other one went on undisturbed, to the end of the schedule.
@@ -111,7 +111,7 @@ fn a_lost_subscriber_costs_its_own_messages_only() {
             1_001 => vec![Copy::with(fault.clone())],
             _ => vec![Copy::RIGHT],
         };
-        let run = rehearse(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
+        let run = simulate(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
         let (found, count) = run.lost.first_key_value().expect("a connection is lost");
         assert!(found.contains(cause) && *count == 1 && run.lost.len() == 1, "{cause}: {:?}", run.lost);
         // What was sent before the spoilt one came; what was delivered beside it.
@@ -126,7 +126,7 @@ fn an_announced_256_mb_packet_is_waited_for_and_costs_what_has_come() {
         1_001 => vec![Copy::with(Fault::Instead(HUGE.to_vec()))],
         _ => vec![Copy::RIGHT],
     };
-    let run = rehearse(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
+    let run = simulate(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
     // Everything behind it disappears in it; the run ends with the drain.
     run.has_ledger([2_000, 1_500, 500, 0, 0, 0]);
     assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{:?}", run.took);
@@ -137,7 +137,7 @@ fn qos_2_that_is_answered_as_qos_1_is_told() {
     let answer = |_: &super::script::Passing| Answer::Puback;
     let script =
         Script { deliver_after: ms(5), acknowledge_after: ms(3), answer: Box::new(answer), ..Script::default() };
-    let run = rehearse("-q 2 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2", script);
+    let run = simulate("-q 2 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2", script);
     run.has_ledger([2_000, 2_000, 0, 0, 0, 0]);
     run.all_took("ack", 2_000, ms(3));
     assert!(run.at("latency/pubrec").is_null() && run.at("latency/pubcomp").is_null());
@@ -151,7 +151,7 @@ fn a_broker_that_never_acknowledges_stops_the_flood_and_not_the_run() {
     for qos in [1, 2] {
         let script = Script { deliver_after: ms(5), answer: Box::new(|_| Answer::Nothing), ..Script::default() };
         let run =
-            rehearse(&format!("-q {qos} --flood --duration 2 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 3"), script);
+            simulate(&format!("-q {qos} --flood --duration 2 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 3"), script);
         assert_eq!(run.numbers(["traffic/sent", "traffic/acked", "delivery/unacked"]), [20, 0, 20]);
         run.has_ledger([20, 20, 0, 0, 0, 0]);
         assert!(run.took < ms(20 + 2_000 + 3_000 + 100), "{:?}", run.took);
@@ -161,7 +161,7 @@ fn a_broker_that_never_acknowledges_stops_the_flood_and_not_the_run() {
 #[test]
 fn a_broker_that_delivers_nothing_slows_the_flood_down_to_one_window_a_second() {
     let script = Script { copies: Box::new(|_, _| Vec::new()), ..Script::default() };
-    let run = rehearse("-q 1 --flood --duration 3 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 1", script);
+    let run = simulate("-q 1 --flood --duration 3 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 1", script);
     let sent = run.number("traffic/sent");
     assert!((60..=80).contains(&sent), "{sent}");
     run.has_ledger([sent, 0, sent, 0, 0, 0]);
@@ -177,7 +177,7 @@ fn a_broker_that_stands_still_for_ever_ends_the_run_by_the_plan() {
     for (arguments, buffer) in [("-q 0 --window none", 4096), ("-q 1", 4096), ("-q 1", 1 << 24), ("-q 2", 1 << 24)] {
         let script = Script { deliver_after: ms(5), stall: Some(DEAD), buffer, ..Script::default() };
         let run =
-            rehearse(&format!("{arguments} --rate 1k --duration 4 --warmup 0 --pubs 2 --subs 2 --drain 1"), script);
+            simulate(&format!("{arguments} --rate 1k --duration 4 --warmup 0 --pubs 2 --subs 2 --drain 1"), script);
         assert!(run.took < ms(20 + 4_000 + 1_000) + PARTING, "{arguments}: {:?}", run.took);
         // The schedule is told in full, though most of it could not leave.
         assert_eq!(run.number("traffic/offered"), 4_000, "{arguments}");
@@ -192,7 +192,7 @@ fn a_broker_that_stands_still_for_ever_ends_the_run_by_the_plan() {
 #[test]
 fn keep_alive_finds_a_broker_that_is_gone() {
     let script = Script { deliver_after: ms(5), stall: Some(DEAD), ..Script::default() };
-    let run = rehearse("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2 --drain 1 -k 10", script);
+    let run = simulate("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2 --drain 1 -k 10", script);
     // Ten seconds after the last byte that came each client asks whether the broker is there, and ten seconds later it
     // gives up.
     let text = "the broker did not answer PINGREQ within 10 s".to_owned();
@@ -209,7 +209,7 @@ fn a_broker_that_goes_ends_the_run_early() {
         }),
         ..Script::default()
     };
-    let run = rehearse("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2", script);
+    let run = simulate("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2", script);
     assert_eq!(run.lost, [("the broker closed the connection".to_owned(), 2)].into());
     assert!(run.took < ms(20 + 1_000 + 300) + PARTING, "{:?}", run.took);
     assert_eq!(run.number("delivery/delivered_once"), 1_000);
@@ -217,7 +217,7 @@ fn a_broker_that_goes_ends_the_run_early() {
 
 #[test]
 fn an_interruption_ends_the_wait_for_a_broker_that_hangs() {
-    let connecting = rehearse_until(
+    let connecting = simulate_until(
         "-q 1 --pubs 2 --subs 2",
         Script { welcome: Box::new(|_| Welcome::Nothing), ..Script::default() },
         ms(700),
@@ -225,7 +225,7 @@ fn an_interruption_ends_the_wait_for_a_broker_that_hangs() {
     assert!(connecting.took < ms(700) + PARTING, "{:?}", connecting.took);
     assert!(matches!(connecting.result, Err(RunError::Interrupted)));
     let script = Script { deliver_after: ms(5), stall: Some(DEAD), ..Script::default() };
-    let loading = rehearse_until("-q 1 --flood --duration 60 --pubs 2 --subs 2 --drain 2", script, ms(3_000));
+    let loading = simulate_until("-q 1 --flood --duration 60 --pubs 2 --subs 2 --drain 2", script, ms(3_000));
     assert_eq!(loading.at("status"), "partial");
     assert!(loading.took < ms(3_000 + 300 + 2_000) + PARTING, "{:?}", loading.took);
 }

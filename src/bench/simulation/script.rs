@@ -1,4 +1,4 @@
-//! What the broker of a truth test is to do: plain data and two questions that it asks the test for every message.
+//! What is to go wrong in a simulation: plain data, and two questions that the broker asks for every message.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(super) enum Answer {
     Reason(ReasonCode),
     /// PUBACK whatever the QoS.
     Puback,
-    /// Nothing. Subscribers get it.
+    /// No last acknowledgement: neither PUBACK nor PUBCOMP. Subscribers get it.
     Nothing,
     /// Nothing, and the connection is closed: nobody gets it.
     Close,
@@ -89,8 +89,8 @@ pub(super) enum Answer {
 pub(super) enum Welcome {
     /// It is accepted.
     Accept(Properties),
-    /// It is accepted, and its session is there.
-    Resume,
+    /// It is accepted, and its session is not there any more.
+    Forget,
     /// It is refused.
     Refuse(ReasonCode),
     /// These bytes, and the connection is closed.

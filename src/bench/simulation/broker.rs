@@ -1,0 +1,340 @@
+//! The broker of a simulation: the core, and a script that decides about every packet and keeps a log.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::faulty_broker::{FaultPlan, Inbound, Link, Outbound};
+use super::script::{Answer, Copy, Fault, Grant, Passing, Script, Welcome};
+use crate::mqtt::wire::{Ack, AckKind, Connack, Connect, Packet, Publish, Suback, Subscribe};
+use crate::mqtt::{QoS, ReasonCode};
+
+/// What the broker saw.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    /// Connections that were accepted.
+    pub(super) connections: u64,
+    /// Every PUBLISH.
+    pub(super) published: Vec<Passing>,
+    /// Those with the DUP flag.
+    pub(super) with_dup: u64,
+    /// PUBACK and PUBREC of subscribers.
+    pub(super) acknowledged_by_subscribers: u64,
+    /// PINGREQs.
+    pub(super) pings: u64,
+    /// DISCONNECTs.
+    pub(super) disconnects: u64,
+    /// The longest time between two packets of one client.
+    pub(super) longest_silence: Duration,
+    /// When the last acknowledgement and the last copy of each message left; a day later where none did.
+    pub(super) left: Vec<Departure>,
+}
+
+/// When the broker was done with a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    pub(super) connection: u64,
+    pub(super) read: Duration,
+    pub(super) acknowledged: Duration,
+    pub(super) delivered: Duration,
+}
+
+/// A message that nobody has acknowledged was in flight to the end.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+impl Log {
+    /// Most messages that one publisher had in flight: not acknowledged yet, or not delivered to everybody.
+    pub(super) fn most_in_flight(&self) -> usize {
+        self.most_open(|departure| departure.acknowledged.max(departure.delivered))
+    }
+
+    /// The same, not acknowledged yet.
+    pub(super) fn most_unacknowledged(&self) -> usize {
+        self.most_open(|departure| departure.acknowledged)
+    }
+
+    fn most_open(&self, done: impl Fn(&Departure) -> Duration) -> usize {
+        let mut open: HashMap<u64, Vec<Duration>> = HashMap::new();
+        let counts = self.left.iter().map(|departure| {
+            let open = open.entry(departure.connection).or_default();
+            // Whoever was told at this moment sends the next one at this moment.
+            open.retain(|done| *done > departure.read);
+            open.push(done(departure));
+            open.len()
+        });
+        counts.max().unwrap_or(0)
+    }
+}
+
+/// A PUBLISH whose consequences are being drawn.
+#[derive(Clone)]
+struct Current {
+    passing: Passing,
+    answer: Answer,
+}
+
+/// What is known of a connection.
+#[derive(Default)]
+struct Client {
+    client_id: String,
+    /// When the last packet came.
+    last_received: Option<Instant>,
+    published: u64,
+    properties: crate::mqtt::Properties,
+}
+
+/// The script at work.
+pub(super) struct Simulated {
+    script: Script,
+    began: Instant,
+    pub(super) log: Log,
+    clients: HashMap<u64, Client>,
+    /// What the packet at hand comes from.
+    current: Option<Current>,
+    /// QoS 2 messages that wait for PUBREL, by client and identifier.
+    held: HashMap<(String, u16), Current>,
+}
+
+impl Simulated {
+    pub(super) fn new(script: Script) -> Self {
+        Self {
+            script,
+            began: Instant::now(),
+            log: Log::default(),
+            clients: HashMap::new(),
+            current: None,
+            held: HashMap::new(),
+        }
+    }
+
+    fn client(&mut self, link: &Link) -> &mut Client {
+        self.clients.entry(link.number).or_default()
+    }
+
+    fn connect(&mut self, connect: &Connect, link: &mut Link) -> Inbound {
+        let after = self.script.connack_after;
+        self.client(link).client_id.clone_from(&connect.client_id);
+        match (self.script.welcome)(link.number) {
+            Welcome::Accept(properties) => {
+                self.client(link).properties = properties;
+                Inbound::Pass
+            }
+            Welcome::Forget => {
+                self.held.retain(|(client_id, _), _| *client_id != connect.client_id);
+                let mut clean = connect.clone();
+                clean.clean_start = true;
+                Inbound::Replace(link.encode(&Packet::Connect(Box::new(clean))))
+            }
+            Welcome::Refuse(reason) => {
+                link.send_packet(&Packet::Connack(Connack { reason, ..Connack::default() }), after);
+                link.end(after);
+                Inbound::Drop
+            }
+            Welcome::Bytes(bytes) => {
+                link.send(&bytes, after);
+                link.end(after);
+                Inbound::Drop
+            }
+            Welcome::Nothing => Inbound::Drop,
+        }
+    }
+
+    fn subscribe(&self, subscribe: &Subscribe, link: &mut Link) -> Inbound {
+        match self.script.grant {
+            Grant::AtMost(most) => {
+                let mut lowered = subscribe.clone();
+                lowered.filters.iter_mut().for_each(|filter| filter.qos = filter.qos.min(most));
+                Inbound::Replace(link.encode(&Packet::Subscribe(lowered)))
+            }
+            Grant::Refuse(reason) => {
+                let reasons = vec![reason; subscribe.filters.len()];
+                let packet_identifier = subscribe.packet_identifier;
+                let suback = Suback { packet_identifier, reasons, ..Suback::default() };
+                link.send_packet(&Packet::Suback(suback), self.script.suback_after);
+                Inbound::Drop
+            }
+            Grant::Nothing => Inbound::Drop,
+        }
+    }
+
+    fn publish(&mut self, publish: &Publish<'_>, link: &mut Link) -> Inbound {
+        let client = self.client(link);
+        client.published += 1;
+        let of_connection = client.published;
+        let key = (client.client_id.clone(), publish.packet_identifier);
+        let passing = Passing {
+            ordinal: self.log.published.len() as u64 + 1,
+            of_connection,
+            topic: publish.topic.to_owned(),
+            at: self.began.elapsed(),
+        };
+        self.log.published.push(passing.clone());
+        self.log.with_dup += u64::from(publish.dup);
+        self.log.left.push(Departure {
+            connection: link.number,
+            read: passing.at,
+            acknowledged: if publish.qos == QoS::AtMostOnce { passing.at } else { NEVER },
+            delivered: passing.at,
+        });
+        let answer = (self.script.answer)(&passing);
+        let current = Current { passing, answer: answer.clone() };
+        if publish.qos == QoS::ExactlyOnce {
+            self.held.insert(key, current.clone());
+        }
+        self.current = Some(current);
+        match answer {
+            Answer::Close => {
+                link.end(Duration::ZERO);
+                Inbound::Drop
+            }
+            Answer::Reason(reason) if reason.is_error() && publish.qos != QoS::AtMostOnce => {
+                let kind = if publish.qos == QoS::ExactlyOnce { AckKind::Pubrec } else { AckKind::Puback };
+                let ack = Ack::with_reason(kind, publish.packet_identifier, reason);
+                link.send_packet(&Packet::Ack(ack), self.script.acknowledge_after);
+                self.acknowledged(self.script.acknowledge_after);
+                Inbound::Drop
+            }
+            Answer::Puback if publish.qos == QoS::ExactlyOnce => {
+                let lowered = Publish { qos: QoS::AtLeastOnce, ..publish.clone() };
+                Inbound::Replace(link.encode(&Packet::Publish(lowered)))
+            }
+            _ => Inbound::Pass,
+        }
+    }
+
+    /// The departure of the message at hand.
+    fn departure(&mut self) -> Option<&mut Departure> {
+        let current = self.current.as_ref()?;
+        self.log.left.get_mut(current.passing.ordinal as usize - 1)
+    }
+
+    fn acknowledged(&mut self, after: Duration) {
+        let at = self.began.elapsed() + after;
+        if let Some(departure) = self.departure() {
+            departure.acknowledged = at;
+        }
+    }
+
+    fn answer(&mut self, ack: &Ack, bytes: &[u8], link: &mut Link) {
+        let answer = match &self.current {
+            // PUBREL, which no publisher has caused, and a PUBLISH that was resent.
+            None => Answer::Reason(ReasonCode::SUCCESS),
+            Some(current) => current.answer.clone(),
+        };
+        let is_last = ack.kind != AckKind::Pubrec;
+        let after = match ack.kind {
+            AckKind::Puback | AckKind::Pubrec => self.script.acknowledge_after,
+            AckKind::Pubcomp => self.script.complete_after,
+            AckKind::Pubrel => Duration::ZERO,
+        };
+        match answer {
+            Answer::Nothing if is_last => return,
+            Answer::Bytes(instead) => {
+                link.send(&instead, after);
+                return;
+            }
+            Answer::CutInside => {
+                link.send(&bytes[..2], after);
+                link.end(after);
+            }
+            _ => {
+                link.send(bytes, after);
+            }
+        }
+        if is_last {
+            self.acknowledged(after);
+        }
+    }
+
+    fn deliver(&mut self, publish: &Publish<'_>, link: &mut Link) -> Outbound {
+        let copies = match &self.current {
+            Some(current) => (self.script.copies)(&current.passing, link.number),
+            None => vec![Copy::RIGHT],
+        };
+        // The first copy is the core's own, the others are messages of their own or that one once more.
+        let mut is_first = true;
+        for copy in &copies {
+            let after = self.script.deliver_after + copy.extra;
+            let at = self.began.elapsed() + after;
+            if let Some(departure) = self.departure() {
+                departure.delivered = departure.delivered.max(at);
+            }
+            let mut payload = publish.payload.to_vec();
+            match copy.fault {
+                Fault::Tail => *payload.last_mut().expect("there is a payload") ^= 1,
+                Fault::Short => drop(payload.pop()),
+                Fault::Foreign => payload[0] ^= 1,
+                _ => {}
+            }
+            let delivery = Publish { dup: publish.dup || copy.dup, payload: &payload, ..publish.clone() };
+            match &copy.fault {
+                Fault::Instead(other) => drop(link.send(other, after)),
+                Fault::CutInside => {
+                    let bytes = link.encode(&Packet::Publish(delivery));
+                    link.send(&bytes[..bytes.len() / 2], after);
+                    link.end(after);
+                }
+                _ if is_first || copy.dup => drop(link.send_packet(&Packet::Publish(delivery), after)),
+                _ => link.send_copy(&delivery, after),
+            }
+            is_first = false;
+        }
+        if copies.is_empty() { Outbound::Dropped } else { Outbound::Sent }
+    }
+}
+
+impl FaultPlan for Simulated {
+    fn accepted(&mut self, _: &mut Link) {
+        self.log.connections += 1;
+    }
+
+    fn received(&mut self, packet: &Packet<'_>, _: usize, link: &mut Link) -> Inbound {
+        let last = self.client(link).last_received.replace(Instant::now());
+        let silence = last.map_or(self.began.elapsed(), |last| last.elapsed());
+        self.log.longest_silence = self.log.longest_silence.max(silence);
+        self.current = None;
+        match packet {
+            Packet::Connect(connect) => return self.connect(connect, link),
+            Packet::Subscribe(subscribe) => return self.subscribe(subscribe, link),
+            Packet::Publish(publish) => return self.publish(publish, link),
+            Packet::Ack(Ack { kind: AckKind::Pubrel, packet_identifier, .. }) => {
+                let key = (self.client(link).client_id.clone(), *packet_identifier);
+                self.current = self.held.remove(&key);
+            }
+            Packet::Ack(Ack { kind: AckKind::Puback | AckKind::Pubrec, .. }) => {
+                self.log.acknowledged_by_subscribers += 1;
+            }
+            Packet::Pingreq => self.log.pings += 1,
+            Packet::Disconnect(_) => self.log.disconnects += 1,
+            _ => {}
+        }
+        Inbound::Pass
+    }
+
+    fn malformed(&mut self, error: crate::mqtt::wire::WireError, _: &mut Link) {
+        panic!("a client sent no packet: {error}");
+    }
+
+    fn sending(&mut self, packet: &Packet<'_>, bytes: &[u8], link: &mut Link) -> Outbound {
+        match packet {
+            Packet::Publish(publish) => return self.deliver(publish, link),
+            Packet::Ack(ack) => self.answer(ack, bytes, link),
+            Packet::Connack(connack) => {
+                let mut connack = connack.clone();
+                for property in self.client(link).properties.iter() {
+                    connack.properties.push(property.clone());
+                }
+                link.send_packet(&Packet::Connack(connack), self.script.connack_after);
+            }
+            Packet::Suback(_) => drop(link.send(bytes, self.script.suback_after)),
+            _ => drop(link.send(bytes, Duration::ZERO)),
+        }
+        Outbound::Sent
+    }
+
+    fn stands_still_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.began + self.script.stall?.passes(now - self.began);
+        (until > now).then_some(until)
+    }
+}
