@@ -177,8 +177,8 @@ impl StreamOutcome {
 }
 
 impl StageOutcome {
-    /// Notes that messages came when the drain had ended.
-    pub(super) fn note_late(&mut self, late: LateMessages) {
+    /// Adds messages that arrived after the drain had ended.
+    pub(super) fn add_late(&mut self, late: LateMessages) {
         let of_stream = self.streams.get_mut(&late.stream).and_then(|stream| stream.delivery.as_mut());
         for delivery in [self.delivery.as_mut(), of_stream].into_iter().flatten() {
             delivery.late += late.count;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::super::disconnect::clean_up;
 use super::super::publisher::Publisher;
 use super::super::subscriber::{Deliveries, LateMessages, Subscriber};
-use super::messages::{Command, Report};
+use super::messages::{Command, Report, Settled};
 use super::role::Role;
 use super::state::ShardState;
 use crate::bench::plan::ClientKind;
@@ -120,7 +120,7 @@ impl ShardClients {
             publisher.add_open_outage(now_ns, &mut outages);
             downgraded += publisher.take_downgraded();
         }
-        let recorder = state.recorders.take();
+        let recorder = *state.recorders.take();
         let mut shares = state.recorders.take_shares();
         self.report_late(state);
         let mut deliveries = Deliveries::default();
@@ -137,7 +137,8 @@ impl ShardClients {
             }
         }
         let spans = state.take_spans();
-        state.report(Report::Settled { recorder, deliveries, downgraded, spans, outages, shares });
+        let settled = Settled { recorder, deliveries, downgraded, spans, outages, shares };
+        state.report(Report::Settled(Box::new(settled)));
     }
 
     fn report_late(&self, state: &ShardState) {
