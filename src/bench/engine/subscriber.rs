@@ -42,7 +42,7 @@ pub(super) struct LateMessages {
 /// What became of a stage's measured messages at some of the subscribers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deliveries {
-    /// By stream, all subscribers batch.
+    /// Per stream, all subscribers together.
     pub(super) streams: BTreeMap<usize, Delivery>,
     /// Ledgers that do not add up.
     pub(super) unbalanced: u64,
@@ -237,7 +237,7 @@ fn looks_like(sent: &[u8], payload: &[u8]) -> bool {
         && sent[end..] == payload[end..]
 }
 
-/// The handler of a subscriber during one batch.
+/// Handles the packets of one read of a subscriber.
 pub(super) struct SubscriberHandler<'a> {
     pub(super) subscriber: &'a mut Subscriber,
     pub(super) shared: &'a Shared,

@@ -32,6 +32,11 @@ impl<K: Kept> Session<K> {
         }
     }
 
+    /// Gives back an identifier from [`Session::reserve`] whose PUBLISH was never written.
+    pub fn release(&mut self, packet_identifier: u16) {
+        self.outbound.remove(packet_identifier);
+    }
+
     /// Puts a PUBLISH into the output; QoS 1 and 2 are kept as `kept`, whose message is the one sent. Returns the Packet
     /// Identifier, 0 for QoS 0. Fails, and gives `kept` back, on what the broker or the standard does not allow.
     pub fn publish(&mut self, kept: K) -> Result<u16, (PublishError, K)> {

@@ -5,7 +5,7 @@ use std::task::Context;
 use super::super::clock;
 use super::super::link::{Link, SendRecord};
 use super::super::shared::{Shared, StageRun};
-use super::read::read_batch;
+use super::read::{handle_time, read_batch};
 use super::role::{Exit, Role};
 use super::state::ShardState;
 use crate::bench::measure::Recorder;
@@ -44,8 +44,7 @@ impl Idler {
         if due_ns <= now_ns && due_ns < run.to_ns {
             if self.pinged_ns.is_none() {
                 link.session.ping();
-                self.pinged_ns = Some(now_ns);
-                state.recorder(link.target()).counters.pings += 1;
+                self.note_ping(state, link, now_ns);
             }
             while due_ns <= now_ns {
                 due_ns = due_ns.saturating_add(interval_ns.max(1));
@@ -53,6 +52,14 @@ impl Idler {
         }
         // Nothing is due after the end: its wake-up would repeat forever.
         self.due_ns = Some(if due_ns < run.to_ns { due_ns } else { u64::MAX });
+    }
+
+    /// A ping is sent: by the interval, or by Keep Alive while other clients still connect.
+    fn note_ping(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
+        if self.pinged_ns.is_none() {
+            self.pinged_ns = Some(now_ns);
+            state.recorder(link.target()).counters.pings += 1;
+        }
     }
 
     /// Requests a wake-up for when the next ping or Keep Alive is due.
@@ -82,7 +89,7 @@ impl Role for Idler {
     ) -> Result<(), Exit> {
         let clock = state.shared.clock;
         loop {
-            let more = read_batch(state, link, context, true, |session, bytes, now, recorder| {
+            let more = read_batch(state, link, context, false, |session, bytes, now, recorder| {
                 let mut handler = IdlerHandler { pinged_ns: &mut self.pinged_ns, recorder, now_ns: clock.ns(now) };
                 session.handle_input(bytes, now, &mut handler)
             })?;
@@ -90,7 +97,11 @@ impl Role for Idler {
                 break;
             }
         }
-        let now_ns = clock.now_ns();
+        let now = clock::now();
+        let now_ns = clock.ns(now);
+        if handle_time(link, now)? {
+            self.note_ping(state, link, now_ns);
+        }
         if let Some(run) = state.stage() {
             self.ping(state, &run, link, now_ns);
         }
@@ -126,7 +137,6 @@ impl Handler<SendRecord> for IdlerHandler<'_> {
     fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
     fn event(&mut self, event: Event) {
-        // A ping that Keep Alive sent is not timed.
         if event == Event::Pong
             && let Some(pinged_ns) = self.pinged_ns.take()
         {
