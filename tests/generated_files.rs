@@ -159,6 +159,7 @@ fn mandoc_finds_no_fault() {
     for tool in TOOLS {
         let mandoc = Command::new("mandoc").args(["-T", "lint"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let Ok(mut mandoc) = mandoc else {
+            assert!(std::env::var_os("CI").is_none(), "mandoc is not installed");
             eprintln!("skipped: mandoc is not installed");
             return;
         };

@@ -299,7 +299,7 @@ fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
             ));
         }
         SessionError::NotMqtt { first_bytes, .. } if looks_like_tls(first_bytes) => {
-            "this port speaks TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)"
+            "this port uses TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)"
         }
         SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => {
             "this port speaks HTTP: for MQTT over WebSocket add --ws; plain MQTT is mostly on port 1883, over TLS on 8883"

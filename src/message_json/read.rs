@@ -53,7 +53,7 @@ pub enum ReadError {
         expected: &'static str,
     },
     /// No topic.
-    #[error("it has no `topic`, and there is no -t to stand in")]
+    #[error("it has no `topic`, and -t is not given")]
     NoTopic,
     /// A topic that nothing can be published to.
     #[error("`topic` {topic:?} cannot be published to: {error}")]
@@ -75,7 +75,7 @@ pub enum ReadError {
     #[error("`properties` need MQTT 5: use -V 5")]
     PropertiesNeedV5,
     /// A property that does not exist.
-    #[error("`properties` has {0:?}, which is no property of MQTT 5")]
+    #[error("`properties` has {0:?}, which is not a property of MQTT 5")]
     UnknownProperty(String),
     /// A property out of range or out of place.
     #[error("`properties`: {0}")]

@@ -259,11 +259,11 @@ pub enum PropertyError {
     /// The value is of the right type and forbidden.
     #[error("the value of {} is out of range", .0.text())]
     OutOfRange(PropertyName),
-    /// It may not stand in this packet.
-    #[error("{} may not stand in this packet", .0.text())]
+    /// It is not allowed in this packet.
+    #[error("{} is not allowed in this packet", .0.text())]
     NotAllowed(PropertyName),
     /// It may stand once only.
-    #[error("{} stands twice", .0.text())]
+    #[error("{} occurs twice", .0.text())]
     Duplicate(PropertyName),
 }
 

@@ -38,7 +38,7 @@ impl fmt::Display for RejectedCharacter {
         let code = u32::from(character);
         match (character, ends_text) {
             ('\r', true) => {
-                return write!(f, "it ends with a carriage return (U+000D), as in a file with Windows line ends");
+                return write!(f, "it ends with a carriage return (U+000D), as in a file with Windows line endings");
             }
             ('\n', true) => return write!(f, "it ends with a newline (U+000A)"),
             _ => {}
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn the_place_and_the_likely_cause_are_named() {
         for (text, words) in [
-            ("home/temp\r", "it ends with a carriage return (U+000D), as in a file with Windows line ends"),
-            ("home/temp\r\n", "it ends with a carriage return (U+000D), as in a file with Windows line ends"),
+            ("home/temp\r", "it ends with a carriage return (U+000D), as in a file with Windows line endings"),
+            ("home/temp\r\n", "it ends with a carriage return (U+000D), as in a file with Windows line endings"),
             ("home/temp\n", "it ends with a newline (U+000A)"),
             ("ä\tb", "its character number 2 is a tab (U+0009), which a broker may reject"),
             ("a\rb", "its character number 2 is a carriage return (U+000D), which a broker may reject"),

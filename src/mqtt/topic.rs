@@ -14,19 +14,21 @@ pub enum TopicError {
     #[error("it is longer than 65,535 bytes")]
     TooLong,
     /// MQTT-4.7.3-2.
-    #[error("it holds a NUL character")]
+    #[error("it contains a NUL character")]
     Nul,
     /// MQTT-3.3.2-2.
-    #[error("a topic to publish to must not hold the wildcards + and #")]
+    #[error("a topic to publish to must not contain the wildcards + and #")]
     WildcardInName,
     /// MQTT-4.7.1-1.
-    #[error("# may only stand at the end, alone or after a /")]
+    #[error("# is only allowed at the end, alone or after a /")]
     MisplacedMultiLevel,
     /// MQTT-4.7.1-2.
-    #[error("+ must fill a whole level, as in a/+/b")]
+    #[error("+ must be a whole level, as in a/+/b")]
     MisplacedSingleLevel,
     /// MQTT-4.8.2-1, MQTT-4.8.2-2.
-    #[error("a shared subscription is written $share/GROUP/FILTER, and GROUP is not empty and holds no wildcard")]
+    #[error(
+        "a shared subscription has the form $share/GROUP/FILTER, where GROUP is not empty and contains no wildcard"
+    )]
     BadShare,
     /// A character that brokers may reject (§1.5.4); only what is sent is checked for it.
     #[error(transparent)]

@@ -57,7 +57,7 @@ pub(super) fn gather(
         Some(_) => match walked.options_files.as_slice() {
             [] => options_file::read_default(tool, command, &table, environment),
             [file] => options_file::read_named(file.as_ref(), command, &table, environment),
-            _ => Err(vec!["-o is given twice; there is one options file".into()]),
+            _ => Err(vec!["-o is given twice: only one options file is read".into()]),
         },
     };
     let of_files = of_files.map_err(|faults| UsageError::new(tool.name, faults))?;
@@ -119,10 +119,10 @@ impl Walked {
     /// What may not stand in an options file, and copied dashes.
     pub(super) fn fault_in_file(&self) -> Option<String> {
         if self.answer.is_some() {
-            return Some("--help and --version have no place in an options file".into());
+            return Some("--help and --version are not allowed in an options file".into());
         }
         if !self.options_files.is_empty() {
-            return Some("-o has no place in an options file".into());
+            return Some("-o is not allowed in an options file".into());
         }
         self.faults.first().cloned()
     }
@@ -344,30 +344,32 @@ impl<'a> OptionTable<'a> {
             return None;
         }
         if word.starts_with("-n") && !self.verbs.is_empty() {
-            return Some("unexpected argument '-n': -C is how many messages, --clients how many clients".into());
+            return Some(
+                "unexpected argument '-n': use -C for the number of messages, --clients for the number of clients"
+                    .into(),
+            );
         }
         if word.starts_with('-') && word != "-" {
             return None;
         }
         if word.contains("://") {
-            return Some("a URL stands behind -L, as in -L mqtt://HOST/TOPIC".into());
+            return Some("a URL needs -L, as in -L mqtt://HOST/TOPIC".into());
         }
         match before.and_then(Typed::shown_option) {
             Some((option, Kind::Secret | Kind::Property)) => {
-                Some(format!("{option}: there is a word too many behind its value; quote a value that holds a space"))
+                Some(format!("{option}: unexpected word after its value; quote a value that contains a space"))
             }
             Some((option, _)) if names_port_or_user(option) => {
-                let advice =
-                    if self.short('P').is_some() { "; if that is a password, it stands behind -P" } else { "" };
-                Some(format!("{option}: there is a word too many behind its value{advice}"))
+                let advice = if self.short('P').is_some() { "; a password is given with -P" } else { "" };
+                Some(format!("{option}: unexpected word after its value{advice}"))
             }
             Some((option, Kind::Value)) => Some(format!(
-                "unexpected argument '{word}': {option} takes one word; quote a value that holds a space, as in \
+                "unexpected argument '{word}': {option} takes one word; quote a value that contains a space, as in \
                  {option} 'two words'"
             )),
-            _ if word == "help" => Some("unexpected argument 'help': help is --help".into()),
+            _ if word == "help" => Some("unexpected argument 'help': use --help".into()),
             Some(("-c", _)) if !self.verbs.is_empty() && is_number(word) => {
-                Some(format!("-c keeps sessions and takes no value: the number of clients is --clients {word}"))
+                Some(format!("-c keeps sessions and takes no value: set the number of clients with --clients {word}"))
             }
             _ => None,
         }
@@ -416,7 +418,7 @@ impl<'a> OptionTable<'a> {
             }
             (_, None) => (String::new(), "-".into(), false),
         };
-        (format!("{dashes}{seen}: that is a dash from copied text, you mean {meant}"), value_follows)
+        (format!("{dashes}{seen}: this is not an ASCII hyphen (copied text?); use {meant}"), value_follows)
     }
 }
 
@@ -508,12 +510,12 @@ mod tests {
     #[test]
     fn copied_dashes_are_told_and_show_no_password() {
         for (arguments, fault) in [
-            (&["–q", "1"][..], "–q: that is a dash from copied text, you mean -q"),
-            (&["—host", "x"], "—host: that is a dash from copied text, you mean --host"),
-            (&["––quiet"], "––quiet: that is a dash from copied text, you mean --quiet"),
-            (&["−Phunter2"], "−P: that is a dash from copied text, you mean -P"),
-            (&["–pw=hunter2"], "–pw: that is a dash from copied text, you mean --pw"),
-            (&["–"], "–: that is a dash from copied text, you mean -"),
+            (&["–q", "1"][..], "–q: this is not an ASCII hyphen (copied text?); use -q"),
+            (&["—host", "x"], "—host: this is not an ASCII hyphen (copied text?); use --host"),
+            (&["––quiet"], "––quiet: this is not an ASCII hyphen (copied text?); use --quiet"),
+            (&["−Phunter2"], "−P: this is not an ASCII hyphen (copied text?); use -P"),
+            (&["–pw=hunter2"], "–pw: this is not an ASCII hyphen (copied text?); use --pw"),
+            (&["–"], "–: this is not an ASCII hyphen (copied text?); use -"),
         ] {
             let walked = walk(arguments);
             assert_eq!(walked.faults, [fault]);

@@ -54,7 +54,7 @@ const LARGEST_BURST: u64 = 1_000_000;
 
 /// What `--arrival` takes.
 pub(super) fn arrival(text: &str) -> Result<Arrival, String> {
-    const WRONG: &str = "it is fixed, poisson or burst:N, where N is a number of messages from 1 to 1M";
+    const WRONG: &str = "must be fixed, poisson or burst:N, with N from 1 to 1M messages";
     match text {
         "fixed" => Ok(Arrival::Fixed),
         "poisson" => Ok(Arrival::Poisson),
@@ -67,7 +67,7 @@ pub(super) fn arrival(text: &str) -> Result<Arrival, String> {
 
 /// What `--seed` takes.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
-    whole_number(text).ok_or_else(|| "a seed is a whole number below 2^64".into())
+    whole_number(text).ok_or_else(|| "must be a whole number below 2^64".into())
 }
 
 #[cfg(test)]

@@ -17,11 +17,10 @@ use super::{
 #[command(
     name = "mqbench",
     version,
-    about = "Find what an MQTT broker carries, and how fast it delivers",
-    long_about = "Publishes and subscribes as many clients at once and measures what arrives. Without --flood and --rate \
-                  it answers both questions in two stages: first it floods the broker to find what the path carries, \
-                  then it sends half of that at a steady rate and measures the latency, from the time at which each \
-                  message was due.",
+    about = "Measure the throughput and latency of an MQTT broker",
+    long_about = "Runs many publishers and subscribers at once and measures what arrives. Without --flood and --rate it \
+                  runs two stages: first it floods the broker to find its maximum throughput, then it sends at half of \
+                  that rate and measures latency from the time at which each message was due.",
     override_usage = "mqbench [VERB] [OPTIONS]\n       mqbench doctor [VERB] [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
@@ -117,7 +116,7 @@ impl ToolOptions for BenchOptions {
                 (self.targets.hosts.is_some(), "--hosts"),
             ] {
                 if given {
-                    faults.push(format!("--embedded brings its own broker: leave {option} out"));
+                    faults.push(format!("--embedded starts its own broker: remove {option}"));
                 }
             }
         }
@@ -151,18 +150,18 @@ impl BenchOptions {
                 (targets.pair.is_some(), "--pair"),
                 (targets.reconnect.is_some(), "--reconnect"),
             ] {
-                refuse(given, option, "mqbench conn connects and pings, and publishes nothing");
+                refuse(given, option, "mqbench conn only connects and pings");
             }
-            let why = "mqbench conn has connections and no messages: --connect-rate and --hold say how it goes";
+            let why = "mqbench conn sends no messages: use --connect-rate and --hold";
             refuse(time.duration.is_some(), "--duration", why);
             refuse(time.warmup.is_some(), "--warmup", why);
         } else {
-            refuse(targets.hold.is_some(), "--hold", "it is for mqbench conn; a load lasts for --duration");
-            refuse(targets.ping_interval.is_some(), "--ping-interval", "it is for mqbench conn");
+            refuse(targets.hold.is_some(), "--hold", "only for mqbench conn; use --duration");
+            refuse(targets.ping_interval.is_some(), "--ping-interval", "only for mqbench conn");
         }
         if load.plan_verb() == Some(Verb::Echo) {
-            refuse(load.retain, "-r", "an echo that is retained would be answered again by the next run");
-            refuse(load.shape.is_some(), "--shape", "in an echo each client has a responder of its own");
+            refuse(load.retain, "-r", "a retained request would be answered again in the next run");
+            refuse(load.shape.is_some(), "--shape", "mqbench echo always pairs each client with a responder");
         }
         faults
     }
@@ -172,7 +171,7 @@ impl BenchOptions {
         let is_self = self.load.verb == Some(Verb::Self_);
         let mut faults = Vec::new();
         if self.calibrate.full && !is_self {
-            faults.push("--full is for mqbench self".into());
+            faults.push("--full: only for mqbench self".into());
         }
         if !is_self {
             return faults;
@@ -186,7 +185,7 @@ impl BenchOptions {
             (load.embedded, "--embedded"),
         ] {
             if given {
-                faults.push(format!("mqbench self brings its own sink: leave {option} out"));
+                faults.push(format!("mqbench self uses its own sink: remove {option}"));
             }
         }
         for (given, option) in [
@@ -204,7 +203,7 @@ impl BenchOptions {
             (!self.result.gate.is_empty(), "--gate"),
         ] {
             if given {
-                faults.push(format!("mqbench self measures a load of its own: leave {option} out"));
+                faults.push(format!("mqbench self uses its own load: remove {option}"));
             }
         }
         faults

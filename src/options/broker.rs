@@ -17,7 +17,7 @@ use super::{BROKER, Environment, Tool, UsageError};
     version,
     about = "A small MQTT broker for tests and development",
     long_about = "Serves MQTT 3.1, 3.1.1 and 5.0 on one port, for tests and development. Without a configuration file it \
-                  listens on this machine only and asks nobody for a password.",
+                  listens on this machine only and accepts clients without a password.",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -33,22 +33,22 @@ pub struct BrokerOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Options")]
 pub struct ListenOptions {
-    /// Port to listen on [default: 1883]; 0 takes a free one and prints it.
+    /// Port to listen on [default: 1883]; 0 selects a free port and logs it.
     #[arg(short, long, value_name = "PORT", value_parser = listening_port)]
     pub port: Option<u16>,
 
-    /// Port for MQTT over WebSocket, at the path /mqtt [default: none]; 0 takes a free one and prints it.
+    /// Port for MQTT over WebSocket, path /mqtt [default: none]; 0 selects a free port and logs it.
     #[arg(long, value_name = "PORT", value_parser = listening_port)]
     pub ws_port: Option<u16>,
 
-    /// Read the configuration from FILE.
+    /// Read the configuration from FILE, in the format of mosquitto.conf.
     ///
-    /// The directives are those of mosquitto.conf: listeners with TLS and WebSocket, passwords, access lists, limits,
-    /// persistence, logging. SIGHUP reads passwords, access lists, certificates and log types again.
+    /// It configures listeners with TLS and WebSocket, passwords, access lists, limits, persistence and logging. SIGHUP
+    /// reloads passwords, access lists, certificates and log types.
     #[arg(short, long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Log every packet, in mosquitto's words.
+    /// Log each packet, in mosquitto's format.
     #[arg(short, long)]
     pub verbose: bool,
 
@@ -56,7 +56,7 @@ pub struct ListenOptions {
     #[arg(short, long)]
     pub daemon: bool,
 
-    /// Check the configuration and the files that it names, then exit.
+    /// Check the configuration and the files it refers to, then exit.
     #[arg(long)]
     pub test_config: bool,
 
@@ -70,7 +70,7 @@ pub struct ListenOptions {
 }
 
 fn listening_port(text: &str) -> Result<u16, String> {
-    whole_number(text).ok_or_else(|| "a port is a number up to 65535".into())
+    whole_number(text).ok_or_else(|| "must be a number from 0 to 65535".into())
 }
 
 /// What mqbroker is asked to do.
@@ -109,9 +109,9 @@ Set a user's password in a password file
 
 Usage: mqbroker passwd FILE USER
 
-Asks for the password on a terminal, or reads it from the first line of standard input. FILE is created if it does not
-exist; other users in it stay as they are. mosquitto reads the file too. Name it with password_file in the configuration;
-a running broker reads it again on SIGHUP.
+Prompts for the password on a terminal, otherwise reads it from the first line of standard input. Creates FILE if it does
+not exist and keeps the other users in it. mosquitto can read the file too. Set password_file in the configuration to use
+it; a running broker reloads it on SIGHUP.
 
   echo \"$PASSWORD\" | mqbroker passwd /etc/mosquitto/passwords ann
 ";
@@ -124,8 +124,8 @@ fn passwd(words: &[OsString]) -> Result<Reading<BrokerCommand>, UsageError> {
     let fault = |text: &str| UsageError::new(BROKER.name, vec![text.to_owned()]);
     // A third word is a password on the command line, which everybody on the machine can read; it is not repeated.
     let [file, user] = words else {
-        let text = "passwd takes a file and a user name: mqbroker passwd FILE USER. The password is asked for, or read \
-                    from standard input";
+        let text = "passwd takes a file and a user name: mqbroker passwd FILE USER; it prompts for the password or reads \
+                    it from standard input";
         return Err(fault(text));
     };
     let user = user.to_str().ok_or_else(|| fault("passwd: the user name is not valid UTF-8"))?.to_owned();

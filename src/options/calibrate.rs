@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Load")]
 pub struct CalibrateOptions {
-    /// mqbench self: measure every QoS, size, number of connections and threads; takes some minutes.
+    /// mqbench self: measure every QoS, size, connection count and thread count; takes some minutes.
     #[arg(long)]
     pub full: bool,
 }

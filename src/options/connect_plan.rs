@@ -54,7 +54,7 @@ pub fn connect_plan(
     }
     let bind = bind.as_ref().and_then(|sources| {
         if sources.all().len() > 1 && !defaults.names_clients {
-            faults.push("-A: one connection has one local address; several are for mqbench".into());
+            faults.push("-A: only mqbench takes several addresses".into());
         }
         sources.all().first().copied()
     });
@@ -71,7 +71,7 @@ pub fn connect_plan(
         let port = port.is_some() && positions.later("port", if unix.is_some() { "unix" } else { "url" });
         for (given, option) in [(bind.is_some(), "-A"), (*nodelay, "--nodelay"), (port, "-p")] {
             if given {
-                faults.push(format!("{option} means nothing with a unix socket: leave it out"));
+                faults.push(format!("{option} has no effect with a Unix socket: remove it"));
             }
         }
     }
@@ -142,7 +142,7 @@ fn web_socket_plan(
     if !wanted && url.is_none_or(|url| !url.web_socket) {
         for (given, option) in [(path.is_some(), "--ws-path"), (!headers.is_empty(), "--ws-header")] {
             if given {
-                faults.push(format!("{option} means nothing without WebSocket: add --ws, or use -L ws:// or wss://"));
+                faults.push(format!("{option} needs WebSocket: add --ws, or use -L ws:// or wss://"));
             }
         }
         return None;
@@ -214,11 +214,11 @@ impl Place<'_> {
         let by_url = url.is_some_and(|url| url.tls);
         if by_url && tls.no_tls {
             let s = if url.is_some_and(|url| url.web_socket) { "ws" } else { "mqtt" };
-            faults.push(format!("--no-tls contradicts {s}s:// of -L: write {s}://"));
+            faults.push(format!("--no-tls contradicts {s}s:// of -L: use {s}://"));
         }
         let tls = tls.plan(asked || by_url || by_port, environment, faults);
         if tls.is_some() && unix.is_some() {
-            faults.push("--unix goes without TLS: leave the TLS options out, or add --no-tls".into());
+            faults.push("--unix does not use TLS: remove the TLS options, or add --no-tls".into());
         }
         (address, tls)
     }
@@ -229,21 +229,21 @@ fn checked_host(host: &str, faults: &mut Vec<String>) -> String {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_ipv6 = bare.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     if host.contains("://") {
-        faults.push("-h takes a host only; a URL goes to -L".into());
+        faults.push("-h takes a host only: use -L for a URL".into());
     } else if host.contains('@') {
         // What stands before it may be a password.
-        faults.push("-h takes a host only: user and password are given with -u and -P or --pw-file".into());
+        faults.push("-h takes a host only: use -u for the user, and -P or --pw-file for the password".into());
     } else if let (Some((name, port)), false) = (host.rsplit_once(':'), is_ipv6) {
         faults.push(match port.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => format!("-h takes a host only: write -h {name} -p {port}"),
-            false => "-h takes a host only, and no host holds a colon; the port is given with -p".into(),
+            true => format!("-h takes a host only: use -h {name} -p {port}"),
+            false => "-h takes a host only, without a colon: use -p for the port".into(),
         });
     } else if let Some(fault) = without_zone(bare) {
         faults.push(format!("-h: {fault}"));
     } else if bare.is_empty() {
         faults.push("-h: the host is empty".into());
     } else if let Err(error) = check_sent_text(bare) {
-        faults.push(format!("-h: the host is wrong: {error}"));
+        faults.push(format!("-h: invalid host: {error}"));
     }
     bare.to_owned()
 }
@@ -264,7 +264,7 @@ pub(super) fn version(
         }
         // As with mosquitto these turn MQTT 5 on; only an older version asked for after them is a contradiction.
         if asked.is_some_and(|version| !version.is_v5()) && connection.positions.later("protocol_version", id) {
-            faults.push(format!("{option} needs MQTT 5: leave -V out or say -V 5"));
+            faults.push(format!("{option} needs MQTT 5: remove -V or use -V 5"));
         }
         version = ProtocolVersion::V5;
     }
@@ -303,7 +303,7 @@ impl Login<'_> {
             environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
         });
         if user.is_none() && password.is_some() && !version.is_v5() {
-            faults.push(format!("a password without a user name needs MQTT 5, this is {version}: add -u NAME"));
+            faults.push(format!("a password without a user name needs MQTT 5, not {version}: add -u NAME"));
         }
         if let Some(user) = &user {
             check_name("the user name", user, faults);
@@ -363,7 +363,7 @@ impl ClientName<'_> {
         }
         // mosquitto's clients have checked that by their own rule.
         if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients && !compat {
-            faults.push("-c keeps a session, and a session is found by its client identifier: add -i ID".into());
+            faults.push("-c keeps the session, which needs a client identifier: add -i ID".into());
         }
         let client_id = match (id, prefix) {
             (Some(id), _) => id.to_owned(),
@@ -392,7 +392,7 @@ fn connect_properties(
         return Properties::new();
     }
     if session_expiry.is_some() && properties.get(PropertyName::SessionExpiryInterval).is_some() {
-        faults.push("-x and -D connect session-expiry-interval say the same thing: leave one out".into());
+        faults.push("-x and -D connect session-expiry-interval set the same property: remove one of them".into());
     }
     // A session that is kept is kept for ever unless -x says how long; 5.0 would end it with the connection (§3.1.2.11.2).
     let seconds = session_expiry.or(kept.then_some(u32::MAX)).map(PropertyValue::FourByte);

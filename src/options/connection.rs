@@ -16,27 +16,27 @@ use crate::mqtt::{ProtocolVersion, Secret};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionOptions {
-    /// Broker, a name or an IP address [default: localhost].
+    /// Host name or IP address of the broker [default: localhost].
     #[arg(short = 'h', long, value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Option<String>,
 
-    /// Port [default: 1883, with TLS 8883]; 8883 turns TLS on.
+    /// Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on.
     #[arg(short, long, value_name = "PORT", value_parser = port)]
     pub port: Option<u16>,
 
-    /// Broker, user and topic in one: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]; also ws[s]://, unix:PATH.
+    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH.
     ///
-    /// Percent-encoding is decoded in user, password and topic; write %40 for an @ and %2F for a / in a password. An
-    /// IPv6 address stands in brackets. All after the first / behind the host is the topic, # and ? included. -h, -p,
-    /// -u and -P win over the parts of a URL that stands before them.
+    /// Percent-encoding is decoded in user, password and topic: write %40 for @ and %2F for / in a password. An IPv6
+    /// address needs brackets. Everything after the first / behind the host is the topic, including # and ?. -h, -p, -u
+    /// and -P override the parts of a URL that comes before them.
     ///
-    /// With ws:// and wss:// (MQTT over WebSocket, without and with TLS) what follows the host is the path of the
-    /// WebSocket instead, as in ws://HOST:8083/mqtt?token=x; the topic then comes from -t. Without a port it is 80, for
-    /// wss:// 443; without a path it is /mqtt.
+    /// With ws:// and wss:// (MQTT over WebSocket, without and with TLS) the host is followed by the path of the
+    /// WebSocket endpoint instead, as in ws://HOST:8083/mqtt?token=x, and -t gives the topic. The default port is 80
+    /// for ws:// and 443 for wss://, the default path /mqtt.
     #[arg(short = 'L', long, value_name = "URL", value_hint = ValueHint::Url, value_parser = url_text())]
     pub url: Option<UrlText>,
 
-    /// Connect to a unix domain socket.
+    /// Connect to a Unix domain socket.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub unix: Option<PathBuf>,
 
@@ -44,12 +44,12 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "NAME", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub username: Option<String>,
 
-    /// Password; others can see it in the list of processes, so prefer --pw-file or MQTT_PASSWORD.
+    /// Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD.
     #[arg(short = 'P', long, value_name = "PASSWORD", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = secret())]
     pub pw: Option<Secret>,
 
-    /// Read the password from FILE; a newline at its end is not part of it.
+    /// Read the password from FILE; a trailing newline is ignored.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub pw_file: Option<PathBuf>,
 
@@ -57,7 +57,7 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "ID", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub id: Option<String>,
 
-    /// Client identifier of PREFIX and the process number; mqbench counts its clients instead.
+    /// Use PREFIX and the process ID as the client identifier (mqbench: PREFIX and the client number).
     #[arg(short = 'I', long, value_name = "PREFIX", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub id_prefix: Option<String>,
 
@@ -65,38 +65,38 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "SECONDS", default_value = "60", value_parser = KeepAlive::parse)]
     pub keepalive: KeepAlive,
 
-    /// Keep the session (and what is queued for it) when the connection ends; needs -i.
+    /// Keep the session and its queued messages when the connection ends; needs -i.
     #[arg(short = 'c', long)]
     pub disable_clean_session: bool,
 
-    /// Session Expiry Interval; -1 or ∞ is never. Implies -V 5.
+    /// Session Expiry Interval in seconds; -1 or ∞ means never. Implies -V 5.
     #[arg(short = 'x', value_name = "SECONDS", allow_hyphen_values = true, value_parser = session_expiry)]
     pub session_expiry: Option<u32>,
 
     /// MQTT version [default: 311].
     ///
-    /// mqttv5, mqttv311 and mqttv31 are understood too. -D and -x imply 5.
+    /// mqttv5, mqttv311 and mqttv31 are accepted too. -D and -x imply 5.
     #[arg(short = 'V', long, value_name = "VERSION", value_enum)]
     pub protocol_version: Option<ProtocolVersionName>,
 
-    /// Local IP address to connect from; mqbench takes several, A,B,10.0.0.0/28, its clients in turn.
+    /// Local IP address to connect from; mqbench also takes several, as in A,B,10.0.0.0/28, and rotates them.
     ///
-    /// Its family decides between the IPv4 and IPv6 addresses of the broker.
+    /// The address family selects between the broker's IPv4 and IPv6 addresses.
     #[arg(short = 'A', value_name = "ADDRESS", value_hint = ValueHint::Other, value_parser = SourceAddresses::parse)]
     pub bind: Option<SourceAddresses>,
 
-    /// Most messages of QoS 1 and 2 in flight [default: 20, mqbench 100].
+    /// Maximum number of QoS 1 and 2 messages in flight [default: 20, mqbench: 100].
     #[arg(short = 'M', value_name = "COUNT", value_parser = max_inflight)]
     pub max_inflight: Option<u16>,
 
-    /// Send every packet at once (TCP_NODELAY).
+    /// Send each packet immediately (TCP_NODELAY).
     ///
-    /// mqsub then also reads every message at once. Without it, above some 10,000 messages per second at QoS 0, it reads
-    /// about once per millisecond, which takes a tenth of the CPU time.
+    /// mqsub then also reads each message immediately. Without it, above about 10,000 messages per second at QoS 0,
+    /// mqsub reads about once per millisecond, which takes a tenth of the CPU time.
     #[arg(long)]
     pub nodelay: bool,
 
-    /// Give up when there is no connection after this time.
+    /// Give up if there is no connection within TIME.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = positive_duration)]
     pub connect_timeout: Duration,
 
@@ -104,27 +104,26 @@ pub struct ConnectionOptions {
     #[arg(short = 'S', hide = true)]
     pub srv: bool,
 
-    /// Speak MQTT over WebSocket; the port stays 1883, with TLS 8883, unless -p or a URL says otherwise.
+    /// Use MQTT over WebSocket; the port stays 1883, or 8883 with TLS, unless -p or a URL sets it.
     #[arg(long)]
     pub ws: bool,
 
-    /// Path of the WebSocket [default: /mqtt].
+    /// Path of the WebSocket endpoint [default: /mqtt].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::Other, value_parser = url_text())]
     pub ws_path: Option<UrlText>,
 
-    /// Header of the WebSocket request, as in 'Authorization: Bearer x'; may be repeated.
+    /// Add a header to the WebSocket request, as in 'Authorization: Bearer x'; may be repeated.
     ///
-    /// A cookie or a token is given so to a server that wants it before MQTT begins. Others can see it in the list of
-    /// processes, so prefer a line in an options file (-o).
+    /// Use it to send a cookie or a token. It is visible in the process list, so prefer a line in an options file (-o).
     #[arg(long, value_name = "NAME: VALUE", value_hint = ValueHint::Other, value_parser = secret())]
     pub ws_header: Vec<Secret>,
 
-    /// Go through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]; env reads the variables.
+    /// Connect through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT], or "env".
     ///
-    /// socks5h lets the proxy look up the broker's name, socks5 looks it up here. http asks with CONNECT, which many
-    /// proxies allow for port 443 only. The port is 1080, for http 80. TLS and WebSocket go through as without a proxy.
-    /// "env" takes the proxy from https_proxy, HTTPS_PROXY, all_proxy or ALL_PROXY, none when no_proxy (NO_PROXY) names
-    /// the broker's host; without it these variables are not looked at.
+    /// With socks5h the proxy resolves the name of the broker, with socks5 mqtools does. http uses CONNECT, which many
+    /// proxies allow for port 443 only. The default port is 1080, for http 80. TLS and WebSocket work as without a
+    /// proxy. "env" takes the proxy from https_proxy, HTTPS_PROXY, all_proxy or ALL_PROXY, and connects directly if
+    /// no_proxy (NO_PROXY) lists the broker; without "env" these variables are ignored.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = url_text())]
     pub proxy: Option<UrlText>,
 
@@ -164,21 +163,20 @@ pub(super) struct HeaderField {
 impl HeaderField {
     /// Reads what was typed; no error repeats any of it.
     pub(super) fn read(text: &[u8]) -> Result<Self, HeaderFault> {
-        let colon = text.iter().position(|byte| *byte == b':').ok_or(HeaderFault("it is written 'NAME: VALUE'"))?;
+        let colon = text.iter().position(|byte| *byte == b':').ok_or(HeaderFault("must be 'NAME: VALUE'"))?;
         let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
         // RFC 9110 §5.1 and §5.5.
         let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
         let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(|b| is_token(&b)));
-        let name =
-            name.ok_or(HeaderFault("before the colon stands the name of a header field, such as Authorization"))?;
+        let name = name.ok_or(HeaderFault("the text before the colon must be a header name, such as Authorization"))?;
         if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-            return Err(HeaderFault("its value holds a line end or another control character"));
+            return Err(HeaderFault("the value contains a line break or another control character"));
         }
         let lower = name.to_ascii_lowercase();
         if matches!(lower.as_str(), "upgrade" | "connection" | "content-length" | "transfer-encoding")
             || lower.starts_with("sec-websocket-")
         {
-            return Err(HeaderFault("this field belongs to the WebSocket handshake itself"));
+            return Err(HeaderFault("this header is part of the WebSocket handshake"));
         }
         Ok(Self { name: name.to_owned(), value: Secret::new(value) })
     }
@@ -204,7 +202,7 @@ impl KeepAlive {
     fn parse(text: &str) -> Result<Self, String> {
         match whole_number(text) {
             Some(seconds) if seconds == 0 || seconds >= 5 => Ok(Self(seconds)),
-            _ => Err("Keep Alive is 5 to 65535 seconds, or 0 for off".into()),
+            _ => Err("must be 5 to 65535 seconds, or 0 to turn it off".into()),
         }
     }
 
@@ -241,13 +239,12 @@ impl From<ProtocolVersionName> for ProtocolVersion {
 fn session_expiry(text: &str) -> Result<u32, String> {
     match text {
         "-1" | "∞" => Ok(u32::MAX),
-        _ => whole_number(text)
-            .ok_or_else(|| "it is a number of seconds up to 4294967294; 4294967295, -1 and ∞ are never".into()),
+        _ => whole_number(text).ok_or_else(|| "must be 0 to 4294967294 seconds, or -1 or ∞ for never".into()),
     }
 }
 
 fn max_inflight(text: &str) -> Result<u16, String> {
-    whole_number(text).filter(|count| *count > 0).ok_or_else(|| "it is a number from 1 to 65535".into())
+    whole_number(text).filter(|count| *count > 0).ok_or_else(|| "must be a number from 1 to 65535".into())
 }
 
 /// The place of the last mention of each option, file arguments included. An URL and the options that say the same

@@ -116,7 +116,7 @@ impl Environment {
     pub(super) fn warn_of_exposed_file(&self, what: &str, path: &Path, warnings: &mut Vec<String>) {
         if (self.everybody_can_read)(path) {
             let path = path.display();
-            warnings.push(format!("every user of this machine can read {what} '{path}': chmod 600 '{path}' mends it"));
+            warnings.push(format!("{what} '{path}' is readable by every user of this machine: run chmod 600 '{path}'"));
         }
     }
 

@@ -8,18 +8,18 @@ use clap::{ArgAction, Args, ValueHint};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "General")]
 pub struct GeneralOptions {
-    /// Log what happens on stderr; -dd logs every packet.
+    /// Log each packet to stderr; -dd also dumps its bytes.
     #[arg(short, long, action = ArgAction::Count)]
     pub debug: u8,
 
-    /// Print no errors while running; the exit status still tells them.
+    /// Print no errors at run time; the exit status still reports failure.
     #[arg(long)]
     pub quiet: bool,
 
-    /// Read options from FILE in place of the default options files, one a line.
+    /// Read options from FILE, one per line, instead of the default options files.
     ///
-    /// The first word of a line is the option, all after the first space is its value, without quotes. A # in the first
-    /// column starts a comment. The command line comes after the file and wins.
+    /// A line is an option, a space and its value, without quotes. A # in the first column starts a comment. The
+    /// command line overrides the file.
     #[arg(short = 'o', value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub options_file: Option<PathBuf>,
 

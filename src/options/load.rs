@@ -22,69 +22,70 @@ pub struct LoadOptions {
     #[arg(value_name = "VERB", value_enum, hide_short_help = true)]
     pub verb: Option<Verb>,
 
-    /// With doctor: the verb whose plan is looked at [default: the plan without a verb].
+    /// With doctor: the verb to check [default: a run without a verb].
     #[arg(value_name = "PLAN", value_parser = examined())]
     pub examined: Option<Verb>,
 
-    /// Who gets what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
+    /// Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
     ///
     /// p2p pairs each publisher with a subscriber. fan-in has many publishers and one subscriber, fan-out one publisher
-    /// and many subscribers; in both every subscriber gets every message. shared:G deals the subscribers out to G groups
-    /// ($share), and every message goes to one member of each group. --pubs and --subs change the numbers.
+    /// and many subscribers; in both, each subscriber receives every message. shared:G divides the subscribers into G
+    /// groups ($share), and one member of each group receives each message. --pubs and --subs change the numbers.
     #[arg(long, value_name = "SHAPE", value_parser = Shape::parse, value_hint = ValueHint::Other)]
     pub shape: Option<Shape>,
 
-    /// Publishers and subscribers, so many of each [default: 10].
+    /// Number of publishers and of subscribers [default: 10].
     ///
-    /// In fan-in only of publishers, in fan-out only of subscribers: the other side is one.
+    /// With fan-in it is the number of publishers, with fan-out of subscribers; there is one client on the other side.
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub clients: Option<u32>,
 
-    /// Publishers [default: as --clients]; 0 only receives.
+    /// Number of publishers [default: --clients]; 0 only receives.
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub pubs: Option<u32>,
 
-    /// Subscribers [default: as --clients]; 0 only sends.
+    /// Number of subscribers [default: --clients]; 0 only sends.
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     pub subs: Option<u32>,
 
-    /// Send as fast as the window allows (closed loop), and nothing else.
+    /// Only flood: send as fast as the window allows (closed loop).
     #[arg(long)]
     pub flood: bool,
 
-    /// Send so many messages a second in total (open loop), and nothing else.
+    /// Only send RATE messages per second in total (open loop).
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate: Option<f64>,
 
-    /// Send so many messages a second from each publisher (open loop), and nothing else.
+    /// Only send RATE messages per second from each publisher (open loop).
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate_per_client: Option<f64>,
 
-    /// When messages of an open loop are due: fixed, poisson or burst:N [default: fixed].
+    /// Schedule of an open loop: fixed, poisson or burst:N [default: fixed].
     ///
-    /// fixed spreads them evenly; with poisson the gaps of each publisher are independent and exponential, and so are those
-    /// of all together; burst:N makes N messages due at once. The whole schedule follows from the rate and --seed before
-    /// the run begins.
+    /// fixed spaces messages evenly. With poisson the gaps are random, independent and exponential, for each publisher
+    /// and in total. burst:N makes N messages due at once. The schedule depends only on the rate and --seed.
     #[arg(long, value_name = "KIND", value_parser = arrival)]
     pub arrival: Option<Arrival>,
 
-    /// What becomes of messages of an open loop that could not be sent in time [default: queue].
+    /// What to do with messages of an open loop that are late [default: queue].
     ///
-    /// queue sends them late and times them from when they were due; skip gives up a message when the next one of its
-    /// publisher is due already (and the window was closed to it, or it is more than 1 ms late), and counts it. With skip, -C counts skipped messages too.
+    /// queue sends them late and measures from when they were due. skip drops and counts a message if the next one of
+    /// its publisher is already due and the window was full or the message is more than 1 ms late; skipped messages
+    /// count for -C.
     #[arg(long, value_name = "HOW", value_enum)]
     pub behind: Option<Behind>,
 
-    /// Seed of everything random, to repeat a run; the result names it [default: random].
+    /// Seed of all random choices, to repeat a run; the result reports it [default: random].
     #[arg(long, value_name = "NUMBER", value_parser = seed)]
     pub seed: Option<u64>,
 
-    /// Topic template; may be repeated [default: one of its own for each run and publisher].
+    /// Topic template; may be repeated [default: a unique topic per run and publisher].
     ///
-    /// With %i each publisher has a topic of its own; a text without it is one topic for all, and every subscriber gets
-    /// everything. %i is the client's number (%05i with zeros in front), %c its client identifier, %u its user name, %% a
-    /// percent sign; they work in -i, -u, -P and -m too. Of several topics each publisher takes one in turn. With --pubs 0
-    /// every subscriber asks for all of them, and they may hold wildcards and $share/GROUP/.
+    /// With %i each publisher has its own topic; a template without it is one topic for all, and each subscriber
+    /// receives every message. %i is the client number (%05i pads it with zeros), %c the client identifier, %u the user
+    /// name, %% a percent sign; they work in -i, -u, -P and -m too. Several templates are assigned to the publishers in
+    /// rotation. With --pubs 0 each subscriber subscribes to all of them, and they may contain wildcards and
+    /// $share/GROUP/.
     #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub topic: Vec<String>,
 
@@ -96,54 +97,54 @@ pub struct LoadOptions {
     #[arg(short, long)]
     pub retain: bool,
 
-    /// Payload size in bytes, or A..B for a size drawn anew for each message [default: 64].
+    /// Payload size in bytes, or A..B for a random size per message [default: 64].
     ///
-    /// k and M are 1000, Ki and Mi 1024. From 16 bytes on the payload begins with a stamp of 16 bytes; shorter ones have
-    /// no room for it, and messages are matched by their order.
+    /// k and M are powers of 1000, Ki and Mi powers of 1024. A payload of 16 bytes or more begins with a stamp of 16
+    /// bytes; shorter ones have no room for it, and messages are matched by order.
     #[arg(long, value_name = "BYTES", value_parser = size_range, value_hint = ValueHint::Other)]
     pub size: Option<SizeRange>,
 
-    /// What fills the payload: zero, random, text, or template:FILE [default: zero].
+    /// Payload contents: zero, random, text or template:FILE [default: zero].
     ///
-    /// random does not compress and is another one in each message; text reads like JSON; both come from --seed. A
-    /// template is a file with the places of -t, and %s (number of the message at its publisher) and %t (Unix time in
-    /// milliseconds); it has no room for the stamp, so messages are matched by their order.
+    /// random does not compress and differs in each message; text resembles JSON; both depend on --seed. A template is
+    /// a file with the placeholders of -t, and %s (number of the message at its publisher) and %t (Unix time in
+    /// milliseconds). It has no room for the stamp, so messages are matched by order.
     #[arg(long, value_name = "WHAT", value_parser = PayloadName::parse, value_hint = ValueHint::Other)]
     pub payload: Option<PayloadName>,
 
-    /// Send this text; places like %i and %s in it are filled in as in --payload template.
+    /// Send TEXT; fills in placeholders such as %i and %s, as in --payload template.
     ///
-    /// It is sent as it is, without room for the time stamp, so messages are matched by their order.
+    /// TEXT is sent without the stamp, so messages are matched by order.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub message: Option<String>,
 
-    /// Send this file as it is; for one with places to fill in see --payload template.
+    /// Send the contents of FILE unchanged; use --payload template to fill in placeholders.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 
-    /// What frees a place in the window (-M).
+    /// What frees a slot in the window (-M).
     ///
-    /// With subscribers in the process a place is free when the message was delivered, and at QoS 1 and 2 acknowledged;
-    /// ack asks for the acknowledgement only; none sends on without a window.
+    /// delivery: the message was delivered to the subscribers of this run and, at QoS 1 and 2, acknowledged. ack: it
+    /// was acknowledged. none: there is no window.
     #[arg(long, value_name = "WHEN", value_enum, default_value = "delivery")]
     pub window: WindowName,
 
-    /// New connections a second [default: as many as the broker takes].
+    /// New connections per second [default: as many as the broker accepts].
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub connect_rate: Option<f64>,
 
-    /// Threads [default: one a processor, half of them when the broker is on this machine].
+    /// Number of threads [default: one per core, half as many if the broker is on this machine].
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     pub threads: Option<u16>,
 
-    /// Do not sleep before a message is due: exact to microseconds, for a whole processor a thread.
+    /// Spin instead of sleeping until a message is due: precise to microseconds, a full core per thread.
     ///
-    /// Latency then holds no time in which this machine woke up. Worth it only where every thread has a processor that
-    /// nobody else needs, the broker included.
+    /// Latency then excludes wake-up delay. Use it only if each thread has a core that nothing else needs, the broker
+    /// included.
     #[arg(long)]
     pub busy_poll: bool,
 
-    /// Run against a broker of its own inside this process.
+    /// Run against a broker inside this process.
     #[arg(long)]
     pub embedded: bool,
 }
@@ -153,16 +154,16 @@ pub struct LoadOptions {
 pub enum Verb {
     /// Publish only; measures acknowledgements.
     Pub,
-    /// Subscribe only; counts what others publish for --duration.
+    /// Subscribe only; counts what other clients publish for --duration.
     Sub,
-    /// Connect clients and hold them; measures connecting and pings.
+    /// Open connections and hold them; measures connecting and pings.
     Conn,
     /// Send messages through a responder and back; measures round trips.
     Echo,
-    /// Measure mqbench itself on this machine, and keep its ceiling for later results.
+    /// Measure the ceiling of mqbench on this machine, and save it for later results.
     #[value(name = "self")]
     Self_,
-    /// Tell whether this machine can carry out what the options ask for; nothing connects.
+    /// Check whether this machine can run the plan, and how to fix it; makes no connections.
     Doctor,
 }
 
@@ -196,19 +197,19 @@ pub enum WindowName {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Time")]
 pub struct StageOptions {
-    /// Measured time of all stages together [default: 10s; with -C until the messages are through].
+    /// Measured time of all stages together [default: 10s; with -C, until all messages are done].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub duration: Option<Duration>,
 
-    /// Load before each stage that is not measured [default: 1s; none with -C].
+    /// Unmeasured load before each stage [default: 1s; none with -C].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub warmup: Option<Duration>,
 
-    /// Wait at most so long for messages on their way after each stage.
+    /// Wait at most TIME for outstanding messages after each stage.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub drain: Duration,
 
-    /// Measure so many messages in total; with --duration whatever comes first.
+    /// Measure COUNT messages in total; with --duration, whichever ends first.
     #[arg(short = 'C', value_name = "COUNT", value_parser = positive_count)]
     pub count: Option<u64>,
 }
@@ -225,14 +226,15 @@ pub struct ResultOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Vec<PathBuf>,
 
-    /// Exit with 3 unless this holds, as in 'e2e.p99 <= 20ms && lost == 0'; may be repeated.
+    /// Exit with status 3 unless EXPR holds, as in 'e2e.p99 <= 20ms && lost == 0'; may be repeated.
     ///
-    /// METRIC OP VALUE, joined by &&. Metrics are e2e.p99, ack.p99.9, e2e.max, sent_per_s, delivered_per_s, lost, not_sent,
-    /// duplicates and so on. A latency needs a unit. What was not measured fails, and so does an invalid run.
+    /// EXPR is METRIC OP VALUE, several joined by &&. Metrics are e2e.p99, ack.p99.9, e2e.max, sent_per_s,
+    /// delivered_per_s, lost, not_sent, duplicates and others. A latency needs a unit. A metric that was not measured
+    /// fails, and so does an invalid run.
     #[arg(long, value_name = "EXPR", value_hint = ValueHint::Other)]
     pub gate: Vec<String>,
 
-    /// Record no latency; costs less processor time a message.
+    /// Do not record latency; takes less CPU time per message.
     #[arg(long)]
     pub no_latency: bool,
 }
@@ -248,7 +250,9 @@ fn examined() -> impl TypedValueParser<Value = Verb> {
 }
 
 fn threads(text: &str) -> Result<u16, String> {
-    whole_number(text).filter(|count| (1..=1024).contains(count)).ok_or_else(|| "it is a number from 1 to 1024".into())
+    whole_number(text)
+        .filter(|count| (1..=1024).contains(count))
+        .ok_or_else(|| "must be a number from 1 to 1024".into())
 }
 
 impl LoadOptions {
@@ -303,7 +307,7 @@ impl LoadOptions {
         let mut one_of = |given: &[(bool, &'static str)]| {
             let given: Vec<&str> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
             if given.len() > 1 {
-                faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
+                faults.push(format!("{} cannot be used together", given.join(" and ")));
             }
         };
         one_of(&[
@@ -325,14 +329,14 @@ impl LoadOptions {
         }
         for (given, name) in [(self.arrival.is_some(), "--arrival"), (self.behind.is_some(), "--behind")] {
             if given && self.flood {
-                faults.push(format!("{name} is about the schedule of an open loop, and --flood has none"));
+                faults.push(format!("{name} sets the schedule of an open loop, which --flood does not have"));
             }
         }
         let plan_verb = self.plan_verb();
         let verb = plan_verb.map_or("", Verb::name);
         if let (Some(examined), true) = (self.examined, self.verb != Some(Verb::Doctor)) {
             let (verb, examined) = (self.verb.map_or("", Verb::name), examined.name());
-            faults.push(format!("mqbench {verb} {examined}: only doctor takes a second word; leave one of them out"));
+            faults.push(format!("mqbench {verb} {examined}: only doctor takes a second verb: remove one of them"));
         }
         for (given, option, other) in [
             (plan_verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
@@ -341,25 +345,27 @@ impl LoadOptions {
             (plan_verb == Some(Verb::Conn) && self.subs.is_some(), "--subs", "subscribers"),
         ] {
             if given {
-                faults.push(format!("mqbench {verb} has no {other}: leave {option} out"));
+                faults.push(format!("mqbench {verb} has no {other}: remove {option}"));
             }
         }
         if plan_verb == Some(Verb::Echo) && (self.pubs.is_some() || self.subs.is_some()) {
-            faults.push("mqbench echo has as many requesters as responders: --clients says how many".into());
+            faults.push("mqbench echo has a responder for each client: use --clients".into());
         }
         let (publishers, subscribers) = (self.publishers(), self.subscribers());
         if publishers == 0 && subscribers == 0 && self.idlers() > 0 {
             // Connections are what there is.
         } else if publishers == 0 && subscribers == 0 {
-            faults.push("there is nothing to do with neither publishers nor subscribers".into());
+            faults.push("there are neither publishers nor subscribers".into());
         } else if let Some(shape) = self.shape.filter(|_| publishers == 0 || subscribers == 0) {
             let missing = if publishers == 0 { "publishers" } else { "subscribers" };
-            faults.push(format!("--shape {shape} needs both sides, and there are no {missing}: leave --shape out"));
+            faults.push(format!(
+                "--shape {shape} needs publishers and subscribers, and there are no {missing}: remove --shape"
+            ));
         } else if let Shape::Shared { groups } = self.shape()
             && groups > subscribers as usize
         {
             faults.push(format!(
-                "--shape shared:{groups}: {subscribers} subscribers cannot fill {groups} groups: raise --subs"
+                "--shape shared:{groups}: at least {groups} subscribers are needed, not {subscribers}: raise --subs"
             ));
         }
         faults

@@ -18,16 +18,16 @@ pub struct MessageOptions {
     #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub topic: Option<String>,
 
-    /// Send this text.
+    /// Send TEXT as the message.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
     pub message: Option<Bytes>,
 
-    /// Send the content of FILE, which may be a pipe; with -l each line of it.
+    /// Send the contents of FILE, which may be a pipe; with -l, send each of its lines.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 
-    /// Send every line of stdin as a message.
+    /// Send each line of stdin as a message.
     #[arg(short = 'l', long)]
     pub stdin_line: bool,
 
@@ -35,7 +35,7 @@ pub struct MessageOptions {
     #[arg(short, long)]
     pub stdin_file: bool,
 
-    /// Send a message without payload; with -r it removes a retained one.
+    /// Send an empty message; with -r, this removes the retained message.
     #[arg(short, long)]
     pub null_message: bool,
 
@@ -43,11 +43,11 @@ pub struct MessageOptions {
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
     pub qos: QoS,
 
-    /// Send the message so many times, each when the one before is through.
+    /// Send the message COUNT times, each after the previous one completes.
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = positive_count)]
     pub repeat: u64,
 
-    /// Wait so long between repetitions.
+    /// Wait TIME between repetitions.
     #[arg(long, value_name = "TIME", default_value = "0s", allow_hyphen_values = true, value_parser = duration)]
     pub repeat_delay: Duration,
 }
@@ -56,7 +56,7 @@ pub struct MessageOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Message")]
 pub struct RetainOptions {
-    /// Have the broker keep the message for later subscribers.
+    /// Ask the broker to keep the message for later subscribers.
     #[arg(short, long)]
     pub retain: bool,
 }
@@ -65,9 +65,9 @@ pub struct RetainOptions {
 fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
     let given: Vec<&str> = given.into_iter().filter_map(|(given, letter)| given.then_some(letter)).collect();
     match given.as_slice() {
-        [] => Some("there is no message: add one of -m TEXT, -f FILE, -l, -s and -n".into()),
+        [] => Some("no message given: add -m TEXT, -f FILE, -l, -s or -n".into()),
         [_] | ["-f", "-l"] => None,
-        more => Some(format!("only one type of message can be sent at once, not {}", more.join(" and "))),
+        more => Some(format!("only one message source can be used, not {}", more.join(" and "))),
     }
 }
 
@@ -85,10 +85,10 @@ impl MessageOptions {
         .into_iter()
         .collect();
         if *stdin_line && self.repeat > 1 {
-            faults.push("--repeat does not repeat the lines of -l".into());
+            faults.push("--repeat cannot be used with -l".into());
         }
         match self.topic.as_deref().or(topic_of_url) {
-            None => faults.push("there is no topic: add -t TOPIC".into()),
+            None => faults.push("no topic given: add -t TOPIC".into()),
             Some(topic) => {
                 if let Err(error) = check_sent_topic_name(topic) {
                     faults.push(format!("invalid {noun} topic '{topic}': {error}"));

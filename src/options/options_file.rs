@@ -62,7 +62,7 @@ pub(super) fn read_default(
                 faults.push(format!("cannot read the options file '{}': {error}", path.display()));
             }
             Err(error) if path.is_file() => {
-                warnings.push(format!("the options file '{}' is left out, it cannot be read: {error}", path.display()))
+                warnings.push(format!("ignoring the options file '{}', which cannot be read: {error}", path.display()))
             }
             Err(_) => {}
         }
@@ -111,7 +111,7 @@ fn arguments_of(
 fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) -> Result<Vec<OsString>, String> {
     let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
     if line.contains('\0') {
-        return Err("the line holds a NUL character".into());
+        return Err("the line contains a NUL character".into());
     }
     let words = line.trim_start_matches(' ');
     if words.is_empty() || line.starts_with('#') {
@@ -131,7 +131,7 @@ fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) ->
         return Err(fault);
     }
     if !option.starts_with('-') {
-        return Err("a line begins with an option, as in -h broker.example".into());
+        return Err("a line must begin with an option, as in -h broker.example".into());
     }
     let alone = std::iter::once(OsString::new()).chain(walked.arguments.iter().cloned());
     command.clone().try_get_matches_from(alone).map_err(fault_of_clap)?;
@@ -191,14 +191,14 @@ mod tests {
         let faults = of_files(&BENCH, &[("XDG_CONFIG_HOME", "/c")], &[("/c/mqbench", text)]).unwrap_err();
         let starts = [
             "/c/mqbench:1: invalid value 'true' for '[VERB]'",
-            "/c/mqbench:2: a line begins with an option",
-            "/c/mqbench:3: invalid value '3' for '--qos <QOS>': QoS is 0, 1 or 2",
+            "/c/mqbench:2: a line must begin with an option",
+            "/c/mqbench:3: invalid value '3' for '--qos <QOS>': must be 0, 1 or 2",
             "/c/mqbench:5: a value is required for '--host <HOST>'",
-            "/c/mqbench:6: --help and --version have no place in an options file",
-            "/c/mqbench:7: -o has no place in an options file",
-            "/c/mqbench:8: –v: that is a dash from copied text, you mean -v",
+            "/c/mqbench:6: --help and --version are not allowed in an options file",
+            "/c/mqbench:7: -o is not allowed in an options file",
+            "/c/mqbench:8: –v: this is not an ASCII hyphen (copied text?); use -v",
             "/c/mqbench:10: unexpected argument '--bogus' found",
-            "/c/mqbench:11: the line holds a NUL character",
+            "/c/mqbench:11: the line contains a NUL character",
         ];
         assert_eq!(faults.len(), starts.len(), "{faults:#?}");
         for (fault, start) in faults.iter().zip(starts) {

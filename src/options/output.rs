@@ -10,22 +10,23 @@ pub struct OutputOptions {
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// Print no newline after a message.
+    /// Do not print a newline after each message.
     #[arg(short = 'N')]
     pub no_newline: bool,
 
-    /// Print by a format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more.
+    /// Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more.
     ///
-    /// The letters are those of mosquitto_sub: %% %A %C %D %E %F %I %J %P %R %S %U %X %d %f %j %l %m %p %q %r %t %x,
-    /// with width and precision where they make sense; @ and a letter is strftime; \a \e \n \r \t \v \0 \\ are escapes.
+    /// The specifiers are those of mosquitto_sub: %% %A %C %D %E %F %I %J %P %R %S %U %X %d %f %j %l %m %p %q %r %t %x,
+    /// with width and precision where they apply. @ and a letter is a strftime specifier; \a \e \n \r \t \v \0 \\ are
+    /// escapes.
     #[arg(short = 'F', value_name = "FORMAT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub format: Option<String>,
 
-    /// Print every message as one line of JSON.
+    /// Print each message as one line of JSON.
     #[arg(long)]
     pub json: bool,
 
-    /// As --json; a payload that is JSON itself is not quoted but stands as it is, under payload_json.
+    /// Like --json, but put a payload that is JSON under payload_json, unquoted.
     #[arg(long)]
     pub json_payload: bool,
 
@@ -38,13 +39,14 @@ pub struct OutputOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ScreenOptions {
-    /// Keep one line of the screen for each topic.
+    /// Show the last message of each topic, updated in place.
     ///
-    /// Topics that do not fit are counted. Where stdout is no terminal the messages are printed one after the other.
+    /// Topics that do not fit on the screen are counted. If stdout is not a terminal, messages are printed one after
+    /// the other.
     #[arg(short, long)]
     pub watch: bool,
 
-    /// Print the number of messages a second in place of the messages.
+    /// Print the number of messages per second instead of the messages.
     #[arg(long)]
     pub message_rate: bool,
 }
@@ -64,10 +66,10 @@ impl OutputOptions {
         .collect();
         let mut faults = Vec::new();
         if given.len() > 1 {
-            faults.push(format!("{} contradict each other: leave all but one out", given.join(" and ")));
+            faults.push(format!("{} cannot be used together", given.join(" and ")));
         }
         if *watch && (*json || *json_payload) {
-            faults.push("-w keeps lines on the screen, JSON is for programs: leave one out".into());
+            faults.push("-w cannot be used with JSON output".into());
         }
         faults
     }

@@ -18,10 +18,10 @@ pub(super) const JOINT: &str = "\0";
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Properties")]
 pub struct PropertyOptions {
-    /// Give a packet an MQTT 5 property, or user-property KEY VALUE; may be repeated. Implies -V 5.
+    /// Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5.
     ///
-    /// COMMAND is connect, publish, will, subscribe, unsubscribe or disconnect. NAME is the name that the standard
-    /// gives, with dashes: content-type, message-expiry-interval, response-topic and so on.
+    /// COMMAND is connect, publish, will, subscribe, unsubscribe or disconnect. NAME is the name of the property in the
+    /// standard, with dashes: content-type, message-expiry-interval, response-topic and so on.
     #[arg(short = 'D', long, value_name = "COMMAND NAME VALUE", allow_hyphen_values = true,
           value_hint = ValueHint::Other, value_parser = PropertyArgument::parse)]
     pub property: Vec<PropertyArgument>,
@@ -69,11 +69,11 @@ impl CommandProperties {
             "unsubscribe" => (PropertyContext::Unsubscribe, &mut self.unsubscribe),
             "disconnect" => (PropertyContext::Disconnect, &mut self.disconnect),
             "auth" | "puback" | "pubrec" | "pubrel" | "pubcomp" | "suback" | "unsuback" => {
-                return Err(format!("-D {name}: a client tool sets no properties there"));
+                return Err(format!("-D {name}: a client cannot set properties of this packet"));
             }
             _ => {
                 return Err(format!(
-                    "-D {name}: no such command; it is connect, publish, will, subscribe, unsubscribe or disconnect"
+                    "-D {name}: unknown command; use connect, publish, will, subscribe, unsubscribe or disconnect"
                 ));
             }
         })
@@ -101,14 +101,14 @@ fn put(words: &[String], commands: &mut CommandProperties) -> Result<(), String>
         return Err("-D needs COMMAND NAME VALUE, or COMMAND user-property KEY VALUE".into());
     };
     let (context, properties) = commands.command(command)?;
-    let property = PropertyName::from_text(name)
-        .ok_or_else(|| format!("-D {command} {name}: MQTT 5 has no property of that name"))?;
+    let property =
+        PropertyName::from_text(name).ok_or_else(|| format!("-D {command} {name}: MQTT 5 has no such property"))?;
     let says = |fault: &str| format!("-D {command} {name}: {fault}");
     // The standard allows a Subscription Identifier in PUBLISH from a server only (MQTT-3.3.4-6).
     if !property.allowed_in(context)
         || (property == PropertyName::SubscriptionIdentifier && context == PropertyContext::Publish)
     {
-        return Err(says("this property is not allowed there"));
+        return Err(says("this property is not allowed in this packet"));
     }
     if values.len() + 2 != words_of(name) {
         return Err(says(
@@ -128,7 +128,7 @@ fn read_property(name: PropertyName, values: &[String]) -> Result<Property, Stri
     // The caller has counted the values, so the empty text never stands for one.
     let text = values.first().map(String::as_str).unwrap_or_default();
     if values.iter().any(|value| value.len() > usize::from(u16::MAX)) {
-        return Err("a value is at most 65,535 bytes".into());
+        return Err("a value can have at most 65,535 bytes".into());
     }
     if matches!(name.wire_type(), WireType::Utf8 | WireType::Pair) {
         for (value, what) in values.iter().zip(["", "the key: ", "the value: "].iter().skip(values.len() - 1)) {
@@ -137,7 +137,7 @@ fn read_property(name: PropertyName, values: &[String]) -> Result<Property, Stri
     }
     let number = |highest: u32| match whole_number::<u32>(text) {
         Some(number) if number <= highest => Ok(number),
-        _ => Err(format!("it is a number up to {highest}")),
+        _ => Err(format!("must be a number from 0 to {highest}")),
     };
     let value = match name.wire_type() {
         WireType::Byte => PropertyValue::Byte(number(1)? as u8),
@@ -201,16 +201,16 @@ mod tests {
             [
                 "-D publish content-type: VALUE is missing",
                 "-D publish user-property: KEY and VALUE are missing",
-                "-D fly: no such command; it is connect, publish, will, subscribe, unsubscribe or disconnect",
-                "-D puback: a client tool sets no properties there",
-                "-D publish colour: MQTT 5 has no property of that name",
-                "-D publish subscription-identifier: this property is not allowed there",
-                "-D connect content-type: this property is not allowed there",
-                "-D connect receive-maximum: it is a number up to 65535",
+                "-D fly: unknown command; use connect, publish, will, subscribe, unsubscribe or disconnect",
+                "-D puback: a client cannot set properties of this packet",
+                "-D publish colour: MQTT 5 has no such property",
+                "-D publish subscription-identifier: this property is not allowed in this packet",
+                "-D connect content-type: this property is not allowed in this packet",
+                "-D connect receive-maximum: must be a number from 0 to 65535",
                 "-D connect receive-maximum: 0 is not allowed",
-                "-D connect request-problem-information: it is a number up to 1",
-                "-D subscribe subscription-identifier: it is a number up to 268435455",
-                "-D publish message-expiry-interval: it is a number up to 4294967295",
+                "-D connect request-problem-information: must be a number from 0 to 1",
+                "-D subscribe subscription-identifier: must be a number from 0 to 268435455",
+                "-D publish message-expiry-interval: must be a number from 0 to 4294967295",
                 "-D disconnect reason-string: it is given twice",
                 "-D needs COMMAND NAME VALUE, or COMMAND user-property KEY VALUE",
             ]

@@ -23,7 +23,7 @@ pub(super) fn proxy(
         return of_environment(host, *port, environment);
     }
     if let Address::Unix(_) = broker {
-        return Err("--proxy does not lead to a unix socket: leave it out".into());
+        return Err("--proxy cannot be used with a Unix socket: remove it".into());
     }
     let text = std::str::from_utf8(text.expose()).map_err(|_| "--proxy: the URL is not UTF-8")?;
     parse(text).map(Some).map_err(|fault| format!("--proxy: {fault}"))
@@ -44,34 +44,34 @@ fn of_environment(host: &str, port: u16, environment: &Environment) -> Result<Op
 
 /// Reads `socks5h|socks5|http://[USER:PASSWORD@]HOST[:PORT]`.
 fn parse(text: &str) -> Result<ProxyPlan, String> {
-    const FORM: &str = "it is written socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]";
+    const FORM: &str = "the form is socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT]";
     let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("the URL has no scheme; {FORM}"))?;
     let (kind, port_of_scheme) = match scheme.to_ascii_lowercase().as_str() {
         "socks5h" => (ProxyKind::Socks5h, 1080),
         "socks5" => (ProxyKind::Socks5, 1080),
         "http" => (ProxyKind::Http, 80),
         "https" => {
-            return Err("a proxy that is reached over TLS is not possible here; http:// carries TLS as well".into());
+            return Err("proxies over TLS are not supported; http:// can carry TLS to the broker".into());
         }
-        _ => return Err("the scheme of the URL is none of socks5h, socks5 and http".into()),
+        _ => return Err("the scheme of the URL must be socks5h, socks5 or http".into()),
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let Authority { user, password, host, port } = Authority::parse(authority)?;
     let login = match (user, password) {
         (None, None) => None,
         (Some(user), password) => Some(ProxyLogin { user, password: password.unwrap_or_default() }),
-        (None, Some(_)) => return Err("there is a password but no user in the URL".into()),
+        (None, Some(_)) => return Err("the URL has a password but no user".into()),
     };
     if let Some(ProxyLogin { user, password }) = &login {
         let is_short = |bytes: &[u8]| (1..=255).contains(&bytes.len());
         if kind == ProxyKind::Http && user.contains(':') {
-            return Err("the user for an HTTP proxy cannot hold a colon (RFC 7617)".into());
+            return Err("the user for an HTTP proxy must not contain a colon (RFC 7617)".into());
         }
         if kind != ProxyKind::Http && !(is_short(user.as_bytes()) && is_short(password.expose())) {
-            return Err("user and password for a SOCKS5 proxy have 1 to 255 bytes each (RFC 1929)".into());
+            return Err("user and password for a SOCKS5 proxy must have 1 to 255 bytes each (RFC 1929)".into());
         }
         if std::str::from_utf8(password.expose()).is_err() {
-            return Err("the password is not UTF-8 once its percent-encoding is decoded".into());
+            return Err("the password is not UTF-8 after percent-decoding".into());
         }
     }
     Ok(ProxyPlan { kind, host, port: port.unwrap_or(port_of_scheme), login, resolved: Vec::new() })
@@ -157,10 +157,10 @@ mod tests {
         for (text, cause) in [
             ("h:1080", "no scheme"),
             ("https://u:hunter2@h", "over TLS"),
-            ("socks4://u:hunter2@h", "none of socks5h"),
+            ("socks4://u:hunter2@h", "must be socks5h"),
             ("socks5h://u:hunter2@", "no host"),
             ("socks5h://u:hunter2@h:x", "port"),
-            ("socks5h://u:hunter2@h/path", "no host name has"),
+            ("socks5h://u:hunter2@h/path", "invalid character"),
             ("socks5h://:hunter2@h", "no user"),
             ("socks5h://u@h", "1 to 255"),
             ("http://u%3A:hunter2@h", "colon"),

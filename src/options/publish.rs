@@ -18,9 +18,8 @@ use super::{
     name = "mqpub",
     version,
     about = "Publish MQTT messages",
-    long_about = "Publishes messages to an MQTT broker, from the command line, files or stdin, and takes the options of \
-                  mosquitto_pub. It exits with 0 when the broker took every message: at QoS 1 and 2 that means \
-                  acknowledged, not only written.",
+    long_about = "Publishes messages to an MQTT broker, from the command line, files or stdin. It accepts the options of \
+                  mosquitto_pub. The exit status is 0 if every message was sent and, at QoS 1 and 2, acknowledged.",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -60,11 +59,12 @@ pub struct PublishOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ReportOptions {
-    /// Say at the end, on stderr, what became of the messages.
+    /// Print a summary to stderr at the end.
     ///
     /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
-    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, input_read (false when the rest of the input was
-    /// not read, and so not counted; null without an input), seconds, rate (messages a second) and exit_status. text prints a line for people. Both come on failure and on Ctrl-C too, and with --quiet.
+    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, input_read (false if the rest of the input
+    /// was not read and is not counted; null without an input), seconds, rate (messages per second) and exit_status.
+    /// text prints one line to read. The summary is also printed on failure, on Ctrl-C and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,
 }

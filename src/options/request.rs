@@ -21,10 +21,10 @@ use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
     name = "mqrr",
     version,
     about = "Send an MQTT request and print the response",
-    long_about = "Publishes a request, waits for its response and prints it; it takes the options of mosquitto_rr. The \
-                  request carries a response topic and correlation data of its own, and only a message with the same \
-                  data is its response. It subscribes to the response topic first and sends when the broker has granted \
-                  that.",
+    long_about = "Publishes a request, waits for the response and prints it. It accepts the options of mosquitto_rr. Each \
+                  request carries a response topic and unique correlation data, and only a message with the same data \
+                  is its response. mqrr sends the request after the broker has granted the subscription to the response \
+                  topic.",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -64,47 +64,47 @@ pub struct RequestOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Response")]
 pub struct ResponseOptions {
-    /// Topic on which the response is to come [default: one that nobody else has].
+    /// Topic for the responses [default: a unique topic].
     ///
-    /// The responder is told it with the request. MQTT 3.1.1 cannot tell it, so there it is needed, and the responder has
-    /// to know it. Where the broker has Response Information (MQTT 5) the default begins with it.
+    /// The request carries it to the responder. MQTT 3.1.1 cannot carry it: there -e is required and the responder must
+    /// know the topic. If the broker offers Response Information (MQTT 5), the default begins with it.
     #[arg(short = 'e', long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub response_topic: Option<String>,
 
-    /// Wait for so many responses to each request.
+    /// Wait for COUNT responses to each request.
     #[arg(short = 'C', value_name = "COUNT", default_value = "1", value_parser = positive_count)]
     pub count: u64,
 
-    /// Give up when the responses have not come after this time; 0.5 and 500ms are understood.
+    /// Give up if the responses do not arrive within TIME, as in 5, 0.5 or 500ms.
     ///
-    /// It runs from the start, and anew for each further request of -l and --repeat. The exit status is then 27, or 42
-    /// where some of the responses of -C have come.
+    /// The time runs from the start, and from each further request of -l and --repeat. The exit status is 27 if no
+    /// response has arrived, 42 if fewer than -C have.
     #[arg(short = 'W', value_name = "TIME", value_parser = positive_duration)]
     pub timeout: Option<Duration>,
 
-    /// Take every message on the response topic for the response, whatever its correlation data.
+    /// Accept any message on the response topic, whatever its correlation data.
     ///
-    /// For responders that do not give the correlation data back. With MQTT 3.1.1 there is none to check.
+    /// Use it for responders that do not return the correlation data. In MQTT 3.1.1 there is none to check.
     #[arg(long)]
     pub no_correlation_check: bool,
 
-    /// Tell how long each response took, on stderr or in the JSON of --json; with several requests also sum it up.
+    /// Report the latency of each response, on stderr or in --json, and a summary for several requests.
     #[arg(long)]
     pub latency: bool,
 
-    /// Leave retained messages out, even those with the right correlation data.
+    /// Ignore retained messages, even with matching correlation data.
     ///
-    /// Without a correlation check they are always left out: they are older than the request.
+    /// Without a correlation check they are always ignored, because they are older than the request.
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Have the broker pass the retain flag on as it was published; needs MQTT 5.
+    /// Ask the broker to pass on the retain flag as published; needs MQTT 5.
     #[arg(long)]
     pub retain_as_published: bool,
 
     /// When the broker sends retained messages; needs MQTT 5.
     ///
-    /// always, at every subscription; new, when the subscription is not there yet; never.
+    /// always: at each subscription; new: only if the subscription does not exist yet; never.
     #[arg(long, value_name = "WHEN", value_enum)]
     pub retain_handling: Option<RetainHandlingName>,
 }
@@ -131,21 +131,22 @@ impl RequestOptions {
         // In place: `mut_arg` would put an argument behind all others.
         <Self as CommandFactory>::command().mut_args(|argument| match argument.get_id().as_str() {
             "topic" => asks(argument, "Topic to send the request to"),
-            "stdin_line" => asks(argument, "Send every line of stdin as a request, each when the one before has its response"),
+            "stdin_line" => asks(argument, "Send each line of stdin as a request, after the response to the previous one"),
             "stdin_file" => asks(argument, "Send all of stdin as one request"),
-            "null_message" => asks(argument, "Send a request without payload"),
-            "qos" => asks(argument, "QoS of the request, and most that the response may come with").long_help(
-                "QoS of the request, and most that the response may come with.\n\nAt QoS 1 a broker of MQTT 5 can also \
-                 say that nobody is subscribed to the topic of the request.",
+            "null_message" => asks(argument, "Send an empty request"),
+            "qos" => asks(argument, "QoS of the request, and maximum QoS of the response").long_help(
+                "QoS of the request, and maximum QoS of the response.\n\nAt QoS 1 an MQTT 5 broker can also report that \
+                 no client is subscribed to the topic of the request.",
             ),
-            "repeat" => asks(argument, "Send the request so many times, each when the one before has its response"),
-            "repeat_delay" => asks(argument, "Wait so long between a response and the next request of --repeat"),
-            "message" | "file" => argument.help_heading(REQUEST_HEADING),
+            "repeat" => asks(argument, "Send the request COUNT times, each after the response to the previous one"),
+            "repeat_delay" => asks(argument, "Wait TIME between a response and the next request of --repeat"),
+            "message" => asks(argument, "Send TEXT as the request"),
+            "file" => argument.help_heading(REQUEST_HEADING),
             "protocol_version" => argument
                 .help("MQTT version")
                 .long_help(
-                    "MQTT version.\n\nmqttv5, mqttv311 and mqttv31 are understood too. With 311 the responder is not told \
-                     the response topic, and there is no correlation data.",
+                    "MQTT version.\n\nmqttv5, mqttv311 and mqttv31 are accepted too. With 311 and 31 the request carries \
+                     neither a response topic nor correlation data.",
                 )
                 .default_value("5"),
             _ => argument,
@@ -154,15 +155,14 @@ impl RequestOptions {
 
     fn check_response_topic(&self, version: ProtocolVersion, faults: &mut Vec<String>) {
         match &self.response.response_topic {
-            None if !version.is_v5() => faults.push(
-                "MQTT 3.1.1 does not tell the responder where to answer: add -e TOPIC, or speak MQTT 5 with -V 5"
-                    .into(),
-            ),
+            None if !version.is_v5() => {
+                faults.push("MQTT 3.1.1 cannot carry a response topic: add -e TOPIC, or use MQTT 5 with -V 5".into())
+            }
             None => {}
             Some(response) => {
                 if check_sent_topic_name(response) == Err(TopicError::WildcardInName) {
                     faults.push(format!(
-                        "invalid response topic '{response}': the responder publishes to it, so it holds no + and #"
+                        "invalid response topic '{response}': the responder publishes to it, so it must not contain + or #"
                     ));
                 } else if let Err(error) = check_sent_topic_name(response) {
                     faults.push(format!("invalid response topic '{response}': {error}"));
@@ -201,7 +201,7 @@ impl ToolOptions for RequestOptions {
             [(*retain_as_published, "--retain-as-published"), (retain_handling.is_some(), "--retain-handling")]
         {
             if given && !version.is_v5() {
-                faults.push(format!("{option} needs MQTT 5: leave -V out"));
+                faults.push(format!("{option} needs MQTT 5: remove -V"));
             }
         }
         faults.extend(self.output.faults(&ScreenOptions::default()));

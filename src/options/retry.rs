@@ -11,15 +11,15 @@ use crate::client::RetryPlan;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct RetryOptions {
-    /// Try again so many times in a row when there is no connection, or "forever".
+    /// Retry a failed connection up to COUNT times in a row, or "forever".
     ///
-    /// Without it the first connection is not tried again, nor one on which the first SUBSCRIBE was not answered. One that
-    /// is lost later is tried again for ever; of mqpub only for lines (-l), other messages end with their connection. A
-    /// refusal is never tried again. 0 ends at the first loss.
+    /// By default the first connection is not retried, nor is one on which the first SUBSCRIBE was not answered. A
+    /// connection that is lost later is retried forever; in mqpub only with -l, other messages fail with their
+    /// connection. A connection that the broker refused is never retried. 0 exits at the first loss.
     #[arg(long, value_name = "COUNT", value_parser = attempts)]
     pub retry: Option<u64>,
 
-    /// Wait so long before each new attempt [default: 1s]; 1s..30s waits twice as long each time.
+    /// Wait TIME before each retry [default: 1s]; 1s..30s doubles the wait each time, up to 30 s.
     #[arg(long, value_name = "TIME", value_parser = backoff)]
     pub backoff: Option<Backoff>,
 }
@@ -45,7 +45,7 @@ impl RetryOptions {
 fn attempts(text: &str) -> Result<u64, String> {
     match text {
         "forever" => Ok(u64::MAX),
-        _ => count(text).map_err(|_| "it is a whole number or \"forever\"".into()),
+        _ => count(text).map_err(|_| "must be a whole number or \"forever\"".into()),
     }
 }
 
@@ -53,7 +53,7 @@ fn backoff(text: &str) -> Result<Backoff, String> {
     let (first, most) = text.split_once("..").unwrap_or((text, text));
     let (first, most) = (positive_duration(first)?, positive_duration(most)?);
     if first > most {
-        return Err("the first time is the shortest: write 1s..30s".into());
+        return Err("the first time must be the shorter one, as in 1s..30s".into());
     }
     Ok(Backoff { first, most })
 }

@@ -47,53 +47,54 @@ pub(super) fn as_help(sections: &[Section]) -> String {
     help
 }
 
-const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, when -u is given without -P and --pw-file.");
+const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, if -u is given without -P and --pw-file.");
 const PROXY: Entry = entry(
     "https_proxy",
-    "Proxy, read with --proxy env only; so are HTTPS_PROXY, all_proxy, ALL_PROXY, and no_proxy, NO_PROXY for hosts \
-     without one.",
+    "Proxy, used with --proxy env only; likewise HTTPS_PROXY, all_proxy, ALL_PROXY, and no_proxy and NO_PROXY for \
+     hosts to connect to directly.",
 );
-const CONFIG_HOME: Entry = entry("XDG_CONFIG_HOME", "Folder of the options files; $HOME/.config when it is not set.");
-const DONE: Entry = entry("0", "Done: everything asked for was delivered, received or measured; --help and --version.");
+const CONFIG_HOME: Entry = entry("XDG_CONFIG_HOME", "Folder of the options files; $HOME/.config if not set.");
+const DONE: Entry = entry("0", "Success: everything was measured as requested; --help and --version.");
 const FAILED: Entry =
-    entry("1", "Failed here: file, DNS, TCP, proxy, TLS, WebSocket, connection lost, broken protocol.");
-const USAGE: Entry = entry("2", "Wrong usage; nothing was done.");
+    entry("1", "Failed: file, DNS, TCP, proxy, TLS or WebSocket error, connection lost, protocol error.");
+const USAGE: Entry = entry("2", "Usage error; nothing was done.");
 const REFUSED: Entry =
-    entry("128-162", "Refused by the broker: the MQTT 5 reason code, to which those of 3.1.1 are mapped.");
+    entry("128-162", "Refused by the broker: the MQTT 5 reason code; return codes of MQTT 3.1.1 are mapped to it.");
 const INTERRUPTED: Entry = entry(
     "130, 143, 129",
-    "Ended by SIGINT, SIGTERM or SIGHUP: the tool cleans up, then dies by the signal, which a shell shows as one of these numbers.",
+    "Ended by SIGINT, SIGTERM or SIGHUP: the tool cleans up, then dies from the signal, which a shell reports as one of \
+     these numbers.",
 );
 
 pub(super) const PUBLISH: &[Section] = &[
     Section {
         title: "EXAMPLES",
         entries: &[
-            entry("mqpub -h broker -t lamp/kitchen -m on", "One message."),
+            entry("mqpub -h broker -t lamp/kitchen -m on", "Publish one message."),
             entry("mqpub -h broker -t lamp/kitchen -n -r", "Remove the retained message of a topic."),
-            entry("tail -f log | mqpub -h broker -t log -l -q 1", "Every line as a message, each acknowledged."),
-            entry("mqpub -L mqtts://user@broker/photo --pw-file secret -f a.jpg", "A file, over TLS."),
-            entry("mqpub -h broker -t a -m hello -D publish user-property from me", "With a property of MQTT 5."),
+            entry("tail -f log | mqpub -h broker -t log -l -q 1", "Publish each line as a message, at QoS 1."),
+            entry("mqpub -L mqtts://user@broker/photo --pw-file secret -f a.jpg", "Publish a file over TLS."),
+            entry("mqpub -h broker -t a -m hello -D publish user-property from me", "Add an MQTT 5 user property."),
             entry(
                 "mqpub -h broker -t log -l -f log.txt -q 1 --retry forever --backoff 1s..30s --summary text",
-                "A file line by line; waits for the broker when it is away, and says at the end what became of it.",
+                "Publish a file line by line, waiting for the broker as long as needed, and print a summary at the end.",
             ),
-            entry("mqpub -L wss://broker/mqtt -t a -m hello", "Over WebSocket and TLS; plain: ws://, or --ws."),
-            entry("mqpub -h broker -t a -m hello --proxy socks5h://proxy:1080", "Through a proxy."),
+            entry("mqpub -L wss://broker/mqtt -t a -m hello", "Use WebSocket over TLS; without TLS use ws:// or --ws."),
+            entry("mqpub -h broker -t a -m hello --proxy socks5h://proxy:1080", "Connect through a proxy."),
             entry(
                 "mqpub --compat -t a -m hello",
-                "As mosquitto_pub does it, with its grammar, texts and exit status; so does a link of that name.",
+                "Behave as mosquitto_pub: its syntax, messages and exit status. A link of that name does the same.",
             ),
         ],
     },
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "Done: every message was sent and, at QoS 1 and 2, acknowledged; --help and --version."),
+            entry("0", "Success: every message was sent and, at QoS 1 and 2, acknowledged; --help and --version."),
             FAILED,
             USAGE,
-            entry("43", "No acknowledgement came in time."),
-            entry("44", "The broker did less than was asked: it acknowledged QoS 2 as QoS 1."),
+            entry("43", "No acknowledgement arrived in time."),
+            entry("44", "The broker did less than requested: it acknowledged QoS 2 as QoS 1."),
             REFUSED,
             INTERRUPTED,
         ],
@@ -101,11 +102,11 @@ pub(super) const PUBLISH: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mosquitto_pub", "Options, one a line, that stand in front of all others; see -o."),
             entry(
-                "~/.config/mqpub",
-                "The same for mqpub alone; stands behind the first and in front of the command line.",
+                "~/.config/mosquitto_pub",
+                "Options, one per line; the other options files and the command line override them. See -o.",
             ),
+            entry("~/.config/mqpub", "The same, read by mqpub only; the command line overrides them."),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -119,24 +120,27 @@ pub(super) const SUBSCRIBE: &[Section] = &[
     Section {
         title: "EXAMPLES",
         entries: &[
-            entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print every message behind its topic."),
-            entry("mqsub -h broker -t status -C 1 -W 5", "Wait at most five seconds for one message."),
-            entry("mqsub -h broker -t '#' --retained-only -v -W 2", "The retained messages of a broker."),
-            entry("mqsub -h broker -t '#' --json | jq .topic", "One JSON object a line."),
-            entry("mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'", "A QoS for each subscription."),
+            entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print each message with its topic."),
+            entry("mqsub -h broker -t status -C 1 -W 5", "Wait up to five seconds for one message."),
+            entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
+            entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
+            entry(
+                "mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'",
+                "Use a different QoS for each subscription.",
+            ),
             entry(
                 "mqsub --compat -t '#' -v",
-                "As mosquitto_sub does it, with its grammar, texts and exit status; so does a link of that name.",
+                "Behave as mosquitto_sub: its syntax, messages and exit status. A link of that name does the same.",
             ),
         ],
     },
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "Done: -C or -E reached, stdout closed by its reader; --help and --version."),
+            entry("0", "Success: -C or -E was reached, or the reader closed stdout; --help and --version."),
             FAILED,
             USAGE,
-            entry("27", "The time of -W ran out."),
+            entry("27", "The time limit of -W was reached."),
             entry("43", "The broker did not answer a SUBSCRIBE or UNSUBSCRIBE in time."),
             REFUSED,
             INTERRUPTED,
@@ -145,11 +149,11 @@ pub(super) const SUBSCRIBE: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mosquitto_sub", "Options, one a line, that stand in front of all others; see -o."),
             entry(
-                "~/.config/mqsub",
-                "The same for mqsub alone; stands behind the first and in front of the command line.",
+                "~/.config/mosquitto_sub",
+                "Options, one per line; the other options files and the command line override them. See -o.",
             ),
+            entry("~/.config/mqsub", "The same, read by mqsub only; the command line overrides them."),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -163,37 +167,43 @@ pub(super) const REQUEST: &[Section] = &[
     Section {
         title: "EXAMPLES",
         entries: &[
-            entry("mqrr -h broker -t lamp/get -m state -W 5", "One request, whose response is printed."),
+            entry("mqrr -h broker -t lamp/get -m state -W 5", "Send one request and print the response."),
             entry(
                 "mqsub -t echo -V 5 -F '%R %D %p' | while read -r topic data text; do mqpub -t \"$topic\" -m \"$text\" \
                  -D publish correlation-data \"$data\"; done",
-                "A responder to try it with: it sends back what it gets, to the topic and with the data of the request.",
+                "A responder for trying it out: it returns each request to its response topic with its correlation data.",
             ),
-            entry("mqrr -t echo -m hello -W 5", "Asks that one."),
-            entry("mqrr -t echo -m ping --repeat 10 --repeat-delay 1 --latency", "How long do ten requests take?"),
-            entry("mqrr -t discover -n -C 3 -W 2 --json", "The responses of three responders, one JSON object a line."),
+            entry("mqrr -t echo -m hello -W 5", "Send a request to that responder."),
+            entry(
+                "mqrr -t echo -m ping --repeat 10 --repeat-delay 1 --latency",
+                "Measure the latency of ten requests.",
+            ),
+            entry(
+                "mqrr -t discover -n -C 3 -W 2 --json",
+                "Print the responses of three responders, one JSON object per line.",
+            ),
             entry(
                 "jq -c .job jobs.json | mqrr -h broker -t work -q 1 -l",
-                "A request a line in, a response a line out.",
+                "Send one request per input line, print one response per line.",
             ),
             entry(
                 "mqrr -t cmd -e answers -m status -V 311 -W 5",
-                "MQTT 3.1.1: the responder has to know the topic of -e.",
+                "Use MQTT 3.1.1; the responder must know the topic of -e.",
             ),
             entry(
                 "mqrr --compat -t cmd -e answers -m status",
-                "As mosquitto_rr does it, with its grammar, texts and exit status; so does a link of that name.",
+                "Behave as mosquitto_rr: its syntax, messages and exit status. A link of that name does the same.",
             ),
         ],
     },
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "Done: all responses came, or stdout was closed by its reader; --help and --version."),
+            entry("0", "Success: all responses arrived, or the reader closed stdout; --help and --version."),
             FAILED,
             USAGE,
-            entry("27", "The time of -W ran out and no response had come."),
-            entry("42", "The time of -W ran out and fewer responses than -C asks for had come."),
+            entry("27", "The time limit of -W was reached and no response had arrived."),
+            entry("42", "The time limit of -W was reached and fewer responses than -C had arrived."),
             entry("43", "The broker did not answer the SUBSCRIBE or acknowledge the request in time."),
             REFUSED,
             INTERRUPTED,
@@ -202,11 +212,11 @@ pub(super) const REQUEST: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mosquitto_rr", "Options, one a line, that stand in front of all others; see -o."),
             entry(
-                "~/.config/mqrr",
-                "The same for mqrr alone; stands behind the first and in front of the command line.",
+                "~/.config/mosquitto_rr",
+                "Options, one per line; the other options files and the command line override them. See -o.",
             ),
+            entry("~/.config/mqrr", "The same, read by mqrr only; the command line overrides them."),
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -220,44 +230,47 @@ pub(super) const BENCH: &[Section] = &[
     Section {
         title: "EXAMPLES",
         entries: &[
-            entry("mqbench -h broker -q 1", "What the broker carries at QoS 1, and its latency at half of that."),
-            entry("mqbench --embedded", "The same against a broker inside this process."),
+            entry("mqbench -h broker -q 1", "Measure the maximum throughput at QoS 1, and the latency at half of it."),
+            entry("mqbench --embedded", "Measure a broker inside this process."),
             entry(
                 "mqbench -h broker --rate 10k --pubs 100 --subs 10 --duration 60s",
-                "10,000 messages a second from 100 publishers to 10 subscribers, for a minute.",
+                "Send 10,000 messages per second from 100 publishers to 10 subscribers for a minute.",
             ),
             entry(
                 "mqbench -h broker --rate 1k --gate 'e2e.p99 <= 20ms && lost == 0'",
-                "For CI: exit status 3 unless both hold.",
+                "For CI: exit with status 3 unless both hold.",
             ),
-            entry("mqbench -h broker --shape fan-out --subs 100 --rate 50", "One publisher, 100 subscribers."),
+            entry("mqbench -h broker --shape fan-out --subs 100 --rate 50", "Use one publisher and 100 subscribers."),
             entry(
                 "mqbench -h broker --shape shared:2 --pubs 10 --subs 8 --rate 1k -q 1",
-                "Two groups of four subscribers, each message once to each group.",
+                "Use shared subscriptions: two groups of four subscribers.",
             ),
             entry(
                 "mqbench -h broker --rate 1k --arrival poisson --size 100..2Ki --payload random --seed 7",
-                "Random times and sizes, the same ones again with the same seed.",
+                "Use random times and sizes, the same for the same seed.",
             ),
             entry(
                 "mqbench -L mqtts://user@broker --pw-file secret --flood -q 2 -C 1M",
-                "A million messages of QoS 2 over TLS, as fast as the window allows.",
+                "Send a million messages at QoS 2 over TLS, as fast as the window allows.",
             ),
             entry(
                 "mqbench --hosts node1,node2:1884 --pair cross --rate 1k --reconnect",
-                "Through a cluster: published on one node, received on the next; lost connections come back.",
+                "Publish to one node of a cluster, receive from the next, and reconnect lost connections.",
             ),
             entry(
                 "mqbench conn -h broker --clients 50k --connect-rate 1k --hold 5m -A 10.0.0.0/28",
-                "Hold 50,000 connections from the addresses of a network; how long do connecting and a ping take?",
+                "Hold 50,000 connections from the addresses of a network, and measure connecting and pings.",
             ),
-            entry("mqbench echo -h broker --rate 100", "The round trip through a responder."),
-            entry("mqbench pub -h broker -q 1 --flood", "Publishing alone; sub is receiving alone."),
+            entry("mqbench echo -h broker --rate 100", "Measure the round trip through a responder."),
+            entry("mqbench pub -h broker -q 1 --flood", "Only publish; use sub to only receive."),
             entry(
                 "mqbench doctor -h broker --clients 25k",
-                "Can this machine hold 50,000 clients? Each limit with the command that mends it; nothing connects.",
+                "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),
-            entry("mqbench self", "What mqbench itself can on this machine; later results tell their headroom by it."),
+            entry(
+                "mqbench self",
+                "Measure the ceiling of mqbench on this machine; later results report their headroom.",
+            ),
         ],
     },
     Section {
@@ -266,14 +279,14 @@ pub(super) const BENCH: &[Section] = &[
             DONE,
             entry(
                 "1",
-                "Failed here: file, DNS, TCP, proxy, TLS, WebSocket, connection lost, nothing carried, broken \
-                 protocol; a plan that does not fit this machine.",
+                "Failed: file, DNS, TCP, proxy, TLS or WebSocket error, connection lost, protocol error, no message \
+                 delivered, or this machine cannot run the plan.",
             ),
             USAGE,
             entry("3", "A gate failed."),
             entry("4", "The measurement is not valid."),
             entry("43", "The broker did not answer a SUBSCRIBE in time."),
-            entry("44", "The broker granted a lower QoS than was asked for, or acknowledged QoS 2 with PUBACK."),
+            entry("44", "The broker granted a lower QoS than requested, or acknowledged QoS 2 with PUBACK."),
             INTERRUPTED,
             REFUSED,
         ],
@@ -281,8 +294,8 @@ pub(super) const BENCH: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("~/.config/mqbench", "Options, one a line, that stand in front of the command line; see -o."),
-            entry("~/.cache/mqtools/self.json", "The ceiling that mqbench self has measured."),
+            entry("~/.config/mqbench", "Options, one per line; the command line overrides them. See -o."),
+            entry("~/.cache/mqtools/self.json", "The ceiling measured by mqbench self."),
         ],
     },
     Section {
@@ -291,7 +304,7 @@ pub(super) const BENCH: &[Section] = &[
             PASSWORD,
             PROXY,
             CONFIG_HOME,
-            entry("XDG_CACHE_HOME", "Folder of what mqbench self saves; $HOME/.cache when it is not set."),
+            entry("XDG_CACHE_HOME", "Folder of the saved ceiling; $HOME/.cache if not set."),
         ],
     },
     Section {
@@ -304,10 +317,10 @@ pub(super) const BROKER: &[Section] = &[
     Section {
         title: "EXAMPLES",
         entries: &[
-            entry("mqbroker", "A broker on port 1883 of this machine."),
-            entry("mqbroker -p 0 -v", "One on a free port that logs what it does."),
-            entry("mqbroker --ws-port 8080", "One that speaks WebSocket too, at ws://localhost:8080/mqtt."),
-            entry("mqbroker -c broker.conf -d", "One as the file describes it, in the background."),
+            entry("mqbroker", "Run a broker on port 1883, for this machine only."),
+            entry("mqbroker -p 0 -v", "Use a free port and log each packet."),
+            entry("mqbroker --ws-port 8080", "Serve WebSocket too, at ws://localhost:8080/mqtt."),
+            entry("mqbroker -c broker.conf -d", "Run in the background with a configuration file."),
             entry("mqbroker passwd users.txt ann", "Set ann's password in a file for password_file."),
         ],
     },
@@ -315,7 +328,7 @@ pub(super) const BROKER: &[Section] = &[
         title: "EXIT STATUS",
         entries: &[
             entry("0", "--help and --version."),
-            entry("1", "Failed: the port is taken, the database or the log file cannot be used."),
+            entry("1", "Failed: for example, the port is in use, or the database or log file is not usable."),
             USAGE,
             INTERRUPTED,
         ],
@@ -323,11 +336,11 @@ pub(super) const BROKER: &[Section] = &[
     Section {
         title: "FILES",
         entries: &[
-            entry("FILE", "The configuration, where -c names one; no file is read by itself."),
-            entry("mqbroker.db", "The database, in persistence_location, where persistence is true."),
+            entry("FILE", "The configuration file given with -c; there is no default file."),
+            entry("mqbroker.db", "The database in persistence_location, with persistence true."),
         ],
     },
-    Section { title: "ENVIRONMENT", entries: &[entry("NO_COLOR", "No colours in the log when it is set.")] },
+    Section { title: "ENVIRONMENT", entries: &[entry("NO_COLOR", "No colors in the log if set.")] },
     Section {
         title: "SEE ALSO",
         entries: &[entry("mqpub(1), mqsub(1), mqrr(1), mqbench(1)", "The other tools of the suite.")],

@@ -31,7 +31,7 @@ impl Shape {
             "fan-out" => Ok(Self::FanOut),
             _ => match text.strip_prefix("shared:").and_then(groups) {
                 Some(groups) => Ok(Self::Shared { groups }),
-                None => Err("it is p2p, fan-in, fan-out, or shared: and a number of groups, as in shared:2".into()),
+                None => Err("must be p2p, fan-in, fan-out, or shared: with a number of groups, as in shared:2".into()),
             },
         }
     }
@@ -70,7 +70,7 @@ impl PayloadName {
             "text" => Ok(Self::Text),
             _ => match text.strip_prefix("template:").filter(|path| !path.is_empty()) {
                 Some(path) => Ok(Self::Template(path.into())),
-                None => Err("it is zero, random, text, or template: and a file, as in template:reading.json".into()),
+                None => Err("must be zero, random, text, or template: with a file, as in template:reading.json".into()),
             },
         }
     }

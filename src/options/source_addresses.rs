@@ -21,8 +21,7 @@ impl SourceAddresses {
         for part in text.split(',').map(str::trim) {
             match part.split_once('/') {
                 None => addresses.push(
-                    part.parse()
-                        .map_err(|_| format!("'{part}' is not an IP address; several have commas between them"))?,
+                    part.parse().map_err(|_| format!("'{part}' is not an IP address; separate several with commas"))?,
                 ),
                 Some((address, bits)) => {
                     network(address, bits, &mut addresses).map_err(|fault| format!("'{part}': {fault}"))?
@@ -30,7 +29,7 @@ impl SourceAddresses {
             }
         }
         if addresses.len() as u128 > MOST_ADDRESSES {
-            return Err(format!("these are more than {MOST_ADDRESSES} addresses"));
+            return Err(format!("more than {MOST_ADDRESSES} addresses"));
         }
         // One that is in two networks serves no more connections.
         let mut known = HashSet::new();
@@ -42,11 +41,11 @@ impl SourceAddresses {
 /// The hosts of a network. IPv4 networks have an address of their own and one for broadcasts, which no host has; a
 /// network of two addresses or one has neither (RFC 3021).
 fn network(address: &str, bits: &str, into: &mut Vec<IpAddr>) -> Result<(), String> {
-    let address: IpAddr = address.parse().map_err(|_| "it is not an IP address and a length, as in 10.0.0.0/28")?;
+    let address: IpAddr = address.parse().map_err(|_| "not a network such as 10.0.0.0/28")?;
     let width = if address.is_ipv4() { 32 } else { 128 };
     let bits: u32 = super::values::whole_number(bits)
         .filter(|bits| *bits <= width)
-        .ok_or_else(|| format!("the length of the network is a number up to {width}"))?;
+        .ok_or_else(|| format!("the prefix length must be a number from 0 to {width}"))?;
     let size = 1u128.checked_shl(width - bits).filter(|size| *size <= MOST_ADDRESSES);
     let size = size.ok_or_else(|| format!("the network has more than {MOST_ADDRESSES} addresses"))?;
     let first = match address {
@@ -87,9 +86,9 @@ mod tests {
             ("", "''"),
             ("eth0", "not an IP address"),
             ("127.0.0.1,", "''"),
-            ("10.0.0.0/33", "up to 32"),
-            ("10.0.0.0/x", "up to 32"),
-            ("10.0.0.0/+4", "up to 32"),
+            ("10.0.0.0/33", "0 to 32"),
+            ("10.0.0.0/x", "0 to 32"),
+            ("10.0.0.0/+4", "0 to 32"),
             ("10.0.0.0/8", "more than 4096"),
             ("0.0.0.0/0", "more than 4096"),
             ("::/0", "more than 4096"),

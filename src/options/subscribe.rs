@@ -18,9 +18,9 @@ use super::{
     name = "mqsub",
     version,
     about = "Subscribe to MQTT topics and print the messages",
-    long_about = "Subscribes to topics of an MQTT broker and prints each message on stdout as it comes; it takes the \
-                  options of mosquitto_sub. A message is acknowledged when it was written. When the connection is lost \
-                  it connects again.",
+    long_about = "Subscribes to topics of an MQTT broker and prints each message to stdout as it arrives. It accepts the \
+                  options of mosquitto_sub. A message is acknowledged after it was written to stdout. If the connection \
+                  is lost, mqsub reconnects.",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,

@@ -11,22 +11,23 @@ use crate::mqtt::{ProtocolVersion, QoS, check_sent_topic_filter};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Subscription")]
 pub struct SubscriptionOptions {
-    /// Topic filter to subscribe to; may be repeated. Write '#' in quotes.
+    /// Topic filter to subscribe to, '#' in quotes; may be repeated.
     #[arg(short, long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub topic: Vec<String>,
 
-    /// Subscribe to FILTER with a QoS of its own, as in 'a/#=1'; may be repeated.
+    /// Subscribe to FILTER at this QoS, as in 'a/#=1'; may be repeated.
     ///
-    /// It is a subscription beside those of -t. The last = divides, so a filter may hold one.
+    /// These subscriptions are in addition to those of -t. The last = separates filter and QoS, so a filter may contain
+    /// one.
     #[arg(long, value_name = "FILTER=QOS", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = TopicQos::parse)]
     pub topic_qos: Vec<TopicQos>,
 
-    /// Unsubscribe from a topic filter, as a kept session may have it; may be repeated.
+    /// Unsubscribe from FILTER, which a kept session may hold; may be repeated.
     #[arg(short = 'U', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub unsubscribe: Vec<String>,
 
-    /// Leave messages out whose topic matches; they do not count for -C. May be repeated.
+    /// Ignore messages whose topic matches FILTER; they do not count for -C. May be repeated.
     #[arg(short = 'T', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub filter_out: Vec<String>,
 
@@ -34,47 +35,48 @@ pub struct SubscriptionOptions {
     #[arg(short, long, value_name = "QOS", default_value = "0", value_parser = qos)]
     pub qos: QoS,
 
-    /// Exit after so many messages.
+    /// Exit after COUNT messages.
     #[arg(short = 'C', value_name = "COUNT", value_parser = positive_count)]
     pub count: Option<u64>,
 
-    /// Exit with 27 after this time; 0.5 and 500ms are understood.
+    /// Exit with status 27 after TIME, as in 5, 0.5 or 500ms.
     #[arg(short = 'W', value_name = "TIME", value_parser = positive_duration)]
     pub timeout: Option<Duration>,
 
-    /// Exit when the broker has answered the subscription.
+    /// Exit as soon as the broker has acknowledged the subscriptions.
     #[arg(short = 'E')]
     pub exit_after_subscribing: bool,
 
-    /// Leave retained messages out.
+    /// Do not print retained messages.
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Print retained messages only, and exit when they are through.
+    /// Print only retained messages, then exit.
     ///
-    /// They are through at the first other message, or when after the subscription nothing has come for a second.
+    /// mqsub exits at the first message that is not retained, or when no message arrives for a second after
+    /// subscribing.
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Remove the retained messages that come from the broker.
+    /// Remove each retained message that arrives from the broker.
     #[arg(long)]
     pub remove_retained: bool,
 
-    /// Have the broker pass the retain flag on as it was published; needs -V 5.
+    /// Ask the broker to pass on the retain flag as published; needs -V 5.
     #[arg(long)]
     pub retain_as_published: bool,
 
     /// When the broker sends retained messages; needs -V 5.
     ///
-    /// always, at every subscription; new, when the subscription is not there yet; never.
+    /// always: at each subscription; new: only if the subscription does not exist yet; never.
     #[arg(long, value_name = "WHEN", value_enum)]
     pub retain_handling: Option<RetainHandlingName>,
 
-    /// Do not receive what this connection publishes; needs -V 5.
+    /// Do not receive messages that this connection publishes; needs -V 5.
     #[arg(long)]
     pub no_local: bool,
 
-    /// Print only so many percent of the messages, picked at random.
+    /// Print only PERCENT % of the messages, chosen at random.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub random_filter: Option<f64>,
 }
@@ -90,7 +92,7 @@ pub struct TopicQos {
 
 impl TopicQos {
     fn parse(text: &str) -> Result<Self, String> {
-        let (filter, number) = text.rsplit_once('=').ok_or("it is written FILTER=QOS, as in 'a/#=1'")?;
+        let (filter, number) = text.rsplit_once('=').ok_or("must be FILTER=QOS, as in 'a/#=1'")?;
         Ok(Self { filter: filter.to_owned(), qos: qos(number)? })
     }
 }
@@ -111,7 +113,7 @@ fn percent(text: &str) -> Result<f64, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match text.parse() {
         Ok(percent) if plain && (0.1..=100.0).contains(&percent) => Ok(percent),
-        _ => Err("it is a number from 0.1 to 100".into()),
+        _ => Err("must be a number from 0.1 to 100".into()),
     }
 }
 
@@ -124,7 +126,7 @@ impl SubscriptionOptions {
             self.topic.iter().map(String::as_str).chain(with_qos).chain(topic_of_url)
         };
         if asked().next().is_none() && self.unsubscribe.is_empty() {
-            faults.push("there is no topic: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
+            faults.push("no topic given: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
         }
         let subscribed = asked().map(|filter| (filter, "subscription"));
         let unsubscribed = self.unsubscribe.iter().map(|filter| (filter.as_str(), "unsubscribe"));
@@ -135,7 +137,7 @@ impl SubscriptionOptions {
             }
         }
         if self.no_retained && self.retained_only {
-            faults.push("-R and --retained-only leave nothing to print: leave one out".into());
+            faults.push("-R and --retained-only cannot be used together".into());
         }
         for (given, option) in [
             (self.retain_as_published, "--retain-as-published"),

@@ -16,42 +16,42 @@ const MOST_HOSTS: usize = 1000;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Clients")]
 pub struct TargetOptions {
-    /// Several brokers, HOST[:PORT] each, with commas between them; clients take them in turn.
+    /// Several brokers, HOST[:PORT] separated by commas; assigned to the clients in rotation.
     ///
-    /// A host without a port has that of -p. An IPv6 address with a port stands in brackets. The result has a row a
+    /// A host without a port uses that of -p. An IPv6 address with a port needs brackets. The result has a row per
     /// broker.
     #[arg(long, value_name = "HOSTS", value_hint = ValueHint::Other, value_parser = HostList::parse)]
     pub hosts: Option<HostList>,
 
-    /// With --hosts: a publisher and its subscribers on the same broker, or cross, on two [default: same].
+    /// With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same].
     ///
-    /// Cross needs brokers that pass messages on to each other: a cluster, or a bridge.
+    /// cross needs brokers that forward messages to each other: a cluster or a bridge.
     #[arg(long, value_name = "HOW", value_enum)]
     pub pair: Option<PairName>,
 
-    /// Connect again every TIME when a connection was lost, and measure the outage [default of TIME: 1s].
+    /// Reconnect every TIME after a connection is lost, and measure the outage [default: 1s].
     ///
-    /// What was under way is not sent again: the account says what of it was lost.
+    /// Messages in flight are not sent again: the result reports how many of them were lost.
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1s",
           value_parser = positive_duration)]
     pub reconnect: Option<Duration>,
 
-    /// mqbench conn: hold the connections so long [default: 10s].
+    /// mqbench conn: hold the connections for TIME [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub hold: Option<Duration>,
 
-    /// mqbench conn: each client pings so often [default: as -k says, at least once].
+    /// mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub ping_interval: Option<Duration>,
 
-    /// Process number of the broker, to report its CPU time and memory as well (Linux).
+    /// Process ID of the broker, to report its CPU time and memory (Linux).
     #[arg(long, value_name = "PID", value_parser = process_id)]
     pub broker_pid: Option<u32>,
 
-    /// Do not ask the broker for its name and version.
+    /// Do not query the name and version of the broker.
     ///
-    /// Without this option mqbench reads $SYS/broker/version after the load, over one more connection: its client
-    /// identifier is mqb-RUN-sys (RUN is the tag in the run's topics), user name and password are those of client 0.
+    /// By default mqbench reads $SYS/broker/version after the load, over one more connection, with the client
+    /// identifier mqb-RUN-sys (RUN is the tag in the run's topics) and the user name and password of client 0.
     #[arg(long)]
     pub no_sys: bool,
 }
@@ -88,7 +88,7 @@ impl HostList {
     fn parse(text: &str) -> Result<Self, String> {
         let hosts: Vec<HostName> = text.split(',').map(|part| host(part.trim())).collect::<Result<_, _>>()?;
         if hosts.len() > MOST_HOSTS {
-            return Err(format!("these are more than {MOST_HOSTS} brokers"));
+            return Err(format!("more than {MOST_HOSTS} brokers"));
         }
         Ok(Self(hosts))
     }
@@ -96,17 +96,15 @@ impl HostList {
 
 fn host(text: &str) -> Result<HostName, String> {
     if text.contains('@') {
-        return Err("it takes hosts only, HOST[:PORT]; user and password are given with -u and -P or --pw-file".into());
+        return Err("only HOST[:PORT] is allowed; use -u for the user, and -P or --pw-file for the password".into());
     }
     if text.contains("://") {
-        return Err("it takes hosts only, HOST[:PORT]; TLS is turned on by --tls or --cafile".into());
+        return Err("only HOST[:PORT] is allowed; use --tls or --cafile for TLS".into());
     }
     // An IPv6 address without brackets has colons of its own and no port.
     let (name, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, "")) => (name, None),
-        Some((name, rest)) => {
-            (name, Some(rest.strip_prefix(':').ok_or("behind the ] of an address only :PORT may stand")?))
-        }
+        Some((name, rest)) => (name, Some(rest.strip_prefix(':').ok_or("only :PORT may follow the ] of an address")?)),
         None => match text.split_once(':') {
             Some((_, rest)) if rest.contains(':') => (text, None),
             Some((name, digits)) => (name, Some(digits)),
@@ -114,17 +112,20 @@ fn host(text: &str) -> Result<HostName, String> {
         },
     };
     if name.is_empty() {
-        return Err("a host is empty; they are written HOST[:PORT],HOST[:PORT]…".into());
+        return Err("a host is empty; the form is HOST[:PORT],HOST[:PORT]…".into());
     }
     if let Some(fault) = without_zone(name) {
         return Err(fault);
     }
-    check_sent_text(name).map_err(|error| format!("a host is wrong: {error}"))?;
-    Ok(HostName { host: name.to_owned(), port: digits.map(port).transpose()? })
+    check_sent_text(name).map_err(|error| format!("invalid host: {error}"))?;
+    Ok(HostName {
+        host: name.to_owned(),
+        port: digits.map(port).transpose().map_err(|fault| format!("the port {fault}"))?,
+    })
 }
 
 fn process_id(text: &str) -> Result<u32, String> {
-    whole_number(text).filter(|pid| *pid > 0).ok_or_else(|| "it is the number of a process".into())
+    whole_number(text).filter(|pid| *pid > 0).ok_or_else(|| "must be a process ID".into())
 }
 
 impl TargetOptions {
@@ -137,11 +138,11 @@ impl TargetOptions {
                 (connection.unix.is_some(), "--unix"),
             ] {
                 if given {
-                    faults.push(format!("--hosts says where the brokers are: leave {option} out"));
+                    faults.push(format!("--hosts cannot be used with {option}"));
                 }
             }
         } else if self.pair.is_some() {
-            faults.push("--pair is about several brokers: name them with --hosts".into());
+            faults.push("--pair needs several brokers: add --hosts".into());
         }
         faults
     }

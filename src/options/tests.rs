@@ -104,63 +104,66 @@ fn faults_of_the_connection() {
     for (arguments, expected) in [
         (
             &["-p", "0"][..],
-            "invalid value for '--port <PORT>': a port is 1 to 65535; for a unix socket use --unix PATH",
+            "invalid value for '--port <PORT>': must be from 1 to 65535; use --unix PATH for a Unix socket",
         ),
-        (&["-p", "x"], "invalid value for '--port <PORT>': a port is a number from 1 to 65535; -P is for the password"),
-        (&["-q", "x"], "invalid value 'x' for '--qos <QOS>': QoS is 0, 1 or 2"),
-        (&["-k", "3"], "invalid value '3' for '--keepalive <SECONDS>': Keep Alive is 5 to 65535 seconds, or 0 for off"),
-        (&["-h", "host:1883"], "-h takes a host only: write -h host -p 1883"),
-        (&["-h", "mqtt://host"], "-h takes a host only; a URL goes to -L"),
+        (&["-p", "x"], "invalid value for '--port <PORT>': must be a number from 1 to 65535; use -P for a password"),
+        (&["-q", "x"], "invalid value 'x' for '--qos <QOS>': must be 0, 1 or 2"),
+        (
+            &["-k", "3"],
+            "invalid value '3' for '--keepalive <SECONDS>': must be 5 to 65535 seconds, or 0 to turn it off",
+        ),
+        (&["-h", "host:1883"], "-h takes a host only: use -h host -p 1883"),
+        (&["-h", "mqtt://host"], "-h takes a host only: use -L for a URL"),
         (&["-h", ""], "-h: the host is empty"),
         (&["-i", "a", "-I", "b"], "-i and -I cannot be used together"),
-        (&["-c"], "-c keeps a session, and a session is found by its client identifier: add -i ID"),
-        (&["-c", "-I", "x"], "-c keeps a session, and a session is found by its client identifier: add -i ID"),
-        (&["-P", "hunter2"], "a password without a user name needs MQTT 5, this is 3.1.1: add -u NAME"),
+        (&["-c"], "-c keeps the session, which needs a client identifier: add -i ID"),
+        (&["-c", "-I", "x"], "-c keeps the session, which needs a client identifier: add -i ID"),
+        (&["-P", "hunter2"], "a password without a user name needs MQTT 5, not 3.1.1: add -u NAME"),
         (&["-S"], "-S: built without SRV support"),
-        (&["--ws-path", "/x"], "--ws-path means nothing without WebSocket: add --ws, or use -L ws:// or wss://"),
+        (&["--ws-path", "/x"], "--ws-path needs WebSocket: add --ws, or use -L ws:// or wss://"),
         (
             &["--ws-header", "a: b", "-L", "mqtt://h/t"],
-            "--ws-header means nothing without WebSocket: add --ws, or use -L ws:// or wss://",
+            "--ws-header needs WebSocket: add --ws, or use -L ws:// or wss://",
         ),
-        (&["--ws", "--ws-path", "mqtt?token=hunter2"], "--ws-path: the path of a WebSocket begins with a /"),
-        (&["--ws", "--ws-header", "Authorization Bearer hunter2"], "--ws-header: it is written 'NAME: VALUE'"),
-        (&["-A", "127.0.0.1", "--unix", "/s"], "-A means nothing with a unix socket: leave it out"),
-        (&["--nodelay", "-L", "unix:/s"], "--nodelay means nothing with a unix socket: leave it out"),
-        (&["--unix", "/s", "-p", "1884"], "-p means nothing with a unix socket: leave it out"),
-        (&["-L", "unix:/s", "-p", "1884"], "-p means nothing with a unix socket: leave it out"),
-        (&["--unix", "/s", "--proxy", "http://h"], "--proxy does not lead to a unix socket: leave it out"),
-        (&["--proxy", "socks4://u:hunter2@h"], "--proxy: the scheme of the URL is none of socks5h, socks5 and http"),
-        (&["-x", "5", "-V", "311"], "-x needs MQTT 5: leave -V out or say -V 5"),
+        (&["--ws", "--ws-path", "mqtt?token=hunter2"], "--ws-path: the path of a WebSocket must begin with /"),
+        (&["--ws", "--ws-header", "Authorization Bearer hunter2"], "--ws-header: must be 'NAME: VALUE'"),
+        (&["-A", "127.0.0.1", "--unix", "/s"], "-A has no effect with a Unix socket: remove it"),
+        (&["--nodelay", "-L", "unix:/s"], "--nodelay has no effect with a Unix socket: remove it"),
+        (&["--unix", "/s", "-p", "1884"], "-p has no effect with a Unix socket: remove it"),
+        (&["-L", "unix:/s", "-p", "1884"], "-p has no effect with a Unix socket: remove it"),
+        (&["--unix", "/s", "--proxy", "http://h"], "--proxy cannot be used with a Unix socket: remove it"),
+        (&["--proxy", "socks4://u:hunter2@h"], "--proxy: the scheme of the URL must be socks5h, socks5 or http"),
+        (&["-x", "5", "-V", "311"], "-x needs MQTT 5: remove -V or use -V 5"),
         (
             &["-x", "5", "-D", "connect", "session-expiry-interval", "6"],
-            "-x and -D connect session-expiry-interval say the same thing: leave one out",
+            "-x and -D connect session-expiry-interval set the same property: remove one of them",
         ),
         (&["--pw-file", "none"], "cannot read the password file 'none': entity not found"),
         (&["-o", "none"], "cannot read the options file 'none': entity not found"),
-        (&["-o", "a", "-o", "b"], "-o is given twice; there is one options file"),
-        (&["--will-payload", "x"], "--will-payload means nothing without --will-topic"),
-        (&["--will-retain"], "--will-retain means nothing without --will-topic"),
+        (&["-o", "a", "-o", "b"], "-o is given twice: only one options file is read"),
+        (&["--will-payload", "x"], "--will-payload needs --will-topic"),
+        (&["--will-retain"], "--will-retain needs --will-topic"),
         (
             &["--will-topic", "a/#"],
-            "invalid will topic 'a/#': a topic to publish to must not hold the wildcards + and #",
+            "invalid will topic 'a/#': a topic to publish to must not contain the wildcards + and #",
         ),
-        (&["-D", "will", "content-type", "x"], "-D will means nothing without --will-topic"),
+        (&["-D", "will", "content-type", "x"], "-D will needs --will-topic"),
         (&["-D", "publish", "content-type"], "-D publish content-type: VALUE is missing"),
         (
             &["-A", "eth0"],
-            "invalid value 'eth0' for '-A <ADDRESS>': 'eth0' is not an IP address; several have commas between them",
+            "invalid value 'eth0' for '-A <ADDRESS>': 'eth0' is not an IP address; separate several with commas",
         ),
-        (&["-M", "0"], "invalid value '0' for '-M <COUNT>': it is a number from 1 to 65535"),
+        (&["-M", "0"], "invalid value '0' for '-M <COUNT>': must be a number from 1 to 65535"),
         (&["-h"], "a value is required for '--host <HOST>' but none was supplied"),
         (&["extra"], "unexpected argument 'extra' found"),
-        (&["help"], "unexpected argument 'help': help is --help"),
+        (&["help"], "unexpected argument 'help': use --help"),
         (&["-h", "fe80::1"], "-h: fe80::1 is a link-local address and needs an interface, as in fe80::1%eth0"),
         (
             &["-h", "h\r"],
-            "-h: the host is wrong: it ends with a carriage return (U+000D), as in a file with Windows line ends",
+            "-h: invalid host: it ends with a carriage return (U+000D), as in a file with Windows line endings",
         ),
-        (&["–q", "1"], "–q: that is a dash from copied text, you mean -q"),
-        (&["-L", "wss://u:hunter2@h/t", "--no-tls"], "--no-tls contradicts wss:// of -L: write ws://"),
+        (&["–q", "1"], "–q: this is not an ASCII hyphen (copied text?); use -q"),
+        (&["-L", "wss://u:hunter2@h/t", "--no-tls"], "--no-tls contradicts wss:// of -L: use ws://"),
     ] {
         assert_eq!(faults(&PUBLISH, arguments), [expected], "{arguments:?}");
     }
@@ -171,7 +174,7 @@ fn faults_of_tls() {
     for (arguments, expected) in [
         (&["--cert", "c"][..], "--cert needs the private key of the certificate: add --key"),
         (&["--key", "k"], "--key needs the certificate of the key: add --cert"),
-        (&["--insecure"], "--insecure means nothing without TLS: add --tls, or --no-tls to leave it out"),
+        (&["--insecure"], "--insecure needs TLS: add --tls, or --no-tls to ignore it"),
         (&["--psk", "ab"], "--psk needs --psk-identity"),
         (
             &["--psk", "ab", "--psk-identity", "i", "--cafile", "f"],
@@ -179,16 +182,13 @@ fn faults_of_tls() {
         ),
         (
             &["--psk", "ab", "--psk-identity", "i", "--tls-backend", "rustls"],
-            "--psk needs OpenSSL: leave --tls-backend rustls out",
+            "--psk needs OpenSSL: remove --tls-backend rustls",
         ),
-        (
-            &["--tls-backend", "rustls"],
-            "--tls-backend means nothing without TLS: add --tls, or --no-tls to leave it out",
-        ),
-        (&["--keyform", "engine"], "--keyform means nothing without --key"),
-        (&["--unix", "/s", "--tls"], "--unix goes without TLS: leave the TLS options out, or add --no-tls"),
-        (&["-L", "mqtts://h/t", "--no-tls"], "--no-tls contradicts mqtts:// of -L: write mqtt://"),
-        (&["--tls", "--key-pw-file", "f"], "--key-pw-file means nothing without --key"),
+        (&["--tls-backend", "rustls"], "--tls-backend needs TLS: add --tls, or --no-tls to ignore it"),
+        (&["--keyform", "engine"], "--keyform needs --key"),
+        (&["--unix", "/s", "--tls"], "--unix does not use TLS: remove the TLS options, or add --no-tls"),
+        (&["-L", "mqtts://h/t", "--no-tls"], "--no-tls contradicts mqtts:// of -L: use mqtt://"),
+        (&["--tls", "--key-pw-file", "f"], "--key-pw-file needs --key"),
     ] {
         assert_eq!(faults(&PUBLISH, arguments), [expected], "{arguments:?}");
     }
@@ -205,15 +205,15 @@ fn all_faults_come_at_once() {
 
 #[test]
 fn faults_of_the_tools() {
-    let no_topic = "there is no topic: add -t FILTER to subscribe, or -U FILTER to unsubscribe";
+    let no_topic = "no topic given: add -t FILTER to subscribe, or -U FILTER to unsubscribe";
     for (tool, arguments, expected) in [
-        (&PUBLISH, &["-m", "x"][..], "only one type of message can be sent at once, not -m and -n"),
+        (&PUBLISH, &["-m", "x"][..], "only one message source can be used, not -m and -n"),
         (
             &PUBLISH,
             &["-t", "a/+"],
-            "invalid publish topic 'a/+': a topic to publish to must not hold the wildcards + and #",
+            "invalid publish topic 'a/+': a topic to publish to must not contain the wildcards + and #",
         ),
-        (&PUBLISH, &["--repeat", "0"], "invalid value '0' for '--repeat <COUNT>': it must be above zero"),
+        (&PUBLISH, &["--repeat", "0"], "invalid value '0' for '--repeat <COUNT>': must be above zero"),
         (
             &PUBLISH,
             &["--nodelai"],
@@ -227,73 +227,73 @@ fn faults_of_the_tools() {
             "a value is required for '--topic <FILTER>' but none was supplied\n  \
           tip: an unquoted # starts a comment in the shell: write -t '#'",
         ),
-        (&SUBSCRIBE, &["-t", "a#"], "invalid subscription topic 'a#': # may only stand at the end, alone or after a /"),
-        (&SUBSCRIBE, &["-U", "a#"], "invalid unsubscribe topic 'a#': # may only stand at the end, alone or after a /"),
-        (&SUBSCRIBE, &["-t", "a", "-T", "b+"], "invalid filter-out topic 'b+': + must fill a whole level, as in a/+/b"),
         (
             &SUBSCRIBE,
-            &["-t", "a", "-R", "--retained-only"],
-            "-R and --retained-only leave nothing to print: leave one out",
+            &["-t", "a#"],
+            "invalid subscription topic 'a#': # is only allowed at the end, alone or after a /",
         ),
+        (&SUBSCRIBE, &["-U", "a#"], "invalid unsubscribe topic 'a#': # is only allowed at the end, alone or after a /"),
+        (&SUBSCRIBE, &["-t", "a", "-T", "b+"], "invalid filter-out topic 'b+': + must be a whole level, as in a/+/b"),
+        (&SUBSCRIBE, &["-t", "a", "-R", "--retained-only"], "-R and --retained-only cannot be used together"),
         (&SUBSCRIBE, &["-t", "a", "--no-local"], "--no-local needs MQTT 5: add -V 5"),
         (
             &SUBSCRIBE,
             &["-V", "5", "-t", "$share/g/a", "--no-local"],
             "--no-local is not allowed for a shared subscription",
         ),
-        (&SUBSCRIBE, &["-t", "a", "--json", "-F", "%p"], "-F and --json contradict each other: leave all but one out"),
+        (&SUBSCRIBE, &["-t", "a", "--json", "-F", "%p"], "-F and --json cannot be used together"),
         (
             &SUBSCRIBE,
             &["-t", "a", "-C", "-1"],
-            "invalid value '-1' for '-C <COUNT>': a count is a whole number, with k or M if you like",
+            "invalid value '-1' for '-C <COUNT>': must be a whole number, optionally with k or M",
         ),
         (
             &SUBSCRIBE,
             &["-t", "a", "-vW", "-1s"],
-            "invalid value '-1s' for '-W <TIME>': a duration is a number with ms, s, m or h; a bare number is seconds",
+            "invalid value '-1s' for '-W <TIME>': must be a number with ms, s, m or h; without a unit it is seconds",
         ),
         (
             &PUBLISH,
             &["-t", "hello", "world"],
-            "unexpected argument 'world': -t takes one word; quote a value that holds a space, as in -t 'two words'",
+            "unexpected argument 'world': -t takes one word; quote a value that contains a space, as in -t 'two words'",
         ),
         (
             &BENCH,
             &["-m", "hello", "world"],
-            "unexpected argument 'world': -m takes one word; quote a value that holds a space, as in -m 'two words'",
+            "unexpected argument 'world': -m takes one word; quote a value that contains a space, as in -m 'two words'",
+        ),
+        (&PUBLISH, &["-pw", "hunter2"], "-p: unexpected word after its value; a password is given with -P"),
+        (&SUBSCRIBE, &["-du", "me", "hunter2"], "-du: unexpected word after its value; a password is given with -P"),
+        (
+            &BENCH,
+            &["pub", "-c", "100"],
+            "-c keeps sessions and takes no value: set the number of clients with --clients 100",
         ),
         (
-            &PUBLISH,
-            &["-pw", "hunter2"],
-            "-p: there is a word too many behind its value; if that is a password, it stands behind -P",
+            &BENCH,
+            &["-n", "1000"],
+            "unexpected argument '-n': use -C for the number of messages, --clients for the number of clients",
         ),
-        (
-            &SUBSCRIBE,
-            &["-du", "me", "hunter2"],
-            "-du: there is a word too many behind its value; if that is a password, it stands behind -P",
-        ),
-        (&BENCH, &["pub", "-c", "100"], "-c keeps sessions and takes no value: the number of clients is --clients 100"),
-        (&BENCH, &["-n", "1000"], "unexpected argument '-n': -C is how many messages, --clients how many clients"),
-        (&BENCH, &["help"], "unexpected argument 'help': help is --help"),
+        (&BENCH, &["help"], "unexpected argument 'help': use --help"),
         (&PUBLISH, &["-X"], "unexpected argument '-X' found"),
-        (&SUBSCRIBE, &["-t", "a", "-W", "0"], "invalid value '0' for '-W <TIME>': it must be above zero"),
-        (&SUBSCRIBE, &["-t", "a", "-C", "0"], "invalid value '0' for '-C <COUNT>': it must be above zero"),
-        (&BENCH, &["--flood", "--rate", "1k"], "--flood and --rate contradict each other: leave all but one out"),
-        (&BENCH, &["--size", "5", "-m", "x"], "--size and -m contradict each other: leave all but one out"),
-        (&BENCH, &["--clients", "0"], "there is nothing to do with neither publishers nor subscribers"),
+        (&SUBSCRIBE, &["-t", "a", "-W", "0"], "invalid value '0' for '-W <TIME>': must be above zero"),
+        (&SUBSCRIBE, &["-t", "a", "-C", "0"], "invalid value '0' for '-C <COUNT>': must be above zero"),
+        (&BENCH, &["--flood", "--rate", "1k"], "--flood and --rate cannot be used together"),
+        (&BENCH, &["--size", "5", "-m", "x"], "--size and -m cannot be used together"),
+        (&BENCH, &["--clients", "0"], "there are neither publishers nor subscribers"),
         (
             &BENCH,
             &["--rate", "1e3"],
-            "invalid value '1e3' for '--rate <RATE>': a rate is a number per second, with k or M if you like",
+            "invalid value '1e3' for '--rate <RATE>': must be a number per second, optionally with k or M",
         ),
         (
             &BENCH,
             &["--duration", "5d"],
             "invalid value '5d' for '--duration <TIME>': \
-          a duration is a number with ms, s, m or h; a bare number is seconds",
+          must be a number with ms, s, m or h; without a unit it is seconds",
         ),
-        (&BROKER, &["-pw", "hunter2"], "-p: there is a word too many behind its value"),
-        (&BROKER, &["-p", "65536"], "invalid value for '--port <PORT>': a port is a number up to 65535"),
+        (&BROKER, &["-pw", "hunter2"], "-p: unexpected word after its value"),
+        (&BROKER, &["-p", "65536"], "invalid value for '--port <PORT>': must be a number from 0 to 65535"),
     ] {
         assert_eq!(faults(tool, arguments), [expected], "{arguments:?}");
     }
@@ -444,7 +444,7 @@ fn options_files_stand_in_front() {
     assert_eq!(
         error.faults(),
         [
-            "f:2: invalid value for '--port <PORT>': a port is a number from 1 to 65535; -P is for the password",
+            "f:2: invalid value for '--port <PORT>': must be a number from 1 to 65535; use -P for a password",
             "f:3: unexpected argument '--bogus' found",
         ]
     );
@@ -453,7 +453,7 @@ fn options_files_stand_in_front() {
 /// Names that a broker may reject go nowhere: neither from argv and URLs nor from files.
 #[test]
 fn characters_that_a_broker_may_reject_are_refused() {
-    let ends = "it ends with a carriage return (U+000D), as in a file with Windows line ends";
+    let ends = "it ends with a carriage return (U+000D), as in a file with Windows line endings";
     for (tool, arguments, what) in [
         (&PUBLISH, &["-t", "a\r"][..], "invalid publish topic 'a\r'"),
         (&SUBSCRIBE, &["-t", "a/#", "-t", "b\r"], "invalid subscription topic 'b\r'"),
@@ -633,7 +633,7 @@ fn secrets_that_everybody_can_read_are_warned_of() {
     let warnings = |arguments: &[&str]| plan_of_publish(&world, arguments).unwrap().warnings;
     assert_eq!(
         warnings(&["-u", "u", "--pw-file", "/public/pw"]),
-        ["every user of this machine can read the password file '/public/pw': chmod 600 '/public/pw' mends it"]
+        ["the password file '/public/pw' is readable by every user of this machine: run chmod 600 '/public/pw'"]
     );
     for (file, warned) in [
         ("/public/with-pw", true),
@@ -647,7 +647,7 @@ fn secrets_that_everybody_can_read_are_warned_of() {
     }
     assert!(warnings(&["-u", "u", "--pw-file", "/home/pw"]).is_empty());
     let tls = ["-u", "u", "--tls", "--tls-keylog", "/public/keys"];
-    assert!(warnings(&tls)[0].starts_with("every user of this machine can read the key log '/public/keys'"));
+    assert!(warnings(&tls)[0].starts_with("the key log '/public/keys' is readable by every user"));
 }
 
 #[test]

@@ -14,31 +14,31 @@ use crate::transport::{ClientCertificate, PreSharedKey, TlsBackend, TlsPlan, Tls
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsOptions {
-    /// Speak TLS, trusting the system's certification authorities unless others are named.
+    /// Use TLS; trusts the system's CA certificates unless others are given.
     #[arg(long)]
     pub tls: bool,
 
-    /// Do not speak TLS, whatever the other TLS options say.
+    /// Do not use TLS, whatever the other TLS options are.
     #[arg(long)]
     pub no_tls: bool,
 
-    /// Trust the certificates in this PEM file.
+    /// Trust the CA certificates in FILE (PEM).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub cafile: Option<PathBuf>,
 
-    /// Trust the certificates in the PEM files of this folder.
+    /// Trust the CA certificates in the PEM files in FOLDER.
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub capath: Option<PathBuf>,
 
-    /// Trust the system's certification authorities too.
+    /// Trust the system's CA certificates as well.
     #[arg(long)]
     pub tls_use_os_certs: bool,
 
-    /// Client certificate, PEM; needs --key.
+    /// Client certificate (PEM); needs --key.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub cert: Option<PathBuf>,
 
-    /// Private key of the client certificate, PEM; needs --cert.
+    /// Private key of the client certificate (PEM); needs --cert.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
 
@@ -46,38 +46,38 @@ pub struct TlsOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key_pw_file: Option<PathBuf>,
 
-    /// TLS version to speak [default: either].
+    /// TLS version to use [default: either].
     #[arg(long, value_name = "VERSION", value_enum)]
     pub tls_version: Option<TlsVersionName>,
 
-    /// Application protocol (ALPN) to offer; may be repeated, most wanted first.
+    /// Application protocol (ALPN) to offer; may be repeated, in order of preference.
     #[arg(long, value_name = "PROTOCOL", value_hint = ValueHint::Other, value_parser = alpn_protocol)]
     pub tls_alpn: Vec<String>,
 
-    /// Append the keys of the connection to FILE, for Wireshark.
+    /// Append the TLS session keys to FILE, for Wireshark.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_keylog: Option<PathBuf>,
 
-    /// Verify nothing: neither the server's certificate nor its name.
+    /// Do not verify the server's certificate and host name.
     #[arg(long)]
     pub insecure: bool,
 
-    /// Pre-shared key in hexadecimal, in place of certificates; needs --psk-identity, and OpenSSL.
+    /// Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL.
     #[arg(long, value_name = "KEY", value_parser = secret())]
     pub psk: Option<Secret>,
 
-    /// Identity that goes with --psk.
+    /// Identity for --psk.
     #[arg(long, value_name = "IDENTITY", value_hint = ValueHint::Other)]
     pub psk_identity: Option<String>,
 
-    /// Cipher suites to offer, as in openssl-ciphers(1); names that begin with TLS_ are for TLS 1.3. Needs OpenSSL.
+    /// Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL.
     #[arg(long, value_name = "LIST", value_hint = ValueHint::Other)]
     pub ciphers: Option<String>,
 
-    /// Library that speaks TLS [default: openssl where an option needs it, else rustls].
+    /// TLS library to use [default: openssl if an option needs it, else rustls].
     ///
-    /// openssl is the system's library, which takes certificates and keys that rustls refuses. It is there when mqtools
-    /// was built with --features openssl.
+    /// openssl is the system's library, which accepts certificates and keys that rustls rejects. It is available if
+    /// mqtools was built with --features openssl.
     #[arg(long, value_name = "LIBRARY", value_enum)]
     pub tls_backend: Option<TlsBackendName>,
 
@@ -124,16 +124,16 @@ pub enum KeyForm {
 }
 
 fn alpn_protocol(text: &str) -> Result<String, String> {
-    if (1..=255).contains(&text.len()) { Ok(text.into()) } else { Err("it has 1 to 255 bytes".into()) }
+    if (1..=255).contains(&text.len()) { Ok(text.into()) } else { Err("must have 1 to 255 bytes".into()) }
 }
 
 /// A key of hexadecimal digits, of which an error repeats nothing.
 fn pre_shared_key(text: &Secret) -> Result<Secret, &'static str> {
     // As OpenSSL reads it: a digit that is left over comes first.
     let digits = text.expose().iter().map(|digit| char::from(*digit).to_digit(16)).collect::<Option<Vec<_>>>();
-    let digits = digits.filter(|digits| !digits.is_empty()).ok_or("the key is hexadecimal digits")?;
+    let digits = digits.filter(|digits| !digits.is_empty()).ok_or("must consist of hexadecimal digits")?;
     if digits.len() > 512 {
-        return Err("the key has at most 512 digits");
+        return Err("must have at most 512 digits");
     }
     let (odd, pairs) = digits.split_at(digits.len() % 2);
     let bytes = odd.iter().copied().chain(pairs.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]));
@@ -192,7 +192,7 @@ impl TlsOptions {
                 (tls_backend.is_some(), "--tls-backend"),
             ] {
                 if given {
-                    faults.push(format!("{option} means nothing without TLS: add --tls, or --no-tls to leave it out"));
+                    faults.push(format!("{option} needs TLS: add --tls, or --no-tls to ignore it"));
                 }
             }
         }
@@ -200,7 +200,7 @@ impl TlsOptions {
         let key_password = password_file.and_then(|file| read_password(file, environment, faults));
         let client_certificate = client_certificate(cert.as_ref(), key.as_ref(), key_password, faults);
         if key.is_none() && key_pw_file.is_some() {
-            faults.push("--key-pw-file means nothing without --key".into());
+            faults.push("--key-pw-file needs --key".into());
         }
         let pre_shared_key = psk.as_ref().zip(psk_identity.as_ref()).and_then(|(key, identity)| {
             let key = pre_shared_key(key).map_err(|fault| faults.push(format!("--psk: {fault}"))).ok()?;
@@ -236,7 +236,7 @@ impl TlsOptions {
         let needed = needed.into_iter().find(|(given, _)| *given).map(|(_, option)| option);
         let asked = self.tls_backend;
         if let (Some(option), Some(TlsBackendName::Rustls)) = (needed, asked) {
-            faults.push(format!("{option} needs OpenSSL: leave --tls-backend rustls out"));
+            faults.push(format!("{option} needs OpenSSL: remove --tls-backend rustls"));
         }
         if needed.is_none() && asked != Some(TlsBackendName::Openssl) {
             return TlsBackend::Rustls;
@@ -258,7 +258,7 @@ impl TlsOptions {
             ),
             (self.psk.is_some() && self.psk_identity.is_none(), "--psk needs --psk-identity"),
             (self.psk.is_none() && self.psk_identity.is_some(), "--psk-identity needs --psk"),
-            (self.keyform.is_some() && self.key.is_none(), "--keyform means nothing without --key"),
+            (self.keyform.is_some() && self.key.is_none(), "--keyform needs --key"),
             (
                 self.tls_engine_kpass_sha1.is_some() && (self.tls_engine.is_none() || !engine_key),
                 "--tls-engine-kpass-sha1 needs --tls-engine and --keyform engine",
@@ -270,8 +270,8 @@ impl TlsOptions {
             return;
         }
         for (given, refusal) in [
-            (self.tls_engine.is_some(), "--tls-engine is not possible here: OpenSSL engines are not supported"),
-            (engine_key, "--keyform engine is not possible here: keys are read from PEM files only"),
+            (self.tls_engine.is_some(), "--tls-engine is not supported: OpenSSL engines cannot be used"),
+            (engine_key, "--keyform engine is not supported: keys are read from PEM files only"),
         ] {
             if given {
                 faults.push(refusal.into());

@@ -93,7 +93,7 @@ impl Tool {
 
 fn verbs_of(command: &Command) -> Vec<(String, String)> {
     let Some(verb) = command.get_positionals().next() else { return Vec::new() };
-    let none = ("(none)".to_owned(), "Flood the broker, then measure latency at half of what it carried".to_owned());
+    let none = ("(none)".to_owned(), "Flood the broker, then measure latency at half of that rate".to_owned());
     let named = verb
         .get_possible_values()
         .into_iter()

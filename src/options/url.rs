@@ -33,7 +33,7 @@ pub(super) struct BrokerUrl {
 }
 
 const FORM: &str =
-    "it is written mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH";
+    "the form is mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH";
 
 impl BrokerUrl {
     /// Reads a URL. The error is the end of a sentence that begins with `-L`.
@@ -49,7 +49,7 @@ impl BrokerUrl {
             "mqtts" | "ssl" => (true, false, 8883),
             "ws" => (false, true, 80),
             "wss" => (true, true, 443),
-            _ => return Err("the scheme of the URL is none of mqtt, mqtts, ws, wss and unix".into()),
+            _ => return Err("the scheme of the URL must be mqtt, mqtts, ws, wss or unix".into()),
         };
         // A topic may begin with a ?, but the query of a path may follow the host at once.
         let end = rest.find(if web_socket { &['/', '?', '#'][..] } else { &['/'][..] }).unwrap_or(rest.len());
@@ -79,11 +79,11 @@ impl BrokerUrl {
     fn of_unix(path: &str) -> Result<Self, String> {
         let path = match path.strip_prefix("//") {
             Some(path) if path.starts_with('/') => path,
-            Some(_) => return Err("a unix socket has no host: it is written unix:PATH or unix:///PATH".into()),
+            Some(_) => return Err("a Unix socket has no host: the form is unix:PATH or unix:///PATH".into()),
             None => path,
         };
         if path.is_empty() {
-            return Err("the path of the unix socket is missing: it is written unix:PATH".into());
+            return Err("the path of the Unix socket is missing: the form is unix:PATH".into());
         }
         Ok(Self { unix: Some(decode(path, "path")?.into()), ..Self::default() })
     }
@@ -127,13 +127,13 @@ impl Authority {
 /// The path of a WebSocket, fit for an HTTP request: what is not ASCII is percent-encoded.
 pub(super) fn web_socket_path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
-        return Err("the path of a WebSocket begins with a /".into());
+        return Err("the path of a WebSocket must begin with /".into());
     }
     if text.contains(|c: char| c.is_ascii_control() || c == ' ') {
-        return Err("the path of a WebSocket holds a space or a control character; write %20 for a space".into());
+        return Err("the path of a WebSocket contains a space or a control character; write %20 for a space".into());
     }
     if text.contains('#') {
-        return Err("a # in the path of a WebSocket is written %23; the topic is given with -t".into());
+        return Err("write %23 for # in the path of a WebSocket; use -t for the topic".into());
     }
     Ok(utf8_percent_encode(text, CONTROLS).to_string())
 }
@@ -141,9 +141,9 @@ pub(super) fn web_socket_path(text: &str) -> Result<String, String> {
 fn decode(text: &str, part: &str) -> Result<String, String> {
     let decoded = percent_decode_str(text)
         .decode_utf8()
-        .map_err(|_| format!("the {part} of the URL is not UTF-8 once its percent-encoding is decoded"))?;
+        .map_err(|_| format!("the {part} of the URL is not UTF-8 after percent-decoding"))?;
     if decoded.contains('\0') {
-        return Err(format!("the {part} of the URL holds a NUL character"));
+        return Err(format!("the {part} of the URL contains a NUL character"));
     }
     Ok(decoded.into_owned())
 }
@@ -155,18 +155,18 @@ pub(super) fn without_zone(address: &str) -> Option<String> {
 }
 
 fn split_place(place: &str) -> Result<(String, Option<u16>), String> {
-    let read_port = |text: &str| port(text).map_err(|fault| format!("the port of the URL is wrong: {fault}"));
+    let read_port = |text: &str| port(text).map_err(|fault| format!("the port of the URL {fault}"));
     if let Some(bracketed) = place.strip_prefix('[') {
-        let (address, behind) = bracketed.split_once(']').ok_or("the URL has a [ without its ]")?;
+        let (address, behind) = bracketed.split_once(']').ok_or("the URL has a [ without a ]")?;
         let port = match behind.strip_prefix(':') {
             Some(port) => Some(read_port(port)?),
             None if behind.is_empty() => None,
-            None => return Err("after the ] of the URL only :PORT may stand".into()),
+            None => return Err("only :PORT may follow the ] in the URL".into()),
         };
         // RFC 6874 writes the % of a zone as %25.
         let address = address.replacen("%25", "%", 1);
         if address.split('%').next().is_none_or(|address| address.parse::<Ipv6Addr>().is_err()) {
-            return Err("what stands in the brackets of the URL is not an IPv6 address".into());
+            return Err("the text in the brackets of the URL is not an IPv6 address".into());
         }
         if let Some(fault) = without_zone(&address) {
             return Err(format!("the host of the URL: {fault}"));
@@ -175,8 +175,8 @@ fn split_place(place: &str) -> Result<(String, Option<u16>), String> {
     }
     let (host, port) = match place.split_once(':') {
         Some((_, port)) if port.contains(':') => {
-            return Err("an IPv6 address stands in brackets in a URL, as in //[::1]:1883/; \
-                        a / in a password is written %2F"
+            return Err("an IPv6 address in a URL needs brackets, as in //[::1]:1883/; \
+                        write %2F for / in a password"
                 .into());
         }
         Some((host, port)) => (host, Some(read_port(port)?)),
@@ -187,7 +187,7 @@ fn split_place(place: &str) -> Result<(String, Option<u16>), String> {
         return Err("the URL has no host".into());
     }
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || "?#\\[]@%/".contains(c)) {
-        return Err("the host of the URL holds a character that no host name has".into());
+        return Err("the host of the URL contains an invalid character".into());
     }
     Ok((host, port))
 }
@@ -260,10 +260,10 @@ mod tests {
     fn wrong_urls_are_named_without_their_password() {
         for (text, cause) in [
             ("h/t", "no scheme"),
-            ("http://u:hunter2@h/t", "none of mqtt, mqtts, ws, wss"),
+            ("http://u:hunter2@h/t", "must be mqtt, mqtts, ws, wss"),
             ("ws://u:hunter2@h/a b", "space"),
             ("ws://u:hunter2@h/a#b", "%23"),
-            ("ws://u:hunter2@h#b", "begins with a /"),
+            ("ws://u:hunter2@h#b", "must begin with /"),
             ("wss:///p", "no host"),
             ("unix://tmp/s", "no host"),
             ("unix:", "missing"),
@@ -273,12 +273,12 @@ mod tests {
             ("mqtt://u:hunter2@h:0/t", "port"),
             ("mqtt://u:hunter2@h:65536", "port"),
             ("mqtt://::1/t", "brackets"),
-            ("mqtt://[::1/t", "without its ]"),
+            ("mqtt://[::1/t", "without a ]"),
             ("mqtt://[::1]x/t", "only :PORT"),
             ("mqtt://[hunter2]/t", "not an IPv6"),
             ("mqtt://u:hunter2@[fe80::1]/t", "needs an interface, as in fe80::1%eth0"),
             ("mqtt://u:hunter2 h/t", "port"),
-            ("mqtt://h?x/t", "no host name has"),
+            ("mqtt://h?x/t", "invalid character"),
             ("mqtt://%ff:hunter2@h/t", "not UTF-8"),
             ("mqtt://h/%00", "NUL"),
             ("", "no scheme"),

@@ -36,14 +36,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => NANOS,
         "m" => 60 * NANOS,
         "h" => 3_600 * NANOS,
-        _ => return Err("a duration is a number with ms, s, m or h; a bare number is seconds".into()),
+        _ => return Err("must be a number with ms, s, m or h; without a unit it is seconds".into()),
     };
     let nanos = decimal(number)
         .and_then(|number| number.checked_mul(nanos_per_unit))
         .map(|nanos| nanos / NANOS)
-        .ok_or("a duration is a number with ms, s, m or h; a bare number is seconds")?;
+        .ok_or("must be a number with ms, s, m or h; without a unit it is seconds")?;
     if nanos > LONGEST.as_nanos() {
-        return Err("a duration is at most 1000 days".into());
+        return Err("must be at most 1000 days".into());
     }
     // At most 1000 days of nanoseconds, far below 2^64.
     Ok(Duration::from_nanos(nanos as u64))
@@ -52,7 +52,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// A duration above zero.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("it must be above zero".into()),
+        Duration::ZERO => Err("must be above zero".into()),
         time => Ok(time),
     }
 }
@@ -68,12 +68,12 @@ const THOUSANDS: &[(&str, u128)] = &[("", 1), ("k", 1_000), ("M", 1_000_000)];
 
 /// A rate per second above zero: `0.5`, `50k`, `1.5M`.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
-    let billionths = scaled(text, THOUSANDS).ok_or("a rate is a number per second, with k or M if you like")?;
+    let billionths = scaled(text, THOUSANDS).ok_or("must be a number per second, optionally with k or M")?;
     if billionths == 0 {
-        return Err("a rate must be above zero".into());
+        return Err("must be above zero".into());
     }
     if billionths > 1_000_000_000 * NANOS {
-        return Err("a rate is at most 1000M".into());
+        return Err("must be at most 1000M".into());
     }
     Ok(billionths as f64 / NANOS as f64)
 }
@@ -88,13 +88,13 @@ fn whole(text: &str, units: &[(&str, u128)]) -> Option<u64> {
 
 /// A count: `100`, `10k`, `1.5M`.
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    whole(text, THOUSANDS).ok_or_else(|| "a count is a whole number, with k or M if you like".into())
+    whole(text, THOUSANDS).ok_or_else(|| "must be a whole number, optionally with k or M".into())
 }
 
 /// A count above zero.
 pub(super) fn positive_count(text: &str) -> Result<u64, String> {
     match count(text)? {
-        0 => Err("it must be above zero".into()),
+        0 => Err("must be above zero".into()),
         number => Ok(number),
     }
 }
@@ -103,17 +103,17 @@ pub(super) fn positive_count(text: &str) -> Result<u64, String> {
 pub(super) fn clients(text: &str) -> Result<u32, String> {
     match count(text)? {
         number @ 0..=1_000_000 => Ok(number as u32),
-        _ => Err("that is more than 1M clients".into()),
+        _ => Err("must be at most 1M clients".into()),
     }
 }
 
 /// A number of bytes: `128`, `4k` (4000), `4Ki` (4096), `1M`, `1Mi`. At most what one PUBLISH can carry.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     const UNITS: &[(&str, u128)] = &[("", 1), ("k", 1_000), ("M", 1_000_000), ("Ki", 1 << 10), ("Mi", 1 << 20)];
-    let bytes = whole(text, UNITS).ok_or("a size is a whole number of bytes; k and M are 1000, Ki and Mi 1024")?;
+    let bytes = whole(text, UNITS).ok_or("must be a whole number of bytes, optionally with k, M, Ki or Mi")?;
     match usize::try_from(bytes) {
         Ok(bytes) if bytes <= 268_000_000 => Ok(bytes),
-        _ => Err("a payload is at most 268M".into()),
+        _ => Err("must be at most 268M bytes".into()),
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn size_range(text: &str) -> Result<SizeRange, String> {
     let (least, most) = text.split_once("..").unwrap_or((text, text));
     let (least, most) = (size(least)?, size(most)?);
     if least > most {
-        return Err("a range begins with the smaller size, as in 16..4k".into());
+        return Err("the smaller size must come first, as in 16..4k".into());
     }
     Ok(SizeRange { least, most })
 }
@@ -139,10 +139,10 @@ pub(super) fn size_range(text: &str) -> Result<SizeRange, String> {
 /// A TCP port.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match whole_number(text) {
-        Some(0) => Err("a port is 1 to 65535; for a unix socket use --unix PATH".into()),
+        Some(0) => Err("must be from 1 to 65535; use --unix PATH for a Unix socket".into()),
         Some(port) => Ok(port),
-        None if text.bytes().any(|byte| byte.is_ascii_digit()) => Err("a port is a number from 1 to 65535".into()),
-        None => Err("a port is a number from 1 to 65535; -P is for the password".into()),
+        None if text.bytes().any(|byte| byte.is_ascii_digit()) => Err("must be a number from 1 to 65535".into()),
+        None => Err("must be a number from 1 to 65535; use -P for a password".into()),
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) fn whole_number<N: std::str::FromStr>(text: &str) -> Option<N> {
 
 /// A Quality of Service.
 pub(super) fn qos(text: &str) -> Result<QoS, String> {
-    whole_number(text).and_then(QoS::from_number).ok_or_else(|| "QoS is 0, 1 or 2".into())
+    whole_number(text).and_then(QoS::from_number).ok_or_else(|| "must be 0, 1 or 2".into())
 }
 
 #[cfg(test)]

@@ -11,20 +11,20 @@ use crate::mqtt::{Message, Properties, QoS, check_sent_topic_name};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Will")]
 pub struct WillOptions {
-    /// Topic of the message that the broker publishes when we vanish.
+    /// Topic of the will, which the broker publishes if the connection is lost.
     #[arg(long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub will_topic: Option<String>,
 
-    /// Its payload [default: empty].
+    /// Payload of the will [default: empty].
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = OsStringValueParser::new().map(|text| Bytes::from(text.into_encoded_bytes())))]
     pub will_payload: Option<Bytes>,
 
-    /// Its QoS [default: 0].
+    /// QoS of the will [default: 0].
     #[arg(long, value_name = "QOS", value_parser = qos)]
     pub will_qos: Option<QoS>,
 
-    /// Retain it.
+    /// Retain the will.
     #[arg(long)]
     pub will_retain: bool,
 }
@@ -41,7 +41,7 @@ impl WillOptions {
                 (!properties.is_empty(), "-D will"),
             ] {
                 if given {
-                    faults.push(format!("{option} means nothing without --will-topic"));
+                    faults.push(format!("{option} needs --will-topic"));
                 }
             }
             return None;
@@ -51,7 +51,7 @@ impl WillOptions {
         }
         let payload = will_payload.clone().unwrap_or_default();
         if payload.len() > usize::from(u16::MAX) {
-            faults.push("the payload of a will is at most 65,535 bytes".into());
+            faults.push("the payload of a will can have at most 65,535 bytes".into());
         }
         Some(Message {
             topic: topic.clone(),

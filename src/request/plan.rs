@@ -165,7 +165,7 @@ fn response_topic(
     let of_property = publish.text(PropertyName::ResponseTopic).map(str::to_owned);
     publish.remove(PropertyName::ResponseTopic);
     match (&response.response_topic, of_property) {
-        (Some(_), Some(_)) => Err("-e and -D publish response-topic say the same thing: leave one out".into()),
+        (Some(_), Some(_)) => Err("-e and -D publish response-topic set the same property: remove one of them".into()),
         (None, Some(topic)) => match check_sent_topic_name(&topic) {
             Ok(()) => Ok(ResponseTopic::Given(topic)),
             Err(error) => Err(format!("invalid response topic '{topic}': {error}")),

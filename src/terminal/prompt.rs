@@ -18,7 +18,7 @@ pub fn password(prompt: &str, repeat: bool) -> io::Result<Secret> {
     }
     let password = rpassword::prompt_password(format!("{prompt}: "))?;
     if repeat && rpassword::prompt_password(format!("{prompt} (again): "))? != password {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the two passwords are not the same"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the two passwords differ"));
     }
     nonempty(password.into_bytes())
 }

@@ -86,8 +86,8 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
             Connection::secured(stream)
         }
         (Some(_), Address::Unix(_)) => {
-            let fault = Fault::new(FailureKind::TlsSetup, "TLS is not spoken over a unix socket")
-                .hint("leave out the TLS options, or connect to a TCP port");
+            let fault = Fault::new(FailureKind::TlsSetup, "TLS over a Unix socket is not supported")
+                .hint("remove the TLS options, or connect to a TCP port");
             return Err(way.failed(Stage::Tls, fault));
         }
     };
@@ -144,8 +144,8 @@ impl<'a> Way<'a> {
         let mut took = Duration::ZERO;
         let targets = match (&plan.address, proxy.kind) {
             (Address::Unix(_), _) => {
-                let fault = Fault::new(FailureKind::ProxyRefused, "a proxy does not lead to a unix socket")
-                    .hint("leave --proxy out, or connect to a TCP port");
+                let fault = Fault::new(FailureKind::ProxyRefused, "a proxy cannot connect to a Unix socket")
+                    .hint("remove --proxy, or connect to a TCP port");
                 return Err(self.failed(Stage::Proxy, fault));
             }
             (Address::Tcp { host, port }, ProxyKind::Socks5) => {
@@ -221,16 +221,15 @@ impl<'a> Way<'a> {
                 "check the network and the name server, or give the IP address",
             ),
             Stage::Tcp => (format!("no answer in {waited}"), NO_ANSWER_HINT),
-            Stage::Unix => (format!("no answer in {waited}"), "does the broker that owns this socket hang?"),
+            Stage::Unix => (format!("no answer in {waited}"), "is the broker that owns this socket stuck?"),
             Stage::Proxy => {
                 let proxy = self.plan.proxy.as_ref().map(proxy::name).unwrap_or_default();
-                let hint =
-                    "does the proxy run, and does it reach the broker? --connect-timeout sets how long is waited";
+                let hint = "is the proxy running, and can it reach the broker? --connect-timeout sets the time limit";
                 (format!("{proxy}: no answer in {waited}"), hint)
             }
             Stage::Tls => (
-                format!("the server accepted the connection but the TLS handshake did not end in {waited}"),
-                "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883",
+                format!("the server accepted the connection but did not complete the TLS handshake in {waited}"),
+                "does this port use TLS? MQTT usually uses port 8883 with TLS, 1883 without",
             ),
             Stage::WebSocket => (
                 format!("the server accepted the connection but did not answer the WebSocket request in {waited}"),

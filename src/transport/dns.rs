@@ -57,7 +57,7 @@ fn of_family(mut found: Vec<SocketAddr>, host: &str, bind: Option<IpAddr>) -> Re
     if found.is_empty() {
         let family = if bind.is_ipv4() { "IPv4" } else { "IPv6" };
         let cause = format!("{host} has no {family} address to reach from the local address {bind}");
-        let hint = "take a local address of the other family, or none";
+        let hint = "use a local address of the other family, or none";
         return Err(Fault::new(FailureKind::LocalAddress, cause).hint(hint));
     }
     Ok(found)

@@ -26,7 +26,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Dns => "DNS",
             Self::Tcp => "TCP",
-            Self::Unix => "unix socket",
+            Self::Unix => "Unix socket",
             Self::Proxy => "proxy",
             Self::Tls => "TLS",
             Self::WebSocket => "WebSocket",
@@ -159,7 +159,7 @@ pub(super) fn explain_socket_error(error: &io::Error) -> Fault {
         }
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => (
             FailureKind::LocalLimit,
-            "no local port is free for this address",
+            "no free local port for this address",
             "make fewer connections, widen the range of local ports (net.ipv4.ip_local_port_range on Linux), \
              or connect from more local addresses (-A)",
         ),
@@ -169,10 +169,10 @@ pub(super) fn explain_socket_error(error: &io::Error) -> Fault {
 }
 
 pub(super) const REFUSED_HINT: &str =
-    "is a broker running there, and is this its port? MQTT is mostly on 1883, over TLS on 8883";
+    "is a broker running there, and is the port right? MQTT usually uses port 1883, or 8883 with TLS";
 const UNREACHABLE_HINT: &str = "check the address and the network of this machine";
 /// What to do when packets vanish.
-pub(super) const NO_ANSWER_HINT: &str = "check host and port; a firewall on the way may drop the packets";
+pub(super) const NO_ANSWER_HINT: &str = "check host and port; a firewall may be dropping the packets";
 
 #[cfg(test)]
 mod tests {
@@ -189,7 +189,7 @@ mod tests {
             elapsed: Duration::ZERO,
         };
         assert_eq!(error.to_string(), "cannot connect to [::1]:1883: TCP: connection refused");
-        assert_eq!([Stage::Dns, Stage::Unix].map(|stage| stage.to_string()), ["DNS", "unix socket"]);
+        assert_eq!([Stage::Dns, Stage::Unix].map(|stage| stage.to_string()), ["DNS", "Unix socket"]);
     }
 
     #[test]

@@ -626,7 +626,7 @@ fn the_doctor_judges_the_plan_of_the_verb() {
     let found = document_of(&doctor);
     assert_eq!((doctor.status.code(), found["clients"].as_u64()), (Some(1), Some(900_000)), "{found}");
     for (arguments, part) in [
-        (&["conn", "pub"][..], "only doctor takes a second word"),
+        (&["conn", "pub"][..], "only doctor takes a second verb"),
         (&["doctor", "self"], "'self'"),
         (&["doctor", "conn", "--flood"], "--flood"),
         (&["doctor", "--hold", "1s"], "--hold"),

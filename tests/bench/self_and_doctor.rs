@@ -111,7 +111,7 @@ fn self_refuses_the_options_of_other_loads() {
     let output = run(&mut mqbench(cache.path(), &["self", "-h", "broker", "--rate", "5"]));
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr.contains("leave -h out") && stderr.contains("leave --rate out"), "{stderr}");
+    assert!(stderr.contains("remove -h") && stderr.contains("remove --rate"), "{stderr}");
     let output = run(&mut mqbench(cache.path(), &["--full"]));
     assert_eq!(output.status.code(), Some(2));
 }

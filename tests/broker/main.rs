@@ -2,6 +2,7 @@
 //!
 //! - [`conformance`]: the rules of MQTT 3.1.1 and 5.0, by section, in raw packets. Any broker can be tested with it:
 //!   `MQTOOLS_CONFORMANCE_BROKER=HOST:PORT cargo test --test broker conformance`.
+//! - [`resources`]: what one client may cost the others.
 
 // clippy.toml allows it in test functions only, not in the functions that they share.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
@@ -10,11 +11,11 @@
 mod support;
 
 mod bridge;
-#[allow(dead_code)]
 mod conformance;
 mod embedded;
 mod files;
+mod interop;
 mod mqbroker;
-#[allow(dead_code)] // a test takes what it needs of it
 mod process;
+mod resources;
 mod scripted;

@@ -17,7 +17,7 @@ pub struct Mqbroker {
     /// The lines of its log so far that a test has looked at.
     seen: Vec<String>,
     /// The configuration, and whatever the broker writes.
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Mqbroker {
@@ -40,7 +40,7 @@ impl Mqbroker {
         let output = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
-        let mut broker = Self { child, lines, seen: Vec::new(), folder };
+        let mut broker = Self { child, lines, seen: Vec::new(), _folder: folder };
         broker.wait_for("mqbroker running");
         broker
     }
@@ -60,7 +60,7 @@ impl Mqbroker {
         }
     }
 
-    /// The addresses on which it listens, in the order of the configuration.
+    /// The addresses on which it listens: those of TCP and TLS in the order of the configuration, then those of WebSocket.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let listening = self.seen.iter().filter_map(|line| Some(line.split_once("Listening on ")?.1));
         listening
@@ -74,14 +74,12 @@ impl Mqbroker {
         self.addresses()[0]
     }
 
-    /// Its process number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The memory that it has (VmRSS), in KB.
+    #[cfg(target_os = "linux")]
+    pub fn resident_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Sends a signal and waits for the end.

@@ -59,7 +59,7 @@ fn an_exposed_secret_is_warned_of_once() {
     let more = ["-u", "me", "--pw-file", file.to_str().unwrap()];
     let warnings = |tool: &str, arguments: &[&str]| {
         let (_, stderr) = run(tool::command(tool, arguments).args(more));
-        stderr.matches("Warning: every user of this machine can read the password file").count()
+        stderr.matches("is readable by every user of this machine").count()
     };
     for (tool, arguments) in TOOLS {
         mode(&file, 0o644);

@@ -14,21 +14,8 @@ const MQRR: &str = env!("CARGO_BIN_EXE_mqrr");
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/paho_peer.py");
 const VERSIONS: [&str; 2] = ["311", "5"];
 
-/// The Python that has paho-mqtt: the first in the path may be another than the system's.
-fn python() -> Option<&'static str> {
-    let found = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
-        let import = Command::new(python).args(["-c", "import paho.mqtt.client"]).output();
-        import.is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "paho-mqtt for Python is not installed");
-        eprintln!("skipped: paho-mqtt for Python is not installed");
-    }
-    found
-}
-
 fn stage() -> Option<(&'static str, Mosquitto)> {
-    Some((python()?, Mosquitto::start()?))
+    Some((tool::python_with_paho()?, Mosquitto::start()?))
 }
 
 fn properties(version: &str) -> Value {
@@ -214,7 +201,7 @@ client.disconnect()
 fn paho_speaks_every_version_with_the_embedded_broker() {
     use mqtools::broker::core::Settings;
     use mqtools::broker::{BrokerSettings, EmbeddedBroker};
-    let Some(python) = python() else { return };
+    let Some(python) = tool::python_with_paho() else { return };
     for limits in [Settings::default(), Settings::raised()] {
         let broker = EmbeddedBroker::start(BrokerSettings { limits, ..BrokerSettings::loopback() }).unwrap();
         let port = broker.local_addr().port().to_string();

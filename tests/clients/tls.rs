@@ -134,7 +134,7 @@ const ONLY_OPENSSL: [Form; 5] = [
             authority(folder, EC);
             server(folder, EC, "x", &format!("basicConstraints=CA:TRUE\n{SAN}"), "");
         },
-        "certificate of a CA",
+        "CA certificate",
     ),
     (
         "a CA with a P-521 key",
@@ -235,7 +235,7 @@ mod with_openssl {
             assert_published(&broker, "127.0.0.1", &format!("{TRUSTING} --ciphers {list}"));
         }
         assert_published(&broker, "127.0.0.1", &format!("{OPENSSL} --tls-version tlsv1.2"));
-        assert_fails(&broker, &format!("{TRUSTING} --ciphers NONSENSE"), &["OpenSSL knows no cipher of"]);
+        assert_fails(&broker, &format!("{TRUSTING} --ciphers NONSENSE"), &["OpenSSL supports no cipher of"]);
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod with_openssl {
             let wrong = format!("{} --key-pw-file {{folder}}/wrong", own(key));
             assert_fails(&broker, &wrong, &["the key cannot be decrypted"]);
         }
-        assert_fails(&broker, &own("server"), &["the key does not belong to the certificate"]);
-        assert_fails(&broker, OPENSSL, &["the server wants a client certificate", "--cert"]);
+        assert_fails(&broker, &own("server"), &["the key does not match the certificate"]);
+        assert_fails(&broker, OPENSSL, &["the server requires a client certificate", "--cert"]);
     }
 
     #[test]

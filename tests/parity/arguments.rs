@@ -451,7 +451,7 @@ fn differing() -> Vec<Row> {
         publisher("-t a -f /nowhere --tls-engine foo").allow(1, "", "Error: Unable to read file \"/nowhere\": No such file or directory.\nError loading input file \"/nowhere\".\n", "2.1 says the cause"),
         publisher("-t a -m b -i 'a\r'").allow(1, "", "Error: Invalid id.\n", "2.0 says it or nothing, by what the last system call left"),
         publisher("-t a -m b -p 1 --psk aa --psk-identity me").allow(1, "", "Error: --psk needs OpenSSL, which this build does not have: build with --features openssl\n", "rustls has no pre-shared keys"),
-        publisher("-t a -m b -p 1 --tls-engine foo").allow(1, "", "Error: --tls-engine is not possible here: OpenSSL engines are not supported\n", "rustls has no engines"),
+        publisher("-t a -m b -p 1 --tls-engine foo").allow(1, "", "Error: --tls-engine is not supported: OpenSSL engines cannot be used\n", "rustls has no engines"),
         publisher("-t a -m b -p 1 -V 311 -D publish payload-format-indicator 2").allow(1, "", "Error in PUBLISH properties: A network protocol error occurred when communicating with the broker.\n\nUse 'mosquitto_pub --help' to see usage.\n", "the standard knows 0 and 1 only; a broker closes for it"),
     ]
 }

@@ -1,6 +1,7 @@
 //! A broker that answers from a can, for what a real one does not do on demand: refusals, denials, sudden ends. It keeps
 //! the bytes that the client sent, which are compared as well.
 
+use std::fmt;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::socket::read_some;
+use super::socket::read_some;
 
 /// What the can holds.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,21 @@ pub struct Can {
     pub subscribe: &'static [u8],
     /// Closes when this packet type (its first four bits) comes.
     pub closes_at: Option<u8>,
+}
+
+/// What it sends, in hexadecimal, and what closes it.
+impl fmt::Display for Can {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connack, publish, response, subscribe, closes_at } = self;
+        let sent =
+            [("CONNACK", *connack), ("SUBACK", subscribe), ("PUBACK", publish.unwrap_or_default()), ("then", response)];
+        for (what, bytes) in sent.into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            write!(f, "{what} ")?;
+            bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            f.write_str(" ")?;
+        }
+        closes_at.map_or(Ok(()), |packet| write!(f, "close at {packet}"))
+    }
 }
 
 pub struct CannedBroker {

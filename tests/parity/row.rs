@@ -1,15 +1,28 @@
 //! One row: arguments, the scene in which both programs get them, and what may differ.
 
+use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::broker::Broker;
 use super::canned::{Can, CannedBroker};
 use super::program::{Ended, Links, Side, Tool, start};
 
-/// What all rows share.
-pub struct Stage<'a> {
-    pub broker: &'a Broker,
-    pub links: &'a Links,
+/// What all rows share: started by the first that needs it, ended with the last.
+#[derive(Default)]
+pub struct Stage {
+    broker: OnceLock<Broker>,
+    links: OnceLock<Links>,
+}
+
+impl Stage {
+    fn broker(&self) -> &Broker {
+        self.broker.get_or_init(Broker::start)
+    }
+
+    fn links(&self) -> &Links {
+        self.links.get_or_init(Links::make)
+    }
 }
 
 /// A row of the table. Made with [`publisher`], [`subscriber`] and [`requester`].
@@ -183,17 +196,44 @@ impl Row {
         matches!(self.compared, Compared::Ours { new: true, .. })
     }
 
+    /// Whether mosquitto's broker or client takes part.
+    pub fn needs_mosquitto(&self) -> bool {
+        let filled =
+            self.arguments.iter().any(|word| ["{PORT}", "{GUARDED}", "{SOCKET}"].iter().any(|it| word.contains(it)));
+        matches!(self.compared, Compared::Same) || !matches!(self.scene, Scene::Alone | Scene::Canned(_)) || filled
+    }
+
+    /// The command line, and what else is special about the row.
     pub fn name(&self) -> String {
         let Self { tool, arguments, stdin, config, scene, .. } = self;
-        format!("{} {arguments:?} {:?} {config:?} {scene:?}", tool.name(), String::from_utf8_lossy(stdin))
+        let mut name = tool.name().to_owned();
+        for word in arguments {
+            let plain = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\'');
+            let _ = if plain { write!(name, " {word}") } else { write!(name, " {word:?}") };
+        }
+        if let Some(config) = config {
+            let _ = write!(name, " with the options file {config:?}");
+        }
+        if !stdin.is_empty() {
+            let start = String::from_utf8_lossy(&stdin[..stdin.len().min(60)]);
+            let _ = write!(name, " < {start:?} ({} bytes)", stdin.len());
+        }
+        let _ = match scene {
+            Scene::Alone => Ok(()),
+            Scene::Broker => write!(name, " at the broker"),
+            Scene::Before(messages) => write!(name, " after {messages:?}"),
+            Scene::After(messages) => write!(name, " before {messages:?}"),
+            Scene::Interrupted => write!(name, " interrupted"),
+            Scene::Canned(can) => write!(name, ": {can}"),
+        };
+        name.trim_end().to_owned()
     }
 
     /// Runs it; the text of what is wrong comes back.
-    pub fn run(&self, stage: &Stage<'_>) -> Option<String> {
+    pub fn run(&self, stage: &Stage) -> Option<String> {
         let ours = self.outcome(stage, Side::Ours);
-        let fault = |what: &str, theirs: &str, ours: &str| {
-            Some(format!("{}\n  {what}\n  expected {theirs}\n  ours     {ours}", self.name()))
-        };
+        let fault =
+            |what: &str, theirs: &str, ours: &str| Some(format!("{what}\n  expected {theirs}\n  ours     {ours}"));
         if let Compared::Ours { code, stdout, stderr, why, .. } = self.compared {
             let bytes = |text: &str| text.as_bytes().to_vec();
             let ended = Ended { code: Some(code), stdout: bytes(stdout), stderr: bytes(stderr) };
@@ -214,7 +254,7 @@ impl Row {
         if expected == ours { None } else { fault("both alike", &show(&expected), &show(&ours)) }
     }
 
-    fn outcome(&self, stage: &Stage<'_>, side: Side) -> Outcome {
+    fn outcome(&self, stage: &Stage, side: Side) -> Outcome {
         let folder = tempfile::tempdir().unwrap();
         if let Some(config) = self.config {
             std::fs::write(folder.path().join(self.tool.name()), config).unwrap();
@@ -249,7 +289,7 @@ fn show(outcome: &Outcome) -> String {
 /// One program in one row.
 struct Play<'a> {
     row: &'a Row,
-    stage: &'a Stage<'a>,
+    stage: &'a Stage,
     side: Side,
     config_home: &'a Path,
 }
@@ -257,17 +297,19 @@ struct Play<'a> {
 impl Play<'_> {
     /// The row's words with what only the stage knows: names of topics and identifiers are the row's own.
     fn fill(&self, word: &str, tag: &str) -> String {
-        let Broker { port, guarded_port, socket, .. } = self.stage.broker;
-        word.replace("{T}", tag)
-            .replace("{PORT}", &port.to_string())
+        let word = word.replace("{T}", tag).replace("{DIR}", &self.config_home.display().to_string());
+        if !["{PORT}", "{GUARDED}", "{SOCKET}"].iter().any(|place| word.contains(place)) {
+            return word;
+        }
+        let Broker { port, guarded_port, socket, .. } = self.stage.broker();
+        word.replace("{PORT}", &port.to_string())
             .replace("{GUARDED}", &guarded_port.to_string())
             .replace("{SOCKET}", &socket.display().to_string())
-            .replace("{DIR}", &self.config_home.display().to_string())
     }
 
     fn start(&self, tag: &str, more: &[String]) -> super::program::Running {
         let arguments: Vec<String> = more.iter().chain(&self.row.arguments).map(|word| self.fill(word, tag)).collect();
-        start(self.stage.links.path(self.side, self.row.tool), &arguments, &self.row.stdin, self.config_home)
+        start(self.stage.links().path(self.side, self.row.tool), &arguments, &self.row.stdin, self.config_home)
     }
 
     fn alone(&self) -> Outcome {
@@ -285,7 +327,7 @@ impl Play<'_> {
         // As long on both sides, since some formats show lengths.
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let tag = format!("row{number:05}");
-        let broker = self.stage.broker;
+        let broker = self.stage.broker();
         let id = self.given_id(&tag);
         let mut more = Vec::new();
         if !self.row.arguments.iter().any(|word| matches!(word.as_str(), "-L" | "--unix" | "-h")) {
@@ -323,9 +365,9 @@ impl Play<'_> {
 
     /// A message from the real mosquitto_pub.
     fn send(&self, message: &str, tag: &str) {
-        let mut arguments = words(&format!("-h 127.0.0.1 -p {}", self.stage.broker.port));
+        let mut arguments = words(&format!("-h 127.0.0.1 -p {}", self.stage.broker().port));
         arguments.extend(words(message).iter().map(|word| self.fill(word, tag)));
-        let program = self.stage.links.path(Side::Mosquitto, Tool::Pub);
+        let program = self.stage.links().path(Side::Mosquitto, Tool::Pub);
         let ended = start(program, &arguments, b"", Path::new("/nowhere")).wait();
         assert_eq!(ended.code, Some(0), "{message}: {}", lossy(&ended.stderr));
     }
@@ -368,12 +410,12 @@ impl Witness {
     /// Topics of a row begin with its tag.
     fn start(play: &Play<'_>, tag: &str) -> Self {
         let format = "%t|%x|q%q|r%r|l%l|%C|%E|%F|%R|%D|%P";
-        let mut arguments = words(&format!("-V 5 -q 2 -i see-{tag} -h 127.0.0.1 -p {}", play.stage.broker.port));
+        let mut arguments = words(&format!("-V 5 -q 2 -i see-{tag} -h 127.0.0.1 -p {}", play.stage.broker().port));
         arguments.extend(words(&format!("-t {tag}/# --retain-as-published -F")));
         arguments.push(format.to_owned());
-        let broker = play.stage.broker;
+        let broker = play.stage.broker();
         let mark = broker.mark();
-        let program = play.stage.links.path(Side::Mosquitto, Tool::Sub);
+        let program = play.stage.links().path(Side::Mosquitto, Tool::Sub);
         let mut running = start(program, &arguments, b"", Path::new("/nowhere"));
         broker.wait_for(mark, &format!("Sending SUBACK to see-{tag}"), || running.has_ended());
         Self { running, tag: tag.to_owned() }
@@ -381,7 +423,7 @@ impl Witness {
 
     /// Everything that came until the publisher was gone.
     fn saw(mut self, play: &Play<'_>, mark: super::broker::Mark, id: &str, ended: &Ended) -> Vec<u8> {
-        let broker = play.stage.broker;
+        let broker = play.stage.broker();
         let knows_id = play.row.arguments.iter().all(|word| word != "-I");
         if ended.code == Some(0) && knows_id {
             broker.wait_for(mark, &format!("Received DISCONNECT from {id}"), || false);

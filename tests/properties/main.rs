@@ -3,11 +3,13 @@
 
 mod broker;
 mod codec;
+mod configuration;
 mod session;
 
 /// What a target does with its bytes.
 mod bodies {
     pub mod broker;
     pub mod codec;
+    pub mod configuration;
     pub mod session;
 }

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, unused_imports)] // a test takes what it needs of it
 
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use mqtools::mqtt::wire::{
@@ -84,8 +84,15 @@ impl RawClient {
                 self.buffer.extend_from_slice(&chunk[..count]);
                 true
             }
+            // Closed on bytes of ours that were still to be read.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
             Err(error) => panic!("nothing to read: {error}"),
         }
+    }
+
+    /// Says that nothing more is sent; what comes can still be read.
+    pub fn finish_sending(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Everything up to the end of the connection, be it packets or not.

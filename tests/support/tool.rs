@@ -182,3 +182,16 @@ pub fn has(program: &str) -> bool {
     }
     there
 }
+
+/// The Python that has paho-mqtt: the first in the path may be another than the system's.
+pub fn python_with_paho() -> Option<&'static str> {
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        let import = Command::new(python).args(["-c", "import paho.mqtt.client"]).output();
+        import.is_ok_and(|output| output.status.success())
+    });
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "paho-mqtt for Python is not installed");
+        eprintln!("skipped: paho-mqtt for Python is not installed");
+    }
+    found
+}

@@ -351,7 +351,10 @@ impl Core {
                 session.dropping = false;
                 self.statistics.stored_bytes -= size as u64;
                 self.statistics.stored_messages -= 1;
-                if delivery.message.is_expired(now) {
+                // The access list may have changed since the message was queued.
+                let may_read = !self.access.checks_reads()
+                    || self.access.allows(&session.who, Action::Read, delivery.message.topic());
+                if !may_read || delivery.message.is_expired(now) {
                     self.record_done(session_id, delivery.number);
                     continue;
                 }

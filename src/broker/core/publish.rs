@@ -89,6 +89,10 @@ impl Core {
         if parts.topic.len() >= MAX_LEVELS && memchr::memchr_iter(b'/', parts.topic.as_bytes()).count() >= MAX_LEVELS {
             return Err(malformed("a topic of more than 200 levels"));
         }
+        // The decoder leaves it to us, for a client may read what some brokers send (MQTT-3.3.2-2).
+        if memchr::memchr2(b'+', b'#', parts.topic.as_bytes()).is_some() {
+            return Err(malformed("PUBLISH to a topic with a wildcard"));
+        }
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let (session_id, version) = (connection.session, connection.version);
         let Some(session) = self.sessions.get(session_id) else { return Ok(()) };

@@ -10,8 +10,8 @@ use super::NONE;
 /// The node that all first levels hang under.
 pub(super) const ROOT: u32 = 0;
 
-/// Most levels of a topic, as in mosquitto: each costs a node.
-pub(super) const MAX_LEVELS: usize = 200;
+/// Most levels of a topic, each of which costs a node: mosquitto's limit is 200 slashes.
+pub(super) const MAX_LEVELS: usize = 201;
 
 /// What a node carries.
 pub(super) trait Value: Default {

@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         let bytes = self.binary()?;
         let text = std::str::from_utf8(bytes).map_err(|_| self.malformed("a string is not UTF-8"))?;
         if bytes.contains(&0) {
-            return Err(self.malformed("a string holds a NUL character"));
+            return Err(self.malformed("a string contains a NUL character"));
         }
         Ok(text)
     }
@@ -182,7 +182,7 @@ impl<'a> Writer<'a> {
     #[inline]
     pub(super) fn string(&mut self, what: &'static str, text: &str) -> Result<(), WireError> {
         if text.as_bytes().contains(&0) {
-            return Err(WireError::Malformed { packet: self.packet, what: "a string holds a NUL character" });
+            return Err(WireError::Malformed { packet: self.packet, what: "a string contains a NUL character" });
         }
         self.binary(what, text.as_bytes())
     }

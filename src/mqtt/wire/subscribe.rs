@@ -179,7 +179,7 @@ impl Suback {
         let properties = read_properties(reader, version, PropertyContext::Suback)?;
         let reasons: Vec<_> = reader.take_rest().iter().copied().map(ReasonCode).collect();
         if reasons.iter().any(|reason| !matches!(reason.0, 0..=2 | 0x80..)) {
-            return Err(reader.malformed("a code that grants nothing and refuses nothing"));
+            return Err(reader.malformed("an invalid return code"));
         }
         Ok(Self { packet_identifier, properties, reasons })
     }

@@ -25,8 +25,8 @@ pub(super) async fn negotiate(mut socket: Socket, proxy: &ProxyPlan, address: &A
     }
     // Neither a broker nor a TLS or WebSocket server speaks before the client does.
     if !head.rest.is_empty() {
-        let cause = format!("the proxy sent bytes of its own behind its answer {}", head.status_text());
-        return Err(Fault::new(FailureKind::NotProxy, cause).hint("is this a proxy that knows CONNECT?"));
+        let cause = format!("the proxy sent extra bytes after its response {}", head.status_text());
+        return Err(Fault::new(FailureKind::NotProxy, cause).hint("does this proxy support CONNECT?"));
     }
     Ok(socket)
 }
@@ -50,15 +50,15 @@ fn no_answer(error: HeadError) -> Fault {
         HeadError::Io(error) => lost(&error),
         HeadError::Closed(_) => lost(&std::io::ErrorKind::UnexpectedEof.into()),
         HeadError::TooLong => not(
-            "the proxy's answer has no end: more than 16 KiB of HTTP header".into(),
+            "the proxy's response is too long: more than 16 KiB of HTTP header".into(),
             "is this an HTTP proxy? check --proxy",
         ),
         HeadError::NotHttp(first) if looks_like_tls(&first) => {
-            not("the proxy speaks TLS".into(), "a proxy that is reached over TLS (https://) is not spoken here")
+            not("the proxy uses TLS".into(), "proxies over TLS (https://) are not supported")
         }
         HeadError::NotHttp(first) => not(
-            format!("what answered does not speak HTTP: it said \"{}\"", shown(&first[..first.len().min(24)])),
-            "a SOCKS5 proxy is named with --proxy socks5h://HOST:PORT",
+            format!("the proxy does not speak HTTP: it sent \"{}\"", shown(&first[..first.len().min(24)])),
+            "use --proxy socks5h://HOST:PORT for a SOCKS5 proxy",
         ),
     }
 }
@@ -70,8 +70,8 @@ fn refused(head: &Head, proxy: &ProxyPlan, target: &str) -> Fault {
         // 401 is wrong from a proxy, and tinyproxy's answer to a wrong password.
         401 | 407 => {
             let cause = match proxy.login {
-                None => format!("the proxy wants a user and a password ({status})"),
-                Some(_) => format!("the proxy refused user or password ({status})"),
+                None => format!("the proxy requires a user and a password ({status})"),
+                Some(_) => format!("the proxy rejected the user or password ({status})"),
             };
             let basic = head
                 .field("Proxy-Authenticate")
@@ -79,13 +79,13 @@ fn refused(head: &Head, proxy: &ProxyPlan, target: &str) -> Fault {
             let hint = if basic {
                 "give them with --proxy http://USER:PASSWORD@HOST:PORT"
             } else {
-                "it asks for another way to log in than Basic, which is not spoken here"
+                "it asks for an authentication method other than Basic, which is not supported"
             };
             of(FailureKind::ProxyAuthentication, cause, hint)
         }
         403 | 405 => of(
             FailureKind::ProxyRefused,
-            format!("the proxy's rules allow no connection to {target} ({status})"),
+            format!("the proxy's rules do not allow a connection to {target} ({status})"),
             "many proxies allow CONNECT to port 443 only: a broker that serves MQTT or WebSocket over TLS there can be \
              reached",
         ),
@@ -93,12 +93,12 @@ fn refused(head: &Head, proxy: &ProxyPlan, target: &str) -> Fault {
         429 | 500 | 502..=504 => of(
             FailureKind::Unavailable,
             format!("the proxy could not connect to {target} ({status})"),
-            "check host and port of the broker as the proxy sees them",
+            "check the host and port of the broker as seen from the proxy",
         ),
         _ => of(
             FailureKind::ProxyRefused,
             format!("the proxy answered {status}"),
-            "is this a proxy that knows CONNECT? check --proxy",
+            "does this proxy support CONNECT? check --proxy",
         ),
     }
 }

@@ -43,7 +43,7 @@ fn lost(error: &std::io::Error) -> Fault {
     match explain_socket_error(error) {
         fault if fault.kind == FailureKind::Closed || error.kind() == std::io::ErrorKind::UnexpectedEof => {
             Fault::new(FailureKind::Closed, "the proxy closed the connection instead of answering")
-                .hint("is this the kind of proxy that --proxy names, and may we use it?")
+                .hint("is this the type of proxy given with --proxy, and does it allow this client?")
         }
         fault => fault,
     }

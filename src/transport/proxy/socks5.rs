@@ -10,7 +10,7 @@ use crate::transport::error::{FailureKind, Fault, NO_ANSWER_HINT, REFUSED_HINT};
 use crate::transport::plan::{Address, ProxyKind, ProxyPlan};
 use crate::transport::socket::Socket;
 
-const LOGIN_HINT: &str = "give user and password with --proxy socks5h://USER:PASSWORD@HOST:PORT";
+const LOGIN_HINT: &str = "give the user and password with --proxy socks5h://USER:PASSWORD@HOST:PORT";
 
 pub(super) async fn negotiate(
     socket: Socket,
@@ -41,34 +41,36 @@ fn explain(error: &Error, proxy: &ProxyPlan, target: &str) -> Fault {
     match error {
         Error::Io(error) => lost(error),
         Error::NoAcceptableAuthMethods | Error::AuthorizationRequired if proxy.login.is_none() => {
-            of(FailureKind::ProxyAuthentication, "the proxy wants a user and a password".into(), LOGIN_HINT)
+            of(FailureKind::ProxyAuthentication, "the proxy requires a user and a password".into(), LOGIN_HINT)
         }
         Error::NoAcceptableAuthMethods | Error::AuthorizationRequired | Error::UnknownAuthMethod => {
-            let cause = "the proxy takes neither user and password nor nobody";
+            let cause = "the proxy accepts neither a password nor anonymous clients";
             Fault::new(FailureKind::ProxyAuthentication, cause)
-                .hint("other ways to log in (GSSAPI) are not spoken here")
+                .hint("other authentication methods (GSSAPI) are not supported")
         }
         Error::PasswordAuthFailure(_) => {
-            of(FailureKind::ProxyAuthentication, "the proxy refused user or password".into(), LOGIN_HINT)
+            of(FailureKind::ProxyAuthentication, "the proxy rejected the user or password".into(), LOGIN_HINT)
         }
         Error::InvalidAuthValues(_) => of(
             FailureKind::ProxyAuthentication,
-            "user and password for a SOCKS5 proxy have 1 to 255 bytes each".into(),
+            "user and password for a SOCKS5 proxy must have 1 to 255 bytes each".into(),
             LOGIN_HINT,
         ),
         Error::ConnectionNotAllowedByRuleset => of(
             FailureKind::ProxyRefused,
-            format!("the proxy's rules allow no connection to {target}"),
-            "ask who runs it for this host and port, or go by a port that it allows",
+            format!("the proxy's rules do not allow a connection to {target}"),
+            "ask its administrator to allow this host and port, or use a port that it allows",
         ),
         Error::NetworkUnreachable | Error::HostUnreachable => {
             let hint = match proxy.kind {
                 ProxyKind::Socks5h => {
-                    "is the broker's name known where the proxy is? socks5:// looks it up here instead"
+                    "can the proxy resolve the broker's name? with socks5:// it is resolved on this machine"
                 }
-                _ => "is the broker's address right where the proxy is? socks5h:// lets the proxy look up the name",
+                _ => {
+                    "is the broker's address right as seen from the proxy? with socks5h:// the proxy resolves the name"
+                }
             };
-            of(FailureKind::Unreachable, format!("the proxy does not reach {target}"), hint)
+            of(FailureKind::Unreachable, format!("the proxy cannot reach {target}"), hint)
         }
         Error::ConnectionRefused => {
             of(FailureKind::Refused, format!("the proxy reached {target}, which refused the connection"), REFUSED_HINT)
@@ -78,24 +80,24 @@ fn explain(error: &Error, proxy: &ProxyPlan, target: &str) -> Fault {
         }
         Error::GeneralSocksServerFailure => of(
             FailureKind::Unavailable,
-            format!("the proxy could not connect to {target} and does not say why"),
-            "check host and port of the broker as the proxy sees them; its log may tell more",
+            format!("the proxy could not connect to {target} and gave no reason"),
+            "check the host and port of the broker as seen from the proxy, and the log of the proxy",
         ),
         Error::AddressTypeNotSupported => of(
             FailureKind::ProxyRefused,
-            format!("the proxy does not take this kind of address: {target}"),
-            "socks5:// sends IP addresses, socks5h:// the name as it is",
+            format!("the proxy does not accept this type of address: {target}"),
+            "socks5:// sends an IP address, socks5h:// the name",
         ),
         Error::CommandNotSupported => {
-            Fault::new(FailureKind::ProxyRefused, "the proxy makes no TCP connections (CONNECT)")
+            Fault::new(FailureKind::ProxyRefused, "the proxy does not support TCP connections (CONNECT)")
         }
         Error::InvalidTargetAddress(_) => {
-            Fault::new(FailureKind::ProxyRefused, "the broker's host name is too long for SOCKS5: 255 bytes at most")
+            Fault::new(FailureKind::ProxyRefused, "the broker's host name is too long for SOCKS5: at most 255 bytes")
         }
         _ => of(
             FailureKind::NotProxy,
-            "what answered does not speak SOCKS5".into(),
-            "an HTTP proxy is named with --proxy http://HOST:PORT",
+            "the server is not a SOCKS5 proxy".into(),
+            "use --proxy http://HOST:PORT for an HTTP proxy",
         ),
     }
 }
@@ -110,16 +112,16 @@ mod tests {
             ProxyPlan { kind: ProxyKind::Socks5h, host: "p".into(), port: 1080, login: None, resolved: Vec::new() };
         for (error, kind, cause) in [
             (Error::ConnectionRefused, FailureKind::Refused, "h:1, which refused"),
-            (Error::HostUnreachable, FailureKind::Unreachable, "does not reach h:1"),
+            (Error::HostUnreachable, FailureKind::Unreachable, "cannot reach h:1"),
             (Error::TtlExpired, FailureKind::TimedOut, "no answer from h:1"),
-            (Error::GeneralSocksServerFailure, FailureKind::Unavailable, "does not say why"),
+            (Error::GeneralSocksServerFailure, FailureKind::Unavailable, "gave no reason"),
             (Error::ConnectionNotAllowedByRuleset, FailureKind::ProxyRefused, "rules"),
             (Error::CommandNotSupported, FailureKind::ProxyRefused, "CONNECT"),
             (Error::AddressTypeNotSupported, FailureKind::ProxyRefused, "h:1"),
-            (Error::NoAcceptableAuthMethods, FailureKind::ProxyAuthentication, "wants a user"),
-            (Error::PasswordAuthFailure(1), FailureKind::ProxyAuthentication, "refused user"),
-            (Error::InvalidResponseVersion, FailureKind::NotProxy, "does not speak SOCKS5"),
-            (Error::UnknownAddressType, FailureKind::NotProxy, "does not speak SOCKS5"),
+            (Error::NoAcceptableAuthMethods, FailureKind::ProxyAuthentication, "requires a user"),
+            (Error::PasswordAuthFailure(1), FailureKind::ProxyAuthentication, "rejected the user"),
+            (Error::InvalidResponseVersion, FailureKind::NotProxy, "not a SOCKS5 proxy"),
+            (Error::UnknownAddressType, FailureKind::NotProxy, "not a SOCKS5 proxy"),
         ] {
             let fault = explain(&error, &proxy, "h:1");
             assert_eq!(fault.kind, kind, "{error}");

@@ -218,7 +218,7 @@ impl TlsClient {
             has_pre_shared_key: self.has_pre_shared_key,
         };
         let name = ServerName::try_from(bare.to_string()).map_err(|_| {
-            let cause = format!("\"{}\" cannot be the name of a TLS server", printable(host));
+            let cause = format!("\"{}\" is not a valid TLS server name", printable(host));
             Fault::new(FailureKind::TlsSetup, cause).hint("give a host name or an IP address")
         })?;
         match &self.backend {
@@ -290,7 +290,7 @@ pub(super) fn system_certificates(plan: &TlsPlan, others: bool) -> Result<Vec<Ce
     if loaded.certs.is_empty() && !others {
         let reason = loaded.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(TlsSetupError::general(format!("this system has no CA certificates{reason}"))
-            .hint("install the package ca-certificates, or name the broker's CA certificate with --cafile"));
+            .hint("install the package ca-certificates, or give the broker's CA certificate with --cafile"));
     }
     Ok(loaded.certs)
 }
@@ -338,13 +338,14 @@ fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result
     let key = key::read(&own.key, own.key_password.as_ref())?;
     let key = provider.key_provider.load_private_key(key).map_err(|error| {
         TlsSetupError::of(&own.key, format!("the key cannot be used: {}", error_text(&error)))
-            .hint("RSA (2048 bits and more), ECDSA (P-256, P-384) and Ed25519 keys can be used")
+            .hint("RSA (2048 bits or more), ECDSA (P-256, P-384) and Ed25519 keys are supported")
     })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            let cause = format!("the key does not belong to the certificate {}", own.certificate.display());
-            Err(TlsSetupError::of(&own.key, cause).hint("in a file with a chain our own certificate must come first"))
+            let cause = format!("the key does not match the certificate {}", own.certificate.display());
+            Err(TlsSetupError::of(&own.key, cause)
+                .hint("in a certificate chain, the client certificate must come first"))
         }
         // The other errors say that the certificate is none that webpki reads, such as the version 1 that `openssl
         // x509 -req` makes by default. It is the server that has to read it.
@@ -355,8 +356,8 @@ fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result
 pub(super) fn alpn_protocols(names: &[String]) -> Result<Vec<Vec<u8>>, TlsSetupError> {
     // RFC 7301 §3.1: a name has 1 to 255 bytes.
     match names.iter().find(|name| name.is_empty() || name.len() > 255) {
-        Some(name) => Err(TlsSetupError::general(format!("\"{}\" cannot be an ALPN protocol", printable(name)))
-            .hint("a name has 1 to 255 bytes; MQTT's is \"mqtt\"")),
+        Some(name) => Err(TlsSetupError::general(format!("\"{}\" is not a valid ALPN protocol", printable(name)))
+            .hint("it must have 1 to 255 bytes, as in \"mqtt\"")),
         None => Ok(names.iter().map(|name| name.clone().into_bytes()).collect()),
     }
 }

@@ -26,14 +26,14 @@ pub(super) struct Situation<'a> {
     pub(super) has_pre_shared_key: bool,
 }
 
-const PORT_HINT: &str = "does this port speak TLS? MQTT over TLS is mostly on port 8883, without TLS on 1883";
+const PORT_HINT: &str = "does this port use TLS? MQTT usually uses port 8883 with TLS, 1883 without";
 /// What to do about what only OpenSSL takes.
 const USE_OPENSSL: &str = if cfg!(feature = "openssl") {
     "use --tls-backend openssl"
 } else {
     "build with --features openssl and use --tls-backend openssl"
 };
-const CLIENT_CERTIFICATE_HINT: &str = "give a client certificate that the server knows (--cert and --key)";
+const CLIENT_CERTIFICATE_HINT: &str = "give a client certificate that the server accepts (--cert and --key)";
 
 /// Whether the first bytes from a peer are the head of a TLS record (RFC 8446 §5.1) of a handshake or an alert: the
 /// answer of a TLS port to one who speaks plain MQTT. No MQTT packet from a server starts so (MQTT 5.0 §2.1).
@@ -69,11 +69,11 @@ pub(super) fn explain_alert_after_handshake(alert: AlertDescription) -> Fault {
 pub(super) fn error_text(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(reason) => certificate_text(reason),
-        Error::InvalidMessage(reason) => format!("what the server sent is not sound ({})", words(reason)),
-        Error::PeerIncompatible(reason) => format!("the server does not fit ({})", words(reason)),
-        Error::PeerMisbehaved(reason) => format!("the server breaks the protocol ({})", words(reason)),
+        Error::InvalidMessage(reason) => format!("the server sent an invalid message ({})", words(reason)),
+        Error::PeerIncompatible(reason) => format!("the server is not compatible ({})", words(reason)),
+        Error::PeerMisbehaved(reason) => format!("the server violated the protocol ({})", words(reason)),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "the server sent a message that does not belong there".to_owned()
+            "the server sent an unexpected message".to_owned()
         }
         Error::General(text) => printable(text),
         other => words(other),
@@ -121,7 +121,7 @@ pub(super) fn closed_in_handshake() -> Fault {
 }
 
 pub(super) fn not_tls() -> Fault {
-    Fault::new(FailureKind::NotTls, "what answered does not speak TLS").hint(PORT_HINT)
+    Fault::new(FailureKind::NotTls, "the server does not use TLS on this port").hint(PORT_HINT)
 }
 
 /// Explains the error of a handshake.
@@ -155,13 +155,13 @@ fn explain_tls(error: &Error, situation: &Situation<'_>) -> Fault {
 }
 
 pub(super) fn version_fault() -> Fault {
-    Fault::new(FailureKind::TlsProtocol, "the server speaks none of the TLS versions that we offer")
-        .hint("offer others (--tls-version); TLS 1.2 and 1.3 are known, older ones are not")
+    Fault::new(FailureKind::TlsProtocol, "the server supports none of the offered TLS versions")
+        .hint("offer another one (--tls-version); TLS 1.2 and 1.3 are supported, older ones are not")
 }
 
 fn alpn_fault(offered: &[String]) -> Fault {
-    let cause = format!("the server takes none of the ALPN protocols that we offer ({})", offered.join(", "));
-    Fault::new(FailureKind::TlsProtocol, cause).hint("offer the one that the server knows (--tls-alpn), or none")
+    let cause = format!("the server accepts none of the offered ALPN protocols ({})", offered.join(", "));
+    Fault::new(FailureKind::TlsProtocol, cause).hint("offer one that the server accepts (--tls-alpn), or none")
 }
 
 // ---- certificates
@@ -178,23 +178,22 @@ fn explain_certificate(reason: &CertificateError, situation: &Situation<'_>) -> 
         NotValidYetContext { not_before, .. } => not_yet_valid(Duration::from_secs(not_before.as_secs())),
         NotValidForName | NotValidForNameContext { .. } => wrong_name(situation),
         BadSignature => {
-            let cause =
-                "the server's certificate is not signed by the CA that it names, or its key is not the right one";
-            let hint = format!("another CA of the same name may be trusted here: check {}", situation.trusted);
+            let cause = "the server's certificate is not signed by the CA it names, or that CA has another key";
+            let hint = format!("a different CA of the same name may be trusted here: check {}", situation.trusted);
             Fault::new(FailureKind::UntrustedCertificate, cause).hint(hint)
         }
         InvalidPurpose | InvalidPurposeContext { .. } => not_for_servers(),
         reason if is_unsupported_signature(reason) => Fault::new(
             FailureKind::BadCertificate,
-            "the server's certificate is signed in a way that rustls cannot verify, such as with a P-521 key or RSA-PSS \
+            "the server's certificate has a signature that rustls cannot verify, such as with a P-521 key or RSA-PSS \
              with OpenSSL's default salt",
         )
         .hint(format!("sign it with RSA, P-256 or P-384, or {USE_OPENSSL}")),
         Other(other) if matches!(other.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion)) => Fault::new(
             FailureKind::BadCertificate,
-            "the server's certificate is of X.509 version 1, which rustls cannot read",
+            "the server's certificate is X.509 version 1, which rustls does not support",
         )
-        .hint(format!("make it again with a {}, or {USE_OPENSSL}", alternative_name_hint(situation.host))),
+        .hint(format!("issue it again with a {}, or {USE_OPENSSL}", alternative_name_hint(situation.host))),
         other => {
             let cause = format!("the server's certificate cannot be used: {}", certificate_text(other));
             Fault::new(FailureKind::BadCertificate, cause)
@@ -226,7 +225,7 @@ pub(super) fn not_yet_valid(not_before: Duration) -> Fault {
 }
 
 pub(super) fn not_for_servers() -> Fault {
-    Fault::new(FailureKind::BadCertificate, "the server's certificate is not meant for servers")
+    Fault::new(FailureKind::BadCertificate, "the server's certificate is not issued for servers")
         .hint("its extended key usage must name serverAuth")
 }
 
@@ -235,24 +234,24 @@ pub(super) fn untrusted(situation: &Situation<'_>) -> Fault {
     let (cause, hint) = match &situation.shown {
         Some(shown) if shown.self_issued => (
             format!("the server's certificate is self-signed ({}) and not in {trusted}", shown.subject),
-            "if it is the right server, save its certificate in a file and name it with --cafile",
+            "if this is the right server, save its certificate in a file and give it with --cafile",
         ),
         Some(shown) => (
             format!("the server's certificate was issued by an unknown CA: {} is not in {trusted}", shown.issuer),
-            "name the CA's certificate with --cafile; a server must also send its intermediate certificates",
+            "give the CA's certificate with --cafile; the server must also send its intermediate certificates",
         ),
         None => (
             format!("the server's certificate was issued by a CA that is not in {trusted}"),
-            "name the CA's certificate with --cafile",
+            "give the CA's certificate with --cafile",
         ),
     };
     Fault::new(FailureKind::UntrustedCertificate, cause).hint(hint)
 }
 
 fn authority_as_server(shown: &CertificateFacts) -> Fault {
-    let cause = format!("the server shows the certificate of a CA ({}) as its own", shown.subject);
+    let cause = format!("the server uses a CA certificate ({}) as its own", shown.subject);
     Fault::new(FailureKind::BadCertificate, cause).hint(format!(
-        "give the server a certificate without CA:TRUE, name exactly this one with --cafile, or {USE_OPENSSL}"
+        "give the server a certificate without CA:TRUE, give exactly this one with --cafile, or {USE_OPENSSL}"
     ))
 }
 
@@ -265,11 +264,11 @@ pub(super) fn wrong_name(situation: &Situation<'_>) -> Fault {
         ([], Some(common)) => fault(format!(
             "the server's certificate is not for {host}: it has no subjectAltName, only the common name {common}"
         ))
-        .hint(format!("make it again with a {}", alternative_name_hint(host))),
-        ([], None) => fault(format!("the server's certificate is not for {host}: it names no host at all"))
-            .hint(format!("make it again with a {}", alternative_name_hint(host))),
+        .hint(format!("issue it again with a {}", alternative_name_hint(host))),
+        ([], None) => fault(format!("the server's certificate is not for {host}: it contains no host name"))
+            .hint(format!("issue it again with a {}", alternative_name_hint(host))),
         (names, _) => fault(format!("the server's certificate is for {}, not for {host}", enumeration(names)))
-            .hint("connect to a name that the certificate has, or give the server one for this name"),
+            .hint("connect to a name in the certificate, or give the server a certificate for this name"),
     }
 }
 
@@ -293,11 +292,11 @@ fn alternative_name_hint(host: &str) -> String {
 fn refusal_of_certificate(alert: AlertDescription) -> Option<&'static str> {
     Some(match alert {
         AlertDescription::CertificateRequired => "",
-        AlertDescription::UnknownCA => "its CA is unknown there",
+        AlertDescription::UnknownCA => "the server does not know its CA",
         AlertDescription::CertificateExpired => "it has expired",
         AlertDescription::CertificateRevoked => "it was revoked",
-        AlertDescription::BadCertificate => "it is bad",
-        AlertDescription::UnsupportedCertificate => "it is of an unsupported kind",
+        AlertDescription::BadCertificate => "it is invalid",
+        AlertDescription::UnsupportedCertificate => "its type is not supported",
         AlertDescription::CertificateUnknown => "it is not acceptable",
         AlertDescription::AccessDenied => "access denied",
         _ => return None,
@@ -306,8 +305,8 @@ fn refusal_of_certificate(alert: AlertDescription) -> Option<&'static str> {
 
 fn refused_client_certificate(reason: &str) -> Fault {
     let cause = match reason {
-        "" => "the server wants a client certificate".to_string(),
-        reason => format!("the server refused our client certificate: {reason}"),
+        "" => "the server requires a client certificate".to_string(),
+        reason => format!("the server rejected the client certificate: {reason}"),
     };
     Fault::new(FailureKind::ClientCertificate, cause).hint(CLIENT_CERTIFICATE_HINT)
 }
@@ -318,7 +317,7 @@ pub(super) fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) 
         AlertDescription::ProtocolVersion => return version_fault(),
         AlertDescription::UnrecognisedName => {
             let cause = format!("the server does not know the host name {}", printable(situation.host));
-            return Fault::new(FailureKind::CertificateName, cause).hint("connect by a name that the server knows");
+            return Fault::new(FailureKind::CertificateName, cause).hint("use a host name that the server knows");
         }
         _ => {}
     }
@@ -340,5 +339,5 @@ pub(super) fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) 
 fn alert_fault(alert: AlertDescription) -> Fault {
     let number = u8::from(alert);
     let name = alert.as_str().map_or_else(|| format!("alert {number}"), |name| format!("alert {name}, {number}"));
-    Fault::new(FailureKind::TlsProtocol, format!("the server ended TLS ({name})"))
+    Fault::new(FailureKind::TlsProtocol, format!("the server aborted TLS ({name})"))
 }

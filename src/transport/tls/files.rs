@@ -85,11 +85,11 @@ pub(super) fn without_mark(content: &[u8]) -> &[u8] {
 pub(super) fn not_sound(path: &Path, error: &pem::Error) -> TlsSetupError {
     let cause = match error {
         pem::Error::MissingSectionEnd { .. } => "a block has no end (-----END ...)",
-        pem::Error::IllegalSectionStart { .. } => "a block has no sound begin (-----BEGIN ...)",
+        pem::Error::IllegalSectionStart { .. } => "a block has no valid first line (-----BEGIN ...)",
         pem::Error::Base64Decode(_) => "a block is not Base64",
-        _ => return TlsSetupError::of(path, "not a sound PEM file"),
+        _ => return TlsSetupError::of(path, "not a valid PEM file"),
     };
-    TlsSetupError::of(path, format!("not a sound PEM file: {cause}"))
+    TlsSetupError::of(path, format!("not a valid PEM file: {cause}"))
 }
 
 fn no_certificate(path: &Path, content: &[u8]) -> TlsSetupError {
@@ -106,19 +106,19 @@ pub(super) fn other_form(path: &Path, content: &[u8], command: &str) -> Option<S
     // The binary forms are an ASN.1 SEQUENCE; that of PKCS#12 begins with the INTEGER 3.
     Some(match content {
         [0x30, 0x80, 2, 1, 3, ..] | [0x30, 0x81, _, 2, 1, 3, ..] | [0x30, 0x82, _, _, 2, 1, 3, ..] => {
-            format!("it looks like PKCS#12; make it PEM: openssl pkcs12 -in {shown} -out {shown}.pem")
+            format!("it looks like PKCS#12; convert it to PEM: openssl pkcs12 -in {shown} -out {shown}.pem")
         }
         [0x30, 0x80..=0x84, ..] => {
-            format!("it looks like DER; make it PEM: openssl {command} -inform DER -in {shown} -out {shown}.pem")
+            format!("it looks like DER; convert it to PEM: openssl {command} -inform DER -in {shown} -out {shown}.pem")
         }
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "it looks like UTF-16; save it as UTF-8".into(),
         _ if has(b"-----BEGIN PKCS7-----") => {
             format!(
-                "it holds PKCS#7; take the certificates out: openssl pkcs7 -print_certs -in {shown} -out {shown}.pem"
+                "it contains PKCS#7; extract the certificates: openssl pkcs7 -print_certs -in {shown} -out {shown}.pem"
             )
         }
         _ if command == "x509" && has(b"CERTIFICATE REQUEST-----") => {
-            "it holds a certificate request; name the certificate that the CA made of it".into()
+            "it contains a certificate request; use the certificate that the CA issued for it".into()
         }
         _ => return None,
     })
@@ -142,7 +142,7 @@ pub(super) fn certificates_in_folder(path: &Path) -> Result<Vec<CertificateDer<'
     found.retain(|certificate: &CertificateDer<'static>| seen.insert(certificate.as_ref().to_vec()));
     if found.is_empty() {
         return Err(TlsSetupError::of(path, "no PEM file with a certificate in this folder")
-            .hint("put the CA certificates there, or name one file with --cafile"));
+            .hint("put the CA certificates there, or give one file with --cafile"));
     }
     Ok(found)
 }

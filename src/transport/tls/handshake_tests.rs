@@ -75,7 +75,7 @@ async fn a_missing_client_certificate_is_called_so() {
         let fault = fault_of(connect_tls("localhost", port, tls).await).await;
         assert_eq!(
             (fault.kind, &*fault.cause),
-            (FailureKind::ClientCertificate, "the server wants a client certificate")
+            (FailureKind::ClientCertificate, "the server requires a client certificate")
         );
         assert!(fault.hint.unwrap().contains("--cert"));
     }
@@ -90,7 +90,7 @@ async fn a_refused_client_certificate_is_called_so() {
         let tls = TlsPlan { client_certificate, versions, ..scene.plan() };
         let fault = fault_of(connect_tls("localhost", port, tls).await).await;
         assert_eq!(fault.kind, FailureKind::ClientCertificate);
-        assert!(fault.cause.starts_with("the server refused our client certificate: "), "{}", fault.cause);
+        assert!(fault.cause.starts_with("the server rejected the client certificate: "), "{}", fault.cause);
     }
 }
 
@@ -135,7 +135,7 @@ async fn no_common_protocol_is_explained() {
     let tls = TlsPlan { alpn: vec!["mqtt".into()], ..scene.plan() };
     let error = connect_tls("localhost", serve(config).await, tls).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::TlsProtocol);
-    assert!(error.cause.contains("ALPN protocols that we offer (mqtt)"), "{error}");
+    assert!(error.cause.contains("offered ALPN protocols (mqtt)"), "{error}");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn no_common_version_is_explained() {
     let tls = TlsPlan { versions: TlsVersions::V13, ..scene.plan() };
     let error = connect_tls("localhost", serve(config).await, tls).await.unwrap_err();
     assert_eq!(error.kind, FailureKind::TlsProtocol);
-    assert!(error.cause.contains("none of the TLS versions"), "{error}");
+    assert!(error.cause.contains("none of the offered TLS versions"), "{error}");
 }
 
 #[tokio::test]
@@ -207,12 +207,12 @@ async fn a_plain_port_is_recognised() {
     for answer in [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), &[0x20, 2, 0, 1, 0xe0, 0]] {
         let error = connect_tls("localhost", answering(answer).await, believing_nobody(&files)).await.unwrap_err();
         assert_eq!((error.stage, error.kind), (Stage::Tls, FailureKind::NotTls), "{error}");
-        assert!(error.hint.unwrap().starts_with("does this port speak TLS?"));
+        assert!(error.hint.unwrap().starts_with("does this port use TLS?"));
     }
     // What mosquitto does with a ClientHello on its plain port.
     let error = connect_tls("localhost", answering(b"").await, believing_nobody(&files)).await.unwrap_err();
     assert_eq!((error.stage, error.kind), (Stage::Tls, FailureKind::Closed), "{error}");
-    assert!(error.hint.unwrap().starts_with("does this port speak TLS?"));
+    assert!(error.hint.unwrap().starts_with("does this port use TLS?"));
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_server_that_never_answers_runs_into_the_time_out() {
     let error = connect(&plan, None).await.unwrap_err();
     assert_eq!((error.stage, error.kind), (Stage::Tls, FailureKind::TimedOut), "{error}");
     assert!(error.elapsed >= plan.timeout, "{:?}", error.elapsed);
-    assert!(error.cause.contains("the TLS handshake did not end in "), "{error}");
+    assert!(error.cause.contains("did not complete the TLS handshake in "), "{error}");
 }
 
 #[tokio::test]
@@ -262,7 +262,7 @@ async fn faults_of_files_name_the_file() {
     let der = scene.files.write("ca.der", scene.ca.certificate());
     assert!(setup_error(&trusting(der)).hint.unwrap().contains("-inform DER"));
     let broken = scene.files.write("cut.pem", &pem(&scene.ca.certificate())[..200]);
-    assert!(setup_error(&trusting(broken)).cause.starts_with("not a sound PEM file"));
+    assert!(setup_error(&trusting(broken)).cause.starts_with("not a valid PEM file"));
     let rubbish = scene.files.write("rubbish.pem", pem(&b"no certificate".as_slice().into()));
     assert!(setup_error(&trusting(rubbish)).cause.starts_with("no certificate in it can be used"));
     let folder = TrustRoots { folder: Some(missing), ..TrustRoots::default() };
@@ -284,7 +284,7 @@ fn a_key_must_belong_to_its_certificate() {
     own.key = scene.files.write("other.key", rcgen::KeyPair::generate().unwrap().serialize_pem());
     let error = setup_error(&TlsPlan { client_certificate: Some(own.clone()), ..scene.plan() });
     assert_eq!(error.path.as_ref(), Some(&own.key));
-    assert!(error.cause.starts_with("the key does not belong to the certificate"), "{error}");
+    assert!(error.cause.starts_with("the key does not match the certificate"), "{error}");
     own.key = own.certificate.clone();
     let error = setup_error(&TlsPlan { client_certificate: Some(own), ..scene.plan() });
     assert_eq!(error.cause, "no private key in this file");

@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<PrivateKeyD
     }
     // The way of OpenSSL before PKCS#8 (RFC 1421), which derives the key with a single MD5: not worth reading.
     if text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(TlsSetupError::of(path, "the key is encrypted in OpenSSL's old form, which is not read")
+        return Err(TlsSetupError::of(path, "the key is encrypted in OpenSSL's old format, which is not supported")
             .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc")));
     }
     PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
@@ -52,7 +52,7 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
     };
     let Some(password) = password.or(asked.as_ref()) else { return Err(no_password(path)) };
     let base64: Zeroizing<String> = Zeroizing::new(block.split_ascii_whitespace().collect());
-    let der = STANDARD.decode(base64.as_bytes()).map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
+    let der = STANDARD.decode(base64.as_bytes()).map_err(|_| TlsSetupError::of(path, "not a valid PEM file"))?;
     let wrapped = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| unsupported(path))?;
     let key = wrapped.decrypt(password.expose()).map_err(|error| explain(path, &error))?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
@@ -71,7 +71,7 @@ pub(super) fn ask_password(path: &Path) -> Option<Secret> {
 /// The key is encrypted.
 pub(super) fn no_password(path: &Path) -> TlsSetupError {
     TlsSetupError::of(path, "the key is encrypted and no password was given")
-        .hint(format!("give the password of the key with --key-pw-file, or {}", convert(path, "openssl pkey")))
+        .hint(format!("give the password with --key-pw-file, or {}", convert(path, "openssl pkey")))
 }
 
 /// The password is not the right one.
@@ -90,7 +90,7 @@ fn explain(path: &Path, error: &pkcs8::Error) -> TlsSetupError {
 }
 
 fn unsupported(path: &Path) -> TlsSetupError {
-    TlsSetupError::of(path, "the key is encrypted in a way that is not read (PBES2 is)")
+    TlsSetupError::of(path, "the key is encrypted with an unsupported scheme (only PBES2 is supported)")
         .hint(convert(path, "openssl pkcs8 -topk8 -v2 aes-256-cbc"))
 }
 
@@ -137,7 +137,7 @@ mod tests {
         for name in ["ec-encrypted-3des.pem", "ec-encrypted-rfc1421.pem"] {
             let error = read_key(name, Some("secret")).unwrap_err();
             assert_eq!(error.path, Some(testdata(name)));
-            assert!(error.cause.contains("not read"), "{error}");
+            assert!(error.cause.contains("supported"), "{error}");
             assert!(error.hint.unwrap().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -in "));
         }
     }
@@ -148,8 +148,8 @@ mod tests {
         let path = folder.path().join("key.pem");
         for (content, cause) in [
             (String::from("hello"), "no private key in this file"),
-            (format!("{ENCRYPTED_BEGIN}\n!!!\n{ENCRYPTED_END}\n"), "not a sound PEM file"),
-            (format!("{ENCRYPTED_BEGIN}\nMAA=\n{ENCRYPTED_END}\n"), "the key is encrypted in a way that is not read"),
+            (format!("{ENCRYPTED_BEGIN}\n!!!\n{ENCRYPTED_END}\n"), "not a valid PEM file"),
+            (format!("{ENCRYPTED_BEGIN}\nMAA=\n{ENCRYPTED_END}\n"), "the key is encrypted with an unsupported scheme"),
         ] {
             std::fs::write(&path, content).unwrap();
             let error = read(&path, Some(&Secret::new("x"))).unwrap_err();

@@ -98,7 +98,7 @@ fn config(plan: &ServerTlsPlan) -> Result<Arc<ServerConfig>, TlsSetupError> {
     let config = builder.with_single_cert(chain, key::read(&plan.key, None)?).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsSetupError::of(
             &plan.key,
-            format!("this key does not belong to the certificate in {}", plan.certificate.display()),
+            format!("this key does not match the certificate in {}", plan.certificate.display()),
         ),
         error => TlsSetupError::of(&plan.certificate, error.to_string()),
     })?;
@@ -123,13 +123,13 @@ fn verifier(
         // Who issued a list that is missing is not known to have revoked anything.
         builder = builder.with_crls(revocations(file)?).allow_unknown_revocation_status();
     }
-    builder.build().map_err(|error| TlsSetupError::general(format!("clients' certificates cannot be checked: {error}")))
+    builder.build().map_err(|error| TlsSetupError::general(format!("client certificates cannot be verified: {error}")))
 }
 
 fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsSetupError> {
     let content = files::read(path)?;
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&content).collect();
-    let lists = lists.map_err(|_| TlsSetupError::of(path, "not a sound PEM file"))?;
+    let lists = lists.map_err(|_| TlsSetupError::of(path, "not a valid PEM file"))?;
     if lists.is_empty() {
         return Err(TlsSetupError::of(path, "no revocation list in this file")
             .hint("it needs a block that starts with -----BEGIN X509 CRL-----"));
@@ -298,7 +298,7 @@ mod tests {
         let plan = ServerTlsPlan { certificate, key: key.clone(), versions: TlsVersions::Any, clients: None };
         let error = TlsServer::new(&plan).unwrap_err();
         assert_eq!(error.path, Some(key.clone()));
-        assert!(error.to_string().contains("does not belong to the certificate"), "{error}");
+        assert!(error.to_string().contains("does not match the certificate"), "{error}");
         let missing = ServerTlsPlan { certificate: files.path().join("none.pem"), ..plan };
         assert!(TlsServer::new(&missing).unwrap_err().to_string().contains("none.pem"));
         let lists = revocations(&key).unwrap_err();

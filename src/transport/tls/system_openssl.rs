@@ -158,8 +158,11 @@ fn configure(builder: &mut SslContextBuilder, plan: &TlsPlan) -> Result<(), TlsS
 fn set_ciphers(builder: &mut SslContextBuilder, list: &str) -> Result<(), TlsSetupError> {
     let (new, old): (Vec<&str>, Vec<&str>) = list.split([':', ',', ' ']).partition(|name| name.starts_with("TLS_"));
     let wrong = |_| {
-        TlsSetupError::general(format!("--ciphers: OpenSSL knows no cipher of {:?}", list.escape_debug().to_string()))
-            .hint("openssl ciphers -v lists the names")
+        TlsSetupError::general(format!(
+            "--ciphers: OpenSSL supports no cipher of {:?}",
+            list.escape_debug().to_string()
+        ))
+        .hint("openssl ciphers -v lists the names")
     };
     if !new.is_empty() {
         builder.set_ciphersuites(&new.join(":")).map_err(wrong)?;
@@ -231,8 +234,8 @@ fn show(builder: &mut SslContextBuilder, own: &ClientCertificate) -> Result<(), 
     })?;
     // Setting a key of another kind than the certificate's is no error yet.
     builder.set_private_key(&key).and_then(|()| builder.check_private_key()).map_err(|_| {
-        let cause = format!("the key does not belong to the certificate {}", own.certificate.display());
-        TlsSetupError::of(&own.key, cause).hint("in a file with a chain our own certificate must come first")
+        let cause = format!("the key does not match the certificate {}", own.certificate.display());
+        TlsSetupError::of(&own.key, cause).hint("in a certificate chain, the client certificate must come first")
     })
 }
 

@@ -13,9 +13,9 @@ use crate::transport::{Connection, explain_tls_loss, looks_like_tls};
 /// The sub-protocol of MQTT, all versions [MQTT-6.0.0-3].
 const SUB_PROTOCOL: &str = "mqtt";
 
-const PATH_HINT: &str = "is the path right? give another one with --ws-path or in the URL; most brokers serve /mqtt";
-const PORT_HINT: &str = "is this the broker's WebSocket port? plain MQTT, mostly on port 1883, goes without --ws and ws://; over TLS it is wss://";
-const TLS_HINT: &str = "write wss:// for ws://, or add --tls or --cafile FILE to --ws";
+const PATH_HINT: &str = "is the path right? set it with --ws-path or in the URL; most brokers use /mqtt";
+const PORT_HINT: &str = "is this the broker's WebSocket port? for plain MQTT, usually on port 1883, remove --ws or ws://; with TLS use wss://";
+const TLS_HINT: &str = "use wss:// instead of ws://, or add --tls or --cafile FILE to --ws";
 
 /// Opens a WebSocket for MQTT over a connection.
 pub(in crate::transport) async fn open(
@@ -78,12 +78,12 @@ fn bracketed(host: &str) -> String {
 fn no_answer(error: &HeadError) -> Fault {
     let not = |cause: &str| Fault::new(FailureKind::NotWebSocket, cause);
     match error {
-        HeadError::NotHttp(first) if looks_like_tls(first) => not("this port speaks TLS").hint(TLS_HINT),
+        HeadError::NotHttp(first) if looks_like_tls(first) => not("this port uses TLS").hint(TLS_HINT),
         HeadError::NotHttp(first) => {
             let first = shown(&first[..first.len().min(24)]);
             not(&format!("the server does not speak HTTP: it answered \"{first}\"")).hint(PORT_HINT)
         }
-        HeadError::TooLong => not("the server's answer has no end: more than 16 KiB of HTTP header").hint(PORT_HINT),
+        HeadError::TooLong => not("the server's response is too long: more than 16 KiB of HTTP header").hint(PORT_HINT),
         // A plain MQTT port closes, for it reads our request as a broken packet; so does a TLS port now and then.
         HeadError::Closed(0) => Fault::new(
             FailureKind::Closed,
@@ -103,29 +103,25 @@ fn check(head: &Head, key: &str) -> Result<(), Fault> {
         return Err(refused(head));
     }
     let not = |cause: String, hint: &str| Err(Fault::new(FailureKind::NotWebSocket, cause).hint(hint));
-    const BETWEEN: &str = "a proxy on the way may not know WebSocket; wss:// mostly gets through";
+    const BETWEEN: &str = "a proxy in between may not support WebSocket; wss:// usually works";
     if !head.lists("Upgrade", "websocket") || !head.lists("Connection", "upgrade") {
         return not("the server answered 101 without upgrading to WebSocket".into(), BETWEEN);
     }
     if head.field("Sec-WebSocket-Accept") != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
-        return not(
-            "the server's answer does not belong to our request (Sec-WebSocket-Accept is wrong)".into(),
-            BETWEEN,
-        );
+        return not("the server's response does not match the request (wrong Sec-WebSocket-Accept)".into(), BETWEEN);
     }
     if let Some(extensions) = head.field("Sec-WebSocket-Extensions") {
-        return not(format!("the server uses an extension that nobody asked for: {}", shown(extensions)), BETWEEN);
+        return not(format!("the server uses an extension that was not requested: {}", shown(extensions)), BETWEEN);
     }
     // The server must answer with it [MQTT-6.0.0-4], and browsers insist as well: without it anything may be behind
     // the path, such as a chat.
-    const OTHER_SERVICE: &str =
-        "is there an MQTT broker behind this path? give another path with --ws-path or in the URL";
+    const OTHER_SERVICE: &str = "is there an MQTT broker at this path? set the path with --ws-path or in the URL";
     match head.field("Sec-WebSocket-Protocol") {
         Some(protocol) if protocol == SUB_PROTOCOL.as_bytes() => Ok(()),
         Some(other) => {
-            not(format!("the server picked the sub-protocol \"{}\" and not \"mqtt\"", shown(other)), OTHER_SERVICE)
+            not(format!("the server chose the subprotocol \"{}\", not \"mqtt\"", shown(other)), OTHER_SERVICE)
         }
-        None => not("the server does not agree to the sub-protocol \"mqtt\"".into(), OTHER_SERVICE),
+        None => not("the server does not support the subprotocol \"mqtt\"".into(), OTHER_SERVICE),
     }
 }
 
@@ -136,7 +132,7 @@ fn refused(head: &Head) -> Fault {
     match head.status {
         300..400 => {
             let target = head.field("Location").map(|target| format!(" to {}", shown(target))).unwrap_or_default();
-            let hint = "a redirect is not followed: give the new address with -L if you trust it";
+            let hint = "redirects are not followed: use the new address with -L if you trust it";
             Fault::new(FailureKind::WebSocketRefused, format!("the server answered {status}{target}")).hint(hint)
         }
         400 | 426 => of(
@@ -149,9 +145,10 @@ fn refused(head: &Head) -> Fault {
             "the server wants to know who we are before MQTT begins: --ws-header 'Authorization: …' or 'Cookie: …'; \
              some let in known origins only: --ws-header 'Origin: https://…'",
         ),
-        429 | 502..=504 => {
-            of(FailureKind::Unavailable, "what answered is a server in front of the broker; is the broker running?")
-        }
+        429 | 502..=504 => of(
+            FailureKind::Unavailable,
+            "this response is from a server in front of the broker; is the broker running?",
+        ),
         _ => of(FailureKind::WebSocketRefused, PATH_HINT),
     }
 }

@@ -122,9 +122,9 @@ fn why_closed(frame: Option<CloseFrame>) -> io::Result<()> {
     let meaning = match code {
         CloseCode::Normal | CloseCode::Away | CloseCode::Status | CloseCode::Restart => return Ok(()),
         CloseCode::Protocol => " (protocol error)",
-        CloseCode::Unsupported => " (it cannot take such data)",
-        CloseCode::Policy => " (against its policy)",
-        CloseCode::Size => " (message too big for it)",
+        CloseCode::Unsupported => " (unsupported data)",
+        CloseCode::Policy => " (policy violation)",
+        CloseCode::Size => " (message too big)",
         CloseCode::Error => " (internal error)",
         CloseCode::Again => " (try again later)",
         _ => "",
@@ -154,7 +154,7 @@ fn io_error(error: Error) -> io::Error {
             io::Error::new(io::ErrorKind::InvalidData, text)
         }
         other => {
-            io::Error::new(io::ErrorKind::InvalidData, format!("the server broke the WebSocket protocol: {other}"))
+            io::Error::new(io::ErrorKind::InvalidData, format!("the server violated the WebSocket protocol: {other}"))
         }
     }
 }

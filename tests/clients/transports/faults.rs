@@ -52,10 +52,10 @@ fn a_server_that_is_no_web_socket_for_mqtt_is_named_as_what_it_is() {
             "not followed",
         ),
         ("HTTP/1.1 503 Busy\r\n\r\n", FailureKind::Unavailable, "503 Busy", "is the broker running"),
-        ("\x15\x03\x03\0\x02\x02\x0a", FailureKind::NotWebSocket, "this port speaks TLS", "wss://"),
+        ("\x15\x03\x03\0\x02\x02\x0a", FailureKind::NotWebSocket, "this port uses TLS", "wss://"),
         ("SSH-2.0-x\r\n", FailureKind::NotWebSocket, "it answered \"S", "WebSocket port"),
         ("HTTP/1.1 101 x\r\n\r\n", FailureKind::NotWebSocket, "without upgrading", "wss://"),
-        (&huge, FailureKind::NotWebSocket, "has no end", "WebSocket port"),
+        (&huge, FailureKind::NotWebSocket, "too long", "WebSocket port"),
     ] {
         let chunk = if answer.len() < 1000 { 1 } else { 4096 };
         let error = failing(&web_socket_plan(Peer::answering(answer, chunk).port()));
@@ -69,13 +69,16 @@ fn a_server_that_is_no_web_socket_for_mqtt_is_named_as_what_it_is() {
 fn an_upgrade_that_is_wrong_in_one_thing_is_refused_for_it() {
     type Change = fn(String) -> String;
     let wrong: [(Change, &str); 5] = [
-        (|right| right + "\r\n", "does not agree to the sub-protocol \"mqtt\""),
-        (|right| right + "Sec-WebSocket-Protocol: chat\r\n\r\n", "picked the sub-protocol \"chat\""),
+        (|right| right + "\r\n", "does not support the subprotocol \"mqtt\""),
+        (|right| right + "Sec-WebSocket-Protocol: chat\r\n\r\n", "chose the subprotocol \"chat\""),
         (
             |right| right + "Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-            "an extension that nobody asked for: permessage-deflate",
+            "an extension that was not requested: permessage-deflate",
         ),
-        (|right| right.replace("accept: ", "accept: x") + "Sec-WebSocket-Protocol: mqtt\r\n\r\n", "Accept is wrong"),
+        (
+            |right| right.replace("accept: ", "accept: x") + "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+            "wrong Sec-WebSocket-Accept",
+        ),
         (
             |right| right.replace("upgrade\r\n", "close\r\n") + "Sec-WebSocket-Protocol: mqtt\r\n\r\n",
             "without upgrading",
@@ -156,9 +159,9 @@ fn proxies_let_through_whom_they_know() {
             assert_echo(&with(right));
             // In Base64 the last one differs from "p@ss%" in the case of one letter.
             for (login, cause) in [
-                (None, "wants a user and a password"),
-                (Some(("user", "x")), "refused user or password"),
-                (Some(("user", "V@ss%")), "refused user or password"),
+                (None, "requires a user and a password"),
+                (Some(("user", "x")), "rejected the user or password"),
+                (Some(("user", "V@ss%")), "rejected the user or password"),
             ] {
                 let error = failing(&with(login));
                 assert_eq!((error.stage, error.kind), (Stage::Proxy, FailureKind::ProxyAuthentication), "{error}");
@@ -198,13 +201,13 @@ fn what_a_proxy_says_of_the_broker_is_handed_on() {
 fn what_is_no_proxy_is_told_from_one() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(20_000));
     for (kind, answer, cause, hint) in [
-        (ProxyKind::Socks5h, "HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak SOCKS5", "--proxy http://"),
-        (ProxyKind::Socks5h, "\x05\x09", "neither user and password", "GSSAPI"),
+        (ProxyKind::Socks5h, "HTTP/1.1 400 Bad Request\r\n\r\n", "not a SOCKS5 proxy", "--proxy http://"),
+        (ProxyKind::Socks5h, "\x05\x09", "neither a password", "GSSAPI"),
         (ProxyKind::Http, "\x05\u{7f}", "does not speak HTTP", "socks5h://"),
-        (ProxyKind::Http, "\x15\x03\x01\0\x02", "speaks TLS", "https://"),
-        (ProxyKind::Http, "HTTP/1.1 200 OK\r\n\r\n<html>", "bytes of its own behind its answer 200 OK", "CONNECT"),
+        (ProxyKind::Http, "\x15\x03\x01\0\x02", "uses TLS", "https://"),
+        (ProxyKind::Http, "HTTP/1.1 200 OK\r\n\r\n<html>", "extra bytes after its response 200 OK", "CONNECT"),
         (ProxyKind::Http, "HTTP/1.1 400 Bad Request\r\n\r\n", "answered 400 Bad Request", "CONNECT"),
-        (ProxyKind::Http, &endless, "has no end", "--proxy"),
+        (ProxyKind::Http, &endless, "too long", "--proxy"),
     ] {
         let answer = answer.to_owned();
         // The first byte of a request is enough for a peer that does not read it.

@@ -92,15 +92,15 @@ fn what_a_server_must_not_send_is_an_error() {
     let close = |code: u16, reason: &[u8]| frame(true, CLOSE, &[&code.to_be_bytes(), reason].concat());
     for (bytes, text) in [
         (frame(true, TEXT, b"hello"), "text frame"),
-        (frame(true, TEXT, b"\xff"), "broke the WebSocket protocol"),
-        (frame(true, 3, b""), "broke the WebSocket protocol"),
-        (frame(true, 0, b""), "broke the WebSocket protocol"),
-        (frame(false, PING, b""), "broke the WebSocket protocol"),
-        (frame(true, PING, &[0; 126]), "broke the WebSocket protocol"),
-        (masked, "broke the WebSocket protocol"),
+        (frame(true, TEXT, b"\xff"), "violated the WebSocket protocol"),
+        (frame(true, 3, b""), "violated the WebSocket protocol"),
+        (frame(true, 0, b""), "violated the WebSocket protocol"),
+        (frame(false, PING, b""), "violated the WebSocket protocol"),
+        (frame(true, PING, &[0; 126]), "violated the WebSocket protocol"),
+        (masked, "violated the WebSocket protocol"),
         (endless, "larger than any MQTT packet"),
-        (close(1008, b"go\x1baway"), "closed the WebSocket with code 1008 (against its policy): go\\u{1b}away"),
-        (close(1009, b""), "code 1009 (message too big for it)"),
+        (close(1008, b"go\x1baway"), "closed the WebSocket with code 1008 (policy violation): go\\u{1b}away"),
+        (close(1009, b""), "code 1009 (message too big)"),
         (close(4001, b"x"), "code 4001: x"),
     ] {
         let bytes = [frame(true, BINARY, b"before"), bytes].concat();

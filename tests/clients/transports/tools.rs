@@ -83,12 +83,12 @@ fn an_error_names_step_cause_and_next_step_and_no_secret() {
             &["-L", &url][..],
             format!(
                 "Error: cannot connect to 127.0.0.1:{not_found}: WebSocket: the server answered 404 Not Found\nHint: is \
-                 the path right? give another one with --ws-path or in the URL; most brokers serve /mqtt\n"
+                 the path right? set it with --ws-path or in the URL; most brokers use /mqtt\n"
             ),
         ),
         (
             &["-h", "h", "--proxy", &proxy],
-            "Error: cannot connect to h:1883: proxy: the proxy's rules allow no connection to h:1883 (403 \
+            "Error: cannot connect to h:1883: proxy: the proxy's rules do not allow a connection to h:1883 (403 \
              Forbidden)\nHint: many proxies allow CONNECT to port 443 only: a broker that serves MQTT or WebSocket over \
              TLS there can be reached\n"
                 .to_owned(),

@@ -162,17 +162,17 @@ fn what_is_not_offered_is_refused() {
 }
 
 #[test]
-fn topics_have_at_most_200_levels_and_64_kib() {
+fn topics_have_at_most_200_slashes_and_64_kib() {
     let mut desk = Desk::new();
     let client = desk.connect(V5, "client");
     let longest = "x".repeat(65_535);
-    let deepest = vec!["x"; 200].join("/");
+    let deepest = vec!["x"; 201].join("/");
     for topic in [&longest, &deepest] {
         desk.subscribed(client, topic, QOS[0]);
         desk.publish(client, &message(topic, "x", QOS[0]), 0);
         assert_eq!(desk.messages(client).len(), 1);
     }
-    let too_deep = vec![""; 201].join("/");
+    let too_deep = vec![""; 202].join("/");
     desk.publish(client, &message(&too_deep, "x", QOS[0]), 0);
     assert!(desk.core.is_closing(client.id));
     let client = desk.connect(V311, "client");

@@ -355,3 +355,22 @@ fn large_payloads_reach_everybody_whole() {
         }
     }
 }
+
+#[test]
+fn a_topic_with_a_wildcard_ends_the_connection() {
+    for version in VERSIONS {
+        for topic in ["a/+", "+", "#", "a/#", "a+b"] {
+            let mut desk = Desk::new();
+            let subscriber = desk.connect(version, "to");
+            desk.subscribed(subscriber, "#", QOS[0]);
+            let client = desk.connect(version, "from");
+            // By hand, for the codec writes no such topic.
+            let properties: &[u8] = if version.is_v5() { &[0] } else { &[] };
+            let body = [&[0, topic.len() as u8], topic.as_bytes(), properties, b"x"].concat();
+            desk.core.handle_input(client.id, &[&[0x30, body.len() as u8], &body[..]].concat(), desk.now);
+            // MQTT-3.3.2-2.
+            assert!(desk.core.is_closing(client.id), "{topic}");
+            assert_eq!(desk.take(subscriber), []);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Sessions: clean and durable, what waits, what is sent again and in which order (§4.1, §4.4, §4.6).
 
+use super::super::{Access, Action, Decision, Identity};
 use super::*;
 
 #[test]
@@ -189,5 +190,45 @@ fn a_client_may_refuse_a_message_of_qos_2() {
     desk.take(client);
     desk.send(client, &Packet::Ack(Ack::with_reason(AckKind::Pubrec, 1, ReasonCode(0x97))));
     assert_eq!(desk.take(client), []);
+    assert_eq!(desk.core.statistics().stored_messages, 0);
+}
+
+/// An access list under which nobody reads `secret`.
+struct Closed;
+
+impl Access for Closed {
+    fn connect(&mut self, _: &Connect, _: &Arc<str>, _: &Peer) -> Decision {
+        Decision::Accept { user_name: None }
+    }
+
+    fn allows(&mut self, _: &Identity, action: Action, topic: &str) -> bool {
+        action != Action::Read || topic != "secret"
+    }
+
+    fn checks_reads(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_a_client_may_no_longer_read_is_not_sent_from_its_queue() {
+    let mut desk = Desk::new();
+    let (client, _, _) = desk.durable(V311, "away");
+    desk.subscribed(client, "#", QOS[1]);
+    desk.leave(client);
+    let publisher = desk.connect(V311, "from");
+    for topic in ["open", "secret", "open"] {
+        desk.say(publisher, topic, "x", QOS[1], false);
+    }
+    desk.core.set_access(Box::new(Closed));
+    let (client, _, got) = desk.durable(V311, "away");
+    let topics = got.iter().map(|got| match got {
+        Got::Publish { message, .. } => message.topic.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(topics.collect::<Vec<_>>(), ["open", "open"]);
+    for identifier in [1, 2] {
+        desk.acknowledge(client, AckKind::Puback, identifier);
+    }
     assert_eq!(desk.core.statistics().stored_messages, 0);
 }

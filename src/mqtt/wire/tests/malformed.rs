@@ -53,7 +53,7 @@ fn connect() {
     refused(
         V311,
         b"\x10\x11\x00\x04MQTT\x04\x04\x00\x3C\x00\x00\x00\x01#\x00\x00",
-        "CONNECT: the topic is not valid: a topic to publish to must not hold the wildcards + and #",
+        "CONNECT: the topic is not valid: a topic to publish to must not contain the wildcards + and #",
     );
 }
 
@@ -66,7 +66,7 @@ fn strings() {
     for id in [&b"\xFF"[..], b"\xC3", b"\xC0\x80", b"\xED\xA0\x80", b"\xF4\x90\x80\x80"] {
         refused(V311, &connect(id), not_utf8); // cut, overlong, surrogate (MQTT-1.5.4-1), beyond Unicode
     }
-    refused(V311, &connect(b"a\0"), "malformed CONNECT: a string holds a NUL character");
+    refused(V311, &connect(b"a\0"), "malformed CONNECT: a string contains a NUL character");
     // U+FEFF is part of the string and not taken out (MQTT-1.5.4-3).
     let OwnedPacket::Other(Packet::Connect(read)) = decode(&connect("\u{FEFF}x".as_bytes()), V311).unwrap() else {
         panic!()
@@ -88,7 +88,7 @@ fn publish() {
     refused(V311, b"\x32\x05\x00\x01t\x00\x00", "malformed PUBLISH: packet identifier 0");
     refused(V311, b"\x32\x03\x00\x01t", "malformed PUBLISH: it ends before its contents do");
     refused(V311, b"\x30\x02\x00\x05", "malformed PUBLISH: it ends before its contents do");
-    refused(V311, b"\x30\x05\x00\x03a\0b", "malformed PUBLISH: a string holds a NUL character");
+    refused(V311, b"\x30\x05\x00\x03a\0b", "malformed PUBLISH: a string contains a NUL character");
     refused(V311, b"\x30\x04\x00\x02\xC3\x28", "malformed PUBLISH: a string is not UTF-8");
     refused(V311, b"\x30\x02\x00\x00", "protocol error in PUBLISH: no topic and no topic alias");
     refused(V5, b"\x30\x03\x00\x00\x00", "protocol error in PUBLISH: no topic and no topic alias");
@@ -101,8 +101,8 @@ fn properties() {
     refused(V5, &publish(b"\x04\x00"), "malformed PUBLISH: a property that does not exist");
     refused(V5, &publish(b"\x81\x01\x00"), "malformed PUBLISH: a property that does not exist");
     refused(V5, &publish(b"\x02\x00\x00"), "malformed PUBLISH: it ends before its contents do");
-    refused(V5, &publish(b"\x11\x00\x00\x00\x01"), "PUBLISH: session-expiry-interval may not stand in this packet");
-    refused(V5, &publish(b"\x01\x00\x01\x00"), "PUBLISH: payload-format-indicator stands twice");
+    refused(V5, &publish(b"\x11\x00\x00\x00\x01"), "PUBLISH: session-expiry-interval is not allowed in this packet");
+    refused(V5, &publish(b"\x01\x00\x01\x00"), "PUBLISH: payload-format-indicator occurs twice");
     refused(V5, &publish(b"\x01\x02"), "PUBLISH: the value of payload-format-indicator is out of range");
     refused(V5, &publish(b"\x23\x00\x00"), "PUBLISH: the value of topic-alias is out of range");
     refused(V5, &publish(b"\x0B\x00"), "PUBLISH: the value of subscription-identifier is out of range");
@@ -110,7 +110,7 @@ fn properties() {
     refused(V5, &publish(b"\x03\x00\x01\xFF"), "malformed PUBLISH: a string is not UTF-8");
     refused(V5, b"\x30\x04\x00\x01t\x05", "malformed PUBLISH: it ends before its contents do");
     let twice = b"\x82\x0B\x00\x01\x04\x0B\x01\x0B\x02\x00\x01a\x00";
-    refused(V5, twice, "SUBSCRIBE: subscription-identifier stands twice");
+    refused(V5, twice, "SUBSCRIBE: subscription-identifier occurs twice");
     refused(V5, b"\x20\x06\x00\x00\x03\x21\x00\x00", "CONNACK: the value of receive-maximum is out of range");
 }
 
@@ -138,10 +138,10 @@ fn subscriptions() {
     refused(V311, b"\x82\x05\x00\x01\x00\x01a", "malformed SUBSCRIBE: it ends before its contents do");
     let shared = b"\x82\x10\x00\x01\x00\x00\x0A$share/g/a\x04";
     refused(V5, shared, "protocol error in SUBSCRIBE: No Local on a shared subscription");
-    let misplaced = "SUBSCRIBE: the topic is not valid: # may only stand at the end, alone or after a /";
+    let misplaced = "SUBSCRIBE: the topic is not valid: # is only allowed at the end, alone or after a /";
     refused(V311, b"\x82\x07\x00\x01\x00\x02a#\x00", misplaced);
     refused(V311, b"\xA2\x04\x00\x01\x00\x00", "UNSUBSCRIBE: the topic is not valid: it is empty");
-    refused(V311, b"\x90\x03\x00\x01\x03", "malformed SUBACK: a code that grants nothing and refuses nothing");
+    refused(V311, b"\x90\x03\x00\x01\x03", "malformed SUBACK: an invalid return code");
     refused(V311, b"\xB0\x03\x00\x01\x00", "malformed UNSUBACK: bytes follow its contents");
 }
 
@@ -196,12 +196,12 @@ fn what_is_not_to_be_sent() {
         ),
         (
             publish("a", Some(Property::user("k\0", ""))),
-            WireError::Malformed { packet: "PUBLISH", what: "a string holds a NUL character" },
+            WireError::Malformed { packet: "PUBLISH", what: "a string contains a NUL character" },
         ),
         (connect(&|it| it.client_id = long.clone()), WireError::TooLong { what: "the client id", length: 65_536 }),
         (
             connect(&|it| it.user_name = Some("\0".into())),
-            WireError::Malformed { packet: "CONNECT", what: "a string holds a NUL character" },
+            WireError::Malformed { packet: "CONNECT", what: "a string contains a NUL character" },
         ),
         (
             connect(&|it| it.password = Some(Secret::new("p"))),

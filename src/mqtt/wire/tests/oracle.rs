@@ -220,7 +220,7 @@ fn lets_malformed_packets_pass() {
         assert!(decode(bytes, V311).is_err(), "{what}");
     }
     let twice = b"\x30\x08\x00\x01t\x04\x01\x00\x01\x01";
-    assert!(read_v5(twice).is_ok() && decode(twice, V5).is_err(), "a property that stands twice");
+    assert!(read_v5(twice).is_ok() && decode(twice, V5).is_err(), "a property that occurs twice");
     let mut version_3_1 = BytesMut::from(&b"\x10\x10\x00\x06MQIsdp\x03\x02\x00\x3C\x00\x02id"[..]);
     assert!(v4::Packet::read(&mut version_3_1, 100).is_err());
 }
