@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::client::{Interrupts, SignalState};
 use crate::exit_status::{ExitStatus, Signal};
 
-/// The signals that have come.
+/// The signals that were received.
 #[derive(Clone, Debug)]
 pub(super) struct Interruption {
     received: watch::Receiver<Received>,
@@ -75,7 +75,8 @@ impl Interruption {
         wait_for(&mut self.received, |received| received.second).await;
     }
 
-    /// The result is about to be written. A signal now ends the process at once: a reader of stdout may block it forever.
+    /// The result is about to be written. A signal now ends the process at once: a reader of stdout may block it
+    /// forever.
     pub(super) fn write_begins(&self) {
         if let Some(state) = &self.state {
             state.let_next_end();

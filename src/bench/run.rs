@@ -203,8 +203,8 @@ impl BenchRun {
         Some(format!("-A: {}", fault.cause))
     }
 
-    /// Prints the warnings of the plan, and which load is about to start where it goes to another machine: a wrong host is
-    /// noticed in time.
+    /// Prints the warnings of the plan, and which load is about to start where it goes to another machine: a wrong host
+    /// is noticed in time.
     fn print_preface(&self) {
         if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
             eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");

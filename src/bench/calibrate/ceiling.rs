@@ -1,5 +1,5 @@
-//! The generator's measured ceiling on this machine, kept in a small file between runs, so that a result can report how near
-//! it came to it. A file that is unreadable or invalid is ignored: no run fails because of it.
+//! The generator's measured ceiling on this machine, kept in a small file between runs, so that a result can report how
+//! near it came to it. A file that is unreadable or invalid is ignored: no run fails because of it.
 
 use std::fs;
 use std::io::{self, Read};
@@ -78,9 +78,8 @@ impl Ceilings {
         Self(machine.map(|machine| machine.ceilings.clone()).unwrap_or_default())
     }
 
-    /// The most messages per second that a generator can send with this plan, by the most similar case. None for what was
-    /// not measured: receiving, TLS, WebSocket, proxies, unix sockets, large payloads, runs without
-    /// latencies.
+    /// The most messages per second that a generator can send with this plan, by the most similar case. None for what
+    /// was not measured: receiving, TLS, WebSocket, proxies, unix sockets, large payloads, runs without latencies.
     pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
         let transport = &plan.transport;
         let is_plain = transport.tls.is_none() && transport.web_socket.is_none() && transport.proxy.is_none();
@@ -104,8 +103,8 @@ impl Ceilings {
         }
         let octaves = |one: u64, other: u64| ((one.max(1) as f64).log2() - (other.max(1) as f64).log2()).abs();
         let distance = |ceiling: &&Ceiling| {
-            // Sizes above the largest measured one count as that. The number of threads counts least, because threads do
-            // not affect each other.
+            // Sizes above the largest measured one count as that. The number of threads counts least, because threads
+            // do not affect each other.
             octaves(ceiling.size_bytes, size)
                 + octaves(ceiling.connections, connections) / 4.0
                 + octaves(ceiling.threads, threads) / 16.0

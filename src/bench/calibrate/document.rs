@@ -157,8 +157,9 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
     text.push('\n');
     text.push_str(&rows(document).render(colours));
     text.push('\n');
-    let about = "CPU is the time of the sending threads per message, the median of the rounds. Limit is plain blocking \
-                 sockets with the same packets; share is limit CPU / engine CPU. Ceiling is the rate with all threads busy.";
+    let about = "CPU is the time of the sending threads per message, the median of the rounds. Limit is plain \
+                 blocking sockets with the same packets; share is limit CPU / engine CPU. Ceiling is the rate with \
+                 all threads busy.";
     text.push_str(&wrapped("  ", about, width));
     let mut facts = Table::new([Align::Left, Align::Left]);
     if let Some(ns) = document.recording_ns_per_message {
@@ -167,7 +168,8 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
     for threads in &document.threads {
         let ThreadFigures { qos, connections, size_bytes, threads, cpu_ratio } = threads;
         let text = format!(
-            "{threads} threads use {cpu_ratio:.2} × the CPU per message of one thread: QoS {qos}, {connections} connections, {size_bytes} B"
+            "{threads} threads use {cpu_ratio:.2} × the CPU per message of one thread: QoS {qos}, {connections} \
+             connections, {size_bytes} B"
         );
         facts.row(["threads".into(), text]);
     }

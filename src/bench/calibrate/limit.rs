@@ -1,5 +1,5 @@
-//! Plain sockets: the same packets, encoded beforehand, through blocking sockets of the standard library on one thread. No
-//! client can use less CPU time, so the engine is compared with it.
+//! Plain sockets: the same packets, encoded beforehand, through blocking sockets of the standard library on one thread.
+//! No client can use less CPU time, so the engine is compared with it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -67,8 +67,8 @@ impl PlainSockets {
         Ok(Self { publishers, qos: plan.qos, messages, releases, answers })
     }
 
-    /// Sends for the warm-up time, then measures while `goes_on` holds for the measured time and turns. To be called on a
-    /// thread that does nothing else.
+    /// Sends for the warm-up time, then measures while `goes_on` holds for the measured time and turns. To be called on
+    /// a thread that does nothing else.
     ///
     /// # Errors
     /// Those of the sockets.

@@ -1,5 +1,6 @@
 //! `mqbench self`: measures the ceiling of the generator against a built-in sink, and compares it with plain blocking
-//! sockets that send the same packets. Both alternate over several rounds, so that other load on the machine affects both.
+//! sockets that send the same packets. Both alternate over several rounds, so that other load on the machine affects
+//! both.
 
 mod case;
 mod ceiling;

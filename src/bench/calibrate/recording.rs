@@ -1,5 +1,5 @@
-//! The cost of recording a message as a subscriber does it: reading its stamp, entering it in the ledger of its stream, and
-//! its latency in a histogram. Pure computation, measured in a loop.
+//! The cost of recording a message as a subscriber does it: reading its stamp, entering it in the ledger of its stream,
+//! and its latency in a histogram. Pure computation, measured in a loop.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

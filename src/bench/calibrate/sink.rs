@@ -1,7 +1,7 @@
 //! The built-in sink: a server that reads PUBLISH as fast as it can, counts it, and acknowledges it in bulk.
 //!
-//! It runs on its own thread, whose CPU time is not measured. It keeps no session, delivers nothing, and checks only the
-//! framing of what it receives.
+//! It runs on its own thread, whose CPU time is not measured. It keeps no session, delivers nothing, and checks only
+//! the framing of what it receives.
 
 use std::cell::RefCell;
 use std::io;

@@ -165,7 +165,7 @@ fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
     let at_once = need.at_once;
     let level = if at_once > somaxconn { Level::Warn } else { Level::Ok };
     let found =
-        format!("{} connects may wait at the broker; up to {} are under way", grouped(somaxconn), grouped(at_once));
+        format!("{} connects may wait at the broker; up to {} are made at once", grouped(somaxconn), grouped(at_once));
     Some(Check::new("listen backlog", level, found).fix("sudo sysctl -w net.core.somaxconn=4096"))
 }
 

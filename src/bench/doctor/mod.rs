@@ -1,6 +1,7 @@
 //! `mqbench doctor`: can this machine run the plan, and what would affect its figures? It makes no connections.
 //!
-//! What a plan cannot run without is checked before every run too, so that a plan that cannot fit fails before any load.
+//! What a plan cannot run without is checked before every run too, so that a plan that cannot fit fails before any
+//! load.
 
 mod checks;
 mod machine;

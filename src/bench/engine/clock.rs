@@ -1,11 +1,12 @@
-//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`). The engine uses no
-//! other clock, so that tests can replace it by a virtual one.
+//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`). The engine
+//! uses no other clock, so that tests can replace it by a virtual one.
 
 use std::time::{Duration, Instant};
 
 use crate::bench::measure::STAMP_TICK_NS;
 
-/// The present moment of the runtime: the system's monotonic clock, or the virtual clock of a test whose runtime is paused.
+/// The present moment of the runtime: the system's monotonic clock, or the virtual clock of a test whose runtime is
+/// paused.
 #[inline]
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()

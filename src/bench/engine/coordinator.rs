@@ -244,8 +244,8 @@ impl Coordinator {
         Some(StageRun { number: self.stages_begun, rate, start_ns, from_ns, to_ns, count: stage.count })
     }
 
-    /// Messages per second that a stage carried: delivered to all subscribers, else acknowledged, else sent. None where no
-    /// time was measured.
+    /// Messages per second that a stage carried: delivered to all subscribers, else acknowledged, else sent. None where
+    /// no time was measured.
     fn carried_per_s(&self, outcome: &StageOutcome) -> Option<f64> {
         let counters = &outcome.recorder.counters;
         let plan = &self.shared.plan;

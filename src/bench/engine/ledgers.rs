@@ -78,8 +78,8 @@ pub(super) struct StageEnd {
     pub(super) measured: Range<u64>,
     /// Messages that were handed to the socket until now: they belong to this stage, also where none of them arrived.
     pub(super) sent: u64,
-    /// Whether messages have a stamp. Without it the next stage begins at `sent`, because what was lost would be taken for
-    /// the next message.
+    /// Whether messages have a stamp. Without it the next stage begins at `sent`, because what was lost would be taken
+    /// for the next message.
     pub(super) stamped: bool,
 }
 
@@ -189,8 +189,8 @@ impl Ledgers {
         }
     }
 
-    /// Records an arrival; also returns the sequence number below which the publisher waits for nothing. None for a message
-    /// of an earlier stage, which is settled.
+    /// Records an arrival; also returns the sequence number below which the publisher waits for nothing. None for a
+    /// message of an earlier stage, which is settled.
     #[inline]
     pub(super) fn observe(
         &mut self,
@@ -219,8 +219,8 @@ impl Ledgers {
         }
     }
 
-    /// Messages that are still to arrive, summed over the streams that it settles; `awaited` returns how many for the ledger
-    /// of one stream.
+    /// Messages that are still to arrive, summed over the streams that it settles; `awaited` returns how many for the
+    /// ledger of one stream.
     pub(super) fn missing(&self, awaited: impl Fn(usize, &StreamLedger) -> u64) -> u64 {
         match self {
             Self::Single { ledgers, is_disconnected: false, .. } => ledgers.missing(awaited),

@@ -1,7 +1,7 @@
 //! A client's connection in a shard: transport, session, and the bytes that the socket has not taken yet.
 //!
-//! Nothing is allocated per message: all reads use one buffer of the shard, packets are built in another one, and only what
-//! the kernel does not take is copied.
+//! Nothing is allocated per message: all reads use one buffer of the shard, packets are built in another one, and only
+//! what the kernel does not take is copied.
 
 use std::cell::Cell;
 use std::io;
@@ -71,8 +71,8 @@ impl Link {
         usize::from(self.target)
     }
 
-    /// Lets the session do what is due. A ping is sent at once where the socket takes bytes; none is queued after waiting
-    /// bytes.
+    /// Lets the session do what is due. A ping is sent at once where the socket takes bytes; none is queued after
+    /// waiting bytes.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         if !self.is_writable() {
             self.session.handle_write_pending();
@@ -142,8 +142,8 @@ impl Link {
         Ok(taken)
     }
 
-    /// Writes a buffer, and keeps what the socket does not take. To be called while nothing waits. Returns how many bytes
-    /// the socket took.
+    /// Writes a buffer, and keeps what the socket does not take. To be called while nothing waits. Returns how many
+    /// bytes the socket took.
     pub(super) fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         debug_assert!(self.is_writable());
         let mut taken = 0;

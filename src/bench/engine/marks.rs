@@ -1,5 +1,5 @@
-//! Where in the streams the seconds of a stage began. Losses are known only after the drain; this gives the second in which
-//! they were sent.
+//! Where in the streams the seconds of a stage began. Losses are known only after the drain; this gives the second in
+//! which they were sent.
 
 use std::ops::Range;
 
@@ -43,8 +43,8 @@ impl Marks {
         self.moments.push(positions);
     }
 
-    /// The measured sequence numbers of a stream by second; none where that is unknown. Messages outside the marked seconds
-    /// belong to the first or the last one.
+    /// The measured sequence numbers of a stream by second; none where that is unknown. Messages outside the marked
+    /// seconds belong to the first or the last one.
     pub fn seconds(&self, stream: usize, measured: Range<u64>) -> Option<impl Iterator<Item = Range<u64>>> {
         let last = self.moments.len().checked_sub(1).filter(|last| *last > 0)?;
         let position = move |moment: usize| match moment {

@@ -28,8 +28,8 @@ impl Pacer {
         }
     }
 
-    /// Wakes publishers when they are due, forever. Where `busy`, the thread never sleeps while a wake-up is scheduled: it
-    /// polls clock and sockets alternately.
+    /// Wakes publishers when they are due, forever. Where `busy`, the thread never sleeps while a wake-up is scheduled:
+    /// it polls clock and sockets alternately.
     ///
     /// # Errors
     /// Those of the system, where it has no timer.
@@ -110,7 +110,8 @@ mod precise {
 
     pub struct PreciseTimer(AsyncFd<Descriptor>);
 
-    /// The end of a wait is spent awake, because a sleeping core wakes late: this part of the wait, and at most this long.
+    /// The end of a wait is spent awake, because a sleeping core wakes late: this part of the wait, and at most this
+    /// long.
     const AWAKE_PART: u64 = 20;
     const AWAKE_NS: u64 = 50_000;
 
@@ -148,8 +149,8 @@ mod precise {
     }
 }
 
-/// Elsewhere: the runtime's timer, accurate to a millisecond, which `sched_lag` shows. Also in tests, where it follows the
-/// virtual clock.
+/// Elsewhere: the runtime's timer, accurate to a millisecond, which `sched_lag` shows. Also in tests, where it follows
+/// the virtual clock.
 #[cfg(any(not(target_os = "linux"), test))]
 pub(super) struct PreciseTimer;
 

@@ -202,8 +202,8 @@ impl Packets {
         }
     }
 
-    /// Messages and payload bytes that the kernel has taken since the last call, where it did not have `unwritten` messages
-    /// and `waiting` bytes of them still wait.
+    /// Messages and payload bytes that the kernel has taken since the last call, where it did not have `unwritten`
+    /// messages and `waiting` bytes of them still wait.
     pub(super) fn take_written(&mut self, unwritten: u64, waiting: usize) -> (u64, u64) {
         let Some(varying) = &mut self.varying else {
             // The first packet of a connection is longer; no more than all messages can wait.

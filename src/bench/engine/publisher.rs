@@ -1,5 +1,5 @@
-//! A publisher: fills its window as fast as it can (closed loop), or sends each slot of the schedule at its intended time;
-//! late slots are sent late and timed from when they were due (open loop).
+//! A publisher: fills its window as fast as it can (closed loop), or sends each slot of the schedule at its intended
+//! time; late slots are sent late and timed from when they were due (open loop).
 
 mod handler;
 mod sequences;
@@ -349,7 +349,7 @@ impl Publisher {
         }
     }
 
-    /// Shows other threads what acknowledgements told.
+    /// Shows other threads what it learned from acknowledgements.
     pub(super) fn publish_counts(&self, shared: &Shared) {
         shared.stream(self.stream).set_acknowledged(self.counts.totals());
     }
@@ -366,7 +366,8 @@ impl Publisher {
 
     /// The connection was lost. Returns the new window where it was reduced.
     ///
-    /// Nobody waits for messages in flight that are not sent again, and a publisher that reconnects continues after them.
+    /// Nobody waits for messages in flight that are not sent again, and a publisher that reconnects continues after
+    /// them.
     pub(super) fn note_loss(&mut self, shared: &Shared, session: &BenchSession, now_ns: u64) -> Option<u16> {
         let plan = &shared.plan;
         let in_flight = session.in_flight().min(session.allowed());
@@ -417,7 +418,7 @@ impl Publisher {
         let next = self.sequences.next();
         stream.set_sent(next);
         let (unanswered, in_flight) = if self.qos == QoS::AtMostOnce {
-            // Nobody says how far the broker had read.
+            // It is unknown how far the broker had read.
             (0, next - stream.receivers.lowest().unwrap_or(0).min(next))
         } else {
             // Messages of earlier losses are never answered, and not in flight any more.
@@ -462,8 +463,8 @@ impl Publisher {
         self.packets.forget_unwritten();
     }
 
-    /// It does not reconnect: later stages do not wait for it either. Its slots that were not sent are counted when each
-    /// stage is settled.
+    /// It does not reconnect: later stages do not wait for it either. Its slots that were not sent are counted when
+    /// each stage is settled.
     pub(super) fn retire(&mut self, shared: &Shared) {
         shared.stream(self.stream).measured.retire();
     }
@@ -488,7 +489,7 @@ impl Publisher {
         if matches!(self.qos, QoS::AtMostOnce) { self.sequences.written() } else { self.counts.completed() }
     }
 
-    /// Ends an outage where something has got through again. Where somebody subscribes, the subscriber does.
+    /// Ends an outage where something got through again. Where somebody subscribes, the subscriber does.
     pub(super) fn end_outage(&mut self, now_ns: u64, outages: &mut Outages) {
         if let Some((start_ns, delivered)) = self.outage
             && self.delivered() > delivered

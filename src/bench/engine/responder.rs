@@ -1,5 +1,5 @@
-//! The responder of `mqbench echo`: publishes each request back, unchanged, on the response topic. With MQTT 5 the response
-//! carries the Correlation Data of the request (§4.10).
+//! The responder of `mqbench echo`: publishes each request back, unchanged, on the response topic. With MQTT 5 the
+//! response carries the Correlation Data of the request (§4.10).
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -19,7 +19,8 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome}
 /// Bytes per write to the kernel, roughly.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// Responses wait for the window and the socket up to this many bytes. Further requests get no response and count as lost.
+/// Responses wait for the window and the socket up to this many bytes. Further requests get no response and count as
+/// lost.
 const WAITING_LIMIT: usize = 16 * 1024 * 1024;
 
 /// A responder.

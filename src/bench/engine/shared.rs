@@ -1,5 +1,5 @@
-//! What the threads share during a run: the plan, the clock, the streams, and the stage. Locks are taken only where a stage
-//! or a second begins or ends.
+//! What the threads share during a run: the plan, the clock, the streams, and the stage. Locks are taken only where a
+//! stage or a second begins or ends.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -14,8 +14,8 @@ pub(super) struct StageTotals {
     pub(super) timeline: Timeline,
     /// The last whole second.
     last_second: Option<IntervalRow>,
-    /// How often all threads have reported a second. The first time only starts the first second: what a busy thread did
-    /// before it saw the command belongs to it.
+    /// How often all threads have reported a second. The first time only starts the first second: what a busy thread
+    /// did before it saw the command belongs to it.
     rounds: u64,
     /// The second that is being collected, and how many threads have reported it.
     second: Recorder,

@@ -1,5 +1,5 @@
-//! One publisher's stream of messages as all threads see it. A publisher and its subscribers may be on different threads,
-//! so positions are atomic: written once per batch and read once per batch.
+//! One publisher's stream of messages as all threads see it. A publisher and its subscribers may be on different
+//! threads, so positions are atomic: written once per batch and read once per batch.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -30,11 +30,12 @@ pub(super) struct StreamState {
     pub(super) content: Option<Bytes>,
     /// When messages were due, where payloads have no room for a stamp.
     pub(super) intended: SendTimes,
-    /// When they were handed to the socket, where latencies are recorded in an open loop and this process receives them.
+    /// When they were handed to the socket, where latencies are recorded in an open loop and this process receives
+    /// them.
     pub(super) written: SendTimes,
 }
 
-/// What acknowledgements told a publisher.
+/// What a publisher learned from acknowledgements.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AckTotals {
     /// Messages whose handshake is over, with any outcome.
@@ -61,7 +62,7 @@ impl StreamState {
         self.sent.store(sent, Ordering::Release);
     }
 
-    /// Publishes what acknowledgements told.
+    /// Shows what the publisher learned from acknowledgements.
     pub(super) fn set_acknowledged(&self, acks: &AckTotals) {
         self.measured.answered.store(acks.answered, Ordering::Release);
         self.measured.refused.store(acks.measured_refused, Ordering::Release);
@@ -324,9 +325,9 @@ impl Receivers {
 
     /// The lowest position; none where there are no receivers.
     pub(super) fn lowest(&self) -> Option<u64> {
-        // While the slowest of before has not moved, no other can be behind it: positions only rise, except for receivers
-        // that come back, and those are behind nobody who stayed. All are looked at only after a change, or where all
-        // were gone.
+        // While the slowest of before has not moved, no other can be behind it: positions only rise, except for
+        // receivers that come back, and those are behind nobody who stayed. All are looked at only after a change, or
+        // where all were gone.
         let known = self.lowest.load(Ordering::Relaxed);
         let slowest = self.positions.get(self.slowest.load(Ordering::Relaxed))?;
         if known != GONE && slowest.load(Ordering::Acquire) == known {
@@ -346,9 +347,9 @@ impl Receivers {
     }
 }
 
-/// The times of a stream's last messages by sequence number: 16 bits of the number (those above its slot) and 48 bits of
-/// time. Empty where nobody asks. One store and one load per message, no lock: whoever asks for a message has received
-/// it, so its time is there.
+/// The times of a stream's last messages by sequence number: 16 bits of the number (those above its slot) and 48 bits
+/// of time. Empty where nobody asks. One store and one load per message, no lock: whoever asks for a message has
+/// received it, so its time is there.
 #[derive(Debug, Default)]
 pub(super) struct SendTimes(Box<[AtomicU64]>);
 
@@ -367,8 +368,8 @@ impl SendTimes {
         self.0.get(sequence as usize & self.0.len().wrapping_sub(1))
     }
 
-    /// The part of a sequence number that is stored beside the time. With the slot it distinguishes messages whose numbers
-    /// are less than 65,536 times the number of slots apart.
+    /// The part of a sequence number that is stored beside the time. With the slot it distinguishes messages whose
+    /// numbers are less than 65,536 times the number of slots apart.
     fn tag(&self, sequence: u64) -> u64 {
         (sequence >> self.0.len().trailing_zeros()) & 0xFFFF
     }

@@ -111,7 +111,8 @@ impl Subscriber {
         })
     }
 
-    /// Settles the stage: which measured messages arrived. The next stage begins at the present positions of the streams.
+    /// Settles the stage: which measured messages arrived. The next stage begins at the present positions of the
+    /// streams.
     pub(super) fn settle(&mut self, shared: &Shared, stage: u32, settled: &mut Deliveries) {
         let streams = self.streams;
         let stamped = shared.plan.payload.is_stamped();
@@ -121,8 +122,8 @@ impl Subscriber {
         };
         self.ledgers.settle(end, |index, ledger, mut delivery| {
             if !stamped {
-                // Without stamps the ledger cannot know whether an arrival is measured, and counted all of them: what was
-                // delivered is what is not missing.
+                // Without stamps the ledger cannot know whether an arrival is measured, and counted all of them: what
+                // was delivered is what is not missing.
                 delivery.delivered_once = delivery.expected.saturating_sub(delivery.lost);
             }
             settled.unbalanced += u64::from(!delivery.adds_up());
@@ -131,8 +132,8 @@ impl Subscriber {
             if delivery.lost > refused {
                 let marks = shared.marks();
                 let seconds = marks.seconds(number, shared.stream(number).measured.range(stage));
-                // Without stamps, next to refused messages, and where the ledger gave up gaps, it is unknown which messages
-                // were lost.
+                // Without stamps, next to refused messages, and where the ledger gave up gaps, it is unknown which
+                // messages were lost.
                 let is_known = stamped && refused == 0 && delivery.overflowed == 0;
                 settled.date_losses(ledger, seconds.filter(|_| is_known));
             }
@@ -164,7 +165,8 @@ impl Subscriber {
         !self.is_disconnected
     }
 
-    /// It has a connection again. Messages that were sent meanwhile are not waited for: the broker may have dropped them.
+    /// It has a connection again. Messages that were sent meanwhile are not waited for: the broker may have dropped
+    /// them.
     pub(super) fn rejoin(&mut self, shared: &Shared) {
         if !std::mem::take(&mut self.is_disconnected) {
             return;
@@ -193,8 +195,8 @@ impl Subscriber {
         }
     }
 
-    /// Adds outages that are not over. Those of a publisher are added once, by the stream's first subscriber; those of a
-    /// group by the member that settles.
+    /// Adds outages that are not over. Those of a publisher are added once, by the stream's first subscriber; those of
+    /// a group by the member that settles.
     pub(super) fn add_open_outages(&mut self, shared: &Shared, now_ns: u64, outages: &mut Outages) {
         if !self.ledgers.settles() {
             return;
@@ -323,7 +325,7 @@ impl SubscriberHandler<'_> {
                 self.record(index, next, None, publish.dup, publish.payload);
             }
             None if next == 0 => self.foreign(),
-            // One more than was sent: it, or one before it, arrived twice, or somebody else sends the same payload.
+            // One more than was sent: it, or one before it, arrived twice, or another client sends the same payload.
             // Messages since then may have been taken for their successors.
             None => {
                 self.subscriber.unmatched += u64::from(self.stage.is_some());

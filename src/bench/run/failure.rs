@@ -46,8 +46,8 @@ pub(super) fn check_sent(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     })
 }
 
-/// A path that carried nothing was not measured, also where the broker acknowledges what it drops: MQTT 3.1.1 has no other
-/// way to refuse a message.
+/// A path that carried nothing was not measured, also where the broker acknowledges what it drops: MQTT 3.1.1 has no
+/// other way to refuse a message.
 pub(super) fn check_carried(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let (acknowledged, subscribed) = (plan.qos != QoS::AtMostOnce, plan.subscribers > 0);
     let arrived = |stage: &StageOutcome| {

@@ -49,8 +49,8 @@ pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
     Ok(Outputs { files: options.result.out.clone(), is_private: options.has_secret() })
 }
 
-/// `/dev/stdout`, and what the shell makes of `>(command)`: links to files that this process has open, where nobody else can
-/// make one.
+/// `/dev/stdout`, and what the shell makes of `>(command)`: links to files that this process has open, where nobody
+/// else can make one.
 fn is_name_of_system(path: &Path) -> bool {
     ["/dev", "/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }

@@ -1,5 +1,6 @@
-//! Whether a schedule is kept. A bare run paces at a share of what its flood carried; where this machine or the path cannot
-//! sustain that, it steps down to a lower share, without waiting for the end of a stage that cannot become valid any more.
+//! Whether a schedule is kept. A bare run paces at a share of what its flood carried; where this machine or the path
+//! cannot sustain that, it steps down to a lower share, without waiting for the end of a stage that cannot become valid
+//! any more.
 
 use super::super::shared::StageRun;
 use super::super::stage_totals::StageTotals;

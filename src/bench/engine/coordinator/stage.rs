@@ -23,8 +23,8 @@ use crate::mqtt::QoS;
 /// messages were measured.
 const CUT_DELAY: Duration = Duration::from_millis(200);
 
-/// The drain of messages that are matched by order lasts this much longer: where one arrived twice, the last one is still
-/// to arrive when as many have arrived as were sent.
+/// The drain of messages that are matched by order lasts this much longer: where one arrived twice, the last one is
+/// still to arrive when as many have arrived as were sent.
 const EXTRA_DRAIN: Duration = Duration::from_millis(250);
 
 /// How long threads may take to settle a stage.
@@ -142,7 +142,8 @@ impl<'a> StageDriver<'a> {
             && self.shared().streams().all(|stream| stream.measured.is_done(self.run.number))
     }
 
-    /// Waits until everything that was sent has arrived, at most for the drain time of the plan. Returns how long it took.
+    /// Waits until everything that was sent has arrived, at most for the drain time of the plan. Returns how long it
+    /// took.
     async fn drain(&mut self, stage: &Stage, progress: &mut impl FnMut(RunProgress)) -> u64 {
         let from_ns = self.clock().now_ns();
         let acknowledged = self.shared().plan.qos != QoS::AtMostOnce;
@@ -245,7 +246,8 @@ impl<'a> StageDriver<'a> {
         streams.filter(|(number, outcome)| *number < CLEAN_STREAMS || !outcome.is_clean()).collect()
     }
 
-    /// Puts the outcome together. `connections` are the brokers' connections: open when the stage began, and lost in it.
+    /// Puts the outcome together. `connections` are the brokers' connections: open when the stage began, and lost in
+    /// it.
     pub(super) fn outcome(
         self,
         stage: Stage,
@@ -302,7 +304,8 @@ impl<'a> StageDriver<'a> {
             not_sent: is_bounded.then(|| sum(|stream| stream.measured.not_sent())),
             downgraded: totals.downgraded,
             answered: sum(|stream| stream.measured.answered()),
-            // The load's own threads, where the system distinguishes threads: an embedded broker is in this process too.
+            // The load's own threads, where the system distinguishes threads: an embedded broker is in this process
+            // too.
             cpu: used.or(usage.cpu),
             busiest_thread,
             cpu_quota: usage.cpu_quota,

@@ -1,5 +1,5 @@
-//! How far a publisher has come in a stage: which slots of the schedule or messages of the count are left, and what held
-//! them up.
+//! How far a publisher has come in a stage: which slots of the schedule or messages of the count are left, and what
+//! held them up.
 
 use super::super::clock::round_to_tick;
 use super::super::shared::StageRun;
@@ -8,8 +8,8 @@ use crate::bench::measure::{LAG_FLOOR_NS, Recorder};
 use crate::bench::plan::{BenchPlan, PublisherSlots, Schedule, quota};
 use crate::options::Behind;
 
-/// What was due before the end of a stage may be sent up to this much later where it takes more than one write: the rest of
-/// a burst.
+/// What was due before the end of a stage may be sent up to this much later where it takes more than one write: the
+/// rest of a burst.
 const END_GRACE_NS: u64 = 10_000_000;
 
 /// What a publisher does in the current stage.
@@ -217,8 +217,8 @@ impl StageProgress {
         }
     }
 
-    /// Drops the backlog of a warm-up that the path or this machine could not carry: the measured window begins with its
-    /// own slots. Slots that are only a little late are sent.
+    /// Drops the backlog of a warm-up that the path or this machine could not carry: the measured window begins with
+    /// its own slots. Slots that are only a little late are sent.
     pub(super) fn drop_warm_up_backlog(&mut self, now_ns: u64) {
         let run = self.run;
         if let Some(open_loop) = &self.open_loop
@@ -236,8 +236,8 @@ impl StageProgress {
         self.open_loop.is_some() && now_ns >= self.run.to_ns.saturating_add(grace_ns)
     }
 
-    /// The drain is over: slots that were not sent count as offered, and as held back where window or socket were closed
-    /// to them. Returns the offered slots, and how many messages should have been sent of which `sent` were.
+    /// The drain is over: slots that were not sent count as offered, and as held back where window or socket were
+    /// closed to them. Returns the offered slots, and how many messages should have been sent of which `sent` were.
     pub(super) fn settle(&mut self, sent: u64, recorder: &mut Recorder) -> (u64, u64) {
         let Self { run, open_loop, left, .. } = self;
         let Some(open_loop) = open_loop else { return (0, left.unwrap_or(0)) };

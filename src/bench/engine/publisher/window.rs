@@ -21,8 +21,8 @@ const SHORTEST_SILENCE_NS: u64 = 1_000_000_000;
 /// The silence lasts at least this many round trips.
 const SILENT_ROUND_TRIPS: u64 = 4;
 
-/// After this many connections in a row that were lost without progress the window is halved: a broker that restarts may
-/// cost one.
+/// After this many connections in a row that were lost without progress the window is halved: a broker that restarts
+/// may cost one.
 const FRUITLESS_LOSSES: u32 = 2;
 
 /// The window over messages that are not delivered to all receivers.
@@ -101,8 +101,8 @@ impl DeliveryWindow {
         std::mem::take(&mut self.freed_by_silence)
     }
 
-    /// The slots that deliveries leave free in a window of `size`, with `next` the next sequence number and `refused` the
-    /// refused messages. Subscribers on other threads are looked at only where fewer than `wanted` slots are known.
+    /// The slots that deliveries leave free in a window of `size`, with `next` the next sequence number and `refused`
+    /// the refused messages. Subscribers on other threads are looked at only where fewer than `wanted` slots are known.
     pub(super) fn free_slots(
         &mut self,
         size: u64,
@@ -152,7 +152,7 @@ impl DeliveryWindow {
 }
 
 /// The limit that losses put on the window. Some brokers close the connection where more is in flight than they accept,
-/// and cannot say so: the window is halved where connections are lost again and again without progress.
+/// without a reason: the window is halved where connections are lost again and again without progress.
 #[derive(Debug, Default)]
 pub(super) struct WindowLimit {
     limit: Option<u16>,

@@ -61,7 +61,8 @@ impl Role for Publisher {
             if self.is_starved(link, shared) {
                 state.coalescing.note_starved();
             }
-            // One clock read for all that follows: in a flood it is shared by a hundred messages, and costs as much as three.
+            // One clock read for all that follows: in a flood it is shared by a hundred messages, and costs as much as
+            // three.
             let now_ns = shared.clock.now_ns();
             if shared.plan.reconnect.is_some() {
                 self.end_outage(now_ns, &mut state.outages());

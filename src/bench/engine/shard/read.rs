@@ -43,7 +43,8 @@ pub(super) fn read_batch(
 }
 
 /// Lets the session do what is due: send PINGREQ, or give up on a silent broker. Waiting clients are woken only now and
-/// then: where the next time may be too late for Keep Alive, PINGREQ is sent now (MQTT-3.1.2-20). Returns whether it was.
+/// then: where the next time may be too late for Keep Alive, PINGREQ is sent now (MQTT-3.1.2-20). Returns whether it
+/// was.
 pub(super) fn handle_time(link: &mut Link, now: Instant) -> Result<bool, Exit> {
     match link.session.poll_timeout() {
         Some(deadline) if now >= deadline => {
