@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 
 use super::plan::BenchPlan;
-use super::report::document::BrokerName;
+use super::report::BrokerName;
 use crate::client::{establish, exchange};
 use crate::mqtt::wire::{Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, ReasonCode};

@@ -10,7 +10,6 @@ mod calibrate;
 mod doctor;
 mod identify;
 mod interruption;
-mod outcome;
 mod run;
 #[cfg(test)]
 mod simulation;

@@ -17,10 +17,9 @@ use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::document::{BrokerName, RunContext, TlsFacts};
-use super::report::{Gate, ResultDocument, StageMeasurement, Status, Warning, summary};
+use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::system::raise_open_files;
-use super::{calibrate, doctor, identify, outcome};
+use super::{calibrate, doctor, identify};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
@@ -103,7 +102,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 
 /// `mqbench doctor`.
 async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) -> Result<ExitStatus> {
-    let findings = doctor::Findings::of(plan, embedded, outcome::url(plan)).await;
+    let findings = doctor::Findings::of(plan, embedded, report::url(plan)).await;
     if !json {
         print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
     }
@@ -143,7 +142,7 @@ struct BenchRun {
 
 impl BenchRun {
     async fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        let context = || outcome::context(&self.plan, command(), own.clone(), Utc::now());
+        let context = || report::context(&self.plan, command(), own.clone(), Utc::now());
         if let Some(error) = self.find_obstacle(own.is_some()) {
             self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
@@ -211,11 +210,16 @@ impl BenchRun {
         }
         self.plan.warnings.iter().for_each(|warning| say(format_args!("Warning: {warning}")));
         if !self.plan.targets.addresses().all(is_this_machine) {
-            eprint!("{}", outcome::announcement(&self.plan));
+            eprint!("{}", report::announcement(&self.plan));
         }
     }
 
-    fn report(&self, mut context: RunContext, ran: Result<RunOutcome, RunError>, urgent: bool) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        mut context: ResultDocument,
+        ran: Result<RunOutcome, RunError>,
+        urgent: bool,
+    ) -> Result<ExitStatus> {
         match ran {
             Ok(ran) => self.report_outcome(context, &ran),
             Err(RunError::Client { client, clients, error }) => {
@@ -230,9 +234,7 @@ impl BenchRun {
                     false => "interrupted before the load began: nothing was measured",
                 };
                 say(format_args!("Error: {cause}"));
-                context.run.error = Some(cause.to_owned());
-                let mut document = ResultDocument::assemble(context, &[]);
-                (document.status, document.run.status) = (Status::Partial, Status::Partial);
+                let document = report::nothing_measured(context, Status::Partial, cause.to_owned());
                 self.write(&document)?;
                 Ok(document.exit_status())
             }
@@ -245,21 +247,20 @@ impl BenchRun {
     }
 
     /// Writes a document for a run that measured nothing.
-    fn write_failure(&self, mut context: RunContext, error: String) -> Result<()> {
-        context.run.error = Some(error);
-        let mut document = ResultDocument::assemble(context, &[]);
-        document.apply_gates(&self.gates);
+    fn write_failure(&self, context: ResultDocument, error: String) -> Result<()> {
+        let mut document = report::nothing_measured(context, Status::Failed, error);
+        Gate::apply(&self.gates, &mut document);
         self.write(&document)
     }
 
-    fn report_outcome(&self, mut context: RunContext, run: &RunOutcome) -> Result<ExitStatus> {
+    fn report_outcome(&self, mut context: ResultDocument, run: &RunOutcome) -> Result<ExitStatus> {
         if let Some((client, error)) = &run.first_failure {
             let place = format!("client {} of {} was the first", client + 1, self.plan.clients());
             self.print_connect_error(error, Some(place));
         }
         let refusal = all_refused(run);
         let downgrade = check_qos(run);
-        self.judge(&mut context, run, refusal, downgrade.as_deref());
+        let is_partial = self.judge(&mut context, run, refusal, downgrade.as_deref());
         if self.plan.idlers == 0
             && run.stages.len() < self.plan.stages.len()
             && !run.interrupted
@@ -267,21 +268,15 @@ impl BenchRun {
             && run.stalled.is_none()
         {
             let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
-            context.warnings.push(Warning::new("no-paced-stage", text));
+            context.warn("no-paced-stage", text);
         }
         context.target.tls = run
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
         let ceiling = self.ceilings.of_plan(&self.plan);
-        let measurements: Vec<StageMeasurement> = run
-            .stages
-            .iter()
-            .enumerate()
-            .map(|(index, stage)| outcome::measurement(&self.plan, run, stage, ceiling, index == 0))
-            .collect();
-        let mut document = ResultDocument::assemble(context, &measurements);
-        document.apply_gates(&self.gates);
+        let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
+        Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
             print(summary(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
@@ -297,8 +292,14 @@ impl BenchRun {
         })
     }
 
-    /// Enters why the run failed, if it did, and whether its figures are still part of what was asked for.
-    fn judge(&self, context: &mut RunContext, run: &RunOutcome, refusal: Option<ReasonCode>, downgrade: Option<&str>) {
+    /// Enters why the run failed, if it did. Returns whether its figures are still part of what was requested.
+    fn judge(
+        &self,
+        context: &mut ResultDocument,
+        run: &RunOutcome,
+        refusal: Option<ReasonCode>,
+        downgrade: Option<&str>,
+    ) -> bool {
         let plan = &self.plan;
         // Figures without any message, or of another QoS, are no part of it. Nor are those of a load that lost clients
         // and does not reconnect them.
@@ -306,12 +307,13 @@ impl BenchRun {
         let connected = run.stages.iter().any(|stage| stage.connected > 0);
         let stalled = run.stalled.is_some() && run.lost.is_empty();
         let tolerates_losses = plan.idlers > 0 || plan.reconnect.is_some() || stalled;
-        context.partial = nothing.is_none() && downgrade.is_none() && connected && tolerates_losses;
+        let is_partial = nothing.is_none() && downgrade.is_none() && connected && tolerates_losses;
         context.run.error = check_connections(plan, run)
             .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
             .or_else(|| check_shared_subscriptions(plan, run))
             .or(nothing)
             .or_else(|| downgrade.map(str::to_owned));
+        is_partial
     }
 
     fn write(&self, document: &ResultDocument) -> Result<()> {

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{Case, MANY};
 use super::measured::Measured;
-use crate::bench::report::Status;
-use crate::bench::report::document::ToolFacts;
+use crate::bench::report::{Status, ToolFacts};
 use crate::bench::system::EnvironmentFacts;
 use crate::terminal::number::{UNKNOWN, counted, duration, percent, rate};
 use crate::terminal::{Align, Cell, Colours, Paint, Table, wrapped};

@@ -13,7 +13,7 @@ use self::checks::{Check, Level};
 use self::machine::Machine;
 use self::need::Need;
 use super::plan::BenchPlan;
-use super::report::document::ToolFacts;
+use super::report::ToolFacts;
 use super::system::{EnvironmentFacts, Limits};
 use crate::exit_status::ExitStatus;
 use crate::terminal::{Align, Cell, Colours, Paint, Table, escape};

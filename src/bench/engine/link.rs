@@ -57,13 +57,24 @@ pub(super) struct Link {
     target: u16,
     /// Bytes that the socket took since the last call of [`Link::take_written`].
     taken: u64,
+    /// Keep Alive has sent a PINGREQ since the last call of [`Link::take_pinged`].
+    has_pinged: bool,
 }
 
 impl Link {
     /// `target` is the number of the broker, of which there are at most 65,536.
     pub(super) fn new(connection: Connection, session: BenchSession, target: usize) -> Self {
         let target = target as u16;
-        Self { connection, session, unsent: Vec::new(), unsent_from: 0, unflushed: false, target, taken: 0 }
+        Self {
+            connection,
+            session,
+            unsent: Vec::new(),
+            unsent_from: 0,
+            unflushed: false,
+            target,
+            taken: 0,
+            has_pinged: false,
+        }
     }
 
     /// The number of its broker.
@@ -77,11 +88,26 @@ impl Link {
         if !self.is_writable() {
             self.session.handle_write_pending();
         }
+        let before = self.session.output_len();
         self.session.handle_timeout(now)?;
+        // It writes nothing but PINGREQ.
+        self.has_pinged |= self.session.output_len() > before;
         if self.is_writable() && self.session.output_len() > 0 {
             self.session.handle_written(now, false);
         }
         Ok(())
+    }
+
+    /// Sends PINGREQ before Keep Alive is due.
+    pub(super) fn ping_early(&mut self, now: Instant) {
+        self.session.ping();
+        self.session.handle_written(now, false);
+        self.has_pinged = true;
+    }
+
+    /// Whether Keep Alive has sent a PINGREQ since the last call.
+    pub(super) fn take_pinged(&mut self) -> bool {
+        std::mem::take(&mut self.has_pinged)
     }
 
     /// Reads once, at most the buffer's size. `Ready(Ok(0))` is the end of the stream.

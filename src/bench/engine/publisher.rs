@@ -341,12 +341,24 @@ impl Publisher {
     pub(super) fn note_written(&mut self, bytes: usize, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
         let (new, payload_bytes) = self.packets.take_written(self.sequences.unwritten(), self.waiting_bytes);
+        let before = self.sequences.written();
         self.sequences.add_written(new);
-        shared.stream(self.stream).set_sent(self.sequences.next());
-        if self.measures(now_ns) {
-            recorder.counters.sent += new;
-            recorder.counters.payload_bytes_out += payload_bytes;
-        }
+        let stream = shared.stream(self.stream);
+        stream.set_sent(self.sequences.next());
+        let measured = match &self.stage {
+            // A message of a schedule belongs to the window in which it was due, also where it is sent a moment later:
+            // sent and not sent messages then add up to the offered ones.
+            Some(stage) if stage.is_paced() => {
+                let measured = stream.measured.range(stage.run().number);
+                self.sequences.written().min(measured.end).saturating_sub(before.max(measured.start))
+            }
+            _ if self.measures(now_ns) => new,
+            _ => 0,
+        };
+        recorder.counters.sent += measured;
+        // At the edges of the window in proportion, which is exact where all payloads have one size.
+        recorder.counters.payload_bytes_out +=
+            if measured == new { payload_bytes } else { payload_bytes * measured / new };
     }
 
     /// Shows other threads what it learned from acknowledgements.

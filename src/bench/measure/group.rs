@@ -1,7 +1,7 @@
-//! The ledger of a group that shares a subscription: every message comes to one of its members, so only all of them
-//! together tell what is missing.
+//! The ledger of a group that shares a subscription: every message goes to one of its members, so only all of them
+//! together know what is missing.
 //!
-//! Exact as the ledger of one subscriber is. Two things differ. Messages that are under way to different members may
+//! It is as exact as the ledger of one subscriber. Two things differ. Messages that are in flight to different members may
 //! overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of a
 //! loss, so the position that frees a publisher's window counts what has come.
 
@@ -14,9 +14,9 @@ const PATIENCE_NS: u64 = 1_000_000_000;
 #[derive(Clone, Debug, Default)]
 pub struct GroupLedger {
     ledger: StreamLedger,
-    /// As [`Self::position`] was told.
+    /// What [`Self::position`] returns.
     position: u64,
-    /// So many of the missing messages have been missing for a second: they are not waited for.
+    /// How many of the missing messages have been missing for a second: they are not waited for.
     given_up: u64,
     /// Fewest that were missing since `since_ns`.
     fewest: u64,

@@ -1,6 +1,6 @@
 //! A latency histogram: nanoseconds up to one hour at three significant digits, merged without error.
 //!
-//! Thin over hdrhistogram. It adds what an honest figure needs: exact minimum, maximum and mean, a count of values that
+//! A thin layer over hdrhistogram. It adds what an honest figure needs: exact minimum, maximum and mean, a count of values that
 //! were clamped or negative, and no percentile where fewer than ten samples lie above it.
 
 use base64::Engine as _;
@@ -8,17 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
-/// Longest latency that is told apart, one hour in nanoseconds; longer ones are clamped to it and counted.
+/// Longest latency that is recorded, one hour in nanoseconds; longer ones are clamped to it and counted.
 pub const HIGHEST_NS: u64 = 3_600_000_000_000;
 
-/// Shortest latency that is told apart. The unit is one nanosecond so that all three digits hold from 1 µs on; a
+/// Shortest latency that is recorded. The unit is one nanosecond so that all three digits hold from 1 µs on; a
 /// coarser unit (1 µs) would save a quarter of the memory and cost the digits below 1 ms.
 pub const LOWEST_NS: u64 = 1;
 
 /// Significant digits.
 pub const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Samples that must lie above a percentile for it to be told.
+/// Samples that must lie above a percentile for it to be given.
 pub const SAMPLES_ABOVE: u64 = 10;
 
 /// A percentile, in thousandths of a percent, so that 99.9 is exact.
@@ -95,7 +95,7 @@ impl LatencyHistogram {
         self.record_many_ns(latency_ns, 1);
     }
 
-    /// Enters the same latency so many times.
+    /// Enters the same latency `count` times.
     #[inline]
     pub fn record_many_ns(&mut self, latency_ns: u64, count: u64) {
         let value = if latency_ns > HIGHEST_NS {
@@ -202,7 +202,7 @@ impl LatencyHistogram {
     /// counts of clamped and negative samples are not part of the form.
     ///
     /// # Errors
-    /// A text that says what is wrong: no base64, no histogram, or one that does not fit into ours.
+    /// A text that names the fault: no base64, no histogram, or one that does not fit into ours.
     pub fn from_base64(text: &str) -> Result<Self, String> {
         let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
         let read: Histogram<u64> = Deserializer::new()

@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Most missing ranges that a ledger remembers; 16 bytes each. The oldest is given up when there are more.
 pub const MAX_GAPS: usize = 1024;
 
-/// The same for a group of subscribers: what is under way to its members is missing until it has come, and with many
+/// The same for a group of subscribers: what is in flight to its members is missing until it has come, and with many
 /// members next to every message is a range.
 pub const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
 
@@ -66,8 +66,8 @@ impl StreamLedger {
         Self { next, delivered: 0, duplicates: 0, dup_flagged: 0, reordered: 0, gaps: None }
     }
 
-    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured` says that the message's intended time
-    /// lies in the measured window: only such messages are counted, all are remembered.
+    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in the
+    /// measured window. Only such messages are counted; all are remembered.
     #[inline]
     pub fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
         if sequence == self.next {

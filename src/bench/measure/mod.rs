@@ -4,26 +4,28 @@
 //! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of
 //! subscribers that share a subscription; all are merged when it is done.
 
-pub mod group;
-pub mod health;
-pub mod histogram;
-pub mod interval;
-pub mod ledger;
-pub mod outage;
-pub mod recorder;
-pub mod span;
-pub mod stamp;
-pub mod steadiness;
-pub mod validity;
+mod figures;
+mod generator;
+mod group;
+mod histogram;
+mod ledger;
+mod outage;
+mod recorder;
+mod series;
+mod span;
+mod stamp;
+mod steadiness;
+mod validity;
 
+pub use figures::{StageFigures, percent, rounded};
+pub use generator::{Generator, GeneratorOfStage, Verdict};
 pub use group::{GroupLedger, MemberMark};
-pub use health::{GeneratorFigures, GeneratorHealth, Verdict, percent};
-pub use histogram::{LatencyHistogram, Percentile};
-pub use interval::{IntervalRow, MOST_ROWS, Timeline, thin};
+pub use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
 pub use ledger::{Arrival, Delivery, StreamLedger};
 pub use outage::{Outage, Outages};
 pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
+pub use series::{IntervalRow, MOST_ROWS, Series, Timeline};
 pub use span::{RateWindows, Span, Spans};
 pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
 pub use steadiness::{Drift, Steadiness};
-pub use validity::{Invalidity, LAG_FLOOR_NS, ValidityFigures};
+pub use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};

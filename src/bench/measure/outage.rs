@@ -1,10 +1,12 @@
-//! Times in which a stream got nothing through: from the loss of a connection to the first message after it.
+//! Times in which nothing of a stream got through: from the loss of a connection to the first message after it.
+
+use serde::{Deserialize, Serialize};
 
 /// Outages that are kept one by one; all are counted.
 const MOST_KEPT: usize = 1000;
 
 /// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage {
     /// Number of the stream's publisher.
     pub stream: u64,
@@ -12,7 +14,7 @@ pub struct Outage {
     pub start_ns: u64,
     /// How long nothing got through.
     pub dur_ns: u64,
-    /// Whether something got through again.
+    /// Whether something got through again; otherwise it lasted to the end of the stage.
     pub ended: bool,
 }
 
@@ -23,8 +25,6 @@ pub struct Outages {
     pub kept: Vec<Outage>,
     /// How many there were.
     pub count: u64,
-    /// Of these, not over.
-    pub open: u64,
     /// The longest.
     pub longest_ns: u64,
 }
@@ -33,7 +33,6 @@ impl Outages {
     /// Enters one.
     pub fn add(&mut self, outage: Outage) {
         self.count += 1;
-        self.open += u64::from(!outage.ended);
         self.longest_ns = self.longest_ns.max(outage.dur_ns);
         if self.kept.len() < MOST_KEPT {
             self.kept.push(outage);
@@ -43,7 +42,6 @@ impl Outages {
     /// Adds those of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
-        self.open += other.open;
         self.longest_ns = self.longest_ns.max(other.longest_ns);
         self.kept.extend(&other.kept);
         self.kept.sort_by_key(|outage| (outage.start_ns, outage.stream));
@@ -63,7 +61,7 @@ mod tests {
             other.add(Outage { stream, start_ns: 1, dur_ns: 7, ended: false });
         }
         one.merge(&other);
-        assert_eq!((one.count, one.open, one.longest_ns, one.kept.len()), (3000, 1500, 1499, MOST_KEPT));
+        assert_eq!((one.count, one.longest_ns, one.kept.len()), (3000, 1499, MOST_KEPT));
         assert_eq!(one.kept[0].start_ns, 1, "the earliest come first");
     }
 }

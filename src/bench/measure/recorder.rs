@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::histogram::LatencyHistogram;
 
 /// Counters and latencies of one thread, one second or one stage.
@@ -60,7 +62,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// PUBLISH packets that the kernel accepted.
+    /// PUBLISH packets that the kernel accepted; with a schedule those that were due in the window.
     sent,
     /// Messages whose handshake the broker completed without an error: PUBACK, or PUBCOMP.
     acked,
@@ -76,7 +78,7 @@ counters! {
     wire_bytes_in,
     /// Messages that are not of this run.
     foreign,
-    /// Retained messages that subscribers of somebody else's load got on subscribing, at whatever time.
+    /// Retained messages that came because of the subscriptions of `mqbench sub`, at any time.
     retained,
     /// Messages of this run whose content is not what was sent.
     corrupt,
@@ -275,16 +277,32 @@ impl PartialEq for Latency {
 /// Defines [`Latencies`] with merge, clear and names, so that no metric can be forgotten there.
 macro_rules! latencies {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The latencies of a run. Those of messages belong to the measured window when their *intended* time does.
-        #[derive(Clone, Debug, Default, PartialEq)]
-        pub struct Latencies {
-            $($(#[$doc])* pub $name: Latency,)*
+        /// One thing for each latency metric of a run, in the order of the result document: its samples, or what they come
+        /// to. Latencies of messages belong to the measured window when their *intended* time does.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Latencies<T = Latency> {
+            $($(#[$doc])* pub $name: T,)*
         }
 
-        impl Latencies {
+        impl<T> Latencies<T> {
             /// The names, which gates and results use.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
+            /// The same metrics with something else for each of them, made from its name and what it was.
+            pub fn map<U>(&self, mut make: impl FnMut(&'static str, &T) -> U) -> Latencies<U> {
+                Latencies { $($name: make(stringify!($name), &self.$name),)* }
+            }
+
+            /// The metric of this name; `None` when there is no such metric.
+            pub fn find(&self, name: &str) -> Option<&T> {
+                match name {
+                    $(stringify!($name) => Some(&self.$name),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl Latencies {
             /// Adds the samples of another.
             pub fn merge(&mut self, other: &Self) {
                 $(self.$name.merge(&other.$name);)*
@@ -311,13 +329,16 @@ latencies! {
     connect_ws,
     /// CONNECT written to CONNACK received.
     connack,
-    /// The slot at which a client was to connect, or without a rate its start, to CONNACK received.
+    /// All of connecting to CONNACK received, from the slot at which a client was to connect, or without a rate from its
+    /// start.
     connect,
+    /// Requester to responder and back, from the actual send.
+    rtt_service,
     /// SUBSCRIBE written to SUBACK received.
     suback,
     /// Intended send to PUBACK (QoS 1) or PUBCOMP (QoS 2).
     ack,
-    /// Actual send to PUBACK or PUBCOMP.
+    /// The same from the actual send.
     ack_service,
     /// Intended send to PUBREC.
     pubrec,
@@ -325,12 +346,10 @@ latencies! {
     pubcomp,
     /// Intended send to arrival at a subscriber.
     e2e,
-    /// Actual send to arrival at a subscriber.
-    e2e_service,
-    /// Intended send of a message to its way back through a responder.
-    rtt,
     /// The same from the actual send.
-    rtt_service,
+    e2e_service,
+    /// Intended send of a message to its return through a responder.
+    rtt,
     /// PINGREQ to PINGRESP.
     ping,
     /// Intended to actual send: the generator's own lateness.
@@ -343,7 +362,7 @@ mod tests {
 
     use super::*;
 
-    /// One thing that an engine tells a recorder.
+    /// One event that an engine records.
     #[derive(Clone, Debug)]
     enum Event {
         Sent(u16),

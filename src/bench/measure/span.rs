@@ -97,8 +97,8 @@ impl RateWindows {
     }
 
     /// Where a count ends the stage. In an open loop messages are sent over their schedule, of which the last gap is a
-    /// part, and come back over a time of their own, which is never shorter; how long one is under way makes neither
-    /// longer. A closed loop has only its beginning and what happened last.
+    /// part, and come back over another time, which is never shorter; how long one message is in flight makes
+    /// neither longer. A closed loop has only its beginning and what happened last.
     pub fn of_count(spans: &Spans, from_ns: u64, schedule_ns: Option<u64>, window_ns: u64) -> Self {
         let since_start = |span: Span| span.last().map_or(window_ns, |last| last.saturating_sub(from_ns));
         let own = |span: Span| match schedule_ns {
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_schedule_is_as_long_as_its_gaps_and_a_flood_as_what_happened() {
-        // Ten messages a second apart, each 3 s under way.
+        // Ten messages one second apart, each 3 s in flight.
         let spans = Spans { sent: span(100, 109), acked: Span::default(), delivered: span(103, 112) };
         let open = RateWindows::of_count(&spans, 100, Some(10), 12);
         assert_eq!(open, RateWindows { sent_ns: 10, acked_ns: 10, delivered_ns: 10, all_ns: 12, by_events: false });

@@ -1,18 +1,18 @@
 //! The measure stamp: the first 16 bytes of a payload that mqbench sends.
 //!
-//! It says which run, which stream (publisher) and which message of it this is, and when the message was *meant* to
-//! leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the run's t0.
+//! It identifies the run, the stream (publisher) and the message in it, and holds the time at which the message was
+//! *meant* to leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the run's t0.
 
 /// Bytes of a stamp.
 pub const STAMP_SIZE: usize = 16;
 
-/// Nanoseconds of one unit of the intended time. A measured window whose bounds are multiples of it is told apart
+/// Nanoseconds of one unit of the intended time. A measured window whose bounds are multiples of it is separated
 /// from warm-up and drain exactly, because encoding rounds the intended time down to this unit.
 pub const STAMP_TICK_NS: u64 = 100;
 
 const INTENDED_MASK: u64 = (1 << 48) - 1;
 
-/// What a stamp says.
+/// What a stamp holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Tag of the run; a message with another tag is foreign.
@@ -38,7 +38,7 @@ impl Stamp {
     }
 
     /// Reads the stamp at the head of a payload; `None` when the payload is too short to have one. Any 16 bytes are a
-    /// stamp: compare [`Stamp::run`] to tell a foreign message.
+    /// stamp: compare [`Stamp::run`] to find a foreign message.
     #[inline]
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let head: &[u8; STAMP_SIZE] = payload.first_chunk()?;

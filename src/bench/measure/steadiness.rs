@@ -1,23 +1,23 @@
 //! Was the load the same from beginning to end? Compares the thirds of the measured window.
 //!
-//! Works on the seconds: the median of a third's seconds stands for it, and how far single seconds lie from that median
-//! says how large a difference is noise.
+//! It works on the seconds: a third is represented by the median of its seconds, and how far single seconds lie from that
+//! median is the measure of noise.
 
-use super::interval::IntervalRow;
+use super::series::{IntervalRow, Series};
 
-/// Seconds that a third must have for its median to say something.
+/// Seconds that a third must have for its median to mean something.
 const SECONDS_A_THIRD: usize = 2;
-/// Differences below this share of the larger figure are nothing to speak of.
+/// Differences below this share of the larger figure are ignored.
 const RATE_SHARE: f64 = 0.1;
 /// The same for p99, which scatters more.
 const P99_SHARE: f64 = 0.5;
-/// Differences below so many times the scatter of the seconds are noise.
+/// Differences below this multiple of the scatter of the seconds are noise.
 const NOISE_TIMES: f64 = 3.0;
-/// An open loop that is not overloaded has hardly anything under way: growth below this share of a second's messages
+/// An open loop that is not overloaded has hardly anything in flight: growth below this share of a second's messages
 /// is no growth.
 const BACKLOG_SHARE: f64 = 0.05;
 
-/// A figure that was another one at the end than at the beginning.
+/// A figure that changed from the beginning to the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drift {
     /// Median of the first third.
@@ -29,21 +29,22 @@ pub struct Drift {
 /// What changed over the measured window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Steadiness {
-    /// Messages a second.
+    /// Messages per second.
     pub rate: Option<Drift>,
     /// p99 of the end-to-end latency, nanoseconds.
     pub p99: Option<Drift>,
-    /// Messages under way, where they became more.
+    /// Messages in flight, where they became more.
     pub backlog: Option<Drift>,
 }
 
 impl Steadiness {
-    /// Compares the thirds of a stage; nothing where it was too short. `rate` is the count whose rate is
-    /// meant.
-    pub fn of(rows: &[IntervalRow], rate: fn(&IntervalRow) -> u64) -> Self {
+    /// Compares the thirds of a stage; nothing where it was too short. `count` is the column whose rate is meant.
+    pub fn of(series: &Series, count: fn(&IntervalRow) -> Option<u64>) -> Self {
+        let rows = &series.rows;
         // Rows are a second, or several.
-        let a_second = |row: &IntervalRow| rate(row) as f64 * 1e9 / row.length_ns.max(1) as f64;
-        let rates: Vec<f64> = rows.iter().map(a_second).collect();
+        let per_second =
+            |row: &IntervalRow| count(row).unwrap_or_default() as f64 * 1e9 / series.interval_ns.max(1) as f64;
+        let rates: Vec<f64> = rows.iter().map(per_second).collect();
         let p99: Option<Vec<f64>> = rows.iter().map(|row| row.e2e_p99.map(|p99| p99 as f64)).collect();
         let backlogs: Option<Vec<f64>> = rows.iter().map(|row| row.backlog.map(|backlog| backlog as f64)).collect();
         let growth = backlogs.and_then(|backlogs| {
@@ -94,32 +95,31 @@ mod tests {
 
     use super::*;
 
-    fn rows(figures: impl IntoIterator<Item = (u64, u64, u64)>) -> Vec<IntervalRow> {
+    fn series(figures: impl IntoIterator<Item = (u64, u64, u64)>) -> Series {
         let row = |(delivered, p99, backlog)| IntervalRow {
-            length_ns: 1_000_000_000,
-            delivered,
+            delivered: Some(delivered),
             e2e_p99: Some(p99),
             backlog: Some(backlog),
             ..IntervalRow::default()
         };
-        figures.into_iter().map(row).collect()
+        Series { interval_ns: 1_000_000_000, rows: figures.into_iter().map(row).collect() }
     }
 
-    fn judge(rows: &[IntervalRow]) -> Steadiness {
-        Steadiness::of(rows, |row| row.delivered)
+    fn judge(series: &Series) -> Steadiness {
+        Steadiness::of(series, |row| row.delivered)
     }
 
     #[test]
     fn a_steady_load_with_an_outlier_is_steady() {
-        let mut steady = rows((0..12).map(|second| (1_000 + second % 3, 90_000 + second % 5 * 1_000, second % 4)));
-        steady[10].e2e_p99 = Some(9_000_000);
-        steady[1].delivered = 200;
+        let mut steady = series((0..12).map(|second| (1_000 + second % 3, 90_000 + second % 5 * 1_000, second % 4)));
+        steady.rows[10].e2e_p99 = Some(9_000_000);
+        steady.rows[1].delivered = Some(200);
         assert_eq!(judge(&steady), Steadiness::default());
     }
 
     #[test]
-    fn a_rate_that_sags_and_a_latency_that_grows_are_told() {
-        let found = judge(&rows((0..9).map(|second| (1_000 - 50 * second, 100_000 << second, 10))));
+    fn a_rate_that_sags_and_a_latency_that_grows_are_found() {
+        let found = judge(&series((0..9).map(|second| (1_000 - 50 * second, 100_000 << second, 10))));
         assert_eq!(found.rate, Some(Drift { first: 950.0, last: 650.0 }));
         assert_eq!(found.p99, Some(Drift { first: 200_000.0, last: 12_800_000.0 }));
         assert_eq!(found.backlog, None);
@@ -127,26 +127,26 @@ mod tests {
 
     #[test]
     fn a_backlog_that_grows_is_overload_and_one_that_shrinks_is_not() {
-        let growing = rows((0..6).map(|second| (1_000, 100_000, 300 * second)));
+        let growing = series((0..6).map(|second| (1_000, 100_000, 300 * second)));
         assert_eq!(judge(&growing).backlog, Some(Drift { first: 150.0, last: 1_350.0 }));
-        let shrinking = rows((0..6).map(|second| (1_000, 100_000, 1_500 - 300 * second)));
+        let shrinking = series((0..6).map(|second| (1_000, 100_000, 1_500 - 300 * second)));
         assert_eq!(judge(&shrinking).backlog, None);
     }
 
     #[test]
     fn too_short_to_tell() {
         assert_eq!(
-            judge(&rows((0..5).map(|second| (1_000 - 200 * second, 1 << second, second * 900)))),
+            judge(&series((0..5).map(|second| (1_000 - 200 * second, 1 << second, second * 900)))),
             Steadiness::default()
         );
-        assert_eq!(judge(&[]), Steadiness::default());
+        assert_eq!(judge(&Series::default()), Steadiness::default());
     }
 
     proptest! {
         #[test]
         fn noise_alone_hardly_ever_counts(noise in prop::collection::vec(0u64..100, 6..60)) {
             // Ten percent of scatter is below every limit.
-            let found = judge(&rows(noise.into_iter().map(|noise| (1_000 + noise, 100_000 + noise * 100, noise / 3))));
+            let found = judge(&series(noise.into_iter().map(|noise| (1_000 + noise, 100_000 + noise * 100, noise / 3))));
             prop_assert_eq!(found, Steadiness::default());
         }
     }

@@ -1,10 +1,10 @@
-//! Random numbers by their place: draw n depends on the seed and on n alone, so that any thread and any machine can
-//! take any of them in any order (SplitMix64, which is made for that).
+//! Random numbers by index: draw n depends on the seed and on n alone, so that any thread and any machine can take any
+//! of them in any order (SplitMix64).
 
-/// What the seed is mixed with for each kind of draw, so that no kind repeats another one's numbers.
+/// Mixed with the seed for each kind of draw, so that no kind repeats the numbers of another.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A row of random numbers without beginning or end.
+/// An endless sequence of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draws {
     key: u64,
@@ -22,13 +22,13 @@ impl Draws {
         mix(self.key.wrapping_add(place.wrapping_mul(STEP)))
     }
 
-    /// A number below `bound`, all equally likely as far as 64 bits divide; 0 where `bound` is.
+    /// A number below `bound`, all equally likely up to the rounding of 64 bits; 0 where `bound` is 0.
     #[inline]
     pub const fn below(self, place: u64, bound: u64) -> u64 {
         ((self.bits(place) as u128 * bound as u128) >> 64) as u64
     }
 
-    /// A number between 0 and 1, never one of the two.
+    /// A number between 0 and 1, both exclusive.
     #[inline]
     pub fn uniform(self, place: u64) -> f64 {
         // 53 bits are what an f64 holds; the half keeps it off the ends.
@@ -46,7 +46,7 @@ impl Draws {
     pub fn gamma(self, place: u64, shape: f64) -> f64 {
         let d = shape - 1.0 / 3.0;
         let c = 1.0 / (9.0 * d).sqrt();
-        // Each try takes three numbers of a row of its own; nearly every first one is taken.
+        // Each attempt takes three numbers of a sequence of this draw; nearly every first attempt is accepted.
         let tries = Self::new(self.bits(place), 1);
         let mut at = 0;
         loop {

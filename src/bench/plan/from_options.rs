@@ -1,4 +1,4 @@
-//! From what was typed to what is meant. All faults are told at once, before anything connects.
+//! From what was typed to what is meant. All faults are reported at once, before anything connects.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::options::{
 };
 use crate::transport::{Address, TransportPlan};
 
-/// Messages in flight a publisher, where `-M` is not given.
+/// Messages in flight per publisher, where `-M` is not given.
 const DEFAULT_WINDOW: u16 = 100;
 
 /// Payload bytes, where nothing is given.
@@ -32,7 +32,7 @@ const DEFAULT_WARMUP: Duration = Duration::from_secs(1);
 /// How long connections are held.
 const DEFAULT_HOLD: Duration = Duration::from_secs(10);
 
-/// So long before Keep Alive runs out a client that only holds its connection pings.
+/// How long before the end of Keep Alive a client that only holds its connection pings.
 const PING_BEFORE: Duration = Duration::from_millis(500);
 
 /// The highest rate at which the gaps of a Poisson process are drawn.
@@ -43,14 +43,14 @@ const FASTEST_POISSON: f64 = 1e7;
 pub enum Target {
     /// To the broker that the options name.
     AsTyped,
-    /// To a broker of our own at this address.
+    /// To the embedded broker at this address.
     Embedded(std::net::SocketAddr),
 }
 
 /// What the options mean.
 ///
 /// # Errors
-/// What they contradict each other in, and what cannot be.
+/// Options that contradict each other, and values that are impossible.
 pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
     let BenchOptions {
         load,
@@ -64,7 +64,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         calibrate: _,
         general: _,
     } = options;
-    // One message at a time is what asks how long a round trip is.
+    // Round trips are measured one at a time.
     let is_ping_pong =
         load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
     let window = if is_ping_pong { 1 } else { DEFAULT_WINDOW };
@@ -93,15 +93,15 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         (client_id.expand(client, "", &user_name), user_name)
     };
     if names(0).0 == names(1).0 && publishers + subscribers + load.idlers() as usize > 1 {
-        faults.push("-i: every client needs an id of its own: put %i, the client's number, into it".into());
+        faults.push("-i: every client needs its own id: put %i, the client's number, in it".into());
     }
     let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
     let routes = Routes::new(crowd, &topics, names).map_err(|error| fault(error.to_string()))?;
-    // 32 bits are quickly typed, and every reader of JSON can hold them.
+    // 32 bits are quickly typed, and every JSON reader can hold them.
     let seed = load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX));
     let payload = payload(load, seed, &mut faults);
     if publishers == 0 && subscribers > 0 && topics.is_empty() {
-        faults.push("without publishers of its own mqbench needs to know what to subscribe to: add -t".into());
+        faults.push("without publishers mqbench needs a topic to subscribe to: add -t".into());
     }
     for (given, option) in [
         (time.count.is_some(), "-C"),
@@ -117,7 +117,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     ] {
         if publishers == 0 && subscribers > 0 && given {
             let what = if load.verb == Some(Verb::Sub) { "'mqbench sub'" } else { "with --pubs 0 it" };
-            let instead = if option == "-C" { "; --duration says for how long it counts" } else { "" };
+            let instead = if option == "-C" { "; --duration sets how long it counts" } else { "" };
             faults.push(format!("{option} is about what mqbench publishes, and {what} publishes nothing{instead}"));
         }
     }
@@ -125,14 +125,14 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     check_pairs(targets, brokers.count(), &routes, &payload, publishers.min(subscribers), responders, &mut faults);
     if !payload.is_stamped() && routes.has_crowded_topic() && subscribers > 0 {
         faults.push(
-            "messages of several publishers on one topic can only be told apart by a stamp in the payload: give each \
-             publisher a topic (-t 'TOPIC/%i'), or leave -m, -f, --payload template and sizes below 16 bytes out"
+            "without a stamp in the payload, messages of several publishers on one topic cannot be distinguished: give each \
+             publisher a topic (-t 'TOPIC/%i'), or omit -m, -f, --payload template and sizes below 16 bytes"
                 .into(),
         );
     }
     let rate = total_rate(load, publishers).unwrap_or_default();
     if load.arrival == Some(Arrival::Poisson) && rate > FASTEST_POISSON {
-        faults.push("--arrival poisson: gaps are drawn for up to 10M messages a second; lower the rate".into());
+        faults.push("--arrival poisson works up to 10M messages per second: lower the rate".into());
     }
     let window_rule = match load.window {
         WindowName::Delivery => WindowRule::Delivery,
@@ -226,7 +226,7 @@ fn brokers(
     Targets::new(addresses, sources, cross)
 }
 
-/// A local address reaches only addresses of its own family. Of a name only the look-up tells which it has.
+/// A local address reaches only addresses of its own family. Which family a name has is known after the look-up.
 fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<String>) {
     let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
     for address in addresses {
@@ -239,7 +239,7 @@ fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<St
     }
 }
 
-/// What cannot be with several brokers, and with an echo.
+/// What is impossible with several brokers, and with an echo.
 fn check_pairs(
     targets: &TargetOptions,
     brokers: usize,
@@ -251,27 +251,27 @@ fn check_pairs(
 ) {
     if brokers > 1 && both_sides > 0 && routes.is_everything_for_all() && targets.pair != Some(PairName::Cross) {
         faults.push(
-            "where every subscriber gets everything, messages must get from one of --hosts to another: say --pair cross if \
-             they do, or give each publisher a topic (-t 'TOPIC/%i')"
+            "every subscriber gets every message here, so the brokers of --hosts must pass messages on to each other: add \
+             --pair cross if they do, or give each publisher a topic (-t 'TOPIC/%i')"
                 .into(),
         );
     }
     if targets.reconnect.is_some() && !payload.is_stamped() && both_sides > 0 {
         faults.push(
-            "--reconnect: messages without a stamp cannot be told apart once some are lost: leave -m, -f and sizes below \
-             16 bytes out"
+            "--reconnect: messages without a stamp cannot be matched once some are lost: omit -m, -f and sizes below 16 \
+             bytes"
                 .into(),
         );
     }
     if responders > 1 && routes.has_crowded_topic() {
-        faults.push("-t: each client of an echo needs a topic of its own: put %i, the client's number, into it".into());
+        faults.push("-t: each client of an echo needs its own topic: put %i, the client's number, in it".into());
     }
 }
 
-/// Where Keep Alive is longer than the time that connections are held, or off, each client pings once.
+/// Where Keep Alive is off, or longer than the time that connections are held, each client pings once.
 fn ping_interval(targets: &TargetOptions, keep_alive: Duration) -> Duration {
     let hold = targets.hold.unwrap_or(DEFAULT_HOLD);
-    // Shortly before Keep Alive runs out, or the session would have to ping as well.
+    // Shortly before Keep Alive runs out, or the session would ping as well.
     let before = keep_alive.saturating_sub(PING_BEFORE).max(keep_alive / 2);
     let by_keep_alive = if keep_alive.is_zero() { hold } else { before.min(hold) };
     targets.ping_interval.unwrap_or(by_keep_alive)
@@ -323,7 +323,7 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
     PayloadPlan::Filled(Filled::new(least, most, filling, seed))
 }
 
-/// A payload of text; `named` is how an error speaks of it.
+/// A payload of text; `named` is its name in an error.
 fn text_payload(text: &str, named: &str, faults: &mut Vec<String>) -> PayloadPlan {
     let template = Template::of_payload(text).unwrap_or_else(|error| {
         faults.push(format!("{named}: {error}"));
@@ -360,7 +360,7 @@ fn total_rate(load: &LoadOptions, publishers: usize) -> Option<f64> {
     load.rate.or(load.rate_per_client.map(|rate| rate * publishers as f64))
 }
 
-/// One thread a processor; where the broker is on this machine it needs the other half.
+/// One thread per processor; a broker on this machine needs the other half of them.
 fn threads(load: &LoadOptions, address: &Address) -> usize {
     let clients = (load.publishers() + load.subscribers() + load.responders() + load.idlers()).max(1) as usize;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -368,7 +368,7 @@ fn threads(load: &LoadOptions, address: &Address) -> usize {
     load.threads.map_or(default, usize::from).clamp(1, clients)
 }
 
-/// Whether a broker is on this machine, as far as its address tells.
+/// Whether a broker is on this machine, judged by its address.
 pub fn is_this_machine(address: &Address) -> bool {
     match address {
         Address::Unix(_) => true,
@@ -459,7 +459,7 @@ pub(in crate::bench) mod tests {
     }
 
     #[test]
-    fn payloads_without_a_stamp_need_a_topic_a_publisher() {
+    fn payloads_without_a_stamp_need_a_topic_per_publisher() {
         for arguments in [
             &["-m", "x", "-t", "one", "--pubs", "1"][..],
             &["-m", "x", "-t", "a", "-t", "b", "--pubs", "2"],
@@ -472,7 +472,7 @@ pub(in crate::bench) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_told_before_anything_connects() {
+    fn impossible_plans_are_rejected_before_anything_connects() {
         for (arguments, part) in [
             (&["-i", "same"][..], "put %i"),
             (&["-m", "x", "-t", "one"], "-t 'TOPIC/%i'"),

@@ -42,9 +42,9 @@ pub enum WindowRule {
 pub struct BenchPlan {
     /// The run's tag: in client ids, topics and stamps, so that runs never meet each other's messages.
     pub run: RunTag,
-    /// How to reach a broker; the address is the first one's. A client's own way is [`BenchPlan::transport_of`].
+    /// How to reach the first broker; [`BenchPlan::transport_of`] is how each client does.
     pub transport: TransportPlan,
-    /// What the user is to know before anything connects.
+    /// Warnings to print before anything connects.
     pub warnings: Vec<String>,
     /// The brokers, and local addresses.
     pub targets: Targets,
@@ -76,11 +76,11 @@ pub struct BenchPlan {
     pub subscribe_properties: Properties,
     /// What is published.
     pub payload: PayloadPlan,
-    /// Messages in flight a publisher.
+    /// Messages in flight per publisher.
     pub window: u16,
-    /// What frees them.
+    /// What frees a slot of the window.
     pub window_rule: WindowRule,
-    /// What is measured, one after the other.
+    /// The measurements, one after the other.
     pub stages: Vec<Stage>,
     /// When the messages of an open loop are due.
     pub arrival: Arrival,
@@ -88,7 +88,7 @@ pub struct BenchPlan {
     pub behind: Behind,
     /// Seed of everything random.
     pub seed: u64,
-    /// How long to wait at the most for what is still under way at the end of a stage.
+    /// How long to wait at most for what is still in flight at the end of a stage.
     pub drain: Duration,
     /// Threads that make the load.
     pub threads: usize,
@@ -96,9 +96,9 @@ pub struct BenchPlan {
     pub latency: bool,
     /// Whether threads stay awake until a message is due.
     pub busy_poll: bool,
-    /// Connections a second while connecting; without it as many as go.
+    /// Connections per second while connecting; `None` is as fast as possible.
     pub connect_rate: Option<f64>,
-    /// How long a client waits that has lost its connection before it connects again; none: it does not.
+    /// How long a client waits before it connects again after a loss; `None`: it does not.
     pub reconnect: Option<Duration>,
     /// How long connections are held (`mqbench conn`).
     pub hold: Duration,
@@ -106,7 +106,7 @@ pub struct BenchPlan {
     pub ping_interval: Duration,
     /// The broker's process on this machine.
     pub broker_pid: Option<u32>,
-    /// Whether the broker is asked for its name, see [`BenchPlan::session_for_sys`].
+    /// Whether the broker is asked for its name; see [`BenchPlan::session_for_sys`].
     pub asks_sys: bool,
 }
 
@@ -140,9 +140,8 @@ impl BenchPlan {
         session
     }
 
-    /// The session of the connection that reads `$SYS`. Its client id is of the run's own and never one of `-i`: a device
-    /// with that name would lose its connection and, by the clean start, its session. It leaves no session behind, and
-    /// nobody hears its will.
+    /// The session of the connection that reads `$SYS`. Its client id comes from the run and never from `-i`: a device with
+    /// that id would lose its connection and, by the clean start, its session. It leaves no session behind, and no will.
     pub fn session_for_sys(&self) -> SessionConfig {
         let mut session = self.session_of(0);
         session.client_id = format!("mqb-{}-sys", self.run);
@@ -153,7 +152,7 @@ impl BenchPlan {
     }
 }
 
-/// The password of all clients, or a text with places for each.
+/// The password of all clients, or a template.
 #[derive(Clone, Debug)]
 pub struct Password {
     secret: Secret,
@@ -161,12 +160,12 @@ pub struct Password {
 }
 
 impl Password {
-    /// A password as it is, from a file or a variable.
+    /// A literal password, from a file or a variable.
     pub fn fixed(secret: Secret) -> Self {
         Self { secret, is_template: false }
     }
 
-    /// A password from the command line, where templates work. What is no template is taken as it is.
+    /// A password from the command line, where templates work. Text that is no valid template is taken literally.
     pub fn template(secret: Secret) -> Self {
         Self { secret, is_template: true }
     }
@@ -180,7 +179,7 @@ impl Password {
     }
 }
 
-/// The tag of a run: 16 bits that stand in every stamp, client id and default topic.
+/// The tag of a run: 16 bits that are part of every stamp, client id and default topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunTag(pub u16);
 

@@ -8,14 +8,15 @@ use super::Template;
 use super::draw::Draws;
 use crate::bench::measure::STAMP_SIZE;
 
-/// Random and text payloads are parts of so much prepared filling, or of as much as the largest payload takes.
+/// Bytes of the pool from which random and text payloads are cut, unless the largest payload takes more.
 const POOL_SIZE: usize = 1 << 20;
 const LARGEST_POOL: usize = 16 << 20;
 
-/// So many bytes at either end of the filling are compared on arrival: cut, mixed-up and overwritten packets show there.
+/// Bytes at either end of the filling that are compared on arrival: truncated, mixed-up and overwritten packets show
+/// there.
 const COMPARED: usize = 64;
 
-/// What is drawn: sizes, where in the pool a filling begins, the pool itself.
+/// Domains of the random draws: sizes, where in the pool a filling begins, the pool itself.
 const SIZES: u64 = 3;
 const STARTS: u64 = 4;
 const CONTENT: u64 = 5;
@@ -29,11 +30,11 @@ const fn place_of(stream: u32, sequence: u32) -> u64 {
 /// The payload of the messages of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadPlan {
-    /// A filling of some size. From sixteen bytes on a stamp (run, publisher, sequence, intended time) stands in front.
+    /// A filling of some size. From 16 bytes on it begins with a stamp (run, publisher, sequence, intended time).
     Filled(Filled),
     /// These bytes, unchanged; messages are matched by their order per publisher, topic and subscriber.
     Fixed(Bytes),
-    /// A text with places for the client or the message, otherwise like fixed bytes.
+    /// A template for the client or the message, otherwise like fixed bytes.
     Text(Template),
 }
 
@@ -43,13 +44,13 @@ pub enum Filling {
     /// Zero bytes.
     #[default]
     Zero,
-    /// Bytes that do not compress: a part of a pool made from the seed, another part for each message.
+    /// Bytes that do not compress: part of a pool made from the seed, a different part for each message.
     Random,
     /// Readable text that looks like JSON, the same for each message.
     Text,
 }
 
-/// Payloads that are made and not given.
+/// Generated payloads.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Filled {
     least: usize,
@@ -59,7 +60,7 @@ pub struct Filled {
     /// From which a message's size and the place of its filling are drawn.
     drawn_sizes: Draws,
     drawn_starts: Draws,
-    /// What payloads are cut from; a payload that is longer goes around.
+    /// What payloads are cut from; a longer payload wraps around.
     pool: Bytes,
 }
 
@@ -179,7 +180,7 @@ impl Filled {
 
     /// Whether the pool holds these bytes from there on.
     fn holds(&self, start: usize, mut bytes: &[u8]) -> bool {
-        // A division costs as much as the rest; it is needed only where a payload goes around.
+        // A division costs as much as the rest; it is needed only where a payload wraps around.
         let mut at = if start < self.pool.len() { start } else { start % self.pool.len() };
         while !bytes.is_empty() {
             let part = bytes.len().min(self.pool.len() - at);

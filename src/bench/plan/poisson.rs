@@ -1,16 +1,16 @@
-//! The times of one publisher whose messages are a Poisson process, one after the other and in no memory.
+//! The times of one publisher whose messages are a Poisson process, one after the other in constant memory.
 //!
 //! Slots come in blocks. How long a block lasts is drawn at once (the sum of its exponential gaps is a gamma number),
 //! and its gaps are exponential draws scaled to that length: given their sum, the shares of exponential gaps do not
-//! depend on it, so this is the same process. To count far ahead takes one draw a block, and everything depends on the
-//! seed, the publisher and the slot number only.
+//! depend on it, so this is the same process. Counting far ahead takes one draw per block, and everything depends on
+//! the seed, the publisher and the slot number only.
 
 use super::draw::Draws;
 
-/// Slots of a block.
+/// Slots per block.
 const BLOCK: u64 = 256;
 
-/// What is drawn: each publisher has rows of its own.
+/// Domains of the random draws; each publisher has its own sequences.
 const GAPS: u64 = 1;
 const LENGTHS: u64 = 2;
 
@@ -24,7 +24,7 @@ pub(super) struct PoissonTimes {
     begin: f64,
     length: f64,
     scale: f64,
-    /// Slots of the block that are behind, and the sum of their exponential numbers.
+    /// Slots of the block that are done, and the sum of their exponential numbers.
     behind: u64,
     sum: f64,
 }

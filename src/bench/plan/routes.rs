@@ -1,4 +1,4 @@
-//! Who publishes where, who subscribes to what, and so: which messages each subscriber is to get.
+//! Who publishes where, who subscribes to what, and so which messages each subscriber is to get.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ impl Streams {
     }
 }
 
-/// The topics of a plan cannot be used.
+/// Why the topics of a plan cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RouteError {
     /// The template is wrong.
@@ -68,7 +68,7 @@ pub enum RouteError {
         error: TopicError,
     },
     /// A publisher would send to it.
-    #[error("-t {topic}: a shared subscription is no topic to publish to: --shape shared:G makes one of a topic")]
+    #[error("-t {topic}: a shared subscription is not a topic to publish to: use --shape shared:G with a plain topic")]
     Share {
         /// As typed.
         topic: String,
@@ -113,7 +113,7 @@ struct Topic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     crowd: Crowd,
-    /// Empty: each stream has a topic of its own, `mqbench/RUN/STREAM`.
+    /// Empty: each stream has its own topic, `mqbench/RUN/STREAM`.
     topics: Vec<Topic>,
     /// Filters that match the topics of all streams, each of them once, where there are such.
     wildcards: Option<Vec<String>>,
@@ -200,7 +200,7 @@ impl Routes {
         self.crowd.shape
     }
 
-    /// Whether several publishers send to one topic, so that the topic does not tell the publisher.
+    /// Whether several publishers send to one topic, so that the topic does not identify the publisher.
     pub fn has_crowded_topic(&self) -> bool {
         let (publishers, count) = (self.crowd.publishers, self.topics.len());
         self.topics.iter().enumerate().any(|(index, topic)| topic.is_one && publishers > index + count)

@@ -2,8 +2,8 @@
 //!
 //! When the slots of a publisher are due follows from rate, arrival, seed and the publisher's number alone, so any split
 //! of the publishers over threads sends exactly the same slots. fixed and burst have one row of slots, of which slot g
-//! belongs to publisher g mod P: publishers are spread over time. With poisson each publisher is a Poisson process of its
-//! own, as independent devices are, and all together are one of the total rate.
+//! belongs to publisher g mod P: publishers are spread over time. With poisson each publisher is its own Poisson process, as
+//! independent devices are, and all together are one of the total rate.
 
 use super::poisson::PoissonTimes;
 use crate::options::Arrival;
@@ -17,7 +17,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` messages a second in total.
+    /// `rate` messages per second in total.
     pub const fn new(arrival: Arrival, rate: f64, seed: u64) -> Self {
         Self { rate, arrival, seed }
     }
@@ -49,16 +49,16 @@ fn ns(gaps: f64, rate: f64) -> u64 {
 pub struct PublisherSlots {
     /// When the next slot is due.
     due_ns: u64,
-    /// When the first one of those behind it is that is due later.
+    /// When the first slot after it is due that has a later time.
     superseded_ns: u64,
     ahead: Ahead,
 }
 
-/// What comes behind.
+/// The slots after it.
 #[derive(Clone, Debug)]
 enum Ahead {
     Row(Row),
-    /// Behind the slot that supersedes the next one.
+    /// After the slot that supersedes the next one.
     Poisson {
         times: PoissonTimes,
         /// Of this publisher.
@@ -108,8 +108,8 @@ impl Row {
         (next_burst - self.publisher).div_ceil(self.publishers)
     }
 
-    /// How many slots of the row are due before a moment. Found by halving: a rate may ask for more slots than anybody can
-    /// count.
+    /// How many slots of the row are due before a moment. Found by bisection: a rate may have more slots than can be
+    /// counted.
     fn slots_before(&self, moment_ns: u64) -> u64 {
         let (mut low, mut high) = (0, u64::MAX >> 11);
         while low < high {
@@ -164,7 +164,7 @@ impl PublisherSlots {
         }
     }
 
-    /// Goes to the slot after.
+    /// Goes to the following slot.
     pub fn advance(&mut self) {
         match &mut self.ahead {
             Ahead::Row(row) => {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 /// What a stage is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StageName {
     /// Closed loop: what the path carries.
+    #[default]
     Flood,
     /// Open loop: how long a message takes at a given rate.
     Paced,
@@ -18,7 +19,7 @@ pub enum StageName {
 }
 
 impl StageName {
-    /// As the result document says it.
+    /// Its name in the result document.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Flood => "flood",
@@ -31,13 +32,14 @@ impl StageName {
 }
 
 /// What decides when a message is sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum LoadModel {
     /// As soon as the window has room.
+    #[default]
     ClosedLoop,
-    /// On a schedule, this many a second in total, however the broker does.
+    /// On a schedule, at this rate in total, however the broker does.
     OpenLoop {
-        /// Messages a second in total.
+        /// Messages per second in total.
         rate: f64,
     },
     /// On a schedule at this share of what the stage before carried.
@@ -48,7 +50,7 @@ pub enum LoadModel {
 }
 
 /// One measurement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stage {
     /// What it is for.
     pub name: StageName,
@@ -79,7 +81,7 @@ impl Stage {
     }
 }
 
-/// The stages of a run. Without a model of its own a run floods first and then measures latency at half of what the
+/// The stages of a run. Without a given model a run floods first and then measures latency at half of what the
 /// flood carried; time and messages are shared between the two.
 pub fn stages(
     model: Option<LoadModel>,

@@ -37,7 +37,7 @@ pub enum ClientKind {
 }
 
 impl Targets {
-    /// These brokers, at least one, and local addresses, none of which leaves the choice to the system.
+    /// These brokers, at least one, and local addresses; without any the system chooses.
     pub fn new(addresses: impl IntoIterator<Item = Address>, sources: Vec<IpAddr>, cross: bool) -> Self {
         let brokers = addresses.into_iter().map(|address| Broker { address, resolved: Vec::new() }).collect();
         Self { brokers, sources, cross }
@@ -63,12 +63,12 @@ impl Targets {
         &self.sources
     }
 
-    /// Notes where a broker was found.
+    /// Notes the addresses of a broker after the look-up.
     pub fn found(&mut self, target: usize, resolved: Vec<IpAddr>) {
         self.brokers[target].resolved = resolved;
     }
 
-    /// The way to a broker.
+    /// How to reach a broker.
     pub fn transport(&self, base: &TransportPlan, target: usize) -> TransportPlan {
         let mut transport = base.clone();
         if let Some(broker) = self.brokers.get(target) {
@@ -139,8 +139,8 @@ impl BenchPlan {
 
 /// Streams with the same lane have subscribers in common.
 fn lane(routes: &Routes, stream: usize) -> usize {
-    let heard = routes.receivers_of(stream);
-    if routes.is_everything_for_all() || heard.count == 0 { stream } else { heard.first }
+    let receivers = routes.receivers_of(stream);
+    if routes.is_everything_for_all() || receivers.count == 0 { stream } else { receivers.first }
 }
 
 #[cfg(test)]

@@ -1,33 +1,33 @@
-//! Templates in client ids, user names, passwords and topics: `%i` the client's global number (`%05i` with zeros in
-//! front), `%c` its client id, `%u` its user name, `%%` a percent sign. Payloads know `%s`, the number of the message
+//! Templates in client ids, user names, passwords and topics: `%i` the client's global number (`%05i` with leading
+//! zeros), `%c` its client id, `%u` its user name, `%%` a percent sign. Payloads know `%s`, the number of the message
 //! at its publisher, and `%t`, the time, as well.
 
 use std::io::Write;
 
 use thiserror::Error;
 
-/// Most digits that a number is filled up to: those of the largest one.
+/// Most digits that a number is padded to: those of the largest one.
 const MAX_WIDTH: usize = 20;
 
 /// What is wrong with a template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TemplateError {
-    /// A letter after `%` that means nothing.
+    /// An unknown letter after `%`.
     #[error(
-        "`%{letter}` means nothing here: there are %i (number of the client; %05i with zeros in front), %c (client id), \
+        "`%{letter}` means nothing here: there are %i (number of the client; %05i with leading zeros), %c (client id), \
          %u (user name){} and %% (a percent sign)",
         if *.in_payload { ", %s (number of the message), %t (Unix time in milliseconds)" } else { "" }
     )]
     Unknown {
         /// The letter.
         letter: char,
-        /// Whether it stands in a payload, where there is more to choose from.
+        /// Whether it is in a payload, where there are more.
         in_payload: bool,
     },
     /// A percent sign at the end.
-    #[error("a single % at the end; write %% for a percent sign")]
+    #[error("a single % at the end: write %% for a percent sign")]
     Dangling,
-    /// A number filled up to too many digits.
+    /// A number padded to too many digits.
     #[error("`%0` is followed by the number of digits, 1 to {MAX_WIDTH}, and i: %05i")]
     Width,
 }
@@ -35,11 +35,11 @@ pub enum TemplateError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    /// The client's number, with at least so many digits.
+    /// The client's number, with at least this many digits.
     Number(usize),
     ClientId,
     UserName,
-    /// The message's number at its publisher, from 0, with at least so many digits.
+    /// The message's number at its publisher, from 0, with at least this many digits.
     Sequence(usize),
     /// Unix time in milliseconds at which the message was made.
     Time,
@@ -51,7 +51,7 @@ impl Piece {
     }
 }
 
-/// A text with places to be filled in per client and, in a payload, per message.
+/// A text with placeholders for the client and, in a payload, for the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -109,12 +109,12 @@ impl Template {
         self.0.iter().any(|piece| !matches!(piece, Piece::Text(_)))
     }
 
-    /// Whether each message gets a text of its own.
+    /// Whether each message gets a different text.
     pub fn varies_by_message(&self) -> bool {
         self.0.iter().any(Piece::is_of_message)
     }
 
-    /// The text of one client. Places for the message stay empty: [`Self::for_client`] has them.
+    /// The text of one client. Placeholders for the message are left out: [`Self::for_client`] keeps them.
     pub fn expand(&self, number: usize, client_id: &str, user_name: &str) -> String {
         let mut text = String::new();
         for piece in &self.0 {
@@ -129,7 +129,7 @@ impl Template {
         text
     }
 
-    /// What is left to be filled in when the client is known.
+    /// The template that is left when the client is known.
     pub fn for_client(&self, number: usize, client_id: &str, user_name: &str) -> MessageTemplate {
         let mut pieces = Vec::new();
         for run in self.0.chunk_by(|one, other| one.is_of_message() == other.is_of_message()) {
@@ -142,11 +142,10 @@ impl Template {
         MessageTemplate(pieces)
     }
 
-    /// The Topic Filter that all its texts match: a `+` for every level with a place in it. None where a place stands in
-    /// the first level: such a filter asks for everybody's topics, and does not match those that begin with `$`
+    /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first level has one: such a filter asks for everybody's topics, and does not match those that begin with `$`
     /// (MQTT-4.7.2-1).
     pub fn filter(&self) -> Option<String> {
-        // A character that is in no topic marks the places; the real texts stand for themselves.
+        // A character that is in no topic marks the placeholders; other text is kept.
         const PLACE: char = '\0';
         let marked: String = self
             .0
@@ -175,7 +174,7 @@ fn width_and_letter(letters: &mut std::str::Chars<'_>) -> Result<(usize, char), 
     }
 }
 
-/// The text of one client's messages, with places for what differs from message to message.
+/// The text of one client's messages, with placeholders for what differs from message to message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageTemplate(Vec<Piece>);
 

@@ -6,16 +6,15 @@
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-use super::account::{Clients, DeliveryAccount, Generator};
-use super::gate::{Gate, GateOutcome};
+use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
-use super::stage::{Fault, LoadModel, Phase, Series, Stage, StageMeasurement};
+use super::stage::{Phase, Stage};
 use super::traffic::Traffic;
-use crate::bench::system::EnvironmentFacts;
+use crate::bench::measure::{Fault, Generator, Series};
+use crate::bench::system::{EnvironmentFacts, ProcessUse};
 use crate::exit_status::ExitStatus;
-use crate::terminal::number;
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "mqbench-result/1";
@@ -38,7 +37,7 @@ pub enum Status {
 /// The whole result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResultDocument {
-    /// [`SCHEMA`].
+    /// `mqbench-result/1`.
     pub schema: String,
     /// How the run ended.
     pub status: Status,
@@ -56,17 +55,17 @@ pub struct ResultDocument {
     pub phases: Vec<Phase>,
     /// Connections of all stages.
     pub clients: Clients,
-    /// Of the stage that says how much the path carries: the closed loop, where there is one.
+    /// Of the stage that shows how much the path carries: the closed loop, where there is one.
     pub traffic: Traffic,
     /// Of all stages together.
     pub delivery: DeliveryAccount,
-    /// Of the stage that says how fast: the open loop, where there is one.
+    /// Of the stage that shows how fast it is: the open loop, where there is one.
     pub latency: LatencyTable,
     /// Of all stages, one after the other.
     pub series: Option<Series>,
     /// Of all stages together.
     pub generator: Generator,
-    /// What the broker said about itself.
+    /// What the broker reported about itself.
     pub broker: BrokerFacts,
     /// The stages, each with the full set.
     pub stages: Vec<Stage>,
@@ -111,7 +110,7 @@ impl Default for ToolFacts {
     }
 }
 
-/// The run, told by the engine.
+/// The run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
     /// Tag of the run, in ids and topics.
@@ -172,17 +171,17 @@ pub struct BrokerName {
     pub name: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// Who says so: `$SYS`, `connack`, `flag`.
+    /// Where that comes from: `$SYS` or `embedded`.
     pub source: Option<String>,
 }
 
-/// What the broker said about itself during the run.
+/// What the broker reported about itself during the run, and what its process used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrokerFacts {
     /// Values of `$SYS` topics over time.
     pub sys: Option<Map<String, Value>>,
     /// CPU and memory of a local broker.
-    pub process: Option<Value>,
+    pub process: Option<ProcessUse>,
     /// Its own metrics.
     pub prom: Option<Value>,
 }
@@ -203,91 +202,28 @@ impl Warning {
     }
 }
 
-/// What is known of a run beside its measurements.
-#[derive(Clone, Debug, Default)]
-pub struct RunContext {
-    /// The run; its status is set here.
-    pub run: RunFacts,
-    /// The machine.
-    pub env: EnvironmentFacts,
-    /// The target.
-    pub target: TargetFacts,
-    /// What the broker said.
-    pub broker: BrokerFacts,
-    /// The plan.
-    pub plan: Value,
-    /// Warnings from before and beside the stages.
-    pub warnings: Vec<Warning>,
-    /// Clients of the plan, all together.
-    pub clients: Option<u64>,
-    /// With [`RunFacts::error`]: what was measured is what was asked for, but not all of it.
-    pub partial: bool,
+/// What became of a condition of a gate; latencies are in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateOutcome {
+    /// The condition as it was written.
+    pub expr: String,
+    /// The figure; null when it was not measured.
+    pub value: Option<Number>,
+    /// The limit it was compared with.
+    pub limit: Option<Number>,
+    /// Whether it held.
+    pub pass: bool,
 }
 
 impl ResultDocument {
-    /// Makes the document of a run: every stage, the top level taken from them, the status and the warnings.
-    /// [`RunFacts::error`] makes it failed.
-    pub fn assemble(context: RunContext, measurements: &[StageMeasurement]) -> Self {
-        let RunContext { mut run, env, target, broker, plan, mut warnings, clients, partial } = context;
-        let stages: Vec<Stage> = measurements.iter().map(Stage::of).collect();
-        let several = stages.len() > 1;
-        let label = |name: &str, text: &str| if several { format!("{name}: {text}") } else { text.to_owned() };
-        // An attempt that was repeated at a lower rate is part of the account, and no part of the result.
-        let is_result = |stage: &&Stage| stage.given_up.is_none();
-        let invalid: Vec<Fault> = stages
-            .iter()
-            .filter(is_result)
-            .flat_map(|stage| {
-                stage.invalid.iter().map(|fault| Fault { text: label(&stage.name, &fault.text), ..fault.clone() })
-            })
-            .collect();
-        for (stage, measurement) in stages.iter().zip(measurements) {
-            let all = measurement.warnings.iter().cloned().chain(stage_warnings(stage));
-            let all = all.filter(|warning| stage.given_up.is_none() || !OF_PACE.contains(&warning.code.as_str()));
-            warnings.extend(all.map(|warning| Warning { text: label(&stage.name, &warning.text), ..warning }));
-        }
-        run.status = if run.error.is_some() && !(partial && invalid.is_empty()) {
-            Status::Failed
-        } else if !invalid.is_empty() {
-            Status::Invalid
-        } else if run.error.is_some() || measurements.iter().any(|measurement| measurement.interrupted) {
-            Status::Partial
-        } else {
-            Status::Ok
-        };
-        let carries = stages.iter().find(|stage| stage.model == LoadModel::Closed).or(stages.first());
-        let answers = stages.iter().rfind(|stage| stage.model == LoadModel::Open).or(stages.last());
-        let mut document = Self {
-            schema: SCHEMA.to_owned(),
-            status: run.status,
-            run,
-            env,
-            target,
-            plan,
-            broker,
-            phases: stages.iter().flat_map(|stage| stage.phases.iter().cloned()).collect(),
-            traffic: carries.map(|stage| stage.traffic.clone()).unwrap_or_default(),
-            latency: answers.map(|stage| stage.latency.clone()).unwrap_or_default(),
-            generator: generator_of(&stages),
-            series: Series::of_stages(measurements),
-            invalid,
-            warnings,
-            ..Self::default()
-        };
-        for stage in &stages {
-            document.clients.merge(&stage.clients);
-        }
-        document.clients.planned = document.clients.planned.or(clients);
-        stages.iter().filter(is_result).for_each(|stage| document.delivery.merge(&stage.delivery));
-        let process = stages.iter().filter_map(|stage| stage.broker.as_ref()).max_by_key(|process| process.cpu_ns);
-        document.broker.process = process.and_then(|process| serde_json::to_value(process).ok());
-        document.stages = stages;
-        document
+    /// Adds a warning.
+    pub fn warn(&mut self, code: &str, text: impl Into<String>) {
+        self.warnings.push(Warning::new(code, text));
     }
 
-    /// Evaluates gates and enters their outcomes.
-    pub fn apply_gates(&mut self, gates: &[Gate]) {
-        self.gates = gates.iter().flat_map(|gate| gate.evaluate(self)).collect();
+    /// Sets how the run ended.
+    pub fn set_status(&mut self, status: Status) {
+        (self.status, self.run.status) = (status, status);
     }
 
     /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates. A
@@ -311,98 +247,3 @@ impl ResultDocument {
         writer.flush()
     }
 }
-
-/// Warnings that an attempt at a rate that was too high gives because it was too high.
-const OF_PACE: &[&str] =
-    &["overload", "held-back", "not-sent", "not-steady", "generator", "service-times-missing", "freed-by-silence"];
-
-fn generator_of(stages: &[Stage]) -> Generator {
-    match stages {
-        [only] => only.generator.clone(),
-        _ => Generator::of_stages(
-            stages
-                .iter()
-                .filter(|stage| stage.given_up.is_none())
-                .map(|stage| (stage.name.as_str(), stage.duration_ns, stage.messages(), &stage.generator)),
-        ),
-    }
-}
-
-/// What the figures of a stage warn of.
-fn stage_warnings(stage: &Stage) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let delivery = &stage.delivery;
-    let some = |count: Option<u64>| count.filter(|&count| count > 0);
-    if let Some(fault) = &stage.given_up {
-        let rate = stage.traffic.offered_per_s.map(number::rate).unwrap_or_default();
-        warnings.push(Warning::new("stepped-down", format!("{rate}/s was not kept, so half of it was tried: {fault}")));
-    }
-    if let Some(highest) = &stage.highest_percentile {
-        let lag = stage.latency.sched_lag.as_ref().and_then(|lag| lag.p.p99).map(number::duration).unwrap_or_default();
-        let text = format!(
-            "this machine was too busy to send in time (sched lag p99 {lag}): latencies above p{highest} would be its own \
-             and are not given"
-        );
-        warnings.push(Warning::new("percentiles-withheld", text));
-    }
-    if let Some(lost) = some(delivery.lost) {
-        let expected = delivery.expected.unwrap_or_default();
-        warnings.push(Warning::new("loss", format!("{lost} of {expected} messages were lost")));
-    }
-    if let Some(unacked) = some(delivery.unacked) {
-        let of =
-            stage.traffic.sent.filter(|sent| *sent >= unacked).map(|sent| format!(" of {sent}")).unwrap_or_default();
-        warnings.push(Warning::new("unacked", format!("{unacked}{of} messages were not acknowledged")));
-    }
-    if let Some(freed) = some(delivery.freed_by_silence) {
-        let text = format!(
-            "nothing arrived for a second or for four round trips, so {freed} places of the window were taken for lost \
-             and used again"
-        );
-        warnings.push(Warning::new("freed-by-silence", text));
-    }
-    if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
-        warnings.push(Warning::new("qos2-duplicates", format!("{duplicates} duplicates, which QoS 2 forbids")));
-    }
-    if let Some(corrupt) = some(delivery.corrupt) {
-        warnings.push(Warning::new("corrupt", format!("{corrupt} messages arrived with another content")));
-    }
-    if let Some(foreign) = some(delivery.foreign) {
-        let text = format!("{foreign} messages of somebody else arrived on the same topics and cost time");
-        warnings.push(Warning::new("foreign", text));
-    }
-    if let Some(unjudged) = some(delivery.unjudged) {
-        let text = format!("{unjudged} arrivals came too late to tell whether they were late or duplicate");
-        warnings.push(Warning::new("unjudged", text));
-    }
-    let rejected: u64 = delivery.rejected.iter().flatten().map(|(_, count)| count).sum();
-    if rejected > 0 {
-        warnings.push(Warning::new("rejected", format!("the broker refused {rejected} messages")));
-    }
-    if let Some(skipped) = some(stage.traffic.skipped) {
-        warnings.push(Warning::new("skipped", format!("{skipped} messages of the schedule were skipped")));
-    }
-    if let Some(failed) = some(stage.clients.failed) {
-        warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
-    }
-    if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
-        let under_way = match stage.traffic.sent_again {
-            Some(again) => format!("{again} messages were sent again"),
-            None => "what was under way may be lost".to_owned(),
-        };
-        let text = format!("{lost} connections were lost and made again; {under_way}");
-        warnings.push(Warning::new("reconnected", text));
-    }
-    let is_limit = stage.generator.verdict.as_deref() == Some("bottleneck");
-    if is_limit && stage.invalid.is_empty() && stage.highest_percentile.is_none() {
-        let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));
-        warnings.push(Warning::new("generator", text));
-    } else if stage.generator.verdict.as_deref() == Some("suspect") {
-        let text = format!("the generator may have been the limit: {}", stage.generator.reasons.join("; "));
-        warnings.push(Warning::new("generator", text));
-    }
-    warnings
-}
-
-#[cfg(test)]
-mod tests;

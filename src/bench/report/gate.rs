@@ -1,13 +1,12 @@
 //! Gates: conditions on a result that decide the exit status, `--gate 'e2e.p99 <= 20ms && lost == 0'`.
 //!
 //! A gate is read before anything connects, so that a typo costs no run. A figure that was not measured fails its
-//! gate, and an invalid run fails all.
+//! gate, and an invalid run fails all gates.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use thiserror::Error;
 
-use super::document::{ResultDocument, Status};
+use super::document::{GateOutcome, ResultDocument, Status};
 use super::metric::{Kind, Metric};
 
 /// One `--gate`: conditions that must all hold.
@@ -45,77 +44,24 @@ const OPERATORS: &[(&str, Operator)] = &[
     (">", Operator::Greater),
 ];
 
-/// What became of a condition; latencies are in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GateOutcome {
-    /// The condition as it was written.
-    pub expr: String,
-    /// The figure; null when it was not measured.
-    pub value: Option<Number>,
-    /// What it was held against.
-    pub limit: Option<Number>,
-    /// Whether it held.
-    pub pass: bool,
-}
-
 /// What is wrong with a gate.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum GateError {
-    /// There is no comparison in it.
-    #[error("gate '{0}': no comparison; write METRIC OP VALUE with one of <= >= == != < >, as in 'e2e.p99 <= 20ms'")]
-    NoOperator(String),
-    /// `=`.
-    #[error("gate '{0}': '=' is no comparison; write '=='")]
-    SingleEquals(String),
-    /// A condition of nothing.
-    #[error("gate '{0}': a condition is empty; write METRIC OP VALUE, and more of them with && between")]
-    Empty(String),
-    /// A name that does not exist.
-    #[error("gate '{text}': no metric '{name}'{hint} There are {overview}")]
-    UnknownMetric {
-        /// The gate.
-        text: String,
-        /// The name.
-        name: String,
-        /// What may have been meant.
-        hint: String,
-        /// What exists.
-        overview: String,
-    },
-    /// A limit that is no number.
-    #[error("gate '{text}': '{value}' is not a number with an optional unit")]
-    BadNumber {
-        /// The gate.
-        text: String,
-        /// The limit.
-        value: String,
-    },
-    /// A latency without unit.
-    #[error("gate '{text}': a latency needs a unit: {value}ns, {value}us, {value}ms or {value}s")]
-    NoUnit {
-        /// The gate.
-        text: String,
-        /// The limit.
-        value: String,
-    },
-    /// A unit that does not fit.
-    #[error("gate '{text}': '{unit}' does not fit here; {allowed}")]
-    BadUnit {
-        /// The gate.
-        text: String,
-        /// The unit.
-        unit: String,
-        /// What fits.
-        allowed: &'static str,
-    },
-    /// `vs(…)`.
-    #[error(
-        "gate '{0}': vs() compares with a result of --baseline, which this version does not have yet; give a fixed limit"
-    )]
-    NoBaseline(String),
-    /// `vs(…)` with something other than percent.
-    #[error("gate '{0}': vs() takes a change in percent, as in 'vs(e2e.p99) <= +10%'")]
-    BadChange(String),
+#[error("gate '{gate}': {fault}")]
+pub struct GateError {
+    /// The gate, or its condition that is wrong.
+    gate: String,
+    fault: String,
+}
+
+impl GateError {
+    fn new(gate: &str, fault: impl Into<String>) -> Self {
+        Self { gate: gate.to_owned(), fault: fault.into() }
+    }
+
+    fn no_operator(gate: &str) -> Self {
+        let form = "no comparison; write METRIC OP VALUE with one of <= >= == != < >, as in 'e2e.p99 <= 20ms'";
+        Self::new(gate, form)
+    }
 }
 
 impl Gate {
@@ -129,8 +75,13 @@ impl Gate {
         Ok(Self { conditions })
     }
 
-    /// Holds the gate against a result: an outcome for each condition.
-    pub fn evaluate(&self, document: &ResultDocument) -> Vec<GateOutcome> {
+    /// Enters the outcomes of gates in a result.
+    pub fn apply(gates: &[Self], document: &mut ResultDocument) {
+        document.gates = gates.iter().flat_map(|gate| gate.evaluate(document)).collect();
+    }
+
+    /// Compares a result with the gate: an outcome for each condition.
+    pub(super) fn evaluate(&self, document: &ResultDocument) -> Vec<GateOutcome> {
         self.conditions.iter().map(|condition| condition.evaluate(document)).collect()
     }
 }
@@ -138,29 +89,34 @@ impl Gate {
 impl Condition {
     fn parse(condition: &str, gate: &str) -> Result<Self, GateError> {
         if condition.is_empty() {
-            return Err(GateError::Empty(gate.to_owned()));
+            return Err(GateError::new(gate, "a condition is empty; write METRIC OP VALUE, joined by &&"));
         }
-        let text = condition.to_owned();
         let Some(position) = condition.find(['<', '>', '=', '!']) else {
-            return Err(GateError::NoOperator(text));
+            return Err(GateError::no_operator(condition));
         };
         let (name, rest) = condition.split_at(position);
         let Some((spelling, operator)) = OPERATORS.iter().find(|(spelling, _)| rest.starts_with(spelling)) else {
             return Err(if rest.starts_with('=') {
-                GateError::SingleEquals(text)
+                GateError::new(condition, "'=' is not a comparison; write '=='")
             } else {
-                GateError::NoOperator(text)
+                GateError::no_operator(condition)
             });
         };
         let (name, value) = (name.trim(), rest[spelling.len()..].trim());
         if let Some(inner) = name.strip_prefix("vs(").and_then(|name| name.strip_suffix(')')) {
-            find_metric(inner.trim(), &text)?;
+            find_metric(inner.trim(), condition)?;
             let change = value.strip_suffix('%').and_then(|change| parse_number(change.trim()));
-            return Err(if change.is_some() { GateError::NoBaseline(text) } else { GateError::BadChange(text) });
+            let fault = match change {
+                Some(_) => {
+                    "vs() compares with a result of --baseline, which this version does not have yet; use a fixed limit"
+                }
+                None => "vs() takes a change in percent, as in 'vs(e2e.p99) <= +10%'",
+            };
+            return Err(GateError::new(condition, fault));
         }
-        let metric = find_metric(name, &text)?;
-        let limit = parse_limit(value, metric.kind(), &text)?;
-        Ok(Self { text, metric, operator: *operator, limit })
+        let metric = find_metric(name, condition)?;
+        let limit = parse_limit(value, metric.kind(), condition)?;
+        Ok(Self { text: condition.to_owned(), metric, operator: *operator, limit })
     }
 
     fn evaluate(&self, document: &ResultDocument) -> GateOutcome {
@@ -196,19 +152,15 @@ fn find_metric(name: &str, text: &str) -> Result<Metric, GateError> {
             .map(|known| (strsim::jaro_winkler(&known, name), known))
             .max_by(|left, right| left.0.total_cmp(&right.0))
             .filter(|(likeness, _)| *likeness > 0.75);
-        GateError::UnknownMetric {
-            text: text.to_owned(),
-            name: name.to_owned(),
-            hint: match nearest {
-                // A percentile of what? Of the two that are asked for most.
-                _ if Metric::find(&format!("e2e.{name}")).is_some() => {
-                    format!("; write e2e.{name} (publish to delivery) or ack.{name} (publish to acknowledgement).")
-                }
-                Some((_, known)) => format!("; did you mean '{known}'?"),
-                None => ".".to_owned(),
-            },
-            overview: Metric::overview(),
-        }
+        let hint = match nearest {
+            // A percentile of what? Of the two that are asked for most.
+            _ if Metric::find(&format!("e2e.{name}")).is_some() => {
+                format!("; write e2e.{name} (publish to delivery) or ack.{name} (publish to acknowledgement).")
+            }
+            Some((_, known)) => format!("; did you mean '{known}'?"),
+            None => ".".to_owned(),
+        };
+        GateError::new(text, format!("no metric '{name}'{hint} There are {}", Metric::overview()))
     })
 }
 
@@ -217,10 +169,13 @@ fn parse_limit(value: &str, kind: Kind, text: &str) -> Result<f64, GateError> {
     let end = value.find(|letter: char| !(letter.is_ascii_digit() || "+-.".contains(letter))).unwrap_or(value.len());
     let (digits, unit) = (&value[..end], value[end..].trim());
     let Some(number) = parse_number(digits) else {
-        return Err(GateError::BadNumber { text: text.to_owned(), value: value.to_owned() });
+        return Err(GateError::new(text, format!("'{value}' is not a number with an optional unit")));
     };
     let factor = match (kind, unit) {
-        (Kind::Latency, "") => return Err(GateError::NoUnit { text: text.to_owned(), value: digits.to_owned() }),
+        (Kind::Latency, "") => {
+            let fault = format!("a latency needs a unit: {digits}ns, {digits}us, {digits}ms or {digits}s");
+            return Err(GateError::new(text, fault));
+        }
         (Kind::Latency, "ns") | (Kind::Number, "") | (Kind::Percent, "" | "%") => 1.0,
         // U+00B5 and U+03BC, which look the same
         (Kind::Latency, "us" | "µs" | "μs") => 1e3,
@@ -235,7 +190,7 @@ fn parse_limit(value: &str, kind: Kind, text: &str) -> Result<f64, GateError> {
                 Kind::Number => "a count or rate takes k, M or G, or nothing",
                 Kind::Percent => "a share takes %",
             };
-            return Err(GateError::BadUnit { text: text.to_owned(), unit: unit.to_owned(), allowed });
+            return Err(GateError::new(text, format!("'{unit}' does not fit here; {allowed}")));
         }
     };
     // Nanoseconds are whole: 0.3 ms must not become 299999.99999999994 ns.
@@ -258,6 +213,3 @@ fn number(value: f64) -> Option<Number> {
         Number::from_f64(value)
     }
 }
-
-#[cfg(test)]
-mod tests;

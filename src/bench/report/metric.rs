@@ -59,7 +59,7 @@ macro_rules! number {
     };
 }
 
-/// Reads a count of what went wrong with messages: of no message it says nothing, and is not 0.
+/// Reads a count of what went wrong with messages: where there were none it means nothing, and is not 0.
 macro_rules! fault {
     ($name:literal, $group:ident . $field:ident, $of:expr) => {
         Figure {
@@ -182,7 +182,7 @@ impl Metric {
         }
     }
 
-    /// Its value; `None` when it was not measured or may not be told.
+    /// Its value; `None` when it was not measured or has too few samples.
     pub fn read(self, document: &ResultDocument) -> Option<f64> {
         match self {
             Self::Latency(name, statistic) => {

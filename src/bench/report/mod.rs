@@ -1,25 +1,29 @@
-//! Saying it: the result document, the terminal summary, gates.
+//! Reporting: the result document, what it is assembled from, gates, the summary for people.
 //!
-//! An engine hands over one [`StageMeasurement`] a stage; [`ResultDocument::assemble`] makes the document of them,
-//! [`GateOutcome`]s are added, and everything that is printed is read from the document alone.
+//! From the ground up: the parts of the document ([`Traffic`], [`DeliveryAccount`], [`LatencyTable`], [`Stage`]) and the
+//! [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate` and `summary` read the document alone.
+//! `assemble` makes it from the plan and what the engine brought.
 
-pub mod account;
-pub mod document;
+mod assemble;
+mod delivery;
+mod document;
+mod gate;
+mod latency;
+mod metric;
+mod stage;
+mod summary;
+mod traffic;
+
 #[cfg(test)]
-mod example;
-pub mod gate;
-pub mod latency;
-pub mod metric;
-pub mod stage;
-pub mod stream;
-pub mod summary;
-pub mod traffic;
+mod tests;
 
-pub use account::{Clients, DeliveryAccount, Generator};
-pub use document::{ResultDocument, RunContext, RunFacts, SCHEMA, Status, Warning};
-pub use gate::{Gate, GateError, GateOutcome};
-pub use latency::{LatencySummary, LatencyTable, Percentiles};
-pub use stage::{LoadModel, Stage, StageMeasurement};
-pub use stream::StreamAccount;
+pub use assemble::{announcement, assemble, context, nothing_measured, url};
+pub use delivery::{Clients, DeliveryAccount, StreamAccount};
+pub use document::{
+    BrokerFacts, BrokerName, GateOutcome, ResultDocument, RunFacts, Status, TargetFacts, TlsFacts, ToolFacts, Warning,
+};
+pub use gate::{Gate, GateError};
+pub use latency::{LatencySummary, LatencyTable, LoopKind, Percentiles};
+pub use stage::{Phase, Stage, Target};
 pub use summary::summary;
 pub use traffic::Traffic;

@@ -1,14 +1,14 @@
 //! The result for a person: what a terminal shows at the end of a run.
 //!
 //! Read from the document alone. Every figure names what it is based on; what was not measured is a dash; an invalid
-//! run says so before it says anything else.
+//! run begins with the reason.
 
-use super::account::{DeliveryAccount, Generator};
-use super::document::{ResultDocument, Status};
-use super::gate::GateOutcome;
-use super::latency::{LatencySummary, LatencyTable};
-use super::stage::{LoadModel, Stage};
+use super::delivery::DeliveryAccount;
+use super::document::{GateOutcome, ResultDocument, Status};
+use super::latency::{LatencySummary, LatencyTable, LoopKind};
+use super::stage::{Stage, Target};
 use super::traffic::Traffic;
+use crate::bench::measure::{Generator, Verdict};
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, duration, grouped, percent, rate};
 use crate::terminal::{Align, Cell, Colours, Paint, Table, escape, wrapped};
 
@@ -34,7 +34,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("suback", "SUBACK"),
 ];
 
-/// Streams with faults that are told one by one.
+/// Streams with faults that are listed one by one.
 const WORST_STREAMS: usize = 3;
 
 /// The summary as text, at most `width` characters wide where words allow it.
@@ -62,11 +62,11 @@ pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> Str
 struct Page {
     width: usize,
     colours: Colours,
-    /// Whether there are stages to be told apart.
+    /// Whether there are several stages.
     several: bool,
     /// What is not in the bytes of packets.
     below: &'static str,
-    /// Whether what goes in and what comes out of the broker need to be told apart.
+    /// Whether what goes into the broker and what comes out of it differ.
     ways: bool,
     /// How often every message comes out of it, if more than once.
     copies: Option<u64>,
@@ -80,13 +80,13 @@ impl Page {
             Status::Ok => {}
             Status::Partial => {
                 let cause = document.run.error.as_deref();
-                let cause = cause.unwrap_or("interrupted; the figures are of the time until then");
+                let cause = cause.unwrap_or("interrupted; the figures cover the time until then");
                 let lines = wrapped("PARTIAL: ", &escape(cause), self.width);
                 text.push_str(&self.in_colour(Paint::Warning, &lines));
             }
             Status::Invalid => {}
             Status::Failed => {
-                let cause = document.run.error.as_deref().unwrap_or("the run did not come to its end");
+                let cause = document.run.error.as_deref().unwrap_or("the run did not end");
                 text.push_str(&self.in_colour(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
             }
         }
@@ -133,15 +133,15 @@ impl Page {
 
     fn stage_title(&self, stage: &Stage) -> String {
         let load = match stage.model {
-            _ if is_conn(stage) => {
+            _ if stage.is_conn() => {
                 let planned = known(stage.clients.planned, grouped);
                 let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
                 return format!("{name}  {planned} clients, {} measured\n", duration(stage.duration_ns));
             }
-            // Who sends is somebody else.
+            // Others send.
             _ if stage.traffic.sent.is_none() => "sends nothing: counts what others publish".to_owned(),
-            LoadModel::Closed => "closed loop: as fast as the window lets it".to_owned(),
-            LoadModel::Open => {
+            LoopKind::Closed => "closed loop: as fast as the window allows".to_owned(),
+            LoopKind::Open => {
                 let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));
                 format!("open loop{}", offered.unwrap_or_default())
             }
@@ -151,7 +151,7 @@ impl Page {
     }
 
     fn traffic(&self, stage: &Stage) -> String {
-        if is_conn(stage) {
+        if stage.is_conn() {
             return self.connections(stage);
         }
         let traffic = &stage.traffic;
@@ -219,13 +219,13 @@ impl Page {
         text
     }
 
-    /// A row a broker, where there are several.
+    /// A row for each broker, where there are several.
     fn targets(&self, stage: &Stage) -> String {
         let Some(targets) = &stage.targets else { return String::new() };
         let mut alignments = vec![Align::Right; 9];
         alignments[0] = Align::Left;
         let mut table = Table::new(alignments);
-        let latency_of = |target: &super::stage::Target| {
+        let latency_of = |target: &Target| {
             let latency = &target.latency;
             let shown = [&latency.e2e, &latency.rtt, &latency.ack, &latency.connect];
             shown
@@ -259,14 +259,14 @@ impl Page {
     /// The table of latencies. Beside a paced stage, those of a flood are queueing and not worth a look; alone they are
     /// shown with their basis.
     fn latencies(&self, stage: &Stage) -> String {
-        if self.several && stage.model == LoadModel::Closed {
+        if self.several && stage.model == LoopKind::Closed {
             return String::new();
         }
         // Side by side what the schedule's user feels and what the path took; in a closed loop they are the same.
-        let is_told = |name: &str| stage.model == LoadModel::Open || !name.ends_with("_service");
+        let is_shown = |name: &str| stage.model == LoopKind::Open || !name.ends_with("_service");
         let shown: Vec<(&str, &LatencySummary)> = SHOWN
             .iter()
-            .filter(|(name, _)| is_told(name))
+            .filter(|(name, _)| is_shown(name))
             .filter_map(|&(name, title)| Some((title, stage.latency.get(name)?)))
             .collect();
         if shown.is_empty() {
@@ -307,7 +307,7 @@ impl Page {
         table
     }
 
-    /// Wire, delivery and generator, a line each.
+    /// Wire, delivery and generator, one line each.
     fn facts(&self, stage: &Stage) -> String {
         let mut text = String::from("\n");
         if let Some(broker) = self.broker(&stage.traffic).filter(|_| self.ways) {
@@ -341,7 +341,7 @@ impl Page {
         text
     }
 
-    /// What the broker took and gave: others quote one of these figures, or their sum, and do not say which.
+    /// What the broker took and gave: published figures are one of these or their sum, often without saying which.
     fn broker(&self, traffic: &Traffic) -> Option<String> {
         let (sent, delivered) = (traffic.sent_per_s?, traffic.delivered_per_s?);
         let copies = self.copies.map(|copies| format!(" ({copies} copies of each message)")).unwrap_or_default();
@@ -385,7 +385,7 @@ impl Page {
     fn worst_streams(&self, delivery: &DeliveryAccount) -> String {
         let faulty = delivery.streams.iter().flatten().filter(|stream| stream.faults() != [0; 7]);
         let mut text = String::new();
-        // A single stream is told already.
+        // A single stream is in the line above.
         if delivery.streams.as_ref().is_none_or(|streams| streams.len() < 2) {
             return text;
         }
@@ -415,7 +415,7 @@ impl Page {
         if more > 0 {
             text.push_str(&wrapped(
                 "  stream     ",
-                &format!("and {more} more; --json and --out tell them"),
+                &format!("and {more} more, listed in the results of --json and --out"),
                 self.width,
             ));
         }
@@ -423,13 +423,13 @@ impl Page {
     }
 
     fn generator(&self, generator: &Generator) -> String {
-        let verdict = generator.verdict.as_deref().unwrap_or(UNKNOWN);
-        let paint = match verdict {
-            "ok" => Paint::Good,
-            "bottleneck" => Paint::Bad,
-            _ => Paint::Warning,
+        let (paint, verdict) = match generator.verdict {
+            Some(Verdict::Ok) => (Paint::Good, "ok"),
+            Some(Verdict::Suspect) => (Paint::Warning, "suspect"),
+            Some(Verdict::Bottleneck) => (Paint::Bad, "bottleneck"),
+            None => (Paint::Warning, UNKNOWN),
         };
-        let mut facts = vec![self.colours.paint(paint, &escape(verdict))];
+        let mut facts = vec![self.colours.paint(paint, verdict)];
         let cpu_pct = generator.cpu_user_pct.zip(generator.cpu_sys_pct).map(|(user, system)| user + system);
         if let Some((time, share)) = generator.cpu_ns.zip(cpu_pct) {
             facts.push(format!("own CPU {} ({} of a core)", duration(time), percent(share)));
@@ -438,7 +438,7 @@ impl Page {
             facts.push(format!("{} per message in or out", duration(time)));
         }
         if let Some(memory) = generator.bytes_per_client {
-            facts.push(format!("{} a client", bytes(memory as f64)));
+            facts.push(format!("{} per client", bytes(memory as f64)));
         }
         if let Some(busy) = generator.max_thread_pct {
             facts.push(format!("busiest thread {}", percent(busy)));
@@ -449,10 +449,10 @@ impl Page {
         facts.join(", ")
     }
 
-    /// What would tell more: only where the generator is in doubt and has never been measured, and where it would be told,
-    /// which is for loads that only publish.
+    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only publish,
+    /// which `mqbench self` measures.
     fn hint(&self, document: &ResultDocument) -> String {
-        if document.generator.verdict.as_deref() == Some("ok")
+        if document.generator.verdict == Some(Verdict::Ok)
             || document.generator.ceiling_per_s.is_some()
             || document.stages.is_empty()
             || document.plan["publishers"] == 0
@@ -460,7 +460,7 @@ impl Page {
         {
             return String::new();
         }
-        let text = "run `mqbench self` once: later results then say how far the generator was from its own ceiling";
+        let text = "run `mqbench self` once, and later results show how far the generator was from its own ceiling";
         self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
@@ -499,11 +499,6 @@ impl Page {
     }
 }
 
-/// Whether a stage has connections and no messages.
-fn is_conn(stage: &Stage) -> bool {
-    stage.latency.connect.is_some() || (stage.traffic.sent.is_none() && stage.traffic.delivered.is_none())
-}
-
 /// Times without delivery in one line.
 fn outages(stage: &Stage) -> Option<String> {
     let count = stage.delivery.outage_count?;
@@ -513,11 +508,16 @@ fn outages(stage: &Stage) -> Option<String> {
     let longest = known(stage.delivery.outage_max_ns, duration);
     let open = stage.delivery.outages.iter().flatten().filter(|outage| !outage.ended).count();
     let open = if open > 0 { format!(", {open} of them not over at the end") } else { String::new() };
-    let reconnects = known(stage.clients.reconnects, grouped);
-    Some(format!("{} streams{open}, longest {longest}; {reconnects} connections made again", grouped(count)))
+    let reconnects = known(stage.clients.reconnects, |count| counted(count, "reconnect"));
+    Some(format!("{}{open}, longest {longest}; {reconnects}", counted(count, "outage")))
 }
 
-/// A figure in its form, or a dash where it was not measured or may not be told.
+/// A count with its noun.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// A figure in its form, or a dash where it was not measured or has too few samples.
 fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), form)
 }
@@ -539,6 +539,3 @@ fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
         Status::Ok | Status::Partial => value,
     }
 }
-
-#[cfg(test)]
-mod tests;

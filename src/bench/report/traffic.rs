@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::measure::{Counters, RateWindows};
+use crate::bench::measure::{Counters, RateWindows, rounded};
+use crate::bench::plan::BenchPlan;
+use crate::mqtt::QoS;
 
 /// What went over the network in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
     /// What the schedule asked for; null for a closed loop.
     pub offered_per_s: Option<f64>,
-    /// PUBLISH packets that the kernel accepted, a second.
+    /// PUBLISH packets that the kernel accepted, per second.
     pub sent_per_s: Option<f64>,
-    /// Messages acknowledged without an error, a second; null at QoS 0.
+    /// Messages acknowledged without an error, per second; null at QoS 0.
     pub acked_per_s: Option<f64>,
-    /// PUBLISH packets that arrived at subscribers, a second, all subscribers together.
+    /// PUBLISH packets that arrived at subscribers, per second, all subscribers together.
     pub delivered_per_s: Option<f64>,
     /// Messages due by the schedule; null for a closed loop.
     pub offered: Option<u64>,
-    /// PUBLISH packets sent.
+    /// PUBLISH packets sent: in a closed loop those that left in the window, with a schedule those that were due in it.
     pub sent: Option<u64>,
     /// PUBLISH packets that went out once more after a connection was lost, which are no part of `sent`; null where
     /// sessions do not outlast their connections.
@@ -40,17 +42,17 @@ pub struct Traffic {
     pub payload_bytes_out: Option<u64>,
     /// Payload bytes of what was delivered.
     pub payload_bytes_in: Option<u64>,
-    /// `bytes_out` a second.
+    /// `bytes_out` per second.
     pub bytes_out_per_s: Option<f64>,
-    /// `bytes_in` a second.
+    /// `bytes_in` per second.
     pub bytes_in_per_s: Option<f64>,
-    /// Payload bytes sent a second.
+    /// Payload bytes sent per second.
     pub payload_out_per_s: Option<f64>,
-    /// Payload bytes delivered a second.
+    /// Payload bytes delivered per second.
     pub goodput_bytes_per_s: Option<f64>,
     /// PUBLISH packets and their acknowledgements by type and direction, as this stage's QoS has them (`publish_out`,
-    /// `puback_in`, …). A type is null where it is not known exactly, as what retained, refused, corrupt or foreign messages
-    /// blur. Null for `mqbench conn` and `mqbench echo`.
+    /// `puback_in`, …). A type is null where it is not known exactly, because retained, refused, corrupt or foreign messages
+    /// blur it. Null for `mqbench conn` and `mqbench echo`.
     pub packets: Option<BTreeMap<String, Option<u64>>>,
 }
 
@@ -67,6 +69,19 @@ pub struct Sides {
     pub responders: bool,
     /// The QoS of what is published.
     pub qos: u8,
+}
+
+impl Sides {
+    /// The sides of a plan.
+    pub fn of(plan: &BenchPlan) -> Self {
+        Self {
+            publishers: plan.publishers > 0,
+            acknowledged: plan.publishers > 0 && plan.qos != QoS::AtMostOnce,
+            subscribers: plan.subscribers > 0,
+            responders: plan.responders > 0,
+            qos: plan.qos.number(),
+        }
+    }
 }
 
 impl Traffic {
@@ -135,7 +150,7 @@ fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
         enter("publish_in", Some(publish_in).filter(|_| counters.retained == 0));
         match sides.qos {
             0 => {}
-            // What others publish has a QoS of its own.
+            // What others publish may have any QoS.
             1 => enter("puback_out", Some(publish_in).filter(|_| sides.publishers && counters.foreign == 0)),
             _ => {
                 enter("pubrec_out", Some(counters.pubrec_out));
@@ -145,11 +160,6 @@ fn packets(counters: &Counters, sides: Sides) -> BTreeMap<String, Option<u64>> {
         }
     }
     packets
-}
-
-/// Rates to three decimals: more would be digits of the division and not of the measurement.
-pub(super) fn rounded(rate: f64) -> f64 {
-    (rate * 1e3).round() / 1e3
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ impl ProgressView {
             RunProgress::Measuring { stage, duration, row, elapsed: _ } => {
                 let line = row.map_or_else(String::new, |row| {
                     let p99 = row.e2e_p99.map_or_else(String::new, |p99| format!("  p99 {}", number::duration(p99)));
-                    format!("sent {}/s  delivered {}/s{p99}", number::grouped(row.sent), number::grouped(row.delivered))
+                    let [sent, delivered] =
+                        [row.sent, row.delivered].map(|count| number::grouped(count.unwrap_or_default()));
+                    format!("sent {sent}/s  delivered {delivered}/s{p99}")
                 });
                 (stage.text().to_owned(), duration.map_or(0.0, |duration| duration.as_secs_f64()), line)
             }

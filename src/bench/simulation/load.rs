@@ -77,6 +77,9 @@ fn a_ping_comes_before_keep_alive_runs_out() {
         let silence = run.log.longest_silence;
         assert!(silence <= keep_alive && silence > keep_alive / 2, "{arguments}: {silence:?}");
         assert!((4..60).contains(&run.log.pings), "{arguments}: {}", run.log.pings);
+        if arguments.starts_with("conn") {
+            assert_eq!(run.number("latency/ping/count"), run.log.pings, "{arguments}: those of Keep Alive too");
+        }
         assert_eq!(run.at("status"), "ok", "{arguments}");
     }
 }
@@ -333,10 +336,14 @@ fn overload_is_what_was_not_sent_and_no_loss() {
         ]);
         assert!((7_900..=8_040).contains(&expected), "{arguments}: {expected}");
         assert_eq!((once, lost, expected + not_sent), (expected, 0, offered), "{arguments}");
+        assert_eq!(run.number("traffic/sent") + not_sent, offered, "{arguments}");
         assert!(run.drain() <= ms(10), "{arguments}: {:?}, nothing more is sent meanwhile", run.drain());
         assert_eq!(run.at("invalid"), &json!([]), "{arguments}: it is the path that is slow");
         let warnings = run.at("warnings").to_string();
-        assert!(warnings.contains("were not sent at all") && !warnings.contains("lost"), "{arguments}: {warnings}");
+        assert!(
+            warnings.contains("were not sent at all") && !warnings.contains("were lost"),
+            "{arguments}: {warnings}"
+        );
     }
 }
 
@@ -382,7 +389,7 @@ fn the_window_is_kept_on_a_way_that_is_longer_than_a_second() {
     let script = Script { deliver_after: ms(3_000), ..Script::default() };
     let run = simulate("-q 0 --flood --duration 12 --warmup 0 --pubs 1 --subs 1 -M 10", script);
     assert_eq!((run.number("delivery/lost"), run.number("delivery/freed_by_silence")), (0, 20));
-    assert!(run.at("warnings").to_string().contains("20 places of the window"), "{}", run.at("warnings"));
+    assert!(run.at("warnings").to_string().contains("20 slots of the window"), "{}", run.at("warnings"));
 }
 
 #[test]

@@ -30,9 +30,8 @@ use self::broker::{Log, Simulated};
 use self::faulty_broker::{FaultyBroker, boundless, run_timers, serve};
 use self::script::Script;
 use super::engine::{RunError, run_in_place};
-use super::outcome;
 use super::plan::{Target, bench_plan};
-use super::report::ResultDocument;
+use super::report;
 use crate::client::ClientError;
 use crate::options::{BenchOptions, Environment, Reading};
 use crate::transport::MemoryListener;
@@ -90,11 +89,9 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         let result = match run {
             Ok(run) => {
                 lost.clone_from(&run.lost);
-                let measurements: Vec<_> = (run.stages.iter().enumerate())
-                    .map(|(index, stage)| outcome::measurement(&plan, &run, stage, None, index == 0))
-                    .collect();
-                let context = outcome::context(&plan, Vec::new(), None, chrono::Utc::now());
-                let mut document = serde_json::to_value(ResultDocument::assemble(context, &measurements)).unwrap();
+                let context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
+                let document = report::assemble(context, &plan, &run, None, false);
+                let mut document = serde_json::to_value(document).unwrap();
                 // The machine below is real: what the other programs on it do (processor time, TCP segments that are
                 // sent again) is no part of the simulated run, and differs from one run to the next.
                 document["warnings"].as_array_mut().unwrap().retain(|warning| warning["code"] != "generator");

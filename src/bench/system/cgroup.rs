@@ -1,7 +1,5 @@
 //! CPU quotas of control groups (Linux, both versions): how much CPU time this process may use, and how often it was
-//! stopped because that was used up.
-//!
-//! Every group from the process's own up to the root that can be seen may have a quota, so all of them are read.
+//! stopped because its quota was used up. Every group from the process's own up to the visible root may have one.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +48,7 @@ impl CpuGroups {
         Self::parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
     }
 
-    /// From `/proc/self/cgroup`, which names the groups, and `/proc/self/mountinfo`, which says where they are.
+    /// From `/proc/self/cgroup`, which names the groups, and `/proc/self/mountinfo`, which locates them.
     fn parse(cgroup: &str, mountinfo: &str) -> Self {
         let mut groups = Vec::new();
         for (controllers, path) in cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':')) {
@@ -97,7 +95,7 @@ impl CpuGroups {
 }
 
 impl Throttling {
-    /// Reads `cpu.stat`; what it does not tell did not happen.
+    /// Reads `cpu.stat`; what is not in it did not happen.
     fn parse(stat: &str) -> Self {
         let value = |name: &str| {
             let mut fields = stat.lines().filter_map(|line| line.split_once(' '));
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_has_files_of_its_own() {
+    fn version_1_has_other_files() {
         let cgroup = "12:cpuset:/\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc\n0::/\n";
         let below = ["/docker/abc", "/docker", ""].map(|part| format!("/sys/fs/cgroup/cpu,cpuacct{part}"));
         assert_eq!(directories(cgroup, MOUNT_ONE), below);
@@ -213,7 +211,7 @@ mod tests {
         for (cgroup, mountinfo) in [("", ""), ("0::/\n", ""), ("", MOUNT_TWO), ("garbage\n1:cpu\n", "garbage - x\n")] {
             assert_eq!(CpuGroups::parse(cgroup, mountinfo), CpuGroups::default(), "{cgroup} {mountinfo}");
         }
-        assert_eq!(directories("0::/../outside\n", MOUNT_TWO), ["/sys/fs/cgroup"], "nobody sees what is outside");
+        assert_eq!(directories("0::/../outside\n", MOUNT_TWO), ["/sys/fs/cgroup"], "what is outside cannot be seen");
         for text in ["max 100000", "", "100000", "0 100000", "100000 0", "x y"] {
             assert_eq!(quota_of_two(text), None, "{text}");
         }

@@ -8,7 +8,7 @@ pub struct MachineCounters {
     pub cpu_ticks: Option<u64>,
     /// Of it, what nobody used.
     pub idle_ticks: Option<u64>,
-    /// Of it, what the hypervisor gave to others.
+    /// Of it, what the hypervisor gave to other guests.
     pub stolen_ticks: Option<u64>,
     /// TCP segments sent.
     pub tcp_sent: Option<u64>,
@@ -17,7 +17,7 @@ pub struct MachineCounters {
 }
 
 impl MachineCounters {
-    /// Reads them, where the system tells.
+    /// Reads them; `None` where the system does not report them.
     pub fn read() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         Self::parse(&read("/proc/stat"), &read("/proc/net/snmp"))
@@ -58,14 +58,14 @@ impl MachineCounters {
         }
     }
 
-    /// CPU time that somebody on this machine used, in percent of all.
+    /// CPU time that was used on this machine, percent of all.
     pub fn busy_pct(&self) -> Option<f64> {
         let (stolen, idle) = self.stolen_ticks.zip(self.idle_ticks)?;
         let all = self.cpu_ticks.filter(|all| *all > 0)?;
         Some(100.0 * all.saturating_sub(stolen + idle) as f64 / all as f64)
     }
 
-    /// Stolen CPU time in percent of all.
+    /// Stolen CPU time, percent of all.
     pub fn steal_pct(&self) -> Option<f64> {
         let (stolen, all) = self.stolen_ticks.zip(self.cpu_ticks)?;
         (all > 0).then(|| 100.0 * stolen as f64 / all as f64)

@@ -2,7 +2,9 @@
 
 use std::io;
 
-/// CPU time in nanoseconds, and how often the CPU went to somebody else.
+use serde::{Deserialize, Serialize};
+
+/// CPU time in nanoseconds, and context switches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
     /// In user mode.
@@ -62,7 +64,7 @@ mod unix {
         read(UsageWho::RUSAGE_SELF)
     }
 
-    /// CPU time of the calling thread, where the system tells.
+    /// CPU time of the calling thread, on Linux and FreeBSD.
     pub fn thread_cpu() -> Option<CpuTime> {
         #[cfg(any(target_os = "linux", target_os = "freebsd"))]
         return read(UsageWho::RUSAGE_THREAD);
@@ -75,7 +77,7 @@ mod unix {
         getrlimit(Resource::RLIMIT_NOFILE).ok()
     }
 
-    /// Raises the limit of open files as far as this user may, and says what it is then.
+    /// Raises the limit of open files as far as this user may, and returns it.
     pub fn raise_open_files() -> Option<u64> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
         if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
@@ -124,19 +126,21 @@ fn resident_bytes_of(process: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// What a process, such as a broker on this machine (`--broker-pid`), has used up to now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a process, such as a broker on this machine (`--broker-pid`), has used up to now, or since an earlier reading.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUse {
     /// Its name, at most 15 bytes as the kernel keeps it.
     pub name: String,
-    /// CPU time since it began, user and system, nanoseconds; the kernel counts in steps of (mostly) 10 ms.
+    /// CPU time, user and system, nanoseconds; the kernel counts in steps of (mostly) 10 ms.
     pub cpu_ns: u64,
-    /// Resident memory, bytes.
+    /// The same as a share of the time in which it was used, percent of one core; set by who knows that time.
+    pub cpu_pct: Option<f64>,
+    /// Resident memory at the end, bytes.
     pub rss_bytes: Option<u64>,
 }
 
 impl ProcessUse {
-    /// What was used since an earlier look; the memory is that of now.
+    /// What was used since an earlier reading; the memory is that of now.
     pub fn since(&self, earlier: &Self) -> Self {
         Self { cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns), ..self.clone() }
     }
@@ -180,7 +184,7 @@ fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<ProcessUse> {
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     let total = ticks()?.checked_add(ticks()?)?;
     let cpu_ns = u128::from(total) * 1_000_000_000 / u128::from(ticks_per_second);
-    Some(ProcessUse { name, cpu_ns: u64::try_from(cpu_ns).ok()?, rss_bytes: None })
+    Some(ProcessUse { name, cpu_ns: u64::try_from(cpu_ns).ok()?, ..ProcessUse::default() })
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found_and_nobody_is_not() {
+    fn this_process_is_found_and_a_missing_one_is_not() {
         assert!(process_use(std::process::id()).unwrap().rss_bytes.unwrap() > 100_000);
         // Above the largest process number that Linux gives.
         assert!(process_use(u32::MAX).unwrap_err().to_string().contains("no such process"));

@@ -63,7 +63,7 @@ pub(super) async fn run_hold(
     let lost: Vec<u64> = hold.driver.coordinator.census.targets().iter().map(|target| target.lost).collect();
     let connections = connects.zip(lost).map(|(open, lost)| TargetConnections { open, lost }).collect();
     let mut outcome = hold.driver.outcome(stage, usage, drain_ns, connections);
-    for row in &mut outcome.rows {
+    for row in &mut outcome.series.rows {
         row.connects.get_or_insert(0);
     }
     outcome.connected = connected;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
-use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder};
+use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder, Series};
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
@@ -77,7 +77,7 @@ pub enum RunError {
 }
 
 /// The outcome of a stage.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StageOutcome {
     /// The plan of the stage.
     pub stage: Stage,
@@ -98,7 +98,7 @@ pub struct StageOutcome {
     /// What was recorded.
     pub recorder: Recorder,
     /// The same second by second; in long stages a row is several seconds.
-    pub rows: Vec<IntervalRow>,
+    pub series: Series,
     /// What was delivered; none without subscribers.
     pub delivery: Option<Delivery>,
     /// The same by stream, its subscribers together: all with faults, and the first of the others.
@@ -187,7 +187,7 @@ impl StageOutcome {
 }
 
 /// The outcome of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RunOutcome {
     /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,

@@ -5,9 +5,7 @@
 use super::super::shared::StageRun;
 use super::super::stage_totals::StageTotals;
 use super::{SECOND_NS, StageOutcome};
-use crate::bench::measure::{
-    GeneratorFigures, Invalidity, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, ValidityFigures,
-};
+use crate::bench::measure::{Fault, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures};
 use crate::bench::plan::BenchPlan;
 
 /// The part of a schedule that may be late or not sent.
@@ -35,23 +33,15 @@ pub(super) fn cannot_keep_pace(run: &StageRun, totals: &StageTotals, all_connect
 }
 
 impl StageOutcome {
-    /// Why the schedule of the stage was not kept; none if it was kept, or where lost clients are the reason.
-    pub(super) fn pace_fault(&self, plan: &BenchPlan, all_connected: bool) -> Option<String> {
-        let (offered, counters) = (self.offered?, &self.recorder.counters);
-        let busiest_thread_ns = self.busiest_thread.filter(|_| !plan.busy_poll).map(|cpu| cpu.total_ns());
-        let used = GeneratorFigures { window_ns: self.measured_ns, busiest_thread_ns, ..GeneratorFigures::default() };
-        let figures = ValidityFigures {
-            offered: Some(offered),
-            sent: counters.sent,
-            held_back: counters.held_back,
-            on_time: counters.on_time,
-            saturated: used.is_saturated(),
-            sched_lag_p99_ns: p99(&self.recorder.latency.sched_lag),
-            e2e_p99_ns: p99(&self.recorder.latency.e2e),
-            ..ValidityFigures::default()
+    /// Why the schedule of the stage was not kept; none if it was, or lost clients are the reason.
+    pub(super) fn pace_fault(&self, plan: &BenchPlan, all_there: bool) -> Option<String> {
+        let offered = self.offered?;
+        let figures = StageFigures {
+            busiest_thread_ns: self.busiest_thread.filter(|_| !plan.busy_poll).map(|cpu| cpu.total_ns()),
+            ..StageFigures::of(&self.recorder, self.measured_ns, Some(offered))
         };
         let not_sent = self.not_sent.filter(|not_sent| all_connected && *not_sent as f64 > TOLERATED * offered as f64);
         let overload = || not_sent.map(|not_sent| format!("{not_sent} of {offered} due messages were not sent"));
-        Invalidity::find(&figures).first().map(Invalidity::cause).or_else(overload)
+        Fault::find(&figures).into_iter().next().map(|fault| fault.text).or_else(overload)
     }
 }

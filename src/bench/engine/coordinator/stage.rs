@@ -268,10 +268,10 @@ impl<'a> StageDriver<'a> {
         let mut delivery = Delivery::default();
         totals.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
         let (used, busiest_thread) = (totals.used(), totals.busiest());
-        let mut rows = totals.timeline.into_rows(measured_ns);
+        let mut series = totals.timeline.into_series(measured_ns);
         if has_deliveries && !totals.deliveries.has_undated {
             let lost = |second: usize| totals.deliveries.lost.get(&second).copied().unwrap_or_default();
-            rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
+            series.rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
         let sum = |count: fn(&StreamState) -> u64| shared.streams().map(count).sum::<u64>();
         let offered = run.rate.map(|_| sum(|stream| stream.measured.offered()));
@@ -294,7 +294,7 @@ impl<'a> StageDriver<'a> {
             windows,
             drain_ns,
             recorder: totals.recorder,
-            rows,
+            series,
             delivery: has_deliveries.then_some(delivery),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
             streams,

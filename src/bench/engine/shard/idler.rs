@@ -5,7 +5,7 @@ use std::task::Context;
 use super::super::clock;
 use super::super::link::{Link, SendRecord};
 use super::super::shared::{Shared, StageRun};
-use super::read::{handle_time, read_batch};
+use super::read::read_batch;
 use super::role::{Exit, Role};
 use super::state::ShardState;
 use crate::bench::measure::Recorder;
@@ -89,7 +89,7 @@ impl Role for Idler {
     ) -> Result<(), Exit> {
         let clock = state.shared.clock;
         loop {
-            let more = read_batch(state, link, context, false, |session, bytes, now, recorder| {
+            let more = read_batch(state, link, context, true, |session, bytes, now, recorder| {
                 let mut handler = IdlerHandler { pinged_ns: &mut self.pinged_ns, recorder, now_ns: clock.ns(now) };
                 session.handle_input(bytes, now, &mut handler)
             })?;
@@ -97,9 +97,8 @@ impl Role for Idler {
                 break;
             }
         }
-        let now = clock::now();
-        let now_ns = clock.ns(now);
-        if handle_time(link, now)? {
+        let now_ns = clock.now_ns();
+        if link.take_pinged() {
             self.note_ping(state, link, now_ns);
         }
         if let Some(run) = state.stage() {

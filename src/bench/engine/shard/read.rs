@@ -38,25 +38,21 @@ pub(super) fn read_batch(
         }
         Poll::Ready(Err(error)) => Err(error.into()),
         Poll::Pending if !due => Ok(false),
-        Poll::Pending => handle_time(link, clock::now()).map(|_| false),
+        Poll::Pending => handle_time(link, clock::now()).map(|()| false),
     }
 }
 
 /// Lets the session do what is due: send PINGREQ, or give up on a silent broker. Waiting clients are woken only now and
-/// then: where the next time may be too late for Keep Alive, PINGREQ is sent now (MQTT-3.1.2-20). Returns whether it
-/// was.
-pub(super) fn handle_time(link: &mut Link, now: Instant) -> Result<bool, Exit> {
+/// then: where the next time may be too late for Keep Alive, PINGREQ is sent now (MQTT-3.1.2-20).
+fn handle_time(link: &mut Link, now: Instant) -> Result<(), Exit> {
     match link.session.poll_timeout() {
         Some(deadline) if now >= deadline => {
-            let before = link.session.output_len();
             link.handle_timeout(now).map_err(|error| Exit::Lost(error.to_string()))?;
-            Ok(link.session.output_len() > before)
         }
         Some(deadline) if now + PING_LEAD >= deadline && link.is_writable() => {
-            link.session.ping();
-            link.session.handle_written(now, false);
-            Ok(true)
+            link.ping_early(now);
         }
-        _ => Ok(false),
+        _ => {}
     }
+    Ok(())
 }

@@ -1,10 +1,16 @@
 //! The document against the fixed names, and what becomes of stages at its top level.
 
+use chrono::Utc;
 use serde_json::Value;
 
-use super::super::example;
-use super::*;
-use crate::bench::measure::IntervalRow;
+use super::example::{self, assemble, assemble_for, bare_context};
+use crate::bench::engine::{RunOutcome, StageOutcome};
+use crate::bench::measure::Verdict;
+use crate::bench::plan::LoadModel;
+use crate::bench::plan::from_options::tests::plan_of;
+use crate::bench::report::{Gate, ResultDocument, Status, nothing_measured};
+use crate::bench::system::CpuTime;
+use crate::exit_status::ExitStatus;
 
 fn json(document: &ResultDocument) -> Value {
     let mut bytes = Vec::new();
@@ -87,7 +93,7 @@ fn the_top_level_is_flood_traffic_paced_latency_and_all_deliveries() {
     assert_eq!(document.traffic.sent_per_s, Some(123_456.0));
     assert_eq!(document.latency, paced.latency);
     assert_eq!(document.delivery.expected, Some(617_280 + 308_640));
-    assert_eq!(document.clients.connected, Some(2));
+    assert_eq!((document.clients.connected, document.generator.verdict), (Some(2), Some(Verdict::Ok)));
     assert_eq!(document.generator.cpu_user_pct, Some(20.0));
     assert_eq!(document.generator.cpu_ns_per_message, Some(2 * 1_500_000_000 / (2 * (617_280 + 308_640))));
     let rows = document.series.unwrap().rows;
@@ -96,36 +102,13 @@ fn the_top_level_is_flood_traffic_paced_latency_and_all_deliveries() {
 }
 
 #[test]
-fn the_series_of_long_stages_has_rows_of_one_length() {
-    let rows = |seconds: u64, row_seconds: u64| -> Vec<IntervalRow> {
-        let row = |number: u64| IntervalRow {
-            t_ns: number * row_seconds * 1_000_000_000,
-            length_ns: row_seconds * 1_000_000_000,
-            sent: row_seconds,
-            ..IntervalRow::default()
-        };
-        (0..seconds / row_seconds).map(row).collect()
-    };
-    for (first, second, length, count) in [
-        (rows(100, 1), rows(3_500, 1), 1, 3_600),
-        (rows(101, 1), rows(3_600, 1), 2, 50 + 1_800),
-        (rows(101, 1), rows(8_000, 4), 4, 25 + 2_000),
-        (rows(1, 1), rows(8_000, 4), 4, 2_000),
-    ] {
-        let stages = [first, second].map(|rows| StageMeasurement { rows, ..example::stage(0, 1_000, 1_000) });
-        let series = ResultDocument::assemble(RunContext::default(), &stages).series.unwrap();
-        assert_eq!((series.interval_ns, series.rows.len()), (length * 1_000_000_000, count));
-        assert!(series.rows.iter().all(|row| row.sent == Some(length)));
-    }
-}
-
-#[test]
 fn a_publisher_alone_at_qos_0_measures_little_and_says_so() {
     let mut stage = example::stage(0, 1_000, 1_000);
-    (stage.qos, stage.subscribers, stage.delivery) = (0, false, None);
+    stage.delivery = None;
     stage.recorder.latency = Default::default();
     stage.recorder.counters.wire_bytes_in = 0;
-    let document = json(&ResultDocument::assemble(RunContext::default(), &[stage]));
+    let run = RunOutcome { stages: vec![stage], ..RunOutcome::default() };
+    let document = json(&assemble_for(&plan_of(&["pub", "--clients", "1"]).unwrap(), bare_context(), run));
     for path in [
         "traffic.acked_per_s",
         "traffic.delivered_per_s",
@@ -162,21 +145,21 @@ fn a_publisher_alone_at_qos_0_measures_little_and_says_so() {
 
 #[test]
 fn nothing_measured_is_all_null() {
-    let document = json(&ResultDocument::assemble(RunContext::default(), &[]));
+    let document = json(&nothing_measured(bare_context(), Status::Failed, "no broker".to_owned()));
     for group in ["traffic", "delivery", "latency", "clients"] {
         assert!(document[group].as_object().unwrap().values().all(Value::is_null), "{group}");
     }
     assert!(at(&document, "generator.cpu_ns").is_null());
     // What the plan knows is known all the same.
-    let planned = RunContext { clients: Some(20), ..RunContext::default() };
-    let document = json(&ResultDocument::assemble(planned, &[]));
+    let context = crate::bench::report::context(&plan_of(&["--clients", "10"]).unwrap(), Vec::new(), None, Utc::now());
+    let document = json(&nothing_measured(context, Status::Failed, "no broker".to_owned()));
     assert_eq!((at(&document, "clients.planned"), at(&document, "clients.failed")), (&Value::from(20), &Value::Null));
 }
 
 #[test]
 fn the_document_can_be_read_back() {
     let mut document = example::document();
-    document.apply_gates(&[Gate::parse("e2e.p99 <= 20ms && lost == 0").unwrap()]);
+    Gate::apply(&[Gate::parse("e2e.p99 <= 20ms && lost == 0").unwrap()], &mut document);
     let mut bytes = Vec::new();
     document.write_json(&mut bytes).unwrap();
     assert_eq!(serde_json::from_slice::<ResultDocument>(&bytes).unwrap(), document);
@@ -186,20 +169,20 @@ fn the_document_can_be_read_back() {
 fn status_and_exit_code() {
     let gates = |text| [Gate::parse(text).unwrap()];
     let mut document = example::document();
-    document.apply_gates(&gates("lost == 0"));
+    Gate::apply(&gates("lost == 0"), &mut document);
     assert_eq!(document.exit_status(), ExitStatus::Done);
-    document.apply_gates(&gates("lost == 0 && sent < 1"));
+    Gate::apply(&gates("lost == 0 && sent < 1"), &mut document);
     assert_eq!((document.status, document.exit_status()), (Status::Ok, ExitStatus::GateFailed));
 
-    let mut stages = example::two_stages();
-    stages[1].interrupted = true;
-    let partial = ResultDocument::assemble(example::context(), &stages);
+    let interrupted = |stages| RunOutcome { stages, interrupted: true, ..RunOutcome::default() };
+    let partial = assemble_for(&example::plan(), example::context(), interrupted(example::two_stages()));
     assert_eq!((partial.status, partial.exit_status()), (Status::Partial, ExitStatus::Failed));
 
+    let mut stages = example::two_stages();
     stages[1].recorder.counters.sent /= 2;
     stages[1].recorder.counters.on_time /= 2;
-    let mut invalid = ResultDocument::assemble(example::context(), &stages);
-    invalid.apply_gates(&gates("sent > 0"));
+    let mut invalid = assemble_for(&example::plan(), example::context(), interrupted(stages));
+    Gate::apply(&gates("sent > 0"), &mut invalid);
     assert_eq!((invalid.status, invalid.exit_status()), (Status::Invalid, ExitStatus::Invalid));
     assert_eq!(invalid.invalid[0].code, "sent-below-offered");
     assert!(invalid.invalid[0].text.starts_with("paced: only 154320 of 308640"), "{}", invalid.invalid[0].text);
@@ -207,41 +190,64 @@ fn status_and_exit_code() {
 
     let mut context = example::context();
     context.run.error = Some("connection refused".to_owned());
-    let failed = ResultDocument::assemble(context, &[]);
+    let failed = assemble(context, Vec::new());
     assert_eq!((failed.status, failed.exit_status()), (Status::Failed, ExitStatus::Failed));
+}
+
+/// The codes of the warnings about one stage.
+fn codes(arguments: &[&str], change: fn(&mut StageOutcome)) -> Vec<String> {
+    let mut stage = example::stage(0, 1_000, 90_000);
+    change(&mut stage);
+    let run = RunOutcome { stages: vec![stage], ..RunOutcome::default() };
+    let document = assemble_for(&plan_of(arguments).unwrap(), bare_context(), run);
+    document.warnings.into_iter().map(|warning| warning.code).collect()
 }
 
 #[test]
 fn figures_that_need_a_word_get_a_warning() {
-    let codes = |change: fn(&mut StageMeasurement)| {
-        let mut stage = example::stage(0, 1_000, 90_000);
-        change(&mut stage);
-        let document = ResultDocument::assemble(RunContext::default(), &[stage]);
-        document.warnings.into_iter().map(|warning| warning.code).collect::<Vec<_>>()
-    };
-    assert_eq!(codes(|_| ()), Vec::<String>::new());
-    let lose = |stage: &mut StageMeasurement| {
+    let at_qos_1 = |change| codes(&["-q", "1", "--clients", "1"], change);
+    assert_eq!(at_qos_1(|_| ()), Vec::<String>::new());
+    let lose = |stage: &mut StageOutcome| {
         if let Some(delivery) = &mut stage.delivery {
             (delivery.delivered_once, delivery.lost) = (990, 10);
         }
     };
-    assert_eq!(codes(lose), ["loss"]);
-    let duplicate = |stage: &mut StageMeasurement| {
+    assert_eq!(at_qos_1(lose), ["loss"]);
+    let duplicate = |stage: &mut StageOutcome| {
         if let Some(delivery) = &mut stage.delivery {
             delivery.duplicates = 1;
         }
     };
-    assert_eq!(codes(duplicate), Vec::<String>::new(), "legal at QoS 1");
-    assert_eq!(
-        codes(|stage| {
-            stage.qos = 2;
-            stage.delivery.as_mut().unwrap().duplicates = 1
-        }),
-        ["qos2-duplicates"]
-    );
-    assert_eq!(codes(|stage| stage.recorder.counters.count_rejected(135)), ["rejected"]);
-    assert_eq!(codes(|stage| stage.recorder.counters.foreign = 3), ["foreign"]);
-    assert_eq!(codes(|stage| stage.generator.busiest_thread_ns = Some(4_900_000_000)), ["generator"]);
+    assert_eq!(at_qos_1(duplicate), Vec::<String>::new(), "legal at QoS 1");
+    assert_eq!(codes(&["-q", "2", "--clients", "1"], duplicate), ["qos2-duplicates"]);
+    assert_eq!(at_qos_1(|stage| stage.recorder.counters.count_rejected(135)), ["rejected"]);
+    assert_eq!(at_qos_1(|stage| stage.recorder.counters.foreign = 3), ["foreign"]);
+    let busy = |stage: &mut StageOutcome| {
+        stage.busiest_thread = Some(CpuTime { user_ns: 4_900_000_000, ..CpuTime::default() });
+    };
+    assert_eq!(at_qos_1(busy), ["generator"]);
+}
+
+#[test]
+fn loss_of_acknowledged_messages_names_the_limit_of_the_broker() {
+    let text = |arguments: &[&str], unacknowledged| {
+        let mut stage = example::stage(0, 1_000, 90_000);
+        stage.unacknowledged = unacknowledged;
+        if let Some(delivery) = &mut stage.delivery {
+            (delivery.delivered_once, delivery.lost) = (700, 300);
+        }
+        let run = RunOutcome { stages: vec![stage], ..RunOutcome::default() };
+        let document = assemble_for(&plan_of(arguments).unwrap(), bare_context(), run);
+        document.warnings.into_iter().find(|warning| warning.code == "loss").unwrap().text
+    };
+    let qos_2 = text(&["-q", "2"], 0);
+    assert!(qos_2.contains("max_inflight_messages") && qos_2.contains("try -M 20"), "{qos_2}");
+    for arguments in [&["-q", "2", "-V", "5"][..], &["-q", "2", "-M", "20"], &["-q", "1"]] {
+        let other = text(arguments, 0);
+        assert!(other.contains("max_queued_messages") && other.contains("a smaller -M"), "{other}");
+    }
+    assert_eq!(text(&["-q", "2"], 3), "300 of 1000 messages were lost", "no acknowledgement proves that they arrived");
+    assert_eq!(text(&["-q", "0"], 0), "300 of 1000 messages were lost");
 }
 
 /// The second stage sends so late that its p99 is that of this machine; of the others this part of the messages is.
@@ -250,8 +256,10 @@ fn late(follows_flood: bool, late_of_a_thousand: u64) -> ResultDocument {
     let lag = &mut stages[1].recorder.latency.sched_lag;
     *lag = Default::default();
     (0..20_000u64).for_each(|sample| lag.record(if sample % 1000 < late_of_a_thousand { 3_000_000 } else { 5_000 }));
-    stages[1].follows_flood = follows_flood;
-    ResultDocument::assemble(example::context(), &stages)
+    if follows_flood {
+        stages[1].stage.model = LoadModel::OpenLoopShare { share: 0.5 };
+    }
+    assemble(example::context(), stages)
 }
 
 #[test]

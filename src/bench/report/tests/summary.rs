@@ -1,20 +1,28 @@
 //! The summary as it looks.
 
-use super::super::document::RunContext;
-use super::super::{Gate, StageMeasurement, StreamAccount, example};
-use super::*;
+use super::example::{self, assemble, assemble_for, bare_context};
+use crate::bench::engine::{RunOutcome, StageOutcome, StreamOutcome};
 use crate::bench::measure::Delivery;
+use crate::bench::plan::Stage;
+use crate::bench::plan::from_options::tests::plan_of;
+use crate::bench::report::{Gate, ResultDocument, summary};
+use crate::terminal::Colours;
 
 fn gated(mut document: ResultDocument) -> ResultDocument {
-    document
-        .apply_gates(&[Gate::parse("e2e.p99 <= 1ms && lost == 0").unwrap(), Gate::parse("e2e.p99.99 < 1s").unwrap()]);
+    let gates = ["e2e.p99 <= 1ms && lost == 0", "e2e.p99.99 < 1s"].map(|gate| Gate::parse(gate).unwrap());
+    Gate::apply(&gates, &mut document);
     document
 }
 
-fn of(change: fn(&mut StageMeasurement)) -> String {
+fn of(change: fn(&mut StageOutcome)) -> String {
+    of_plan(&["-q", "1", "--clients", "1"], change)
+}
+
+fn of_plan(arguments: &[&str], change: fn(&mut StageOutcome)) -> String {
     let mut stage = example::stage(0, 308_640, 90_000);
     change(&mut stage);
-    let document = gated(ResultDocument::assemble(example::context(), &[stage]));
+    let run = RunOutcome { stages: vec![stage], ..RunOutcome::default() };
+    let document = gated(assemble_for(&plan_of(arguments).unwrap(), example::context(), run));
     summary(&document, 100, Colours::OFF)
 }
 
@@ -61,7 +69,7 @@ fn an_invalid_run_says_so_first() {
 }
 
 #[test]
-fn loss_is_counted_shared_and_warned_of() {
+fn loss_has_a_count_a_share_and_a_warning() {
     let text = of(|stage| {
         let delivery = stage.delivery.as_mut().unwrap();
         (delivery.delivered_once, delivery.lost, delivery.max_gap) = (308_600, 40, 7);
@@ -76,9 +84,9 @@ fn the_worst_streams_are_named_where_there_are_several() {
     let text = of(|stage| {
         let faulty = Delivery { expected: 1_000, delivered_once: 993, lost: 7, max_gap: 4, ..Delivery::default() };
         let clean = Delivery { expected: 1_000, delivered_once: 1_000, ..Delivery::default() };
-        let account = |stream, delivery| StreamAccount::of(stream, Some(&delivery), Some(0));
-        stage.streams =
-            vec![account(0, clean), account(1, faulty), account(2, Delivery { late: 2, lost: 9, ..faulty })];
+        let late = Delivery { late: 2, lost: 9, ..faulty };
+        let outcome = |delivery| StreamOutcome { delivery: Some(delivery), unacknowledged: 0 };
+        stage.streams = (0..).zip([clean, faulty, late].map(outcome)).collect();
     });
     let expected = "\
   stream     2 of 1,000: lost 9, longest gap 4, late 2
@@ -89,7 +97,7 @@ fn the_worst_streams_are_named_where_there_are_several() {
 }
 
 #[test]
-fn messages_that_were_not_sent_are_told_with_their_rate() {
+fn messages_that_were_not_sent_have_a_row_with_their_rate() {
     let text = of(|stage| {
         (stage.recorder.counters.skipped, stage.recorder.counters.held_back) = (5_000, 5_000);
         stage.not_sent = Some(6_000);
@@ -101,8 +109,8 @@ fn messages_that_were_not_sent_are_told_with_their_rate() {
 
 #[test]
 fn what_was_not_measured_is_not_shown_as_zero() {
-    let text = of(|stage| {
-        (stage.qos, stage.subscribers, stage.delivery) = (0, false, None);
+    let text = of_plan(&["pub", "--clients", "1"], |stage| {
+        stage.delivery = None;
         stage.recorder.latency = Default::default();
     });
     assert!(!text.contains("acked") && !text.contains("delivered ") && !text.contains("p50"), "{text}");
@@ -111,18 +119,18 @@ fn what_was_not_measured_is_not_shown_as_zero() {
 
 #[test]
 fn a_flood_alone_shows_latencies_with_their_basis() {
-    let text = of(|stage| (stage.model, stage.offered) = (LoadModel::Closed, None));
+    let text = of(|stage| (stage.rate, stage.offered, stage.stage) = (None, None, Stage::default()));
     assert!(text.contains("from actual send, closed loop"), "{text}");
 }
 
 #[test]
-fn a_failed_run_and_hostile_names_are_told_safely() {
+fn a_failed_run_and_hostile_names_are_printed_safely() {
     let mut context = example::context();
     context.run.error = Some("connecting to mqtt://h:1883: \x1b[2J refused".to_owned());
     context.target.broker.as_mut().unwrap().name = Some("evil\x1b]0;title\u{7}".to_owned());
-    let text = summary(&ResultDocument::assemble(context, &[]), 100, Colours::OFF);
+    let text = summary(&assemble(context, Vec::new()), 100, Colours::OFF);
     assert!(text.starts_with("FAILED: connecting to mqtt://h:1883: \\u{1b}[2J refused\n"), "{text}");
     assert!(text.contains("evil\\u{1b}]0;title\\u{7}") && !text.contains('\x1b'), "{text}");
-    let nothing = summary(&ResultDocument::assemble(RunContext::default(), &[]), 0, Colours::OFF);
+    let nothing = summary(&assemble(bare_context(), Vec::new()), 0, Colours::OFF);
     assert!(nothing.starts_with("mqbench "), "{nothing}");
 }

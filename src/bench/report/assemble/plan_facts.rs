@@ -29,7 +29,7 @@ pub(super) fn plan_facts(plan: &BenchPlan) -> Value {
         .iter()
         .map(|stage| {
             let rate = match stage.model {
-                // Who sends is somebody else.
+                // Others send.
                 _ if stage.name == StageName::Receive => Value::Null,
                 LoadModel::ClosedLoop => json!("closed loop"),
                 LoadModel::OpenLoop { rate } => json!(rate),

@@ -1,26 +1,32 @@
-//! A run of two stages as an engine would hand it over, for the tests of this room.
+//! A run of two stages as an engine would bring it.
 
-use super::document::{BrokerName, ResultDocument, RunContext, RunFacts, TargetFacts};
-use super::stage::{LoadModel, Phase, StageMeasurement};
-use super::{Clients, Warning};
-use crate::bench::measure::{Delivery, GeneratorFigures, IntervalRow, Recorder};
+use crate::bench::engine::{RunOutcome, StageOutcome};
+use crate::bench::measure::{Delivery, IntervalRow, RateWindows, Recorder, Series};
+use crate::bench::plan::from_options::tests::plan_of;
+use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
+use crate::bench::report::{self, BrokerName, ResultDocument, RunFacts, TargetFacts, Warning};
+use crate::bench::system::CpuTime;
 
 const SECOND: u64 = 1_000_000_000;
 
+/// A publisher and a subscriber at QoS 1.
+pub fn plan() -> BenchPlan {
+    plan_of(&["-q", "1", "--clients", "1"]).unwrap()
+}
+
 /// Flood, then paced at half of it; valid, nothing lost.
-pub fn two_stages() -> Vec<StageMeasurement> {
-    let flood = StageMeasurement {
-        name: "flood".to_owned(),
-        model: LoadModel::Closed,
+pub fn two_stages() -> Vec<StageOutcome> {
+    let flood = StageOutcome {
+        stage: Stage { name: StageName::Flood, ..Stage::default() },
+        rate: None,
         offered: None,
         ..stage(0, 617_280, 400_000)
     };
-    let paced = StageMeasurement { name: "paced".to_owned(), ..stage(6 * SECOND, 308_640, 90_000) };
-    vec![flood, paced]
+    vec![flood, stage(6 * SECOND, 308_640, 90_000)]
 }
 
-/// An open loop of five seconds at QoS 1; `typical_ns` is about the median latency.
-pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageMeasurement {
+/// An open loop of five seconds; `typical_ns` is about the median latency.
+pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageOutcome {
     let mut recorder = Recorder::default();
     let counters = &mut recorder.counters;
     (counters.sent, counters.acked, counters.delivered) = (messages, messages, messages);
@@ -38,39 +44,34 @@ pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageMeasurement 
         recorder.latency.sched_lag.record(latency / 50);
     }
     let row = |second| IntervalRow {
-        sent: messages / 5,
+        sent: Some(messages / 5),
         conns: Some(2),
         ..IntervalRow::of(&recorder, start_ns + second * SECOND)
     };
-    StageMeasurement {
-        name: "rate".to_owned(),
-        model: LoadModel::Open,
-        qos: 1,
+    let rate = messages as f64 / 5.0;
+    StageOutcome {
+        stage: Stage { name: StageName::Paced, model: LoadModel::OpenLoop { rate }, ..Stage::default() },
+        rate: Some(rate),
         start_ns,
-        window_ns: 5 * SECOND,
-        phases: vec![Phase { name: "measure".to_owned(), start_ns, duration_ns: 5 * SECOND }],
-        publishers: true,
-        responders: false,
-        subscribers: true,
+        from_ns: start_ns,
+        measured_ns: 5 * SECOND,
+        windows: RateWindows::even(5 * SECOND),
         offered: Some(messages),
         delivery: Some(Delivery { expected: messages, delivered_once: messages, ..Delivery::default() }),
-        unacked: Some(0),
-        clients: Clients { planned: Some(2), connected: Some(2), max_open: Some(2), ..Clients::default() },
-        rows: (0..5).map(row).collect(),
-        generator: GeneratorFigures {
-            cpu_user_ns: Some(SECOND),
-            cpu_sys_ns: Some(SECOND / 2),
-            busiest_thread_ns: Some(SECOND * 8 / 5),
-            ..GeneratorFigures::default()
-        },
+        connected: 2,
+        max_open: 2,
+        // The rows of one length are those of whole seconds.
+        series: Series { interval_ns: SECOND, rows: (0..5).map(row).collect() },
+        cpu: Some(CpuTime { user_ns: SECOND, system_ns: SECOND / 2, switches: 0 }),
+        busiest_thread: Some(CpuTime { user_ns: SECOND * 8 / 5, ..CpuTime::default() }),
         recorder,
-        ..StageMeasurement::default()
+        ..StageOutcome::default()
     }
 }
 
 /// What surrounds the stages.
-pub fn context() -> RunContext {
-    RunContext {
+pub fn context() -> ResultDocument {
+    ResultDocument {
         run: RunFacts {
             id: Some("7f3a".to_owned()),
             description: Some("p2p  tcp  MQTT 5.0  QoS 1  1 publisher → 1 subscriber  64 B".to_owned()),
@@ -90,11 +91,26 @@ pub fn context() -> RunContext {
             ..TargetFacts::default()
         },
         warnings: vec![Warning::new("same-host", "the broker runs on this machine and shares its CPU")],
-        ..RunContext::default()
+        ..bare_context()
     }
+}
+
+/// A context that knows nothing.
+pub fn bare_context() -> ResultDocument {
+    ResultDocument { schema: "mqbench-result/1".to_owned(), ..ResultDocument::default() }
+}
+
+/// The document of a run with these stages.
+pub fn assemble(context: ResultDocument, stages: Vec<StageOutcome>) -> ResultDocument {
+    assemble_for(&plan(), context, RunOutcome { stages, ..RunOutcome::default() })
+}
+
+/// The same for another plan.
+pub fn assemble_for(plan: &BenchPlan, context: ResultDocument, run: RunOutcome) -> ResultDocument {
+    report::assemble(context, plan, &run, None, false)
 }
 
 /// The document of [`two_stages`].
 pub fn document() -> ResultDocument {
-    ResultDocument::assemble(context(), &two_stages())
+    assemble(context(), two_stages())
 }

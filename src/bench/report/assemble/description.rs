@@ -1,4 +1,4 @@
-//! Target and plan in words.
+//! The target and the plan in words.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) fn transport(plan: &BenchPlan) -> String {
 }
 
 /// Where the plan goes, without user and password.
-pub(in crate::bench) fn url(plan: &BenchPlan) -> String {
+pub fn url(plan: &BenchPlan) -> String {
     url_of(plan, &plan.transport.address)
 }
 
@@ -43,13 +43,13 @@ pub(super) fn url_of(plan: &BenchPlan, address: &Address) -> String {
 }
 
 /// Target and plan in two lines, for before the load.
-pub(in crate::bench) fn announcement(plan: &BenchPlan) -> String {
+pub fn announcement(plan: &BenchPlan) -> String {
     let urls: Vec<String> = plan.targets.addresses().map(|address| url_of(plan, address)).collect();
     let time = |duration: Duration| number::duration(duration.as_nanos() as u64);
     let stages = plan.stages.iter().map(|stage| {
         let rate = match stage.model {
             _ if stage.name == StageName::Receive => "what others publish".to_owned(),
-            LoadModel::ClosedLoop => "as fast as the window lets it".to_owned(),
+            LoadModel::ClosedLoop => "as fast as the window allows".to_owned(),
             LoadModel::OpenLoop { rate } => format!("{}/s", number::rate(rate)),
             LoadModel::OpenLoopShare { share } => format!("{share} of that rate"),
         };
@@ -76,10 +76,10 @@ pub(super) fn description(plan: &BenchPlan) -> String {
         let (qos, payload) = (plan.qos.number(), payload_text(&plan.payload));
         return format!("{head}  QoS {qos}  {clients} → responder → back  {payload}");
     }
-    // Who gets what is a question only where both sides are ours.
+    // The shape matters only where both sides are ours.
     let shape =
         if plan.publishers > 0 && plan.subscribers > 0 { format!("{}  ", plan.routes.shape()) } else { String::new() };
-    // Who only listens sends no payload.
+    // Subscribers alone send no payload.
     let payload = if plan.publishers > 0 { format!("  {}", payload_text(&plan.payload)) } else { String::new() };
     format!("{shape}{head}  QoS {}  {}{payload}", plan.qos.number(), crowd(plan))
 }
@@ -100,7 +100,7 @@ fn crowd(plan: &BenchPlan) -> String {
         (_, (0, _)) => pairs,
         (Shape::P2p, (1, 1)) => pairs,
         (_, (1, 1)) => format!("{pairs}, which gets every message"),
-        (_, (least, _)) if least == plan.subscribers => format!("{pairs}, each message to every one of them"),
+        (_, (least, _)) if least == plan.subscribers => format!("{pairs}, each message to all of them"),
         (_, (least, most)) if least == most => format!("{pairs}, each message to {most} of them"),
         (_, (least, most)) => format!("{pairs}, each message to {least} or {most} of them"),
     }
@@ -135,7 +135,7 @@ mod tests {
     use crate::bench::plan::from_options::tests::plan_of;
 
     #[test]
-    fn a_shape_is_told_only_where_there_are_both_sides() {
+    fn a_shape_is_named_only_where_there_are_both_sides() {
         let told = |words: &[&str]| description(&plan_of(words).unwrap());
         assert_eq!(told(&["pub", "--clients", "3"]), "tcp  MQTT 3.1.1  QoS 0  3 publishers  64 B");
         assert_eq!(told(&["sub", "-t", "a", "--clients", "1"]), "tcp  MQTT 3.1.1  QoS 0  1 subscriber");

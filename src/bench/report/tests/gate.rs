@@ -1,7 +1,7 @@
 //! Gates: what is read, what is refused with which words, what passes.
 
-use super::super::example;
-use super::*;
+use super::example::{self, assemble};
+use crate::bench::report::{Gate, GateOutcome, ResultDocument};
 
 fn outcomes(gate: &str, document: &ResultDocument) -> Vec<GateOutcome> {
     Gate::parse(gate).unwrap_or_else(|error| panic!("{error}")).evaluate(document)
@@ -60,7 +60,7 @@ fn no_message_is_no_message_without_fault() {
     let mut stage = example::stage(0, 0, 90_000);
     (stage.not_sent, stage.offered) = (Some(3_000_000), Some(3_000_000));
     stage.recorder.counters.held_back = 3_000_000;
-    let overloaded = ResultDocument::assemble(example::context(), &[stage]);
+    let overloaded = assemble(example::context(), vec![stage]);
     for gate in ["lost == 0", "duplicates == 0", "reordered == 0", "max_gap == 0", "unacked == 0", "loss_pct <= 1%"] {
         let outcome = &outcomes(gate, &overloaded)[0];
         assert_eq!((&outcome.value, outcome.pass), (&None, false), "{gate}");
@@ -68,19 +68,19 @@ fn no_message_is_no_message_without_fault() {
     assert!(!outcomes("not_sent == 0", &overloaded)[0].pass && outcomes("not_sent > 1M", &overloaded)[0].pass);
     let mut kept = example::stage(0, 1_000, 90_000);
     kept.not_sent = Some(0);
-    let kept = ResultDocument::assemble(example::context(), &[kept]);
+    let kept = assemble(example::context(), vec![kept]);
     assert!(outcomes("not_sent == 0 && lost == 0", &kept).iter().all(|outcome| outcome.pass));
 }
 
 #[test]
 fn an_invalid_or_failed_run_fails_every_gate() {
     let mut stages = example::two_stages();
-    stages[1].validity.clock_back_ns = 1;
-    let invalid = ResultDocument::assemble(example::context(), &stages);
+    stages[1].clock_back_ns = 1;
+    let invalid = assemble(example::context(), stages);
     assert!(outcomes("lost == 0 && sent > 0", &invalid).iter().all(|outcome| !outcome.pass && outcome.value.is_some()));
     let mut context = example::context();
     context.run.error = Some("connection refused".to_owned());
-    let failed = ResultDocument::assemble(context, &example::two_stages());
+    let failed = assemble(context, example::two_stages());
     assert!(!outcomes("lost == 0", &failed)[0].pass);
 }
 

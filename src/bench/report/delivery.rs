@@ -1,0 +1,280 @@
+//! What became of the messages of a stage, of each of its streams and of its connections. What was not measured is null.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::traffic::Sides;
+use crate::bench::measure::{Counters, Delivery, Outage, Outages};
+
+/// Streams that a document lists one by one.
+const MOST_STREAMS: usize = 100;
+
+/// What became of the messages. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryAccount {
+    /// Messages sent in the window, times their subscribers.
+    pub expected: Option<u64>,
+    /// Arrived at least once.
+    pub delivered_once: Option<u64>,
+    /// Not arrived when the drain ended.
+    pub lost: Option<u64>,
+    /// Messages that were due in the window, or that a count asked for, and were never sent: neither expected nor lost.
+    /// With a schedule it is what `offered` and `sent` differ by; what `--behind skip` gave up is part of it. Null where
+    /// neither schedule nor count gives a number to compare with.
+    pub not_sent: Option<u64>,
+    /// Arrivals beyond the first.
+    pub duplicates: Option<u64>,
+    /// Of these, with the DUP flag.
+    pub dup_flagged: Option<u64>,
+    /// Arrived after a later message of their stream.
+    pub reordered: Option<u64>,
+    /// Arrived after the drain.
+    pub late: Option<u64>,
+    /// Arrived with another content than was sent.
+    pub corrupt: Option<u64>,
+    /// Messages of others on the same topics; null where all of them are (`mqbench sub`).
+    pub foreign: Option<u64>,
+    /// Retained messages that came because of the subscriptions, and are not among the delivered ones (`mqbench sub`).
+    pub retained: Option<u64>,
+    /// Sent and not acknowledged when the drain ended.
+    pub unacked: Option<u64>,
+    /// Slots of the window that were freed because nothing had arrived for a second or for four round trips; null
+    /// where deliveries free no slots.
+    pub freed_by_silence: Option<u64>,
+    /// Acknowledged with "no matching subscribers" (0x10).
+    pub no_subscriber: Option<u64>,
+    /// Refused by the broker, by reason code.
+    pub rejected: Option<BTreeMap<String, u64>>,
+    /// Missing messages that the ledger gave up to bound its memory; they are part of `lost`.
+    pub overflowed: Option<u64>,
+    /// Arrivals of which the ledger could not tell whether they were late or duplicates.
+    pub unjudged: Option<u64>,
+    /// Longest run of lost messages in one stream.
+    pub max_gap: Option<u64>,
+    /// Times without delivery, by stream: the first thousand; null unless lost connections are made again.
+    pub outages: Option<Vec<Outage>>,
+    /// How many there were.
+    pub outage_count: Option<u64>,
+    /// The longest.
+    pub outage_max_ns: Option<u64>,
+    /// The account of each stream, its subscribers together: the worst
+    /// hundred of them, the worst first.
+    pub streams: Option<Vec<StreamAccount>>,
+}
+
+impl DeliveryAccount {
+    /// The account of a stage; `ledger` where there are subscribers that kept one.
+    pub fn of(ledger: Option<&Delivery>, counters: &Counters, sides: Sides, unacked: Option<u64>) -> Self {
+        let own = |count: u64| (sides.publishers && sides.subscribers).then_some(count);
+        let rejected = || counters.rejected.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
+        Self {
+            expected: ledger.map(|ledger| ledger.expected),
+            delivered_once: ledger.map(|ledger| ledger.delivered_once),
+            lost: ledger.map(|ledger| ledger.lost),
+            duplicates: ledger.map(|ledger| ledger.duplicates),
+            dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
+            reordered: ledger.map(|ledger| ledger.reordered),
+            late: ledger.map(|ledger| ledger.late),
+            corrupt: own(counters.corrupt),
+            foreign: own(counters.foreign),
+            retained: (sides.subscribers && !sides.publishers).then_some(counters.retained),
+            unacked: unacked.filter(|_| sides.acknowledged),
+            no_subscriber: sides.acknowledged.then_some(counters.no_subscriber),
+            rejected: sides.acknowledged.then(rejected),
+            overflowed: ledger.map(|ledger| ledger.overflowed),
+            unjudged: ledger.map(|ledger| ledger.unjudged),
+            max_gap: ledger.map(|ledger| ledger.max_gap),
+            ..Self::default()
+        }
+    }
+
+    /// The same with the account of each stream.
+    pub fn with_streams(mut self, streams: Vec<StreamAccount>) -> Self {
+        self.streams = (!streams.is_empty()).then(|| worst_first(streams));
+        self
+    }
+
+    /// Messages matched by their order: what follows from the order is not known.
+    pub fn forget_order(&mut self) {
+        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
+        self.streams.iter_mut().flatten().for_each(StreamAccount::forget_order);
+    }
+
+    /// Enters the outages of a stage.
+    pub fn with_outages(mut self, outages: Option<&Outages>) -> Self {
+        self.outages = outages.map(|outages| outages.kept.clone());
+        self.outage_count = outages.map(|outages| outages.count);
+        self.outage_max_ns = outages.filter(|outages| outages.count > 0).map(|outages| outages.longest_ns);
+        self
+    }
+
+    /// Adds the account of another stage.
+    pub fn merge(&mut self, other: &Self) {
+        add(&mut self.outage_count, other.outage_count);
+        self.outage_max_ns = self.outage_max_ns.max(other.outage_max_ns);
+        add(&mut self.expected, other.expected);
+        add(&mut self.delivered_once, other.delivered_once);
+        add(&mut self.lost, other.lost);
+        add(&mut self.not_sent, other.not_sent);
+        add(&mut self.duplicates, other.duplicates);
+        add(&mut self.dup_flagged, other.dup_flagged);
+        add(&mut self.reordered, other.reordered);
+        add(&mut self.late, other.late);
+        add(&mut self.corrupt, other.corrupt);
+        add(&mut self.foreign, other.foreign);
+        add(&mut self.retained, other.retained);
+        add(&mut self.unacked, other.unacked);
+        add(&mut self.freed_by_silence, other.freed_by_silence);
+        add(&mut self.no_subscriber, other.no_subscriber);
+        add(&mut self.overflowed, other.overflowed);
+        add(&mut self.unjudged, other.unjudged);
+        self.max_gap = self.max_gap.max(other.max_gap);
+        merge_counts(&mut self.rejected, &other.rejected);
+        if let Some(outages) = &other.outages {
+            self.outages.get_or_insert_default().extend(outages.iter().cloned());
+        }
+        if let Some(streams) = &other.streams {
+            let mut sums = self.streams.take().unwrap_or_default();
+            for stream in streams {
+                match sums.iter_mut().find(|sum| sum.stream == stream.stream) {
+                    Some(sum) => sum.merge(stream),
+                    None => sums.push(stream.clone()),
+                }
+            }
+            self.streams = Some(worst_first(sums));
+        }
+    }
+}
+
+/// What became of the messages of one publisher. Null as in [`DeliveryAccount`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in DeliveryAccount")]
+pub struct StreamAccount {
+    /// Number of the publisher.
+    pub stream: u64,
+    pub expected: Option<u64>,
+    pub delivered_once: Option<u64>,
+    pub lost: Option<u64>,
+    pub duplicates: Option<u64>,
+    pub dup_flagged: Option<u64>,
+    pub reordered: Option<u64>,
+    pub late: Option<u64>,
+    pub corrupt: Option<u64>,
+    pub unacked: Option<u64>,
+    /// Refused by the broker, whatever the reason.
+    pub rejected: Option<u64>,
+    pub max_gap: Option<u64>,
+}
+
+impl StreamAccount {
+    /// The account of a stream; `ledger` where somebody subscribes to it.
+    pub fn of(stream: usize, ledger: Option<&Delivery>, unacked: Option<u64>) -> Self {
+        let count = |count: fn(&Delivery) -> u64| ledger.map(count);
+        Self {
+            stream: stream as u64,
+            expected: count(|ledger| ledger.expected),
+            delivered_once: count(|ledger| ledger.delivered_once),
+            lost: count(|ledger| ledger.lost),
+            duplicates: count(|ledger| ledger.duplicates),
+            dup_flagged: count(|ledger| ledger.dup_flagged),
+            reordered: count(|ledger| ledger.reordered),
+            late: count(|ledger| ledger.late),
+            corrupt: count(|ledger| ledger.corrupt),
+            unacked,
+            rejected: count(|ledger| ledger.refused).filter(|_| unacked.is_some()),
+            max_gap: count(|ledger| ledger.max_gap),
+        }
+    }
+
+    /// Messages matched by their order: nothing but how many came is known.
+    fn forget_order(&mut self) {
+        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
+    }
+
+    /// What is wrong with the stream, by weight: the worst stream has the most.
+    pub fn faults(&self) -> [u64; 7] {
+        [self.lost, self.corrupt, self.duplicates, self.reordered, self.rejected, self.unacked, self.late]
+            .map(Option::unwrap_or_default)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        add(&mut self.expected, other.expected);
+        add(&mut self.delivered_once, other.delivered_once);
+        add(&mut self.lost, other.lost);
+        add(&mut self.duplicates, other.duplicates);
+        add(&mut self.dup_flagged, other.dup_flagged);
+        add(&mut self.reordered, other.reordered);
+        add(&mut self.late, other.late);
+        add(&mut self.corrupt, other.corrupt);
+        add(&mut self.unacked, other.unacked);
+        add(&mut self.rejected, other.rejected);
+        self.max_gap = self.max_gap.max(other.max_gap);
+    }
+}
+
+/// The worst streams first; those that are equally good by their numbers.
+fn worst_first(mut streams: Vec<StreamAccount>) -> Vec<StreamAccount> {
+    streams.sort_by_key(|stream| (std::cmp::Reverse(stream.faults()), stream.stream));
+    streams.truncate(MOST_STREAMS);
+    streams
+}
+
+/// Connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clients {
+    /// Asked for.
+    pub planned: Option<u64>,
+    /// Connected when the stage began.
+    pub connected: Option<u64>,
+    /// Connects that failed.
+    pub failed: Option<u64>,
+    /// Connections that were made again.
+    pub reconnects: Option<u64>,
+    /// Most open at one time.
+    pub max_open: Option<u64>,
+    /// Connects that failed, by cause.
+    pub errors: Option<BTreeMap<String, u64>>,
+    /// Connections that were lost.
+    pub lost: Option<u64>,
+    /// The same by cause.
+    pub losses: Option<BTreeMap<String, u64>>,
+}
+
+impl Clients {
+    /// Takes the counts of failed connects from counters.
+    pub fn with_failures(mut self, counters: &Counters) -> Self {
+        self.failed = Some(counters.connect_failures.values().sum());
+        self.errors =
+            Some(counters.connect_failures.iter().map(|(cause, count)| (cause.to_string(), *count)).collect());
+        self
+    }
+
+    /// Adds a later stage of the same clients: connections are the same ones, failures are further ones.
+    pub fn merge(&mut self, other: &Self) {
+        self.planned = self.planned.max(other.planned);
+        self.connected = self.connected.max(other.connected);
+        self.max_open = self.max_open.max(other.max_open);
+        add(&mut self.failed, other.failed);
+        add(&mut self.reconnects, other.reconnects);
+        merge_counts(&mut self.errors, &other.errors);
+        add(&mut self.lost, other.lost);
+        merge_counts(&mut self.losses, &other.losses);
+    }
+}
+
+/// What was measured in one stage only is the sum; what was measured in none stays null.
+fn add(sum: &mut Option<u64>, part: Option<u64>) {
+    if let Some(part) = part {
+        *sum = Some(sum.unwrap_or_default() + part);
+    }
+}
+
+fn merge_counts(sum: &mut Option<BTreeMap<String, u64>>, part: &Option<BTreeMap<String, u64>>) {
+    if let Some(part) = part {
+        let sum = sum.get_or_insert_default();
+        for (key, count) in part {
+            *sum.entry(key.clone()).or_default() += count;
+        }
+    }
+}
