@@ -214,12 +214,7 @@ impl BenchRun {
         }
     }
 
-    fn report(
-        &self,
-        mut context: ResultDocument,
-        ran: Result<RunOutcome, RunError>,
-        urgent: bool,
-    ) -> Result<ExitStatus> {
+    fn report(&self, context: ResultDocument, ran: Result<RunOutcome, RunError>, urgent: bool) -> Result<ExitStatus> {
         match ran {
             Ok(ran) => self.report_outcome(context, &ran),
             Err(RunError::Client { client, clients, error }) => {

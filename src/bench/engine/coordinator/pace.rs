@@ -34,7 +34,7 @@ pub(super) fn cannot_keep_pace(run: &StageRun, totals: &StageTotals, all_connect
 
 impl StageOutcome {
     /// Why the schedule of the stage was not kept; none if it was, or lost clients are the reason.
-    pub(super) fn pace_fault(&self, plan: &BenchPlan, all_there: bool) -> Option<String> {
+    pub(super) fn pace_fault(&self, plan: &BenchPlan, all_connected: bool) -> Option<String> {
         let offered = self.offered?;
         let figures = StageFigures {
             busiest_thread_ns: self.busiest_thread.filter(|_| !plan.busy_poll).map(|cpu| cpu.total_ns()),
