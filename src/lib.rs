@@ -1,18 +1,20 @@
-//! mqtools: the command-line suite for MQTT.
+//! mqtools: the command-line suite for MQTT, as the library under its tools. `ARCHITECTURE.md` says why it is built so,
+//! `CONTRIBUTING.md` how to change it.
 //!
-//! The rooms from the ground up; a room knows the rooms below it and none above, and the tools' rooms do not know each
-//! other, but for the one that says so. Data goes one way: argv → options → plan → run → result → stdout → exit status.
+//! The rooms from the ground up. A room knows the rooms below it and none above; the tools' rooms do not know each other,
+//! except that `request` stands on `publish` and `subscribe`. Data flows one way: argv → options → plan → run → result →
+//! stdout → exit status.
 //!
 //! - [`mqtt`]: the protocol, pure; [`mqtt::wire`] is bytes ↔ packets
 //! - [`session`]: an MQTT client session without sockets and clocks
+//! - [`exit_status`]: where meaning becomes a number
+//! - [`terminal`]: color, progress, tables, escaping
+//! - [`message_json`]: one message as one JSON object, written and read
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
-//! - [`message_json`]: one message as one JSON object, written and read
-//! - [`exit_status`]: where meaning becomes a number
-//! - [`terminal`]: colour, progress, tables, escaping
 //! - [`options`]: what the user typed, the only home of clap
-//! - [`publish`], [`subscribe`], [`bench`]: a room a tool; [`request`] stands on the first two
-//! - [`broker`]: the broker: [`broker::core`] without I/O, and what serves it to the network
+//! - [`publish`], [`subscribe`], [`request`], [`mod@bench`]: one room per tool
+//! - [`broker`]: mqbroker; [`broker::core`] has no I/O, the rest connects it to the network
 
 pub mod bench;
 pub mod broker;

@@ -57,7 +57,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openssl", &["transport::tls"]),
     ("pbkdf2", &["broker::access"]),
     ("redb", &["broker::store"]),
-    ("rpassword", &["terminal", "transport::tls::key"]),
+    ("rpassword", &["terminal"]),
     ("rustls", &["transport::tls"]),
     ("rustls_native_certs", &["transport::tls"]),
     ("socket2", &["broker"]),

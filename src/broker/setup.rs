@@ -113,6 +113,7 @@ fn tls(configuration: Option<&TlsConfiguration>) -> Result<Option<TlsServer>, St
 fn tls_plan(tls: &TlsConfiguration) -> ServerTlsPlan {
     ServerTlsPlan {
         certificate: tls.certfile.clone(),
+        authorities: tls.cafile.clone(),
         key: tls.keyfile.clone(),
         versions: match tls.version {
             None => TlsVersions::Any,

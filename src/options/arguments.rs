@@ -8,23 +8,12 @@ use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
-use super::options_file;
 use super::properties::{JOINT, words_of};
-use super::{Environment, Tool, UsageError};
 use crate::mqtt::PropertyName;
 use crate::terminal::escape_bytes;
 
 /// Options whose values are passwords, or texts that may hold one.
 pub(super) const SECRETS: [&str; 7] = ["pw", "url", "proxy", "ws_header", "ws_path", "will_payload", "psk"];
-
-/// What argv became.
-#[derive(Debug)]
-pub(super) enum Gathered {
-    /// Help or version.
-    Answer(String),
-    /// What is to be read.
-    Arguments(Arguments),
-}
 
 /// Arguments for clap, and what was noticed on the way.
 #[derive(Debug, Default)]
@@ -35,46 +24,16 @@ pub(super) struct Arguments {
     pub warnings: Vec<String>,
 }
 
-/// Puts argv and the options files together.
-pub(super) fn gather(
-    tool: &Tool,
-    command: &Command,
-    environment: &Environment,
-    argv: impl IntoIterator<Item = OsString>,
-) -> Result<Gathered, UsageError> {
-    let table = OptionTable::of(command);
-    let walked = table.walk(argv.into_iter().skip(1));
-    if let Some(answer) = walked.answer {
-        return Ok(Gathered::Answer(match answer {
-            Answer::Help => tool.command().render_help().to_string(),
-            Answer::Version => command.render_version(),
-        }));
-    }
-    UsageError::check(tool.name, walked.faults)?;
-    let of_files = match table.short('o') {
-        // A tool without -o has no options files.
-        None => Ok(Arguments::default()),
-        Some(_) => match walked.options_files.as_slice() {
-            [] => options_file::read_default(tool, command, &table, environment),
-            [file] => options_file::read_named(file.as_ref(), command, &table, environment),
-            _ => Err(vec!["-o is given twice: only one options file is read".into()]),
-        },
-    };
-    let of_files = of_files.map_err(|faults| UsageError::new(tool.name, faults))?;
-    let Arguments { arguments: of_files, warnings } = of_files;
-    let name = OsString::from(tool.name);
-    Ok(Gathered::Arguments(Arguments { arguments: [vec![name], of_files, walked.arguments].concat(), warnings }))
-}
-
+/// The first of `--help` and `--version` on a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Help,
     Version,
 }
 
 /// What an option does to the arguments behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Nothing.
     Flag,
     /// Takes the next one.
@@ -108,11 +67,11 @@ pub(super) struct Walked {
     /// The arguments, each `-D` joined with its words.
     pub arguments: Vec<OsString>,
     /// Values of `-o`.
-    options_files: Vec<OsString>,
+    pub options_files: Vec<OsString>,
     /// Copied dashes, and words that no option takes.
-    faults: Vec<String>,
+    pub faults: Vec<String>,
     /// Help or version, whichever came first.
-    answer: Option<Answer>,
+    pub answer: Option<Answer>,
 }
 
 impl Walked {
@@ -217,7 +176,8 @@ impl<'a> OptionTable<'a> {
         }
     }
 
-    fn short(&self, letter: char) -> Option<Kind> {
+    /// What the option of this letter does to the arguments behind it.
+    pub(super) fn short(&self, letter: char) -> Option<Kind> {
         self.shorts.iter().find(|(short, _)| *short == letter).map(|(_, kind)| *kind)
     }
 

@@ -63,8 +63,8 @@ pub fn connect_plan(
     let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     let version = version(connection, properties, &mut faults);
     let tls_keylog = &tls.tls_keylog;
-    let place = Place { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
-    let (address, tls) = place.address_and_tls(tls, defaults.environment, &mut faults);
+    let endpoint = Endpoint { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
+    let (address, tls) = endpoint.address_and_tls(tls, defaults.environment, &mut faults);
     // mosquitto's clients do not look at them then.
     if matches!(address, Address::Unix(_)) && !compat {
         // As -h, one before it is overridden.
@@ -182,7 +182,7 @@ fn later_of<T>(option: Option<T>, id: &str, of_url: Option<T>, positions: &Posit
 }
 
 /// What says where the broker is.
-struct Place<'a> {
+struct Endpoint<'a> {
     host: Option<&'a str>,
     port: Option<u16>,
     unix: Option<&'a Path>,
@@ -190,7 +190,7 @@ struct Place<'a> {
     positions: &'a Positions,
 }
 
-impl Place<'_> {
+impl Endpoint<'_> {
     fn address_and_tls(
         self,
         tls: &TlsOptions,

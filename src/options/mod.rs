@@ -11,6 +11,9 @@
 //! - A password is a `Secret`, and no error repeats a value that may hold one.
 //! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
 
+// The doc comments of options are help texts, in which `HOST[:PORT]` is no link.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod arguments;
 mod arrival;
 mod bench;

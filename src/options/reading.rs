@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::arguments::{Arguments, Gathered, OptionTable, gather};
+use super::arguments::{Answer, Arguments, OptionTable};
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
-use super::{Environment, Tool, UsageError, compat};
+use super::{Environment, Tool, UsageError, compat, options_file};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -59,6 +59,46 @@ pub(super) fn read<T: ToolOptions>(
     let mut options: T = parse(command, arguments)?;
     options.note_warnings(warnings);
     Ok(Reading::Options(Box::new(options)))
+}
+
+/// What argv became.
+#[derive(Debug)]
+enum Gathered {
+    /// Help or version.
+    Answer(String),
+    /// What is to be read.
+    Arguments(Arguments),
+}
+
+/// Puts argv and the options files together.
+fn gather(
+    tool: &Tool,
+    command: &Command,
+    environment: &Environment,
+    argv: impl IntoIterator<Item = OsString>,
+) -> Result<Gathered, UsageError> {
+    let table = OptionTable::of(command);
+    let walked = table.walk(argv.into_iter().skip(1));
+    if let Some(answer) = walked.answer {
+        return Ok(Gathered::Answer(match answer {
+            Answer::Help => tool.command().render_help().to_string(),
+            Answer::Version => command.render_version(),
+        }));
+    }
+    UsageError::check(tool.name, walked.faults)?;
+    let of_files = match table.short('o') {
+        // A tool without -o has no options files.
+        None => Ok(Arguments::default()),
+        Some(_) => match walked.options_files.as_slice() {
+            [] => options_file::read_default(tool, command, &table, environment),
+            [file] => options_file::read_named(file.as_ref(), command, &table, environment),
+            _ => Err(vec!["-o is given twice: only one options file is read".into()]),
+        },
+    };
+    let of_files = of_files.map_err(|faults| UsageError::new(tool.name, faults))?;
+    let Arguments { arguments: of_files, warnings } = of_files;
+    let name = OsString::from(tool.name);
+    Ok(Gathered::Arguments(Arguments { arguments: [vec![name], of_files, walked.arguments].concat(), warnings }))
 }
 
 /// Lets clap read, and checks what the options mean together.

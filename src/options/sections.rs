@@ -25,10 +25,13 @@ const fn entry(term: &'static str, text: &'static str) -> Entry {
     Entry { term, text }
 }
 
-/// The sections as they stand below the options in `--help`; SEE ALSO is for the man pages.
+/// Sections that only the man pages have.
+const ONLY_IN_MAN_PAGES: [&str; 2] = ["CONFIGURATION", "SEE ALSO"];
+
+/// The sections as `--help` prints them below the options.
 pub(super) fn as_help(sections: &[Section]) -> String {
     let mut help = String::new();
-    for section in sections.iter().filter(|section| section.title != "SEE ALSO") {
+    for section in sections.iter().filter(|section| !ONLY_IN_MAN_PAGES.contains(&section.title)) {
         if !help.is_empty() {
             help.push('\n');
         }
@@ -322,6 +325,47 @@ pub(super) const BROKER: &[Section] = &[
             entry("mqbroker --ws-port 8080", "Serve WebSocket too, at ws://localhost:8080/mqtt."),
             entry("mqbroker -c broker.conf -d", "Run in the background with a configuration file."),
             entry("mqbroker passwd users.txt ann", "Set ann's password in a file for password_file."),
+        ],
+    },
+    Section {
+        title: "CONFIGURATION",
+        entries: &[
+            entry(
+                "Listeners",
+                "listener PORT [ADDRESS|PATH], port, bind_address, socket_domain, protocol mqtt|websockets, \
+                 max_connections, listener_allow_anonymous, websockets_origin. TLS: certfile, keyfile, cafile, capath, \
+                 crlfile, require_certificate, use_identity_as_username, use_subject_as_username, tls_version.",
+            ),
+            entry(
+                "Access",
+                "allow_anonymous, password_file (hashes $6$, $7$ and $argon2id$, as mosquitto_passwd writes them), \
+                 acl_file.",
+            ),
+            entry(
+                "Persistence",
+                "persistence, persistence_location, persistence_file, persistence_sync always|interval. With always, the \
+                 default, a message is on disk before it is acknowledged; with interval, within a second.",
+            ),
+            entry(
+                "Limits",
+                "max_inflight_messages, max_queued_messages, max_queued_bytes (64 MiB), max_packet_size, \
+                 message_size_limit, max_keepalive, memory_limit, persistent_client_expiration and others, with the \
+                 names and defaults of mosquitto.",
+            ),
+            entry(
+                "Logging",
+                "log_dest stdout|stderr|file|topic|none, log_type, log_timestamp, log_timestamp_format, \
+                 connection_messages.",
+            ),
+            entry("Process", "user, pid_file (with -d), include_dir."),
+        ],
+    },
+    Section {
+        title: "SIGNALS",
+        entries: &[
+            entry("SIGHUP", "Reload passwords, access lists, certificates and log types, and reopen the log file."),
+            entry("SIGUSR1", "Save the persistent state."),
+            entry("SIGUSR2", "Log the subscriptions."),
         ],
     },
     Section {

@@ -23,6 +23,14 @@ pub fn password(prompt: &str, repeat: bool) -> io::Result<Secret> {
     nonempty(password.into_bytes())
 }
 
+/// Asks whoever sits at the terminal for a password; `None` in a pipe or a script.
+pub fn password_at_terminal(prompt: &str) -> Option<Secret> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return None;
+    }
+    rpassword::prompt_password(format!("{prompt}: ")).ok().map(Secret::new)
+}
+
 fn first_line(input: impl BufRead) -> io::Result<Secret> {
     let mut line = Vec::new();
     io::Read::take(input, MOST + 1).read_until(b'\n', &mut line)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{ConnectError, FailureKind, Fault, NO_ANSWER_HINT, Stage};
+use super::error::{ConnectError, FailureKind, Fault, NO_ANSWER_HINT, Stage, seconds};
 use super::plan::{Address, ProxyKind, ProxyPlan, TransportPlan};
 use super::race::{Pace, race};
 use super::socket::Socket;
@@ -55,45 +55,49 @@ pub struct Connected {
 /// # Errors
 /// [`ConnectError`] names the step, the cause and the next thing to do.
 pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Connected, ConnectError> {
-    let way = Way::new(plan);
+    let attempt = Attempt::new(plan);
     let made_here;
     let tls = match (tls, &plan.tls) {
         (None, Some(wanted)) => {
-            made_here = TlsClient::new(wanted).map_err(|error| way.failed(Stage::Tls, error.into()))?;
+            made_here = TlsClient::new(wanted).map_err(|error| attempt.failed(Stage::Tls, error.into()))?;
             Some(&made_here)
         }
         (given, _) => given,
     };
     let mut timings = ConnectTimings::default();
     let socket = match (&plan.address, &plan.proxy) {
-        (Address::Unix(path), None) => way.step(Stage::Unix, &mut timings.tcp, Socket::connect_unix(path)).await?,
+        (Address::Unix(path), None) => attempt.step(Stage::Unix, &mut timings.tcp, Socket::connect_unix(path)).await?,
         (Address::Tcp { host, port }, None) => {
-            let candidates =
-                way.step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved)).await?;
+            let candidates = attempt
+                .step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved))
+                .await?;
             let mut took = Duration::ZERO;
-            let reached = way.step(Stage::Tcp, &mut took, tcp::connect(&candidates, plan, way.deadline)).await?;
+            let reached =
+                attempt.step(Stage::Tcp, &mut took, tcp::connect(&candidates, plan, attempt.deadline)).await?;
             timings.tcp = reached.took;
             timings.other_addresses = took.saturating_sub(reached.took);
             reached.socket
         }
-        (_, Some(proxy)) => way.through(proxy, &mut timings).await?,
+        (_, Some(proxy)) => attempt.through(proxy, &mut timings).await?,
     };
     let mut connection = match (tls, &plan.address) {
         (None, _) => Connection::plain(socket),
         (Some(client), Address::Tcp { host, .. }) => {
             let took = timings.tls.insert(Duration::ZERO);
-            let stream = way.step(Stage::Tls, took, client.handshake(host, socket)).await?;
+            let stream = attempt.step(Stage::Tls, took, client.handshake(host, socket)).await?;
             Connection::secured(stream)
         }
         (Some(_), Address::Unix(_)) => {
             let fault = Fault::new(FailureKind::TlsSetup, "TLS over a Unix socket is not supported")
                 .hint("remove the TLS options, or connect to a TCP port");
-            return Err(way.failed(Stage::Tls, fault));
+            return Err(attempt.failed(Stage::Tls, fault));
         }
     };
     if let Some(wanted) = &plan.web_socket {
         let took = timings.web_socket.insert(Duration::ZERO);
-        let stream = way.step(Stage::WebSocket, took, web_socket::open(connection, &plan.address, wanted)).await?;
+        let stream = attempt
+            .step(Stage::WebSocket, took, web_socket::open(connection, tls.is_some(), &plan.address, wanted))
+            .await?;
         connection = Connection::framed(stream);
     }
     Ok(Connected { connection, timings })
@@ -110,12 +114,12 @@ pub async fn resolve(plan: &mut TransportPlan) -> Result<Duration, ConnectError>
     if let (Address::Tcp { host, port }, true) = (&plan.address, of_broker) {
         // A proxy is reached from the local address, the broker then is not.
         let bind = plan.bind.filter(|_| plan.proxy.is_none());
-        let found = Way::new(plan).step(Stage::Dns, &mut took, dns::candidates(host, *port, bind, &[])).await?;
+        let found = Attempt::new(plan).step(Stage::Dns, &mut took, dns::candidates(host, *port, bind, &[])).await?;
         plan.resolved = found.iter().map(SocketAddr::ip).collect();
     }
     if let Some(proxy) = &plan.proxy {
         let mut took_too = Duration::ZERO;
-        let found = Way::new(plan).addresses_of(proxy, &mut took_too).await?;
+        let found = Attempt::new(plan).addresses_of(proxy, &mut took_too).await?;
         took += took_too;
         if let Some(proxy) = &mut plan.proxy {
             proxy.resolved = found.iter().map(SocketAddr::ip).collect();
@@ -125,14 +129,14 @@ pub async fn resolve(plan: &mut TransportPlan) -> Result<Duration, ConnectError>
 }
 
 /// Start, deadline and name of one attempt to reach a broker.
-struct Way<'a> {
+struct Attempt<'a> {
     plan: &'a TransportPlan,
     started: Instant,
     /// None when the time-out is so long that no clock can tell its end.
     deadline: Option<Instant>,
 }
 
-impl<'a> Way<'a> {
+impl<'a> Attempt<'a> {
     fn new(plan: &'a TransportPlan) -> Self {
         let started = Instant::now();
         Self { plan, started, deadline: started.checked_add(plan.timeout) }
@@ -233,8 +237,8 @@ impl<'a> Way<'a> {
             ),
             Stage::WebSocket => (
                 format!("the server accepted the connection but did not answer the WebSocket request in {waited}"),
-                "does this port speak WebSocket? plain MQTT, mostly on port 1883, goes without --ws and ws://; a port \
-                 that speaks TLS wants wss://",
+                "does this port use WebSocket? for plain MQTT, usually on port 1883, remove --ws or ws://; with TLS use \
+                 wss://",
             ),
         };
         Fault::new(FailureKind::TimedOut, cause).hint(hint)
@@ -253,13 +257,4 @@ fn may_differ(kind: FailureKind) -> bool {
         kind,
         FailureKind::Refused | FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::ProxyRefused
     )
-}
-
-/// A duration as people write it.
-pub(super) fn seconds(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{} ms", duration.as_millis())
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
-    }
 }

@@ -23,7 +23,7 @@ enum Layer {
     Plain(Socket),
     Tls(TlsSession),
     /// Over one of the two above.
-    WebSocket(Box<WebSocket>),
+    WebSocket(Box<WebSocket<Connection>>),
 }
 
 impl Connection {
@@ -35,7 +35,7 @@ impl Connection {
         Self(Layer::Tls(stream))
     }
 
-    pub(super) fn framed(stream: WebSocket) -> Self {
+    pub(super) fn framed(stream: WebSocket<Connection>) -> Self {
         Self(Layer::WebSocket(Box::new(stream)))
     }
 
@@ -43,7 +43,7 @@ impl Connection {
         match &self.0 {
             Layer::Plain(socket) => socket,
             Layer::Tls(stream) => stream.socket(),
-            Layer::WebSocket(stream) => stream.connection().socket(),
+            Layer::WebSocket(stream) => stream.get_ref().socket(),
         }
     }
 
@@ -62,7 +62,7 @@ impl Connection {
         match &self.0 {
             Layer::Plain(_) => None,
             Layer::Tls(stream) => Some(stream.info()),
-            Layer::WebSocket(stream) => stream.connection().tls_info(),
+            Layer::WebSocket(stream) => stream.get_ref().tls_info(),
         }
     }
 
@@ -80,54 +80,20 @@ impl Connection {
     }
 }
 
-/// Calls the same method of the stream within.
-macro_rules! pass_on {
-    ($connection:expr, $method:ident $(, $argument:expr)*) => {
-        match &mut $connection.get_mut().0 {
-            Layer::Plain(socket) => Pin::new(socket).$method($($argument),*),
-            Layer::Tls(stream) => Pin::new(stream).$method($($argument),*),
-            Layer::WebSocket(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
-        }
-    };
-}
-
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match pass_on!(self, poll_read, cx, buffer) {
-            // A peer that closes TLS without saying so. MQTT packets carry their length and a session ends with
-            // DISCONNECT, so nothing is hidden by treating it as the end of the stream, as without TLS.
+        let read = match &mut self.get_mut().0 {
+            Layer::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Layer::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Layer::WebSocket(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        match read {
+            // A peer that closes TLS without a close_notify. MQTT packets carry their length and a session ends with
+            // DISCONNECT, so treating it as the end of the stream, as without TLS, hides nothing.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
             other => other,
         }
     }
 }
 
-impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        pass_on!(self, poll_write, cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_flush, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_shutdown, cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        pass_on!(self, poll_write_vectored, cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            Layer::Plain(socket) => socket.is_write_vectored(),
-            Layer::Tls(stream) => stream.is_write_vectored(),
-            Layer::WebSocket(stream) => stream.is_write_vectored(),
-        }
-    }
-}
+forward_write!(Connection, connection => connection.0, Layer { Plain, Tls, WebSocket });

@@ -174,6 +174,15 @@ const UNREACHABLE_HINT: &str = "check the address and the network of this machin
 /// What to do when packets vanish.
 pub(super) const NO_ANSWER_HINT: &str = "check host and port; a firewall may be dropping the packets";
 
+/// A waiting time, in milliseconds or seconds.
+pub(super) fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

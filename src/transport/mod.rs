@@ -2,6 +2,9 @@
 //! timed and named in its error. The only home of rustls, tungstenite and sockets. A step takes the stream of the step
 //! before it and hands on its own.
 
+#[macro_use]
+mod forward;
+
 mod connect;
 mod connection;
 mod dns;

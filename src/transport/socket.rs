@@ -59,8 +59,8 @@ impl Socket {
         match UnixStream::connect(path).await {
             Ok(stream) => Ok(Self::Unix(stream)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let hint = "check the path of the broker's unix socket";
-                Err(Fault::new(FailureKind::HostNotFound, "there is no such socket").hint(hint))
+                let hint = "check the path of the broker's Unix socket";
+                Err(Fault::new(FailureKind::HostNotFound, "no such socket").hint(hint))
             }
             Err(error) => Err(explain_socket_error(&error)),
         }
@@ -68,7 +68,7 @@ impl Socket {
 
     #[cfg(not(unix))]
     pub(super) async fn connect_unix(_: &std::path::Path) -> Result<Self, Fault> {
-        Err(Fault::new(FailureKind::Other, "this system has no unix sockets").hint("connect to a TCP port"))
+        Err(Fault::new(FailureKind::Other, "this system has no Unix sockets").hint("connect to a TCP port"))
     }
 
     /// Address of the peer; none for a unix socket.
@@ -162,47 +162,6 @@ impl Socket {
     }
 }
 
-/// Calls the same method of the socket within.
-macro_rules! pass_on {
-    ($socket:expr, $method:ident $(, $argument:expr)*) => {
-        match $socket.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(test)]
-            Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
-        }
-    };
-}
+forward_read!(Socket, socket => *socket, Socket { Tcp, #[cfg(unix)] Unix, #[cfg(test)] Memory });
 
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_read, cx, buffer)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        pass_on!(self, poll_write, cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_flush, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_shutdown, cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        pass_on!(self, poll_write_vectored, cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-}
+forward_write!(Socket, socket => *socket, Socket { Tcp, #[cfg(unix)] Unix, #[cfg(test)] Memory });

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::seconds;
-use super::error::{FailureKind, Fault, NO_ANSWER_HINT, explain_socket_error, io_text};
+use super::error::{FailureKind, Fault, NO_ANSWER_HINT, explain_socket_error, io_text, seconds};
 use super::plan::TransportPlan;
 use super::race::{Pace, race};
 use super::socket::Socket;

@@ -8,13 +8,14 @@ use crate::support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Tr
 
 const RECONNECT: [&str; 4] = ["--reconnect", "100ms", "--drain", "2s"];
 
-/// Measures, and looks whether the account is whole. A busy machine may make an open loop invalid for its scheduling
-/// lag; nothing else may be wrong.
+/// Measures, and looks whether the account is whole. A busy machine may make an open loop invalid for being late;
+/// nothing else may be wrong.
 fn account_of(broker: &ScriptedBroker, arguments: &[&str]) -> Value {
     let (document, code, stderr) = measure(&broker.port(), &[arguments, &RECONNECT].concat());
-    assert!(matches!(code, 0 | 4), "{arguments:?}: {stderr}");
+    assert!(matches!(code, 0 | 4), "{arguments:?}: {stderr}{:?}", broker.violations());
     let faults = document["invalid"].as_array().unwrap();
-    assert!(faults.iter().all(|fault| fault["code"] == "scheduling-lag"), "{arguments:?}: {faults:?}");
+    let is_late = |fault: &Value| matches!(fault["code"].as_str(), Some("scheduling-lag" | "sent-below-offered"));
+    assert!(faults.iter().all(is_late), "{arguments:?}: {faults:?}");
     let [expected, once, lost, corrupt, foreign] =
         ["expected", "delivered_once", "lost", "corrupt", "foreign"].map(|name| delivery(&document, name));
     assert_eq!((expected, corrupt, foreign), (once + lost, 0, 0), "{arguments:?}: {}", document["delivery"]);
@@ -100,8 +101,10 @@ fn payloads_of_many_sizes_are_what_was_sent() {
     for (qos, payload) in [("0", "zero"), ("1", "random"), ("2", "text")] {
         let script = Script::default()
             .fault([1], Trigger::SentBytes(100_000), Action::Cut)
-            .fault([3], Trigger::ReceivedBytes(150_000), Action::Cut)
-            .fault([5], Trigger::ReceivedBytes(90_000), Action::Cut)
+            // More than two windows: at QoS 2 nothing is delivered before the first one has its PUBREL.
+            .fault([3], Trigger::ReceivedBytes(400_000), Action::Cut)
+            // One of them is the publisher again. Subscribers never send as much.
+            .fault([5, 6], Trigger::ReceivedBytes(90_000), Action::Cut)
             .without_log();
         let broker = ScriptedBroker::start(script);
         let clients = ["--pubs", "2", "--subs", "2", "--threads", "1", "-q", qos, "--size", "16..3000"];

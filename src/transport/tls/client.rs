@@ -1,81 +1,29 @@
 //! A TLS plan made ready: files read and rustls configured once, for any number of handshakes.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ClientConnection, Error, InconsistentKeys, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-#[cfg(feature = "openssl")]
-use tokio_openssl::SslStream;
+use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::certificate::{CertificateFacts, denies_authority, has_common_name_only};
+use super::certificate::{CertificateFacts, denies_authority};
 use super::explain::{Situation, error_text, explain};
 use super::keylog::KeyLogFile;
+use super::session::TlsSession;
+use super::setup_error::TlsSetupError;
 #[cfg(feature = "openssl")]
 use super::system_openssl::OpenSslClient;
-use super::verifier::{Credulous, ServerVerifier};
+use super::verifier::{NoVerification, ServerVerifier};
 use super::{files, key};
 use crate::transport::error::{FailureKind, Fault, io_text, printable};
 use crate::transport::plan::{ClientCertificate, TlsBackend, TlsPlan, TlsVersions, TrustRoots};
 use crate::transport::socket::Socket;
-
-/// Files or settings that TLS cannot use. Displays as `TLS: FILE: CAUSE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSetupError {
-    /// The file or folder at fault, where there is one.
-    pub path: Option<PathBuf>,
-    /// What is wrong, as a sentence without a full stop.
-    pub cause: String,
-    /// What to do next, where it is known.
-    pub hint: Option<String>,
-}
-
-impl TlsSetupError {
-    pub(super) fn of(path: &Path, cause: impl Into<String>) -> Self {
-        Self { path: Some(path.to_path_buf()), cause: cause.into(), hint: None }
-    }
-
-    pub(super) fn general(cause: impl Into<String>) -> Self {
-        Self { path: None, cause: cause.into(), hint: None }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl fmt::Display for TlsSetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => write!(f, "TLS: {}: {}", path.display(), self.cause),
-            None => write!(f, "TLS: {}", self.cause),
-        }
-    }
-}
-
-impl std::error::Error for TlsSetupError {}
-
-impl From<TlsSetupError> for Fault {
-    fn from(error: TlsSetupError) -> Self {
-        let cause = match &error.path {
-            Some(path) => format!("{}: {}", path.display(), error.cause),
-            None => error.cause,
-        };
-        Self { kind: FailureKind::TlsSetup, cause, hint: error.hint }
-    }
-}
 
 /// A TLS client: make it once, connect with it as often as you like, from any thread.
 #[derive(Clone)]
@@ -98,81 +46,6 @@ enum Backend {
     },
     #[cfg(feature = "openssl")]
     OpenSsl(OpenSslClient),
-}
-
-/// A TLS connection; boxed, as it holds kilobytes.
-#[derive(Debug)]
-pub(in crate::transport) enum TlsSession {
-    Rustls(Box<TlsStream<Socket>>),
-    #[cfg(feature = "openssl")]
-    OpenSsl(Box<SslStream<Socket>>),
-}
-
-impl TlsSession {
-    /// The socket below.
-    pub(in crate::transport) fn socket(&self) -> &Socket {
-        match self {
-            Self::Rustls(stream) => stream.get_ref().0,
-            #[cfg(feature = "openssl")]
-            Self::OpenSsl(stream) => stream.get_ref(),
-        }
-    }
-
-    /// What was agreed on.
-    pub(in crate::transport) fn info(&self) -> TlsInfo {
-        match self {
-            Self::Rustls(stream) => TlsInfo::of(stream.get_ref().1),
-            #[cfg(feature = "openssl")]
-            Self::OpenSsl(stream) => super::system_openssl::info(stream.ssl()),
-        }
-    }
-}
-
-/// Calls the same method of the stream within.
-macro_rules! pass_on {
-    ($session:expr, $method:ident $(, $argument:expr)*) => {
-        match $session.get_mut() {
-            Self::Rustls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
-            #[cfg(feature = "openssl")]
-            Self::OpenSsl(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
-        }
-    };
-}
-
-impl AsyncRead for TlsSession {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_read, cx, buffer)
-    }
-}
-
-impl AsyncWrite for TlsSession {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        pass_on!(self, poll_write, cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_flush, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pass_on!(self, poll_shutdown, cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        pass_on!(self, poll_write_vectored, cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Rustls(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "openssl")]
-            Self::OpenSsl(stream) => stream.is_write_vectored(),
-        }
-    }
 }
 
 impl fmt::Debug for TlsClient {
@@ -251,7 +124,7 @@ impl Backend {
             .map_err(|error| TlsSetupError::general(error_text(&error)))?
             .dangerous();
         let (builder, verifier) = if plan.insecure {
-            (builder.with_custom_certificate_verifier(Arc::new(Credulous(algorithms))), None)
+            (builder.with_custom_certificate_verifier(Arc::new(NoVerification(algorithms))), None)
         } else {
             let verifier = Arc::new(ServerVerifier::new(roots, named, !plan.roots.uses_system(), algorithms));
             (builder.with_custom_certificate_verifier(verifier.clone()), Some(verifier))
@@ -359,30 +232,5 @@ pub(super) fn alpn_protocols(names: &[String]) -> Result<Vec<Vec<u8>>, TlsSetupE
         Some(name) => Err(TlsSetupError::general(format!("\"{}\" is not a valid ALPN protocol", printable(name)))
             .hint("it must have 1 to 255 bytes, as in \"mqtt\"")),
         None => Ok(names.iter().map(|name| name.clone().into_bytes()).collect()),
-    }
-}
-
-/// What a handshake agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsInfo {
-    /// Version, such as `TLSv1_3`.
-    pub version: &'static str,
-    /// Cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
-    pub cipher: &'static str,
-    /// ALPN protocol, where the server picked one.
-    pub alpn: Option<String>,
-    /// The server's certificate names its host in the common name only, which most clients no longer accept.
-    pub common_name_only: bool,
-}
-
-impl TlsInfo {
-    fn of(session: &ClientConnection) -> Self {
-        let certificate = session.peer_certificates().and_then(|chain| chain.first());
-        Self {
-            version: session.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown"),
-            cipher: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
-            alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
-            common_name_only: certificate.is_some_and(|der| has_common_name_only(der)),
-        }
     }
 }

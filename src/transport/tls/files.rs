@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use zeroize::Zeroizing;
 
-use super::client::TlsSetupError;
+use super::setup_error::TlsSetupError;
 use crate::transport::error::io_text;
 
 /// No bundle is larger; a device named by mistake is not read for ever.

@@ -9,9 +9,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
-use super::client::TlsSetupError;
 use super::files;
+use super::setup_error::TlsSetupError;
 use crate::mqtt::Secret;
+use crate::terminal::prompt::password_at_terminal;
 use crate::transport::error::printable;
 
 const ENCRYPTED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
@@ -58,14 +59,9 @@ fn decrypt(path: &Path, block: &str, password: Option<&Secret>) -> Result<Privat
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 
-/// Asks whoever sits at the terminal for the password of a key; in a pipe or a script nobody does.
+/// Asks for the password of a key, where there is a terminal.
 pub(super) fn ask_password(path: &Path) -> Option<Secret> {
-    use std::io::IsTerminal;
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return None;
-    }
-    let prompt = format!("Password of the key {}: ", printable(&path.display().to_string()));
-    rpassword::prompt_password(prompt).ok().map(Secret::new)
+    password_at_terminal(&format!("Password of the key {}", printable(&path.display().to_string())))
 }
 
 /// The key is encrypted.

@@ -1,6 +1,5 @@
 //! TLS: files and settings made into a client once ([`client`]), whom to believe ([`verifier`]), and what a failed
-//! handshake means in words ([`explain`]). rustls and OpenSSL are
-//! named here only.
+//! handshake means in words ([`explain`]). rustls and OpenSSL are named here only.
 
 mod certificate;
 mod client;
@@ -9,6 +8,8 @@ mod files;
 mod key;
 mod keylog;
 mod server;
+mod session;
+mod setup_error;
 #[cfg(feature = "openssl")]
 mod system_openssl;
 mod verifier;
@@ -20,7 +21,9 @@ pub(in crate::transport) mod test_server;
 #[cfg(test)]
 mod trust_tests;
 
-pub(super) use client::TlsSession;
-pub use client::{TlsClient, TlsInfo, TlsSetupError};
+pub use client::TlsClient;
 pub use explain::{explain_tls_loss, looks_like_tls};
 pub use server::{ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsServer};
+pub use session::TlsInfo;
+pub(super) use session::TlsSession;
+pub use setup_error::TlsSetupError;

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificate::CertificateFacts;
-use super::client::TlsSetupError;
+use super::setup_error::TlsSetupError;
 use super::{files, key};
 use crate::transport::plan::TlsVersions;
 
@@ -25,6 +25,8 @@ const BUFFER: usize = 64 * 1024;
 pub struct ServerTlsPlan {
     /// The server's certificate chain (PEM).
     pub certificate: PathBuf,
+    /// Certificates of authorities (PEM), from which the chain is completed where it lacks intermediate ones.
+    pub authorities: Option<PathBuf>,
     /// Its key (PEM).
     pub key: PathBuf,
     /// Accepted versions.
@@ -94,7 +96,10 @@ fn config(plan: &ServerTlsPlan) -> Result<Arc<ServerConfig>, TlsSetupError> {
         None => builder.with_no_client_auth(),
         Some(authorities) => builder.with_client_cert_verifier(verifier(authorities, provider)?),
     };
-    let chain = files::certificates(&plan.certificate)?;
+    let mut chain = files::certificates(&plan.certificate)?;
+    if let Some(file) = &plan.authorities {
+        complete(&mut chain, &files::certificates(file)?);
+    }
     let config = builder.with_single_cert(chain, key::read(&plan.key, None)?).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsSetupError::of(
             &plan.key,
@@ -103,6 +108,19 @@ fn config(plan: &ServerTlsPlan) -> Result<Arc<ServerConfig>, TlsSetupError> {
         error => TlsSetupError::of(&plan.certificate, error.to_string()),
     })?;
     Ok(Arc::new(config))
+}
+
+/// Adds the intermediate certificates that a chain lacks, as OpenSSL does: clients know the root alone, and many a
+/// mosquitto has only its own certificate in `certfile` and those above it in `cafile`.
+fn complete(chain: &mut Vec<CertificateDer<'static>>, authorities: &[CertificateDer<'static>]) {
+    while let Some(last) = chain.last().and_then(|last| CertificateFacts::read(last)) {
+        let issued_it = |candidate: &&CertificateDer<'static>| {
+            let facts = CertificateFacts::read(candidate);
+            facts.is_some_and(|facts| facts.subject == last.issuer && !facts.self_issued) && !chain.contains(candidate)
+        };
+        let Some(issuer) = authorities.iter().find(issued_it).filter(|_| !last.self_issued) else { return };
+        chain.push(issuer.clone());
+    }
 }
 
 fn verifier(
@@ -256,7 +274,7 @@ mod tests {
         });
         let (client_certificate, client_key) = files_of(&files, "client", &device);
 
-        let open = ServerTlsPlan { certificate, key, versions: TlsVersions::Any, clients: None };
+        let open = ServerTlsPlan { certificate, key, versions: TlsVersions::Any, authorities: None, clients: None };
         let clients = Some(ClientAuthorities { file: Some(ca.clone()), ..ClientAuthorities::default() });
         let strict = ServerTlsPlan { clients, ..open.clone() };
         let shows = ClientCertificate { certificate: client_certificate, key: client_key, key_password: None };
@@ -277,11 +295,35 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn missing_intermediates_are_sent_where_cafile_has_them() {
+        let files = Files::new();
+        let root = Authority::new("the root");
+        let middle = Authority::issued(&root, "the middle");
+        let lower = Authority::issued(&middle, "the lower middle");
+        let (certificate, key) = files_of(&files, "server", &Identity::issued(&lower, &["localhost"], |_| {}));
+        let of = |authorities: &[&Authority]| -> String {
+            authorities.iter().map(|authority| pem("CERTIFICATE", &authority.certificate())).collect()
+        };
+        let ca = files.write("root.pem", of(&[&root]));
+        let all = files.write("all.pem", of(&[&root, &middle, &Authority::new("another"), &lower]));
+        for (authorities, served) in [(None, false), (Some(ca.clone()), false), (Some(all), true)] {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            let plan = ServerTlsPlan { certificate, authorities, key, versions: TlsVersions::Any, clients: None };
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = serve(TlsServer::new(&plan).unwrap(), listener);
+            let roots = TrustRoots { file: Some(ca.clone()), ..TrustRoots::default() };
+            assert_eq!(talk(port, TlsPlan { roots, ..TlsPlan::default() }).await, served);
+            assert_eq!(server.join().unwrap().is_ok(), served);
+        }
+    }
+
     #[test]
     fn a_socket_that_would_block_does_not_hold_anybody_up() {
         let files = Files::new();
         let (certificate, key) = files_of(&files, "server", &Identity::self_signed(&["localhost"], |_| {}));
-        let plan = ServerTlsPlan { certificate, key, versions: TlsVersions::V13, clients: None };
+        let plan = ServerTlsPlan { certificate, key, versions: TlsVersions::V13, authorities: None, clients: None };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;
@@ -295,7 +337,13 @@ mod tests {
         let files = Files::new();
         let (certificate, _) = files_of(&files, "one", &Identity::self_signed(&["localhost"], |_| {}));
         let (_, key) = files_of(&files, "two", &Identity::self_signed(&["localhost"], |_| {}));
-        let plan = ServerTlsPlan { certificate, key: key.clone(), versions: TlsVersions::Any, clients: None };
+        let plan = ServerTlsPlan {
+            certificate,
+            key: key.clone(),
+            versions: TlsVersions::Any,
+            authorities: None,
+            clients: None,
+        };
         let error = TlsServer::new(&plan).unwrap_err();
         assert_eq!(error.path, Some(key.clone()));
         assert!(error.to_string().contains("does not match the certificate"), "{error}");

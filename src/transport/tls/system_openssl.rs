@@ -21,11 +21,13 @@ use rustls::pki_types::CertificateDer;
 use tokio_openssl::SslStream;
 
 use super::certificate::CertificateFacts;
-use super::client::{TlsInfo, TlsSetupError, alpn_protocols, system_certificates, user_certificates};
+use super::client::{alpn_protocols, system_certificates, user_certificates};
 use super::explain::{self, Situation};
 use super::files;
 use super::key::{ask_password, convert, no_password, undecrypted};
 use super::keylog::KeyLogFile;
+use super::session::TlsInfo;
+use super::setup_error::TlsSetupError;
 use crate::transport::error::{FailureKind, Fault, explain_socket_error, io_text};
 use crate::transport::plan::{ClientCertificate, PreSharedKey, TlsPlan, TlsVersions};
 use crate::transport::socket::Socket;

@@ -58,6 +58,13 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
+    /// One whose certificate another has signed.
+    pub(crate) fn issued(by: &Authority, common_name: &str) -> Self {
+        let (mut params, key) = parts(&[], as_authority);
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        Self(CertifiedIssuer::signed_by(params, key, &by.0).unwrap())
+    }
+
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.0.der().clone()
     }

@@ -176,9 +176,9 @@ impl ServerCertVerifier for ServerVerifier {
 
 /// Believes everybody (`--insecure`). Not even the signature is checked: a man in the middle signs with his own key.
 #[derive(Debug)]
-pub(super) struct Credulous(pub(super) WebPkiSupportedAlgorithms);
+pub(super) struct NoVerification(pub(super) WebPkiSupportedAlgorithms);
 
-impl ServerCertVerifier for Credulous {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

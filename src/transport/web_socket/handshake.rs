@@ -1,14 +1,14 @@
 //! The opening handshake (RFC 6455 §4.1) and what its failure means, in words.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::WebSocket;
+use super::stream::WebSocket;
 use crate::transport::error::{FailureKind, Fault, explain_socket_error};
 use crate::transport::http::{Head, HeadError, shown};
 use crate::transport::plan::{Address, WebSocketPlan};
-use crate::transport::{Connection, explain_tls_loss, looks_like_tls};
+use crate::transport::tls::{explain_tls_loss, looks_like_tls};
 
 /// The sub-protocol of MQTT, all versions [MQTT-6.0.0-3].
 const SUB_PROTOCOL: &str = "mqtt";
@@ -17,23 +17,24 @@ const PATH_HINT: &str = "is the path right? set it with --ws-path or in the URL;
 const PORT_HINT: &str = "is this the broker's WebSocket port? for plain MQTT, usually on port 1883, remove --ws or ws://; with TLS use wss://";
 const TLS_HINT: &str = "use wss:// instead of ws://, or add --tls or --cafile FILE to --ws";
 
-/// Opens a WebSocket for MQTT over a connection.
-pub(in crate::transport) async fn open(
-    mut connection: Connection,
+/// Opens a WebSocket for MQTT over a stream, which may be a TLS connection (`tls`).
+pub(in crate::transport) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    tls: bool,
     address: &Address,
     plan: &WebSocketPlan,
-) -> Result<WebSocket, Fault> {
+) -> Result<WebSocket<S>, Fault> {
     let key = generate_key();
-    let request = request(address, connection.tls_info().is_some(), plan, &key);
-    connection.write_all(&request).await.map_err(|error| lost(&error))?;
-    connection.flush().await.map_err(|error| lost(&error))?;
-    let head = match Head::read(&mut connection).await {
+    let request = request(address, tls, plan, &key);
+    stream.write_all(&request).await.map_err(|error| lost(&error))?;
+    stream.flush().await.map_err(|error| lost(&error))?;
+    let head = match Head::read(&mut stream).await {
         Ok(head) => head,
         Err(HeadError::Io(error)) => return Err(lost(&error)),
         Err(other) => return Err(no_answer(&other)),
     };
     check(&head, &key)?;
-    Ok(WebSocket::new(connection, head.rest).await)
+    Ok(WebSocket::new(stream, head.rest).await)
 }
 
 /// A connection that broke: over TLS 1.3 this is also where a server refuses our certificate.

@@ -17,7 +17,6 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::mqtt::wire::{MAX_PACKET_SIZE, Scan, scan};
-use crate::transport::Connection;
 use crate::transport::error::printable;
 
 /// Most bytes in a frame that we send. Some servers take no more than 64 KiB, and a longer head is needed from there on.
@@ -32,10 +31,10 @@ const WRITE_BUFFER: usize = 16 * 1024;
 /// Bytes read at a time. Every connection has this buffer, and mqbench has thousands of connections.
 const READ_BUFFER: usize = 8 * 1024;
 
-/// A WebSocket that carries MQTT.
+/// A WebSocket that carries MQTT over a stream of bytes.
 #[derive(Debug)]
-pub(in crate::transport) struct WebSocket {
-    frames: WebSocketStream<Connection>,
+pub(in crate::transport) struct WebSocket<S> {
+    frames: WebSocketStream<S>,
     /// What came and was not asked for yet.
     unread: Bytes,
     /// How it ended; the error is told once, after what was read before it.
@@ -46,20 +45,21 @@ pub(in crate::transport) struct WebSocket {
     packet_left: usize,
 }
 
-impl WebSocket {
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// A WebSocket after its handshake; `rest` came behind the server's answer.
-    pub(super) async fn new(connection: Connection, rest: Vec<u8>) -> Self {
+    pub(super) async fn new(stream: S, rest: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
             .max_write_buffer_size(4 * MOST_IN_A_FRAME)
             .max_message_size(Some(MOST_IN_A_MESSAGE))
             .max_frame_size(Some(MOST_IN_A_MESSAGE));
-        let frames = WebSocketStream::from_partially_read(connection, rest, Role::Client, Some(config)).await;
+        let frames = WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await;
         Self { frames, unread: Bytes::new(), end: None, closed: false, packet_left: 0 }
     }
 
-    pub(in crate::transport) fn connection(&self) -> &Connection {
+    /// The stream below.
+    pub(in crate::transport) fn get_ref(&self) -> &S {
         self.frames.get_ref()
     }
 
@@ -159,7 +159,7 @@ fn io_error(error: Error) -> io::Error {
     }
 }
 
-impl AsyncRead for WebSocket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         // Brokers send a frame a packet, so one read takes as many frames as are there.
@@ -184,7 +184,7 @@ impl AsyncRead for WebSocket {
     }
 }
 
-impl AsyncWrite for WebSocket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));

@@ -93,9 +93,9 @@ fn dollar_topics_are_hidden_from_wildcards_in_front() {
     let broker = Broker::any();
     let mut subscriber = broker.connect(V311, "to");
     let name = broker.topic("hidden");
-    for filter in ["#", "+/#", "+/+/+/+"] {
-        assert!(!subscriber.subscribe(filter, QoS::AtMostOnce).reasons[0].is_error());
-    }
+    // In one packet: retained messages of others may come behind it.
+    let filters = ["#", "+/#", "+/+/+/+"].map(|name| filter(name, QoS::AtMostOnce)).to_vec();
+    assert_eq!(subscriber.subscribe_with(filters, Properties::new()).reasons, [ReasonCode::SUCCESS; 3]);
     let mut publisher = broker.connect(V311, "from");
     publisher.say(&format!("$conformance/{name}"), "hidden", QoS::AtLeastOnce);
     publisher.say(&name, "shown", QoS::AtLeastOnce);

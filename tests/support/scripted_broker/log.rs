@@ -1,7 +1,5 @@
 //! What a scripted broker saw and did, for tests to hold against what a client says.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use mqtools::mqtt::wire::{Ack, Connect, Disconnect, Packet, PacketType, Subscribe, Unsubscribe, WireError};
 use mqtools::mqtt::{Message, ReasonCode};
@@ -55,7 +53,7 @@ pub struct Counts {
     pub connections: u64,
     /// PUBLISHes read.
     pub publishes: u64,
-    /// PUBLISHes taken over and routed; of a repeated QoS 2 PUBLISH only the first.
+    /// Messages that the core has sent to whoever subscribes: at QoS 2 with PUBREL, and once.
     pub accepted: u64,
     /// Deliveries that were due, by which `Script` counts; those dropped included.
     pub deliveries: u64,
@@ -65,8 +63,6 @@ pub struct Counts {
     pub repeated: u64,
     /// Deliveries held back and then sent.
     pub swapped: u64,
-    /// Deliveries not sent because they are over the client's Maximum Packet Size.
-    pub oversized: u64,
     /// PUBACK of QoS 1 and PUBCOMP of QoS 2 from subscribers.
     pub completed_deliveries: u64,
 }
@@ -80,12 +76,10 @@ pub struct Log {
     pub received: Vec<(u64, Received)>,
     /// Payloads whose last acknowledgement (PUBACK, PUBCOMP, with success) was sent, in that order.
     pub acknowledged: Vec<Bytes>,
-    /// Payloads that were taken over, in that order; QoS 0 too.
+    /// Payloads of the messages that were accepted, in that order; QoS 0 too.
     pub accepted: Vec<Bytes>,
     /// What clients did that the standard or the CONNACK forbids.
     pub violations: Vec<String>,
-    /// Answers by kind, those omitted included.
-    pub(super) answers: BTreeMap<u8, u64>,
 }
 
 impl Log {

@@ -1,8 +1,8 @@
-//! A small real broker that does wrong on demand, for tests: delays, refuses, drops, repeats, reorders, cuts, stalls.
+//! A broker that does wrong on demand, for tests: delays, refuses, drops, repeats, reorders, cuts, stalls.
 //!
-//! Plain threads and blocking sockets on 127.0.0.1, port 0; two threads a connection; everything by plan, counted
-//! from 1, nothing by chance. It writes down what it received and what it acknowledged. MQTT 3.1, 3.1.1 and 5.0,
-//! QoS 0 to 2 both ways, sessions, wills, aliases; no retained messages, no shared subscriptions.
+//! It is the broker core with a script of faults in front of it ([`super::faulty_broker`]), on 127.0.0.1, port 0, on a
+//! thread of its own; everything by plan, counted from 1, nothing by chance. It writes down what it received and what it
+//! acknowledged.
 //!
 //! ```ignore
 //! let broker = ScriptedBroker::start(Script::default().drop_deliveries([3, 8]).delay(PacketType::Puback, MS_50));
@@ -14,39 +14,47 @@
 // A test takes what it needs of it, so something is always unused somewhere.
 #![allow(dead_code, unused_imports)]
 
-mod connection;
 mod log;
-mod outbox;
-mod publishing;
+mod plan;
 mod script;
-mod stalls;
-mod state;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mqtools::broker::core::Settings;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::{JoinSet, LocalSet, spawn_local};
 
 pub use log::{Counts, Log, Received};
 pub use script::{Action, Connections, Fault, Ordinals, Repeat, Script, Trigger};
 
-use connection::Connection;
-use outbox::Outbox;
-use stalls::Stalls;
-use state::State;
+use super::faulty_broker::{FaultyBroker, SharedBroker, run_timers, serve};
+use plan::{Scripted, Violations};
 
 /// How long a test waits for the broker to see something before it fails: a guard, not a measure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the threads share.
-pub(crate) struct Shared {
+/// What the broker and the test share.
+#[derive(Debug, Default)]
+struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    stalls: Stalls,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    script: Script,
+    log: Log,
+    /// Answers by kind, those omitted included.
+    answers: BTreeMap<u8, u64>,
 }
 
 impl Shared {
@@ -55,22 +63,19 @@ impl Shared {
     }
 }
 
+/// What a test wants of the broker's thread.
+enum Command {
+    Listen(TcpListener),
+    GoAway(mpsc::Sender<()>),
+    Act(Action),
+}
+
 /// The broker; it stops when it is dropped.
 pub struct ScriptedBroker {
     addr: SocketAddr,
     shared: Arc<Shared>,
-    listening: Option<Listening>,
-}
-
-struct Listening {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Accepted>>,
-}
-
-struct Accepted {
-    stream: TcpStream,
-    outbox: Arc<Outbox>,
-    thread: JoinHandle<()>,
+    commands: Option<UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl ScriptedBroker {
@@ -79,13 +84,21 @@ impl ScriptedBroker {
     /// # Panics
     /// When the machine gives no port.
     pub fn start(script: Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|error| panic!("no port: {error}"));
-        let addr = listener.local_addr().unwrap_or_else(|error| panic!("no address: {error}"));
-        let stalls = Stalls::new(script.stall_every);
-        let state = Mutex::new(State { script, ..State::default() });
-        let shared = Arc::new(Shared { state, changed: Condvar::new(), stalls });
-        let listening = Some(Listening::start(listener, Arc::clone(&shared)));
-        Self { addr, shared, listening }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let settings = script.settings();
+        let shared = Arc::new(Shared { state: Mutex::new(State { script, ..State::default() }), ..Shared::default() });
+        let (commands, received) = unbounded_channel();
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || run(of_thread, settings, received));
+        let broker = Self { addr, shared, commands: Some(commands), thread: Some(thread) };
+        broker.command(Command::Listen(listener));
+        broker
+    }
+
+    fn command(&self, command: Command) {
+        let commands = self.commands.as_ref();
+        assert!(commands.is_some_and(|commands| commands.send(command).is_ok()), "the broker's thread has ended");
     }
 
     /// Where it listens.
@@ -129,33 +142,27 @@ impl ScriptedBroker {
         assert!(!timeout.timed_out(), "the broker waited for {what} in vain; it has {:?}", state.log.counts);
     }
 
-    /// Puts another script in place of the old one, for what happens from now on (periodic stalls stay as they were,
-    /// and so do faults of connections that exist).
+    /// Puts another script in place of the old one, for what happens from now on. Limits that CONNACK states stay as they
+    /// were, and so do faults of connections that exist.
     pub fn set_script(&self, script: Script) {
         self.shared.lock().script = script;
     }
 
     /// Does this to every client that is connected, now: for what a test decides while it runs.
     pub fn act_on_all(&self, action: &Action) {
-        let state = self.shared.lock();
-        for link in state.sessions.values().filter_map(|session| session.link.as_ref()) {
-            action.perform(&link.outbox, link.version);
-        }
+        self.command(Command::Act(action.clone()));
     }
 
     /// Ends all connections and listens no more, as a broker that was killed. Sessions are kept.
     pub fn go_away(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.stop(self.addr);
-        }
+        let (done, gone) = mpsc::channel();
+        self.command(Command::GoAway(done));
+        gone.recv().unwrap();
     }
 
     /// Listens again on the same port.
     pub fn come_back(&mut self) -> io::Result<()> {
-        if self.listening.is_none() {
-            let listener = TcpListener::bind(self.addr)?;
-            self.listening = Some(Listening::start(listener, Arc::clone(&self.shared)));
-        }
+        self.command(Command::Listen(TcpListener::bind(self.addr)?));
         Ok(())
     }
 
@@ -168,50 +175,59 @@ impl ScriptedBroker {
 
 impl Drop for ScriptedBroker {
     fn drop(&mut self) {
-        self.go_away();
-    }
-}
-
-impl Listening {
-    fn start(listener: TcpListener, shared: Arc<Shared>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut connections = Vec::new();
-            for stream in listener.incoming() {
-                if stopped.load(Ordering::SeqCst) {
-                    break;
-                }
-                let Ok(stream) = stream else { continue };
-                let _ = stream.set_nodelay(true);
-                let Ok(reader) = stream.try_clone() else { continue };
-                let mut state = shared.lock();
-                state.log.counts.connections += 1;
-                let connection = Connection::new(state.log.counts.connections, Arc::clone(&shared), &state.script);
-                drop(state);
-                shared.changed.notify_all();
-                let outbox = connection.outbox();
-                let thread = std::thread::spawn(move || connection.run(reader));
-                connections.push(Accepted { stream, outbox, thread });
-            }
-            connections
-        });
-        Self { stop, thread }
-    }
-
-    fn stop(self, addr: SocketAddr) {
-        self.stop.store(true, Ordering::SeqCst);
-        // The accepting thread waits in accept; a connection wakes it up.
-        let woken = TcpStream::connect(addr);
-        let Ok(connections) = self.thread.join() else { return };
-        drop(woken);
-        for Accepted { stream, outbox, .. } in &connections {
-            outbox.close();
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        for Accepted { stream, thread, .. } in connections {
-            drop(stream);
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
+}
+
+/// The broker's thread, until nobody can give it a command any more.
+fn run(shared: Arc<Shared>, settings: Settings, mut commands: UnboundedReceiver<Command>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async move {
+        let violations = Violations(Arc::clone(&shared));
+        let broker = FaultyBroker::new(Scripted::new(shared), settings).with_log(Box::new(violations)).observed();
+        let broker = Rc::new(RefCell::new(broker));
+        spawn_local(run_timers(Rc::clone(&broker)));
+        let mut listening = None;
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Listen(listener) => {
+                    listener.set_nonblocking(true).unwrap();
+                    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                    let (stop, stopped) = oneshot::channel();
+                    listening = Some((stop, spawn_local(listen(listener, Rc::clone(&broker), stopped))));
+                }
+                Command::GoAway(done) => {
+                    if let Some((stop, task)) = listening.take() {
+                        drop(stop);
+                        let _ = task.await;
+                    }
+                    broker.borrow_mut().close_all();
+                    let _ = done.send(());
+                }
+                Command::Act(action) => broker.borrow_mut().act_on_all(|link| {
+                    action.perform(link);
+                }),
+            }
+        }
+    });
+}
+
+/// Accepts and serves connections until it is stopped, which ends them.
+async fn listen(listener: tokio::net::TcpListener, broker: SharedBroker<Scripted>, mut stopped: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut stopped => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let _ = stream.set_nodelay(true);
+                connections.spawn_local(serve(Rc::clone(&broker), stream));
+            }
+        }
+    }
+    connections.shutdown().await;
 }

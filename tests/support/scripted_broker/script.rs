@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::{RangeFrom, RangeInclusive};
 use std::time::Duration;
 
+use mqtools::broker::core::Settings;
 use mqtools::mqtt::wire::PacketType;
-use mqtools::mqtt::{Property, QoS, ReasonCode};
+use mqtools::mqtt::{Property, PropertyName, QoS, ReasonCode};
+
+use super::super::faulty_broker::boundless;
 
 /// Which of a row of things, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,19 +123,10 @@ pub struct Fault {
     pub action: Action,
 }
 
-/// A change to answers of one kind, counted over all connections.
-#[derive(Clone, Debug)]
-pub(super) struct AnswerRule {
-    pub packet: PacketType,
-    pub ordinals: Ordinals,
-    pub copies: usize,
-}
-
 /// What the broker is to do other than work. The default does everything right.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     pub(super) delays: Vec<(PacketType, Duration)>,
-    pub(super) stall_every: Option<(Duration, Duration)>,
     pub(super) stall_at_publish: Vec<(u64, Duration)>,
     pub(super) refuse_connect: Option<(Connections, ReasonCode)>,
     pub(super) only_v311: bool,
@@ -148,11 +142,9 @@ pub struct Script {
     pub(super) pass_on: Ordinals,
     pub(super) without_groups: bool,
     pub(super) fault_topics: Option<String>,
-    pub(super) answers: Vec<AnswerRule>,
+    pub(super) omitted: Vec<(PacketType, Ordinals)>,
     pub(super) connack: Vec<Property>,
     pub(super) forget_sessions: bool,
-    pub(super) claim_session_present: Option<bool>,
-    pub(super) alias_deliveries: bool,
     pub(super) without_log: bool,
     pub(super) most_unreleased: Option<usize>,
     pub(super) hated_payload: Option<Vec<u8>>,
@@ -163,12 +155,6 @@ impl Script {
     /// Sends answers of this kind (or PUBLISH: deliveries) so much later; other packets are not held up.
     pub fn delay(mut self, packet: PacketType, by: Duration) -> Self {
         self.delays.push((packet, by));
-        self
-    }
-
-    /// Reads and writes nothing for `length` once each `period`, the first time one period after the first CONNECT.
-    pub fn stall_every(mut self, period: Duration, length: Duration) -> Self {
-        self.stall_every = Some((period, length));
         self
     }
 
@@ -280,13 +266,7 @@ impl Script {
     /// Does not send these answers of this kind, counted over all connections. (CONNACK, SUBACK, PINGRESP, the
     /// acknowledgements.)
     pub fn omit(mut self, packet: PacketType, ordinals: impl Into<Ordinals>) -> Self {
-        self.answers.push(AnswerRule { packet, ordinals: ordinals.into(), copies: 0 });
-        self
-    }
-
-    /// Sends these answers of this kind twice.
-    pub fn repeat(mut self, packet: PacketType, ordinals: impl Into<Ordinals>) -> Self {
-        self.answers.push(AnswerRule { packet, ordinals: ordinals.into(), copies: 2 });
+        self.omitted.push((packet, ordinals.into()));
         self
     }
 
@@ -300,18 +280,6 @@ impl Script {
     /// Keeps no session over a reconnect, whatever the client asks for.
     pub fn forget_sessions(mut self) -> Self {
         self.forget_sessions = true;
-        self
-    }
-
-    /// Says this about Session Present, true or not.
-    pub fn claim_session_present(mut self, present: bool) -> Self {
-        self.claim_session_present = Some(present);
-        self
-    }
-
-    /// Sends topics to 5.0 clients as aliases, as far as their Topic Alias Maximum goes.
-    pub fn alias_deliveries(mut self) -> Self {
-        self.alias_deliveries = true;
         self
     }
 
@@ -344,12 +312,28 @@ impl Script {
         self.fault(connections, Trigger::Accept, Action::Cut)
     }
 
-    pub(super) fn delay_of(&self, packet: PacketType) -> Option<Duration> {
-        self.delays.iter().rev().find(|(kind, _)| *kind == packet).map(|(_, by)| *by)
+    pub(super) fn delay_of(&self, packet: PacketType) -> Duration {
+        self.delays.iter().rev().find(|(kind, _)| *kind == packet).map_or(Duration::ZERO, |(_, by)| *by)
     }
 
-    pub(super) fn copies_of(&self, packet: PacketType, ordinal: u64) -> usize {
-        let rule = self.answers.iter().find(|rule| rule.packet == packet && rule.ordinals.contain(ordinal));
-        rule.map_or(1, |rule| rule.copies)
+    pub(super) fn omits(&self, packet: PacketType, ordinal: u64) -> bool {
+        self.omitted.iter().any(|(kind, ordinals)| *kind == packet && ordinals.contain(ordinal))
+    }
+
+    /// A limit that CONNACK states.
+    pub(super) fn limit(&self, name: PropertyName) -> Option<u32> {
+        self.connack.iter().find(|property| property.name() == name).and_then(|property| property.value().number())
+    }
+
+    /// The limits that the core watches.
+    pub(super) fn settings(&self) -> Settings {
+        let limit = |name| self.limit(name).unwrap_or_default();
+        let max_qos = self.limit(PropertyName::MaximumQos).and_then(|most| QoS::from_number(most as u8));
+        Settings {
+            max_qos: max_qos.unwrap_or(QoS::ExactlyOnce),
+            max_packet_size: limit(PropertyName::MaximumPacketSize) as usize,
+            max_topic_alias: limit(PropertyName::TopicAliasMaximum) as u16,
+            ..boundless()
+        }
     }
 }

@@ -1,0 +1,71 @@
+//! A TLS connection after its handshake, whichever library made it, and what the handshake agreed on.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustls::ClientConnection;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(feature = "openssl")]
+use tokio_openssl::SslStream;
+use tokio_rustls::client::TlsStream;
+
+use super::certificate::has_common_name_only;
+use crate::transport::socket::Socket;
+
+/// A TLS connection; boxed, as it holds kilobytes.
+#[derive(Debug)]
+pub(in crate::transport) enum TlsSession {
+    Rustls(Box<TlsStream<Socket>>),
+    #[cfg(feature = "openssl")]
+    OpenSsl(Box<SslStream<Socket>>),
+}
+
+impl TlsSession {
+    /// The socket below.
+    pub(in crate::transport) fn socket(&self) -> &Socket {
+        match self {
+            Self::Rustls(stream) => stream.get_ref().0,
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => stream.get_ref(),
+        }
+    }
+
+    /// What was agreed on.
+    pub(in crate::transport) fn info(&self) -> TlsInfo {
+        match self {
+            Self::Rustls(stream) => TlsInfo::of(stream.get_ref().1),
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => super::system_openssl::info(stream.ssl()),
+        }
+    }
+}
+
+forward_read!(TlsSession, session => *session, TlsSession { Rustls, #[cfg(feature = "openssl")] OpenSsl });
+
+forward_write!(TlsSession, session => *session, TlsSession { Rustls, #[cfg(feature = "openssl")] OpenSsl });
+
+/// What a handshake agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// Version, such as `TLSv1_3`.
+    pub version: &'static str,
+    /// Cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
+    /// ALPN protocol, where the server picked one.
+    pub alpn: Option<String>,
+    /// The server's certificate names its host in the common name only, which most clients no longer accept.
+    pub common_name_only: bool,
+}
+
+impl TlsInfo {
+    fn of(session: &ClientConnection) -> Self {
+        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        Self {
+            version: session.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown"),
+            cipher: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+            alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            common_name_only: certificate.is_some_and(|der| has_common_name_only(der)),
+        }
+    }
+}
