@@ -23,7 +23,7 @@ pub use payload::{Filled, Filling, PayloadPlan};
 pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
 pub use schedule::{PublisherSlots, Schedule, quota};
 pub use stage::{LoadModel, Stage, StageName, stages};
-pub use targets::{ClientKind, Targets};
+pub use targets::Targets;
 pub use template::{MessageTemplate, Template, TemplateError};
 
 /// When a slot of a publisher's window becomes free.
@@ -150,6 +150,82 @@ impl BenchPlan {
         session.connect_properties.remove(PropertyName::SessionExpiryInterval);
         session
     }
+
+    /// What a client does, and its number among those that do the same.
+    pub fn kind_of(&self, client: usize) -> (ClientKind, usize) {
+        let mut number = client;
+        for (kind, count) in [
+            (ClientKind::Publisher, self.publishers),
+            (ClientKind::Subscriber, self.subscribers),
+            (ClientKind::Responder, self.responders),
+        ] {
+            if number < count {
+                return (kind, number);
+            }
+            number -= count;
+        }
+        (ClientKind::Idler, number)
+    }
+
+    /// The global number of the client that has this number among those that do the same.
+    pub const fn client_of(&self, kind: ClientKind, number: usize) -> usize {
+        let before = match kind {
+            ClientKind::Publisher => 0,
+            ClientKind::Subscriber => self.publishers,
+            ClientKind::Responder => self.publishers + self.subscribers,
+            ClientKind::Idler => self.publishers + self.subscribers + self.responders,
+        };
+        before + number
+    }
+
+    /// The broker of a client: it depends on the client's global number alone, so that the number of threads and machines
+    /// changes nothing. Without `--pair cross` all clients of a stream have the same one.
+    pub fn target_of(&self, client: usize) -> usize {
+        let targets = self.targets.count();
+        if targets == 1 {
+            return 0;
+        }
+        let cross = usize::from(self.targets.is_cross());
+        let place = match self.kind_of(client) {
+            (ClientKind::Publisher, number) => lane(&self.routes, number),
+            (ClientKind::Subscriber, number) if self.responders > 0 || self.publishers == 0 => number,
+            (ClientKind::Subscriber, number) if self.routes.is_everything_for_all() => number + cross,
+            (ClientKind::Subscriber, number) => lane(&self.routes, self.routes.streams_of(number).first) + cross,
+            (ClientKind::Responder, number) => number + cross,
+            (ClientKind::Idler, number) => number,
+        };
+        place % targets
+    }
+
+    /// How a client connects: to which broker and from which local address.
+    pub fn transport_of(&self, client: usize) -> TransportPlan {
+        let mut transport = self.targets.transport(&self.transport, self.target_of(client));
+        let sources = self.targets.sources();
+        if !sources.is_empty() {
+            // Every local address meets every broker.
+            transport.bind = Some(sources[client / self.targets.count() % sources.len()]);
+        }
+        transport
+    }
+}
+
+/// Streams with the same lane have subscribers in common.
+fn lane(routes: &Routes, stream: usize) -> usize {
+    let receivers = routes.receivers_of(stream);
+    if routes.is_everything_for_all() || receivers.count == 0 { stream } else { receivers.first }
+}
+
+/// What a client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClientKind {
+    /// Publishes.
+    Publisher,
+    /// Subscribes.
+    Subscriber,
+    /// Answers (`mqbench echo`).
+    Responder,
+    /// Is connected (`mqbench conn`).
+    Idler,
 }
 
 /// The password of all clients, or a template.
@@ -186,5 +262,63 @@ pub struct RunTag(pub u16);
 impl std::fmt::Display for RunTag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:04x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::from_options::tests::plan_of;
+    use super::*;
+
+    #[test]
+    fn clients_have_a_role_and_a_number() {
+        let plan = plan_of(&["echo", "--clients", "2"]).unwrap();
+        let parts: Vec<_> = (0..6).map(|client| plan.kind_of(client)).collect();
+        assert_eq!(parts[0], (ClientKind::Publisher, 0));
+        assert_eq!(parts[3], (ClientKind::Subscriber, 1));
+        assert_eq!(parts[5], (ClientKind::Responder, 1));
+        for (client, (part, number)) in parts.into_iter().enumerate() {
+            assert_eq!(plan.client_of(part, number), client);
+        }
+        assert_eq!(plan_of(&["conn", "--clients", "7"]).unwrap().kind_of(6), (ClientKind::Idler, 6));
+    }
+
+    #[test]
+    fn every_local_address_meets_every_broker() {
+        let arguments = ["conn", "--clients", "8", "--hosts", "a:1,b:2", "-A", "127.0.0.1,127.0.0.2"];
+        let plan = plan_of(&arguments).unwrap();
+        let ways: std::collections::BTreeSet<_> = (0..8)
+            .map(|client| plan.transport_of(client))
+            .map(|transport| (transport.address.to_string(), transport.bind))
+            .collect();
+        assert_eq!(ways.len(), 4, "{ways:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// With `same` no message has to get from one broker to another; with `cross` every one has to.
+        #[test]
+        fn pairs_are_on_the_same_broker_or_on_two(
+            publishers in 1usize..9, subscribers in 1usize..9, brokers in 2usize..5, cross in any::<bool>(),
+        ) {
+            let hosts: Vec<String> = (0..brokers).map(|broker| format!("h{broker}")).collect();
+            let (publishers_text, subscribers_text) = (publishers.to_string(), subscribers.to_string());
+            let plan = plan_of(&[
+                "--hosts", &hosts.join(","), "--pubs", &publishers_text, "--subs", &subscribers_text,
+                "--pair", if cross { "cross" } else { "same" },
+            ]).unwrap();
+            for subscriber in 0..subscribers {
+                for stream in plan.routes.streams_of(subscriber).iter() {
+                    let publishing = plan.target_of(plan.client_of(ClientKind::Publisher, stream));
+                    let subscribing = plan.target_of(plan.client_of(ClientKind::Subscriber, subscriber));
+                    prop_assert_eq!(publishing != subscribing, cross);
+                }
+            }
+            let used: std::collections::BTreeSet<_> = (0..plan.clients()).map(|client| plan.target_of(client)).collect();
+            prop_assert_eq!(used.len() == brokers, cross && brokers == 2 || publishers.min(subscribers) + usize::from(cross) >= brokers);
+        }
     }
 }
