@@ -279,7 +279,7 @@ fn the_summary_says_what_goes_in_and_what_comes_out() {
     };
     let text = summary(&["--shape", "fan-out", "--clients", "4"]);
     assert!(text.contains("fan-out tcp"), "{text}");
-    assert!(text.contains("1 publisher → 4 subscribers, each message to every one of them"), "{text}");
+    assert!(text.contains("1 publisher → 4 subscribers, each message to all of them"), "{text}");
     assert!(text.contains("out (4 copies of each message)") && text.contains("in and out together"), "{text}");
     let text = summary(&["--shape", "shared:2", "--clients", "4"]);
     assert!(text.contains("4 subscribers in 2 shared groups, each message once to each group"), "{text}");
