@@ -56,7 +56,7 @@ struct VersionHandler {
 }
 
 impl Handler<Message> for VersionHandler {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if delivery.publish.topic == VERSION_TOPIC && !delivery.publish.payload.is_empty() {
             let text = String::from_utf8_lossy(delivery.publish.payload);
             self.version = Some(text.chars().take(NAME_LIMIT).collect());
@@ -64,9 +64,9 @@ impl Handler<Message> for VersionHandler {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, _completion: Completion<'_, Message>) {}
+    fn on_completed(&mut self, _completion: Completion<'_, Message>) {}
 
-    fn event(&mut self, _event: Event) {}
+    fn on_event(&mut self, _event: Event) {}
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Interruption {
     pub(super) fn end(&self, status: ExitStatus) -> ExitStatus {
         match (self.received.borrow().first, &self.state) {
             (Some(signal), _) => ExitStatus::Interrupted(signal),
-            (None, Some(state)) => state.end(status),
+            (None, Some(state)) => state.exit_status(status),
             (None, None) => status,
         }
     }

@@ -18,6 +18,9 @@ use super::{Commit, settings};
 const FILE_NAME: &str = "mqbroker.db";
 /// Time between two commits where not every turn of the loop makes one.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Changes that are not left for the next commit: writing them holds up the broker, and what came while they were written
+/// would be older than [`INTERVAL`] by that time.
+const LARGEST_BATCH: usize = 10_000;
 
 /// The store of a broker.
 pub(super) struct Persistence {
@@ -145,8 +148,33 @@ struct Committer {
 
 impl Commit for Committer {
     fn commit(&mut self) {
-        if self.sync == PersistenceSync::Always {
+        let is_due = match self.sync {
+            PersistenceSync::Always => true,
+            PersistenceSync::Interval => self.shared.lock().store.pending() >= LARGEST_BATCH,
+        };
+        if is_due {
             self.shared.commit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log_output::LogOutput;
+    use super::super::log_rules::LogRules;
+    use super::*;
+
+    #[test]
+    fn a_batch_that_takes_long_to_write_does_not_wait_for_its_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _writer) = EventLog::start(LogOutput::to(Box::new(std::io::sink())), LogRules::VERBOSE).unwrap();
+        let persistence = Persistence::at(&folder.path().join("db"), PersistenceSync::Interval, &log).unwrap();
+        let mut store = persistence.settings();
+        for number in 0..LARGEST_BATCH {
+            let client_id = number.to_string();
+            store.journal.record(&Change::Session { client_id: &client_id, expiry: 1, user_name: None });
+        }
+        store.commit.commit();
+        assert_eq!(persistence.shared.lock().store.pending(), 0);
     }
 }

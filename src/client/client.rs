@@ -1,7 +1,7 @@
 //! A connection to a broker with its session, moved on step by step by the tool that owns it.
 //!
 //! No task and no queue: the owner calls [`Client::step`] in a loop, and a step ends when bytes moved or when the
-//! owner's own future (stdin, a signal, a timer) is ready. What is to be decided is decided by the owner.
+//! owner's own future (stdin, a signal, a timer) is ready. The owner makes all decisions.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::gathering::{Gathering, LONGEST_WAIT};
+use super::ack_coalescing::{AckCoalescing, LONGEST_WAIT};
 use super::losses::{LossLog, LossReport};
-use super::trace::Trace;
-use super::{AnswerTimer, ClientError, ConnectPlan, Farewell, Reporter};
+use super::trace::{Trace, Traced};
+use super::{ClientError, ConnectPlan, DisconnectGuard, OutputPosition, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, Session, SessionError};
-use crate::transport::{Connected, Connection, TlsClient, connect, explain_tls_loss};
+use crate::transport::{Connection, TlsClient, connect, explain_tls_loss};
 
 /// One read takes at most this much, and so does one pass of the handler.
 const READ_BUFFER: usize = 64 * 1024;
@@ -26,18 +26,18 @@ const READ_BUFFER: usize = 64 * 1024;
 const FIRST_READ_BUFFER: usize = 2 * 1024;
 /// An output buffer larger than this is given back once its content was written.
 const KEPT_OUTPUT: usize = 256 * 1024;
-/// While so much waits to be written nothing is read: what is read may ask for answers.
+/// While this much waits to be written nothing is read: what is read may need answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
 /// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
 /// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
 /// go without, since they are answered one by one and the larger buffer costs less.
 const MOST_UNSENT: u32 = 128 * 1024;
-/// How long a broker has to take the last words of a connection that has failed.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long a broker has to take the DISCONNECT of a connection that has failed.
+const LAST_DISCONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How a connection is closed after DISCONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum CloseMode {
     /// At once.
     AtOnce,
     /// After what still comes was read and thrown away, up to this long: closing with unread bytes resets the
@@ -57,11 +57,11 @@ pub struct Client<K> {
     session: Session<K>,
     output: Output,
     input: Vec<u8>,
-    /// When bytes last came.
-    heard: Option<Instant>,
-    /// Bytes that came, of all connections.
+    /// When bytes were last received.
+    last_received: Option<Instant>,
+    /// Bytes received on all connections.
     read_total: u64,
-    gathering: Gathering,
+    coalescing: AckCoalescing,
     trace: Option<Trace>,
     /// The warning of a certificate that other clients refuse was printed.
     warned_of_the_certificate: bool,
@@ -69,6 +69,9 @@ pub struct Client<K> {
     /// Where it is reported what becomes of the connection.
     reporter: Option<Box<dyn Reporter>>,
 }
+
+/// A transport that is being connected.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Connection, ClientError>>>>;
 
 /// Bytes on their way out.
 #[derive(Debug, Default)]
@@ -80,7 +83,7 @@ struct Output {
     before: u64,
     /// Writing has failed once.
     failed: bool,
-    /// The socket was told to take less at a time.
+    /// The socket was asked to take less at a time.
     limited: bool,
 }
 
@@ -101,7 +104,7 @@ impl Output {
 }
 
 /// What a step of reading and writing came to.
-enum Moved {
+enum IoStep {
     Read(usize),
     Wrote,
 }
@@ -117,9 +120,9 @@ impl<K: Kept> Client<K> {
             session: Session::new(Instant::now()),
             output: Output::default(),
             input: vec![0; FIRST_READ_BUFFER],
-            heard: None,
+            last_received: None,
             read_total: 0,
-            gathering: Gathering::new(),
+            coalescing: AckCoalescing::new(),
             trace,
             warned_of_the_certificate: false,
             losses: LossLog::default(),
@@ -127,9 +130,9 @@ impl<K: Kept> Client<K> {
         }
     }
 
-    /// Reports to a user what becomes of the connection.
+    /// Reports to the user what happens to the connection.
     #[must_use]
-    pub fn telling(self, reporter: impl Reporter + 'static) -> Self {
+    pub fn with_reporter(self, reporter: impl Reporter + 'static) -> Self {
         Self { reporter: Some(Box::new(reporter)), ..self }
     }
 
@@ -138,7 +141,7 @@ impl<K: Kept> Client<K> {
         &self.target
     }
 
-    /// At most so many messages of QoS 1 and 2 in flight from the next connection on.
+    /// Most messages of QoS 1 and 2 in flight from the next connection on.
     pub const fn set_window(&mut self, window: u16) {
         self.plan.session.window = window;
     }
@@ -158,9 +161,9 @@ impl<K: Kept> Client<K> {
         self.connection.is_some() && self.session.is_open()
     }
 
-    /// When bytes last came, of whatever packet.
-    pub const fn last_heard(&self) -> Option<Instant> {
-        self.heard
+    /// When bytes of any packet were last received.
+    pub const fn last_received(&self) -> Option<Instant> {
+        self.last_received
     }
 
     /// Bytes read so far, of all connections.
@@ -168,24 +171,24 @@ impl<K: Kept> Client<K> {
         self.read_total
     }
 
-    /// Reports that the connection was lost and is made again, to those who would not know why nothing happens: every
-    /// time, unless the last time was just before. False where it was.
+    /// Reports that the connection was lost and is made again, so that the user knows why nothing happens: every time,
+    /// unless the last report is recent. Returns whether it did.
     pub fn report_loss(&mut self, error: &ClientError) -> bool {
-        self.note(&format!("lost the connection and connects again: {error}"));
+        self.note(&format!("lost the connection, reconnecting: {error}"));
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
                 let more = match earlier {
                     0 => String::new(),
-                    1 => "; it was lost one more time since the last report".to_owned(),
+                    1 => "; it was lost 1 more time since the last report".to_owned(),
                     _ => format!("; it was lost {earlier} more times since the last report"),
                 };
-                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.words());
+                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
                 self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
                     let id = &self.plan.session.client_id;
                     reporter.hint(&format_args!(
-                        "the broker accepts this client and soon closes the connection, again and again: is another \
-                         client connected with the client id '{id}'? -i chooses one"
+                        "the broker keeps accepting this client and closing the connection soon after: is another \
+                         client connected with the client id '{id}'? use -i to choose another"
                     ));
                 }
                 true
@@ -205,9 +208,11 @@ impl<K: Kept> Client<K> {
         self.output.unwritten() + self.session.output_len()
     }
 
-    /// The time for an answer to what is in the output now.
-    pub fn answer_timer(&self, patience: Duration, now: Instant) -> AnswerTimer {
-        AnswerTimer::start(patience, now, self.written_total(), self.output_end())
+    /// Where the bytes of this connection stand: for the time that an answer may take.
+    pub fn output_position(&self) -> OutputPosition {
+        let waiting = (self.output.unwritten() + self.session.output_len()) as u64;
+        let written = self.written_total();
+        OutputPosition { written, end: written + waiting }
     }
 
     /// Bytes of this connection that the socket has taken.
@@ -215,94 +220,69 @@ impl<K: Kept> Client<K> {
         self.output.before + self.output.at as u64
     }
 
-    /// Where in the bytes of this connection the output ends now.
-    pub fn output_end(&self) -> u64 {
-        self.output.before + (self.output.bytes.len() + self.session.output_len()) as u64
+    /// The owner can do nothing before this many answers are there, so the next steps need not wake up for fewer. The
+    /// broker must owe at least as many; 0 wakes up for everything.
+    pub fn coalesce(&mut self, answers: usize) {
+        self.coalescing.want(answers);
     }
 
-    /// The answers that the owner can do nothing with until so many are there: the next steps need not wake up for
-    /// fewer. It is to owe no more than the broker owes it, and says 0 when it waits for whatever comes.
-    pub fn gather(&mut self, answers: usize) {
-        self.gathering.want(answers);
-    }
-
-    /// There are several answers to come and nothing to send, so nothing that we write carries the acknowledgement of TCP
-    /// for which the broker may wait with the next one.
-    pub fn hurry(&self) {
+    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and the
+    /// broker may wait for it with the next one.
+    pub fn quick_ack(&self) {
         if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
             socket.acknowledge_at_once();
         }
     }
 
-    /// Makes the first connection, which is tried again only where the plan says so. Dropping the future gives it up.
+    /// Gives up any present connection and returns the way to the next one: it waits for `delay`, then connects the
+    /// transport. Dropping the future gives it up.
     ///
     /// # Errors
-    /// Whatever keeps the connection from being made; each step has its time-out.
-    pub async fn connect<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
-        match self.attempt(handler).await {
-            Err(error) if error.may_pass() && self.plan.retry.for_first_connection() > 0 => {
-                self.warn(&format_args!("{error}; {}", self.plan.retry.words()));
-                self.try_again(handler, self.plan.retry.for_first_connection(), 0).await
-            }
-            attempted => attempted,
-        }
-    }
-
-    /// Connects again after the connection was lost, as often as the plan says until it works. Where `losses` in a row
-    /// came to nothing, this one included, the wait begins with what has become of it by then.
-    ///
-    /// # Errors
-    /// What will not pass by itself, as a refusal (see [`ClientError::may_pass`]), or the last of the attempts.
-    pub async fn reconnect<H: Handler<K>>(&mut self, handler: &mut H, losses: u64) -> Result<(), ClientError> {
-        self.try_again(handler, self.plan.retry.after_a_loss(), losses.saturating_sub(1)).await
-    }
-
-    async fn try_again<H: Handler<K>>(
-        &mut self,
-        handler: &mut H,
-        attempts: u64,
-        before: u64,
-    ) -> Result<(), ClientError> {
-        let mut attempt = 0;
-        loop {
-            tokio::time::sleep(self.plan.retry.delay(before.saturating_add(attempt))).await;
-            attempt += 1;
-            match self.attempt(handler).await {
-                Err(error) if error.may_pass() && attempt < attempts => {
-                    self.note(&format!("cannot connect again: {error}"));
-                    if let Some(LossReport { .. }) = self.losses.stays_away(Instant::now()) {
-                        let (cause, retry) = (error.cause(), self.plan.retry.words());
-                        self.warn(&format_args!(
-                            "the connection to {} was lost and cannot be made again ({cause}); {retry}",
-                            self.target
-                        ));
-                    }
-                }
-                attempted => return attempted,
-            }
-        }
-    }
-
-    /// Connects the transport and waits for CONNACK.
-    async fn attempt<H: Handler<K>>(&mut self, handler: &mut H) -> Result<(), ClientError> {
+    /// The TLS files or settings cannot be used.
+    pub(super) fn opening(&mut self, delay: Duration) -> Result<Opening, ClientError> {
         self.drop_connection();
         if let (None, Some(wanted)) = (&self.tls, &self.plan.transport.tls) {
             self.tls = Some(TlsClient::new(wanted)?);
         }
-        let Connected { connection, .. } = connect(&self.plan.transport, self.tls.as_ref()).await?;
+        let (plan, tls) = (self.plan.transport.clone(), self.tls.clone());
+        Ok(Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            Ok(connect(&plan, tls.as_ref()).await?.connection)
+        }))
+    }
+
+    /// Takes a transport over and puts CONNECT into the output; the steps that follow wait for CONNACK.
+    ///
+    /// # Errors
+    /// The CONNECT cannot be written.
+    pub(super) fn start(&mut self, connection: Connection) -> Result<(), ClientError> {
         self.warn_of_the_certificate(&connection);
         self.connection = Some(connection);
-        self.gathering = Gathering::new();
+        self.coalescing = AckCoalescing::new();
         self.output = Output::default();
-        self.session.start(&self.plan.session, Instant::now()).map_err(|error| self.failed(error.into()))?;
-        while !self.session.is_open() {
-            self.step(handler, true, std::future::pending::<()>()).await?;
-        }
+        self.session.start(&self.plan.session, Instant::now()).map_err(|error| self.failed(error.into()))
+    }
+
+    /// Reports that the broker has accepted a connection, where its loss was reported.
+    pub(super) fn report_connected(&mut self) {
         if let (Some(away), Some(reporter)) = (self.losses.connected(Instant::now()), &self.reporter) {
             let seconds = away.as_secs_f64();
-            reporter.note(&format_args!("connected to {} again after {seconds:.1} s", self.target));
+            reporter.note(&format_args!("reconnected to {} after {seconds:.1} s", self.target));
         }
-        Ok(())
+    }
+
+    /// Reports that an attempt failed and is followed by another; `is_first` for the first one of the run.
+    pub(super) fn report_failed_attempt(&mut self, error: &ClientError, is_first: bool) {
+        if is_first {
+            return self.warn(&format_args!("{error}; {}", self.plan.retry.description()));
+        }
+        self.note(&format!("cannot reconnect: {error}"));
+        if self.losses.stays_away(Instant::now()).is_some() {
+            let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
+            self.warn(&format_args!("the connection to {target} was lost and cannot be made again ({cause}); {retry}"));
+        }
     }
 
     /// Warns once of a certificate that other clients refuse.
@@ -313,7 +293,7 @@ impl<K: Kept> Client<K> {
         }
         if connection.tls_info().is_some_and(|info| info.common_name_only) {
             self.warned_of_the_certificate = true;
-            self.warn(&"the broker's certificate has no subjectAltName, only a common name: others refuse it");
+            self.warn(&"the broker's certificate has no subjectAltName, only a common name: other clients reject it");
         }
     }
 
@@ -336,7 +316,7 @@ impl<K: Kept> Client<K> {
             return Ok(None);
         }
         let before_connack = !self.session.is_open();
-        let gathers = self.gathering.apply(self.connection.as_ref());
+        let gathers = self.coalescing.apply(self.connection.as_ref());
         let wake = if gathers { deadline.into_iter().chain([now + LONGEST_WAIT]).min() } else { deadline };
         let written = self.written_total();
         let moved = tokio::select! {
@@ -345,7 +325,7 @@ impl<K: Kept> Client<K> {
             moved = self.io(reading) => moved,
             () = sleep_until(wake) => {
                 if gathers {
-                    self.gathering.give_up();
+                    self.coalescing.give_up();
                 }
                 self.handle_timeout(reading, Instant::now())?;
                 return Ok(None);
@@ -355,17 +335,18 @@ impl<K: Kept> Client<K> {
             self.session.handle_written(Instant::now(), self.output.unwritten() > 0);
         }
         match moved {
-            Ok(Moved::Wrote) => {}
-            Ok(Moved::Read(0)) => return Err(self.lost(None, before_connack)),
-            Ok(Moved::Read(count)) => {
-                self.gathering.read();
+            Ok(IoStep::Wrote) => {}
+            Ok(IoStep::Read(0)) => return Err(self.lost(None, before_connack)),
+            Ok(IoStep::Read(count)) => {
+                self.coalescing.on_read();
                 self.read_total += count as u64;
-                self.heard = Some(Instant::now());
-                if let Some(trace) = &mut self.trace {
-                    trace.received(&self.input[..count]);
-                }
-                if let Err(error) = self.session.handle_input(&self.input[..count], Instant::now(), handler) {
-                    self.say_last_words().await;
+                self.last_received = Some(Instant::now());
+                let mut handler = Traced { handler, trace: &mut self.trace };
+                if let Err(error) = self.session.handle_input(&self.input[..count], Instant::now(), &mut handler) {
+                    if let Some(trace) = &mut self.trace {
+                        trace.input_failed(&error);
+                    }
+                    self.send_last_disconnect().await;
                     return Err(self.failed(error));
                 }
                 if count == self.input.len() && count < READ_BUFFER {
@@ -377,7 +358,7 @@ impl<K: Kept> Client<K> {
         Ok(None)
     }
 
-    /// Writes all that waits, then DISCONNECT, and closes as `parting` says.
+    /// Writes all that waits, then DISCONNECT, and closes as `close` asks.
     ///
     /// # Errors
     /// The connection is lost before, or nothing was taken for `patience`.
@@ -386,14 +367,14 @@ impl<K: Kept> Client<K> {
         reason: ReasonCode,
         properties: Properties,
         patience: Duration,
-        parting: Parting,
+        close: CloseMode,
     ) -> Result<(), ClientError> {
-        let says_more = reason != ReasonCode::SUCCESS || !properties.is_empty();
+        let has_content = reason != ReasonCode::SUCCESS || !properties.is_empty();
         if self.session.disconnect(reason, properties).is_err() {
-            // Properties that the broker has no room for are no reason to leave without a word.
+            // Properties that the broker has no room for are no reason to leave without DISCONNECT.
             let _ = self.session.disconnect(reason, Properties::new());
         }
-        let may_lose = self.session.has_spoken() || says_more || self.plan.session.will.is_some();
+        let may_lose = self.session.has_sent() || has_content || self.plan.session.will.is_some();
         self.take_output();
         while self.output.unwritten() > 0 {
             match tokio::time::timeout(patience, self.io(false)).await {
@@ -407,27 +388,27 @@ impl<K: Kept> Client<K> {
         let Ok(closed) = tokio::time::timeout(patience, connection.shutdown()).await else {
             return Err(self.not_taken(patience));
         };
-        let wait = match parting {
-            Parting::AtOnce => return Ok(()),
-            Parting::Draining(_) if !may_lose && nothing_has_come(&mut connection).await => return Ok(()),
-            Parting::Draining(wait) | Parting::Confirmed(wait) => wait,
+        let wait = match close {
+            CloseMode::AtOnce => return Ok(()),
+            CloseMode::Draining(_) if !may_lose && nothing_has_come(&mut connection).await => return Ok(()),
+            CloseMode::Draining(wait) | CloseMode::Confirmed(wait) => wait,
         };
         let ended = async {
             closed?;
             while connection.read(&mut self.input).await? > 0 {}
             Ok(())
         };
-        match (tokio::time::timeout(wait, ended).await, parting) {
-            (Ok(Err(error)), Parting::Confirmed(_)) => Err(self.lost(Some(&error), false)),
+        match (tokio::time::timeout(wait, ended).await, close) {
+            (Ok(Err(error)), CloseMode::Confirmed(_)) => Err(self.lost(Some(&error), false)),
             _ => Ok(()),
         }
     }
 
     /// Gives a connection up that the broker has not accepted yet, so that its will is not published.
     pub fn give_up(&mut self) {
-        let said = self.unwritten() == 0;
-        if let (Some(connection), false, true) = (&mut self.connection, self.session.is_open(), said) {
-            drop(Farewell::on(connection));
+        let is_written = self.unwritten() == 0;
+        if let (Some(connection), false, true) = (&mut self.connection, self.session.is_open(), is_written) {
+            drop(DisconnectGuard::new(connection));
         }
         self.drop_connection();
     }
@@ -465,24 +446,24 @@ impl<K: Kept> Client<K> {
         self.session.handle_timeout(now).map_err(|error| self.failed(error))
     }
 
-    async fn io(&mut self, reading: bool) -> io::Result<Moved> {
+    async fn io(&mut self, reading: bool) -> io::Result<IoStep> {
         poll_fn(|cx| self.poll_io(cx, reading)).await
     }
 
-    fn poll_io(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<Moved>> {
+    fn poll_io(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Result<IoStep>> {
         let wrote = match self.poll_output(cx) {
             Ok(wrote) => wrote,
-            // A broker that closes while we write has often said why, or acknowledged something, just before. It is
+            // A broker that closes while we write has often sent the reason, or an acknowledgement, just before. It is
             // there to be read until it was read; then writing fails once more, and that is the end.
             Err(error) if reading => {
                 return match self.poll_input(cx) {
-                    Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(Moved::Read(count))),
+                    Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(IoStep::Read(count))),
                     // The runtime has not asked the system yet what has come: it does before the next poll.
                     Poll::Pending if !std::mem::replace(&mut self.output.failed, true) => {
                         cx.waker().wake_by_ref();
                         Poll::Pending
                     }
-                    // An alert says more than the reset behind it.
+                    // A TLS alert explains more than the reset behind it.
                     Poll::Ready(Err(alert)) if explain_tls_loss(&alert).is_some() => Poll::Ready(Err(alert)),
                     _ => Poll::Ready(Err(error)),
                 };
@@ -493,9 +474,9 @@ impl<K: Kept> Client<K> {
             && self.output.unwritten() < MOST_UNWRITTEN_ANSWERS
             && let Poll::Ready(read) = self.poll_input(cx)
         {
-            return Poll::Ready(read.map(Moved::Read));
+            return Poll::Ready(read.map(IoStep::Read));
         }
-        if wrote { Poll::Ready(Ok(Moved::Wrote)) } else { Poll::Pending }
+        if wrote { Poll::Ready(Ok(IoStep::Wrote)) } else { Poll::Pending }
     }
 
     /// Writes what the connection takes now; whether it took anything.
@@ -533,15 +514,15 @@ impl<K: Kept> Client<K> {
         Pin::new(connection).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
     }
 
-    /// What the session says to a broker that has broken the protocol; whether it is heard does not matter.
-    async fn say_last_words(&mut self) {
+    /// Sends the DISCONNECT for a broker that has broken the protocol; whether it arrives does not matter.
+    async fn send_last_disconnect(&mut self) {
         self.take_output();
         if let (Some(connection), true) = (&mut self.connection, self.output.unwritten() > 0) {
-            let words = async {
+            let sent = async {
                 connection.write_all(&self.output.bytes[self.output.at..]).await?;
                 connection.shutdown().await
             };
-            let _ = tokio::time::timeout(LAST_WORDS, words).await;
+            let _ = tokio::time::timeout(LAST_DISCONNECT_TIMEOUT, sent).await;
         }
     }
 
@@ -561,12 +542,9 @@ impl<K: Kept> Client<K> {
 
     fn drop_connection(&mut self) {
         self.connection = None;
-        // What was written stays known to an owner who wants to tell what was not.
+        // What was written stays known to an owner who wants to know what was not.
         self.output = Output { before: self.written_total(), ..Output::default() };
         self.session.handle_disconnected();
-        if let Some(trace) = &mut self.trace {
-            trace.connection_ended();
-        }
     }
 }
 
@@ -576,7 +554,8 @@ async fn nothing_has_come(connection: &mut Connection) -> bool {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *connection).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending())).await
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
+/// Waits until `deadline`, or forever.
+pub(crate) async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,

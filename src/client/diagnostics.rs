@@ -1,27 +1,27 @@
-//! What a tool says on stderr while it runs: errors with their next step, and warnings.
+//! What a tool prints on stderr while it runs: errors with their next step, warnings, hints and notes.
 
 use std::fmt::{Debug, Display};
-use std::io::{Write, stderr};
+use std::io::{self, Write, stderr};
 
 use super::mosquitto::{MosquittoClient, ending};
-use super::{ClientError, ConnectFacts, ConnectPlan};
+use super::{ClientError, ClientPlan, ConnectFacts};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ProtocolVersion;
 use crate::terminal::{escape_lines, message};
 
-/// Where a client reports what becomes of its connection.
+/// Where a client reports what happens to its connection.
 pub trait Reporter: Debug {
     /// Something that does not end the work.
     fn warning(&self, text: &dyn Display);
 
-    /// What to do about what was said before.
+    /// What to do about the last warning.
     fn hint(&self, text: &dyn Display);
 
-    /// Good news.
+    /// Good news about the last warning.
     fn note(&self, text: &dyn Display);
 }
 
-/// Says errors and warnings, or nothing with `--quiet`. A stderr that is closed is no error.
+/// Prints errors and warnings, or nothing with `--quiet`. A stderr that is closed is no error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Diagnostics {
     quiet: bool,
@@ -30,50 +30,70 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// With `quiet` it says nothing.
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet, ..Self::default() }
+    /// For a run, with hints that suit how it connects. Prints the warnings that belong before it.
+    pub fn start(plan: &ClientPlan) -> Self {
+        let ClientPlan { connect, quiet, policy, .. } = plan;
+        let mosquitto = policy.mosquitto.map(|client| (client, connect.session.version));
+        let facts = ConnectFacts::new(&connect.session, &connect.transport);
+        let diagnostics = Self { quiet: *quiet, mosquitto, facts };
+        connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
+        if connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
+            diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
+        }
+        diagnostics
     }
 
-    /// With hints for a client that connects so.
-    #[must_use]
-    pub fn connecting(self, plan: &ConnectPlan) -> Self {
-        Self { facts: ConnectFacts::new(&plan.session, &plan.transport), ..self }
+    /// Prints nothing.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self { quiet: true, ..Self::default() }
     }
 
-    /// In the words of one of mosquitto's clients, where its name was used.
-    #[must_use]
-    pub fn speaking_for(self, client: Option<MosquittoClient>, version: ProtocolVersion) -> Self {
-        Self { mosquitto: client.map(|client| (client, version)), ..self }
-    }
-
-    /// Whether mosquitto's words are spoken.
-    pub const fn is_mosquitto(&self) -> bool {
+    const fn is_mosquitto(&self) -> bool {
         self.mosquitto.is_some()
     }
 
-    /// An error between us and the broker, with the broker's own words and the next step where there are any. What
-    /// comes back is how the tool ends for it.
+    /// An error between us and the broker, with the broker's own words and the next step where there are any. Returns how
+    /// the tool ends for it.
     pub fn client_error(&self, error: &ClientError) -> ExitStatus {
+        self.client_error_with_hint(error, error.hint(self.facts).as_deref())
+    }
+
+    /// The same with another next step.
+    pub fn client_error_with_hint(&self, error: &ClientError, hint: Option<&str>) -> ExitStatus {
         if let Some((client, version)) = self.mosquitto {
             let ending = ending(error, client, version);
-            self.verbatim(&ending.stderr);
+            self.write(&escape_lines(&ending.stderr));
             return ending.status;
         }
         let mut text = format!("Error: {}\n", message(&error.to_string()));
         if let Some(reason) = error.reason_string() {
             text.push_str(&format!("The broker says: {}\n", message(reason)));
         }
-        if let Some(hint) = error.hint(self.facts) {
-            text.push_str(&format!("Hint: {}\n", message(&hint)));
+        if let Some(hint) = hint {
+            text.push_str(&format!("Hint: {}\n", message(hint)));
         }
         self.write(&text);
         error.exit_status()
     }
 
-    /// Lines of mosquitto's, with their newlines.
-    pub fn verbatim(&self, lines: &str) {
-        self.write(&escape_lines(lines));
+    /// An error in our own words, or in mosquitto's, which end their lines themselves.
+    pub fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
+        match self.is_mosquitto() {
+            true => self.write(&escape_lines(mosquitto.as_ref())),
+            false => self.error(own),
+        }
+    }
+
+    /// The run did not begin: the system has not given what it needs.
+    pub fn cannot_start(&self, error: &io::Error) -> ExitStatus {
+        self.error(format_args!("cannot start: {error}"));
+        ExitStatus::Failed
+    }
+
+    /// The broker's own words on the last error.
+    pub fn reason_string(&self, words: &str) {
+        self.write(&format!("The broker says: {}\n", message(words)));
     }
 
     /// Another error.
@@ -81,7 +101,7 @@ impl Diagnostics {
         self.write(&format!("Error: {}\n", message(&text.to_string())));
     }
 
-    /// Something that does not end the work. mosquitto says nothing of it.
+    /// Something that does not end the work. mosquitto's clients print no such thing.
     pub fn warning(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
@@ -89,7 +109,7 @@ impl Diagnostics {
         self.write(&format!("Warning: {}\n", message(&text.to_string())));
     }
 
-    /// What to do about what was said before.
+    /// What to do about the last error or warning.
     pub fn hint(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
@@ -97,7 +117,7 @@ impl Diagnostics {
         self.write(&format!("Hint: {}\n", message(&text.to_string())));
     }
 
-    /// Good news about something that was warned of. mosquitto says nothing of it.
+    /// Good news about something that was warned of.
     pub fn note(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;

@@ -1,6 +1,6 @@
 //! A packet taken apart byte by byte, for `-dd`: each field with the bytes that it is on the wire.
 //!
-//! It reads whatever bytes there are, well formed or not, and shows what is left as such where it can read no further.
+//! It reads any bytes, well formed or not, and shows what is left as bytes where it can read no further.
 
 use std::fmt::Write as _;
 
@@ -9,14 +9,14 @@ use crate::mqtt::{PropertyName, ProtocolVersion, QoS, ReasonCode, WireType};
 use crate::terminal::escape;
 use crate::terminal::number::{byte_count, grouped};
 
-/// Of long fields so many bytes are shown.
+/// Most bytes of a field that are shown.
 const SHOWN: usize = 16;
-/// Of one packet so much text is shown, before its last fields are only counted.
+/// Most text of one packet that is shown; fields after that are only counted.
 const MOST_TEXT: usize = 256 * 1024;
 /// Width of the column of bytes.
 const COLUMN: usize = 3 * SHOWN + 2;
 
-/// Appends a packet, a field a line. `packet` is one whole packet.
+/// Appends a packet, one field per line. `packet` is one whole packet.
 pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut String) {
     let Ok(Scan::Frame(frame)) = scan(packet, MAX_PACKET_SIZE) else { return };
     let header = packet.len() - frame.body.len();

@@ -70,7 +70,7 @@ pub enum ClientError {
         waited: Duration,
     },
     /// The socket takes nothing more.
-    #[error("{target}: the broker has taken nothing for {} s", .waited.as_secs_f64())]
+    #[error("{target}: the broker has accepted no data for {} s", .waited.as_secs_f64())]
     NotTaken {
         /// The broker.
         target: String,
@@ -86,7 +86,7 @@ pub enum ClientError {
         cause: Option<String>,
         /// CONNACK had not come yet.
         before_connack: bool,
-        /// What to do, where the cause tells.
+        /// What to do, where the cause suggests it.
         hint: Option<String>,
     },
 }
@@ -103,13 +103,13 @@ impl ClientError {
         Self::Lost { target: target.into(), cause, before_connack, hint }
     }
 
-    /// The same, with what to do where the connection broke off without a word.
+    /// The same, with what to do where the connection was lost without a reason.
     pub fn hinting(self, hint: &str) -> Self {
         match self {
             Self::Lost { target, cause, before_connack, .. } => {
                 Self::Lost { target, cause, before_connack, hint: Some(hint.to_owned()) }
             }
-            said => said,
+            other => other,
         }
     }
 
@@ -138,7 +138,7 @@ impl ClientError {
                 SessionError::ConnackTimeout(_)
                 | SessionError::PingTimeout(_)
                 | SessionError::Stalled(_)
-                | SessionError::SaidGoodbye => true,
+                | SessionError::UnexpectedDisconnect => true,
                 _ => false,
             },
             Self::Lost { hint, .. } => hint.is_none(),
@@ -152,7 +152,7 @@ impl ClientError {
             Self::Session { error: SessionError::Refused { reason, .. }, .. } if reason.is_error() => {
                 ExitStatus::Refused(*reason)
             }
-            // Whatever else a CONNACK says that is no success is a refusal, too.
+            // Any other code that is no success is a refusal, too.
             Self::Session { error: SessionError::Refused { .. }, .. } => {
                 ExitStatus::Refused(ReasonCode::UNSPECIFIED_ERROR)
             }
@@ -212,7 +212,7 @@ impl ClientError {
             Self::SubscribeRefused { reason: ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
                 Some("this broker has no wildcards: name each topic with -t".to_owned())
             }
-            // Before MQTT 5 a broker that has none can only say no.
+            // Before MQTT 5 a broker that has none can only refuse.
             Self::SubscribeRefused { filter, .. } if filter.starts_with("$share/") => Some(
                 "does this broker know shared subscriptions ($share), and may this user subscribe there?".to_owned(),
             ),
@@ -227,7 +227,7 @@ impl ClientError {
                 Some(whose_limit(*limit).to_owned())
             }
             Self::Unanswered { .. } | Self::NotTaken { .. } => {
-                Some("the broker is overloaded or hangs; --connect-timeout sets how long is waited".to_owned())
+                Some("the broker is overloaded or hangs; --connect-timeout sets how long to wait".to_owned())
             }
             Self::Tls(error) => error.hint.clone(),
             Self::Lost { .. } | Self::Publish(_) => None,
@@ -376,7 +376,7 @@ mod tests {
             (ended(SHUTTING_DOWN), true),
             (ended(ReasonCode(0x8E)), false),
             (session(SessionError::PingTimeout(Duration::ZERO)), true),
-            (session(SessionError::SaidGoodbye), true),
+            (session(SessionError::UnexpectedDisconnect), true),
             (session(SessionError::EnhancedAuthentication), false),
             (ClientError::lost("h:1883", None, false), true),
             (ClientError::Unanswered { target: "h".into(), packet: "PUBLISH", waited: Duration::ZERO }, false),

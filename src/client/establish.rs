@@ -25,20 +25,20 @@ pub struct Established {
 }
 
 /// DISCONNECT without a reason: the same bytes in every version (MQTT 3.1.1 §3.14, 5.0 §3.14.2.1).
-const GOODBYE: [u8; 2] = [0xE0, 0];
+const DISCONNECT: [u8; 2] = [0xE0, 0];
 
-/// A connection that is given up half way is not to look like one that broke: the broker would publish the will. Dropped
-/// before it was called off, this sends DISCONNECT, as far as the socket takes it at once.
+/// Keeps a connection that is given up half way from looking like one that broke: the broker would publish the will.
+/// Dropped while armed, it sends DISCONNECT, as far as the socket takes it at once.
 #[derive(Debug)]
-pub struct Farewell<'a> {
+pub struct DisconnectGuard<'a> {
     connection: &'a mut Connection,
-    due: bool,
+    is_armed: bool,
 }
 
-impl<'a> Farewell<'a> {
-    /// A goodbye on a connection on which nothing waits to be written.
-    pub const fn on(connection: &'a mut Connection) -> Self {
-        Self { connection, due: true }
+impl<'a> DisconnectGuard<'a> {
+    /// Guards a connection on which nothing waits to be written.
+    pub const fn new(connection: &'a mut Connection) -> Self {
+        Self { connection, is_armed: true }
     }
 
     /// The connection.
@@ -46,25 +46,25 @@ impl<'a> Farewell<'a> {
         self.connection
     }
 
-    /// The connection is used, or is at its end already.
-    pub fn call_off(mut self) {
-        self.due = false;
+    /// The connection is used, or has ended already.
+    pub fn disarm(mut self) {
+        self.is_armed = false;
     }
 }
 
-impl Drop for Farewell<'_> {
+impl Drop for DisconnectGuard<'_> {
     fn drop(&mut self) {
-        if self.due {
+        if self.is_armed {
             let mut context = Context::from_waker(Waker::noop());
-            // Nobody waits for it any more: what the socket does not take now is not said.
-            let _ = Pin::new(&mut *self.connection).poll_write(&mut context, &GOODBYE);
+            // Nobody waits for it any more: what the socket does not take now is not sent.
+            let _ = Pin::new(&mut *self.connection).poll_write(&mut context, &DISCONNECT);
             let _ = Pin::new(&mut *self.connection).poll_flush(&mut context);
         }
     }
 }
 
 /// Connects the transport, sends CONNECT and waits for CONNACK. What comes with or after the CONNACK goes to `handler`,
-/// as does [`crate::session::Event::Connected`]. Dropped behind CONNECT it says goodbye.
+/// as does [`crate::session::Event::Connected`]. Dropped after CONNECT it sends DISCONNECT.
 ///
 /// # Errors
 /// Whatever keeps the connection from being made; each step has its time-out.
@@ -83,14 +83,14 @@ pub async fn establish<K: Kept, H: Handler<K>>(
         .map_err(|error| ClientError::Session { target: target.clone(), error: SessionError::Wire(error) })?;
     send(&mut connection, session, &target).await?;
     // Not before: in the middle of CONNECT it would be part of it.
-    let mut farewell = Farewell::on(&mut connection);
-    let accepted = exchange(farewell.connection(), session, handler, &target, |session, _| session.is_open()).await;
-    farewell.call_off();
+    let mut guard = DisconnectGuard::new(&mut connection);
+    let accepted = exchange(guard.connection(), session, handler, &target, |session, _| session.is_open()).await;
+    guard.disarm();
     accepted?;
     Ok(Established { connection, timings, connack: started.elapsed() })
 }
 
-/// Writes what the session has to say and reads what comes, until `done` says so.
+/// Writes what the session puts out and reads what comes, until `done` returns true.
 ///
 /// # Errors
 /// The session's own, and a connection that is lost.
@@ -127,7 +127,7 @@ pub async fn exchange<K: Kept, H: Handler<K>>(
     }
 }
 
-/// Writes what the session has to say.
+/// Writes what the session has put out.
 async fn send<K: Kept>(connection: &mut Connection, session: &mut Session<K>, target: &str) -> Result<(), ClientError> {
     if session.output_len() == 0 {
         return Ok(());

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two reports. A connection that is lost again and again would fill the screen otherwise.
+/// Between two reports. A connection that is lost repeatedly would fill the screen otherwise.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(10);
 /// A connection that was lost this soon after CONNACK...
 const SHORT: Duration = Duration::from_secs(5);
-/// ...so often in a row was probably not lost by accident.
+/// ...this many times in a row was probably not lost by accident.
 const SHORT_LOSSES: u32 = 3;
 
 /// The connections that were made and lost.
@@ -41,7 +41,7 @@ impl LossLog {
         std::mem::take(&mut self.is_reported).then(|| now.saturating_duration_since(lost))
     }
 
-    /// The connection is lost: what to report of it, unless the last report is too recent. A client with an id of its own
+    /// The connection is lost: what to report of it, unless the last report is too recent. A client that chose its id
     /// may have a double.
     pub(super) fn lost(&mut self, now: Instant, has_client_id: bool) -> Option<LossReport> {
         self.lost = Some(now);

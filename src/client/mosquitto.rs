@@ -1,5 +1,5 @@
-//! How mosquitto's clients end and what they say then: the one place where an outcome becomes their text and their exit
-//! status. Used under their names only.
+//! How mosquitto's clients end and what they print then: the one place where an outcome becomes their text and their exit
+//! status.
 
 use super::ClientError;
 use crate::exit_status::ExitStatus;
@@ -9,7 +9,7 @@ use crate::session::{PublishError, SessionError};
 use crate::terminal::escape;
 use crate::transport::{ConnectError, FailureKind, Stage, TlsSetupError};
 
-/// Which of mosquitto's clients is spoken for.
+/// One of mosquitto's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MosquittoClient {
     /// mosquitto_pub.
@@ -20,10 +20,10 @@ pub enum MosquittoClient {
     Request,
 }
 
-/// Last words: lines for stderr, each with its newline, and the number for the shell.
+/// How a client ends: lines for stderr, each with its newline, and the number for the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// For stderr, unless `--quiet` says not to.
+    /// For stderr, unless `--quiet` is given.
     pub stderr: String,
     /// How the tool ends.
     pub status: ExitStatus,
@@ -53,7 +53,7 @@ pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVer
         ClientError::Tls(error) => tls_settings(error),
         ClientError::Publish(error) => not_published(error, client),
         ClientError::Session { error: SessionError::Refused { reason, .. }, .. } => refused(*reason, client, version),
-        // mosquitto_pub finds out when it waits for an acknowledgement; the others were told to go, and go.
+        // mosquitto_pub finds out when it waits for an acknowledgement; the others leave when the broker sends DISCONNECT.
         ClientError::Session { error: SessionError::Disconnected { .. }, .. } => match client {
             MosquittoClient::Publish => Ending::new("Error: The client is not currently connected.", 4),
             MosquittoClient::Subscribe | MosquittoClient::Request => Ending::new("", 0),
@@ -74,7 +74,7 @@ pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVer
     }
 }
 
-/// What mosquitto_pub says of a message that the broker refused (5.0); it goes on and ends with 0.
+/// What mosquitto_pub prints about a message that the broker refused (5.0); it continues and ends with 0.
 pub fn publish_failed(packet_identifier: u16, reason: ReasonCode, reason_string: Option<&str>) -> String {
     let mut text = format!("Warning: Publish {packet_identifier} failed: {}.\n", name_of(reason));
     if let Some(words) = reason_string {

@@ -1,4 +1,4 @@
-//! How often, and after which wait, a connection is tried again. Plain data, made by the options.
+//! How often a connection is tried again, and how long each attempt waits. Plain data, made by the options.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ const SAME_PACKET: u64 = 2;
 /// When to connect again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPlan {
-    /// How many attempts in a row may fail after the first one that did; `u64::MAX` is for ever. Without it the first
-    /// connection of a run is not tried again, and a lost one for ever.
+    /// Attempts after the first one that failed; `u64::MAX` is forever. Without it the first connection of a run is not
+    /// tried again, and a lost one forever.
     pub attempts: Option<u64>,
     /// Time before the first further attempt.
     pub first: Duration,
@@ -49,17 +49,17 @@ impl RetryPlan {
         self.first.saturating_mul(1 << doublings).min(self.most)
     }
 
-    /// What is done about a connection that is not there: "connecting again every second".
-    pub fn words(&self) -> String {
+    /// What follows a failed attempt: "trying again every second".
+    pub fn description(&self) -> String {
         let every = match (self.first, self.most) {
             (first, most) if first == DELAY && most == DELAY => "every second".to_owned(),
             (first, most) if first == most => format!("every {} s", first.as_secs_f64()),
-            (first, most) => format!("after {} s, later after up to {} s", first.as_secs_f64(), most.as_secs_f64()),
+            (first, most) => format!("every {} to {} s", first.as_secs_f64(), most.as_secs_f64()),
         };
         match self.attempts {
-            None | Some(u64::MAX) => format!("connecting again {every}"),
-            Some(1) => format!("connecting again {every}, once"),
-            Some(attempts) => format!("connecting again {every}, {attempts} times at most"),
+            None | Some(u64::MAX) => format!("trying again {every}"),
+            Some(1) => format!("trying again {every}, once"),
+            Some(attempts) => format!("trying again {every}, at most {attempts} times"),
         }
     }
 }
@@ -82,16 +82,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_mosquittos_way() {
+    fn the_default_is_mosquittos() {
         let plan = RetryPlan::default();
         assert_eq!((plan.for_first_connection(), plan.after_a_loss()), (0, u64::MAX));
-        assert_eq!(plan.words(), "connecting again every second");
+        assert_eq!(plan.description(), "trying again every second");
     }
 
     #[test]
-    fn words_say_how_often() {
-        assert_eq!(plan(Some(1), 1000, 1000).words(), "connecting again every second, once");
-        assert_eq!(plan(Some(5), 500, 500).words(), "connecting again every 0.5 s, 5 times at most");
-        assert_eq!(plan(Some(u64::MAX), 500, 8000).words(), "connecting again after 0.5 s, later after up to 8 s");
+    fn the_description_names_interval_and_count() {
+        assert_eq!(plan(Some(1), 1000, 1000).description(), "trying again every second, once");
+        assert_eq!(plan(Some(5), 500, 500).description(), "trying again every 0.5 s, at most 5 times");
+        assert_eq!(plan(Some(u64::MAX), 500, 8000).description(), "trying again every 0.5 to 8 s");
     }
 }

@@ -43,12 +43,12 @@ impl Interrupts {
         Ok(Self { reports_all: true, ..Self::listen()? })
     }
 
-    /// The same, but as one of mosquitto's clients where its name was used: mosquitto_sub handles SIGINT and SIGTERM in
-    /// any case, the others nothing.
+    /// The same, or the signals of one of mosquitto's clients: mosquitto_sub handles SIGINT and SIGTERM even where they
+    /// were ignored, the others none.
     ///
     /// # Errors
     /// The system's.
-    pub fn listen_as(client: Option<MosquittoClient>) -> io::Result<Self> {
+    pub fn for_client(client: Option<MosquittoClient>) -> io::Result<Self> {
         match client {
             None => Self::listen(),
             Some(MosquittoClient::Subscribe) => {
@@ -86,10 +86,10 @@ impl Interrupts {
         Poll::Pending
     }
 
-    /// How a run ends that would end with `status`: by the signal that has come meanwhile, if one has. A shell would go on
-    /// with its loop after a Ctrl-C that comes just before the end.
-    pub fn end(&self, status: ExitStatus) -> ExitStatus {
-        self.state.end(status)
+    /// How a run ends that would end with `status`: by a signal that has come in the meantime, if there is one. A shell
+    /// would continue its loop after a Ctrl-C that comes just before the end.
+    pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
+        self.state.exit_status(status)
     }
 
     /// What is known of signals while nobody waits for one.
@@ -166,8 +166,9 @@ mod system {
             self.ends.store(true, Ordering::SeqCst);
         }
 
-        /// How a run ends that would end with `status`: by the signal that has come, if one has. The next one need not wait.
-        pub fn end(&self, status: ExitStatus) -> ExitStatus {
+        /// How a run ends that would end with `status`: by a signal that has come, if there is one. The next one ends it at
+        /// once.
+        pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
             self.let_next_end();
             let last = self.received.load(Ordering::SeqCst);
             match SIGNALS.into_iter().find(|signal| signal.number() as usize == last) {
@@ -227,7 +228,7 @@ mod system {
         pub fn let_next_end(&self) {}
 
         /// How a run ends that would end with `status`.
-        pub fn end(&self, status: ExitStatus) -> ExitStatus {
+        pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
             status
         }
     }

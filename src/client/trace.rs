@@ -9,10 +9,10 @@ use std::io::Write as _;
 use super::dissect::dissect;
 use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
 use crate::mqtt::{PropertyName, ProtocolVersion};
-use crate::session::largest_packet;
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionError};
 use crate::terminal::escape;
 
-/// Of a SUBACK so many codes are shown; nobody has typed more filters.
+/// Most codes of a SUBACK that are shown; nobody has typed more filters.
 const MOST_CODES: usize = 10_000;
 
 /// Where the log goes.
@@ -31,13 +31,11 @@ pub struct Trace {
     bytes: bool,
     client_id: String,
     version: ProtocolVersion,
-    tells_grants: bool,
-    /// CONNACK has come.
-    is_open: bool,
+    shows_grants: bool,
     /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
     last_mid: u16,
-    /// The beginning of a packet whose rest has not come yet.
-    partial: Vec<u8>,
+    /// The last packet could not be read, which explains why the input failed.
+    was_unreadable: bool,
     lines: String,
 }
 
@@ -64,18 +62,17 @@ impl Trace {
             bytes: level > 1,
             client_id: String::new(),
             version: ProtocolVersion::default(),
-            tells_grants: true,
-            is_open: false,
+            shows_grants: true,
             last_mid: 0,
-            partial: Vec::new(),
+            was_unreadable: false,
             lines: String::new(),
         })
     }
 
-    /// Whether what was granted is told; mosquitto_sub keeps it to itself with `--quiet`, and mosquitto_rr always.
+    /// Shows what a SUBACK grants, or only that it came.
     #[must_use]
-    pub fn telling_grants(self, tells_grants: bool) -> Self {
-        Self { tells_grants, ..self }
+    pub fn with_grants(self, shows_grants: bool) -> Self {
+        Self { shows_grants, ..self }
     }
 
     /// Whole packets that go out.
@@ -84,24 +81,19 @@ impl Trace {
         self.flush();
     }
 
-    /// Bytes that came in, any cut of them.
-    pub fn received(&mut self, bytes: &[u8]) {
-        let mut partial = std::mem::take(&mut self.partial);
-        if partial.is_empty() {
-            let used = self.log(Direction::Received, bytes);
-            partial.extend_from_slice(&bytes[used..]);
-        } else {
-            partial.extend_from_slice(bytes);
-            let used = self.log(Direction::Received, &partial);
-            partial.drain(..used);
-        }
-        self.partial = partial;
+    /// A whole packet that came in.
+    fn received(&mut self, packet: &[u8]) {
+        self.log(Direction::Received, packet);
         self.flush();
     }
 
-    /// What was cut off with the connection is not waited for.
-    pub fn connection_ended(&mut self) {
-        self.partial = Vec::new();
+    /// What came in ended the connection.
+    pub(super) fn input_failed(&mut self, error: &SessionError) {
+        let (SessionError::Wire(error) | SessionError::NotMqtt { error, .. }) = error else { return };
+        if !std::mem::take(&mut self.was_unreadable) {
+            self.write_line(Direction::Received, &format!("bytes that are no packet: {error}"));
+            self.flush();
+        }
     }
 
     /// A line of our own.
@@ -116,40 +108,27 @@ impl Trace {
         self.flush();
     }
 
-    /// Logs the whole packets at the beginning of `bytes`; returns how many bytes they are. What is no packet ends it.
-    fn log(&mut self, direction: Direction, mut bytes: &[u8]) -> usize {
-        let all = bytes.len();
-        while !bytes.is_empty() {
-            let limit = match direction {
-                Direction::Sending => MAX_PACKET_SIZE,
-                Direction::Received => largest_packet(bytes, self.is_open, MAX_PACKET_SIZE),
-            };
-            match scan(bytes, limit) {
-                Ok(Scan::Frame(frame)) => {
-                    let whole = &bytes[..frame.size];
-                    if let Ok(packet) = Packet::decode(frame, self.version) {
-                        self.learn(&packet);
-                        self.say(direction, &packet);
-                    } else {
-                        let name = frame.packet_type.name();
-                        self.say_line(direction, &format!("{name} that cannot be read"));
-                    }
-                    if self.bytes {
-                        dissect(whole, self.version, &mut self.lines);
-                    }
-                    bytes = &bytes[frame.size..];
-                }
-                Ok(Scan::Incomplete(_)) => break,
-                Err(error) => {
-                    self.say_line(direction, &format!("bytes that are no packet: {error}"));
-                    return all;
-                }
+    /// Logs whole packets.
+    fn log(&mut self, direction: Direction, mut bytes: &[u8]) {
+        while let Ok(Scan::Frame(frame)) = scan(bytes, MAX_PACKET_SIZE) {
+            let (whole, rest) = bytes.split_at(frame.size);
+            let packet = Packet::decode(frame, self.version);
+            self.was_unreadable = packet.is_err();
+            if let Ok(packet) = packet {
+                self.learn(&packet);
+                self.write_packet(direction, &packet);
+            } else {
+                let name = frame.packet_type.name();
+                self.write_line(direction, &format!("{name} that cannot be read"));
             }
+            if self.bytes {
+                dissect(whole, self.version, &mut self.lines);
+            }
+            bytes = rest;
         }
-        all - bytes.len()
     }
 
-    /// Takes over what a packet says about all that follow.
+    /// Takes over what a packet fixes for all that follow.
     fn learn(&mut self, packet: &Packet<'_>) {
         match packet {
             Packet::Publish(publish) if publish.packet_identifier > 0 => self.last_mid = publish.packet_identifier,
@@ -157,10 +136,8 @@ impl Trace {
             Packet::Connect(connect) => {
                 self.version = connect.version;
                 connect.client_id.clone_into(&mut self.client_id);
-                self.is_open = false;
             }
             Packet::Connack(connack) => {
-                self.is_open = true;
                 if let Some(assigned) = connack.properties.text(PropertyName::AssignedClientIdentifier) {
                     assigned.clone_into(&mut self.client_id);
                 }
@@ -174,12 +151,12 @@ impl Trace {
         let _ = write!(self.lines, "Client {id} ");
     }
 
-    fn say_line(&mut self, direction: Direction, what: &str) {
+    fn write_line(&mut self, direction: Direction, what: &str) {
         self.begin_line();
         let _ = writeln!(self.lines, "{} {what}", direction.word());
     }
 
-    fn say(&mut self, direction: Direction, packet: &Packet<'_>) {
+    fn write_packet(&mut self, direction: Direction, packet: &Packet<'_>) {
         match packet {
             Packet::Subscribe(subscribe) => {
                 for filter in &subscribe.filters {
@@ -187,19 +164,19 @@ impl Trace {
                     let (mid, qos) = (subscribe.packet_identifier, filter.qos.number());
                     let options = filter.options(self.version) & !0b11;
                     let options = format!("(Mid: {mid}, Topic: {topic}, QoS: {qos}, Options: 0x{options:02x})");
-                    self.say_line(direction, &format!("SUBSCRIBE {options}"));
+                    self.write_line(direction, &format!("SUBSCRIBE {options}"));
                 }
             }
             Packet::Unsubscribe(unsubscribe) => {
                 for filter in &unsubscribe.filters {
                     let topic = escape(filter);
                     let mid = unsubscribe.packet_identifier;
-                    self.say_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
+                    self.write_line(direction, &format!("UNSUBSCRIBE (Mid: {mid}, Topic: {topic})"));
                 }
             }
-            Packet::Suback(_) if !self.tells_grants => self.say_line(direction, "SUBACK"),
+            Packet::Suback(_) if !self.shows_grants => self.write_line(direction, "SUBACK"),
             Packet::Suback(suback) => {
-                self.say_line(direction, "SUBACK");
+                self.write_line(direction, "SUBACK");
                 let shown = suback.reasons.iter().take(MOST_CODES);
                 let codes: Vec<String> = shown.map(|reason| reason.0.to_string()).collect();
                 let more = match suback.reasons.len().saturating_sub(MOST_CODES) {
@@ -215,11 +192,11 @@ impl Trace {
                 }
                 let publish = Publish { packet_identifier: self.last_mid, ..publish.clone() };
                 let what = words(direction, &Packet::Publish(publish));
-                self.say_line(direction, &what);
+                self.write_line(direction, &what);
             }
             other => {
                 let what = words(direction, other);
-                self.say_line(direction, &what);
+                self.write_line(direction, &what);
             }
         }
     }
@@ -235,6 +212,48 @@ impl Trace {
             }
         };
         self.lines.clear();
+    }
+}
+
+/// A handler whose packets are logged, where there is a log.
+pub(super) struct Traced<'a, H> {
+    pub(super) handler: &'a mut H,
+    pub(super) trace: &'a mut Option<Trace>,
+}
+
+impl<K, H: Handler<K>> Handler<K> for Traced<'_, H> {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+        self.handler.on_message(delivery)
+    }
+
+    fn on_completed(&mut self, completion: Completion<'_, K>) {
+        self.handler.on_completed(completion);
+    }
+
+    fn on_acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
+        self.handler.on_acknowledged(first, kept);
+    }
+
+    fn rewrite(&mut self, kept: &K, packet_identifier: u16, dup: bool, out: &mut Vec<u8>) -> bool {
+        self.handler.rewrite(kept, packet_identifier, dup, out)
+    }
+
+    fn observes_packets(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    fn on_packet(&mut self, packet: &[u8]) {
+        if let Some(trace) = self.trace {
+            trace.received(packet);
+        }
+    }
+
+    fn on_received(&mut self, kept: &K) {
+        self.handler.on_received(kept);
+    }
+
+    fn on_event(&mut self, event: Event) {
+        self.handler.on_event(event);
     }
 }
 
@@ -317,7 +336,7 @@ mod tests {
                 Packet::Disconnect(Disconnect::default()),
             ],
         );
-        assert_eq!(trace.log(Direction::Sending, &sent), sent.len());
+        trace.log(Direction::Sending, &sent);
         let suback = Suback { packet_identifier: 1, reasons: vec![ReasonCode(0)], ..Suback::default() };
         let came = bytes(
             v311,
@@ -328,7 +347,7 @@ mod tests {
                 Packet::Ack(Ack::success(AckKind::Pubrec, 7)),
             ],
         );
-        assert_eq!(trace.log(Direction::Received, &came), came.len());
+        trace.log(Direction::Received, &came);
         assert_eq!(
             trace.lines,
             "Client mq sending CONNECT\n\
@@ -346,30 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn any_cut_of_the_input_is_logged_once() {
-        let v311 = ProtocolVersion::V311;
-        let came = bytes(v311, &[Packet::Connack(Connack::default()), Packet::Pingresp, Packet::Pingresp]);
-        for cut in 0..came.len() {
-            let mut trace = trace(1);
-            trace.received(&came[..cut]);
-            trace.received(&came[cut..]);
-            assert!(trace.partial.is_empty());
-        }
-        let mut trace = trace(1);
-        assert_eq!(trace.log(Direction::Received, &came[..came.len() - 1]), came.len() - 2);
-        assert_eq!(trace.lines.lines().count(), 2);
-    }
-
-    #[test]
     fn text_of_the_network_is_escaped_and_garbage_is_named() {
         let mut trace = trace(2);
         let message = Message { topic: "a\x1b[2Jb".into(), payload: "\x1b".into(), ..Message::default() };
         let came = bytes(ProtocolVersion::V311, &[Packet::Publish(Publish::of(&message, 0, false))]);
         trace.log(Direction::Received, &came);
-        trace.log(Direction::Received, &[0, 0, 0]);
         trace.log(Direction::Received, &[0x20, 2, 9, 9]);
+        assert!(trace.was_unreadable);
         assert!(!trace.lines.contains('\x1b'), "{}", trace.lines);
-        assert!(trace.lines.contains("no packet"), "{}", trace.lines);
         assert!(trace.lines.contains("CONNACK that cannot be read"), "{}", trace.lines);
     }
 

@@ -7,7 +7,7 @@ use super::connection::{HeaderField, Positions, UrlText};
 use super::proxy;
 use super::url::{BrokerUrl, web_socket_path, without_zone};
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
-use crate::client::{ConnectPlan, RetryPlan};
+use crate::client::{ConnectPlan, Policy, RetryPlan};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVersion, Secret, check_sent_text};
 use crate::session::SessionConfig;
 use crate::transport::{Address, DEFAULT_WEB_SOCKET_PATH, TlsPlan, TransportPlan, WebSocketPlan};
@@ -29,6 +29,8 @@ pub struct ConnectDefaults<'a> {
     /// The tool names its clients itself: an empty Client Identifier stays empty with 3.1 and with `-c`, and `-I` comes
     /// back as the template `PREFIX%i`.
     pub names_clients: bool,
+    /// Where the tool behaves as mosquitto's client.
+    pub policy: Policy,
 }
 
 /// What the connection groups mean.
@@ -45,8 +47,9 @@ pub fn connect_plan(
     let ConnectionOptions {
         host, port, url: _, unix, username, pw, pw_file, id, id_prefix, keepalive, disable_clean_session: kept,
         session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, ws_path, ws_header,
-        proxy, positions, warnings, compat,
+        proxy, positions, warnings,
     } = connection;
+    let policy = &defaults.policy;
     let mut faults = Vec::new();
     let mut warnings = warnings.clone();
     if *srv {
@@ -65,8 +68,7 @@ pub fn connect_plan(
     let tls_keylog = &tls.tls_keylog;
     let endpoint = Endpoint { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = endpoint.address_and_tls(tls, defaults.environment, &mut faults);
-    // mosquitto's clients do not look at them then.
-    if matches!(address, Address::Unix(_)) && !compat {
+    if matches!(address, Address::Unix(_)) && policy.rejects_tcp_options_of_unix_socket {
         // As -h, one before it is overridden.
         let port = port.is_some() && positions.later("port", if unix.is_some() { "unix" } else { "url" });
         for (given, option) in [(bind.is_some(), "-A"), (*nodelay, "--nodelay"), (port, "-p")] {
@@ -79,9 +81,16 @@ pub fn connect_plan(
     let proxy = proxy::proxy(proxy.as_ref().map(|text| &text.0), &address, defaults.environment);
     let proxy = proxy.map_err(|fault| faults.push(fault)).ok().flatten();
     let user = username.as_deref();
-    let login = Login { user, password: pw.as_ref(), file: pw_file.as_deref(), url, positions, variable: !compat };
+    let login = Login {
+        user,
+        password: pw.as_ref(),
+        file: pw_file.as_deref(),
+        url,
+        positions,
+        variable: policy.reads_password_variable,
+    };
     let (user_name, password) = login.user_and_password(version, defaults.environment, &mut faults);
-    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept, compat: *compat };
+    let name = ClientName { id: id.as_deref(), prefix: id_prefix.as_deref(), kept: *kept };
     let session = SessionConfig {
         version,
         client_id: name.client_id(version, defaults, &mut faults),
@@ -92,14 +101,17 @@ pub fn connect_plan(
         will: will.plan(commands.will, &mut faults),
         connect_properties: connect_properties(
             *session_expiry,
-            *kept && !compat,
+            *kept && policy.protects_kept_session,
             version,
             commands.connect,
             &mut faults,
         ),
-        // mosquitto's clients begin at 1 whatever was left open, and their log tells it.
-        first_identifier: if *kept && !compat { random_identifier(defaults.environment) } else { 1 },
-        sends_any_alias: *compat,
+        first_identifier: if *kept && policy.protects_kept_session {
+            random_identifier(defaults.environment)
+        } else {
+            1
+        },
+        sends_any_alias: policy.sends_any_alias,
         window: max_inflight.unwrap_or(defaults.window),
         connack_timeout: *connect_timeout,
         ..SessionConfig::default()
@@ -352,17 +364,17 @@ struct ClientName<'a> {
     id: Option<&'a str>,
     prefix: Option<&'a str>,
     kept: bool,
-    compat: bool,
 }
 
 impl ClientName<'_> {
     fn client_id(self, version: ProtocolVersion, defaults: ConnectDefaults<'_>, faults: &mut Vec<String>) -> String {
-        let Self { id, prefix, kept, compat } = self;
+        let Self { id, prefix, kept } = self;
+        let policy = &defaults.policy;
         if id.is_some() && prefix.is_some() {
             faults.push("-i and -I cannot be used together".into());
         }
-        // mosquitto's clients have checked that by their own rule.
-        if kept && id.unwrap_or_default().is_empty() && !defaults.names_clients && !compat {
+        let needs_id = kept && policy.protects_kept_session && !defaults.names_clients;
+        if needs_id && id.unwrap_or_default().is_empty() {
             faults.push("-c keeps the session, which needs a client identifier: add -i ID".into());
         }
         let client_id = match (id, prefix) {
@@ -374,8 +386,7 @@ impl ClientName<'_> {
         check_name("the client identifier", &client_id, faults);
         if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
             // MQTT 3.1 wants 1 to 23 characters and knows no server-made identifiers.
-            let start = if compat { "mosq" } else { "mq" };
-            return format!("{start}-{}", defaults.environment.random_letters());
+            return format!("{}-{}", policy.client_id_prefix, defaults.environment.random_letters());
         }
         client_id
     }

@@ -134,10 +134,11 @@ pub struct ConnectionOptions {
     /// What was noticed in options files.
     #[arg(skip)]
     pub warnings: Vec<String>,
+}
 
-    /// The tool was called by mosquitto's name, which asks no variable for a password.
-    #[arg(skip)]
-    pub compat: bool,
+impl ConnectionOptions {
+    /// How long a connection may take unless the user says otherwise.
+    pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// A password from the command line: any bytes, never refused, so that no error repeats it.
@@ -209,6 +210,11 @@ impl KeepAlive {
     /// As a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
+    }
+
+    /// Whole seconds; the caller has checked them.
+    pub(super) const fn of_seconds(seconds: u16) -> Self {
+        Self(seconds)
     }
 }
 

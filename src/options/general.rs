@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueHint};
 
+use crate::client::Policy;
+
 /// Diagnostics, options file, help.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "General")]
@@ -23,9 +25,9 @@ pub struct GeneralOptions {
     #[arg(short = 'o', value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub options_file: Option<PathBuf>,
 
-    /// The tool was called by mosquitto's name or with --compat: mosquitto's output, log, errors and exit status.
+    /// Where the tool behaves as mosquitto's client: it was called by that name, or with --compat.
     #[arg(skip)]
-    pub compat: bool,
+    pub policy: Policy,
 
     /// Print help.
     #[arg(long, action = ArgAction::HelpShort)]

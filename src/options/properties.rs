@@ -29,7 +29,7 @@ pub struct PropertyOptions {
 
 /// The words behind one `-D`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PropertyArgument(Vec<String>);
+pub struct PropertyArgument(pub(super) Vec<String>);
 
 impl PropertyArgument {
     fn parse(text: &str) -> Result<Self, String> {

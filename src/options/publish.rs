@@ -4,13 +4,15 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
+use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::topic_of_url;
 use super::connection::Positions;
-use super::reading::{self, Reading, ToolOptions};
+use super::reading::{Reading, ToolOptions};
 use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetainOptions,
     RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::mosquitto::MosquittoClient;
 
 /// The options of mqpub.
 #[derive(Clone, Debug, Parser)]
@@ -84,7 +86,25 @@ impl PublishOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        compat::read(environment, argv)
+    }
+}
+
+impl ClientOptions for PublishOptions {
+    const CLIENT: MosquittoClient = MosquittoClient::Publish;
+
+    fn of(given: &mut Translation) -> Self {
+        Self {
+            message: given.message(),
+            retain: given.retain(),
+            connection: given.connection(),
+            retry: RetryOptions::default(),
+            tls: given.tls(),
+            will: given.will(),
+            properties: given.properties(),
+            report: ReportOptions::default(),
+            general: given.general(),
+        }
     }
 }
 
@@ -97,11 +117,6 @@ impl ToolOptions for PublishOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
     }
 
     fn faults(&self) -> Vec<String> {

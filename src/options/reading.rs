@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command, FromArgMatches};
 use super::arguments::{Answer, Arguments, OptionTable};
 use super::connection::Positions;
 use super::usage_error::fault_of_clap;
-use super::{Environment, Tool, UsageError, compat, options_file};
+use super::{Environment, Tool, UsageError, options_file};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -30,9 +30,6 @@ pub(super) trait ToolOptions: FromArgMatches {
     /// Takes what the user is to know although it is no fault.
     fn note_warnings(&mut self, _warnings: Vec<String>) {}
 
-    /// Takes note that mosquitto's name was used.
-    fn note_compatibility(&mut self) {}
-
     /// What is wrong between the tool's own options.
     fn faults(&self) -> Vec<String>;
 }
@@ -44,13 +41,6 @@ pub(super) fn read<T: ToolOptions>(
 ) -> Result<Reading<T>, UsageError> {
     let tool = T::TOOL;
     let command = tool.bare_command();
-    let argv: Vec<OsString> = argv.into_iter().collect();
-    if let Some((name, argv)) = compat::asked_for(tool, &argv) {
-        let arguments = compat::read(tool, name, environment, &argv)?;
-        let mut options = parse::<T>(command, arguments).map_err(UsageError::under_mosquittos_name)?;
-        options.note_compatibility();
-        return Ok(Reading::Options(Box::new(options)));
-    }
     let arguments = match gather(tool, &command, environment, argv)? {
         Gathered::Answer(text) => return Ok(Reading::Answer(text)),
         Gathered::Arguments(arguments) => arguments,

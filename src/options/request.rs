@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use clap::{Arg, Args, Command, CommandFactory, Parser, ValueHint};
 
+use super::compat::{self, ClientOptions, Flag, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
-use super::reading::{self, Reading, ToolOptions};
+use super::reading::{Reading, ToolOptions};
 use super::values::{positive_count, positive_duration};
 use super::{
     ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
     RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
 
 /// The options of mqrr.
@@ -122,7 +124,7 @@ impl RequestOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        compat::read(environment, argv)
     }
 
     /// The definition for clap: the message group in the words of a request, which wants the properties of MQTT 5, so
@@ -172,6 +174,33 @@ impl RequestOptions {
     }
 }
 
+impl ClientOptions for RequestOptions {
+    const CLIENT: MosquittoClient = MosquittoClient::Request;
+
+    fn of(given: &mut Translation) -> Self {
+        Self {
+            message: given.message(),
+            response: ResponseOptions {
+                response_topic: given.response_topic(),
+                count: 1,
+                timeout: given.timeout(),
+                no_correlation_check: false,
+                latency: given.has(Flag::Latency),
+                no_retained: given.has(Flag::NoRetained),
+                retain_as_published: given.retain_as_published(),
+                retain_handling: given.retain_handling(),
+            },
+            output: given.output(),
+            connection: given.connection(),
+            retry: RetryOptions::default(),
+            tls: given.tls(),
+            will: given.will(),
+            properties: given.properties(),
+            general: given.general(),
+        }
+    }
+}
+
 impl ToolOptions for RequestOptions {
     const TOOL: &'static Tool = &REQUEST;
 
@@ -181,11 +210,6 @@ impl ToolOptions for RequestOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
     }
 
     fn faults(&self) -> Vec<String> {

@@ -4,13 +4,15 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
+use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
-use super::reading::{self, Reading, ToolOptions};
+use super::reading::{Reading, ToolOptions};
 use super::{
     ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
     ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
+use crate::client::mosquitto::MosquittoClient;
 
 /// The options of mqsub.
 #[derive(Clone, Debug, Parser)]
@@ -62,7 +64,25 @@ impl SubscribeOptions {
         environment: &Environment,
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
-        reading::read(environment, argv)
+        compat::read(environment, argv)
+    }
+}
+
+impl ClientOptions for SubscribeOptions {
+    const CLIENT: MosquittoClient = MosquittoClient::Subscribe;
+
+    fn of(given: &mut Translation) -> Self {
+        Self {
+            subscription: given.subscription(),
+            output: given.output(),
+            screen: given.screen(),
+            connection: given.connection(),
+            retry: RetryOptions::default(),
+            tls: given.tls(),
+            will: given.will(),
+            properties: given.properties(),
+            general: given.general(),
+        }
     }
 }
 
@@ -75,11 +95,6 @@ impl ToolOptions for SubscribeOptions {
 
     fn note_warnings(&mut self, warnings: Vec<String>) {
         self.connection.warnings = warnings;
-    }
-
-    fn note_compatibility(&mut self) {
-        self.general.compat = true;
-        self.connection.compat = true;
     }
 
     fn faults(&self) -> Vec<String> {

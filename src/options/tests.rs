@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::ConnectPlan;
+use crate::client::{ConnectPlan, Policy};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{PropertyName, ProtocolVersion, Secret};
 use crate::transport::{Address, TlsVersions};
@@ -41,7 +41,14 @@ fn faults(tool: &Tool, arguments: &[&str]) -> Vec<String> {
 }
 
 fn defaults<'a>(tool: &'static Tool, environment: &'a Environment) -> ConnectDefaults<'a> {
-    ConnectDefaults { tool, environment, window: 20, no_delay: false, names_clients: tool.name == "mqbench" }
+    ConnectDefaults {
+        tool,
+        environment,
+        window: 20,
+        no_delay: false,
+        names_clients: tool.name == "mqbench",
+        policy: Policy::OWN,
+    }
 }
 
 fn options_of_bench(environment: &Environment, arguments: &[&str]) -> Result<BenchOptions, UsageError> {

@@ -123,7 +123,7 @@ pub enum KeyForm {
     Engine,
 }
 
-fn alpn_protocol(text: &str) -> Result<String, String> {
+pub(super) fn alpn_protocol(text: &str) -> Result<String, String> {
     if (1..=255).contains(&text.len()) { Ok(text.into()) } else { Err("must have 1 to 255 bytes".into()) }
 }
 

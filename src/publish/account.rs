@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::reporter::ProgressReporter;
 use super::summary::Totals;
-use super::voice::Voice;
 use crate::client::mosquitto::publish_failed;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{Message, PropertyName, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome};
 use crate::terminal::escape;
+use crate::terminal::number::counted;
 
-/// Of refused messages so many are named one by one; the rest is counted.
+/// Most refused messages that are reported one by one; the rest are counted.
 const NAMED: u64 = 5;
 
 /// A message on its way, with its number: which line of the input it is, or which repetition, from 1.
@@ -31,7 +32,9 @@ impl Kept for Outgoing {
 /// The account of all messages.
 #[derive(Debug)]
 pub struct DeliveryAccount {
-    voice: Voice,
+    reporter: ProgressReporter,
+    /// A refused message is counted, and makes the run fail.
+    refusals_fail: bool,
     /// What a message is called: "line" or "message".
     noun: &'static str,
     sent: u64,
@@ -43,17 +46,18 @@ pub struct DeliveryAccount {
     retried: u64,
     uncertain: u64,
     first_refusal: Option<ReasonCode>,
-    /// The broker went on with a session of which this run knows nothing.
+    /// The broker resumed a session of which this run knows nothing.
     found_session: bool,
-    /// Counts whatever the broker says about a message, for who waits for it to say something.
-    heard: u64,
+    /// Answers of the broker about a message, new ones only.
+    answers: u64,
 }
 
 impl DeliveryAccount {
-    /// An empty account that tells what goes wrong at once, of lines or of other messages.
-    pub(super) const fn new(voice: Voice, of_lines: bool) -> Self {
+    /// An empty account, of lines or of other messages. It reports at once what goes wrong.
+    pub(super) const fn new(reporter: ProgressReporter, refusals_fail: bool, of_lines: bool) -> Self {
         Self {
-            voice,
+            reporter,
+            refusals_fail,
             noun: if of_lines { "line" } else { "message" },
             sent: 0,
             done: 0,
@@ -65,18 +69,18 @@ impl DeliveryAccount {
             uncertain: 0,
             first_refusal: None,
             found_session: false,
-            heard: 0,
+            answers: 0,
         }
     }
 
-    /// Messages of which the broker has the responsibility: acknowledged, at whatever QoS.
+    /// Messages that the broker has taken responsibility for: acknowledged, or written at QoS 0.
     pub const fn done(&self) -> u64 {
         self.done
     }
 
-    /// Grows with everything that the broker says about a message.
-    pub const fn heard(&self) -> u64 {
-        self.heard
+    /// Grows with every new answer of the broker about a message.
+    pub const fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// Whether there has been a connection.
@@ -89,28 +93,28 @@ impl DeliveryAccount {
         self.found_session
     }
 
-    /// Enters a message of QoS 1 or 2 that is sent for the first time.
+    /// Counts a message of QoS 1 or 2 that is sent for the first time.
     pub const fn sends(&mut self) {
         self.sent += 1;
     }
 
-    /// Enters messages of QoS 0 that were written.
+    /// Counts messages of QoS 0 that were written.
     pub const fn wrote(&mut self, count: u64) {
         self.sent += count;
         self.done += count;
     }
 
-    /// Enters messages of QoS 0 that are written again, since they went down with a connection.
+    /// Counts messages of QoS 0 that are written again, since they were lost with a connection.
     pub const fn writes_again(&mut self, count: u64) {
         self.retried += count;
     }
 
-    /// Enters a message that is refused, by the broker or in its name before it was sent.
+    /// Counts a message that is refused, by the broker or because of its limits.
     pub fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
         *self.refused.entry(reason.0).or_default() += 1;
         self.first_refusal.get_or_insert(reason);
         if self.refusals() <= NAMED {
-            self.voice.error(format_args!("{} {number} was refused: {why}", self.noun));
+            self.reporter.error(format_args!("{} {number} was refused: {why}", self.noun));
         }
     }
 
@@ -118,31 +122,30 @@ impl DeliveryAccount {
         self.refused.values().sum()
     }
 
-    /// Messages that are through, one way or the other.
-    pub fn entered(&self) -> u64 {
+    /// Messages that nothing more is to be done for: acknowledged, refused or lost.
+    pub fn settled(&self) -> u64 {
         self.done + self.refusals() + self.lost
     }
 
-    /// Says what did not come through, with `open` messages that were taken up and are not done, and how the tool ends
-    /// when nothing else ended it. `whole` says whether all of the input was taken up.
-    /// mosquitto_pub counts nothing.
+    /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how the
+    /// tool ends when nothing else ended it. `whole`: all of the input was taken up.
     pub fn close(&self, open: u64, whole: bool) -> ExitStatus {
-        if self.voice.is_mosquitto() {
+        if !self.refusals_fail {
             return ExitStatus::Done;
         }
-        let all = self.entered() + open;
+        let all = self.settled() + open;
         if self.refusals() > NAMED {
-            self.voice.error(format_args!("{} of {all} messages were refused", self.refusals()));
+            self.reporter.error(format_args!("{} of {all} messages were refused", self.refusals()));
         }
         let left = open + self.lost;
         let unread = if whole { "" } else { ", and the rest of the input was not read" };
         match (left, unread) {
             (0, "") => {}
-            (0, _) => self.voice.error("the rest of the input was not read"),
-            _ => self.voice.error(format_args!("{left} of {all} messages did not get through to the broker{unread}")),
+            (0, _) => self.reporter.error("the rest of the input was not read"),
+            _ => self.reporter.error(format_args!("{left} of {all} messages did not reach the broker{unread}")),
         }
         if self.downgraded > 1 {
-            self.voice.warning(format_args!("{} messages were delivered at QoS 1 only", self.downgraded));
+            self.reporter.warning(format_args!("{} messages were delivered at QoS 1 only", self.downgraded));
         }
         match self.first_refusal {
             Some(reason) => ExitStatus::Refused(reason),
@@ -152,10 +155,10 @@ impl DeliveryAccount {
         }
     }
 
-    /// The figures, with `open` messages that were taken up and are not done. Of the input nothing is known here.
+    /// The figures, with `open` messages that were taken up and are not finished. Of the input nothing is known here.
     pub(super) fn totals(&self, open: u64, acknowledges: bool) -> Totals {
         Totals {
-            messages: self.entered() + open,
+            messages: self.settled() + open,
             sent: self.sent,
             acknowledged: acknowledges.then_some(self.done),
             refused: self.refused.clone(),
@@ -171,12 +174,12 @@ impl DeliveryAccount {
 
 impl Handler<Outgoing> for DeliveryAccount {
     /// A kept session may have messages for us. They are not ours to take, so the broker keeps them.
-    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Later
     }
 
-    fn completed(&mut self, completion: Completion<'_, Outgoing>) {
-        self.heard += 1;
+    fn on_completed(&mut self, completion: Completion<'_, Outgoing>) {
+        self.answers += 1;
         let Completion { kept, outcome, reason, properties, packet_identifier } = completion;
         match outcome {
             Outcome::Acknowledged => self.done += 1,
@@ -184,36 +187,38 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.done += 1;
                 self.downgraded += 1;
                 if self.downgraded == 1 {
-                    self.voice.warning(
+                    self.reporter.warning(
                         "the broker answered a message of QoS 2 with PUBACK: it was delivered at QoS 1, so it may \
                          arrive twice",
                     );
                 }
             }
-            Outcome::Refused if self.voice.is_mosquitto() => {
+            Outcome::Refused => {
                 let words = properties.text(PropertyName::ReasonString);
-                self.voice.verbatim(&publish_failed(packet_identifier, reason, words));
+                match words {
+                    _ if !self.refusals_fail => {
+                        self.reporter.error_or("", publish_failed(packet_identifier, reason, words));
+                    }
+                    Some(words) => self.refuse(kept.number, format_args!("{reason}: {}", escape(words)), reason),
+                    None => self.refuse(kept.number, reason, reason),
+                }
             }
-            Outcome::Refused => match properties.text(PropertyName::ReasonString) {
-                Some(words) => self.refuse(kept.number, format_args!("{reason}: {}", escape(words)), reason),
-                None => self.refuse(kept.number, reason, reason),
-            },
             Outcome::Lost => {
                 self.lost += 1;
                 if self.lost == 1 {
                     let (noun, number) = (self.noun, kept.number);
                     let text = format_args!("{noun} {number} cannot be sent again after the reconnect: {reason}");
-                    self.voice.error(text);
+                    self.reporter.error(text);
                 }
             }
         }
     }
 
-    fn received(&mut self, _: &Outgoing) {
-        self.heard += 1;
+    fn on_received(&mut self, _: &Outgoing) {
+        self.answers += 1;
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected(connack) => {
                 self.found_session |= connack.session_present && self.connections == 0;
@@ -223,11 +228,11 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.retried += messages as u64;
                 self.uncertain += uncertain as u64;
                 if uncertain > 0 {
-                    self.voice.warning(format_args!(
-                        "the broker has lost the session: {uncertain} messages of QoS 2 are sent again and may arrive \
-                         twice"
+                    let what = counted(uncertain as u64, "message of QoS 2 is", "messages of QoS 2 are");
+                    self.reporter.warning(format_args!(
+                        "the broker has lost the session: {what} sent again and may arrive twice"
                     ));
-                    self.voice.hint("-c with -i ID keeps the session");
+                    self.reporter.hint("-c with -i ID keeps the session");
                 }
             }
             _ => {}
@@ -241,13 +246,13 @@ mod tests {
     use crate::mqtt::Properties;
 
     fn account() -> DeliveryAccount {
-        DeliveryAccount::new(Voice::silent(), true)
+        DeliveryAccount::new(ProgressReporter::silent(), true, true)
     }
 
     fn completed(account: &mut DeliveryAccount, outcome: Outcome, reason: ReasonCode) {
         let properties = Properties::new();
         let kept = Outgoing { number: 1, message: Message::default() };
-        account.completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
+        account.on_completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
     }
 
     #[test]
@@ -262,7 +267,7 @@ mod tests {
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Refused, ReasonCode::PACKET_TOO_LARGE);
         assert_eq!(account.close(1, true), ExitStatus::Refused(ReasonCode::NOT_AUTHORIZED));
-        assert_eq!((account.done(), account.heard(), account.entered()), (2, 4, 4));
+        assert_eq!((account.done(), account.answers(), account.settled()), (2, 4, 4));
     }
 
     #[test]
@@ -281,7 +286,7 @@ mod tests {
         completed(&mut account, Outcome::Acknowledged, ReasonCode::SUCCESS);
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Lost, ReasonCode::PACKET_TOO_LARGE);
-        account.event(Event::Resending { messages: 3, uncertain: 2 });
+        account.on_event(Event::Resending { messages: 3, uncertain: 2 });
         let totals = account.totals(2, true);
         assert_eq!((totals.messages, totals.sent, totals.acknowledged, totals.unacknowledged), (5, 5, Some(1), 3));
         assert_eq!((totals.refused, totals.retried, totals.uncertain), ([(0x87, 1)].into(), 3, 2));

@@ -45,7 +45,7 @@ fn read_whole(from: impl Read) -> io::Result<Bytes> {
     Ok(content.into())
 }
 
-/// An input that is read ahead by one chunk in a thread of its own: it may be a file, a pipe or a terminal, and only a
+/// An input that a separate thread reads ahead by one chunk: it may be a file, a pipe or a terminal, and only a
 /// thread can wait for each of them.
 #[derive(Debug)]
 pub(super) struct InputChunks {
@@ -100,7 +100,7 @@ impl InputChunks {
     }
 
     /// Ends the reading: what has been read and not taken, and whether that was all. An input that never ends would
-    /// bring more for ever.
+    /// bring more forever.
     pub(super) fn stop(&mut self) -> (Vec<Bytes>, bool) {
         let ended = self.chunks.is_closed();
         self.chunks.close();

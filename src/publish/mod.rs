@@ -1,20 +1,22 @@
 //! mqpub: where payloads come from, repeat, delivery account.
 //!
-//! [`PublishPlan`] is what the options mean; [`publish`] does it and says how it ended. [`LineSplitter`] and
-//! [`DeliveryAccount`] are pure, and so is the summary; only `run`, `publisher`, `recovery` and `input` know a socket, a
-//! clock or stdin.
+//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. [`LineSplitter`] and
+//! [`DeliveryAccount`] are pure, and so is the summary; only `run`, `publisher` and `input` know a connection, a clock or
+//! stdin.
 
 mod account;
+mod closing_hint;
 mod input;
 mod lines;
-mod pace;
+mod loss_streak;
 mod plan;
+mod progress_line;
 mod publisher;
-mod recovery;
+mod reporter;
 mod run;
 mod source;
 mod summary;
-mod voice;
+mod unacknowledged;
 mod window;
 
 pub use account::{DeliveryAccount, Outgoing};

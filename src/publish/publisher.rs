@@ -1,6 +1,6 @@
-//! The run of mqpub: payloads into the session as far as there is room, until everything is acknowledged.
+//! The work of mqpub: payloads into the session as far as there is room, until everything is acknowledged.
 
-use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,44 +8,46 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::account::{DeliveryAccount, Outgoing};
+use super::closing_hint::closing_hint;
 use super::lines::Line;
-use super::pace::ProgressLine;
+use super::loss_streak::LossStreak;
 use super::plan::PublishPlan;
-use super::recovery::LossRow;
-use super::source::Source;
+use super::progress_line::ProgressLine;
+use super::reporter::ProgressReporter;
+use super::source::{MOST_READ_AHEAD, Source};
 use super::summary::Totals;
-use super::voice::Voice;
+use super::unacknowledged::Unacknowledged;
 use super::window::SendWindow;
-use crate::client::mosquitto::MosquittoClient;
-use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Interrupts, Parting, Trace, whose_limit};
-use crate::exit_status::{ExitStatus, Signal};
+use crate::client::{
+    AnswerTimer, Client, ClientError, CloseMode, Diagnostics, Driver, End, GiveUp, Task, Which, whose_limit,
+};
+use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
-use crate::session::PublishError;
+use crate::session::{Handler, PublishError};
 use crate::terminal::Progress;
+use crate::terminal::number::byte_count;
 
-/// While so much waits to be written no further message is taken up: enough for large writes, and a bound on memory.
+/// While this much waits to be written no further message is taken up: enough for large writes, and a bound on memory.
 const BACKLOG: usize = 64 * 1024;
 /// With fewer messages in flight each acknowledgement is worth waking up for.
 const FEW_IN_FLIGHT: usize = 8;
 /// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Why a broker may hang up on each PUBLISH.
+/// Why a broker may close the connection on each PUBLISH.
 const STUCK_HINT: &str = "the broker may be away, or close the connection because this user may not publish there; \
-                          --connect-timeout sets how long is waited";
+                          --connect-timeout sets how long mqpub waits";
 /// What a session of an earlier run means at QoS 2.
-const FOUND_SESSION: &str = "the broker goes on with the session of an earlier run: messages that it had open then, if it \
-                             was broken off, are not known here and stay open";
-const FOUND_SESSION_HINT: &str = "another client id (-i), or a run without -c, begins with nothing open";
+const FOUND_SESSION: &str = "the broker resumes the session of an earlier run: if that run was cut short, the messages \
+                             it left in flight are not known here and stay unfinished";
+const FOUND_SESSION_HINT: &str = "use another client id (-i), or leave -c out, to start with nothing in flight";
 /// How long the DISCONNECT of an interrupted run may take.
-const PARTING: Duration = Duration::from_millis(500);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Why a run ended before everything was through.
+/// Why a run ends early, besides what ends every run.
 pub(super) enum Failure {
-    Client(ClientError),
     Input(io::Error),
-    Interrupted(Signal),
-    /// Connection after connection is lost, or none comes up, and nothing gets through: since when, and the last loss.
+    /// No connection comes up: since when nothing got through, and the last loss.
     Stuck(Instant, String),
     /// Connection after connection is lost at the same message.
     Repeated {
@@ -55,359 +57,462 @@ pub(super) enum Failure {
     },
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Self::Client(error)
-    }
-}
-
-/// What ends a step besides bytes.
-enum Other {
-    Interrupted(Signal),
-    Input(io::Result<()>),
-    Late,
+/// What is known of the last loss.
+struct Loss {
+    error: String,
+    streak_losses_at_message: u64,
 }
 
 /// A run.
 pub(super) struct Publisher<'a> {
-    pub(super) plan: &'a PublishPlan,
-    pub(super) client: Client<Outgoing>,
-    pub(super) source: Source,
-    pub(super) account: DeliveryAccount,
-    pub(super) voice: Voice,
-    pub(super) line: ProgressLine,
+    plan: &'a PublishPlan,
+    source: Source,
+    account: DeliveryAccount,
+    reporter: ProgressReporter,
+    line: ProgressLine,
     /// What every message has in common.
     template: Message,
-    /// Messages of QoS 0 that the socket has not taken whole: where each ends in the output, its number and its payload.
-    pub(super) unwritten: VecDeque<(u64, u64, Bytes)>,
-    /// Messages of QoS 0 that went down with a connection.
-    pub(super) again: VecDeque<(u64, Bytes)>,
-    /// How long the broker has for its next answer, and what it had said when that began.
-    pub(super) answer: Option<(AnswerTimer, u64)>,
-    pub(super) loss_row: Option<LossRow>,
-    pub(super) window: SendWindow,
-    /// How many messages were through when the connection was made.
-    pub(super) entered_before: u64,
+    /// Messages of QoS 0.
+    unacknowledged: Unacknowledged,
+    /// How long the broker has for its next answer. The mark counts its answers.
+    answer: AnswerTimer<u64>,
+    streak: LossStreak,
+    last_loss: Loss,
+    window: SendWindow,
+    /// How many messages were settled when the connection was made.
+    settled_before: u64,
+    /// The next step may read the source.
+    wants_input: bool,
 }
 
 impl<'a> Publisher<'a> {
     pub(super) fn new(
         plan: &'a PublishPlan,
         source: Source,
-        diagnostics: Diagnostics,
+        reporter: ProgressReporter,
         progress: &Rc<Progress>,
     ) -> Self {
-        let voice = Voice::new(diagnostics, Rc::clone(progress));
         let noun = if plan.sends_lines() { "lines" } else { "messages" };
+        let account = DeliveryAccount::new(reporter.clone(), plan.client.policy.refusals_fail, plan.sends_lines());
         Self {
             plan,
-            client: Client::new(plan.connect.clone(), Trace::of_level(plan.debug, plan.log)).telling(voice.clone()),
             line: ProgressLine::new(Rc::clone(progress), noun, source.position().1, Instant::now()),
             source,
-            account: DeliveryAccount::new(voice.clone(), plan.sends_lines()),
-            voice,
+            account,
+            reporter,
             template: plan.message.clone(),
-            unwritten: VecDeque::new(),
-            again: VecDeque::new(),
-            answer: None,
-            loss_row: None,
-            window: SendWindow::new(plan.connect.session.window),
-            entered_before: 0,
+            unacknowledged: Unacknowledged::default(),
+            answer: AnswerTimer::new(plan.client.answer_timeout),
+            streak: LossStreak::default(),
+            last_loss: Loss { error: String::new(), streak_losses_at_message: 0 },
+            window: SendWindow::new(plan.client.connect.session.window),
+            settled_before: 0,
+            wants_input: false,
         }
     }
 
-    /// How it ended, and with what figures.
-    pub(super) async fn run(mut self) -> (ExitStatus, Totals) {
-        let client = self.plan.compat.then_some(MosquittoClient::Publish);
-        let mut interrupts = match Interrupts::listen_as(client) {
-            Ok(interrupts) => interrupts,
-            Err(error) => return self.end(Err(Failure::Input(error))).await,
+    /// Publishes, and returns how that ended and the figures.
+    pub(super) async fn run(
+        plan: &'a PublishPlan,
+        source: Source,
+        diagnostics: Diagnostics,
+        progress: &Rc<Progress>,
+    ) -> io::Result<(ExitStatus, Totals)> {
+        let reporter = ProgressReporter::new(diagnostics, Rc::clone(progress));
+        let mut driver = Driver::new(&plan.client, reporter.clone())?;
+        let mut publisher = Self::new(plan, source, reporter, progress);
+        let ended = match driver.run(&mut publisher).await {
+            Ok(()) => publisher.disconnect(&mut driver).await,
+            Err(end) => Err(end),
         };
-        let ended = self.deliver(&mut interrupts).await;
-        let (status, totals) = self.end(ended).await;
-        (interrupts.end(status), totals)
+        let (status, totals) = publisher.finish(&mut driver.client, ended).await;
+        Ok((driver.exit_status(status), totals))
     }
 
-    /// What is left to do and to say.
-    async fn end(&mut self, ended: Result<(), Failure>) -> (ExitStatus, Totals) {
+    /// Leaves a broker that has everything.
+    async fn disconnect(&mut self, driver: &mut Driver<Outgoing>) -> Result<(), End<Failure>> {
+        let is_unsure = self.plan.sends_lines() && !self.plan.is_acknowledged();
+        let close = if is_unsure { CloseMode::Confirmed(CLOSING) } else { CloseMode::AtOnce };
+        let properties = self.plan.client.disconnect_properties.clone();
+        match driver.disconnect(properties, self.plan.client.answer_timeout, close).await {
+            // The broker has acknowledged everything, which a lost DISCONNECT does not change.
+            Err(End::Client(error)) if self.plan.is_acknowledged() => {
+                driver.client.note(&format!("left without DISCONNECT: {error}"));
+            }
+            left => left?,
+        }
+        self.account.wrote(self.unacknowledged.note_all_written() as u64);
+        Ok(())
+    }
+
+    /// Reports how it ended.
+    async fn finish(&mut self, client: &mut Client<Outgoing>, ended: Result<(), End<Failure>>) -> (ExitStatus, Totals) {
         self.line.clear();
-        self.note_written();
-        let open = if ended.is_ok() { 0 } else { self.open() };
+        self.note_written(client);
+        let open = if ended.is_ok() { 0 } else { self.open(client) };
         let status = match ended {
             Ok(()) => self.account.close(0, true),
-            Err(failure) => self.fail(&failure, open).await,
+            Err(end) => self.fail(client, &end, open).await,
         };
         let input_read = self.plan.reads_input().then(|| self.source.is_read());
         (status, Totals { input_read, ..self.account.totals(open, self.plan.is_acknowledged()) })
     }
 
-    /// Says why it ended, with `open` messages that are not through, and leaves the broker.
-    async fn fail(&mut self, failure: &Failure, open: u64) -> ExitStatus {
-        let (status, parting) = match failure {
+    /// Reports why the run ended with `open` messages unfinished, and leaves the broker.
+    async fn fail(&mut self, client: &mut Client<Outgoing>, end: &End<Failure>, open: u64) -> ExitStatus {
+        let reporter = &self.reporter;
+        let mut reason = ReasonCode::SUCCESS;
+        let status = match end {
             // Nothing is open: it leaves as a run does that is done.
-            Failure::Interrupted(signal) if open == 0 && self.account.has_connected() => {
-                self.part(ReasonCode::SUCCESS).await;
+            End::Interrupted(signal) if open == 0 && self.account.has_connected() => {
+                self.close(client, reason).await;
                 self.account.close(0, true);
                 return ExitStatus::Interrupted(*signal);
             }
-            Failure::Interrupted(signal) => {
-                self.voice.error("interrupted");
-                (ExitStatus::Interrupted(*signal), ReasonCode::DISCONNECT_WITH_WILL)
+            End::Interrupted(signal) => {
+                reporter.error("interrupted");
+                reason = ReasonCode::DISCONNECT_WITH_WILL;
+                ExitStatus::Interrupted(*signal)
             }
-            Failure::Input(error) => {
-                self.voice.error(format_args!("cannot read {}: {error}", self.plan.source.input_name()));
-                (ExitStatus::Failed, ReasonCode::SUCCESS)
+            End::Tool(Failure::Input(error)) => {
+                reporter.error(format_args!("cannot read {}: {error}", self.plan.source.input_name()));
+                ExitStatus::Failed
             }
-            Failure::Stuck(since, loss) => {
-                let (target, waited) = (self.client.target(), since.elapsed().as_secs());
-                self.voice.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
-                self.voice.hint(STUCK_HINT);
-                (ExitStatus::AckTimedOut, ReasonCode::SUCCESS)
+            End::Tool(Failure::Stuck(since, loss)) => {
+                let (target, waited) = (client.target(), since.elapsed().as_secs());
+                reporter.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
+                reporter.hint(STUCK_HINT);
+                ExitStatus::AckTimedOut
             }
-            Failure::Repeated { status, text, hint } => {
-                self.voice.error(text);
-                self.voice.hint(hint);
-                (*status, ReasonCode::SUCCESS)
+            End::Tool(Failure::Repeated { status, text, hint }) => {
+                reporter.error(text);
+                reporter.hint(hint);
+                *status
             }
             // The connection stands where it is the message that the broker does not take.
-            Failure::Client(error) => (self.voice.client_error(error), ReasonCode::SUCCESS),
+            End::Client(error) => reporter.client_error(error),
+            End::TimedOut => ExitStatus::TimedOut, // mqpub has no -W
         };
-        self.part(parting).await;
+        self.close(client, reason).await;
         if self.plan.sends_lines() || self.plan.repeat > 1 {
             self.account.close(open, self.source.is_read());
         }
         status
     }
 
-    /// Everything from the first connection to the DISCONNECT.
-    async fn deliver(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
-        tokio::select! {
-            biased;
-            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
-            connected = self.client.connect(&mut self.account) => connected?,
+    /// Leaves without waiting for anybody. The will of an interrupted run is published.
+    async fn close(&self, client: &mut Client<Outgoing>, reason: ReasonCode) {
+        if !client.is_open() {
+            return;
         }
-        if self.account.has_found_session() && self.plan.message.qos == QoS::ExactlyOnce && !self.plan.compat {
-            self.voice.warning(FOUND_SESSION);
-            self.voice.hint(FOUND_SESSION_HINT);
-        }
-        loop {
-            self.feed()?;
-            if self.is_through() {
-                break;
-            }
-            if let Err(failure) = self.step(interrupts).await {
-                self.recover(failure, interrupts).await?;
-            }
-        }
-        let unsure = self.plan.sends_lines() && !self.plan.is_acknowledged();
-        let parting = if unsure { Parting::Confirmed(CLOSING) } else { Parting::AtOnce };
-        let properties = self.plan.disconnect_properties.clone();
-        let left = tokio::select! {
-            biased;
-            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
-            left = self.client.disconnect(ReasonCode::SUCCESS, properties, self.plan.patience, parting) => left,
+        let session = &self.plan.client.connect.session;
+        let reason = match (reason, &session.will) {
+            (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) if session.version.is_v5() => reason,
+            // Before 5.0 only a connection that breaks brings the will out.
+            (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) => return client.close_abruptly(),
+            _ => ReasonCode::SUCCESS,
         };
-        match left {
-            // The broker has acknowledged everything: how it is left takes nothing away from that.
-            Err(error) if self.plan.is_acknowledged() => self.client.note(&format!("left without DISCONNECT: {error}")),
-            left => left?,
-        }
-        self.account.wrote(self.unwritten.drain(..).count() as u64);
-        Ok(())
+        let closing = client.disconnect(reason, Properties::new(), DISCONNECT_TIMEOUT, CloseMode::AtOnce);
+        // Nor for a broker that takes a little now and then.
+        let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, closing).await;
     }
 
-    /// Takes up messages as far as there is room for them.
-    fn feed(&mut self) -> Result<(), Failure> {
-        self.widen_window();
-        let limit = self.client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
-        while self.has_room() {
-            let again = self.again.pop_front().map(|(number, payload)| (number, Line::Whole(payload)));
-            match again.or_else(|| self.source.next(limit)) {
-                None => break,
-                Some((number, Line::Whole(payload))) => self.send(number, payload)?,
-                Some((_, Line::TooLong { length })) if self.plan.compat => {
-                    let size = usize::try_from(length).unwrap_or(usize::MAX);
-                    return Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into());
-                }
-                Some((number, Line::TooLong { length })) => {
-                    let whose = whose_limit(limit);
-                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}; {whose}");
-                    self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, number: u64, payload: Bytes) -> Result<(), Failure> {
-        match self.put(number, payload) {
+    fn send(&mut self, client: &mut Client<Outgoing>, number: u64, payload: Bytes) -> Result<(), ClientError> {
+        let policy = &self.plan.client.policy;
+        match self.put(client, number, payload) {
             Ok(()) => {}
-            // mosquitto_pub clears the flag where the broker keeps no messages, and sends.
-            Err((PublishError::RetainNotAvailable, payload)) if self.plan.compat && self.template.retain => {
+            Err((PublishError::RetainNotAvailable, payload))
+                if policy.drops_unavailable_retain && self.template.retain =>
+            {
                 self.template.retain = false;
-                self.again.push_front((number, payload));
+                self.unacknowledged.put_back(number, payload);
             }
-            // Of lines, one that is too large for the broker does not keep the others back; mosquitto_pub ends there.
             Err((error @ PublishError::Wire(WireError::TooLarge { limit, .. }), _))
-                if self.plan.sends_lines() && !self.plan.compat =>
+                if self.plan.sends_lines() && policy.skips_oversized_lines =>
             {
                 self.account.refuse(number, format_args!("{error}; {}", whose_limit(limit)), error.reason());
             }
-            Err((error, _)) => return Err(Failure::Client(error.into())),
+            Err((error, _)) => return Err(error.into()),
         }
         Ok(())
     }
 
     /// Puts a message into the session, or gives its payload back.
-    fn put(&mut self, number: u64, payload: Bytes) -> Result<(), (PublishError, Bytes)> {
+    fn put(&mut self, client: &mut Client<Outgoing>, number: u64, payload: Bytes) -> Result<(), (PublishError, Bytes)> {
         if self.plan.is_acknowledged() {
             let message = Message { payload, ..self.template.clone() };
-            let put = self.client.session().publish(Outgoing { number, message });
+            let put = client.session().publish(Outgoing { number, message });
             put.map_err(|(error, refused)| (error, refused.message.payload))?;
             self.account.sends();
             return Ok(());
         }
         self.template.payload = payload;
-        let put = self.client.session().send(&self.template);
+        let put = client.session().send(&self.template);
         let payload = std::mem::take(&mut self.template.payload);
         match put {
-            Ok(()) => self.unwritten.push_back((self.client.output_end(), number, payload)),
+            Ok(()) => self.unacknowledged.put(client.output_position().end, number, payload),
             Err(error) => return Err((error, payload)),
         }
         Ok(())
     }
 
-    fn has_room(&mut self) -> bool {
-        if !self.client.is_open() || self.client.unwritten() >= BACKLOG {
+    fn has_room(&mut self, client: &mut Client<Outgoing>) -> bool {
+        if !client.is_open() || client.unwritten() >= BACKLOG {
             return false;
         }
         if let Source::Repeated(repetition) = &mut self.source {
-            // The next one when the one before is through. At QoS 0 and without a delay that is once it is written,
+            // The next one follows when the one before is done. At QoS 0 without a delay that is once it is written,
             // and writes may then as well be large.
-            let paced = self.plan.message.qos != QoS::AtMostOnce || !self.plan.repeat_delay.is_zero();
-            let busy = self.client.session().in_flight() > 0 || !self.unwritten.is_empty();
-            if paced && (busy || !repetition.is_due(Instant::now())) {
+            let is_paced = self.plan.message.qos != QoS::AtMostOnce || !self.plan.repeat_delay.is_zero();
+            let is_busy = client.session().in_flight() > 0 || !self.unacknowledged.is_written();
+            if is_paced && (is_busy || !repetition.is_due(Instant::now())) {
                 return false;
             }
         }
-        !self.plan.is_acknowledged() || self.client.session().window_free() > 0
+        self.has_window(client)
+    }
+
+    fn has_window(&self, client: &mut Client<Outgoing>) -> bool {
+        !self.plan.is_acknowledged() || client.session().window_free() > 0
     }
 
     /// Whether everything is acknowledged. The end of what is only to be written may be written together with the
     /// DISCONNECT, where it would not be sent again anyway.
-    fn is_through(&mut self) -> bool {
-        self.source.has_ended()
-            && self.again.is_empty()
-            && self.client.session().in_flight() == 0
-            && (self.unwritten.is_empty() || (!self.plan.sends_lines() && self.client.unwritten() < BACKLOG))
+    fn is_done(&self, client: &mut Client<Outgoing>) -> bool {
+        let is_written = self.unacknowledged.len() == 0
+            || (self.unacknowledged.is_sent() && !self.plan.sends_lines() && client.unwritten() < BACKLOG);
+        self.source.has_ended() && is_written && client.session().in_flight() == 0
     }
 
-    async fn step(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
-        let window_free = !self.plan.is_acknowledged() || self.client.session().window_free() > 0;
-        let hungry = self.client.is_open() && self.client.unwritten() < BACKLOG && window_free;
-        self.gather(window_free);
-        self.draw(None);
-        let wake = [self.deadline(), self.line.due()].into_iter().flatten().min();
-        let source = &mut self.source;
-        let other = async {
-            tokio::select! {
-                biased;
-                signal = interrupts.next() => Other::Interrupted(signal),
-                input = source.wait(), if hungry => Other::Input(input),
-                () = until(wake) => Other::Late,
-            }
-        };
-        let moved = self.client.step(&mut self.account, true, other).await;
-        self.note_written();
-        match moved? {
-            None => Ok(()),
-            Some(Other::Interrupted(signal)) => Err(Failure::Interrupted(signal)),
-            Some(Other::Input(input)) => input.map_err(Failure::Input),
-            Some(Other::Late) if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) => {
-                let (target, waited) = (self.client.target().to_owned(), self.plan.patience);
-                Err(Failure::Client(match self.client.session().in_flight() {
-                    0 => ClientError::NotTaken { target, waited },
-                    _ => ClientError::Unanswered { target, packet: "PUBLISH", waited },
-                }))
-            }
-            Some(Other::Late) => Ok(()),
-        }
-    }
-
-    /// With a full window and more to send, three quarters of the acknowledgements are worth one waking up: meanwhile the
-    /// broker has the last quarter to work at. With nothing more to send, the last ones are worth hurrying.
-    fn gather(&mut self, window_free: bool) {
-        let in_flight = self.client.session().in_flight();
-        let more = self.source.has_more();
-        let many = !window_free && in_flight >= FEW_IN_FLIGHT && more;
-        self.client.gather(if many { in_flight * 3 / 4 } else { 0 });
-        if in_flight > 1 && !more && self.client.unwritten() == 0 {
-            self.client.hurry();
+    /// With a full window and more to send, three quarters of the acknowledgements are worth one wake-up: in the meantime
+    /// the broker has the last quarter to work at. With nothing more to send, the last ones are worth a quick TCP ACK.
+    fn coalesce_acknowledgements(&self, client: &mut Client<Outgoing>, has_window: bool) {
+        let in_flight = client.session().in_flight();
+        let has_more = self.source.has_more();
+        let many = !has_window && in_flight >= FEW_IN_FLIGHT && has_more;
+        client.coalesce(if many { in_flight * 3 / 4 } else { 0 });
+        if in_flight > 1 && !has_more && client.unwritten() == 0 {
+            client.quick_ack();
         }
     }
 
     /// Draws the progress line when it is time to.
-    pub(super) fn draw(&mut self, note: Option<&str>) {
+    fn draw(&mut self, note: Option<&str>) {
         if self.line.due().is_some() {
             self.line.draw(Instant::now(), self.account.done(), self.source.position().0, note);
         }
     }
 
-    /// Enters the messages of QoS 0 that were written.
-    fn note_written(&mut self) {
-        let written = self.client.written_total();
-        let whole = self.unwritten.iter().take_while(|(end, _, _)| *end <= written).count();
-        self.unwritten.drain(..whole);
-        self.account.wrote(whole as u64);
+    /// Counts the messages of QoS 0 that were written.
+    fn note_written(&mut self, client: &Client<Outgoing>) {
+        let written = self.unacknowledged.note_written(client.written_total());
+        self.account.wrote(written as u64);
     }
 
-    /// When to give up, while something is under way. A broker that says the same again gains no time by it.
-    fn deadline(&mut self) -> Option<Instant> {
-        let in_flight = self.client.session().in_flight() > 0;
-        if !in_flight && self.client.unwritten() == 0 {
-            self.answer = None;
-            return None;
+    /// Gives the broker its time, while something is under way. A broker that repeats itself gains no time.
+    fn watch_answers(&mut self, client: &mut Client<Outgoing>, now: Instant) -> Result<(), ClientError> {
+        let is_in_flight = client.session().in_flight() > 0;
+        if !is_in_flight && client.unwritten() == 0 {
+            self.answer.stop();
+            return Ok(());
         }
-        let (now, heard) = (Instant::now(), self.account.heard());
-        let (timer, _) = match &mut self.answer {
-            Some(answer) if answer.1 == heard => answer,
-            answer => answer.insert((self.client.answer_timer(self.plan.patience, now), heard)),
+        let position = client.output_position();
+        // The time for messages in flight does not grow with other messages that are written.
+        if !is_in_flight {
+            self.answer.extend(position.end);
+        }
+        self.answer.watch(self.account.answers(), now, position);
+        if !self.answer.is_over(now) {
+            return Ok(());
+        }
+        let (target, waited) = (client.target().to_owned(), self.plan.client.answer_timeout);
+        Err(match is_in_flight {
+            true => ClientError::Unanswered { target, packet: "PUBLISH", waited },
+            false => ClientError::NotTaken { target, waited },
+        })
+    }
+
+    /// When an attempt to reconnect is given up: where the input has ended nobody would notice that it never works, so it
+    /// ends then, unless `--retry` sets how often to try.
+    fn give_up_at(&self) -> Option<Instant> {
+        let ends = self.source.is_read() && self.plan.client.connect.retry.attempts.is_none();
+        self.streak.since().filter(|_| ends)?.checked_add(self.plan.client.answer_timeout)
+    }
+
+    /// Messages that were taken up and are not finished.
+    fn open(&mut self, client: &mut Client<Outgoing>) -> u64 {
+        (client.session().in_flight() + self.unacknowledged.len()) as u64 + self.source.left()
+    }
+
+    /// The message that goes out first on the next connection: its number and the size of its payload.
+    fn first_open(&self, client: &mut Client<Outgoing>) -> Option<(u64, usize)> {
+        let in_flight = client.session().oldest().map(|kept| (kept.number, kept.message.payload.len()));
+        in_flight.or(self.unacknowledged.first())
+    }
+
+    /// How many connections may be lost, one after the other, before one gets something through. A single message does not
+    /// wait for a broker to come back unless that is asked for.
+    fn allowed_losses(&self) -> u64 {
+        let retry = &self.plan.client.connect.retry;
+        match (self.plan.sends_lines(), self.plan.client.policy.gives_up_at_same_packet) {
+            (true, false) => retry.after_a_loss(),
+            (true, true) => retry.at_the_same_packet(),
+            (false, _) => retry.for_first_connection(),
+        }
+    }
+
+    /// The end, with what is known of its cause.
+    fn give_up(
+        &self,
+        client: &mut Client<Outgoing>,
+        error: &ClientError,
+        first: Option<(u64, usize)>,
+        losses: u64,
+    ) -> GiveUp<Failure> {
+        let Some((number, size)) = first.filter(|_| self.plan.client.policy.gives_up_at_same_packet) else {
+            return GiveUp::Loss;
         };
-        // Other messages that are written are no answer to those in flight.
-        if !in_flight {
-            timer.extend(self.client.output_end());
+        let hint = closing_hint(&self.plan.message, size, client.session().in_flight());
+        if losses < 2 {
+            return GiveUp::Hint(hint);
         }
-        timer.note_written(now, self.client.written_total());
-        timer.deadline()
+        let what = if self.plan.sends_lines() { "line" } else { "message" };
+        let (target, size, cause) = (client.target(), byte_count(size), error.cause());
+        let text = format!(
+            "{target}: the connection was lost {losses} times in a row at {what} {number} ({size}), and nothing was \
+             acknowledged in between: {cause}"
+        );
+        GiveUp::Tool(Failure::Repeated { status: error.exit_status(), text, hint })
     }
 
-    /// Messages that were taken up and are not through.
-    fn open(&mut self) -> u64 {
-        let held = self.client.session().in_flight() + self.unwritten.len() + self.again.len();
-        held as u64 + self.source.left()
-    }
-
-    /// Leaves without waiting for anybody. The will of an interrupted run is published.
-    async fn part(&mut self, reason: ReasonCode) {
-        if !self.client.is_open() {
+    /// Some brokers close the connection where more is in flight than they like, without a reason.
+    fn narrow_window(&mut self, client: &mut Client<Outgoing>) {
+        let in_flight = client.session().in_flight();
+        let losses = self.last_loss.streak_losses_at_message;
+        if !self.plan.client.policy.narrows_window || in_flight < 2 || losses == 0 {
             return;
         }
-        let session = &self.plan.connect.session;
-        let reason = match (reason, &session.will) {
-            (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) if session.version.is_v5() => reason,
-            // Before 5.0 only a connection that breaks off brings the will out.
-            (ReasonCode::DISCONNECT_WITH_WILL, Some(_)) => return self.client.close_abruptly(),
-            _ => ReasonCode::SUCCESS,
-        };
-        let parting = self.client.disconnect(reason, Properties::new(), PARTING, Parting::AtOnce);
-        // A broker that takes a little now and then is not waited for either.
-        let _ = tokio::time::timeout(PARTING, parting).await;
+        if self.account.settled() == self.settled_before && !self.window.is_single() {
+            // Fewer may have been on their way than the window has room for, and more be kept from before it was halved.
+            let sent = in_flight.min(client.session().allowed());
+            let most = self.window.halve(sent);
+            if sent > 1 {
+                self.reporter.warning(format_args!(
+                    "nothing was acknowledged with {sent} messages in flight: from now on at most {most}, as with -M \
+                     {most}"
+                ));
+            }
+        }
+        if losses > 1 {
+            self.window.narrow();
+        }
+        client.set_window(self.window.now());
+    }
+
+    /// Opens the window again that was closed to find the message that costs the connection.
+    fn widen_window(&mut self, client: &mut Client<Outgoing>) {
+        if self.window.is_single() && self.account.settled() > self.settled_before && self.window.widen() {
+            let window = self.window.now();
+            client.set_window(window);
+            client.session().set_window(window);
+        }
     }
 }
 
-pub(super) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
+impl Task for Publisher<'_> {
+    type Kept = Outgoing;
+    type Ready = io::Result<()>;
+    type Failure = Failure;
+
+    /// Takes up messages as far as there is room for them.
+    fn advance(&mut self, client: &mut Client<Outgoing>) -> Result<bool, End<Failure>> {
+        self.widen_window(client);
+        let limit = client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
+        while self.has_room(client) {
+            let again = self.unacknowledged.take_again().map(|(number, payload)| (number, Line::Whole(payload)));
+            match again.or_else(|| self.source.next(limit)) {
+                None => break,
+                Some((number, Line::Whole(payload))) => self.send(client, number, payload)?,
+                Some((number, Line::TooLong { length })) if self.plan.client.policy.skips_oversized_lines => {
+                    let whose = whose_limit(limit);
+                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}; {whose}");
+                    self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
+                }
+                Some((_, Line::TooLong { length })) => {
+                    let size = usize::try_from(length).unwrap_or(usize::MAX);
+                    return Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into());
+                }
+            }
+        }
+        Ok(self.is_done(client))
+    }
+
+    fn before_wait(&mut self, client: &mut Client<Outgoing>, now: Instant) -> Result<Option<Instant>, End<Failure>> {
+        if !client.is_open() {
+            let has_lost = self.streak.since().is_some();
+            self.wants_input = has_lost && !self.source.is_read() && self.source.held() < MOST_READ_AHEAD;
+            self.draw(Some("waiting for the broker"));
+            let give_up_at = self.give_up_at();
+            if let (Some(since), Some(_)) = (self.streak.since(), give_up_at.filter(|at| *at <= now)) {
+                return Err(End::Tool(Failure::Stuck(since, std::mem::take(&mut self.last_loss.error))));
+            }
+            return Ok(give_up_at.into_iter().chain(self.line.due()).min());
+        }
+        let has_window = self.has_window(client);
+        self.wants_input = client.unwritten() < BACKLOG && has_window;
+        self.coalesce_acknowledgements(client, has_window);
+        self.draw(None);
+        self.watch_answers(client, now)?;
+        Ok(self.answer.deadline().into_iter().chain(self.line.due()).min())
+    }
+
+    fn split(&mut self) -> (&mut impl Handler<Outgoing>, impl Future<Output = io::Result<()>>) {
+        let Self { account, source, wants_input, .. } = self;
+        let wants_input = *wants_input;
+        (account, async move { if wants_input { source.wait().await } else { std::future::pending().await } })
+    }
+
+    fn on_ready(&mut self, input: io::Result<()>) -> Result<(), End<Failure>> {
+        input.map_err(|error| End::Tool(Failure::Input(error)))
+    }
+
+    fn on_input(&mut self, client: &mut Client<Outgoing>) -> Result<(), End<Failure>> {
+        self.note_written(client);
+        Ok(())
+    }
+
+    fn on_connected(&mut self, _: &mut Client<Outgoing>, connection: Which) -> Result<(), End<Failure>> {
+        let found = connection == Which::First && self.account.has_found_session();
+        if found && self.plan.message.qos == QoS::ExactlyOnce {
+            self.reporter.warning(FOUND_SESSION);
+            self.reporter.hint(FOUND_SESSION_HINT);
+        }
+        self.answer.stop();
+        self.settled_before = self.account.settled();
+        Ok(())
+    }
+
+    fn on_loss(&mut self, client: &mut Client<Outgoing>, error: &ClientError) -> Result<u64, GiveUp<Failure>> {
+        let first = self.first_open(client);
+        let streak = self.streak.note_loss(Instant::now(), self.account.settled(), first.is_some());
+        // An idle connection that is lost costs nothing but a new one.
+        let losses = if self.plan.sends_lines() { streak.at_same_message } else { streak.losses };
+        if losses > self.allowed_losses() {
+            return Err(self.give_up(client, error, first, losses));
+        }
+        self.last_loss = Loss { error: error.to_string(), streak_losses_at_message: streak.at_same_message };
+        Ok(streak.losses)
+    }
+
+    fn on_reconnecting(&mut self, client: &mut Client<Outgoing>, reported: bool) {
+        if reported && !self.plan.is_acknowledged() {
+            // The socket took them, and nobody knows what the broker got of it.
+            let what = if self.plan.sends_lines() { "lines" } else { "messages" };
+            self.reporter
+                .warning(format_args!("{what} written just before the connection was lost may be lost with it"));
+            self.reporter.hint("with -q 1 nothing is lost");
+        }
+        self.narrow_window(client);
+        self.account.writes_again(self.unacknowledged.note_loss() as u64);
     }
 }

@@ -1,4 +1,4 @@
-//! From a plan to an exit status: the input opened, the run run, the summary said.
+//! From a plan to an exit status: open the input, publish, print the summary.
 
 use std::io::{self, Write, stderr};
 use std::path::Path;
@@ -10,29 +10,19 @@ use super::plan::{LineInput, PayloadSource, PublishPlan};
 use super::publisher::Publisher;
 use super::source::{Repetition, Source};
 use super::summary::Totals;
-use crate::client::mosquitto::MosquittoClient;
-use crate::client::{self, Diagnostics};
+use crate::client::{self, ClientPlan, Diagnostics};
 use crate::exit_status::ExitStatus;
 use crate::options::{EMPTY_STDIN, unreadable_file};
 use crate::terminal::Progress;
 
-/// Publishes what the plan says, with errors on stderr, and tells how it ended.
+/// Publishes what the plan asks for, with errors on stderr, and returns how it ended.
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let began = Instant::now();
-    let client = plan.compat.then_some(MosquittoClient::Publish);
-    let diagnostics =
-        Diagnostics::new(plan.quiet).speaking_for(client, plan.connect.session.version).connecting(&plan.connect);
-    plan.connect.warnings.iter().for_each(|warning| diagnostics.warning(warning));
-    if plan.connect.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
-        diagnostics.warning("--insecure: neither the broker's certificate nor its name is verified");
-    }
+    let diagnostics = Diagnostics::start(&plan.client);
     let (status, totals) = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {
         Ok(source) => run(plan, source, diagnostics),
         Err(error) => {
-            match plan.compat {
-                true => diagnostics.verbatim(&error.mosquitto),
-                false => diagnostics.error(error.text),
-            }
+            diagnostics.error_or(error.text, error.mosquitto);
             (ExitStatus::Failed, totals_of_nothing(plan))
         }
     };
@@ -44,16 +34,12 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
 }
 
 fn run(plan: &PublishPlan, source: Source, diagnostics: Diagnostics) -> (ExitStatus, Totals) {
-    // Nobody looks at a line that others are written around: the log of -d, and what somebody types.
-    let undrawn = plan.quiet || plan.compat || plan.debug > 0 || !source.is_long();
-    let progress = Rc::new(Progress::on_stderr(undrawn));
-    match client::run(async { Publisher::new(plan, source, diagnostics, &progress).run().await }) {
-        Ok(ended) => ended,
-        Err(error) => {
-            diagnostics.error(format_args!("cannot start: {error}"));
-            (ExitStatus::Failed, totals_of_nothing(plan))
-        }
-    }
+    // The log of -d, or what somebody types, would be written around the line.
+    let ClientPlan { debug, quiet, policy, .. } = &plan.client;
+    let is_hidden = *quiet || !policy.shows_progress || *debug > 0 || !source.is_long();
+    let progress = Rc::new(Progress::on_stderr(is_hidden));
+    let ended = client::run(async { Publisher::run(plan, source, diagnostics, &progress).await });
+    ended.flatten().unwrap_or_else(|error| (diagnostics.cannot_start(&error), totals_of_nothing(plan)))
 }
 
 /// The figures of a run that ended before it began.
@@ -80,7 +66,7 @@ impl SourceError {
     }
 }
 
-/// Everything but lines is read before the broker is bothered.
+/// Everything but lines is read before anything connects.
 pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) -> Result<Source, SourceError> {
     let unreadable = |error: io::Error| SourceError {
         text: format!("cannot read stdin: {error}"),
@@ -92,7 +78,7 @@ pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) ->
         PayloadSource::Stdin => {
             let content = read_stdin().map_err(unreadable)?;
             if content.is_empty() {
-                let text = "stdin is empty, and an empty message has an option of its own: -n".into();
+                let text = "stdin is empty; use -n to send an empty message".into();
                 return Err(SourceError { text, mosquitto: EMPTY_STDIN.into() });
             }
             content

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::input::InputChunks;
 use super::lines::{Line, LineSplitter};
 
-/// So much is read ahead while nothing can be sent.
-pub(super) const MOST_AHEAD: usize = 64 * 1024;
+/// Most bytes that are read ahead while nothing can be sent.
+pub(super) const MOST_READ_AHEAD: usize = 64 * 1024;
 
 /// Where the next payload comes from.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Repetition {
     left: u64,
     delay: Duration,
     begun: bool,
-    /// When the next one may be sent; known once the one before is through.
+    /// When the next one may be sent; known once the one before is done.
     due: Option<Instant>,
 }
 
@@ -45,7 +45,7 @@ impl Repetition {
         Self { payload, times, left: times, delay, begun: false, due: None }
     }
 
-    /// The one before is through: whether the next one may be sent now.
+    /// The one before is done: whether the next one may be sent now.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let delay = if self.begun { self.delay } else { Duration::ZERO };
         // A delay beyond the end of time is one that never ends.
@@ -124,7 +124,7 @@ impl Source {
         match self {
             Self::Repeated(repetition) => repetition.left > 0 && repetition.is_due(now),
             Self::Lines(Lines { splitter, ended, .. }) => {
-                splitter.has_line() || splitter.held() >= MOST_AHEAD || (*ended && splitter.lines_left() > 0)
+                splitter.has_line() || splitter.held() >= MOST_READ_AHEAD || (*ended && splitter.lines_left() > 0)
             }
         }
     }

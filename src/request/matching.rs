@@ -11,9 +11,9 @@ use crate::mqtt::{PropertyName, PropertyValue};
 pub enum Rule {
     /// The correlation data of the request (5.0 §3.3.2.3.6).
     Correlation,
-    /// That it is no older than the request, as far as that can be told: it came after it and is not retained.
+    /// That it is no older than the request, as far as that is known: it came after it and is not retained.
     Topic {
-        /// The flag is passed on as it was published, and so does not tell an old message.
+        /// The flag is passed on as it was published, and so does not mark an old message.
         retain_as_published: bool,
     },
     /// Nothing: mosquitto_rr takes the first message.
@@ -51,12 +51,12 @@ pub enum Verdict {
     /// A response to the request that is open.
     Response,
     /// Not to be printed.
-    Stranger(Stranger),
+    Unmatched(Unmatched),
 }
 
 /// Why a message is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
+pub enum Unmatched {
     /// It has no correlation data.
     NoData,
     /// It has other correlation data.
@@ -69,26 +69,26 @@ pub enum Stranger {
     Late,
 }
 
-/// How many strangers of each kind came.
+/// How many unmatched of each kind came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Strangers {
-    /// [`Stranger::NoData`].
+pub struct UnmatchedCounts {
+    /// [`Unmatched::NoData`].
     pub no_data: u64,
-    /// [`Stranger::OtherData`].
+    /// [`Unmatched::OtherData`].
     pub other_data: u64,
-    /// [`Stranger::Retained`] and [`Stranger::Early`].
+    /// [`Unmatched::Retained`] and [`Unmatched::Early`].
     pub old: u64,
-    /// [`Stranger::Late`].
+    /// [`Unmatched::Late`].
     pub late: u64,
 }
 
-impl Strangers {
-    fn count(&mut self, stranger: Stranger) {
-        *match stranger {
-            Stranger::NoData => &mut self.no_data,
-            Stranger::OtherData => &mut self.other_data,
-            Stranger::Retained | Stranger::Early => &mut self.old,
-            Stranger::Late => &mut self.late,
+impl UnmatchedCounts {
+    fn count(&mut self, unmatched: Unmatched) {
+        *match unmatched {
+            Unmatched::NoData => &mut self.no_data,
+            Unmatched::OtherData => &mut self.other_data,
+            Unmatched::Retained | Unmatched::Early => &mut self.old,
+            Unmatched::Late => &mut self.late,
         } += 1;
     }
 }
@@ -110,15 +110,15 @@ pub struct Exchange {
     come: u64,
     /// Responses to all of them.
     all: u64,
-    strangers: Strangers,
+    unmatched: UnmatchedCounts,
 }
 
 impl Exchange {
-    /// An exchange that wants so many responses to each request. Requests carry correlation data where there are `names`,
-    /// by whatever rule responses are known.
+    /// An exchange that wants `wanted` responses to each request. Requests carry correlation data where there are `names`,
+    /// by any rule.
     pub fn new(rule: Rule, names: Option<CorrelationData>, drops_retained: bool, wanted: u64) -> Self {
-        let strangers = Strangers::default();
-        Self { rule, names, drops_retained, wanted, asked: 0, data: Bytes::new(), come: 0, all: 0, strangers }
+        let unmatched = UnmatchedCounts::default();
+        Self { rule, names, drops_retained, wanted, asked: 0, data: Bytes::new(), come: 0, all: 0, unmatched }
     }
 
     /// The next request goes out: the correlation data that it carries, if any.
@@ -134,38 +134,38 @@ impl Exchange {
 
     /// Judges the next message.
     pub fn judge(&mut self, publish: &Publish<'_>) -> Verdict {
-        let stranger = self.fault(publish);
-        match stranger {
+        let unmatched = self.fault(publish);
+        match unmatched {
             None => {
                 self.come += 1;
                 self.all += 1;
                 Verdict::Response
             }
-            Some(stranger) => {
-                self.strangers.count(stranger);
-                Verdict::Stranger(stranger)
+            Some(unmatched) => {
+                self.unmatched.count(unmatched);
+                Verdict::Unmatched(unmatched)
             }
         }
     }
 
-    fn fault(&self, publish: &Publish<'_>) -> Option<Stranger> {
+    fn fault(&self, publish: &Publish<'_>) -> Option<Unmatched> {
         if self.drops_retained && publish.retain {
-            return Some(Stranger::Retained);
+            return Some(Unmatched::Retained);
         }
         let ours = |data| self.names.as_ref().is_some_and(|names| names.may_be_ours(data));
-        let stranger = match self.rule {
+        let unmatched = match self.rule {
             Rule::Any => None,
             Rule::Correlation => match correlation_data(publish) {
                 Some(data) if self.asked > 0 && data == self.data => None,
-                Some(data) if ours(data) => Some(Stranger::Late),
-                Some(_) => Some(Stranger::OtherData),
-                None if publish.retain => Some(Stranger::Retained),
-                None => Some(Stranger::NoData),
+                Some(data) if ours(data) => Some(Unmatched::Late),
+                Some(_) => Some(Unmatched::OtherData),
+                None if publish.retain => Some(Unmatched::Retained),
+                None => Some(Unmatched::NoData),
             },
-            Rule::Topic { retain_as_published } if publish.retain && !retain_as_published => Some(Stranger::Retained),
-            Rule::Topic { .. } => (self.asked == 0).then_some(Stranger::Early),
+            Rule::Topic { retain_as_published } if publish.retain && !retain_as_published => Some(Unmatched::Retained),
+            Rule::Topic { .. } => (self.asked == 0).then_some(Unmatched::Early),
         };
-        stranger.or((self.come >= self.wanted).then_some(Stranger::Late))
+        unmatched.or((self.come >= self.wanted).then_some(Unmatched::Late))
     }
 
     /// Whether no request waits for a response.
@@ -194,8 +194,8 @@ impl Exchange {
     }
 
     /// Messages that were no responses.
-    pub const fn strangers(&self) -> Strangers {
-        self.strangers
+    pub const fn unmatched(&self) -> UnmatchedCounts {
+        self.unmatched
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::mqtt::{Message, Property};
 
-    use Stranger::{Early, Late, NoData, OtherData, Retained};
+    use Unmatched::{Early, Late, NoData, OtherData, Retained};
     use Verdict::Response;
 
     fn message(data: Option<&[u8]>, retain: bool) -> Message {
@@ -237,23 +237,23 @@ mod tests {
     fn only_the_same_data_is_a_response() {
         let mut exchange = numbered(2);
         // What a kept session brings, or who guesses.
-        assert_eq!(judge(&mut exchange, Some(b"run-1"), false), Verdict::Stranger(Late));
+        assert_eq!(judge(&mut exchange, Some(b"run-1"), false), Verdict::Unmatched(Late));
         assert_eq!(exchange.begin().as_deref(), Some(&b"run-1"[..]));
         for (data, retain, verdict) in [
-            (None, false, Verdict::Stranger(NoData)),
-            (None, true, Verdict::Stranger(Retained)),
-            (Some(&b""[..]), false, Verdict::Stranger(OtherData)),
-            (Some(b"run-"), false, Verdict::Stranger(Late)),
-            (Some(b"run"), false, Verdict::Stranger(OtherData)),
-            (Some(b"run-11"), false, Verdict::Stranger(Late)),
+            (None, false, Verdict::Unmatched(NoData)),
+            (None, true, Verdict::Unmatched(Retained)),
+            (Some(&b""[..]), false, Verdict::Unmatched(OtherData)),
+            (Some(b"run-"), false, Verdict::Unmatched(Late)),
+            (Some(b"run"), false, Verdict::Unmatched(OtherData)),
+            (Some(b"run-11"), false, Verdict::Unmatched(Late)),
             (Some(b"run-1"), false, Response),
-            // Correlation data tells more than a flag.
+            // Correlation data is surer than a flag.
             (Some(b"run-1"), true, Response),
-            (Some(b"run-1"), false, Verdict::Stranger(Late)),
+            (Some(b"run-1"), false, Verdict::Unmatched(Late)),
         ] {
             assert_eq!(judge(&mut exchange, data, retain), verdict, "{data:?}");
         }
-        assert_eq!(exchange.strangers(), Strangers { no_data: 1, other_data: 2, old: 1, late: 4 });
+        assert_eq!(exchange.unmatched(), UnmatchedCounts { no_data: 1, other_data: 2, old: 1, late: 4 });
         assert_eq!((exchange.come(), exchange.all(), exchange.is_idle()), (2, 2, true));
     }
 
@@ -265,7 +265,7 @@ mod tests {
         assert!(!exchange.is_idle());
         assert_eq!(judge(&mut exchange, Some(b"run-1"), false), Response);
         assert_eq!(exchange.begin().as_deref(), Some(&b"run-2"[..]));
-        assert_eq!(judge(&mut exchange, Some(b"run-1"), false), Verdict::Stranger(Late));
+        assert_eq!(judge(&mut exchange, Some(b"run-1"), false), Verdict::Unmatched(Late));
         assert_eq!(judge(&mut exchange, Some(b"run-2"), false), Response);
         assert_eq!((exchange.asked(), exchange.all()), (2, 2));
     }
@@ -273,12 +273,12 @@ mod tests {
     #[test]
     fn without_data_the_time_decides() {
         let mut exchange = Exchange::new(Rule::Topic { retain_as_published: false }, None, false, 1);
-        assert_eq!(judge(&mut exchange, None, true), Verdict::Stranger(Retained));
-        assert_eq!(judge(&mut exchange, None, false), Verdict::Stranger(Early));
+        assert_eq!(judge(&mut exchange, None, true), Verdict::Unmatched(Retained));
+        assert_eq!(judge(&mut exchange, None, false), Verdict::Unmatched(Early));
         assert_eq!(exchange.begin(), None);
-        assert_eq!(judge(&mut exchange, None, true), Verdict::Stranger(Retained));
+        assert_eq!(judge(&mut exchange, None, true), Verdict::Unmatched(Retained));
         assert_eq!(judge(&mut exchange, Some(b"x"), false), Response);
-        assert_eq!(judge(&mut exchange, None, false), Verdict::Stranger(Late));
+        assert_eq!(judge(&mut exchange, None, false), Verdict::Unmatched(Late));
         let mut exchange = Exchange::new(Rule::Topic { retain_as_published: true }, None, false, 1);
         exchange.begin();
         assert_eq!(judge(&mut exchange, None, true), Response);
@@ -289,12 +289,12 @@ mod tests {
         let mut exchange = Exchange::new(Rule::Any, None, false, 1);
         assert_eq!(judge(&mut exchange, None, true), Response);
         let mut exchange = Exchange::new(Rule::Any, None, true, 1);
-        assert_eq!(judge(&mut exchange, None, true), Verdict::Stranger(Retained));
+        assert_eq!(judge(&mut exchange, None, true), Verdict::Unmatched(Retained));
         assert_eq!(judge(&mut exchange, None, false), Response);
         let given = CorrelationData::Given(Bytes::from_static(b"\0\xff"));
         let mut exchange = Exchange::new(Rule::Correlation, Some(given), true, 1);
         assert_eq!(exchange.begin().as_deref(), Some(&b"\0\xff"[..]));
-        assert_eq!(judge(&mut exchange, Some(b"\0\xff"), true), Verdict::Stranger(Retained));
+        assert_eq!(judge(&mut exchange, Some(b"\0\xff"), true), Verdict::Unmatched(Retained));
         assert_eq!(judge(&mut exchange, Some(b"\0\xff"), false), Response);
     }
 
@@ -325,7 +325,7 @@ mod tests {
                 }
                 prop_assert!(exchange.come() <= wanted);
             }
-            let Strangers { no_data, other_data, old, late } = exchange.strangers();
+            let UnmatchedCounts { no_data, other_data, old, late } = exchange.unmatched();
             prop_assert_eq!(exchange.all() + no_data + other_data + old + late, judged);
         }
     }

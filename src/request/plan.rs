@@ -3,24 +3,21 @@
 use std::time::Duration;
 
 use super::matching::{CorrelationData, Exchange, Rule};
-use crate::client::{ConnectPlan, LogStream};
+use crate::client::{ClientPlan, Policy};
 use crate::mqtt::wire::SubscribeFilter;
 use crate::mqtt::{
     Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, check_sent_topic_name,
     check_topic_name,
 };
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, GeneralOptions, MessageOptions, REQUEST, RequestOptions,
-    ResponseOptions, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, Environment, MessageOptions, REQUEST, RequestOptions, ResponseOptions, UsageError,
+    fault_of_plan,
 };
 use crate::publish::PayloadSource;
 use crate::subscribe::format::Printer;
 use crate::subscribe::{handling_of_retained, printer};
 
-/// mosquitto_rr waits for an answer as long as the connection stands.
-const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
-
-/// Where responses are to come.
+/// Where responses are expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseTopic {
     /// `-e`.
@@ -46,18 +43,18 @@ impl ResponseTopic {
 /// What mqrr is to do.
 #[derive(Clone, Debug)]
 pub struct RequestPlan {
-    /// The broker, and how to speak to it.
-    pub connect: ConnectPlan,
+    /// The broker, and what every client does.
+    pub client: ClientPlan,
     /// Topic, QoS and properties of every request; its payload is empty, and response topic and correlation data are
     /// missing.
     pub request: Message,
     /// Where payloads come from.
     pub source: PayloadSource,
-    /// How often the request is sent; 1 with lines.
+    /// How many times the request is sent; 1 with lines.
     pub repeat: u64,
     /// Least time between a response and the next request.
     pub repeat_delay: Duration,
-    /// Where responses are to come.
+    /// Where responses are expected.
     pub response_topic: ResponseTopic,
     /// The subscription to it, but for its filter.
     pub subscription: SubscribeFilter,
@@ -71,18 +68,6 @@ pub struct RequestPlan {
     pub latency: bool,
     /// `-W`.
     pub timeout: Option<Duration>,
-    /// Properties of DISCONNECT.
-    pub disconnect_properties: Properties,
-    /// How long the answers to SUBSCRIBE and PUBLISH are waited for.
-    pub patience: Duration,
-    /// How many `-d` were given.
-    pub debug: u8,
-    /// Where the log of `-d` goes.
-    pub log: LogStream,
-    /// No errors on stderr while running.
-    pub quiet: bool,
-    /// mosquitto_rr's output, errors, ends and exit status.
-    pub compat: bool,
 }
 
 impl RequestPlan {
@@ -92,42 +77,39 @@ impl RequestPlan {
     /// All faults at once.
     pub fn new(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
         let plan = Self::of_options(options, environment);
-        if options.general.compat {
-            let GeneralOptions { quiet, .. } = options.general;
-            plan.map_err(|error| fault_of_plan(error, &options.message, quiet, environment))
-        } else {
-            plan
-        }
+        plan.map_err(|error| fault_of_plan(error, &options.general, Some(&options.message), environment))
     }
 
     fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
         let RequestOptions { message, response, output, connection, retry, tls, will, properties, general } = options;
-        let GeneralOptions { debug, quiet, compat, .. } = general;
+        let policy = &general.policy;
         let refused = |faults| UsageError::new(REQUEST.name, faults);
-        let groups = ClientGroups { connection, retry, tls, will, properties };
-        let (mut connect, printer) = groups.plan_with(&REQUEST, environment, printer(output))?;
-        connect.session.subscribes_first = true;
-        let commands = properties.by_command().map_err(refused)?;
-        let CommandProperties { mut publish, subscribe, disconnect, connect: _, will: _, unsubscribe: _ } = commands;
-        let version = connect.session.version;
+        let groups = ClientGroups { connection, retry, tls, will, properties, general };
+        let (mut client, commands, printer) = groups.plan_with(&REQUEST, environment, printer(output))?;
+        client.connect.session.subscribes_first = true;
+        let CommandProperties { mut publish, subscribe, disconnect: _, connect: _, will: _, unsubscribe: _ } = commands;
+        let version = client.connect.session.version;
         let response_topic =
             response_topic(response, &mut publish, environment).map_err(|fault| refused(vec![fault]))?;
         if matches!(response_topic, ResponseTopic::Own(_)) && version.is_v5() {
             let asked = Property::new(PropertyName::RequestResponseInformation, PropertyValue::Byte(1));
-            asked.into_iter().for_each(|property| connect.session.connect_properties.push_default(property));
+            asked.into_iter().for_each(|property| client.connect.session.connect_properties.push_default(property));
         }
         let MessageOptions { topic, qos, repeat, repeat_delay, stdin_line, .. } = message;
-        if publish.binary(PropertyName::CorrelationData).is_some() && (*repeat > 1 || *stdin_line) && !*compat {
-            let fault = "several requests with the same correlation-data could not be told apart: leave -D publish \
-                         correlation-data out, each gets its own";
+        if publish.binary(PropertyName::CorrelationData).is_some()
+            && (*repeat > 1 || *stdin_line)
+            && policy.matches_responses
+        {
+            let fault = "responses to several requests with the same correlation-data could not be matched: leave -D publish \
+                         correlation-data out, each request gets its own";
             return Err(refused(vec![fault.to_owned()]));
         }
-        let topic = topic.clone().or_else(|| connect.topic_of_url.clone()).unwrap_or_default();
-        if matches!(&response_topic, ResponseTopic::Given(response) if *response == topic) && !compat {
+        let topic = topic.clone().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default();
+        if matches!(&response_topic, ResponseTopic::Given(response) if *response == topic) && policy.matches_responses {
             let fault = "-t and -e are the same topic: the request would be its own response".to_owned();
             return Err(refused(vec![fault]));
         }
-        let exchange = exchange(response, version, *compat, &mut publish, environment);
+        let exchange = exchange(response, version, policy, &mut publish, environment);
         Ok(Self {
             request: Message { topic, qos: *qos, properties: publish, ..Message::default() },
             source: PayloadSource::of(message),
@@ -145,18 +127,12 @@ impl RequestPlan {
             printer,
             latency: response.latency,
             timeout: response.timeout,
-            disconnect_properties: disconnect,
-            patience: if *compat { FOREVER } else { connection.connect_timeout },
-            debug: *debug,
-            log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
-            quiet: *quiet,
-            compat: *compat,
-            connect,
+            client,
         })
     }
 }
 
-/// `-D publish response-topic` says the same as `-e`.
+/// `-D publish response-topic` means the same as `-e`.
 fn response_topic(
     response: &ResponseOptions,
     publish: &mut Properties,
@@ -178,12 +154,12 @@ fn response_topic(
 fn exchange(
     response: &ResponseOptions,
     version: ProtocolVersion,
-    compat: bool,
+    policy: &Policy,
     publish: &mut Properties,
     environment: &Environment,
 ) -> Exchange {
     let ResponseOptions { count, no_correlation_check, no_retained, retain_as_published, .. } = response;
-    if compat {
+    if !policy.matches_responses {
         return Exchange::new(Rule::Any, None, *no_retained, *count);
     }
     let given = publish.binary(PropertyName::CorrelationData).cloned().map(CorrelationData::Given);
@@ -193,7 +169,7 @@ fn exchange(
         true => Rule::Correlation,
         false => Rule::Topic { retain_as_published: *retain_as_published },
     };
-    // What the user gave may be on a response of an earlier run, which only the flag tells from ours.
+    // What the user gave may be on a response of an earlier run, which only the flag distinguishes from ours.
     let given = matches!(names, CorrelationData::Given(_)) && rule == Rule::Correlation;
     let drops_retained = *no_retained || (given && !retain_as_published);
     Exchange::new(rule, version.is_v5().then_some(names), drops_retained, *count)

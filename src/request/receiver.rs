@@ -1,11 +1,11 @@
-//! What becomes of each message while the session reads: a response is printed into the batch, a stranger is counted,
+//! What becomes of each message while the session reads: a response is printed into the batch, a unmatched is counted,
 //! and both are noted for their acknowledgement.
 
 use std::time::{Duration, Instant};
 
 use chrono::Local;
 
-use super::matching::{Exchange, Stranger, Verdict};
+use super::matching::{Exchange, Unmatched, Verdict};
 use super::plan::RequestPlan;
 use crate::client::Diagnostics;
 use crate::mqtt::wire::Suback;
@@ -13,10 +13,9 @@ use crate::mqtt::{Message, PropertyName, QoS, ReasonCode};
 use crate::publish::PayloadSource;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 use crate::subscribe::format::{Escapes, Printer, Style};
-use crate::subscribe::{Batch, Printing, ReceivedMessage};
-use crate::terminal::escape;
+use crate::subscribe::{Batch, ReceivedMessage};
 
-/// What the broker said about the request.
+/// What the broker has answered to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Nothing yet; at QoS 0 it never will.
@@ -31,7 +30,7 @@ pub(super) enum Fate {
     Lost(ReasonCode),
 }
 
-/// The ears of mqrr.
+/// The handler of mqrr.
 #[derive(Debug)]
 pub(super) struct Receiver {
     diagnostics: Diagnostics,
@@ -47,7 +46,7 @@ pub(super) struct Receiver {
     /// How long the responses took that came since this was looked at.
     pub(super) latencies: Vec<Duration>,
     /// Messages that came since this was looked at and are no responses.
-    pub(super) strangers: Vec<Stranger>,
+    pub(super) unmatched: Vec<Unmatched>,
     pub(super) subacks: Vec<Suback>,
     /// Response Information of the CONNACK.
     pub(super) response_information: Option<String>,
@@ -55,8 +54,8 @@ pub(super) struct Receiver {
     pub(super) packet_identifier: u16,
     /// What became of the last request.
     pub(super) fate: Fate,
-    /// Grows with whatever new the broker says about a request.
-    pub(super) heard: u64,
+    /// Grows with every new answer of the broker about a request.
+    pub(super) answers: u64,
 }
 
 impl Receiver {
@@ -64,18 +63,18 @@ impl Receiver {
         Self {
             diagnostics,
             line_each: matches!(plan.source, PayloadSource::Lines(_)) && plan.printer.newline,
-            printer: plan.printer.clone().on_stdout(diagnostics.is_mosquitto(), Escapes::Metadata),
+            printer: plan.printer.clone().on_stdout(&plan.client.policy, Escapes::Metadata),
             shows_latency: plan.latency,
             exchange: plan.exchange.clone(),
             asked_at: None,
             batch: Batch::default(),
             latencies: Vec::new(),
-            strangers: Vec::new(),
+            unmatched: Vec::new(),
             subacks: Vec::new(),
             response_information: None,
             packet_identifier: 0,
             fate: Fate::Unknown,
-            heard: 0,
+            answers: 0,
         }
     }
 
@@ -89,35 +88,26 @@ impl Receiver {
             self.batch.bytes.push(b'\n');
         }
         for fault in faults {
-            match self.diagnostics.is_mosquitto() {
-                true => self.diagnostics.verbatim(&fault.mosquitto_text()),
-                false => self.diagnostics.error(fault),
-            }
+            self.diagnostics.error_or(&fault, fault.mosquitto_text());
         }
-    }
-}
-
-impl Printing for Receiver {
-    fn batch(&mut self) -> &mut Batch {
-        &mut self.batch
     }
 }
 
 impl Handler<Message> for Receiver {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         match self.exchange.judge(delivery.publish) {
             Verdict::Response => self.show(delivery),
-            Verdict::Stranger(stranger) => self.strangers.push(stranger),
+            Verdict::Unmatched(unmatched) => self.unmatched.push(unmatched),
         }
-        // In the order in which they came, so a stranger waits for the response before it.
+        // In the order in which they came, so a unmatched waits for the response before it.
         if delivery.publish.qos != QoS::AtMostOnce {
             self.batch.receipts.push(delivery.receipt);
         }
         Acknowledge::Later
     }
 
-    fn completed(&mut self, completion: Completion<'_, Message>) {
-        self.heard += 1;
+    fn on_completed(&mut self, completion: Completion<'_, Message>) {
+        self.answers += 1;
         let Completion { outcome, reason, properties, packet_identifier, .. } = completion;
         // The acknowledgement of a request may come after its response, when the next one is out.
         if packet_identifier != self.packet_identifier {
@@ -128,19 +118,16 @@ impl Handler<Message> for Receiver {
                 Fate::Nobody
             }
             Outcome::Acknowledged | Outcome::Downgraded => Fate::Taken,
-            Outcome::Refused => {
-                let words = properties.text(PropertyName::ReasonString).map(|words| escape(words).into_owned());
-                Fate::Refused(reason, words)
-            }
+            Outcome::Refused => Fate::Refused(reason, properties.text(PropertyName::ReasonString).map(str::to_owned)),
             Outcome::Lost => Fate::Lost(reason),
         };
     }
 
-    fn received(&mut self, _: &Message) {
-        self.heard += 1;
+    fn on_received(&mut self, _: &Message) {
+        self.answers += 1;
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected(connack) => {
                 self.response_information =

@@ -39,7 +39,7 @@ pub enum SessionError {
         packet: PacketType,
         /// What is wrong with it.
         what: &'static str,
-        /// The Reason Code that says so.
+        /// The Reason Code for it.
         reason: ReasonCode,
     },
     /// The broker ended the connection with a DISCONNECT (5.0).
@@ -51,8 +51,8 @@ pub enum SessionError {
         properties: Properties,
     },
     /// The broker ended the connection with a DISCONNECT, which before 5.0 it cannot explain.
-    #[error("the broker ended it with DISCONNECT")]
-    SaidGoodbye,
+    #[error("the broker closed the connection with DISCONNECT")]
+    UnexpectedDisconnect,
     /// The broker wants an authentication exchange (AUTH).
     #[error("the broker asks for enhanced authentication (AUTH), which is not supported")]
     EnhancedAuthentication,
@@ -69,7 +69,7 @@ impl SessionError {
         Self::Unexpected { packet, what, reason: ReasonCode::PROTOCOL_ERROR }
     }
 
-    /// The Reason Code to tell a 5.0 broker before closing (§4.13.1), where something should be told.
+    /// The Reason Code to send to a 5.0 broker before closing (§4.13.1), if there is one.
     pub const fn reason_to_send(&self) -> Option<ReasonCode> {
         match self {
             Self::Wire(error) => Some(error.reason()),

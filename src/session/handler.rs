@@ -1,6 +1,6 @@
-//! What a session tells its owner, while it reads and without copies.
+//! What a session calls its owner for, while it reads and without copies.
 
-use super::outbound::Identifiers;
+use super::identifiers::Identifiers;
 use crate::mqtt::wire::{Connack, Publish, Suback, Unsuback};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 
@@ -53,7 +53,7 @@ pub enum Outcome {
     /// The broker refused it (5.0).
     Refused,
     /// The connection was lost and the message is not sent again: it was not kept, or the broker that was found
-    /// after the reconnect does not take it (the reason says why).
+    /// after the reconnect does not take it (see the reason).
     Lost,
 }
 
@@ -73,7 +73,7 @@ pub struct Completion<'a, K> {
     pub properties: &'a Properties,
 }
 
-/// Things that happen now and then.
+/// Other things that happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The broker accepted the connection. What the session sends again is put into the output next, before anything
@@ -97,21 +97,21 @@ pub enum Event {
     UnknownAcknowledgement(u16),
 }
 
-/// The owner's ears. Called while input is handled, in the order of the packets.
+/// The owner's side of a session. Called while input is handled, in the order of the packets.
 pub trait Handler<K> {
-    /// A message came. Called once a message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
+    /// A message came. Called once for each message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
 
     /// A publish is done.
-    fn completed(&mut self, completion: Completion<'_, K>);
+    fn on_completed(&mut self, completion: Completion<'_, K>);
 
     /// PUBACK has come for messages of QoS 1 with success, for one after the other from this identifier on: the same as
-    /// [`Handler::completed`] for each of them, for whoever can count them together.
-    fn acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
+    /// [`Handler::on_completed`] for each of them, for whoever can count them together.
+    fn on_acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
         let properties = Properties::new();
         for (kept, packet_identifier) in kept.zip(Identifiers::from(first)) {
             let (outcome, reason) = (Outcome::Acknowledged, ReasonCode::SUCCESS);
-            self.completed(Completion { kept, packet_identifier, outcome, reason, properties: &properties });
+            self.on_completed(Completion { kept, packet_identifier, outcome, reason, properties: &properties });
         }
     }
 
@@ -121,9 +121,17 @@ pub trait Handler<K> {
         false
     }
 
+    /// Whether [`Handler::on_packet`] is called for each packet.
+    fn observes_packets(&self) -> bool {
+        false
+    }
+
+    /// A whole packet has come, as it is on the wire. Called before anything else happens for it.
+    fn on_packet(&mut self, _packet: &[u8]) {}
+
     /// PUBREC came for a message of QoS 2.
-    fn received(&mut self, _kept: &K) {}
+    fn on_received(&mut self, _kept: &K) {}
 
     /// Something else.
-    fn event(&mut self, event: Event);
+    fn on_event(&mut self, event: Event);
 }

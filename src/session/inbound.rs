@@ -33,14 +33,14 @@ impl IdentifierSet {
     }
 }
 
-/// What to do with a QoS 2 PUBLISH.
+/// Whether a QoS 2 PUBLISH repeats one that was handed over before.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
-    /// Hand it over.
-    New,
-    /// It was handed over and answered before: answer PUBREC again.
+pub(super) enum Repetition {
+    /// It does not: hand it over.
+    None,
+    /// It was answered before: answer PUBREC again.
     Answered,
-    /// It was handed over and its owner has not acknowledged it yet.
+    /// Its owner has not acknowledged it yet.
     Waiting,
 }
 
@@ -90,14 +90,14 @@ impl Inbound {
     }
 
     /// A QoS 2 PUBLISH with this identifier came.
-    pub(super) fn arrive(&mut self, identifier: u16) -> Arrival {
+    pub(super) fn arrive(&mut self, identifier: u16) -> Repetition {
         if self.known.insert(identifier) {
-            Arrival::New
+            Repetition::None
         } else if self.waiting.contains(identifier) {
             self.asked_again.insert(identifier);
-            Arrival::Waiting
+            Repetition::Waiting
         } else {
-            Arrival::Answered
+            Repetition::Answered
         }
     }
 

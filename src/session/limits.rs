@@ -1,4 +1,4 @@
-//! What a broker allows, as its CONNACK says (§3.2.2.3).
+//! What a broker allows, from its CONNACK (§3.2.2.3).
 
 use super::PublishError;
 use crate::mqtt::wire::{Connack, MAX_PACKET_SIZE};
@@ -21,7 +21,7 @@ pub fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
     }
 }
 
-/// What a broker allows. Before 5.0 it cannot say, and all is allowed.
+/// What a broker allows. Before 5.0 a CONNACK has no limits, and all is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most messages of QoS 1 and 2 in flight towards it.

@@ -1,18 +1,19 @@
 //! Messages on their way out: which Packet Identifiers are in use and what is still owed for each (§2.2.1, §4.3).
 //!
-//! Identifiers are given in rising order, so what is in flight is a ring: an identifier's place is its distance from
-//! the oldest one. Finding a place costs a subtraction, and the ring's order is the order of sending, which is the
+//! Identifiers are given in rising order, so what is in flight is a ring: an identifier's slot is its distance from
+//! the oldest one. Finding a slot costs a subtraction, and the ring's order is the order of sending, which is the
 //! order in which everything is sent again (MQTT-4.6.0-1).
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
 
 use super::Kept;
+use super::identifiers::{IDENTIFIERS, Identifiers};
 use crate::mqtt::QoS;
 
 /// What is owed for an identifier.
 #[derive(Clone, Debug)]
-pub(crate) enum Place<K> {
+pub(crate) enum Slot<K> {
     /// Nothing: done before older ones were.
     Free,
     /// PUBACK for a QoS 1 message.
@@ -27,7 +28,7 @@ pub(crate) enum Place<K> {
     Unsuback,
 }
 
-impl<K> Place<K> {
+impl<K> Slot<K> {
     /// What is owed first for a message of this QoS; nothing at QoS 0.
     #[inline]
     pub(crate) fn of(qos: QoS, kept: K) -> Option<Self> {
@@ -46,74 +47,19 @@ impl<K> Place<K> {
 /// The ring of identifiers in use.
 #[derive(Debug)]
 pub(crate) struct Outbound<K> {
-    places: VecDeque<Place<K>>,
-    /// The identifier of the first place, or the next to be given when there is none.
+    slots: VecDeque<Slot<K>>,
+    /// The identifier of the first slot, or the next to be given when there is none.
     first: u16,
     messages: usize,
     /// Messages of an earlier connection that are yet to be sent again; all of them stand at `resend_from` or behind.
     unsent: usize,
     resend_from: usize,
-    /// So many of the first places hold what a lost session has made uncertain, and is counted once.
+    /// So many of the first slots hold what a lost session has made uncertain, and is counted once.
     uncertain: usize,
 }
 
-/// Packet Identifiers that follow each other, or as many times 0 for messages that need none (§2.2.1).
-#[derive(Clone, Debug)]
-pub struct Identifiers {
-    next: u16,
-    left: usize,
-}
-
-impl Identifiers {
-    /// Those of so many messages of QoS 0.
-    pub(crate) const fn none(count: usize) -> Self {
-        Self { next: 0, left: count }
-    }
-
-    /// Takes the first of them away, alone.
-    pub fn split_first(&mut self) -> Self {
-        let first = Self { next: self.next, left: self.left.min(1) };
-        let _ = self.next();
-        first
-    }
-
-    /// This one alone.
-    pub const fn one(identifier: u16) -> Self {
-        Self { next: identifier, left: 1 }
-    }
-}
-
-/// All from this one on.
-impl From<u16> for Identifiers {
-    fn from(first: u16) -> Self {
-        Self { next: first, left: IDENTIFIERS }
-    }
-}
-
-impl Iterator for Identifiers {
-    type Item = u16;
-
-    #[inline]
-    fn next(&mut self) -> Option<u16> {
-        self.left = self.left.checked_sub(1)?;
-        let identifier = self.next;
-        self.next = match identifier {
-            0 => 0,
-            u16::MAX => 1,
-            _ => identifier + 1,
-        };
-        Some(identifier)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Identifiers {}
-
 /// What was kept for messages that one read has acknowledged, oldest first.
-pub(crate) struct Acknowledged<'a, K>(Drain<'a, Place<K>>);
+pub(crate) struct Acknowledged<'a, K>(Drain<'a, Slot<K>>);
 
 impl<K> Iterator for Acknowledged<'_, K> {
     type Item = K;
@@ -121,7 +67,7 @@ impl<K> Iterator for Acknowledged<'_, K> {
     #[inline]
     fn next(&mut self) -> Option<K> {
         match self.0.next()? {
-            Place::Puback(kept) => Some(kept),
+            Slot::Puback(kept) => Some(kept),
             _ => None, // cannot be: it was looked at
         }
     }
@@ -143,19 +89,16 @@ pub(crate) struct Resumed {
     pub(crate) uncertain: usize,
 }
 
-/// Identifiers are 1 to 65,535.
-const IDENTIFIERS: usize = 65_535;
-
 impl<K> Default for Outbound<K> {
     fn default() -> Self {
-        Self { places: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0, uncertain: 0 }
+        Self { slots: VecDeque::new(), first: 1, messages: 0, unsent: 0, resend_from: 0, uncertain: 0 }
     }
 }
 
 impl<K> Outbound<K> {
     /// Gives this identifier next; only while none has been given. 0 is none, so 1 is taken for it.
     pub(crate) fn begin_at(&mut self, identifier: u16) {
-        if self.places.is_empty() {
+        if self.slots.is_empty() {
             self.first = identifier.max(1);
         }
     }
@@ -176,12 +119,12 @@ impl<K> Outbound<K> {
 
     /// The identifier that [`Outbound::insert`] gives next.
     pub(crate) fn next_identifier(&self) -> u16 {
-        self.identifier(self.places.len())
+        self.identifier(self.slots.len())
     }
 
     /// Identifiers that can be given now: those that do not lie between the oldest and the newest one in use.
     pub(crate) fn identifiers_left(&self) -> usize {
-        IDENTIFIERS - self.places.len()
+        IDENTIFIERS - self.slots.len()
     }
 
     fn identifier(&self, distance: usize) -> u16 {
@@ -190,62 +133,62 @@ impl<K> Outbound<K> {
     }
 
     /// Takes the next identifier. None while all 65,535 lie between the oldest and the newest one in use.
-    pub(crate) fn insert(&mut self, place: Place<K>) -> Option<u16> {
+    pub(crate) fn insert(&mut self, slot: Slot<K>) -> Option<u16> {
         if self.identifiers_left() == 0 {
             return None;
         }
         let identifier = self.next_identifier();
-        self.messages += usize::from(place.is_message());
-        self.places.push_back(place);
+        self.messages += usize::from(slot.is_message());
+        self.slots.push_back(slot);
         Some(identifier)
     }
 
     /// Takes this identifier, which is not in use and comes after those that are; the ones between are left out. For
     /// a session that is read back from where it was kept.
-    pub(crate) fn insert_as(&mut self, identifier: u16, place: Place<K>) {
+    pub(crate) fn insert_as(&mut self, identifier: u16, slot: Slot<K>) {
         let index = self.index(identifier);
-        if index < self.places.len() {
-            if let Some(free @ Place::Free) = self.places.get_mut(index) {
-                self.messages += usize::from(place.is_message());
-                *free = place;
+        if index < self.slots.len() {
+            if let Some(free @ Slot::Free) = self.slots.get_mut(index) {
+                self.messages += usize::from(slot.is_message());
+                *free = slot;
             }
             return;
         }
-        while self.places.len() < index {
-            self.places.push_back(Place::Free);
+        while self.slots.len() < index {
+            self.slots.push_back(Slot::Free);
         }
-        self.insert(place);
+        self.insert(slot);
     }
 
     /// Takes the next `count` identifiers, or as many as there are, for the same.
     #[inline]
-    pub(crate) fn insert_many(&mut self, count: usize, place: Place<K>) -> Identifiers
+    pub(crate) fn insert_many(&mut self, count: usize, slot: Slot<K>) -> Identifiers
     where
         K: Clone,
     {
         let left = count.min(self.identifiers_left());
-        let identifiers = Identifiers { next: self.next_identifier(), left };
-        self.messages += if place.is_message() { left } else { 0 };
-        self.places.extend(std::iter::repeat_n(place, left));
+        let identifiers = Identifiers::following(self.next_identifier(), left);
+        self.messages += if slot.is_message() { left } else { 0 };
+        self.slots.extend(std::iter::repeat_n(slot, left));
         identifiers
     }
 
-    pub(crate) fn get_mut(&mut self, identifier: u16) -> Option<&mut Place<K>> {
+    pub(crate) fn get_mut(&mut self, identifier: u16) -> Option<&mut Slot<K>> {
         let index = self.index(identifier);
-        self.places.get_mut(index)
+        self.slots.get_mut(index)
     }
 
     /// Ends what is in flight under this identifier and gives back what it was.
-    pub(crate) fn remove(&mut self, identifier: u16) -> Place<K> {
+    pub(crate) fn remove(&mut self, identifier: u16) -> Slot<K> {
         let index = self.index(identifier);
-        let Some(place) = self.places.get_mut(index) else { return Place::Free };
-        let place = std::mem::replace(place, Place::Free);
-        if place.is_message() {
+        let Some(slot) = self.slots.get_mut(index) else { return Slot::Free };
+        let slot = std::mem::replace(slot, Slot::Free);
+        if slot.is_message() {
             self.messages -= 1;
             self.unsent -= usize::from(self.unsent > 0 && index >= self.resend_from);
         }
         self.drop_free();
-        place
+        slot
     }
 
     /// How many of the oldest messages have these identifiers, in this order, and wait for PUBACK. None while messages of
@@ -255,12 +198,12 @@ impl<K> Outbound<K> {
         if self.unsent > 0 {
             return 0;
         }
-        let oldest = Identifiers { next: self.first, left: self.places.len() };
-        let places = oldest.zip(&self.places).zip(identifiers);
-        places.take_while(|((own, place), told)| own == told && matches!(place, Place::Puback(_))).count()
+        let oldest = Identifiers::following(self.first, self.slots.len());
+        let slots = oldest.zip(&self.slots).zip(identifiers);
+        slots.take_while(|((own, slot), told)| own == told && matches!(slot, Slot::Puback(_))).count()
     }
 
-    /// Ends so many of the oldest messages, all of which wait for PUBACK ([`Outbound::in_order`] has looked), and hands
+    /// Ends the `count` oldest messages, all of which wait for PUBACK ([`Outbound::in_order`] has looked), and hands
     /// them over with the identifier of the first.
     #[inline]
     pub(crate) fn acknowledge_oldest(&mut self, count: usize, hand_over: impl FnOnce(u16, Acknowledged<'_, K>)) {
@@ -269,7 +212,7 @@ impl<K> Outbound<K> {
         self.first = self.identifier(count);
         self.resend_from = self.resend_from.saturating_sub(count);
         self.uncertain = self.uncertain.saturating_sub(count);
-        hand_over(first, Acknowledged(self.places.drain(..count)));
+        hand_over(first, Acknowledged(self.slots.drain(..count)));
         self.drop_free();
     }
 
@@ -279,8 +222,8 @@ impl<K> Outbound<K> {
     }
 
     fn drop_free(&mut self) {
-        while let Some(Place::Free) = self.places.front() {
-            self.places.pop_front();
+        while let Some(Slot::Free) = self.slots.front() {
+            self.slots.pop_front();
             self.first = if usize::from(self.first) == IDENTIFIERS { 1 } else { self.first + 1 };
             self.resend_from = self.resend_from.saturating_sub(1);
             self.uncertain = self.uncertain.saturating_sub(1);
@@ -294,23 +237,23 @@ impl<K> Outbound<K> {
         K: Kept,
     {
         let mut resumed = Resumed::default();
-        for (index, place) in self.places.iter_mut().enumerate() {
-            *place = match std::mem::replace(place, Place::Free) {
-                Place::Pubcomp(kept) if anew => Place::Pubrec(kept),
-                Place::Suback | Place::Unsuback => Place::Free,
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            *slot = match std::mem::replace(slot, Slot::Free) {
+                Slot::Pubcomp(kept) if anew => Slot::Pubrec(kept),
+                Slot::Suback | Slot::Unsuback => Slot::Free,
                 other => other,
             };
-            match place {
-                Place::Puback(kept) | Place::Pubrec(kept) if kept.message().is_none() => {}
-                place => {
-                    resumed.messages += usize::from(place.is_message());
-                    let is_uncertain = anew && matches!(place, Place::Pubrec(_));
+            match slot {
+                Slot::Puback(kept) | Slot::Pubrec(kept) if kept.message().is_none() => {}
+                slot => {
+                    resumed.messages += usize::from(slot.is_message());
+                    let is_uncertain = anew && matches!(slot, Slot::Pubrec(_));
                     resumed.uncertain += usize::from(is_uncertain && index >= self.uncertain);
                 }
             }
         }
         if anew {
-            self.uncertain = self.places.len();
+            self.uncertain = self.slots.len();
         }
         self.unsent = self.messages;
         self.resend_from = 0;
@@ -318,7 +261,7 @@ impl<K> Outbound<K> {
         resumed
     }
 
-    /// A new connection in a session that both ends go on with: every message is to be sent again.
+    /// A new connection in a session that both ends resume: every message is to be sent again.
     pub(crate) fn begin_resending(&mut self) {
         self.unsent = self.messages;
         self.resend_from = 0;
@@ -327,31 +270,31 @@ impl<K> Outbound<K> {
 
     /// How many identifiers lie between the oldest and the newest one in use, both included.
     pub(crate) fn span(&self) -> usize {
-        self.places.len()
+        self.slots.len()
     }
 
     /// What is in flight, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &Place<K>)> {
-        Identifiers::from(self.first).zip(&self.places)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &Slot<K>)> {
+        Identifiers::from(self.first).zip(&self.slots)
     }
 
     /// What is kept for the oldest message.
     pub(crate) fn oldest(&self) -> Option<&K> {
-        self.places.iter().find_map(|place| match place {
-            Place::Puback(kept) | Place::Pubrec(kept) | Place::Pubcomp(kept) => Some(kept),
-            Place::Free | Place::Suback | Place::Unsuback => None,
+        self.slots.iter().find_map(|slot| match slot {
+            Slot::Puback(kept) | Slot::Pubrec(kept) | Slot::Pubcomp(kept) => Some(kept),
+            Slot::Free | Slot::Suback | Slot::Unsuback => None,
         })
     }
 
-    /// The next message that is to be sent again, with its identifier; the walk goes on at the following call.
-    pub(crate) fn next_to_resend(&mut self) -> Option<(u16, &Place<K>)> {
+    /// The next message that is to be sent again, with its identifier; the next call returns the one after it.
+    pub(crate) fn next_to_resend(&mut self) -> Option<(u16, &Slot<K>)> {
         if self.unsent == 0 {
             return None;
         }
-        let index = self.resend_from + self.places.iter().skip(self.resend_from).position(Place::is_message)?;
+        let index = self.resend_from + self.slots.iter().skip(self.resend_from).position(Slot::is_message)?;
         self.resend_from = index + 1;
         self.unsent -= 1;
         let identifier = self.identifier(index);
-        self.places.get(index).map(|place| (identifier, place))
+        self.slots.get(index).map(|slot| (identifier, slot))
     }
 }

@@ -1,7 +1,7 @@
 //! The session by sections of the standard, against a broker's side that speaks bytes.
 //!
 //! [`Talk`] holds a session and plays the broker: what the session writes is read by `mqtt::wire`, what the broker says
-//! is written by it. [`Ears`] writes down all that the session tells.
+//! is written by it. [`TestHandler`] writes down all that the session tells.
 
 mod aliases_and_limits;
 mod arriving;
@@ -43,7 +43,7 @@ struct Done {
 }
 
 #[derive(Debug)]
-struct Ears {
+struct TestHandler {
     answer: Acknowledge,
     came: Vec<Came>,
     done: Vec<Done>,
@@ -51,7 +51,7 @@ struct Ears {
     events: Vec<Event>,
 }
 
-impl Default for Ears {
+impl Default for TestHandler {
     fn default() -> Self {
         Self { answer: Acknowledge::Now, came: vec![], done: vec![], received: vec![], events: vec![] }
     }
@@ -65,8 +65,8 @@ fn payload_of(kept: &impl Kept) -> String {
     kept.message().map_or_else(String::new, |message| text(&message.payload))
 }
 
-impl<K: Kept> Handler<K> for Ears {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+impl<K: Kept> Handler<K> for TestHandler {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         self.came.push(Came {
             topic: delivery.publish.topic.to_owned(),
             payload: text(delivery.publish.payload),
@@ -77,7 +77,7 @@ impl<K: Kept> Handler<K> for Ears {
         self.answer
     }
 
-    fn completed(&mut self, completion: Completion<'_, K>) {
+    fn on_completed(&mut self, completion: Completion<'_, K>) {
         self.done.push(Done {
             payload: payload_of(&completion.kept),
             identifier: completion.packet_identifier,
@@ -86,11 +86,11 @@ impl<K: Kept> Handler<K> for Ears {
         });
     }
 
-    fn received(&mut self, kept: &K) {
+    fn on_received(&mut self, kept: &K) {
         self.received.push(payload_of(kept));
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         self.events.push(event);
     }
 }
@@ -98,7 +98,7 @@ impl<K: Kept> Handler<K> for Ears {
 /// A session in talk with a broker.
 struct Talk<K = Message> {
     session: Session<K>,
-    ears: Ears,
+    handler: TestHandler,
     config: SessionConfig,
     now: Instant,
 }
@@ -106,7 +106,7 @@ struct Talk<K = Message> {
 impl<K: Kept> Talk<K> {
     fn new(config: SessionConfig) -> Self {
         let now = Instant::now();
-        Self { session: Session::new(now), ears: Ears::default(), config, now }
+        Self { session: Session::new(now), handler: TestHandler::default(), config, now }
     }
 
     /// A session that is connected, its CONNECT already read by the broker.
@@ -120,7 +120,7 @@ impl<K: Kept> Talk<K> {
     fn connect(&mut self, session_present: bool, properties: Properties) {
         self.session.start(&self.config, self.now).unwrap();
         assert!(matches!(self.said().as_slice(), [Packet::Connect(_)]));
-        self.hears(&accepted(session_present, properties)).unwrap();
+        self.receives(&accepted(session_present, properties)).unwrap();
     }
 
     fn reconnect(&mut self, session_present: bool) {
@@ -129,18 +129,18 @@ impl<K: Kept> Talk<K> {
     }
 
     /// The broker says this packet.
-    fn hears(&mut self, packet: &Packet<'_>) -> Result<(), SessionError> {
+    fn receives(&mut self, packet: &Packet<'_>) -> Result<(), SessionError> {
         let bytes = bytes_of(packet, self.config.version);
-        self.session.handle_input(&bytes, self.now, &mut self.ears)
+        self.session.handle_input(&bytes, self.now, &mut self.handler)
     }
 
-    fn hears_ack(&mut self, kind: AckKind, identifier: u16) -> Result<(), SessionError> {
-        self.hears(&Packet::Ack(Ack::success(kind, identifier)))
+    fn receives_ack(&mut self, kind: AckKind, identifier: u16) -> Result<(), SessionError> {
+        self.receives(&Packet::Ack(Ack::success(kind, identifier)))
     }
 
     /// The broker publishes.
-    fn hears_message(&mut self, qos: u8, identifier: u16, payload: &str) -> Result<(), SessionError> {
-        self.hears(&Packet::Publish(delivery(qos, identifier, false, payload)))
+    fn receives_message(&mut self, qos: u8, identifier: u16, payload: &str) -> Result<(), SessionError> {
+        self.receives(&Packet::Publish(delivery(qos, identifier, false, payload)))
     }
 
     /// What the session has written since the last time.

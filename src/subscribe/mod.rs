@@ -1,20 +1,25 @@
 //! mqsub: which messages count, when to stop, how they are printed.
 //!
-//! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and says how it ended. The pure half is
+//! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and returns how it ended. The pure half is
 //! [`selection`], which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
+mod exit;
 pub mod format;
-mod outlet;
 mod plan;
 mod receiver;
+mod requests;
 mod run;
 pub mod selection;
+mod sink;
 mod stdout;
+mod subscriber;
 
-pub(crate) use outlet::{End, Outlet, PARTING, Printing, reason_with_will};
+pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 pub use plan::{Display, SubscribePlan, handling_of_retained, printer};
-pub use run::{shortfall, subscribe};
+pub(crate) use requests::{miscounted, shortfall};
+pub use run::subscribe;
+pub(crate) use sink::{MessageSink, OutputError, StdoutReady};
 pub(crate) use stdout::Batch;
 
 use std::time::Duration;

@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use super::format::{Printer, Style, Template};
 use super::selection::{RandomFilter, SelectionPlan};
-use crate::client::{ConnectPlan, LogStream};
+use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, GeneralOptions, OutputOptions, RetainHandlingName, SUBSCRIBE,
-    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
+    ClientGroups, CommandProperties, Environment, OutputOptions, RetainHandlingName, SUBSCRIBE, ScreenOptions,
+    SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
-
-/// mosquitto_sub waits for an answer as long as the connection stands.
-const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
 
 /// How messages are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +22,15 @@ pub enum Display {
     Stream(Printer),
     /// `-w`: each topic on a line of the screen.
     Screen(Printer),
-    /// `--message-rate`: only how many there are a second.
+    /// `--message-rate`: only how many there are per second.
     Rate,
 }
 
 /// What mqsub is to do.
 #[derive(Clone, Debug)]
 pub struct SubscribePlan {
-    /// The broker, and how to speak to it.
-    pub connect: ConnectPlan,
+    /// The broker, and what every client does.
+    pub client: ClientPlan,
     /// The subscription; without filters there is none.
     pub subscribe: Subscribe,
     /// Filters to unsubscribe from.
@@ -48,20 +45,8 @@ pub struct SubscribePlan {
     pub timeout: Option<Duration>,
     /// `-E`: the run ends when the broker has answered.
     pub exit_after_subscribing: bool,
-    /// Properties of DISCONNECT.
-    pub disconnect_properties: Properties,
-    /// How long an answer to SUBSCRIBE is waited for.
-    pub patience: Duration,
     /// A dense stream is read in moderation, many messages at a time; not with `--nodelay`.
     pub moderates: bool,
-    /// How many `-d` were given.
-    pub debug: u8,
-    /// Where the log of `-d` goes.
-    pub log: LogStream,
-    /// No errors on stderr while running.
-    pub quiet: bool,
-    /// mosquitto_sub's output, errors, ends and exit status.
-    pub compat: bool,
 }
 
 impl SubscribePlan {
@@ -71,19 +56,17 @@ impl SubscribePlan {
     /// All faults at once.
     pub fn new(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
         let plan = Self::of_options(options, environment);
-        if options.general.compat { plan.map_err(UsageError::under_mosquittos_name) } else { plan }
+        plan.map_err(|error| fault_of_plan(error, &options.general, None, environment))
     }
 
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
         let SubscribeOptions { subscription, output, screen, connection, retry, tls, will, properties, general } =
             options;
-        let GeneralOptions { debug, quiet, compat, .. } = general;
-        let groups = ClientGroups { connection, retry, tls, will, properties };
-        let (connect, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
-        let commands = properties.by_command().map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?;
-        let CommandProperties { subscribe, unsubscribe, disconnect, connect: _, publish: _, will: _ } = commands;
-        let version = connect.session.version;
-        let filters = filters(subscription, connect.topic_of_url.as_deref(), version);
+        let groups = ClientGroups { connection, retry, tls, will, properties, general };
+        let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
+        let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
+        let version = client.connect.session.version;
+        let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
         Ok(Self {
             subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },
             unsubscribe: subscription.unsubscribe.clone(),
@@ -92,14 +75,8 @@ impl SubscribePlan {
             display,
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
-            disconnect_properties: disconnect,
-            patience: if *compat { FOREVER } else { connection.connect_timeout },
             moderates: !connection.nodelay,
-            debug: *debug,
-            log: if *compat { LogStream::Stdout } else { LogStream::Stderr },
-            quiet: *quiet,
-            compat: *compat,
-            connect,
+            client,
         })
     }
 }

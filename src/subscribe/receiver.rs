@@ -7,7 +7,6 @@ use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
-use super::outlet::Printing;
 use super::plan::{Display, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
 use super::stdout::Batch;
@@ -18,26 +17,25 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome}
 use crate::terminal::screen_size;
 use crate::transport::Address;
 
-/// The beat of `--message-rate`.
+/// The interval of `--message-rate`.
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the screen of `--watch` looks whether its window has another size.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The ears of mqsub.
+/// The handler of mqsub.
 #[derive(Debug)]
 pub(super) struct Receiver {
     diagnostics: Diagnostics,
     selection: Selection,
     screen: Screen,
-    /// When the next line of `--message-rate` is told.
+    /// When the next line of `--message-rate` is printed.
     tick: Option<Instant>,
     /// When the run is over (`-W`).
     end: Option<Instant>,
     /// Time of receipt of what one read brought; none until it is asked for.
     received: Option<DateTime<FixedOffset>>,
-    /// Messages that came so far, and whether reading may be moderated.
+    /// Messages received so far.
     pub(super) messages: u64,
-    moderates: bool,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -46,7 +44,7 @@ pub(super) struct Receiver {
     pub(super) unsubacks: Vec<Unsuback>,
     /// The reason for which a retained message could not be removed.
     pub(super) refused: Option<ReasonCode>,
-    /// An answer to a removal has come since this was looked at.
+    /// A removal was answered since this was looked at.
     removed: bool,
     /// When the last PINGRESP came.
     pub(super) last_pong: Option<Instant>,
@@ -64,13 +62,14 @@ enum Screen {
 }
 
 impl Receiver {
-    pub(super) fn new(plan: &SubscribePlan, diagnostics: Diagnostics) -> Self {
+    pub(super) fn new(plan: &SubscribePlan, diagnostics: Diagnostics, end: Option<Instant>) -> Self {
+        let (policy, address) = (&plan.client.policy, &plan.client.connect.transport.address);
         let mut batch = Batch::default();
         let screen = match &plan.display {
-            Display::Stream(printer) => Screen::Stream(printer.clone().on_stdout(plan.compat, Escapes::Metadata)),
-            Display::Screen(printer) if plan.compat => {
+            Display::Stream(printer) => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Metadata)),
+            Display::Screen(printer) if !policy.has_topic_screen => {
                 let watch = MosquittoWatch::default();
-                match &plan.connect.transport.address {
+                match address {
                     Address::Tcp { host, .. } => watch.begin(host, &mut batch.bytes),
                     address => watch.begin(&address.to_string(), &mut batch.bytes),
                 }
@@ -78,19 +77,18 @@ impl Receiver {
             }
             Display::Screen(printer) => match screen_size() {
                 Some(size) => {
-                    let topics = TopicScreen::new(&plan.connect.transport.address.to_string(), size);
+                    let topics = TopicScreen::new(&address.to_string(), size);
                     topics.draw(&mut batch.bytes);
                     let printer = Printer { escapes: Escapes::Everything, ..printer.clone() };
                     Screen::Topics(printer, topics, Vec::new())
                 }
                 // A pipe or a file keeps no screen. A terminal that does not know its size, as on a serial line, gets
                 // the same lines, and no payload acts on it either.
-                None => Screen::Stream(printer.clone().on_stdout(plan.compat, Escapes::Everything)),
+                None => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Everything)),
             },
             Display::Rate => Screen::Rate(MessageRate::default()),
         };
         let now = Instant::now();
-        let end = plan.timeout.and_then(|timeout| now.checked_add(timeout));
         Self {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
@@ -104,7 +102,6 @@ impl Receiver {
             end,
             received: None,
             messages: 0,
-            moderates: plan.moderates,
             batch,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
@@ -126,12 +123,10 @@ impl Receiver {
         self.selection.counted()
     }
 
-    /// Says that a retained message stays.
+    /// Reports that a retained message stays.
     pub(super) fn cannot_remove(&mut self, topic: &str, why: impl std::fmt::Display, reason: ReasonCode) {
         self.refused.get_or_insert(reason);
-        if !self.diagnostics.is_mosquitto() {
-            self.diagnostics.error(format_args!("cannot remove the retained message of {topic}: {why}"));
-        }
+        self.diagnostics.error_or(format_args!("cannot remove the retained message of {topic}: {why}"), "");
     }
 
     /// Whether an answer to a removal has come since this was looked at.
@@ -161,34 +156,27 @@ impl Receiver {
             }
         };
         for fault in faults {
-            match self.diagnostics.is_mosquitto() {
-                true => self.diagnostics.verbatim(&fault.mosquitto_text()),
-                false => self.diagnostics.error(fault),
-            }
+            self.diagnostics.error_or(&fault, fault.mosquitto_text());
         }
     }
-}
 
-impl Printing for Receiver {
-    fn batch(&mut self) -> &mut Batch {
-        &mut self.batch
-    }
-
-    fn begin_read(&mut self) {
+    /// What follows is received now, at one time.
+    pub(super) fn begin_read(&mut self) {
         self.received = None;
     }
 
-    fn messages(&self) -> Option<u64> {
-        self.moderates.then_some(self.messages)
-    }
-
-    fn due(&self) -> Option<Instant> {
+    /// When there is something to print though nothing was received.
+    pub(super) fn due(&self) -> Option<Instant> {
         self.tick
     }
 
-    /// Tells the rate of the second that is over, if one is.
-    fn print_due(&mut self, now: Instant) {
-        let Some(tick) = self.tick.filter(|tick| *tick <= now) else { return };
+    /// Prints the rate of the second that is over, if one is, and follows the size of the screen.
+    pub(super) fn print_due(&mut self) {
+        let Some(tick) = self.tick else { return };
+        let now = Instant::now();
+        if now < tick {
+            return;
+        }
         let beat = match &mut self.screen {
             Screen::Topics(_, topics, _) => {
                 if let Some(size) = screen_size() {
@@ -202,14 +190,14 @@ impl Printing for Receiver {
             }
             Screen::Stream(_) | Screen::MosquittoWatch(..) => SECOND,
         };
-        // Seconds that went by without a chance to tell them are not made up for.
-        // One that is over when the run is has no line: which of the two comes first would be a matter of luck.
+        // Seconds that passed without a chance to print them are not made up for.
+        // One that ends with the run has no line: which of the two comes first would be a matter of luck.
         self.tick = Some((tick + beat).max(now)).filter(|tick| self.end.is_none_or(|end| *tick < end));
     }
 }
 
 impl Handler<Message> for Receiver {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         self.messages += 1;
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
@@ -229,7 +217,7 @@ impl Handler<Message> for Receiver {
     }
 
     /// A retained message was removed, or not.
-    fn completed(&mut self, completion: Completion<'_, Message>) {
+    fn on_completed(&mut self, completion: Completion<'_, Message>) {
         let Completion { kept, outcome, reason, .. } = completion;
         self.removed = true;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
@@ -237,7 +225,7 @@ impl Handler<Message> for Receiver {
         }
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Subscribed(suback) => self.subacks.push(suback),
             Event::Unsubscribed(unsuback) => self.unsubacks.push(unsuback),

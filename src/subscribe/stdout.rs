@@ -1,6 +1,6 @@
-//! stdout that never holds the tool up: what surely fits is written at once, everything else by a thread.
+//! stdout that never blocks the tool: what surely fits is written at once, everything else by a thread.
 //!
-//! A reader that is slow or stopped blocks only the thread; the tool goes on with Keep Alive and with signals.
+//! A reader that is slow or stopped blocks only the thread; the tool still serves Keep Alive and signals.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether there is nothing to do for it.
+    /// Whether it has nothing to write and nothing to acknowledge.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.receipts.is_empty()
     }
@@ -33,7 +33,7 @@ impl Batch {
 /// The stdout of this process.
 #[derive(Debug)]
 pub struct Stdout {
-    stream: Stream,
+    file: StdoutFile,
     thread: Option<Thread>,
     busy: bool,
 }
@@ -50,7 +50,7 @@ impl Stdout {
     /// # Errors
     /// The system's.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { stream: Stream::open()?, thread: None, busy: false })
+        Ok(Self { file: StdoutFile::open()?, thread: None, busy: false })
     }
 
     /// Whether a batch is being written.
@@ -67,12 +67,12 @@ impl Stdout {
         if batch.bytes.is_empty() {
             return Ok(Some(batch));
         }
-        if self.stream.takes_at_once(batch.bytes.len()) {
-            self.stream.write(&batch.bytes)?;
+        if self.file.takes_at_once(batch.bytes.len()) {
+            self.file.write(&batch.bytes)?;
             return Ok(Some(batch));
         }
         if self.thread.is_none() {
-            self.thread = Some(Thread::start(self.stream.try_clone()?)?);
+            self.thread = Some(Thread::start(self.file.try_clone()?)?);
         }
         let handed_over = self.thread.as_ref().is_some_and(|thread| thread.batches.send(batch).is_ok());
         self.busy = handed_over;
@@ -96,7 +96,7 @@ impl Stdout {
         if self.busy {
             return Some(self.written().await);
         }
-        self.stream.closed().await;
+        self.file.closed().await;
         None
     }
 }
@@ -125,16 +125,16 @@ type Writer = io::Stdout;
 
 #[cfg(unix)]
 #[derive(Debug)]
-struct Stream {
+struct StdoutFile {
     file: File,
     /// A regular file: it never blocks for long.
     regular: bool,
-    /// Tells when the other end of a pipe is closed. Nothing is written with it, so the pipe stays as it is, blocking.
+    /// Becomes ready when the other end of a pipe is closed. Nothing is written with it, so the pipe stays as it is, blocking.
     watch: Option<tokio::net::unix::pipe::Sender>,
 }
 
 #[cfg(unix)]
-impl Stream {
+impl StdoutFile {
     fn open() -> io::Result<Self> {
         use std::os::fd::AsFd;
         use std::os::unix::fs::FileTypeExt;
@@ -176,10 +176,10 @@ impl Stream {
 
 #[cfg(not(unix))]
 #[derive(Debug)]
-struct Stream;
+struct StdoutFile;
 
 #[cfg(not(unix))]
-impl Stream {
+impl StdoutFile {
     fn open() -> io::Result<Self> {
         Ok(Self)
     }

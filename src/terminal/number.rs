@@ -18,14 +18,14 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// A count with its noun: `1 thread`, `2 threads`.
-pub fn counted(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+/// `1 message`, `3 messages`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 /// A size in words: `1 byte`, `1,234 bytes`.
 pub fn byte_count(count: usize) -> String {
-    counted(count as u64, "byte")
+    counted(count as u64, "byte", "bytes")
 }
 
 /// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below

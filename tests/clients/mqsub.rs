@@ -144,7 +144,7 @@ fn a_time_out_is_27_and_what_came_is_printed() {
     assert_eq!(subscriber.line() + &subscriber.line(), "1\n2\n");
     let ended = subscriber.end();
     assert_eq!(ended.code, Some(27));
-    assert_eq!(ended.stderr, "Error: timed out after 5 s: 2 of 5 messages came\n");
+    assert_eq!(ended.stderr, "Error: timed out after 5 s: received 2 of 5 messages\n");
     let broker = ScriptedBroker::start(Script::default().never_answer_connect());
     let ended = run(&broker, &["-t", "t", "-W", "200ms", "--quiet"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(27), ""));
@@ -229,7 +229,7 @@ fn a_broker_that_says_goodbye_before_5_0_is_tried_again() {
     // Packet 3 is a ping.
     let ended = run(&broker, &["-t", "t", "-V", "311", "--retained-only"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("was lost (the broker ended it with DISCONNECT)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was lost (the broker closed the connection with DISCONNECT)"), "{}", ended.stderr);
     assert_eq!(broker.stop().count(is_subscribe), 2);
 }
 
@@ -345,7 +345,7 @@ fn a_lost_connection_is_made_again_with_its_subscriptions() {
     assert_eq!(ended.signal, Some(2));
     let warning = format!("Warning: the connection to 127.0.0.1:{} was lost (", broker.port());
     assert!(ended.stderr.starts_with(&warning) && ended.stderr.lines().count() == 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("\nNote: connected to 127.0.0.1"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\nNote: reconnected to 127.0.0.1"), "{}", ended.stderr);
     let log = broker.stop();
     assert_eq!(log.count(is_subscribe), 2);
     assert!(!log.connects().last().unwrap().clean_start);
@@ -357,7 +357,7 @@ fn a_lost_connection_is_tried_again_as_often_as_said() {
     let mut subscriber = start(&broker, &["-t", "t", "--retry", "3", "--backoff", "1ms"]);
     broker.wait_for("the subscription", |log| log.count(is_subscribe) == 1);
     broker.act_on_all(&Action::Cut);
-    subscriber.wait_for_stderr("connecting again every 0.001 s, 3 times at most");
+    subscriber.wait_for_stderr("trying again every 0.001 s, at most 3 times");
     assert_eq!(subscriber.end().code, Some(1));
     assert_eq!(broker.counts().connections, 4);
 }
@@ -416,7 +416,7 @@ fn with_retry_a_first_subscribe_that_is_cut_off_is_tried_again() {
     let broker = ScriptedBroker::start(script);
     let ended = run(&broker, &["-t", "t", "-E", "--retry", "2", "--backoff", "10ms"]);
     assert_eq!((ended.code, broker.counts().connections), (Some(0), 3), "{}", ended.stderr);
-    assert!(ended.stderr.contains("connecting again every 0.01 s, 2 times at most"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("trying again every 0.01 s, at most 2 times"), "{}", ended.stderr);
     // Only so often.
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), Action::Cut));
     let ended = run(&broker, &["-t", "t", "--retry", "2", "--backoff", "10ms"]);
@@ -726,6 +726,6 @@ fn a_time_out_says_how_far_it_got() {
         let broker = ScriptedBroker::start(script);
         let ended = run(&broker, &["-t", "t", "-W", "1"]);
         assert_eq!(ended.code, Some(27));
-        assert_eq!(ended.stderr, format!("Error: timed out after 1 s: 0 messages came{text}\n"));
+        assert_eq!(ended.stderr, format!("Error: timed out after 1 s: received 0 messages{text}\n"));
     }
 }

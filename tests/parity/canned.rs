@@ -1,5 +1,6 @@
-//! A broker that answers from a can, for what a real one does not do on demand: refusals, denials, sudden ends. It keeps
-//! the bytes that the client sent, which are compared as well.
+//! A broker that answers from a can, for what a real one does not do on demand: refusals, denials, sudden ends. It
+//! keeps the bytes that the client sent, which are compared as well. It is not the broker core behind a script: what
+//! both clients get must not depend on our own codec.
 
 use std::fmt;
 use std::io::Write;
@@ -65,8 +66,8 @@ impl CannedBroker {
 
     /// All bytes of the client, once it has gone.
     pub fn heard(self) -> Vec<u8> {
-        // A client that never came leaves the listener waiting. After one that came the port may be another row's already,
-        // whose only client this would be.
+        // A client that never came leaves the listener waiting. After one that came the port may be another row's
+        // already, whose only client this would be.
         if !self.served.load(Ordering::Acquire) {
             let _ = TcpStream::connect(("127.0.0.1", self.port));
         }

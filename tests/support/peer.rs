@@ -1,4 +1,6 @@
-//! A listener whose connections are each served by a closure on a thread: for peers that answer by the letter, or wrong.
+//! A listener whose connections are each served by a closure on a thread: for peers that answer by the letter, or
+//! wrong. They work below MQTT or send bytes that no broker core would; other faults are for
+//! [`super::scripted_broker`].
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -94,8 +94,8 @@ impl Case {
             "QoS {}, {} B, {}, {}",
             self.qos.number(),
             self.size,
-            counted(self.connections as u64, "connection"),
-            counted(self.threads as u64, "thread")
+            counted(self.connections as u64, "connection", "connections"),
+            counted(self.threads as u64, "thread", "threads")
         )
     }
 }

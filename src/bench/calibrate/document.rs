@@ -150,7 +150,8 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
     let title = colours.paint(Paint::Strong, &format!("mqbench {} self", document.tool.version));
     let mut text = format!("{title}  {} cores  {cpu}\n", document.env.cores.unwrap_or_default());
     if document.status == Status::Partial {
-        let line = format!("PARTIAL: interrupted after {}; nothing was saved", counted(document.rounds, "round"));
+        let line =
+            format!("PARTIAL: interrupted after {}; nothing was saved", counted(document.rounds, "round", "rounds"));
         text.push_str(&format!("{}\n", colours.paint(Paint::Warning, &line)));
     }
     text.push('\n');

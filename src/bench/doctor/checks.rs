@@ -172,7 +172,7 @@ fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
 fn processors(need: &Need, facts: &EnvironmentFacts) -> Option<Check> {
     let cores = facts.cores?;
     let level = if need.threads > cores { Level::Warn } else { Level::Ok };
-    let found = format!("{cores}; the plan uses {}", counted(need.threads, "thread"));
+    let found = format!("{cores}; the plan uses {}", counted(need.threads, "thread", "threads"));
     Some(Check::new("processors", level, found).fix(format!("mqbench --threads {cores}")))
 }
 

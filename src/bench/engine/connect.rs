@@ -9,7 +9,7 @@ use super::request::{request_topic, response_topic};
 use super::shared::Shared;
 use crate::bench::measure::Recorder;
 use crate::bench::plan::{ClientKind, SHARE};
-use crate::client::{ClientError, Established, Farewell, establish, exchange};
+use crate::client::{ClientError, DisconnectGuard, Established, establish, exchange};
 use crate::mqtt::wire::{Suback, Subscribe, SubscribeFilter};
 use crate::mqtt::{PropertyName, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, PublishError};
@@ -88,7 +88,7 @@ pub(super) async fn connect(
     let mut handler = ConnectHandler { subacks: Vec::new(), early, retained: 0 };
     let Established { mut connection, timings, connack } =
         establish(&transport, tls, &config, session, &mut handler).await?;
-    let mut farewell = Farewell::on(&mut connection);
+    let mut guard = DisconnectGuard::new(&mut connection);
     let (kind, number) = plan.kind_of(client);
     if matches!(kind, ClientKind::Publisher | ClientKind::Responder) {
         check_limits(shared, session)?;
@@ -97,10 +97,10 @@ pub(super) async fn connect(
     if matches!(kind, ClientKind::Subscriber | ClientKind::Responder) {
         let started = Instant::now();
         let filters = filters_of(shared, kind, number);
-        subscribe(shared, &filters, &transport.address, farewell.connection(), session, &mut handler).await?;
+        subscribe(shared, &filters, &transport.address, guard.connection(), session, &mut handler).await?;
         suback = Some(started.elapsed());
     }
-    farewell.call_off();
+    guard.disarm();
     if shared.tls.get().is_none()
         && let Some(agreed) = connection.tls_info()
     {
@@ -206,7 +206,7 @@ pub(super) struct ConnectHandler<'a> {
 impl Handler<SendRecord> for ConnectHandler<'_> {
     /// Before the load only messages of earlier runs can arrive, which do not count. During the load a kept session
     /// delivers after CONNACK what waited for it, and retained messages arrive next to SUBACK.
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if let Some(early) = &mut self.early {
             early.on_message(delivery);
         } else if delivery.publish.retain {
@@ -215,13 +215,13 @@ impl Handler<SendRecord> for ConnectHandler<'_> {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
     fn rewrite(&mut self, kept: &SendRecord, packet_identifier: u16, dup: bool, out: &mut Vec<u8>) -> bool {
         self.early.as_mut().is_some_and(|early| early.rewrite(kept, (packet_identifier, dup), out))
     }
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         if let Event::Subscribed(suback) = event {
             self.subacks.push(suback);
         }

@@ -23,7 +23,7 @@ pub(super) fn classify(error: &ClientError) -> ConnectFailure {
             SessionError::ConnackTimeout(_) | SessionError::PingTimeout(_) | SessionError::Stalled(_) => {
                 ConnectFailure::Timeout
             }
-            SessionError::SaidGoodbye => ConnectFailure::Closed,
+            SessionError::UnexpectedDisconnect => ConnectFailure::Closed,
             SessionError::NotMqtt { .. }
             | SessionError::Wire(_)
             | SessionError::Unexpected { .. }

@@ -102,7 +102,7 @@ pub(super) struct ResponderHandler<'a> {
 }
 
 impl Handler<SendRecord> for ResponderHandler<'_> {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         let publish = delivery.publish;
         let responder = &mut *self.responder;
         let mut properties = Properties::new();
@@ -129,11 +129,11 @@ impl Handler<SendRecord> for ResponderHandler<'_> {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, completion: Completion<'_, SendRecord>) {
+    fn on_completed(&mut self, completion: Completion<'_, SendRecord>) {
         if completion.outcome == Outcome::Refused && self.measuring {
             self.recorder.counters.count_rejected(completion.reason.0);
         }
     }
 
-    fn event(&mut self, _event: Event) {}
+    fn on_event(&mut self, _event: Event) {}
 }

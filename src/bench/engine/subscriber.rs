@@ -349,7 +349,7 @@ impl SubscriberHandler<'_> {
 
 impl Handler<SendRecord> for SubscriberHandler<'_> {
     #[inline]
-    fn message(&mut self, delivery: &crate::session::Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &crate::session::Delivery<'_>) -> Acknowledge {
         let publish = delivery.publish;
         let plan = &self.shared.plan;
         if plan.publishers == 0 {
@@ -369,7 +369,7 @@ impl Handler<SendRecord> for SubscriberHandler<'_> {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
-    fn event(&mut self, _event: Event) {}
+    fn on_event(&mut self, _event: Event) {}
 }

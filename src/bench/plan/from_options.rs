@@ -11,6 +11,7 @@ use super::{
 };
 use crate::bench::measure::STAMP_SIZE;
 use crate::bench::system::process_use;
+use crate::client::Policy;
 use crate::options::{
     Arrival, BENCH, BenchOptions, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions, PairName,
     PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
@@ -68,7 +69,8 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     let is_ping_pong =
         load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
     let window = if is_ping_pong { 1 } else { DEFAULT_WINDOW };
-    let defaults = ConnectDefaults { tool: &BENCH, environment, window, no_delay: true, names_clients: true };
+    let policy = Policy::OWN;
+    let defaults = ConnectDefaults { tool: &BENCH, environment, window, no_delay: true, names_clients: true, policy };
     let mut connect = connect_plan(connection, tls, will, properties, defaults)?;
     if let Target::Embedded(address) = target {
         connect.transport.address = Address::Tcp { host: address.ip().to_string(), port: address.port() };
@@ -100,36 +102,11 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
     // 32 bits are quickly typed, and every JSON reader can hold them.
     let seed = load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX));
     let payload = payload(load, seed, &mut faults);
-    if publishers == 0 && subscribers > 0 && topics.is_empty() {
-        faults.push("without publishers mqbench needs a topic to subscribe to: add -t".into());
-    }
-    for (given, option) in [
-        (time.count.is_some(), "-C"),
-        (load.rate.is_some(), "--rate"),
-        (load.rate_per_client.is_some(), "--rate-per-client"),
-        (load.arrival.is_some(), "--arrival"),
-        (load.behind.is_some(), "--behind"),
-        (load.retain, "-r"),
-        (load.message.is_some(), "-m"),
-        (load.file.is_some(), "-f"),
-        (load.size.is_some(), "--size"),
-        (load.payload.is_some(), "--payload"),
-    ] {
-        if publishers == 0 && subscribers > 0 && given {
-            let what = if load.verb == Some(Verb::Sub) { "'mqbench sub'" } else { "with --pubs 0 it" };
-            let instead = if option == "-C" { "; --duration sets how long it counts" } else { "" };
-            faults.push(format!("{option} is about what mqbench publishes, and {what} publishes nothing{instead}"));
-        }
+    if publishers == 0 && subscribers > 0 {
+        check_subscribers_alone(load, time, topics.is_empty(), &mut faults);
     }
     let responders = load.responders() as usize;
     check_pairs(targets, brokers.count(), &routes, &payload, publishers.min(subscribers), responders, &mut faults);
-    if !payload.is_stamped() && routes.has_crowded_topic() && subscribers > 0 {
-        faults.push(
-            "without a stamp in the payload, messages of several publishers on one topic cannot be distinguished: give each \
-             publisher a topic (-t 'TOPIC/%i'), or omit -m, -f, --payload template and sizes below 16 bytes"
-                .into(),
-        );
-    }
     let rate = total_rate(load, publishers).unwrap_or_default();
     if load.arrival == Some(Arrival::Poisson) && rate > FASTEST_POISSON {
         faults.push("--arrival poisson works up to 10M messages per second: lower the rate".into());
@@ -239,7 +216,31 @@ fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<St
     }
 }
 
-/// What is impossible with several brokers, and with an echo.
+/// Where nothing is published there must be a topic, and no options about publishing.
+fn check_subscribers_alone(load: &LoadOptions, time: &StageOptions, has_no_topic: bool, faults: &mut Vec<String>) {
+    if has_no_topic {
+        faults.push("without publishers mqbench needs a topic to subscribe to: add -t".into());
+    }
+    let options = [
+        (time.count.is_some(), "-C"),
+        (load.rate.is_some(), "--rate"),
+        (load.rate_per_client.is_some(), "--rate-per-client"),
+        (load.arrival.is_some(), "--arrival"),
+        (load.behind.is_some(), "--behind"),
+        (load.retain, "-r"),
+        (load.message.is_some(), "-m"),
+        (load.file.is_some(), "-f"),
+        (load.size.is_some(), "--size"),
+        (load.payload.is_some(), "--payload"),
+    ];
+    let what = if load.verb == Some(Verb::Sub) { "'mqbench sub'" } else { "with --pubs 0 it" };
+    for (_, option) in options.into_iter().filter(|(is_given, _)| *is_given) {
+        let instead = if option == "-C" { "; --duration sets how long it counts" } else { "" };
+        faults.push(format!("{option} is about what mqbench publishes, and {what} publishes nothing{instead}"));
+    }
+}
+
+/// What is impossible with several brokers, with an echo, and without a stamp.
 fn check_pairs(
     targets: &TargetOptions,
     brokers: usize,
@@ -265,6 +266,13 @@ fn check_pairs(
     }
     if responders > 1 && routes.has_crowded_topic() {
         faults.push("-t: each client of an echo needs its own topic: put %i, the client's number, in it".into());
+    }
+    if !payload.is_stamped() && routes.has_crowded_topic() && both_sides > 0 {
+        faults.push(
+            "without a stamp in the payload, messages of several publishers on one topic cannot be distinguished: give each \
+             publisher a topic (-t 'TOPIC/%i'), or omit -m, -f, --payload template and sizes below 16 bytes"
+                .into(),
+        );
     }
 }
 

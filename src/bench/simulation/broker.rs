@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::faulty_broker::{FaultPlan, Inbound, Link, Outbound};
-use super::script::{Answer, Copy, Fault, Grant, Passing, Script, Welcome};
+use super::script::{ConnectReply, Copy, Fault, PublishReply, ReceivedPublish, Script, SubscribeReply};
 use crate::mqtt::wire::{Ack, AckKind, Connack, Connect, Packet, Publish, Suback, Subscribe};
 use crate::mqtt::{QoS, ReasonCode};
 
@@ -16,7 +16,7 @@ pub(super) struct Log {
     /// Connections that were accepted.
     pub(super) connections: u64,
     /// Every PUBLISH.
-    pub(super) published: Vec<Passing>,
+    pub(super) published: Vec<ReceivedPublish>,
     /// Those with the DUP flag.
     pub(super) with_dup: u64,
     /// PUBACK and PUBREC of subscribers.
@@ -28,39 +28,39 @@ pub(super) struct Log {
     /// The longest time between two packets of one client.
     pub(super) longest_silence: Duration,
     /// When the last acknowledgement and the last copy of each message left; a day later where none did.
-    pub(super) left: Vec<Departure>,
+    pub(super) times: Vec<MessageTimes>,
 }
 
 /// When the broker was done with a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Departure {
+pub(super) struct MessageTimes {
     pub(super) connection: u64,
     pub(super) read: Duration,
     pub(super) acknowledged: Duration,
     pub(super) delivered: Duration,
 }
 
-/// A message that nobody has acknowledged was in flight to the end.
+/// A message that was never acknowledged stayed in flight to the end.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 impl Log {
     /// Most messages that one publisher had in flight: not acknowledged yet, or not delivered to everybody.
     pub(super) fn most_in_flight(&self) -> usize {
-        self.most_open(|departure| departure.acknowledged.max(departure.delivered))
+        self.most_open(|times| times.acknowledged.max(times.delivered))
     }
 
     /// The same, not acknowledged yet.
     pub(super) fn most_unacknowledged(&self) -> usize {
-        self.most_open(|departure| departure.acknowledged)
+        self.most_open(|times| times.acknowledged)
     }
 
-    fn most_open(&self, done: impl Fn(&Departure) -> Duration) -> usize {
+    fn most_open(&self, done: impl Fn(&MessageTimes) -> Duration) -> usize {
         let mut open: HashMap<u64, Vec<Duration>> = HashMap::new();
-        let counts = self.left.iter().map(|departure| {
-            let open = open.entry(departure.connection).or_default();
-            // Whoever was told at this moment sends the next one at this moment.
-            open.retain(|done| *done > departure.read);
-            open.push(done(departure));
+        let counts = self.times.iter().map(|times| {
+            let open = open.entry(times.connection).or_default();
+            // A slot that is freed at this moment is used at this moment.
+            open.retain(|done| *done > times.read);
+            open.push(done(times));
             open.len()
         });
         counts.max().unwrap_or(0)
@@ -70,8 +70,8 @@ impl Log {
 /// A PUBLISH whose consequences are being drawn.
 #[derive(Clone)]
 struct Current {
-    passing: Passing,
-    answer: Answer,
+    received: ReceivedPublish,
+    answer: PublishReply,
 }
 
 /// What is known of a connection.
@@ -85,7 +85,7 @@ struct Client {
 }
 
 /// The script at work.
-pub(super) struct Simulated {
+pub(super) struct SimulatedFaults {
     script: Script,
     began: Instant,
     pub(super) log: Log,
@@ -96,7 +96,7 @@ pub(super) struct Simulated {
     held: HashMap<(String, u16), Current>,
 }
 
-impl Simulated {
+impl SimulatedFaults {
     pub(super) fn new(script: Script) -> Self {
         Self {
             script,
@@ -115,46 +115,46 @@ impl Simulated {
     fn connect(&mut self, connect: &Connect, link: &mut Link) -> Inbound {
         let after = self.script.connack_after;
         self.client(link).client_id.clone_from(&connect.client_id);
-        match (self.script.welcome)(link.number) {
-            Welcome::Accept(properties) => {
+        match (self.script.connect_reply)(link.number) {
+            ConnectReply::Accept(properties) => {
                 self.client(link).properties = properties;
                 Inbound::Pass
             }
-            Welcome::Forget => {
+            ConnectReply::Forget => {
                 self.held.retain(|(client_id, _), _| *client_id != connect.client_id);
                 let mut clean = connect.clone();
                 clean.clean_start = true;
                 Inbound::Replace(link.encode(&Packet::Connect(Box::new(clean))))
             }
-            Welcome::Refuse(reason) => {
+            ConnectReply::Refuse(reason) => {
                 link.send_packet(&Packet::Connack(Connack { reason, ..Connack::default() }), after);
                 link.end(after);
                 Inbound::Drop
             }
-            Welcome::Bytes(bytes) => {
+            ConnectReply::Bytes(bytes) => {
                 link.send(&bytes, after);
                 link.end(after);
                 Inbound::Drop
             }
-            Welcome::Nothing => Inbound::Drop,
+            ConnectReply::Nothing => Inbound::Drop,
         }
     }
 
     fn subscribe(&self, subscribe: &Subscribe, link: &mut Link) -> Inbound {
-        match self.script.grant {
-            Grant::AtMost(most) => {
+        match self.script.subscribe_reply {
+            SubscribeReply::AtMost(most) => {
                 let mut lowered = subscribe.clone();
                 lowered.filters.iter_mut().for_each(|filter| filter.qos = filter.qos.min(most));
                 Inbound::Replace(link.encode(&Packet::Subscribe(lowered)))
             }
-            Grant::Refuse(reason) => {
+            SubscribeReply::Refuse(reason) => {
                 let reasons = vec![reason; subscribe.filters.len()];
                 let packet_identifier = subscribe.packet_identifier;
                 let suback = Suback { packet_identifier, reasons, ..Suback::default() };
                 link.send_packet(&Packet::Suback(suback), self.script.suback_after);
                 Inbound::Drop
             }
-            Grant::Nothing => Inbound::Drop,
+            SubscribeReply::Nothing => Inbound::Drop,
         }
     }
 
@@ -163,39 +163,39 @@ impl Simulated {
         client.published += 1;
         let of_connection = client.published;
         let key = (client.client_id.clone(), publish.packet_identifier);
-        let passing = Passing {
+        let received = ReceivedPublish {
             ordinal: self.log.published.len() as u64 + 1,
             of_connection,
             topic: publish.topic.to_owned(),
             at: self.began.elapsed(),
         };
-        self.log.published.push(passing.clone());
+        self.log.published.push(received.clone());
         self.log.with_dup += u64::from(publish.dup);
-        self.log.left.push(Departure {
+        self.log.times.push(MessageTimes {
             connection: link.number,
-            read: passing.at,
-            acknowledged: if publish.qos == QoS::AtMostOnce { passing.at } else { NEVER },
-            delivered: passing.at,
+            read: received.at,
+            acknowledged: if publish.qos == QoS::AtMostOnce { received.at } else { NEVER },
+            delivered: received.at,
         });
-        let answer = (self.script.answer)(&passing);
-        let current = Current { passing, answer: answer.clone() };
+        let answer = (self.script.publish_reply)(&received);
+        let current = Current { received, answer: answer.clone() };
         if publish.qos == QoS::ExactlyOnce {
             self.held.insert(key, current.clone());
         }
         self.current = Some(current);
         match answer {
-            Answer::Close => {
+            PublishReply::Close => {
                 link.end(Duration::ZERO);
                 Inbound::Drop
             }
-            Answer::Reason(reason) if reason.is_error() && publish.qos != QoS::AtMostOnce => {
+            PublishReply::Reason(reason) if reason.is_error() && publish.qos != QoS::AtMostOnce => {
                 let kind = if publish.qos == QoS::ExactlyOnce { AckKind::Pubrec } else { AckKind::Puback };
                 let ack = Ack::with_reason(kind, publish.packet_identifier, reason);
                 link.send_packet(&Packet::Ack(ack), self.script.acknowledge_after);
                 self.acknowledged(self.script.acknowledge_after);
                 Inbound::Drop
             }
-            Answer::Puback if publish.qos == QoS::ExactlyOnce => {
+            PublishReply::Puback if publish.qos == QoS::ExactlyOnce => {
                 let lowered = Publish { qos: QoS::AtLeastOnce, ..publish.clone() };
                 Inbound::Replace(link.encode(&Packet::Publish(lowered)))
             }
@@ -203,23 +203,23 @@ impl Simulated {
         }
     }
 
-    /// The departure of the message at hand.
-    fn departure(&mut self) -> Option<&mut Departure> {
+    /// The times of the message at hand.
+    fn times(&mut self) -> Option<&mut MessageTimes> {
         let current = self.current.as_ref()?;
-        self.log.left.get_mut(current.passing.ordinal as usize - 1)
+        self.log.times.get_mut(current.received.ordinal as usize - 1)
     }
 
     fn acknowledged(&mut self, after: Duration) {
         let at = self.began.elapsed() + after;
-        if let Some(departure) = self.departure() {
-            departure.acknowledged = at;
+        if let Some(times) = self.times() {
+            times.acknowledged = at;
         }
     }
 
     fn answer(&mut self, ack: &Ack, bytes: &[u8], link: &mut Link) {
         let answer = match &self.current {
             // PUBREL, which no publisher has caused, and a PUBLISH that was resent.
-            None => Answer::Reason(ReasonCode::SUCCESS),
+            None => PublishReply::Reason(ReasonCode::SUCCESS),
             Some(current) => current.answer.clone(),
         };
         let is_last = ack.kind != AckKind::Pubrec;
@@ -229,12 +229,12 @@ impl Simulated {
             AckKind::Pubrel => Duration::ZERO,
         };
         match answer {
-            Answer::Nothing if is_last => return,
-            Answer::Bytes(instead) => {
+            PublishReply::Nothing if is_last => return,
+            PublishReply::Bytes(instead) => {
                 link.send(&instead, after);
                 return;
             }
-            Answer::CutInside => {
+            PublishReply::CutInside => {
                 link.send(&bytes[..2], after);
                 link.end(after);
             }
@@ -249,7 +249,7 @@ impl Simulated {
 
     fn deliver(&mut self, publish: &Publish<'_>, link: &mut Link) -> Outbound {
         let copies = match &self.current {
-            Some(current) => (self.script.copies)(&current.passing, link.number),
+            Some(current) => (self.script.copies)(&current.received, link.number),
             None => vec![Copy::RIGHT],
         };
         // The first copy is the core's own, the others are messages of their own or that one once more.
@@ -257,8 +257,8 @@ impl Simulated {
         for copy in &copies {
             let after = self.script.deliver_after + copy.extra;
             let at = self.began.elapsed() + after;
-            if let Some(departure) = self.departure() {
-                departure.delivered = departure.delivered.max(at);
+            if let Some(times) = self.times() {
+                times.delivered = times.delivered.max(at);
             }
             let mut payload = publish.payload.to_vec();
             match copy.fault {
@@ -284,7 +284,7 @@ impl Simulated {
     }
 }
 
-impl FaultPlan for Simulated {
+impl FaultPlan for SimulatedFaults {
     fn accepted(&mut self, _: &mut Link) {
         self.log.connections += 1;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::script::{Answer, Copy, Fault, Grant, Script, Stall, Welcome, ms};
+use super::script::{ConnectReply, Copy, Fault, PublishReply, Script, Stall, SubscribeReply, ms};
 use super::{simulate, simulate_until};
 use crate::bench::engine::RunError;
 use crate::mqtt::{QoS, ReasonCode};
@@ -16,31 +16,32 @@ const HUGE: [u8; 10] = [0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 4, b'h', b'u', b'g'];
 /// A packet of type 0, which is reserved.
 const GARBAGE: [u8; 4] = [0x00, 0xFF, 0x00, 0xFF];
 
-/// A goodbye takes no time; what hangs at the end is waited for this long at the most.
-const PARTING: Duration = ms(5_000);
+/// Closing takes no time; a connection that hangs is waited for at most this long.
+const CLOSING: Duration = ms(5_000);
 
 const PACED: &str = "-q 1 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2 --drain 1 -M 1000";
 
 #[test]
-fn connects_that_fail_are_told_by_their_cause_in_time() {
-    type Case = (fn(u64) -> Welcome, u8, u64, &'static str);
+fn failed_connects_are_reported_with_their_cause_in_time() {
+    type Case = (fn(u64) -> ConnectReply, u8, u64, &'static str);
     let cases: [Case; 6] = [
-        (|_| Welcome::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused the connection"),
+        (|_| ConnectReply::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused the connection"),
         (
-            |number| if number == 3 { Welcome::Refuse(ReasonCode::SERVER_UNAVAILABLE) } else { accept() },
+            |number| if number == 3 { ConnectReply::Refuse(ReasonCode::SERVER_UNAVAILABLE) } else { accept() },
             136,
             0,
             "refused",
         ),
-        (|_| Welcome::Nothing, 1, 30_000, "did not answer CONNECT within 30 s"),
-        (|_| Welcome::Bytes(Vec::new()), 1, 0, "the connection was lost"),
-        (|_| Welcome::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "no MQTT broker"),
-        (|_| Welcome::Bytes(vec![0x20, 0x03]), 1, 0, "the connection was lost"),
+        (|_| ConnectReply::Nothing, 1, 30_000, "did not answer CONNECT within 30 s"),
+        (|_| ConnectReply::Bytes(Vec::new()), 1, 0, "the connection was lost"),
+        (|_| ConnectReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "no MQTT broker"),
+        (|_| ConnectReply::Bytes(vec![0x20, 0x03]), 1, 0, "the connection was lost"),
     ];
-    for (welcome, status, waited, text) in cases {
-        let run = simulate("-V 5 --pubs 2 --subs 2", Script { welcome: Box::new(welcome), ..Script::default() });
-        // Those who were connected already are seen off.
-        assert!(run.took >= ms(waited) && run.took <= ms(waited) + PARTING, "{text}: {:?}", run.took);
+    for (connect_reply, status, waited, text) in cases {
+        let run =
+            simulate("-V 5 --pubs 2 --subs 2", Script { connect_reply: Box::new(connect_reply), ..Script::default() });
+        // Clients that were connected already are disconnected.
+        assert!(run.took >= ms(waited) && run.took <= ms(waited) + CLOSING, "{text}: {:?}", run.took);
         let published = run.log.published.len();
         let error = run.error();
         assert!(error.to_string().contains(text), "{error}");
@@ -48,20 +49,20 @@ fn connects_that_fail_are_told_by_their_cause_in_time() {
     }
 }
 
-fn accept() -> Welcome {
-    Welcome::Accept(crate::mqtt::Properties::new())
+fn accept() -> ConnectReply {
+    ConnectReply::Accept(crate::mqtt::Properties::new())
 }
 
 #[test]
-fn subscriptions_that_fail_are_told_by_their_cause_in_time() {
+fn failed_subscriptions_are_reported_with_their_cause_in_time() {
     let cases = [
-        (Grant::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused to subscribe"),
-        (Grant::AtMost(QoS::AtMostOnce), 44, 0, "granted QoS 0 where QoS 1 was asked for"),
-        (Grant::Nothing, 43, 30_000, "did not answer SUBSCRIBE within 30 s"),
+        (SubscribeReply::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused to subscribe"),
+        (SubscribeReply::AtMost(QoS::AtMostOnce), 44, 0, "granted QoS 0 where QoS 1 was asked for"),
+        (SubscribeReply::Nothing, 43, 30_000, "did not answer SUBSCRIBE within 30 s"),
     ];
-    for (grant, status, waited, text) in cases {
-        let run = simulate("-V 5 -q 1 --pubs 2 --subs 2", Script { grant, ..Script::default() });
-        assert!(run.took >= ms(waited) && run.took <= ms(waited) + PARTING, "{text}: {:?}", run.took);
+    for (subscribe_reply, status, waited, text) in cases {
+        let run = simulate("-V 5 -q 1 --pubs 2 --subs 2", Script { subscribe_reply, ..Script::default() });
+        assert!(run.took >= ms(waited) && run.took <= ms(waited) + CLOSING, "{text}: {:?}", run.took);
         let error = run.error();
         assert!(error.to_string().contains(text), "{error}");
         assert_eq!(error.exit_status().code(), status, "{error}");
@@ -71,18 +72,18 @@ fn subscriptions_that_fail_are_told_by_their_cause_in_time() {
 #[test]
 fn a_lost_publisher_costs_its_own_messages_only() {
     for (answer, cause) in [
-        (Answer::Close, "the broker closed the connection"),
-        (Answer::CutInside, "the broker closed the connection"),
-        (Answer::Bytes(GARBAGE.to_vec()), "broke the protocol"),
+        (PublishReply::Close, "the broker closed the connection"),
+        (PublishReply::CutInside, "the broker closed the connection"),
+        (PublishReply::Bytes(GARBAGE.to_vec()), "broke the protocol"),
         // PUBCOMP for this message of QoS 1.
-        (Answer::Bytes(vec![0x70, 2, 0x01, 0xF5]), "broke the protocol"),
+        (PublishReply::Bytes(vec![0x70, 2, 0x01, 0xF5]), "broke the protocol"),
     ] {
         let script = Script {
             deliver_after: ms(5),
             // Publisher 0 has the odd ones; by its 501st message a second is over.
-            answer: Box::new(move |passing| match passing.of_connection {
-                501 if passing.ordinal % 2 == 1 => answer.clone(),
-                _ => Answer::Reason(ReasonCode::SUCCESS),
+            publish_reply: Box::new(move |publish| match publish.of_connection {
+                501 if publish.ordinal % 2 == 1 => answer.clone(),
+                _ => PublishReply::Reason(ReasonCode::SUCCESS),
             }),
             ..Script::default()
         };
@@ -92,10 +93,10 @@ fn a_lost_publisher_costs_its_own_messages_only() {
         // The other one went on undisturbed, to the end of the schedule.
         assert_eq!(run.at("clients/connected"), &json!(4), "when the stage began");
         assert_eq!(run.at("clients/lost"), &json!(1));
-        assert_eq!(run.log.published.iter().filter(|passing| passing.topic.ends_with("/1")).count(), 1_000);
+        assert_eq!(run.log.published.iter().filter(|publish| publish.topic.ends_with("/1")).count(), 1_000);
         assert!(run.number("delivery/delivered_once") >= 1_500);
         assert_eq!(run.at("invalid"), &json!([]), "{cause}");
-        assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{cause}: {:?}", run.took);
+        assert!(run.took < ms(20 + 2_000 + 1_000) + CLOSING, "{cause}: {:?}", run.took);
     }
 }
 
@@ -107,7 +108,7 @@ fn a_lost_subscriber_costs_its_own_messages_only() {
         // A CONNACK in the middle of everything.
         (Fault::Instead(vec![0x20, 2, 0, 0]), "broke the protocol"),
     ] {
-        let copies = move |passing: &super::script::Passing, _: u64| match passing.ordinal {
+        let copies = move |publish: &super::script::ReceivedPublish, _: u64| match publish.ordinal {
             1_001 => vec![Copy::with(fault.clone())],
             _ => vec![Copy::RIGHT],
         };
@@ -116,27 +117,31 @@ fn a_lost_subscriber_costs_its_own_messages_only() {
         assert!(found.contains(cause) && *count == 1 && run.lost.len() == 1, "{cause}: {:?}", run.lost);
         // What was sent before the spoilt one came; what was delivered beside it.
         run.has_ledger([2_000, 1_500, 500, 0, 0, 0]);
-        assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{cause}: {:?}", run.took);
+        assert!(run.took < ms(20 + 2_000 + 1_000) + CLOSING, "{cause}: {:?}", run.took);
     }
 }
 
 #[test]
 fn an_announced_256_mb_packet_is_waited_for_and_costs_what_has_come() {
-    let copies = |passing: &super::script::Passing, _: u64| match passing.ordinal {
+    let copies = |publish: &super::script::ReceivedPublish, _: u64| match publish.ordinal {
         1_001 => vec![Copy::with(Fault::Instead(HUGE.to_vec()))],
         _ => vec![Copy::RIGHT],
     };
     let run = simulate(PACED, Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() });
     // Everything behind it disappears in it; the run ends with the drain.
     run.has_ledger([2_000, 1_500, 500, 0, 0, 0]);
-    assert!(run.took < ms(20 + 2_000 + 1_000) + PARTING, "{:?}", run.took);
+    assert!(run.took < ms(20 + 2_000 + 1_000) + CLOSING, "{:?}", run.took);
 }
 
 #[test]
-fn qos_2_that_is_answered_as_qos_1_is_told() {
-    let answer = |_: &super::script::Passing| Answer::Puback;
-    let script =
-        Script { deliver_after: ms(5), acknowledge_after: ms(3), answer: Box::new(answer), ..Script::default() };
+fn qos_2_answered_as_qos_1_is_reported() {
+    let publish_reply = |_: &super::script::ReceivedPublish| PublishReply::Puback;
+    let script = Script {
+        deliver_after: ms(5),
+        acknowledge_after: ms(3),
+        publish_reply: Box::new(publish_reply),
+        ..Script::default()
+    };
     let run = simulate("-q 2 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2", script);
     run.has_ledger([2_000, 2_000, 0, 0, 0, 0]);
     run.all_took("ack", 2_000, ms(3));
@@ -149,7 +154,8 @@ fn qos_2_that_is_answered_as_qos_1_is_told() {
 #[test]
 fn a_broker_that_never_acknowledges_stops_the_flood_and_not_the_run() {
     for qos in [1, 2] {
-        let script = Script { deliver_after: ms(5), answer: Box::new(|_| Answer::Nothing), ..Script::default() };
+        let script =
+            Script { deliver_after: ms(5), publish_reply: Box::new(|_| PublishReply::Nothing), ..Script::default() };
         let run =
             simulate(&format!("-q {qos} --flood --duration 2 --warmup 0 --pubs 2 --subs 2 -M 10 --drain 3"), script);
         assert_eq!(run.numbers(["traffic/sent", "traffic/acked", "delivery/unacked"]), [20, 0, 20]);
@@ -178,8 +184,8 @@ fn a_broker_that_stands_still_for_ever_ends_the_run_by_the_plan() {
         let script = Script { deliver_after: ms(5), stall: Some(DEAD), buffer, ..Script::default() };
         let run =
             simulate(&format!("{arguments} --rate 1k --duration 4 --warmup 0 --pubs 2 --subs 2 --drain 1"), script);
-        assert!(run.took < ms(20 + 4_000 + 1_000) + PARTING, "{arguments}: {:?}", run.took);
-        // The schedule is told in full, though most of it could not leave.
+        assert!(run.took < ms(20 + 4_000 + 1_000) + CLOSING, "{arguments}: {:?}", run.took);
+        // The whole schedule is reported, though most of it could not leave.
         assert_eq!(run.number("traffic/offered"), 4_000, "{arguments}");
         // Due from 20 ms on, and delivered 5 ms later.
         assert_eq!(run.number("delivery/delivered_once"), 1_000 - 20 - 5, "{arguments}");
@@ -203,15 +209,15 @@ fn keep_alive_finds_a_broker_that_is_gone() {
 #[test]
 fn a_broker_that_goes_ends_the_run_early() {
     let script = Script {
-        answer: Box::new(|passing| match passing.of_connection {
-            501 => Answer::Close,
-            _ => Answer::Reason(ReasonCode::SUCCESS),
+        publish_reply: Box::new(|publish| match publish.of_connection {
+            501 => PublishReply::Close,
+            _ => PublishReply::Reason(ReasonCode::SUCCESS),
         }),
         ..Script::default()
     };
     let run = simulate("-q 1 --rate 1k --duration 60 --warmup 0 --pubs 2 --subs 2", script);
     assert_eq!(run.lost, [("the broker closed the connection".to_owned(), 2)].into());
-    assert!(run.took < ms(20 + 1_000 + 300) + PARTING, "{:?}", run.took);
+    assert!(run.took < ms(20 + 1_000 + 300) + CLOSING, "{:?}", run.took);
     assert_eq!(run.number("delivery/delivered_once"), 1_000);
 }
 
@@ -219,13 +225,13 @@ fn a_broker_that_goes_ends_the_run_early() {
 fn an_interruption_ends_the_wait_for_a_broker_that_hangs() {
     let connecting = simulate_until(
         "-q 1 --pubs 2 --subs 2",
-        Script { welcome: Box::new(|_| Welcome::Nothing), ..Script::default() },
+        Script { connect_reply: Box::new(|_| ConnectReply::Nothing), ..Script::default() },
         ms(700),
     );
-    assert!(connecting.took < ms(700) + PARTING, "{:?}", connecting.took);
+    assert!(connecting.took < ms(700) + CLOSING, "{:?}", connecting.took);
     assert!(matches!(connecting.result, Err(RunError::Interrupted)));
     let script = Script { deliver_after: ms(5), stall: Some(DEAD), ..Script::default() };
     let loading = simulate_until("-q 1 --flood --duration 60 --pubs 2 --subs 2 --drain 2", script, ms(3_000));
     assert_eq!(loading.at("status"), "partial");
-    assert!(loading.took < ms(3_000 + 300 + 2_000) + PARTING, "{:?}", loading.took);
+    assert!(loading.took < ms(3_000 + 300 + 2_000) + CLOSING, "{:?}", loading.took);
 }

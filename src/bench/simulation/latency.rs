@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::script::{Copy, Passing, Script, Stall, ms};
+use super::script::{Copy, ReceivedPublish, Script, Stall, ms};
 use super::{Outcome, simulate};
 
 /// The measured time begins after the lead of 20 ms and a warm-up of one second, where connecting takes no time.
@@ -72,14 +72,14 @@ struct Course {
     acknowledged: Duration,
 }
 
-/// The courses of all messages of one publisher under stalls: a message leaves when it is due and the one so many
-/// places before it is through; the broker reads and writes what it may when it does not stand still.
+/// The courses of all messages of one publisher under stalls: a message leaves when it is due and the message one
+/// window before it is done; the broker reads and writes whenever it does not stand still.
 fn courses(messages: u32, every: Duration, window: usize, deliver: Duration, acknowledge: Duration) -> Vec<Course> {
     let mut courses: Vec<Course> = Vec::new();
     for message in 0..messages {
         let due = ms(20) + every * message;
-        let freed = courses.len().checked_sub(window).map_or(Duration::ZERO, |through| {
-            let Course { delivered, acknowledged, .. } = courses[through];
+        let freed = courses.len().checked_sub(window).map_or(Duration::ZERO, |earlier| {
+            let Course { delivered, acknowledged, .. } = courses[earlier];
             delivered.max(acknowledged)
         });
         let left = due.max(freed);
@@ -132,14 +132,14 @@ fn a_full_window_omits_nothing() {
     is_distributed(&run, "e2e_service", courses.iter().map(|course| course.delivered - course.left));
     let is_late = |course: &Course| course.left > course.due;
     let held_back = courses.iter().filter(|course| is_late(course)).count() as u64;
-    assert!(held_back > 500, "the script is to fill the window");
+    assert!(held_back > 500, "the script fills the window");
     assert_eq!(run.number("traffic/held_back"), held_back);
     // What the window held back is not the generator's lag: it leaves when the window opens.
     run.all_took("sched_lag", 10_000, ms(0));
 }
 
 #[test]
-fn the_generators_own_lateness_is_part_of_the_latency_and_told_apart() {
+fn the_generators_lateness_is_part_of_the_latency_and_reported_apart() {
     // The virtual timer wakes at whole milliseconds: of four slots in each one is sent in time.
     let script = Script { deliver_after: ms(7), acknowledge_after: ms(4), ..Script::default() };
     let run = simulate("-q 1 --rate 4k --duration 1 --pubs 1 --subs 1", script);
@@ -156,12 +156,13 @@ fn the_generators_own_lateness_is_part_of_the_latency_and_told_apart() {
 
 #[test]
 fn a_message_belongs_to_the_window_in_which_it_was_due() {
-    // Warm-up messages take half a second and arrive among the measured ones; the last measured ones arrive in the drain.
+    // Warm-up messages take half a second and arrive among the measured ones; the last measured ones arrive in the
+    // drain.
     let to = FROM + ms(2_000);
-    let copies = move |passing: &Passing, _: u64| {
-        let extra = if passing.at < FROM {
+    let copies = move |publish: &ReceivedPublish, _: u64| {
+        let extra = if publish.at < FROM {
             ms(500)
-        } else if passing.at >= to - ms(100) {
+        } else if publish.at >= to - ms(100) {
             ms(300)
         } else {
             ms(5)
@@ -202,9 +203,9 @@ fn every_second_has_its_row() {
 }
 
 #[test]
-fn service_times_that_were_forgotten_are_told_and_never_wrong() {
+fn forgotten_service_times_are_reported_and_never_wrong() {
     let open = "-q 0 --window none --warmup 0 --pubs 1 --subs 1 --drain 10";
-    let is_told = |run: &Outcome| {
+    let is_reported = |run: &Outcome| {
         let warnings = run.at("warnings").as_array().unwrap();
         warnings.iter().any(|warning| warning["code"] == "service-times-missing")
     };
@@ -212,10 +213,10 @@ fn service_times_that_were_forgotten_are_told_and_never_wrong() {
     let script = Script { deliver_after: ms(1_000), ..Script::default() };
     let run = simulate(&format!("{open} --rate 1k --duration 4"), script);
     run.all_took("e2e_service", 4_000, ms(1_000));
-    assert!(!is_told(&run));
+    assert!(!is_reported(&run));
     // From the 4,001st on they take six seconds: 6,000 are under way at most. Those whose time was forgotten are
     // missing, the others are right.
-    let slower = |passing: &Passing, _: u64| match passing.ordinal {
+    let slower = |publish: &ReceivedPublish, _: u64| match publish.ordinal {
         ..=4_000 => vec![Copy::RIGHT],
         _ => vec![Copy::later(ms(5_000))],
     };
@@ -225,10 +226,10 @@ fn service_times_that_were_forgotten_are_told_and_never_wrong() {
     let [count, least, most] = run.numbers(["count", "min", "max"].map(|name| format!("latency/e2e_service/{name}")));
     assert!((4_000..12_000).contains(&count), "{count}");
     assert_eq!((least, most), (1_000_000_000, 6_000_000_000));
-    assert!(is_told(&run));
-    // As many are under way as 16 bits can tell apart, and some more.
+    assert!(is_reported(&run));
+    // More messages are in flight than 16 bits can number.
     let script = Script { deliver_after: ms(2_240), ..Script::default() };
     let run = simulate(&format!("{open} --rate 30k --duration 4"), script);
     run.all_took("e2e_service", 4_096, ms(2_240));
-    assert!(is_told(&run));
+    assert!(is_reported(&run));
 }

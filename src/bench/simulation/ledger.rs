@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::script::{Answer, Copy, Fault, Passing, Script, Stall, ms};
+use super::script::{Copy, Fault, PublishReply, ReceivedPublish, Script, Stall, ms};
 use super::{Outcome, simulate};
 use crate::mqtt::ReasonCode;
 
 const QUOTA_EXCEEDED: ReasonCode = ReasonCode(0x97);
 
 /// Two seconds of a thousand messages, all of them measured, 5 ms under way; `copies` is asked what becomes of each.
-fn with_copies(arguments: &str, copies: impl Fn(&Passing, u64) -> Vec<Copy> + 'static) -> Outcome {
+fn with_copies(arguments: &str, copies: impl Fn(&ReceivedPublish, u64) -> Vec<Copy> + 'static) -> Outcome {
     let script = Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() };
     simulate(&format!("--rate 1k --duration 2 --warmup 0 {arguments}"), script)
 }
 
-/// One of so many messages is treated in this way, the others as they should be.
-fn every(nth: u64, copies: impl Fn() -> Vec<Copy> + 'static) -> impl Fn(&Passing, u64) -> Vec<Copy> + 'static {
-    move |passing, _| if passing.ordinal.is_multiple_of(nth) { copies() } else { vec![Copy::RIGHT] }
+/// Every `nth` message is treated in this way, the others as they should be.
+fn every(nth: u64, copies: impl Fn() -> Vec<Copy> + 'static) -> impl Fn(&ReceivedPublish, u64) -> Vec<Copy> + 'static {
+    move |publish, _| if publish.ordinal.is_multiple_of(nth) { copies() } else { vec![Copy::RIGHT] }
 }
 
 impl Outcome {
@@ -41,7 +41,7 @@ fn nothing_wrong_is_nothing_wrong() {
 }
 
 #[test]
-fn every_lost_message_is_told_by_stream() {
+fn every_lost_message_is_counted_for_its_stream() {
     // Slots go round: of two publishers the second sends the even ones.
     let run = with_copies("-q 0 --pubs 2 --subs 2 --drain 3", every(10, Vec::new));
     run.has_ledger([2_000, 1_800, 200, 0, 0, 0]);
@@ -54,8 +54,8 @@ fn every_lost_message_is_told_by_stream() {
 }
 
 #[test]
-fn losses_are_told_by_the_second_in_which_they_were_sent() {
-    let lost = |passing: &Passing, _: u64| match passing.ordinal {
+fn losses_are_reported_for_the_second_in_which_they_were_sent() {
+    let lost = |publish: &ReceivedPublish, _: u64| match publish.ordinal {
         1..=10 | 1_101..=1_200 | 2_901..=3_000 => vec![],
         _ => vec![Copy::RIGHT],
     };
@@ -70,7 +70,7 @@ fn losses_are_told_by_the_second_in_which_they_were_sent() {
             assert_eq!(run.number("delivery/lost"), 210 * times);
         }
     }
-    // Without stamps nobody knows which ones are missing.
+    // Without stamps it is unknown which ones are missing.
     let script = Script { deliver_after: ms(5), copies: Box::new(lost), ..Script::default() };
     let run = simulate("-q 1 --pubs 2 --subs 2 --rate 1k --duration 3 --warmup 0 --drain 1 --size 5", script);
     assert!(run.at("series/rows").as_array().unwrap().iter().all(|row| row["lost"].is_null()));
@@ -78,7 +78,7 @@ fn losses_are_told_by_the_second_in_which_they_were_sent() {
 
 #[test]
 fn a_run_of_lost_messages_is_one_gap() {
-    let run = with_copies("-q 1 --pubs 1 --subs 1 --drain 1", |passing, _| match passing.ordinal {
+    let run = with_copies("-q 1 --pubs 1 --subs 1 --drain 1", |publish, _| match publish.ordinal {
         501..=530 | 1_990..=2_000 => Vec::new(),
         _ => vec![Copy::RIGHT],
     });
@@ -108,7 +108,7 @@ fn a_re_delivery_of_qos_2_is_no_duplicate_and_a_second_message_is() {
 
 #[test]
 fn swapped_neighbours_are_reordered_and_not_lost() {
-    // Two milliseconds late, each falls behind the next one; the very last one has nobody to fall behind.
+    // Two milliseconds late, each falls behind the next one; no message follows the very last one.
     let run = with_copies("-q 1 --pubs 1 --subs 1", every(5, || vec![Copy::later(ms(2))]));
     run.has_ledger([2_000, 2_000, 0, 0, 0, 399]);
     assert_eq!(run.numbers(["latency/e2e/min", "latency/e2e/max"]), [5_000_000, 7_000_000]);
@@ -116,7 +116,7 @@ fn swapped_neighbours_are_reordered_and_not_lost() {
 }
 
 #[test]
-fn spoilt_and_strange_messages_are_not_taken_for_ours() {
+fn corrupt_and_foreign_messages_are_not_counted_as_ours() {
     for fault in [Fault::Tail, Fault::Short] {
         let run = with_copies("-q 1 --pubs 2 --subs 2 --drain 1", every(20, move || vec![Copy::with(fault.clone())]));
         run.has_ledger([2_000, 1_900, 100, 0, 0, 0]);
@@ -129,16 +129,16 @@ fn spoilt_and_strange_messages_are_not_taken_for_ours() {
 }
 
 #[test]
-fn refused_messages_are_told_by_reason_and_are_not_lost() {
+fn refused_messages_are_counted_by_reason_and_not_as_lost() {
     for qos in [1, 2] {
         let script = Script {
             acknowledge_after: ms(2),
             complete_after: ms(1),
             deliver_after: ms(5),
-            answer: Box::new(|passing| match passing.ordinal {
-                ordinal if ordinal.is_multiple_of(8) => Answer::Reason(ReasonCode::NOT_AUTHORIZED),
-                ordinal if ordinal.is_multiple_of(4) => Answer::Reason(QUOTA_EXCEEDED),
-                _ => Answer::Reason(ReasonCode::SUCCESS),
+            publish_reply: Box::new(|publish| match publish.ordinal {
+                ordinal if ordinal.is_multiple_of(8) => PublishReply::Reason(ReasonCode::NOT_AUTHORIZED),
+                ordinal if ordinal.is_multiple_of(4) => PublishReply::Reason(QUOTA_EXCEEDED),
+                _ => PublishReply::Reason(ReasonCode::SUCCESS),
             }),
             ..Script::default()
         };
@@ -153,10 +153,14 @@ fn refused_messages_are_told_by_reason_and_are_not_lost() {
 #[test]
 fn messages_that_are_never_acknowledged_are_counted_when_patience_ends() {
     for qos in [1, 2] {
-        let answer = |passing: &Passing| {
-            if passing.ordinal.is_multiple_of(50) { Answer::Nothing } else { Answer::Reason(ReasonCode::SUCCESS) }
+        let publish_reply = |publish: &ReceivedPublish| {
+            if publish.ordinal.is_multiple_of(50) {
+                PublishReply::Nothing
+            } else {
+                PublishReply::Reason(ReasonCode::SUCCESS)
+            }
         };
-        let script = Script { deliver_after: ms(5), answer: Box::new(answer), ..Script::default() };
+        let script = Script { deliver_after: ms(5), publish_reply: Box::new(publish_reply), ..Script::default() };
         let arguments = format!("-q {qos} --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 2 --drain 4");
         let run = simulate(&arguments, script);
         run.has_ledger([2_000, 2_000, 0, 0, 0, 0]);
@@ -168,12 +172,8 @@ fn messages_that_are_never_acknowledged_are_counted_when_patience_ends() {
 }
 
 #[test]
-fn nobody_listens_is_told_by_the_broker() {
-    let answer = |_: &Passing| Answer::Reason(ReasonCode::NO_MATCHING_SUBSCRIBERS);
-    let run = simulate(
-        "-V 5 -q 1 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 0",
-        Script { answer: Box::new(answer), ..Script::default() },
-    );
+fn publishing_without_subscribers_is_reported() {
+    let run = simulate("-V 5 -q 1 --rate 1k --duration 2 --warmup 0 --pubs 2 --subs 0", Script::default());
     assert_eq!(run.numbers(["traffic/acked", "delivery/no_subscriber", "delivery/unacked"]), [2_000, 2_000, 0]);
     assert!(run.at("delivery/expected").is_null() && run.at("latency/e2e").is_null());
 }
@@ -181,12 +181,13 @@ fn nobody_listens_is_told_by_the_broker() {
 #[test]
 fn what_comes_after_its_drain_is_late_and_stays_lost() {
     // A tenth of the first second of the flood takes four seconds and comes in the next stage.
-    let is_late = |passing: &Passing| passing.at < ms(1_020) && passing.ordinal.is_multiple_of(10);
-    let copies =
-        move |passing: &Passing, _: u64| vec![if is_late(passing) { Copy::later(ms(4_000)) } else { Copy::RIGHT }];
+    let is_late = |publish: &ReceivedPublish| publish.at < ms(1_020) && publish.ordinal.is_multiple_of(10);
+    let copies = move |publish: &ReceivedPublish, _: u64| {
+        vec![if is_late(publish) { Copy::later(ms(4_000)) } else { Copy::RIGHT }]
+    };
     let script = Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() };
     let run = simulate("-q 1 --duration 4 --warmup 0 --drain 1 --pubs 1 --subs 1 -M 10", script);
-    let late = run.log.published.iter().filter(|passing| is_late(passing)).count() as u64;
+    let late = run.log.published.iter().filter(|publish| is_late(publish)).count() as u64;
     assert!(late > 100);
     let names = ["lost", "late", "duplicates", "reordered"];
     let of_stage = |stage: u64| run.numbers(names.map(|name| format!("stages/{stage}/delivery/{name}")));
@@ -198,8 +199,8 @@ fn what_comes_after_its_drain_is_late_and_stays_lost() {
 #[test]
 fn every_subscriber_has_its_own_account() {
     // Connections are counted from 1, subscribers first.
-    let run = with_copies("-q 1 --pubs 1 --subs 5 --drain 1", |passing, connection| {
-        if connection == 2 && passing.ordinal.is_multiple_of(10) { Vec::new() } else { vec![Copy::RIGHT] }
+    let run = with_copies("-q 1 --pubs 1 --subs 5 --drain 1", |publish, connection| {
+        if connection == 2 && publish.ordinal.is_multiple_of(10) { Vec::new() } else { vec![Copy::RIGHT] }
     });
     run.has_ledger([10_000, 9_800, 200, 0, 0, 0]);
     run.all_took("e2e", 9_800, ms(5));
@@ -233,16 +234,16 @@ fn drawn(seed: u64, ordinal: u64) -> Vec<Copy> {
 }
 
 #[test]
-fn everything_at_once_is_what_a_simple_count_says() {
+fn all_faults_at_once_match_a_simple_count() {
     for seed in 1..=3 {
-        let run = with_copies("-q 1 --pubs 3 --subs 3 --drain 1", move |passing, _| drawn(seed, passing.ordinal));
+        let run = with_copies("-q 1 --pubs 3 --subs 3 --drain 1", move |publish, _| drawn(seed, publish.ordinal));
         // Every copy as it arrives: when, in which order it was put in, and of which message.
         let mut streams: BTreeMap<&str, Vec<(u128, u64, Copy)>> = BTreeMap::new();
-        for passing in &run.log.published {
-            let arrivals = streams.entry(&passing.topic).or_default();
-            let at = |copy: &Copy| (passing.at + copy.extra).as_nanos();
+        for publish in &run.log.published {
+            let arrivals = streams.entry(&publish.topic).or_default();
+            let at = |copy: &Copy| (publish.at + copy.extra).as_nanos();
             arrivals
-                .extend(drawn(seed, passing.ordinal).into_iter().map(|copy| (at(&copy), passing.of_connection, copy)));
+                .extend(drawn(seed, publish.ordinal).into_iter().map(|copy| (at(&copy), publish.of_connection, copy)));
         }
         let (mut once, mut duplicates, mut flagged, mut reordered, mut corrupt) = (0, 0, 0, 0, 0);
         for arrivals in streams.values_mut() {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::script::{Copy, Passing, Script, Welcome, ms};
+use super::script::{ConnectReply, Copy, ReceivedPublish, Script, ms};
 use super::{Outcome, simulate, simulate_until};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue};
 
 /// When which topic was published to.
 fn schedule(run: &Outcome) -> Vec<(Duration, String)> {
-    let mut all: Vec<_> = run.log.published.iter().map(|passing| (passing.at, passing.topic.clone())).collect();
+    let mut all: Vec<_> = run.log.published.iter().map(|publish| (publish.at, publish.topic.clone())).collect();
     all.sort_unstable();
     all
 }
@@ -40,7 +40,8 @@ fn bytes_are_counted_as_they_go_over_the_wire() {
         Script { deliver_after: ms(5), ..Script::default() },
     );
     let topic = run.log.published[0].topic.len() as u64;
-    // Fixed header, topic and its length, identifier, payload; PUBACKs the other way, of the subscriber and of the broker.
+    // Fixed header, topic and its length, identifier, payload; PUBACKs the other way, of the subscriber and of the
+    // broker.
     let publish = 2 + 2 + topic + 2 + 100;
     assert_eq!(run.numbers(["traffic/payload_bytes_out", "traffic/payload_bytes_in"]), [100_000, 100_000]);
     assert_eq!(run.numbers(["traffic/bytes_out", "traffic/bytes_in"]), [1_000 * (publish + 4); 2]);
@@ -157,7 +158,7 @@ fn a_flood_stands_still_for_nothing() {
             let script = Script { deliver_after: ms(delivered), acknowledge_after: ms(2), ..Script::default() };
             let arguments = format!("{arguments} --size {size} --flood --duration 500ms --warmup 0 --pubs 1 --subs 1");
             let run = simulate(&arguments, script);
-            let mut moments: Vec<Duration> = run.log.published.iter().map(|passing| passing.at).collect();
+            let mut moments: Vec<Duration> = run.log.published.iter().map(|publish| publish.at).collect();
             moments.dedup();
             let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max();
             assert!(longest.is_some_and(|longest| longest <= ms(5)), "{arguments}: nothing was sent for {longest:?}");
@@ -176,7 +177,7 @@ fn the_brokers_receive_maximum_is_kept() {
         let properties = properties.clone();
         let script = Script {
             acknowledge_after: ms(4),
-            welcome: Box::new(move |_| Welcome::Accept(properties.clone())),
+            connect_reply: Box::new(move |_| ConnectReply::Accept(properties.clone())),
             ..Script::default()
         };
         let run = simulate(&format!("-V 5 -q {qos} --flood --duration 1 --pubs 2 --subs 2 -M 50"), script);
@@ -193,7 +194,7 @@ fn a_count_is_sent_to_the_message() {
         );
         assert_eq!(run.log.published.len(), 1_000, "{arguments}");
         let mut shares: BTreeMap<&str, u64> = BTreeMap::new();
-        run.log.published.iter().for_each(|passing| *shares.entry(&passing.topic).or_default() += 1);
+        run.log.published.iter().for_each(|publish| *shares.entry(&publish.topic).or_default() += 1);
         assert_eq!(shares.into_values().collect::<Vec<_>>(), [334, 333, 333], "{arguments}");
         assert_eq!(run.numbers(["delivery/expected", "delivery/delivered_once", "latency/e2e/count"]), [1_000; 3]);
     }
@@ -212,10 +213,11 @@ fn a_bare_run_paces_at_half_of_what_it_carried() {
     );
 }
 
-/// A path that carries 4,000 a second in the flood, and from the third second on what two windows of ten do in this time.
+/// A path that carries 4,000 a second in the flood, and from the third second on what two windows of ten do in this
+/// time.
 fn tires(each: Duration) -> Script {
-    let copies = move |passing: &Passing, _: u64| {
-        vec![if passing.at < ms(3_060) { Copy::RIGHT } else { Copy::later(each - ms(5)) }]
+    let copies = move |publish: &ReceivedPublish, _: u64| {
+        vec![if publish.at < ms(3_060) { Copy::RIGHT } else { Copy::later(each - ms(5)) }]
     };
     Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() }
 }
@@ -239,8 +241,8 @@ fn a_pace_that_is_not_kept_is_halved_until_it_is() {
         let of = |stage: usize| stages[stage]["delivery"][name].as_u64().unwrap_or_default();
         assert_eq!(run.number(&format!("delivery/{name}")), of(0) + of(3), "{name}");
     }
-    let told = run.at("warnings").to_string();
-    assert!(told.contains("paced: 2,000/s was not kept") && !told.contains("overload"), "{told}");
+    let warnings = run.at("warnings").to_string();
+    assert!(warnings.contains("paced: 2,000/s was not kept") && !warnings.contains("overload"), "{warnings}");
 }
 
 #[test]
@@ -275,7 +277,7 @@ fn bursts_are_due_at_once_and_keep_the_rate() {
     let run = simulate("-q 1 --rate 1k --arrival burst:50 --duration 2 --pubs 2 --subs 2", script);
     assert_eq!(run.numbers(["traffic/offered", "traffic/sent", "delivery/delivered_once"]), [2_000; 3]);
     let mut bursts: BTreeMap<Duration, u64> = BTreeMap::new();
-    run.log.published.iter().for_each(|passing| *bursts.entry(passing.at).or_default() += 1);
+    run.log.published.iter().for_each(|publish| *bursts.entry(publish.at).or_default() += 1);
     assert_eq!(bursts, (0..60).map(|burst| (ms(20 + 50 * burst), 50)).collect());
     run.all_took("e2e", 2_000, ms(5));
 }
@@ -311,8 +313,8 @@ fn what_is_skipped_is_counted_and_what_is_not_is_sent_in_time() {
     assert!(late >= skipped, "{late} of {skipped}");
     run.all_took("e2e", 2_000, ms(20));
     let queue = simulate("-q 1 --rate 1k --duration 4 --warmup 0 --pubs 1 --subs 1 -M 10", script());
-    // Without skipping the queue grows: each of the 200 windows waits 10 ms longer than the one before it. When the time
-    // is over, what waits is not sent; the first place that becomes free at this very moment is taken.
+    // Without skipping the queue grows: each of the 200 windows waits 10 ms longer than the one before it. When the
+    // time is over, what waits is not sent; the first place that becomes free at this very moment is taken.
     assert_eq!(queue.numbers(["traffic/skipped", "traffic/offered", "delivery/delivered_once"]), [0, 4_000, 2_001]);
     assert_eq!(queue.numbers(["delivery/expected", "delivery/lost", "delivery/not_sent"]), [2_001, 0, 1_999]);
     assert_eq!(queue.numbers(["latency/e2e/min", "latency/e2e/max"]), [20_000_000, 20_000_000 + 200 * 10_000_000]);
@@ -393,7 +395,7 @@ fn the_window_is_kept_on_a_way_that_is_longer_than_a_second() {
 }
 
 #[test]
-fn everybody_says_goodbye_and_nobody_lingers() {
+fn all_clients_disconnect_at_once() {
     let run = simulate(
         "-q 1 --rate 100 --duration 2 --pubs 5 --subs 5",
         Script { deliver_after: ms(5), ..Script::default() },

@@ -1,13 +1,14 @@
 //! Simulated runs: what a broker with faults does on a virtual clock must come back exactly in the result document.
 //!
-//! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the clock:
-//! connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer whenever
-//! nobody has anything left to do. So work takes no time at all, and every figure is known beforehand to the nanosecond.
-//! The broker is the core of mqbroker; a script decides what goes wrong with its packets. Times are whole milliseconds,
-//! the grain of the runtime's timers. A closed loop needs a delay: without one it never lets the clock go on.
+//! The whole of mqbench from the command line to the document runs here, but for the sockets, the threads and the
+//! clock: connections are pipes in memory, shards are tasks of one runtime, and its clock jumps to the next timer
+//! whenever no task has anything left to do. So work takes no time at all, and every figure is known beforehand to the
+//! nanosecond. The broker is the core of mqbroker; a script decides what goes wrong with its packets. Times are whole
+//! milliseconds, the grain of the runtime's timers. A closed loop needs a delay: without one it never lets the clock go
+//! on.
 
 mod broker;
-// Shared with the integration tests, where the library is a crate of its own.
+// Shared with the integration tests, where the library is another crate.
 mod faults;
 #[path = "../../../tests/support/faulty_broker/mod.rs"]
 mod faulty_broker;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::broker::{Log, Simulated};
+use self::broker::{Log, SimulatedFaults};
 use self::faulty_broker::{FaultyBroker, boundless, run_timers, serve};
 use self::script::Script;
 use super::engine::{RunError, run_in_place};
@@ -74,7 +75,7 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let mut listener = MemoryListener::bind(ADDRESS.parse().unwrap(), script.buffer, script.connect_takes);
-        let broker = Rc::new(RefCell::new(FaultyBroker::new(Simulated::new(script), boundless())));
+        let broker = Rc::new(RefCell::new(FaultyBroker::new(SimulatedFaults::new(script), boundless())));
         tokio::task::spawn_local(run_timers(Rc::clone(&broker)));
         let listening = Rc::clone(&broker);
         tokio::task::spawn_local(async move {
@@ -141,7 +142,7 @@ impl Outcome {
         }
     }
 
-    /// Asserts that a latency has so many samples, all of them this long, and no percentile that they do not give.
+    /// Asserts that a latency has `count` samples, all of them this long, and no percentile that needs more samples.
     fn all_took(&self, latency: &str, count: u64, each: Duration) {
         let each = each.as_nanos() as u64;
         let figures = ["count", "min", "mean", "max"].map(|name| format!("latency/{latency}/{name}"));

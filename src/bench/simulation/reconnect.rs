@@ -3,30 +3,31 @@
 
 use serde_json::json;
 
-use super::script::{Answer, Copy, Fault, Passing, Script, Welcome, ms};
+use super::script::{ConnectReply, Copy, Fault, PublishReply, ReceivedPublish, Script, ms};
 use super::{FOR_EVER, simulate};
 use crate::mqtt::ReasonCode;
 
 const LOAD: &str = "-q 1 --pubs 2 --subs 2 --warmup 0";
 
 /// Publisher 0 has the odd ones of a schedule; after 500 messages it is cut off.
-fn cut_first_publisher(passing: &Passing) -> Answer {
-    match passing.of_connection {
-        501 if passing.ordinal % 2 == 1 => Answer::Close,
-        _ => Answer::Reason(ReasonCode::SUCCESS),
+fn cut_first_publisher(publish: &ReceivedPublish) -> PublishReply {
+    match publish.of_connection {
+        501 if publish.ordinal % 2 == 1 => PublishReply::Close,
+        _ => PublishReply::Reason(ReasonCode::SUCCESS),
     }
 }
 
 #[test]
 fn what_comes_before_suback_is_delivered() {
     // From SUBSCRIBE on the broker delivers; SUBACK comes 50 ms later.
-    let cut = |passing: &Passing, _: u64| match passing.ordinal {
+    let cut = |publish: &ReceivedPublish, _: u64| match publish.ordinal {
         1_001 => vec![Copy::with(Fault::CutInside)],
         _ => vec![Copy::RIGHT],
     };
     let script = Script { suback_after: ms(50), deliver_after: ms(5), copies: Box::new(cut), ..Script::default() };
     let run = simulate(&format!("{LOAD} --rate 1k --duration 4 --reconnect 200ms"), script);
-    // All but the one that was cut inside came to somebody who listened, some of those behind it into the closed socket.
+    // All but the one that was cut inside came to somebody who listened, some of those behind it into the closed
+    // socket.
     let [expected, delivered, lost] =
         run.numbers(["expected", "delivered_once", "lost"].map(|n| format!("delivery/{n}")));
     assert_eq!((expected, delivered + lost), (4_000, 4_000));
@@ -39,24 +40,25 @@ fn what_comes_before_suback_is_delivered() {
 
 #[test]
 fn a_count_that_is_never_reached_is_given_up() {
-    let nothing = Script { deliver_after: ms(5), answer: Box::new(|_| Answer::Nothing), ..Script::default() };
+    let nothing =
+        Script { deliver_after: ms(5), publish_reply: Box::new(|_| PublishReply::Nothing), ..Script::default() };
     let run = simulate(&format!("{LOAD} --flood -C 100 -M 10 --drain 3"), nothing);
     assert_eq!((run.at("status"), run.number("traffic/sent")), (&json!("partial"), 20));
     assert!(run.took < FOR_EVER / 100, "{:?}", run.took);
     // One publisher is never let in again; the other one sends its half.
     let banned = Script {
         deliver_after: ms(5),
-        answer: Box::new(cut_first_publisher),
-        welcome: Box::new(|number| match number {
-            0..=4 => Welcome::Accept(crate::mqtt::Properties::new()),
-            _ => Welcome::Refuse(ReasonCode::NOT_AUTHORIZED),
+        publish_reply: Box::new(cut_first_publisher),
+        connect_reply: Box::new(|number| match number {
+            0..=4 => ConnectReply::Accept(crate::mqtt::Properties::new()),
+            _ => ConnectReply::Refuse(ReasonCode::NOT_AUTHORIZED),
         }),
         ..Script::default()
     };
     let run = simulate(&format!("{LOAD} --rate 1k -C 4000 --drain 3 --reconnect 1s"), banned);
     assert_eq!(run.at("status"), "partial");
     assert!(run.took < FOR_EVER / 100, "{:?}", run.took);
-    assert_eq!(run.log.published.iter().filter(|passing| passing.topic.ends_with("/1")).count(), 2_000);
+    assert_eq!(run.log.published.iter().filter(|publish| publish.topic.ends_with("/1")).count(), 2_000);
 }
 
 #[test]
@@ -66,9 +68,9 @@ fn what_the_socket_never_took_is_neither_sent_nor_expected() {
         let script = Script {
             deliver_after: ms(5),
             buffer: 4096,
-            answer: Box::new(|passing| match passing.ordinal {
-                700 | 1_500 | 2_500 => Answer::Close,
-                _ => Answer::Reason(ReasonCode::SUCCESS),
+            publish_reply: Box::new(|publish| match publish.ordinal {
+                700 | 1_500 | 2_500 => PublishReply::Close,
+                _ => PublishReply::Reason(ReasonCode::SUCCESS),
             }),
             ..Script::default()
         };
@@ -83,7 +85,7 @@ fn what_the_socket_never_took_is_neither_sent_nor_expected() {
 
 #[test]
 fn pings_do_not_make_the_measured_time_longer() {
-    let copies = |passing: &Passing, _: u64| if passing.ordinal == 500 { vec![] } else { vec![Copy::RIGHT] };
+    let copies = |publish: &ReceivedPublish, _: u64| if publish.ordinal == 500 { vec![] } else { vec![Copy::RIGHT] };
     let script = Script { deliver_after: ms(5), copies: Box::new(copies), ..Script::default() };
     let run = simulate(&format!("{LOAD} --rate 1k -C 1000 -k 5 --drain 20"), script);
     assert!(run.log.pings > 0);
@@ -94,7 +96,7 @@ fn pings_do_not_make_the_measured_time_longer() {
 
 #[test]
 fn slots_of_a_publisher_that_is_gone_belong_to_the_schedule() {
-    let script = Script { deliver_after: ms(5), answer: Box::new(cut_first_publisher), ..Script::default() };
+    let script = Script { deliver_after: ms(5), publish_reply: Box::new(cut_first_publisher), ..Script::default() };
     let run = simulate(&format!("{LOAD} --rate 1k --duration 2"), script);
     assert_eq!(run.number("traffic/offered"), 2_000);
     assert_eq!(run.at("invalid"), &json!([]));
@@ -103,19 +105,19 @@ fn slots_of_a_publisher_that_is_gone_belong_to_the_schedule() {
 #[test]
 fn slots_of_a_publisher_that_is_gone_stay_in_later_stages() {
     // The broker closes on the first publisher in the flood; the paced stage goes on without it.
-    let cut = |passing: &Passing| match passing.of_connection {
-        501 if passing.topic.ends_with("/0") => Answer::Close,
-        _ => Answer::Reason(ReasonCode::SUCCESS),
+    let cut = |publish: &ReceivedPublish| match publish.of_connection {
+        501 if publish.topic.ends_with("/0") => PublishReply::Close,
+        _ => PublishReply::Reason(ReasonCode::SUCCESS),
     };
     for behind in ["queue", "skip"] {
-        let script = Script { deliver_after: ms(5), answer: Box::new(cut), ..Script::default() };
+        let script = Script { deliver_after: ms(5), publish_reply: Box::new(cut), ..Script::default() };
         let run = simulate(&format!("{LOAD} -M 10 --duration 4 --behind {behind}"), script);
         let stage = |name: &str| run.number(&format!("stages/1/traffic/{name}"));
         let rate = run.at("stages/1/traffic/offered_per_s").as_f64().unwrap();
         assert!(rate > 1_000.0, "{rate}");
         let offered = stage("offered");
         assert!((offered as f64 - 2.0 * rate).abs() < 1.0, "{behind}: {offered} slots in two seconds of {rate}/s");
-        // Every other slot was the lost one's, through no fault of the generator's.
+        // Every other slot belonged to the lost publisher, which is not the generator's fault.
         let skipped = if behind == "skip" { offered / 2 } else { 0 };
         for (name, right) in [("sent", offered / 2), ("held_back", offered / 2), ("skipped", skipped)] {
             assert!(stage(name).abs_diff(right) <= 1, "{behind}: {} {name} of {offered}", stage(name));
@@ -132,13 +134,13 @@ fn what_was_under_way_is_sent_again_in_a_session_that_lasts() {
             deliver_after: ms(5),
             acknowledge_after: ms(20),
             complete_after: ms(20),
-            answer: Box::new(|passing| match passing.ordinal {
-                301 | 701 => Answer::Close,
-                _ => Answer::Reason(ReasonCode::SUCCESS),
+            publish_reply: Box::new(|publish| match publish.ordinal {
+                301 | 701 => PublishReply::Close,
+                _ => PublishReply::Reason(ReasonCode::SUCCESS),
             }),
-            welcome: Box::new(move |number| match number {
-                5.. if !resumed => Welcome::Forget,
-                _ => Welcome::Accept(crate::mqtt::Properties::new()),
+            connect_reply: Box::new(move |number| match number {
+                5.. if !resumed => ConnectReply::Forget,
+                _ => ConnectReply::Accept(crate::mqtt::Properties::new()),
             }),
             ..Script::default()
         };
@@ -173,16 +175,16 @@ fn what_was_under_way_is_sent_again_in_a_session_that_lasts() {
 /// Closes the connection where more than 16 messages of it are waiting for an acknowledgement, which takes 20 ms.
 fn closes_on_seventeen() -> Script {
     let waiting = std::cell::RefCell::new(Vec::new());
-    let answer = move |passing: &Passing| {
+    let publish_reply = move |publish: &ReceivedPublish| {
         let mut waiting = waiting.borrow_mut();
-        if passing.of_connection == 1 {
+        if publish.of_connection == 1 {
             waiting.clear();
         }
-        waiting.retain(|since| passing.at < *since + ms(20));
-        waiting.push(passing.at);
-        if waiting.len() > 16 { Answer::Close } else { Answer::Reason(ReasonCode::SUCCESS) }
+        waiting.retain(|since| publish.at < *since + ms(20));
+        waiting.push(publish.at);
+        if waiting.len() > 16 { PublishReply::Close } else { PublishReply::Reason(ReasonCode::SUCCESS) }
     };
-    Script { acknowledge_after: ms(20), answer: Box::new(answer), ..Script::default() }
+    Script { acknowledge_after: ms(20), publish_reply: Box::new(publish_reply), ..Script::default() }
 }
 
 #[test]
@@ -200,9 +202,9 @@ fn a_window_on_which_the_broker_closes_is_halved() {
         assert_eq!((run.at("status"), run.at("invalid")), (&json!("ok"), &json!([])), "{load}");
         // One loss may be a broker that starts again.
         let once = Script {
-            answer: Box::new(|passing| match passing.ordinal {
-                1 => Answer::Close,
-                _ => Answer::Reason(ReasonCode::SUCCESS),
+            publish_reply: Box::new(|publish| match publish.ordinal {
+                1 => PublishReply::Close,
+                _ => PublishReply::Reason(ReasonCode::SUCCESS),
             }),
             acknowledge_after: ms(20),
             ..Script::default()

@@ -1,4 +1,4 @@
-//! What is to go wrong in a simulation: plain data, and two questions that the broker asks for every message.
+//! What goes wrong in a simulation: plain data, and two functions that the broker calls for every message.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) const fn ms(count: u64) -> Duration {
 
 /// A PUBLISH that the broker has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Passing {
+pub(super) struct ReceivedPublish {
     /// Counts all PUBLISHes from 1.
     pub(super) ordinal: u64,
     /// Counts those of its connection from 1.
@@ -67,26 +67,26 @@ impl Copy {
     }
 }
 
-/// What the publisher hears of its PUBLISH.
+/// How a PUBLISH is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// PUBACK or PUBREC with this reason; nobody gets a message that is refused.
+pub(super) enum PublishReply {
+    /// PUBACK or PUBREC with this reason; a message that is refused is not delivered.
     Reason(ReasonCode),
     /// PUBACK whatever the QoS.
     Puback,
-    /// No last acknowledgement: neither PUBACK nor PUBCOMP. Subscribers get it.
+    /// No last acknowledgement: neither PUBACK nor PUBCOMP. The message is delivered.
     Nothing,
-    /// Nothing, and the connection is closed: nobody gets it.
+    /// The connection is closed instead; the message is not delivered.
     Close,
-    /// These bytes, in the place of an answer. Subscribers get it.
+    /// These bytes in place of the acknowledgement. The message is delivered.
     Bytes(Vec<u8>),
-    /// Half of the answer, and the connection is closed. Subscribers get it.
+    /// Half of the acknowledgement, then the connection is closed. The message is delivered.
     CutInside,
 }
 
-/// What a client hears of its CONNECT.
+/// How a CONNECT is answered.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Welcome {
+pub(super) enum ConnectReply {
     /// It is accepted.
     Accept(Properties),
     /// It is accepted, and its session is not there any more.
@@ -99,9 +99,9 @@ pub(super) enum Welcome {
     Nothing,
 }
 
-/// What a client hears of its SUBSCRIBE.
+/// How a SUBSCRIBE is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Grant {
+pub(super) enum SubscribeReply {
     /// What it asked for, but not more than this.
     AtMost(QoS),
     /// A refusal.
@@ -130,8 +130,8 @@ impl Stall {
     }
 }
 
-/// What is to become of a message on its way to the subscriber of this connection: nothing, one copy, several.
-pub(super) type Copies = dyn Fn(&Passing, u64) -> Vec<Copy>;
+/// The copies of a message that the subscriber of this connection gets: none, one, several.
+pub(super) type Copies = dyn Fn(&ReceivedPublish, u64) -> Vec<Copy>;
 
 /// What the broker does. The default does everything right and at once.
 pub(super) struct Script {
@@ -152,13 +152,13 @@ pub(super) struct Script {
     /// Bytes that lie between client and broker in each direction before the writer has to wait.
     pub(super) buffer: usize,
     /// By the number of the connection, from 1.
-    pub(super) welcome: Box<dyn Fn(u64) -> Welcome>,
+    pub(super) connect_reply: Box<dyn Fn(u64) -> ConnectReply>,
     /// For every SUBSCRIBE.
-    pub(super) grant: Grant,
-    /// For every PUBLISH and every subscriber that is to get it, by the number of the subscriber's connection.
+    pub(super) subscribe_reply: SubscribeReply,
+    /// For every delivery, by the number of the subscriber's connection.
     pub(super) copies: Box<Copies>,
     /// For every PUBLISH; what it says of QoS 0 is only looked at where the connection is closed.
-    pub(super) answer: Box<dyn Fn(&Passing) -> Answer>,
+    pub(super) publish_reply: Box<dyn Fn(&ReceivedPublish) -> PublishReply>,
 }
 
 impl Default for Script {
@@ -172,10 +172,10 @@ impl Default for Script {
             deliver_after: Duration::ZERO,
             stall: None,
             buffer: 1 << 24,
-            welcome: Box::new(|_| Welcome::Accept(Properties::new())),
-            grant: Grant::AtMost(QoS::ExactlyOnce),
+            connect_reply: Box::new(|_| ConnectReply::Accept(Properties::new())),
+            subscribe_reply: SubscribeReply::AtMost(QoS::ExactlyOnce),
             copies: Box::new(|_, _| vec![Copy::RIGHT]),
-            answer: Box::new(|_| Answer::Reason(ReasonCode::SUCCESS)),
+            publish_reply: Box::new(|_| PublishReply::Reason(ReasonCode::SUCCESS)),
         }
     }
 }

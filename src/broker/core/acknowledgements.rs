@@ -6,7 +6,7 @@ use super::reading::Fault;
 use super::{Change, ConnectionId, Core, PacketEvent};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::AckKind;
-use crate::session::outbound::Place;
+use crate::session::outbound::Slot;
 
 /// A PUBACK that says yes has four bytes.
 const PUBACK_SIZE: usize = 4;
@@ -69,33 +69,33 @@ impl Core {
         let Some(session) = self.sessions.get_mut(session_id) else { return Ok(()) };
         let durable = session.is_durable();
         match (kind, session.outbound.get_mut(identifier)) {
-            (AckKind::Puback, Some(Place::Puback(_))) | (AckKind::Pubcomp, Some(Place::Pubcomp(_))) => {
+            (AckKind::Puback, Some(Slot::Puback(_))) | (AckKind::Pubcomp, Some(Slot::Pubcomp(_))) => {
                 self.finish(session_id, identifier);
                 self.advance(session_id, now);
             }
-            (AckKind::Pubrec, Some(Place::Pubrec(_))) if version.is_v5() && reason.is_error() => {
+            (AckKind::Pubrec, Some(Slot::Pubrec(_))) if version.is_v5() && reason.is_error() => {
                 // The client does not take it; that is the end of it (§4.3.3).
                 self.finish(session_id, identifier);
                 self.advance(session_id, now);
             }
-            (AckKind::Pubrec, Some(place @ Place::Pubrec(_))) => {
-                if let Place::Pubrec(delivery) = std::mem::replace(place, Place::Free) {
+            (AckKind::Pubrec, Some(place @ Slot::Pubrec(_))) => {
+                if let Slot::Pubrec(delivery) = std::mem::replace(place, Slot::Free) {
                     if durable && let Some(journal) = &mut self.journal {
                         let client_id = &session.who.client_id;
                         journal.record(&Change::Received { client_id, number: delivery.number });
                     }
-                    *place = Place::Pubcomp(delivery);
+                    *place = Slot::Pubcomp(delivery);
                 }
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::SUCCESS);
             }
-            (AckKind::Pubrec, Some(Place::Pubcomp(_))) => {
+            (AckKind::Pubrec, Some(Slot::Pubcomp(_))) => {
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::SUCCESS);
             }
             // Nothing is known of it: without an answer the client would ask for ever (§4.3.3).
-            (AckKind::Pubrec, None | Some(Place::Free)) if !reason.is_error() => {
+            (AckKind::Pubrec, None | Some(Slot::Free)) if !reason.is_error() => {
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
             }
-            (_, None | Some(Place::Free)) => {}
+            (_, None | Some(Slot::Free)) => {}
             _ => return Err(Fault::protocol("an acknowledgement of another kind than is due")),
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::mqtt::wire::{PublishHead, append_number_property};
 use crate::mqtt::{PropertyName, QoS};
-use crate::session::outbound::Place;
+use crate::session::outbound::Slot;
 
 /// Retained messages are sent while less than this waits to be written.
 pub(super) const WALK_OUTPUT: usize = 256 * 1024;
@@ -236,7 +236,7 @@ impl Core {
         let Delivery { number, identifier, qos, retain, .. } = delivery;
         let (to, size) = (session.connection, delivery.message.size());
         let publisher = delivery.message.publisher;
-        let Some(place) = Place::of(qos, delivery) else { return };
+        let Some(place) = Slot::of(qos, delivery) else { return };
         let Some(packet_identifier) = session.outbound.insert(place) else { return };
         session.bytes_in_flight += size;
         self.statistics.stored_bytes += size as u64;
@@ -256,7 +256,7 @@ impl Core {
     /// A message is done: its place is free.
     pub(super) fn finish(&mut self, session_id: u32, packet_identifier: u16) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
-        if let Place::Puback(done) | Place::Pubrec(done) | Place::Pubcomp(done) =
+        if let Slot::Puback(done) | Slot::Pubrec(done) | Slot::Pubcomp(done) =
             session.outbound.remove(packet_identifier)
         {
             self.settle(session_id, &done);
@@ -375,12 +375,12 @@ impl Core {
         }
     }
 
-    fn send_again(&mut self, session: u32, to: ConnectionId, identifier: u16, place: &Place<Delivery>, now: Instant) {
+    fn send_again(&mut self, session: u32, to: ConnectionId, identifier: u16, place: &Slot<Delivery>, now: Instant) {
         match place {
-            Place::Pubcomp(_) => {
+            Slot::Pubcomp(_) => {
                 self.acknowledge(to, crate::mqtt::wire::AckKind::Pubrel, identifier, crate::mqtt::ReasonCode::SUCCESS);
             }
-            Place::Puback(delivery) | Place::Pubrec(delivery) => {
+            Slot::Puback(delivery) | Slot::Pubrec(delivery) => {
                 self.encoded.begin();
                 let message = &delivery.message;
                 let writing = Writing {
@@ -395,7 +395,7 @@ impl Core {
                     self.finish(session, identifier);
                 }
             }
-            Place::Free | Place::Suback | Place::Unsuback => {}
+            Slot::Free | Slot::Suback | Slot::Unsuback => {}
         }
     }
 

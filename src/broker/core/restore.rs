@@ -7,7 +7,7 @@ use super::session::{Delivery, Session};
 use super::subscribe::subscriber;
 use super::{Change, Core, Identity};
 use crate::mqtt::QoS;
-use crate::session::outbound::Place;
+use crate::session::outbound::Slot;
 
 impl Core {
     /// Takes a change back. Changes come in the order in which they were recorded, or per session in an order that says
@@ -98,16 +98,16 @@ impl Core {
                 session.queued_bytes -= size;
                 session.bytes_in_flight += size;
                 let place =
-                    if delivery.qos == QoS::ExactlyOnce { Place::Pubrec(delivery) } else { Place::Puback(delivery) };
+                    if delivery.qos == QoS::ExactlyOnce { Slot::Pubrec(delivery) } else { Slot::Puback(delivery) };
                 session.outbound.begin_at(packet_identifier);
                 session.outbound.insert_as(packet_identifier, place);
             }
             Change::Received { number, .. } => {
                 if let Some(identifier) = in_flight(session, number)
                     && let Some(place) = session.outbound.get_mut(identifier)
-                    && let Place::Pubrec(delivery) = std::mem::replace(place, Place::Free)
+                    && let Slot::Pubrec(delivery) = std::mem::replace(place, Slot::Free)
                 {
-                    *place = Place::Pubcomp(delivery);
+                    *place = Slot::Pubcomp(delivery);
                 }
             }
             Change::Done { number, .. } => {
@@ -136,7 +136,7 @@ impl Core {
 
 fn in_flight(session: &Session, number: u64) -> Option<u16> {
     session.outbound.iter().find_map(|(identifier, place)| match place {
-        Place::Puback(delivery) | Place::Pubrec(delivery) | Place::Pubcomp(delivery) if delivery.number == number => {
+        Slot::Puback(delivery) | Slot::Pubrec(delivery) | Slot::Pubcomp(delivery) if delivery.number == number => {
             Some(identifier)
         }
         _ => None,

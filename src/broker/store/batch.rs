@@ -90,6 +90,10 @@ impl Batch {
         self.operations.is_empty() && self.retained.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.operations.len() + self.retained.len()
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.next_message);
     }

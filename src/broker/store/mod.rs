@@ -113,6 +113,11 @@ impl Store {
         !self.batch.is_empty()
     }
 
+    /// How many changes are still to be written.
+    pub fn pending(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Writes the changes. They are on disk when this returns without an error.
     ///
     /// # Errors

@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 
 use super::format;
-use super::grammar::{Answer, Client, Flag, Takes, Value, find};
+use super::grammar::{Answer, Flag, Takes, Value, find};
 use super::numbers::{atof, atoi, whole_strtoll};
 use super::property::{self, GivenProperty};
 use super::refusal::Refusal;
 use super::text::valid_text;
 use super::url::Url;
+use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{check_topic_filter, check_topic_name};
+use crate::options::{ProtocolVersionName, RetainHandlingName};
 
 /// Why reading ends before the end.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,10 +28,7 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// Protocol versions by the names that our `-V` has.
-pub(super) const V5: &str = "5";
-const VERSIONS: [(&str, &str); 6] =
-    [("mqttv31", "31"), ("31", "31"), ("mqttv311", "311"), ("311", "311"), ("mqttv5", V5), ("5", V5)];
+pub(super) const V5: ProtocolVersionName = ProtocolVersionName::V5;
 
 /// Where the payload comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +62,7 @@ pub(super) struct Given {
     pub bind: Option<OsString>,
     pub keepalive: Option<i32>,
     pub max_inflight: Option<i32>,
-    /// One of the names in [`VERSIONS`].
-    pub version: Option<&'static str>,
+    pub version: Option<ProtocolVersionName>,
     pub session_expiry: Option<u32>,
     pub proxy: Option<OsString>,
     pub qos: i32,
@@ -80,7 +78,7 @@ pub(super) struct Given {
     /// Tenths of a percent.
     pub random_filter: Option<i32>,
     pub response_topic: Option<String>,
-    pub retain_handling: Option<&'static str>,
+    pub retain_handling: Option<RetainHandlingName>,
     pub properties: Vec<GivenProperty>,
     pub will_topic: Option<String>,
     pub will_payload: Option<OsString>,
@@ -118,13 +116,13 @@ impl Flags {
 }
 
 impl Given {
-    /// Nothing given yet. A request is made of MQTT 5 unless told otherwise.
-    pub(super) fn nothing(client: Client) -> Self {
-        Self { version: (client == Client::Request).then_some(V5), ..Self::default() }
+    /// Nothing given yet. A request is made of MQTT 5 by default.
+    pub(super) fn nothing(client: MosquittoClient) -> Self {
+        Self { version: (client == MosquittoClient::Request).then_some(V5), ..Self::default() }
     }
 
     /// Reads arguments, the program's name not included.
-    pub(super) fn read(&mut self, client: Client, arguments: &[OsString]) -> Result<(), Stop> {
+    pub(super) fn read(&mut self, client: MosquittoClient, arguments: &[OsString]) -> Result<(), Stop> {
         let mut rest = arguments;
         while let [name, behind @ ..] = rest {
             rest = behind;
@@ -201,7 +199,7 @@ impl Given {
     }
 
     #[rustfmt::skip]
-    fn take_value(&mut self, client: Client, value: Value, text: &OsString) -> Result<(), Refusal> {
+    fn take_value(&mut self, client: MosquittoClient, value: Value, text: &OsString) -> Result<(), Refusal> {
         let owned = || Some(text.clone());
         let shown = text.to_string_lossy();
         match value {
@@ -259,15 +257,17 @@ impl Given {
         Ok(())
     }
 
-    fn take_topic(&mut self, client: Client, text: &OsString) -> Result<(), Refusal> {
+    fn take_topic(&mut self, client: MosquittoClient, text: &OsString) -> Result<(), Refusal> {
         match client {
-            Client::Publish | Client::Request => self.topics = vec![topic_name(text, "-t", "publish")?],
-            Client::Subscribe => self.topics.push(filter(text, "-t", "subscription")?),
+            MosquittoClient::Publish | MosquittoClient::Request => {
+                self.topics = vec![topic_name(text, "-t", "publish")?]
+            }
+            MosquittoClient::Subscribe => self.topics.push(filter(text, "-t", "subscription")?),
         }
         Ok(())
     }
 
-    fn take_url(&mut self, client: Client, text: &str) -> Result<(), Refusal> {
+    fn take_url(&mut self, client: MosquittoClient, text: &str) -> Result<(), Refusal> {
         let url = Url::parse(text)?;
         self.host = Some(url.host.into());
         self.port = Some(url.port);
@@ -314,9 +314,13 @@ fn port(text: &str) -> Result<i32, Refusal> {
     }
 }
 
-fn version(text: &str) -> Result<&'static str, Refusal> {
-    let known = VERSIONS.into_iter().find(|(name, _)| *name == text);
-    known.map(|(_, ours)| ours).ok_or_else(|| Refusal::spaced("Error: Invalid protocol version argument given."))
+fn version(text: &str) -> Result<ProtocolVersionName, Refusal> {
+    Ok(match text {
+        "mqttv31" | "31" => ProtocolVersionName::V31,
+        "mqttv311" | "311" => ProtocolVersionName::V311,
+        "mqttv5" | "5" => V5,
+        _ => return Err(Refusal::spaced("Error: Invalid protocol version argument given.")),
+    })
 }
 
 fn proxy(text: &OsString) -> Result<OsString, Refusal> {
@@ -354,9 +358,13 @@ fn repeat_delay(text: &str) -> Result<f64, Refusal> {
     if seconds < 0.0 { Err(Refusal::spaced("Error: --repeat-delay argument must be >=0.0.")) } else { Ok(seconds) }
 }
 
-fn retain_handling(text: &str) -> Result<&'static str, Refusal> {
-    let known = ["always", "new", "never"].into_iter().find(|name| *name == text);
-    known.ok_or_else(|| Refusal::spaced(format!("Error: Unknown value '{text}' for --retain-handling.")))
+fn retain_handling(text: &str) -> Result<RetainHandlingName, Refusal> {
+    Ok(match text {
+        "always" => RetainHandlingName::Always,
+        "new" => RetainHandlingName::New,
+        "never" => RetainHandlingName::Never,
+        _ => return Err(Refusal::spaced(format!("Error: Unknown value '{text}' for --retain-handling."))),
+    })
 }
 
 fn session_expiry(text: &str) -> Result<u32, Refusal> {

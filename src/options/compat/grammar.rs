@@ -1,22 +1,13 @@
 //! The options that mosquitto's clients know, by name: whose they are, and what they take.
 
-/// Which of the three clients it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Client {
-    /// mosquitto_pub.
-    Publish,
-    /// mosquitto_sub.
-    Subscribe,
-    /// mosquitto_rr.
-    Request,
-}
+use crate::client::mosquitto::MosquittoClient;
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
     /// Nothing.
     Nothing(Flag),
-    /// The next argument; the text says what is missing where there is none.
+    /// The next argument; the text is for the error where there is none.
     Value(Value, &'static str),
     /// Three or four.
     Property,
@@ -26,7 +17,7 @@ pub(super) enum Takes {
     Answer(Answer),
 }
 
-/// What is answered whatever else stands there.
+/// What is answered whatever else is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// `--help`.
@@ -38,7 +29,7 @@ pub(super) enum Answer {
 /// Options without a value.
 #[rustfmt::skip]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flag {
+pub(in crate::options) enum Flag {
     Debug, DisableCleanSession, ExitAfterSubscribing, Insecure, Latency, MessageRate, NoDelay, NoNewline, NoRetained,
     NoTls, NullMessage, Pretty, Quiet, RemoveRetained, Retain, RetainAsPublished, RetainedOnly, StdinFile, StdinLine,
     TlsUseOsCerts, Verbose, Watch, Ws, WillRetain,
@@ -164,12 +155,12 @@ const TABLE: &[Entry] = &[
 ];
 
 /// The option of that name, exactly as written.
-pub(super) fn find(client: Client, name: &str) -> Option<&'static Entry> {
+pub(super) fn find(client: MosquittoClient, name: &str) -> Option<&'static Entry> {
     let entry = TABLE.iter().find(|entry| entry.names.contains(&name))?;
     let knows = match client {
-        Client::Publish => matches!(entry.whose, All | Pub | PubRr),
-        Client::Subscribe => matches!(entry.whose, All | Sub | SubRr),
-        Client::Request => matches!(entry.whose, All | PubRr | SubRr | Rr),
+        MosquittoClient::Publish => matches!(entry.whose, All | Pub | PubRr),
+        MosquittoClient::Subscribe => matches!(entry.whose, All | Sub | SubRr),
+        MosquittoClient::Request => matches!(entry.whose, All | PubRr | SubRr | Rr),
     };
     knows.then_some(entry)
 }
@@ -182,9 +173,11 @@ mod tests {
     /// What mosquitto knows our tools know under the same name, or the translation would have no words for it.
     #[test]
     fn our_tools_know_every_name() {
-        for (client, tool) in
-            [(Client::Publish, &PUBLISH), (Client::Subscribe, &SUBSCRIBE), (Client::Request, &REQUEST)]
-        {
+        for (client, tool) in [
+            (MosquittoClient::Publish, &PUBLISH),
+            (MosquittoClient::Subscribe, &SUBSCRIBE),
+            (MosquittoClient::Request, &REQUEST),
+        ] {
             let command = tool.command();
             for entry in TABLE.iter().filter(|entry| find(client, entry.names[0]).is_some()) {
                 for name in entry.names {
@@ -200,16 +193,16 @@ mod tests {
 
     #[test]
     fn names_are_exact_and_belong_to_a_client() {
-        assert!(find(Client::Publish, "-l").is_some() && find(Client::Subscribe, "-l").is_none());
-        assert!(find(Client::Subscribe, "-C").is_some() && find(Client::Publish, "-C").is_none());
+        assert!(find(MosquittoClient::Publish, "-l").is_some() && find(MosquittoClient::Subscribe, "-l").is_none());
+        assert!(find(MosquittoClient::Subscribe, "-C").is_some() && find(MosquittoClient::Publish, "-C").is_none());
         for name in ["-e", "-m", "-F", "-W", "--latency"] {
-            assert!(find(Client::Request, name).is_some(), "{name}");
+            assert!(find(MosquittoClient::Request, name).is_some(), "{name}");
         }
         for name in ["-l", "-r", "-C", "-E", "-T", "-U", "-w", "--repeat", "--retained-only", "--response-topic"] {
-            assert!(find(Client::Request, name).is_none(), "{name}");
+            assert!(find(MosquittoClient::Request, name).is_none(), "{name}");
         }
         for name in ["-ta", "--topic=a", "--top", "t", "", "--", "-S", "--json", "--tls"] {
-            assert!(find(Client::Publish, name).is_none(), "{name}");
+            assert!(find(MosquittoClient::Publish, name).is_none(), "{name}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The command line of mosquitto_pub, mosquitto_sub and mosquitto_rr, for whoever calls mqpub, mqsub and mqrr by these
 //! names or with `--compat` in front: mosquitto 2.1's grammar, its texts, its exit status 1.
 //!
-//! It judges as mosquitto does, argument by argument, and then says the same thing in the words of our own options, so
-//! that everything behind this reader is shared.
+//! It judges as mosquitto does, argument by argument, and makes the options of our own tools of what was given, so that
+//! everything behind this reader is shared.
 
 mod format;
 mod given;
@@ -20,13 +20,18 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::grammar::Flag;
+pub(super) use self::translation::{ClientOptions, Translation};
+
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use self::given::{Given, Stop};
-use self::grammar::{Answer, Client, Flag};
+use self::grammar::Answer;
 use self::refusal::Refusal;
+use super::reading::{self, Reading, ToolOptions};
 use super::{Environment, Tool, UsageError};
+use crate::client::mosquitto::MosquittoClient;
 
 /// The version of mosquitto whose behaviour this is.
 const MOSQUITTO_VERSION: &str = "2.1.2";
@@ -41,40 +46,51 @@ pub(super) fn asked_for(tool: &Tool, argv: &[OsString]) -> Option<(&'static str,
     }
 }
 
-/// Arguments for clap, our tool's name first.
-pub(super) fn read(
+/// Reads argv of a tool that mosquitto has a client for, the program's name included: as that client does, where it asks
+/// for it.
+pub(super) fn read<T: ClientOptions + ToolOptions>(
+    environment: &Environment,
+    argv: impl IntoIterator<Item = OsString>,
+) -> Result<Reading<T>, UsageError> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let Some((name, arguments)) = asked_for(T::TOOL, &argv) else { return reading::read(environment, argv) };
+    let given = given(T::TOOL, T::CLIENT, name, environment, &arguments)?;
+    let options: Result<T, _> = Translation::options(given);
+    let checked = options.and_then(|options| match options.faults() {
+        faults if faults.is_empty() => Ok(options),
+        faults => Err(faults),
+    });
+    let checked = checked.map_err(|faults| UsageError::new(T::TOOL.name, faults).under_mosquittos_name());
+    Ok(Reading::Options(Box::new(checked?)))
+}
+
+/// What was given, once it has passed mosquitto's checks.
+fn given(
     tool: &'static Tool,
+    client: MosquittoClient,
     name: &'static str,
     environment: &Environment,
     argv: &[OsString],
-) -> Result<Vec<OsString>, UsageError> {
-    let client = match name {
-        "mosquitto_pub" => Client::Publish,
-        "mosquitto_rr" => Client::Request,
-        _ => Client::Subscribe,
-    };
+) -> Result<Given, UsageError> {
     let mut given = Given::nothing(client);
     let read = options_file::read(&mut given, client, environment, name, argv)
         .and_then(|()| given.read(client, argv))
         .and_then(|()| relations::check(client, &given, environment).map_err(Stop::from))
         .and_then(|()| resolve_bind(&mut given, environment).map_err(Stop::from));
     match read {
-        Ok(()) => {}
+        Ok(()) => Ok(given),
         Err(Stop::Answer(Answer::Help)) => {
-            return Err(UsageError::compatible(tool.name, String::new(), usage(tool, name, client)));
+            Err(UsageError::compatible(tool.name, String::new(), usage(tool, name, client)))
         }
         Err(Stop::Answer(Answer::Version)) => {
-            return Err(UsageError::compatible(tool.name, String::new(), version(tool, name)));
+            Err(UsageError::compatible(tool.name, String::new(), version(tool, name)))
         }
         Err(Stop::Refused(refusal)) => {
             let output = refusal.output(name, given.flags.has(Flag::Quiet));
             let stdout = if output.usage { usage(tool, name, client) } else { String::new() };
-            return Err(UsageError::compatible(tool.name, output.stderr, stdout));
+            Err(UsageError::compatible(tool.name, output.stderr, stdout))
         }
     }
-    let mut arguments = vec![OsString::from(tool.name)];
-    arguments.extend(translation::arguments(client, given));
-    Ok(arguments)
 }
 
 /// mosquitto looks a name behind `-A` up; our `-A` takes addresses.
@@ -91,22 +107,22 @@ fn version(tool: &Tool, name: &str) -> String {
     format!("{name} version {MOSQUITTO_VERSION} running on {} {}.\n", tool.name, env!("CARGO_PKG_VERSION"))
 }
 
-/// Options of which our own help says what is not so here.
+/// Options whose own help is not right here.
 const DIFFERENT_HELP: &[(&str, &str)] = &[
     ("pw", "Password; others can see it in the list of processes"),
     ("keepalive", "Keep Alive in seconds, 5 to 65535 [default: 60]"),
     ("response_topic", "Topic on which the response is to come"),
-    ("latency", "Tell how long the response took, on stdout"),
+    ("latency", "Print how long the response took, on stdout"),
     ("no_retained", "Leave retained messages out"),
-    ("timeout", "Exit with 27 after so many whole seconds"),
+    ("timeout", "Exit with 27 after this many whole seconds"),
     ("debug", "Log what happens on stdout"),
     ("max_inflight", "Most messages of QoS 1 and 2 in flight [default: 20]"),
-    ("id_prefix", "Client identifier of PREFIX and the process number"),
-    ("repeat_delay", "Wait so many seconds between repetitions"),
+    ("id_prefix", "MosquittoClient identifier of PREFIX and the process number"),
+    ("repeat_delay", "Wait this many seconds between repetitions"),
 ];
 
 /// Our own help, without the options that mosquitto has not.
-fn usage(tool: &Tool, name: &'static str, client: Client) -> String {
+fn usage(tool: &Tool, name: &'static str, client: MosquittoClient) -> String {
     let command = (tool.definition)();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let command = command

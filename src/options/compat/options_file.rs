@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::given::{Given, Stop};
-use super::grammar::{Client, Takes, find};
+use super::grammar::{Takes, find};
 use super::refusal::Refusal;
+use crate::client::mosquitto::MosquittoClient;
 use crate::options::Environment;
 
 /// Longest file that is read, bytes.
@@ -13,17 +14,17 @@ const LIMIT: u64 = 1 << 20;
 /// A longer line breaks into several.
 const LONGEST_LINE: usize = 1_023;
 
-/// Takes what the options file says: the one that `-o` names, or the one in its usual place.
+/// Takes what is in the options file: the one that `-o` names, or the one in its usual place.
 pub(super) fn read(
     given: &mut Given,
-    client: Client,
+    client: MosquittoClient,
     environment: &Environment,
     mosquitto_name: &str,
     argv: &[OsString],
 ) -> Result<(), Stop> {
     let named = named(client, argv)?.map(PathBuf::from);
     let Some(path) = named.or_else(|| usual_place(environment, mosquitto_name)) else { return Ok(()) };
-    // Missing, a folder, not readable: mosquitto goes on without.
+    // Missing, a folder, not readable: mosquitto continues without.
     let Ok(content) = environment.read_file(&path, LIMIT) else { return Ok(()) };
     let lines = content.split_inclusive(|byte| *byte == b'\n');
     for line in lines.flat_map(|line| line.chunks(LONGEST_LINE)) {
@@ -33,7 +34,7 @@ pub(super) fn read(
 }
 
 /// The file that `-o` names.
-fn named(client: Client, argv: &[OsString]) -> Result<Option<&OsString>, Refusal> {
+fn named(client: MosquittoClient, argv: &[OsString]) -> Result<Option<&OsString>, Refusal> {
     let mut file = None;
     let mut arguments = argv.iter();
     while let Some(argument) = arguments.next() {

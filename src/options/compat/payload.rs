@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::given::{Given, Payload};
 use super::refusal::Refusal;
-use crate::options::{Environment, MessageOptions, UsageError};
+use crate::options::{Environment, GeneralOptions, MessageOptions, UsageError};
 use crate::terminal::escape;
 
 /// ENOENT.
@@ -15,7 +15,7 @@ const NO_SUCH_FILE: i32 = 2;
 /// The payload of stdin when nothing is there.
 pub const EMPTY_STDIN: &str = "Error: Zero length input.\nError loading input from stdin.\n";
 
-/// What mosquitto's clients say of a file that they cannot read.
+/// What mosquitto's clients print about a file that they cannot read.
 pub fn unreadable_file(file: &Path, error: &io::Error) -> String {
     let name = escape(&file.to_string_lossy()).into_owned();
     let cause = error.to_string();
@@ -53,16 +53,22 @@ pub(super) fn check_name(given: &Given) -> Result<(), Refusal> {
     }
 }
 
-/// What is said of a command line whose plan fails: the message comes first, where it cannot be loaded.
+/// The error of a command line whose plan fails, in the words of the client whose policy it has. mosquitto's clients
+/// first report a message that cannot be loaded.
 pub fn fault_of_plan(
     error: UsageError,
-    message: &MessageOptions,
-    quiet: bool,
+    general: &GeneralOptions,
+    message: Option<&MessageOptions>,
     environment: &Environment,
 ) -> UsageError {
-    let MessageOptions { file, stdin_file, .. } = message;
-    match fault(file.as_deref().map(Path::as_os_str), *stdin_file, environment) {
-        Some(text) => error.replaced_by_mosquittos(if quiet { String::new() } else { text }),
+    if general.policy.mosquitto.is_none() {
+        return error;
+    }
+    let unloadable = message.and_then(|MessageOptions { file, stdin_file, .. }| {
+        fault(file.as_deref().map(Path::as_os_str), *stdin_file, environment)
+    });
+    match unloadable {
+        Some(text) => error.replaced_by_mosquittos(if general.quiet { String::new() } else { text }),
         None => error.under_mosquittos_name(),
     }
 }

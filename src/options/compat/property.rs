@@ -45,7 +45,7 @@ fn command(name: &OsStr) -> Option<Command> {
     })
 }
 
-/// Reads the words behind a `-D`, and says how many they are.
+/// Reads the words behind a `-D`, and returns how many they are.
 pub(super) fn read(words: &[OsString]) -> Result<(GivenProperty, usize), Refusal> {
     let too_few = || Refusal::spaced("Error: --property argument given but not enough arguments specified.");
     let [command_word, name_word, first, ..] = words else { return Err(too_few()) };

@@ -3,19 +3,20 @@
 use std::ffi::OsString;
 
 use super::given::{Given, GivenTls, V5};
-use super::grammar::{Client, Flag};
+use super::grammar::Flag;
 use super::payload;
 use super::property::{self, GivenProperty};
 use super::refusal::Refusal;
 use super::text::valid_text;
+use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{PropertyContext, PropertyName};
 use crate::options::Environment;
 
 /// The first thing that is wrong.
-pub(super) fn check(client: Client, given: &Given, environment: &Environment) -> Result<(), Refusal> {
+pub(super) fn check(client: MosquittoClient, given: &Given, environment: &Environment) -> Result<(), Refusal> {
     check_will_and_tls(given)?;
     check_session(given)?;
-    if client == Client::Subscribe && given.topics.is_empty() && given.unsubscribe.is_empty() {
+    if client == MosquittoClient::Subscribe && given.topics.is_empty() && given.unsubscribe.is_empty() {
         let text = "Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).";
         return Err(Refusal::tight(text));
     }
@@ -27,23 +28,25 @@ pub(super) fn check(client: Client, given: &Given, environment: &Environment) ->
 }
 
 /// What a client checks after it has loaded the message.
-fn check_message(client: Client, given: &Given) -> Result<(), Refusal> {
+fn check_message(client: MosquittoClient, given: &Given) -> Result<(), Refusal> {
     match client {
-        Client::Publish if given.payload.is_none() || given.topics.is_empty() => {
+        MosquittoClient::Publish if given.payload.is_none() || given.topics.is_empty() => {
             return Err(Refusal::with_usage("Error: Both topic and message must be supplied."));
         }
-        Client::Subscribe if given.flags.has(Flag::NoRetained) && given.flags.has(Flag::RetainedOnly) => {
+        MosquittoClient::Subscribe if given.flags.has(Flag::NoRetained) && given.flags.has(Flag::RetainedOnly) => {
             return Err(Refusal::alone("\nError: Combining '-R' and '--retained-only' makes no sense."));
         }
-        Client::Request if given.payload.is_none() || given.topics.is_empty() || given.response_topic.is_none() => {
+        MosquittoClient::Request
+            if given.payload.is_none() || given.topics.is_empty() || given.response_topic.is_none() =>
+        {
             let text = "Error: All of topic, message, and response topic must be supplied.";
             return Err(Refusal::tight(text));
         }
         // It adds the response topic itself.
-        Client::Request if given.properties.iter().any(is_response_topic) => {
+        MosquittoClient::Request if given.properties.iter().any(is_response_topic) => {
             return Err(Refusal::setting("Error in PUBLISH properties: Duplicate response topic."));
         }
-        Client::Publish | Client::Subscribe | Client::Request => {}
+        MosquittoClient::Publish | MosquittoClient::Subscribe | MosquittoClient::Request => {}
     }
     Ok(())
 }
@@ -98,7 +101,7 @@ fn check_session(given: &Given) -> Result<(), Refusal> {
 }
 
 /// What shows only when the client is set up: no pointer to `--help`.
-fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
+fn check_settings(client: MosquittoClient, given: &Given) -> Result<(), Refusal> {
     // Without one the server makes one up, but for a session that is kept.
     let named = given.id.is_some() || given.id_prefix.is_some();
     let is_malformed = |text: &Option<OsString>| text.as_ref().is_some_and(|text| valid_text(text).is_none());
@@ -106,8 +109,8 @@ fn check_settings(client: Client, given: &Given) -> Result<(), Refusal> {
     let unfit = is_empty || is_malformed(&given.id) || is_malformed(&given.id_prefix);
     if unfit || (!named && given.flags.has(Flag::DisableCleanSession)) {
         return Err(Refusal::setting(match client {
-            Client::Publish => "Error: Invalid id.",
-            Client::Subscribe | Client::Request => "Error: Invalid id and/or clean_session.",
+            MosquittoClient::Publish => "Error: Invalid id.",
+            MosquittoClient::Subscribe | MosquittoClient::Request => "Error: Invalid id and/or clean_session.",
         }));
     }
     let bad_user = given.username.as_ref().is_some_and(|user| user.len() > 65_535 || valid_text(user).is_none());

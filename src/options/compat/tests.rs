@@ -48,6 +48,7 @@ fn plan_of(options: &PublishOptions) -> Result<ConnectPlan, UsageError> {
         window: 20,
         no_delay: false,
         names_clients: false,
+        policy: options.general.policy,
     };
     connect_plan(&options.connection, &options.tls, &options.will, &options.properties, defaults)
 }
@@ -71,7 +72,7 @@ fn the_name_decides_and_so_does_the_option() {
     assert!(asked_for(&PUBLISH, &argv("mqpub", &["-t", "--compat"])).is_none());
     assert!(asked_for(&PUBLISH, &argv("mosquitto_sub", &[])).is_none());
     assert!(asked_for(&SUBSCRIBE, &argv("mosquitto_sub", &[])).is_some());
-    assert!(publish(&["-t", "a", "-n"], &[]).unwrap().general.compat);
+    assert!(publish(&["-t", "a", "-n"], &[]).unwrap().general.policy.mosquitto.is_some());
     assert!(asked_for(&REQUEST, &argv("/x/mosquitto_rr", &[])).is_some());
     assert!(asked_for(&REQUEST, &argv("mqrr", &["-t"])).is_none());
 }

@@ -1,183 +1,226 @@
-//! What was given, in the words of our own tools: arguments for clap, with every value spelled the strict way.
+//! What was given, as the options of our own tools.
 //!
-//! What means nothing to mosquitto, as `--insecure` without TLS, is left out here, since our own tools complain of it.
+//! Every field of every group is named here, so that an option that is added does not compile until somebody has decided
+//! what it is under mosquitto's names. What means nothing to mosquitto, as `--insecure` without TLS, is left out, since
+//! our own tools reject it.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::ValueEnum;
 
 use super::given::{Given, GivenTls, Payload, V5};
-use super::grammar::{Client, Flag};
-use crate::mqtt::{PropertyContext, PropertyName};
-use crate::options::properties::JOINT;
+use super::grammar::Flag;
+use super::property::GivenProperty;
+use crate::client::Policy;
+use crate::client::mosquitto::MosquittoClient;
+use crate::mqtt::{PropertyContext, PropertyName, QoS, Secret};
+use crate::options::connection::{KeepAlive, Positions, UrlText};
+use crate::options::properties::PropertyArgument;
+use crate::options::source_addresses::SourceAddresses;
+use crate::options::tls::alpn_protocol;
+use crate::options::{
+    ConnectionOptions, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, RetainHandlingName,
+    RetainOptions, ScreenOptions, SubscriptionOptions, TlsOptions, WillOptions,
+};
+use crate::terminal::escape_bytes;
 
 /// Longest time that our tools take, seconds.
 const LONGEST_SECONDS: i32 = 1_000 * 86_400;
 /// The Receive Maximum that mosquitto's clients state.
 const RECEIVE_MAXIMUM: i32 = 20;
 
-/// The arguments of our tool, its name not included.
-pub(super) fn arguments(client: Client, given: Given) -> Vec<OsString> {
-    let mut words = Words::default();
-    words.flags(&given);
-    words.place(&given);
-    words.session(client, &given);
-    words.will(&given);
-    match client {
-        Client::Publish => words.message(&given),
-        Client::Subscribe => words.subscription(&given),
-        Client::Request => words.request(&given),
-    }
-    words.0
+/// The options of a tool that mosquitto has a client for.
+pub(in crate::options) trait ClientOptions: Sized {
+    /// That client.
+    const CLIENT: MosquittoClient;
+
+    /// The options that were given.
+    fn of(translation: &mut Translation) -> Self;
 }
 
-#[derive(Default)]
-struct Words(Vec<OsString>);
+/// Makes options of what was given, and collects what our tools cannot take of it.
+pub(in crate::options) struct Translation {
+    client: MosquittoClient,
+    given: Given,
+    /// The port, 0 for a Unix socket.
+    port: i32,
+    /// A certificate authority or a key is named, which asks for TLS.
+    is_tls_named: bool,
+    has_will: bool,
+    faults: Vec<String>,
+}
 
-impl Words {
-    /// `--name`
-    fn flag(&mut self, name: &str) {
-        self.0.push(name.into());
-    }
-
-    /// `--name=value`, so that no value is taken for an option.
-    fn value(&mut self, name: &str, value: impl AsRef<OsStr>) {
-        let mut word = OsString::from(name);
-        word.push("=");
-        word.push(value);
-        self.0.push(word);
-    }
-
-    fn values<V: AsRef<OsStr>>(&mut self, name: &str, values: impl IntoIterator<Item = V>) {
-        for value in values {
-            self.value(name, value);
-        }
-    }
-
-    /// Our tools have these under the same names.
-    fn flags(&mut self, given: &Given) {
-        const NAMES: [(Flag, &str); 18] = [
-            (Flag::Debug, "--debug"),
-            (Flag::DisableCleanSession, "--disable-clean-session"),
-            (Flag::ExitAfterSubscribing, "-E"),
-            (Flag::Latency, "--latency"),
-            (Flag::MessageRate, "--message-rate"),
-            (Flag::NoDelay, "--nodelay"),
-            (Flag::NoNewline, "-N"),
-            (Flag::NoRetained, "-R"),
-            (Flag::NoTls, "--no-tls"),
-            (Flag::Pretty, "--pretty"),
-            (Flag::Quiet, "--quiet"),
-            (Flag::RemoveRetained, "--remove-retained"),
-            (Flag::Retain, "--retain"),
-            (Flag::RetainedOnly, "--retained-only"),
-            (Flag::Verbose, "--verbose"),
-            (Flag::Watch, "--watch"),
-            (Flag::Ws, "--ws"),
-            (Flag::WillRetain, "--will-retain"),
-        ];
-        for (flag, name) in NAMES {
-            if given.flags.has(flag) {
-                self.flag(name);
-            }
-        }
-        if given.ws_by_url && !given.flags.has(Flag::Ws) {
-            self.flag("--ws");
-        }
-        // Before 5.0 the broker would not see it, and mosquitto says nothing.
-        if given.flags.has(Flag::RetainAsPublished) && given.version == Some(V5) {
-            self.flag("--retain-as-published");
-        }
-    }
-
-    fn place(&mut self, given: &Given) {
-        let tls = &given.tls;
-        let named = tls.cafile.is_some() || tls.capath.is_some() || tls.psk.is_some();
-        let port = given.port.unwrap_or(if named && !given.flags.has(Flag::NoTls) { 8883 } else { 1883 });
-        let host = given.host.clone().unwrap_or_else(|| "localhost".into());
-        if port == 0 {
-            self.value("--unix", host);
-        } else {
-            self.value("--host", host);
-            self.value("--port", port.to_string());
-        }
-        self.values("-A", &given.bind);
-        self.values("--proxy", &given.proxy);
-        if given.flags.has(Flag::NoTls) {
-            return;
-        }
-        let os_certs = given.flags.has(Flag::TlsUseOsCerts) || given.tls_by_url || port == 8883;
-        self.tls(tls, named || os_certs, os_certs, given.flags.has(Flag::Insecure));
-    }
-
-    fn tls(&mut self, tls: &GivenTls, on: bool, os_certs: bool, insecure: bool) {
-        // An engine is looked for even without TLS.
-        self.values("--tls-engine", &tls.engine);
-        if !on {
-            return;
-        }
-        for (given, name) in [(os_certs, "--tls-use-os-certs"), (insecure, "--insecure")] {
-            if given {
-                self.flag(name);
-            }
-        }
-        for (name, value) in [
-            ("--cafile", &tls.cafile),
-            ("--capath", &tls.capath),
-            ("--cert", &tls.cert),
-            ("--key", &tls.key),
-            ("--keyform", &tls.keyform),
-            ("--ciphers", &tls.ciphers),
-            ("--tls-version", &tls.version),
-            ("--tls-alpn", &tls.alpn),
-            ("--tls-keylog", &tls.keylog),
-            ("--tls-engine-kpass-sha1", &tls.engine_kpass),
-            ("--psk", &tls.psk),
-        ] {
-            self.values(name, value);
-        }
-        // An identity without a key means nothing to mosquitto.
-        self.values("--psk-identity", tls.psk_identity.as_ref().filter(|_| tls.psk.is_some()));
-    }
-
-    fn session(&mut self, client: Client, given: &Given) {
-        self.values("--protocol-version", given.version);
-        self.values("--username", &given.username);
-        self.values("--pw", &given.password);
-        self.values("--id", &given.id);
-        self.values("--id-prefix", &given.id_prefix);
-        self.values("--keepalive", given.keepalive.map(|seconds| seconds.to_string()));
-        self.values("-M", given.max_inflight.map(|count| count.min(65_535).to_string()));
-        if given.version != Some(V5) {
-            return;
-        }
-        for property in &given.properties {
-            // A will that is not there has no properties either.
-            if property.context != PropertyContext::Will || given.will_topic.is_some() {
-                self.property(property.context, property.name, &property.values);
-            }
-        }
-        let missing = |name| {
-            let connect = |property: &&super::property::GivenProperty| property.context == PropertyContext::Connect;
-            !given.properties.iter().filter(connect).any(|property| property.name == name)
+impl Translation {
+    /// The options, or all faults.
+    pub(super) fn options<T: ClientOptions>(given: Given) -> Result<T, Vec<String>> {
+        let GivenTls { cafile, capath, psk, .. } = &given.tls;
+        let is_tls_named = cafile.is_some() || capath.is_some() || psk.is_some();
+        let is_secure = is_tls_named && !given.flags.has(Flag::NoTls);
+        let mut translation = Self {
+            client: T::CLIENT,
+            port: given.port.unwrap_or(if is_secure { 8883 } else { 1883 }),
+            is_tls_named,
+            has_will: given.will_topic.is_some(),
+            given,
+            faults: Vec::new(),
         };
-        if let Some(seconds) = given.session_expiry_property()
-            && missing(PropertyName::SessionExpiryInterval)
-        {
-            let seconds = [seconds.to_string().into()];
-            self.property(PropertyContext::Connect, PropertyName::SessionExpiryInterval, &seconds);
-        }
-        if missing(PropertyName::ReceiveMaximum) {
-            // No more is asked for than is printed.
-            let count = match client {
-                Client::Publish => RECEIVE_MAXIMUM,
-                Client::Subscribe => given.count.unwrap_or(RECEIVE_MAXIMUM),
-                Client::Request => 1,
-            };
-            let maximum = [count.min(RECEIVE_MAXIMUM).to_string().into()];
-            self.property(PropertyContext::Connect, PropertyName::ReceiveMaximum, &maximum);
+        let options = T::of(&mut translation);
+        if translation.faults.is_empty() { Ok(options) } else { Err(translation.faults) }
+    }
+
+    pub(in crate::options) fn has(&self, flag: Flag) -> bool {
+        self.given.flags.has(flag)
+    }
+
+    fn is_v5(&self) -> bool {
+        self.given.version == Some(V5)
+    }
+
+    /// A value that our tools take as text.
+    fn text(&mut self, option: &str, value: Option<OsString>) -> Option<String> {
+        let value = value?.into_string();
+        let fault = |value: OsString| {
+            format!("the value of {option} is not UTF-8: '{}'", escape_bytes(value.as_encoded_bytes()))
+        };
+        value.map_err(|value| self.faults.push(fault(value))).ok()
+    }
+
+    pub(in crate::options) fn connection(&mut self) -> ConnectionOptions {
+        let port = self.port;
+        let host = self.given.host.take().unwrap_or_else(|| "localhost".into());
+        let (host, unix) = match port {
+            0 => (None, Some(PathBuf::from(host))),
+            _ => (self.text("--host", Some(host)), None),
+        };
+        let bind = self.given.bind.take();
+        let bind = self.text("-A", bind).and_then(|bind| {
+            SourceAddresses::parse(&bind).map_err(|fault| self.faults.push(format!("-A: {fault}"))).ok()
+        });
+        let (username, id, id_prefix) = (self.given.username.take(), self.given.id.take(), self.given.id_prefix.take());
+        ConnectionOptions {
+            host,
+            port: u16::try_from(port).ok().filter(|port| *port > 0),
+            url: None,
+            unix,
+            username: self.text("--username", username),
+            pw: self.given.password.take().map(secret),
+            pw_file: None,
+            id: self.text("--id", id),
+            id_prefix: self.text("--id-prefix", id_prefix),
+            keepalive: KeepAlive::of_seconds(
+                self.given.keepalive.and_then(|seconds| seconds.try_into().ok()).unwrap_or(60),
+            ),
+            disable_clean_session: self.has(Flag::DisableCleanSession),
+            session_expiry: None,
+            protocol_version: self.given.version,
+            bind,
+            max_inflight: self.given.max_inflight.map(|count| u16::try_from(count).unwrap_or(u16::MAX)),
+            nodelay: self.has(Flag::NoDelay),
+            connect_timeout: ConnectionOptions::CONNECT_TIMEOUT,
+            srv: false,
+            ws: self.has(Flag::Ws) || self.given.ws_by_url,
+            ws_path: None,
+            ws_header: Vec::new(),
+            proxy: self.given.proxy.take().map(|url| UrlText(secret(url))),
+            positions: Positions::default(),
+            warnings: Vec::new(),
         }
     }
 
-    fn property(&mut self, context: PropertyContext, name: PropertyName, values: &[OsString]) {
+    pub(in crate::options) fn tls(&mut self) -> TlsOptions {
+        if self.has(Flag::NoTls) {
+            return TlsOptions { no_tls: true, ..TlsOptions::default() };
+        }
+        let tls_use_os_certs = self.has(Flag::TlsUseOsCerts) || self.given.tls_by_url || self.port == 8883;
+        let GivenTls {
+            cafile,
+            capath,
+            cert,
+            key,
+            keyform,
+            ciphers,
+            version,
+            alpn,
+            engine,
+            engine_kpass,
+            keylog,
+            psk,
+            psk_identity,
+        } = std::mem::take(&mut self.given.tls);
+        // An engine is looked for even without TLS.
+        let tls_engine = self.text("--tls-engine", engine);
+        if !self.is_tls_named && !tls_use_os_certs {
+            return TlsOptions { tls_engine, ..TlsOptions::default() };
+        }
+        let alpn = self.text("--tls-alpn", alpn).and_then(|protocol| {
+            alpn_protocol(&protocol).map_err(|fault| self.faults.push(format!("--tls-alpn: {fault}"))).ok()
+        });
+        TlsOptions {
+            tls: false,
+            no_tls: false,
+            cafile: cafile.map(PathBuf::from),
+            capath: capath.map(PathBuf::from),
+            tls_use_os_certs,
+            cert: cert.map(PathBuf::from),
+            key: key.map(PathBuf::from),
+            key_pw_file: None,
+            tls_version: version.as_deref().and_then(name),
+            tls_alpn: alpn.into_iter().collect(),
+            tls_keylog: keylog.map(PathBuf::from),
+            insecure: self.has(Flag::Insecure),
+            // An identity without a key means nothing to mosquitto.
+            psk_identity: self.text("--psk-identity", psk_identity.filter(|_| psk.is_some())),
+            psk: psk.map(secret),
+            ciphers: self.text("--ciphers", ciphers),
+            tls_backend: None,
+            keyform: keyform.as_deref().and_then(name),
+            tls_engine,
+            tls_engine_kpass_sha1: engine_kpass.map(secret),
+        }
+    }
+
+    pub(in crate::options) fn will(&mut self) -> WillOptions {
+        let (topic, payload) = (self.given.will_topic.take(), self.given.will_payload.take());
+        WillOptions {
+            will_topic: topic,
+            will_payload: payload.map(bytes),
+            will_qos: self.given.will_qos.map(qos),
+            will_retain: self.has(Flag::WillRetain),
+        }
+    }
+
+    pub(in crate::options) fn properties(&mut self) -> PropertyOptions {
+        if !self.is_v5() {
+            return PropertyOptions::default();
+        }
+        let mut properties = std::mem::take(&mut self.given.properties);
+        // A will that is not there has no properties either.
+        let has_will = self.has_will;
+        properties.retain(|property| property.context != PropertyContext::Will || has_will);
+        let is_missing = |properties: &[GivenProperty], name| {
+            !properties.iter().any(|property| property.context == PropertyContext::Connect && property.name == name)
+        };
+        if let Some(seconds) = self.given.session_expiry_property()
+            && is_missing(&properties, PropertyName::SessionExpiryInterval)
+        {
+            properties.push(connect_property(PropertyName::SessionExpiryInterval, seconds));
+        }
+        if is_missing(&properties, PropertyName::ReceiveMaximum) {
+            // No more is asked for than is printed.
+            let count = match self.client {
+                MosquittoClient::Publish => RECEIVE_MAXIMUM,
+                MosquittoClient::Subscribe => self.given.count.unwrap_or(RECEIVE_MAXIMUM),
+                MosquittoClient::Request => 1,
+            };
+            properties.push(connect_property(PropertyName::ReceiveMaximum, count.min(RECEIVE_MAXIMUM)));
+        }
+        PropertyOptions { property: properties.into_iter().filter_map(|property| self.property(property)).collect() }
+    }
+
+    fn property(&mut self, GivenProperty { context, name, values }: GivenProperty) -> Option<PropertyArgument> {
         let command = match context {
             PropertyContext::Connect => "connect",
             PropertyContext::Publish => "publish",
@@ -186,65 +229,134 @@ impl Words {
             PropertyContext::Unsubscribe => "unsubscribe",
             _ => "disconnect",
         };
-        let mut words = OsString::from(command);
-        for word in std::iter::once(OsStr::new(name.text())).chain(values.iter().map(OsString::as_os_str)) {
-            words.push(JOINT);
-            words.push(word);
+        let mut words = vec![command.to_owned(), name.text().to_owned()];
+        for value in values {
+            words.push(self.text("-D", Some(value))?);
         }
-        self.value("--property", words);
+        Some(PropertyArgument(words))
     }
 
-    fn will(&mut self, given: &Given) {
-        self.values("--will-topic", &given.will_topic);
-        self.values("--will-payload", &given.will_payload);
-        self.values("--will-qos", given.will_qos.map(|qos| qos.to_string()));
+    pub(in crate::options) fn general(&self) -> GeneralOptions {
+        GeneralOptions {
+            debug: u8::from(self.has(Flag::Debug)),
+            quiet: self.has(Flag::Quiet),
+            options_file: None,
+            policy: Policy::of(self.client),
+            help: None,
+            version: None,
+        }
     }
 
-    fn message(&mut self, given: &Given) {
-        self.payload(given);
-        let lines = matches!(given.payload, Some(Payload::Lines));
-        // mosquitto does not repeat lines, and says nothing.
-        self.values("--repeat", given.repeat.filter(|_| !lines).map(|count| count.to_string()));
-        let longest = f64::from(LONGEST_SECONDS);
-        let delay = if given.repeat_delay.is_nan() { 0.0 } else { given.repeat_delay.min(longest) };
-        self.value("--repeat-delay", format!("{delay:.6}"));
-    }
-
-    /// What goes to a topic.
-    fn payload(&mut self, given: &Given) {
-        self.values("--topic", &given.topics);
-        self.value("--qos", given.qos.to_string());
-        match &given.payload {
-            Some(Payload::File(path)) => self.value("--file", path),
-            Some(Payload::Lines) => self.flag("--stdin-line"),
-            Some(Payload::Message(text)) => self.value("--message", text),
-            Some(Payload::Null) => self.flag("--null-message"),
-            Some(Payload::Stdin) => self.flag("--stdin-file"),
+    pub(in crate::options) fn message(&mut self) -> MessageOptions {
+        let payload = self.given.payload.take();
+        let (mut message, mut file) = (None, None);
+        let (mut stdin_line, mut stdin_file, mut null_message) = (false, false, false);
+        match payload {
+            Some(Payload::File(path)) => file = Some(path.into()),
+            Some(Payload::Lines) => stdin_line = true,
+            Some(Payload::Message(text)) => message = Some(bytes(text)),
+            Some(Payload::Null) => null_message = true,
+            Some(Payload::Stdin) => stdin_file = true,
             None => {}
         }
+        let seconds = self.given.repeat_delay.clamp(0.0, f64::from(LONGEST_SECONDS));
+        MessageOptions {
+            topic: self.given.topics.pop(),
+            message,
+            file,
+            stdin_line,
+            stdin_file,
+            null_message,
+            qos: qos(self.given.qos),
+            // mosquitto does not repeat lines, and prints nothing about it.
+            repeat: self.given.repeat.filter(|_| !stdin_line).map_or(1, positive),
+            // What is no number is no delay.
+            repeat_delay: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+        }
     }
 
-    fn request(&mut self, given: &Given) {
-        self.payload(given);
-        self.values("-e", &given.response_topic);
-        self.display(given);
+    pub(in crate::options) fn output(&mut self) -> OutputOptions {
+        // A rate is printed in place of messages, with any format.
+        let format = self.given.format.take().filter(|_| !self.has(Flag::MessageRate));
+        OutputOptions {
+            verbose: self.has(Flag::Verbose),
+            no_newline: self.has(Flag::NoNewline),
+            format: self.text("-F", format),
+            json: false,
+            json_payload: false,
+            pretty: self.has(Flag::Pretty),
+        }
     }
 
-    /// What mosquitto_sub and mosquitto_rr do alike with what comes.
-    fn display(&mut self, given: &Given) {
-        self.values("-W", given.timeout.map(|seconds| seconds.min(LONGEST_SECONDS).to_string()));
-        self.values("--retain-handling", given.retain_handling.filter(|_| given.version == Some(V5)));
-        // A rate is shown in place of messages, whatever the format says.
-        self.values("-F", given.format.as_ref().filter(|_| !given.flags.has(Flag::MessageRate)));
+    pub(in crate::options) fn timeout(&self) -> Option<Duration> {
+        self.given.timeout.map(|seconds| Duration::from_secs(positive(seconds.min(LONGEST_SECONDS))))
     }
 
-    fn subscription(&mut self, given: &Given) {
-        self.values("--topic", &given.topics);
-        self.values("--unsubscribe", &given.unsubscribe);
-        self.values("--filter-out", &given.filter_out);
-        self.value("--qos", given.qos.to_string());
-        self.values("-C", given.count.map(|count| count.to_string()));
-        self.values("--random-filter", given.random_filter.map(|tenths| format!("{}.{}", tenths / 10, tenths % 10)));
-        self.display(given);
+    pub(in crate::options) fn retain(&self) -> RetainOptions {
+        RetainOptions { retain: self.has(Flag::Retain) }
     }
+
+    pub(in crate::options) fn screen(&self) -> ScreenOptions {
+        ScreenOptions { watch: self.has(Flag::Watch), message_rate: self.has(Flag::MessageRate) }
+    }
+
+    pub(in crate::options) fn subscription(&mut self) -> SubscriptionOptions {
+        SubscriptionOptions {
+            topic: std::mem::take(&mut self.given.topics),
+            topic_qos: Vec::new(),
+            unsubscribe: std::mem::take(&mut self.given.unsubscribe),
+            filter_out: std::mem::take(&mut self.given.filter_out),
+            qos: qos(self.given.qos),
+            count: self.given.count.map(positive),
+            timeout: self.timeout(),
+            exit_after_subscribing: self.has(Flag::ExitAfterSubscribing),
+            no_retained: self.has(Flag::NoRetained),
+            retained_only: self.has(Flag::RetainedOnly),
+            remove_retained: self.has(Flag::RemoveRetained),
+            retain_as_published: self.retain_as_published(),
+            retain_handling: self.retain_handling(),
+            no_local: false,
+            random_filter: self.given.random_filter.map(|tenths| f64::from(tenths) / 10.0),
+        }
+    }
+
+    pub(in crate::options) fn response_topic(&mut self) -> Option<String> {
+        self.given.response_topic.take()
+    }
+
+    /// Before 5.0 the broker would not see it, and mosquitto prints nothing about it.
+    pub(in crate::options) fn retain_as_published(&self) -> bool {
+        self.has(Flag::RetainAsPublished) && self.is_v5()
+    }
+
+    pub(in crate::options) fn retain_handling(&self) -> Option<RetainHandlingName> {
+        self.given.retain_handling.filter(|_| self.is_v5())
+    }
+}
+
+fn connect_property(name: PropertyName, number: impl ToString) -> GivenProperty {
+    GivenProperty { context: PropertyContext::Connect, name, values: vec![number.to_string().into()] }
+}
+
+/// A value of a list, which was checked.
+fn name<T: ValueEnum>(text: &OsStr) -> Option<T> {
+    T::from_str(text.to_str()?, false).ok()
+}
+
+fn secret(text: OsString) -> Secret {
+    Secret::new(text.into_encoded_bytes())
+}
+
+fn bytes(text: OsString) -> Bytes {
+    text.into_encoded_bytes().into()
+}
+
+/// 0 to 2, which was checked.
+fn qos(number: i32) -> QoS {
+    u8::try_from(number).ok().and_then(QoS::from_number).unwrap_or_default()
+}
+
+/// A positive number, which was checked.
+fn positive(number: i32) -> u64 {
+    number.unsigned_abs().into()
 }

@@ -103,20 +103,20 @@ fn allowing_aliases(maximum: u32) -> Talk {
     Talk::open(SessionConfig { connect_properties, ..v5() })
 }
 
-fn hears_aliased(talk: &mut Talk, topic: &str, alias: u32, dup: bool) -> Result<(), SessionError> {
+fn receives_aliased(talk: &mut Talk, topic: &str, alias: u32, dup: bool) -> Result<(), SessionError> {
     let properties = properties(&[(PropertyName::TopicAlias, alias)]);
     let publish = Publish { topic, properties: PublishProperties::Owned(&properties), ..delivery(2, 1, dup, "x") };
-    talk.hears(&Packet::Publish(publish))?;
-    talk.hears_ack(AckKind::Pubrel, 1)
+    talk.receives(&Packet::Publish(publish))?;
+    talk.receives_ack(AckKind::Pubrel, 1)
 }
 
 #[test]
 fn the_brokers_aliases_are_resolved() {
     let mut talk = allowing_aliases(3);
     for (topic, alias) in [("a", 3), ("b", 1), ("", 3), ("", 1), ("c", 3), ("", 3), ("", 3)] {
-        hears_aliased(&mut talk, topic, alias, false).unwrap();
+        receives_aliased(&mut talk, topic, alias, false).unwrap();
     }
-    let topics: Vec<_> = talk.ears.came.iter().map(|came| came.topic.as_str()).collect();
+    let topics: Vec<_> = talk.handler.came.iter().map(|came| came.topic.as_str()).collect();
     assert_eq!(topics, ["a", "b", "a", "b", "c", "c", "c"]);
 }
 
@@ -124,27 +124,27 @@ fn the_brokers_aliases_are_resolved() {
 fn aliases_that_mean_nothing_break_the_protocol() {
     for (maximum, topic, alias) in [(0, "a", 1), (3, "a", 4), (3, "", 2), (3, "", 65_535)] {
         let mut talk = allowing_aliases(maximum);
-        let error = hears_aliased(&mut talk, topic, alias, false).unwrap_err();
+        let error = receives_aliased(&mut talk, topic, alias, false).unwrap_err();
         assert_eq!(error.reason_to_send(), Some(ReasonCode::TOPIC_ALIAS_INVALID));
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x94"]);
-        assert!(talk.ears.came.is_empty());
+        assert!(talk.handler.came.is_empty());
     }
     // An alias belongs to its connection.
     let mut talk = allowing_aliases(3);
-    hears_aliased(&mut talk, "a", 1, false).unwrap();
+    receives_aliased(&mut talk, "a", 1, false).unwrap();
     talk.reconnect(true);
-    assert!(hears_aliased(&mut talk, "", 1, false).is_err());
+    assert!(receives_aliased(&mut talk, "", 1, false).is_err());
 }
 
 /// A message that is known already teaches its alias all the same.
 #[test]
 fn a_repeated_message_teaches_its_alias() {
     let mut talk = allowing_aliases(3);
-    talk.hears_message(2, 1, "x").unwrap();
-    hears_aliased(&mut talk, "a", 2, true).unwrap();
-    assert_eq!(talk.ears.came.len(), 1);
-    hears_aliased(&mut talk, "", 2, false).unwrap();
-    assert_eq!(talk.ears.came[1].topic, "a");
+    talk.receives_message(2, 1, "x").unwrap();
+    receives_aliased(&mut talk, "a", 2, true).unwrap();
+    assert_eq!(talk.handler.came.len(), 1);
+    receives_aliased(&mut talk, "", 2, false).unwrap();
+    assert_eq!(talk.handler.came[1].topic, "a");
 }
 
 #[test]

@@ -3,22 +3,22 @@
 use super::*;
 
 fn came(talk: &Talk) -> Vec<&str> {
-    talk.ears.came.iter().map(|came| came.payload.as_str()).collect()
+    talk.handler.came.iter().map(|came| came.payload.as_str()).collect()
 }
 
 fn later(config: SessionConfig) -> Talk {
     let mut talk = Talk::open(config);
-    talk.ears.answer = Acknowledge::Later;
+    talk.handler.answer = Acknowledge::Later;
     talk
 }
 
 impl Talk {
-    fn hears_again(&mut self, qos: u8, identifier: u16, payload: &str) {
-        self.hears(&Packet::Publish(delivery(qos, identifier, true, payload))).unwrap();
+    fn receives_again(&mut self, qos: u8, identifier: u16, payload: &str) {
+        self.receives(&Packet::Publish(delivery(qos, identifier, true, payload))).unwrap();
     }
 
     fn acknowledge(&mut self, index: usize) {
-        self.session.acknowledge(self.ears.came[index].receipt);
+        self.session.acknowledge(self.handler.came[index].receipt);
     }
 }
 
@@ -31,8 +31,8 @@ fn a_topic_with_a_wildcard_is_handed_over() {
         let topic = b"ActiveMQ/Advisory/Consumer/Topic/#/+";
         let mut packet = vec![0x30, (2 + topic.len() + empty.len() + 1) as u8, 0, topic.len() as u8];
         packet.extend_from_slice(&[topic, empty, b"x"].concat());
-        talk.session.handle_input(&packet, talk.now, &mut talk.ears).unwrap();
-        assert_eq!(talk.ears.came[0].topic.as_bytes(), topic);
+        talk.session.handle_input(&packet, talk.now, &mut talk.handler).unwrap();
+        assert_eq!(talk.handler.came[0].topic.as_bytes(), topic);
     }
 }
 
@@ -41,9 +41,9 @@ fn a_topic_with_a_wildcard_is_handed_over() {
 fn pubrel_may_have_dup_in_3_1() {
     for version in ALL_VERSIONS {
         let mut talk: Talk = Talk::open(config(version));
-        talk.hears_message(2, 5, "x").unwrap();
+        talk.receives_message(2, 5, "x").unwrap();
         talk.discard();
-        let released = talk.session.handle_input(&[0x6A, 2, 0, 5], talk.now, &mut talk.ears);
+        let released = talk.session.handle_input(&[0x6A, 2, 0, 5], talk.now, &mut talk.handler);
         assert_eq!(released.is_ok(), version == ProtocolVersion::V31, "{released:?}");
         if released.is_ok() {
             assert_eq!(talk.said_in_short(), ["PUBCOMP 5"]);
@@ -54,13 +54,13 @@ fn pubrel_may_have_dup_in_3_1() {
 #[test]
 fn what_was_acknowledged_at_qos_2_is_unreleased_until_pubrel() {
     let mut talk: Talk = Talk::open(v5());
-    talk.ears.answer = Acknowledge::Later;
-    talk.hears_message(2, 5, "x").unwrap();
-    talk.hears_message(2, 6, "beyond").unwrap();
+    talk.handler.answer = Acknowledge::Later;
+    talk.receives_message(2, 5, "x").unwrap();
+    talk.receives_message(2, 6, "beyond").unwrap();
     assert_eq!(talk.session.unreleased(), 0);
     talk.acknowledge(0);
     assert_eq!(talk.session.unreleased(), 1);
-    talk.hears_ack(AckKind::Pubrel, 5).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 5).unwrap();
     assert_eq!(talk.session.unreleased(), 0);
 }
 
@@ -68,14 +68,14 @@ fn what_was_acknowledged_at_qos_2_is_unreleased_until_pubrel() {
 fn each_qos_is_acknowledged_its_way() {
     for version in ALL_VERSIONS {
         let mut talk: Talk = Talk::open(config(version));
-        talk.hears_message(0, 0, "a").unwrap();
-        talk.hears_message(1, 7, "b").unwrap();
-        talk.hears_message(2, 65_535, "c").unwrap();
+        talk.receives_message(0, 0, "a").unwrap();
+        talk.receives_message(1, 7, "b").unwrap();
+        talk.receives_message(2, 65_535, "c").unwrap();
         assert_eq!(talk.said_in_short(), ["PUBACK 7", "PUBREC 65535"]);
-        talk.hears_ack(AckKind::Pubrel, 65_535).unwrap();
+        talk.receives_ack(AckKind::Pubrel, 65_535).unwrap();
         assert_eq!(talk.said_in_short(), ["PUBCOMP 65535"]);
         assert_eq!(came(&talk), ["a", "b", "c"]);
-        assert_eq!(talk.ears.came[2].topic, "t");
+        assert_eq!(talk.handler.came[2].topic, "t");
     }
 }
 
@@ -83,14 +83,14 @@ fn each_qos_is_acknowledged_its_way() {
 fn later_means_when_the_owner_says_so() {
     let mut talk = later(v311());
     for (qos, identifier, payload) in [(0, 0, "a"), (1, 1, "b"), (2, 2, "c"), (1, 3, "d")] {
-        talk.hears_message(qos, identifier, payload).unwrap();
+        talk.receives_message(qos, identifier, payload).unwrap();
     }
     assert!(talk.said().is_empty());
     for index in 0..4 {
         talk.acknowledge(index);
     }
     assert_eq!(talk.said_in_short(), ["PUBACK 1", "PUBREC 2", "PUBACK 3"]);
-    talk.hears_ack(AckKind::Pubrel, 2).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 2).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBCOMP 2"]);
 }
 
@@ -102,7 +102,7 @@ fn what_the_owner_does_not_acknowledge_stays_with_the_broker() {
     for (qos, identifier) in [(1, 1), (2, 2), (1, 3), (2, 4)] {
         input.extend(bytes_of(&Packet::Publish(delivery(qos, identifier, false, "x")), ProtocolVersion::V5));
     }
-    talk.session.handle_input(&input, talk.now, &mut talk.ears).unwrap();
+    talk.session.handle_input(&input, talk.now, &mut talk.handler).unwrap();
     talk.acknowledge(0);
     talk.acknowledge(1);
     talk.session.disconnect(ReasonCode::SUCCESS, Properties::new()).unwrap();
@@ -113,10 +113,10 @@ fn what_the_owner_does_not_acknowledge_stays_with_the_broker() {
 #[test]
 fn pubrel_for_an_unknown_identifier_is_answered() {
     let mut talk: Talk = Talk::open(v5());
-    talk.hears_ack(AckKind::Pubrel, 5).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 5).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBCOMP 5 0x92"]);
     let mut talk: Talk = Talk::open(v311());
-    talk.hears_ack(AckKind::Pubrel, 5).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 5).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBCOMP 5"]);
 }
 
@@ -124,28 +124,28 @@ fn pubrel_for_an_unknown_identifier_is_answered() {
 #[test]
 fn qos_2_is_told_once_between_publish_and_pubrel() {
     let mut talk: Talk = Talk::open(v5());
-    talk.hears_message(2, 3, "a").unwrap();
-    talk.hears_again(2, 3, "a");
+    talk.receives_message(2, 3, "a").unwrap();
+    talk.receives_again(2, 3, "a");
     assert_eq!(talk.said_in_short(), ["PUBREC 3", "PUBREC 3"]);
     talk.reconnect(true);
-    talk.hears_again(2, 3, "a");
+    talk.receives_again(2, 3, "a");
     assert_eq!(talk.said_in_short(), ["PUBREC 3"]);
-    talk.hears_ack(AckKind::Pubrel, 3).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 3).unwrap();
     talk.reconnect(true);
-    talk.hears_ack(AckKind::Pubrel, 3).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 3).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBCOMP 3 0x92"], "PUBCOMP was lost with the connection");
     assert_eq!(came(&talk), ["a"]);
-    talk.hears_message(2, 3, "b").unwrap();
+    talk.receives_message(2, 3, "b").unwrap();
     assert_eq!(came(&talk), ["a", "b"]);
 }
 
 #[test]
 fn qos_1_is_told_again_after_a_reconnect() {
     let mut talk = later(v311());
-    talk.hears_message(1, 3, "a").unwrap();
+    talk.receives_message(1, 3, "a").unwrap();
     talk.reconnect(true);
-    talk.hears_again(1, 3, "a");
-    assert_eq!(talk.ears.came.iter().map(|came| came.dup).collect::<Vec<_>>(), [false, true]);
+    talk.receives_again(1, 3, "a");
+    assert_eq!(talk.handler.came.iter().map(|came| came.dup).collect::<Vec<_>>(), [false, true]);
     // The receipt of the first connection answers nothing here: it may be another message's identifier by now.
     talk.acknowledge(0);
     assert!(talk.said().is_empty());
@@ -158,14 +158,14 @@ fn qos_1_is_told_again_after_a_reconnect() {
 #[test]
 fn a_message_that_waits_for_its_owner_over_a_reconnect_is_answered_in_the_end() {
     let mut talk = later(v5());
-    talk.hears_message(2, 3, "a").unwrap();
-    talk.hears_again(2, 3, "a");
+    talk.receives_message(2, 3, "a").unwrap();
+    talk.receives_again(2, 3, "a");
     talk.reconnect(true);
-    talk.hears_again(2, 3, "a");
+    talk.receives_again(2, 3, "a");
     assert!(talk.said().is_empty() && came(&talk) == ["a"]);
     talk.acknowledge(0);
     assert_eq!(talk.said_in_short(), ["PUBREC 3"]);
-    talk.hears_ack(AckKind::Pubrel, 3).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 3).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBCOMP 3"]);
     assert_eq!(came(&talk), ["a"]);
 }
@@ -175,7 +175,7 @@ fn a_message_that_waits_for_its_owner_over_a_reconnect_is_answered_in_the_end() 
 fn what_the_owner_acknowledged_between_connections_is_answered_when_it_comes_again() {
     for connected in [false, true] {
         let mut talk = later(v5());
-        talk.hears_message(2, 3, "a").unwrap();
+        talk.receives_message(2, 3, "a").unwrap();
         talk.session.handle_disconnected();
         if connected {
             talk.reconnect(true);
@@ -185,7 +185,7 @@ fn what_the_owner_acknowledged_between_connections_is_answered_when_it_comes_aga
             talk.reconnect(true);
         }
         assert!(talk.said().is_empty());
-        talk.hears_again(2, 3, "a");
+        talk.receives_again(2, 3, "a");
         assert_eq!(talk.said_in_short(), ["PUBREC 3"]);
         assert_eq!(came(&talk), ["a"]);
     }
@@ -196,9 +196,9 @@ fn what_the_owner_acknowledged_between_connections_is_answered_when_it_comes_aga
 fn a_receipt_of_a_lost_session_does_nothing() {
     for qos in [1, 2] {
         let mut talk = later(v5());
-        talk.hears_message(qos, 3, "old").unwrap();
+        talk.receives_message(qos, 3, "old").unwrap();
         talk.reconnect(false);
-        talk.hears_message(qos, 3, "new").unwrap();
+        talk.receives_message(qos, 3, "new").unwrap();
         talk.acknowledge(0);
         assert!(talk.said().is_empty());
         talk.acknowledge(1);
@@ -210,9 +210,9 @@ fn a_receipt_of_a_lost_session_does_nothing() {
 #[test]
 fn a_lost_session_forgets_which_identifiers_were_known() {
     let mut talk: Talk = Talk::open(v5());
-    talk.hears_message(2, 3, "a").unwrap();
+    talk.receives_message(2, 3, "a").unwrap();
     talk.reconnect(false);
-    talk.hears_message(2, 3, "b").unwrap();
+    talk.receives_message(2, 3, "b").unwrap();
     assert_eq!(came(&talk), ["a", "b"]);
 }
 
@@ -220,11 +220,11 @@ fn a_lost_session_forgets_which_identifiers_were_known() {
 #[test]
 fn a_3_1_broker_cannot_say_that_the_session_lives() {
     let mut talk: Talk = Talk::open(config(ProtocolVersion::V31));
-    talk.hears_message(2, 3, "a").unwrap();
+    talk.receives_message(2, 3, "a").unwrap();
     talk.publish(2, "out").unwrap();
-    talk.hears_ack(AckKind::Pubrec, 1).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 1).unwrap();
     talk.reconnect(false);
-    talk.hears_again(2, 3, "a");
+    talk.receives_again(2, 3, "a");
     assert_eq!(came(&talk), ["a"]);
     assert_eq!(talk.said_in_short(), ["PUBREL 1", "PUBREC 3"]);
 }
@@ -232,7 +232,7 @@ fn a_3_1_broker_cannot_say_that_the_session_lives() {
 #[test]
 fn acknowledging_twice_answers_qos_2_once() {
     let mut talk = later(v5());
-    talk.hears_message(2, 3, "a").unwrap();
+    talk.receives_message(2, 3, "a").unwrap();
     talk.acknowledge(0);
     talk.acknowledge(0);
     assert_eq!(talk.said_in_short(), ["PUBREC 3"]);
@@ -245,17 +245,17 @@ fn receiving_at_most(receive_maximum: u32) -> SessionConfig {
 #[test]
 fn more_than_our_receive_maximum_breaks_the_protocol() {
     let mut talk = later(receiving_at_most(2));
-    talk.hears_message(1, 1, "a").unwrap();
-    talk.hears_message(2, 2, "b").unwrap();
-    talk.hears_message(0, 0, "free").unwrap();
-    talk.hears_again(2, 2, "b");
-    let error = talk.hears_message(2, 3, "over").unwrap_err();
+    talk.receives_message(1, 1, "a").unwrap();
+    talk.receives_message(2, 2, "b").unwrap();
+    talk.receives_message(0, 0, "free").unwrap();
+    talk.receives_again(2, 2, "b");
+    let error = talk.receives_message(2, 3, "over").unwrap_err();
     assert_eq!(error.reason_to_send(), Some(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
     assert_eq!(talk.said_in_short(), ["DISCONNECT 0x93"]);
     assert_eq!(came(&talk), ["a", "b", "free"]);
     // What was not told is not taken for known: on the next connection it is told.
     talk.reconnect(true);
-    talk.hears_again(2, 3, "over");
+    talk.receives_again(2, 3, "over");
     assert_eq!(came(&talk).last(), Some(&"over"));
 }
 
@@ -263,25 +263,25 @@ fn more_than_our_receive_maximum_breaks_the_protocol() {
 fn places_come_free_at_puback_and_pubcomp() {
     let mut talk = later(receiving_at_most(1));
     for round in 0..3 {
-        talk.hears_message(1, 1, "a").unwrap();
+        talk.receives_message(1, 1, "a").unwrap();
         talk.acknowledge(2 * round);
-        talk.hears_message(2, 2, "b").unwrap();
+        talk.receives_message(2, 2, "b").unwrap();
         talk.acknowledge(2 * round + 1);
-        talk.hears_ack(AckKind::Pubrel, 2).unwrap();
+        talk.receives_ack(AckKind::Pubrel, 2).unwrap();
     }
-    talk.hears_message(2, 2, "c").unwrap();
+    talk.receives_message(2, 2, "c").unwrap();
     talk.acknowledge(6);
-    assert!(talk.hears_message(1, 3, "PUBREL is owed").is_err());
+    assert!(talk.receives_message(1, 3, "PUBREL is owed").is_err());
     // A new connection counts anew.
     talk.reconnect(true);
-    talk.hears_message(1, 3, "d").unwrap();
+    talk.receives_message(1, 3, "d").unwrap();
 }
 
 #[test]
 fn before_5_0_there_is_no_receive_maximum() {
     let mut talk = later(SessionConfig { version: ProtocolVersion::V311, ..receiving_at_most(1) });
     for identifier in 1..100 {
-        talk.hears_message(1, identifier, "x").unwrap();
+        talk.receives_message(1, identifier, "x").unwrap();
     }
-    assert_eq!(talk.ears.came.len(), 99);
+    assert_eq!(talk.handler.came.len(), 99);
 }

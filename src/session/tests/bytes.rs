@@ -22,16 +22,16 @@ fn a_life(version: ProtocolVersion) -> Vec<u8> {
     life
 }
 
-/// What a session hears and says when these pieces come.
+/// What a session receives and says when these pieces come.
 fn heard(version: ProtocolVersion, pieces: &[&[u8]]) -> (Vec<Came>, Vec<Event>, Vec<u8>) {
     let mut talk: Talk = Talk::new(config(version));
     talk.session.start(&talk.config, talk.now).unwrap();
     for piece in pieces {
-        talk.session.handle_input(piece, talk.now, &mut talk.ears).unwrap();
+        talk.session.handle_input(piece, talk.now, &mut talk.handler).unwrap();
     }
     let mut out = Vec::new();
     talk.session.take_output(&mut out);
-    (talk.ears.came, talk.ears.events, out)
+    (talk.handler.came, talk.handler.events, out)
 }
 
 #[test]
@@ -53,10 +53,10 @@ fn a_cut_at_any_byte_changes_nothing() {
 #[test]
 fn an_announced_giant_costs_no_memory() {
     let mut talk: Talk = Talk::open(v5());
-    talk.session.handle_input(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1], talk.now, &mut talk.ears).unwrap();
+    talk.session.handle_input(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 1], talk.now, &mut talk.handler).unwrap();
     assert!(talk.session.buffers().1.capacity() < 64);
     for _ in 0..100 {
-        talk.session.handle_input(&[b'x'; 100], talk.now, &mut talk.ears).unwrap();
+        talk.session.handle_input(&[b'x'; 100], talk.now, &mut talk.handler).unwrap();
     }
     let partial = talk.session.buffers().1;
     assert!(partial.len() == 10_007 && partial.capacity() < 3 * 10_007, "{}", partial.capacity());
@@ -70,14 +70,14 @@ fn a_large_packet_leaves_no_large_buffer_behind() {
     let large = "x".repeat(100_000);
     let bytes = bytes_of(&Packet::Publish(delivery(0, 0, false, &large)), ProtocolVersion::V5);
     for piece in bytes.chunks(1000) {
-        talk.session.handle_input(piece, talk.now, &mut talk.ears).unwrap();
+        talk.session.handle_input(piece, talk.now, &mut talk.handler).unwrap();
     }
-    assert_eq!(talk.ears.came.len(), 1);
+    assert_eq!(talk.handler.came.len(), 1);
     assert!(talk.session.buffers().1.capacity() <= 4096);
     // Whole packets are read where they lie.
     let mut talk: Talk = Talk::open(v5());
-    talk.session.handle_input(&bytes, talk.now, &mut talk.ears).unwrap();
-    assert_eq!((talk.ears.came.len(), talk.session.buffers().1.capacity()), (1, 0));
+    talk.session.handle_input(&bytes, talk.now, &mut talk.handler).unwrap();
+    assert_eq!((talk.handler.came.len(), talk.session.buffers().1.capacity()), (1, 0));
 }
 
 /// Other clients stop at 10 KiB by default.
@@ -88,7 +88,7 @@ fn our_packet_limit_is_the_standards_unless_it_is_set() {
         bytes_of(&Packet::Publish(delivery(0, 0, false, &payload)), ProtocolVersion::V5)
     };
     let mut talk: Talk = Talk::open(v5());
-    talk.session.handle_input(&packet_of(1_000_000), talk.now, &mut talk.ears).unwrap();
+    talk.session.handle_input(&packet_of(1_000_000), talk.now, &mut talk.handler).unwrap();
     let announced = properties(&[(PropertyName::MaximumPacketSize, 500)]);
     for config in [
         SessionConfig { max_packet_size: 500, ..v5() },
@@ -96,9 +96,9 @@ fn our_packet_limit_is_the_standards_unless_it_is_set() {
         SessionConfig { connect_properties: announced, max_packet_size: 700, ..v5() },
     ] {
         let mut talk: Talk = Talk::open(config);
-        talk.session.handle_input(&packet_of(500), talk.now, &mut talk.ears).unwrap();
+        talk.session.handle_input(&packet_of(500), talk.now, &mut talk.handler).unwrap();
         // Known from the fixed header alone.
-        let error = talk.session.handle_input(&packet_of(501)[..3], talk.now, &mut talk.ears).unwrap_err();
+        let error = talk.session.handle_input(&packet_of(501)[..3], talk.now, &mut talk.handler).unwrap_err();
         assert_eq!(error, SessionError::Wire(WireError::TooLarge { size: 501, limit: 500 }));
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x95"]);
     }
@@ -110,11 +110,11 @@ fn packets_that_are_not_for_a_client_break_the_protocol() {
     let subscribe = Packet::Subscribe(Subscribe { packet_identifier: 1, filters, ..Subscribe::default() });
     for packet in [subscribe, Packet::Pingreq] {
         let mut talk: Talk = Talk::open(v5());
-        let error = talk.hears(&packet).unwrap_err();
+        let error = talk.receives(&packet).unwrap_err();
         assert_eq!(error, SessionError::unexpected(packet.packet_type(), "is not for a client"));
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
         let mut talk: Talk = Talk::open(v311());
-        assert!(talk.hears(&packet).is_err());
+        assert!(talk.receives(&packet).is_err());
         assert!(talk.said().is_empty(), "before 5.0 there is nothing to say");
     }
 }
@@ -124,8 +124,8 @@ fn packets_that_are_not_for_a_client_break_the_protocol() {
 fn a_broker_that_says_goodbye_before_5_0_is_a_broker_that_goes() {
     for (version, bytes) in [(ProtocolVersion::V31, &[0xE0, 0][..]), (ProtocolVersion::V311, &[0xE0, 2, 0x8B, 0])] {
         let mut talk: Talk = Talk::open(config(version));
-        let error = talk.session.handle_input(bytes, talk.now, &mut talk.ears).unwrap_err();
-        assert_eq!(error, SessionError::SaidGoodbye);
+        let error = talk.session.handle_input(bytes, talk.now, &mut talk.handler).unwrap_err();
+        assert_eq!(error, SessionError::UnexpectedDisconnect);
         assert_eq!((talk.said().len(), talk.session.is_open()), (0, false));
     }
 }
@@ -136,12 +136,12 @@ fn only_a_message_may_be_large() {
     let head = |first: u8| [first, 0x80, 0x80, 0x80, 8];
     for first in [0x90, 0xB0, 0xE0, 0xF0, 0x40] {
         let mut talk: Talk = Talk::open(v5());
-        let error = talk.session.handle_input(&head(first), talk.now, &mut talk.ears).unwrap_err();
+        let error = talk.session.handle_input(&head(first), talk.now, &mut talk.handler).unwrap_err();
         assert_eq!(error, SessionError::Wire(WireError::TooLarge { size: (16 << 20) + 5, limit: 262_144 }));
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x95"]);
     }
     let mut talk: Talk = Talk::open(v5());
-    assert_eq!(talk.session.handle_input(&head(0x30), talk.now, &mut talk.ears), Ok(()));
+    assert_eq!(talk.session.handle_input(&head(0x30), talk.now, &mut talk.handler), Ok(()));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn malformed_packets_are_answered_with_their_reason() {
     ];
     for (input, answer) in cases {
         let mut talk: Talk = Talk::open(v5());
-        let error = talk.session.handle_input(input, talk.now, &mut talk.ears).unwrap_err();
+        let error = talk.session.handle_input(input, talk.now, &mut talk.handler).unwrap_err();
         assert!(matches!(error, SessionError::Wire(_)), "{error:?}");
         assert_eq!(talk.said_in_short(), [answer], "{input:?}");
         assert!(!talk.session.is_open());
@@ -169,9 +169,9 @@ fn what_came_before_the_fault_counts_and_what_comes_after_it_does_not() {
     let mut input = bytes_of(&Packet::Publish(delivery(1, 1, false, "good")), ProtocolVersion::V5);
     input.extend([0, 0]);
     input.extend(bytes_of(&Packet::Publish(delivery(1, 2, false, "late")), ProtocolVersion::V5));
-    assert!(talk.session.handle_input(&input, talk.now, &mut talk.ears).is_err());
-    talk.hears_message(1, 3, "later").unwrap();
-    assert_eq!(talk.ears.came.len(), 1);
+    assert!(talk.session.handle_input(&input, talk.now, &mut talk.handler).is_err());
+    talk.receives_message(1, 3, "later").unwrap();
+    assert_eq!(talk.handler.came.len(), 1);
     assert_eq!(talk.said_in_short(), ["PUBACK 1", "DISCONNECT 0x81"]);
 }
 
@@ -183,20 +183,20 @@ fn a_disconnect_from_the_broker_is_told_with_its_reason() {
             .collect();
     let reason = ReasonCode(0x8B);
     let mut talk: Talk = Talk::open(v5());
-    let error = talk.hears(&Packet::Disconnect(Disconnect { reason, properties: words.clone() })).unwrap_err();
+    let error = talk.receives(&Packet::Disconnect(Disconnect { reason, properties: words.clone() })).unwrap_err();
     assert_eq!(error, SessionError::Disconnected { reason, properties: words });
     assert_eq!(error.to_string(), "the broker closed the connection: Server shutting down (0x8b)");
     assert!(talk.said().is_empty(), "a DISCONNECT is not answered");
     // Two bytes are the short form of success.
     let mut talk: Talk = Talk::open(v5());
-    let error = talk.session.handle_input(&[0xE0, 0], talk.now, &mut talk.ears).unwrap_err();
+    let error = talk.session.handle_input(&[0xE0, 0], talk.now, &mut talk.handler).unwrap_err();
     assert!(matches!(error, SessionError::Disconnected { reason: ReasonCode::SUCCESS, .. }));
 }
 
 #[test]
 fn a_session_without_connection_hears_nothing() {
     let mut talk: Talk = Talk::new(v5());
-    talk.session.handle_input(b"any bytes", talk.now, &mut talk.ears).unwrap();
+    talk.session.handle_input(b"any bytes", talk.now, &mut talk.handler).unwrap();
     assert_eq!((talk.session.buffers().1.len(), talk.session.poll_timeout()), (0, None));
     talk.session.handle_timeout(talk.now + seconds(1000)).unwrap();
 }
@@ -205,8 +205,8 @@ fn a_session_without_connection_hears_nothing() {
 #[test]
 fn a_half_packet_dies_with_its_connection() {
     let mut talk: Talk = Talk::open(v5());
-    talk.session.handle_input(&[0x30, 100, 0, 1, b't'], talk.now, &mut talk.ears).unwrap();
+    talk.session.handle_input(&[0x30, 100, 0, 1, b't'], talk.now, &mut talk.handler).unwrap();
     talk.reconnect(true);
-    talk.hears_message(0, 0, "whole").unwrap();
-    assert_eq!(talk.ears.came[0].payload, "whole");
+    talk.receives_message(0, 0, "whole").unwrap();
+    assert_eq!(talk.handler.came[0].payload, "whole");
 }

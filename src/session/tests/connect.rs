@@ -86,10 +86,10 @@ fn an_accepted_connection_is_open_and_says_so() {
         talk.session.start(&talk.config, talk.now).unwrap();
         assert!(!talk.session.is_open());
         assert_eq!(talk.publish(0, "early"), Err(PublishError::NotConnected));
-        talk.hears(&accepted(true, Properties::new())).unwrap();
+        talk.receives(&accepted(true, Properties::new())).unwrap();
         assert!(talk.session.is_open());
         let connack = Connack { session_present: true, reason: ReasonCode::SUCCESS, properties: Properties::new() };
-        assert_eq!(talk.ears.events, [Event::Connected(connack)]);
+        assert_eq!(talk.handler.events, [Event::Connected(connack)]);
         assert_eq!(talk.session.version(), version);
     }
 }
@@ -100,7 +100,7 @@ fn codes_of_3_1_1_are_mapped() {
         for (code, reason) in [(1, 132), (2, 133), (3, 136), (4, 134), (5, 135), (9, 128)] {
             let mut talk: Talk = Talk::new(config(version));
             talk.session.start(&talk.config, talk.now).unwrap();
-            let refused = talk.session.handle_input(&[0x20, 2, 0, code], talk.now, &mut talk.ears);
+            let refused = talk.session.handle_input(&[0x20, 2, 0, code], talk.now, &mut talk.handler);
             assert_eq!(
                 refused,
                 Err(SessionError::Refused { reason: ReasonCode(reason), properties: Properties::new() })
@@ -119,7 +119,7 @@ fn a_refusal_of_5_0_keeps_the_brokers_words_and_nothing_is_said_after_it() {
         std::iter::once(Property::new(PropertyName::ReasonString, PropertyValue::Utf8("go away".to_owned())).unwrap())
             .collect();
     let refusal = Connack { session_present: false, reason: ReasonCode::NOT_AUTHORIZED, properties: words.clone() };
-    let refused = talk.hears(&Packet::Connack(refusal));
+    let refused = talk.receives(&Packet::Connack(refusal));
     assert_eq!(refused, Err(SessionError::Refused { reason: ReasonCode::NOT_AUTHORIZED, properties: words }));
     assert_eq!(talk.session.output_len(), 0);
     assert_eq!(talk.session.poll_timeout(), None);
@@ -129,7 +129,7 @@ fn a_refusal_of_5_0_keeps_the_brokers_words_and_nothing_is_said_after_it() {
 fn a_broker_without_5_0_refuses_in_the_form_of_3_1_1() {
     let mut talk: Talk = Talk::new(v5());
     talk.session.start(&talk.config, talk.now).unwrap();
-    let refused = talk.session.handle_input(&[0x20, 2, 0, 1], talk.now, &mut talk.ears);
+    let refused = talk.session.handle_input(&[0x20, 2, 0, 1], talk.now, &mut talk.handler);
     let reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
     assert_eq!(refused, Err(SessionError::Refused { reason, properties: Properties::new() }));
 }
@@ -138,15 +138,15 @@ fn a_broker_without_5_0_refuses_in_the_form_of_3_1_1() {
 fn a_session_that_is_present_after_a_clean_start_breaks_the_protocol() {
     let mut talk: Talk = Talk::new(SessionConfig { clean_start: true, ..v5() });
     talk.session.start(&talk.config, talk.now).unwrap();
-    let error = talk.hears(&accepted(true, Properties::new())).unwrap_err();
+    let error = talk.receives(&accepted(true, Properties::new())).unwrap_err();
     assert!(matches!(error, SessionError::Unexpected { packet: PacketType::Connack, .. }), "{error}");
-    assert!(!talk.session.is_open() && talk.ears.events.is_empty());
+    assert!(!talk.session.is_open() && talk.handler.events.is_empty());
 }
 
 #[test]
 fn a_second_connack_breaks_the_protocol() {
     let mut talk: Talk = Talk::open(v5());
-    let error = talk.hears(&accepted(false, Properties::new())).unwrap_err();
+    let error = talk.receives(&accepted(false, Properties::new())).unwrap_err();
     assert_eq!(error.to_string(), "the broker broke the protocol: CONNACK came twice");
     assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
 }
@@ -158,10 +158,10 @@ fn nothing_may_come_before_connack() {
         let mut talk: Talk = Talk::new(config(version));
         talk.session.start(&talk.config, talk.now).unwrap();
         talk.said();
-        let error = talk.hears(packet).unwrap_err();
+        let error = talk.receives(packet).unwrap_err();
         let expected = SessionError::unexpected(packet.packet_type(), "came before CONNACK");
         assert_eq!(error, expected);
-        assert!(talk.ears.came.is_empty() && talk.said().is_empty());
+        assert!(talk.handler.came.is_empty() && talk.said().is_empty());
     }
 }
 
@@ -170,13 +170,13 @@ fn authentication_exchanges_are_refused_by_name_with_5_0() {
     let auth = Packet::Auth(Auth { reason: ReasonCode::CONTINUE_AUTHENTICATION, properties: Properties::new() });
     let mut talk: Talk = Talk::new(v5());
     talk.session.start(&talk.config, talk.now).unwrap();
-    assert_eq!(talk.hears(&auth), Err(SessionError::EnhancedAuthentication));
+    assert_eq!(talk.receives(&auth), Err(SessionError::EnhancedAuthentication));
     let mut talk: Talk = Talk::open(v5());
-    assert_eq!(talk.hears(&auth), Err(SessionError::EnhancedAuthentication));
+    assert_eq!(talk.receives(&auth), Err(SessionError::EnhancedAuthentication));
     assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
     let mut talk: Talk = Talk::new(v311());
     talk.session.start(&talk.config, talk.now).unwrap();
-    let error = talk.session.handle_input(&[0xF0, 0], talk.now, &mut talk.ears).unwrap_err();
+    let error = talk.session.handle_input(&[0xF0, 0], talk.now, &mut talk.handler).unwrap_err();
     assert_eq!(error, SessionError::unexpected(PacketType::Auth, "came before CONNACK"));
 }
 
@@ -201,7 +201,7 @@ fn what_is_no_mqtt_is_told_with_its_first_bytes() {
             let mut fed = 0;
             for part in input.chunks(piece) {
                 fed += part.len();
-                if let Err(found) = talk.session.handle_input(part, talk.now, &mut talk.ears) {
+                if let Err(found) = talk.session.handle_input(part, talk.now, &mut talk.handler) {
                     error = Some(found);
                     break;
                 }
@@ -220,7 +220,7 @@ fn a_connack_that_is_malformed_is_a_brokers_fault() {
     for input in [&[0x20, 2, 8, 0][..], &[0x20, 1, 0], &[0x20, 5, 0, 0, 2, 0x21, 0]] {
         let mut talk: Talk = Talk::new(v5());
         talk.session.start(&talk.config, talk.now).unwrap();
-        let error = talk.session.handle_input(input, talk.now, &mut talk.ears).unwrap_err();
+        let error = talk.session.handle_input(input, talk.now, &mut talk.handler).unwrap_err();
         assert!(matches!(error, SessionError::Wire(_)), "{input:?}: {error:?}");
     }
 }
@@ -236,8 +236,8 @@ fn connack_must_come_in_time() {
     assert_eq!(error.to_string(), "the broker did not answer CONNECT within 5 s");
     assert_eq!(talk.session.poll_timeout(), None);
     // What comes after that is too late.
-    talk.hears(&accepted(false, Properties::new())).unwrap();
-    assert!(!talk.session.is_open() && talk.ears.events.is_empty());
+    talk.receives(&accepted(false, Properties::new())).unwrap();
+    assert!(!talk.session.is_open() && talk.handler.events.is_empty());
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn what_is_large_before_connack_is_no_connack() {
             head.push((rest & 0x7F) as u8 | if rest > 0x7F { 0x80 } else { 0 });
             rest >>= 7;
         }
-        let error = talk.session.handle_input(&head, talk.now, &mut talk.ears).unwrap_err();
+        let error = talk.session.handle_input(&head, talk.now, &mut talk.handler).unwrap_err();
         assert_eq!(error, SessionError::Wire(WireError::TooLarge { size, limit: 65_536 }));
     }
 }

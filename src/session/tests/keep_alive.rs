@@ -24,9 +24,9 @@ impl Talk {
         Ok(said)
     }
 
-    fn hears_at(&mut self, time: u64, packet: &Packet<'_>) {
+    fn receives_at(&mut self, time: u64, packet: &Packet<'_>) {
         let bytes = bytes_of(packet, self.config.version);
-        self.session.handle_input(&bytes, self.at(time), &mut self.ears).unwrap();
+        self.session.handle_input(&bytes, self.at(time), &mut self.handler).unwrap();
     }
 }
 
@@ -34,13 +34,13 @@ impl Talk {
 fn a_ping_when_nothing_is_written_though_messages_come() {
     let mut talk = open(10, &[]);
     for time in [3, 6, 9] {
-        talk.hears_at(time, &Packet::Publish(delivery(0, 0, false, "x")));
+        talk.receives_at(time, &Packet::Publish(delivery(0, 0, false, "x")));
     }
     assert_eq!(talk.session.poll_timeout(), Some(talk.at(10)));
     assert_eq!(talk.tick(9), Ok(vec![]));
     assert_eq!(talk.tick(10), Ok(vec!["PINGREQ".into()]));
-    talk.hears_at(11, &Packet::Pingresp);
-    assert_eq!(talk.ears.events.last(), Some(&Event::Pong));
+    talk.receives_at(11, &Packet::Pingresp);
+    assert_eq!(talk.handler.events.last(), Some(&Event::Pong));
     assert_eq!(talk.session.poll_timeout(), Some(talk.at(20)));
 }
 
@@ -65,7 +65,7 @@ fn no_ping_while_bytes_go_both_ways() {
     let mut talk = open(10, &[]);
     for time in 1..100 {
         talk.session.handle_written(talk.at(time), false);
-        talk.hears_at(time, &Packet::Publish(delivery(0, 0, false, "x")));
+        talk.receives_at(time, &Packet::Publish(delivery(0, 0, false, "x")));
         assert_eq!(talk.tick(time), Ok(vec![]));
     }
     assert_eq!(talk.session.poll_timeout(), Some(talk.at(109)));
@@ -75,7 +75,7 @@ fn no_ping_while_bytes_go_both_ways() {
 fn a_broker_that_talks_but_owes_the_answer_is_asked_again() {
     let mut talk = open(10, &[]);
     assert_eq!(talk.tick(10), Ok(vec!["PINGREQ".into()]));
-    talk.hears_at(15, &Packet::Publish(delivery(0, 0, false, "x")));
+    talk.receives_at(15, &Packet::Publish(delivery(0, 0, false, "x")));
     assert_eq!(talk.tick(20), Ok(vec!["PINGREQ".into()]));
     assert_eq!(talk.tick(29), Ok(vec![]));
     assert_eq!(talk.tick(30), Err(SessionError::PingTimeout(seconds(10))));
@@ -85,7 +85,7 @@ fn a_broker_that_talks_but_owes_the_answer_is_asked_again() {
 fn an_owner_that_forgets_to_tell_what_it_wrote_is_not_pinging_without_end() {
     let mut talk = open(10, &[]);
     talk.session.handle_timeout(talk.at(10)).unwrap();
-    talk.hears_at(10, &Packet::Pingresp);
+    talk.receives_at(10, &Packet::Pingresp);
     talk.session.handle_timeout(talk.at(10)).unwrap();
     assert_eq!(talk.said_in_short(), ["PINGREQ"]);
 }
@@ -118,7 +118,7 @@ fn an_owner_that_does_not_read_goes_on_pinging_and_does_not_give_up() {
     assert!((9..=10).contains(&pings), "{pings}");
     // Reading again: the silence counts from here.
     assert_eq!(talk.tick(105), Ok(vec![]));
-    talk.hears_at(106, &Packet::Pingresp);
+    talk.receives_at(106, &Packet::Pingresp);
     assert!(talk.session.is_open());
 }
 
@@ -172,7 +172,7 @@ fn a_transport_that_takes_nothing_is_given_up() {
     assert!(!talk.session.is_open());
     // What comes is a sign of life too.
     let mut talk = open(10, &[]);
-    talk.hears_at(9, &Packet::Publish(delivery(0, 0, false, "x")));
+    talk.receives_at(9, &Packet::Publish(delivery(0, 0, false, "x")));
     assert_eq!(tick(&mut talk, 20), Ok(()));
     assert_eq!(talk.session.poll_timeout(), Some(talk.at(29)));
 }

@@ -35,13 +35,13 @@ fn subscribe_and_unsubscribe_are_answered_by_their_identifiers() {
         assert_eq!(said[1], Packet::Subscribe(Subscribe { packet_identifier: 2, ..subscribe() }));
         assert_eq!(said[2], Packet::Unsubscribe(Unsubscribe { packet_identifier: 3, ..unsubscribe() }));
         assert_eq!(talk.session.in_flight(), 2, "requests are no messages");
-        talk.hears(&Packet::Unsuback(unsuback(3, version))).unwrap();
-        talk.hears(&Packet::Suback(suback(2))).unwrap();
+        talk.receives(&Packet::Unsuback(unsuback(3, version))).unwrap();
+        talk.receives(&Packet::Suback(suback(2))).unwrap();
         let expected = [Event::Unsubscribed(unsuback(3, version)), Event::Subscribed(suback(2))];
-        assert_eq!(talk.ears.events[1..], expected);
+        assert_eq!(talk.handler.events[1..], expected);
         // Answered once; a second answer belongs to nothing.
-        talk.hears(&Packet::Suback(suback(2))).unwrap();
-        assert_eq!(talk.ears.events.last(), Some(&Event::UnknownAcknowledgement(2)));
+        talk.receives(&Packet::Suback(suback(2))).unwrap();
+        assert_eq!(talk.handler.events.last(), Some(&Event::UnknownAcknowledgement(2)));
     }
 }
 
@@ -60,7 +60,7 @@ fn an_answer_to_a_packet_of_another_kind_breaks_the_protocol() {
         Packet::Ack(Ack::success(AckKind::Puback, 2)),
     ] {
         let mut talk = open();
-        let error = talk.hears(&packet).unwrap_err();
+        let error = talk.receives(&packet).unwrap_err();
         let expected = SessionError::unexpected(packet.packet_type(), "answers a packet of another kind");
         assert_eq!(error, expected);
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
@@ -94,33 +94,33 @@ fn identifiers_wrap_and_are_never_given_twice_while_in_use() {
         }
         // Acknowledged out of order: the newest first, then the oldest.
         for identifier in [in_use.pop_back(), in_use.pop_front()].into_iter().flatten() {
-            talk.hears_ack(AckKind::Puback, identifier).unwrap();
+            talk.receives_ack(AckKind::Puback, identifier).unwrap();
         }
         talk.discard();
     }
-    assert_eq!(talk.ears.done.len() + talk.session.in_flight(), published);
+    assert_eq!(talk.handler.done.len() + talk.session.in_flight(), published);
     assert_eq!(talk.session.in_flight(), in_use.len());
-    assert!(talk.ears.events.iter().all(|event| !matches!(event, Event::UnknownAcknowledgement(_))));
+    assert!(talk.handler.events.iter().all(|event| !matches!(event, Event::UnknownAcknowledgement(_))));
 }
 
-/// Ears that tell groups of acknowledgements from single ones.
+/// TestHandler that tell groups of acknowledgements from single ones.
 #[derive(Default)]
 struct Groups(Vec<(u16, usize)>);
 
 impl Handler<Message> for Groups {
-    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, completion: Completion<'_, Message>) {
+    fn on_completed(&mut self, completion: Completion<'_, Message>) {
         self.0.push((completion.packet_identifier, 0));
     }
 
-    fn acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = Message>) {
+    fn on_acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = Message>) {
         self.0.push((first, kept.len()));
     }
 
-    fn event(&mut self, _: Event) {}
+    fn on_event(&mut self, _: Event) {}
 }
 
 #[test]
@@ -163,11 +163,11 @@ fn acknowledgements_in_one_read_are_those_that_come_one_by_one() {
                 talk.publish(1, &number.to_string()).unwrap();
             }
             for bytes in reads {
-                talk.session.handle_input(&bytes, talk.now, &mut talk.ears).unwrap();
+                talk.session.handle_input(&bytes, talk.now, &mut talk.handler).unwrap();
             }
             let left = talk.session.in_flight();
             // The identifier that comes next shows what stands in front.
-            (format!("{:?}", talk.ears), left, talk.session.reserve(QoS::AtLeastOnce, message(1, "next")))
+            (format!("{:?}", talk.handler), left, talk.session.reserve(QoS::AtLeastOnce, message(1, "next")))
         };
         let one_by_one = heard(acks.clone());
         assert_eq!(heard(vec![acks.concat()]), one_by_one, "{order:?} from {begin}");
@@ -184,7 +184,7 @@ fn an_identifier_that_stays_in_use_is_not_given_again() {
     assert_eq!(talk.publish(1, "stays"), Ok(1));
     for identifier in 2..=65_535 {
         assert_eq!(talk.publish(1, "x"), Ok(identifier));
-        talk.hears_ack(AckKind::Puback, identifier).unwrap();
+        talk.receives_ack(AckKind::Puback, identifier).unwrap();
         talk.discard();
     }
     assert_eq!(talk.session.in_flight(), 1);
@@ -192,7 +192,7 @@ fn an_identifier_that_stays_in_use_is_not_given_again() {
     assert_eq!(talk.publish(1, "full"), Err(PublishError::WindowFull));
     assert_eq!(talk.session.subscribe(subscribe()), Err(PublishError::WindowFull));
     assert_eq!(talk.publish(0, "goes"), Ok(0));
-    talk.hears_ack(AckKind::Puback, 1).unwrap();
+    talk.receives_ack(AckKind::Puback, 1).unwrap();
     assert_eq!(talk.publish(1, "on"), Ok(1));
 }
 

@@ -20,7 +20,7 @@ fn qos_0_is_written_and_forgotten() {
         assert_eq!(talk.publish(0, "a"), Ok(0));
         assert_eq!(talk.session.in_flight(), 0);
         assert_eq!(talk.said_in_short(), ["PUBLISH 0 a"]);
-        assert!(talk.ears.done.is_empty());
+        assert!(talk.handler.done.is_empty());
     }
 }
 
@@ -43,8 +43,8 @@ fn qos_1_is_done_at_puback() {
         assert_eq!(talk.publish(1, "a"), Ok(1));
         assert_eq!(talk.said_in_short(), ["PUBLISH 1 a"]);
         assert_eq!(talk.session.in_flight(), 1);
-        talk.hears_ack(AckKind::Puback, 1).unwrap();
-        assert_eq!(talk.ears.done, [done("a", 1, Outcome::Acknowledged)]);
+        talk.receives_ack(AckKind::Puback, 1).unwrap();
+        assert_eq!(talk.handler.done, [done("a", 1, Outcome::Acknowledged)]);
         assert_eq!(talk.session.in_flight(), 0);
         assert!(talk.said().is_empty());
     }
@@ -56,12 +56,12 @@ fn qos_2_is_done_at_pubcomp() {
         let mut talk: Talk = Talk::open(config(version));
         assert_eq!(talk.publish(2, "a"), Ok(1));
         assert_eq!(talk.said_in_short(), ["PUBLISH 1 a"]);
-        talk.hears_ack(AckKind::Pubrec, 1).unwrap();
-        assert_eq!(talk.ears.received, ["a"]);
+        talk.receives_ack(AckKind::Pubrec, 1).unwrap();
+        assert_eq!(talk.handler.received, ["a"]);
         assert_eq!(talk.said_in_short(), ["PUBREL 1"]);
-        assert_eq!((talk.session.in_flight(), talk.ears.done.len()), (1, 0));
-        talk.hears_ack(AckKind::Pubcomp, 1).unwrap();
-        assert_eq!(talk.ears.done, [done("a", 1, Outcome::Acknowledged)]);
+        assert_eq!((talk.session.in_flight(), talk.handler.done.len()), (1, 0));
+        talk.receives_ack(AckKind::Pubcomp, 1).unwrap();
+        assert_eq!(talk.handler.done, [done("a", 1, Outcome::Acknowledged)]);
         assert_eq!(talk.session.in_flight(), 0);
     }
 }
@@ -82,8 +82,8 @@ fn a_reason_that_is_no_error_is_a_success() {
     let mut talk: Talk = Talk::open(v5());
     talk.publish(1, "a").unwrap();
     let nobody = ReasonCode::NO_MATCHING_SUBSCRIBERS;
-    talk.hears(&Packet::Ack(Ack::with_reason(AckKind::Puback, 1, nobody))).unwrap();
-    assert_eq!(talk.ears.done, [Done { reason: nobody, ..done("a", 1, Outcome::Acknowledged) }]);
+    talk.receives(&Packet::Ack(Ack::with_reason(AckKind::Puback, 1, nobody))).unwrap();
+    assert_eq!(talk.handler.done, [Done { reason: nobody, ..done("a", 1, Outcome::Acknowledged) }]);
 }
 
 /// Refused messages free their place, at QoS 2 too: there a library was left hanging.
@@ -94,9 +94,9 @@ fn a_refusal_frees_its_place() {
         talk.publish(qos, "a").unwrap();
         talk.said();
         assert_eq!(talk.session.window_free(), 0);
-        talk.hears(&refusal(kind, 1)).unwrap();
+        talk.receives(&refusal(kind, 1)).unwrap();
         let reason = ReasonCode::NOT_AUTHORIZED;
-        assert_eq!(talk.ears.done, [Done { reason, ..done("a", 1, Outcome::Refused) }]);
+        assert_eq!(talk.handler.done, [Done { reason, ..done("a", 1, Outcome::Refused) }]);
         assert_eq!((talk.session.window_free(), talk.session.in_flight()), (1, 0));
         assert!(talk.said().is_empty(), "a refusal is not answered");
         assert_eq!(talk.publish(qos, "b"), Ok(2));
@@ -108,8 +108,8 @@ fn a_refusal_frees_its_place() {
 fn puback_for_qos_2_is_a_downgrade() {
     let mut talk: Talk = Talk::open(v311());
     talk.publish(2, "a").unwrap();
-    talk.hears_ack(AckKind::Puback, 1).unwrap();
-    assert_eq!(talk.ears.done, [done("a", 1, Outcome::Downgraded)]);
+    talk.receives_ack(AckKind::Puback, 1).unwrap();
+    assert_eq!(talk.handler.done, [done("a", 1, Outcome::Downgraded)]);
 }
 
 /// PUBCOMP cannot refuse: PUBREC has accepted. Brokers say 0x92 to a PUBREL that they have heard before (§3.7.2.1).
@@ -117,12 +117,12 @@ fn puback_for_qos_2_is_a_downgrade() {
 fn pubcomp_with_identifier_not_found_is_a_success() {
     let mut talk: Talk = Talk::open(v5());
     talk.publish(2, "a").unwrap();
-    talk.hears_ack(AckKind::Pubrec, 1).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 1).unwrap();
     talk.reconnect(true);
     assert_eq!(talk.said_in_short(), ["PUBREL 1"]);
     let reason = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
-    talk.hears(&Packet::Ack(Ack::with_reason(AckKind::Pubcomp, 1, reason))).unwrap();
-    assert_eq!(talk.ears.done, [Done { reason, ..done("a", 1, Outcome::Acknowledged) }]);
+    talk.receives(&Packet::Ack(Ack::with_reason(AckKind::Pubcomp, 1, reason))).unwrap();
+    assert_eq!(talk.handler.done, [Done { reason, ..done("a", 1, Outcome::Acknowledged) }]);
 }
 
 #[test]
@@ -132,13 +132,13 @@ fn a_repeated_acknowledgement_is_reported_and_ignored() {
     talk.publish(1, "b").unwrap();
     talk.said();
     for identifier in [2, 2, 1, 1, 999] {
-        talk.hears_ack(AckKind::Puback, identifier).unwrap();
+        talk.receives_ack(AckKind::Puback, identifier).unwrap();
     }
-    assert_eq!(talk.ears.done, [done("b", 2, Outcome::Acknowledged), done("a", 1, Outcome::Acknowledged)]);
+    assert_eq!(talk.handler.done, [done("b", 2, Outcome::Acknowledged), done("a", 1, Outcome::Acknowledged)]);
     let unknown = [2, 1, 999].map(Event::UnknownAcknowledgement);
-    assert_eq!(talk.ears.events[1..], unknown);
-    talk.hears_ack(AckKind::Pubcomp, 7).unwrap();
-    assert_eq!(talk.ears.events.last(), Some(&Event::UnknownAcknowledgement(7)));
+    assert_eq!(talk.handler.events[1..], unknown);
+    talk.receives_ack(AckKind::Pubcomp, 7).unwrap();
+    assert_eq!(talk.handler.events.last(), Some(&Event::UnknownAcknowledgement(7)));
     assert!(talk.said().is_empty() && talk.session.is_open());
 }
 
@@ -147,16 +147,16 @@ fn pubrec_is_always_answered_unless_it_refuses() {
     let mut talk: Talk = Talk::open(v5());
     talk.publish(2, "a").unwrap();
     talk.said();
-    talk.hears_ack(AckKind::Pubrec, 1).unwrap();
-    talk.hears_ack(AckKind::Pubrec, 1).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 1).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 1).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 1", "PUBREL 1"]);
-    assert_eq!(talk.ears.received, ["a"], "told once");
-    talk.hears_ack(AckKind::Pubcomp, 1).unwrap();
-    talk.hears_ack(AckKind::Pubcomp, 1).unwrap();
-    assert_eq!(talk.ears.done.len(), 1);
-    talk.hears_ack(AckKind::Pubrec, 55).unwrap();
+    assert_eq!(talk.handler.received, ["a"], "told once");
+    talk.receives_ack(AckKind::Pubcomp, 1).unwrap();
+    talk.receives_ack(AckKind::Pubcomp, 1).unwrap();
+    assert_eq!(talk.handler.done.len(), 1);
+    talk.receives_ack(AckKind::Pubrec, 55).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 55 0x92"]);
-    talk.hears(&refusal(AckKind::Pubrec, 55)).unwrap();
+    talk.receives(&refusal(AckKind::Pubrec, 55)).unwrap();
     assert!(talk.said().is_empty(), "an exchange that was refused is over");
 }
 
@@ -170,15 +170,15 @@ fn acknowledgements_of_another_kind_break_the_protocol() {
         let mut talk: Talk = Talk::open(v5());
         talk.publish(qos, "a").unwrap();
         talk.said();
-        let error = talk.hears_ack(kind, 1).unwrap_err();
+        let error = talk.receives_ack(kind, 1).unwrap_err();
         assert_eq!(error.to_string(), format!("the broker broke the protocol: {words}"));
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
         assert_eq!(talk.session.in_flight(), 1, "kept for the next connection");
     }
     let mut talk: Talk = Talk::open(v5());
     talk.publish(2, "a").unwrap();
-    talk.hears_ack(AckKind::Pubrec, 1).unwrap();
-    let error = talk.hears_ack(AckKind::Puback, 1).unwrap_err();
+    talk.receives_ack(AckKind::Pubrec, 1).unwrap();
+    let error = talk.receives_ack(AckKind::Puback, 1).unwrap_err();
     assert!(matches!(error, SessionError::Unexpected { packet: PacketType::Puback, .. }));
 }
 
@@ -199,7 +199,7 @@ fn the_window_bounds_what_is_in_flight() {
         assert_eq!((error, text(&kept.payload)), (PublishError::WindowFull, "over".to_owned()));
         assert_eq!(talk.session.output_len(), written, "nothing is written of what is refused");
         assert_eq!(talk.publish(0, "QoS 0 needs no place"), Ok(0));
-        talk.hears_ack(AckKind::Puback, 1).unwrap();
+        talk.receives_ack(AckKind::Puback, 1).unwrap();
         assert_eq!(talk.session.window_free(), 1);
         assert!(talk.publish(1, "next").is_ok());
     }
@@ -210,39 +210,39 @@ fn the_window_bounds_what_is_in_flight() {
 fn a_qos_2_message_holds_its_place_until_pubcomp() {
     let mut talk: Talk = Talk::open(SessionConfig { window: 1, ..v5() });
     talk.publish(2, "a").unwrap();
-    talk.hears_ack(AckKind::Pubrec, 1).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 1).unwrap();
     assert_eq!(talk.session.window_free(), 0);
-    talk.hears_ack(AckKind::Pubcomp, 1).unwrap();
+    talk.receives_ack(AckKind::Pubcomp, 1).unwrap();
     assert_eq!(talk.session.window_free(), 1);
 }
 
 /// Only a connection on which nothing was said that matters is left without waiting for the broker.
 #[test]
-fn a_connection_has_spoken_once_a_broker_may_miss_something() {
+fn a_connection_has_sent_once_a_broker_may_miss_something() {
     let mut talk = Talk::open(v311());
     let filters = vec![SubscribeFilter { filter: "t".into(), ..SubscribeFilter::default() }];
     talk.session.subscribe(Subscribe { filters, ..Subscribe::default() }).unwrap();
     talk.session.ping();
-    talk.hears_message(0, 0, "nobody answers this").unwrap();
-    assert!(!talk.session.has_spoken());
-    talk.hears_message(1, 9, "this is answered").unwrap();
-    assert!(talk.session.has_spoken());
+    talk.receives_message(0, 0, "nobody answers this").unwrap();
+    assert!(!talk.session.has_sent());
+    talk.receives_message(1, 9, "this is answered").unwrap();
+    assert!(talk.session.has_sent());
     talk.reconnect(true);
-    assert!(!talk.session.has_spoken());
+    assert!(!talk.session.has_sent());
     talk.publish(0, "said").unwrap();
-    assert!(talk.session.has_spoken());
+    assert!(talk.session.has_sent());
 }
 
 /// The largest trap of other clients: DISCONNECT overtaking what waits to be written.
 #[test]
 fn disconnect_is_behind_everything() {
     let mut talk: Talk = Talk::open(SessionConfig { window: 1000, ..v5() });
-    talk.ears.answer = Acknowledge::Later;
-    talk.hears_message(1, 9, "in").unwrap();
+    talk.handler.answer = Acknowledge::Later;
+    talk.receives_message(1, 9, "in").unwrap();
     for number in 0..200 {
         talk.publish(number % 3, "x").unwrap();
     }
-    talk.session.acknowledge(talk.ears.came[0].receipt);
+    talk.session.acknowledge(talk.handler.came[0].receipt);
     let with_will = ReasonCode::DISCONNECT_WITH_WILL;
     talk.session.disconnect(with_will, properties(&[(PropertyName::SessionExpiryInterval, 0)])).unwrap();
     let said = talk.said();
@@ -253,7 +253,7 @@ fn disconnect_is_behind_everything() {
     assert_eq!(in_short(&said[200]), "PUBACK 9");
     // It is over: nothing is written, nothing is heard.
     assert_eq!(talk.publish(0, "late"), Err(PublishError::NotConnected));
-    assert_eq!(talk.session.handle_input(b"\xff\xff\xff any bytes", talk.now, &mut talk.ears), Ok(()));
+    assert_eq!(talk.session.handle_input(b"\xff\xff\xff any bytes", talk.now, &mut talk.handler), Ok(()));
     assert_eq!((talk.said().len(), talk.session.poll_timeout()), (0, None));
     assert_eq!(talk.session.in_flight(), 133);
 }
@@ -295,15 +295,15 @@ impl Kept for Stamp {
 struct Stamps(Vec<(u64, u16, Outcome)>);
 
 impl Handler<Stamp> for Stamps {
-    fn message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, completion: Completion<'_, Stamp>) {
+    fn on_completed(&mut self, completion: Completion<'_, Stamp>) {
         self.0.push((completion.kept.0, completion.packet_identifier, completion.outcome));
     }
 
-    fn event(&mut self, _: Event) {}
+    fn on_event(&mut self, _: Event) {}
 }
 
 /// mqbench: takes the output, appends its own packets from a template, and gets its times back.
@@ -326,12 +326,12 @@ fn an_owner_may_write_its_own_publish_into_a_reserved_place() {
     let Packet::Publish(WirePublish { packet_identifier: 3, payload: [0, 0, 0, 12], .. }) = said[3] else {
         panic!("{said:?}")
     };
-    let mut ears = Stamps::default();
+    let mut handler = Stamps::default();
     for (kind, identifier) in [(AckKind::Pubrec, 2), (AckKind::Pubcomp, 2), (AckKind::Pubrec, 1)] {
         let ack = bytes_of(&Packet::Ack(Ack::success(kind, identifier)), ProtocolVersion::V5);
-        talk.session.handle_input(&ack, talk.now, &mut ears).unwrap();
+        talk.session.handle_input(&ack, talk.now, &mut handler).unwrap();
     }
-    assert_eq!(ears.0, [(11, 2, Outcome::Acknowledged)]);
+    assert_eq!(handler.0, [(11, 2, Outcome::Acknowledged)]);
     let refused = talk.session.publish(Stamp(99)).map_err(|(error, kept)| (error, kept.0));
     assert_eq!(refused, Err((PublishError::NotKept, 99)));
 }

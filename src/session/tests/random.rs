@@ -56,7 +56,7 @@ impl World {
     fn new(version: ProtocolVersion, window: u16, answer: Acknowledge, client_receive_maximum: u16) -> Self {
         let announced = properties(&[(PropertyName::ReceiveMaximum, client_receive_maximum.into())]);
         let mut talk = Talk::new(SessionConfig { window, connect_properties: announced, ..config(version) });
-        talk.ears.answer = answer;
+        talk.handler.answer = answer;
         let mut broker = Broker::new(version);
         broker.client_window = window;
         broker.client_receive_maximum = client_receive_maximum.into();
@@ -113,10 +113,10 @@ impl World {
     fn bring_to_session(&mut self, count: usize) {
         let rest = self.broker.output.split_off(count.min(self.broker.output.len()));
         let input = std::mem::replace(&mut self.broker.output, rest);
-        self.talk.session.handle_input(&input, self.talk.now, &mut self.talk.ears).unwrap();
-        if self.talk.ears.answer == Acknowledge::Later {
-            self.receipts.extend(self.talk.ears.came[self.seen..].iter().map(|came| came.receipt));
-            self.seen = self.talk.ears.came.len();
+        self.talk.session.handle_input(&input, self.talk.now, &mut self.talk.handler).unwrap();
+        if self.talk.handler.answer == Acknowledge::Later {
+            self.receipts.extend(self.talk.handler.came[self.seen..].iter().map(|came| came.receipt));
+            self.seen = self.talk.handler.came.len();
         }
     }
 
@@ -161,12 +161,12 @@ fn world() -> impl Strategy<Value = (ProtocolVersion, u16, Acknowledge, u16)> {
 /// Nothing that was accepted is lost; each is completed once; order is kept.
 fn check_published(world: &World, exactly_once: bool) -> Result<(), TestCaseError> {
     prop_assert_eq!(world.talk.session.in_flight(), 0);
-    let mut done: Vec<_> = world.talk.ears.done.iter().map(|done| done.payload.clone()).collect();
+    let mut done: Vec<_> = world.talk.handler.done.iter().map(|done| done.payload.clone()).collect();
     let mut expected: Vec<_> = of(1, &world.published).into_iter().chain(of(2, &world.published)).collect();
     done.sort();
     expected.sort();
     prop_assert_eq!(done, expected, "completed");
-    prop_assert!(world.talk.ears.done.iter().all(|done| done.outcome == Outcome::Acknowledged));
+    prop_assert!(world.talk.handler.done.iter().all(|done| done.outcome == Outcome::Acknowledged));
     for qos in [1, 2] {
         let arrived = first_of(qos, &world.published, &world.broker.arrived);
         prop_assert_eq!(arrived, of(qos, &world.published), "QoS {} arrived", qos);
@@ -180,7 +180,7 @@ fn check_published(world: &World, exactly_once: bool) -> Result<(), TestCaseErro
 }
 
 fn check_arrived(world: &World) -> Result<(), TestCaseError> {
-    let came: Vec<_> = world.talk.ears.came.iter().map(|came| came.payload.clone()).collect();
+    let came: Vec<_> = world.talk.handler.came.iter().map(|came| came.payload.clone()).collect();
     let mut counts = BTreeMap::<&String, usize>::new();
     came.iter().for_each(|payload| *counts.entry(payload).or_default() += 1);
     for qos in [1, 2] {
@@ -229,7 +229,7 @@ proptest! {
         talk.session.start(&talk.config, talk.now).unwrap();
         if open {
             talk.said();
-            talk.hears(&accepted(true, Properties::new())).unwrap();
+            talk.receives(&accepted(true, Properties::new())).unwrap();
             for qos in [1, 2, 2] {
                 talk.publish(qos, "x").unwrap();
             }
@@ -237,7 +237,7 @@ proptest! {
         let mut fed = 0;
         for piece in pieces {
             fed += piece.len();
-            let alive = talk.session.handle_input(&piece, talk.now, &mut talk.ears).is_ok();
+            let alive = talk.session.handle_input(&piece, talk.now, &mut talk.handler).is_ok();
             let (output, partial) = talk.session.buffers();
             prop_assert!(partial.len() <= fed && partial.capacity() <= 2 * fed + 64);
             // At most an answer of six bytes for each packet of two, beside what was there.

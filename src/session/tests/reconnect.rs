@@ -3,7 +3,7 @@
 use super::*;
 
 fn outcomes(talk: &Talk) -> Vec<(&str, Outcome, u8)> {
-    talk.ears.done.iter().map(|done| (done.payload.as_str(), done.outcome, done.reason.0)).collect()
+    talk.handler.done.iter().map(|done| (done.payload.as_str(), done.outcome, done.reason.0)).collect()
 }
 
 /// QoS 1 in flight, QoS 2 before PUBREC, QoS 2 after PUBREC, and one that is done; then the connection is lost.
@@ -12,11 +12,11 @@ fn four_in_flight(config: SessionConfig) -> Talk {
     for (qos, payload) in [(1, "a"), (2, "b"), (2, "c"), (1, "d"), (1, "e")] {
         talk.publish(qos, payload).unwrap();
     }
-    talk.hears_ack(AckKind::Pubrec, 3).unwrap();
-    talk.hears_ack(AckKind::Puback, 4).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 3).unwrap();
+    talk.receives_ack(AckKind::Puback, 4).unwrap();
     talk.said();
-    talk.ears.done.clear();
-    talk.ears.events.clear();
+    talk.handler.done.clear();
+    talk.handler.events.clear();
     talk.session.handle_disconnected();
     assert_eq!((talk.session.in_flight(), talk.session.window_free()), (4, 0));
     talk
@@ -27,11 +27,11 @@ fn with_the_session_everything_goes_on_in_its_order() {
     for version in [ProtocolVersion::V311, ProtocolVersion::V5] {
         let mut talk = four_in_flight(config(version));
         talk.connect(true, Properties::new());
-        assert_eq!(talk.ears.events[1], Event::Resending { messages: 4, uncertain: 0 });
+        assert_eq!(talk.handler.events[1], Event::Resending { messages: 4, uncertain: 0 });
         assert_eq!(talk.said_in_short(), ["PUBLISH 1 dup a", "PUBLISH 2 dup b", "PUBREL 3", "PUBLISH 5 dup e"]);
         assert_eq!(talk.publish(1, "f"), Ok(6));
-        talk.hears_ack(AckKind::Pubcomp, 3).unwrap();
-        talk.hears_ack(AckKind::Puback, 1).unwrap();
+        talk.receives_ack(AckKind::Pubcomp, 3).unwrap();
+        talk.receives_ack(AckKind::Puback, 1).unwrap();
         assert_eq!(outcomes(&talk), [("c", Outcome::Acknowledged, 0), ("a", Outcome::Acknowledged, 0)]);
         assert_eq!(talk.session.in_flight(), 3);
     }
@@ -43,10 +43,10 @@ fn without_the_session_everything_is_published_anew() {
     for version in [ProtocolVersion::V311, ProtocolVersion::V5] {
         let mut talk = four_in_flight(SessionConfig { clean_start: true, ..config(version) });
         talk.connect(false, Properties::new());
-        assert_eq!(talk.ears.events[1], Event::Resending { messages: 4, uncertain: 2 });
+        assert_eq!(talk.handler.events[1], Event::Resending { messages: 4, uncertain: 2 });
         assert_eq!(talk.said_in_short(), ["PUBLISH 1 a", "PUBLISH 2 b", "PUBLISH 3 c", "PUBLISH 5 e"]);
         for (kind, identifier) in [(AckKind::Pubrec, 3), (AckKind::Pubcomp, 3), (AckKind::Puback, 5)] {
-            talk.hears_ack(kind, identifier).unwrap();
+            talk.receives_ack(kind, identifier).unwrap();
         }
         assert_eq!(outcomes(&talk), [("c", Outcome::Acknowledged, 0), ("e", Outcome::Acknowledged, 0)]);
     }
@@ -56,7 +56,7 @@ fn without_the_session_everything_is_published_anew() {
 fn nothing_in_flight_means_nothing_to_tell() {
     let mut talk: Talk = Talk::open(v5());
     talk.reconnect(true);
-    assert!(matches!(talk.ears.events.as_slice(), [Event::Connected(_), Event::Connected(_)]));
+    assert!(matches!(talk.handler.events.as_slice(), [Event::Connected(_), Event::Connected(_)]));
     assert!(talk.said().is_empty());
 }
 
@@ -66,7 +66,7 @@ fn nothing_is_sent_again_before_connack_and_new_messages_wait() {
     talk.session.start(&talk.config, talk.now).unwrap();
     assert_eq!(talk.said().len(), 1);
     assert_eq!(talk.publish(1, "f"), Err(PublishError::NotConnected));
-    talk.hears(&accepted(true, properties(&[(PropertyName::ReceiveMaximum, 4)]))).unwrap();
+    talk.receives(&accepted(true, properties(&[(PropertyName::ReceiveMaximum, 4)]))).unwrap();
     assert_eq!(talk.publish(1, "f"), Err(PublishError::WindowFull));
 }
 
@@ -77,21 +77,21 @@ fn a_smaller_window_is_kept_while_sending_again() {
     talk.connect(true, properties(&[(PropertyName::ReceiveMaximum, 2)]));
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 dup a", "PUBLISH 2 dup b"]);
     assert_eq!((talk.session.window_free(), talk.session.in_flight()), (0, 4));
-    talk.hears_ack(AckKind::Pubrec, 2).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 2).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 2"]);
-    talk.hears_ack(AckKind::Pubcomp, 2).unwrap();
+    talk.receives_ack(AckKind::Pubcomp, 2).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 3"]);
     assert_eq!(talk.publish(1, "f"), Err(PublishError::WindowFull));
     assert_eq!(talk.publish(0, "QoS 0 does not wait"), Ok(0));
     talk.said();
-    talk.hears_ack(AckKind::Puback, 1).unwrap();
+    talk.receives_ack(AckKind::Puback, 1).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBLISH 5 dup e"]);
-    talk.hears_ack(AckKind::Pubcomp, 3).unwrap();
+    talk.receives_ack(AckKind::Pubcomp, 3).unwrap();
     assert_eq!(talk.session.window_free(), 1);
     assert_eq!(talk.publish(1, "f"), Ok(6));
-    talk.hears_ack(AckKind::Puback, 5).unwrap();
-    talk.hears_ack(AckKind::Puback, 6).unwrap();
-    assert_eq!((talk.session.in_flight(), talk.ears.done.len()), (0, 5));
+    talk.receives_ack(AckKind::Puback, 5).unwrap();
+    talk.receives_ack(AckKind::Puback, 6).unwrap();
+    assert_eq!((talk.session.in_flight(), talk.handler.done.len()), (0, 5));
 }
 
 /// mosquitto sends its PUBREC again by itself after a reconnect, maybe before our turn has come.
@@ -100,15 +100,15 @@ fn an_acknowledgement_may_come_before_its_message_is_sent_again() {
     let mut talk = four_in_flight(v5());
     talk.connect(true, properties(&[(PropertyName::ReceiveMaximum, 1)]));
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 dup a"]);
-    talk.hears_ack(AckKind::Pubrec, 2).unwrap();
-    talk.hears_ack(AckKind::Pubcomp, 2).unwrap();
+    talk.receives_ack(AckKind::Pubrec, 2).unwrap();
+    talk.receives_ack(AckKind::Pubcomp, 2).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 2"]);
-    talk.hears_ack(AckKind::Puback, 1).unwrap();
+    talk.receives_ack(AckKind::Puback, 1).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 3"]);
-    talk.hears_ack(AckKind::Pubcomp, 3).unwrap();
+    talk.receives_ack(AckKind::Pubcomp, 3).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBLISH 5 dup e"]);
-    talk.hears_ack(AckKind::Puback, 5).unwrap();
-    assert_eq!((talk.session.in_flight(), talk.session.window_free(), talk.ears.done.len()), (0, 1, 4));
+    talk.receives_ack(AckKind::Puback, 5).unwrap();
+    assert_eq!((talk.session.in_flight(), talk.session.window_free(), talk.handler.done.len()), (0, 1, 4));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn the_connection_may_be_lost_again_in_the_midst_of_it() {
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 a"]);
     talk.session.handle_disconnected();
     talk.connect(false, one);
-    talk.hears_ack(AckKind::Puback, 1).unwrap();
+    talk.receives_ack(AckKind::Puback, 1).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 a", "PUBLISH 2 b"]);
     talk.reconnect(false);
     assert_eq!(talk.said_in_short(), ["PUBLISH 2 b", "PUBLISH 3 c", "PUBLISH 5 e"]);
@@ -130,14 +130,14 @@ fn what_was_not_written_when_the_connection_was_lost_is_not_written_to_the_next(
     let mut talk: Talk = Talk::open(v5());
     talk.publish(0, "gone").unwrap();
     talk.publish(1, "kept").unwrap();
-    talk.hears_message(1, 9, "in").unwrap();
+    talk.receives_message(1, 9, "in").unwrap();
     talk.session.handle_disconnected();
     assert_eq!(talk.session.output_len(), 0);
     talk.connect(true, Properties::new());
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 dup kept"]);
     // The same without a word about the lost connection.
     talk.publish(0, "gone").unwrap();
-    talk.hears_ack(AckKind::Pubrel, 9).unwrap();
+    talk.receives_ack(AckKind::Pubrel, 9).unwrap();
     talk.connect(true, Properties::new());
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 dup kept"]);
 }
@@ -178,18 +178,18 @@ fn what_was_not_kept_is_lost_and_its_place_is_free() {
         for qos_number in [1, 2, 2, 1] {
             assert!(talk.session.reserve(qos(qos_number), Nothing).is_some());
         }
-        talk.hears_ack(AckKind::Pubrec, 3).unwrap();
-        talk.ears.events.clear();
+        talk.receives_ack(AckKind::Pubrec, 3).unwrap();
+        talk.handler.events.clear();
         talk.reconnect(session_present);
-        let lost: Vec<_> = talk.ears.done.iter().map(|done| (done.identifier, done.outcome)).collect();
+        let lost: Vec<_> = talk.handler.done.iter().map(|done| (done.identifier, done.outcome)).collect();
         if session_present {
             // PUBREL needs no message.
-            assert_eq!(talk.ears.events[1], Event::Resending { messages: 1, uncertain: 0 });
+            assert_eq!(talk.handler.events[1], Event::Resending { messages: 1, uncertain: 0 });
             assert_eq!(lost, [1, 2, 4].map(|identifier| (identifier, Outcome::Lost)));
             assert_eq!(talk.said_in_short(), ["PUBREL 3"]);
-            talk.hears_ack(AckKind::Pubcomp, 3).unwrap();
+            talk.receives_ack(AckKind::Pubcomp, 3).unwrap();
         } else {
-            assert_eq!(talk.ears.events.len(), 1, "there is nothing to send again");
+            assert_eq!(talk.handler.events.len(), 1, "there is nothing to send again");
             assert_eq!(lost, [1, 2, 3, 4].map(|identifier| (identifier, Outcome::Lost)));
             assert!(talk.said().is_empty());
         }
@@ -226,11 +226,11 @@ fn what_needs_a_subscription_waits_for_it() {
     };
     let refused = talk.session.subscribe(subscribe.clone()).unwrap();
     assert_eq!(talk.said_in_short(), ["SUBSCRIBE"]);
-    talk.hears(&answer(refused, ReasonCode::NOT_AUTHORIZED)).unwrap();
+    talk.receives(&answer(refused, ReasonCode::NOT_AUTHORIZED)).unwrap();
     assert!(talk.said().is_empty());
     let granted = talk.session.subscribe(subscribe).unwrap();
     talk.said();
-    talk.hears(&answer(granted, ReasonCode::SUCCESS)).unwrap();
+    talk.receives(&answer(granted, ReasonCode::SUCCESS)).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBLISH 1 a", "PUBLISH 2 b", "PUBLISH 3 c", "PUBLISH 5 e"]);
     // With the session the subscription stands too.
     talk.reconnect(true);

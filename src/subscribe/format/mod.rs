@@ -16,6 +16,7 @@ pub use screen::{MessageRate, MosquittoWatch, TopicScreen};
 pub use template::{MAX_TOTAL_WIDTH, Template, TemplateError};
 
 use super::ReceivedMessage;
+use crate::client::Policy;
 use crate::message_json::{JsonLayout, MessageJsonOptions, write_message};
 use crate::terminal::{escape_json_tail, escape_tail};
 
@@ -27,7 +28,7 @@ pub enum Style {
     Payload,
     /// `-v`: topic, blank, payload; `(null)` stands for an empty one.
     TopicAndPayload,
-    /// `-F`: what the template says.
+    /// `-F`: as the template describes.
     Template(Template),
     /// `--json`: the object of [`crate::message_json`].
     Json {
@@ -68,11 +69,10 @@ impl Default for Printer {
 }
 
 impl Printer {
-    /// Escapes what a terminal would act on, where stdout is one, in as much as `escapes` says. mosquitto prints every
-    /// byte.
+    /// Escapes what a terminal would act on, where stdout is one, as far as `escapes` and the policy ask for it.
     #[must_use]
-    pub fn on_stdout(self, compat: bool, escapes: Escapes) -> Self {
-        let escapes = if !compat && io::stdout().is_terminal() { escapes } else { self.escapes };
+    pub fn on_stdout(self, policy: &Policy, escapes: Escapes) -> Self {
+        let escapes = if policy.escapes_terminal && io::stdout().is_terminal() { escapes } else { self.escapes };
         Self { escapes, ..self }
     }
 

@@ -99,7 +99,7 @@ impl TopicScreen {
         let _ = write!(out, "\x1b[{};1H\x1b[2K", number + FIRST_TOPIC_LINE as usize);
     }
 
-    /// Appends the count of what does not fit, and takes the cursor below everything, where the shell goes on.
+    /// Appends the count of what does not fit, and takes the cursor below everything, where the shell continues.
     fn end(&self, out: &mut Vec<u8>) {
         let hidden = self.lines.len() - self.shown();
         if hidden > 0 {
@@ -145,7 +145,7 @@ fn colour_length(text: &str) -> Option<usize> {
     parameters[end..].starts_with('m').then_some(2 + end + 1)
 }
 
-/// `--watch` as mosquitto_sub prints it, into whatever stdout is: moves the cursor to the line of a topic before its
+/// `--watch` as mosquitto_sub prints it, wherever stdout goes: moves the cursor to the line of a topic before its
 /// message is printed, and below all of them after it.
 #[derive(Clone, Debug, Default)]
 pub struct MosquittoWatch {
@@ -186,7 +186,7 @@ impl MosquittoWatch {
     }
 }
 
-/// `--message-rate`: counts messages, and says how many came since it was last asked.
+/// `--message-rate`: counts messages, and prints how many came since it was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageRate {
     count: u64,

@@ -85,7 +85,7 @@ pub(super) struct Field {
     pub(super) left: bool,
     /// `0`: padding is zeros.
     pub(super) zeros: bool,
-    /// Width; 0 says nothing.
+    /// Width; 0 for none.
     pub(super) width: usize,
     /// Precision.
     pub(super) precision: Option<usize>,

@@ -16,7 +16,7 @@ struct Owner {
 }
 
 impl Handler<Message> for Owner {
-    fn message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         assert!(!delivery.publish.topic.is_empty(), "an alias was not resolved");
         if self.later {
             self.receipts.push(delivery.receipt);
@@ -25,12 +25,12 @@ impl Handler<Message> for Owner {
         Acknowledge::Now
     }
 
-    fn completed(&mut self, completion: Completion<'_, Message>) {
+    fn on_completed(&mut self, completion: Completion<'_, Message>) {
         assert_ne!(completion.packet_identifier, 0);
         self.completed += 1;
     }
 
-    fn event(&mut self, _: Event) {}
+    fn on_event(&mut self, _: Event) {}
 }
 
 /// Takes what the session has written; all of it must be packets that a client may send.

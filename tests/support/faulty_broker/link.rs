@@ -10,8 +10,8 @@ use mqtools::mqtt::{ProtocolVersion, QoS};
 
 use super::outbox::Outbox;
 
-/// Deliveries that the core knows nothing of take their identifiers from the upper end, which the core, counting from 1,
-/// reaches last.
+/// Deliveries that the core knows nothing of take their identifiers from the upper end, which the core, counting from
+/// 1, reaches last.
 const FIRST_OWN_IDENTIFIER: u16 = 60_000;
 
 /// A connection.
@@ -56,7 +56,7 @@ impl Link {
         self.outbox.send(&self.encode(packet), after)
     }
 
-    /// Sends a message as a delivery of its own, with an identifier that no other has.
+    /// Sends a message as another delivery, with a new identifier.
     pub(crate) fn send_copy(&mut self, publish: &Publish<'_>, after: Duration) {
         let mut copy = publish.clone();
         copy.dup = false;

@@ -1,6 +1,6 @@
 //! The broker core with faults put in: every packet on its way between a client and the core goes past a plan, which
 //! lets it pass, delays, drops, repeats, changes or replaces it, closes its connection, or lets the whole broker stand
-//! still. What a broker has to do right is the core's; a plan knows only what is to go wrong.
+//! still. The core does everything right; a plan knows only what goes wrong.
 //!
 //! Runs on one thread of tokio, on the real clock as on a virtual one. The scripted broker of the integration tests and
 //! the simulation of mqbench are its two plans.
@@ -46,9 +46,9 @@ pub(crate) enum Inbound {
 pub(crate) enum Outbound {
     /// The plan has sent it, or something in its place.
     Sent,
-    /// A delivery that the client does not get. The core is to believe that it did.
+    /// A delivery that the client does not get. It is acknowledged to the core in the client's place.
     Dropped,
-    /// A delivery that the plan has sent, and that this connection is to get as well.
+    /// A delivery that the plan has sent, and that this connection gets as well.
     SentToo(u64),
 }
 
@@ -92,7 +92,7 @@ pub(crate) trait FaultPlan {
     }
 }
 
-/// What a client has sent and nobody has looked at yet.
+/// What a client has sent and was not handled yet.
 #[derive(Default)]
 pub(crate) struct Input {
     bytes: Vec<u8>,
@@ -151,13 +151,13 @@ impl<P: FaultPlan> FaultyBroker<P> {
         }
     }
 
-    /// Lets the core tell this log.
+    /// The core logs to this.
     pub(crate) fn with_log(mut self, log: Box<dyn Log>) -> Self {
         self.core.set_log(Some(log));
         self
     }
 
-    /// Tells the plan every message that the core accepts: a client inside the broker subscribes to all of them.
+    /// Shows the plan every message that the core accepts: a client inside the broker subscribes to all of them.
     pub(crate) fn observed(mut self) -> Self {
         let now = Instant::now().into_std();
         let id = self.core.open(Peer::default(), now);
@@ -317,7 +317,8 @@ impl<P: FaultPlan> FaultyBroker<P> {
             for id in list.drain(..) {
                 self.take_output(id, now);
             }
-            // Who was cut by the plan is gone for the core, who was closed by the core gets what is due by now.
+            // A connection that the plan has cut is closed for the core; one that the core has closed sends what is
+            // due.
             for number in std::mem::take(&mut self.touched) {
                 let Some(link) = self.links.get_mut(&number) else { continue };
                 if let Some(id) = link.id

@@ -129,7 +129,7 @@ impl Outbox {
         self.queue.borrow().bytes > FULL
     }
 
-    /// Waits until there is room again, or nobody reads any more.
+    /// Waits until there is room again, or the connection ends.
     pub(crate) async fn wait_for_room(&self) {
         while self.is_full() && !self.is_ending() {
             self.written.notified().await;

@@ -1,4 +1,4 @@
-//! What a scripted broker saw and did, for tests to hold against what a client says.
+//! What a scripted broker received and did, for tests to compare with what a client reports.
 
 use bytes::Bytes;
 use mqtools::mqtt::wire::{Ack, Connect, Disconnect, Packet, PacketType, Subscribe, Unsubscribe, WireError};
@@ -67,7 +67,7 @@ pub struct Counts {
     pub completed_deliveries: u64,
 }
 
-/// All that a scripted broker wrote down.
+/// The log of a scripted broker.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     /// Counters.

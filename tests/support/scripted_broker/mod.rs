@@ -1,8 +1,7 @@
 //! A broker that does wrong on demand, for tests: delays, refuses, drops, repeats, reorders, cuts, stalls.
 //!
 //! It is the broker core with a script of faults in front of it ([`super::faulty_broker`]), on 127.0.0.1, port 0, on a
-//! thread of its own; everything by plan, counted from 1, nothing by chance. It writes down what it received and what it
-//! acknowledged.
+//! separate thread; everything by plan, counted from 1, nothing by chance. It logs what it received and acknowledged.
 //!
 //! ```ignore
 //! let broker = ScriptedBroker::start(Script::default().drop_deliveries([3, 8]).delay(PacketType::Puback, MS_50));
@@ -37,7 +36,7 @@ pub use log::{Counts, Log, Received};
 pub use script::{Action, Connections, Fault, Ordinals, Repeat, Script, Trigger};
 
 use super::faulty_broker::{FaultyBroker, SharedBroker, run_timers, serve};
-use plan::{Scripted, Violations};
+use plan::{ScriptedFaults, Violations};
 
 /// How long a test waits for the broker to see something before it fails: a guard, not a measure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -111,7 +110,7 @@ impl ScriptedBroker {
         self.addr.port().to_string()
     }
 
-    /// All that it wrote down so far.
+    /// The log so far.
     pub fn log(&self) -> Log {
         self.shared.lock().log.clone()
     }
@@ -142,8 +141,8 @@ impl ScriptedBroker {
         assert!(!timeout.timed_out(), "the broker waited for {what} in vain; it has {:?}", state.log.counts);
     }
 
-    /// Puts another script in place of the old one, for what happens from now on. Limits that CONNACK states stay as they
-    /// were, and so do faults of connections that exist.
+    /// Puts another script in place of the old one, for what happens from now on. Limits that CONNACK states stay as
+    /// they were, and so do faults of connections that exist.
     pub fn set_script(&self, script: Script) {
         self.shared.lock().script = script;
     }
@@ -182,12 +181,12 @@ impl Drop for ScriptedBroker {
     }
 }
 
-/// The broker's thread, until nobody can give it a command any more.
+/// The broker's thread. It ends when no more commands can come.
 fn run(shared: Arc<Shared>, settings: Settings, mut commands: UnboundedReceiver<Command>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async move {
         let violations = Violations(Arc::clone(&shared));
-        let broker = FaultyBroker::new(Scripted::new(shared), settings).with_log(Box::new(violations)).observed();
+        let broker = FaultyBroker::new(ScriptedFaults::new(shared), settings).with_log(Box::new(violations)).observed();
         let broker = Rc::new(RefCell::new(broker));
         spawn_local(run_timers(Rc::clone(&broker)));
         let mut listening = None;
@@ -216,7 +215,11 @@ fn run(shared: Arc<Shared>, settings: Settings, mut commands: UnboundedReceiver<
 }
 
 /// Accepts and serves connections until it is stopped, which ends them.
-async fn listen(listener: tokio::net::TcpListener, broker: SharedBroker<Scripted>, mut stopped: oneshot::Receiver<()>) {
+async fn listen(
+    listener: tokio::net::TcpListener,
+    broker: SharedBroker<ScriptedFaults>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! A script at work: what becomes of each packet, and what is written down.
+//! A script at work: what becomes of each packet, and what is logged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use super::log::Received;
 use super::script::{Action, Repeat, Trigger};
 use super::{Shared, State};
 
-/// Filters that nobody is to be subscribed to get this in front: no topic matches them.
+/// Prefix of filters that must not get a subscription: no topic matches them.
 const NOWHERE: &str = "$nowhere/";
 
 impl Action {
-    /// Does it; whether the packet that was the trigger is to be handled.
+    /// Does it; returns whether the packet that was the trigger is handled.
     pub(super) fn perform(&self, link: &mut Link) -> bool {
         match self {
             Self::Send(bytes) => {
@@ -80,7 +80,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Performs the fault of this trigger, where there is one; whether the trigger is to be handled.
+    /// Performs the fault of this trigger, where there is one; returns whether the packet is handled.
     fn fire(&mut self, trigger: Trigger, link: &mut Link) -> bool {
         let Some(position) = self.faults.iter().position(|(when, _)| *when == trigger) else { return true };
         self.faults.swap_remove(position).1.perform(link)
@@ -136,7 +136,7 @@ impl Connection {
 }
 
 /// The plan of a scripted broker.
-pub(super) struct Scripted {
+pub(super) struct ScriptedFaults {
     shared: Arc<Shared>,
     connections: HashMap<u64, Connection>,
     /// Payloads of QoS 2 that wait for PUBCOMP, by client and identifier.
@@ -144,12 +144,12 @@ pub(super) struct Scripted {
     stalled_until: Option<Instant>,
 }
 
-impl Scripted {
+impl ScriptedFaults {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, connections: HashMap::new(), held: HashMap::new(), stalled_until: None }
     }
 
-    /// Runs this with the state and a connection, and wakes up whoever waits for the log.
+    /// Runs this with the state and a connection, and wakes up tests that wait for the log.
     fn with<T>(&mut self, number: u64, run: impl FnOnce(&mut Self, &mut State, &mut Connection) -> T) -> T {
         let shared = Arc::clone(&self.shared);
         let mut connection = self.connections.remove(&number).unwrap_or_default();
@@ -242,7 +242,7 @@ impl Scripted {
         Inbound::Pass
     }
 
-    /// Sends an acknowledgement of a PUBLISH and writes down which message is done by it.
+    /// Sends an acknowledgement of a PUBLISH and logs which message it completes.
     fn acknowledge(
         &mut self,
         state: &mut State,
@@ -381,7 +381,7 @@ impl State {
     }
 }
 
-impl FaultPlan for Scripted {
+impl FaultPlan for ScriptedFaults {
     fn accepted(&mut self, link: &mut Link) {
         self.with(link.number, |_, state, connection| {
             state.log.counts.connections += 1;
@@ -412,7 +412,7 @@ impl FaultPlan for Scripted {
     fn received(&mut self, packet: &Packet<'_>, _: usize, link: &mut Link) -> Inbound {
         self.with(link.number, |plan, state, connection| {
             connection.packets += 1;
-            // A PUBLISH is written down with its topic, which an alias may stand for.
+            // A PUBLISH is logged with its topic, which an alias may stand for.
             if !state.script.without_log && !matches!(packet, Packet::Publish(_)) {
                 state.log.received.push((link.number, Received::of(packet)));
             }
@@ -492,7 +492,7 @@ impl FaultPlan for Scripted {
     }
 }
 
-/// Writes down what the core says of clients that break the rules.
+/// Logs clients that the core has closed because they broke the rules.
 pub(super) struct Violations(pub(super) Arc<Shared>);
 
 impl mqtools::broker::core::Log for Violations {

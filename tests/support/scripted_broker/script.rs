@@ -85,9 +85,9 @@ pub enum Trigger {
     ReceivedPacket(u64),
     /// When this PUBLISH has been read.
     ReceivedPublish(u64),
-    /// When so many bytes have been read. A packet that ends behind them is not looked at.
+    /// When this many bytes have been read. A packet that ends behind them is not handled.
     ReceivedBytes(u64),
-    /// When so many bytes have been sent, be it in the middle of a packet. Only with [`Action::Cut`].
+    /// When this many bytes have been sent, be it in the middle of a packet. Only with [`Action::Cut`].
     SentBytes(u64),
     /// When this PUBLISH is about to be delivered.
     Delivery(u64),
@@ -123,7 +123,7 @@ pub struct Fault {
     pub action: Action,
 }
 
-/// What the broker is to do other than work. The default does everything right.
+/// What goes wrong. By default nothing does.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     pub(super) delays: Vec<(PacketType, Duration)>,
@@ -176,7 +176,7 @@ impl Script {
         self
     }
 
-    /// Reads CONNECT and everything else, and never says a word.
+    /// Reads CONNECT and everything else, and never answers.
     pub fn never_answer_connect(self) -> Self {
         self.omit(PacketType::Connack, Ordinals::All)
     }
@@ -206,7 +206,7 @@ impl Script {
     }
 
     /// Refuses these PUBLISHes of QoS 1 and 2, counted over all connections with QoS 0: PUBACK or PUBREC with the
-    /// reason. 3.1.1 cannot say no: there they are acknowledged. Either way nobody gets them.
+    /// reason. 3.1.1 has no refusal: there they are acknowledged. Either way they are not delivered.
     pub fn refuse_publishes(mut self, ordinals: impl Into<Ordinals>, reason: ReasonCode) -> Self {
         self.refuse_publishes = Some((ordinals.into(), reason));
         self
@@ -244,8 +244,8 @@ impl Script {
         self
     }
 
-    /// Sends these deliveries of a shared subscription to the next member of the group as well, as a broker does when the
-    /// first one has gone without an acknowledgement. Counted over all subscribers; the second one counts too.
+    /// Sends these deliveries of a shared subscription to the next member of the group as well, as a broker does when
+    /// the first one has gone without an acknowledgement. Counted over all subscribers; the second one counts too.
     pub fn pass_on_deliveries(mut self, ordinals: impl Into<Ordinals>) -> Self {
         self.pass_on = ordinals.into();
         self
@@ -271,7 +271,7 @@ impl Script {
     }
 
     /// Puts a property into CONNACK (5.0). Receive Maximum, Maximum QoS, Topic Alias Maximum and Maximum Packet Size
-    /// are also watched: who exceeds them is written down in `violations` and disconnected.
+    /// are also enforced: a client that exceeds them is logged in `violations` and disconnected.
     pub fn connack_property(mut self, property: Property) -> Self {
         self.connack.push(property);
         self
@@ -289,7 +289,7 @@ impl Script {
         self
     }
 
-    /// Closes the connection at a PUBLISH of QoS 2 when so many are in flight already, and says nothing of a limit.
+    /// Closes the connection at a PUBLISH of QoS 2 when `most` are in flight already, without having stated a limit.
     pub fn close_above_in_flight(mut self, most: usize) -> Self {
         self.most_unreleased = Some(most);
         self

@@ -79,14 +79,14 @@ impl PublisherHandler<'_> {
 }
 
 impl Handler<SendRecord> for PublisherHandler<'_> {
-    fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
         // It has no subscription, but an earlier client with its id may have had one.
         self.recorder.counters.foreign += u64::from(self.measuring);
         Acknowledge::Now
     }
 
     #[inline]
-    fn completed(&mut self, completion: Completion<'_, SendRecord>) {
+    fn on_completed(&mut self, completion: Completion<'_, SendRecord>) {
         self.counts.totals.completed += 1;
         let measured = self.is_measured(&completion.kept);
         let counters = &mut self.recorder.counters;
@@ -117,7 +117,7 @@ impl Handler<SendRecord> for PublisherHandler<'_> {
 
     /// Messages that were sent together are counted and timed together.
     #[inline]
-    fn acknowledged(&mut self, _first: u16, mut kept: impl ExactSizeIterator<Item = SendRecord>) {
+    fn on_acknowledged(&mut self, _first: u16, mut kept: impl ExactSizeIterator<Item = SendRecord>) {
         let all = kept.len() as u64;
         self.counts.totals.completed += all;
         self.recorder.counters.acked += if self.measuring { all } else { 0 };
@@ -138,12 +138,12 @@ impl Handler<SendRecord> for PublisherHandler<'_> {
         }
     }
 
-    fn received(&mut self, kept: &SendRecord) {
+    fn on_received(&mut self, kept: &SendRecord) {
         if self.latency && self.is_measured(kept) {
             kept.received_ns.set(self.now_ns);
             self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);
         }
     }
 
-    fn event(&mut self, _event: Event) {}
+    fn on_event(&mut self, _event: Event) {}
 }

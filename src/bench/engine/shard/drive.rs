@@ -198,7 +198,7 @@ impl Role for Subscriber {
         let before = recorder.counters.delivered;
         let mut handler = SubscriberHandler { subscriber: self, shared, recorder, stage, now_ns, measuring, batch };
         // The caller acknowledges every message at once.
-        let _ = handler.message(delivery);
+        let _ = handler.on_message(delivery);
         handler.end();
         state.extend_span(recorder.counters.delivered > before, now_ns, |spans| &mut spans.delivered);
     }
@@ -249,7 +249,7 @@ impl Role for Responder {
         let measuring = state.measures(shared.clock.now_ns());
         let recorder = &mut state.recorder(target);
         // The caller acknowledges every message at once.
-        let _ = ResponderHandler { responder: self, shared, recorder, measuring }.message(delivery);
+        let _ = ResponderHandler { responder: self, shared, recorder, measuring }.on_message(delivery);
     }
 
     fn on_reconnect_failed(&mut self, _state: &ShardState) {

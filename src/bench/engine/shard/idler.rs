@@ -127,15 +127,15 @@ struct IdlerHandler<'a> {
 }
 
 impl Handler<SendRecord> for IdlerHandler<'_> {
-    fn message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
+    fn on_message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
         // It has no subscription, but an earlier client with its id may have had one.
         self.recorder.counters.foreign += 1;
         Acknowledge::Now
     }
 
-    fn completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
-    fn event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         if event == Event::Pong
             && let Some(pinged_ns) = self.pinged_ns.take()
         {

@@ -219,7 +219,6 @@ fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
 pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let delivery = &stage.delivery;
-    let some = |count: Option<u64>| count.filter(|&count| count > 0);
     if let Some(fault) = &stage.given_up {
         let rate = stage.traffic.offered_per_s.map(number::rate).unwrap_or_default();
         warnings.push(Warning::new("stepped-down", format!("{rate}/s was not kept, so half of it was tried: {fault}")));
@@ -232,6 +231,35 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
         );
         warnings.push(Warning::new("percentiles-withheld", text));
     }
+    warnings.extend(of_delivery(plan, stage));
+    if let Some(skipped) = some(stage.traffic.skipped) {
+        warnings.push(Warning::new("skipped", format!("{skipped} messages of the schedule were skipped")));
+    }
+    if let Some(failed) = some(stage.clients.failed) {
+        warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
+    }
+    if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
+        let under_way = match stage.traffic.sent_again {
+            Some(again) => format!("{again} messages were sent again"),
+            None => "what was in flight may be lost".to_owned(),
+        };
+        let text = format!("{lost} connections were lost and made again; {under_way}");
+        warnings.push(Warning::new("reconnected", text));
+    }
+    let is_limit = stage.generator.verdict == Some(Verdict::Bottleneck);
+    if is_limit && stage.invalid.is_empty() && stage.highest_percentile.is_none() {
+        let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));
+        warnings.push(Warning::new("generator", text));
+    } else if stage.generator.verdict == Some(Verdict::Suspect) {
+        let text = format!("the generator may have been the limit: {}", stage.generator.reasons.join("; "));
+        warnings.push(Warning::new("generator", text));
+    }
+    warnings
+}
+
+/// What became of the messages warns of.
+fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
+    let (mut warnings, delivery) = (Vec::new(), &stage.delivery);
     if let Some(lost) = some(delivery.lost) {
         let expected = delivery.expected.unwrap_or_default();
         let cause = cause_of_loss(plan, stage);
@@ -267,29 +295,12 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     if rejected > 0 {
         warnings.push(Warning::new("rejected", format!("the broker refused {rejected} messages")));
     }
-    if let Some(skipped) = some(stage.traffic.skipped) {
-        warnings.push(Warning::new("skipped", format!("{skipped} messages of the schedule were skipped")));
-    }
-    if let Some(failed) = some(stage.clients.failed) {
-        warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
-    }
-    if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
-        let under_way = match stage.traffic.sent_again {
-            Some(again) => format!("{again} messages were sent again"),
-            None => "what was in flight may be lost".to_owned(),
-        };
-        let text = format!("{lost} connections were lost and made again; {under_way}");
-        warnings.push(Warning::new("reconnected", text));
-    }
-    let is_limit = stage.generator.verdict == Some(Verdict::Bottleneck);
-    if is_limit && stage.invalid.is_empty() && stage.highest_percentile.is_none() {
-        let text = format!("the generator was the limit: {}", stage.generator.reasons.join("; "));
-        warnings.push(Warning::new("generator", text));
-    } else if stage.generator.verdict == Some(Verdict::Suspect) {
-        let text = format!("the generator may have been the limit: {}", stage.generator.reasons.join("; "));
-        warnings.push(Warning::new("generator", text));
-    }
     warnings
+}
+
+/// A count that is known and not 0.
+fn some(count: Option<u64>) -> Option<u64> {
+    count.filter(|&count| count > 0)
 }
 
 /// What loss that the broker has acknowledged points at, and what to try.

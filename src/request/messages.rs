@@ -1,8 +1,8 @@
-//! What is said of requests without responses. Pure: text for stderr.
+//! What mqrr reports about requests without responses. Pure: text for stderr.
 
 use std::time::Duration;
 
-use super::matching::{Exchange, Strangers};
+use super::matching::{Exchange, Unmatched, UnmatchedCounts};
 use super::receiver::Fate;
 
 /// How far a run has got.
@@ -29,13 +29,13 @@ pub(super) struct Situation<'a> {
     pub(super) response_topic: &'a str,
     /// The request is acknowledged: QoS 1 or 2.
     pub(super) acknowledged: bool,
-    /// MQTT 5, where an acknowledgement says whether somebody is subscribed.
+    /// MQTT 5, where an acknowledgement shows whether anybody is subscribed.
     pub(super) v5: bool,
 }
 
 impl Situation<'_> {
-    /// What came: `no response came`, `1 of 3 responses to request 2 came`.
-    pub(super) fn what_came(&self) -> String {
+    /// What was received: `no response came`, `1 of 3 responses to request 2 came`.
+    pub(super) fn received(&self) -> String {
         let exchange = self.exchange;
         let request = if exchange.asked() > 1 { format!(" to request {}", exchange.asked()) } else { String::new() };
         match (exchange.come(), exchange.wanted()) {
@@ -57,13 +57,13 @@ impl Situation<'_> {
             (Stage::Asked, Fate::Nobody) => ", nobody is subscribed to the topic of the request",
             (Stage::Asked, _) => "",
         };
-        format!("timed out after {} s: {}{stage}", waited.as_secs_f64(), self.what_came())
+        format!("timed out after {} s: {}{stage}", waited.as_secs_f64(), self.received())
     }
 
     /// What may be the cause, and what to do about it.
     pub(super) fn hints(&self) -> Vec<String> {
         let Self { request_topic, response_topic, .. } = self;
-        let Strangers { no_data, other_data, old, late } = self.exchange.strangers();
+        let UnmatchedCounts { no_data, other_data, old, late } = self.exchange.unmatched();
         let mut hints = Vec::new();
         if no_data > 0 {
             hints.push(format!("{} {NO_DATA}", messages(no_data, response_topic)));
@@ -79,14 +79,14 @@ impl Situation<'_> {
         }
         let may_be_unheard = self.stage == Stage::Asked && self.exchange.all() == 0 && !self.acknowledged && self.v5;
         if hints.is_empty() && may_be_unheard {
-            hints.push(format!("with -q 1 the broker says whether anybody is subscribed to '{request_topic}'"));
+            hints.push(format!("with -q 1 the broker reports whether anybody is subscribed to '{request_topic}'"));
         }
         hints
     }
 }
 
 const NO_DATA: &str =
-    "without correlation data: if the responder does not give it back, --no-correlation-check takes them";
+    "without correlation data: if the responder does not return it, --no-correlation-check takes them";
 
 fn messages(count: u64, topic: &str) -> String {
     match count {
@@ -97,16 +97,28 @@ fn messages(count: u64, topic: &str) -> String {
 
 /// The first message without correlation data.
 pub(super) fn first_without_data(response_topic: &str) -> String {
-    format!("a message came on '{response_topic}' without the correlation data of the request; it is left out")
+    format!("a message came on '{response_topic}' without the correlation data of the request; it is ignored")
 }
 
 /// What to do about it.
-pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not give it back, --no-correlation-check takes every \
+pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not return it, --no-correlation-check takes every \
                                             message for the response";
+
+/// A message that is no response, for the log.
+pub(super) fn unmatched(response_topic: &str, unmatched: Unmatched) -> String {
+    let what = match unmatched {
+        Unmatched::NoData => "has no correlation data",
+        Unmatched::OtherData => "has other correlation data",
+        Unmatched::Retained => "is retained",
+        Unmatched::Early => "came before the request was sent",
+        Unmatched::Late => "answers a request that has all its responses",
+    };
+    format!("ignored a message on {response_topic}: it {what}")
+}
 
 /// The broker took the request and has nobody to give it to.
 pub(super) fn nobody(request_topic: &str) -> String {
-    format!("nobody is subscribed to '{request_topic}', so nobody gets the request; is the responder running?")
+    format!("nobody is subscribed to '{request_topic}', so nobody receives the request; is the responder running?")
 }
 
 #[cfg(test)]
@@ -116,11 +128,11 @@ mod tests {
     use crate::mqtt::Message;
     use crate::mqtt::wire::Publish;
 
-    fn exchange(asked: u64, wanted: u64, strangers: u64) -> Exchange {
+    fn exchange(asked: u64, wanted: u64, unmatched: u64) -> Exchange {
         let names = CorrelationData::Numbered("n".into());
         let mut exchange = Exchange::new(Rule::Correlation, Some(names), false, wanted);
         (0..asked).for_each(|_| drop(exchange.begin()));
-        (0..strangers).for_each(|_| {
+        (0..unmatched).for_each(|_| {
             exchange.judge(&Publish::of(&Message::default(), 0, false));
         });
         exchange
@@ -131,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_what_came_and_how_far_it_got() {
+    fn the_error_names_what_came_and_how_far_it_got() {
         for (stage, asked, fate, text) in [
             (
                 Stage::Connecting,
@@ -179,7 +191,7 @@ mod tests {
         assert!(hints[0].contains("--no-correlation-check"), "{hints:?}");
         let quiet = self::exchange(1, 1, 0);
         let at_most_once = Situation { acknowledged: false, ..situation(Stage::Asked, &quiet, &Fate::Unknown) };
-        assert_eq!(at_most_once.hints(), ["with -q 1 the broker says whether anybody is subscribed to 'q'"]);
+        assert_eq!(at_most_once.hints(), ["with -q 1 the broker reports whether anybody is subscribed to 'q'"]);
         assert!(situation(Stage::Asked, &quiet, &Fate::Taken).hints().is_empty());
     }
 }

@@ -11,14 +11,14 @@ const SHORTEST_ANSWER: usize = 4;
 /// How long fewer answers than asked for may lie unread.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(2);
 
-/// So many answers are asked for at first. A broker that sends each in a segment of its own stands still after ten that
+/// Answers that are asked for at first. A broker that sends each in its own segment stands still after ten that
 /// TCP has not acknowledged (RFC 6928), and a kernel acknowledges what is not read only after a while; what is read in
 /// time lets the broker send more at a time.
 const FIRST_LIMIT: usize = 8;
 /// Fewer answers are not worth a wait.
 const LEAST_LIMIT: usize = 4;
 
-/// After a wait in vain so many reads go by before more answers are asked for, and twice as many after the next.
+/// Reads after a wait in vain before more answers are asked for; twice as many after the next one.
 const FIRST_HOLD: u32 = 64;
 const LONGEST_HOLD: u32 = 4096;
 
@@ -26,9 +26,9 @@ const LONGEST_HOLD: u32 = 4096;
 ///
 /// It finds out by itself how many answers are worth a wait. A broker that leaves Nagle's algorithm on, as mosquitto does
 /// by default, keeps its second answer back until the first one is acknowledged; there, and with a broker far away, it
-/// takes whatever comes, which is many at a time anyway.
+/// takes what comes, which is many at a time anyway.
 #[derive(Debug)]
-pub(super) struct Gathering {
+pub(super) struct AckCoalescing {
     /// Answers that are to be there before the socket is read.
     wanted: usize,
     /// Answers that are worth a wait; 1 for none.
@@ -37,22 +37,22 @@ pub(super) struct Gathering {
     set: usize,
     /// Reads since the last wait in vain.
     reads: u32,
-    /// So many go by before the limit rises again; 0 where no wait was in vain.
+    /// Reads before the limit rises again; 0 where no wait was in vain.
     hold: u32,
 }
 
-impl Gathering {
+impl AckCoalescing {
     /// Of a new connection.
     pub(super) const fn new() -> Self {
         Self { wanted: 1, limit: FIRST_LIMIT, set: 1, reads: 0, hold: 0 }
     }
 
-    /// So many answers are to be there, 0 or 1 for whatever comes.
+    /// Answers that must be there before the socket wakes its reader; 0 or 1 for any.
     pub(super) const fn want(&mut self, answers: usize) {
         self.wanted = answers;
     }
 
-    /// Tells the socket, and whether it waits for more than one byte now. TLS and WebSocket know no such mark.
+    /// Sets the mark of the socket, and returns whether it waits for more than one byte now. TLS and WebSocket know no such mark.
     pub(super) fn apply(&mut self, connection: Option<&Connection>) -> bool {
         let mark = self.mark();
         if mark != self.set {
@@ -81,7 +81,7 @@ impl Gathering {
     }
 
     /// Something was read.
-    pub(super) fn read(&mut self) {
+    pub(super) fn on_read(&mut self) {
         self.reads = self.reads.saturating_add(1);
         if self.reads <= self.hold {
             return;
@@ -103,67 +103,67 @@ impl Gathering {
 mod tests {
     use super::*;
 
-    fn wanting(answers: usize) -> Gathering {
-        let mut gathering = Gathering::new();
-        gathering.want(answers);
-        gathering
+    fn wanting(answers: usize) -> AckCoalescing {
+        let mut coalescing = AckCoalescing::new();
+        coalescing.want(answers);
+        coalescing
     }
 
     #[test]
     fn it_begins_with_what_a_new_connection_can_bring_and_rises_to_what_is_wanted() {
-        let mut gathering = wanting(50);
+        let mut coalescing = wanting(50);
         let marks = [(); 5].map(|()| {
-            let mark = gathering.mark();
-            gathering.read();
+            let mark = coalescing.mark();
+            coalescing.on_read();
             mark
         });
         assert_eq!(marks, [32, 64, 128, 200, 200]);
-        gathering.want(3);
-        assert_eq!(gathering.mark(), 12);
+        coalescing.want(3);
+        assert_eq!(coalescing.mark(), 12);
     }
 
-    fn reads(gathering: &mut Gathering, count: u32) {
+    fn reads(coalescing: &mut AckCoalescing, count: u32) {
         for _ in 0..count {
-            gathering.read();
+            coalescing.on_read();
         }
     }
 
     #[test]
     fn waits_in_vain_become_rare() {
-        let mut gathering = wanting(15);
+        let mut coalescing = wanting(15);
         let mut holds = Vec::new();
         for _ in 0..8 {
-            while gathering.mark() > 1 {
-                gathering.give_up();
+            while coalescing.mark() > 1 {
+                coalescing.give_up();
             }
-            holds.push(gathering.hold);
-            reads(&mut gathering, *holds.last().unwrap());
-            assert_eq!(gathering.mark(), 1, "whatever comes is taken");
-            gathering.read();
-            assert_eq!(gathering.mark(), 32, "then it is tried again");
+            holds.push(coalescing.hold);
+            reads(&mut coalescing, *holds.last().unwrap());
+            assert_eq!(coalescing.mark(), 1, "whatever comes is taken");
+            coalescing.on_read();
+            assert_eq!(coalescing.mark(), 32, "then it is tried again");
         }
         assert_eq!(holds, [128, 512, 2048, 4096, 4096, 4096, 4096, 4096]);
     }
 
     #[test]
     fn one_wait_in_vain_does_not_end_it() {
-        let mut gathering = wanting(15);
-        gathering.read();
-        gathering.give_up();
-        reads(&mut gathering, FIRST_HOLD);
-        assert_eq!(gathering.mark(), 28);
-        reads(&mut gathering, 8);
-        assert_eq!(gathering.mark(), 60);
-        reads(&mut gathering, LONGEST_HOLD);
-        assert_eq!(gathering.hold, 0, "much success makes up for what was in vain");
+        let mut coalescing = wanting(15);
+        coalescing.on_read();
+        coalescing.give_up();
+        reads(&mut coalescing, FIRST_HOLD);
+        assert_eq!(coalescing.mark(), 28);
+        reads(&mut coalescing, 8);
+        assert_eq!(coalescing.mark(), 60);
+        reads(&mut coalescing, LONGEST_HOLD);
+        assert_eq!(coalescing.hold, 0, "much success makes up for what was in vain");
     }
 
     #[test]
     fn whatever_comes_is_one_byte() {
         for answers in [0, 1] {
-            let mut gathering = wanting(answers);
-            assert_eq!(gathering.mark(), 1);
-            assert!(!gathering.apply(None));
+            let mut coalescing = wanting(answers);
+            assert_eq!(coalescing.mark(), 1);
+            assert!(!coalescing.apply(None));
         }
     }
 }

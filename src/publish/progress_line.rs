@@ -8,12 +8,12 @@ use crate::terminal::number::{grouped, rate};
 
 /// Between two drawings.
 const BEAT: Duration = Duration::from_millis(100);
-/// A run that is over by then draws nothing.
+/// A run that is over by then draws no line.
 const SETTLING: Duration = Duration::from_millis(300);
-/// The rate shown is that of about so many seconds.
+/// The rate shown is that of about the last two seconds.
 const MEMORY: f64 = 2.0;
 
-/// The progress line, and what is known of the pace.
+/// The progress line, and the pace that it shows.
 #[derive(Debug)]
 pub(super) struct ProgressLine {
     progress: Rc<Progress>,
@@ -35,8 +35,8 @@ impl ProgressLine {
         self.due
     }
 
-    /// Draws when it is time to: `done` messages are through, and the source is at `position` of the total. `note` says
-    /// what keeps it from going on.
+    /// Draws when it is time to: `done` messages are finished, and the source is at `position` of the total. `note` is what
+    /// it waits for.
     pub(super) fn draw(&mut self, now: Instant, done: u64, position: u64, note: Option<&str>) {
         if self.due.is_none_or(|due| due > now) {
             return;
@@ -52,19 +52,19 @@ impl ProgressLine {
         self.progress.advance(self.total, position, &line);
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(super) fn clear(&self) {
         self.progress.clear();
     }
 }
 
-/// Rates, of which older ones fade.
+/// A moving average of the rates.
 #[derive(Debug)]
 struct Pace {
     last: (Instant, u64, u64),
-    /// Messages a second.
+    /// Messages per second.
     messages: f64,
-    /// Of whatever the total counts, a second.
+    /// What the total counts, per second.
     position: f64,
     begun: bool,
 }

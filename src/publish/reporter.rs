@@ -1,4 +1,4 @@
-//! What mqpub says on stderr while its progress line may stand there.
+//! What mqpub prints on stderr while its progress line may stand there.
 
 use std::fmt::Display;
 use std::rc::Rc;
@@ -7,33 +7,29 @@ use crate::client::{ClientError, Diagnostics, Reporter};
 use crate::exit_status::ExitStatus;
 use crate::terminal::Progress;
 
-/// Says things above the progress line.
+/// Prints diagnostics above the progress line.
 #[derive(Clone, Debug)]
-pub(super) struct Voice {
+pub(super) struct ProgressReporter {
     diagnostics: Diagnostics,
     progress: Rc<Progress>,
 }
 
-impl Voice {
+impl ProgressReporter {
     pub(super) const fn new(diagnostics: Diagnostics, progress: Rc<Progress>) -> Self {
         Self { diagnostics, progress }
     }
 
     #[cfg(test)]
     pub(super) fn silent() -> Self {
-        Self::new(Diagnostics::new(true), Rc::new(Progress::on_stderr(true)))
-    }
-
-    pub(super) const fn is_mosquitto(&self) -> bool {
-        self.diagnostics.is_mosquitto()
+        Self::new(Diagnostics::silent(), Rc::new(Progress::on_stderr(true)))
     }
 
     pub(super) fn client_error(&self, error: &ClientError) -> ExitStatus {
         self.progress.aside(|| self.diagnostics.client_error(error))
     }
 
-    pub(super) fn verbatim(&self, lines: &str) {
-        self.progress.aside(|| self.diagnostics.verbatim(lines));
+    pub(super) fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
+        self.progress.aside(|| self.diagnostics.error_or(own, mosquitto));
     }
 
     pub(super) fn error(&self, text: impl Display) {
@@ -49,7 +45,7 @@ impl Voice {
     }
 }
 
-impl Reporter for Voice {
+impl Reporter for ProgressReporter {
     fn warning(&self, text: &dyn Display) {
         Self::warning(self, text);
     }

@@ -1,0 +1,63 @@
+//! How mqsub and mqrr leave a broker and stdout at the end of a run.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Duration;
+
+use super::sink::MessageSink;
+use super::stdout::Batch;
+use crate::client::{Client, ClientError, ClientPlan, CloseMode};
+use crate::mqtt::{Message, ReasonCode};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler};
+
+/// How long a finished run may take to write what it has, and to leave.
+pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long a run that has all its messages waits for the end of their acknowledgement at QoS 2.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What still arrives at the end of a run is not acknowledged.
+struct NoHandler;
+
+impl Handler<Message> for NoHandler {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+        Acknowledge::Later
+    }
+
+    fn on_completed(&mut self, _: Completion<'_, Message>) {}
+
+    fn on_event(&mut self, _: Event) {}
+}
+
+/// Writes everything that waits for stdout and acknowledges it, within [`EXIT_TIMEOUT`].
+pub(crate) async fn write_out(sink: &mut MessageSink, batch: &mut Batch, client: &mut Client<Message>) {
+    let _ = tokio::time::timeout(EXIT_TIMEOUT, sink.write_all(batch, client)).await;
+}
+
+/// Leaves the broker, if there is one. That not all was taken within `timeout` does not matter any more: everything is
+/// written.
+pub(crate) async fn leave(client: &mut Client<Message>, plan: &ClientPlan, reason: ReasonCode, timeout: Duration) {
+    let released = await_release(client);
+    let _ = tokio::time::timeout(timeout.min(RELEASE_TIMEOUT), released).await;
+    if !client.is_open() {
+        return client.give_up();
+    }
+    let properties = plan.disconnect_properties.clone();
+    let _ = client.disconnect(reason, properties, timeout, CloseMode::Draining(EXIT_TIMEOUT)).await;
+}
+
+/// Reads on until the broker has released what was acknowledged at QoS 2 and PUBCOMP can answer. A broker that is left
+/// before may deliver the same messages again.
+async fn await_release(client: &mut Client<Message>) -> Result<(), ClientError> {
+    while client.is_open() && client.session().unreleased() > 0 {
+        client.step(&mut NoHandler, true, pending::<Infallible>()).await?;
+    }
+    Ok(())
+}
+
+/// How a run leaves that could have gone on: so that its will is published.
+pub(crate) fn reason_with_will(plan: &ClientPlan) -> ReasonCode {
+    let session = &plan.connect.session;
+    let has_will = session.will.is_some() || plan.policy.always_requests_will;
+    if has_will && session.version.is_v5() { ReasonCode::DISCONNECT_WITH_WILL } else { ReasonCode::SUCCESS }
+}

@@ -1,0 +1,353 @@
+//! The work of mqsub: subscribe, and carry messages to stdout until it has enough.
+
+use std::future::Future;
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
+use super::plan::SubscribePlan;
+use super::receiver::Receiver;
+use super::requests::{Requests, check_limits, shortfall};
+use super::sink::{MessageSink, OutputError, StdoutReady};
+use crate::client::mosquitto::TIMED_OUT;
+use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Driver, End, GiveUp, ReadModeration, Task, Which};
+use crate::exit_status::ExitStatus;
+use crate::mqtt::wire::WireError;
+use crate::mqtt::{Message, QoS, ReasonCode};
+use crate::session::{Handler, PublishError};
+use crate::terminal::number::counted;
+
+/// While this many retained messages wait to be removed nothing is read from the broker.
+const MOST_TO_REMOVE: usize = 1000;
+/// A broker that has answered a PINGREQ sent after the SUBSCRIBE, and then has sent nothing for this long, has no more
+/// retained messages.
+const QUIET: Duration = Duration::from_secs(1);
+/// Topic Name invalid.
+const TOPIC_NAME_INVALID: ReasonCode = ReasonCode(0x90);
+/// Why a broker may close the connection on a SUBSCRIBE.
+const SUBSCRIBE_HINT: &str = "the broker closed the connection instead of answering SUBSCRIBE: this user may not be \
+                              allowed to subscribe there (choose other topics with -t, or a user with -u), or the \
+                              broker is just starting (--retry tries again)";
+/// Why a broker may close the connection on the removal of a retained message.
+const REMOVAL_HINT: &str = "the broker closed the connection instead of removing a retained message: may this user \
+                            publish to these topics?";
+
+/// How far the broker has got with its answers: it may send messages of an old session before SUBACK, and a large one
+/// takes long to arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ProgressMark {
+    unanswered: usize,
+    messages: u64,
+    /// When bytes of a packet that is not complete were last received.
+    inside_packet: Option<Instant>,
+}
+
+/// A run.
+#[derive(Debug)]
+pub(super) struct Subscriber<'a> {
+    plan: &'a SubscribePlan,
+    diagnostics: Diagnostics,
+    sink: MessageSink,
+    receiver: Receiver,
+    requests: Requests,
+    /// `-W`: when the run is over.
+    end: Option<Instant>,
+    /// How long the broker has for the next SUBACK or UNSUBACK.
+    answer: AnswerTimer<ProgressMark>,
+    /// How long it has to acknowledge the next removal. The mark counts those that are left.
+    removal: AnswerTimer<usize>,
+    /// What the broker granted was reported; a reconnect brings it again.
+    has_reported_grants: bool,
+    /// Connections lost in a row on which SUBSCRIBE, or the removal of a retained message, was not answered.
+    losses: u64,
+    moderation: ReadModeration,
+    /// How long the next read may wait.
+    pause: Option<Duration>,
+    /// Bytes and messages received before the present step.
+    received_before: (u64, u64),
+}
+
+impl<'a> Subscriber<'a> {
+    /// Subscribes, and returns how that ended.
+    ///
+    /// # Errors
+    /// The system's, before it begins.
+    pub(super) async fn run(plan: &'a SubscribePlan, diagnostics: Diagnostics) -> io::Result<ExitStatus> {
+        let end = plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut subscriber = Self {
+            plan,
+            diagnostics,
+            sink: MessageSink::open()?,
+            receiver: Receiver::new(plan, diagnostics, end),
+            requests: Requests::default(),
+            end,
+            answer: AnswerTimer::new(plan.client.answer_timeout),
+            removal: AnswerTimer::new(plan.client.answer_timeout),
+            has_reported_grants: false,
+            losses: 0,
+            moderation: ReadModeration::default(),
+            pause: None,
+            received_before: (0, 0),
+        };
+        let mut driver = Driver::new(&plan.client, diagnostics)?;
+        let ended = driver.run(&mut subscriber).await;
+        let status = subscriber.finish(&mut driver.client, ended).await;
+        Ok(driver.exit_status(status))
+    }
+
+    /// Reports how it ended, and leaves the broker.
+    async fn finish(&mut self, client: &mut Client<Message>, ended: Result<(), End<OutputError>>) -> ExitStatus {
+        let policy = &self.plan.client.policy;
+        let is_cut_short = matches!(ended, Err(End::Interrupted(_) | End::TimedOut)) && !client.is_open();
+        if let Some(status) = policy.status_before_connack.filter(|_| is_cut_short) {
+            return status;
+        }
+        match ended {
+            Ok(()) => {
+                let timeout = if policy.waits_forever { EXIT_TIMEOUT } else { self.plan.client.answer_timeout };
+                leave(client, &self.plan.client, ReasonCode::SUCCESS, timeout).await;
+                let refused = self.receiver.refused.filter(|_| policy.refusals_fail);
+                refused.map_or(ExitStatus::Done, ExitStatus::Refused)
+            }
+            Err(End::Interrupted(signal)) => {
+                self.wind_down(client).await;
+                if policy.interrupts_succeed { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
+            }
+            Err(End::TimedOut) => {
+                let error = self.timed_out(client);
+                self.wind_down(client).await;
+                self.diagnostics.error_or(error, TIMED_OUT);
+                ExitStatus::TimedOut
+            }
+            Err(End::Tool(OutputError::Closed)) => {
+                leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
+                ExitStatus::Done
+            }
+            Err(End::Tool(OutputError::Failed(error))) => {
+                self.diagnostics.error(format_args!("cannot write to stdout: {error}"));
+                leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
+                ExitStatus::Failed
+            }
+            Err(End::Client(error)) => {
+                write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+                let status = self.diagnostics.client_error(&error);
+                leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
+                status
+            }
+        }
+    }
+
+    /// The end of a run that could have gone on: what came is written, and the will is published.
+    async fn wind_down(&mut self, client: &mut Client<Message>) {
+        write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+        leave(client, &self.plan.client, reason_with_will(&self.plan.client), EXIT_TIMEOUT).await;
+    }
+
+    fn timed_out(&self, client: &Client<Message>) -> String {
+        let waited = self.plan.timeout.unwrap_or_default().as_secs_f64();
+        let received = match (self.receiver.counted(), self.plan.selection.count) {
+            (received, Some(wanted)) => format!("{received} of {}", counted(wanted.get(), "message", "messages")),
+            (received, None) => counted(received, "message", "messages"),
+        };
+        let stage = match (client.is_open(), self.requests.unanswered() > 0) {
+            (true, false) => "",
+            (true, true) => ", the broker has not answered SUBSCRIBE",
+            (false, _) if client.waits_for_connack() => ", the broker has not answered CONNECT",
+            (false, _) => ", there is no connection to the broker",
+        };
+        format!("timed out after {waited} s: received {received}{stage}")
+    }
+
+    fn remove_retained(&mut self, client: &mut Client<Message>) -> Result<(), PublishError> {
+        while client.is_open() && client.session().window_free() > 0 {
+            let Some(topic) = self.receiver.to_remove.pop_front() else { break };
+            let empty = Message { topic, qos: QoS::AtLeastOnce, retain: true, ..Message::default() };
+            match client.session().publish(empty) {
+                Ok(_) => {}
+                Err((PublishError::QosNotSupported(qos), empty)) => {
+                    client.session().publish(Message { qos, ..empty }).map_err(|(error, _)| error)?;
+                }
+                // A topic that was delivered, and that nobody may publish to: with a wildcard in it.
+                Err((PublishError::Wire(WireError::Topic { error, .. }), empty)) => {
+                    self.receiver.cannot_remove(&empty.topic, error, TOPIC_NAME_INVALID);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker has answered for every filter: fails where all were refused, and reports once what each did not get.
+    fn check_grants(&mut self, client: &Client<Message>) -> Result<(), ClientError> {
+        let grants = self.requests.grants();
+        let answers = || self.plan.subscribe.filters.iter().zip(grants);
+        if let (Some((filter, reason)), true) = (answers().next(), grants.iter().all(|reason| reason.is_error())) {
+            let (target, filter) = (client.target().to_owned(), filter.filter.clone());
+            return Err(ClientError::SubscribeRefused { target, filter, reason: *reason });
+        }
+        if !std::mem::replace(&mut self.has_reported_grants, true) {
+            for warning in answers().filter_map(|(filter, reason)| shortfall(filter, *reason)) {
+                self.diagnostics.warning(warning);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_done(&self, client: &mut Client<Message>) -> bool {
+        let is_enough = self.receiver.has_ended()
+            || (self.plan.exit_after_subscribing && self.requests.unanswered() == 0)
+            || self.quiet_until(client).is_some_and(|quiet| quiet <= Instant::now());
+        is_enough && self.sink.is_done(&self.receiver.batch) && !self.is_removing(client)
+    }
+
+    /// `--remove-retained`: whether a removal is to be sent, or to be acknowledged.
+    fn is_removing(&self, client: &mut Client<Message>) -> bool {
+        !self.receiver.to_remove.is_empty() || client.session().in_flight() > 0
+    }
+
+    /// `--retained-only`: when the broker will have been quiet long enough to have no more retained messages.
+    fn quiet_until(&self, client: &mut Client<Message>) -> Option<Instant> {
+        if !self.plan.client.policy.ends_without_more_retained || !self.plan.selection.retained_only {
+            return None;
+        }
+        let pong = self.receiver.last_pong.filter(|_| self.requests.unanswered() == 0)?;
+        // Any bytes count: a large message may take long to arrive.
+        let last = client.last_received().map_or(pong, |received| received.max(pong));
+        (self.sink.is_done(&self.receiver.batch) && !client.session().is_inside_packet()).then_some(last + QUIET)
+    }
+
+    /// Gives the broker its time for the next answer.
+    fn watch_answers(&mut self, client: &mut Client<Message>, now: Instant) -> Result<(), ClientError> {
+        let position = client.output_position();
+        let (unanswered, removals) = (self.requests.unanswered(), client.session().in_flight());
+        match removals {
+            0 => self.removal.stop(),
+            _ => self.removal.watch(removals, now, position),
+        }
+        if unanswered == 0 {
+            self.answer.stop();
+        } else {
+            let inside_packet = client.last_received().filter(|_| client.session().is_inside_packet());
+            let mark = ProgressMark { unanswered, messages: self.receiver.messages, inside_packet };
+            self.answer.watch(mark, now, position);
+        }
+        let packet = match (self.answer.is_over(now), self.removal.is_over(now)) {
+            (true, _) if self.plan.subscribe.filters.is_empty() => "UNSUBSCRIBE",
+            (true, _) => "SUBSCRIBE",
+            (false, true) => "PUBLISH",
+            (false, false) => return Ok(()),
+        };
+        let (target, waited) = (client.target().to_owned(), self.plan.client.answer_timeout);
+        Err(ClientError::Unanswered { target, packet, waited })
+    }
+
+    /// Lets a dense stream accumulate for less than a millisecond. Everything else waits too, which nobody notices: the
+    /// timers of the runtime are coarser than that.
+    fn pause_reading(&mut self, client: &Client<Message>) {
+        let Some(pause) = self.pause.take() else { return };
+        if self.is_reading() && client.unwritten() == 0 && self.receiver.batch.receipts.is_empty() {
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Decides after a read how long the next one may wait.
+    fn moderate_reading(&mut self, client: &Client<Message>) {
+        let (bytes, messages) = self.received_before;
+        let bytes = client.read_total() - bytes;
+        if !self.plan.moderates || bytes == 0 {
+            return;
+        }
+        if self.receiver.batch.receipts.is_empty() {
+            let messages = self.receiver.messages - messages;
+            self.pause = self.moderation.after_read(bytes as usize, messages, Instant::now());
+        } else {
+            // The broker waits for acknowledgements.
+            self.moderation.reset();
+        }
+    }
+}
+
+impl Task for Subscriber<'_> {
+    type Kept = Message;
+    type Ready = StdoutReady;
+    type Failure = OutputError;
+
+    /// Messages to stdout, acknowledgements, removals.
+    fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
+        self.receiver.print_due();
+        self.sink.write(&mut self.receiver.batch, client).map_err(End::Tool)?;
+        self.remove_retained(client).map_err(ClientError::from)?;
+        Ok(self.is_done(client))
+    }
+
+    fn before_wait(&mut self, client: &mut Client<Message>, now: Instant) -> Result<Option<Instant>, End<OutputError>> {
+        if self.end.is_some_and(|end| end <= now) {
+            return Err(End::TimedOut);
+        }
+        let mut next = [self.end, self.receiver.due(), None, None, None];
+        if client.is_open() {
+            self.watch_answers(client, now)?;
+            // Quiet does not end a run while removals are not done.
+            let quiet = self.quiet_until(client).filter(|_| !self.is_removing(client));
+            next[2..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
+        }
+        self.pause_reading(client);
+        self.receiver.begin_read();
+        self.received_before = (client.read_total(), self.receiver.messages);
+        Ok(next.into_iter().flatten().min())
+    }
+
+    fn is_reading(&self) -> bool {
+        self.receiver.to_remove.len() < MOST_TO_REMOVE && MessageSink::has_room(&self.receiver.batch)
+    }
+
+    fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = StdoutReady>) {
+        (&mut self.receiver, self.sink.ready())
+    }
+
+    fn on_ready(&mut self, ready: StdoutReady) -> Result<(), End<OutputError>> {
+        self.sink.on_ready(ready, &mut self.receiver.batch).map_err(End::Tool)
+    }
+
+    fn on_input(&mut self, client: &mut Client<Message>) -> Result<(), End<OutputError>> {
+        self.moderate_reading(client);
+        for suback in std::mem::take(&mut self.receiver.subacks) {
+            if self.requests.on_suback(suback, self.plan, client)? {
+                self.check_grants(client)?;
+            }
+        }
+        for unsuback in std::mem::take(&mut self.receiver.unsubacks) {
+            self.requests.on_unsuback();
+            for reason in unsuback.reasons.iter().filter(|reason| reason.is_error()) {
+                self.diagnostics.warning(format_args!("the broker refused to unsubscribe: {reason}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_connected(&mut self, client: &mut Client<Message>, _: Which) -> Result<(), End<OutputError>> {
+        check_limits(self.plan, client)?;
+        self.receiver.last_pong = None;
+        self.requests.send(self.plan, client).map_err(ClientError::from)?;
+        if self.plan.selection.retained_only {
+            client.session().ping();
+        }
+        self.answer.stop();
+        self.removal.stop();
+        Ok(())
+    }
+
+    /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so would
+    /// one that does it repeatedly; `--retry` tries all the same.
+    fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
+        let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
+        let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();
+        self.losses = if is_subscribing || is_removing { self.losses + 1 } else { 0 };
+        let retry = self.plan.client.connect.retry;
+        let allowed = if self.has_reported_grants { retry.at_the_same_packet() } else { retry.for_first_connection() };
+        if self.losses > allowed && self.plan.client.policy.gives_up_at_same_packet {
+            return Err(GiveUp::Hint(if is_subscribing { SUBSCRIBE_HINT } else { REMOVAL_HINT }.to_owned()));
+        }
+        Ok(self.losses)
+    }
+}
