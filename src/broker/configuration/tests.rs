@@ -36,7 +36,7 @@ fn a_listeners_settings_stand_below_it() {
     let text = "listener 1883 127.0.0.1\nmax_connections 5\nlistener 8883 [::1]\ncertfile /c d.pem\nkeyfile k\ncafile ca\n\
                 require_certificate true\nuse_identity_as_username true\ntls_version tlsv1.3\nlistener 9001\n\
                 protocol websockets\nwebsockets_origin https://a.example\nlistener_allow_anonymous false\n\
-                listener 0 /run/broker.sock\nmax_qos 1\nmax_topic_alias 3\nport 1884\nallow_anonymous true\n\
+                listener 0 /run/broker.sock\nmaximum_qos 1\nmax_topic_alias 3\nport 1884\nallow_anonymous true\n\
                 bind_address localhost";
     let configuration = Configuration::parse(text).unwrap();
     let [first, second, web, unix, default] = &configuration.listeners[..] else { panic!("five listeners") };
@@ -75,11 +75,13 @@ fn settings_above_every_listener_describe_the_local_one() {
 
 #[test]
 fn limits_have_mosquittos_names_and_defaults() {
-    let text = "max_inflight_messages 0\nmax_queued_messages 7\nmax_queued_bytes 9\nmax_packet_size 0\n\
+    let text = "global_max_clients 3\nglobal_max_connections -1\nmax_inflight_messages 0\nmax_queued_messages 7\nmax_queued_bytes 9\nmax_packet_size 0\n\
                 message_size_limit 100\nmax_keepalive 60\nmemory_limit 1000000\nqueue_qos0_messages true\n\
                 persistent_client_expiration 2w\nmax_inflight_bytes 5";
     let limits = Configuration::parse(text).unwrap().limits;
     let expected = LimitConfiguration {
+        global_max_clients: 3,
+        global_max_connections: 0,
         max_inflight_messages: 0,
         max_inflight_bytes: 5,
         max_queued_messages: 7,
