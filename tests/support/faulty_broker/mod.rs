@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mqtools::broker::core::{Cause, ConnectionId, Core, Log, OpenAccess, Peer, Settings};
+use mqtools::broker::core::{Cause, ConnectionId, Core, ListenerSettings, Log, OpenAccess, Peer, Settings};
 use mqtools::mqtt::wire::{
     Ack, AckKind, Connect, MAX_PACKET_SIZE, Packet, Publish, Scan, Subscribe, SubscribeFilter, WireError, scan,
 };
@@ -65,8 +65,8 @@ pub(crate) trait FaultPlan {
     /// Bytes were read and the whole packets in them are handled.
     fn bytes_read(&mut self, _link: &mut Link) {}
 
-    /// A client sent a packet of this many bytes.
-    fn received(&mut self, _packet: &Packet<'_>, _size: usize, _link: &mut Link) -> Inbound {
+    /// A client sent a packet.
+    fn received(&mut self, _packet: &Packet<'_>, _link: &mut Link) -> Inbound {
         Inbound::Pass
     }
 
@@ -115,8 +115,11 @@ impl Input {
 pub(crate) fn boundless() -> Settings {
     Settings {
         max_connect_size: MAX_PACKET_SIZE,
-        max_topic_alias: 0,
-        max_topic_alias_broker: 0,
+        default_listener: ListenerSettings {
+            max_topic_alias: 0,
+            max_topic_alias_broker: 0,
+            ..ListenerSettings::default()
+        },
         // A plan may keep a CONNECT from the core for as long as it likes.
         connect_timeout: Duration::from_secs(7 * 24 * 3600),
         ..Settings::raised()
@@ -230,7 +233,7 @@ impl<P: FaultPlan> FaultyBroker<P> {
                         if let Packet::Connect(connect) = &packet {
                             link.version = connect.version;
                         }
-                        match self.plan.received(&packet, frame.size, link) {
+                        match self.plan.received(&packet, link) {
                             Inbound::Drop => {}
                             Inbound::Replace(bytes) => self.core.handle_input(id, &bytes, now),
                             Inbound::Pass if link.take_own(&packet) => {}

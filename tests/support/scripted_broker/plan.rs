@@ -409,7 +409,7 @@ impl FaultPlan for ScriptedFaults {
         self.with(link.number, |_, _, connection| connection.fire(Trigger::ReceivedBytes(link.received), link));
     }
 
-    fn received(&mut self, packet: &Packet<'_>, _: usize, link: &mut Link) -> Inbound {
+    fn received(&mut self, packet: &Packet<'_>, link: &mut Link) -> Inbound {
         self.with(link.number, |plan, state, connection| {
             connection.packets += 1;
             // A PUBLISH is logged with its topic, which an alias may stand for.
@@ -497,10 +497,13 @@ pub(super) struct Violations(pub(super) Arc<Shared>);
 
 impl mqtools::broker::core::Log for Violations {
     fn event(&mut self, event: &Event<'_>) {
-        let Event::Disconnected { peer, cause, .. } = event else { return };
-        let text = match cause {
-            Cause::Malformed(text) | Cause::Protocol(text) => text.clone(),
-            Cause::Oversize | Cause::ReceiveMaximum | Cause::TopicAlias | Cause::NotSupported => format!("{cause:?}"),
+        let (peer, text) = match event {
+            Event::ProtocolError { peer, what, .. } => (peer, (*what).to_owned()),
+            Event::Disconnected {
+                peer,
+                cause: cause @ (Cause::Oversize | Cause::ReceiveMaximum | Cause::TopicAlias | Cause::QosNotSupported),
+                ..
+            } => (peer, format!("{cause:?}")),
             _ => return,
         };
         self.0.lock().violation(&peer.address, text);
