@@ -1,9 +1,9 @@
-//! Progress on stderr.
+//! The progress of a run on stderr.
 
 use crate::bench::engine::RunProgress;
 use crate::terminal::{Progress, number};
 
-/// Progress on stderr.
+/// The progress of a run on stderr.
 pub(super) struct ProgressView {
     progress: Progress,
     phase: Option<String>,
