@@ -2,14 +2,23 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::arguments::OptionTable;
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
+use super::sections;
 use super::{
-    BENCH, CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions,
-    ResultOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions,
+    StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+};
+
+/// mqbench.
+pub static BENCH: Tool = Tool {
+    name: "mqbench",
+    mosquitto_name: None,
+    sections: sections::BENCH,
+    definition: <BenchOptions as CommandFactory>::command,
 };
 
 /// The options of mqbench.

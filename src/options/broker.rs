@@ -3,12 +3,21 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, ValueHint};
+use clap::{ArgAction, Args, CommandFactory, Parser, ValueHint};
 
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
+use super::sections;
 use super::values::whole_number;
-use super::{BROKER, Environment, Tool, UsageError, compat};
+use super::{Environment, Tool, UsageError, compat};
+
+/// mqbroker.
+pub static BROKER: Tool = Tool {
+    name: "mqbroker",
+    mosquitto_name: None,
+    sections: sections::BROKER,
+    definition: <BrokerOptions as CommandFactory>::command,
+};
 
 /// The options of mqbroker.
 #[derive(Clone, Debug, Parser)]

@@ -12,9 +12,6 @@ use crate::mqtt::{Properties, Property, PropertyName, PropertyValue, ProtocolVer
 use crate::session::SessionConfig;
 use crate::transport::{Address, DEFAULT_WEB_SOCKET_PATH, TlsPlan, TransportPlan, WebSocketPlan};
 
-/// Longest password file: the longest password that MQTT can send, and its newline.
-const PASSWORD_FILE_LIMIT: u64 = 65_535 + 2;
-
 /// What a tool brings to its connection besides the options.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectDefaults<'a> {
@@ -306,7 +303,7 @@ impl Login<'_> {
         // -P and --pw-file say the same thing; the later one holds, and both hold over the environment.
         let file = file.filter(|_| password.is_none() || positions.later("pw_file", "pw"));
         let (id, given) = match file {
-            Some(file) => ("pw_file", read_password(file, environment, faults)),
+            Some(file) => ("pw_file", environment.read_password(file, faults)),
             None => ("pw", password.cloned()),
         };
         let password = later_of(given, id, url.and_then(|url| url.password.clone()), positions).or_else(|| {
@@ -337,25 +334,6 @@ fn check_name(what: &str, text: &str, faults: &mut Vec<String>) {
 fn check_length(what: &str, length: usize, faults: &mut Vec<String>) {
     if length > usize::from(u16::MAX) {
         faults.push(format!("{what} is longer than 65,535 bytes"));
-    }
-}
-
-/// The password in a file, without the newline at its end.
-pub(super) fn read_password(file: &Path, environment: &Environment, faults: &mut Vec<String>) -> Option<Secret> {
-    match environment.read_file(file, PASSWORD_FILE_LIMIT) {
-        Ok(mut content) => {
-            if content.last() == Some(&b'\n') {
-                content.pop();
-                if content.last() == Some(&b'\r') {
-                    content.pop();
-                }
-            }
-            Some(Secret::new(content))
-        }
-        Err(error) => {
-            faults.push(format!("cannot read the password file '{}': {error}", file.display()));
-            None
-        }
     }
 }
 

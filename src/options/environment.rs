@@ -11,6 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use super::permissions::everybody_can_read;
+use crate::mqtt::Secret;
+
+/// Longest password file: the longest password that MQTT can send, and its newline.
+const PASSWORD_FILE_LIMIT: u64 = 65_535 + 2;
 
 type FileReader = dyn Fn(&Path) -> io::Result<Box<dyn Read>> + Send + Sync;
 
@@ -66,6 +70,25 @@ impl Environment {
             resolve: |name| (name == "localhost").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             process_id: 4242,
             random: || 0x0123_4567_89ab_cdef,
+        }
+    }
+
+    /// The password in a file, without the newline at its end.
+    pub(super) fn read_password(&self, file: &Path, faults: &mut Vec<String>) -> Option<Secret> {
+        match self.read_file(file, PASSWORD_FILE_LIMIT) {
+            Ok(mut content) => {
+                if content.last() == Some(&b'\n') {
+                    content.pop();
+                    if content.last() == Some(&b'\r') {
+                        content.pop();
+                    }
+                }
+                Some(Secret::new(content))
+            }
+            Err(error) => {
+                faults.push(format!("cannot read the password file '{}': {error}", file.display()));
+                None
+            }
         }
     }
 

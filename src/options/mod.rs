@@ -50,8 +50,8 @@ mod values;
 mod will;
 
 pub use arrival::{Arrival, Behind};
-pub use bench::BenchOptions;
-pub use broker::{BrokerCommand, BrokerOptions, ListenOptions};
+pub use bench::{BENCH, BenchOptions};
+pub use broker::{BROKER, BrokerCommand, BrokerOptions, ListenOptions};
 pub use calibrate::CalibrateOptions;
 pub use client_groups::ClientGroups;
 pub use compat::MOSQUITTO_VERSION;
@@ -64,21 +64,24 @@ pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::{MessageOptions, RetainOptions};
 pub use output::{OutputOptions, ScreenOptions};
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
-pub use publish::{PublishOptions, ReportOptions, SummaryName};
+pub use publish::{PUBLISH, PublishOptions, ReportOptions, SummaryName};
 pub use reading::Reading;
-pub use request::{RequestOptions, ResponseOptions};
+pub use request::{REQUEST, RequestOptions, ResponseOptions};
 pub use retry::{Backoff, RetryOptions};
 pub use sections::{Entry, Section};
 pub use shape::{PayloadName, Shape};
 pub use source_addresses::SourceAddresses;
-pub use subscribe::SubscribeOptions;
+pub use subscribe::{SUBSCRIBE, SubscribeOptions};
 pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
 pub use targets::{HostList, HostName, PairName, TargetOptions};
 pub use tls::{KeyForm, TlsOptions, TlsVersionName};
-pub use tool::{BENCH, BROKER, PUBLISH, REQUEST, SUBSCRIBE, TOOLS, Tool};
+pub use tool::Tool;
 pub use usage_error::UsageError;
 pub use values::SizeRange;
 pub use will::WillOptions;
+
+/// All tools of the suite.
+pub static TOOLS: [&Tool; 5] = [&PUBLISH, &SUBSCRIBE, &REQUEST, &BENCH, &BROKER];
 
 #[cfg(test)]
 mod tests;

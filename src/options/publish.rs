@@ -2,17 +2,26 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, CommandFactory, Parser, ValueEnum};
 
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::topic_of_url;
 use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
+use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PUBLISH, PropertyOptions, RetainOptions,
-    RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PropertyOptions, RetainOptions, RetryOptions,
+    TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
+
+/// mqpub.
+pub static PUBLISH: Tool = Tool {
+    name: "mqpub",
+    mosquitto_name: Some("mosquitto_pub"),
+    sections: sections::PUBLISH,
+    definition: <PublishOptions as CommandFactory>::command,
+};
 
 /// The options of mqpub.
 #[derive(Clone, Debug, Parser)]

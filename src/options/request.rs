@@ -9,13 +9,22 @@ use super::compat::{self, ClientOptions, Flag, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
+use super::sections;
 use super::values::{positive_count, positive_duration};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, REQUEST,
-    RetainHandlingName, RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, RetainHandlingName,
+    RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
+
+/// mqrr.
+pub static REQUEST: Tool = Tool {
+    name: "mqrr",
+    mosquitto_name: Some("mosquitto_rr"),
+    sections: sections::REQUEST,
+    definition: RequestOptions::definition,
+};
 
 /// The options of mqrr.
 #[derive(Clone, Debug, Parser)]

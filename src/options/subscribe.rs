@@ -2,17 +2,26 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
+use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, SUBSCRIBE,
-    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, ScreenOptions,
+    SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
+
+/// mqsub.
+pub static SUBSCRIBE: Tool = Tool {
+    name: "mqsub",
+    mosquitto_name: Some("mosquitto_sub"),
+    sections: sections::SUBSCRIBE,
+    definition: <SubscribeOptions as CommandFactory>::command,
+};
 
 /// The options of mqsub.
 #[derive(Clone, Debug, Parser)]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::Environment;
-use super::connect_plan::read_password;
 use super::connection::secret;
 use crate::mqtt::Secret;
 use crate::transport::{ClientCertificate, PreSharedKey, TlsBackend, TlsPlan, TlsVersions, TrustRoots};
@@ -197,7 +196,7 @@ impl TlsOptions {
             }
         }
         let password_file = key_pw_file.as_deref().filter(|_| key.is_some());
-        let key_password = password_file.and_then(|file| read_password(file, environment, faults));
+        let key_password = password_file.and_then(|file| environment.read_password(file, faults));
         let client_certificate = client_certificate(cert.as_ref(), key.as_ref(), key_password, faults);
         if key.is_none() && key_pw_file.is_some() {
             faults.push("--key-pw-file needs --key".into());

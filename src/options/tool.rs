@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
 use super::sections::{self, Section};
-use super::{BenchOptions, BrokerOptions, PublishOptions, RequestOptions, SubscribeOptions};
 
 /// A tool of the suite.
 #[derive(Debug)]
@@ -18,49 +17,6 @@ pub struct Tool {
     pub sections: &'static [Section],
     pub(super) definition: fn() -> Command,
 }
-
-/// mqpub.
-pub static PUBLISH: Tool = Tool {
-    name: "mqpub",
-    mosquitto_name: Some("mosquitto_pub"),
-    sections: sections::PUBLISH,
-    definition: <PublishOptions as CommandFactory>::command,
-};
-
-/// mqsub.
-pub static SUBSCRIBE: Tool = Tool {
-    name: "mqsub",
-    mosquitto_name: Some("mosquitto_sub"),
-    sections: sections::SUBSCRIBE,
-    definition: <SubscribeOptions as CommandFactory>::command,
-};
-
-/// mqrr.
-pub static REQUEST: Tool = Tool {
-    name: "mqrr",
-    mosquitto_name: Some("mosquitto_rr"),
-    sections: sections::REQUEST,
-    definition: RequestOptions::definition,
-};
-
-/// mqbench.
-pub static BENCH: Tool = Tool {
-    name: "mqbench",
-    mosquitto_name: None,
-    sections: sections::BENCH,
-    definition: <BenchOptions as CommandFactory>::command,
-};
-
-/// mqbroker.
-pub static BROKER: Tool = Tool {
-    name: "mqbroker",
-    mosquitto_name: None,
-    sections: sections::BROKER,
-    definition: <BrokerOptions as CommandFactory>::command,
-};
-
-/// All of them.
-pub static TOOLS: [&Tool; 5] = [&PUBLISH, &SUBSCRIBE, &REQUEST, &BENCH, &BROKER];
 
 impl Tool {
     /// The clap definition, with the verbs in front of the options and the sections behind them.

@@ -158,7 +158,7 @@ fn a_broker_without_shared_subscriptions() {
     let arguments = ["--shape", "shared:2", "--flood", "-C", "50", "-q", "1", "--drain", "300ms", "--clients", "2"];
     let (document, code, stderr) = measure(&broker.port(), &arguments);
     assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{stderr}");
-    assert!(stderr.contains("does not seem to know $share") && stderr.contains("-V 5"), "{stderr}");
+    assert!(stderr.contains("does not seem to support $share") && stderr.contains("-V 5"), "{stderr}");
     assert_eq!(document["delivery"]["lost"], 100);
 }
 
@@ -279,7 +279,7 @@ fn the_summary_says_what_goes_in_and_what_comes_out() {
     };
     let text = summary(&["--shape", "fan-out", "--clients", "4"]);
     assert!(text.contains("fan-out tcp"), "{text}");
-    assert!(text.contains("1 publisher → 4 subscribers, each message to every one of them"), "{text}");
+    assert!(text.contains("1 publisher → 4 subscribers, each message to all of them"), "{text}");
     assert!(text.contains("out (4 copies of each message)") && text.contains("in and out together"), "{text}");
     let text = summary(&["--shape", "shared:2", "--clients", "4"]);
     assert!(text.contains("4 subscribers in 2 shared groups, each message once to each group"), "{text}");

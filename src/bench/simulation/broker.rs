@@ -289,7 +289,7 @@ impl FaultPlan for SimulatedFaults {
         self.log.connections += 1;
     }
 
-    fn received(&mut self, packet: &Packet<'_>, _: usize, link: &mut Link) -> Inbound {
+    fn received(&mut self, packet: &Packet<'_>, link: &mut Link) -> Inbound {
         let last = self.client(link).last_received.replace(Instant::now());
         let silence = last.map_or(self.began.elapsed(), |last| last.elapsed());
         self.log.longest_silence = self.log.longest_silence.max(silence);

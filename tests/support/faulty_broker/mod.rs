@@ -65,8 +65,8 @@ pub(crate) trait FaultPlan {
     /// Bytes were read and the whole packets in them are handled.
     fn bytes_read(&mut self, _link: &mut Link) {}
 
-    /// A client sent a packet of this many bytes.
-    fn received(&mut self, _packet: &Packet<'_>, _size: usize, _link: &mut Link) -> Inbound {
+    /// A client sent a packet.
+    fn received(&mut self, _packet: &Packet<'_>, _link: &mut Link) -> Inbound {
         Inbound::Pass
     }
 
@@ -233,7 +233,7 @@ impl<P: FaultPlan> FaultyBroker<P> {
                         if let Packet::Connect(connect) = &packet {
                             link.version = connect.version;
                         }
-                        match self.plan.received(&packet, frame.size, link) {
+                        match self.plan.received(&packet, link) {
                             Inbound::Drop => {}
                             Inbound::Replace(bytes) => self.core.handle_input(id, &bytes, now),
                             Inbound::Pass if link.take_own(&packet) => {}

@@ -409,7 +409,7 @@ impl FaultPlan for ScriptedFaults {
         self.with(link.number, |_, _, connection| connection.fire(Trigger::ReceivedBytes(link.received), link));
     }
 
-    fn received(&mut self, packet: &Packet<'_>, _: usize, link: &mut Link) -> Inbound {
+    fn received(&mut self, packet: &Packet<'_>, link: &mut Link) -> Inbound {
         self.with(link.number, |plan, state, connection| {
             connection.packets += 1;
             // A PUBLISH is logged with its topic, which an alias may stand for.
