@@ -9,6 +9,7 @@
 //! - [`session`]: an MQTT client session without sockets and clocks
 //! - [`exit_status`]: where meaning becomes a number
 //! - [`terminal`]: color, progress, tables, escaping
+//! - `dissect`: a packet as text, field by field
 //! - [`message_json`]: one message as one JSON object, written and read
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
@@ -19,6 +20,7 @@
 pub mod bench;
 pub mod broker;
 pub mod client;
+mod dissect;
 pub mod exit_status;
 pub mod message_json;
 pub mod mqtt;

@@ -18,9 +18,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("session", &["mqtt"]),
     ("exit_status", &["mqtt"]),
     ("terminal", &["exit_status", "mqtt"]),
+    ("dissect", &["mqtt", "terminal"]),
     ("message_json", &["mqtt", "terminal"]),
     ("transport", &["exit_status", "mqtt", "terminal"]),
-    ("client", &["exit_status", "mqtt", "session", "terminal", "transport"]),
+    ("client", &["dissect", "exit_status", "mqtt", "session", "terminal", "transport"]),
     ("options", &["client", "exit_status", "mqtt", "session", "terminal", "transport"]),
     ("publish", &["client", "exit_status", "message_json", "mqtt", "options", "session", "terminal", "transport"]),
     ("subscribe", &["client", "exit_status", "message_json", "mqtt", "options", "session", "terminal", "transport"]),
@@ -40,7 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bench", &["client", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
-    ("broker", &["client", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
+    ("broker", &["client", "dissect", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
 ];
 
 /// Outside crates that belong to one place: the crate and the files (by the start of their module path) that name it.

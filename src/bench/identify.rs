@@ -1,4 +1,4 @@
-//! Which broker is this? Asked after the load, on a connection of its own: it disturbs no figure.
+//! Finds the name and version of the broker after the load, over a separate connection: it affects no figure.
 
 use std::time::{Duration, Instant};
 
@@ -12,36 +12,37 @@ use crate::mqtt::{Message, Properties, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Session};
 use crate::transport::TlsClient;
 
-/// Mosquitto, EMQX and others keep their version as a retained message here.
+/// Mosquitto, EMQX and others publish their version as a retained message here.
 const VERSION_TOPIC: &str = "$SYS/broker/version";
 
-/// How long a connection is waited for, and an answer: the name is retained, or it never comes.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long to wait for a connection, and for the answer: the version is retained, or it never arrives.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The longest name taken from the network.
+/// The longest name accepted from the network.
 const NAME_LIMIT: usize = 80;
 
-/// Asks the broker for its name and version. None when it does not say, for whatever reason.
+/// Asks the broker for its name and version. None when it does not answer, for any reason.
 pub async fn broker_name(plan: &BenchPlan, tls: Option<&TlsClient>) -> Option<BrokerName> {
     let (config, transport) = (plan.session_for_sys(), plan.transport_of(0));
     let mut session: Session<Message> = Session::new(Instant::now());
-    let mut ears = Ears::default();
-    let established = establish(&transport, tls, &config, &mut session, &mut ears);
-    let mut established = tokio::time::timeout(PATIENCE, established).await.ok()?.ok()?;
+    let mut handler = VersionHandler::default();
+    let established = establish(&transport, tls, &config, &mut session, &mut handler);
+    let mut established = tokio::time::timeout(TIMEOUT, established).await.ok()?.ok()?;
     let filter = SubscribeFilter { filter: VERSION_TOPIC.to_owned(), ..SubscribeFilter::default() };
     session.subscribe(Subscribe { filters: vec![filter], ..Subscribe::default() }).ok()?;
-    let heard = exchange(&mut established.connection, &mut session, &mut ears, "", |_, ears| ears.version.is_some());
-    // No answer is an answer too.
-    let _ = tokio::time::timeout(PATIENCE, heard).await;
-    let mut bye = Vec::new();
+    let answer =
+        exchange(&mut established.connection, &mut session, &mut handler, "", |_, handler| handler.version.is_some());
+    // Without an answer there is just no name.
+    let _ = tokio::time::timeout(TIMEOUT, answer).await;
+    let mut out = Vec::new();
     let _ = session.disconnect(ReasonCode::SUCCESS, Properties::new());
-    session.take_output(&mut bye);
-    let _ = established.connection.write_all(&bye).await;
+    session.take_output(&mut out);
+    let _ = established.connection.write_all(&out).await;
     let _ = established.connection.shutdown().await;
-    Some(split(&ears.version?))
+    Some(split(&handler.version?))
 }
 
-/// "mosquitto version 2.0.11" is a name and a version.
+/// Splits text as "mosquitto version 2.0.11" into name and version.
 fn split(text: &str) -> BrokerName {
     let mut words: Vec<&str> = text.split_whitespace().filter(|word| *word != "version").collect();
     let version = words.pop_if(|word| word.contains(|letter: char| letter.is_ascii_digit())).map(str::to_owned);
@@ -50,11 +51,11 @@ fn split(text: &str) -> BrokerName {
 }
 
 #[derive(Default)]
-struct Ears {
+struct VersionHandler {
     version: Option<String>,
 }
 
-impl Handler<Message> for Ears {
+impl Handler<Message> for VersionHandler {
     fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         if delivery.publish.topic == VERSION_TOPIC && !delivery.publish.payload.is_empty() {
             let text = String::from_utf8_lossy(delivery.publish.payload);

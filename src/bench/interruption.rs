@@ -1,4 +1,4 @@
-//! What the signals of a user mean to a run: the first ends the load early, the second ends the waiting.
+//! What signals do to a run: the first ends the load early, the second ends the drain.
 
 use std::future::pending;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::client::{Interrupts, SignalState};
 use crate::exit_status::{ExitStatus, Signal};
 
-/// The signals that have come.
+/// The signals that were received.
 #[derive(Clone, Debug)]
 pub(super) struct Interruption {
     received: watch::Receiver<Received>,
@@ -22,7 +22,7 @@ struct Received {
 
 impl Interruption {
     /// Listens from now on. After the first signal the next one ends the process at once, unless there is a document to
-    /// be written: then the second only ends the waiting, and the third the process.
+    /// write: then the second only ends the drain, and the third ends the process.
     pub(super) fn listen(quiet: bool, writes_document: bool) -> Self {
         let (sender, received) = watch::channel(Received::default());
         let Ok(mut interrupts) = Interrupts::listen_to_all() else {
@@ -46,12 +46,12 @@ impl Interruption {
         Self { received, state: Some(state) }
     }
 
-    /// Whether a signal has come.
-    pub(super) fn has_come(&self) -> bool {
+    /// Whether there was a signal.
+    pub(super) fn is_interrupted(&self) -> bool {
         self.received.borrow().first.is_some()
     }
 
-    /// How a run ends that would end with `status`: by the first signal, if one has come.
+    /// The exit status of a run that would end with `status`: that of the first signal, if there was one.
     pub(super) fn end(&self, status: ExitStatus) -> ExitStatus {
         match (self.received.borrow().first, &self.state) {
             (Some(signal), _) => ExitStatus::Interrupted(signal),
@@ -60,7 +60,7 @@ impl Interruption {
         }
     }
 
-    /// Whether a second one has come.
+    /// Whether there was a second one.
     pub(super) fn is_urgent(&self) -> bool {
         self.received.borrow().second
     }
@@ -75,7 +75,8 @@ impl Interruption {
         wait_for(&mut self.received, |received| received.second).await;
     }
 
-    /// The result is about to be written. A signal ends that at once: a reader of stdout may keep it waiting for ever.
+    /// The result is about to be written. A signal now ends the process at once: a reader of stdout may block it
+    /// forever.
     pub(super) fn write_begins(&self) {
         if let Some(state) = &self.state {
             state.let_next_end();
@@ -83,9 +84,9 @@ impl Interruption {
     }
 }
 
-async fn wait_for(received: &mut watch::Receiver<Received>, has_come: impl FnMut(&Received) -> bool) {
-    if received.wait_for(has_come).await.is_err() {
-        // Nobody listens.
+async fn wait_for(received: &mut watch::Receiver<Received>, condition: impl FnMut(&Received) -> bool) {
+    if received.wait_for(condition).await.is_err() {
+        // There is no listener.
         pending::<()>().await;
     }
 }

@@ -1,6 +1,6 @@
 //! mqbench: the rooms follow the data from the plan through the engine and what it measures to the report.
 
-pub mod engine;
+mod engine;
 pub mod measure;
 pub mod plan;
 pub mod report;

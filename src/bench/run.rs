@@ -1,4 +1,4 @@
-//! mqbench from its options to its exit status: plan, engine, document, what is printed and written.
+//! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
 mod output;
@@ -7,7 +7,10 @@ mod progress_view;
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 
-use self::failure::{downgrade, failure, idleness, refusal, say_why, silence, silent_groups, unanswered_pings};
+use self::failure::{
+    all_refused, check_carried, check_connections, check_pings, check_qos, check_sent, check_shared_subscriptions,
+    print_connect_error,
+};
 use self::output::{Outputs, outputs, write_result};
 use self::progress_view::ProgressView;
 use super::calibrate::Ceilings;
@@ -19,14 +22,15 @@ use super::system::raise_open_files;
 use super::{calibrate, doctor, identify};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
+use crate::mqtt::ReasonCode;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
 use crate::terminal::{ColourChoice, Colours, print, say, width};
 use crate::transport::{TlsClient, check_local_address};
 
-/// Columns of a summary that goes to no terminal, and the most that one uses.
+/// Columns of a summary that does not go to a terminal, and the most that it uses.
 const WIDTH: usize = 100;
 
-/// A broker that the binary has started for this run.
+/// The embedded broker that was started for this run.
 #[derive(Clone, Debug)]
 pub struct OwnBroker {
     /// Where it listens.
@@ -42,7 +46,7 @@ fn command() -> Vec<String> {
     BenchOptions::masked_command_line(std::env::args_os())
 }
 
-/// Runs mqbench. Errors go to stderr, the result to stdout and to the files that were asked for.
+/// Runs mqbench. Errors go to stderr, the result to stdout and to the files of `--out`.
 pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
     if options.load.verb == Some(Verb::Self_) {
         return measure_self(options, environment);
@@ -75,7 +79,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         version: Some(own.version.to_owned()),
         source: Some("embedded".to_owned()),
     });
-    crate::client::run(run.measure(name)).map_err(Into::into).flatten().unwrap_or_else(failed)
+    crate::client::run(run.run(name)).map_err(Into::into).flatten().unwrap_or_else(failed)
 }
 
 /// `mqbench self`.
@@ -137,51 +141,29 @@ struct BenchRun {
 }
 
 impl BenchRun {
-    async fn measure(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        if let Some(obstacles) = doctor::obstacles(&self.plan, own.is_some(), Colours::for_stderr(ColourChoice::Auto)) {
-            let error = "this machine cannot carry out the plan; no connection was made";
-            eprintln!("Error: {error}");
-            eprint!("{obstacles}");
-            let verb = self.verb.map_or_else(String::new, |verb| format!(" {}", verb.name()));
-            eprintln!("  'mqbench doctor{verb}' with the same options tells the rest.");
-            self.write_failure(report::context(&self.plan, command(), own, Utc::now()), error.to_owned())?;
+    async fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
+        let context = || report::context(&self.plan, command(), own.clone(), Utc::now());
+        if let Some(error) = self.find_obstacle(own.is_some()) {
+            self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
-        }
-        raise_open_files();
-        for local in self.plan.targets.sources() {
-            if let Err(fault) = check_local_address(*local) {
-                let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
-                say(format_args!("Error: -A: {}{hint}", fault.cause));
-                let context = report::context(&self.plan, command(), own, Utc::now());
-                self.write_failure(context, format!("-A: {}", fault.cause))?;
-                return Ok(ExitStatus::Failed);
-            }
         }
         let interruption = Interruption::listen(self.quiet, self.json || !self.files.is_empty());
         let tls = match self.plan.transport.tls.as_ref().map(TlsClient::new).transpose() {
             Ok(tls) => tls,
             Err(error) => {
                 let error = ClientError::Tls(error);
-                let status = self.failed_to_begin(&error, None);
-                let context = report::context(&self.plan, command(), own, Utc::now());
-                self.write_failure(context, error.to_string())?;
-                return Ok(status);
+                self.print_connect_error(&error, None);
+                self.write_failure(context(), error.to_string())?;
+                return Ok(error.exit_status());
             }
         };
-        if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) && !self.quiet {
-            eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
-        }
         if !self.quiet {
-            self.plan.warnings.iter().for_each(|warning| say(format_args!("Warning: {warning}")));
+            self.print_preface();
         }
-        if !self.quiet && !self.plan.targets.addresses().all(is_this_machine) {
-            // Load on another machine is somebody else's business too, and whoever mistakes a host sees it in time.
-            eprint!("{}", report::announcement(&self.plan));
-        }
-        let started_at = Utc::now();
-        let mut context = report::context(&self.plan, command(), own, started_at);
+        let mut context = context();
         let mut view = ProgressView::new(self.quiet);
-        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), |step| view.show(step));
+        let show = |progress| view.show(progress);
+        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
@@ -189,8 +171,8 @@ impl BenchRun {
         };
         view.clear();
         if let Ok(ran) = &ran {
-            let is_there = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
-            if self.plan.asks_sys && context.target.broker.is_none() && is_there {
+            let is_reachable = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
+            if self.plan.asks_sys && context.target.broker.is_none() && is_reachable {
                 context.target.broker = tokio::select! {
                     biased;
                     () = interruption.clone().first() => None,
@@ -199,26 +181,51 @@ impl BenchRun {
             }
         }
         interruption.write_begins();
-        let status = self.conclude_or_fail(context, ran, interruption.is_urgent())?;
+        let status = self.report(context, ran, interruption.is_urgent())?;
         Ok(interruption.end(status))
     }
 
-    fn conclude_or_fail(
-        &self,
-        context: ResultDocument,
-        ran: Result<RunOutcome, RunError>,
-        urgent: bool,
-    ) -> Result<ExitStatus> {
+    /// Prints why this machine cannot run the plan, if so, and returns the error for the document.
+    fn find_obstacle(&self, embedded: bool) -> Option<String> {
+        if let Some(obstacles) = doctor::obstacles(&self.plan, embedded, Colours::for_stderr(ColourChoice::Auto)) {
+            let error = "this machine cannot run the plan; no connection was made";
+            eprintln!("Error: {error}");
+            eprint!("{obstacles}");
+            let verb = self.verb.map_or_else(String::new, |verb| format!(" {}", verb.name()));
+            eprintln!("  For all checks, run 'mqbench doctor{verb}' with the same options.");
+            return Some(error.to_owned());
+        }
+        raise_open_files();
+        let fault = self.plan.targets.sources().iter().find_map(|local| check_local_address(*local).err())?;
+        let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
+        say(format_args!("Error: -A: {}{hint}", fault.cause));
+        Some(format!("-A: {}", fault.cause))
+    }
+
+    /// Prints the warnings of the plan, and which load is about to start where it goes to another machine: a wrong host
+    /// is noticed in time.
+    fn print_preface(&self) {
+        if self.plan.transport.tls.as_ref().is_some_and(|tls| tls.insecure) {
+            eprintln!("Warning: --insecure: neither the broker's certificate nor its name is verified");
+        }
+        self.plan.warnings.iter().for_each(|warning| say(format_args!("Warning: {warning}")));
+        if !self.plan.targets.addresses().all(is_this_machine) {
+            eprint!("{}", report::announcement(&self.plan));
+        }
+    }
+
+    fn report(&self, context: ResultDocument, ran: Result<RunOutcome, RunError>, urgent: bool) -> Result<ExitStatus> {
         match ran {
-            Ok(ran) => self.conclude(context, &ran),
+            Ok(ran) => self.report_outcome(context, &ran),
             Err(RunError::Client { client, clients, error }) => {
-                let status = self.failed_to_begin(&error, Some((client, clients)));
+                let place = format!("at client {} of {clients}; no load was made", client + 1);
+                self.print_connect_error(&error, Some(place));
                 self.write_failure(context, error.to_string())?;
-                Ok(status)
+                Ok(error.exit_status())
             }
             Err(RunError::Interrupted) => {
                 let cause = match urgent {
-                    true => "interrupted twice: what was measured until then is not known",
+                    true => "interrupted twice: the figures up to then are not known",
                     false => "interrupted before the load began: nothing was measured",
                 };
                 say(format_args!("Error: {cause}"));
@@ -230,40 +237,25 @@ impl BenchRun {
         }
     }
 
-    /// Says why there is no load.
-    fn failed_to_begin(&self, error: &ClientError, client: Option<(usize, usize)>) -> ExitStatus {
-        let place = client.map(|(client, clients)| format!("at client {} of {clients}; no load was made", client + 1));
-        say_why(error, place, &self.plan);
-        error.exit_status()
+    fn print_connect_error(&self, error: &ClientError, place: Option<String>) {
+        print_connect_error(error, place, &self.plan);
     }
 
-    /// Scripts get a document also when nothing could be measured.
+    /// Writes a document for a run that measured nothing.
     fn write_failure(&self, context: ResultDocument, error: String) -> Result<()> {
         let mut document = report::nothing_measured(context, Status::Failed, error);
         Gate::apply(&self.gates, &mut document);
         self.write(&document)
     }
 
-    fn conclude(&self, mut context: ResultDocument, run: &RunOutcome) -> Result<ExitStatus> {
-        let refusal = refusal(run);
+    fn report_outcome(&self, mut context: ResultDocument, run: &RunOutcome) -> Result<ExitStatus> {
         if let Some((client, error)) = &run.first_failure {
-            say_why(error, Some(format!("client {} of {} was the first", client + 1, self.plan.clients())), &self.plan);
+            let place = format!("client {} of {} was the first", client + 1, self.plan.clients());
+            self.print_connect_error(error, Some(place));
         }
-        // What was measured holds; without --reconnect a load whose clients are lost is another one than was asked for.
-        let connected = run.stages.iter().any(|stage| stage.connected > 0);
-        let stalled = run.stalled.is_some() && run.lost.is_empty();
-        let goes_on = self.plan.idlers > 0 || self.plan.reconnect.is_some() || stalled;
-        // What was measured without these faults is no part of what was asked for.
-        let nothing = silence(&self.plan, run)
-            .or_else(|| idleness(&self.plan, run))
-            .or_else(|| unanswered_pings(&self.plan, run));
-        let downgrade = downgrade(run);
-        let is_partial = nothing.is_none() && downgrade.is_none() && connected && goes_on;
-        context.run.error = failure(&self.plan, run)
-            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
-            .or_else(|| silent_groups(&self.plan, run))
-            .or(nothing)
-            .or(downgrade.clone());
+        let refusal = all_refused(run);
+        let downgrade = check_qos(run);
+        let is_partial = self.judge(&mut context, run, refusal, downgrade.as_deref());
         if self.plan.idlers == 0
             && run.stages.len() < self.plan.stages.len()
             && !run.interrupted
@@ -293,6 +285,30 @@ impl BenchRun {
             _ if downgrade.is_some() && run.lost.is_empty() => ExitStatus::Downgraded,
             _ => document.exit_status(),
         })
+    }
+
+    /// Enters why the run failed, if it did. Returns whether its figures are still part of what was requested.
+    fn judge(
+        &self,
+        context: &mut ResultDocument,
+        run: &RunOutcome,
+        refusal: Option<ReasonCode>,
+        downgrade: Option<&str>,
+    ) -> bool {
+        let plan = &self.plan;
+        // Figures without any message, or of another QoS, are no part of it. Nor are those of a load that lost clients
+        // and does not reconnect them.
+        let nothing = check_carried(plan, run).or_else(|| check_sent(plan, run)).or_else(|| check_pings(plan, run));
+        let connected = run.stages.iter().any(|stage| stage.connected > 0);
+        let stalled = run.stalled.is_some() && run.lost.is_empty();
+        let tolerates_losses = plan.idlers > 0 || plan.reconnect.is_some() || stalled;
+        let is_partial = nothing.is_none() && downgrade.is_none() && connected && tolerates_losses;
+        context.run.error = check_connections(plan, run)
+            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
+            .or_else(|| check_shared_subscriptions(plan, run))
+            .or(nothing)
+            .or_else(|| downgrade.map(str::to_owned));
+        is_partial
     }
 
     fn write(&self, document: &ResultDocument) -> Result<()> {

@@ -34,7 +34,7 @@ fn with_own_broker(work: impl FnOnce(OwnBroker) -> ExitStatus) -> ExitStatus {
             status
         }
         Err(error) => {
-            eprintln!("Error: the embedded broker does not start: {error}");
+            mqtools::terminal::say(format_args!("Error: cannot start the embedded broker: {error}"));
             ExitStatus::Failed
         }
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use mqtools::broker::{ServeError, ServePlan, check_configuration, serve, set_password_in_file};
+use mqtools::broker::{MOSQUITTO_INVALID, ServeError, ServePlan, check_configuration, serve, set_password_in_file};
 use mqtools::exit_status::ExitStatus;
-use mqtools::options::{BrokerCommand, BrokerOptions, Environment, ListenOptions, Reading};
+use mqtools::options::{BrokerCommand, BrokerOptions, Environment, ListenOptions, MOSQUITTO_VERSION, Reading};
 use mqtools::terminal;
 
 fn main() -> ExitCode {
@@ -17,24 +17,39 @@ fn main() -> ExitCode {
         Ok(Reading::Answer(text)) => terminal::answer(&text),
         Err(error) => {
             eprintln!("{error}");
-            error.exit_status()
+            match error.exit_status() {
+                ExitStatus::Compatible(_) => ExitStatus::Compatible(MOSQUITTO_INVALID),
+                status => status,
+            }
         }
     }
     .end()
 }
 
 fn run(options: ListenOptions) -> ExitStatus {
-    let ListenOptions { port, ws_port, config, verbose, daemon, test_config, help: _, version: _ } = options;
-    let plan = ServePlan { port, web_socket_port: ws_port, verbose, config_file: config, daemon };
+    let ListenOptions { port, ws_port, config, verbose, daemon, test_config, help: _, version: _, compat } = options;
+    let plan = ServePlan {
+        ports: port,
+        web_socket_port: ws_port,
+        verbosity: verbose,
+        config_file: config,
+        daemon,
+        mosquitto_version: compat.then_some(MOSQUITTO_VERSION),
+    };
     let failed = |error: ServeError| {
         terminal::say(format_args!("Error: {error}"));
-        error.exit_status()
+        error.exit_status(&plan)
     };
     if test_config {
         let answer = |()| terminal::answer("The configuration is valid.\n");
         return check_configuration(&plan).map_or_else(failed, answer);
     }
-    serve(&plan).map_or_else(failed, ExitStatus::Interrupted)
+    match serve(&plan) {
+        // mosquitto's exit status after a signal is 0.
+        Ok(_) if compat => ExitStatus::Done,
+        Ok(signal) => ExitStatus::Interrupted(signal),
+        Err(error) => failed(error),
+    }
 }
 
 fn passwd(file: &Path, user: &str) -> ExitStatus {

@@ -1,4 +1,4 @@
-//! A broker in this process, on a thread of its own, so that nothing that runs beside it shares its scheduler. It can be
+//! A broker in this process, on its own thread, so that nothing else shares its scheduler. It can be
 //! started and stopped from async code and from plain threads alike.
 
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ impl EmbeddedBroker {
         Self::start_with(settings, None)
     }
 
-    /// The same, for mqbroker: what the loop has to say goes to this log.
+    /// The same, for mqbroker: events of the loop go to this log.
     pub(super) fn start_with(settings: BrokerSettings, notices: Option<EventLog>) -> Result<Self, BrokerError> {
         let BrokerSettings { listeners, limits, access, log, store, no_delay } = settings;
         let bound = listen::bind_all_listeners(&listeners)?;
@@ -64,7 +64,7 @@ impl EmbeddedBroker {
                 event_loop.set_notices(Box::new(move |notice| log.notice(&notice)));
             }
             if started.send(Ok(event_loop.control())).is_err() {
-                return; // nobody waits for it any more
+                return; // the caller is gone
             }
             if let Err(error) = event_loop.run() {
                 let _ = end.send(BrokerError::Broker(error.to_string()));
@@ -190,7 +190,7 @@ mod tests {
     use crate::mqtt::wire::{Connect, Packet, Scan, scan};
     use crate::mqtt::{Properties, ProtocolVersion, ReasonCode};
 
-    /// Connects with a CONNECT and returns what the CONNACK says.
+    /// Connects with a CONNECT and returns the reason of the CONNACK.
     fn connect(address: SocketAddr, version: ProtocolVersion) -> (TcpStream, ReasonCode) {
         let mut stream = TcpStream::connect(address).unwrap();
         let mut bytes = Vec::new();
@@ -236,7 +236,7 @@ mod tests {
     async fn starts_and_drops_inside_a_runtime() {
         let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
         let address = broker.local_addr();
-        // A connection that never says anything must not hold it up for long.
+        // A silent connection must not delay it for long.
         let silent = TcpStream::connect(address).unwrap();
         let (_stream, reason) = connect(address, ProtocolVersion::V5);
         assert_eq!(reason, ReasonCode::SUCCESS);

@@ -15,7 +15,7 @@ pub enum BrokerError {
     Listen {
         /// Address and port.
         address: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The name of a listener has no address.
@@ -23,7 +23,7 @@ pub enum BrokerError {
     Resolve {
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         error: io::Error,
     },
     /// No listener was asked for.

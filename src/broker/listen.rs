@@ -223,7 +223,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) || is_family_unsupported(error)
 }
 
-/// EAFNOSUPPORT has no kind of its own in the standard library.
+/// The standard library has no error kind for EAFNOSUPPORT.
 fn is_family_unsupported(error: &io::Error) -> bool {
     #[cfg(unix)]
     return error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32);

@@ -1,5 +1,5 @@
 //! The lines of mqbroker: a thread writes them, the broker never waits for it. When the terminal is slower than the
-//! clients, lines are left out and their number is said.
+//! clients, lines are left out and counted.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::BrokerError;
-use super::core::{Event, Log};
+use super::core::{Cause, Event, Log};
 use super::driver::Notice;
 use super::log_output::LogOutput;
-use super::log_rules::{LineKind, LogRules, kind_of};
+use super::log_rules::{LineKind, LogRules, Tone, kind_of, tone_of};
 use super::words::{Words, notice_words};
 
 /// Most lines that wait to be written.
@@ -49,6 +49,7 @@ struct Waiting {
 pub(super) struct Entry {
     pub(super) time: SystemTime,
     pub(super) kind: LineKind,
+    pub(super) tone: Tone,
     pub(super) text: Text,
 }
 
@@ -68,7 +69,7 @@ impl Waiting {
     fn note_left_out(&mut self, time: SystemTime) {
         if self.left_out > 0 {
             let text = Text::LeftOut(std::mem::take(&mut self.left_out));
-            self.entries.push_back(Entry { time, kind: LineKind::Warning, text });
+            self.entries.push_back(Entry { time, kind: LineKind::Warning, tone: Tone::Problem, text });
         }
     }
 }
@@ -97,23 +98,25 @@ impl EventLog {
     /// Adds a line of our own. It is never left out: there are few of them.
     pub(super) fn line(&self, kind: LineKind, text: String) {
         if self.rules.allow(kind) {
-            self.push(kind, text, false);
+            let is_problem = matches!(kind, LineKind::Error | LineKind::Warning);
+            self.push(kind, if is_problem { Tone::Problem } else { Tone::Plain }, text, false);
         }
     }
 
-    /// Adds what the loop has to say.
+    /// Adds an event of the loop.
     pub(super) fn notice(&self, notice: &Notice<'_>) {
         let kind = match notice {
             Notice::Accepted { .. } if !self.rules.connection_messages => return,
             Notice::Accepted { .. } => LineKind::Notice,
             Notice::AcceptFailed(_) => LineKind::Error,
         };
+        let tone = if kind == LineKind::Notice { Tone::Plain } else { Tone::Problem };
         if self.rules.allow(kind) {
-            self.push(kind, notice_words(notice), true);
+            self.push(kind, tone, notice_words(notice), true);
         }
     }
 
-    fn push(&self, kind: LineKind, text: String, may_leave_out: bool) {
+    fn push(&self, kind: LineKind, tone: Tone, text: String, may_leave_out: bool) {
         let time = SystemTime::now();
         let mut waiting = self.queue.lock();
         let is_full = waiting.entries.len() >= MAX_WAITING || waiting.bytes + text.len() > MAX_WAITING_BYTES;
@@ -123,7 +126,7 @@ impl EventLog {
         }
         waiting.note_left_out(time);
         waiting.bytes += text.len();
-        waiting.entries.push_back(Entry { time, kind, text: Text::Line(text) });
+        waiting.entries.push_back(Entry { time, kind, tone, text: Text::Line(text) });
         drop(waiting);
         self.queue.changed.notify_one();
     }
@@ -131,23 +134,27 @@ impl EventLog {
 
 impl Log for EventLog {
     fn event(&mut self, event: &Event<'_>) {
-        let kind = kind_of(event);
-        let is_of_a_connection =
-            matches!(event, Event::Connected { .. } | Event::AlreadyConnected { .. } | Event::Disconnected { .. });
-        if !self.rules.allow(kind) || (is_of_a_connection && !self.rules.connection_messages) {
+        let (kind, tone) = (kind_of(event), tone_of(event));
+        let is_of_a_connection = matches!(event, Event::Connected { .. } | Event::Disconnected { .. });
+        let is_of_the_end = matches!(event, Event::Disconnected { cause: Cause::Shutdown, .. });
+        if !self.rules.allow(kind) || (is_of_a_connection && !self.rules.connection_messages) || is_of_the_end {
             return;
         }
         for (index, line) in Words(event).to_string().lines().enumerate() {
             // What follows the first line of a connection is about its will: details.
             let kind = if index > 0 && matches!(event, Event::Connected { .. }) { LineKind::Debug } else { kind };
             if self.rules.allow(kind) {
-                self.push(kind, line.to_owned(), true);
+                self.push(kind, tone, line.to_owned(), true);
             }
         }
     }
 
     fn wants_packets(&self) -> bool {
         self.rules.allow(LineKind::Debug)
+    }
+
+    fn wants_bytes(&self) -> bool {
+        self.rules.bytes
     }
 }
 
@@ -218,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    /// An output that takes nothing until it is told to, then keeps all.
+    /// An output that takes nothing until it is opened, then keeps everything.
     struct Gate {
         open: mpsc::Receiver<()>,
         opened: bool,
@@ -241,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_output_blocks_nobody_and_every_line_is_accounted_for() {
+    fn a_blocked_output_blocks_no_client_and_every_line_is_accounted_for() {
         let (open, opener) = mpsc::channel();
         let text = Arc::new(Mutex::new(Vec::new()));
         let gate = Gate { open: opener, opened: false, text: Arc::clone(&text) };
         let (log, writer) = EventLog::start(LogOutput::to(Box::new(gate)), LogRules::VERBOSE).unwrap();
         const EVENTS: usize = 100_000;
         for number in 0..EVENTS {
-            log.push(LineKind::Debug, format!("'{number}'"), true);
+            log.push(LineKind::Debug, Tone::Plain, format!("'{number}'"), true);
             // Bounded at every moment, also by the size of what the network sends.
             assert!(log.queue.lock().entries.len() <= MAX_WAITING + 1);
         }
@@ -278,12 +285,12 @@ mod tests {
         let (log, writer) = EventLog::start(LogOutput::to(Box::new(gate)), LogRules::VERBOSE).unwrap();
         let topic = "t".repeat(60_000);
         for _ in 0..1_000 {
-            log.push(LineKind::Debug, topic.clone(), true);
+            log.push(LineKind::Debug, Tone::Plain, topic.clone(), true);
             assert!(log.queue.lock().bytes <= MAX_WAITING_BYTES);
         }
         open.send(()).unwrap();
         writer.finish(Duration::from_secs(60));
-        // Only what was written tells: the writer takes the count away with what waits, whenever it gets to run.
+        // Only the written lines show it: the writer may take the count away at any time.
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         assert!(text.contains("lines left out"), "{} lines", text.lines().count());
     }

@@ -12,6 +12,7 @@ use chrono::{DateTime, Local};
 
 use super::configuration::{LogConfiguration, LogDestination};
 use super::log::Entry;
+use super::log_rules::Tone;
 use crate::terminal::{ColourChoice, Colours, Paint};
 
 const BUFFER: usize = 64 * 1024;
@@ -107,10 +108,9 @@ impl LogOutput {
         for sink in &mut self.sinks {
             match sink {
                 Sink::Stream { stream, colours } => {
-                    let line = entry.text.to_string();
-                    let _ = match direction(&line).filter(|_| colours.is_on()) {
-                        Some(paint) => writeln!(stream, "{stamp}{}", colours.paint(paint, &line)),
-                        None => writeln!(stream, "{stamp}{line}"),
+                    let _ = match paint(entry.tone).filter(|_| colours.is_on()) {
+                        Some(paint) => writeln!(stream, "{stamp}{}", colours.paint(paint, &entry.text.to_string())),
+                        None => writeln!(stream, "{stamp}{}", entry.text),
                     };
                 }
                 Sink::File { path, file } => {
@@ -149,21 +149,19 @@ fn stream(stream: Box<dyn Write + Send>, colours: Colours) -> Sink {
 fn open(path: &Path) -> io::Result<BufWriter<File>> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
-    // Topics and client ids are nobody else's to read.
+    // Topics and client ids are private.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     Ok(BufWriter::with_capacity(BUFFER, options.open(path)?))
 }
 
-/// On a terminal packets are told apart by where they go.
-fn direction(line: &str) -> Option<Paint> {
-    match line {
-        line if line.starts_with("Received ") => Some(Paint::Good),
-        line if line.starts_with("Sending ") => Some(Paint::Heading),
-        line if line.starts_with("Error") || line.starts_with("Warning") || line.starts_with("Denied ") => {
-            Some(Paint::Warning)
-        }
-        _ => None,
+/// On a terminal the direction of a packet has a colour.
+const fn paint(tone: Tone) -> Option<Paint> {
+    match tone {
+        Tone::Plain => None,
+        Tone::Received => Some(Paint::Good),
+        Tone::Sent => Some(Paint::Sent),
+        Tone::Problem => Some(Paint::Warning),
     }
 }
 
@@ -194,7 +192,7 @@ mod tests {
 
     fn entry(text: &str) -> Entry {
         let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        Entry { time, kind: LineKind::Notice, text: Text::Line(text.to_owned()) }
+        Entry { time, kind: LineKind::Notice, tone: Tone::Plain, text: Text::Line(text.to_owned()) }
     }
 
     #[test]
@@ -215,6 +213,33 @@ mod tests {
         output.flush();
         assert_eq!(std::fs::read_to_string(&moved).unwrap(), "old\n2023-11: one\n2023-11: two\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "2023-11: three\n");
+    }
+
+    #[test]
+    fn on_a_terminal_received_and_sent_packets_have_different_colours() {
+        let text = Arc::new(std::sync::Mutex::new(Vec::new()));
+        struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
+        impl Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let sinks = vec![stream(Box::new(Shared(Arc::clone(&text))), Colours::ON)];
+        let mut output = LogOutput { sinks, stamp: Stamp::None, handles: LogHandles::default() };
+        for tone in [Tone::Plain, Tone::Received, Tone::Sent, Tone::Problem] {
+            // The text has no say in it: a topic may hold anything.
+            output.write(&Entry { tone, ..entry("Received ") });
+        }
+        output.flush();
+        let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
+        let expected =
+            ["Received ", "\x1b[32mReceived \x1b[0m", "\x1b[36mReceived \x1b[0m", "\x1b[33mReceived \x1b[0m"];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]

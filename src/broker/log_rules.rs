@@ -12,6 +12,20 @@ pub(super) enum LineKind {
     Notice,
     Information,
     Subscribe,
+    Unsubscribe,
+}
+
+/// What a line is about, for who colours it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Nothing of the below.
+    Plain,
+    /// A packet from a client.
+    Received,
+    /// A packet to a client.
+    Sent,
+    /// Something went wrong.
+    Problem,
 }
 
 impl LineKind {
@@ -25,6 +39,7 @@ impl LineKind {
             Self::Notice => Some("N"),
             Self::Information => Some("I"),
             Self::Subscribe => Some("M/subscribe"),
+            Self::Unsubscribe => Some("M/unsubscribe"),
         }
     }
 }
@@ -35,18 +50,20 @@ pub(super) struct LogRules {
     pub(super) types: LogTypes,
     /// Whether connections and disconnections are.
     pub(super) connection_messages: bool,
+    /// Whether the bytes of packets are.
+    pub(super) bytes: bool,
 }
 
 impl LogRules {
     /// Everything.
     #[cfg(test)]
-    pub(super) const VERBOSE: Self = Self { types: LogTypes::ALL, connection_messages: true };
+    pub(super) const VERBOSE: Self = Self { types: LogTypes::ALL, connection_messages: true, bytes: false };
 
-    /// What a configuration asks for; `-v` asks for everything.
-    pub(super) fn new(configuration: &LogConfiguration, is_verbose: bool) -> Self {
+    /// What a configuration asks for; `-v` asks for everything, `-vv` for the bytes too.
+    pub(super) fn new(configuration: &LogConfiguration, verbosity: u8) -> Self {
         let types = configuration.types.unwrap_or_default();
-        let types = if is_verbose { LogTypes::ALL } else { types };
-        Self { types, connection_messages: configuration.connection_messages }
+        let types = if verbosity > 0 { LogTypes::ALL } else { types };
+        Self { types, connection_messages: configuration.connection_messages, bytes: verbosity > 1 }
     }
 
     /// Whether lines of this kind are logged.
@@ -58,6 +75,7 @@ impl LogRules {
             LineKind::Notice => self.types.notice,
             LineKind::Information => self.types.information,
             LineKind::Subscribe => self.types.subscribe,
+            LineKind::Unsubscribe => self.types.unsubscribe,
         }
     }
 }
@@ -65,13 +83,26 @@ impl LogRules {
 /// The kind of the line, or of the first of the lines, that an event makes.
 pub(super) const fn kind_of(event: &Event<'_>) -> LineKind {
     match event {
-        Event::Received { .. } | Event::Sending { .. } | Event::Denied { .. } => LineKind::Debug,
+        Event::Received { .. } | Event::Sending { .. } | Event::Bytes { .. } | Event::Denied { .. } => LineKind::Debug,
         Event::Subscribed { .. } => LineKind::Subscribe,
-        Event::AlreadyConnected { .. } => LineKind::Error,
+        Event::Unsubscribed { .. } => LineKind::Unsubscribe,
+        Event::ProtocolError { .. } => LineKind::Information,
         Event::Connected { .. }
         | Event::Dropping { .. }
         | Event::Disconnected { .. }
-        | Event::Refused { .. }
+        | Event::TlsWithoutTls { .. }
         | Event::Expired { .. } => LineKind::Notice,
+    }
+}
+
+/// The tone of the lines that an event makes.
+pub(super) const fn tone_of(event: &Event<'_>) -> Tone {
+    match event {
+        Event::Received { .. } | Event::Bytes { sending: false, .. } => Tone::Received,
+        Event::Sending { .. } | Event::Bytes { .. } => Tone::Sent,
+        Event::Denied { .. } | Event::ProtocolError { .. } | Event::TlsWithoutTls { .. } | Event::Dropping { .. } => {
+            Tone::Problem
+        }
+        _ => Tone::Plain,
     }
 }

@@ -1,6 +1,6 @@
 //! The broker: mqbroker, and `--embedded` of mqbench.
 //!
-//! [`core`] is a broker without I/O; `driver` moves its bytes on a thread of its own; [`EmbeddedBroker`] is both, for
+//! [`core`] is a broker without I/O; `driver` moves its bytes on its own thread; [`EmbeddedBroker`] is both, for
 //! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`configuration`] reads
 //! mosquitto.conf; [`access`] decides about clients; [`store`] keeps what outlives a connection, where `persistence` asks
 //! for it; `log` prints what a broker reports about its clients.
@@ -21,6 +21,7 @@ mod process;
 mod serve;
 mod settings;
 mod setup;
+mod start_lines;
 pub mod store;
 mod words;
 
@@ -29,7 +30,7 @@ pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use passwd::{PasswdError, set_password_in_file};
 pub use process::SystemError;
-pub use serve::{ServeError, ServePlan, check_configuration, serve};
+pub use serve::{MOSQUITTO_INVALID, ServeError, ServePlan, check_configuration, serve};
 pub use settings::{
     AddressFamily, BrokerSettings, CertificateName, ListenHost, ListenProtocol, Listener, Restore, Store,
 };
@@ -40,5 +41,5 @@ pub const BROKER_NAME: &str = "mqbroker";
 /// Its version.
 pub const BROKER_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The path of its WebSockets, which is what clients ask for unless told otherwise.
+/// The path of its WebSockets, the default of clients.
 pub const WEB_SOCKET_PATH: &str = crate::transport::DEFAULT_WEB_SOCKET_PATH;

@@ -17,7 +17,7 @@ pub enum PasswdError {
     Io {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The user cannot stand in it.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::configuration::{PersistenceConfiguration, PersistenceSync};
 use super::core::{Change, Journal};
-use super::log::EventLog;
+use super::log::{EventLog, Plain};
 use super::log_rules::LineKind;
 use super::store::{Store, StoreError};
 use super::{Commit, settings};
@@ -86,8 +86,10 @@ impl Persistence {
         }
     }
 
-    /// Writes what is not on disk yet.
+    /// Writes what is not on disk yet (SIGUSR1).
     pub(super) fn save(&self) {
+        let path = self.shared.lock().store.path().display().to_string();
+        self.shared.log.line(LineKind::Information, format!("Saving in-memory database to {}.", Plain(&path)));
         self.shared.commit();
     }
 
@@ -107,7 +109,7 @@ impl Shared {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits. A disk that is full stops nobody: it is reported once, and tried again once a second.
+    /// Commits. A full disk does not stop the broker: it is reported once, and retried once per second.
     fn commit(&self) {
         let now = Instant::now();
         let mut state = self.lock();

@@ -1,4 +1,5 @@
-//! What the mqbroker process asks of its system: descriptors, the background, another user, signals that are commands.
+//! What the mqbroker process needs of its system: descriptors, the background, another user, memory figures, signals
+//! that are commands.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub enum SystemError {
     PidFile {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The user of the configuration.
@@ -42,7 +43,7 @@ pub(super) fn raise_file_limit() {
     }
 }
 
-/// Goes on in the background, in the same folder, without a terminal.
+/// Continues in the background, in the same folder, without a terminal.
 #[cfg(unix)]
 pub(super) fn detach() -> Result<(), SystemError> {
     nix::unistd::daemon(true, false).map_err(|error| SystemError::Detach(error.into()))
@@ -53,14 +54,45 @@ pub(super) fn detach() -> Result<(), SystemError> {
     Err(SystemError::Detach(io::Error::new(io::ErrorKind::Unsupported, "start it as a service instead")))
 }
 
+/// The memory that the process uses, in bytes (its resident set); nothing where the system does not report it so.
+pub(super) fn memory_in_use() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::unistd::{SysconfVar, sysconf};
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+        let size = u64::try_from(sysconf(SysconfVar::PAGE_SIZE).ok()??).ok()?;
+        Some(pages * size)
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// The name of the user that the process runs as, or will once it has become `wanted`.
+pub(super) fn user_name(wanted: Option<&str>) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use nix::unistd::{User, geteuid};
+        if let (true, Some(wanted)) = (geteuid().is_root(), wanted) {
+            return Some(wanted.to_owned());
+        }
+        Some(User::from_uid(geteuid()).ok()??.name)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = wanted;
+        None
+    }
+}
+
 /// Writes the process id.
 pub(super) fn write_pid_file(file: &Path) -> Result<(), SystemError> {
     std::fs::write(file, format!("{}\n", std::process::id()))
         .map_err(|error| SystemError::PidFile { file: file.to_owned(), error })
 }
 
-/// Gives up root's rights for those of a user, who gets `files`. Who is not root stays who it is, as with mosquitto;
-/// what is then to be printed is returned.
+/// Gives up root's rights for those of a user, who gets `files`. A process that is not root stays as it is, as with
+/// mosquitto; the line to log is then returned.
 #[cfg(unix)]
 pub(super) fn become_user(name: &str, files: &[PathBuf]) -> Result<Option<String>, SystemError> {
     use nix::unistd::{User, chown, geteuid, initgroups, setgid, setuid};
@@ -90,7 +122,7 @@ pub(super) fn become_user(name: &str, _: &[PathBuf]) -> Result<Option<String>, S
     Ok(Some(format!("user {name} is ignored: this system has no such users")))
 }
 
-/// What a signal asks of a broker that goes on.
+/// What a signal asks of a broker that keeps running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// SIGHUP.

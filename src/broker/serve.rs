@@ -1,13 +1,13 @@
-//! What mqbroker does: reads its configuration, starts a broker, says where it listens, waits for a signal, stops.
+//! What mqbroker does: reads its configuration, starts a broker, prints where it listens, waits for a signal, stops.
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::configuration::Configuration;
+use super::configuration::{Configuration, LogConfiguration, LogDestination, PersistenceConfiguration};
 use super::core::Log;
 use super::log::{EventLog, Plain};
 use super::log_output::{LogHandles, LogOutput};
@@ -15,8 +15,9 @@ use super::log_rules::{LineKind, LogRules};
 use super::persistence::Persistence;
 use super::process::{self, Commands, SystemError};
 use super::setup::{Setup, fault_texts};
+use super::start_lines::StartLines;
 use super::store::StoreError;
-use super::{BrokerError, BrokerSettings, EmbeddedBroker, WEB_SOCKET_PATH};
+use super::{BrokerError, BrokerSettings, EmbeddedBroker};
 use crate::client::{Interrupts, check_descriptors};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::transport::TlsServer;
@@ -24,19 +25,24 @@ use crate::transport::TlsServer;
 /// How long the last lines get to be written.
 const LOG_GRACE: Duration = Duration::from_secs(1);
 
+/// How mosquitto ends with a command line or a configuration that it refuses.
+pub const MOSQUITTO_INVALID: u8 = 3;
+
 /// What mqbroker is asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServePlan {
-    /// Port of the local only mode (`-p`); 1883 when none is named, 0 takes a free one.
-    pub port: Option<u16>,
+    /// Ports of the local only mode (`-p`); 1883 when none is named, 0 takes a free one.
+    pub ports: Vec<u16>,
     /// Port for MQTT over WebSocket in the local only mode (`--ws-port`); none without it, 0 takes a free one.
     pub web_socket_port: Option<u16>,
-    /// Log every packet (`-v`).
-    pub verbose: bool,
+    /// Log every packet (1, `-v`), and its bytes (2, `-vv`).
+    pub verbosity: u8,
     /// Configuration file (`-c`).
     pub config_file: Option<PathBuf>,
     /// Run in the background (`-d`).
     pub daemon: bool,
+    /// Start and end with mosquitto's lines, under this version of it (`--compat`).
+    pub mosquitto_version: Option<&'static str>,
 }
 
 /// Why mqbroker did not start or did not go on.
@@ -50,7 +56,7 @@ pub enum ServeError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// A log file cannot be opened.
@@ -58,7 +64,7 @@ pub enum ServeError {
     Log {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The database cannot be used.
@@ -85,9 +91,10 @@ pub enum ServeError {
 
 impl ServeError {
     /// How mqbroker ends with it.
-    pub const fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::Configuration(_) => ExitStatus::Usage,
+    pub const fn exit_status(&self, plan: &ServePlan) -> ExitStatus {
+        match (self, plan.mosquitto_version) {
+            (Self::Configuration(_) | Self::Read { .. }, Some(_)) => ExitStatus::Compatible(MOSQUITTO_INVALID),
+            (Self::Configuration(_), None) => ExitStatus::Usage,
             _ => ExitStatus::Failed,
         }
     }
@@ -132,49 +139,42 @@ pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
     let setup = Setup::new(&configuration, plan).map_err(ServeError::Configuration)?;
     let handles = LogHandles::default();
     let output =
-        LogOutput::new(&configuration.log, handles.clone()).map_err(|(file, error)| ServeError::Log { file, error })?;
+        LogOutput::new(&setup.log, handles.clone()).map_err(|(file, error)| ServeError::Log { file, error })?;
     if plan.daemon {
         // Before any thread is started: a child has only the one that made it.
         process::detach()?;
     }
     process::raise_file_limit();
     check_descriptors().map_err(BrokerError::Thread)?;
-    // The broker has a thread of its own; this one only waits.
+    // The broker has its own thread; this one only waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BrokerError::Thread)?;
-    let (log, writer) = EventLog::start(output, LogRules::new(&configuration.log, plan.verbose))?;
-    for (kind, line) in opening_lines(plan, &configuration) {
-        log.line(kind, line);
-    }
-    let result = runtime.block_on(run(plan, &configuration, setup, &log, &handles));
+    let (log, writer) = EventLog::start(output, LogRules::new(&setup.log, plan.verbosity))?;
+    let lines = StartLines { plan, configuration: &configuration };
+    lines.starting(&mut |kind, line| log.line(kind, line));
+    let result = runtime.block_on(run(&lines, setup, &log, &handles));
     if result.is_ok() {
-        log.line(LineKind::Information, "mqbroker terminating".to_owned());
+        log.line(LineKind::Information, lines.state("terminating"));
     }
     writer.finish(LOG_GRACE);
     result
 }
 
-async fn run(
-    plan: &ServePlan,
-    configuration: &Configuration,
-    setup: Setup,
-    log: &EventLog,
-    handles: &LogHandles,
-) -> Result<Signal, ServeError> {
-    // Before anything is printed: who reads that we run may send the signal at once.
+async fn run(lines: &StartLines<'_>, setup: Setup, log: &EventLog, handles: &LogHandles) -> Result<Signal, ServeError> {
+    let StartLines { plan, configuration } = *lines;
+    let Setup { listeners, limits, access, no_delay, user, pid_file, persistence, log: log_configuration } = setup;
+    // Before anything is printed: a reader of the line "running" may send a signal at once.
     let mut interrupts = Interrupts::listen_but_for_hang_up().map_err(ServeError::Signal)?;
     let mut commands = Commands::listen().map_err(ServeError::Signal)?;
-    let persistence = match configuration.persistence.enabled {
-        true => Some(Persistence::open(&configuration.persistence, log)?),
-        false => None,
-    };
-    let servers: Vec<Option<TlsServer>> = setup.listeners.iter().map(|listener| listener.tls.clone()).collect();
+    let owned_files = owned_files(&log_configuration, persistence.as_ref());
+    let persistence = persistence.map(|persistence| Persistence::open(&persistence, log)).transpose()?;
+    let servers: Vec<Option<TlsServer>> = listeners.iter().map(|listener| listener.tls.clone()).collect();
     let settings = BrokerSettings {
-        listeners: setup.listeners,
-        limits: setup.limits,
-        access: Box::new(setup.access),
+        listeners,
+        limits,
+        access: Box::new(access),
         log: Some(Box::new(log.clone()) as Box<dyn Log>),
         store: persistence.as_ref().map(Persistence::settings),
-        no_delay: configuration.set_tcp_nodelay,
+        no_delay,
     };
     let mut broker =
         EmbeddedBroker::start_with(settings, Some(log.clone())).map_err(|error| match &plan.config_file {
@@ -183,17 +183,17 @@ async fn run(
         })?;
     let publisher = broker.publisher();
     handles.set_publisher(Box::new(move |topic, line| publisher(format!("$SYS/broker/log/{topic}"), line)));
-    let pid_file = plan.daemon.then_some(configuration.pid_file.as_deref()).flatten();
-    pid_file.map(process::write_pid_file).transpose()?;
-    if let Some(user) = &configuration.user
-        && let Some(kept) = process::become_user(user, &owned_files(configuration))?
+    broker.with_core(|core, now| core.set_memory_gauge(Box::new(process::memory_in_use), now));
+    pid_file.as_deref().map(process::write_pid_file).transpose()?;
+    if let Some(user) = &user
+        && let Some(kept) = process::become_user(user, &owned_files)?
     {
         log.line(LineKind::Warning, kept);
     }
-    for line in listening_lines(&broker) {
+    for line in lines.listening(&broker) {
         log.line(LineKind::Information, line);
     }
-    log.line(LineKind::Information, "mqbroker running".to_owned());
+    log.line(LineKind::Information, lines.state("running"));
     let ended = loop {
         tokio::select! {
             signal = interrupts.next() => break Ok(signal),
@@ -216,14 +216,12 @@ async fn run(
 }
 
 /// Files that a broker which gives up root's rights must still be able to write.
-fn owned_files(configuration: &Configuration) -> Vec<PathBuf> {
-    use super::configuration::LogDestination;
-    let logs = configuration.log.destinations.iter().filter_map(|destination| match destination {
+fn owned_files(log: &LogConfiguration, persistence: Option<&PersistenceConfiguration>) -> Vec<PathBuf> {
+    let logs = log.destinations.iter().filter_map(|destination| match destination {
         LogDestination::File(path) => Some(path.clone()),
         _ => None,
     });
-    let database = configuration.persistence.enabled.then(|| super::persistence::path(&configuration.persistence));
-    logs.chain(database).collect()
+    logs.chain(persistence.map(super::persistence::path)).collect()
 }
 
 /// SIGHUP: passwords, access lists, certificates and what is logged are read again. A fault changes nothing.
@@ -244,7 +242,7 @@ fn reload(
         Ok(read) => read,
         Err(error) => return log.line(LineKind::Error, format!("Error: nothing was reloaded: {error}")),
     };
-    let log = log.with_rules(LogRules::new(&configuration.log, plan.verbose));
+    let log = log.with_rules(LogRules::new(&configuration.log, plan.verbosity));
     broker.with_core(move |core, now| {
         core.recheck_access(|who, peer| access.may_stay(who, peer), now);
         core.set_access(Box::new(access));
@@ -262,54 +260,4 @@ fn print_subscriptions(broker: &EmbeddedBroker, log: &EventLog) {
             log.line(LineKind::Information, line);
         });
     });
-}
-
-fn listening_lines(broker: &EmbeddedBroker) -> Vec<String> {
-    let plain = broker.local_addrs().iter().map(|address| format!("Listening on {address}"));
-    let web = broker.web_socket_addrs().iter().map(|address| format!("Listening on ws://{address}{WEB_SOCKET_PATH}"));
-    let paths = broker.paths().iter().map(|path| format!("Listening on {}", Plain(&path.to_string_lossy())));
-    plain.chain(web).chain(paths).collect()
-}
-
-/// What is printed before the first listener opens.
-fn opening_lines(plan: &ServePlan, configuration: &Configuration) -> Vec<(LineKind, String)> {
-    let mut lines = vec![(LineKind::Information, format!("mqbroker {} starting", env!("CARGO_PKG_VERSION")))];
-    let file = plan.config_file.as_deref().map(|file: &Path| Plain(&file.to_string_lossy()).to_string());
-    let source = match &file {
-        Some(file) => format!("Configuration read from {file}"),
-        None => "No configuration file, using the defaults".to_owned(),
-    };
-    lines.push((LineKind::Information, source));
-    if configuration.is_local_only() {
-        let local = "Running in local only mode: clients on other machines cannot connect. Remote access needs a \
-                     listener in a configuration file (-c)";
-        lines.push((LineKind::Information, local.to_owned()));
-    } else {
-        // mosquitto ignores them too, without a word.
-        for (option, port) in [("-p", plan.port), ("--ws-port", plan.web_socket_port)] {
-            let Some(port) = port else { continue };
-            let text = format!("Warning: {option} {port} is not used: the configuration file names the listeners");
-            lines.push((LineKind::Warning, text));
-        }
-    }
-    let listeners = if configuration.is_local_only() {
-        std::slice::from_ref(&configuration.default_listener)
-    } else {
-        &configuration.listeners
-    };
-    let nobody = |listener| !configuration.is_anonymous_allowed(listener);
-    let by_certificate = |listener: &super::configuration::ListenerConfiguration| {
-        listener.tls.as_ref().is_some_and(|tls| tls.use_identity_as_username || tls.use_subject_as_username)
-    };
-    if configuration.access.password_file.is_none()
-        && listeners.iter().any(|listener| nobody(listener) && !by_certificate(listener))
-    {
-        let text = format!(
-            "Warning: a listener accepts neither a password nor anonymous clients, so it refuses everybody; {} needs \
-             'password_file FILE' or 'allow_anonymous true'",
-            file.as_deref().unwrap_or("a configuration file")
-        );
-        lines.push((LineKind::Warning, text));
-    }
-    lines
 }

@@ -1,4 +1,4 @@
-//! What a broker on a thread of its own is to be: plain data, made by the configuration, by mqbench or by a test.
+//! The settings of a broker on its own thread: plain data, made by the configuration, by mqbench or by a test.
 
 use std::path::PathBuf;
 
@@ -91,11 +91,11 @@ pub type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
 
 /// Where what outlives the broker is kept.
 pub struct Store {
-    /// Gives what was kept to a broker that nobody is connected to yet.
+    /// Restores what was kept into a broker without connections.
     pub restore: Restore,
     /// Takes what changes.
     pub journal: Box<dyn Journal>,
-    /// Makes it durable, once a turn.
+    /// Makes it durable, once per turn.
     pub commit: Box<dyn Commit>,
 }
 
@@ -105,7 +105,7 @@ pub struct BrokerSettings {
     pub listeners: Vec<Listener>,
     /// What it allows and how much it holds.
     pub limits: Settings,
-    /// Who may come in.
+    /// Which clients may connect.
     pub access: Box<dyn Access>,
     /// Where its events go; none costs nothing.
     pub log: Option<Box<dyn Log>>,
@@ -116,7 +116,7 @@ pub struct BrokerSettings {
 }
 
 impl BrokerSettings {
-    /// A broker to measure and to test with: a free port of 127.0.0.1, everyone welcome, no limits, no events.
+    /// A broker to measure and to test with: a free port of 127.0.0.1, open to all clients, no limits, no events.
     pub fn loopback() -> Self {
         Self {
             listeners: vec![Listener::new(ListenHost::Named("127.0.0.1".to_owned()), 0, ListenProtocol::Mqtt)],

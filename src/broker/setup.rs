@@ -1,11 +1,14 @@
-//! From a configuration to what a broker is made of: listeners, limits, access, TLS. Everything that can be wrong with
-//! files is found here, before a port is opened.
+//! From a configuration to what a broker is made of: listeners, limits, access, TLS. All faults of the files are found
+//! here, before a port is opened.
+
+use std::path::PathBuf;
 
 use super::access::{AccessFiles, FileAccess};
 use super::configuration::{
-    BindTo, Configuration, ConfigurationFault, ListenerConfiguration, SocketDomain, TlsConfiguration, TlsVersion,
+    AccessConfiguration, BindTo, Configuration, ConfigurationFault, LimitConfiguration, ListenerConfiguration,
+    LogConfiguration, PersistenceConfiguration, SocketDomain, TlsConfiguration, TlsVersion,
 };
-use super::core::Settings;
+use super::core::{ListenerSettings, Settings};
 use super::{AddressFamily, CertificateName, ListenHost, ListenProtocol, Listener, ServePlan};
 use crate::transport::{ClientAuthorities, ServerTlsPlan, TlsServer, TlsVersions};
 
@@ -14,6 +17,27 @@ pub(super) struct Setup {
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: Settings,
     pub(super) access: FileAccess,
+    pub(super) no_delay: bool,
+    pub(super) user: Option<String>,
+    pub(super) pid_file: Option<PathBuf>,
+    pub(super) persistence: Option<PersistenceConfiguration>,
+    pub(super) log: LogConfiguration,
+}
+
+/// What a configuration asks for, as data. Every part of the configuration is taken apart here whole, so that one that
+/// nobody uses does not compile.
+#[derive(Debug)]
+struct Description {
+    /// Without their TLS.
+    listeners: Vec<Listener>,
+    tls: Vec<Option<ServerTlsPlan>>,
+    limits: Settings,
+    access: AccessFiles,
+    no_delay: bool,
+    user: Option<String>,
+    pid_file: Option<PathBuf>,
+    persistence: Option<PersistenceConfiguration>,
+    log: LogConfiguration,
 }
 
 impl Setup {
@@ -22,21 +46,27 @@ impl Setup {
     /// # Errors
     /// Everything that is wrong with them, one text per fault.
     pub(super) fn new(configuration: &Configuration, plan: &ServePlan) -> Result<Self, Vec<String>> {
+        let Description { mut listeners, tls, limits, access, no_delay, user, pid_file, persistence, log } =
+            Description::new(configuration, plan);
         let mut faults = Vec::new();
-        let described = described_listeners(configuration, plan);
-        let mut listeners = Vec::new();
-        for (host, listener) in &described {
-            match tls(listener.tls.as_ref()) {
-                Ok(tls) => listeners.push(self::listener(host.clone(), listener, tls)),
-                Err(fault) => faults.push(fault),
+        for (listener, tls) in listeners.iter_mut().zip(&tls) {
+            match tls.as_ref().map(TlsServer::new).transpose() {
+                Ok(server) => listener.tls = server,
+                Err(error) => faults.push(match &error.hint {
+                    Some(hint) => format!("{error} ({hint})"),
+                    None => error.to_string(),
+                }),
             }
         }
-        let limits = limits(configuration, &described).map_err(|fault| faults.push(fault));
-        let access = FileAccess::load(&access_files(configuration, &described));
-        let access = access.map_err(|error| faults.extend(error.to_string().lines().map(str::to_owned)));
-        match (limits, access) {
-            (Ok(limits), Ok(access)) if faults.is_empty() => Ok(Self { listeners, limits, access }),
-            _ => Err(faults),
+        match FileAccess::load(&access) {
+            Ok(access) if faults.is_empty() => {
+                Ok(Self { listeners, limits, access, no_delay, user, pid_file, persistence, log })
+            }
+            Ok(_) => Err(faults),
+            Err(error) => {
+                faults.extend(error.to_string().lines().map(str::to_owned));
+                Err(faults)
+            }
         }
     }
 
@@ -49,13 +79,13 @@ impl Setup {
         plan: &ServePlan,
         listeners: &[Option<TlsServer>],
     ) -> Result<FileAccess, Vec<String>> {
-        let described = described_listeners(configuration, plan);
-        let access = FileAccess::load(&access_files(configuration, &described))
+        let Description { tls, access, .. } = Description::new(configuration, plan);
+        let access = FileAccess::load(&access)
             .map_err(|error| error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
         let mut faults = Vec::new();
-        for (server, (_, listener)) in listeners.iter().zip(&described) {
-            if let (Some(server), Some(tls)) = (server, &listener.tls)
-                && let Err(error) = server.reload(&tls_plan(tls))
+        for (server, tls) in listeners.iter().zip(&tls) {
+            if let (Some(server), Some(tls)) = (server, tls)
+                && let Err(error) = server.reload(tls)
             {
                 faults.push(error.to_string());
             }
@@ -64,8 +94,59 @@ impl Setup {
     }
 }
 
+impl Description {
+    fn new(configuration: &Configuration, plan: &ServePlan) -> Self {
+        let Configuration {
+            listeners: _,
+            default_listener: _,
+            access,
+            limits,
+            persistence,
+            log,
+            user,
+            pid_file,
+            sys_interval,
+            retain_available,
+            set_tcp_nodelay,
+        } = configuration;
+        let AccessConfiguration {
+            allow_anonymous: _, // with each listener
+            password_file,
+            acl_file,
+            allow_zero_length_clientid,
+            auto_id_prefix,
+        } = access;
+        let wanted = wanted_listeners(configuration, plan);
+        let mut settings = settings(limits);
+        settings.allow_zero_length_clientid = *allow_zero_length_clientid;
+        settings.retain_available = *retain_available;
+        settings.sys_interval = *sys_interval;
+        if let Some(version) = plan.mosquitto_version {
+            settings.version = format!("mosquitto version {version}");
+        }
+        let (mut listeners, mut tls) = (Vec::new(), Vec::new());
+        for (host, listener) in &wanted {
+            settings.listeners.push(listener_settings(listener, auto_id_prefix));
+            tls.push(listener.tls.as_ref().map(tls_plan));
+            listeners.push(self::listener(host.clone(), listener));
+        }
+        let anonymous = wanted.iter().map(|(_, listener)| configuration.is_anonymous_allowed(listener)).collect();
+        Self {
+            listeners,
+            tls,
+            limits: settings,
+            access: AccessFiles { anonymous, password_file: password_file.clone(), acl_file: acl_file.clone() },
+            no_delay: *set_tcp_nodelay,
+            user: user.clone(),
+            pid_file: pid_file.clone(),
+            persistence: persistence.enabled.then(|| persistence.clone()),
+            log: log.clone(),
+        }
+    }
+}
+
 /// The listeners to open: those of the file, else the loopback interfaces, with `-p` and `--ws-port`.
-fn described_listeners(configuration: &Configuration, plan: &ServePlan) -> Vec<(ListenHost, ListenerConfiguration)> {
+fn wanted_listeners(configuration: &Configuration, plan: &ServePlan) -> Vec<(ListenHost, ListenerConfiguration)> {
     if !configuration.is_local_only() {
         let host = |listener: &ListenerConfiguration| match &listener.bind_to {
             BindTo::All => ListenHost::All,
@@ -75,107 +156,222 @@ fn described_listeners(configuration: &Configuration, plan: &ServePlan) -> Vec<(
         return configuration.listeners.iter().map(|listener| (host(listener), listener.clone())).collect();
     }
     let default = &configuration.default_listener;
-    let local = ListenerConfiguration { port: plan.port.unwrap_or(default.port), ..default.clone() };
+    let ports = if plan.ports.is_empty() { &[default.port][..] } else { &plan.ports };
+    let local = ports.iter().map(|port| ListenerConfiguration { port: *port, ..default.clone() });
     let web_socket = plan.web_socket_port.map(|port| ListenerConfiguration {
         port,
         protocol: ListenProtocol::WebSocket,
         ..default.clone()
     });
-    [local].into_iter().chain(web_socket).map(|listener| (ListenHost::Loopback, listener)).collect()
+    local.chain(web_socket).map(|listener| (ListenHost::Loopback, listener)).collect()
 }
 
-fn listener(host: ListenHost, listener: &ListenerConfiguration, tls: Option<TlsServer>) -> Listener {
-    let certificate_name = listener.tls.as_ref().and_then(|tls| {
+/// What a listener opens; [`listener_settings`] is what it allows.
+fn listener(host: ListenHost, listener: &ListenerConfiguration) -> Listener {
+    let ListenerConfiguration {
+        port,
+        bind_to: _, // the host
+        socket_domain,
+        protocol,
+        max_connections,
+        max_qos: _,
+        max_topic_alias: _,
+        max_topic_alias_broker: _,
+        allow_anonymous: _, // Configuration::is_anonymous_allowed
+        auto_id_prefix: _,
+        websockets_origins,
+        tls,
+    } = listener;
+    let certificate_name = tls.as_ref().and_then(|tls| {
         let common_name = tls.use_identity_as_username.then_some(CertificateName::CommonName);
         common_name.or(tls.use_subject_as_username.then_some(CertificateName::Subject))
     });
     Listener {
-        family: listener.socket_domain.map(|domain| match domain {
+        host,
+        port: *port,
+        family: socket_domain.map(|domain| match domain {
             SocketDomain::Ipv4 => AddressFamily::V4,
             SocketDomain::Ipv6 => AddressFamily::V6,
         }),
-        web_socket_origins: listener.websockets_origins.clone(),
-        tls,
+        protocol: *protocol,
+        web_socket_origins: websockets_origins.clone(),
+        tls: None,
         certificate_name,
-        max_connections: listener.max_connections.unwrap_or(0),
-        ..Listener::new(host, listener.port, listener.protocol)
+        max_connections: max_connections.unwrap_or(0),
     }
 }
 
-fn tls(configuration: Option<&TlsConfiguration>) -> Result<Option<TlsServer>, String> {
-    let made = configuration.map(|tls| TlsServer::new(&tls_plan(tls))).transpose();
-    made.map_err(|error| match &error.hint {
-        Some(hint) => format!("{error} ({hint})"),
-        None => error.to_string(),
-    })
+fn listener_settings(listener: &ListenerConfiguration, auto_id_prefix: &str) -> ListenerSettings {
+    ListenerSettings {
+        max_qos: listener.max_qos,
+        max_topic_alias: listener.max_topic_alias,
+        max_topic_alias_broker: listener.max_topic_alias_broker,
+        auto_id_prefix: listener.auto_id_prefix.as_deref().unwrap_or(auto_id_prefix).to_owned(),
+    }
 }
 
 fn tls_plan(tls: &TlsConfiguration) -> ServerTlsPlan {
+    let TlsConfiguration {
+        certfile,
+        keyfile,
+        cafile,
+        capath,
+        crlfile,
+        require_certificate,
+        version,
+        use_identity_as_username: _, // with the listener
+        use_subject_as_username: _,
+    } = tls;
     ServerTlsPlan {
-        certificate: tls.certfile.clone(),
-        authorities: tls.cafile.clone(),
-        key: tls.keyfile.clone(),
-        versions: match tls.version {
+        certificate: certfile.clone(),
+        authorities: cafile.clone(),
+        key: keyfile.clone(),
+        versions: match version {
             None => TlsVersions::Any,
             Some(TlsVersion::V1_2) => TlsVersions::V12,
             Some(TlsVersion::V1_3) => TlsVersions::V13,
         },
-        // As with mosquitto nobody is asked for a certificate that need not show one.
-        clients: tls.require_certificate.then(|| ClientAuthorities {
-            file: tls.cafile.clone(),
-            folder: tls.capath.clone(),
-            revocations: tls.crlfile.clone(),
+        // As with mosquitto, clients that need no certificate are not asked for one.
+        clients: require_certificate.then(|| ClientAuthorities {
+            file: cafile.clone(),
+            folder: capath.clone(),
+            revocations: crlfile.clone(),
         }),
     }
 }
 
-fn access_files(configuration: &Configuration, listeners: &[(ListenHost, ListenerConfiguration)]) -> AccessFiles {
-    AccessFiles {
-        anonymous: listeners.iter().map(|(_, listener)| configuration.is_anonymous_allowed(listener)).collect(),
-        password_file: configuration.access.password_file.clone(),
-        acl_file: configuration.access.acl_file.clone(),
-    }
-}
-
-fn limits(
-    configuration: &Configuration,
-    listeners: &[(ListenHost, ListenerConfiguration)],
-) -> Result<Settings, String> {
-    let first = listeners.first().map_or(&configuration.default_listener, |(_, listener)| listener);
-    let differs = |(_, other): &(ListenHost, ListenerConfiguration)| {
-        other.max_qos != first.max_qos || other.max_topic_alias != first.max_topic_alias
-    };
-    if listeners.iter().any(differs) {
-        return Err("max_qos and max_topic_alias must be the same at every listener".to_owned());
-    }
-    let (limits, access) = (&configuration.limits, &configuration.access);
+fn settings(limits: &LimitConfiguration) -> Settings {
+    let LimitConfiguration {
+        global_max_clients,
+        global_max_connections,
+        max_inflight_messages,
+        max_inflight_bytes,
+        max_queued_messages,
+        max_queued_bytes,
+        max_packet_size,
+        message_size_limit,
+        max_keepalive,
+        memory_limit,
+        queue_qos0_messages,
+        persistent_client_expiration,
+    } = limits;
     let defaults = Settings::default();
-    Ok(Settings {
-        max_inflight_messages: limits.max_inflight_messages,
-        max_inflight_bytes: whole(limits.max_inflight_bytes),
-        max_queued_messages: limits.max_queued_messages,
-        max_queued_bytes: limits.max_queued_bytes.map_or(defaults.max_queued_bytes, whole),
-        queue_qos0_messages: limits.queue_qos0_messages,
-        max_packet_size: limits.max_packet_size as usize,
-        message_size_limit: limits.message_size_limit as usize,
-        max_topic_alias: first.max_topic_alias,
-        max_keepalive: if limits.max_keepalive == u16::MAX { 0 } else { limits.max_keepalive },
-        max_qos: first.max_qos,
-        retain_available: configuration.retain_available,
-        allow_zero_length_clientid: access.allow_zero_length_clientid,
-        auto_id_prefix: access.auto_id_prefix.clone(),
-        persistent_client_expiration: limits.persistent_client_expiration,
-        sys_interval: configuration.sys_interval,
-        memory_limit: whole(limits.memory_limit),
+    Settings {
+        global_max_clients: *global_max_clients,
+        global_max_connections: *global_max_connections,
+        max_inflight_messages: *max_inflight_messages,
+        max_inflight_bytes: whole(*max_inflight_bytes),
+        max_queued_messages: *max_queued_messages,
+        max_queued_bytes: max_queued_bytes.map_or(defaults.max_queued_bytes, whole),
+        queue_qos0_messages: *queue_qos0_messages,
+        max_packet_size: *max_packet_size as usize,
+        message_size_limit: *message_size_limit as usize,
+        max_keepalive: if *max_keepalive == u16::MAX { 0 } else { *max_keepalive },
+        persistent_client_expiration: *persistent_client_expiration,
+        memory_limit: whole(*memory_limit),
         ..defaults
-    })
+    }
 }
 
 fn whole(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Faults of a configuration, one a line, as compilers print them.
+/// Faults of a configuration, one per line, as compilers print them.
 pub(super) fn fault_texts(faults: &[ConfigurationFault]) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::configuration::DIRECTIVES;
+    use super::*;
+
+    /// For each directive what stands above it, and a value that is not the default.
+    const EXAMPLES: &[(&str, &str, &str)] = &[
+        ("acl_file", "", "acl"),
+        ("allow_anonymous", "", "false"),
+        ("allow_zero_length_clientid", "", "false"),
+        ("auto_id_prefix", "", "x-"),
+        ("connection_messages", "", "false"),
+        ("global_max_clients", "", "7"),
+        ("global_max_connections", "", "7"),
+        ("log_dest", "", "stdout"),
+        ("log_timestamp", "", "false"),
+        ("log_timestamp_format", "", "%Y"),
+        ("log_type", "", "debug"),
+        ("max_inflight_bytes", "", "7"),
+        ("max_inflight_messages", "", "7"),
+        ("max_keepalive", "", "70"),
+        ("max_packet_size", "", "70"),
+        ("max_queued_bytes", "", "7"),
+        ("max_queued_messages", "", "7"),
+        ("memory_limit", "", "7"),
+        ("message_size_limit", "", "7"),
+        ("password_file", "", "passwords"),
+        ("persistence", "", "true"),
+        ("persistence_file", "persistence true", "x.db"),
+        ("persistence_location", "persistence true", "/x"),
+        ("persistence_sync", "persistence true", "interval"),
+        ("persistent_client_expiration", "", "1d"),
+        ("pid_file", "", "/x.pid"),
+        ("queue_qos0_messages", "", "true"),
+        ("retain_available", "", "false"),
+        ("set_tcp_nodelay", "", "false"),
+        ("sys_interval", "", "7"),
+        ("user", "", "nobody"),
+        ("listener", "", "7"),
+        ("port", "", "7"),
+        ("bind_address", "", "localhost"),
+        ("listener_allow_anonymous", "listener 1", "true"),
+        ("listener_auto_id_prefix", "listener 1", "x-"),
+        ("max_connections", "listener 1", "7"),
+        ("max_qos", "listener 1", "1"),
+        ("max_topic_alias", "listener 1", "7"),
+        ("max_topic_alias_broker", "listener 1", "7"),
+        ("protocol", "listener 1", "websockets"),
+        ("socket_domain", "listener 1", "ipv4"),
+        ("websockets_origin", "listener 1\nprotocol websockets", "https://x"),
+        ("cafile", TLS, "other"),
+        ("capath", TLS, "/x"),
+        ("certfile", TLS, "other"),
+        ("crlfile", TLS, "x"),
+        ("keyfile", TLS, "other"),
+        ("require_certificate", "listener 1\ncertfile c\nkeyfile k\ncafile a", "true"),
+        ("tls_version", TLS, "tlsv1.3"),
+        ("use_identity_as_username", TLS, "true"),
+        ("use_subject_as_username", TLS, "true"),
+    ];
+    const TLS: &str = "listener 1\ncertfile c\nkeyfile k\ncafile a\nrequire_certificate true";
+    /// Directives that change nothing, because what they ask for is always so.
+    const ALWAYS_SO: &[&str] = &["autosave_interval", "autosave_on_changes"];
+
+    fn description(text: &str) -> String {
+        let configuration = Configuration::parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+        format!("{:?}", Description::new(&configuration, &ServePlan::default()))
+    }
+
+    #[test]
+    fn every_directive_that_is_accepted_changes_something() {
+        for directive in DIRECTIVES.iter().flat_map(|group| group.iter()).filter(|name| !ALWAYS_SO.contains(name)) {
+            let example = EXAMPLES.iter().find(|(name, ..)| name == directive);
+            let (_, above, value) = example.unwrap_or_else(|| panic!("{directive} has no example"));
+            let with = description(&format!("{above}\n{directive} {value}\n"));
+            assert_ne!(with, description(above), "{directive} is read and not applied");
+        }
+        for directive in ALWAYS_SO {
+            assert!(Configuration::parse(&format!("{directive} x")).is_err(), "{directive}: its value is not checked");
+        }
+    }
+
+    #[test]
+    fn limits_are_those_of_each_listener() {
+        let text = "auto_id_prefix all-\nlistener 1\nmax_qos 1\nmax_topic_alias 3\nlistener_auto_id_prefix one-\n\
+                    listener 2\nmax_topic_alias_broker 4\n";
+        let limits = Description::new(&Configuration::parse(text).unwrap(), &ServePlan::default()).limits;
+        let [one, two] = &limits.listeners[..] else { panic!("two listeners") };
+        assert_eq!((one.max_qos.number(), one.max_topic_alias, one.max_topic_alias_broker), (1, 3, 10));
+        assert_eq!((two.max_qos.number(), two.max_topic_alias, two.max_topic_alias_broker), (2, 10, 4));
+        assert_eq!((&*one.auto_id_prefix, &*two.auto_id_prefix), ("one-", "all-"));
+    }
 }

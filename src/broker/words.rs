@@ -1,16 +1,18 @@
-//! What a broker says about its clients, in the words of mosquitto 2.1.
+//! What the log prints about clients, in the words of mosquitto 2.1.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::core::{Cause, Event, PacketEvent};
 use super::driver::Notice;
 use super::log::Plain;
+use crate::dissect::dissect;
 use crate::mqtt::ProtocolVersion;
+use crate::mqtt::wire::PacketType;
 
 /// An event as one line, or a few.
 pub(super) struct Words<'a>(pub(super) &'a Event<'a>);
 
-/// What the loop has to say, as a line.
+/// An event of the loop, as a line.
 pub(super) fn notice_words(notice: &Notice<'_>) -> String {
     match notice {
         Notice::Accepted { peer, port: 0 } => format!("New connection on {}.", Plain(&peer.address)),
@@ -24,9 +26,10 @@ impl Display for Words<'_> {
         match self.0 {
             Event::Connected { peer, client_id, version, clean_start, keep_alive, user_name, will, bridge } => {
                 let kind = if *bridge { "bridge" } else { "client" };
+                // The protocol level.
                 let protocol = match version {
-                    ProtocolVersion::V31 => 1,
-                    ProtocolVersion::V311 => 2,
+                    ProtocolVersion::V31 => 3,
+                    ProtocolVersion::V311 => 4,
                     ProtocolVersion::V5 => 5,
                 };
                 write!(
@@ -51,30 +54,40 @@ impl Display for Words<'_> {
                     ),
                 }
             }
-            Event::AlreadyConnected { client_id } => {
-                write!(out, "Client {} already connected, closing old connection.", Plain(client_id))
-            }
             Event::Received { client, packet } => packet_words(out, "Received", "from", client, packet),
             Event::Sending { client, packet } => packet_words(out, "Sending", "to", client, packet),
+            Event::Bytes { client, version, packet, .. } => {
+                // mosquitto has no line for it.
+                if packet.first().is_some_and(|first| first >> 4 == PacketType::Connect as u8) {
+                    writeln!(out, "Received CONNECT from {}", Plain(client))?;
+                }
+                let mut lines = String::new();
+                dissect(packet, *version, &mut lines);
+                out.write_str(&lines)
+            }
             Event::Denied { client, packet, too_large: false } => packet_words(out, "Denied", "from", client, packet),
             Event::Denied { client, packet, .. } => packet_words(out, "Dropped too large", "from", client, packet),
             Event::Subscribed { client, filter, qos } => {
                 write!(out, "{} {} {}", Plain(client), qos.number(), Plain(filter))
             }
+            Event::Unsubscribed { client, filter } => write!(out, "{} {}", Plain(client), Plain(filter)),
             Event::Dropping { client } => {
                 write!(out, "Outgoing messages are being dropped for client {}.", Plain(client))
             }
             Event::Disconnected { client_id, peer, cause } => {
-                // mosquitto calls one without an id by its address.
-                match client_id {
-                    Some(client_id) => write!(out, "Client {} [{peer}] disconnected", Plain(client_id))?,
-                    None => write!(out, "Client <unknown> [{peer}] disconnected")?,
-                }
+                // mosquitto calls a client without an id by its address.
+                let name = client_id.unwrap_or(&peer.address);
+                write!(out, "Client {} [{peer}] disconnected", Plain(name))?;
                 cause_words(out, cause)
             }
-            Event::Refused { peer, client_id, why } => {
-                let client_id = client_id.filter(|client_id| !client_id.is_empty()).unwrap_or("<unknown>");
-                write!(out, "Client {} [{peer}] refused: {}.", Plain(client_id), Plain(why))
+            Event::ProtocolError { client_id: Some(client_id), what, .. } => {
+                write!(out, "Protocol error from {}: {}.", Plain(client_id), Plain(what))
+            }
+            Event::ProtocolError { peer, what, .. } => {
+                write!(out, "Protocol error from {peer}: {}.", Plain(what))
+            }
+            Event::TlsWithoutTls { peer } => {
+                write!(out, "Client from {peer} appears to be using TLS to connect to a non-TLS listener.")
             }
             Event::Expired { client_id } => {
                 write!(out, "Expiring client {} due to timeout.", Plain(client_id))
@@ -92,7 +105,7 @@ fn packet_words(
 ) -> fmt::Result {
     let client = Plain(client);
     let name = |out: &mut Formatter<'_>, name: &str| write!(out, "{verb} {name} {preposition} {client}");
-    // Of acknowledgements mosquitto gives the ones it sends and the ones it receives in two forms.
+    // mosquitto has two forms for acknowledgements: sent and received.
     let sending = preposition == "to";
     match *packet {
         PacketEvent::Connack { session_present, code } => {
@@ -164,20 +177,23 @@ fn packet_words(
 
 fn cause_words(out: &mut Formatter<'_>, cause: &Cause) -> fmt::Result {
     let text = match cause {
-        Cause::Disconnect => return out.write_str("."),
+        // At the end of the broker mosquitto prints nothing about its clients; the log leaves this event out.
+        Cause::Disconnect | Cause::Shutdown => return out.write_str("."),
         Cause::Closed => "connection closed by client",
         Cause::Transport(why) => return write!(out, ": {}.", Plain(why)),
-        Cause::KeepAlive => "exceeded timeout",
-        Cause::ConnectTimeout => "no CONNECT came in time",
+        Cause::Timeout => "exceeded timeout",
         Cause::TakenOver => "session taken over",
-        Cause::Malformed(why) => return write!(out, ": malformed packet ({}).", Plain(why)),
-        Cause::Protocol(why) => return write!(out, ": protocol error ({}).", Plain(why)),
+        Cause::Malformed => "malformed packet",
+        Cause::Protocol => "protocol error",
         Cause::Oversize => "oversize packet",
+        Cause::OversizePayload => "oversize payload",
         Cause::ReceiveMaximum => "receive maximum exceeded",
         Cause::TopicAlias => "topic alias invalid",
-        Cause::Refused => "not authorised",
-        Cause::Shutdown => "server shutting down",
-        Cause::NotSupported => "using a feature that is not allowed (QoS too high, or retain not supported)",
+        Cause::NotAuthorized => "not authorised",
+        Cause::BadAuthenticationMethod => "bad authentication method",
+        Cause::QosNotSupported => "QoS not supported",
+        Cause::RetainNotSupported => "retain not supported",
+        Cause::ServerBusy => "server busy",
     };
     write!(out, ": {text}.")
 }

@@ -5,7 +5,6 @@ mod answer_timer;
 #[allow(clippy::module_inception)] // the room and the thing it is about have the same name
 mod client;
 mod diagnostics;
-mod dissect;
 mod drive;
 mod error;
 mod establish;

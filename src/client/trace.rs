@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::dissect::dissect;
+use crate::dissect::dissect;
 use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
 use crate::mqtt::{PropertyName, ProtocolVersion};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionError};

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, ValueHint};
 use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::values::whole_number;
-use super::{BROKER, Environment, Tool, UsageError};
+use super::{BROKER, Environment, Tool, UsageError, compat};
 
 /// The options of mqbroker.
 #[derive(Clone, Debug, Parser)]
@@ -33,9 +33,9 @@ pub struct BrokerOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Options")]
 pub struct ListenOptions {
-    /// Port to listen on [default: 1883]; 0 selects a free port and logs it.
+    /// Port to listen on [default: 1883]; 0 selects a free port and logs it. May be repeated.
     #[arg(short, long, value_name = "PORT", value_parser = listening_port)]
-    pub port: Option<u16>,
+    pub port: Vec<u16>,
 
     /// Port for MQTT over WebSocket, path /mqtt [default: none]; 0 selects a free port and logs it.
     #[arg(long, value_name = "PORT", value_parser = listening_port)]
@@ -48,9 +48,11 @@ pub struct ListenOptions {
     #[arg(short, long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Log each packet, in mosquitto's format.
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// Log each packet, in mosquitto's format; -vv also logs each byte.
+    ///
+    /// With -vv each packet is followed by its fields, each with its bytes on the wire. Passwords are not shown.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
 
     /// Run in the background.
     #[arg(short, long)]
@@ -67,6 +69,10 @@ pub struct ListenOptions {
     /// Print version.
     #[arg(long, action = ArgAction::Version)]
     pub version: Option<bool>,
+
+    /// The tool was called by mosquitto's name or with --compat: mosquitto's lines and exit status.
+    #[arg(skip)]
+    pub compat: bool,
 }
 
 fn listening_port(text: &str) -> Result<u16, String> {
@@ -94,6 +100,17 @@ impl BrokerOptions {
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<BrokerCommand>, UsageError> {
         let argv: Vec<OsString> = argv.into_iter().collect();
+        if let Some(arguments) = compat::arguments_of("mosquitto", &argv) {
+            let argv = [OsString::from(BROKER.name)].into_iter().chain(arguments);
+            let reading = reading::read::<Self>(environment, argv).map_err(UsageError::under_mosquittos_name)?;
+            return Ok(match reading {
+                Reading::Options(options) => {
+                    let listen = ListenOptions { compat: true, ..options.listen };
+                    Reading::Options(Box::new(BrokerCommand::Serve(listen)))
+                }
+                Reading::Answer(text) => Reading::Answer(text),
+            });
+        }
         if argv.get(1).is_some_and(|word| word == "passwd") {
             return passwd(&argv[2..]);
         }

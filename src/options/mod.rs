@@ -54,6 +54,7 @@ pub use bench::BenchOptions;
 pub use broker::{BrokerCommand, BrokerOptions, ListenOptions};
 pub use calibrate::CalibrateOptions;
 pub use client_groups::ClientGroups;
+pub use compat::MOSQUITTO_VERSION;
 pub use compat::payload::{EMPTY_STDIN, fault_of_plan, unreadable_file};
 pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};

@@ -321,10 +321,30 @@ pub(super) const BROKER: &[Section] = &[
         title: "EXAMPLES",
         entries: &[
             entry("mqbroker", "Run a broker on port 1883, for this machine only."),
-            entry("mqbroker -p 0 -v", "Use a free port and log each packet."),
+            entry("mqbroker -p 0 -v", "Use a free port and log each packet; -vv also logs each byte."),
             entry("mqbroker --ws-port 8080", "Serve WebSocket too, at ws://localhost:8080/mqtt."),
             entry("mqbroker -c broker.conf -d", "Run in the background with a configuration file."),
             entry("mqbroker passwd users.txt ann", "Set ann's password in a file for password_file."),
+            entry("mqbroker --compat -v", "Print mosquitto's lines at start and end, as a link named mosquitto does."),
+        ],
+    },
+    Section {
+        title: "LIMITS",
+        entries: &[
+            entry(
+                "CONNECT",
+                "At most 384 KiB, which fits a will, a user name and a password of 65,535 bytes each. It must arrive \
+                 within 10 s. Incomplete CONNECT packets use at most 64 MiB in total.",
+            ),
+            entry(
+                "$SYS/broker/heap/current",
+                "Resident memory of the process in bytes (Linux), updated every sys_interval; heap/maximum is the \
+                 highest value so far.",
+            ),
+            entry(
+                "disk full",
+                "Clients are still served; the log reports that nothing is saved. Saving resumes when there is room.",
+            ),
         ],
     },
     Section {

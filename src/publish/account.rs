@@ -9,7 +9,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::{Message, PropertyName, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Outcome};
 use crate::terminal::escape;
-use crate::terminal::number::counted;
+use crate::terminal::number::{counted, grouped};
 
 /// Most refused messages that are reported one by one; the rest are counted.
 const NAMED: u64 = 5;
@@ -142,7 +142,10 @@ impl DeliveryAccount {
         match (left, unread) {
             (0, "") => {}
             (0, _) => self.reporter.error("the rest of the input was not read"),
-            _ => self.reporter.error(format_args!("{left} of {all} messages did not reach the broker{unread}")),
+            _ => {
+                let all = counted(all, "message", "messages");
+                self.reporter.error(format_args!("{} of {all} did not reach the broker{unread}", grouped(left)));
+            }
         }
         if self.downgraded > 1 {
             self.reporter.warning(format_args!("{} messages were delivered at QoS 1 only", self.downgraded));

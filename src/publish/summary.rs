@@ -56,10 +56,10 @@ impl Totals {
         self.refused.values().sum()
     }
 
-    /// Messages a second that came through.
+    /// Messages per second that the broker took.
     fn rate(&self, took: Duration) -> f64 {
-        let through = self.acknowledged.unwrap_or(self.sent);
-        if took.is_zero() { 0.0 } else { through as f64 / took.as_secs_f64() }
+        let taken = self.acknowledged.unwrap_or(self.sent);
+        if took.is_zero() { 0.0 } else { taken as f64 / took.as_secs_f64() }
     }
 
     fn json(&self, took: Duration, status: ExitStatus) -> Value {
@@ -93,7 +93,7 @@ impl Totals {
             (self.downgraded, "at QoS 1 only"),
             (self.retried, "sent again"),
             (self.uncertain, "perhaps twice"),
-            (self.reconnects, "reconnects"),
+            (self.reconnects, if self.reconnects == 1 { "reconnect" } else { "reconnects" }),
         ];
         parts.extend(
             rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))),
@@ -155,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn text_says_what_is_not_zero() {
+    fn text_names_what_is_not_zero() {
         let text = totals().print(SummaryFormat::Text, Duration::from_millis(1500), ExitStatus::Failed);
         let expected = "1,998 sent, 1,995 acknowledged, 2 refused (Not authorized), 1 refused (Quota exceeded), \
-                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnects in 1.50 s, 1,330/s; the input was not read to \
+                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnect in 1.50 s, 1,330/s; the input was not read to \
                         its end\n";
         assert_eq!(text, expected);
     }

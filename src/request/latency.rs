@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::terminal::number::duration;
+use crate::terminal::number::{counted, duration};
 
 /// The shortest, the longest, and what lies between, of any number of round trips.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,7 +34,8 @@ impl RoundTrips {
         let deviation = if count > 1 { (squares / (count - 1) as f64).sqrt() } else { 0.0 };
         // Means and deviations of what fits fit.
         let [least, mean, most, deviation] = [least, mean as u64, most, deviation as u64].map(duration);
-        format!("Latency of {count} responses: min {least}, mean {mean}, max {most}, standard deviation {deviation}")
+        let responses = counted(count, "response", "responses");
+        format!("Latency of {responses}: min {least}, mean {mean}, max {most}, standard deviation {deviation}")
     }
 }
 

@@ -243,6 +243,11 @@ impl<K: Kept> Session<K> {
         Ok(())
     }
 
+    /// Gives back an identifier from [`Session::reserve`] whose PUBLISH was never written.
+    pub fn release(&mut self, packet_identifier: u16) {
+        self.sending.release(packet_identifier);
+    }
+
     /// Takes a place in the window for a message that the owner writes itself, after the output that
     /// [`Session::take_output`] gives. Returns its Packet Identifier; none while the window is full. QoS 0 needs none.
     /// Whether [`Session::limits`] allow the message is for the owner to look at, once a connection.

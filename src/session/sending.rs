@@ -115,6 +115,10 @@ impl<K: Kept> Sending<K> {
         self.outbound.insert(Slot::of(qos, kept)?)
     }
 
+    pub(super) fn release(&mut self, packet_identifier: u16) {
+        self.outbound.remove(packet_identifier);
+    }
+
     #[inline]
     pub(super) fn reserve_many(&mut self, qos: QoS, count: usize, kept: K) -> Identifiers
     where

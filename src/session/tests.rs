@@ -263,3 +263,16 @@ fn properties(list: &[(PropertyName, u32)]) -> Properties {
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
+
+#[test]
+fn a_released_identifier_leaves_the_window() {
+    let mut talk: Talk = Talk::open(SessionConfig { window: 2, ..v5() });
+    let first = talk.session.reserve(qos(1), message(1, "a")).unwrap();
+    let second = talk.session.reserve(qos(2), message(2, "b")).unwrap();
+    assert_eq!(talk.session.reserve(qos(1), message(1, "c")), None);
+    talk.session.release(second);
+    assert_eq!((talk.session.window_free(), talk.session.in_flight()), (1, 1));
+    assert!(talk.session.reserve(qos(1), message(1, "c")).is_some());
+    talk.session.release(first);
+    assert_eq!(talk.session.window_free(), 1);
+}

@@ -32,6 +32,8 @@ pub enum Paint {
     Bad,
     /// Beside the point.
     Faint,
+    /// Sent to a client.
+    Sent,
 }
 
 /// The decision whether to colour one stream.
@@ -91,6 +93,7 @@ impl Colours {
             Paint::Warning => text.yellow(),
             Paint::Bad => text.red().bold(),
             Paint::Faint => text.dimmed(),
+            Paint::Sent => text.cyan(),
         }
         .to_string()
     }

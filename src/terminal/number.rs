@@ -25,8 +25,7 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
 
 /// A size in words: `1 byte`, `1,234 bytes`.
 pub fn byte_count(count: usize) -> String {
-    let unit = if count == 1 { "byte" } else { "bytes" };
-    format!("{} {unit}", grouped(count as u64))
+    counted(count as u64, "byte", "bytes")
 }
 
 /// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below

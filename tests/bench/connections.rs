@@ -233,7 +233,7 @@ fn pings_that_are_not_answered_are_told() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Pingresp, 1..));
     let arguments = ["conn", "--clients", "3", "--hold", "300ms", "--drain", "100ms"];
     let (document, code, stderr) = measure(&broker.port(), &arguments);
-    assert!(code == 1 && stderr.contains("none of 3 PINGREQ packets was answered"), "{code}: {stderr}");
+    assert!(code == 1 && stderr.contains("none of 3 PINGREQ packets were answered"), "{code}: {stderr}");
     assert!(document["latency"]["ping"].is_null(), "{stderr}");
     assert!(document["warnings"].to_string().contains("3 of 3 PINGREQ"), "{}", document["warnings"]);
 }

@@ -158,7 +158,7 @@ fn a_broker_without_shared_subscriptions() {
     let arguments = ["--shape", "shared:2", "--flood", "-C", "50", "-q", "1", "--drain", "300ms", "--clients", "2"];
     let (document, code, stderr) = measure(&broker.port(), &arguments);
     assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{stderr}");
-    assert!(stderr.contains("does not seem to know $share") && stderr.contains("-V 5"), "{stderr}");
+    assert!(stderr.contains("does not seem to support $share") && stderr.contains("-V 5"), "{stderr}");
     assert_eq!(document["delivery"]["lost"], 100);
 }
 

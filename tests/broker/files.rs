@@ -21,8 +21,12 @@ impl Broker {
         let file = folder.join("broker.conf");
         fs::write(&file, configuration).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-        command.arg("-c").arg(&file).current_dir(folder).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        Self::of(command.arg("-c").arg(&file).current_dir(folder))
+    }
+
+    /// The broker that this command starts, once it runs.
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stderr.take().unwrap());
         let mut broker = Self { child, output, port: 0 };
         let mut seen = String::new();
@@ -380,5 +384,170 @@ fn logs_go_where_the_configuration_says() {
     drop(broker);
     let file = fs::read_to_string(folder.path().join("broker.log")).unwrap();
     assert!(file.lines().all(|line| line.starts_with("20") && line.contains(" at: ")), "{file}");
-    assert!(file.contains(" as noticed (p2, c1, k60)."), "{file}");
+    assert!(file.contains(" as noticed (p4, c1, k60)."), "{file}");
+}
+
+/// A broker in the background. Its log goes to a pipe that is read here, so that there is something to wait for.
+struct Daemon {
+    log: BufReader<fs::File>,
+    pid: i32,
+}
+
+impl Daemon {
+    fn start(folder: &Path, configuration: &str) -> Self {
+        let (pipe, pid_file, file) = (folder.join("log"), folder.join("pid"), folder.join("daemon.conf"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let paths = format!("log_dest file {}\npid_file {}\n", pipe.display(), pid_file.display());
+        fs::write(&file, format!("{configuration}{paths}")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
+        let mut starter = command.args(["-v", "-d", "-c"]).arg(&file).current_dir(folder).spawn().unwrap();
+        let log = BufReader::new(fs::File::open(&pipe).unwrap());
+        assert!(starter.wait().unwrap().success(), "the shell gets its prompt back");
+        let mut daemon = Self { log, pid: 0 };
+        daemon.wait_for("mqbroker running");
+        daemon.pid = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        assert_ne!(daemon.pid, starter.id() as i32);
+        daemon
+    }
+
+    fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no line with {text:?}");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn status(&self, field: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(":\t"));
+        line.unwrap().split('\t').next().unwrap().to_owned()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Only while the pipe is open it is this process.
+        let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).stderr(Stdio::null()).status();
+    }
+}
+
+#[test]
+fn in_the_background_it_has_no_terminal_and_a_pid_file_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), ALLOW);
+    assert!(Command::new("kill").arg(daemon.pid.to_string()).status().unwrap().success());
+    daemon.wait_for("mqbroker terminating");
+    // The end of the log is the end of the process.
+    std::io::copy(&mut daemon.log, &mut std::io::sink()).unwrap();
+    assert!(!folder.path().join("pid").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn root_gives_up_its_rights_for_the_user_of_the_configuration() {
+    if !fs::read_to_string("/proc/self/status").unwrap().contains("\nUid:\t0\t") {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // The database is made by root and goes on being written by the user.
+    let data = "persistence true\npersistence_location data\n";
+    let daemon = Daemon::start(folder.path(), &format!("{ALLOW}user nobody\n{data}"));
+    let nobody = Command::new("id").args(["-u", "nobody"]).output().unwrap();
+    assert_eq!(daemon.status("Uid"), text(&nobody).trim());
+    assert_ne!(daemon.status("Gid"), "0");
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(folder.path().join("data/mqbroker.db")).unwrap());
+    assert_eq!(owner.to_string(), text(&nobody).trim());
+
+    fs::write(folder.path().join("none.conf"), format!("{ALLOW}user no-such-user\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
+    let output = command.args(["-c", "none.conf"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot run as user no-such-user"));
+}
+
+#[test]
+fn sigusr1_saves_and_sigusr2_prints_the_subscriptions() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = durable(folder.path(), "persistence_sync interval\n");
+    assert!(broker.run("mqsub", &["-i", "s", "-c", "-t", "a/+", "-q", "1", "-E"]).status.success());
+    assert_eq!(broker.publish(&["-t", "r", "-m", "saved", "-r", "-q", "1"]), Some(0));
+    broker.signal("-USR1");
+    let line = broker.wait_for("Saving in-memory database to ");
+    assert!(line.trim_end().ends_with("data/mqbroker.db."), "{line}");
+    // Signals are handled one after the other: what this one prints comes when the other is done.
+    broker.signal("-USR2");
+    broker.wait_for("Subscriptions");
+    assert!(broker.wait_for("a/+").ends_with(": \ta/+ s 1\n"));
+    broker.signal("-KILL");
+    broker.child.wait().unwrap();
+    drop(broker);
+    let broker = durable(folder.path(), "");
+    assert_eq!(text(&broker.run("mqsub", &["-t", "r", "-C", "1", "-W", "20"])), "saved\n");
+}
+
+#[test]
+fn sighup_reads_certificates_again_and_keeps_the_old_ones_when_they_are_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = certificates(folder.path());
+    let mut broker = Broker::start(folder.path(), &format!("{ALLOW}certfile server.pem\nkeyfile server.key\n"));
+    let old = folder.path().join("old.pem");
+    fs::copy(path("ca.pem"), &old).unwrap();
+    let reload = |broker: &mut Broker| {
+        broker.signal("-HUP");
+        broker.wait_for("Reloading config.");
+        broker.signal("-USR2");
+        broker.wait_for("Subscriptions");
+    };
+    let trusted = |broker: &Broker, ca: &Path| {
+        broker.publish(&["--cafile", ca.to_str().unwrap(), "-t", "a", "-m", "x", "-q", "1"]) == Some(0)
+    };
+    assert!(trusted(&broker, &old));
+    // A key that does not fit changes nothing.
+    let key = fs::read(path("server.key")).unwrap();
+    fs::copy(path("client.key"), path("server.key")).unwrap();
+    broker.signal("-HUP");
+    broker.wait_for("nothing was reloaded");
+    assert!(trusted(&broker, &old));
+    fs::write(path("server.key"), key).unwrap();
+    let path = certificates(folder.path());
+    reload(&mut broker);
+    assert_eq!((trusted(&broker, &path("ca.pem")), trusted(&broker, &old)), (true, false));
+}
+
+/// The size of files is limited as a full disk limits it, and room is made again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_nobody_is_reported_and_what_was_not_saved_is_saved_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broker.conf");
+    fs::write(&file, format!("{ALLOW}persistence true\npersistence_location data\nsys_interval 1\n")).unwrap();
+    let mut command = Command::new("sh");
+    // Without this trap the system would end a process that writes more.
+    let script = format!("trap '' XFSZ; exec {} -c {}", env!("CARGO_BIN_EXE_mqbroker"), file.display());
+    let mut broker = Broker::of(command.args(["-c", &script]).current_dir(folder.path()));
+    let limit = |broker: &Broker, size: &str| {
+        let mut command = Command::new("prlimit");
+        let pid = broker.child.id().to_string();
+        assert!(command.args(["--pid", &pid, &format!("--fsize={size}:unlimited")]).status().unwrap().success());
+    };
+    limit(&broker, "65536");
+    let payload = "x".repeat(100_000);
+    for number in 0..20 {
+        let topic = format!("kept/{number}");
+        assert_eq!(broker.publish(&["-t", &topic, "-r", "-q", "1", "-m", &payload]), Some(0), "{number}");
+    }
+    let line = broker.wait_for("Error: cannot write to the database");
+    assert!(line.contains("Clients are served"), "{line}");
+    limit(&broker, "unlimited");
+    broker.wait_for("The database can be written again");
+    broker.signal("-KILL");
+    broker.child.wait().unwrap();
+    drop(broker);
+    let broker = durable(folder.path(), "");
+    let kept = text(&broker.run("mqsub", &["-t", "kept/+", "-C", "20", "-W", "20", "-F", "%l"]));
+    assert_eq!(kept.lines().filter(|line| *line == "100000").count(), 20);
 }

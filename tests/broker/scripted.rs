@@ -415,7 +415,7 @@ fn writes_down_what_is_no_mqtt() {
     client.send(&Packet::Pingreq);
     assert!(client.read_to_end().is_empty());
     let log = broker.stop();
-    assert!(log.violations[0].contains("QoS 3") && log.violations[1].contains("no CONNECT"), "{:?}", log.violations);
+    assert!(log.violations[0].contains("QoS 3") && log.violations[1].contains("not CONNECT"), "{:?}", log.violations);
     assert_eq!(log.count(|packet| matches!(packet, Received::Malformed(_))), 1);
 }
 

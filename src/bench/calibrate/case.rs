@@ -1,4 +1,4 @@
-//! What is measured: which packets, over how many connections, from how many threads.
+//! The cases of `mqbench self`: which packets, over how many connections, from how many threads.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use crate::bench::plan::{BenchPlan, Target, bench_plan};
 use crate::mqtt::QoS;
 use crate::options::{BENCH, BenchOptions, Environment, Reading, UsageError};
+use crate::terminal::number::counted;
 
-/// Publishers that send messages of one kind.
+/// Publishers that send one kind of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Case {
     pub(super) qos: QoS,
@@ -17,10 +18,10 @@ pub(super) struct Case {
     pub(super) threads: usize,
 }
 
-/// Connections at which one thread is compared with all.
+/// The number of connections with which one thread is compared with all.
 pub(super) const MANY: usize = 100;
 
-/// The cases in the order in which they are shown. All threads stand behind one thread, if there is more than one.
+/// The cases in the order of the table. Cases with all threads follow those with one thread, if there are several.
 pub(super) fn cases(full: bool, threads: usize) -> Vec<Case> {
     let of = |qos, sizes: &[usize], connections: &[usize], threads| {
         let mut cases = Vec::new();
@@ -54,11 +55,10 @@ pub(super) fn cases(full: bool, threads: usize) -> Vec<Case> {
 }
 
 impl Case {
-    /// The plan of the engine for this case: an ordinary one, as the command line would make it, with these options
-    /// behind.
+    /// The plan of the engine for this case: an ordinary plan from a command line with these further options.
     ///
     /// # Errors
-    /// What the options do not allow.
+    /// Options that are not allowed.
     pub(super) fn plan(&self, sink: SocketAddr, options: &[&str]) -> Result<BenchPlan, UsageError> {
         let (port, qos) = (sink.port().to_string(), self.qos.number().to_string());
         let host = sink.ip().to_string();
@@ -80,7 +80,7 @@ impl Case {
             &threads,
         ];
         let argv = typed.iter().chain(options).map(OsString::from);
-        // Neither options files nor variables: every machine measures the same.
+        // Without options files and variables, so that every machine measures the same.
         let environment = Environment::fixed([], []);
         match BenchOptions::read(&environment, argv)? {
             Reading::Options(options) => bench_plan(&options, &environment, &Target::AsTyped),
@@ -88,15 +88,14 @@ impl Case {
         }
     }
 
-    /// One line for people.
+    /// One line of text.
     pub(super) fn text(&self) -> String {
-        let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         format!(
             "QoS {}, {} B, {}, {}",
             self.qos.number(),
             self.size,
-            plural(self.connections, "connection"),
-            plural(self.threads, "thread")
+            counted(self.connections as u64, "connection", "connections"),
+            counted(self.threads as u64, "thread", "threads")
         )
     }
 }

@@ -1,5 +1,5 @@
-//! What this machine's generator can, kept between runs in a small file, so that a result can say how far it was from
-//! it. A file that cannot be read or means nothing is as good as none: no run fails for it.
+//! The generator's measured ceiling on this machine, kept in a small file between runs, so that a result can report how
+//! near it came to it. A file that is unreadable or invalid is ignored: no run fails because of it.
 
 use std::fs;
 use std::io::{self, Read};
@@ -13,30 +13,30 @@ use crate::bench::system::EnvironmentFacts;
 use crate::options::Environment;
 use crate::transport::Address;
 
-/// Largest file that is looked at.
+/// The largest file that is read.
 const LIMIT: u64 = 1 << 20;
 
-/// Most machines in a file; a home may be shared by several.
+/// Most machines in a file; several may share a home directory.
 const MACHINES: usize = 32;
 
-/// Payloads this many times larger than the largest that was measured cost more than any ceiling here tells.
+/// For payloads this many times larger than the largest measured one no ceiling is known.
 const LARGER: u64 = 4;
 
-/// The file.
+/// The content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Saved {
-    machines: Vec<Machine>,
+    machines: Vec<MachineCeilings>,
 }
 
-/// What was measured on one machine with one build.
+/// The ceilings of one machine with one build.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Machine {
+struct MachineCeilings {
     #[serde(flatten)]
     key: Key,
     ceilings: Vec<Ceiling>,
 }
 
-/// Whose ceilings these are.
+/// Identifies machine and build.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Key {
     host: Option<String>,
@@ -44,7 +44,7 @@ struct Key {
     version: String,
 }
 
-/// Messages a second of one case.
+/// Messages per second of one case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Ceiling {
     qos: u8,
@@ -56,19 +56,19 @@ struct Ceiling {
 
 impl Key {
     fn of(facts: &EnvironmentFacts) -> Self {
-        // Without optimisation it is another program.
+        // Without optimization the ceiling is another one.
         let profile = if cfg!(debug_assertions) { " debug" } else { "" };
         let version = format!("{}{profile}", env!("CARGO_PKG_VERSION"));
         Self { host: facts.host.clone(), cpu_model: facts.cpu_model.clone(), version }
     }
 }
 
-/// The ceilings of this machine, where they were measured.
+/// The ceilings of this machine; empty where none were measured.
 #[derive(Clone, Debug, Default)]
 pub(in crate::bench) struct Ceilings(Vec<Ceiling>);
 
 impl Ceilings {
-    /// Reads them; there are none where there is no file that tells any.
+    /// Reads them from the file, if there is one.
     pub(in crate::bench) fn load(environment: &Environment) -> Self {
         Self::of(&path(environment).map(|path| read(&path)).unwrap_or_default(), &Key::of(&EnvironmentFacts::read()))
     }
@@ -78,9 +78,8 @@ impl Ceilings {
         Self(machine.map(|machine| machine.ceilings.clone()).unwrap_or_default())
     }
 
-    /// Messages a second that a generator of this plan can send at the most, going by the case that is most like it.
-    /// None for what was not measured: receiving, TLS, WebSocket, proxies, unix sockets, large payloads, runs without
-    /// latencies.
+    /// The most messages per second that a generator can send with this plan, by the most similar case. None for what
+    /// was not measured: receiving, TLS, WebSocket, proxies, unix sockets, large payloads, runs without latencies.
     pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
         let transport = &plan.transport;
         let is_plain = transport.tls.is_none() && transport.web_socket.is_none() && transport.proxy.is_none();
@@ -92,7 +91,7 @@ impl Ceilings {
             return None;
         }
         let size = plan.payload.bytes(0, "", "").len() as u64;
-        // More threads than processors bring nothing more.
+        // More threads than cores add nothing.
         let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
         self.nearest(plan.qos.number(), size, plan.clients() as u64, plan.threads.min(cores) as u64)
     }
@@ -104,8 +103,8 @@ impl Ceilings {
         }
         let octaves = |one: u64, other: u64| ((one.max(1) as f64).log2() - (other.max(1) as f64).log2()).abs();
         let distance = |ceiling: &&Ceiling| {
-            // What is larger than anything measured costs like the largest; the number of threads counts the least,
-            // since they do not disturb each other.
+            // Sizes above the largest measured one count as that. The number of threads counts least, because threads
+            // do not affect each other.
             octaves(ceiling.size_bytes, size)
                 + octaves(ceiling.connections, connections) / 4.0
                 + octaves(ceiling.threads, threads) / 16.0
@@ -116,8 +115,7 @@ impl Ceilings {
     }
 }
 
-/// Saves the ceilings of this machine in place of those that were there. Gives back where; none where the user has no
-/// folder for it.
+/// Replaces the saved ceilings of this machine. Returns the path; none where the user has no cache directory.
 ///
 /// # Errors
 /// Those of the file system.
@@ -132,11 +130,11 @@ pub(super) fn save(
         let CaseFigures { qos, size_bytes, connections, threads, .. } = *case;
         Some(Ceiling { qos, size_bytes, connections, threads, per_s })
     });
-    let saved = with(read(&path), Machine { key: Key::of(facts), ceilings: ceilings.collect() });
+    let saved = with(read(&path), MachineCeilings { key: Key::of(facts), ceilings: ceilings.collect() });
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // Whoever reads meanwhile sees the old file or the new one.
+    // A concurrent reader sees the old file or the new one.
     let beside = path.with_extension(format!("json.{}", environment.process_id()));
     fs::write(&beside, serde_json::to_vec_pretty(&saved)?)
         .and_then(|()| fs::rename(&beside, &path))
@@ -144,7 +142,7 @@ pub(super) fn save(
     Ok(Some(path))
 }
 
-fn with(mut saved: Saved, machine: Machine) -> Saved {
+fn with(mut saved: Saved, machine: MachineCeilings) -> Saved {
     saved.machines.retain(|other| other.key != machine.key);
     saved.machines.insert(0, machine);
     saved.machines.truncate(MACHINES);
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_case_that_is_most_like_the_plan_is_taken() {
+    fn the_most_similar_case_is_taken() {
         let ceilings = Ceilings(vec![
             ceiling(0, 16, 10, 1, 40e6),
             ceiling(1, 16, 1, 1, 4e6),
@@ -185,7 +183,7 @@ mod tests {
             ceiling(1, 1024, 10, 1, 2e6),
         ]);
         assert_eq!(ceilings.nearest(1, 20, 80, 1), Some(10e6));
-        assert_eq!(ceilings.nearest(1, 20, 80, 3), Some(30e6), "a ceiling a thread");
+        assert_eq!(ceilings.nearest(1, 20, 80, 3), Some(30e6), "a ceiling per thread");
         assert_eq!(ceilings.nearest(1, 2048, 1, 1), Some(2e6));
         assert_eq!(ceilings.nearest(0, 16, 1, 1), Some(40e6));
         assert_eq!(ceilings.nearest(2, 16, 1, 1), None, "QoS 2 was not measured");
@@ -194,8 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn machines_keep_to_themselves() {
-        let machine = |host: &str, per_s| Machine { key: key(host), ceilings: vec![ceiling(0, 16, 1, 1, per_s)] };
+    fn machines_are_kept_apart() {
+        let machine =
+            |host: &str, per_s| MachineCeilings { key: key(host), ceilings: vec![ceiling(0, 16, 1, 1, per_s)] };
         let saved = with(with(with(Saved::default(), machine("a", 1.0)), machine("b", 2.0)), machine("a", 3.0));
         let text = serde_json::to_string(&saved).unwrap();
         let saved: Saved = serde_json::from_str(&text).unwrap();
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_as_good_as_nothing() {
+    fn garbage_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("self.json");
         assert_eq!(read(&path), Saved::default());

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Measured;
 use super::case::{Case, MANY};
+use super::measured::Measured;
 use crate::bench::report::{Status, ToolFacts};
 use crate::bench::system::EnvironmentFacts;
-use crate::terminal::number::{UNKNOWN, duration, percent, rate};
+use crate::terminal::number::{UNKNOWN, counted, duration, percent, rate};
 use crate::terminal::{Align, Cell, Colours, Paint, Table, wrapped};
 
-/// Name and version of the form.
+/// Name and version of the format.
 pub(super) const SCHEMA: &str = "mqbench-self/1";
 
 /// The whole result. What was not measured is null.
@@ -22,10 +22,10 @@ pub(super) struct SelfDocument {
     pub(super) env: EnvironmentFacts,
     /// RFC 3339 in UTC.
     pub(super) started_at: String,
-    /// How often everything was measured; every figure is the median.
+    /// How often each case was measured; every figure is the median.
     pub(super) rounds: u64,
     pub(super) cases: Vec<CaseFigures>,
-    /// Reading the stamp, ledger and histogram.
+    /// What stamp, ledger and histogram cost.
     pub(super) recording_ns_per_message: Option<f64>,
     pub(super) threads: Vec<ThreadFigures>,
     pub(super) sched_lag: Option<LagFigures>,
@@ -33,27 +33,27 @@ pub(super) struct SelfDocument {
     pub(super) saved_to: Option<String>,
 }
 
-/// One case: what it took plain sockets, and what it took the engine.
+/// One case: the figures of plain sockets and of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct CaseFigures {
     pub(super) qos: u8,
     pub(super) size_bytes: u64,
     pub(super) connections: u64,
     pub(super) threads: u64,
-    /// Always one thread, whatever the engine has.
-    pub(super) limit: Option<Figures>,
-    pub(super) engine: Option<Figures>,
-    /// CPU a message of plain sockets over that of the engine: its share of the limit.
+    /// Plain sockets, always on one thread.
+    pub(super) limit: Option<Rate>,
+    pub(super) engine: Option<Rate>,
+    /// CPU time per message of plain sockets in percent of that of the engine.
     pub(super) share_pct: Option<f64>,
-    /// Messages a second with all threads busy.
+    /// Messages per second with all threads busy.
     pub(super) ceiling_per_s: Option<f64>,
 }
 
 /// Medians over the rounds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Figures {
+pub(super) struct Rate {
     pub(super) per_s: f64,
-    /// CPU time of the sending threads; the sink's is not in it. Null where the system does not tell threads apart.
+    /// CPU time of the sending threads, without the sink. Null where the system does not distinguish threads.
     pub(super) cpu_ns_per_message: Option<f64>,
 }
 
@@ -64,11 +64,11 @@ pub(super) struct ThreadFigures {
     pub(super) connections: u64,
     pub(super) size_bytes: u64,
     pub(super) threads: u64,
-    /// CPU a message with all of them over that with one.
+    /// CPU time per message with all threads over that with one.
     pub(super) cpu_ratio: f64,
 }
 
-/// How late a paced message leaves.
+/// How late paced messages are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LagFigures {
     pub(super) rate_per_s: u64,
@@ -76,16 +76,16 @@ pub(super) struct LagFigures {
     pub(super) p99_ns: Option<u64>,
 }
 
-/// The middle one; of an even number the lower of the two.
+/// The median; of an even number of values the lower of the two in the middle.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
-impl Figures {
+impl Rate {
     pub(super) fn of(rounds: &[Measured]) -> Option<Self> {
         let per_s = median(rounds.iter().map(Measured::per_s).collect())?;
-        // Known in all rounds that carried something, or in none.
+        // Known in all rounds that carried messages, or in none.
         let carried = rounds.iter().filter(|round| round.messages > 0);
         let cpu: Option<Vec<f64>> = carried.map(Measured::cpu_ns_per_message).collect();
         Some(Self { per_s, cpu_ns_per_message: cpu.and_then(median) })
@@ -93,19 +93,19 @@ impl Figures {
 }
 
 impl CaseFigures {
-    /// Of the rounds of a case, which pair limit and engine.
+    /// The figures of a case from its rounds, each with plain sockets and engine.
     pub(super) fn of(case: &Case, limit: &[Measured], engine: &[Measured]) -> Self {
         let shares: Option<Vec<f64>> = limit
             .iter()
             .zip(engine)
-            // A round in which a busy machine let nothing through says nothing of what a message costs.
+            // A round that carried nothing on a busy machine does not show what a message costs.
             .filter(|(limit, engine)| limit.messages > 0 && engine.messages > 0)
             .map(|(limit, engine)| Some(100.0 * limit.cpu_ns_per_message()? / engine.cpu_ns_per_message()?))
             .collect();
-        let engine = Figures::of(engine);
+        let engine = Rate::of(engine);
         let ceiling = engine.as_ref().map(|engine| match engine.cpu_ns_per_message {
             Some(cpu) if cpu > 0.0 => case.threads as f64 * 1e9 / cpu,
-            // What was reached is the best that is known.
+            // The rate that was reached is the best known.
             _ => engine.per_s,
         });
         Self {
@@ -113,7 +113,7 @@ impl CaseFigures {
             size_bytes: case.size as u64,
             connections: case.connections as u64,
             threads: case.threads as u64,
-            limit: Figures::of(limit),
+            limit: Rate::of(limit),
             engine,
             share_pct: shares.and_then(median),
             ceiling_per_s: ceiling,
@@ -125,7 +125,7 @@ impl CaseFigures {
     }
 }
 
-/// Compares cases that differ in their threads alone.
+/// Compares cases that differ only in their threads.
 pub(super) fn thread_figures(cases: &[CaseFigures]) -> Vec<ThreadFigures> {
     let many = cases.iter().filter(|case| case.threads > 1 && case.connections == MANY as u64);
     let figures = many.filter_map(|case| {
@@ -150,23 +150,26 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
     let title = colours.paint(Paint::Strong, &format!("mqbench {} self", document.tool.version));
     let mut text = format!("{title}  {} cores  {cpu}\n", document.env.cores.unwrap_or_default());
     if document.status == Status::Partial {
-        let line = format!("PARTIAL: interrupted after {} rounds; nothing was saved", document.rounds);
+        let line =
+            format!("PARTIAL: interrupted after {}; nothing was saved", counted(document.rounds, "round", "rounds"));
         text.push_str(&format!("{}\n", colours.paint(Paint::Warning, &line)));
     }
     text.push('\n');
     text.push_str(&rows(document).render(colours));
     text.push('\n');
-    let about = "CPU is that of the sending threads a message, medians of the rounds; share is that of plain blocking \
-                 sockets over the engine's, for the same packets; ceiling is the rate with all threads busy.";
+    let about = "CPU is the time of the sending threads per message, the median of the rounds. Limit is plain \
+                 blocking sockets with the same packets; share is limit CPU / engine CPU. Ceiling is the rate with \
+                 all threads busy.";
     text.push_str(&wrapped("  ", about, width));
     let mut facts = Table::new([Align::Left, Align::Left]);
     if let Some(ns) = document.recording_ns_per_message {
-        facts.row(["recording".into(), format!("{ns:.1} ns a message: stamp, ledger, histogram")]);
+        facts.row(["recording".into(), format!("{ns:.1} ns per message: stamp, ledger, histogram")]);
     }
     for threads in &document.threads {
         let ThreadFigures { qos, connections, size_bytes, threads, cpu_ratio } = threads;
         let text = format!(
-            "{threads} threads take {cpu_ratio:.2} × the CPU a message of one: QoS {qos}, {connections} connections, {size_bytes} B"
+            "{threads} threads use {cpu_ratio:.2} × the CPU per message of one thread: QoS {qos}, {connections} \
+             connections, {size_bytes} B"
         );
         facts.row(["threads".into(), text]);
     }
@@ -175,7 +178,7 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
         facts.row(["sched lag".into(), format!("p50 {p50}, p99 {p99} at {} messages/s", rate(*rate_per_s as f64))]);
     }
     if let Some(path) = &document.saved_to {
-        facts.row(["saved".to_owned(), format!("{path}: later results tell their headroom by it")]);
+        facts.row(["saved".to_owned(), format!("{path}: later runs report how near they came to this ceiling")]);
     }
     text.push('\n');
     text.push_str(&facts.render(colours));
@@ -194,7 +197,7 @@ fn rows(document: &SelfDocument) -> Table {
     for case in &document.cases {
         let name = if last == Some(case.qos) { String::new() } else { format!("QoS {}", case.qos) };
         last = Some(case.qos);
-        let cpu = |figures: &Option<Figures>| {
+        let cpu = |figures: &Option<Rate>| {
             let ns = figures.as_ref().and_then(|figures| figures.cpu_ns_per_message);
             ns.map_or_else(|| UNKNOWN.to_owned(), |ns| format!("{ns:.0} ns"))
         };
@@ -230,7 +233,7 @@ mod tests {
         let engine = [measured(100, 10_000), measured(100, 10_000), measured(50, 5_000)];
         let figures = CaseFigures::of(&case, &limit, &engine);
         assert_eq!(figures.share_pct, Some(50.0), "40, 50 and 900 %");
-        assert_eq!(figures.engine, Some(Figures { per_s: 100.0, cpu_ns_per_message: Some(100.0) }));
+        assert_eq!(figures.engine, Some(Rate { per_s: 100.0, cpu_ns_per_message: Some(100.0) }));
         assert_eq!(figures.ceiling_per_s, Some(2e7), "two threads of 100 ns a message");
         let stood_still = [measured(0, 1_000), measured(100, 10_000), measured(100, 10_000)];
         assert_eq!(CaseFigures::of(&case, &limit, &stood_still).share_pct, Some(50.0), "50 and 900 %");

@@ -1,5 +1,5 @@
-//! The limit of plain sockets: the same packets, encoded beforehand, through blocking sockets of the standard library
-//! on one thread. No client can do with less, so it is what the engine is compared with.
+//! Plain sockets: the same packets, encoded beforehand, through blocking sockets of the standard library on one thread.
+//! No client can use less CPU time, so the engine is compared with it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,27 +11,27 @@ use crate::mqtt::wire::{Ack, AckKind, PublishTemplate};
 use crate::mqtt::{Message, QoS};
 use crate::session::Session;
 
-use super::Measured;
+use super::measured::Measured;
 
-/// At QoS 0 so many bytes go out in one write.
+/// Bytes per write at QoS 0.
 const CHUNK: usize = 64 * 1024;
 
-/// Bytes of any acknowledgement that says yes.
+/// Bytes of an acknowledgement without a reason code.
 const ACK_SIZE: usize = 4;
 
-/// A sink that does not answer for so long has ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A sink that does not answer for this long has ended.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One connection with what it sends.
-struct Publisher {
+/// One connection, and what it sends.
+struct PlainPublisher {
     socket: TcpStream,
     /// A window of PUBLISH packets; at QoS 0 a chunk.
     window: Vec<u8>,
 }
 
-/// The connections of the limit, connected.
-pub(super) struct Limit {
-    publishers: Vec<Publisher>,
+/// Connected plain sockets.
+pub(super) struct PlainSockets {
+    publishers: Vec<PlainPublisher>,
     qos: QoS,
     /// Messages in a window.
     messages: usize,
@@ -40,11 +40,11 @@ pub(super) struct Limit {
     answers: Vec<u8>,
 }
 
-impl Limit {
+impl PlainSockets {
     /// Connects the publishers of a plan to the sink.
     ///
     /// # Errors
-    /// Those of the sockets, and a sink that does not take a client.
+    /// Those of the sockets, and a sink that does not accept a client.
     pub(super) fn connect(plan: &BenchPlan, sink: SocketAddr) -> io::Result<Self> {
         let mut messages = usize::from(plan.window);
         let mut publishers = Vec::new();
@@ -54,9 +54,9 @@ impl Limit {
                 messages = (CHUNK / template.size()).max(1);
             }
             let mut window = Vec::new();
-            // The window is at most 65,535: a number for each message.
+            // A window is at most 65,535 messages, so each has an identifier.
             (1..=messages).for_each(|identifier| template.append(identifier as u16, &[], &mut window));
-            publishers.push(Publisher { socket: connect(plan, client, sink)?, window });
+            publishers.push(PlainPublisher { socket: connect(plan, client, sink)?, window });
         }
         let mut releases = Vec::new();
         for identifier in 1..=messages {
@@ -67,8 +67,8 @@ impl Limit {
         Ok(Self { publishers, qos: plan.qos, messages, releases, answers })
     }
 
-    /// Sends for some time that is not measured, then as long as `goes_on` says so of the measured time and turns; tells
-    /// what that took. To be called on a thread that does nothing else.
+    /// Sends for the warm-up time, then measures while `goes_on` holds for the measured time and turns. To be called on
+    /// a thread that does nothing else.
     ///
     /// # Errors
     /// Those of the sockets.
@@ -87,7 +87,7 @@ impl Limit {
         Ok(Measured { messages, wall_ns: started.elapsed().as_nanos() as u64, cpu_ns: cpu })
     }
 
-    /// One window on every connection: written to all, then the answers read from all. Gives back the messages.
+    /// One window on every connection: writes to all, then reads the answers of all. Returns the number of messages.
     fn turn(&mut self) -> io::Result<u64> {
         for publisher in &mut self.publishers {
             publisher.socket.write_all(&publisher.window)?;
@@ -109,7 +109,7 @@ impl Limit {
     }
 }
 
-/// The packet of a client, as the engine sends it but for the stamp.
+/// The packet of a client as the engine sends it, without the stamp.
 fn template(plan: &BenchPlan, client: usize) -> io::Result<PublishTemplate> {
     let session = plan.session_of(client);
     let user_name = session.user_name.as_deref().unwrap_or_default();
@@ -125,8 +125,8 @@ fn template(plan: &BenchPlan, client: usize) -> io::Result<PublishTemplate> {
 fn connect(plan: &BenchPlan, client: usize, sink: SocketAddr) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(sink)?;
     socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
     let mut connect = Vec::new();
     let mut session: Session<Message> = Session::new(Instant::now());
     session.start(&plan.session_of(client), Instant::now()).map_err(io::Error::other)?;
@@ -144,14 +144,14 @@ mod tests {
     use crate::bench::calibrate::sink::Sink;
 
     #[test]
-    fn every_message_of_the_limit_reaches_the_sink() {
+    fn every_message_of_the_plain_sockets_reaches_the_sink() {
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
             let case = Case { qos, size: 64, connections: 3, threads: 1 };
             let sink = Sink::start().unwrap();
             let plan = case.plan(sink.address(), &[]).unwrap();
-            let limit = Limit::connect(&plan, sink.address()).unwrap();
-            let measured = limit.measure(Duration::ZERO, |_, turns| turns < 4).unwrap();
-            // What is closed has been read once the sink has seen the end; QoS 0 has nothing else to wait for.
+            let sockets = PlainSockets::connect(&plan, sink.address()).unwrap();
+            let measured = sockets.measure(Duration::ZERO, |_, turns| turns < 4).unwrap();
+            // QoS 0 has nothing else to wait for.
             while sink.published() < measured.messages {
                 std::thread::yield_now();
             }

@@ -1,10 +1,12 @@
-//! `mqbench self`: what the generator itself can, against a sink of its own and against plain blocking sockets with the
-//! same packets. Limit and engine take turns over several rounds, so that whatever else the machine does hits both.
+//! `mqbench self`: measures the ceiling of the generator against a built-in sink, and compares it with plain blocking
+//! sockets that send the same packets. Both alternate over several rounds, so that other load on the machine affects
+//! both.
 
 mod case;
 mod ceiling;
 mod document;
 mod limit;
+mod measured;
 mod recording;
 mod sink;
 
@@ -15,7 +17,8 @@ use chrono::{SecondsFormat, Utc};
 
 use self::case::{Case, cases};
 use self::document::{CaseFigures, LagFigures, SCHEMA, SelfDocument, table, thread_figures};
-use self::limit::Limit;
+use self::limit::PlainSockets;
+use self::measured::Measured;
 use self::sink::Sink;
 use super::engine::{self, RunError, RunOutcome, StageOutcome};
 use super::interruption::Interruption;
@@ -29,36 +32,17 @@ use crate::terminal::{ColourChoice, Colours, Progress, print, width};
 
 pub(super) use self::ceiling::Ceilings;
 
-/// Columns of a table that goes to no terminal, and the most that one uses.
+/// Columns of a table that does not go to a terminal, and the most that it uses.
 const WIDTH: usize = 100;
 
-/// Load before each measurement: connections, buffers and windows grow.
+/// Load before each measurement, in which connections, buffers and windows grow.
 const WARMUP: Duration = Duration::from_millis(60);
 
 /// The schedule at which lateness is measured.
 const LAG_RATE: u64 = 10_000;
 
-/// Connections, beside those of the sink's other ends, that a process needs descriptors for.
+/// File descriptors that a process needs next to those of the connections.
 const OTHER_FILES: u64 = 64;
-
-/// What one round of one case took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Measured {
-    messages: u64,
-    wall_ns: u64,
-    /// Of the sending threads; none where the system does not tell threads apart.
-    cpu_ns: Option<u64>,
-}
-
-impl Measured {
-    fn per_s(&self) -> f64 {
-        self.messages as f64 * 1e9 / self.wall_ns.max(1) as f64
-    }
-
-    fn cpu_ns_per_message(&self) -> Option<f64> {
-        Some(self.cpu_ns? as f64 / self.messages as f64).filter(|cpu| cpu.is_finite())
-    }
-}
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +51,7 @@ struct Effort {
     threads: usize,
     rounds: usize,
     duration: Duration,
-    /// Of the paced run.
+    /// The same for the paced run.
     lag_duration: Duration,
 }
 
@@ -88,7 +72,7 @@ impl Effort {
 /// Runs `mqbench self`: the table on stdout, or the document with `--json`, which also goes to `files`.
 ///
 /// # Errors
-/// Sockets, threads, stdout, files. The ceiling that cannot be saved only warns.
+/// Sockets, threads, stdout, files. A ceiling that cannot be saved is only a warning.
 pub(super) async fn run(
     options: &BenchOptions,
     environment: &Environment,
@@ -184,10 +168,10 @@ impl Calibration {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.interruption.has_come()
+        self.interruption.is_interrupted()
     }
 
-    /// The cases for which there are descriptors: both ends of every connection are in this process.
+    /// The cases for which there are enough file descriptors: both ends of every connection are in this process.
     fn cases_that_fit(&self, files: Option<u64>) -> Vec<Rounds> {
         let mut left_out = 0;
         let mut fit = Vec::new();
@@ -200,7 +184,7 @@ impl Calibration {
         }
         if left_out > 0 && !self.quiet {
             let files = 2 * left_out as u64 + OTHER_FILES;
-            eprintln!("Warning: cases of {left_out} connections are left out: they need `ulimit -n {files}`");
+            eprintln!("Warning: skipping the cases with {left_out} connections: they need `ulimit -n {files}`");
         }
         fit
     }
@@ -223,8 +207,8 @@ impl Calibration {
         let (address, duration) = (sink.address(), self.effort.duration);
         let work = std::thread::Builder::new()
             .name("limit".to_owned())
-            .spawn(move || Limit::connect(&plan, address)?.measure(WARMUP, |elapsed, _| elapsed < duration))?;
-        let measured = work.join().map_err(|_| anyhow!("the thread of the limit has panicked"))??;
+            .spawn(move || PlainSockets::connect(&plan, address)?.measure(WARMUP, |elapsed, _| elapsed < duration))?;
+        let measured = work.join().map_err(|_| anyhow!("the thread of the plain sockets panicked"))??;
         check(case, &measured, &sink)?;
         Ok(measured)
     }
@@ -240,16 +224,16 @@ impl Calibration {
         };
         let counters = &recorder.counters;
         let messages = if case.qos == QoS::AtMostOnce { counters.sent } else { counters.acked };
-        // Where threads are not told apart it is the process's, and that includes the sink.
+        // Where threads are not distinguished this is the process's CPU time, which includes the sink.
         let cpu = cpu.filter(|_| thread_cpu().is_some());
         let measured = Measured { messages, wall_ns: *measured_ns, cpu_ns: cpu.map(|cpu| cpu.total_ns()) };
         check(case, &measured, &sink)?;
         Ok(Some(measured))
     }
 
-    /// How late messages leave at a steady rate.
+    /// How late messages are sent at a steady rate.
     async fn sched_lag(&self) -> Result<Option<LagFigures>> {
-        self.progress.tick("lateness of a steady rate");
+        self.progress.tick("lateness at a steady rate");
         let case = Case { qos: QoS::AtMostOnce, size: 64, connections: 10, threads: 1 };
         let [rate, duration] = [LAG_RATE.to_string(), format!("{}ms", self.effort.lag_duration.as_millis())];
         let run =
@@ -267,23 +251,23 @@ impl Calibration {
         let plan = case.plan(sink.address(), options)?;
         match engine::run(plan, None, self.interruption.clone().first(), |_| {}).await {
             Ok(run) if run.lost.is_empty() => Ok(Some(run)),
-            Ok(run) => Err(anyhow!("the sink has closed {} connections", run.lost.len())),
+            Ok(run) => Err(anyhow!("the sink closed {} connections", run.lost.len())),
             Err(RunError::Interrupted) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// What was acknowledged must have come: figures of a sink that cheats are worth nothing.
+/// Every acknowledged message must have arrived, or the sink is broken and its figures mean nothing.
 fn check(case: Case, measured: &Measured, sink: &Sink) -> Result<()> {
-    let came = match case.qos {
-        // Nothing says when the last one is there.
+    let arrived = match case.qos {
+        // Nothing confirms the last one.
         QoS::AtMostOnce => return Ok(()),
         QoS::AtLeastOnce => sink.published(),
         QoS::ExactlyOnce => sink.completed(),
     };
-    if came < measured.messages {
-        return Err(anyhow!("{} messages were acknowledged and only {came} had come", measured.messages));
+    if arrived < measured.messages {
+        return Err(anyhow!("{} messages were acknowledged, but only {arrived} arrived", measured.messages));
     }
     Ok(())
 }

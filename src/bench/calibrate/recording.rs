@@ -1,18 +1,18 @@
-//! What recording costs a message: reading its stamp, entering it in the ledger of its stream, and its latency in a
-//! histogram, as a subscriber does it. Pure computing, measured in a loop.
+//! The cost of recording a message as a subscriber does it: reading its stamp, entering it in the ledger of its stream,
+//! and its latency in a histogram. Pure computation, measured in a loop.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::bench::measure::{Recorder, Stamp, StreamLedger, unwrap_sequence};
 
-/// Messages of one pass; they fit into the second cache, as those of a read do.
+/// Messages per pass; they fit into the second-level cache, as those of a read do.
 const MESSAGES: u32 = 4096;
 
-/// How long one measurement takes, about.
+/// About how long one measurement takes.
 const SPAN: Duration = Duration::from_millis(100);
 
-/// Nanoseconds a message: the best of three measurements, since whatever else ran can only add to it.
+/// Nanoseconds per message: the best of three measurements, since other load can only add to it.
 pub(super) fn cost_ns() -> f64 {
     (0..3).map(|_| measure()).fold(f64::INFINITY, f64::min)
 }
@@ -31,7 +31,7 @@ fn measure() -> f64 {
             let arrival = ledger.observe(sequence, false, true);
             recorder.counters.delivered += 1;
             recorder.counters.payload_bytes_in += payload.len() as u64;
-            // A batch has one arrival time; latencies of a batch lie apart by what lies between its messages.
+            // A read has one arrival time; its latencies differ by the distances of its messages.
             recorder.latency.e2e.record_between(stamp.intended_ns, 2_000_000 + number / 64 * 6_400);
             black_box(arrival);
         }
@@ -41,7 +41,7 @@ fn measure() -> f64 {
     started.elapsed().as_nanos() as f64 / messages as f64
 }
 
-/// Messages 100 µs to 2 ms under way.
+/// Stamps of messages that take 100 µs to 2 ms.
 fn stamp(sequence: u32) -> Stamp {
     Stamp { run: 1, stream: 2, sequence, intended_ns: u64::from(sequence.wrapping_mul(2_654_435_761) % 1_900_000) }
 }

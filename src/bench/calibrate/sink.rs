@@ -1,10 +1,10 @@
-//! The built-in sink: a server that reads PUBLISH as fast as it can, counts it and acknowledges it in bulk.
+//! The built-in sink: a server that reads PUBLISH as fast as it can, counts it, and acknowledges it in bulk.
 //!
-//! It is there to find where the generator ends, so it must cost next to nothing per message. The broker core is not used
-//! for that: it routes, keeps sessions and acknowledges each message, and the figure would be the broker's ceiling.
+//! It finds the ceiling of the generator, so it must cost next to nothing per message. The broker core is not used for
+//! this: it routes, keeps sessions and acknowledges each message, and the figure would be the ceiling of the broker.
 //!
-//! One thread of its own, which whoever measures does not count. It keeps no session, delivers nothing, and believes
-//! what its clients say as far as the framing goes.
+//! It runs on its own thread, whose CPU time is not measured. It keeps no session, delivers nothing, and checks only
+//! the framing of what it receives.
 
 use std::cell::RefCell;
 use std::io;
@@ -24,16 +24,16 @@ use crate::client::check_descriptors;
 use crate::mqtt::ProtocolVersion;
 use crate::mqtt::wire::{Ack, AckKind, Connack, Frame, PacketType, Scan, scan};
 
-/// One read takes at most this much.
+/// Most bytes per read.
 const BUFFER: usize = 256 * 1024;
 
-/// The largest packet that is taken; it fits into the buffer with room to spare.
+/// The largest packet that is accepted; half of the buffer.
 const LARGEST_PACKET: usize = BUFFER / 2;
 
-/// Connects may wait here while the sink is busy.
+/// Connects that may wait while the sink is busy.
 const BACKLOG: u32 = 4096;
 
-/// Before the next try to accept.
+/// The delay before the next attempt to accept.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a sink has counted since it started.
@@ -43,7 +43,7 @@ struct Counts {
     completed: AtomicU64,
 }
 
-/// A running sink. It ends with this value.
+/// A running sink. It ends when dropped.
 #[derive(Debug)]
 pub(super) struct Sink {
     address: SocketAddr,
@@ -56,7 +56,7 @@ impl Sink {
     /// Starts a sink on a free loopback port.
     ///
     /// # Errors
-    /// The system's, when there is no port, no thread or no event loop to have.
+    /// Those of the system, where it has no port, thread or event loop.
     pub(super) fn start() -> io::Result<Self> {
         check_descriptors()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -86,12 +86,12 @@ impl Sink {
         self.address
     }
 
-    /// PUBLISH packets that came.
+    /// PUBLISH packets that arrived.
     pub(super) fn published(&self) -> u64 {
         self.counts.published.load(Ordering::Acquire)
     }
 
-    /// PUBREL packets that came: QoS 2 messages that were completed.
+    /// PUBREL packets that arrived: QoS 2 messages that were completed.
     pub(super) fn completed(&self) -> u64 {
         self.counts.completed.load(Ordering::Acquire)
     }
@@ -101,13 +101,13 @@ impl Drop for Sink {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // It panicked or it did not: there is nothing more to do.
+            // There is nothing to do where it panicked.
             let _ = thread.join();
         }
     }
 }
 
-/// Takes connections for ever.
+/// Accepts connections forever.
 async fn serve(listener: TcpListener, counts: Arc<Counts>) {
     let buffer = Rc::new(RefCell::new(vec![0; BUFFER]));
     loop {
@@ -115,17 +115,17 @@ async fn serve(listener: TcpListener, counts: Arc<Counts>) {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
                 let (buffer, counts) = (buffer.clone(), counts.clone());
-                // A connection that breaks is the client's affair: it sees it too.
-                tokio::task::spawn_local(async move { drop(attend(stream, &buffer, &counts).await) });
+                // The client sees a broken connection too.
+                tokio::task::spawn_local(async move { drop(serve_connection(stream, &buffer, &counts).await) });
             }
-            // Out of descriptors, most likely: those that connect wait until others have gone.
+            // Most likely out of file descriptors: clients wait until others have disconnected.
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
 /// Serves one connection to its end.
-async fn attend(mut stream: TcpStream, buffer: &RefCell<Vec<u8>>, counts: &Counts) -> io::Result<()> {
+async fn serve_connection(mut stream: TcpStream, buffer: &RefCell<Vec<u8>>, counts: &Counts) -> io::Result<()> {
     let mut reader = PacketReader::default();
     let mut answers = Vec::new();
     loop {
@@ -155,24 +155,24 @@ async fn attend(mut stream: TcpStream, buffer: &RefCell<Vec<u8>>, counts: &Count
 /// Bytes to counts and answers.
 #[derive(Debug, Default)]
 struct PacketReader {
-    /// The beginning of a packet whose rest has not come.
+    /// The beginning of an incomplete packet.
     rest: Vec<u8>,
     version: ProtocolVersion,
     published: u64,
     completed: u64,
-    /// The client has said goodbye.
+    /// The client has disconnected.
     is_over: bool,
 }
 
 impl PacketReader {
-    /// Puts what is left of the last read in front of the next one.
+    /// Puts the rest of the last read in front of the next one.
     fn put_back(&mut self, buffer: &mut [u8]) -> usize {
         let kept = self.rest.len();
         buffer[..kept].copy_from_slice(&self.rest);
         kept
     }
 
-    /// Reads all whole packets.
+    /// Handles all complete packets.
     fn take(&mut self, mut input: &[u8], answers: &mut Vec<u8>) -> io::Result<()> {
         loop {
             match scan(input, LARGEST_PACKET).map_err(io::Error::other)? {
@@ -207,7 +207,7 @@ impl PacketReader {
                 self.answer(AckKind::Pubcomp, Some(frame.body), answers)
             }
             PacketType::Connect => {
-                // Behind "MQTT" and its two bytes of length stands the version (§3.1.2.2).
+                // The version follows "MQTT" with its two length bytes (§3.1.2.2).
                 if frame.body.get(6) == Some(&5) {
                     self.version = ProtocolVersion::V5;
                 }
@@ -221,7 +221,7 @@ impl PacketReader {
                 self.is_over = true;
                 Ok(())
             }
-            other => Err(io::Error::other(format!("{} is nothing for a sink", other.name()))),
+            other => Err(io::Error::other(format!("the sink does not accept {}", other.name()))),
         }
     }
 

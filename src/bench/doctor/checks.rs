@@ -1,46 +1,46 @@
-//! The judgement: what the plan needs beside what the machine has, line by line, with the command that mends it.
+//! The checks: what the plan needs against what the machine has, with the commands that fix it.
 
 use serde::{Deserialize, Serialize};
 
 use super::machine::{Machine, State};
 use super::need::Need;
 use crate::bench::system::{EnvironmentFacts, Limits, Quota};
-use crate::terminal::number::{bytes, duration, grouped, percent};
+use crate::terminal::number::{bytes, counted, duration, grouped, percent};
 
-/// A read of the clock above this is felt when every message has one, nanoseconds.
+/// A clock read that takes longer than this matters where every message needs one, nanoseconds.
 const CLOCK_READ_NS: f64 = 100.0;
-/// Time taken by the hypervisor above which the machine is not ours, percent (as the verdict of a run has it).
+/// CPU time taken by the hypervisor that affects a run, percent (as in the verdict of a run).
 const STEAL_PCT: f64 = 2.0;
-/// Time used by others above which they disturb, percent of all processors.
+/// CPU time used by other processes that affects a run, percent of all cores.
 const BUSY_PCT: f64 = 10.0;
-/// Timers later than this are seen in latencies, nanoseconds.
+/// Timers later than this show in latencies, nanoseconds.
 const TIMER_NS: u64 = 200_000;
-/// Shares of a limit above which it is near.
+/// The share of a limit above which it is near, percent.
 const NEAR_PCT: u64 = 80;
 /// Ports from 1024 on.
 const MOST_PORTS: u64 = 64_512;
 
-/// How a line is meant.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     /// Enough.
     Ok,
-    /// The plan can be carried out; the figures may suffer.
+    /// The plan can run; its figures may suffer.
     Warn,
-    /// The plan cannot be carried out.
+    /// The plan cannot run.
     Fail,
 }
 
-/// One line.
+/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Check {
-    /// For people and scripts.
+    /// The name, for people and scripts.
     pub(super) name: String,
     pub(super) level: Level,
     /// What was found, and what is needed.
     pub(super) found: String,
-    /// Commands that mend it.
+    /// Commands that fix it.
     pub(super) remedies: Vec<String>,
 }
 
@@ -49,8 +49,8 @@ impl Check {
         Self { name: name.to_owned(), level, found, remedies: Vec::new() }
     }
 
-    /// Adds a command, where it is needed.
-    fn mend(mut self, command: impl Into<String>) -> Self {
+    /// Adds a command, unless everything is fine.
+    fn fix(mut self, command: impl Into<String>) -> Self {
         if self.level > Level::Ok {
             self.remedies.push(command.into());
         }
@@ -58,7 +58,7 @@ impl Check {
     }
 }
 
-/// What a plan cannot do without; only these can fail.
+/// The limits that a plan needs; only these checks can fail.
 pub(super) fn limits(need: &Need, limits: &Limits) -> Vec<Check> {
     [files(need, limits), all_files(need, limits), ports(need, limits), memory(need, limits)]
         .into_iter()
@@ -66,7 +66,7 @@ pub(super) fn limits(need: &Need, limits: &Limits) -> Vec<Check> {
         .collect()
 }
 
-/// Everything.
+/// All checks.
 pub(super) fn all(need: &Need, machine: &Machine) -> Vec<Check> {
     let mut checks = limits(need, &machine.limits);
     checks.extend(backlog(need, &machine.limits));
@@ -94,20 +94,20 @@ fn level(needed: u64, there: u64) -> Level {
 fn files(need: &Need, limits: &Limits) -> Option<Check> {
     let (soft, hard) = limits.files?;
     let level = level(need.files, hard);
-    // mqbench raises the soft limit by itself.
-    let raised = if soft < hard { format!(", {} without being raised", grouped(soft)) } else { String::new() };
+    // mqbench raises the soft limit itself.
+    let raised = if soft < hard { format!(" ({} before mqbench raises it)", grouped(soft)) } else { String::new() };
     let found = format!("{} for this process{raised}; the plan needs {}", grouped(hard), grouped(need.files));
     let mut check = Check::new("open files", level, found);
     let wanted = (need.files * 5 / 4).next_multiple_of(1024);
     if limits.nr_open.is_some_and(|nr_open| wanted > nr_open) {
-        check = check.mend(format!("sudo sysctl -w fs.nr_open={wanted}"));
+        check = check.fix(format!("sudo sysctl -w fs.nr_open={wanted}"));
     }
-    Some(check.mend(format!("sudo prlimit --pid $$ --nofile={wanted}:{wanted}   # in this shell")))
+    Some(check.fix(format!("sudo prlimit --pid $$ --nofile={wanted}:{wanted}   # in this shell")))
 }
 
 fn all_files(need: &Need, limits: &Limits) -> Option<Check> {
     let left = limits.files_left?;
-    // Both ends are in this machine where the broker is.
+    // Both ends are on this machine if the broker is.
     let needed = need.files + if need.same_host && !need.embedded { need.clients } else { 0 };
     let level = level(needed, left);
     if level == Level::Ok {
@@ -115,7 +115,7 @@ fn all_files(need: &Need, limits: &Limits) -> Option<Check> {
     }
     let found = format!("{} left for all processes; the plan needs {}", grouped(left), grouped(needed));
     let wanted = (needed * 2).next_multiple_of(1024);
-    Some(Check::new("files of the system", level, found).mend(format!("sudo sysctl -w fs.file-max={wanted}")))
+    Some(Check::new("files of the system", level, found).fix(format!("sudo sysctl -w fs.file-max={wanted}")))
 }
 
 fn ports(need: &Need, limits: &Limits) -> Option<Check> {
@@ -123,24 +123,24 @@ fn ports(need: &Need, limits: &Limits) -> Option<Check> {
     let (first, last) = limits.ports?;
     let each = (last + 1 - first).saturating_sub(limits.reserved_ports);
     let level = level(need.clients, each.saturating_mul(paths));
-    let mut found = format!("{} from {first} to {last} for each source address and target", grouped(each));
+    let mut found = format!("{} from {first} to {last} per source address and target", grouped(each));
     if limits.reserved_ports > 0 {
         found.push_str(&format!(", {} reserved", grouped(limits.reserved_ports)));
     }
     if paths > 1 {
-        found.push_str(&format!(", {} of them", grouped(paths)));
+        found.push_str(&format!(", {} such pairs", grouped(paths)));
     }
     found.push_str(&format!("; the plan needs {}", grouped(need.clients)));
     let mut check = Check::new("local ports", level, found);
     if need.clients <= MOST_PORTS.saturating_mul(paths) && each < MOST_PORTS {
-        check = check.mend("sudo sysctl -w net.ipv4.ip_local_port_range='1024 65535'");
+        check = check.fix("sudo sysctl -w net.ipv4.ip_local_port_range='1024 65535'");
     }
     let sources = need.clients.div_ceil(each.max(1));
     if sources > 1 && level == Level::Fail {
-        check = check.mend(if need.loopback {
-            format!("# or {sources} source addresses, which clients take in turn: -A 127.0.0.1,127.0.0.2 and so on")
+        check = check.fix(if need.loopback {
+            format!("# or {sources} source addresses, used in turn: -A 127.0.0.1,127.0.0.2 and so on")
         } else {
-            format!("sudo ip addr add 10.0.0.2/24 dev eth0   # or {sources} source addresses, named with -A")
+            format!("sudo ip addr add 10.0.0.2/24 dev eth0   # or {sources} source addresses; pass them to -A")
         });
     }
     Some(check)
@@ -149,7 +149,7 @@ fn ports(need: &Need, limits: &Limits) -> Option<Check> {
 fn memory(need: &Need, limits: &Limits) -> Option<Check> {
     let there = limits.memory?;
     let level = level(need.memory, there);
-    let both = if need.same_host { ", the broker's own not counted" } else { "" };
+    let both = if need.same_host { " (without the broker's own)" } else { "" };
     let found = format!(
         "{} available; {} clients need about {}{both}",
         bytes(there as f64),
@@ -157,7 +157,7 @@ fn memory(need: &Need, limits: &Limits) -> Option<Check> {
         bytes(need.memory as f64)
     );
     let clients = (need.clients * there / need.memory.max(1)) * NEAR_PCT / 100;
-    Some(Check::new("memory", level, found).mend(format!("mqbench --clients {clients}   # at most, counted together")))
+    Some(Check::new("memory", level, found).fix(format!("mqbench --clients {clients}   # the most in total")))
 }
 
 fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
@@ -165,36 +165,36 @@ fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
     let at_once = need.at_once;
     let level = if at_once > somaxconn { Level::Warn } else { Level::Ok };
     let found =
-        format!("{} connects may wait at the broker; up to {} are under way", grouped(somaxconn), grouped(at_once));
-    Some(Check::new("listen backlog", level, found).mend("sudo sysctl -w net.core.somaxconn=4096"))
+        format!("{} connects may wait at the broker; up to {} are made at once", grouped(somaxconn), grouped(at_once));
+    Some(Check::new("listen backlog", level, found).fix("sudo sysctl -w net.core.somaxconn=4096"))
 }
 
 fn processors(need: &Need, facts: &EnvironmentFacts) -> Option<Check> {
     let cores = facts.cores?;
     let level = if need.threads > cores { Level::Warn } else { Level::Ok };
-    let found = format!("{cores}; threads of the plan's load: {}", need.threads);
-    Some(Check::new("processors", level, found).mend(format!("mqbench --threads {cores}")))
+    let found = format!("{cores}; the plan uses {}", counted(need.threads, "thread", "threads"));
+    Some(Check::new("processors", level, found).fix(format!("mqbench --threads {cores}")))
 }
 
-/// Whoever uses up a quota stands still until its period is over, 100 ms mostly.
+/// A process that has used up its quota stands still until the period is over, mostly 100 ms.
 fn quota(need: &Need, limits: &Limits) -> Option<Check> {
     let Quota { cores, file, lifted_by } = limits.quota.as_ref()?;
-    // Beside the load's threads there is the one that leads them, and an embedded broker.
+    // Next to the load's threads there are the main thread and an embedded broker.
     let threads = need.threads + 1 + u64::from(need.embedded);
     let level = if *cores < threads as f64 { Level::Warn } else { Level::Ok };
-    let found = format!("a control group leaves {cores:.2} processors, and stops this process when they are used up");
-    Some(Check::new("CPU quota", level, found).mend(format!("echo {lifted_by} | sudo tee {}", file.display())))
+    let found = format!("a control group limits this process to {cores:.2} cores");
+    Some(Check::new("CPU quota", level, found).fix(format!("echo {lifted_by} | sudo tee {}", file.display())))
 }
 
 fn clock(state: &State, facts: &EnvironmentFacts) -> Option<Check> {
     let cost = state.clock_read_ns?;
     let source = facts.clocksource.as_deref().unwrap_or("unknown source");
     let level = if cost > CLOCK_READ_NS { Level::Warn } else { Level::Ok };
-    let check = Check::new("clock", level, format!("{source}, {cost:.0} ns a read"));
+    let check = Check::new("clock", level, format!("{source}, {cost:.0} ns per read"));
     let better = state.clock_sources.iter().find(|other| other.as_str() == "tsc" && source != "tsc");
     Some(match better {
         Some(better) => check
-            .mend(format!("echo {better} | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource")),
+            .fix(format!("echo {better} | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource")),
         None => check,
     })
 }
@@ -202,15 +202,15 @@ fn clock(state: &State, facts: &EnvironmentFacts) -> Option<Check> {
 fn governor(facts: &EnvironmentFacts) -> Option<Check> {
     let governor = facts.governor.as_deref()?;
     let level = if governor == "performance" { Level::Ok } else { Level::Warn };
-    Some(Check::new("governor", level, governor.to_owned()).mend("sudo cpupower frequency-set -g performance"))
+    Some(Check::new("governor", level, governor.to_owned()).fix("sudo cpupower frequency-set -g performance"))
 }
 
 fn virtualisation(facts: &EnvironmentFacts) -> Option<Check> {
     let found = match (&facts.virt, facts.container) {
         (Some(virt), _) => {
-            // "yes" where only that is known.
+            // "yes" where the name is not known.
             let name = if virt == "yes" { String::new() } else { format!(" ({virt})") };
-            format!("a virtual machine{name}: others on its host can take time from it")
+            format!("a virtual machine{name}: others on its host can take CPU time from it")
         }
         (None, Some(true)) => "a container".to_owned(),
         (None, _) => return None,
@@ -221,12 +221,12 @@ fn virtualisation(facts: &EnvironmentFacts) -> Option<Check> {
 fn usage(state: &State) -> impl Iterator<Item = Check> {
     let level = |share: f64, limit: f64| if share > limit { Level::Warn } else { Level::Ok };
     let steal = state.steal_pct.map(|share| {
-        Check::new("steal", level(share, STEAL_PCT), format!("{} of the time", percent(share)))
-            .mend("# another machine, or one of its own: no command gives stolen time back")
+        Check::new("steal", level(share, STEAL_PCT), format!("{} of the CPU time", percent(share)))
+            .fix("# use another machine: no command returns stolen time")
     });
     let others = state.busy_pct.map(|share| {
-        let found = format!("{} of all processors are busy before any load", percent(share));
-        Check::new("other load", level(share, BUSY_PCT), found).mend("top -o %CPU   # and end it")
+        let found = format!("{} of all cores busy before any load", percent(share));
+        Check::new("other load", level(share, BUSY_PCT), found).fix("top -o %CPU   # find and end it")
     });
     steal.into_iter().chain(others)
 }
@@ -234,14 +234,14 @@ fn usage(state: &State) -> impl Iterator<Item = Check> {
 fn timer(need: &Need, state: &State, facts: &EnvironmentFacts) -> Option<Check> {
     let p99 = state.timer_p99_ns?;
     let level = if p99 > TIMER_NS && need.paced { Level::Warn } else { Level::Ok };
-    // A guest has no idle states of its own to be kept from.
-    let mend = if facts.virt.is_some() || state.busy_pct.is_some_and(|busy| busy > BUSY_PCT) {
-        "top -o %CPU   # and end what else runs: timers wait for the processor"
+    // A guest has no idle states of its own to disable.
+    let fix = if facts.virt.is_some() || state.busy_pct.is_some_and(|busy| busy > BUSY_PCT) {
+        "top -o %CPU   # end what else runs: timers wait for a core"
     } else {
-        "sudo cpupower idle-set -D 0   # no deep sleep of the processors"
+        "sudo cpupower idle-set -D 0   # disable deep idle states"
     };
     let found = format!("p99 {} late after a sleep of 1 ms", duration(p99));
-    Some(Check::new("timer", level, found).mend(mend))
+    Some(Check::new("timer", level, found).fix(fix))
 }
 
 #[cfg(test)]
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn files_count_by_the_hard_limit() {
+    fn files_count_against_the_hard_limit() {
         let tight = Limits { files: Some((256, 1024)), ..roomy() };
         assert_eq!(failed(&limits(&need(900), &tight)), Vec::<&str>::new(), "the soft limit is raised");
         let checks = limits(&need(1000), &tight);
@@ -312,14 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_there_fails() {
+    fn missing_memory_fails() {
         let small = Limits { memory: Some(1 << 20), ..roomy() };
         assert_eq!(failed(&limits(&need(1_000), &small)), ["memory"]);
-        assert_eq!(limits(&need(1_000), &Limits::default()), [], "what is not told is not judged");
+        assert_eq!(limits(&need(1_000), &Limits::default()), [], "what is unknown is not judged");
     }
 
     #[test]
-    fn what_only_disturbs_warns_with_a_command() {
+    fn what_only_affects_figures_warns_with_a_command() {
         let facts = EnvironmentFacts {
             cores: Some(1),
             clocksource: Some("hpet".into()),

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use crate::bench::engine;
 use crate::bench::system::{EnvironmentFacts, Limits, MachineCounters, read_text};
 
-/// How long the use of the processors is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long the CPU usage is observed.
+const OBSERVATION: Duration = Duration::from_millis(500);
 
-/// Sleeps whose lateness is measured, a millisecond each.
+/// Sleeps of one millisecond whose lateness is measured.
 const SLEEPS: usize = 200;
 
-/// Reads of the clock whose cost is measured.
+/// Clock reads whose cost is measured.
 const CLOCK_READS: u32 = 20_000;
 
-/// The machine as far as it tells.
+/// The machine, as far as the system reports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Machine {
     pub(super) limits: Limits,
@@ -23,26 +23,26 @@ pub(super) struct Machine {
     pub(super) facts: EnvironmentFacts,
 }
 
-/// What disturbs a measurement.
+/// What affects a measurement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct State {
     pub(super) clock_sources: Vec<String>,
     /// Nanoseconds.
     pub(super) clock_read_ns: Option<f64>,
-    /// Time of all processors that was used before any load, percent.
+    /// CPU time used before any load, percent of all cores.
     pub(super) busy_pct: Option<f64>,
-    /// Time that the hypervisor took, percent.
+    /// CPU time that the hypervisor took, percent.
     pub(super) steal_pct: Option<f64>,
     /// p99 of how late a sleep of a millisecond ends, nanoseconds.
     pub(super) timer_p99_ns: Option<u64>,
 }
 
 impl Machine {
-    /// Asks the system and measures what it does not tell; takes about a second.
+    /// Reads what the system reports and measures the rest; takes about a second.
     pub(super) async fn measure() -> Self {
         let sources = read_text("/sys/devices/system/clocksource/clocksource0/available_clocksource");
         let before = MachineCounters::read();
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(OBSERVATION).await;
         let used = MachineCounters::read().since(before);
         let mut late = engine::sleep_lateness(Duration::from_millis(1), SLEEPS).await.unwrap_or_default();
         late.sort_unstable();

@@ -1,6 +1,7 @@
-//! `mqbench doctor`: can this machine carry out the plan, and what would disturb its figures? It makes no connection.
+//! `mqbench doctor`: can this machine run the plan, and what would affect its figures? It makes no connections.
 //!
-//! What a plan cannot do without is looked at before every run too, so that one that cannot fit fails before any load.
+//! What a plan cannot run without is checked before every run too, so that a plan that cannot fit fails before any
+//! load.
 
 mod checks;
 mod machine;
@@ -17,10 +18,10 @@ use super::system::{EnvironmentFacts, Limits};
 use crate::exit_status::ExitStatus;
 use crate::terminal::{Align, Cell, Colours, Paint, Table, escape};
 
-/// Name and version of the form.
+/// Name and version of the format.
 const SCHEMA: &str = "mqbench-doctor/1";
 
-/// What the doctor found.
+/// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Findings {
     schema: String,
@@ -34,7 +35,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Looks at everything; takes about a second.
+    /// Runs all checks; takes about a second.
     pub(super) async fn of(plan: &BenchPlan, embedded: bool, target: String) -> Self {
         let machine = Machine::measure().await;
         let need = Need::of(plan, embedded);
@@ -47,19 +48,19 @@ impl Findings {
         Self { schema, status, tool, env, target, clients: need.clients, checks }
     }
 
-    /// Failed when the plan cannot be carried out here; what only disturbs is no failure.
+    /// Failed where the plan cannot run here; warnings are no failure.
     pub(super) fn exit_status(&self) -> ExitStatus {
         if self.status == Level::Fail { ExitStatus::Failed } else { ExitStatus::Done }
     }
 
-    /// The document.
+    /// The JSON document.
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         Ok(text)
     }
 
-    /// For people.
+    /// The text for a terminal.
     pub(super) fn text(&self, colours: Colours) -> String {
         let title = colours.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
         let clients = crate::terminal::number::grouped(self.clients);
@@ -68,15 +69,15 @@ impl Findings {
         let verdict = match self.status {
             Level::Ok => colours.paint(Paint::Good, "The plan fits this machine."),
             Level::Warn => {
-                colours.paint(Paint::Warning, "The plan fits this machine; warnings may show in its figures.")
+                colours.paint(Paint::Warning, "The plan fits this machine; the warnings may affect its figures.")
             }
-            Level::Fail => colours.paint(Paint::Bad, "The plan cannot be carried out on this machine."),
+            Level::Fail => colours.paint(Paint::Bad, "The plan cannot run on this machine."),
         };
         format!("{text}\n{verdict}\n")
     }
 }
 
-/// Why a plan cannot be carried out here, in the doctor's words; none when nothing stands in the way.
+/// The failed checks of a plan that cannot run here; none where it can.
 pub(super) fn obstacles(plan: &BenchPlan, embedded: bool, colours: Colours) -> Option<String> {
     let mut checks = checks::limits(&Need::of(plan, embedded), &Limits::read());
     checks.retain(|check| check.level == Level::Fail);
@@ -94,7 +95,7 @@ fn lines(checks: &[Check], colours: Colours) -> String {
         };
         table.row([Cell::painted(paint, word), check.name.as_str().into(), escape(&check.found).into_owned().into()]);
     }
-    // Each line with its commands below.
+    // Each line, followed by its commands.
     for (line, check) in table.render(colours).lines().zip(checks) {
         text.push_str(line);
         text.push('\n');

@@ -1,4 +1,4 @@
-//! What a plan needs of the machine.
+//! What a plan needs from the machine.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use crate::bench::engine::concurrent_connects;
 use crate::bench::plan::{BenchPlan, is_this_machine};
 use crate::transport::Address;
 
-/// Files beside the connections: standard streams, event loops and timers of the threads, results.
+/// Files next to the connections: standard streams, event loops and timers of the threads, results.
 const OTHER_FILES: u64 = 32;
-/// More of them a thread.
-const FILES_A_THREAD: u64 = 8;
-/// User memory of a client, rounded up.
+/// More of them per thread.
+const FILES_PER_THREAD: u64 = 8;
+/// User memory per client, rounded up.
 const CLIENT_BYTES: u64 = 2 * 1024;
 /// Kernel memory of one end of an idle TCP connection, about.
 const SOCKET_BYTES: u64 = 4 * 1024;
@@ -19,11 +19,11 @@ const TLS_BYTES: u64 = 48 * 1024;
 /// User memory of a message in flight.
 const IN_FLIGHT_BYTES: u64 = 48;
 
-/// Pairs of a source address and what is connected to; one that was named twice is no second path.
+/// Distinct pairs of a source address and a target.
 fn paths(plan: &BenchPlan) -> u64 {
     let sources: BTreeSet<_> = plan.targets.sources().iter().collect();
     let targets: BTreeSet<String> = plan.targets.addresses().map(ToString::to_string).collect();
-    // A proxy has one address, whatever is behind it.
+    // A proxy has one address, whatever its targets are.
     let targets = if plan.transport.proxy.is_some() { 1 } else { targets.len().max(1) };
     (sources.len().max(1) * targets) as u64
 }
@@ -34,18 +34,18 @@ pub(super) struct Need {
     pub(super) clients: u64,
     pub(super) threads: u64,
     pub(super) files: u64,
-    /// Pairs of source address and target; each has the whole range of ports. None where no ports are needed.
+    /// Pairs of source address and target, each with the whole range of ports. None where no ports are needed.
     pub(super) paths: Option<u64>,
-    /// Connects under way at once.
+    /// Connects in progress at once.
     pub(super) at_once: u64,
     pub(super) memory: u64,
     /// The broker is on this machine.
     pub(super) same_host: bool,
-    /// It is even in this process.
+    /// It is in this process.
     pub(super) embedded: bool,
     /// It is at a loopback address.
     pub(super) loopback: bool,
-    /// Messages are sent at times.
+    /// Messages are sent on a schedule.
     pub(super) paced: bool,
 }
 
@@ -62,7 +62,7 @@ impl Need {
             clients,
             threads,
             // Both ends of each connection, where the broker is in this process.
-            files: clients * if embedded { 2 } else { 1 } + OTHER_FILES + FILES_A_THREAD * threads,
+            files: clients * if embedded { 2 } else { 1 } + OTHER_FILES + FILES_PER_THREAD * threads,
             paths: is_tcp.then(|| paths(plan)),
             at_once: clients.min(threads * concurrent_connects(plan) as u64),
             memory: clients * (CLIENT_BYTES + tls + ends * SOCKET_BYTES)
@@ -81,7 +81,7 @@ mod tests {
     use crate::bench::plan::from_options::tests::plan_of;
 
     #[test]
-    fn each_verb_has_needs_of_its_own() {
+    fn each_verb_has_its_needs() {
         let need = |words: &[&str]| Need::of(&plan_of(words).unwrap(), false);
         let conn = need(&["doctor", "conn", "--clients", "20000", "--connect-rate", "1k", "--hold", "60s"]);
         assert_eq!((conn.clients, conn.at_once), (20_000, 1024 * conn.threads));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_those_that_exist() {
+    fn only_possible_paths_count() {
         let paths = |words: &[&str]| Need::of(&plan_of(words).unwrap(), false).paths;
         assert_eq!(paths(&["-A", "127.0.0.1,127.0.0.1,127.0.0.2"]), Some(2));
         assert_eq!(paths(&["--hosts", "a,b", "-A", "127.0.0.1,127.0.0.2"]), Some(4));

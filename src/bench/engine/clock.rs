@@ -1,12 +1,12 @@
-//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`). Nothing in the
-//! engine asks another one, so that tests can put a virtual clock in its place.
+//! The one clock of a run: monotonic nanoseconds since the run's t0 (CLOCK_MONOTONIC through `Instant`). The engine
+//! uses no other clock, so that tests can replace it by a virtual one.
 
 use std::time::{Duration, Instant};
 
 use crate::bench::measure::STAMP_TICK_NS;
 
-/// The present moment. It is the runtime's: the system's monotonic clock, and in tests whose runtime has stopped the clock
-/// the virtual one that its timers go by.
+/// The present moment of the runtime: the system's monotonic clock, or the virtual clock of a test whose runtime is
+/// paused.
 #[inline]
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -37,13 +37,13 @@ impl Clock {
         self.ns(now())
     }
 
-    /// The moment so many nanoseconds after t0.
+    /// The moment this many nanoseconds after t0.
     pub fn at(self, ns: u64) -> Instant {
         self.t0 + Duration::from_nanos(ns)
     }
 }
 
-/// Rounds down to what a stamp can say, so that sender and receiver agree on which side of a bound a message lies.
+/// Rounds down to the tick of a stamp, so that sender and receiver agree on which side of a bound a message is.
 #[inline]
 pub const fn round_to_tick(ns: u64) -> u64 {
     ns - ns % STAMP_TICK_NS

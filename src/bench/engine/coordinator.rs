@@ -1,102 +1,47 @@
-//! The run as a whole: starts the threads, leads them through the stages, drains, settles, and puts together what they
-//! recorded.
+//! The run as a whole: starts the threads, drives them through the stages, and puts together what they recorded.
 
+mod census;
 mod hold;
 mod outcome;
 mod pace;
+mod shards;
 mod stage;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod usage;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
-
+use self::census::Census;
+use self::hold::run_hold;
 pub use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
-use self::stage::Usage;
+use self::shards::{Shards, StartShard};
+use self::stage::StageDriver;
 use super::clock::{Clock, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
-use super::stage_totals::StageTotals;
 use super::subscriber::LateMessages;
 use crate::bench::measure::Recorder;
-use crate::bench::plan::{BenchPlan, ClientKind, LoadModel, Stage};
-use crate::client::ClientError;
+use crate::bench::plan::{BenchPlan, LoadModel, Stage};
 use crate::mqtt::QoS;
 use crate::transport::{ConnectError, TlsClient, resolve};
 
-/// From the word to the first message: all threads have it by then.
-const LEAD: Duration = Duration::from_millis(20);
+/// From the command to the first message: all threads have the command by then.
+const START_DELAY: Duration = Duration::from_millis(20);
 
-/// How long the threads have for their goodbyes.
-const PARTING: Duration = Duration::from_secs(5);
-
-/// How often the end of a stage and of a drain is looked for.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often the coordinator looks for the end of a stage and of a drain.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-struct Shard {
-    commands: UnboundedSender<Command>,
-    /// None where it does not live on a thread of its own.
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Leads the threads of a run.
-struct Coordinator {
-    shared: Arc<Shared>,
-    shards: Vec<Shard>,
-    reports: UnboundedReceiver<Report>,
-    lost: BTreeMap<String, u64>,
-    /// The same of the present stage.
-    lost_in_stage: BTreeMap<String, u64>,
-    /// Clients that are connected, by what they do.
-    left: BTreeMap<ClientKind, usize>,
-    /// Clients of each broker that are connected, and losses in the present stage.
-    targets: Vec<(u64, u64)>,
-    max_open: u64,
-    /// Clients that were connected while connecting was measured.
-    joined: u64,
-    /// Shards that have nothing more to connect.
-    ready: usize,
-    failed: u64,
-    first_failure: Option<(usize, ClientError)>,
-    /// A thread could not begin.
-    broken: Option<RunError>,
-    /// Threads that ended though nobody had told them to.
-    ended: usize,
-    /// How long nothing had come through when a load that only a count ends was given up.
-    stalled: Option<Duration>,
-    /// The smallest window that losses have left to a publisher.
-    narrowed: Option<u16>,
-    /// Since when nobody has been left on one side.
-    gone_since: Option<Instant>,
-    stages_begun: u32,
-    /// What came when its drain had ended.
-    late: Vec<LateMessages>,
-}
-
-/// How a shard is started: [`shard::on_thread`], or whatever a test has instead.
-type StartShard = fn(
-    usize,
-    Arc<Shared>,
-    Option<TlsClient>,
-    UnboundedReceiver<Command>,
-    UnboundedSender<Report>,
-) -> io::Result<Option<JoinHandle<()>>>;
-
-/// Carries out a plan. `interrupt` ends the load early (the drain still happens); `progress` is called now and then.
+/// Runs a plan. `interrupt` ends the load early, but not the drain; `progress` is called repeatedly.
 ///
 /// # Errors
-/// Only before the load: afterwards whatever goes wrong is part of the outcome.
+/// Only before the load: what fails afterwards is part of the outcome.
 pub async fn run(
     plan: BenchPlan,
     tls: Option<TlsClient>,
@@ -106,7 +51,7 @@ pub async fn run(
     run_with(plan, tls, interrupt, progress, shard::on_thread).await
 }
 
-/// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, and live by the clock of its runtime.
+/// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, on the clock of its runtime.
 #[cfg(test)]
 pub async fn run_in_place(
     plan: BenchPlan,
@@ -126,92 +71,66 @@ async fn run_with(
     tokio::pin!(interrupt);
     let clients = plan.clients();
     let resolved = tokio::select! {
-        resolved = find_brokers(&mut plan) => resolved,
+        resolved = resolve_brokers(&mut plan) => resolved,
         () = &mut interrupt => return Err(RunError::Interrupted),
     };
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
-    let stages = plan.stages.clone();
-    let shared = Arc::new(Shared::new(plan, Clock::start()));
-    let mut coordinator = Coordinator::start(shared.clone(), tls.as_ref(), start_shard)?;
-    if shared.plan.idlers > 0 {
-        let outcome = {
-            let hold = coordinator.hold(&mut progress);
-            tokio::pin!(hold);
-            tokio::select! {
-                outcome = &mut hold => outcome,
-                () = &mut interrupt => {
-                    shared.halt.store(true, Ordering::Relaxed);
-                    hold.await
-                }
-            }
+    let mut coordinator = Coordinator::start(plan, tls.as_ref(), start_shard)?;
+    let shared = coordinator.shared.clone();
+    let record_dns =
+        |recorder: &mut Recorder| dns.iter().for_each(|took| recorder.latency.dns.record(took.as_nanos() as i64));
+    let outcome = if shared.plan.idlers > 0 {
+        let hold = halt_on(&mut interrupt, &shared, run_hold(&mut coordinator, &mut progress)).await;
+        hold.map(|(connect_ns, mut stage)| {
+            record_dns(&mut stage.recorder);
+            (Recorder::default(), connect_ns, vec![stage])
+        })
+    } else {
+        let connect = tokio::select! {
+            connect = coordinator.connect(&mut progress) => connect,
+            () = &mut interrupt => Err(RunError::Interrupted),
         };
-        return Ok(match outcome {
-            Ok((connect_ns, mut stage)) => {
-                dns.iter().for_each(|took| stage.recorder.latency.dns.record(took.as_nanos() as i64));
-                coordinator.conclude(Recorder::default(), connect_ns, vec![stage]).await
+        let connect_ns = shared.clock.now_ns();
+        match connect {
+            Ok(mut connect) => {
+                record_dns(&mut connect);
+                let stages = coordinator.run_stages(&mut interrupt, &mut progress).await;
+                Ok((connect, connect_ns, stages))
             }
-            Err(error) => {
-                coordinator.end().await;
-                return Err(error);
-            }
-        });
-    }
-    let connect = tokio::select! {
-        connect = coordinator.connect(&mut progress) => connect,
-        () = &mut interrupt => Err(RunError::Interrupted),
-    };
-    let connect_ns = shared.clock.now_ns();
-    let connect = match connect {
-        Ok(mut connect) => {
-            dns.iter().for_each(|took| connect.latency.dns.record(took.as_nanos() as i64));
-            connect
+            Err(error) => Err(error),
         }
+    };
+    match outcome {
+        Ok((connect, connect_ns, stages)) => Ok(coordinator.finish(connect, connect_ns, stages).await),
         Err(error) => {
-            coordinator.end().await;
-            return Err(error);
-        }
-    };
-    let mut outcomes: Vec<StageOutcome> = Vec::new();
-    'stages: for stage in stages {
-        let (before, whole, mut spent) = (outcomes.len().checked_sub(1), stage.duration, Duration::ZERO);
-        let mut next = Some(stage);
-        // A stage whose schedule is not kept is followed by an attempt at a lower rate.
-        while let Some(stage) = next.take() {
-            let before = before.map(|before| &outcomes[before]);
-            let Some(run) = coordinator.stage_run(&stage, before) else { break 'stages };
-            let mut outcome = {
-                let load = coordinator.carry_out(stage, run, &mut progress);
-                tokio::pin!(load);
-                tokio::select! {
-                    outcome = &mut load => outcome,
-                    () = &mut interrupt => {
-                        // The stage sees it, ends the load, drains and settles.
-                        shared.halt.store(true, Ordering::Relaxed);
-                        load.await
-                    }
-                }
-            };
-            let ends = shared.is_halted() || coordinator.has_collapsed() || coordinator.stalled.is_some();
-            spent += Duration::from_nanos(outcome.measured_ns);
-            let lower = outcome.stage.stepped_down(whole, spent).filter(|_| !ends);
-            if let Some((lower, fault)) = lower.zip(outcome.pace_fault(&shared.plan, coordinator.lost.is_empty())) {
-                (outcome.given_up, next) = (Some(fault), Some(lower));
-            }
-            outcomes.push(outcome);
-            if ends {
-                break 'stages;
-            }
+            coordinator.shards.end(drop).await;
+            Err(error)
         }
     }
-    Ok(coordinator.conclude(connect, connect_ns, outcomes).await)
 }
 
-/// Looks all brokers up. Gives back how long each took.
-async fn find_brokers(plan: &mut BenchPlan) -> Result<Vec<Duration>, ConnectError> {
+/// Runs `work`. An interruption halts the load, and `work` still drains and settles.
+async fn halt_on<T>(
+    interrupt: &mut (impl Future<Output = ()> + Unpin),
+    shared: &Shared,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        outcome = &mut work => outcome,
+        () = interrupt => {
+            shared.halt();
+            work.await
+        }
+    }
+}
+
+/// Resolves all brokers. Returns how long each took.
+async fn resolve_brokers(plan: &mut BenchPlan) -> Result<Vec<Duration>, ConnectError> {
     let mut took = Vec::new();
     for target in 0..plan.targets.count() {
         let mut transport = plan.targets.transport(&plan.transport, target);
-        // All its addresses: each client takes those of its own source's family.
+        // All its addresses: each client takes those of its source address's family.
         transport.bind = None;
         took.push(resolve(&mut transport).await?);
         plan.targets.found(target, transport.resolved);
@@ -219,53 +138,46 @@ async fn find_brokers(plan: &mut BenchPlan) -> Result<Vec<Duration>, ConnectErro
     Ok(took)
 }
 
+/// Drives the threads of a run.
+struct Coordinator {
+    shared: Arc<Shared>,
+    shards: Shards,
+    census: Census,
+    /// Threads that have nothing more to connect.
+    ready: usize,
+    /// A thread could not start.
+    start_error: Option<RunError>,
+    /// How long there had been no progress when a load that only a count ends was given up.
+    stalled: Option<Duration>,
+    stages_begun: u32,
+    /// Messages that arrived after their drain had ended.
+    late: Vec<LateMessages>,
+}
+
 impl Coordinator {
-    fn start(shared: Arc<Shared>, tls: Option<&TlsClient>, start_shard: StartShard) -> Result<Self, RunError> {
-        let (sender, reports) = unbounded_channel();
-        let mut shards = Vec::new();
-        for shard in 0..shared.plan.threads {
-            let (commands, receiver) = unbounded_channel();
-            let thread = start_shard(shard, shared.clone(), tls.cloned(), receiver, sender.clone())?;
-            shards.push(Shard { commands, thread });
-        }
-        let plan = &shared.plan;
-        let left = [
-            (ClientKind::Publisher, plan.publishers),
-            (ClientKind::Subscriber, plan.subscribers),
-            (ClientKind::Responder, plan.responders),
-        ];
-        let left = left.into_iter().filter(|(_, clients)| *clients > 0).collect();
-        let mut targets = vec![(0, 0); plan.targets.count()];
-        (0..plan.clients() - plan.idlers).for_each(|client| targets[plan.target_of(client)].0 += 1);
+    fn start(plan: BenchPlan, tls: Option<&TlsClient>, start_shard: StartShard) -> Result<Self, RunError> {
+        let census = Census::new(&plan);
+        let shared = Arc::new(Shared::new(plan, Clock::start()));
+        let shards = Shards::start(&shared, tls, start_shard)?;
         Ok(Self {
             shared,
             shards,
-            reports,
-            lost: BTreeMap::new(),
-            lost_in_stage: BTreeMap::new(),
-            left,
-            targets,
-            max_open: 0,
-            joined: 0,
+            census,
             ready: 0,
-            failed: 0,
-            first_failure: None,
-            broken: None,
-            ended: 0,
+            start_error: None,
             stalled: None,
-            narrowed: None,
-            gone_since: None,
             stages_begun: 0,
             late: Vec::new(),
         })
     }
 
+    /// Waits until all clients are connected. Returns how long that took them.
     async fn connect(&mut self, progress: &mut impl FnMut(RunProgress)) -> Result<Recorder, RunError> {
         let clients = self.shared.plan.clients();
         let (mut connected, mut ready) = (0, 0);
         let mut total = Recorder::default();
-        while ready < self.shards.len() {
-            match self.reports.recv().await {
+        while ready < self.shards.count() {
+            match self.shards.report().await {
                 Some(Report::Connected { .. }) => {
                     connected += 1;
                     progress(RunProgress::Connecting { connected, clients });
@@ -276,117 +188,44 @@ impl Coordinator {
                 }
                 Some(Report::Failed { client, error }) => return Err(RunError::Client { client, clients, error }),
                 Some(Report::NoRuntime(error)) => return Err(RunError::Thread(error)),
-                Some(Report::Ended) | None => return Err(RunError::Thread(io::Error::other("it ended by itself"))),
-                Some(other) => self.note(other),
+                Some(Report::Ended) | None => return Err(RunError::Thread(io::Error::other("it ended unexpectedly"))),
+                Some(other) => self.handle_report(other),
             }
         }
         Ok(total)
     }
 
-    /// Reports that may come at any time.
-    fn note(&mut self, report: Report) {
-        match report {
-            Report::Lost { kind, target, cause } => {
-                *self.lost.entry(cause.clone()).or_default() += 1;
-                *self.lost_in_stage.entry(cause).or_default() += 1;
-                self.targets[target].1 += 1;
-                self.count_client(kind, target, false);
-            }
-            Report::Reconnected { kind, target } => self.count_client(kind, target, true),
-            Report::WindowReduced { window } => {
-                self.narrowed = Some(self.narrowed.map_or(window, |narrowed| narrowed.min(window)));
-            }
-            Report::Connected { target } => self.count_idler(target),
-            Report::NoRuntime(error) => self.broken = Some(RunError::Thread(error)),
-            Report::Ready(_) => self.ready += 1,
-            Report::Failed { client, error } => {
-                self.failed += 1;
-                self.first_failure.get_or_insert((client, error));
-            }
-            Report::Late(late) => self.late.extend(late),
-            // None is told to before the load is over.
-            Report::Ended => {
-                self.ended += 1;
-                let cause = "a thread of mqbench ended by itself; please report this as a bug".to_owned();
-                *self.lost.entry(cause.clone()).or_default() += 1;
-                *self.lost_in_stage.entry(cause).or_default() += 1;
-            }
-            _ => {}
-        }
-    }
-
-    /// A client is connected, or is not any more.
-    fn count_client(&mut self, kind: ClientKind, target: usize, is_there: bool) {
-        let count = |number: u64| if is_there { number + 1 } else { number.saturating_sub(1) };
-        self.targets[target].0 = count(self.targets[target].0);
-        if let Some(left) = self.left.get_mut(&kind) {
-            *left = count(*left as u64) as usize;
-        }
-        self.max_open = self.max_open.max(self.open());
-        let nobody = self.left.values().any(|left| *left == 0);
-        self.gone_since = if nobody { self.gone_since.or_else(|| Some(Instant::now())) } else { None };
-    }
-
-    /// Connections that are open.
-    fn open(&self) -> u64 {
-        self.left.values().map(|left| *left as u64).sum()
-    }
-
-    /// Whether nobody is left on one side. Clients that connect again may come back, so it is waited for them: to the end
-    /// of the stage, and where only a count ends it as long as for any connection.
-    fn has_collapsed(&self) -> bool {
-        let plan = &self.shared.plan;
-        let is_endless = plan.stages.iter().any(|stage| stage.duration.is_none());
-        if self.ended > 0 {
-            return true;
-        }
-        match (self.gone_since, plan.reconnect) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(since), Some(_)) => is_endless && since.elapsed() >= plan.transport.timeout,
-        }
-    }
-
-    /// Ends all threads and puts the outcome batch.
-    async fn conclude(mut self, connect: Recorder, connect_ns: u64, mut stages: Vec<StageOutcome>) -> RunOutcome {
-        let (collapsed, interrupted, narrowed) = (self.has_collapsed(), self.shared.is_halted(), self.narrowed);
-        let plan = &self.shared.plan;
-        let there = self.open() + if plan.idlers > 0 { self.failed } else { 0 };
-        // Of those that hold only who was connected can be away.
-        let unconnected =
-            if plan.idlers > 0 && interrupted { plan.idlers as u64 - self.joined - self.failed } else { 0 };
-        let away = (plan.clients() as u64).saturating_sub(there + unconnected);
-        let (first_failure, stalled, tls) = (self.first_failure.take(), self.stalled, self.shared.tls.get().cloned());
-        let (lost, late) = self.end().await;
-        for late in late {
-            // Stages count from 1, and each has an outcome.
-            if let Some(outcome) = stages.get_mut(late.stage as usize - 1) {
-                outcome.note_late(late);
+    /// Runs the stages of the plan, up to the one that an interruption or a failure ends.
+    async fn run_stages(
+        &mut self,
+        interrupt: &mut (impl Future<Output = ()> + Unpin),
+        progress: &mut impl FnMut(RunProgress),
+    ) -> Vec<StageOutcome> {
+        let shared = self.shared.clone();
+        let mut outcomes: Vec<StageOutcome> = Vec::new();
+        for stage in shared.plan.stages.clone() {
+            let (before, planned, mut spent) = (outcomes.len().checked_sub(1), stage.duration, Duration::ZERO);
+            let mut next = Some(stage);
+            // A stage whose schedule is not kept is followed by an attempt at a lower rate.
+            while let Some(stage) = next.take() {
+                let before = before.map(|before| &outcomes[before]);
+                let Some(run) = self.stage_run(&stage, before) else { return outcomes };
+                let load = StageDriver::new(self, run).run_load(stage, progress);
+                let mut outcome = halt_on(interrupt, &shared, load).await;
+                let ends = shared.is_halted() || self.has_collapsed() || self.stalled.is_some();
+                spent += Duration::from_nanos(outcome.measured_ns);
+                let lower = outcome.stage.stepped_down(planned, spent).filter(|_| !ends);
+                let fault = outcome.pace_fault(&shared.plan, self.census.lost().is_empty());
+                if let Some((lower, fault)) = lower.zip(fault) {
+                    (outcome.given_up, next) = (Some(fault), Some(lower));
+                }
+                outcomes.push(outcome);
+                if ends {
+                    return outcomes;
+                }
             }
         }
-        RunOutcome {
-            connect,
-            connect_ns,
-            stages,
-            lost,
-            away,
-            narrowed,
-            first_failure,
-            interrupted,
-            collapsed,
-            stalled,
-            tls,
-        }
-    }
-
-    fn tell(&self, command: Command) {
-        if let Command::Begin(run) = &command {
-            self.shared.begin(*run);
-        }
-        for shard in &self.shards {
-            // A shard that has ended needs no command.
-            let _ = shard.commands.send(command.clone());
-        }
+        outcomes
     }
 
     /// When a stage is to happen. None when its rate is a share of a stage that carried nothing.
@@ -399,14 +238,14 @@ impl Coordinator {
             }
         };
         self.stages_begun += 1;
-        let start_ns = round_to_tick(self.shared.clock.now_ns() + LEAD.as_nanos() as u64);
+        let start_ns = round_to_tick(self.shared.clock.now_ns() + START_DELAY.as_nanos() as u64);
         let from_ns = round_to_tick(start_ns + stage.warmup.as_nanos() as u64);
         let to_ns = stage.duration.map_or(u64::MAX, |duration| round_to_tick(from_ns + duration.as_nanos() as u64));
         Some(StageRun { number: self.stages_begun, rate, start_ns, from_ns, to_ns, count: stage.count })
     }
 
-    /// Messages a second that a stage carried to their end: delivered to all subscribers, else acknowledged, else sent.
-    /// None where no time was measured.
+    /// Messages per second that a stage carried: delivered to all subscribers, else acknowledged, else sent. None where
+    /// no time was measured.
     fn carried_per_s(&self, outcome: &StageOutcome) -> Option<f64> {
         let counters = &outcome.recorder.counters;
         let plan = &self.shared.plan;
@@ -421,24 +260,86 @@ impl Coordinator {
         (outcome.measured_ns > 0).then(|| carried * 1e9 / outcome.measured_ns as f64)
     }
 
-    /// Ends all threads and gives back what connections were lost, and what came after its drain.
-    async fn end(mut self) -> (BTreeMap<String, u64>, Vec<LateMessages>) {
-        self.tell(Command::End);
-        let mut running = self.alive();
-        let deadline = Instant::now() + PARTING;
-        while running > 0 {
-            match tokio::time::timeout_at(deadline, self.reports.recv()).await {
-                Ok(Some(Report::Ended)) => running -= 1,
-                Ok(Some(Report::Late(late))) => self.late.extend(late),
-                Ok(Some(_)) => {}
-                // A thread that hangs ends with the process.
-                Ok(None) | Err(_) => return (self.lost, self.late),
+    /// Begins a stage on all threads, or changes its end.
+    fn begin(&self, run: StageRun) {
+        self.shared.begin(run);
+        self.shards.send(&Command::Begin(run));
+    }
+
+    /// Handles reports that may come at any time.
+    fn handle_report(&mut self, report: Report) {
+        match report {
+            Report::Lost { kind, target, cause } => self.census.on_lost(kind, target, cause),
+            Report::Reconnected { kind, target } => self.census.on_reconnected(kind, target),
+            Report::WindowReduced { window } => self.census.on_window_reduced(window),
+            Report::Connected { target } => self.census.on_connected(target),
+            Report::Failed { client, error } => self.census.on_failed(client, error),
+            Report::NoRuntime(error) => self.start_error = Some(RunError::Thread(error)),
+            Report::Ready(_) => self.ready += 1,
+            Report::Late(late) => self.late.extend(late),
+            // No thread gets the command before the load is over.
+            Report::Ended => {
+                self.shards.note_ended();
+                self.census.on_thread_ended();
+            }
+            Report::Second { .. } | Report::Missing(_) | Report::Stopped | Report::Settled(_) => {}
+        }
+    }
+
+    /// Whether all threads have nothing more to connect.
+    const fn is_ready(&self) -> bool {
+        self.ready >= self.shards.count()
+    }
+
+    /// Whether a side has lost all its connections. Clients that reconnect are waited for: to the end of the stage, and
+    /// where only a count ends it, as long as for any connection.
+    fn has_collapsed(&self) -> bool {
+        let plan = &self.shared.plan;
+        if self.shards.running() < self.shards.count() {
+            return true;
+        }
+        let is_endless = || plan.stages.iter().any(|stage| stage.duration.is_none());
+        self.census
+            .side_gone_for()
+            .is_some_and(|gone_for| plan.reconnect.is_none() || is_endless() && gone_for >= plan.transport.timeout)
+    }
+
+    /// Ends all threads and puts the outcome together.
+    async fn finish(mut self, connect: Recorder, connect_ns: u64, mut stages: Vec<StageOutcome>) -> RunOutcome {
+        let (collapsed, interrupted) = (self.has_collapsed(), self.shared.is_halted());
+        let (plan, census) = (&self.shared.plan, &mut self.census);
+        let idlers = plan.idlers as u64;
+        let is_hold = plan.idlers > 0;
+        // Of the clients that hold only those that were connected can be away.
+        let accounted = census.open() + if is_hold { census.failed() } else { 0 };
+        let unconnected = if is_hold && interrupted { idlers - census.connected() - census.failed() } else { 0 };
+        let outcome = RunOutcome {
+            connect,
+            connect_ns,
+            lost: census.lost().clone(),
+            away: (plan.clients() as u64).saturating_sub(accounted + unconnected),
+            narrowed: census.smallest_window(),
+            first_failure: census.take_first_failure(),
+            interrupted,
+            collapsed,
+            stalled: self.stalled,
+            tls: self.shared.tls.get().cloned(),
+            stages: Vec::new(),
+        };
+        let mut late = self.late;
+        self.shards
+            .end(|report| {
+                if let Report::Late(more) = report {
+                    late.extend(more);
+                }
+            })
+            .await;
+        for late in late {
+            // Stages count from 1, and each has an outcome.
+            if let Some(outcome) = stages.get_mut(late.stage as usize - 1) {
+                outcome.add_late(late);
             }
         }
-        for thread in self.shards.into_iter().filter_map(|shard| shard.thread) {
-            // Its outcome was reported.
-            let _ = thread.join();
-        }
-        (self.lost, self.late)
+        RunOutcome { stages, ..outcome }
     }
 }

@@ -1,7 +1,7 @@
-//! A client's connection inside a shard: transport, session, and the bytes that the socket has not taken yet.
+//! A client's connection in a shard: transport, session, and the bytes that the socket has not taken yet.
 //!
-//! Nothing is allocated per message: reads go through the shard's one buffer, writes are built in another one, and only
-//! what the kernel refuses is copied aside until it has room.
+//! Nothing is allocated per message: all reads use one buffer of the shard, packets are built in another one, and only
+//! what the kernel does not take is copied.
 
 use std::cell::Cell;
 use std::io;
@@ -16,17 +16,17 @@ use crate::mqtt::Message;
 use crate::session::{Kept, Session, SessionError};
 use crate::transport::Connection;
 
-/// What stays in the window for a message: its times.
+/// What the window keeps for a message: its times.
 #[derive(Clone, Debug)]
 pub(super) struct SendRecord {
     pub(super) intended_ns: u64,
     pub(super) written_ns: u64,
-    /// When PUBREC came (QoS 2).
+    /// When PUBREC arrived (QoS 2).
     pub(super) received_ns: Cell<u64>,
 }
 
 impl SendRecord {
-    /// Whether both were sent in one go, and so have the same to tell when they are acknowledged in one go.
+    /// Whether both were sent together, and so have the same latency where they are acknowledged together.
     #[inline]
     pub(super) fn was_sent_with(&self, other: &Self) -> bool {
         (self.intended_ns, self.written_ns) == (other.intended_ns, other.written_ns)
@@ -34,7 +34,7 @@ impl SendRecord {
 }
 
 impl Kept for SendRecord {
-    /// Messages are not kept: a publisher whose session is to last writes them anew, see [`Publisher::rewrite`].
+    /// Messages are not kept: a publisher with a kept session builds them again, see [`Publisher::rewrite`].
     ///
     /// [`Publisher::rewrite`]: super::publisher::Publisher::rewrite
     fn message(&self) -> Option<&Message> {
@@ -55,9 +55,9 @@ pub(super) struct Link {
     unflushed: bool,
     /// The number of its broker.
     target: u16,
-    /// Bytes that the socket took since they were asked for last.
+    /// Bytes that the socket took since the last call of [`Link::take_written`].
     taken: u64,
-    /// Keep Alive has sent a PINGREQ since that was asked for last.
+    /// Keep Alive has sent a PINGREQ since the last call of [`Link::take_pinged`].
     has_pinged: bool,
 }
 
@@ -82,15 +82,15 @@ impl Link {
         usize::from(self.target)
     }
 
-    /// Lets the session do what is due. A ping goes out at once where the socket takes bytes, and none is put behind what
-    /// waits.
+    /// Lets the session do what is due. A ping is sent at once where the socket takes bytes; none is queued after
+    /// waiting bytes.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         if !self.is_writable() {
             self.session.handle_write_pending();
         }
         let before = self.session.output_len();
         self.session.handle_timeout(now)?;
-        // All that it writes is PINGREQ.
+        // It writes nothing but PINGREQ.
         self.has_pinged |= self.session.output_len() > before;
         if self.is_writable() && self.session.output_len() > 0 {
             self.session.handle_written(now, false);
@@ -110,7 +110,7 @@ impl Link {
         std::mem::take(&mut self.has_pinged)
     }
 
-    /// Reads what is there, at most one buffer full. `Ready(Ok(0))` is the end of the stream.
+    /// Reads once, at most the buffer's size. `Ready(Ok(0))` is the end of the stream.
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut read = ReadBuf::new(buffer);
         match Pin::new(&mut self.connection).poll_read(context, &mut read) {
@@ -130,7 +130,7 @@ impl Link {
         self.unsent.is_empty()
     }
 
-    /// Tries to get rid of what waits. Gives back how many bytes the socket took.
+    /// Writes what waits. Returns how many bytes the socket took.
     pub(super) fn flush(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let taken = self.flush_unsent(context)?;
         if taken > 0 {
@@ -168,7 +168,7 @@ impl Link {
         Ok(taken)
     }
 
-    /// Writes a buffer, or keeps what the socket does not take. Nothing may be waiting before. Gives back how many
+    /// Writes a buffer, and keeps what the socket does not take. To be called while nothing waits. Returns how many
     /// bytes the socket took.
     pub(super) fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         debug_assert!(self.is_writable());
@@ -192,13 +192,13 @@ impl Link {
         Ok(taken)
     }
 
-    /// Sends what the session has to say by itself: acknowledgements, pings, DISCONNECT. `out` is the shard's buffer.
+    /// Sends the packets of the session itself: acknowledgements, pings, DISCONNECT. `out` is the shard's buffer.
     pub(super) fn send_output(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> io::Result<usize> {
         if self.session.output_len() == 0 {
             return Ok(0);
         }
         if !self.is_writable() {
-            // Behind what waits; `flush` comes to it.
+            // After what waits; `flush` writes it.
             self.session.take_output(&mut self.unsent);
             return Ok(0);
         }
@@ -207,7 +207,7 @@ impl Link {
         self.send(context, out)
     }
 
-    /// Gives connection and session back, for an orderly end.
+    /// Takes connection, session and unsent bytes apart.
     pub(super) fn into_parts(self) -> (Connection, BenchSession, Vec<u8>) {
         (self.connection, self.session, self.unsent[self.unsent_from..].to_vec())
     }

@@ -16,6 +16,7 @@ mod responder;
 mod shard;
 mod shared;
 mod stage_totals;
+mod stream;
 mod subscriber;
 
 pub use connect_all::concurrent_connects;

@@ -14,13 +14,13 @@ use super::clock::Clock;
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     due: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
-    /// What the timer is set to.
+    /// The time that the timer is set to.
     armed_ns: Cell<u64>,
     earlier: Notify,
 }
 
 impl Pacer {
-    /// Asks for a wake-up of client `index` at `due_ns`.
+    /// Requests a wake-up of client `index` at `due_ns`.
     pub(super) fn schedule(&self, due_ns: u64, index: usize) {
         self.due.borrow_mut().push(Reverse((due_ns, index)));
         if due_ns < self.armed_ns.get() {
@@ -28,14 +28,14 @@ impl Pacer {
         }
     }
 
-    /// Wakes publishers as their times come, for ever. Where `busy`, the thread does not sleep while a message is to
-    /// come: it looks at clock and sockets in turn, and so misses neither.
+    /// Wakes publishers when they are due, forever. Where `busy`, the thread never sleeps while a wake-up is scheduled:
+    /// it polls clock and sockets alternately.
     ///
     /// # Errors
-    /// The system's, when it has no timer to give.
+    /// Those of the system, where it has no timer.
     pub(super) async fn run(&self, clock: Clock, busy: bool, wake: impl Fn(usize)) -> io::Result<()> {
         let timer = PreciseTimer::new()?;
-        // Up to this moment the thread stays awake.
+        // The thread stays awake until this moment.
         let mut awake_until_ns = if busy { u64::MAX } else { 0 };
         loop {
             let now_ns = clock.now_ns();
@@ -70,10 +70,10 @@ impl Pacer {
     }
 }
 
-/// How late the timer that paces wakes after each of so many sleeps, nanoseconds.
+/// How late the timer of the pacer wakes after each of this many sleeps, nanoseconds.
 ///
 /// # Errors
-/// The system's, when it has no timer to give.
+/// Those of the system, where it has no timer.
 pub async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64>> {
     let timer = PreciseTimer::new()?;
     let mut late = Vec::with_capacity(sleeps);
@@ -88,7 +88,7 @@ pub async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64
 #[cfg(all(target_os = "linux", not(test)))]
 pub(super) use precise::PreciseTimer;
 
-/// Linux: a timerfd in the runtime's own epoll, exact to some tens of microseconds.
+/// Linux: a timerfd in the runtime's epoll, accurate to some tens of microseconds.
 #[cfg(all(target_os = "linux", not(test)))]
 mod precise {
     use std::io;
@@ -110,8 +110,8 @@ mod precise {
 
     pub struct PreciseTimer(AsyncFd<Descriptor>);
 
-    /// The end of a wait is spent awake, since a processor that sleeps takes its time to wake: this part of it, and this
-    /// much at the most.
+    /// The end of a wait is spent awake, because a sleeping core wakes late: this part of the wait, and at most this
+    /// long.
     const AWAKE_PART: u64 = 20;
     const AWAKE_NS: u64 = 50_000;
 
@@ -119,14 +119,13 @@ mod precise {
         pub fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-            // Deprecated for types whose descriptor may be closed behind its back; ours owns it as long as it lives, and
-            // the replacement is an unsafe function.
+            // Deprecated for types that do not own their descriptor; this one does, and the replacement is unsafe.
             #[expect(deprecated)]
             let timer = AsyncFd::with_interest(Descriptor(timer), Interest::READABLE)?;
             Ok(Self(timer))
         }
 
-        /// What of a wait is to be spent awake.
+        /// The part of a wait that is spent awake.
         pub fn awake_ns(wait_ns: u64) -> u64 {
             (wait_ns / AWAKE_PART).min(AWAKE_NS)
         }
@@ -141,7 +140,7 @@ mod precise {
                         ready.clear_ready();
                         return Ok(());
                     }
-                    // Readiness that was left over from a timer that has been set anew.
+                    // Left over from a timer that was set again.
                     Err(nix::errno::Errno::EAGAIN) => ready.clear_ready(),
                     Err(error) => return Err(error.into()),
                 }
@@ -150,7 +149,8 @@ mod precise {
     }
 }
 
-/// Elsewhere: the runtime's timer, exact to a millisecond; `sched_lag` shows it. In tests too: it follows a virtual clock.
+/// Elsewhere: the runtime's timer, accurate to a millisecond, which `sched_lag` shows. Also in tests, where it follows
+/// the virtual clock.
 #[cfg(any(not(target_os = "linux"), test))]
 pub(super) struct PreciseTimer;
 
@@ -160,7 +160,7 @@ impl PreciseTimer {
         Ok(Self)
     }
 
-    /// None: it would not gain a millisecond, and a virtual clock stands still as long as anybody is awake.
+    /// None: it would not gain a millisecond, and a virtual clock stands still while any task is awake.
     pub(super) const fn awake_ns(_wait_ns: u64) -> u64 {
         0
     }

@@ -1,5 +1,5 @@
-//! The PUBLISH packets of one publisher: a template that is copied and patched, with a payload of its own size and
-//! content where the plan asks for that. Nothing is allocated per message.
+//! The PUBLISH packets of one publisher: a template that is copied and patched, with a payload that varies in size and
+//! content where the plan asks for it. Nothing is allocated per message.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,15 +13,15 @@ use crate::session::Identifiers;
 /// The DUP flag in the first byte of a PUBLISH (§3.3.1.1).
 const DUP: u8 = 0x08;
 
-/// What a publisher sends.
+/// Builds the packets of a publisher.
 #[derive(Debug)]
 pub(super) struct Packets {
     template: PublishTemplate,
-    /// With a Topic Alias: the packet that names the topic as well, which is the first of each connection.
+    /// With a Topic Alias: the first packet of each connection, which also has the topic.
     introduction: Option<PublishTemplate>,
-    /// Whether the next packet is that one.
+    /// Whether that packet is next.
     introduces: bool,
-    /// About how many bytes one has.
+    /// Approximate bytes per packet.
     typical_size: usize,
     /// Where messages differ in more than their stamp.
     varying: Option<Box<Varying>>,
@@ -29,27 +29,29 @@ pub(super) struct Packets {
 
 #[derive(Debug, Default)]
 struct Varying {
-    /// The text with the message's places, where there is one.
+    /// The text template, where there is one.
     text: MessageTemplate,
-    /// The payload that is being written.
+    /// The payload of the present message.
     payload: Vec<u8>,
-    /// Sizes of packets and payloads that the kernel has not taken wholly, and the sum of the former.
+    /// Sizes of the packets and payloads that the kernel has not taken completely, and the sum of the packet sizes.
     unwritten: VecDeque<(u32, u32)>,
     unwritten_bytes: usize,
 }
 
-/// Messages that are due at one moment: which, and when that is.
+/// Messages that are due at the same time.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) identifiers: Identifiers,
-    /// The number of the first.
+    /// The sequence number of the first.
     pub(super) sequence: u64,
     pub(super) intended_ns: u64,
 }
 
 impl Packets {
-    /// The packets of a stream. Fails as [`PublishTemplate::new`] does, and where the largest packet is above `limit`,
-    /// what the broker takes.
+    /// The packets of a stream.
+    ///
+    /// # Errors
+    /// Those of [`PublishTemplate::new`], and a largest packet above `limit`, the Maximum Packet Size of the broker.
     pub(super) fn new(plan: &BenchPlan, stream: usize, limit: usize) -> Result<Self, WireError> {
         let (client_id, user_name) = plan.names_of(stream);
         let varies = plan.payload.varies_by_message();
@@ -89,7 +91,7 @@ impl Packets {
                 (template.size_with(least.midpoint(most)), template.size_with(most))
             }
             (Some(varying), PayloadPlan::Text(_)) => {
-                // The text when its numbers have grown as far as they can.
+                // The text with the largest numbers.
                 let mut longest = Vec::new();
                 varying.text.append(u64::MAX, u64::MAX, &mut longest);
                 (template.size_with(longest.len()), template.size_with(longest.len()))
@@ -102,7 +104,7 @@ impl Packets {
         Ok(Self { template, introduces: introduction.is_some(), introduction, typical_size, varying })
     }
 
-    /// About how many bytes a packet has.
+    /// Approximate bytes per packet.
     pub(super) const fn typical_size(&self) -> usize {
         self.typical_size
     }
@@ -153,7 +155,7 @@ impl Packets {
         }
     }
 
-    /// Appends the first of these messages with its topic; gives back the others.
+    /// Appends the first of these messages with its topic; returns the others.
     #[cold]
     fn introduce(&mut self, plan: &BenchPlan, stream: usize, mut due: Due, out: &mut Vec<u8>) -> Due {
         let first = Due { identifiers: due.identifiers.split_first(), ..due };
@@ -170,7 +172,7 @@ impl Packets {
         due
     }
 
-    /// Appends the packet of a single message that goes out once more. Gives back the size of its payload.
+    /// Appends the packet of a single message that is sent again. Returns the size of its payload.
     pub(super) fn append_again(
         &mut self,
         plan: &BenchPlan,
@@ -185,13 +187,13 @@ impl Packets {
             *first |= DUP;
         }
         let Some(varying) = &mut self.varying else { return self.template.payload_size() as u64 };
-        // The session's output counts it.
+        // It is part of the session's output, which counts it.
         let Some((packet, payload)) = varying.unwritten.pop_back() else { return 0 };
         varying.unwritten_bytes -= packet as usize;
         u64::from(payload)
     }
 
-    /// What the kernel has not taken wholly is gone with the connection, and the next one knows no Topic Alias.
+    /// What the kernel has not taken completely was lost with the connection, and the next one has no Topic Alias yet.
     pub(super) fn forget_unwritten(&mut self) {
         self.introduces = self.introduction.is_some();
         if let Some(varying) = &mut self.varying {
@@ -200,11 +202,11 @@ impl Packets {
         }
     }
 
-    /// Messages and payload bytes that the kernel has taken since the last call, where `unwritten` messages had not been
-    /// and `waiting` bytes of them wait still.
+    /// Messages and payload bytes that the kernel has taken since the last call, where it did not have `unwritten`
+    /// messages and `waiting` bytes of them still wait.
     pub(super) fn take_written(&mut self, unwritten: u64, waiting: usize) -> (u64, u64) {
         let Some(varying) = &mut self.varying else {
-            // Where the first one waits, it names its topic and is longer; more than all cannot wait.
+            // The first packet of a connection is longer; no more than all messages can wait.
             let written = unwritten - (waiting.div_ceil(self.template.size()) as u64).min(unwritten);
             return (written, written * self.template.payload_size() as u64);
         };
@@ -222,7 +224,7 @@ impl Packets {
 }
 
 fn unix_ms() -> u64 {
-    // A clock before 1970 shows 0; until 2⁶⁴ ms there is time.
+    // 0 for a clock before 1970.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_alias_stands_for_the_topic_after_the_first_message_of_a_connection() {
+    fn a_topic_alias_replaces_the_topic_after_the_first_message_of_a_connection() {
         let words = ["-V", "5", "-D", "publish", "topic-alias", "3", "-t", "a/%i", "--clients", "1"];
         for more in [&["--size", "20"][..], &["--size", "20..40"], &["--payload", "random"], &["-m", "%s"]] {
             let plan = plan_of(&[&words[..], more].concat()).unwrap();
@@ -271,7 +273,7 @@ mod tests {
             assert_eq!(packets.take_written(3, 0).0, 3, "{more:?}");
             packets.forget_unwritten();
             let again = send(&mut packets, 2);
-            assert_eq!(topics(&again), [named("a/0"), named("")], "a new connection knows no alias");
+            assert_eq!(topics(&again), [named("a/0"), named("")], "a new connection has no alias");
             for (waiting, written) in [(again.len(), 0), (again.len() - 1, 0), (1, 1), (0, 2)] {
                 let mut fresh = Packets::new(&plan, 0, MAX_PACKET_SIZE).unwrap();
                 send(&mut fresh, 2);

@@ -1,89 +1,47 @@
-//! A publisher: fills its window as fast as it goes (closed loop), or sends each slot of the schedule at its intended
-//! time, late ones late and timed from when they were due (open loop).
+//! A publisher: fills its window as fast as it can (closed loop), or sends each slot of the schedule at its intended
+//! time; late slots are sent late and timed from when they were due (open loop).
 
 mod handler;
-mod loss;
-mod progress;
+mod sequences;
+mod stage_progress;
+mod window;
 
+use std::cell::Cell;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Duration;
 
 pub(super) use self::handler::{AckCounts, PublisherHandler};
-use self::progress::{StageProgress, due, superseded};
-use super::clock::round_to_tick;
-use super::link::{Link, SendRecord};
+use self::sequences::Sequences;
+use self::stage_progress::{NextSlot, StageProgress};
+use self::window::{DeliveryWindow, WindowLimit};
+use super::link::{BenchSession, Link, SendRecord};
 use super::packets::{Due, Packets};
-use super::shared::Shared;
-use crate::bench::measure::{LAG_FLOOR_NS, Recorder};
-use crate::bench::plan::WindowRule;
+use super::shared::{Shared, StageRun};
+use crate::bench::measure::{Outage, Outages, Recorder};
+use crate::bench::plan::{Schedule, WindowRule};
 use crate::mqtt::QoS;
+use crate::session::Identifiers;
 
-/// Bytes that go to the kernel in one write, roughly.
+/// Bytes per write to the kernel, roughly.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// A window that frees place by place is refilled by this part of it at the least: a broker that acknowledges one
-/// message a packet would otherwise cost a write a message. An eighth holds a place back for a sixteenth of the round
-/// trip on average, where the round trip is what limits.
-const REFILL_PART: u64 = 8;
-
-/// The most that a refill waits for, in messages.
-const REFILL_MOST: u64 = 32;
-
-/// After so long a refill waits for nothing: what frees too few places may free no more.
-const REFILL_PATIENCE_NS: u64 = 10_000_000;
-
-/// The shortest silence after which what is under way counts as lost and the window goes on.
-const SHORTEST_SILENCE_NS: u64 = 1_000_000_000;
-
-/// So many round trips of silence are needed at the least.
-const SILENT_ROUND_TRIPS: u64 = 4;
-
-/// What was due before the end of a stage may leave for this long after it where one write does not take it all: the
-/// rest of a burst.
-const END_GRACE_NS: u64 = 10_000_000;
-
-/// A publisher's own state.
+/// The state of one publisher.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    pub(super) stream: usize,
-    packets: Packets,
+    stream: usize,
     qos: QoS,
-    /// Sequence number of the next message.
-    next: u64,
-    /// Messages that the kernel has; the rest waits in the link.
-    written: u64,
-    /// Bytes of whole messages and the start of one that wait in the link, control packets before them not counted.
+    packets: Packets,
+    sequences: Sequences,
+    /// Bytes of messages that wait in the link; control packets before them are not counted.
     waiting_bytes: usize,
-    /// Below this everything has arrived, or is no longer waited for.
-    floor: u64,
-    /// Messages that had been refused when the floor rose last.
-    refused_at_floor: u64,
-    last_progress_ns: u64,
-    last_fill_ns: u64,
-    /// How long messages take to all their receivers: rises at once, falls slowly. Until the first was timed, what
-    /// CONNECT took to its answer.
-    round_trip_ns: u64,
-    /// The message that is being timed: the number after it, and when it was sent.
-    timed: Option<(u64, u64)>,
-    /// Places freed by silence that are not in a recorder yet.
-    freed_by_silence: u64,
-    /// The Packet Identifier of the first message of the last batch, and its number.
-    anchor: (u16, u64),
-    progress: Option<StageProgress>,
-    /// Slots of the measured window that were sent.
-    offered: u64,
-    /// The wake-up that the pacer has been asked for.
+    window: DeliveryWindow,
+    window_limit: WindowLimit,
+    stage: Option<StageProgress>,
+    /// The wake-up that was requested from the pacer.
     scheduled_ns: u64,
-    /// Where nobody subscribes: since when the connection has been gone, and what had got through by then.
-    down: Option<(u64, u64)>,
-    /// The most messages in flight, where losses without progress have made them fewer than planned.
-    pub(super) window_limit: Option<u16>,
-    /// Connections in a row that were lost without progress.
-    barren_losses: u32,
-    /// Messages whose handshake was over at the last loss.
-    completed_at_loss: u64,
+    /// Where nobody subscribes: since when there has been no connection, and what had got through by then.
+    outage: Option<(u64, u64)>,
     pub(super) counts: AckCounts,
 }
 
@@ -94,123 +52,127 @@ pub(super) enum Pause {
     Waiting,
     /// The next slot is due at this time.
     Until(u64),
-    /// It has used its turn and wants another one.
+    /// It has used its turn and has more to send.
     Turn,
 }
 
 impl Publisher {
-    /// `round_trip` is what is known of the path beforehand.
+    /// `round_trip` is what is known about the path beforehand.
     pub(super) fn new(stream: usize, packets: Packets, qos: QoS, round_trip: Duration) -> Self {
         Self {
             stream,
-            packets,
             qos,
-            next: 0,
-            written: 0,
+            packets,
+            sequences: Sequences::new(),
             waiting_bytes: 0,
-            floor: 0,
-            refused_at_floor: 0,
-            last_progress_ns: 0,
-            last_fill_ns: 0,
-            round_trip_ns: round_trip.as_nanos() as u64,
-            timed: None,
-            freed_by_silence: 0,
-            anchor: (1, 0),
-            progress: None,
-            offered: 0,
+            window: DeliveryWindow::new(round_trip),
+            window_limit: WindowLimit::default(),
+            stage: None,
             scheduled_ns: 0,
-            down: None,
-            window_limit: None,
-            barren_losses: 0,
-            completed_at_loss: 0,
+            outage: None,
             counts: AckCounts::default(),
         }
     }
 
-    fn is_paced(&self) -> bool {
-        self.progress.as_ref().is_some_and(|progress| progress.pace.is_some())
+    /// The number of its stream, which is its number among the publishers.
+    pub(super) const fn stream(&self) -> usize {
+        self.stream
     }
 
-    /// The window, as losses have left it.
-    fn window(&self, shared: &Shared) -> u64 {
-        u64::from(self.window_limit.map_or(shared.plan.window, |limit| limit.min(shared.plan.window)))
+    /// Begins a stage if it is a new one, else takes over its end; `schedule` is that of an open loop.
+    pub(super) fn enter_stage(
+        &mut self,
+        run: Option<&StageRun>,
+        schedule: impl FnOnce() -> Option<Schedule>,
+        shared: &Shared,
+    ) {
+        let Some(run) = run else { return };
+        if let Some(stage) = &mut self.stage
+            && stage.run().number == run.number
+        {
+            stage.set_end(run.to_ns);
+            return;
+        }
+        self.stage = Some(StageProgress::new(*run, self.stream, schedule(), &shared.plan));
+        self.window.begin_stage(shared.clock.now_ns());
+        self.counts.begin_stage();
+        self.publish_counts(shared);
+        let stream = shared.stream(self.stream);
+        stream.losses.begin_stage();
+        stream.measured.begin(run.number, self.sequences.next());
     }
 
-    /// How many messages the window lets go now. None: a refill waits for more places than there are. One function says
+    /// Whether it has sent everything that the stage asks for.
+    fn is_done(&self) -> bool {
+        self.stage.as_ref().is_none_or(StageProgress::is_done)
+    }
+
+    /// Ends the stage at its present state.
+    fn finish(&mut self, shared: &Shared) {
+        if let Some(stage) = &mut self.stage {
+            stage.set_done();
+            shared.stream(self.stream).measured.set_done(stage.run().number);
+        }
+    }
+
+    /// The drain is over: what of the schedule was not sent stays so, and is counted.
+    pub(super) fn settle(&mut self, shared: &Shared, recorder: &mut Recorder) {
+        // What the socket has not taken yet was not sent in this stage.
+        self.clip_measured(shared);
+        let measured = &shared.stream(self.stream).measured;
+        let (offered, not_sent) = self.stage.as_mut().map_or((0, 0), |stage| {
+            let sent = measured.range(stage.run().number);
+            stage.settle(sent.end - sent.start, recorder)
+        });
+        measured.settle(offered, not_sent);
+        self.finish(shared);
+    }
+
+    /// Of the measured messages only those that were sent are expected to arrive.
+    fn clip_measured(&mut self, shared: &Shared) {
+        if shared.stream(self.stream).measured.clip(self.sequences.written())
+            && let Some(stage) = &mut self.stage
+        {
+            stage.reset_measured();
+        }
+    }
+
+    /// How many messages the window allows now. None: a refill waits for more slots than are free. One function decides
     /// both, because only who has looked at what was delivered may wait for it.
-    fn room(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> Option<u64> {
+    fn free_slots(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> Option<u64> {
         let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
-        // Nothing that is due at a time of its own waits for others.
-        let refill = match &self.progress {
-            Some(StageProgress { pace: None, left, .. }) => {
-                let window = self.window(shared).min(link.session.allowed() as u64);
-                (window / REFILL_PART).min(REFILL_MOST).min(left.unwrap_or(u64::MAX))
+        let size = self.window_limit.apply(shared.plan.window);
+        // What is due at its own time does not wait for others.
+        let refill = match &self.stage {
+            Some(stage) if !stage.is_paced() => {
+                let refill = DeliveryWindow::refill(size.min(link.session.allowed() as u64));
+                refill.min(stage.left().unwrap_or(u64::MAX))
             }
             _ => 0,
         };
-        let places = if shared.plan.window_rule != WindowRule::Delivery || shared.plan.subscribers == 0 || session == 0
-        {
+        let slots = if shared.plan.window_rule != WindowRule::Delivery || shared.plan.subscribers == 0 || session == 0 {
             session
         } else {
-            session.min(self.delivered_places(refill, shared, now_ns))
+            // A paced publisher looks each time.
+            let is_paced = self.stage.as_ref().is_some_and(StageProgress::is_paced);
+            let wanted = if is_paced { u64::MAX } else { refill };
+            let sent = (self.sequences.next(), self.counts.refused());
+            session.min(self.window.free_slots(size, sent, wanted, shared.stream(self.stream), now_ns))
         };
-        let waits = places < refill && now_ns.saturating_sub(self.last_fill_ns) < REFILL_PATIENCE_NS;
-        (!waits).then_some(places)
+        let waits = slots < refill && self.window.may_wait(now_ns);
+        (!waits).then_some(slots)
     }
 
-    /// Places of the window that deliveries leave free. Subscribers on other threads are looked at only where fewer
-    /// than `wanted` are known, or none.
-    fn delivered_places(&mut self, wanted: u64, shared: &Shared, now_ns: u64) -> u64 {
-        // A refused message leaves its place at once.
-        let window = self.window(shared) + self.counts.refused - self.refused_at_floor;
-        let known = (self.floor + window).saturating_sub(self.next);
-        if known > 0 {
-            self.last_progress_ns = now_ns;
-        }
-        if known >= wanted.max(1) && !self.is_paced() {
-            return known;
-        }
-        // A subscriber that is gone waits for nothing.
-        let floor = shared.delivered_floor(self.stream).unwrap_or(self.next).min(self.next);
-        let silence_ns = SHORTEST_SILENCE_NS.max(self.round_trip_ns.saturating_mul(SILENT_ROUND_TRIPS));
-        let is_silent = known == 0 && now_ns.saturating_sub(self.last_progress_ns) >= silence_ns;
-        self.note_round_trip(floor, now_ns);
-        if floor > self.floor || is_silent {
-            if floor > self.floor {
-                self.floor = floor;
-            } else {
-                self.freed_by_silence += self.next - self.floor;
-                self.floor = self.next;
-            }
-            self.refused_at_floor = self.counts.refused;
-            self.last_progress_ns = now_ns;
-        }
-        // As it was before the floor rose: what was refused below it is forgotten with the next look.
-        (self.floor + window).saturating_sub(self.next)
-    }
-
-    /// Ends the timing of a message that has arrived everywhere, also after its place was freed.
-    fn note_round_trip(&mut self, floor: u64, now_ns: u64) {
-        if let Some((end, sent_ns)) = self.timed
-            && floor >= end
-        {
-            let took_ns = now_ns.saturating_sub(sent_ns);
-            self.round_trip_ns = took_ns.max(self.round_trip_ns - self.round_trip_ns / 8 + took_ns / 8);
-            self.timed = None;
-        }
-    }
-
-    /// Whether less than a quarter of the window is in flight though the stage goes on: it was left alone for too long.
+    /// Whether less than a quarter of the window is in flight although the stage continues: the thread slept too long.
     pub(super) fn is_starved(&self, link: &Link, shared: &Shared) -> bool {
-        !self.is_done()
-            && link.is_writable()
-            && match self.qos {
-                QoS::AtMostOnce => {
-                    shared.plan.window_rule == WindowRule::Delivery
-                        && shared.delivered_floor(self.stream).is_some_and(|floor| floor >= self.next)
-                }
-                _ => link.session.in_flight() < link.session.allowed() / 4,
+        let is_low = || match self.qos {
+            QoS::AtMostOnce => {
+                shared.plan.window_rule == WindowRule::Delivery
+                    && shared.stream(self.stream).receivers.lowest().is_some_and(|low| low >= self.sequences.next())
             }
+            _ => link.session.in_flight() < link.session.allowed() / 4,
+        };
+        !self.is_done() && link.is_writable() && is_low()
     }
 
     /// Sends what may be sent now, in one write.
@@ -223,34 +185,35 @@ impl Publisher {
         out: &mut Vec<u8>,
         now_ns: u64,
     ) -> io::Result<Pause> {
-        if self.is_done() || !link.session.is_open() {
+        let Some(stage) = self.stage.as_mut().filter(|stage| !stage.is_done() && link.session.is_open()) else {
             return Ok(Pause::Waiting);
-        }
+        };
         if !link.is_writable() {
-            self.hold(now_ns);
-            self.skip(now_ns, recorder);
+            stage.note_blocked(now_ns);
+            stage.skip_overtaken(now_ns, recorder);
             self.end_schedule(Pause::Waiting, now_ns, shared);
             return Ok(Pause::Waiting);
         }
-        let Some(room) = self.room(link, shared, now_ns) else { return Ok(Pause::Waiting) };
-        if self.freed_by_silence > 0 {
-            let freed = std::mem::take(&mut self.freed_by_silence);
-            recorder.counters.freed_by_silence += if self.measures(now_ns) { freed } else { 0 };
+        let Some(free) = self.free_slots(link, shared, now_ns) else { return Ok(Pause::Waiting) };
+        let Some(stage) = &mut self.stage else { return Ok(Pause::Waiting) };
+        let freed = self.window.take_freed_by_silence();
+        recorder.counters.freed_by_silence += if stage.run().measures(now_ns) { freed } else { 0 };
+        if free > 0 {
+            stage.note_open(now_ns);
         }
-        if room > 0
-            && let Some(StageProgress { pace: Some(pace), .. }) = &mut self.progress
-            && std::mem::take(&mut pace.closed)
-        {
-            pace.opened_ns = now_ns;
-        }
-        self.leave_warmup_behind(now_ns);
-        self.skip(now_ns, recorder);
-        self.last_fill_ns = now_ns;
+        stage.drop_warm_up_backlog(now_ns);
+        stage.skip_overtaken(now_ns, recorder);
+        self.window.note_fill(now_ns);
         let by_bytes = (BATCH_BYTES / self.packets.typical_size()).max(1) as u64;
         out.clear();
         link.session.take_output(out);
         let before = out.len();
-        let pause = self.build(link, shared, recorder, out, room, room.min(by_bytes), now_ns);
+        let limits = (free, free.min(by_bytes));
+        let pause = if stage.is_paced() {
+            self.build_due(link, shared, recorder, out, limits, now_ns)
+        } else {
+            self.build_batch(link, shared, out, limits, now_ns)
+        };
         if !out.is_empty() {
             self.waiting_bytes = out.len() - before;
             let taken = link.send(context, out)?;
@@ -258,270 +221,302 @@ impl Publisher {
             self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
         }
         if self.is_done() {
-            // Only now that all is counted as sent: whoever sees it looks for what is under way next.
+            // Only now that everything is counted as sent: whoever sees it looks for what is in flight next.
             self.finish(shared);
         }
         self.end_schedule(pause, now_ns, shared);
         Ok(pause)
     }
 
-    /// Puts messages into the buffer; says what to do after them.
-    #[allow(clippy::too_many_arguments)]
-    fn build(
+    /// Open loop: appends the slots that are due, within the free slots of the window and the limit of one write.
+    fn build_due(
         &mut self,
         link: &mut Link,
         shared: &Shared,
         recorder: &mut Recorder,
         out: &mut Vec<u8>,
-        room: u64,
-        limit: u64,
+        (free, limit): (u64, u64),
         mut now_ns: u64,
     ) -> Pause {
-        if self.progress.as_ref().is_some_and(|progress| progress.pace.is_none()) {
-            return self.build_at_once(link, shared, out, room, limit, now_ns);
-        }
-        let mut built = 0;
-        loop {
+        let stream = shared.stream(self.stream);
+        for built in 0.. {
+            let Some(stage) = &mut self.stage else { break };
             if built > 0 {
-                // One clock read a message when paced.
+                // When paced, one clock read per message.
                 now_ns = shared.clock.now_ns();
-                self.skip(now_ns, recorder);
+                stage.skip_overtaken(now_ns, recorder);
             }
-            let Some(progress) = &mut self.progress else { return Pause::Waiting };
-            let run = progress.run;
-            let Some(pace) = &progress.pace else { return Pause::Waiting };
-            let intended_ns = due(&run, pace);
-            if intended_ns >= run.to_ns || progress.left == Some(0) {
-                progress.done = true;
-                return Pause::Waiting;
-            }
-            let due_ns = intended_ns.max(run.start_ns);
-            if now_ns < due_ns {
-                return Pause::Until(due_ns);
-            }
+            let intended_ns = match stage.next_slot(now_ns) {
+                NextSlot::None => break,
+                NextSlot::At(due_ns) => return Pause::Until(due_ns),
+                NextSlot::Due(intended_ns) => intended_ns,
+            };
             if built == limit {
-                if limit < room {
+                if limit < free {
                     return Pause::Turn;
                 }
-                self.hold(now_ns);
-                return Pause::Waiting;
+                stage.note_blocked(now_ns);
+                break;
             }
-            let measured = run.measures(intended_ns);
-            if measured {
-                let stream = shared.stream(self.stream);
-                if !progress.measuring {
-                    progress.measuring = true;
-                    stream.measured_from.store(self.next, Ordering::Release);
-                }
-                stream.measured_to.store(self.next + 1, Ordering::Release);
-                if let Some(left) = &mut progress.left {
-                    *left -= 1;
-                }
+            let sequence = self.sequences.next();
+            if stage.run().measures(intended_ns) {
+                stage.measure(1, sequence, &stream.measured);
             }
-            self.append(link, shared, recorder, out, intended_ns, now_ns, measured);
-            built += 1;
+            stage.advance(intended_ns, now_ns, recorder, shared.plan.latency);
+            stream.written.set(sequence, now_ns);
+            self.append(link, shared, out, intended_ns, now_ns, 1);
         }
+        Pause::Waiting
     }
 
-    /// The same in a closed loop, where all messages are meant for this moment.
-    fn build_at_once(
+    /// Closed loop: appends as many messages as fit, all meant for this moment.
+    fn build_batch(
         &mut self,
         link: &mut Link,
         shared: &Shared,
         out: &mut Vec<u8>,
-        room: u64,
-        limit: u64,
+        (free, limit): (u64, u64),
         now_ns: u64,
     ) -> Pause {
-        let Some(progress) = &mut self.progress else { return Pause::Waiting };
-        let intended_ns = round_to_tick(now_ns);
-        if intended_ns >= progress.run.to_ns || progress.left == Some(0) {
-            progress.done = true;
-            return Pause::Waiting;
-        }
-        if now_ns < progress.run.start_ns {
-            return Pause::Until(progress.run.start_ns);
-        }
-        let measured = progress.run.measures(intended_ns);
+        let Some(stage) = &mut self.stage else { return Pause::Waiting };
+        let intended_ns = match stage.next_batch(now_ns) {
+            NextSlot::None => return Pause::Waiting,
+            NextSlot::At(start_ns) => return Pause::Until(start_ns),
+            NextSlot::Due(intended_ns) => intended_ns,
+        };
         let mut count = limit;
-        if measured {
-            if let Some(left) = &mut progress.left {
-                count = count.min(*left);
-                *left -= count;
-            }
-            let stream = shared.stream(self.stream);
-            if !progress.measuring && count > 0 {
-                progress.measuring = true;
-                stream.measured_from.store(self.next, Ordering::Release);
-            }
-            if count > 0 {
-                stream.measured_to.store(self.next + count, Ordering::Release);
+        if stage.run().measures(intended_ns) {
+            count = stage.measure(count, self.sequences.next(), &shared.stream(self.stream).measured);
+            if stage.left() == Some(0) {
+                stage.set_done();
             }
         }
-        let is_last = measured && progress.left == Some(0);
-        self.put(link, shared, out, intended_ns, now_ns, count);
-        if is_last {
-            if let Some(progress) = &mut self.progress {
-                progress.done = true;
-            }
-            return Pause::Waiting;
-        }
-        if limit < room { Pause::Turn } else { Pause::Waiting }
+        let is_done = stage.is_done();
+        self.append(link, shared, out, intended_ns, now_ns, count);
+        if !is_done && limit < free { Pause::Turn } else { Pause::Waiting }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Appends messages to the buffer and adds them to the window.
     #[inline]
     fn append(
         &mut self,
         link: &mut Link,
         shared: &Shared,
-        recorder: &mut Recorder,
         out: &mut Vec<u8>,
         intended_ns: u64,
         now_ns: u64,
-        measured: bool,
+        count: u64,
     ) {
-        let sequence = self.next;
-        self.put(link, shared, out, intended_ns, now_ns, 1);
         let plan = &shared.plan;
-        let Some(StageProgress { pace: Some(pace), run, .. }) = &mut self.progress else { return };
-        let ends_ns = run.to_ns;
-        shared.stream(self.stream).written.note(sequence, now_ns);
-        pace.slots.advance();
-        if measured {
-            self.offered += 1;
-            if pace.is_held(intended_ns) {
-                recorder.counters.held_back += 1;
-            } else if now_ns < ends_ns.saturating_add(LAG_FLOOR_NS) {
-                recorder.counters.on_time += 1;
-            }
-            if plan.latency {
-                let free_ns = intended_ns.max(pace.opened_ns);
-                recorder.latency.sched_lag.record_between(free_ns, now_ns.max(free_ns));
-            }
-        }
-    }
-
-    /// Puts messages into the buffer and into the window.
-    #[inline]
-    fn put(&mut self, link: &mut Link, shared: &Shared, out: &mut Vec<u8>, intended_ns: u64, now_ns: u64, count: u64) {
-        let plan = &shared.plan;
-        let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: std::cell::Cell::new(0) };
-        // `room` has looked: there are as many places, and QoS 0 needs none.
+        let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: Cell::new(0) };
+        // The caller has looked: there are as many free slots, and QoS 0 needs none.
         let identifiers = link.session.reserve_many(self.qos, count as usize, record);
-        let next = self.next + identifiers.len() as u64;
-        if let Some(first) = identifiers.clone().next() {
-            self.anchor = (first, self.next);
-        }
+        let sequence = self.sequences.assign(&identifiers);
+        let next = self.sequences.next();
         if !plan.payload.is_stamped() {
-            (self.next..next).for_each(|sequence| shared.stream(self.stream).intended.note(sequence, intended_ns));
+            let stream = shared.stream(self.stream);
+            (sequence..next).for_each(|sequence| stream.intended.set(sequence, intended_ns));
         }
-        self.packets.append(plan, self.stream, Due { identifiers, sequence: self.next, intended_ns }, out);
-        self.next = next;
-        if self.timed.is_none() {
-            self.timed = Some((next, now_ns));
-        }
+        self.packets.append(plan, self.stream, Due { identifiers, sequence, intended_ns }, out);
+        self.window.note_sent(next, now_ns);
     }
 
-    /// Gives up slots that were due before another one that is due already, where the plan says so, and counts them. Those that the
-    /// generator itself was too late for count as sent by nobody; those that window or socket held up, as held back.
-    fn skip(&mut self, now_ns: u64, recorder: &mut Recorder) {
-        let Some(StageProgress { pace: Some(pace), run, left, .. }) = &mut self.progress else { return };
-        while pace.skips && superseded(run, pace) <= now_ns && *left != Some(0) {
-            let intended_ns = due(run, pace);
-            // A thread that wakes a little late is no reason to give anything up.
-            let is_behind = pace.is_held(intended_ns) || now_ns - intended_ns.min(now_ns) > LAG_FLOOR_NS;
-            if intended_ns >= run.to_ns || !is_behind {
-                return;
-            }
-            if run.measures(intended_ns) {
-                self.offered += 1;
-                recorder.counters.skipped += 1;
-                recorder.counters.held_back += u64::from(pace.is_held(intended_ns));
-                if let Some(left) = left {
-                    *left -= 1;
-                }
-            }
-            pace.slots.advance();
-        }
-    }
-
-    /// Of a warm-up that the path or this machine did not carry nothing is carried over: the measured window begins with
-    /// what is due in it. Slots that are only a little late are sent.
-    fn leave_warmup_behind(&mut self, now_ns: u64) {
-        if let Some(StageProgress { pace: Some(pace), run, .. }) = &mut self.progress
-            && now_ns >= run.from_ns
-            && due(run, pace).saturating_add(LAG_FLOOR_NS) < run.from_ns
-        {
-            pace.slots.advance_to(run.from_ns - run.start_ns);
-        }
-    }
-
-    /// Ends the schedule when its time is over: what window or socket do not take at this last look is not sent.
+    /// Ends the schedule when its time is over: what window or socket do not take at this last attempt is not sent.
     fn end_schedule(&mut self, pause: Pause, now_ns: u64, shared: &Shared) {
-        if let Some(StageProgress { pace: Some(_), run, .. }) = &self.progress
-            && now_ns >= run.to_ns
-            && (pause != Pause::Turn || now_ns >= run.to_ns.saturating_add(END_GRACE_NS))
-        {
+        if self.stage.as_ref().is_some_and(|stage| stage.is_over(pause == Pause::Turn, now_ns)) {
             self.finish(shared);
         }
     }
 
-    /// Notes that a due slot cannot be sent.
-    fn hold(&mut self, now_ns: u64) {
-        if let Some(StageProgress { pace: Some(pace), run, .. }) = &mut self.progress
-            && due(run, pace) <= now_ns
-        {
-            pace.closed = true;
-        }
-    }
-
-    /// Whether the pacer is to be asked for this wake-up, or has been already.
+    /// Whether the pacer must be asked for this wake-up: it was not asked for before.
     pub(super) fn schedule_wake(&mut self, due_ns: u64) -> bool {
         std::mem::replace(&mut self.scheduled_ns, due_ns) != due_ns
     }
 
     fn measures(&self, now_ns: u64) -> bool {
-        self.progress.as_ref().is_some_and(|progress| progress.run.measures(now_ns))
+        self.stage.as_ref().is_some_and(|stage| stage.run().measures(now_ns))
     }
 
-    /// The socket has taken bytes of messages; whole ones count as sent.
+    /// The socket has taken bytes of messages; whole messages count as sent.
     pub(super) fn note_written(&mut self, bytes: usize, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
-        let (new, payload_bytes) = self.packets.take_written(self.next - self.written, self.waiting_bytes);
-        let before = self.written;
-        self.written += new;
+        let (new, payload_bytes) = self.packets.take_written(self.sequences.unwritten(), self.waiting_bytes);
+        let before = self.sequences.written();
+        self.sequences.add_written(new);
         let stream = shared.stream(self.stream);
-        stream.sent.store(self.next, Ordering::Release);
-        let measured = match &self.progress {
-            // A message of a schedule belongs to the window in which it was due, also when it leaves a moment later: what
-            // was sent and what was not are then exactly what was offered.
-            Some(StageProgress { pace: Some(_), run, .. }) => {
-                let measured = stream.measured(run.number);
-                self.written.min(measured.end).saturating_sub(before.max(measured.start))
+        stream.set_sent(self.sequences.next());
+        let measured = match &self.stage {
+            // A message of a schedule belongs to the window in which it was due, also where it is sent a moment later:
+            // sent and not sent messages then add up to the offered ones.
+            Some(stage) if stage.is_paced() => {
+                let measured = stream.measured.range(stage.run().number);
+                self.sequences.written().min(measured.end).saturating_sub(before.max(measured.start))
             }
             _ if self.measures(now_ns) => new,
             _ => 0,
         };
         recorder.counters.sent += measured;
-        // At the edges of the window a share, which is exact where all have one size.
-        recorder.counters.payload_bytes_out += match measured == new {
-            true => payload_bytes,
-            false => payload_bytes * measured / new,
-        };
+        // At the edges of the window in proportion, which is exact where all payloads have one size.
+        recorder.counters.payload_bytes_out +=
+            if measured == new { payload_bytes } else { payload_bytes * measured / new };
     }
 
-    /// Tells others what acknowledgements have told.
+    /// Shows other threads what it learned from acknowledgements.
     pub(super) fn publish_counts(&self, shared: &Shared) {
-        let stream = shared.stream(self.stream);
-        stream.answered.store(self.counts.answered, Ordering::Release);
-        stream.measured_refused.store(self.counts.measured_refused, Ordering::Release);
-        stream.refused.store(self.counts.refused, Ordering::Release);
-        stream.completed.store(self.counts.completed, Ordering::Release);
+        shared.stream(self.stream).set_acknowledged(self.counts.totals());
     }
 
     /// QoS 2 messages that were acknowledged as QoS 1, since the last call.
     pub(super) fn take_downgraded(&mut self) -> u64 {
-        std::mem::take(&mut self.counts.downgraded)
+        self.counts.take_downgraded()
+    }
+
+    /// The most messages in flight, where losses have reduced it.
+    pub(super) const fn window_limit(&self) -> Option<u16> {
+        self.window_limit.get()
+    }
+
+    /// The connection was lost. Returns the new window where it was reduced.
+    ///
+    /// Nobody waits for messages in flight that are not sent again, and a publisher that reconnects continues after
+    /// them.
+    pub(super) fn note_loss(&mut self, shared: &Shared, session: &BenchSession, now_ns: u64) -> Option<u16> {
+        let plan = &shared.plan;
+        let in_flight = session.in_flight().min(session.allowed());
+        let reduced = plan.reconnect.and_then(|_| self.window_limit.note_loss(self.counts.completed(), in_flight));
+        if self.sends_again(shared) {
+            self.keep_unwritten(shared);
+        } else {
+            self.abandon_in_flight(shared);
+        }
+        self.window.stop_timing();
+        if let Some(stage) = &mut self.stage {
+            stage.block();
+        }
+        if plan.reconnect.is_some() && plan.subscribers == 0 {
+            self.outage = self.outage.or(Some((now_ns, self.delivered())));
+        } else if plan.reconnect.is_some() {
+            shared.stream(self.stream).outage.start(now_ns);
+        }
+        reduced
+    }
+
+    /// Whether messages in flight at a loss are sent again: where the session outlasts the connection (MQTT-4.4.0-1).
+    fn sends_again(&self, shared: &Shared) -> bool {
+        self.qos != QoS::AtMostOnce && !shared.plan.session.clean_start && shared.plan.reconnect.is_some()
+    }
+
+    /// Everything stays in the window and is waited for, including what the kernel has not taken.
+    fn keep_unwritten(&mut self, shared: &Shared) {
+        self.waiting_bytes = 0;
+        self.packets.forget_unwritten();
+        let stream = shared.stream(self.stream);
+        stream.set_sent(self.sequences.next());
+        stream.losses.add_without_loss(self.sequences.next());
+    }
+
+    /// Nothing that is in flight is waited for. What the kernel has not taken was never sent.
+    fn abandon_in_flight(&mut self, shared: &Shared) {
+        let stream = shared.stream(self.stream);
+        let unwritten_from = self.sequences.written().max(stream.measured.from());
+        let unwritten = self.sequences.next().saturating_sub(unwritten_from);
+        self.sequences.take_back_unwritten();
+        self.waiting_bytes = 0;
+        self.packets.forget_unwritten();
+        if let Some(stage) = &mut self.stage {
+            stage.put_back(unwritten);
+        }
+        self.clip_measured(shared);
+        let next = self.sequences.next();
+        stream.set_sent(next);
+        let (unanswered, in_flight) = if self.qos == QoS::AtMostOnce {
+            // It is unknown how far the broker had read.
+            (0, next - stream.receivers.lowest().unwrap_or(0).min(next))
+        } else {
+            // Messages of earlier losses are never answered, and not in flight any more.
+            let unanswered = next.saturating_sub(self.counts.completed());
+            (unanswered, unanswered.saturating_sub(stream.losses.unanswered()))
+        };
+        stream.losses.add(next - in_flight.min(next)..next, unanswered);
+        self.window.restart(next, self.counts.refused());
+    }
+
+    /// Writes a message of an earlier connection again. False where the plan does not keep sessions.
+    pub(super) fn rewrite(
+        &mut self,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        kept: &SendRecord,
+        (identifier, dup): (u16, bool),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if !self.sends_again(shared) {
+            return false;
+        }
+        let (sequence, intended_ns) = (self.sequences.of_identifier(identifier), kept.intended_ns);
+        let due = Due { identifiers: Identifiers::one(identifier), sequence, intended_ns };
+        let payload = self.packets.append_again(&shared.plan, self.stream, due, dup, out);
+        let is_new = self.sequences.add_resent(sequence);
+        if self.measures(shared.clock.now_ns()) {
+            let counters = &mut recorder.counters;
+            if is_new {
+                // The connection was lost before the kernel had taken it.
+                counters.sent += 1;
+                counters.payload_bytes_out += payload;
+            } else {
+                counters.sent_again += 1;
+            }
+        }
+        true
+    }
+
+    /// The next packets are the first of a connection.
+    pub(super) fn reset_connection(&mut self) {
+        self.packets.forget_unwritten();
+    }
+
+    /// It does not reconnect: later stages do not wait for it either. Its slots that were not sent are counted when
+    /// each stage is settled.
+    pub(super) fn retire(&mut self, shared: &Shared) {
+        shared.stream(self.stream).measured.retire();
+    }
+
+    /// Whether it has lost its connection for good.
+    pub(super) fn is_retired(&self, shared: &Shared) -> bool {
+        shared.stream(self.stream).measured.is_retired()
+    }
+
+    /// Time passes without a connection. Slots that come due are late through no fault of the generator.
+    pub(super) fn wait_without_connection(&mut self, shared: &Shared, now_ns: u64) {
+        let Some(stage) = &mut self.stage else { return };
+        stage.block();
+        if now_ns >= stage.run().to_ns {
+            // Not `finish`: slots that were not sent are yet to be counted.
+            shared.stream(self.stream).measured.set_done(stage.run().number);
+        }
+    }
+
+    /// What has got through where nobody subscribes: acknowledged messages; at QoS 0 those that the socket took.
+    const fn delivered(&self) -> u64 {
+        if matches!(self.qos, QoS::AtMostOnce) { self.sequences.written() } else { self.counts.completed() }
+    }
+
+    /// Ends an outage where something got through again. Where somebody subscribes, the subscriber does.
+    pub(super) fn end_outage(&mut self, now_ns: u64, outages: &mut Outages) {
+        if let Some((start_ns, delivered)) = self.outage
+            && self.delivered() > delivered
+        {
+            self.outage = None;
+            let (stream, dur_ns) = (self.stream as u64, now_ns.saturating_sub(start_ns));
+            outages.add(Outage { stream, start_ns, dur_ns, ended: true });
+        }
+    }
+
+    /// Adds an outage that is not over.
+    pub(super) fn add_open_outage(&self, now_ns: u64, outages: &mut Outages) {
+        if let Some((start_ns, _)) = self.outage {
+            let (stream, dur_ns) = (self.stream as u64, now_ns.saturating_sub(start_ns));
+            outages.add(Outage { stream, start_ns, dur_ns, ended: false });
+        }
     }
 }

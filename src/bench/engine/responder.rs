@@ -1,5 +1,5 @@
-//! The responder of `mqbench echo`: publishes each request back, unchanged, on the response topic. With MQTT 5 the response
-//! carries the Correlation Data of the request (§4.10).
+//! The responder of `mqbench echo`: publishes each request back, unchanged, on the response topic. With MQTT 5 the
+//! response carries the Correlation Data of the request (§4.10).
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -19,7 +19,8 @@ use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome}
 /// Bytes per write to the kernel, roughly.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// Responses wait for the window and the socket up to this many bytes. Further requests get no response and count as lost.
+/// Responses wait for the window and the socket up to this many bytes. Further requests get no response and count as
+/// lost.
 const WAITING_LIMIT: usize = 16 * 1024 * 1024;
 
 /// A responder.
@@ -29,7 +30,7 @@ pub(super) struct Responder {
     response_topic: String,
     qos: QoS,
     version: ProtocolVersion,
-    /// Answers that neither window nor socket has taken.
+    /// Responses that neither window nor socket has taken.
     waiting: VecDeque<Message>,
     waiting_bytes: usize,
 }
@@ -42,13 +43,13 @@ impl Responder {
         Self { number, response_topic, qos, version, waiting: VecDeque::new(), waiting_bytes: 0 }
     }
 
-    /// What was to be answered on a connection that is gone is not answered any more.
+    /// The connection was lost: responses that wait are not sent any more.
     pub(super) fn discard_waiting(&mut self) {
         self.waiting = VecDeque::new();
         self.waiting_bytes = 0;
     }
 
-    /// Whether answers wait that could be sent now.
+    /// Whether a response waits that could be sent now.
     fn can_send(&self, link: &Link) -> bool {
         !self.waiting.is_empty()
             && link.is_writable()
@@ -56,7 +57,7 @@ impl Responder {
             && (self.qos == QoS::AtMostOnce || link.session.window_free() > 0)
     }
 
-    /// Sends what waits as far as window and socket take it.
+    /// Sends what waits, as far as window and socket take it.
     pub(super) fn send_responses(
         &mut self,
         link: &mut Link,
@@ -80,8 +81,9 @@ impl Responder {
                 let start = out.len();
                 let encoded = Publish::of(&message, identifier.unwrap_or(0), false).encode(self.version, out);
                 if encoded.is_err() || out.len() - start > limit {
-                    // The request was as large and came through: this happens where one topic is at the limit.
+                    // The request was as large and arrived: this happens where one topic is at the limit.
                     out.truncate(start);
+                    identifier.into_iter().for_each(|identifier| link.session.release(identifier));
                 }
             }
             link.send(context, out)?;
@@ -91,7 +93,7 @@ impl Responder {
     }
 }
 
-/// The handler of a responder during one batch.
+/// Handles the packets of one read of a responder.
 pub(super) struct ResponderHandler<'a> {
     pub(super) responder: &'a mut Responder,
     pub(super) shared: &'a Shared,
@@ -107,7 +109,7 @@ impl Handler<SendRecord> for ResponderHandler<'_> {
         let mut is_request = !publish.retain;
         if responder.version.is_v5() {
             let asked = publish.properties.to_properties();
-            // Anybody may publish here; what asks for an answer elsewhere is somebody else's.
+            // Anybody may publish here: a request for a response elsewhere is not ours.
             is_request &= asked.text(PropertyName::ResponseTopic) == Some(&responder.response_topic);
             let correlation = asked.iter().find(|property| property.name() == PropertyName::CorrelationData);
             correlation.into_iter().for_each(|property| properties.push(property.clone()));

@@ -1,43 +1,43 @@
-//! What the coordinator gathers of a stage while it runs: seconds, totals, what threads used, what was delivered.
+//! What the coordinator collects of a stage while it runs: seconds, totals, the CPU time of the threads, deliveries.
 
 use std::collections::BTreeMap;
 
-use super::shard::TargetShare;
+use super::shard::{Settled, TargetShare};
 use super::subscriber::Deliveries;
 use crate::bench::measure::{IntervalRow, Outages, Recorder, Spans, Timeline};
 use crate::bench::system::CpuTime;
 
-/// The parts of a stage.
+/// The totals of a stage.
 #[derive(Default)]
 pub(super) struct StageTotals {
-    pub(super) total: Recorder,
+    pub(super) recorder: Recorder,
     pub(super) timeline: Timeline,
     /// The last whole second.
-    pub(super) last_second: Option<IntervalRow>,
-    /// How often all shards have reported. The first time only begins the count of seconds: what a busy thread has done
-    /// before it gets round to that is of the first one.
-    pub(super) rounds: u64,
-    /// What has come of the second that is being gathered, and from how many shards.
+    last_second: Option<IntervalRow>,
+    /// How often all threads have reported a second. The first time only starts the first second: what a busy thread
+    /// did before it saw the command belongs to it.
+    rounds: u64,
+    /// The second that is being collected, and how many threads have reported it.
     second: Recorder,
     reported: usize,
-    /// For each thread what it had used at its first report, and what it has used since.
+    /// For each thread its CPU time at the first report, and what it has used since.
     threads: BTreeMap<usize, (CpuTime, CpuTime)>,
-    /// What all threads had used when the last second ended.
+    /// What all threads had used at the end of the last second.
     used_before: CpuTime,
     pub(super) deliveries: Deliveries,
     pub(super) downgraded: u64,
     pub(super) spans: Spans,
-    /// Shards whose publishers have stopped, and shards that have settled.
+    pub(super) outages: Outages,
+    /// The part of each broker, where there are several.
+    pub(super) shares: Vec<TargetShare>,
+    /// Threads whose publishers have stopped, and threads that have settled.
     pub(super) stopped: usize,
     pub(super) settled: usize,
-    /// Measured messages that are still to come, and how many shards have said so.
+    /// Measured messages that are still to arrive, and how many threads have counted theirs.
     pub(super) missing: (u64, usize),
-    pub(super) outages: Outages,
-    /// What each broker has, where there are several.
-    pub(super) shares: Vec<TargetShare>,
 }
 
-/// What is known beside the recorders when a second has ended.
+/// What is known about a second next to its recorders.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SecondContext {
     /// Threads that report.
@@ -46,17 +46,18 @@ pub(super) struct SecondContext {
     pub(super) row_ns: u64,
     /// Open connections.
     pub(super) connections: u64,
-    /// Messages that are sent and not yet where they are to be.
+    /// Messages that were sent and are not delivered or acknowledged yet.
     pub(super) backlog: u64,
 }
 
 impl StageTotals {
-    pub(super) fn take_second(
+    /// Adds the report of one thread for a second; `context` gets the number of whole seconds before it.
+    pub(super) fn add_second(
         &mut self,
         shard: usize,
         recorder: &Recorder,
         cpu: Option<CpuTime>,
-        moment: impl FnOnce(&Self) -> SecondContext,
+        context: impl FnOnce(u64) -> SecondContext,
     ) {
         self.second.merge(recorder);
         self.reported += 1;
@@ -64,33 +65,64 @@ impl StageTotals {
             let (first, used) = self.threads.entry(shard).or_insert((cpu, CpuTime::default()));
             *used = cpu.since(*first);
         }
-        let moment = moment(self);
-        if self.reported == moment.shards {
-            self.reported = 0;
-            let used = self.used();
-            let used_before = std::mem::replace(&mut self.used_before, used.unwrap_or_default());
-            if self.rounds > 0 {
-                let second = std::mem::take(&mut self.second);
-                let row = IntervalRow {
-                    conns: Some(moment.connections),
-                    backlog: Some(moment.backlog),
-                    cpu_pct: used.map(|used| used.since(used_before).total_ns() as f64 / 1e7),
-                    ..IntervalRow::of(&second, moment.row_ns)
-                };
-                self.last_second = Some(row);
-                self.timeline.push(row);
-                self.total.merge(&second);
-            }
-            self.rounds += 1;
+        let context = context(self.seconds());
+        if self.reported < context.shards {
+            return;
         }
+        self.reported = 0;
+        let used = self.used();
+        let used_before = std::mem::replace(&mut self.used_before, used.unwrap_or_default());
+        if self.rounds > 0 {
+            let second = std::mem::take(&mut self.second);
+            let row = IntervalRow {
+                conns: Some(context.connections),
+                backlog: Some(context.backlog),
+                cpu_pct: used.map(|used| used.since(used_before).total_ns() as f64 / 1e7),
+                ..IntervalRow::of(&second, context.row_ns)
+            };
+            self.last_second = Some(row);
+            self.timeline.push(row);
+            self.recorder.merge(&second);
+        }
+        self.rounds += 1;
     }
 
-    /// What the threads of the load have used, where the system tells them apart.
+    /// Adds what one thread has settled.
+    pub(super) fn add_settled(&mut self, settled: Settled) {
+        self.outages.merge(&settled.outages);
+        self.shares.resize_with(settled.shares.len(), TargetShare::default);
+        for (total, share) in self.shares.iter_mut().zip(&settled.shares) {
+            total.recorder.merge(&share.recorder);
+            total.delivery.merge(&share.delivery);
+        }
+        self.recorder.merge(&settled.recorder);
+        self.deliveries.merge(&settled.deliveries);
+        self.downgraded += settled.downgraded;
+        self.spans.merge(settled.spans);
+        self.settled += 1;
+    }
+
+    /// How often all threads have reported a second.
+    pub(super) const fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// Whole seconds that were collected.
+    pub(super) const fn seconds(&self) -> u64 {
+        self.rounds.saturating_sub(1)
+    }
+
+    /// The last whole second.
+    pub(super) const fn last_second(&self) -> Option<IntervalRow> {
+        self.last_second
+    }
+
+    /// CPU time of the load's threads, where the system distinguishes threads.
     pub(super) fn used(&self) -> Option<CpuTime> {
         self.threads.values().map(|(_, used)| *used).reduce(CpuTime::plus)
     }
 
-    /// The same of the busiest thread.
+    /// CPU time of the busiest thread.
     pub(super) fn busiest(&self) -> Option<CpuTime> {
         self.threads.values().map(|(_, used)| *used).max_by_key(|used| used.total_ns())
     }

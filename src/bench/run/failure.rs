@@ -1,4 +1,4 @@
-//! Why a run counts as failed, in words and as an exit status.
+//! Why a run counts as failed. Each check returns the error, if there is one.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
 use crate::terminal::say;
 
-/// The reason why the broker refused all messages that it answered, where it did.
-pub(super) fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
+/// The reason with which the broker refused all messages that it answered, if it did.
+pub(super) fn all_refused(run: &RunOutcome) -> Option<ReasonCode> {
     let counters = || run.stages.iter().map(|stage| &stage.recorder.counters);
     if counters().any(|counters| counters.acked > 0) {
         return None;
@@ -18,23 +18,24 @@ pub(super) fn refusal(run: &RunOutcome) -> Option<ReasonCode> {
     counters().flat_map(|counters| counters.rejected.keys()).next().map(|reason| ReasonCode(*reason))
 }
 
-/// A broker that does not know shared subscriptions takes `$share/…` for a topic like any other, and nothing comes.
-pub(super) fn silent_groups(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+/// A broker without shared subscriptions takes `$share/…` for an ordinary topic, and delivers nothing.
+pub(super) fn check_shared_subscriptions(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let Shape::Shared { .. } = plan.routes.shape() else { return None };
     let deliveries = || run.stages.iter().filter_map(|stage| stage.delivery);
     let expected: u64 = deliveries().map(|delivery| delivery.expected).sum();
     let nothing_came = deliveries().all(|delivery| delivery.delivered_once == 0);
     (expected > 0 && nothing_came && !run.interrupted).then(|| {
-        let hint = if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker says whether it does" };
+        let hint =
+            if plan.session.version.is_v5() { "" } else { "; with -V 5 a broker reports whether it supports them" };
         format!(
-            "none of {expected} messages came through the shared subscriptions: the broker does not seem to know \
+            "none of {expected} messages arrived over the shared subscriptions: the broker does not seem to support \
              $share{hint}"
         )
     })
 }
 
-/// A run in whose measured time nothing was sent has measured nothing.
-pub(super) fn idleness(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+/// A run that sent nothing in its measured time has measured nothing.
+pub(super) fn check_sent(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let is_idle = |stage: &StageOutcome| stage.recorder.counters.sent == 0;
     let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted && !run.stages.is_empty();
     (is_load && run.stages.iter().all(is_idle)).then(|| {
@@ -45,18 +46,18 @@ pub(super) fn idleness(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     })
 }
 
-/// A path that carries nothing at all is none that was measured, also where the broker acknowledges what it drops: MQTT
-/// 3.1.1 has no other way to refuse a message.
-pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+/// A path that carried nothing was not measured, also where the broker acknowledges what it drops: MQTT 3.1.1 has no
+/// other way to refuse a message.
+pub(super) fn check_carried(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let (acknowledged, subscribed) = (plan.qos != QoS::AtMostOnce, plan.subscribers > 0);
-    let came = |stage: &StageOutcome| {
+    let arrived = |stage: &StageOutcome| {
         stage.recorder.counters.delivered + stage.delivery.map_or(0, |delivery| delivery.delivered_once)
     };
     let answered = |stage: &StageOutcome| stage.recorder.counters.acked.max(stage.answered);
     let is_silent = |stage: &StageOutcome| match (subscribed, acknowledged) {
-        (true, _) => came(stage) == 0,
+        (true, _) => arrived(stage) == 0,
         (false, true) => answered(stage) == 0,
-        // Whether what nobody acknowledges or receives has arrived cannot be told.
+        // Nobody acknowledges or receives: whether anything arrived is unknown.
         (false, false) => stage.recorder.counters.sent == 0,
     };
     let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
@@ -67,7 +68,7 @@ pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     }
     let answers: u64 = run.stages.iter().map(answered).sum();
     if acknowledged && run.stages.iter().all(|stage| stage.recorder.counters.sent == 0) {
-        // What went out before, and filled the window, may have been delivered.
+        // Messages that were sent before, and filled the window, may have been delivered.
         return Some("the broker acknowledged no message in the measured time, and none could be sent".to_owned());
     }
     Some(match (acknowledged, subscribed) {
@@ -86,36 +87,36 @@ pub(super) fn silence(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     })
 }
 
-/// Connections that answer nothing are not held.
-pub(super) fn unanswered_pings(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+/// Connections that answer no ping are not held.
+pub(super) fn check_pings(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let pings: u64 = run.stages.iter().map(|stage| stage.recorder.counters.pings).sum();
     let answered = |stage: &StageOutcome| stage.recorder.latency.ping.histogram().is_some();
     let is_hold = plan.idlers > 0 && !run.interrupted;
     (is_hold && pings > 0 && !run.stages.iter().any(answered))
-        .then(|| format!("none of {pings} PINGREQ packets was answered"))
+        .then(|| format!("none of {pings} PINGREQ packets were answered"))
 }
 
-/// QoS 2 that the broker turns into QoS 1 is another load than was asked for.
-pub(super) fn downgrade(run: &RunOutcome) -> Option<String> {
+/// QoS 2 that the broker turns into QoS 1 is not the load that was requested.
+pub(super) fn check_qos(run: &RunOutcome) -> Option<String> {
     let downgraded: u64 = run.stages.iter().map(|stage| stage.downgraded).sum();
     (downgraded > 0 && !run.interrupted)
         .then(|| format!("the broker acknowledged {downgraded} QoS 2 messages with PUBACK, as if they were QoS 1"))
 }
 
-/// Why a client could not connect, at which place, and what to do.
-pub(super) fn say_why(error: &ClientError, place: Option<String>, plan: &BenchPlan) {
+/// Prints why a client could not connect, which client it was, and what to do.
+pub(super) fn print_connect_error(error: &ClientError, place: Option<String>, plan: &BenchPlan) {
     let facts = ConnectFacts::new(&plan.session, &plan.transport);
     say(format_args!("Error: {error}"));
     if let Some(words) = error.reason_string() {
-        say(format_args!("  the broker says: {words}"));
+        say(format_args!("  the broker reports: {words}"));
     }
     for line in place.into_iter().chain(error.hint(facts)) {
         say(format_args!("  {line}"));
     }
 }
 
-/// Why a run that began counts as failed: connections that were not made, or were lost for good.
-pub(super) fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
+/// Connections that were not made, or were lost for good.
+pub(super) fn check_connections(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let clients = plan.clients();
     let mut causes = Vec::new();
     let mut refused = BTreeMap::new();
@@ -140,13 +141,13 @@ pub(super) fn failure(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
         let sent: u64 = run.stages.last().map_or(0, |stage| stage.recorder.counters.sent);
         let stalled = stalled.as_secs();
         causes.push(format!(
-            "nothing was sent, acknowledged or delivered for {stalled} s: given up after {sent} messages"
+            "nothing was sent, acknowledged or delivered for {stalled} s: gave up after {sent} messages"
         ));
     }
     (!causes.is_empty()).then(|| causes.join("; "))
 }
 
-/// Causes with their counts, which one alone does not need.
+/// Causes, with their counts where there are several.
 fn list(causes: &BTreeMap<String, u64>) -> String {
     let all = causes.iter().map(|(cause, count)| {
         let cause = crate::terminal::escape(cause);

@@ -1,4 +1,4 @@
-//! Where results go: stdout with --json, and the files of --out.
+//! Writes results: to stdout with `--json`, and to the files of `--out`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -13,7 +13,7 @@ use crate::terminal::{escape_json_tail, print};
 #[derive(Debug)]
 pub(super) struct Outputs {
     files: Vec<PathBuf>,
-    /// The run has a password or a token. The document masks it; that others cannot read it is the second lock.
+    /// The run has a password or a token. The document masks it; file permissions are the second lock.
     is_private: bool,
 }
 
@@ -24,18 +24,17 @@ impl Outputs {
     }
 }
 
-/// The files of `--out`, which must be writable before the load begins. A file that is not there yet appears only with
-/// the result.
+/// The files of `--out`, which must be writable before the load begins. A new file appears only with the result.
 pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
     let mut faults = Vec::new();
     for path in &options.result.out {
         let found = std::fs::symlink_metadata(path);
         if found.as_ref().is_ok_and(std::fs::Metadata::is_symlink) && !is_name_of_system(path) {
-            // In a folder that others can write to, one of them may have laid it, and it would be our file that is lost.
-            faults.push(format!("--out {}: it is a symbolic link: name the file that it leads to", path.display()));
+            // In a folder that others can write to, one of them may have made it to destroy a file of this user.
+            faults.push(format!("--out {}: is a symbolic link: name the file that it points to", path.display()));
             continue;
         }
-        // Pipes and devices are not to be opened before there is something for them.
+        // Pipes and devices are not opened before there is a result.
         if found.as_ref().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             continue;
         }
@@ -50,13 +49,13 @@ pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
     Ok(Outputs { files: options.result.out.clone(), is_private: options.has_secret() })
 }
 
-/// `/dev/stdout`, and what the shell makes of `>(command)`: links to what this process has open already, and nobody
-/// else can lay one there.
+/// `/dev/stdout`, and what the shell makes of `>(command)`: links to files that this process has open, where nobody
+/// else can make one.
 fn is_name_of_system(path: &Path) -> bool {
     ["/dev", "/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
-/// A document on stdout, where it is wanted, and in the files of `--out`.
+/// Writes a document to stdout, where `json`, and to the files of `--out`.
 pub(super) fn write_result(text: &[u8], json: bool, outputs: &Outputs) -> Result<()> {
     let mut text = text.to_vec();
     escape_json_tail(&mut text, 0);
@@ -73,7 +72,7 @@ pub(super) fn write_result(text: &[u8], json: bool, outputs: &Outputs) -> Result
     match failed {
         None => Ok(()),
         Some(error) => {
-            // The figures took time to measure; they are not lost with a full disk.
+            // The figures took time to measure: a full disk must not lose them.
             if !json {
                 print(text)?;
             }
@@ -86,12 +85,12 @@ fn write_file(path: &Path, text: &[u8], is_private: bool) -> io::Result<()> {
     let mut file = BufWriter::new(create(path, is_private)?);
     file.write_all(text)?;
     file.into_inner()?.sync_all().or_else(|error| {
-        // Pipes and devices cannot be synchronised.
+        // Pipes and devices cannot be synced.
         if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
     })
 }
 
-/// Opens a file for its new content. A link that was laid since the run began is not followed either.
+/// Opens a file for its new content. A link that was made since the run began is not followed either.
 fn create(path: &Path, is_private: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -1,9 +1,9 @@
-//! Progress on stderr.
+//! The progress of a run on stderr.
 
 use crate::bench::engine::RunProgress;
 use crate::terminal::{Progress, number};
 
-/// Progress on stderr.
+/// The progress of a run on stderr.
 pub(super) struct ProgressView {
     progress: Progress,
     phase: Option<String>,
@@ -36,7 +36,7 @@ impl ProgressView {
                 (stage.text().to_owned(), duration.map_or(0.0, |duration| duration.as_secs_f64()), line)
             }
             RunProgress::Draining { stage, outstanding } => {
-                (format!("{} ↓", stage.text()), 0.0, format!("{} under way", number::grouped(outstanding)))
+                (format!("{} ↓", stage.text()), 0.0, format!("{} in flight", number::grouped(outstanding)))
             }
         };
         if self.phase.as_ref() != Some(&phase) {

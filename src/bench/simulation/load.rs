@@ -86,6 +86,14 @@ fn a_ping_comes_before_keep_alive_runs_out() {
 }
 
 #[test]
+fn every_ping_of_held_connections_is_counted_and_timed() {
+    // The first clients ping by Keep Alive while the last one still connects.
+    let run = simulate("conn --clients 3 --connect-rate 0.1 -k 5 --hold 1s", Script::default());
+    assert!(run.log.pings > 5, "{}", run.log.pings);
+    assert_eq!(run.number("latency/ping/count"), run.log.pings);
+}
+
+#[test]
 fn latencies_that_look_like_waiting_hint_at_nagle() {
     let hints = |arguments: &str, script: Script| {
         let run = simulate(arguments, script);

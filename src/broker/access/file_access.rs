@@ -90,7 +90,7 @@ fn read<T>(path: &Path, parse: impl Fn(&str) -> Result<T, Vec<AccessFault>>) -> 
 
 impl Access for FileAccess {
     fn connect(&mut self, connect: &Connect, _: &Arc<str>, peer: &Peer) -> Decision {
-        // Only who shows a certificate gets here with a user name of its own; the password does not count then.
+        // Only a client with a certificate has a user name here; its password does not count then.
         if let Some(user) = &peer.certificate_user {
             return Decision::Accept { user_name: Some((&**user).into()) };
         }

@@ -11,7 +11,7 @@ use super::{
 use crate::broker::ListenProtocol;
 use crate::mqtt::QoS;
 
-/// What a directive speaks of.
+/// What a directive is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The broker.
@@ -32,6 +32,8 @@ const GLOBAL: &[&str] = &[
     "autosave_interval",
     "autosave_on_changes",
     "connection_messages",
+    "global_max_clients",
+    "global_max_connections",
     "log_dest",
     "log_timestamp",
     "log_timestamp_format",
@@ -65,6 +67,7 @@ const OF_A_LISTENER: &[&str] = &[
     "max_qos",
     "maximum_qos",
     "max_topic_alias",
+    "max_topic_alias_broker",
     "protocol",
     "socket_domain",
     "websockets_origin",
@@ -82,7 +85,11 @@ const OF_TLS: &[&str] = &[
     "use_subject_as_username",
 ];
 
-/// What this directive speaks of; none where it cannot be honoured.
+/// All directives but `include_dir`.
+pub(in crate::broker) const DIRECTIVES: &[&[&str]] =
+    &[GLOBAL, OF_A_LISTENER, OF_TLS, &["listener", "port", "bind_address"]];
+
+/// What this directive is about; none where it is unknown or not supported.
 pub(super) fn scope(directive: &str) -> Option<Scope> {
     match directive {
         "listener" => Some(Scope::NewListener),
@@ -98,8 +105,7 @@ pub(super) fn refusal(directive: &str) -> String {
     if let Some(reason) = unsupported::reason(directive) {
         return format!("{directive}: {reason}");
     }
-    let known =
-        GLOBAL.iter().chain(OF_A_LISTENER).chain(OF_TLS).chain(&["listener", "port", "bind_address", "include_dir"]);
+    let known = DIRECTIVES.iter().copied().flatten().chain(&["include_dir"]);
     let nearest = known.map(|name| (strsim::damerau_levenshtein(name, directive), name)).min();
     let shown: String = directive.chars().take(60).collect();
     match nearest {
@@ -119,6 +125,12 @@ pub(super) fn apply_global(configuration: &mut Configuration, directive: &str, v
         "allow_zero_length_clientid" => access.allow_zero_length_clientid = boolean(value)?,
         "auto_id_prefix" => access.auto_id_prefix = text(value)?,
 
+        "global_max_clients" if value == "-1" => limits.global_max_clients = 0,
+        "global_max_clients" => limits.global_max_clients = number(value, "a number of clients, or -1 for no limit")?,
+        "global_max_connections" if value == "-1" => limits.global_max_connections = 0,
+        "global_max_connections" => {
+            limits.global_max_connections = number(value, "a number of connections, or -1 for no limit")?;
+        }
         "max_inflight_messages" => limits.max_inflight_messages = number(value, "a number from 0 to 65535")?,
         "max_inflight_bytes" => limits.max_inflight_bytes = number(value, BYTES)?,
         "max_queued_messages" => limits.max_queued_messages = number(value, "a number of messages")?,
@@ -137,8 +149,8 @@ pub(super) fn apply_global(configuration: &mut Configuration, directive: &str, v
             let choices = [("always", PersistenceSync::Always), ("interval", PersistenceSync::Interval)];
             persistence.sync = choice(value, &choices)?;
         }
-        "autosave_interval" => persistence.autosave_interval = seconds(value)?,
         // Every change is saved within a second at the latest, which is more than either setting asks for.
+        "autosave_interval" => drop(seconds(value)?),
         "autosave_on_changes" => drop(boolean(value)?),
 
         "log_dest" => add_log_destination(&mut log.destinations, value)?,
@@ -178,6 +190,9 @@ pub(super) fn apply_listener(listener: &mut ListenerConfiguration, directive: &s
         "max_qos" | "maximum_qos" => {
             let choices = [("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce), ("2", QoS::ExactlyOnce)];
             listener.max_qos = choice(value, &choices)?;
+        }
+        "max_topic_alias_broker" => {
+            listener.max_topic_alias_broker = number(value, "a number from 0 to 65535")?;
         }
         "max_topic_alias" => listener.max_topic_alias = number(value, "a number from 0 to 65535")?,
         "listener_allow_anonymous" => listener.allow_anonymous = Some(boolean(value)?),
@@ -307,7 +322,8 @@ fn add_log_type(types: &mut Option<LogTypes>, value: &str) -> Result<(), String>
         "information" => set.information = true,
         "subscribe" => set.subscribe = true,
         "unsubscribe" => set.unsubscribe = true,
-        "websockets" => set.websockets = true,
+        // mosquitto's built-in WebSocket server has no lines of this kind, and neither has this one.
+        "websockets" => {}
         _ => {
             return Err(format!(
                 "{value:?} is not one of debug, error, warning, notice, information, subscribe, unsubscribe, websockets, none, all"

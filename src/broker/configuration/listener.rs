@@ -1,4 +1,4 @@
-//! What a configuration file says of one listener.
+//! What a configuration file contains about one listener.
 
 use std::path::PathBuf;
 
@@ -75,6 +75,8 @@ pub struct ListenerConfiguration {
     pub max_qos: QoS,
     /// Topic aliases that an MQTT 5 client may use.
     pub max_topic_alias: u16,
+    /// Topic aliases that the broker uses towards an MQTT 5 client.
+    pub max_topic_alias_broker: u16,
     /// Whether clients may connect without a user name here, where that differs from the other listeners.
     pub allow_anonymous: Option<bool>,
     /// What a client id that the broker chooses here begins with, where that differs from the other listeners.
@@ -96,6 +98,7 @@ impl ListenerConfiguration {
             max_connections: None,
             max_qos: QoS::ExactlyOnce,
             max_topic_alias: 10,
+            max_topic_alias_broker: 10,
             allow_anonymous: None,
             auto_id_prefix: None,
             websockets_origins: Vec::new(),

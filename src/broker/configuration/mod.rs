@@ -16,6 +16,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(test)]
+pub(super) use directives::DIRECTIVES;
 pub use listener::{BindTo, ListenerConfiguration, SocketDomain, TlsConfiguration, TlsVersion};
 
 use parser::Parser;
@@ -68,9 +70,13 @@ pub struct AccessConfiguration {
     pub auto_id_prefix: String,
 }
 
-/// How much the broker holds for its clients. Zero means no limit where mosquitto says so.
+/// How much the broker holds for its clients. Zero means no limit where it does in mosquitto.conf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitConfiguration {
+    /// Clients, including persistent ones that are away; 0 for no limit.
+    pub global_max_clients: usize,
+    /// Connections; 0 for no limit.
+    pub global_max_connections: usize,
     /// Outgoing messages of QoS 1 and 2 in flight per client; 0 for no limit.
     pub max_inflight_messages: u16,
     /// Bytes of outgoing messages of QoS 1 and 2 in flight per client; 0 for no limit.
@@ -89,7 +95,7 @@ pub struct LimitConfiguration {
     pub memory_limit: u64,
     /// Whether messages of QoS 0 are kept for persistent clients that are away.
     pub queue_qos0_messages: bool,
-    /// How long a persistent session that nobody uses is kept; none for ever.
+    /// How long a persistent session is kept while its client is away; none keeps it for ever.
     pub persistent_client_expiration: Option<Duration>,
 }
 
@@ -98,14 +104,12 @@ pub struct LimitConfiguration {
 pub struct PersistenceConfiguration {
     /// Whether anything does.
     pub enabled: bool,
-    /// Folder of the database; the current one when empty.
+    /// Folder of the database; the working directory when empty.
     pub location: PathBuf,
     /// Name of the database in the folder, where the file gives one.
     pub file: Option<String>,
     /// When an acknowledged message is on disk.
     pub sync: PersistenceSync,
-    /// Time between two saves with [`PersistenceSync::Interval`]; mosquitto's directive, kept for its files.
-    pub autosave_interval: Duration,
 }
 
 /// When an acknowledged message is on disk.
@@ -160,7 +164,6 @@ pub struct LogTypes {
     pub information: bool,
     pub subscribe: bool,
     pub unsubscribe: bool,
-    pub websockets: bool,
 }
 
 impl LogTypes {
@@ -170,16 +173,7 @@ impl LogTypes {
     pub const ALL: Self = Self::same(true);
 
     const fn same(on: bool) -> Self {
-        Self {
-            debug: on,
-            error: on,
-            warning: on,
-            notice: on,
-            information: on,
-            subscribe: on,
-            unsubscribe: on,
-            websockets: on,
-        }
+        Self { debug: on, error: on, warning: on, notice: on, information: on, subscribe: on, unsubscribe: on }
     }
 }
 
@@ -202,6 +196,8 @@ impl Default for Configuration {
                 auto_id_prefix: "auto-".to_owned(),
             },
             limits: LimitConfiguration {
+                global_max_clients: 0,
+                global_max_connections: 0,
                 max_inflight_messages: 20,
                 max_inflight_bytes: 0,
                 max_queued_messages: 1000,
@@ -218,7 +214,6 @@ impl Default for Configuration {
                 location: PathBuf::new(),
                 file: None,
                 sync: PersistenceSync::default(),
-                autosave_interval: Duration::from_secs(1800),
             },
             log: LogConfiguration {
                 destinations: Vec::new(),

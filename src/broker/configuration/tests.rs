@@ -75,11 +75,13 @@ fn settings_above_every_listener_describe_the_local_one() {
 
 #[test]
 fn limits_have_mosquittos_names_and_defaults() {
-    let text = "max_inflight_messages 0\nmax_queued_messages 7\nmax_queued_bytes 9\nmax_packet_size 0\n\
+    let text = "global_max_clients 3\nglobal_max_connections -1\nmax_inflight_messages 0\nmax_queued_messages 7\nmax_queued_bytes 9\nmax_packet_size 0\n\
                 message_size_limit 100\nmax_keepalive 60\nmemory_limit 1000000\nqueue_qos0_messages true\n\
                 persistent_client_expiration 2w\nmax_inflight_bytes 5";
     let limits = Configuration::parse(text).unwrap().limits;
     let expected = LimitConfiguration {
+        global_max_clients: 3,
+        global_max_connections: 0,
         max_inflight_messages: 0,
         max_inflight_bytes: 5,
         max_queued_messages: 7,

@@ -1,4 +1,4 @@
-//! Values of directives: text to a number, a time, a choice, or a sentence that says what is allowed.
+//! Values of directives: text to a number, a time, a choice, or an error with what is allowed.
 
 use std::str::FromStr;
 use std::time::Duration;

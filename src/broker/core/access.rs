@@ -1,4 +1,4 @@
-//! Who may come in, and what they may do there: the seam for passwords and access lists.
+//! Which clients may connect, and what they may do: the interface for passwords and access lists.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use super::{ConnectionId, Peer};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::Connect;
 
-/// The client an [`Access`] is asked about.
+/// A client, for [`Access`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Client Identifier, the broker's own choice where the client left it empty.
+    /// Client Identifier, chosen by the broker if the client left it empty.
     pub client_id: Arc<str>,
-    /// User name, as CONNECT gave it or the certificate says.
+    /// User name, from CONNECT or from the certificate.
     pub user_name: Option<Arc<str>>,
 }
 
-/// What becomes of a CONNECT.
+/// The decision about a CONNECT.
 pub enum Decision {
-    /// Let in, under this user name.
+    /// Accepted, with this user name.
     Accept {
         /// The user name that access lists go by.
         user_name: Option<Arc<str>>,
@@ -68,13 +68,13 @@ pub trait Access: Send {
     /// Whether a client may do that.
     fn allows(&mut self, who: &Identity, action: Action, topic: &str) -> bool;
 
-    /// Whether [`Access::allows`] must be asked for each message that a client is to get. False saves the question.
+    /// Whether [`Access::allows`] must be asked for each message that a client is to get. If not, it is not asked.
     fn checks_reads(&self) -> bool {
         false
     }
 }
 
-/// Lets everyone in, or nobody, and allows everything.
+/// Accepts all clients, or none, and allows everything.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenAccess {
     /// Whether clients may connect without a password.

@@ -8,11 +8,11 @@ use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::AckKind;
 use crate::session::outbound::Slot;
 
-/// A PUBACK that says yes has four bytes.
+/// A PUBACK of success has four bytes.
 const PUBACK_SIZE: usize = 4;
 
 impl Core {
-    /// Takes the PUBACKs in front of the input that say yes and nothing more to the oldest messages, one after the other:
+    /// Takes the PUBACKs of success at the start of the input that answer the oldest messages in order:
     /// in a flood they come by the dozen. Leaves every other case to the general way.
     pub(super) fn read_pubacks<'a>(&mut self, id: ConnectionId, input: &'a [u8], now: Instant) -> &'a [u8] {
         let Some(connection) = self.connections.get(id) else { return input };
@@ -96,7 +96,7 @@ impl Core {
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
             }
             (_, None | Some(Slot::Free)) => {}
-            _ => return Err(Fault::protocol("an acknowledgement of another kind than is due")),
+            _ => return Err(Fault::protocol("an acknowledgement of another kind than the one expected")),
         }
         Ok(())
     }

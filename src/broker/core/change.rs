@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StoredMessage;
 use crate::mqtt::wire::SubscribeFilter;
 
-/// A change of what outlives a connection. Only sessions that outlive theirs are told of, and retained messages.
+/// A change of what outlives a connection: sessions that outlive theirs, and retained messages.
 #[derive(Clone, Debug)]
 pub enum Change<'a> {
     /// A session exists, or what is known about it is new.
@@ -113,7 +113,7 @@ pub struct DeliveryOptions {
     pub identifier: u32,
 }
 
-/// Takes changes. The driver asks its store to make them durable once a turn, before the answers of that turn are
+/// Takes changes. The driver makes its store commit them once per turn, before the answers of that turn are
 /// written to the sockets: what is acknowledged is on disk, and one write serves all connections of the turn.
 pub trait Journal: Send {
     /// Takes one change.

@@ -1,4 +1,4 @@
-//! CONNECT to CONNACK, and how a connection ends (§3.1, §3.2, §3.14).
+//! CONNECT, CONNACK and the end of a connection (§3.1, §3.2, §3.14).
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -33,14 +33,16 @@ impl Core {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.version = connect.version;
         }
+        self.log_arrived_bytes(id);
         // The top bit of the level is how the bridge of a mosquitto introduces itself.
         let bridge = level.is_some_and(|(_, level)| level & 0x80 != 0);
-        if let Err((reason, why)) = self.check_connect(&connect) {
-            return self.refuse(id, Some(&connect.client_id), reason, why, now);
+        if let Err(fault) = self.check_connect(id, &connect) {
+            let client_id = (!connect.client_id.is_empty()).then_some(connect.client_id.as_str());
+            return self.refuse(id, client_id, fault, now);
         }
         let assigned = connect.client_id.is_empty();
         let client_id: Arc<str> =
-            if assigned { self.make_client_id().into() } else { connect.client_id.as_str().into() };
+            if assigned { self.make_client_id(id).into() } else { connect.client_id.as_str().into() };
         let Some(connection) = self.connections.get_mut(id) else { return };
         let decision = self.access.connect(&connect, &client_id, &connection.peer);
         connection.phase = Phase::Authenticating(Box::new(Admission { connect, client_id, assigned, bridge }));
@@ -65,6 +67,7 @@ impl Core {
             self.unblocked.push(id);
             self.read_held_back(id, now);
         }
+        self.count_unauthenticated(id);
     }
 
     fn decide(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
@@ -83,48 +86,55 @@ impl Core {
             Decision::Accept { user_name } => self.admit(id, *admission, user_name, now),
             Decision::Refuse(reason) => {
                 let client_id = Arc::clone(&admission.client_id);
-                self.refuse(id, Some(&client_id), reason, "not authorised", now);
+                self.refuse(id, Some(&client_id), Fault::new(reason, Cause::NotAuthorized), now);
             }
             Decision::Check(_) => {} // handled above
         }
     }
 
     /// What the decoder does not look at.
-    fn check_connect(&self, connect: &Connect) -> Result<(), (ReasonCode, &'static str)> {
+    fn check_connect(&self, id: ConnectionId, connect: &Connect) -> Result<(), Fault> {
         let settings = &self.settings;
+        let max_qos = self.connections.get(id).map_or(QoS::ExactlyOnce, |connection| connection.max_qos);
+        let protocol = |reason, what| Fault { reason, ..Fault::protocol(what) };
         if let Some(will) = &connect.will {
             if will.retain && !settings.retain_available {
-                return Err((ReasonCode(0x9A), "its will is retained"));
+                return Err(Fault::new(ReasonCode(0x9A), Cause::RetainNotSupported));
             }
-            if will.qos > settings.max_qos {
-                return Err((ReasonCode(0x9B), "the QoS of its will is too high"));
+            if will.qos > max_qos {
+                return Err(Fault::new(ReasonCode(0x9B), Cause::QosNotSupported));
             }
             if will.topic.starts_with("$CONTROL/") || will.topic.split('/').count() > super::topic_tree::MAX_LEVELS {
-                return Err((ReasonCode(0x90), "the topic of its will is not allowed"));
+                return Err(protocol(ReasonCode(0x90), "CONNECT with a will topic that is not allowed"));
             }
             if settings.message_size_limit > 0 && will.payload.len() > settings.message_size_limit {
-                return Err((ReasonCode::PACKET_TOO_LARGE, "its will is too large"));
+                return Err(Fault::new(ReasonCode::PACKET_TOO_LARGE, Cause::OversizePayload));
             }
         }
         if connect.properties.get(PropertyName::AuthenticationMethod).is_some() {
-            return Err((ReasonCode(0x8C), "enhanced authentication is not supported"));
+            return Err(Fault::new(ReasonCode(0x8C), Cause::BadAuthenticationMethod));
         }
         if connect.properties.get(PropertyName::AuthenticationData).is_some() {
-            return Err((ReasonCode::PROTOCOL_ERROR, "authentication data without a method"));
+            return Err(Fault::protocol("CONNECT with authentication data but no method"));
         }
         if connect.client_id.is_empty() {
+            let not_valid = |what| protocol(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, what);
+            if connect.version == ProtocolVersion::V31 {
+                return Err(not_valid("v3.1 CONNECT with zero length clientid"));
+            }
             let durable = !connect.clean_start && !connect.version.is_v5();
-            if connect.version == ProtocolVersion::V31 || durable || !settings.allow_zero_length_clientid {
-                return Err((ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, "its client id is empty"));
+            if durable || !settings.allow_zero_length_clientid {
+                return Err(not_valid("CONNECT with zero length clientid when forbidden"));
             }
         }
-        // Only 5.0 can be told another Keep Alive than it asked for.
+        // Only 5.0 has a Server Keep Alive.
         let keep_alive = connect.keep_alive;
         if settings.max_keepalive > 0
             && (keep_alive == 0 || keep_alive > settings.max_keepalive)
             && !connect.version.is_v5()
         {
-            return Err((ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, "its keep alive is too long"));
+            let what = "CONNECT with a keep alive above max_keepalive";
+            return Err(protocol(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, what));
         }
         Ok(())
     }
@@ -132,44 +142,52 @@ impl Core {
     /// A CONNECT that cannot be read. Its version is known where the level is.
     fn refuse_unreadable(&mut self, id: ConnectionId, level: Option<(&[u8], u8)>, error: &WireError, now: Instant) {
         let level = level.filter(|(name, _)| *name == b"MQTT" || *name == b"MQIsdp");
+        if let (Some(connection), Some((_, level))) = (self.connections.get_mut(id), level) {
+            connection.version = version_of_refusal(level);
+        }
+        self.log_arrived_bytes(id);
         let known = level.is_some_and(|(name, level)| match level & 0x7F {
             3 => name == b"MQIsdp",
             4 | 5 => name == b"MQTT",
             _ => false,
         });
-        let reason = match (error, level) {
-            (_, Some(_)) if !known => ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
-            // A client id, user name or topic that is no UTF-8, or properties, can be told to a client of 5.0.
-            (error, Some((_, level))) if level & 0x7F == 5 => match error {
-                WireError::Property { error: PropertyError::NotAllowed(_), .. } => ReasonCode::PROTOCOL_ERROR,
-                error => error.reason(),
-            },
-            _ => {
-                let cause = Cause::Malformed(error.to_string());
-                return self.close(id, cause, now);
+        let mut fault = Fault::from(error.clone());
+        match (error, level) {
+            (_, Some((_, level))) if !known => {
+                fault = Fault::protocol(&format!("CONNECT with invalid protocol version ({level})"));
+                fault.reason = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
             }
-        };
-        if let (Some(connection), Some((_, level))) = (self.connections.get_mut(id), level) {
-            connection.version = version_of_refusal(level);
+            // A client of 5.0 learns what is wrong with its client id, user name, topic or properties.
+            (error, Some((_, level))) if level & 0x7F == 5 => {
+                if matches!(error, WireError::Property { error: PropertyError::NotAllowed(_), .. }) {
+                    fault.reason = ReasonCode::PROTOCOL_ERROR;
+                }
+            }
+            _ => return self.fail(id, fault, now),
         }
-        self.refuse(id, None, reason, &error.to_string(), now);
+        self.refuse(id, None, fault, now);
     }
 
-    fn refuse(&mut self, id: ConnectionId, client_id: Option<&str>, reason: ReasonCode, why: &str, now: Instant) {
+    fn refuse(&mut self, id: ConnectionId, client_id: Option<&str>, fault: Fault, now: Instant) {
+        let Fault { reason, cause, what } = fault;
+        if let Some(what) = what {
+            self.log_error(id, &what);
+        }
         let Some(connection) = self.connections.get(id) else { return };
         let version = connection.version;
-        if let Some(log) = &mut self.log {
-            log.event(&Event::Refused { peer: &connection.peer, client_id, why });
+        if let (true, Some(log)) = (self.logs_packets, &mut self.log) {
+            let code = if version.is_v5() { reason.0 } else { reason.to_v3_connack() };
+            let client = client_id.unwrap_or(&connection.peer.address);
+            log.event(&Event::Sending { client, packet: PacketEvent::Connack { session_present: false, code } });
         }
-        let code = if version.is_v5() { reason.0 } else { reason.to_v3_connack() };
-        self.log_sending(id, PacketEvent::Connack { session_present: false, code });
         let connack = Connack { session_present: false, reason, properties: Properties::new() };
         self.put_packet(id, &Packet::Connack(connack));
-        self.close(id, Cause::Refused, now);
+        self.close_named(id, client_id, cause, now);
     }
 
     /// An id as mosquitto makes them.
-    fn make_client_id(&mut self) -> String {
+    fn make_client_id(&mut self, id: ConnectionId) -> String {
+        let listener = self.connections.get(id).map_or(0, |connection| connection.peer.listener);
         let random = |serial: u64| {
             let mut hasher = self.id_hasher.build_hasher();
             hasher.write_u64(serial);
@@ -179,7 +197,7 @@ impl Core {
         self.serial += 1;
         format!(
             "{}{:08X}-{:04X}-{:04X}-{:04X}-{:012X}",
-            self.settings.auto_id_prefix,
+            self.settings.listener(listener).auto_id_prefix,
             first >> 32,
             first >> 16 & 0xFFFF,
             first & 0xFFFF,
@@ -188,7 +206,7 @@ impl Core {
         )
     }
 
-    /// Lets a client in.
+    /// Accepts a client.
     fn admit(&mut self, id: ConnectionId, admission: Admission, user_name: Option<Arc<str>>, now: Instant) {
         let Admission { connect, client_id, assigned, bridge } = admission;
         let number = |name| connect.properties.number(name).filter(|_| connect.version.is_v5());
@@ -196,7 +214,7 @@ impl Core {
         let earlier = self.take_over(&client_id, connect.clean_start, now);
         let limit = self.settings.global_max_clients;
         if earlier.is_none() && limit > 0 && self.sessions.len() >= limit {
-            return self.refuse(id, Some(&client_id), ReasonCode(0x89), "there are too many clients", now);
+            return self.refuse(id, Some(&client_id), Fault::new(ReasonCode(0x89), Cause::ServerBusy), now);
         }
         let session_present = earlier.is_some();
         let session_id = earlier.unwrap_or_else(|| {
@@ -242,8 +260,9 @@ impl Core {
         connection.keep_alive = keep_alive;
         connection.last_received = now;
         connection.max_packet_size = number(PropertyName::MaximumPacketSize).unwrap_or(u32::MAX);
+        let listener = self.settings.listener(connection.peer.listener);
         let most_aliases = number(PropertyName::TopicAliasMaximum)
-            .map_or(0, |maximum| (maximum as u16).min(self.settings.max_topic_alias_broker));
+            .map_or(0, |maximum| (maximum as u16).min(listener.max_topic_alias_broker));
         connection.aliases_out =
             (most_aliases > 0).then(|| Box::new(AliasesOut { maximum: most_aliases, topics: Vec::new() }));
         if keep_alive > 0 {
@@ -271,7 +290,7 @@ impl Core {
         self.log_sending(id, PacketEvent::Connack { session_present, code: 0 });
         // 3.1 has no such flag (3.1 §3.2).
         let session_present = session_present && connect.version != ProtocolVersion::V31;
-        let properties = self.connack_properties(&connect, keep_alive, assigned.then_some(&*client_id));
+        let properties = self.connack_properties(id, &connect, assigned.then_some(&*client_id));
         self.put_packet(id, &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }));
         self.statistics.messages_sent += 1;
         self.advance(session_id, now);
@@ -288,8 +307,10 @@ impl Core {
     }
 
     /// The properties of mosquitto's CONNACK, in its order.
-    fn connack_properties(&self, connect: &Connect, keep_alive: u16, assigned: Option<&str>) -> Properties {
+    fn connack_properties(&self, id: ConnectionId, connect: &Connect, assigned: Option<&str>) -> Properties {
         let settings = &self.settings;
+        let Some(connection) = self.connections.get(id) else { return Properties::new() };
+        let keep_alive = connection.keep_alive;
         let most = u32::try_from(settings.max_packet_size).unwrap_or(u32::MAX);
         let assigned = assigned.map(|id| PropertyValue::Utf8(id.to_owned()));
         let two_byte = |number: u16| (number > 0).then_some(PropertyValue::TwoByte(number));
@@ -298,18 +319,14 @@ impl Core {
                 PropertyName::ServerKeepAlive,
                 (keep_alive != connect.keep_alive).then_some(PropertyValue::TwoByte(keep_alive)),
             ),
-            (PropertyName::TopicAliasMaximum, two_byte(settings.max_topic_alias)),
+            (PropertyName::TopicAliasMaximum, two_byte(connection.max_topic_alias)),
             (PropertyName::AssignedClientIdentifier, assigned),
             (PropertyName::RetainAvailable, (!settings.retain_available).then_some(PropertyValue::Byte(0))),
             (PropertyName::MaximumPacketSize, (most > 0).then_some(PropertyValue::FourByte(most))),
-            // The standard's default need not be told.
-            (
-                PropertyName::ReceiveMaximum,
-                two_byte(settings.max_inflight_messages).filter(|value| *value != PropertyValue::TwoByte(u16::MAX)),
-            ),
+            (PropertyName::ReceiveMaximum, two_byte(settings.max_inflight_messages)),
             (
                 PropertyName::MaximumQos,
-                (settings.max_qos < QoS::ExactlyOnce).then_some(PropertyValue::Byte(settings.max_qos.number())),
+                (connection.max_qos < QoS::ExactlyOnce).then_some(PropertyValue::Byte(connection.max_qos.number())),
             ),
         ]
         .into_iter()
@@ -323,9 +340,6 @@ impl Core {
         let session = *self.by_client_id.get(client_id)?;
         let connection = self.sessions.get(session)?.connection;
         if connection != NONE {
-            if let Some(log) = &mut self.log {
-                log.event(&Event::AlreadyConnected { client_id });
-            }
             self.end_with(connection, ReasonCode(0x8E), Cause::TakenOver, now);
         }
         // Without an expiry it has ended with its connection.
@@ -336,7 +350,7 @@ impl Core {
         }
         let found = self.sessions.get_mut(session)?;
         found.expires = None;
-        // Whoever comes back before the delay is over has no will (MQTT-3.1.3-9).
+        // A client that comes back before the delay is over has no will (MQTT-3.1.3-9).
         found.will = None;
         Some(session)
     }
@@ -387,7 +401,7 @@ impl Core {
         {
             // One that asked for none cannot ask for one now (§3.14.2.2.2).
             if session.expiry == 0 && expiry != 0 {
-                return Err(Fault::protocol("a session expiry interval where there was none"));
+                return Err(Fault::protocol("DISCONNECT with a session expiry interval, where CONNECT had none"));
             }
             let was_durable = session.is_durable();
             session.expiry = expiry;
@@ -409,6 +423,11 @@ impl Core {
 
     /// The connection is over: what it had is let go, its session stays or ends, its will is published or waits.
     pub(super) fn close(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
+        self.close_named(id, None, cause, now);
+    }
+
+    /// The same for a client that is not let in, whose id is known.
+    fn close_named(&mut self, id: ConnectionId, client_id: Option<&str>, cause: Cause, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.is_closing() {
             return;
@@ -419,9 +438,10 @@ impl Core {
         connection.route = None;
         let session_id = std::mem::replace(&mut connection.session, NONE);
         if let Some(log) = &mut self.log {
-            let client_id = self.sessions.get(session_id).map(|session| &*session.who.client_id);
+            let client_id = self.sessions.get(session_id).map(|session| &*session.who.client_id).or(client_id);
             log.event(&Event::Disconnected { client_id, peer: &connection.peer, cause: &cause });
         }
+        self.count_unauthenticated(id);
         self.mark_dirty(id);
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         session.connection = NONE;
@@ -444,7 +464,7 @@ impl Core {
         let due = session.next_due();
         let serial = session.serial;
         if durable {
-            // Messages of QoS 0 wait for nobody who is away.
+            // Messages of QoS 0 do not wait for a client that is away.
             if delay.is_some_and(|delay| delay.is_zero()) {
                 self.publish_will(session_id, now);
             }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ListenerSettings;
 use super::output::Output;
 use super::subscriptions::Matched;
-use crate::mqtt::ProtocolVersion;
 use crate::mqtt::wire::Connect;
+use crate::mqtt::{ProtocolVersion, QoS};
 
 /// Where a connection comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,9 +17,9 @@ pub struct Peer {
     pub address: String,
     /// Port, 0 where there is none.
     pub port: u16,
-    /// Which listener took it, for whoever decides by listener.
+    /// The listener that accepted it.
     pub listener: u32,
-    /// The user name that its certificate says.
+    /// The user name from its certificate.
     pub certificate_user: Option<Box<str>>,
 }
 
@@ -78,7 +79,7 @@ pub(super) struct Connection {
     pub(super) output: Output,
     /// Waits in the list of connections that have output.
     pub(super) dirty: bool,
-    /// Is not read from: whoever it publishes to is congested.
+    /// Is not read from: a client that it publishes to is congested.
     pub(super) blocked: bool,
     /// More waits to be written than is good.
     pub(super) congested: bool,
@@ -90,6 +91,12 @@ pub(super) struct Connection {
     pub(super) keep_alive: u16,
     /// Largest packet that the client takes.
     pub(super) max_packet_size: u32,
+    /// Bytes of its CONNECT that count as unauthenticated.
+    pub(super) unauthenticated: u32,
+    /// Highest QoS of its listener.
+    pub(super) max_qos: QoS,
+    /// Most topic aliases that the client may use.
+    pub(super) max_topic_alias: u16,
     /// Topics by alias that the client has introduced; index 0 is alias 1.
     pub(super) aliases_in: Vec<String>,
     pub(super) aliases_out: Option<Box<AliasesOut>>,
@@ -97,7 +104,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: Peer, serial: u64, now: Instant) -> Self {
+    pub(super) fn new(peer: Peer, settings: &ListenerSettings, serial: u64, now: Instant) -> Self {
         Self {
             phase: Phase::AwaitingConnect,
             version: ProtocolVersion::V311,
@@ -113,6 +120,9 @@ impl Connection {
             last_received: now,
             keep_alive: 0,
             max_packet_size: u32::MAX,
+            unauthenticated: 0,
+            max_qos: settings.max_qos,
+            max_topic_alias: settings.max_topic_alias,
             aliases_in: Vec::new(),
             aliases_out: None,
             route: None,

@@ -165,7 +165,7 @@ impl Core {
         }
     }
 
-    /// With back-pressure: whoever sends to a client that does not keep up is not read from until it does.
+    /// With back-pressure: a publisher to a client that does not keep up is not read from until it does.
     fn hold_publisher(&mut self, from: ConnectionId, to: ConnectionId) {
         let Some(receiver) = self.connections.get_mut(to) else { return };
         if receiver.output.len() < self.settings.backpressure_bytes {
@@ -289,6 +289,7 @@ impl Core {
     ) -> bool {
         let Some(connection) = self.connections.get_mut(to) else { return true };
         let Writing { qos, retain, dup, identifier, packet_identifier } = writing;
+        let before = connection.output.len();
         let v5 = connection.version.is_v5();
         let shared = parts.payload.len() >= SHARED_FROM;
         if connection.aliases_out.is_some() {
@@ -322,12 +323,18 @@ impl Core {
             connection.dirty = true;
             self.dirty.push(to);
         }
-        let (topic, size) = (parts.topic, parts.payload.len());
-        self.log_sending(to, PacketEvent::Publish { dup, qos, retain, packet_identifier, topic, size });
+        if self.logs_packets {
+            let (topic, size) = (parts.topic, parts.payload.len());
+            let count = connection.output.len() - before;
+            self.log_sending(to, PacketEvent::Publish { dup, qos, retain, packet_identifier, topic, size });
+            if self.logs_bytes {
+                self.log_sent_bytes(to, count);
+            }
+        }
         true
     }
 
-    /// Goes on with a session: what is to be sent again, what waits, retained messages; as far as the client takes them.
+    /// Continues a session: what is to be sent again, what waits, retained messages; as far as the client takes them.
     pub(super) fn advance(&mut self, session_id: u32, now: Instant) {
         loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
@@ -406,7 +413,7 @@ impl Core {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
             let Some(walk) = session.walk_mut() else { return };
             let subscriber = *walk.subscription();
-            // Where the client does not keep up, the walk goes on when output was written or an acknowledgement came.
+            // If the client does not keep up, the walk continues when output was written or an acknowledgement came.
             if self.connections.get(to).is_none_or(|connection| connection.output.len() >= WALK_OUTPUT) {
                 return;
             }

@@ -1,4 +1,4 @@
-//! What the core tells a log. Borrowed data, made only where there is a log; how it reads is the log's.
+//! The events of a log: borrowed data, made only where there is a log, which turns them into text.
 
 use super::Peer;
 use crate::mqtt::{Message, ProtocolVersion, QoS};
@@ -8,16 +8,21 @@ pub trait Log: Send {
     /// Takes one event.
     fn event(&mut self, event: &Event<'_>);
 
-    /// Whether it takes [`Event::Received`] and [`Event::Sending`] at all. False saves making them.
+    /// Whether it takes [`Event::Received`] and [`Event::Sending`]. If not, they are not made.
     fn wants_packets(&self) -> bool {
         true
+    }
+
+    /// Whether it takes [`Event::Bytes`], which costs a copy of each packet.
+    fn wants_bytes(&self) -> bool {
+        false
     }
 }
 
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// A client is let in.
+    /// A client was accepted.
     Connected {
         /// Where it comes from.
         peer: &'a Peer,
@@ -36,11 +41,6 @@ pub enum Event<'a> {
         /// Whether it is the bridge of a mosquitto.
         bridge: bool,
     },
-    /// A second client of this name is let in.
-    AlreadyConnected {
-        /// Client Identifier.
-        client_id: &'a str,
-    },
     /// A packet came from a client.
     Received {
         /// Client Identifier, or the address before there is one.
@@ -54,6 +54,17 @@ pub enum Event<'a> {
         client: &'a str,
         /// The packet.
         packet: PacketEvent<'a>,
+    },
+    /// The bytes of a packet, after the event that names the packet; CONNECT has no such event.
+    Bytes {
+        /// Client Identifier, or the address before there is one.
+        client: &'a str,
+        /// Protocol version.
+        version: ProtocolVersion,
+        /// Whether it goes to the client.
+        sending: bool,
+        /// The whole packet.
+        packet: &'a [u8],
     },
     /// A PUBLISH was refused by the access list, or is too large.
     Denied {
@@ -73,6 +84,13 @@ pub enum Event<'a> {
         /// Granted QoS.
         qos: QoS,
     },
+    /// A subscription was removed, or there was none.
+    Unsubscribed {
+        /// Client Identifier.
+        client: &'a str,
+        /// Filter.
+        filter: &'a str,
+    },
     /// A message was dropped, the first of its kind since the client kept up.
     Dropping {
         /// Client Identifier.
@@ -87,14 +105,19 @@ pub enum Event<'a> {
         /// Why.
         cause: &'a Cause,
     },
-    /// A CONNECT was refused, or was none.
-    Refused {
+    /// A client broke the protocol, or sent something that is no packet; the end of its connection follows.
+    ProtocolError {
+        /// Client Identifier, nothing before there is one.
+        client_id: Option<&'a str>,
         /// Where it came from.
         peer: &'a Peer,
-        /// Client Identifier, where it was read.
-        client_id: Option<&'a str>,
-        /// Why.
-        why: &'a str,
+        /// What it did.
+        what: &'a str,
+    },
+    /// The first byte of a connection is that of TLS, where MQTT is expected.
+    TlsWithoutTls {
+        /// Where it came from.
+        peer: &'a Peer,
     },
     /// The session of a client that did not come back is gone.
     Expired {
@@ -103,7 +126,7 @@ pub enum Event<'a> {
     },
 }
 
-/// What a log says about a packet.
+/// A packet as a log prints it.
 #[derive(Clone, Copy, Debug)]
 pub enum PacketEvent<'a> {
     /// CONNACK.
@@ -167,26 +190,32 @@ pub enum Cause {
     Closed,
     /// The transport failed.
     Transport(String),
-    /// Nothing came within one and a half times the Keep Alive.
-    KeepAlive,
-    /// No CONNECT came in time.
-    ConnectTimeout,
+    /// No CONNECT came in time, or nothing within one and a half times the Keep Alive.
+    Timeout,
     /// A second client of this name was let in.
     TakenOver,
     /// The client sent something that is no packet.
-    Malformed(String),
+    Malformed,
     /// The client broke the protocol.
-    Protocol(String),
+    Protocol,
     /// A packet is larger than is taken.
     Oversize,
+    /// The payload of a will is larger than is taken.
+    OversizePayload,
     /// More messages in flight than were allowed.
     ReceiveMaximum,
-    /// A topic alias above the limit, or one that stands for nothing.
+    /// A topic alias above the limit.
     TopicAlias,
-    /// The client was refused.
-    Refused,
+    /// The client may not connect.
+    NotAuthorized,
+    /// The client asked for enhanced authentication.
+    BadAuthenticationMethod,
+    /// The client published with a QoS that is not offered.
+    QosNotSupported,
+    /// The client published a retained message, and they are not offered.
+    RetainNotSupported,
+    /// There are too many clients, or too many that are not let in yet.
+    ServerBusy,
     /// The broker ends.
     Shutdown,
-    /// The client asked for a QoS, retained message or authentication that is not offered.
-    NotSupported,
 }

@@ -8,7 +8,7 @@ use super::NONE;
 use crate::mqtt::QoS;
 use crate::mqtt::wire::append_number_property;
 
-/// A message that waits for somebody, or is retained. Topic, properties and payload lie behind each other in one buffer.
+/// A message that waits for a client, or is retained. Topic, properties and payload lie behind each other in one buffer.
 #[derive(Debug)]
 pub struct StoredMessage {
     data: Bytes,

@@ -1,22 +1,22 @@
-//! A broker without I/O: connections handed in by number, bytes in, bytes out, time as an argument, bounded work a call.
+//! A broker without I/O: connections by number, bytes in, bytes out, time as an argument, bounded work per call.
 //!
 //! # How it is driven
 //! The driver accepts a connection and calls [`Core::open`]; what comes from it goes to [`Core::handle_input`], its end to
-//! [`Core::handle_closed`]. After a turn over all that were readable it asks [`Core::take_output_list`] for the
+//! [`Core::handle_closed`]. After a turn over all readable connections it asks [`Core::take_output_list`] for the
 //! connections that have something to write (or are to be closed), writes [`Core::output`], reports [`Core::written`],
-//! and closes those of which [`Core::is_closing`] is true once they are empty. [`Core::poll_timeout`] says when
+//! and closes those of which [`Core::is_closing`] is true once they are empty. [`Core::poll_timeout`] returns when
 //! [`Core::handle_timeout`] is due, [`Core::has_work`] that [`Core::work`] has more to do at once.
 //!
 //! # Its seams
 //! - [`Settings`]: what is allowed and how much is held, by mosquitto's names.
-//! - [`Access`]: who comes in and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
+//! - [`Access`]: which clients may connect and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
 //!   that a certificate says) and accepts, refuses with a reason, or returns a check for another thread
 //!   ([`Core::take_checks`], [`Core::finish_check`]), because hashing a password takes milliseconds. `allows` is asked for each PUBLISH and SUBSCRIBE, and for each
 //!   delivery where `checks_reads` is true. [`Core::set_access`] replaces it, to load new lists;
 //!   [`Core::recheck_access`] then ends the connections of clients that would be refused now.
 //! - [`Journal`]: takes every [`Change`] of what outlives a connection, in order, with ids: sessions made and expired,
 //!   subscriptions added and removed, messages queued, sent, received, done, QoS 2 messages held and released, retained
-//!   messages set and cleared. The driver makes them durable once a turn **before it writes output**, which is what
+//!   messages set and cleared. The driver makes them durable once per turn, **before it writes output**, which is what
 //!   makes an acknowledgement a promise. [`Core::restore`] takes the same changes back at the start.
 //! - [`Log`]: takes an [`Event`] for everything that mosquitto's `-v` prints, in its order. Without one it costs a
 //!   branch.
@@ -57,7 +57,7 @@ pub use change::{Change, DeliveryOptions, Journal};
 pub use connection::Peer;
 pub use event::{Cause, Event, Log, PacketEvent};
 pub use message::{MessageParts, StoredMessage};
-pub use settings::Settings;
+pub use settings::{ListenerSettings, Settings};
 pub use sys::Statistics;
 
 use connection::{Connection, Phase, Route};
@@ -79,6 +79,9 @@ const NONE: u32 = u32::MAX;
 /// A connection's number: given by [`Core::open`], free again after [`Core::handle_closed`].
 pub type ConnectionId = u32;
 
+/// Measures the memory of the process in bytes; nothing where it cannot.
+pub type MemoryGauge = Box<dyn FnMut() -> Option<u64> + Send>;
+
 /// The broker.
 pub struct Core {
     settings: Settings,
@@ -86,6 +89,10 @@ pub struct Core {
     log: Option<Box<dyn Log>>,
     /// Whether the log takes every packet, which costs time for each.
     logs_packets: bool,
+    /// Whether it takes their bytes too.
+    logs_bytes: bool,
+    /// The packet that is being handled, until it was logged.
+    arrived: Option<Vec<u8>>,
     journal: Option<Box<dyn Journal>>,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
@@ -104,6 +111,8 @@ pub struct Core {
     /// CONNECTs whose decision another thread works out.
     checks: Vec<PendingCheck>,
     congested: usize,
+    /// Bytes of CONNECTs that have not arrived whole.
+    unauthenticated: usize,
     /// Counts connections, sessions and messages.
     serial: u64,
     /// The encoding of the message that is being delivered.
@@ -113,18 +122,23 @@ pub struct Core {
     spare_route: Option<Box<Route>>,
     statistics: Statistics,
     loads: Loads,
+    /// Measures the memory of the process, bytes.
+    memory_gauge: Option<MemoryGauge>,
+    most_memory: u64,
     started: Instant,
     id_hasher: std::hash::RandomState,
 }
 
 impl Core {
-    /// A broker that nobody is connected to.
+    /// A broker without connections.
     pub fn new(settings: Settings, access: Box<dyn Access>, now: Instant) -> Self {
         let mut core = Self {
             settings,
             access,
             log: None,
             logs_packets: false,
+            logs_bytes: false,
+            arrived: None,
             journal: None,
             connections: Slab::default(),
             sessions: Slab::default(),
@@ -139,12 +153,15 @@ impl Core {
             blocked: Vec::new(),
             checks: Vec::new(),
             congested: 0,
+            unauthenticated: 0,
             serial: 0,
             encoded: Encoded::default(),
             properties: Vec::new(),
             spare_route: None,
             statistics: Statistics::default(),
             loads: Loads::new(now),
+            memory_gauge: None,
+            most_memory: 0,
             started: now,
             id_hasher: std::hash::RandomState::new(),
         };
@@ -152,9 +169,10 @@ impl Core {
         core
     }
 
-    /// Tells this log from now on.
+    /// Logs to this from now on.
     pub fn set_log(&mut self, log: Option<Box<dyn Log>>) {
         self.logs_packets = log.as_ref().is_some_and(|log| log.wants_packets());
+        self.logs_bytes = log.as_ref().is_some_and(|log| log.wants_bytes());
         self.log = log;
     }
 
@@ -163,9 +181,17 @@ impl Core {
         self.access = access;
     }
 
-    /// Tells this journal from now on. What is there already is not told: it came from the store.
+    /// Records changes in this journal from now on. What is there already came from the store.
     pub fn set_journal(&mut self, journal: Option<Box<dyn Journal>>) {
         self.journal = journal;
+    }
+
+    /// Publishes what this measures under `$SYS/broker/heap/` with every update of `$SYS`, the first time now.
+    pub fn set_memory_gauge(&mut self, gauge: MemoryGauge, now: Instant) {
+        self.memory_gauge = Some(gauge);
+        if !self.settings.sys_interval.is_zero() {
+            self.publish_memory(now);
+        }
     }
 
     /// What is allowed and held.
@@ -181,20 +207,22 @@ impl Core {
     /// A connection was accepted.
     pub fn open(&mut self, peer: Peer, now: Instant) -> ConnectionId {
         let serial = self.next_serial();
-        let id = self.connections.insert(Connection::new(peer, serial, now));
+        let settings = self.settings.listener(peer.listener);
+        let connection = Connection::new(peer, settings, serial, now);
+        let id = self.connections.insert(connection);
         self.statistics.sockets += 1;
         self.timers.connection(now + self.settings.connect_timeout, id, serial);
         id
     }
 
-    /// The user name that the certificate of a connection says; before its CONNECT.
+    /// The user name from the certificate of a connection; to be set before its CONNECT.
     pub fn set_certificate_user(&mut self, id: ConnectionId, user_name: Option<String>) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.peer.certificate_user = user_name.map(String::into_boxed_str);
         }
     }
 
-    /// A connection is gone, or was closed after [`Core::is_closing`] said so. Its number is free afterwards.
+    /// A connection is gone, or was closed because of [`Core::is_closing`]. Its number is free afterwards.
     pub fn handle_closed(&mut self, id: ConnectionId, cause: Cause, now: Instant) {
         self.close(id, cause, now);
         if let Some(mut connection) = self.connections.remove(id) {
@@ -210,7 +238,7 @@ impl Core {
         self.connections.get(id).is_none_or(Connection::is_closing)
     }
 
-    /// Whether the client of a connection was let in.
+    /// Whether the client of a connection was accepted.
     pub fn is_admitted(&self, id: ConnectionId) -> bool {
         self.connections.get(id).is_some_and(Connection::is_open)
     }
@@ -288,7 +316,7 @@ impl Core {
         !self.pending.is_empty()
     }
 
-    /// Goes on with what did not fit into the calls before.
+    /// Continues with what did not fit into the calls before.
     pub fn work(&mut self, now: Instant) {
         for session in std::mem::take(&mut self.pending) {
             if let Some(found) = self.sessions.get_mut(session) {
@@ -334,7 +362,7 @@ impl Core {
         });
     }
 
-    /// Asks the access list again about all that are connected, after it was loaded anew: `may_stay` says who does.
+    /// Checks all connected clients again after the access lists were reloaded, and ends those that `may_stay` rejects.
     pub fn recheck_access(&mut self, mut may_stay: impl FnMut(&Identity, &Peer) -> bool, now: Instant) {
         let ids: Vec<ConnectionId> = self
             .connections
@@ -347,7 +375,7 @@ impl Core {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            self.end_with(id, ReasonCode(0x98), Cause::Refused, now);
+            self.end_with(id, ReasonCode(0x98), Cause::NotAuthorized, now);
         }
     }
 
@@ -367,9 +395,13 @@ impl Core {
 
     /// Appends to a connection's output.
     fn put(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.output.append(&mut self.pool, write);
-            self.mark_dirty(id);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let before = connection.output.len();
+        connection.output.append(&mut self.pool, write);
+        let count = connection.output.len() - before;
+        self.mark_dirty(id);
+        if self.logs_bytes {
+            self.log_sent_bytes(id, count);
         }
     }
 
@@ -409,15 +441,33 @@ impl Core {
     #[cold]
     fn log_packet(&mut self, id: ConnectionId, packet: PacketEvent<'_>, sending: bool) {
         let (Some(log), Some(connection)) = (&mut self.log, self.connections.get(id)) else { return };
-        let address;
-        let client = match self.sessions.get(connection.session) {
-            Some(session) => &*session.who.client_id,
-            None => {
-                address = connection.peer.address.clone();
-                &address
-            }
-        };
+        let client = name_of(connection, &self.sessions);
         log.event(&if sending { Event::Sending { client, packet } } else { Event::Received { client, packet } });
+        if !sending {
+            self.log_arrived_bytes(id);
+        }
+    }
+
+    /// Logs the bytes of the packet that is being handled, once.
+    fn log_arrived_bytes(&mut self, id: ConnectionId) {
+        if let Some(packet) = self.arrived.take() {
+            self.log_bytes(id, &packet, false);
+        }
+    }
+
+    /// Logs the last bytes of a connection's output: one packet.
+    #[cold]
+    fn log_sent_bytes(&mut self, id: ConnectionId, count: usize) {
+        if let Some(connection) = self.connections.get(id) {
+            let packet = connection.output.tail(count);
+            self.log_bytes(id, &packet, true);
+        }
+    }
+
+    fn log_bytes(&mut self, id: ConnectionId, packet: &[u8], sending: bool) {
+        let (Some(log), Some(connection)) = (&mut self.log, self.connections.get(id)) else { return };
+        let client = name_of(connection, &self.sessions);
+        log.event(&Event::Bytes { client, version: connection.version, sending, packet });
     }
 
     fn record(&mut self, change: &Change<'_>) {
@@ -425,6 +475,11 @@ impl Core {
             journal.record(change);
         }
     }
+}
+
+/// What a log calls a client: its id, or its address before there is one.
+fn name_of<'a>(connection: &'a Connection, sessions: &'a Slab<Session>) -> &'a str {
+    sessions.get(connection.session).map_or(&connection.peer.address, |session| &session.who.client_id)
 }
 
 impl std::fmt::Debug for Core {

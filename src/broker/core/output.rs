@@ -12,7 +12,7 @@ pub(super) const SHARED_FROM: usize = 8 * 1024;
 /// Most buffers that are kept for the next who needs one.
 const POOLED: usize = 64;
 
-/// Buffers that nobody uses now, so that an idle connection holds none.
+/// Unused buffers, so that an idle connection holds none.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Vec<Vec<u8>>);
 
@@ -103,6 +103,20 @@ impl Output {
         }
     }
 
+    /// The last bytes that wait.
+    pub(super) fn tail(&self, count: usize) -> Vec<u8> {
+        let mut slices = Vec::new();
+        self.slices(&mut slices, usize::MAX);
+        let mut skip = self.length.saturating_sub(count);
+        let mut tail = Vec::with_capacity(count);
+        for slice in slices {
+            let skipped = skip.min(slice.len());
+            tail.extend_from_slice(&slice[skipped..]);
+            skip -= skipped;
+        }
+        tail
+    }
+
     /// This many of the first bytes were written.
     pub(super) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.length = self.length.saturating_sub(count);
@@ -138,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out_whatever_is_written_at_a_time() {
+    fn what_goes_in_comes_out_for_every_size_of_write() {
         let mut pool = Pool::default();
         for step in [1, 7, 4096, 1 << 20] {
             let mut output = Output::default();
@@ -162,6 +176,10 @@ mod tests {
                 written.extend_from_slice(&first);
             }
             assert!(written == expected, "{step}");
+            output.append(&mut pool, |out| out.extend_from_slice(b"first"));
+            output.append_shared(Bytes::from_static(b"second"));
+            assert_eq!(output.tail(8), b"stsecond");
+            output.clear(&mut pool);
             assert_eq!(output.last.capacity(), 0);
         }
     }

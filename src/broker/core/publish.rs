@@ -16,13 +16,13 @@ impl Core {
         self.statistics.publishes_received += 1;
         self.statistics.publish_bytes_received += publish.payload.len() as u64;
         if publish.dup && publish.qos == QoS::AtMostOnce {
-            return Err(malformed("DUP with QoS 0"));
+            return Err(Fault::malformed("PUBLISH with QoS 0 and DUP"));
         }
-        if publish.qos > self.settings.max_qos {
-            return Err(Fault::Other(ReasonCode(0x9B), Cause::NotSupported));
+        if publish.qos > connection.max_qos {
+            return Err(Fault::new(ReasonCode(0x9B), Cause::QosNotSupported));
         }
         if publish.retain && !self.settings.retain_available {
-            return Err(Fault::Other(ReasonCode(0x9A), Cause::NotSupported));
+            return Err(Fault::new(ReasonCode(0x9A), Cause::RetainNotSupported));
         }
         let PublishProperties::Read(list) = publish.properties else { return Ok(()) };
         if list.is_empty() {
@@ -40,8 +40,8 @@ impl Core {
         let filtered = filter_properties(list, &mut properties)?;
         let mut alias_topic = None;
         if let Some(alias) = filtered.topic_alias {
-            if alias == 0 || alias > self.settings.max_topic_alias {
-                return Err(Fault::Other(ReasonCode::TOPIC_ALIAS_INVALID, Cause::TopicAlias));
+            if alias == 0 || alias > connection.max_topic_alias {
+                return Err(Fault::new(ReasonCode::TOPIC_ALIAS_INVALID, Cause::TopicAlias));
             }
             let index = usize::from(alias) - 1;
             if connection.aliases_in.len() <= index {
@@ -51,7 +51,7 @@ impl Core {
                 // Taken out while it is borrowed, and put back.
                 let topic = std::mem::take(&mut connection.aliases_in[index]);
                 if topic.is_empty() {
-                    return Err(Fault::protocol("a topic alias that stands for nothing"));
+                    return Err(Fault::protocol("PUBLISH with a topic alias that was never set"));
                 }
                 alias_topic = Some((index, topic));
             } else {
@@ -87,11 +87,11 @@ impl Core {
     ) -> Result<(), Fault> {
         let identifier = publish.packet_identifier;
         if parts.topic.len() >= MAX_LEVELS && memchr::memchr_iter(b'/', parts.topic.as_bytes()).count() >= MAX_LEVELS {
-            return Err(malformed("a topic of more than 200 levels"));
+            return Err(Fault::malformed("PUBLISH to a topic of more than 200 levels"));
         }
         // The decoder leaves it to us, for a client may read what some brokers send (MQTT-3.3.2-2).
         if memchr::memchr2(b'+', b'#', parts.topic.as_bytes()).is_some() {
-            return Err(malformed("PUBLISH to a topic with a wildcard"));
+            return Err(Fault::malformed("PUBLISH to a topic with a wildcard"));
         }
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let (session_id, version) = (connection.session, connection.version);
@@ -141,7 +141,7 @@ impl Core {
         Ok(())
     }
 
-    /// A QoS 2 message is kept until its PUBREL, as mosquitto does: until then nobody has seen it.
+    /// A QoS 2 message is kept until its PUBREL, as in mosquitto: subscribers get it only then.
     fn hold(
         &mut self,
         id: ConnectionId,
@@ -156,7 +156,7 @@ impl Core {
             let most = usize::from(self.settings.max_inflight_messages);
             // Clients of 3.1.1 know of no limit but the 65,535 identifiers.
             if version.is_v5() && most > 0 && held.len() >= most {
-                return Err(Fault::Other(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, Cause::ReceiveMaximum));
+                return Err(Fault::new(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, Cause::ReceiveMaximum));
             }
             let mut message = StoredMessage::new(parts);
             message.publisher = session_id;
@@ -173,7 +173,7 @@ impl Core {
         Ok(())
     }
 
-    /// PUBREL came: the message goes on its way.
+    /// PUBREL came: the message is delivered.
     pub(super) fn release(&mut self, id: ConnectionId, identifier: u16, now: Instant) {
         let Some(session_id) = self.connections.get(id).map(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get_mut(session_id) else { return };
@@ -254,7 +254,7 @@ impl Core {
         if route.matched.subscribers.len() < 2 {
             return;
         }
-        // Before 5.0 a client gets one copy whatever number of its subscriptions match, at the highest QoS of them
+        // Before 5.0 a client gets one copy however many of its subscriptions match, at the highest QoS of them
         // (MQTT-3.3.5-1 of 3.1.1).
         let serial = self.next_serial() as u32;
         let list = &mut route.matched.subscribers;
@@ -336,11 +336,7 @@ pub(super) fn stored_message<'a>(
     })
 }
 
-fn malformed(what: &str) -> Fault {
-    Fault::Other(ReasonCode::MALFORMED_PACKET, Cause::Malformed(what.to_owned()))
-}
-
-/// Topics that only the broker publishes to; but for one by which the bridge of a mosquitto says how it is.
+/// Topics that only the broker publishes to, except the one for the state of mosquitto's bridges.
 #[inline]
 pub(super) fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$') && is_of_the_broker(topic) && !filter_matches("$SYS/broker/connection/+/state", topic)
@@ -368,11 +364,11 @@ fn filter_properties(list: PropertiesRef<'_>, forwarded: &mut Vec<u8>) -> Result
             }
             // Only a server sends it (MQTT-3.3.4-6).
             (PropertyName::SubscriptionIdentifier, _) => {
-                return Err(Fault::protocol("a subscription identifier in a PUBLISH of a client"));
+                return Err(Fault::protocol("PUBLISH with a subscription identifier, which only a server sends"));
             }
             // MQTT-3.3.2-14.
             (PropertyName::ResponseTopic, PropertyValue::Utf8(topic)) if topic.contains(['+', '#']) => {
-                return Err(Fault::protocol("a response topic with a wildcard"));
+                return Err(Fault::protocol("PUBLISH with a wildcard in its response topic"));
             }
             _ => forwarded.extend_from_slice(bytes),
         }

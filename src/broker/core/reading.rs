@@ -3,28 +3,45 @@
 use std::time::Instant;
 
 use super::connection::Phase;
-use super::{Cause, ConnectionId, Core, PacketEvent, Settings};
-use crate::mqtt::wire::{Ack, AckKind, Frame, Packet, PacketType, Publish, Scan, WireError, scan};
+use super::{Cause, ConnectionId, Core, Event, PacketEvent, Settings};
+use crate::mqtt::wire::{Ack, AckKind, Frame, MAX_PACKET_SIZE, Packet, PacketType, Publish, Scan, WireError, scan};
 use crate::mqtt::{ProtocolVersion, ReasonCode};
 
 /// A buffer for a packet that came in pieces is kept for the next one up to this size.
 const KEPT_BUFFER: usize = 4096;
+/// The first byte of TLS: a record of its handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
 
-/// What is wrong with a packet.
-pub(super) enum Fault {
-    Wire(WireError),
-    Other(ReasonCode, Cause),
+/// What is wrong with a packet: the end of its connection.
+pub(super) struct Fault {
+    pub(super) reason: ReasonCode,
+    pub(super) cause: Cause,
+    /// Details, where the cause alone is not enough.
+    pub(super) what: Option<Box<str>>,
 }
 
 impl From<WireError> for Fault {
     fn from(error: WireError) -> Self {
-        Self::Wire(error)
+        let cause = match &error {
+            WireError::Malformed { .. } | WireError::TooLong { .. } | WireError::Topic { .. } => Cause::Malformed,
+            WireError::Protocol { .. } | WireError::Property { .. } => Cause::Protocol,
+            WireError::TooLarge { .. } => return Self::new(error.reason(), Cause::Oversize),
+        };
+        Self { reason: error.reason(), cause, what: Some(error.to_string().into()) }
     }
 }
 
 impl Fault {
+    pub(super) const fn new(reason: ReasonCode, cause: Cause) -> Self {
+        Self { reason, cause, what: None }
+    }
+
     pub(super) fn protocol(what: &str) -> Self {
-        Self::Other(ReasonCode::PROTOCOL_ERROR, Cause::Protocol(what.to_owned()))
+        Self { reason: ReasonCode::PROTOCOL_ERROR, cause: Cause::Protocol, what: Some(what.into()) }
+    }
+
+    pub(super) fn malformed(what: &str) -> Self {
+        Self { reason: ReasonCode::MALFORMED_PACKET, cause: Cause::Malformed, what: Some(what.into()) }
     }
 }
 
@@ -33,15 +50,59 @@ impl Core {
     pub fn handle_input(&mut self, id: ConnectionId, input: &[u8], now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         self.statistics.bytes_received += input.len() as u64;
-        match connection.phase {
+        let is_open = connection.is_open();
+        let result = match connection.phase {
             Phase::Closing => return,
-            Phase::Authenticating(_) => return self.hold_back(id, input),
-            Phase::AwaitingConnect => {}
-            Phase::Open => connection.last_received = now,
-        }
-        if let Err(fault) = self.read(id, input, now) {
+            Phase::Authenticating(_) => {
+                self.hold_back(id, input);
+                Ok(())
+            }
+            Phase::AwaitingConnect => self.check_first_byte(id, input).and_then(|()| self.read(id, input, now)),
+            Phase::Open => {
+                connection.last_received = now;
+                self.read(id, input, now)
+            }
+        };
+        if let Err(fault) = result {
             self.fail(id, fault, now);
         }
+        if !is_open {
+            self.bound_unauthenticated(id, now);
+        }
+    }
+
+    /// The first packet must be CONNECT (MQTT-3.1.0-1), which its first byte says.
+    fn check_first_byte(&mut self, id: ConnectionId, input: &[u8]) -> Result<(), Fault> {
+        let (Some(connection), [first, ..]) = (self.connections.get(id), input) else { return Ok(()) };
+        if !connection.partial.is_empty() || *first == (PacketType::Connect as u8) << 4 {
+            return Ok(());
+        }
+        if *first == TLS_HANDSHAKE
+            && let Some(log) = &mut self.log
+        {
+            log.event(&Event::TlsWithoutTls { peer: &connection.peer });
+        }
+        if first >> 4 == PacketType::Connect as u8 {
+            return Ok(()); // the decoder reports what is wrong with its flags
+        }
+        Err(Fault::protocol(&format!("First packet not CONNECT ({first:02X})")))
+    }
+
+    /// Counts what a connection holds before it is let in, and ends it when all of them hold too much.
+    pub(super) fn bound_unauthenticated(&mut self, id: ConnectionId, now: Instant) {
+        self.count_unauthenticated(id);
+        let holds = self.connections.get(id).is_some_and(|connection| connection.unauthenticated > 0);
+        if holds && self.unauthenticated > self.settings.max_unauthenticated_bytes {
+            self.end_with(id, ReasonCode(0x89), Cause::ServerBusy, now);
+        }
+    }
+
+    pub(super) fn count_unauthenticated(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let counts = matches!(connection.phase, Phase::AwaitingConnect | Phase::Authenticating(_));
+        let held = if counts { connection.partial.len() as u32 } else { 0 };
+        self.unauthenticated -= std::mem::replace(&mut connection.unauthenticated, held) as usize;
+        self.unauthenticated += held as usize;
     }
 
     /// Input that comes while a password is looked at waits; the driver does not read, so this is one read at most.
@@ -51,7 +112,7 @@ impl Core {
         }
     }
 
-    /// Goes on with what waited.
+    /// Continues with what waited.
     pub(super) fn read_held_back(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let held_back = std::mem::take(&mut connection.partial);
@@ -60,10 +121,12 @@ impl Core {
         }
     }
 
-    fn limit(&self, id: ConnectionId) -> usize {
+    /// Largest packet that a connection may send now, bytes.
+    pub fn packet_limit(&self, id: ConnectionId) -> usize {
+        let most = Settings::at_most(self.settings.max_packet_size).min(MAX_PACKET_SIZE);
         match self.connections.get(id).map(|connection| &connection.phase) {
-            Some(Phase::Open) => Settings::at_most(self.settings.max_packet_size),
-            _ => self.settings.max_connect_size,
+            Some(Phase::Open) => most,
+            _ => most.min(self.settings.max_connect_size),
         }
     }
 
@@ -71,7 +134,7 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         if !connection.partial.is_empty() {
             let mut whole = std::mem::take(&mut connection.partial);
-            let limit = self.limit(id);
+            let limit = self.packet_limit(id);
             // Grows with what has come, never with what is announced.
             loop {
                 let missing = match scan(&whole, limit)? {
@@ -87,7 +150,7 @@ impl Core {
                 }
             }
             match scan(&whole, limit)? {
-                Scan::Frame(frame) => self.handle_frame(id, frame, now)?,
+                Scan::Frame(frame) => self.handle_packet(id, frame, &whole[..frame.size], now)?,
                 Scan::Incomplete(_) => {
                     if let Some(connection) = self.connections.get_mut(id) {
                         connection.partial = whole;
@@ -102,7 +165,7 @@ impl Core {
                 connection.partial = whole;
             }
         }
-        let mut limit = self.limit(id);
+        let mut limit = self.packet_limit(id);
         while !input.is_empty() {
             let Some(connection) = self.connections.get(id) else { return Ok(()) };
             match connection.phase {
@@ -123,10 +186,10 @@ impl Core {
             }
             match scan(input, limit)? {
                 Scan::Frame(frame) => {
-                    self.handle_frame(id, frame, now)?;
+                    self.handle_packet(id, frame, &input[..frame.size], now)?;
                     input = &input[frame.size..];
                     if frame.packet_type == PacketType::Connect {
-                        limit = self.limit(id);
+                        limit = self.packet_limit(id);
                     }
                 }
                 Scan::Incomplete(_) => {
@@ -140,6 +203,18 @@ impl Core {
         Ok(())
     }
 
+    #[inline]
+    fn handle_packet(&mut self, id: ConnectionId, frame: Frame<'_>, packet: &[u8], now: Instant) -> Result<(), Fault> {
+        if !self.logs_bytes {
+            return self.handle_frame(id, frame, now);
+        }
+        self.arrived = Some(packet.to_vec());
+        let result = self.handle_frame(id, frame, now);
+        // A packet that was refused before it was logged.
+        self.log_arrived_bytes(id);
+        result
+    }
+
     fn handle_frame(&mut self, id: ConnectionId, frame: Frame<'_>, now: Instant) -> Result<(), Fault> {
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let version = connection.version;
@@ -149,8 +224,7 @@ impl Core {
                 self.handle_connect(id, frame, now);
                 return Ok(());
             }
-            // The first packet must be CONNECT (MQTT-3.1.0-1).
-            _ => return Err(Fault::protocol("the first packet is no CONNECT")),
+            _ => return Err(Fault::protocol("a packet before CONNECT was answered")),
         }
         self.statistics.messages_received += 1;
         if frame.packet_type == PacketType::Publish {
@@ -162,9 +236,11 @@ impl Core {
         ) {
             return Err(Fault::protocol("a packet that only a server sends"));
         }
-        // Acknowledgements that say yes and nothing more. 0 is no identifier; the decoder says so.
+        // Acknowledgements of success without properties. The decoder reports an identifier of 0, and the DUP of
+        // MQTT 3.1 in other versions.
         if let (Some(kind), [high, low]) = (AckKind::of(frame.packet_type), frame.body)
             && (*high, *low) != (0, 0)
+            && frame.flags & DUP == 0
         {
             return self.handle_ack(id, kind, u16::from_be_bytes([*high, *low]), ReasonCode::SUCCESS, now);
         }
@@ -196,24 +272,25 @@ impl Core {
     }
 
     /// Ends a connection for what came on it.
-    fn fail(&mut self, id: ConnectionId, fault: Fault, now: Instant) {
-        let (reason, cause) = match fault {
-            Fault::Other(reason, cause) => (reason, cause),
-            Fault::Wire(error) => {
-                let text = error.to_string();
-                let cause = match &error {
-                    WireError::Malformed { .. } | WireError::TooLong { .. } | WireError::Topic { .. } => {
-                        Cause::Malformed(text)
-                    }
-                    WireError::Protocol { .. } | WireError::Property { .. } => Cause::Protocol(text),
-                    WireError::TooLarge { .. } => Cause::Oversize,
-                };
-                (error.reason(), cause)
-            }
-        };
+    pub(super) fn fail(&mut self, id: ConnectionId, fault: Fault, now: Instant) {
+        let Fault { reason, cause, what } = fault;
+        if let Some(what) = what {
+            self.log_error(id, &what);
+        }
         self.end_with(id, reason, cause, now);
     }
+
+    /// Logs what a client did wrong.
+    pub(super) fn log_error(&mut self, id: ConnectionId, what: &str) {
+        if let (Some(log), Some(connection)) = (&mut self.log, self.connections.get(id)) {
+            let client_id = self.sessions.get(connection.session).map(|session| &*session.who.client_id);
+            log.event(&Event::ProtocolError { client_id, peer: &connection.peer, what });
+        }
+    }
 }
+
+/// DUP in the fixed header.
+const DUP: u8 = 0b1000;
 
 /// The protocol name and level at the beginning of a CONNECT.
 pub(super) fn connect_level(body: &[u8]) -> Option<(&[u8], u8)> {

@@ -1,4 +1,4 @@
-//! Retained messages (§3.3.1.3), and the walk that finds those that a new subscription asks for: it goes on where it
+//! Retained messages (§3.3.1.3), and the walk that finds those that a new subscription asks for: it continues where it
 //! stood, as fast as the subscriber takes them, and holds none of them.
 
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Retained {
         true
     }
 
-    /// Begins a walk over what a filter matches; whoever begins one ends it.
+    /// Begins a walk over what a filter matches; every walk must be ended.
     pub(super) fn begin(&mut self, filter: &str, subscription: super::subscriptions::Subscriber) -> Walk {
         self.walks += 1;
         let levels = filter.split('/').map(Into::into).collect();

@@ -95,7 +95,7 @@ pub(super) struct Session {
     pub(super) queued_bytes: usize,
     pub(super) dropping: bool,
     pub(super) next_number: u64,
-    /// Most clients never send a message of QoS 2, and nobody waits for retained messages for long: an idle session is to
+    /// Most clients never send a message of QoS 2, and retained messages are sent soon: an idle session is to
     /// be small.
     pub(super) held: Option<Box<Held>>,
     /// Retained messages that it is to get.
@@ -142,7 +142,7 @@ impl Session {
         self.walks.get_or_insert_default().push_back(walk);
     }
 
-    /// The walk that goes on next.
+    /// The walk that continues next.
     pub(super) fn walk_mut(&mut self) -> Option<&mut Walk> {
         self.walks.as_mut()?.front_mut()
     }

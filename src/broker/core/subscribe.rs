@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::reading::Fault;
 use super::subscriptions::{Subscriber, split_share};
 use super::topic_tree::MAX_LEVELS;
-use super::{Action, Cause, Change, ConnectionId, Core, Event, PacketEvent};
+use super::{Action, Change, ConnectionId, Core, Event, PacketEvent};
 use crate::mqtt::wire::{Packet, RetainHandling, Suback, Subscribe, SubscribeFilter, Unsuback, Unsubscribe};
 use crate::mqtt::{Properties, PropertyName, ReasonCode};
 
@@ -27,8 +27,8 @@ impl Core {
         let (session_id, version) = (connection.session, connection.version);
         let identifier = subscribe.properties.number(PropertyName::SubscriptionIdentifier).unwrap_or(0);
         if subscribe.filters.iter().any(|filter| filter.filter.split('/').count() > MAX_LEVELS) {
-            let cause = Cause::Malformed("a topic filter of more than 200 levels".to_owned());
-            return Err(Fault::Other(ReasonCode(0x8F), cause));
+            let what = "SUBSCRIBE with a topic filter of more than 200 levels";
+            return Err(Fault { reason: ReasonCode(0x8F), ..Fault::malformed(what) });
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         for filter in &subscribe.filters {
@@ -52,7 +52,9 @@ impl Core {
         identifier: u32,
     ) -> ReasonCode {
         let mut filter = filter.clone();
-        filter.qos = filter.qos.min(self.settings.max_qos);
+        if let Some(connection) = self.connections.get(id) {
+            filter.qos = filter.qos.min(connection.max_qos);
+        }
         self.log_received(id, PacketEvent::SubscribeFilter(&filter.filter, filter.qos));
         let Some(session) = self.sessions.get_mut(session_id) else { return ReasonCode::UNSPECIFIED_ERROR };
         // The bridge of a mosquitto wants its own messages not back, and the others as they were published.
@@ -100,6 +102,9 @@ impl Core {
         for filter in &unsubscribe.filters {
             self.log_received(id, PacketEvent::UnsubscribeFilter(filter));
             reasons.push(self.remove_subscription(session_id, filter));
+            if let (Some(log), Some(session)) = (&mut self.log, self.sessions.get(session_id)) {
+                log.event(&Event::Unsubscribed { client: &session.who.client_id, filter });
+            }
         }
         self.log_sending(id, PacketEvent::Unsuback);
         let packet_identifier = unsubscribe.packet_identifier;

@@ -32,7 +32,7 @@ pub struct Statistics {
     pub sockets: u64,
     /// CONNECT packets that came.
     pub connects: u64,
-    /// Sessions that ended because nobody came back.
+    /// Sessions that expired.
     pub expired_clients: u64,
     /// Messages that are owed to sessions now.
     pub stored_messages: u64,
@@ -104,6 +104,7 @@ impl Core {
     pub(super) fn publish_sys(&mut self, now: Instant) {
         self.publish_loads(now);
         self.publish_counters(now);
+        self.publish_memory(now);
         self.timers.sys(now + self.settings.sys_interval);
     }
 
@@ -171,10 +172,13 @@ impl Core {
         }
     }
 
-    /// What the driver measures of the process: `heap/current` and `heap/maximum`.
-    pub fn publish_heap(&mut self, current: u64, maximum: u64, now: Instant) {
+    /// `heap/current` and `heap/maximum`, where the memory of the process is measured.
+    pub(super) fn publish_memory(&mut self, now: Instant) {
+        let Some(current) = self.memory_gauge.as_mut().and_then(|gauge| gauge()) else { return };
+        self.most_memory = self.most_memory.max(current);
+        let most = self.most_memory;
         self.sys("heap/current", &current.to_string(), now);
-        self.sys("heap/maximum", &maximum.to_string(), now);
+        self.sys("heap/maximum", &most.to_string(), now);
     }
 
     fn sys(&mut self, topic: &str, value: &str, now: Instant) {

@@ -84,21 +84,21 @@ impl Core {
 
     fn check_connection(&mut self, id: ConnectionId, serial: u64, now: Instant) {
         let Some(connection) = self.connections.get(id).filter(|found| found.serial == serial) else { return };
-        let (deadline, cause) = match &connection.phase {
+        let deadline = match &connection.phase {
             Phase::AwaitingConnect | Phase::Authenticating(_) => {
-                (connection.last_received + self.settings.connect_timeout, Cause::ConnectTimeout)
+                connection.last_received + self.settings.connect_timeout
             }
             Phase::Open if connection.keep_alive == 0 => return,
             // One that is not read from cannot be blamed for its silence.
-            Phase::Open if connection.blocked => (now + grace(connection.keep_alive), Cause::KeepAlive),
+            Phase::Open if connection.blocked => now + grace(connection.keep_alive),
             // One and a half times the Keep Alive (MQTT-3.1.2-22).
-            Phase::Open => (connection.last_received + grace(connection.keep_alive), Cause::KeepAlive),
+            Phase::Open => connection.last_received + grace(connection.keep_alive),
             Phase::Closing => return,
         };
         if deadline > now {
             self.timers.connection(deadline, id, serial);
         } else {
-            self.end_with(id, ReasonCode(0x8D), cause, now);
+            self.end_with(id, ReasonCode(0x8D), Cause::Timeout, now);
         }
     }
 

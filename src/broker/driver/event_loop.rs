@@ -23,7 +23,7 @@ use crate::transport::TlsServer;
 const READ_SIZE: usize = 64 * 1024;
 /// Most slices of one write.
 const MOST_SLICES: usize = 64;
-/// Most connections that one listener accepts a turn.
+/// Most connections that one listener accepts per turn.
 const ACCEPTS_PER_TURN: usize = 128;
 /// How long accepting waits when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -89,7 +89,7 @@ impl ListeningSocket {
     }
 }
 
-/// Takes what the loop has to say.
+/// Takes events of the loop.
 type Notices = Box<dyn FnMut(Notice<'_>) + Send>;
 
 type Task = Box<dyn FnOnce(&mut Core, Instant) + Send>;
@@ -176,7 +176,7 @@ pub(in crate::broker) struct EventLoop {
     on_notice: Option<Notices>,
 }
 
-/// What the loop has to say itself.
+/// An event of the loop itself.
 pub(in crate::broker) enum Notice<'a> {
     /// A connection was accepted.
     Accepted {
@@ -242,7 +242,7 @@ impl EventLoop {
         Control { shared: Arc::clone(&self.shared) }
     }
 
-    /// Tells this what the loop itself has to say.
+    /// Reports events of the loop itself to this.
     pub(in crate::broker) fn set_notices(&mut self, notices: Notices) {
         self.on_notice = Some(notices);
     }
@@ -271,7 +271,7 @@ impl EventLoop {
             let times = times.chain(self.accept_again).chain(self.ending.front().map(|(at, ..)| *at));
             times.min().map(|at| {
                 let left = at.saturating_duration_since(Instant::now());
-                // epoll counts milliseconds; waking just before the time would be for nothing.
+                // epoll counts milliseconds; waking just before the time would be useless.
                 left + Duration::from_millis(u64::from(!left.is_zero()))
             })
         };
@@ -461,11 +461,7 @@ impl EventLoop {
         if link.closing || !self.core.may_read(id) {
             return; // listed again when it may
         }
-        let limit = match self.core.settings().max_packet_size {
-            0 => crate::mqtt::wire::MAX_PACKET_SIZE,
-            most => most,
-        };
-        let limit = if self.core.is_admitted(id) { limit } else { self.core.settings().max_connect_size };
+        let limit = self.core.packet_limit(id);
         let step = link.stream.read(&mut self.buffer, limit);
         if matches!(step, Ok(ReadStep::Some(_) | ReadStep::Last(_)))
             && let Some(name) = link.certificate_name.take()
@@ -506,7 +502,7 @@ impl EventLoop {
             self.listeners[link.listener].connections -= 1;
             self.connections -= 1;
             self.free.push(index);
-            // Whoever waits for a descriptor gets this one.
+            // A connection that waits for a descriptor gets this one.
             if self.accept_again.is_some() {
                 self.accept_again = Some(Instant::now());
             }

@@ -2,7 +2,7 @@
 //!
 //! A turn reads once from each connection that has something, lets the core work, makes the journal durable, and then
 //! writes all output: under load the packets of a whole turn share a system call, and so do those of many publishers to
-//! one subscriber. Reads and writes never block, so nobody holds up anybody.
+//! one subscriber. Reads and writes never block, so no client delays another.
 
 mod event_loop;
 mod stream;
@@ -13,7 +13,7 @@ pub(super) use web_socket::OriginRule;
 
 use std::io;
 
-/// Makes what the core has recorded durable; called once a turn, before anything is written to a socket.
+/// Makes what the core has recorded durable; called once per turn, before anything is written to a socket.
 pub trait Commit: Send {
     /// Returns when it is durable.
     fn commit(&mut self);

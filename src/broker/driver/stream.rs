@@ -67,7 +67,7 @@ impl Write for Socket {
 }
 
 impl Socket {
-    /// What the client's certificate says, once the handshake has shown one.
+    /// The name in the client's certificate, once the handshake has shown one.
     fn certificate_name(&self, name: CertificateName) -> Option<String> {
         match (self, name) {
             (Self::Tls(stream), CertificateName::CommonName) => stream.client_common_name(),
@@ -124,7 +124,7 @@ impl Stream {
         }
     }
 
-    /// What the client's certificate says, once the handshake has shown one.
+    /// The name in the client's certificate, once the handshake has shown one.
     pub(super) fn certificate_name(&mut self, name: CertificateName) -> Option<String> {
         self.socket().certificate_name(name)
     }
@@ -172,7 +172,7 @@ impl Stream {
         }
     }
 
-    /// Says that nothing more is written.
+    /// Ends the outgoing half.
     pub(super) fn finish(&mut self) {
         if let Self::WebSocket(stream) = self {
             stream.close();

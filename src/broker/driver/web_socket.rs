@@ -21,7 +21,7 @@ pub struct OriginRule {
     /// The origins that may (`websockets_origin`); none names no restriction but the next.
     pub allowed: Vec<String>,
     /// Without a list, only pages of this machine: the listener is on the loopback interface, and what is reached there is
-    /// meant for this machine, not for whatever page its browser shows.
+    /// meant for this machine, not for every page that its browser shows.
     pub loopback: bool,
 }
 
@@ -49,8 +49,6 @@ enum State {
     /// The request, as far as it has come.
     Request(Socket, Vec<u8>),
     Open(Box<WebSocket<Socket>>),
-    /// Refused; what is left of the answer.
-    Refused(Socket),
 }
 
 /// A connection of a WebSocket listener.
@@ -60,7 +58,7 @@ pub(super) struct WebSocketStream {
     rule: OriginRule,
     /// MQTT of a message that did not fit into the reader's buffer.
     rest: Bytes,
-    /// The last write is not through.
+    /// The last write is not complete.
     unflushed: bool,
     limit: usize,
 }
@@ -73,7 +71,7 @@ impl WebSocketStream {
 
     pub(super) fn socket(&mut self) -> &mut Socket {
         match &mut self.state {
-            Some(State::Request(socket, _) | State::Refused(socket)) => socket,
+            Some(State::Request(socket, _)) => socket,
             Some(State::Open(web_socket)) => web_socket.get_mut(),
             None => unreachable!("the state is put back in the same call"),
         }
@@ -152,12 +150,9 @@ impl WebSocketStream {
                     }
                     return Ok(None);
                 }
-                Answer::Refuse(head) => {
+                Answer::Refuse { head, why } => {
                     socket.write_all(head.as_bytes())?;
-                    if let Some(State::Request(socket, _)) = self.state.take() {
-                        self.state = Some(State::Refused(socket));
-                    }
-                    return Ok(Some(ReadStep::Closed));
+                    return Err(invalid(&why));
                 }
             }
         }
@@ -218,7 +213,7 @@ fn invalid(what: &str) -> io::Error {
 enum Answer {
     Wait,
     Open { head: String, used: usize },
-    Refuse(String),
+    Refuse { head: String, why: String },
 }
 
 /// What a request is answered with (RFC 6455 §4.2).
@@ -226,10 +221,11 @@ fn answer(request: &[u8], rule: &OriginRule) -> Answer {
     let refuse = |status: &str, why: &str| {
         let more = if status.starts_with("426") { "Sec-WebSocket-Version: 13\r\n" } else { "" };
         let length = why.len() + 1;
-        Answer::Refuse(format!(
+        let head = format!(
             "HTTP/1.1 {status}\r\n{more}Content-Type: text/plain\r\nContent-Length: {length}\r\nConnection: \
              close\r\n\r\n{why}\n"
-        ))
+        );
+        Answer::Refuse { head, why: why.to_owned() }
     };
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut head = httparse::Request::new(&mut fields);
@@ -252,21 +248,23 @@ fn answer(request: &[u8], rule: &OriginRule) -> Answer {
     let path = head.path.unwrap_or_default();
     let path = path.split('?').next().unwrap_or_default();
     if path.trim_end_matches('/') != WEB_SOCKET_PATH {
-        return refuse("404 Not Found", "MQTT over WebSocket is at /mqtt");
+        return refuse("404 Not Found", "MQTT over WebSocket is at the path /mqtt");
     }
     if head.method != Some("GET") || !lists("Connection", "upgrade") || !lists("Upgrade", "websocket") {
-        return refuse("400 Bad Request", "this is a WebSocket for MQTT");
+        return refuse("400 Bad Request", "this port serves MQTT over WebSocket");
     }
     if field("Sec-WebSocket-Version") != Some("13") {
-        return refuse("426 Upgrade Required", "only version 13 of the WebSocket protocol is spoken");
+        return refuse("426 Upgrade Required", "only version 13 of the WebSocket protocol is supported");
     }
-    let Some(key) = field("Sec-WebSocket-Key") else { return refuse("400 Bad Request", "there is no key") };
+    let Some(key) = field("Sec-WebSocket-Key") else {
+        return refuse("400 Bad Request", "Sec-WebSocket-Key is missing");
+    };
     if let Some(origin) = field("Origin")
         && !rule.allows(origin, field("Host"))
     {
         return refuse("403 Forbidden", "web pages of this origin may not connect (websockets_origin)");
     }
-    // Which of these it is says nothing: the version is in the CONNECT. Clients before 3.1.1 ask for the last one.
+    // The name has no meaning: the version is in the CONNECT. Clients before 3.1.1 send the last one.
     let protocol = ["mqtt", "mqttv3.1"].into_iter().find(|name| lists("Sec-WebSocket-Protocol", name));
     let protocol = protocol.map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     let accept = derive_accept_key(key.as_bytes());
@@ -284,7 +282,7 @@ mod tests {
     fn status(request: &str, rule: &OriginRule) -> String {
         match answer(request.as_bytes(), rule) {
             Answer::Wait => "wait".to_owned(),
-            Answer::Open { head, .. } | Answer::Refuse(head) => head[9..12].to_owned(),
+            Answer::Open { head, .. } | Answer::Refuse { head, .. } => head[9..12].to_owned(),
         }
     }
 

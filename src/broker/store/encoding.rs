@@ -6,7 +6,7 @@ use crate::broker::core::{DeliveryOptions, MessageParts, StoredMessage};
 use crate::mqtt::QoS;
 use crate::mqtt::wire::{RetainHandling, SubscribeFilter};
 
-/// A client's key, with what tells its rows apart.
+/// A client's key, with a number for each of its rows.
 pub(super) fn key(client_id: &str, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(client_id.len() + 1 + rest.len());
     key.extend_from_slice(client_id.as_bytes());

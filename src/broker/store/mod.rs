@@ -32,7 +32,7 @@ pub enum StoreError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// Another process has it open.
@@ -91,7 +91,7 @@ impl Store {
         Ok(Self { path: path.to_owned(), database: Some(database), batch: Batch::new(next_message) })
     }
 
-    /// Gives everything that is kept to a core that nobody has connected to yet.
+    /// Restores everything into a core without connections.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -106,6 +106,11 @@ impl Store {
     /// Takes a change; [`Store::commit`] writes it.
     pub fn record(&mut self, change: &Change<'_>) {
         self.batch.record(change);
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether there is anything to write.
@@ -152,7 +157,7 @@ fn open(path: &Path) -> Result<Database, StoreError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
-    // The database holds what clients sent: it is nobody else's to read.
+    // The database holds what clients sent, so it is private.
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;

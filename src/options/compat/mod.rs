@@ -34,14 +34,19 @@ use super::{Environment, Tool, UsageError};
 use crate::client::mosquitto::MosquittoClient;
 
 /// The version of mosquitto whose behaviour this is.
-const MOSQUITTO_VERSION: &str = "2.1.2";
+pub const MOSQUITTO_VERSION: &str = "2.1.2";
 
 /// The name of mosquitto's client, and the arguments behind it, where argv asks for that client.
 pub(super) fn asked_for(tool: &Tool, argv: &[OsString]) -> Option<(&'static str, Vec<OsString>)> {
     let name = tool.mosquitto_name?;
+    Some((name, arguments_of(name, argv)?))
+}
+
+/// The arguments of a command line that calls this program of mosquitto, by its name or with `--compat` in front.
+pub(super) fn arguments_of(name: &str, argv: &[OsString]) -> Option<Vec<OsString>> {
     match argv {
-        [program, rest @ ..] if Path::new(program).file_stem() == Some(OsStr::new(name)) => Some((name, rest.to_vec())),
-        [_, first, rest @ ..] if first == "--compat" => Some((name, rest.to_vec())),
+        [program, rest @ ..] if Path::new(program).file_stem() == Some(OsStr::new(name)) => Some(rest.to_vec()),
+        [_, first, rest @ ..] if first == "--compat" => Some(rest.to_vec()),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use mqtools::broker::core::{Cause, ConnectionId, Core, OpenAccess, Peer, Settings};
+use mqtools::broker::core::{Cause, ConnectionId, Core, ListenerSettings, OpenAccess, Peer, Settings};
 use mqtools::mqtt::ProtocolVersion;
 use mqtools::mqtt::wire::{MAX_PACKET_SIZE, Packet, Scan, scan};
 
@@ -89,7 +89,7 @@ pub fn broker(data: &[u8]) {
         max_queued_messages: 3,
         max_output_bytes: 300,
         sys_interval: Duration::ZERO,
-        max_topic_alias: 2,
+        default_listener: ListenerSettings { max_topic_alias: 2, ..ListenerSettings::default() },
         ..Settings::default()
     };
     let access = Box::new(OpenAccess { allow_anonymous: true });

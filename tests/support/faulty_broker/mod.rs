@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mqtools::broker::core::{Cause, ConnectionId, Core, Log, OpenAccess, Peer, Settings};
+use mqtools::broker::core::{Cause, ConnectionId, Core, ListenerSettings, Log, OpenAccess, Peer, Settings};
 use mqtools::mqtt::wire::{
     Ack, AckKind, Connect, MAX_PACKET_SIZE, Packet, Publish, Scan, Subscribe, SubscribeFilter, WireError, scan,
 };
@@ -115,8 +115,11 @@ impl Input {
 pub(crate) fn boundless() -> Settings {
     Settings {
         max_connect_size: MAX_PACKET_SIZE,
-        max_topic_alias: 0,
-        max_topic_alias_broker: 0,
+        default_listener: ListenerSettings {
+            max_topic_alias: 0,
+            max_topic_alias_broker: 0,
+            ..ListenerSettings::default()
+        },
         // A plan may keep a CONNECT from the core for as long as it likes.
         connect_timeout: Duration::from_secs(7 * 24 * 3600),
         ..Settings::raised()

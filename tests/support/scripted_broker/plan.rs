@@ -497,10 +497,13 @@ pub(super) struct Violations(pub(super) Arc<Shared>);
 
 impl mqtools::broker::core::Log for Violations {
     fn event(&mut self, event: &Event<'_>) {
-        let Event::Disconnected { peer, cause, .. } = event else { return };
-        let text = match cause {
-            Cause::Malformed(text) | Cause::Protocol(text) => text.clone(),
-            Cause::Oversize | Cause::ReceiveMaximum | Cause::TopicAlias | Cause::NotSupported => format!("{cause:?}"),
+        let (peer, text) = match event {
+            Event::ProtocolError { peer, what, .. } => (peer, (*what).to_owned()),
+            Event::Disconnected {
+                peer,
+                cause: cause @ (Cause::Oversize | Cause::ReceiveMaximum | Cause::TopicAlias | Cause::QosNotSupported),
+                ..
+            } => (peer, format!("{cause:?}")),
             _ => return,
         };
         self.0.lock().violation(&peer.address, text);

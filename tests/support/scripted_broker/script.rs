@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::{RangeFrom, RangeInclusive};
 use std::time::Duration;
 
-use mqtools::broker::core::Settings;
+use mqtools::broker::core::{ListenerSettings, Settings};
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, QoS, ReasonCode};
 
@@ -329,11 +329,13 @@ impl Script {
     pub(super) fn settings(&self) -> Settings {
         let limit = |name| self.limit(name).unwrap_or_default();
         let max_qos = self.limit(PropertyName::MaximumQos).and_then(|most| QoS::from_number(most as u8));
-        Settings {
+        let settings = boundless();
+        let default_listener = ListenerSettings {
             max_qos: max_qos.unwrap_or(QoS::ExactlyOnce),
-            max_packet_size: limit(PropertyName::MaximumPacketSize) as usize,
             max_topic_alias: limit(PropertyName::TopicAliasMaximum) as u16,
-            ..boundless()
-        }
+            ..settings.default_listener
+        };
+        let max_packet_size = limit(PropertyName::MaximumPacketSize) as usize;
+        Settings { max_packet_size, default_listener, ..settings }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run brought, as the coordinator hands it over.
+//! The outcome of a run.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,48 +14,48 @@ use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
 use crate::transport::TlsInfo;
 
-/// How far a run has come, for whoever shows it.
+/// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RunProgress {
     /// Clients are connecting.
     Connecting {
-        /// Connected.
+        /// Clients that are connected.
         connected: usize,
-        /// Of how many.
+        /// All clients.
         clients: usize,
     },
     /// Connections are held.
     Holding {
-        /// Open.
+        /// Open connections.
         open: u64,
-        /// Held so far.
+        /// The time they were held so far.
         elapsed: Duration,
-        /// Of how long.
+        /// The time to hold them.
         duration: Duration,
     },
     /// Load before the measurement.
     WarmUp(StageName),
-    /// Load, measured.
+    /// The measured load.
     Measuring {
         /// Which stage.
         stage: StageName,
-        /// Measured so far.
+        /// The measured time so far.
         elapsed: Duration,
-        /// Of how much, where time limits it.
+        /// The planned time, where time limits the stage.
         duration: Option<Duration>,
-        /// What the last whole second brought.
+        /// The last whole second.
         row: Option<IntervalRow>,
     },
-    /// Waiting for what is under way.
+    /// Waiting for messages in flight.
     Draining {
         /// Which stage.
         stage: StageName,
-        /// Messages.
+        /// Messages in flight.
         outstanding: u64,
     },
 }
 
-/// Why a run could not begin.
+/// Why a run could not start.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A client could not connect or subscribe.
@@ -63,12 +63,12 @@ pub enum RunError {
     Client {
         /// Its global number.
         client: usize,
-        /// How many there are.
+        /// The number of clients.
         clients: usize,
-        /// Why.
+        /// The cause.
         error: ClientError,
     },
-    /// The system gave no thread.
+    /// The system could not start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
     /// Interrupted while connecting.
@@ -76,36 +76,36 @@ pub enum RunError {
     Interrupted,
 }
 
-/// What a stage brought.
+/// The outcome of a stage.
 #[derive(Debug, Default)]
 pub struct StageOutcome {
-    /// As it was planned.
+    /// The plan of the stage.
     pub stage: Stage,
     /// Why its schedule was not kept, where an attempt at a lower rate follows.
     pub given_up: Option<String>,
-    /// The schedule's rate, messages a second; none in a closed loop.
+    /// The rate of the schedule, messages per second; none in a closed loop.
     pub rate: Option<f64>,
     /// When the load began, ns since t0.
     pub start_ns: u64,
     /// When measuring began.
     pub from_ns: u64,
-    /// How long was measured.
+    /// How long it was measured.
     pub measured_ns: u64,
-    /// Over which times its rates are taken.
+    /// The times over which its rates are taken.
     pub windows: RateWindows,
     /// How long the drain took.
     pub drain_ns: u64,
     /// What was recorded.
     pub recorder: Recorder,
-    /// The same second by second; of long stages several seconds are a row.
+    /// The same second by second; in long stages a row is several seconds.
     pub series: Series,
-    /// The account of the deliveries; none without subscribers.
+    /// What was delivered; none without subscribers.
     pub delivery: Option<Delivery>,
-    /// The same by stream, its subscribers batch: those with faults, and the first ones of the others.
+    /// The same by stream, its subscribers together: all with faults, and the first of the others.
     pub streams: BTreeMap<usize, StreamOutcome>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
-    /// CPU time that control groups leave this process, in processors, where they limit it.
+    /// CPU time that control groups allow this process, in cores, where they limit it.
     pub cpu_quota: Option<f64>,
     /// How often they stopped it in the window, where they limit it.
     pub throttling: Option<Throttling>,
@@ -114,62 +114,62 @@ pub struct StageOutcome {
     /// Slots of the schedule in the measured window.
     pub offered: Option<u64>,
     /// Messages that were due in the measured window, or that the count asked for, and that were never sent. None where
-    /// neither schedule nor count says how many there should be.
+    /// neither schedule nor count sets their number.
     pub not_sent: Option<u64>,
     /// QoS 2 messages that the broker acknowledged as QoS 1.
     pub downgraded: u64,
     /// Measured messages that were neither acknowledged nor refused when the drain was over.
     pub unacknowledged: u64,
-    /// Measured messages that were acknowledged or refused, also when the measured time was over.
+    /// Measured messages that were acknowledged or refused, also after the measured window.
     pub answered: u64,
-    /// CPU time of the load's threads in the measured window; of the process where threads are not told apart.
+    /// CPU time of the load's threads in the measured window; of the process where threads are not distinguished.
     pub cpu: Option<CpuTime>,
     /// CPU time of the busiest thread in it.
     pub busiest_thread: Option<CpuTime>,
     /// Resident memory at its end.
     pub resident_bytes: Option<u64>,
-    /// What the machine as a whole did in it.
+    /// The counters of the machine in it.
     pub machine: MachineCounters,
-    /// Of this, what came with the clients; where only clients are measured.
+    /// The memory per client, where only clients are measured.
     pub clients_bytes: Option<u64>,
-    /// Connections that were there when the stage began; with [`StageName::Conn`] all that were made.
+    /// Connections that were open when the stage began; with [`StageName::Conn`] all that were made.
     pub connected: u64,
-    /// Most that were open at one time.
+    /// The most that were open at once.
     pub max_open: u64,
     /// How far the monotonic clock went back while it was measured.
     pub clock_back_ns: u64,
     /// Connections that were lost in the stage, by cause.
     pub lost: BTreeMap<String, u64>,
-    /// Times without delivery, where lost connections are made again.
+    /// Times without delivery, where clients reconnect.
     pub outages: Option<Outages>,
-    /// What each broker has of it, where there are several.
+    /// The part of each broker, where there are several.
     pub targets: Vec<TargetOutcome>,
     /// What the broker's process used in the measured window, where it is on this machine and known.
     pub broker: Option<ProcessUse>,
 }
 
-/// What one of several brokers has of a stage.
+/// The part of one of several brokers in a stage.
 #[derive(Clone, Debug, Default)]
 pub struct TargetOutcome {
-    /// Counted, timed and settled there.
+    /// Counters, latencies and deliveries of its connections.
     pub share: TargetShare,
-    /// Connections that were there when the stage began.
+    /// Connections that were open when the stage began.
     pub connected: u64,
-    /// Of these, lost in it, with those that came back and were lost again.
+    /// Connections that were lost in it; one that is lost repeatedly counts each time.
     pub lost: u64,
 }
 
-/// What became of one stream's measured messages.
+/// What became of the measured messages of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamOutcome {
-    /// At its subscribers, where there are any.
+    /// At its subscribers, if it has any.
     pub delivery: Option<Delivery>,
     /// Neither acknowledged nor refused.
     pub unacknowledged: u64,
 }
 
 impl StreamOutcome {
-    /// Whether everything came, once and in order.
+    /// Whether everything arrived once and in order.
     pub fn is_clean(&self) -> bool {
         let Delivery { lost, duplicates, reordered, late, corrupt, refused, .. } = self.delivery.unwrap_or_default();
         [self.unacknowledged, lost, duplicates, reordered, late, corrupt, refused] == [0; 7]
@@ -177,8 +177,8 @@ impl StreamOutcome {
 }
 
 impl StageOutcome {
-    /// Notes that messages came when the drain had ended.
-    pub(super) fn note_late(&mut self, late: LateMessages) {
+    /// Adds messages that arrived after the drain had ended.
+    pub(super) fn add_late(&mut self, late: LateMessages) {
         let of_stream = self.streams.get_mut(&late.stream).and_then(|stream| stream.delivery.as_mut());
         for delivery in [self.delivery.as_mut(), of_stream].into_iter().flatten() {
             delivery.late += late.count;
@@ -186,29 +186,29 @@ impl StageOutcome {
     }
 }
 
-/// What a run brought.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 pub struct RunOutcome {
-    /// What TLS agreed on, where it was spoken.
+    /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,
     /// Latencies of connecting.
     pub connect: Recorder,
-    /// How long connecting took, all clients batch.
+    /// How long it took to connect all clients.
     pub connect_ns: u64,
-    /// The stages that were begun.
+    /// The stages that were started.
     pub stages: Vec<StageOutcome>,
     /// Connections that were lost, by cause.
     pub lost: BTreeMap<String, u64>,
-    /// Connections that were lost and were not there again at the end of the load.
+    /// Clients whose connection was lost and not made again by the end of the load.
     pub away: u64,
-    /// The smallest window that losses without progress have left to a publisher.
+    /// The smallest window to which losses without progress reduced a publisher.
     pub narrowed: Option<u16>,
-    /// The first connect that failed and was only counted: the client's global number, and why.
+    /// The first connect that failed and was only counted: the global number of the client, and the cause.
     pub first_failure: Option<(usize, ClientError)>,
-    /// Ctrl-C ended it.
+    /// Whether a signal ended it.
     pub interrupted: bool,
-    /// All publishers, or all subscribers, were lost.
+    /// Whether all publishers, or all subscribers, were lost.
     pub collapsed: bool,
-    /// How long nothing had come through when a load that only a count ends was given up.
+    /// How long there had been no progress when a load that only a count ends was given up.
     pub stalled: Option<Duration>,
 }

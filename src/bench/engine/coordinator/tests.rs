@@ -1,11 +1,12 @@
-//! What no broker can bring about.
+//! What no broker can cause.
 
 use std::ffi::OsString;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::*;
-use crate::bench::engine::shard::EndReport;
-use crate::bench::engine::subscriber::Deliveries;
-use crate::bench::measure::{Outages, Spans};
+use crate::bench::engine::shard::{EndReport, Settled};
 use crate::bench::plan::{Target, bench_plan};
 use crate::options::{BenchOptions, Environment, Reading};
 
@@ -36,7 +37,7 @@ async fn a_thread_that_panics_ends_the_run() {
     let run = run_with(plan, None, std::future::pending(), |_| {}, panicking).await.unwrap();
     assert!(run.collapsed);
     let (cause, count) = run.lost.first_key_value().unwrap();
-    assert!(cause.contains("ended by itself") && *count == 1, "{:?}", run.lost);
+    assert!(cause.contains("ended unexpectedly") && *count == 1, "{:?}", run.lost);
     assert!(run.stages[0].unbalanced > 0, "its part is missing");
 }
 
@@ -59,11 +60,9 @@ fn half_panicking(
                 Command::Stop => Report::Stopped,
                 Command::Missing => Report::Missing(0),
                 Command::Settle => {
-                    let mut recorder = Box::<Recorder>::default();
-                    recorder.counters.sent = 7;
-                    let deliveries = Deliveries::default();
-                    let (outages, shares) = (Outages::default(), Vec::new());
-                    Report::Settled { recorder, deliveries, downgraded: 0, spans: Spans::default(), outages, shares }
+                    let mut settled = Box::<Settled>::default();
+                    settled.recorder.counters.sent = 7;
+                    Report::Settled(settled)
                 }
                 Command::End => return,
                 Command::Begin(_) | Command::Second => continue,

@@ -1,35 +1,50 @@
-//! What a publisher hears: acknowledgements are counted and timed.
+//! What a publisher receives: acknowledgements are counted and timed.
 
 use super::super::link::SendRecord;
 use super::super::shared::StageRun;
+use super::super::stream::AckTotals;
 use crate::bench::measure::{Recorder, SampleBatch};
+use crate::mqtt::ReasonCode;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
-/// What acknowledgements have told a publisher.
+/// What a publisher learned from acknowledgements.
 #[derive(Debug, Default)]
 pub(in crate::bench::engine) struct AckCounts {
-    pub(super) completed: u64,
-    pub(super) downgraded: u64,
-    /// Refused by the broker: these are not delivered, and nobody waits for them.
-    pub(super) refused: u64,
-    /// Of the stage's measured messages, those that were acknowledged or refused.
-    pub(super) answered: u64,
-    /// Of these, those that were refused.
-    pub(super) measured_refused: u64,
+    totals: AckTotals,
+    /// QoS 2 messages that were acknowledged as QoS 1.
+    downgraded: u64,
 }
 
 impl AckCounts {
-    /// Messages whose handshake is over, one way or the other.
+    /// Messages whose handshake is over, with any outcome.
     pub(in crate::bench::engine) const fn completed(&self) -> u64 {
-        self.completed
+        self.totals.completed
+    }
+
+    /// Of these, refused by the broker.
+    pub(super) const fn refused(&self) -> u64 {
+        self.totals.refused
+    }
+
+    pub(super) const fn totals(&self) -> &AckTotals {
+        &self.totals
+    }
+
+    /// Begins to count the measured messages of a stage.
+    pub(super) const fn begin_stage(&mut self) {
+        (self.totals.answered, self.totals.measured_refused) = (0, 0);
+    }
+
+    pub(super) fn take_downgraded(&mut self) -> u64 {
+        std::mem::take(&mut self.downgraded)
     }
 }
 
-/// The handler of a publisher during one batch.
+/// Handles the packets of one read of a publisher.
 pub(in crate::bench::engine) struct PublisherHandler<'a> {
     pub(in crate::bench::engine) counts: &'a mut AckCounts,
     pub(in crate::bench::engine) recorder: &'a mut Recorder,
-    /// The present stage: what was sent in an earlier one is not its own.
+    /// The current stage: messages of an earlier one are not measured.
     pub(in crate::bench::engine) stage: Option<&'a StageRun>,
     pub(in crate::bench::engine) now_ns: u64,
     pub(in crate::bench::engine) measuring: bool,
@@ -39,7 +54,7 @@ pub(in crate::bench::engine) struct PublisherHandler<'a> {
 }
 
 impl PublisherHandler<'_> {
-    /// The batch is over.
+    /// The read is handled.
     pub(in crate::bench::engine) fn end(mut self) {
         self.batch.flush(&mut self.recorder.latency.ack);
     }
@@ -49,7 +64,7 @@ impl PublisherHandler<'_> {
         self.stage.is_some_and(|stage| stage.measures(kept.intended_ns))
     }
 
-    /// Enters the latencies of so many messages that were sent in one go.
+    /// Records the latencies of messages that were sent together.
     fn record(&mut self, kept: &SendRecord, count: u64) {
         let latency = &mut self.recorder.latency;
         self.batch.record(kept.intended_ns, count, &mut latency.ack);
@@ -65,21 +80,21 @@ impl PublisherHandler<'_> {
 
 impl Handler<SendRecord> for PublisherHandler<'_> {
     fn on_message(&mut self, _delivery: &Delivery<'_>) -> Acknowledge {
-        // It subscribes to nothing; a broker may deliver what an earlier client of this id had asked for.
+        // It has no subscription, but an earlier client with its id may have had one.
         self.recorder.counters.foreign += u64::from(self.measuring);
         Acknowledge::Now
     }
 
     #[inline]
     fn on_completed(&mut self, completion: Completion<'_, SendRecord>) {
-        self.counts.completed += 1;
+        self.counts.totals.completed += 1;
         let measured = self.is_measured(&completion.kept);
         let counters = &mut self.recorder.counters;
         match completion.outcome {
             Outcome::Acknowledged | Outcome::Downgraded => {
                 counters.acked += u64::from(self.measuring);
-                self.counts.answered += u64::from(measured);
-                if completion.reason == crate::mqtt::ReasonCode::NO_MATCHING_SUBSCRIBERS {
+                self.counts.totals.answered += u64::from(measured);
+                if completion.reason == ReasonCode::NO_MATCHING_SUBSCRIBERS {
                     counters.no_subscriber += u64::from(measured);
                 }
                 self.counts.downgraded += u64::from(completion.outcome == Outcome::Downgraded);
@@ -88,11 +103,11 @@ impl Handler<SendRecord> for PublisherHandler<'_> {
                 }
             }
             Outcome::Refused => {
-                self.counts.refused += 1;
+                self.counts.totals.refused += 1;
                 counters.refusals_in += u64::from(self.measuring);
                 if measured {
-                    self.counts.answered += 1;
-                    self.counts.measured_refused += 1;
+                    self.counts.totals.answered += 1;
+                    self.counts.totals.measured_refused += 1;
                     counters.count_rejected(completion.reason.0);
                 }
             }
@@ -100,11 +115,11 @@ impl Handler<SendRecord> for PublisherHandler<'_> {
         }
     }
 
-    /// What was sent in one go is counted and timed in one go.
+    /// Messages that were sent together are counted and timed together.
     #[inline]
     fn on_acknowledged(&mut self, _first: u16, mut kept: impl ExactSizeIterator<Item = SendRecord>) {
         let all = kept.len() as u64;
-        self.counts.completed += all;
+        self.counts.totals.completed += all;
         self.recorder.counters.acked += if self.measuring { all } else { 0 };
         let mut group = kept.next();
         while let Some(one) = group.take() {
@@ -115,7 +130,7 @@ impl Handler<SendRecord> for PublisherHandler<'_> {
                 differs
             });
             if self.is_measured(&one) {
-                self.counts.answered += count;
+                self.counts.totals.answered += count;
                 if self.latency {
                     self.record(&one, count);
                 }

@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 use super::super::disconnect::clean_up;
 use super::super::publisher::Publisher;
 use super::super::subscriber::{Deliveries, LateMessages, Subscriber};
-use super::messages::{Command, Report};
+use super::messages::{Command, Report, Settled};
+use super::role::Role;
 use super::state::ShardState;
 use crate::bench::plan::ClientKind;
 use crate::bench::system::thread_cpu;
@@ -100,10 +101,10 @@ impl ShardClients {
     fn stop(&self, state: &ShardState) {
         for publisher in &self.publishers {
             let mut publisher = publisher.borrow_mut();
-            let target = state.shared.plan.target_of(publisher.stream);
+            let target = state.shared.plan.target_of(publisher.stream());
             if publisher.is_retired(&state.shared) {
                 // Nothing wakes it for a stage that began later; the slots of that stage are its own nevertheless.
-                super::role::Role::on_wait(&mut *publisher, state);
+                publisher.on_wait(state);
             }
             publisher.settle(&state.shared, &mut state.recorder(target));
         }
@@ -119,7 +120,7 @@ impl ShardClients {
             publisher.add_open_outage(now_ns, &mut outages);
             downgraded += publisher.take_downgraded();
         }
-        let recorder = state.recorders.take();
+        let recorder = *state.recorders.take();
         let mut shares = state.recorders.take_shares();
         self.report_late(state);
         let mut deliveries = Deliveries::default();
@@ -130,13 +131,14 @@ impl ShardClients {
             subscriber.settle(shared, stage, &mut settled);
             subscriber.add_open_outages(shared, now_ns, &mut outages);
             deliveries.merge(&settled);
-            let client = shared.plan.client_of(ClientKind::Subscriber, subscriber.number);
+            let client = shared.plan.client_of(ClientKind::Subscriber, subscriber.number());
             if let Some(share) = shares.get_mut(shared.plan.target_of(client)) {
                 settled.streams.values().for_each(|delivery| share.delivery.merge(delivery));
             }
         }
         let spans = state.take_spans();
-        state.report(Report::Settled { recorder, deliveries, downgraded, spans, outages, shares });
+        let settled = Settled { recorder, deliveries, downgraded, spans, outages, shares };
+        state.report(Report::Settled(Box::new(settled)));
     }
 
     fn report_late(&self, state: &ShardState) {

@@ -33,7 +33,7 @@ impl Role for Publisher {
         let shared = &*state.shared;
         let stage = state.stage();
         // First, so that a delivery before the look at the window is not missed.
-        shared.stream(self.stream).room.register(context.waker());
+        shared.stream(self.stream()).room.register(context.waker());
         self.enter_stage(stage.as_ref(), || state.schedule(), shared);
         // Whether there is something to do without input.
         let mut again = true;
@@ -61,7 +61,8 @@ impl Role for Publisher {
             if self.is_starved(link, shared) {
                 state.coalescing.note_starved();
             }
-            // One clock read for all that follows: in a flood it is shared by a hundred messages, and costs as much as three.
+            // One clock read for all that follows: in a flood it is shared by a hundred messages, and costs as much as
+            // three.
             let now_ns = shared.clock.now_ns();
             if shared.plan.reconnect.is_some() {
                 self.end_outage(now_ns, &mut state.outages());
@@ -92,18 +93,17 @@ impl Role for Publisher {
     }
 
     fn number(&self) -> usize {
-        self.stream
+        self.stream()
     }
 
     fn on_lost(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
-        if let Some(window) = self.reduce_window(&state.shared, &link.session) {
+        if let Some(window) = self.note_loss(&state.shared, &link.session, now_ns) {
             state.report(Report::WindowReduced { window });
         }
-        self.note_loss(&state.shared, now_ns);
     }
 
     fn window_limit(&self) -> Option<u16> {
-        self.window_limit
+        Self::window_limit(self)
     }
 
     fn on_lost_for_good(&mut self, shared: &Shared) {
@@ -128,7 +128,7 @@ impl Role for Publisher {
     fn on_wait(&mut self, state: &ShardState) {
         let now_ns = state.shared.clock.now_ns();
         self.enter_stage(state.stage().as_ref(), || state.schedule(), &state.shared);
-        self.miss_slots(&state.shared, now_ns);
+        self.wait_without_connection(&state.shared, now_ns);
     }
 }
 
@@ -176,7 +176,7 @@ impl Role for Subscriber {
     }
 
     fn number(&self) -> usize {
-        self.number
+        Self::number(self)
     }
 
     fn on_lost(&mut self, state: &ShardState, _link: &Link, now_ns: u64) {

@@ -37,12 +37,9 @@ impl Idler {
         run.from_ns + (phase * shared.plan.ping_interval.as_nanos() as f64) as u64
     }
 
-    /// Pings if a ping is due and the last one was answered. A ping that Keep Alive has sent counts like any other.
+    /// Pings if a ping is due and the last one was answered.
     fn ping(&mut self, state: &ShardState, run: &StageRun, link: &mut Link, now_ns: u64) {
         let interval_ns = state.shared.plan.ping_interval.as_nanos() as u64;
-        if link.take_pinged() && run.measures(now_ns) && self.pinged_ns.is_none() {
-            self.note_ping(state, link, now_ns);
-        }
         let mut due_ns = self.due_ns.unwrap_or_else(|| self.first_ns(&state.shared, run));
         if due_ns <= now_ns && due_ns < run.to_ns {
             if self.pinged_ns.is_none() {
@@ -57,9 +54,12 @@ impl Idler {
         self.due_ns = Some(if due_ns < run.to_ns { due_ns } else { u64::MAX });
     }
 
+    /// A ping is sent: by the interval, or by Keep Alive while other clients still connect.
     fn note_ping(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
-        self.pinged_ns = Some(now_ns);
-        state.recorder(link.target()).counters.pings += 1;
+        if self.pinged_ns.is_none() {
+            self.pinged_ns = Some(now_ns);
+            state.recorder(link.target()).counters.pings += 1;
+        }
     }
 
     /// Requests a wake-up for when the next ping or Keep Alive is due.
@@ -98,6 +98,9 @@ impl Role for Idler {
             }
         }
         let now_ns = clock.now_ns();
+        if link.take_pinged() {
+            self.note_ping(state, link, now_ns);
+        }
         if let Some(run) = state.stage() {
             self.ping(state, &run, link, now_ns);
         }
@@ -133,7 +136,6 @@ impl Handler<SendRecord> for IdlerHandler<'_> {
     fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
 
     fn on_event(&mut self, event: Event) {
-        // The answer to a ping from outside the measured window has no start.
         if event == Event::Pong
             && let Some(pinged_ns) = self.pinged_ns.take()
         {

@@ -49,21 +49,27 @@ pub(in crate::bench::engine) enum Report {
     /// The publishers have stopped.
     Stopped,
     /// A stage is settled.
-    Settled {
-        recorder: Box<Recorder>,
-        deliveries: Deliveries,
-        downgraded: u64,
-        spans: Spans,
-        outages: Outages,
-        /// The part of each broker, where there are several.
-        shares: Vec<TargetShare>,
-    },
+    Settled(Box<Settled>),
     /// Messages arrived after their drain had ended.
     Late(Vec<LateMessages>),
     /// The system has no resources for the thread's event loop.
     NoRuntime(io::Error),
     /// The shard has ended.
     Ended,
+}
+
+/// What a shard has settled of a stage.
+#[derive(Debug, Default)]
+pub(in crate::bench::engine) struct Settled {
+    /// What was recorded since the last second.
+    pub(in crate::bench::engine) recorder: Recorder,
+    pub(in crate::bench::engine) deliveries: Deliveries,
+    /// QoS 2 messages that were acknowledged as QoS 1.
+    pub(in crate::bench::engine) downgraded: u64,
+    pub(in crate::bench::engine) spans: Spans,
+    pub(in crate::bench::engine) outages: Outages,
+    /// The part of each broker, where there are several.
+    pub(in crate::bench::engine) shares: Vec<TargetShare>,
 }
 
 /// The part of a stage that went over the connections to one broker.

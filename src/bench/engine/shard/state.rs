@@ -123,7 +123,7 @@ impl ShardState {
         self.schedule.borrow().clone()
     }
 
-    /// Whether this moment is in the measured window, also of a stage that this thread was not told about yet.
+    /// Whether this moment is in the measured window, also of a stage that this thread does not know of yet.
     pub(super) fn measures(&self, now_ns: u64) -> bool {
         self.shared.stage_after(self.stage.get()).is_some_and(|stage| stage.measures(now_ns))
     }

@@ -73,7 +73,7 @@ fn a_client_of_5_0_is_told_what_is_wrong_with_its_connect() {
     assert_eq!(raw(&mut desk, zero), (vec![0x20, 3, 0, 0x82, 0], true));
     let mut closed = Desk::with(|settings| {
         settings.retain_available = false;
-        settings.max_qos = QoS::AtLeastOnce;
+        settings.default_listener.max_qos = QoS::AtLeastOnce;
         settings.allow_zero_length_clientid = false;
     });
     let will = |retain, qos| Connect { will: Some(Message { retain, ..message("a", "b", qos) }), ..hello(V5, "x") };
@@ -184,7 +184,7 @@ fn silence_ends_a_connection_after_one_and_a_half_times_the_keep_alive() {
 }
 
 #[test]
-fn connect_must_come_within_ten_seconds_and_64_kib() {
+fn connect_must_come_within_ten_seconds_and_384_kib() {
     let mut desk = Desk::new();
     let silent = desk.open();
     let slow = desk.open();
@@ -195,8 +195,8 @@ fn connect_must_come_within_ten_seconds_and_64_kib() {
     desk.wait(1);
     assert!(desk.core.is_closing(silent) && desk.core.is_closing(slow));
     // The size that is announced is enough.
-    assert_eq!(raw(&mut desk, &[0x10, 0xFC, 0xFF, 0x03]), (vec![], false));
-    assert_eq!(raw(&mut desk, &[0x10, 0xFD, 0xFF, 0x03]), (vec![], true));
+    assert_eq!(raw(&mut desk, &[0x10, 0xFC, 0xFF, 0x17]), (vec![], false));
+    assert_eq!(raw(&mut desk, &[0x10, 0xFD, 0xFF, 0x17]), (vec![], true));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is bounded, and what happens at the bound.
 
+use super::super::ListenerSettings;
 use super::super::connection::Connection;
 use super::*;
 
@@ -147,7 +148,7 @@ fn a_payload_above_the_limit_is_refused_by_its_acknowledgement() {
 #[test]
 fn what_is_not_offered_is_refused() {
     let mut desk = Desk::with(|settings| {
-        settings.max_qos = QoS::AtLeastOnce;
+        settings.default_listener.max_qos = QoS::AtLeastOnce;
         settings.retain_available = false;
     });
     let client = desk.connect(V5, "client");
@@ -211,4 +212,135 @@ fn deadlines_of_what_is_gone_are_swept_out() {
 fn what_is_kept_for_an_idle_client_is_small() {
     let sizes = (size_of::<Connection>(), size_of::<super::super::session::Session>());
     assert!(sizes.0 <= 400 && sizes.1 <= 400, "{sizes:?}");
+}
+
+#[test]
+fn limits_belong_to_the_listener_that_took_the_connection() {
+    let mut desk = Desk::with(|settings| {
+        settings.listeners = [(QOS[2], 10, "a-"), (QOS[1], 3, "b-"), (QOS[0], 0, "c-")]
+            .map(|(max_qos, max_topic_alias, prefix)| ListenerSettings {
+                max_qos,
+                max_topic_alias,
+                max_topic_alias_broker: max_topic_alias,
+                auto_id_prefix: prefix.to_owned(),
+            })
+            .to_vec();
+    });
+    for (listener, prefix, maximum_qos, aliases) in [(0, "a-", None, 10), (1, "b-", Some(1), 3), (2, "c-", Some(0), 0)]
+    {
+        let peer = Peer { listener, ..Peer::default() };
+        let client = Client { id: desk.core.open(peer, desk.now), version: V5 };
+        let mut connect = hello(V5, "");
+        connect.properties.push(property(PropertyName::TopicAliasMaximum, PropertyValue::TwoByte(5)));
+        desk.send(client, &Packet::Connect(Box::new(connect)));
+        let got = desk.take(client);
+        let [Got::Connack(connack)] = &got[..] else { panic!("{got:?}") };
+        let text = connack.properties.text(PropertyName::AssignedClientIdentifier).unwrap();
+        assert!(text.starts_with(prefix), "{text}");
+        assert_eq!(connack.properties.number(PropertyName::MaximumQos), maximum_qos);
+        assert_eq!(connack.properties.number(PropertyName::TopicAliasMaximum).unwrap_or(0), aliases);
+        desk.subscribe(client, "a", QOS[2]);
+        let granted = maximum_qos.unwrap_or(2) as u8;
+        assert!(matches!(&desk.take(client)[..], [Got::Suback(suback)] if suback.reasons == [ReasonCode(granted)]));
+        // Its own aliases: the second message leaves the topic out where there are any.
+        let publisher = desk.connect(V311, "publisher");
+        for alias in [false, true] {
+            desk.say(publisher, "a", "x", QOS[0], false);
+            let bytes = desk.bytes(client);
+            assert_eq!(bytes[..4] == [0x30, bytes.len() as u8 - 2, 0, 0], alias && aliases > 0, "{bytes:?}");
+        }
+        let used = aliases as u16 + 1;
+        let mut over = message("a", "x", QOS[0]);
+        over.properties.push(property(PropertyName::TopicAlias, PropertyValue::TwoByte(used)));
+        desk.publish(client, &over, 0);
+        assert_eq!(desk.take(client), [Got::Disconnect(ReasonCode::TOPIC_ALIAS_INVALID)]);
+    }
+}
+
+#[test]
+fn dup_is_taken_from_mqtt_3_1_where_later_versions_reserve_it() {
+    let packets: [&[u8]; 3] = [
+        b"\x6a\x02\x00\x09",              // PUBREL
+        b"\x8a\x06\x00\x07\x00\x01a\x00", // SUBSCRIBE
+        b"\xaa\x05\x00\x08\x00\x01a",     // UNSUBSCRIBE
+    ];
+    for version in VERSIONS {
+        for packet in packets {
+            let mut desk = Desk::new();
+            let client = desk.connect(version, "client");
+            desk.publish(client, &message("a", "x", QOS[2]), 9);
+            desk.expect_ack(client, AckKind::Pubrec, 9);
+            desk.core.handle_input(client.id, packet, desk.now);
+            assert_eq!(desk.core.is_closing(client.id), version != V31, "{version:?} {packet:02x?}");
+            let got = desk.take(client);
+            let answered = matches!(&got[..], [Got::Ack(AckKind::Pubcomp, 9, _) | Got::Suback(_) | Got::Unsuback(_)]);
+            assert_eq!(answered, version == V31, "{version:?} {packet:02x?}: {got:?}");
+        }
+    }
+}
+
+/// The longest CONNECT with every field of two bytes of length at its longest.
+fn longest_connect(version: ProtocolVersion) -> Connect {
+    let longest = "x".repeat(65_535);
+    Connect {
+        client_id: longest.clone(),
+        user_name: Some(longest.clone()),
+        password: Some(crate::mqtt::Secret::new(&*longest)),
+        will: Some(message(&longest, &longest, QOS[1])),
+        ..hello(version, "")
+    }
+}
+
+#[test]
+fn a_connect_with_every_field_at_its_longest_is_taken() {
+    for version in [V311, V5] {
+        let mut desk = Desk::new();
+        let (client, got) = desk.try_connect(&longest_connect(version));
+        assert!(matches!(&got[..], [Got::Connack(connack)] if !connack.reason.is_error()), "{got:?}");
+        // In the smallest pieces that a network makes.
+        let mut bytes = Vec::new();
+        longest_connect(version).encode(&mut bytes).unwrap();
+        desk.cut(client);
+        let client = Client { id: desk.open(), version };
+        bytes.chunks(536).for_each(|piece| desk.core.handle_input(client.id, piece, desk.now));
+        assert!(matches!(&desk.take(client)[..], [Got::Connack(_), ..]));
+        assert_eq!(desk.core.unauthenticated, 0);
+    }
+}
+
+#[test]
+fn connects_that_do_not_end_are_bounded_together() {
+    let mut desk = Desk::with(|settings| settings.max_unauthenticated_bytes = 10_000);
+    let piece = [&b"\x10\xf0\xff\x17"[..], &[0; 3_000]].concat();
+    let clients: Vec<u32> = (0..5).map(|_| desk.open()).collect();
+    for client in &clients {
+        desk.core.handle_input(*client, &piece, desk.now);
+    }
+    let closed: Vec<bool> = clients.iter().map(|client| desk.core.is_closing(*client)).collect();
+    assert_eq!(closed, [false, false, false, true, true]);
+    // A CONNECT that comes whole is not touched, and what ends is not counted any more.
+    desk.connect(V311, "whole");
+    desk.core.handle_closed(clients[0], Cause::Closed, desk.now);
+    assert_eq!(desk.core.unauthenticated, 2 * piece.len());
+    desk.wait(11);
+    assert_eq!(desk.core.unauthenticated, 0, "they had ten seconds");
+}
+
+#[test]
+fn memory_is_published_where_it_is_measured() {
+    let mut desk = Desk::with(|settings| settings.sys_interval = Duration::from_secs(10));
+    let mut figures = [500, 900, 700].into_iter();
+    desk.core.set_memory_gauge(Box::new(move || figures.next()), desk.now);
+    let client = desk.connect(V311, "client");
+    desk.subscribe(client, "$SYS/broker/heap/#", QOS[0]);
+    let heap = |desk: &mut Desk| {
+        let mut heap: Vec<_> = desk.messages(client).into_iter().map(|(topic, text, ..)| (topic, text)).collect();
+        heap.sort();
+        heap.into_iter().map(|(topic, text)| format!("{} {text}", &topic[12..])).collect::<Vec<_>>()
+    };
+    assert_eq!(heap(&mut desk), ["heap/current 500", "heap/maximum 500"]);
+    desk.wait(10);
+    assert_eq!(heap(&mut desk), ["heap/current 900", "heap/maximum 900"]);
+    desk.wait(10);
+    assert_eq!(heap(&mut desk), ["heap/current 700"]);
 }

@@ -1,4 +1,5 @@
-//! A packet taken apart byte by byte, for `-dd`: each field with the bytes that it is on the wire.
+//! A packet taken apart byte by byte, for `-dd` of the clients and `-vv` of the broker: each field with the bytes that it
+//! is on the wire.
 //!
 //! It reads any bytes, well formed or not, and shows what is left as bytes where it can read no further.
 
@@ -16,8 +17,8 @@ const MOST_TEXT: usize = 256 * 1024;
 /// Width of the column of bytes.
 const COLUMN: usize = 3 * SHOWN + 2;
 
-/// Appends a packet, one field per line. `packet` is one whole packet.
-pub(super) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut String) {
+/// Appends a packet, one line per field. `packet` is one whole packet.
+pub(crate) fn dissect(packet: &[u8], version: ProtocolVersion, lines: &mut String) {
     let Ok(Scan::Frame(frame)) = scan(packet, MAX_PACKET_SIZE) else { return };
     let header = packet.len() - frame.body.len();
     let most = lines.len() + MOST_TEXT;
@@ -46,9 +47,9 @@ struct Fields<'a, 'l> {
     rest: &'a [u8],
     lines: &'l mut String,
     version: ProtocolVersion,
-    /// Where in `lines` this packet has had its share.
+    /// Length of `lines` from which on fields are only counted.
     most: usize,
-    /// Fields that found no room.
+    /// Fields that are only counted.
     unshown: usize,
     /// Values of user properties are not shown.
     hides_values: bool,
