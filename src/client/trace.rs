@@ -87,6 +87,13 @@ impl Trace {
         self.flush();
     }
 
+    /// The lines about whole packets, sent or received. A door for the fuzz targets, which print nothing.
+    #[doc(hidden)]
+    pub fn lines_of(&mut self, sent: bool, packets: &[u8]) -> String {
+        self.log(if sent { Direction::Sending } else { Direction::Received }, packets);
+        std::mem::take(&mut self.lines)
+    }
+
     /// What came in ended the connection.
     pub(super) fn input_failed(&mut self, error: &SessionError) {
         let (SessionError::Wire(error) | SessionError::NotMqtt { error, .. }) = error else { return };

@@ -39,3 +39,22 @@ pub use tls::{
     ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsClient, TlsInfo, TlsServer, TlsSetupError, explain_tls_loss,
     looks_like_tls,
 };
+
+/// Asks the proxy at the other end of a socket for a connection to the broker. A door for the fuzz targets: the step as
+/// [`connect`] takes it.
+///
+/// # Errors
+/// What the proxy did instead.
+#[doc(hidden)]
+pub async fn ask_proxy(socket: Socket, proxy: &ProxyPlan, address: &Address) -> Result<Socket, Fault> {
+    proxy::negotiate(socket, proxy, address, None).await
+}
+
+/// Opens a WebSocket with the server at the other end of a socket. A door for the fuzz targets, as [`ask_proxy`].
+///
+/// # Errors
+/// What the server did instead.
+#[doc(hidden)]
+pub async fn open_web_socket(socket: Socket, address: &Address, plan: &WebSocketPlan) -> Result<Connection, Fault> {
+    Ok(Connection::framed(web_socket::open(Connection::plain(socket), false, address, plan).await?))
+}

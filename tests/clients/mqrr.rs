@@ -359,28 +359,37 @@ fn a_response_may_come_before_the_acknowledgement() {
 fn a_request_behind_a_full_window_is_not_waited_for_without_end() {
     let maximum = Property::new(PropertyName::ReceiveMaximum, PropertyValue::TwoByte(1)).unwrap();
     for script in [Script::default(), Script::default().connack_property(maximum)] {
-        let broker = ScriptedBroker::start(script.omit(PacketType::Puback, 1..));
+        let script = script.omit(PacketType::Puback, 1..);
+        // Each waits for its time to run out, so they do it side by side.
+        std::thread::scope(|scope| {
+            for (more, code, text) in [
+                (
+                    &["-l", "-W", "5"][..],
+                    27,
+                    "timed out after 5 s: request 2 was not sent, the broker has not acknowledged",
+                ),
+                (&["-l", "--connect-timeout", "3s"], 43, "did not answer PUBLISH within 3 s"),
+                (&["-m", "x", "--repeat", "2", "-W", "5"], 27, "request 2 was not sent"),
+            ] {
+                let script = script.clone();
+                scope.spawn(move || {
+                    let broker = ScriptedBroker::start(script);
+                    let mut responder = Responder::start(broker.addr());
+                    let more = [more, &["-t", "q", "-q", "1", "-M", "1"]].concat();
+                    let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
+                    asking.feed(b"x\ny\n");
+                    let request = responder.request();
+                    responder.respond(&request, b"one");
+                    assert_eq!(asking.line(), "one\n");
+                    // stdin stays open, so it is no end of the input that ends it.
+                    let error = asking.wait_for_stderr(text);
+                    assert!(error.starts_with("Error: "), "{error}");
+                    assert_eq!(asking.end().code, Some(code));
+                });
+            }
+        });
+        let broker = ScriptedBroker::start(script);
         let mut responder = Responder::start(broker.addr());
-        for (more, code, text) in [
-            (
-                &["-l", "-W", "5"][..],
-                27,
-                "timed out after 5 s: request 2 was not sent, the broker has not acknowledged",
-            ),
-            (&["-l", "--connect-timeout", "3s"], 43, "did not answer PUBLISH within 3 s"),
-            (&["-m", "x", "--repeat", "2", "-W", "5"], 27, "request 2 was not sent"),
-        ] {
-            let more = [more, &["-t", "q", "-q", "1", "-M", "1"]].concat();
-            let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
-            asking.feed(b"x\ny\n");
-            let request = responder.request();
-            responder.respond(&request, b"one");
-            assert_eq!(asking.line(), "one\n");
-            // stdin stays open, so it is no end of the input that ends it.
-            let error = asking.wait_for_stderr(text);
-            assert!(error.starts_with("Error: "), "{error}");
-            assert_eq!(asking.end().code, Some(code));
-        }
         // Without a further request nothing is missed.
         let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-q", "1", "-M", "1", "-l"]));
         asking.feed(b"x\n");
@@ -396,7 +405,7 @@ fn a_request_behind_a_full_window_is_not_waited_for_without_end() {
 fn half_a_line_is_no_request() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
     let mut responder = Responder::start(broker.addr());
-    let more = ["-t", "q", "-l", "-q", "1", "-M", "1", "-W", "5", "-k", "8"];
+    let more = ["-t", "q", "-l", "-q", "1", "-M", "1", "-W", "3", "-k", "5"];
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &more));
     asking.feed(b"x\npart");
     let request = responder.request();

@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(crate::cases(1000))]
 
     #[test]
     fn any_bytes(data in vec(any::<u8>(), 0..300)) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::bodies;
 
 /// First bytes that get past the fixed header, and a body in which small numbers are common.
-fn packet_like() -> impl Strategy<Value = Vec<u8>> {
+pub fn packet_like() -> impl Strategy<Value = Vec<u8>> {
     let first = vec![0x10, 0x20, 0x30, 0x32, 0x3C, 0x40, 0x50, 0x62, 0x70, 0x82, 0x90, 0xA2, 0xB0, 0xE0, 0xF0u8];
     let byte = prop_oneof![3 => 0..6u8, 1 => 0x20..0x7Fu8, 1 => any::<u8>()];
     (prop::sample::select(first), vec(byte, 0..60)).prop_map(|(first, body)| {
@@ -22,7 +22,7 @@ fn topic_like() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::cases(2000))]
 
     #[test]
     fn wire_decode(data in vec(any::<u8>(), 0..300)) {

@@ -6,12 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use super::process::ended_by;
-
-/// How long a process may take before a test fails: a guard, not a measure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::process::{PATIENCE, ended_by, signal};
 
 /// How a process ended.
 #[derive(Debug)]
@@ -128,8 +124,7 @@ impl Tool {
 
     /// Sends a signal, as `kill -INT` does.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
+        signal(self.child.id(), &format!("-{name}"));
     }
 
     /// Closes stdin and waits for the end.
@@ -139,7 +134,7 @@ impl Tool {
         let id = self.child.id();
         let guard = std::thread::spawn(move || {
             if ended.recv_timeout(PATIENCE).is_err() {
-                let _ = Command::new("kill").arg("-KILL").arg(id.to_string()).status();
+                signal(id, "-KILL");
             }
         });
         let status = self.child.wait().unwrap_or_else(|error| panic!("{error}"));

@@ -168,22 +168,21 @@ fn find_metric(name: &str, text: &str) -> Result<Metric, GateError> {
 fn parse_limit(value: &str, kind: Kind, text: &str) -> Result<f64, GateError> {
     let end = value.find(|letter: char| !(letter.is_ascii_digit() || "+-.".contains(letter))).unwrap_or(value.len());
     let (digits, unit) = (&value[..end], value[end..].trim());
-    let Some(number) = parse_number(digits) else {
-        return Err(GateError::new(text, format!("'{value}' is not a number with an optional unit")));
-    };
-    let factor = match (kind, unit) {
+    let not_a_number = || GateError::new(text, format!("'{value}' is not a number with an optional unit"));
+    parse_number(digits).ok_or_else(not_a_number)?;
+    let exponent = match (kind, unit) {
         (Kind::Latency, "") => {
             let fault = format!("a latency needs a unit: {digits}ns, {digits}us, {digits}ms or {digits}s");
             return Err(GateError::new(text, fault));
         }
-        (Kind::Latency, "ns") | (Kind::Number, "") | (Kind::Percent, "" | "%") => 1.0,
+        (Kind::Latency, "ns") | (Kind::Number, "") | (Kind::Percent, "" | "%") => 0,
         // U+00B5 and U+03BC, which look the same
-        (Kind::Latency, "us" | "µs" | "μs") => 1e3,
-        (Kind::Latency, "ms") => 1e6,
-        (Kind::Latency, "s") => 1e9,
-        (Kind::Number, "k") => 1e3,
-        (Kind::Number, "M") => 1e6,
-        (Kind::Number, "G") => 1e9,
+        (Kind::Latency, "us" | "µs" | "μs") => 3,
+        (Kind::Latency, "ms") => 6,
+        (Kind::Latency, "s") => 9,
+        (Kind::Number, "k") => 3,
+        (Kind::Number, "M") => 6,
+        (Kind::Number, "G") => 9,
         (kind, unit) => {
             let allowed = match kind {
                 Kind::Latency => "a latency takes ns, us, ms or s",
@@ -193,9 +192,9 @@ fn parse_limit(value: &str, kind: Kind, text: &str) -> Result<f64, GateError> {
             return Err(GateError::new(text, format!("'{unit}' does not fit here; {allowed}")));
         }
     };
-    // Nanoseconds are whole: 0.3 ms must not become 299999.99999999994 ns.
-    let limit = number * factor;
-    Ok(if factor == 1.0 { limit } else { (limit * 1e3).round() / 1e3 })
+    // Decimal digits with an exponent are read exactly: 8753.3 s times 1e9 would be 8753299999999.999 ns.
+    let limit = format!("{digits}e{exponent}").parse().ok();
+    limit.filter(|limit: &f64| limit.is_finite()).ok_or_else(not_a_number)
 }
 
 /// Digits, a sign and a point; none of the words (`inf`, `nan`) and exponents that f64 reads too.

@@ -123,10 +123,10 @@ impl Core {
 
     /// Largest packet that a connection may send now, bytes.
     pub fn packet_limit(&self, id: ConnectionId) -> usize {
-        let most = Settings::at_most(self.settings.max_packet_size).min(MAX_PACKET_SIZE);
         match self.connections.get(id).map(|connection| &connection.phase) {
-            Some(Phase::Open) => most,
-            _ => most.min(self.settings.max_connect_size),
+            Some(Phase::Open) => Settings::at_most(self.settings.max_packet_size).min(MAX_PACKET_SIZE),
+            // The client learns the other limit from CONNACK only (MQTT-3.2.2-15).
+            _ => self.settings.max_connect_size,
         }
     }
 

@@ -1,0 +1,9 @@
+//! Hands the fuzzer's bytes to `options::options_file`.
+
+#![no_main]
+
+#[path = "../../tests/properties/bodies/options.rs"]
+#[allow(dead_code)] // each target takes one body
+mod options;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| options::options_file(data));

@@ -1,0 +1,9 @@
+//! Hands the fuzzer's bytes to `files::password_file`.
+
+#![no_main]
+
+#[path = "../../tests/properties/bodies/files.rs"]
+#[allow(dead_code)] // each target takes one body
+mod files;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| files::password_file(data));
