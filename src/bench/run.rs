@@ -262,7 +262,7 @@ impl BenchRun {
             && !run.collapsed
             && run.stalled.is_none()
         {
-            let text = "the flood carried nothing, so there is no rate to pace at: latency was not measured";
+            let text = "the flood delivered nothing, so there is no rate for the paced stage: latency was not measured";
             context.warn("no-paced-stage", text);
         }
         context.target.tls = run

@@ -7,7 +7,7 @@ use mqtools::options::{Environment, PublishOptions, Reading, UsageError};
 use mqtools::publish::{PublishPlan, publish};
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|error| error.tell()).end()
+    run().unwrap_or_else(|error| error.report()).end()
 }
 
 fn run() -> Result<ExitStatus, UsageError> {

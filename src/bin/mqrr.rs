@@ -7,7 +7,7 @@ use mqtools::options::{Environment, Reading, RequestOptions, UsageError};
 use mqtools::request::{RequestPlan, request};
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|error| error.tell()).end()
+    run().unwrap_or_else(|error| error.report()).end()
 }
 
 fn run() -> Result<ExitStatus, UsageError> {

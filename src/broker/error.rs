@@ -67,7 +67,7 @@ fn cause(error: &io::Error) -> String {
 
 fn next_step(error: &io::Error, place: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(": another broker is running there? choose another port with {place}"),
+        io::ErrorKind::AddrInUse => format!(": is another broker running there? choose another port with {place}"),
         io::ErrorKind::PermissionDenied => {
             format!(": ports below 1024 are reserved on many systems, choose another port with {place}")
         }

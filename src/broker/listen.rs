@@ -269,7 +269,7 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "cannot listen on {address}: address already in use: another broker is running there? choose \
+                    "cannot listen on {address}: address already in use: is another broker running there? choose \
                      another port with -p"
                 )
             );

@@ -105,12 +105,12 @@ pub(super) fn become_user(name: &str, files: &[PathBuf]) -> Result<Option<String
     let failed = |cause: String| SystemError::User { user: name.to_owned(), cause };
     let refused = |error: nix::Error| failed(error.desc().to_owned());
     let user = User::from_name(name).map_err(refused)?;
-    let user = user.ok_or_else(|| failed("there is no such user; set user in the configuration".to_owned()))?;
+    let user = user.ok_or_else(|| failed("no such user; set user in the configuration".to_owned()))?;
     for file in files {
         // A file that is not there, or not on a disk, is not ours to give.
         let _ = chown(file, Some(user.uid), Some(user.gid));
     }
-    let c_name = std::ffi::CString::new(name).map_err(|_| failed("it holds a NUL".to_owned()))?;
+    let c_name = std::ffi::CString::new(name).map_err(|_| failed("it contains a NUL".to_owned()))?;
     initgroups(&c_name, user.gid).map_err(refused)?;
     setgid(user.gid).map_err(refused)?;
     setuid(user.uid).map_err(refused)?;

@@ -207,14 +207,15 @@ impl ClientError {
             )),
             Self::SubscribeDowngraded { granted, .. } => Some(format!("ask for what it can do: -q {granted}")),
             Self::SubscribeRefused { reason: ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
-                Some("this broker has no shared subscriptions: leave $share (--shape shared) out".to_owned())
+                Some("this broker does not support shared subscriptions: remove $share (--shape shared)".to_owned())
             }
             Self::SubscribeRefused { reason: ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
-                Some("this broker has no wildcards: name each topic with -t".to_owned())
+                Some("this broker does not support wildcards: give each topic with -t".to_owned())
             }
             // Before MQTT 5 a broker that has none can only refuse.
             Self::SubscribeRefused { filter, .. } if filter.starts_with("$share/") => Some(
-                "does this broker know shared subscriptions ($share), and may this user subscribe there?".to_owned(),
+                "does this broker support shared subscriptions ($share), and is this user allowed to subscribe?"
+                    .to_owned(),
             ),
             Self::SubscribeRefused { .. } => {
                 Some("may this user subscribe there? choose other topics with -t".to_owned())
@@ -222,7 +223,7 @@ impl ClientError {
             Self::Publish(PublishError::QosNotSupported(most)) => {
                 Some(format!("ask for what it can do: -q {}", most.number()))
             }
-            Self::Publish(PublishError::RetainNotAvailable) => Some("leave -r out".to_owned()),
+            Self::Publish(PublishError::RetainNotAvailable) => Some("remove -r".to_owned()),
             Self::Publish(PublishError::Wire(WireError::TooLarge { limit, .. })) => {
                 Some(whose_limit(*limit).to_owned())
             }
@@ -272,7 +273,7 @@ impl ConnectFacts {
 
     const fn encryption(self) -> &'static str {
         match (self.has_tls, self.has_certificate) {
-            (false, _) => "TLS (--cafile or --tls-use-os-certs, mostly port 8883)",
+            (false, _) => "TLS (--cafile or --tls-use-os-certs, usually port 8883)",
             (true, false) => "a client certificate (--cert, --key)",
             (true, true) => "another client certificate (--cert, --key)",
         }
@@ -299,14 +300,14 @@ fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
             ));
         }
         SessionError::NotMqtt { first_bytes, .. } if looks_like_tls(first_bytes) => {
-            "this port uses TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (mostly 1883)"
+            "this port uses TLS: add --cafile FILE or --tls-use-os-certs, or use the plain port (usually 1883)"
         }
         SessionError::NotMqtt { first_bytes, .. } if first_bytes.starts_with(b"HTTP") => {
-            "this port speaks HTTP: for MQTT over WebSocket add --ws; plain MQTT is mostly on port 1883, over TLS on 8883"
+            "this port uses HTTP: for MQTT over WebSocket add --ws; plain MQTT usually uses port 1883, or 8883 with TLS"
         }
-        SessionError::NotMqtt { .. } => "is this the broker's MQTT port? It is mostly 1883, over TLS 8883",
+        SessionError::NotMqtt { .. } => "is this the broker's MQTT port? MQTT usually uses port 1883, or 8883 with TLS",
         SessionError::Disconnected { reason: ReasonCode::PACKET_TOO_LARGE, .. } => {
-            "the broker does not take a message of this size, and did not announce its limit"
+            "the broker does not accept a message of this size, and did not announce its limit"
         }
         SessionError::Disconnected { reason: SESSION_TAKEN_OVER, .. } => {
             "another client has connected with the same client id: choose another one with -i"
@@ -325,10 +326,10 @@ fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
 fn refusal_hint(reason: ReasonCode, facts: ConnectFacts) -> Option<String> {
     let hint = match reason {
         ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
-            return Some(format!("the broker does not speak this version: try {}", facts.other_versions()));
+            return Some(format!("the broker does not support this version: try {}", facts.other_versions()));
         }
         ReasonCode::BAD_USER_NAME_OR_PASSWORD => "check user name (-u) and password (-P, --pw-file, MQTT_PASSWORD)",
-        ReasonCode::NOT_AUTHORIZED => "the broker wants other credentials: -u with -P, --pw-file or MQTT_PASSWORD",
+        ReasonCode::NOT_AUTHORIZED => "the broker requires other credentials: -u with -P, --pw-file or MQTT_PASSWORD",
         ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => "choose another client id with -i",
         _ => return None,
     };

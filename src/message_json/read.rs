@@ -1,4 +1,4 @@
-//! Reading one line of JSON as a message: the same object, with defaults for what it does not say, and errors that
+//! Reading one line of JSON as a message: the same object, with defaults for missing keys, and errors that
 //! name the key.
 
 use base64::Engine as _;
@@ -13,7 +13,7 @@ use crate::mqtt::{
     TopicError, WireType, check_topic_name,
 };
 
-/// What a line need not say.
+/// Defaults for a line.
 #[derive(Clone, Debug, Default)]
 pub struct MessageDefaults {
     /// Topic of lines without one (`-t`).

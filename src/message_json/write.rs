@@ -19,7 +19,7 @@ const MAX_PAYLOAD_DEPTH: usize = 100;
 pub struct MessageJsonOptions {
     /// One line, or spread over several.
     pub layout: JsonLayout,
-    /// A payload that is JSON stands as it is under `payload_json`, in place of `payload`.
+    /// A payload that is JSON is embedded under `payload_json`, instead of `payload`.
     pub json_payload: bool,
     /// mqrr: time from the request to this response.
     pub latency: Option<Duration>,

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::text::{JsonText, JsonToken};
 use crate::terminal::escape_json_tail;
 
-/// How the parts of a document stand to each other.
+/// The layout of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JsonLayout {
     /// Everything on one line, no blanks.
@@ -17,7 +17,7 @@ pub enum JsonLayout {
     Line,
     /// A line a value, two blanks a level.
     Indented,
-    /// As mosquitto's `--pretty` shows it (the cJSON library): a line a member, a tab a level and after the colon, array
+    /// As mosquitto's `--pretty` shows it (the cJSON library): a line per member, a tab per level and after the colon, array
     /// elements beside each other.
     Tabbed,
 }
@@ -28,7 +28,7 @@ pub struct JsonWriter<'a> {
     layout: JsonLayout,
     depth: usize,
     escapes: bool,
-    /// Nothing stands yet in the innermost object or array.
+    /// The innermost object or array is still empty.
     first: bool,
 }
 

@@ -1,4 +1,4 @@
-//! MQTT 5 properties (§2.2.2): one table of what exists, of which type, and where it may stand.
+//! MQTT 5 properties (§2.2.2): one table of what exists, of which type, and where it is allowed.
 //!
 //! A property is a name and a value of the name's type. The same type serves owned properties and properties that
 //! still lie in a read buffer ([`PropertyRef`]), so the wire has one decoder and no copy is forced on anybody.
@@ -25,7 +25,7 @@ pub enum WireType {
     Pair,
 }
 
-/// Where properties may stand: the packets, and the will inside CONNECT.
+/// Where properties are allowed: the packets, and the will inside CONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum PropertyContext {
@@ -184,12 +184,12 @@ impl PropertyName {
         self.row().wire_type
     }
 
-    /// Whether it may stand there.
+    /// Whether it is allowed there.
     pub fn allowed_in(self, context: PropertyContext) -> bool {
         self.row().contexts & context as u16 != 0
     }
 
-    /// Whether it may stand there more than once: user properties anywhere, subscription identifiers in a PUBLISH
+    /// Whether it may occur there more than once: user properties anywhere, subscription identifiers in a PUBLISH
     /// that several subscriptions matched (§3.3.2.3.8).
     pub fn may_repeat(self, context: PropertyContext) -> bool {
         self == Self::UserProperty || (self == Self::SubscriptionIdentifier && context == PropertyContext::Publish)
@@ -262,7 +262,7 @@ pub enum PropertyError {
     /// It is not allowed in this packet.
     #[error("{} is not allowed in this packet", .0.text())]
     NotAllowed(PropertyName),
-    /// It may stand once only.
+    /// It may occur only once.
     #[error("{} occurs twice", .0.text())]
     Duplicate(PropertyName),
 }
@@ -401,7 +401,7 @@ impl Properties {
         }
     }
 
-    /// Checks that all may stand in this packet, and none twice that may stand once.
+    /// Checks that all are allowed in this packet and none occurs too often.
     pub fn check(&self, context: PropertyContext) -> Result<(), PropertyError> {
         let mut seen = SeenOnce::default();
         self.0.iter().try_for_each(|property| seen.check(property.name, context))

@@ -1,8 +1,8 @@
-//! Reason codes: why a broker said no, or yes with a remark.
+//! Reason codes: why a request was refused, or accepted with a remark.
 
 use std::fmt;
 
-/// An MQTT 5 Reason Code (§2.4). Return codes of 3.1.1 are mapped onto it, so that the tools speak one language.
+/// An MQTT 5 Reason Code (§2.4). Return codes of 3.1.1 are mapped onto it, so that the tools use one set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReasonCode(pub u8);
 
@@ -11,7 +11,7 @@ impl ReasonCode {
     pub const SUCCESS: Self = Self(0x00);
     /// Disconnect with Will Message.
     pub const DISCONNECT_WITH_WILL: Self = Self(0x04);
-    /// The message was accepted and nobody subscribes to its topic.
+    /// The message was accepted and has no subscribers.
     pub const NO_MATCHING_SUBSCRIBERS: Self = Self(0x10);
     /// Continue authentication.
     pub const CONTINUE_AUTHENTICATION: Self = Self(0x18);
@@ -44,7 +44,7 @@ impl ReasonCode {
     /// Wildcard Subscriptions not supported.
     pub const WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0xA2);
 
-    /// The code of a 3.1.1 CONNACK (3.1.1 §3.2.2.3) as MQTT 5 says it. Codes that 3.1.1 reserves become
+    /// The code of a 3.1.1 CONNACK (3.1.1 §3.2.2.3) as an MQTT 5 code. Codes that 3.1.1 reserves become
     /// "Unspecified error".
     pub const fn from_v3_connack(code: u8) -> Self {
         match code {
@@ -58,7 +58,7 @@ impl ReasonCode {
         }
     }
 
-    /// The 3.1.1 CONNACK code that says this best (for a broker side).
+    /// The closest 3.1.1 CONNACK code (for a broker).
     pub const fn to_v3_connack(self) -> u8 {
         match self {
             Self::SUCCESS => 0,

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// A character that a receiver may reject, and where it stands.
+/// A character that a receiver may reject, and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectedCharacter {
     character: char,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The version of MQTT that a connection speaks.
+/// The MQTT version of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProtocolVersion {
     /// MQTT 3.1 (protocol name `MQIsdp`, level 3).

@@ -1,5 +1,5 @@
-//! What happens to argv before clap reads it: `-D` takes its three or four words, copied dashes are told, help and
-//! version answer whatever else stands there, and the options files go in front.
+//! What happens to argv before clap reads it: `-D` takes its three or four words, copied dashes are reported, and help
+//! and version win over everything else.
 
 use std::ffi::OsString;
 use std::iter::Peekable;
@@ -20,7 +20,7 @@ pub(super) const SECRETS: [&str; 7] = ["pw", "url", "proxy", "ws_header", "ws_pa
 pub(super) struct Arguments {
     /// The tool's name first.
     pub arguments: Vec<OsString>,
-    /// What the user is to know although it is no fault.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Value,
     /// Takes the next one unless it is an option.
     OptionalValue,
-    /// Takes the next one, which nobody else is to see.
+    /// Takes the next one, which is a secret.
     Secret,
     /// `-D` takes three or four.
     Property,
@@ -75,7 +75,7 @@ pub(super) struct Walked {
 }
 
 impl Walked {
-    /// What may not stand in an options file, and copied dashes.
+    /// The first fault of a line in an options file.
     pub(super) fn fault_in_file(&self) -> Option<String> {
         if self.answer.is_some() {
             return Some("--help and --version are not allowed in an options file".into());
@@ -92,7 +92,7 @@ impl Walked {
 pub(super) struct Typed {
     /// As typed.
     pub argument: OsString,
-    /// The option that decides what follows; `None` for what is no option of the tool.
+    /// The option that decides what follows; `None` if it is not an option of the tool.
     option: Option<TypedOption>,
     /// The arguments behind it that belong to it.
     pub values: Vec<OsString>,
@@ -103,12 +103,12 @@ struct TypedOption {
     kind: Kind,
     /// Where in the argument the option ends.
     head: usize,
-    /// Where in the argument its value begins, if it stands there.
+    /// Where its value begins, if it is in the same argument.
     attached: Option<usize>,
 }
 
 impl Typed {
-    /// As typed, with what nobody else is to see replaced.
+    /// As typed, with secrets masked.
     pub(super) fn masked(&self) -> Vec<String> {
         const MASK: &str = "***";
         let text = self.argument.to_string_lossy();
@@ -188,7 +188,7 @@ impl<'a> OptionTable<'a> {
     /// The next argument with its values.
     pub(super) fn next_typed<I: Iterator<Item = OsString>>(&self, rest: &mut Peekable<I>) -> Option<Typed> {
         let argument = rest.next()?;
-        // What is not UTF-8 is no option without its value; clap says whether it stands rightly there.
+        // An argument that is not UTF-8 can only be a value; clap checks whether it is allowed here.
         let option = self.find(argument.to_str().unwrap_or_default());
         let mut values = Vec::new();
         if let Some(TypedOption { kind, attached, .. }) = option {
@@ -263,7 +263,7 @@ impl<'a> OptionTable<'a> {
         walked
     }
 
-    /// A command line, its tool's name first, with what nobody else is to see replaced.
+    /// A command line, the tool's name first, with secrets masked.
     pub(super) fn masked(&self, argv: impl IntoIterator<Item = OsString>) -> Vec<String> {
         let mut rest = argv.into_iter().peekable();
         let name = rest.next().map(|name| name.to_string_lossy().into_owned());
@@ -277,7 +277,7 @@ impl<'a> OptionTable<'a> {
         std::iter::from_fn(|| self.next_typed(&mut rest)).any(|typed| typed.is_secret())
     }
 
-    /// The first argument that clap takes for text and that is not UTF-8, in words; `command` tries each alone.
+    /// The fault of the first argument that must be UTF-8 and is not; `command` parses each alone.
     pub(super) fn not_utf8(&self, command: &Command, arguments: &[OsString]) -> Option<String> {
         let mut rest = arguments.iter().cloned().peekable();
         std::iter::from_fn(|| self.next_typed(&mut rest)).find_map(|typed| {
@@ -297,8 +297,8 @@ impl<'a> OptionTable<'a> {
         })
     }
 
-    /// The fault of a word that belongs to no option, where more can be said than that nothing expects it. What stands
-    /// behind a password may be its second word, and a URL may hold one: neither is repeated.
+    /// The fault of a word that belongs to no option, where a better hint than clap's is known. The word after
+    /// a password may be its second word, and a URL may contain one: neither is repeated.
     fn stray_word(&self, word: &str, before: Option<&Typed>) -> Option<String> {
         if self.verbs.iter().any(|verb| verb.get_name() == word) {
             return None;
@@ -387,12 +387,12 @@ fn is_copied_dash(c: char) -> bool {
     matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
-/// Options behind which a password stands by a slip: -pw PASSWORD, -p PORT PASSWORD, -u NAME PASSWORD.
+/// Options after which a password is often typed by mistake: -pw PASSWORD, -p PORT PASSWORD, -u NAME PASSWORD.
 fn names_port_or_user(option: &str) -> bool {
     matches!(option, "--port" | "--username") || !option.starts_with("--") && option.ends_with(['p', 'u'])
 }
 
-/// What stands in an argument from a place on.
+/// The rest of an argument from an index on.
 fn rest_of(argument: &OsString, place: Option<usize>) -> OsString {
     // An argument with a place in it was found by its text.
     argument.to_str().zip(place).and_then(|(text, place)| text.get(place..)).unwrap_or_default().into()
@@ -407,7 +407,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The words of one `-D` behind the first, which may be known already: COMMAND NAME VALUE, or COMMAND user-property KEY
-/// VALUE. Where argv ends early they are the words that are there, and the fault is told when they are taken apart.
+/// VALUE. Where argv ends early they are the words that are there, and the fault is reported when they are parsed.
 fn property_words(first: Option<OsString>, rest: &mut impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut read = first.iter().len();
     let mut wanted = 3;

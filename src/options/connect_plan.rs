@@ -1,4 +1,4 @@
-//! From the four connection groups to a plan: what was typed becomes what it means, and all faults are told at once.
+//! From the four connection groups to a plan, with all faults at once.
 
 use std::net::Ipv6Addr;
 use std::path::Path;
@@ -139,7 +139,7 @@ fn random_identifier(environment: &Environment) -> u16 {
     (environment.random() % u64::from(u16::MAX)) as u16 + 1
 }
 
-/// How to speak WebSocket, where it is wanted.
+/// The WebSocket plan, if WebSocket is requested.
 fn web_socket_plan(
     wanted: bool,
     path: Option<&UrlText>,
@@ -180,7 +180,7 @@ fn parse_url(connection: &ConnectionOptions) -> Result<Option<BrokerUrl>, String
     connection.url.as_ref().map(|url| BrokerUrl::parse(&url.0)).transpose().map_err(|fault| format!("-L: {fault}"))
 }
 
-/// The topic of `-L`, or what is wrong with the URL.
+/// The topic of `-L`, or the fault of the URL.
 pub(super) fn topic_of_url(connection: &ConnectionOptions) -> Result<Option<String>, String> {
     Ok(parse_url(connection)?.and_then(|url| url.topic))
 }
@@ -190,7 +190,7 @@ fn later_of<T>(option: Option<T>, id: &str, of_url: Option<T>, positions: &Posit
     if of_url.is_some() && positions.later("url", id) { of_url } else { option.or(of_url) }
 }
 
-/// What says where the broker is.
+/// The options that locate the broker.
 struct Endpoint<'a> {
     host: Option<&'a str>,
     port: Option<u16>,
@@ -233,14 +233,14 @@ impl Endpoint<'_> {
     }
 }
 
-/// A host without the brackets of an IPv6 address. `-h host:1883` is a common slip with an error of its own.
+/// A host without the brackets of an IPv6 address. `-h host:1883` is a common mistake with a dedicated error.
 fn checked_host(host: &str, faults: &mut Vec<String>) -> String {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_ipv6 = bare.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     if host.contains("://") {
         faults.push("-h takes a host only: use -L for a URL".into());
     } else if host.contains('@') {
-        // What stands before it may be a password.
+        // The text before it may be a password.
         faults.push("-h takes a host only: use -u for the user, and -P or --pw-file for the password".into());
     } else if let (Some((name, port)), false) = (host.rsplit_once(':'), is_ipv6) {
         faults.push(match port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -257,7 +257,7 @@ fn checked_host(host: &str, faults: &mut Vec<String>) -> String {
     bare.to_owned()
 }
 
-/// The version to speak: what `-V` says, or 5 where an option needs it.
+/// The MQTT version: that of `-V`, or 5 if an option needs it.
 pub(super) fn version(
     connection: &ConnectionOptions,
     properties: &PropertyOptions,
@@ -280,7 +280,7 @@ pub(super) fn version(
     version
 }
 
-/// What says who we are.
+/// The options that identify the user.
 struct Login<'a> {
     user: Option<&'a str>,
     password: Option<&'a Secret>,
@@ -300,14 +300,14 @@ impl Login<'_> {
     ) -> (Option<String>, Option<Secret>) {
         let Self { user, password, file, url, positions, variable } = self;
         let user = later_of(user, "username", url.and_then(|url| url.user.as_deref()), positions).map(str::to_owned);
-        // -P and --pw-file say the same thing; the later one holds, and both hold over the environment.
+        // Of -P and --pw-file the later one wins, and both win over the environment.
         let file = file.filter(|_| password.is_none() || positions.later("pw_file", "pw"));
         let (id, given) = match file {
             Some(file) => ("pw_file", environment.read_password(file, faults)),
             None => ("pw", password.cloned()),
         };
         let password = later_of(given, id, url.and_then(|url| url.password.clone()), positions).or_else(|| {
-            // Only for a user: a variable that lies about is not sent to a broker that nobody logs in to.
+            // Only with a user name: a variable set for another purpose must not be sent to every broker.
             user.as_ref().filter(|_| variable)?;
             environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
         });
@@ -363,7 +363,7 @@ impl ClientName<'_> {
         };
         check_name("the client identifier", &client_id, faults);
         if client_id.is_empty() && version == ProtocolVersion::V31 && !defaults.names_clients {
-            // MQTT 3.1 wants 1 to 23 characters and knows no server-made identifiers.
+            // MQTT 3.1 requires 1 to 23 characters and has no server-assigned identifiers.
             return format!("{}-{}", policy.client_id_prefix, defaults.environment.random_letters());
         }
         client_id
@@ -383,7 +383,8 @@ fn connect_properties(
     if session_expiry.is_some() && properties.get(PropertyName::SessionExpiryInterval).is_some() {
         faults.push("-x and -D connect session-expiry-interval set the same property: remove one of them".into());
     }
-    // A session that is kept is kept for ever unless -x says how long; 5.0 would end it with the connection (§3.1.2.11.2).
+    // A kept session never expires unless -x limits it; without the property 5.0 ends it with the connection
+    // (§3.1.2.11.2).
     let seconds = session_expiry.or(kept.then_some(u32::MAX)).map(PropertyValue::FourByte);
     let property = seconds.and_then(|seconds| Property::new(PropertyName::SessionExpiryInterval, seconds).ok());
     if let Some(property) = property {

@@ -118,7 +118,7 @@ impl Environment {
         (self.random)()
     }
 
-    /// A name that nobody else has: 18 letters and digits, of 90 random bits.
+    /// A unique name: 18 letters and digits, of 90 random bits.
     pub fn random_letters(&self) -> String {
         const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let bits = u128::from(self.random()) << 64 | u128::from(self.random());

@@ -52,7 +52,7 @@ pub struct MessageOptions {
     pub repeat_delay: Duration,
 }
 
-/// What only a message is that nobody answers.
+/// What applies to a message but not to a request.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Message")]
 pub struct RetainOptions {

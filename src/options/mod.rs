@@ -7,7 +7,7 @@
 //! - The doc comment of a field is help, man page and completion text. Its first line is short and ends with a full
 //!   stop; `--help` prints that line, the man page prints all.
 //! - An option checks its own value. What options mean together is checked where a plan is made, all faults at once.
-//! - A group is taken apart whole where it becomes a plan, so an option that nobody uses does not compile.
+//! - A group is taken apart whole where it becomes a plan, so an unused option does not compile.
 //! - A password is a `Secret`, and no error repeats a value that may hold one.
 //! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
 

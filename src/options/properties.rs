@@ -1,6 +1,6 @@
 //! The property group: `-D COMMAND NAME VALUE`, and `-D COMMAND user-property KEY VALUE`.
 //!
-//! clap cannot take three or four values by what the second says, so `arguments` joins them with NUL, which no argument
+//! clap cannot take three or four values depending on the second, so `arguments` joins them with NUL, which no argument
 //! of a process can hold, and this file takes them apart.
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use crate::mqtt::{
     Properties, Property, PropertyContext, PropertyError, PropertyName, PropertyValue, WireType, check_sent_text,
 };
 
-/// What stands between the joined values of one `-D`.
+/// The separator between the joined values of one `-D`.
 pub(super) const JOINT: &str = "\0";
 
 /// Properties of MQTT 5.
@@ -125,7 +125,7 @@ fn put(words: &[String], commands: &mut CommandProperties) -> Result<(), String>
 }
 
 fn read_property(name: PropertyName, values: &[String]) -> Result<Property, String> {
-    // The caller has counted the values, so the empty text never stands for one.
+    // The caller has counted the values, so the default is never used.
     let text = values.first().map(String::as_str).unwrap_or_default();
     if values.iter().any(|value| value.len() > usize::from(u16::MAX)) {
         return Err("a value can have at most 65,535 bytes".into());

@@ -58,7 +58,7 @@ pub struct PublishOptions {
     /// Properties of MQTT 5.
     #[command(flatten)]
     pub properties: PropertyOptions,
-    /// What is said at the end.
+    /// The summary at the end.
     #[command(flatten)]
     pub report: ReportOptions,
     /// Diagnostics, options file, help.
@@ -66,7 +66,7 @@ pub struct PublishOptions {
     pub general: GeneralOptions,
 }
 
-/// What is said at the end.
+/// The summary at the end.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ReportOptions {

@@ -27,7 +27,7 @@ pub(super) trait ToolOptions: FromArgMatches {
     /// Takes note of which option came after which.
     fn note_positions(&mut self, positions: Positions);
 
-    /// Takes what the user is to know although it is no fault.
+    /// Takes warnings for the user.
     fn note_warnings(&mut self, _warnings: Vec<String>) {}
 
     /// What is wrong between the tool's own options.

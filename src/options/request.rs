@@ -136,7 +136,7 @@ impl RequestOptions {
         compat::read(environment, argv)
     }
 
-    /// The definition for clap: the message group in the words of a request, which wants the properties of MQTT 5, so
+    /// The definition for clap: the message group in the words of a request, which needs the properties of MQTT 5, so
     /// that is the version of mqrr.
     pub(super) fn definition() -> Command {
         // In place: `mut_arg` would put an argument behind all others.
@@ -223,7 +223,7 @@ impl ToolOptions for RequestOptions {
 
     fn faults(&self) -> Vec<String> {
         let ResponseOptions { retain_as_published, retain_handling, .. } = &self.response;
-        // A contradiction about the version is told where the connection is planned.
+        // A contradiction about the version is reported by the connection plan.
         let version = version(&self.connection, &self.properties, &mut Vec::new());
         let mut faults = match topic_of_url(&self.connection) {
             Ok(topic) => self.message.faults(topic.as_deref(), "request"),

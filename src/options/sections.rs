@@ -1,4 +1,4 @@
-//! The texts behind the options: EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO of every tool, said once for
+//! The texts behind the options: EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO of every tool, for both
 //! `--help` and the man pages.
 
 use std::fmt::Write;
@@ -12,12 +12,12 @@ pub struct Section {
     pub entries: &'static [Entry],
 }
 
-/// One entry: a command, a number, a file, a variable, and what is to be said of it.
+/// One entry: a command, a number, a file, a variable, and its description.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// What it is about.
     pub term: &'static str,
-    /// What is to be said.
+    /// Its description.
     pub text: &'static str,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn as_help(sections: &[Section]) -> String {
             help.push('\n');
         }
         let _ = writeln!(help, "{}:", section.title);
-        // Short terms stand in a column; commands stand above their text.
+        // Short terms share a line with their text; commands are above it.
         let width = section.entries.iter().map(|entry| entry.term.chars().count()).max().unwrap_or(0);
         for Entry { term, text } in section.entries {
             let _ = if width <= 12 {

@@ -107,7 +107,7 @@ impl ToolOptions for SubscribeOptions {
     }
 
     fn faults(&self) -> Vec<String> {
-        // A contradiction about the version is told where the connection is planned.
+        // A contradiction about the version is reported by the connection plan.
         let version = version(&self.connection, &self.properties, &mut Vec::new());
         let mut faults = match topic_of_url(&self.connection) {
             Ok(topic) => self.subscription.faults(topic.as_deref(), version),

@@ -81,7 +81,7 @@ pub struct SubscriptionOptions {
     pub random_filter: Option<f64>,
 }
 
-/// A topic filter with a QoS of its own.
+/// A topic filter with its own QoS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicQos {
     /// Topic filter, not checked yet.

@@ -89,7 +89,7 @@ impl BrokerUrl {
     }
 }
 
-/// What stands between the `//` of a URL and its path: `[USER[:PASSWORD]@]HOST[:PORT]`.
+/// The part of a URL between `//` and the path: `[USER[:PASSWORD]@]HOST[:PORT]`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Authority {
     /// User, decoded and not empty.
@@ -104,7 +104,7 @@ pub(super) struct Authority {
 
 impl Authority {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // The last @ ends the user part, so a password that holds one works although RFC 3986 wants %40 there.
+        // The last @ ends the user part, so a password may contain one, although RFC 3986 requires %40.
         let (user_info, place) = match text.rsplit_once('@') {
             Some((user_info, place)) => (Some(user_info), place),
             None => (None, text),
@@ -148,7 +148,7 @@ fn decode(text: &str, part: &str) -> Result<String, String> {
     Ok(decoded.into_owned())
 }
 
-/// What is wrong with a link-local address that does not say through which interface it is reached (RFC 4007).
+/// The fault of a link-local address without an interface (RFC 4007).
 pub(super) fn without_zone(address: &str) -> Option<String> {
     let is_link_local = address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_unicast_link_local());
     is_link_local.then(|| format!("{address} is a link-local address and needs an interface, as in {address}%eth0"))

@@ -55,8 +55,8 @@ impl UsageError {
         self.compatible.as_ref().map_or("", |compatible| &compatible.stdout)
     }
 
-    /// Says it, on stderr and stdout, and tells how the tool ends. A reader that is gone has read enough.
-    pub fn tell(&self) -> ExitStatus {
+    /// Prints it to stderr and stdout and returns the exit status. A closed pipe is not an error.
+    pub fn report(&self) -> ExitStatus {
         let text = self.to_string();
         if !text.is_empty() {
             let _ = writeln!(io::stderr(), "{text}");
@@ -128,7 +128,7 @@ pub(super) fn fault_of_clap(mut error: clap::Error) -> String {
     if missing_value && invalid_option(&error).is_some_and(|option| option.starts_with("--topic ")) {
         lines.push("  tip: an unquoted # starts a comment in the shell: write -t '#'");
     }
-    // To write `-- -n` makes no tool understand -n.
+    // `-- -n` would not help: no tool takes it.
     lines.retain(|line| !line.contains("as a value, use '-- "));
     lines.join("\n")
 }

@@ -1,5 +1,5 @@
-//! Values that several groups read: durations, rates, counts, sizes, ports, QoS. Strict: what is not wholly a value is
-//! an error that says what a value looks like.
+//! Values that several groups read: durations, rates, counts, sizes, ports, QoS. Strict: anything else is
+//! an error that describes a valid value.
 
 use std::time::Duration;
 

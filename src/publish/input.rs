@@ -40,7 +40,7 @@ fn read_whole(from: impl Read) -> io::Result<Bytes> {
     let mut content = Vec::new();
     from.take(MAX_REMAINING_LENGTH as u64 + 1).read_to_end(&mut content)?;
     if content.len() > MAX_REMAINING_LENGTH {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is more than one message can hold (256 MiB)"));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than a message can be (256 MiB)"));
     }
     Ok(content.into())
 }

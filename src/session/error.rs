@@ -22,7 +22,7 @@ pub enum SessionError {
     #[error("the broker did not answer CONNECT within {} s", .0.as_secs_f64())]
     ConnackTimeout(Duration),
     /// What came first is no MQTT.
-    #[error("what answered is no MQTT broker: {error}")]
+    #[error("the server is not an MQTT broker: {error}")]
     NotMqtt {
         /// What is wrong with it.
         error: WireError,
@@ -30,10 +30,10 @@ pub enum SessionError {
         first_bytes: Vec<u8>,
     },
     /// The broker sent something that is no packet, or is forbidden.
-    #[error("the broker broke the protocol: {0}")]
+    #[error("the broker violated the protocol: {0}")]
     Wire(#[from] WireError),
     /// A packet that may not come now.
-    #[error("the broker broke the protocol: {} {what}", .packet.name())]
+    #[error("the broker violated the protocol: {} {what}", .packet.name())]
     Unexpected {
         /// Which packet.
         packet: PacketType,

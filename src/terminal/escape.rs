@@ -40,7 +40,7 @@ pub fn escape_bytes(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// As [`escape`], but line ends and tabs stay, for a text that has lines of its own.
+/// As [`escape`], but line ends and tabs stay, for a text of several lines.
 pub fn escape_lines(text: &str) -> Cow<'_, str> {
     let is_acting = |character| !matches!(character, '\n' | '\t') && is_unsafe(character);
     if !text.contains(is_acting) {

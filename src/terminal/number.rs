@@ -2,7 +2,7 @@
 //!
 //! Groups are parted by a comma: it is in every font and a program that reads along can drop it.
 
-/// What stands where nothing was measured.
+/// Printed where nothing was measured.
 pub const UNKNOWN: &str = "–";
 
 /// A count in groups of three: `1,234,567`.

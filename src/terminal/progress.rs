@@ -1,6 +1,6 @@
 //! The progress line on stderr. The only home of `indicatif`.
 //!
-//! Nothing is drawn where nobody looks: not off a terminal, and not when asked to be quiet.
+//! Nothing is drawn without a terminal or with `--quiet`.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::escape::escape;
 
-/// A line that says what is going on and how far it is.
+/// A line that shows the current phase and its progress.
 #[derive(Debug)]
 pub struct Progress {
     /// `None` where nothing is drawn.
@@ -36,7 +36,7 @@ impl Progress {
         self.bar.is_some()
     }
 
-    /// Begins a phase. `total_seconds` is how long it will take, 0 or less when nobody knows.
+    /// Begins a phase. `total_seconds` is how long it will take, 0 or less if unknown.
     pub fn set_phase(&mut self, name: &str, total_seconds: f64) {
         self.began = Instant::now();
         let Some(bar) = &self.bar else { return };

@@ -132,7 +132,7 @@ pub async fn resolve(plan: &mut TransportPlan) -> Result<Duration, ConnectError>
 struct Attempt<'a> {
     plan: &'a TransportPlan,
     started: Instant,
-    /// None when the time-out is so long that no clock can tell its end.
+    /// None if the time-out is too long for the clock.
     deadline: Option<Instant>,
 }
 
@@ -184,7 +184,7 @@ impl<'a> Attempt<'a> {
             }
             Err(mut failures) => {
                 let causes: Vec<_> = failures.iter().map(|failure| failure.cause.clone()).collect();
-                let fault = Fault::new(FailureKind::HostNotFound, "there is no address to connect to");
+                let fault = Fault::new(FailureKind::HostNotFound, "no address to connect to");
                 let last = failures.pop().unwrap_or_else(|| self.failed(Stage::Dns, fault));
                 Err(ConnectError { cause: if causes.is_empty() { last.cause } else { causes.join("; ") }, ..last })
             }

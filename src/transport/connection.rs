@@ -66,7 +66,7 @@ impl Connection {
         }
     }
 
-    /// Has the system take no more than so many bytes before it sends them (TCP_NOTSENT_LOWAT), where it can.
+    /// Limits the bytes that the system buffers before it sends them (TCP_NOTSENT_LOWAT), where supported.
     pub fn limit_unsent(&self, bytes: u32) {
         self.socket().limit_unsent(bytes);
     }

@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_host_is_named_as_such() {
-        // `.invalid` never exists (RFC 6761); without any name server the system says "temporary failure" instead.
+        // `.invalid` never exists (RFC 6761); without any name server the system reports "temporary failure" instead.
         let fault = candidates("nothing.invalid", 1883, None, &[]).await.unwrap_err();
         assert_eq!(fault.kind, FailureKind::HostNotFound);
         assert!(fault.cause.starts_with("host not found (") || fault.cause.starts_with("no name server answered ("));

@@ -13,7 +13,7 @@ pub enum Stage {
     Tcp,
     /// Connecting the unix socket.
     Unix,
-    /// What the proxy says to our request; reaching it belongs to the steps before.
+    /// The proxy's response; connecting to it belongs to the steps before.
     Proxy,
     /// The TLS handshake, and reading the files that it needs.
     Tls,
@@ -34,7 +34,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What went wrong, for those who count or compare and do not read.
+/// What went wrong, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -62,29 +62,29 @@ pub enum FailureKind {
     CertificateName,
     /// The server's certificate cannot be used for another reason.
     BadCertificate,
-    /// The server wants a client certificate, or does not take ours.
+    /// The server requires a client certificate, or rejects the one given.
     ClientCertificate,
-    /// What answered does not speak TLS.
+    /// The server does not use TLS on this port.
     NotTls,
     /// The two sides have no TLS version, cipher suite or ALPN protocol in common, or one broke the protocol.
     TlsProtocol,
     /// The proxy does not let us through: its rules, or no CONNECT.
     ProxyRefused,
-    /// The proxy wants a user and a password, or does not take ours.
+    /// The proxy requires a user and a password, or rejects the ones given.
     ProxyAuthentication,
     /// What answered is not the kind of proxy that was named.
     NotProxy,
     /// The server answered the WebSocket request with another HTTP status than 101.
     WebSocketRefused,
-    /// What answered does not speak WebSocket, or not MQTT over it.
+    /// The server does not support WebSocket, or not MQTT over it.
     NotWebSocket,
-    /// A server on the way says that what is behind it is away for now.
+    /// A gateway reports that the server behind it is temporarily unavailable.
     Unavailable,
     /// Anything else.
     Other,
 }
 
-/// Cause and next step, in words.
+/// Cause and next step, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What went wrong, as a word.
@@ -108,7 +108,7 @@ impl Fault {
 
 /// A connection that was not made.
 ///
-/// Displays as `cannot connect to HOST:PORT: STAGE: CAUSE`; the next step is in `hint`, for a line of its own.
+/// Displays as `cannot connect to HOST:PORT: STAGE: CAUSE`; the next step is in `hint`, for a separate line.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot connect to {target}: {stage}: {cause}")]
 pub struct ConnectError {

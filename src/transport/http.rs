@@ -1,4 +1,4 @@
-//! The head of an HTTP/1.1 answer: what a proxy says to CONNECT and a server to the WebSocket request. Nothing else of
+//! The head of an HTTP/1.1 response: a proxy's to CONNECT and a server's to the WebSocket request. Nothing else of
 //! HTTP is needed here. Bounded, whatever the peer sends.
 
 use std::io;
@@ -28,7 +28,7 @@ pub(super) struct Head {
 pub(super) enum HeadError {
     /// The connection failed.
     Io(io::Error),
-    /// The peer closed before its head was complete, after so many bytes.
+    /// The peer closed before its head was complete, after this many bytes.
     Closed(usize),
     /// The head is longer than anybody's.
     TooLong,
@@ -50,7 +50,7 @@ impl Head {
             if stream.read_buf(&mut bytes).await.map_err(HeadError::Io)? == 0 {
                 return Err(HeadError::Closed(before));
             }
-            // Said at once: one who waits for more of a TLS alert waits for ever. Its first bytes tell what it is.
+            // Reported at once: the rest of a TLS alert may never come, and its first bytes identify it.
             if bytes.iter().zip(START).any(|(byte, expected)| byte != expected) {
                 if bytes.len() < 3 && matches!(bytes[0], 0x15 | 0x16) {
                     continue;

@@ -47,7 +47,7 @@ impl MemoryListener {
     }
 }
 
-/// Connects to the first address that is bound here; none when no one is.
+/// Connects to the first address that is bound here; none if none is.
 pub(super) async fn dial(candidates: &[SocketAddr]) -> Option<Result<Reached, Fault>> {
     let entry = BOUND.with_borrow(|bound| candidates.iter().find_map(|address| bound.get(address)).cloned())?;
     tokio::time::sleep(entry.delay).await;

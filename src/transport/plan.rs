@@ -49,14 +49,14 @@ pub struct TransportPlan {
     pub tls: Option<TlsPlan>,
     /// WebSocket, where it is wanted.
     pub web_socket: Option<WebSocketPlan>,
-    /// Addresses of the host that were found before, for who makes many connections; empty asks for a look-up.
+    /// Addresses of the host that were found before, for many connections; if empty, they are looked up.
     pub resolved: Vec<IpAddr>,
 }
 
 /// How to get through a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyPlan {
-    /// What it speaks.
+    /// Its protocol.
     pub kind: ProxyKind,
     /// Its host name or IP address (IPv6 without brackets).
     pub host: String,
@@ -68,7 +68,7 @@ pub struct ProxyPlan {
     pub resolved: Vec<IpAddr>,
 }
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
     /// SOCKS5 (RFC 1928); the broker's name is looked up by the proxy.
@@ -99,7 +99,7 @@ pub struct ProxyLogin {
     pub password: Secret,
 }
 
-/// How to speak MQTT over WebSocket (RFC 6455, MQTT 5.0 §6).
+/// Settings of MQTT over WebSocket (RFC 6455, MQTT 5.0 §6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocketPlan {
     /// Path and query of the request, ASCII, from the first `/` on.
@@ -111,7 +111,7 @@ pub struct WebSocketPlan {
 /// The path that brokers serve and clients ask for unless told otherwise.
 pub const DEFAULT_WEB_SOCKET_PATH: &str = "/mqtt";
 
-/// How to speak TLS.
+/// Settings of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsPlan {
     /// Whom to believe.
@@ -126,7 +126,7 @@ pub struct TlsPlan {
     pub versions: TlsVersions,
     /// Where to append keys in the NSS key log format.
     pub keylog: Option<PathBuf>,
-    /// The library that speaks it.
+    /// The TLS library.
     pub backend: TlsBackend,
     /// A key that both sides know, in place of certificates; only with OpenSSL.
     pub pre_shared_key: Option<PreSharedKey>,
@@ -134,7 +134,7 @@ pub struct TlsPlan {
     pub ciphers: Option<String>,
 }
 
-/// The library that speaks TLS.
+/// A TLS library.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsBackend {
     /// rustls, which is always there.

@@ -93,8 +93,8 @@ impl Socket {
         }
     }
 
-    /// Has the socket count as readable only once so many bytes are there (SO_RCVLOWAT); 1 is the ordinary state. The
-    /// end of the stream and errors are always told. False where the system has no such thing, and nothing changes.
+    /// Makes the socket readable only once this many bytes have arrived (SO_RCVLOWAT); 1 is the default. The
+    /// end of the stream and errors are always reported. False if the system does not support it.
     #[cfg(target_os = "linux")]
     pub fn set_low_water(&self, bytes: usize) -> bool {
         use nix::sys::socket::setsockopt;
@@ -106,13 +106,13 @@ impl Socket {
         }
     }
 
-    /// Has the socket count as readable only once so many bytes are there; this system has no such thing.
+    /// Not supported by this system.
     #[cfg(not(target_os = "linux"))]
     pub fn set_low_water(&self, _: usize) -> bool {
         false
     }
 
-    /// Has the system take no more than so many bytes before it sends them (TCP_NOTSENT_LOWAT), where it has such a thing.
+    /// Limits the bytes that the system buffers before it sends them (TCP_NOTSENT_LOWAT), where supported.
     pub(super) fn limit_unsent(&self, bytes: u32) {
         #[cfg(target_os = "linux")]
         if let Self::Tcp(stream) = self {

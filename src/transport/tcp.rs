@@ -111,7 +111,7 @@ fn explain_bind_error(local: IpAddr, error: &io::Error) -> Fault {
 /// hint are those of the last address, which is mostly the IPv4 one.
 fn summary(failures: Vec<(SocketAddr, Fault)>) -> Fault {
     let Some((_, last)) = failures.last().cloned() else {
-        return Fault::new(FailureKind::HostNotFound, "there is no address to connect to");
+        return Fault::new(FailureKind::HostNotFound, "no address to connect to");
     };
     let list = |separator: &str, text: &dyn Fn(&(SocketAddr, Fault)) -> String| {
         failures.iter().map(text).collect::<Vec<_>>().join(separator)

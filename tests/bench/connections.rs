@@ -435,9 +435,9 @@ fn a_stage_has_the_clients_that_it_began_with() {
 #[test]
 fn garbage_and_packets_cut_short_end_a_connection_and_not_the_tool() {
     for (action, cause) in [
-        (Action::Send(vec![0xFF; 64]), "broke the protocol"),
+        (Action::Send(vec![0xFF; 64]), "violated the protocol"),
         (Action::SendAndCut(vec![0x30, 0x7F, 0, 1]), "closed the connection"),
-        (Action::Send(vec![0x40, 1, 0]), "broke the protocol"),
+        (Action::Send(vec![0x40, 1, 0]), "violated the protocol"),
         (Action::Cut, "closed the connection"),
     ] {
         let script = Script::default().fault(1.., Trigger::ReceivedPublish(20), action.clone()).without_log();

@@ -447,7 +447,7 @@ fn a_taken_port_ends_it_with_1_and_the_next_step() {
     assert_eq!(
         error,
         format!(
-            "Error: cannot listen on 127.0.0.1:{port}: address already in use: another broker is running there? \
+            "Error: cannot listen on 127.0.0.1:{port}: address already in use: is another broker running there? \
              choose another port with -p"
         )
     );
@@ -474,7 +474,7 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
             Some(2),
             format!(
                 "Error: {name}:3: unknown directive \"pasword_file\"; did you mean password_file?\n       {name}:4: \
-                 allow_anonymous: \"maybe\" is neither true nor false\n"
+                 allow_anonymous: \"maybe\" is not true or false\n"
             )
         )
     );

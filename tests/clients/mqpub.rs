@@ -539,7 +539,7 @@ fn a_broker_that_does_not_answer_or_is_none_is_named() {
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(1), http));
     let ended = mqpub(&broker, &["-m", "x"], b"");
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("no MQTT broker") && ended.stderr.contains("HTTP"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not an MQTT broker") && ended.stderr.contains("HTTP"), "{}", ended.stderr);
     let broker = ScriptedBroker::start(Script::default().close_at_accept(1..));
     let ended = mqpub(&broker, &["-m", "x"], b"");
     assert_eq!(ended.code, Some(1));

@@ -451,7 +451,11 @@ fn a_suback_has_a_code_for_each_filter() {
         let filters = if suback[1] == 4 { &["-t", "a"][..] } else { &["-t", "a", "-t", "b"] };
         let ended = run(&broker, &[filters, &["-V", "311"]].concat());
         assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-        assert!(ended.stderr.contains("the broker broke the protocol: SUBACK has another number"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("the broker violated the protocol: SUBACK has another number"),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -474,7 +478,7 @@ fn garbage_from_the_broker_ends_it() {
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), garbage));
     let ended = run(&broker, &["-t", "t"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("the broker broke the protocol: malformed PUBLISH"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the broker violated the protocol: malformed PUBLISH"), "{}", ended.stderr);
 }
 
 #[test]

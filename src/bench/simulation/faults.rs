@@ -34,7 +34,7 @@ fn failed_connects_are_reported_with_their_cause_in_time() {
         ),
         (|_| ConnectReply::Nothing, 1, 30_000, "did not answer CONNECT within 30 s"),
         (|_| ConnectReply::Bytes(Vec::new()), 1, 0, "the connection was lost"),
-        (|_| ConnectReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "no MQTT broker"),
+        (|_| ConnectReply::Bytes(b"HTTP/1.1 400 Bad Request\r\n".to_vec()), 1, 0, "not an MQTT broker"),
         (|_| ConnectReply::Bytes(vec![0x20, 0x03]), 1, 0, "the connection was lost"),
     ];
     for (connect_reply, status, waited, text) in cases {
@@ -74,9 +74,9 @@ fn a_lost_publisher_costs_its_own_messages_only() {
     for (answer, cause) in [
         (PublishReply::Close, "the broker closed the connection"),
         (PublishReply::CutInside, "the broker closed the connection"),
-        (PublishReply::Bytes(GARBAGE.to_vec()), "broke the protocol"),
+        (PublishReply::Bytes(GARBAGE.to_vec()), "violated the protocol"),
         // PUBCOMP for this message of QoS 1.
-        (PublishReply::Bytes(vec![0x70, 2, 0x01, 0xF5]), "broke the protocol"),
+        (PublishReply::Bytes(vec![0x70, 2, 0x01, 0xF5]), "violated the protocol"),
     ] {
         let script = Script {
             deliver_after: ms(5),
@@ -104,9 +104,9 @@ fn a_lost_publisher_costs_its_own_messages_only() {
 fn a_lost_subscriber_costs_its_own_messages_only() {
     for (fault, cause) in [
         (Fault::CutInside, "the broker closed the connection"),
-        (Fault::Instead(GARBAGE.to_vec()), "broke the protocol"),
+        (Fault::Instead(GARBAGE.to_vec()), "violated the protocol"),
         // A CONNACK in the middle of everything.
-        (Fault::Instead(vec![0x20, 2, 0, 0]), "broke the protocol"),
+        (Fault::Instead(vec![0x20, 2, 0, 0]), "violated the protocol"),
     ] {
         let copies = move |publish: &super::script::ReceivedPublish, _: u64| match publish.ordinal {
             1_001 => vec![Copy::with(fault.clone())],

@@ -93,8 +93,9 @@ fn check_user(user: &str) -> Result<(), String> {
         return Err("the user name is empty".to_owned());
     }
     if user.starts_with('#') || user.trim() != user || user.contains([':', '\n', '\r', '\0']) {
-        return Err("a user name in a password file must not hold a colon or a line end, nor begin with # or a blank"
-            .to_owned());
+        return Err(
+            "a user name in a password file must not contain : or a line break, nor begin with # or a space".to_owned()
+        );
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
     let hash = phc::PasswordHash::new(text).map_err(|_| fault())?;
     let params = Params::try_from(&hash).map_err(|_| fault())?;
     if params.m_cost() > MOST_ARGON2_MEMORY || params.t_cost() > MOST_ARGON2_PASSES {
-        return Err("the Argon2 hash asks for more than 1 GiB or 100 passes".to_owned());
+        return Err("the Argon2 hash requires more than 1 GiB or 100 passes".to_owned());
     }
     if hash.salt.is_none() || hash.hash.is_none() {
         return Err(fault());

@@ -255,7 +255,7 @@ fn protocol(value: &str) -> Result<ListenProtocol, String> {
 fn packet_size(value: &str) -> Result<u32, String> {
     let size = number(value, BYTES)?;
     // Below this not even a CONNECT fits; mosquitto refuses it too.
-    if size == 0 || size >= 20 { Ok(size) } else { Err("a packet needs at least 20 bytes; 0 is no limit".to_owned()) }
+    if size == 0 || size >= 20 { Ok(size) } else { Err("must be at least 20 bytes, or 0 for no limit".to_owned()) }
 }
 
 fn keep_alive(value: &str) -> Result<u16, String> {
@@ -291,7 +291,7 @@ fn add_log_destination(destinations: &mut Vec<LogDestination>, value: &str) -> R
             destinations.push(LogDestination::None);
             return Ok(());
         }
-        ("file", "") => return Err("file needs a path behind it".to_owned()),
+        ("file", "") => return Err("file needs a path".to_owned()),
         ("file", file) => {
             if destinations.iter().any(|other| matches!(other, LogDestination::File(_))) {
                 return Err("only one log file is possible".to_owned());

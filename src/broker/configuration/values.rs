@@ -9,7 +9,7 @@ pub(super) fn boolean(value: &str) -> Result<bool, String> {
     match value {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(format!("{value:?} is neither true nor false")),
+        _ => Err(format!("{value:?} is not true or false")),
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn word(value: &str) -> Result<&str, String> {
     match (words.next(), words.next()) {
         (None, _) => Err("a value is missing".to_owned()),
         (Some(word), None) => Ok(word),
-        (Some(_), Some(more)) if more.starts_with('#') => Err("a comment needs a line of its own".to_owned()),
-        (Some(_), Some(more)) => Err(format!("one value is expected, {more:?} is too much")),
+        (Some(_), Some(more)) if more.starts_with('#') => Err("a comment must be on a separate line".to_owned()),
+        (Some(_), Some(more)) => Err(format!("one value is expected, unexpected {more:?}")),
     }
 }

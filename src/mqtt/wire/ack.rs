@@ -72,7 +72,7 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// An acknowledgement that says yes.
+    /// A positive acknowledgement.
     pub const fn success(kind: AckKind, packet_identifier: u16) -> Self {
         Self::with_reason(kind, packet_identifier, ReasonCode::SUCCESS)
     }
@@ -88,7 +88,7 @@ impl Ack {
         Ok(Self { kind, packet_identifier, reason, properties })
     }
 
-    /// Appends the packet: four bytes when it says yes and nothing more.
+    /// Appends the packet: four bytes if it is positive and has no properties.
     #[inline]
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Result<(), WireError> {
         if !version.is_v5() || (self.reason == ReasonCode::SUCCESS && self.properties.is_empty()) {

@@ -144,7 +144,7 @@ impl Connack {
             return Err(reader.malformed("reserved acknowledge flags are set"));
         }
         let code = reader.byte()?;
-        // A server that cannot speak 5.0 answers a 5.0 CONNECT in the form of 3.1.1: two bytes, code 1 (3.1.1 §3.2).
+        // A server without 5.0 answers a 5.0 CONNECT in the form of 3.1.1: two bytes, code 1 (3.1.1 §3.2).
         if !version.is_v5() || (reader.is_empty() && matches!(code, 1..=5)) {
             let reason = ReasonCode::from_v3_connack(code);
             return Ok(Self { session_present: flags == 1, reason, properties: Properties::new() });
@@ -163,7 +163,7 @@ impl Connack {
     }
 }
 
-/// Properties stand in a packet only with 5.0.
+/// Only 5.0 packets have properties.
 pub(super) fn read_properties(
     reader: &mut Reader<'_>,
     version: ProtocolVersion,
@@ -172,7 +172,7 @@ pub(super) fn read_properties(
     if version.is_v5() { Ok(reader.properties(context)?.to_properties()) } else { Ok(Properties::new()) }
 }
 
-/// Properties stand in a packet only with 5.0.
+/// Only 5.0 packets have properties.
 pub(super) fn write_properties(
     writer: &mut Writer<'_>,
     properties: &Properties,

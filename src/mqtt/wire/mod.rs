@@ -23,7 +23,7 @@ pub use subscribe::{RetainHandling, Suback, Subscribe, SubscribeFilter, Unsuback
 
 use primitive::{Reader, Writer};
 
-/// The largest Remaining Length that four bytes can say (§1.5.5).
+/// The largest Remaining Length that fits four bytes (§1.5.5).
 pub const MAX_REMAINING_LENGTH: usize = 268_435_455;
 
 /// The largest packet: that with its five bytes of fixed header.
@@ -40,7 +40,7 @@ pub enum WireError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// A packet that is well formed and may not stand here (Protocol Error, 0x82).
+    /// A well-formed packet that is not allowed here (Protocol Error, 0x82).
     #[error("protocol error in {packet}: {what}")]
     Protocol {
         /// Name of the packet.
@@ -64,7 +64,7 @@ pub enum WireError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A string or a binary value is longer than its two length bytes can say.
+    /// A string or a binary value is too long for its two length bytes.
     #[error("{what} is {length} bytes long; at most 65,535 fit")]
     TooLong {
         /// Which one.
@@ -83,7 +83,7 @@ pub enum WireError {
 }
 
 impl WireError {
-    /// The Reason Code that a DISCONNECT says it with (§4.13).
+    /// The Reason Code of a DISCONNECT for it (§4.13).
     pub const fn reason(&self) -> ReasonCode {
         match self {
             Self::Malformed { .. } | Self::TooLong { .. } | Self::Topic { .. } => ReasonCode::MALFORMED_PACKET,

@@ -19,7 +19,7 @@ pub struct Publish<'a> {
     pub qos: QoS,
     /// RETAIN.
     pub retain: bool,
-    /// Topic Name; empty where a Topic Alias stands for it (5.0).
+    /// Topic Name; empty if replaced by a Topic Alias (5.0).
     pub topic: &'a str,
     /// Packet Identifier, not zero with QoS 1 and 2, zero with QoS 0.
     pub packet_identifier: u16,
@@ -67,7 +67,7 @@ impl PublishProperties<'_> {
 impl<'a> Publish<'a> {
     /// Reads a PUBLISH in place. QoS 3 is malformed (MQTT-3.3.1-4); an empty topic needs an alias (§3.3.2.1). Wildcards
     /// in a topic (MQTT-3.3.2-2) are for the sender to avoid: brokers deliver such topics (ActiveMQ's advisories), and
-    /// who may not take them looks with [`check_topic_name`].
+    /// check with [`check_topic_name`] where they are not allowed.
     #[inline]
     pub fn decode(frame: Frame<'a>, version: ProtocolVersion) -> Result<Self, WireError> {
         let mut reader = Reader::new(PACKET, frame.body);
@@ -161,7 +161,7 @@ pub struct PublishHead<'a> {
     pub qos: QoS,
     /// RETAIN.
     pub retain: bool,
-    /// Topic Name; empty where a Topic Alias stands for it.
+    /// Topic Name; empty if replaced by a Topic Alias.
     pub topic: &'a str,
     /// Packet Identifier, left out with QoS 0.
     pub packet_identifier: u16,
@@ -254,7 +254,7 @@ impl PublishTemplate {
         self.bytes.len() - self.payload_at
     }
 
-    /// Size of the packet with another payload, of so many bytes.
+    /// Size of the packet with a payload of this many bytes.
     pub fn size_with(&self, payload: usize) -> usize {
         let length = self.rest() + payload;
         1 + variable_byte_integer_size(length) + length

@@ -34,7 +34,7 @@ pub struct SubscribeFilter {
 }
 
 impl SubscribeFilter {
-    /// The options byte as it stands on the wire.
+    /// The options byte on the wire.
     pub const fn options(&self, version: ProtocolVersion) -> u8 {
         let qos = self.qos.number();
         if !version.is_v5() {

@@ -114,15 +114,15 @@ fn version(tool: &Tool, name: &str) -> String {
 
 /// Options whose own help is not right here.
 const DIFFERENT_HELP: &[(&str, &str)] = &[
-    ("pw", "Password; others can see it in the list of processes"),
+    ("pw", "Password; it is visible in the process list"),
     ("keepalive", "Keep Alive in seconds, 5 to 65535 [default: 60]"),
-    ("response_topic", "Topic on which the response is to come"),
-    ("latency", "Print how long the response took, on stdout"),
-    ("no_retained", "Leave retained messages out"),
-    ("timeout", "Exit with 27 after this many whole seconds"),
-    ("debug", "Log what happens on stdout"),
-    ("max_inflight", "Most messages of QoS 1 and 2 in flight [default: 20]"),
-    ("id_prefix", "MosquittoClient identifier of PREFIX and the process number"),
+    ("response_topic", "Topic for the response"),
+    ("latency", "Print the latency of the response on stdout"),
+    ("no_retained", "Do not print retained messages"),
+    ("timeout", "Exit with status 27 after this many seconds (a whole number)"),
+    ("debug", "Log each packet to stdout"),
+    ("max_inflight", "Maximum number of QoS 1 and 2 messages in flight [default: 20]"),
+    ("id_prefix", "Use PREFIX and the process ID as the client identifier"),
     ("repeat_delay", "Wait this many seconds between repetitions"),
 ];
 

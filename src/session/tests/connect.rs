@@ -147,7 +147,7 @@ fn a_session_that_is_present_after_a_clean_start_breaks_the_protocol() {
 fn a_second_connack_breaks_the_protocol() {
     let mut talk: Talk = Talk::open(v5());
     let error = talk.receives(&accepted(false, Properties::new())).unwrap_err();
-    assert_eq!(error.to_string(), "the broker broke the protocol: CONNACK came twice");
+    assert_eq!(error.to_string(), "the broker violated the protocol: CONNACK came twice");
     assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
 }
 
@@ -210,7 +210,7 @@ fn what_is_no_mqtt_is_told_with_its_first_bytes() {
             assert!(first_bytes.len() >= enough && input.starts_with(first_bytes), "{input:?}: {first_bytes:?}");
             assert!(fed <= enough.next_multiple_of(piece).min(input.len()), "{input:?} took {fed} bytes");
             assert!(talk.said().is_empty());
-            assert!(error.unwrap().to_string().starts_with("what answered is no MQTT broker: "));
+            assert!(error.unwrap().to_string().starts_with("the server is not an MQTT broker: "));
         }
     }
 }

@@ -171,7 +171,7 @@ fn acknowledgements_of_another_kind_break_the_protocol() {
         talk.publish(qos, "a").unwrap();
         talk.said();
         let error = talk.receives_ack(kind, 1).unwrap_err();
-        assert_eq!(error.to_string(), format!("the broker broke the protocol: {words}"));
+        assert_eq!(error.to_string(), format!("the broker violated the protocol: {words}"));
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
         assert_eq!(talk.session.in_flight(), 1, "kept for the next connection");
     }

@@ -1,4 +1,4 @@
-//! HTTP CONNECT (RFC 9110 §9.3.6) with Basic authorisation (RFC 7617), and what an answer means in words.
+//! HTTP CONNECT (RFC 9110 §9.3.6) with Basic authorisation (RFC 7617), and the meaning of its responses.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

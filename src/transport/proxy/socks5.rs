@@ -1,4 +1,4 @@
-//! SOCKS5 (RFC 1928, RFC 1929), and what its refusals mean in words.
+//! SOCKS5 (RFC 1928, RFC 1929), and the causes of its refusals.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What a certificate says of itself, for errors and for the check of a certificate that the user named.
+//! The contents of a certificate, for errors and for the check of a certificate that the user gave.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub(super) fn has_common_name_only(der: &[u8]) -> bool {
     CertificateFacts::read(der).is_some_and(|facts| facts.alternative_names.is_none() && facts.common_name.is_some())
 }
 
-/// Whether a certificate says that it is not a certification authority's (basicConstraints with CA:FALSE).
+/// Whether a certificate is marked as not a CA's (basicConstraints with CA:FALSE).
 pub(super) fn denies_authority(der: &[u8]) -> bool {
     let Ok(certificate) = Certificate::from_der(der) else { return false };
     let constraints = certificate.tbs_certificate().get_extension::<BasicConstraints>();

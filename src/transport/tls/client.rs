@@ -29,7 +29,7 @@ use crate::transport::socket::Socket;
 #[derive(Clone)]
 pub struct TlsClient {
     backend: Backend,
-    /// Where trust comes from, in words.
+    /// Where trust comes from, for messages.
     trusted: Arc<str>,
     alpn: Arc<[String]>,
     has_certificate: bool,
@@ -80,7 +80,7 @@ impl TlsClient {
 
     /// Speaks TLS over a connected socket with the server of this name.
     pub(in crate::transport) async fn handshake(&self, host: &str, socket: Socket) -> Result<TlsSession, Fault> {
-        // A zone (`fe80::1%eth0`) says where the host is, not what it is called.
+        // A zone (`fe80::1%eth0`) is part of the address, not of the name.
         let bare = host.split('%').next().unwrap_or(host);
         let situation = |refused: Option<CertificateDer<'_>>| Situation {
             host: bare,
@@ -154,7 +154,7 @@ pub(super) fn user_certificates(
     of_file.into_iter().chain(of_folder)
 }
 
-/// The system's certificates where the plan wants them; at least one where nothing else is trusted.
+/// The system's certificates, if the plan needs them; at least one where nothing else is trusted.
 pub(super) fn system_certificates(plan: &TlsPlan, others: bool) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     if !plan.roots.uses_system() || plan.insecure {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What a failed handshake means, in words: cause and next step.
+//! Why a handshake failed: cause and next step.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ pub(super) struct Situation<'a> {
     pub(super) host: &'a str,
     /// The certificate that was refused.
     pub(super) shown: Option<CertificateFacts>,
-    /// Where trust comes from, in words.
+    /// Where trust comes from, for messages.
     pub(super) trusted: &'a str,
     /// Protocols offered.
     pub(super) alpn: &'a [String],
@@ -36,7 +36,7 @@ const USE_OPENSSL: &str = if cfg!(feature = "openssl") {
 const CLIENT_CERTIFICATE_HINT: &str = "give a client certificate that the server accepts (--cert and --key)";
 
 /// Whether the first bytes from a peer are the head of a TLS record (RFC 8446 §5.1) of a handshake or an alert: the
-/// answer of a TLS port to one who speaks plain MQTT. No MQTT packet from a server starts so (MQTT 5.0 §2.1).
+/// answer of a TLS port to plain MQTT. No MQTT packet from a server starts so (MQTT 5.0 §2.1).
 pub fn looks_like_tls(first_bytes: &[u8]) -> bool {
     matches!(first_bytes, [0x15 | 0x16, 0x03, 0x00..=0x04, ..])
 }
@@ -288,7 +288,7 @@ fn alternative_name_hint(host: &str) -> String {
 
 // ---- alerts
 
-/// Why the server does not take our certificate, when that is what the alert says (RFC 8446 §6.2).
+/// Why the server rejects our certificate, if the alert is about that (RFC 8446 §6.2).
 fn refusal_of_certificate(alert: AlertDescription) -> Option<&'static str> {
     Some(match alert {
         AlertDescription::CertificateRequired => "",
@@ -322,12 +322,12 @@ pub(super) fn explain_alert(alert: AlertDescription, situation: &Situation<'_>) 
         _ => {}
     }
     if situation.has_pre_shared_key {
-        return alert_fault(alert).hint("does the server know this identity and key (--psk-identity, --psk)?");
+        return alert_fault(alert).hint("does the server have this identity and key (--psk-identity, --psk)?");
     }
     match refusal_of_certificate(alert) {
         Some(reason) if situation.has_certificate || reason.is_empty() => refused_client_certificate(reason),
         _ if situation.has_certificate => alert_fault(alert),
-        // OpenSSL says "handshake failure" in TLS 1.2 to a client without the certificate that it wants.
+        // OpenSSL sends "handshake failure" in TLS 1.2 to a client without the required certificate.
         _ => alert_fault(alert)
             .hint(format!(
                 "the server may want a client certificate (--cert, --key), or other TLS versions or ciphers; or its own key \

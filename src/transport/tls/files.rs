@@ -61,7 +61,7 @@ fn as_plain_pem(text: &str) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(plain))
 }
 
-/// The certificate alone: one ASN.1 SEQUENCE, whose length stands at its head.
+/// The certificate alone: one ASN.1 SEQUENCE, which begins with its length.
 fn without_trust(certificate: CertificateDer<'static>) -> CertificateDer<'static> {
     let der = certificate.as_ref();
     let length = match *der {

@@ -1,5 +1,5 @@
-//! TLS: files and settings made into a client once ([`client`]), whom to believe ([`verifier`]), and what a failed
-//! handshake means in words ([`explain`]). rustls and OpenSSL are named here only.
+//! TLS: files and settings made into a client once ([`client`]), whom to trust ([`verifier`]), and why a
+//! handshake failed ([`explain`]). rustls and OpenSSL are named here only.
 
 mod certificate;
 mod client;

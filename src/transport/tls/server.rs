@@ -1,4 +1,4 @@
-//! The other end of TLS: a listener's certificate, whom it asks for one, and the stream of one client, which never
+//! The other end of TLS: a listener's certificate, client certificates, and the stream of one client, which never
 //! blocks where its socket does not.
 
 use std::io::{self, Read, Write};
@@ -189,7 +189,7 @@ impl<S: Read + Write> ServerTlsStream<S> {
 impl<S: Read + Write> Read for ServerTlsStream<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
-            // Many clients close without the alert that TLS wants first; MQTT has its own end, DISCONNECT.
+            // Many clients close without close_notify; MQTT has its own end, DISCONNECT.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             read => read,
         }

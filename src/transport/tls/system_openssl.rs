@@ -178,7 +178,7 @@ fn set_ciphers(builder: &mut SslContextBuilder, list: &str) -> Result<(), TlsSet
 fn set_pre_shared_key(builder: &mut SslContextBuilder, wanted: PreSharedKey) {
     builder.set_psk_client_callback(move |_, _, identity, key| {
         let (name, secret) = (wanted.identity.as_bytes(), wanted.key.expose());
-        // 0 says that there is no key; the last byte of the identity ends it.
+        // 0 means that there is no key; the last byte of the identity ends it.
         if name.len() >= identity.len() || secret.len() > key.len() {
             return Ok(0);
         }
@@ -221,7 +221,7 @@ fn show(builder: &mut SslContextBuilder, own: &ClientCertificate) -> Result<(), 
     let content = files::read(&own.key)?;
     let mut password = own.key_password.clone();
     let mut asked = false;
-    // Without a callback OpenSSL asks on the terminal, in words of its own.
+    // Without a callback OpenSSL prompts on the terminal itself.
     let key = PKey::private_key_from_pem_callback(files::without_mark(&content), |buffer| {
         asked = true;
         password = password.take().or_else(|| ask_password(&own.key));
@@ -241,7 +241,7 @@ fn show(builder: &mut SslContextBuilder, own: &ClientCertificate) -> Result<(), 
     })
 }
 
-// ---- in words
+// ---- errors
 
 fn explain_handshake(error: &Error, verified: X509VerifyResult, situation: &Situation<'_>) -> Fault {
     if let Some(alert) = alert(error) {

@@ -26,7 +26,7 @@ pub(super) struct ServerVerifier {
     roots: RootCertStore,
     /// Certificates of the user's files, believed as a server's own too.
     named: Vec<CertificateDer<'static>>,
-    /// Nobody is trusted but who is in the user's files.
+    /// Only the certificates in the user's files are trusted.
     only_named: bool,
     algorithms: WebPkiSupportedAlgorithms,
     /// The certificate refused last, by thread. rustls' errors have no room for it and the error text needs it; the

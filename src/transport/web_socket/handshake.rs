@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 §4.1) and what its failure means, in words.
+//! The opening handshake (RFC 6455 §4.1) and the causes of its failure.
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -56,7 +56,7 @@ fn request(address: &Address, tls: bool, plan: &WebSocketPlan, key: &str) -> Vec
         request.extend_from_slice(value);
         request.extend_from_slice(b"\r\n");
     };
-    // A server that stands for many goes by this name, so who gives one has the last word.
+    // A virtual host goes by this name, so a header given by the user wins.
     if !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         field("Host", host.as_bytes());
     }
@@ -92,13 +92,13 @@ fn no_answer(error: &HeadError) -> Fault {
         )
         .hint(PORT_HINT),
         HeadError::Closed(_) | HeadError::Io(_) => {
-            Fault::new(FailureKind::Closed, "the server closed the connection in the middle of its answer")
+            Fault::new(FailureKind::Closed, "the server closed the connection in the middle of its response")
                 .hint(PORT_HINT)
         }
     }
 }
 
-/// Checks the server's answer as RFC 6455 §4.1 wants it.
+/// Checks the server's response (RFC 6455 §4.1).
 fn check(head: &Head, key: &str) -> Result<(), Fault> {
     if head.status != 101 {
         return Err(refused(head));
@@ -138,13 +138,13 @@ fn refused(head: &Head) -> Fault {
         }
         400 | 426 => of(
             FailureKind::WebSocketRefused,
-            "this port may want TLS (wss://), another path (--ws-path), or a \
-                                                        header such as Origin (--ws-header)",
+            "this port may require TLS (wss://), another path (--ws-path), or a header \
+             such as Origin (--ws-header)",
         ),
         401 | 403 => of(
             FailureKind::WebSocketRefused,
-            "the server wants to know who we are before MQTT begins: --ws-header 'Authorization: …' or 'Cookie: …'; \
-             some let in known origins only: --ws-header 'Origin: https://…'",
+            "the server requires authentication before MQTT begins: --ws-header 'Authorization: …' or 'Cookie: …'; \
+             some servers accept known origins only: --ws-header 'Origin: https://…'",
         ),
         429 | 502..=504 => of(
             FailureKind::Unavailable,

@@ -1,4 +1,4 @@
-//! The frames of a WebSocket as a stream of bytes. A frame says nothing about the packets in it: packets may share one
+//! The frames of a WebSocket as a stream of bytes. Frames are independent of the packets in them: packets may share one
 //! or be cut anywhere [MQTT-6.0.0-2]. We send a frame for each packet all the same, except in a flood: some brokers (NanoMQ)
 //! read one packet of a frame and leave the others lying.
 
@@ -37,7 +37,7 @@ pub(in crate::transport) struct WebSocket<S> {
     frames: WebSocketStream<S>,
     /// What came and was not asked for yet.
     unread: Bytes,
-    /// How it ended; the error is told once, after what was read before it.
+    /// How it ended; the error is returned once, after the data read before it.
     end: Option<io::Result<()>>,
     /// Our Close frame is out.
     closed: bool,
@@ -116,7 +116,7 @@ fn packet_size(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// What a server says when it closes. A normal end is the end of the stream, as a closed socket is.
+/// The reason in a server's Close frame. A normal end is the end of the stream, as a closed socket is.
 fn why_closed(frame: Option<CloseFrame>) -> io::Result<()> {
     let Some(CloseFrame { code, reason }) = frame else { return Ok(()) };
     let meaning = match code {
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
             }
         };
         self.packet_left = left;
-        // The copy is the crate's price; it then writes header and masked payload into a buffer of its own.
+        // The crate needs this copy; it then writes header and masked payload into its own buffer.
         let frame = Message::Binary(Bytes::copy_from_slice(&bytes[..count]));
         Pin::new(&mut self.frames).start_send(frame).map_err(io_error)?;
         Poll::Ready(Ok(count))

@@ -243,7 +243,7 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
             Some(again) => format!("{again} messages were sent again"),
             None => "what was in flight may be lost".to_owned(),
         };
-        let text = format!("{lost} connections were lost and made again; {under_way}");
+        let text = format!("{lost} connections were lost and restored; {under_way}");
         warnings.push(Warning::new("reconnected", text));
     }
     let is_limit = stage.generator.verdict == Some(Verdict::Bottleneck);
