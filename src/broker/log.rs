@@ -2,13 +2,13 @@
 //! clients, lines are left out and counted.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::BrokerError;
 use super::core::{Cause, Event, Log};
 use super::driver::Notice;
+use super::log_entry::{Entry, Text};
 use super::log_output::LogOutput;
 use super::log_rules::{LineKind, LogRules, Tone, kind_of, tone_of};
 use super::words::{Words, notice_words};
@@ -44,18 +44,6 @@ struct Waiting {
     /// Lines left out since the last entry.
     left_out: u64,
     closed: bool,
-}
-
-pub(super) struct Entry {
-    pub(super) time: SystemTime,
-    pub(super) kind: LineKind,
-    pub(super) tone: Tone,
-    pub(super) text: Text,
-}
-
-pub(super) enum Text {
-    Line(String),
-    LeftOut(u64),
 }
 
 impl Queue {
@@ -186,36 +174,6 @@ fn write_all(queue: &Queue, mut output: LogOutput) {
         if closed && entries.is_empty() {
             return;
         }
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line(text) => formatter.write_str(text),
-            Self::LeftOut(1) => formatter.write_str("(1 line left out: they came faster than they could be written)"),
-            Self::LeftOut(count) => {
-                write!(formatter, "({count} lines left out: they came faster than they could be written)")
-            }
-        }
-    }
-}
-
-/// Text from the network, for a terminal: control characters, and those that turn or hide text, are written out.
-pub(super) struct Plain<'a>(pub(super) &'a str);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            let hidden = matches!(character,
-                '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-            if character.is_control() || hidden {
-                write!(formatter, "{}", character.escape_default())?;
-            } else {
-                formatter.write_char(character)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, Local};
 
 use super::configuration::{LogConfiguration, LogDestination};
-use super::log::Entry;
+use super::log_entry::Entry;
 use super::log_rules::Tone;
 use crate::terminal::{ColourChoice, Colours, Paint};
 
@@ -185,7 +185,7 @@ impl Stamp {
 mod tests {
     use std::time::Duration;
 
-    use super::super::log::Text;
+    use super::super::log_entry::Text;
     use super::super::log_rules::LineKind;
     use super::*;
     use crate::broker::configuration::Configuration;

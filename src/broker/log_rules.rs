@@ -86,6 +86,7 @@ pub(super) const fn kind_of(event: &Event<'_>) -> LineKind {
         Event::Received { .. } | Event::Sending { .. } | Event::Bytes { .. } | Event::Denied { .. } => LineKind::Debug,
         Event::Subscribed { .. } => LineKind::Subscribe,
         Event::Unsubscribed { .. } => LineKind::Unsubscribe,
+        Event::AlreadyConnected { .. } => LineKind::Error,
         Event::ProtocolError { .. } => LineKind::Information,
         Event::Connected { .. }
         | Event::Dropping { .. }

@@ -13,12 +13,14 @@ mod embedded;
 mod error;
 mod listen;
 mod log;
+mod log_entry;
 mod log_output;
 mod log_rules;
 mod passwd;
 mod persistence;
 mod process;
 mod serve;
+mod serve_plan;
 mod settings;
 mod setup;
 mod start_lines;
@@ -30,7 +32,8 @@ pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use passwd::{PasswdError, set_password_in_file};
 pub use process::SystemError;
-pub use serve::{MOSQUITTO_INVALID, ServeError, ServePlan, check_configuration, serve};
+pub use serve::{MOSQUITTO_INVALID, ServeError, check_configuration, serve};
+pub use serve_plan::ServePlan;
 pub use settings::{
     AddressFamily, BrokerSettings, CertificateName, ListenHost, ListenProtocol, Listener, Restore, Store,
 };

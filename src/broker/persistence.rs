@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::configuration::{PersistenceConfiguration, PersistenceSync};
 use super::core::{Change, Journal};
-use super::log::{EventLog, Plain};
+use super::log::EventLog;
 use super::log_rules::LineKind;
 use super::store::{Store, StoreError};
 use super::{Commit, settings};
+use crate::terminal::escape;
 
 /// The database's name; mosquitto's own is mosquitto.db, which is left alone.
 const FILE_NAME: &str = "mqbroker.db";
@@ -89,7 +90,7 @@ impl Persistence {
     /// Writes what is not on disk yet (SIGUSR1).
     pub(super) fn save(&self) {
         let path = self.shared.lock().store.path().display().to_string();
-        self.shared.log.line(LineKind::Information, format!("Saving in-memory database to {}.", Plain(&path)));
+        self.shared.log.line(LineKind::Information, format!("Saving in-memory database to {}.", escape(&path)));
         self.shared.commit();
     }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::configuration::{Configuration, LogConfiguration, LogDestination, PersistenceConfiguration};
 use super::core::Log;
-use super::log::{EventLog, Plain};
+use super::log::EventLog;
 use super::log_output::{LogHandles, LogOutput};
 use super::log_rules::{LineKind, LogRules};
 use super::persistence::Persistence;
@@ -17,9 +17,10 @@ use super::process::{self, Commands, SystemError};
 use super::setup::{Setup, fault_texts};
 use super::start_lines::StartLines;
 use super::store::StoreError;
-use super::{BrokerError, BrokerSettings, EmbeddedBroker};
+use super::{BrokerError, BrokerSettings, EmbeddedBroker, ServePlan};
 use crate::client::{Interrupts, check_descriptors};
 use crate::exit_status::{ExitStatus, Signal};
+use crate::terminal::escape;
 use crate::transport::TlsServer;
 
 /// How long the last lines get to be written.
@@ -27,23 +28,6 @@ const LOG_GRACE: Duration = Duration::from_secs(1);
 
 /// How mosquitto ends with a command line or a configuration that it refuses.
 pub const MOSQUITTO_INVALID: u8 = 3;
-
-/// What mqbroker is asked to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServePlan {
-    /// Ports of the local only mode (`-p`); 1883 when none is named, 0 takes a free one.
-    pub ports: Vec<u16>,
-    /// Port for MQTT over WebSocket in the local only mode (`--ws-port`); none without it, 0 takes a free one.
-    pub web_socket_port: Option<u16>,
-    /// Log every packet (1, `-v`), and its bytes (2, `-vv`).
-    pub verbosity: u8,
-    /// Configuration file (`-c`).
-    pub config_file: Option<PathBuf>,
-    /// Run in the background (`-d`).
-    pub daemon: bool,
-    /// Start and end with mosquitto's lines, under this version of it (`--compat`).
-    pub mosquitto_version: Option<&'static str>,
-}
 
 /// Why mqbroker did not start or did not go on.
 #[derive(Debug, Error)]
@@ -108,7 +92,7 @@ impl fmt::Display for FaultList<'_> {
         for (index, fault) in self.0.iter().enumerate() {
             // Under the first one, behind "Error: ".
             let start = if index == 0 { "" } else { "\n       " };
-            write!(formatter, "{start}{}", Plain(fault))?;
+            write!(formatter, "{start}{}", escape(fault))?;
         }
         Ok(())
     }
@@ -256,7 +240,7 @@ fn print_subscriptions(broker: &EmbeddedBroker, log: &EventLog) {
     broker.with_core(move |core, _| {
         log.line(LineKind::Information, "Subscriptions (filter, client, QoS):".to_owned());
         core.subscription_list(&mut |filter, client, qos| {
-            let line = format!("\t{} {} {}", Plain(filter), Plain(client), qos.number());
+            let line = format!("\t{} {} {}", escape(filter), escape(client), qos.number());
             log.line(LineKind::Information, line);
         });
     });

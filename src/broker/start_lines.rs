@@ -1,9 +1,9 @@
 //! What mqbroker logs about itself when it starts and ends: its own lines, or mosquitto's.
 
 use super::configuration::{Configuration, ListenerConfiguration};
-use super::log::Plain;
 use super::log_rules::LineKind;
 use super::{EmbeddedBroker, ServePlan, WEB_SOCKET_PATH, process};
+use crate::terminal::escape;
 
 pub(super) struct StartLines<'a> {
     pub(super) plan: &'a ServePlan,
@@ -31,7 +31,7 @@ impl StartLines<'_> {
     pub(super) fn listening(&self, broker: &EmbeddedBroker) -> Vec<String> {
         let is_mosquitto = self.plan.mosquitto_version.is_some();
         let (plain, web) = (broker.local_addrs(), broker.web_socket_addrs());
-        let path = |path: &std::path::PathBuf| Plain(&path.to_string_lossy()).to_string();
+        let path = |path: &std::path::PathBuf| escape(&path.to_string_lossy()).to_string();
         if is_mosquitto {
             let opening = |address: &std::net::SocketAddr| {
                 let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
@@ -47,12 +47,12 @@ impl StartLines<'_> {
     }
 
     fn file(&self) -> Option<String> {
-        self.plan.config_file.as_deref().map(|file| Plain(&file.to_string_lossy()).to_string())
+        self.plan.config_file.as_deref().map(|file| escape(&file.to_string_lossy()).to_string())
     }
 
     fn starting_as_mosquitto(&self, line: &mut dyn FnMut(LineKind, String)) {
         if let Some(user) = process::user_name(self.configuration.user.as_deref()) {
-            line(LineKind::Information, format!("Info: running mosquitto as user: {}.", Plain(&user)));
+            line(LineKind::Information, format!("Info: running mosquitto as user: {}.", escape(&user)));
             if user == "root" {
                 let warning = "Warning: Mosquitto should not be run as root/administrator.";
                 line(LineKind::Warning, warning.to_owned());

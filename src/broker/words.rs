@@ -4,10 +4,10 @@ use std::fmt::{self, Display, Formatter};
 
 use super::core::{Cause, Event, PacketEvent};
 use super::driver::Notice;
-use super::log::Plain;
 use crate::dissect::dissect;
 use crate::mqtt::ProtocolVersion;
 use crate::mqtt::wire::PacketType;
+use crate::terminal::escape;
 
 /// An event as one line, or a few.
 pub(super) struct Words<'a>(pub(super) &'a Event<'a>);
@@ -15,7 +15,7 @@ pub(super) struct Words<'a>(pub(super) &'a Event<'a>);
 /// An event of the loop, as a line.
 pub(super) fn notice_words(notice: &Notice<'_>) -> String {
     match notice {
-        Notice::Accepted { peer, port: 0 } => format!("New connection on {}.", Plain(&peer.address)),
+        Notice::Accepted { peer, port: 0 } => format!("New connection on {}.", escape(&peer.address)),
         Notice::Accepted { peer, port } => format!("New connection from {peer} on port {port}."),
         Notice::AcceptFailed(error) => format!("Unable to accept new connection: {error}; trying again"),
     }
@@ -35,11 +35,11 @@ impl Display for Words<'_> {
                 write!(
                     out,
                     "New {kind} connected from {peer} as {} (p{protocol}, c{}, k{keep_alive}",
-                    Plain(client_id),
+                    escape(client_id),
                     u8::from(*clean_start)
                 )?;
                 if let Some(name) = user_name {
-                    write!(out, ", u'{}'", Plain(name))?;
+                    write!(out, ", u'{}'", escape(name))?;
                 }
                 out.write_str(").\n")?;
                 match will {
@@ -50,16 +50,19 @@ impl Display for Words<'_> {
                         will.payload.len(),
                         u8::from(will.retain),
                         will.qos.number(),
-                        Plain(&will.topic)
+                        escape(&will.topic)
                     ),
                 }
+            }
+            Event::AlreadyConnected { client_id } => {
+                write!(out, "Client {} already connected, closing old connection.", escape(client_id))
             }
             Event::Received { client, packet } => packet_words(out, "Received", "from", client, packet),
             Event::Sending { client, packet } => packet_words(out, "Sending", "to", client, packet),
             Event::Bytes { client, version, packet, .. } => {
                 // mosquitto has no line for it.
                 if packet.first().is_some_and(|first| first >> 4 == PacketType::Connect as u8) {
-                    writeln!(out, "Received CONNECT from {}", Plain(client))?;
+                    writeln!(out, "Received CONNECT from {}", escape(client))?;
                 }
                 let mut lines = String::new();
                 dissect(packet, *version, &mut lines);
@@ -68,29 +71,29 @@ impl Display for Words<'_> {
             Event::Denied { client, packet, too_large: false } => packet_words(out, "Denied", "from", client, packet),
             Event::Denied { client, packet, .. } => packet_words(out, "Dropped too large", "from", client, packet),
             Event::Subscribed { client, filter, qos } => {
-                write!(out, "{} {} {}", Plain(client), qos.number(), Plain(filter))
+                write!(out, "{} {} {}", escape(client), qos.number(), escape(filter))
             }
-            Event::Unsubscribed { client, filter } => write!(out, "{} {}", Plain(client), Plain(filter)),
+            Event::Unsubscribed { client, filter } => write!(out, "{} {}", escape(client), escape(filter)),
             Event::Dropping { client } => {
-                write!(out, "Outgoing messages are being dropped for client {}.", Plain(client))
+                write!(out, "Outgoing messages are being dropped for client {}.", escape(client))
             }
             Event::Disconnected { client_id, peer, cause } => {
                 // mosquitto calls a client without an id by its address.
                 let name = client_id.unwrap_or(&peer.address);
-                write!(out, "Client {} [{peer}] disconnected", Plain(name))?;
+                write!(out, "Client {} [{peer}] disconnected", escape(name))?;
                 cause_words(out, cause)
             }
             Event::ProtocolError { client_id: Some(client_id), what, .. } => {
-                write!(out, "Protocol error from {}: {}.", Plain(client_id), Plain(what))
+                write!(out, "Protocol error from {}: {}.", escape(client_id), escape(what))
             }
             Event::ProtocolError { peer, what, .. } => {
-                write!(out, "Protocol error from {peer}: {}.", Plain(what))
+                write!(out, "Protocol error from {peer}: {}.", escape(what))
             }
             Event::TlsWithoutTls { peer } => {
                 write!(out, "Client from {peer} appears to be using TLS to connect to a non-TLS listener.")
             }
             Event::Expired { client_id } => {
-                write!(out, "Expiring client {} due to timeout.", Plain(client_id))
+                write!(out, "Expiring client {} due to timeout.", escape(client_id))
             }
         }
     }
@@ -103,7 +106,7 @@ fn packet_words(
     client: &str,
     packet: &PacketEvent<'_>,
 ) -> fmt::Result {
-    let client = Plain(client);
+    let client = escape(client);
     let name = |out: &mut Formatter<'_>, name: &str| write!(out, "{verb} {name} {preposition} {client}");
     // mosquitto has two forms for acknowledgements: sent and received.
     let sending = preposition == "to";
@@ -120,7 +123,7 @@ fn packet_words(
                 u8::from(dup),
                 qos.number(),
                 u8::from(retain),
-                Plain(topic)
+                escape(topic)
             )
         }
         PacketEvent::Puback(identifier, code) if sending => {
@@ -156,10 +159,10 @@ fn packet_words(
             write!(out, " (Mid: {identifier}, RC:{code})")
         }
         PacketEvent::Subscribe => name(out, "SUBSCRIBE"),
-        PacketEvent::SubscribeFilter(filter, qos) => write!(out, "\t{} (QoS {})", Plain(filter), qos.number()),
+        PacketEvent::SubscribeFilter(filter, qos) => write!(out, "\t{} (QoS {})", escape(filter), qos.number()),
         PacketEvent::Suback => name(out, "SUBACK"),
         PacketEvent::Unsubscribe => name(out, "UNSUBSCRIBE"),
-        PacketEvent::UnsubscribeFilter(filter) => write!(out, "\t{}", Plain(filter)),
+        PacketEvent::UnsubscribeFilter(filter) => write!(out, "\t{}", escape(filter)),
         PacketEvent::Unsuback => name(out, "UNSUBACK"),
         PacketEvent::Pingreq => name(out, "PINGREQ"),
         PacketEvent::Pingresp => name(out, "PINGRESP"),
@@ -180,7 +183,7 @@ fn cause_words(out: &mut Formatter<'_>, cause: &Cause) -> fmt::Result {
         // At the end of the broker mosquitto prints nothing about its clients; the log leaves this event out.
         Cause::Disconnect | Cause::Shutdown => return out.write_str("."),
         Cause::Closed => "connection closed by client",
-        Cause::Transport(why) => return write!(out, ": {}.", Plain(why)),
+        Cause::Transport(why) => return write!(out, ": {}.", escape(why)),
         Cause::Timeout => "exceeded timeout",
         Cause::TakenOver => "session taken over",
         Cause::Malformed => "malformed packet",

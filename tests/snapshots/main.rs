@@ -20,6 +20,7 @@ use snapbox::{Assert, Data, Redactions};
 #[allow(dead_code)]
 #[path = "../support/process.rs"]
 mod process;
+mod readme;
 
 /// Runs every `$` line of a file and compares the file with what came.
 fn check(name: &str) {

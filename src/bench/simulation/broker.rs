@@ -323,6 +323,8 @@ impl FaultPlan for SimulatedFaults {
             Packet::Connack(connack) => {
                 let mut connack = connack.clone();
                 for property in self.client(link).properties.iter() {
+                    // The script's value replaces the core's.
+                    connack.properties.remove(property.name());
                     connack.properties.push(property.clone());
                 }
                 link.send_packet(&Packet::Connack(connack), self.script.connack_after);

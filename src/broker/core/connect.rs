@@ -340,6 +340,9 @@ impl Core {
         let session = *self.by_client_id.get(client_id)?;
         let connection = self.sessions.get(session)?.connection;
         if connection != NONE {
+            if let Some(log) = &mut self.log {
+                log.event(&Event::AlreadyConnected { client_id });
+            }
             self.end_with(connection, ReasonCode(0x8E), Cause::TakenOver, now);
         }
         // Without an expiry it has ended with its connection.

@@ -41,6 +41,11 @@ pub enum Event<'a> {
         /// Whether it is the bridge of a mosquitto.
         bridge: bool,
     },
+    /// A second client of this name is let in.
+    AlreadyConnected {
+        /// Client Identifier.
+        client_id: &'a str,
+    },
     /// A packet came from a client.
     Received {
         /// Client Identifier, or the address before there is one.

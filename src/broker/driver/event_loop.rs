@@ -13,7 +13,8 @@ use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::Commit;
-use super::stream::{ReadStep, Socket, Stream};
+use super::socket::{ReadStep, Socket};
+use super::stream::Stream;
 use super::web_socket::{OriginRule, WebSocketStream};
 use crate::broker::CertificateName;
 use crate::broker::core::{Cause, ConnectionId, Core, Peer, PendingCheck};

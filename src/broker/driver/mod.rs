@@ -5,6 +5,7 @@
 //! one subscriber. Reads and writes never block, so no client delays another.
 
 mod event_loop;
+mod socket;
 mod stream;
 mod web_socket;
 

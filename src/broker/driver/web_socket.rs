@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, WebSocket};
 
-use super::stream::{ReadStep, Socket};
+use super::socket::{ReadStep, Socket};
 use crate::broker::WEB_SOCKET_PATH;
 
 /// Longest request that is read.

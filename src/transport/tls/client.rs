@@ -1,7 +1,6 @@
 //! A TLS plan made ready: files read and rustls configured once, for any number of handshakes.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -9,20 +8,22 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
+use rustls::{ClientConfig, Error, InconsistentKeys};
 use tokio_rustls::TlsConnector;
 
-use super::certificate::{CertificateFacts, denies_authority};
+use super::alpn::alpn_protocols;
+use super::certificate::CertificateFacts;
 use super::explain::{Situation, error_text, explain};
 use super::keylog::KeyLogFile;
 use super::session::TlsSession;
 use super::setup_error::TlsSetupError;
 #[cfg(feature = "openssl")]
 use super::system_openssl::OpenSslClient;
+use super::trust::{trust_text, trusted_certificates};
 use super::verifier::{NoVerification, ServerVerifier};
 use super::{files, key};
 use crate::transport::error::{FailureKind, Fault, io_text, printable};
-use crate::transport::plan::{ClientCertificate, TlsBackend, TlsPlan, TlsVersions, TrustRoots};
+use crate::transport::plan::{ClientCertificate, TlsBackend, TlsPlan, TlsVersions};
 use crate::transport::socket::Socket;
 
 /// A TLS client: make it once, connect with it as often as you like, from any thread.
@@ -145,67 +146,6 @@ impl Backend {
     }
 }
 
-/// The certificates of the user's files, each with where they come from.
-pub(super) fn user_certificates(
-    roots: &TrustRoots,
-) -> impl Iterator<Item = (&Path, Result<Vec<CertificateDer<'static>>, TlsSetupError>)> {
-    let of_file = roots.file.as_deref().map(|path| (path, files::certificates(path)));
-    let of_folder = roots.folder.as_deref().map(|path| (path, files::certificates_in_folder(path)));
-    of_file.into_iter().chain(of_folder)
-}
-
-/// The system's certificates, if the plan needs them; at least one where nothing else is trusted.
-pub(super) fn system_certificates(plan: &TlsPlan, others: bool) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    if !plan.roots.uses_system() || plan.insecure {
-        return Ok(Vec::new());
-    }
-    let loaded = rustls_native_certs::load_native_certs();
-    if loaded.certs.is_empty() && !others {
-        let reason = loaded.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-        return Err(TlsSetupError::general(format!("this system has no CA certificates{reason}"))
-            .hint("install the package ca-certificates, or give the broker's CA certificate with --cafile"));
-    }
-    Ok(loaded.certs)
-}
-
-/// Certification authorities, and the certificates of the user's files, which count as a server's own too.
-fn trusted_certificates(plan: &TlsPlan) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsSetupError> {
-    let mut roots = RootCertStore::empty();
-    let mut named = Vec::new();
-    for (path, found) in user_certificates(&plan.roots) {
-        named.extend(add_roots(&mut roots, found?).map_err(|cause| TlsSetupError::of(path, cause))?);
-    }
-    roots.add_parsable_certificates(system_certificates(plan, !named.is_empty())?);
-    Ok((roots, named))
-}
-
-/// Makes certificates authorities, except those that say that they are none: webpki does not ask again, and the holder
-/// of a server's key must not become able to vouch for other servers. Gives back those that can be used; bundles hold
-/// odd ones now and then, so it is an error only when none can.
-fn add_roots(
-    roots: &mut RootCertStore,
-    mut found: Vec<CertificateDer<'static>>,
-) -> Result<Vec<CertificateDer<'static>>, String> {
-    let mut fault = None;
-    found.retain(|certificate| {
-        let added = if denies_authority(certificate) { Ok(()) } else { roots.add(certificate.clone()) };
-        added.map_err(|error| fault = Some(error)).is_ok()
-    });
-    match fault {
-        Some(error) if found.is_empty() => Err(format!("no certificate in it can be used: {}", error_text(&error))),
-        _ => Ok(found),
-    }
-}
-
-fn trust_text(roots: &TrustRoots) -> String {
-    let mut sources: Vec<_> =
-        [&roots.file, &roots.folder].into_iter().flatten().map(|p| p.display().to_string()).collect();
-    if roots.uses_system() {
-        sources.push("the system's CA certificates".into());
-    }
-    sources.join(" or ")
-}
-
 fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result<SingleCertAndKey, TlsSetupError> {
     let chain = files::certificates(&own.certificate)?;
     let key = key::read(&own.key, own.key_password.as_ref())?;
@@ -223,14 +163,5 @@ fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result
         // The other errors say that the certificate is none that webpki reads, such as the version 1 that `openssl
         // x509 -req` makes by default. It is the server that has to read it.
         _ => Ok(SingleCertAndKey::from(certified)),
-    }
-}
-
-pub(super) fn alpn_protocols(names: &[String]) -> Result<Vec<Vec<u8>>, TlsSetupError> {
-    // RFC 7301 §3.1: a name has 1 to 255 bytes.
-    match names.iter().find(|name| name.is_empty() || name.len() > 255) {
-        Some(name) => Err(TlsSetupError::general(format!("\"{}\" is not a valid ALPN protocol", printable(name)))
-            .hint("it must have 1 to 255 bytes, as in \"mqtt\"")),
-        None => Ok(names.iter().map(|name| name.clone().into_bytes()).collect()),
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use super::certificate::{CertificateFacts, date_text};
+#[cfg(feature = "openssl")]
+use super::openssl_error;
 use super::verifier::is_authority_as_server;
 use crate::transport::error::{FailureKind, Fault, explain_socket_error, printable};
 
@@ -47,13 +49,26 @@ pub fn looks_like_tls(first_bytes: &[u8]) -> bool {
 /// of the first read.
 pub fn explain_tls_loss(error: &io::Error) -> Option<Fault> {
     #[cfg(feature = "openssl")]
-    if let Some(fault) = super::system_openssl::explain_loss(error) {
+    if let Some(fault) = explain_openssl_loss(error) {
         return Some(fault);
     }
     let tls = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match tls {
         Error::AlertReceived(alert) => explain_alert_after_handshake(*alert),
         other => Fault::new(FailureKind::TlsProtocol, format!("TLS failed: {}", error_text(other))),
+    })
+}
+
+/// The same for OpenSSL.
+#[cfg(feature = "openssl")]
+fn explain_openssl_loss(error: &io::Error) -> Option<Fault> {
+    let tls = error.get_ref()?.downcast_ref::<openssl::ssl::Error>()?;
+    Some(match openssl_error::alert(tls) {
+        Some(alert) => explain_alert_after_handshake(alert),
+        None => {
+            let said = tls.ssl_error().map_or("no reason given", openssl_error::reason);
+            Fault::new(FailureKind::TlsProtocol, format!("TLS failed: {said}"))
+        }
     })
 }
 

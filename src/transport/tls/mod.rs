@@ -1,17 +1,21 @@
 //! TLS: files and settings made into a client once ([`client`]), whom to trust ([`verifier`]), and why a
 //! handshake failed ([`explain`]). rustls and OpenSSL are named here only.
 
+mod alpn;
 mod certificate;
 mod client;
 mod explain;
 mod files;
 mod key;
 mod keylog;
+#[cfg(feature = "openssl")]
+mod openssl_error;
 mod server;
 mod session;
 mod setup_error;
 #[cfg(feature = "openssl")]
 mod system_openssl;
+mod trust;
 mod verifier;
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl TlsSession {
         match self {
             Self::Rustls(stream) => TlsInfo::of(stream.get_ref().1),
             #[cfg(feature = "openssl")]
-            Self::OpenSsl(stream) => super::system_openssl::info(stream.ssl()),
+            Self::OpenSsl(stream) => TlsInfo::of_openssl(stream.ssl()),
         }
     }
 }
@@ -66,6 +66,21 @@ impl TlsInfo {
             cipher: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
             alpn: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             common_name_only: certificate.is_some_and(|der| has_common_name_only(der)),
+        }
+    }
+
+    #[cfg(feature = "openssl")]
+    fn of_openssl(ssl: &openssl::ssl::SslRef) -> Self {
+        let certificate = ssl.peer_certificate().and_then(|own| own.to_der().ok());
+        Self {
+            version: match ssl.version_str() {
+                "TLSv1.2" => "TLSv1_2",
+                "TLSv1.3" => "TLSv1_3",
+                other => other,
+            },
+            cipher: ssl.current_cipher().and_then(|cipher| cipher.standard_name()).unwrap_or("unknown"),
+            alpn: ssl.selected_alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            common_name_only: certificate.is_some_and(|der| has_common_name_only(&der)),
         }
     }
 }

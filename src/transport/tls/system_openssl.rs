@@ -3,7 +3,6 @@
 //! mosquitto does: an IP address may also stand in a DNS name or, without subjectAltName, in the common name.
 
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -11,23 +10,23 @@ use std::sync::{Arc, Mutex};
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::ssl::{
-    Error, ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode,
+    Error, ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
     SslVerifyMode, SslVersion,
 };
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509StoreContextRef, X509VerifyResult};
-use rustls::AlertDescription;
 use rustls::pki_types::CertificateDer;
 use tokio_openssl::SslStream;
 
+use super::alpn::alpn_protocols;
 use super::certificate::CertificateFacts;
-use super::client::{alpn_protocols, system_certificates, user_certificates};
 use super::explain::{self, Situation};
 use super::files;
 use super::key::{ask_password, convert, no_password, undecrypted};
 use super::keylog::KeyLogFile;
-use super::session::TlsInfo;
+use super::openssl_error::{alert, reason};
 use super::setup_error::TlsSetupError;
+use super::trust::{system_certificates, user_certificates};
 use crate::transport::error::{FailureKind, Fault, explain_socket_error, io_text};
 use crate::transport::plan::{ClientCertificate, PreSharedKey, TlsPlan, TlsVersions};
 use crate::transport::socket::Socket;
@@ -106,11 +105,6 @@ fn names_the_host(context: &mut X509StoreContextRef, host: &str) -> bool {
 
 fn refused(error: &ErrorStack) -> TlsSetupError {
     TlsSetupError::general(format!("OpenSSL: {}", reason(error)))
-}
-
-/// The last reason that OpenSSL gives, in its words.
-fn reason(error: &ErrorStack) -> &'static str {
-    error.errors().iter().rev().find_map(openssl::error::Error::reason).unwrap_or("no reason given")
 }
 
 fn configure(builder: &mut SslContextBuilder, plan: &TlsPlan) -> Result<(), TlsSetupError> {
@@ -278,40 +272,6 @@ fn explain_handshake(error: &Error, verified: X509VerifyResult, situation: &Situ
         "unsupported protocol" | "no protocols available" => explain::version_fault(),
         "unexpected eof while reading" => explain::closed_in_handshake(),
         said => Fault::new(FailureKind::TlsProtocol, format!("the TLS handshake failed: {said}")),
-    }
-}
-
-/// The alert of the server that ended TLS: OpenSSL counts its reasons for them from 1000 on.
-fn alert(error: &Error) -> Option<AlertDescription> {
-    let reasons = error.ssl_error()?.errors().iter();
-    let mut numbers = reasons.filter_map(|error| error.reason_code().checked_sub(1000));
-    numbers.find_map(|number| u8::try_from(number).ok()).map(AlertDescription::from)
-}
-
-/// What an error of a connection means that ended after the handshake; none when it is not one of TLS.
-pub(super) fn explain_loss(error: &io::Error) -> Option<Fault> {
-    let tls = error.get_ref()?.downcast_ref::<Error>()?;
-    Some(match alert(tls) {
-        Some(alert) => explain::explain_alert_after_handshake(alert),
-        None => {
-            let said = tls.ssl_error().map_or("no reason given", reason);
-            Fault::new(FailureKind::TlsProtocol, format!("TLS failed: {said}"))
-        }
-    })
-}
-
-/// What a handshake agreed on.
-pub(super) fn info(ssl: &SslRef) -> TlsInfo {
-    let certificate = ssl.peer_certificate().and_then(|own| own.to_der().ok());
-    TlsInfo {
-        version: match ssl.version_str() {
-            "TLSv1.2" => "TLSv1_2",
-            "TLSv1.3" => "TLSv1_3",
-            other => other,
-        },
-        cipher: ssl.current_cipher().and_then(|cipher| cipher.standard_name()).unwrap_or("unknown"),
-        alpn: ssl.selected_alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
-        common_name_only: certificate.is_some_and(|der| super::certificate::has_common_name_only(&der)),
     }
 }
 

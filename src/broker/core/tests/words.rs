@@ -7,6 +7,7 @@ impl Log for Notes {
     fn event(&mut self, event: &Event<'_>) {
         self.0.lock().unwrap().push(match event {
             Event::Connected { client_id, .. } => format!("{client_id} connected"),
+            Event::AlreadyConnected { client_id } => format!("{client_id} already connected"),
             Event::Received { client, packet } => format!("{client} > {packet:?}"),
             Event::Sending { client, packet } => format!("{client} < {packet:?}"),
             Event::ProtocolError { client_id, what, .. } => format!("ProtocolError {client_id:?} {what}"),
@@ -51,6 +52,7 @@ fn a_qos_2_message_in_mosquitto_s_order() {
     assert_eq!(
         notes.take(),
         [
+            "S1 already connected",
             "S1 < Disconnect(142)",
             "Some(\"S1\") gone: TakenOver",
             "S1 connected",

@@ -1,0 +1,208 @@
+//! The README's console blocks: each is run as it stands there, against a broker of this test, and prints what it shows.
+//! Numbers and their units are not compared, and sizes that take long are smaller. Of a command with `# excerpt` behind
+//! it only the lines that are shown have to come, in this order.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::process;
+
+/// What is smaller here than in the README.
+const SMALLER: [(&str, &str); 3] = [
+    ("seq 1000000", "seq 1000"),
+    ("--clients 1000 --connect-rate 2k --hold 3s", "--clients 20 --hold 1s"),
+    ("-q 1 --broker-pid 790", "-q 1 --duration 2s --broker-pid $BROKER"),
+];
+
+/// A command of a block, and what the README shows of its output.
+struct Shown<'a> {
+    command: &'a str,
+    lines: Vec<&'a str>,
+}
+
+/// The broker that the blocks find: an options file per tool names its port.
+struct Scene {
+    broker: Child,
+    folder: TempDir,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().to_path_buf();
+        let path = |name: &str| at.join(name);
+        // Its certificate is its own, and the system's CA certificates are another one's.
+        certificate("localhost", &path("server.pem"), &path("server.key"));
+        certificate("another", &path("system.pem"), &path("system.key"));
+        let listener = "listener 0 127.0.0.1\nallow_anonymous true\n";
+        std::fs::write(path("conf"), format!("{listener}{listener}certfile server.pem\nkeyfile server.key\n")).unwrap();
+        let broker = Command::new(env!("CARGO_BIN_EXE_mqbroker"))
+            .args(["-v", "-c", "conf"])
+            .current_dir(folder.path())
+            .stderr(File::create(path("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let scene = Self { broker, folder };
+        let log = scene.wait_for("mqbroker running");
+        let ports: Vec<&str> = log
+            .lines()
+            .filter_map(|line| line.split_once("Listening on ")?.1.rsplit_once(':'))
+            .map(|(_, port)| port)
+            .collect();
+        for (folder, port) in [("plain", ports[0]), ("tls", ports[1])] {
+            std::fs::create_dir(path(folder)).unwrap();
+            for tool in ["mqpub", "mqsub", "mqrr", "mqbench"] {
+                std::fs::write(path(folder).join(tool), format!("-h localhost\n-p {port}\n")).unwrap();
+            }
+        }
+        let retained = "mqpub -t lamp/kitchen -m on -r -q 1";
+        assert_eq!(scene.run(&[Shown { command: retained, lines: vec![] }]), [Vec::<String>::new()]);
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The broker's log, once it holds this text.
+    fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now() + process::PATIENCE;
+        loop {
+            let log = std::fs::read_to_string(self.path("log")).unwrap();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in {log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Runs the commands of a block in one shell; what each printed comes back.
+    fn run(&self, block: &[Shown<'_>]) -> Vec<Vec<String>> {
+        const MARK: &str = "-- next command --";
+        // Each job is a process group, which ends with the block. The limit is what the README shows of doctor.
+        let mut script = "set -m; ulimit -n 20000 2>/dev/null\n".to_owned();
+        for Shown { command, .. } in block {
+            let command = command.split("  # ").next().unwrap().trim();
+            script += &SMALLER.iter().fold(command.to_owned(), |text, (from, to)| text.replace(from, to));
+            if command.ends_with('&') {
+                // It is there when the broker has its subscription.
+                script += "\nuntil grep -q '\techo (QoS' ../log; do sleep 0.05; done";
+            }
+            if command.starts_with("mqbroker") {
+                script += " > own 2>&1 & until grep -q running own; do sleep 0.05; done\n\
+                    mqpub -p \"$(sed -n 's/.*Listening on 127.0.0.1://p' own)\" -i writer -q 1 -t lamp/kitchen -m on\n\
+                    kill $!; wait $!; cat own";
+            }
+            script += &format!("\necho '{MARK}'\n");
+        }
+        script += "jobs -p > jobs; while read -r job; do kill -- -\"$job\"; done < jobs\n";
+        let tls = block.iter().any(|shown| shown.command.contains("--tls"));
+        let config = self.path(if tls { "tls" } else { "plain" });
+        let tools: PathBuf = Path::new(env!("CARGO_BIN_EXE_mqpub")).parent().unwrap().into();
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", &format!("exec 2>&1; {script}")])
+            .current_dir(&config)
+            .env_clear()
+            .envs([("HOME", "/nowhere"), ("LC_ALL", "C"), ("TZ", "UTC"), ("COLUMNS", "120")])
+            .env("XDG_CONFIG_HOME", &config)
+            .env("SSL_CERT_FILE", self.path("system.pem"))
+            .env("BROKER", self.broker.id().to_string())
+            .env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+        let output = process::text(&process::run(&mut shell).stdout);
+        let printed: Vec<Vec<String>> =
+            output.split(MARK).map(|part| part.lines().filter_map(normalized).collect()).collect();
+        printed[..block.len()].to_vec()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = self.broker.kill();
+        let _ = self.broker.wait();
+    }
+}
+
+/// A certificate for this host that is signed by its own key.
+fn certificate(name: &str, certificate: &Path, key: &Path) {
+    let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(certificate, parameters.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(key, pair.serialize_pem()).unwrap();
+}
+
+/// The blocks of commands and their output.
+fn blocks(readme: &str) -> Vec<Vec<Shown<'_>>> {
+    let (mut blocks, mut inside) = (Vec::new(), false);
+    for line in readme.lines() {
+        let text = line.trim_start();
+        if text.starts_with("```") {
+            inside = text == "```console";
+            if inside {
+                blocks.push(Vec::new());
+            }
+        } else if inside {
+            let block: &mut Vec<Shown<'_>> = blocks.last_mut().unwrap();
+            match text.strip_prefix("$ ") {
+                Some(command) => block.push(Shown { command, lines: vec![] }),
+                None => block.last_mut().expect("a block begins with a command").lines.push(line),
+            }
+        }
+    }
+    blocks
+}
+
+/// A line without its numbers and units; nothing of a blank one.
+fn normalized(line: &str) -> Option<String> {
+    const UNITS: [&str; 14] = ["ns", "µs", "ms", "s", "m", "B", "kB", "MB", "GB", "B/s", "kB/s", "MB/s", "GB/s", "%"];
+    let line = line.replace("localhost", "127.0.0.1").replace("mosquitto", "mqbroker");
+    // How this machine did is no matter of the README.
+    if line.trim_start().starts_with("generator ") {
+        return Some("generator".to_owned());
+    }
+    let words = line.split_whitespace().map(|word| {
+        let mut short = String::new();
+        for c in word.chars() {
+            match c {
+                '0'..='9' | '–' if !short.ends_with('N') => short.push('N'),
+                '0'..='9' | '–' => {}
+                '.' | ',' if short.ends_with('N') => {}
+                other => short.push(other),
+            }
+        }
+        short
+    });
+    let kept: Vec<String> =
+        words.filter(|word| !UNITS.contains(&word.trim_end_matches(['(', ')', ',', ';']))).collect();
+    (!kept.is_empty()).then(|| kept.join(" "))
+}
+
+#[test]
+fn console_blocks_print_what_they_show() {
+    let missing = ["bash", "jq"].into_iter().find(|tool| Command::new(tool).arg("--version").output().is_err());
+    if let Some(missing) = missing {
+        assert!(std::env::var_os("CI").is_none(), "{missing} is not installed");
+        eprintln!("skipped: {missing} is not installed");
+        return;
+    }
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let scene = Scene::start();
+    for block in blocks(&readme) {
+        for (Shown { command, lines }, printed) in block.iter().zip(scene.run(&block)) {
+            let shown: Vec<String> = lines.iter().filter_map(|line| normalized(line)).collect();
+            if command.contains("# excerpt") {
+                let mut rest = printed.iter();
+                let missing = shown.iter().find(|line| !rest.any(|other| other == *line));
+                assert!(missing.is_none(), "{command}\n{missing:?} is not among, or not in its place:\n{printed:#?}");
+            } else {
+                assert_eq!(printed, shown, "{command}");
+            }
+        }
+    }
+}
