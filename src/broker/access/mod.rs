@@ -7,7 +7,7 @@ mod password_file;
 mod password_hash;
 
 pub use acl::{AccessControlList, TopicAccess};
-pub use file_access::{AccessFileError, AccessFiles, FileAccess};
+pub use file_access::{AccessFiles, FileAccess};
 pub use password_file::{PasswordFile, set_password};
 
 /// A fault of a password file or an access control list.
