@@ -52,7 +52,7 @@ impl fmt::Display for RejectedCharacter {
             character if character.is_control() => "a control character",
             _ => "a Unicode non-character",
         };
-        write!(f, "its character number {number} is {name} (U+{code:04X}), which a broker may reject")
+        write!(f, "character {number} is {name} (U+{code:04X}), which a broker may reject")
     }
 }
 

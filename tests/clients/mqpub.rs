@@ -523,7 +523,7 @@ fn puback_for_qos_2_is_a_downgrade() {
     let broker = ScriptedBroker::start(Script::default().answer_qos2_with_puback());
     let ended = mqpub(&broker, &["-l", "-q", "2"], &lines(3));
     assert_eq!(ended.code, Some(44), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Warning: the broker answered a message of QoS 2 with PUBACK"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Warning: the broker answered a QoS 2 message with PUBACK"), "{}", ended.stderr);
     assert!(ended.stderr.contains("3 messages were delivered at QoS 1 only"), "{}", ended.stderr);
     assert_eq!(broker.stop().accepted, payloads(3));
 }

@@ -208,7 +208,7 @@ fn a_second_copy_of_a_response_is_not_printed_and_answers_no_other_request() {
     }
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(0), "ONE\nTWO\nTHREE\n"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("answers a request that has all its responses"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("answers a request that already has all its responses"), "{}", ended.stderr);
 }
 
 #[test]
