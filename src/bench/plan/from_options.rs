@@ -481,7 +481,7 @@ pub(in crate::bench) mod tests {
     #[test]
     fn impossible_plans_are_rejected_before_anything_connects() {
         for (arguments, part) in [
-            (&["-i", "same"][..], "put %i"),
+            (&["-i", "same"][..], "include %i"),
             (&["-m", "x", "-t", "one"], "-t 'TOPIC/%i'"),
             (&["-t", "a/%x"], "is not a placeholder here"),
             (&["--pubs", "0"], "add -t"),
@@ -504,7 +504,7 @@ pub(in crate::bench) mod tests {
             (&["--arrival", "poisson", "--rate", "11M"], "10M"),
             (&["--arrival", "burst:0"], "burst:N"),
             (&["--behind", "skip", "--flood"], "--flood does not have"),
-            (&["--behind", "skip", "--pubs", "0", "-t", "x"], "publishes nothing"),
+            (&["--behind", "skip", "--pubs", "0", "-t", "x"], "publishes none"),
         ] {
             let error = plan_of(arguments).unwrap_err().to_string();
             assert!(error.contains(part), "{arguments:?}: {error}");
