@@ -34,7 +34,7 @@ complete -c mqbench -l out -d 'Write the result to FILE as JSON; may be repeated
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH' -r -f
+complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqbench -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqbench -s u -l username -d 'User name' -r -f
 complete -c mqbench -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f

@@ -6,7 +6,7 @@ complete -c mqpub -l repeat -d 'Send the message COUNT times, each after the pre
 complete -c mqpub -l repeat-delay -d 'Wait TIME between repetitions' -r
 complete -c mqpub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqpub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH' -r -f
+complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqpub -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqpub -s u -l username -d 'User name' -r -f
 complete -c mqpub -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f

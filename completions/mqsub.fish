@@ -12,7 +12,7 @@ complete -c mqsub -l random-filter -d 'Print only PERCENT % of the messages, cho
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqsub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH' -r -f
+complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqsub -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqsub -s u -l username -d 'User name' -r -f
 complete -c mqsub -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f

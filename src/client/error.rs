@@ -395,7 +395,7 @@ mod tests {
         let lost = ClientError::lost("h:1", None, true);
         let hint = |facts| lost.hint(facts).unwrap();
         let plain = hint(ConnectFacts::default());
-        assert!(plain.contains("it may want a user and password (-u, -P), TLS ("), "{plain}");
+        assert!(plain.contains("it may require a user and password (-u, -P), TLS ("), "{plain}");
         let all = hint(ConnectFacts { has_user_name: true, has_tls: true, ..ConnectFacts::default() });
         assert!(all.contains("another user or password (-u, -P), a client certificate (--cert, --key), "), "{all}");
     }

@@ -380,7 +380,7 @@ mod tests {
         trace.log(Direction::Received, &[0x20, 2, 9, 9]);
         assert!(trace.was_unreadable);
         assert!(!trace.lines.contains('\x1b'), "{}", trace.lines);
-        assert!(trace.lines.contains("CONNACK that cannot be read"), "{}", trace.lines);
+        assert!(trace.lines.contains("malformed CONNACK"), "{}", trace.lines);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "PORT", value_parser = port)]
     pub port: Option<u16>,
 
-    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://HOST[:PORT][/PATH] or unix:PATH.
+    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH.
     ///
     /// Percent-encoding is decoded in user, password and topic: write %40 for @ and %2F for / in a password. An IPv6
     /// address needs brackets. Everything after the first / that follows the host is the topic, including # and ?. -h, -p, -u

@@ -34,7 +34,7 @@ pub(super) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    /// What was received: `no response came`, `1 of 3 responses to request 2 came`.
+    /// What was received: `no response arrived`, `1 of 3 responses to request 2 came`.
     pub(super) fn received(&self) -> String {
         let exchange = self.exchange;
         let request = if exchange.asked() > 1 { format!(" to request {}", exchange.asked()) } else { String::new() };
@@ -167,15 +167,15 @@ mod tests {
                 Stage::Asked,
                 1,
                 Fate::Unknown,
-                "timed out after 1.5 s: no response came, the broker has not acknowledged the request",
+                "timed out after 1.5 s: no response arrived, the broker has not acknowledged the request",
             ),
             (
                 Stage::Asked,
                 1,
                 Fate::Nobody,
-                "timed out after 1.5 s: no response came, no client is subscribed to the topic of the request",
+                "timed out after 1.5 s: no response arrived, no client is subscribed to the topic of the request",
             ),
-            (Stage::Asked, 4, Fate::Taken, "timed out after 1.5 s: no response to request 4 came"),
+            (Stage::Asked, 4, Fate::Taken, "timed out after 1.5 s: no response to request 4 arrived"),
         ] {
             let exchange = exchange(asked, 2, 0);
             assert_eq!(situation(stage, &exchange, &fate).timed_out(Duration::from_millis(1_500)), text);
@@ -187,7 +187,7 @@ mod tests {
         let exchange = exchange(1, 1, 2);
         let hints = situation(Stage::Asked, &exchange, &Fate::Nobody).hints();
         assert_eq!(hints.len(), 1);
-        assert!(hints[0].starts_with("2 messages came on 'r' without correlation data"), "{hints:?}");
+        assert!(hints[0].starts_with("2 messages arrived on 'r' without correlation data"), "{hints:?}");
         assert!(hints[0].contains("--no-correlation-check"), "{hints:?}");
         let quiet = self::exchange(1, 1, 0);
         let at_most_once = Situation { acknowledged: false, ..situation(Stage::Asked, &quiet, &Fate::Unknown) };

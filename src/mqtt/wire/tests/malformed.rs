@@ -22,7 +22,7 @@ fn fixed_headers() {
         assert_eq!(scan(bytes, MAX_PACKET_SIZE).unwrap_err().to_string(), expected);
     }
     refused(V311, b"\x30\xFF\xFF\xFF\xFF\x01", "malformed PUBLISH: a length of more than four bytes");
-    assert_eq!(scan(b"\x30\x80\x01", 130).unwrap_err().to_string(), "a packet of 131 bytes is over the limit of 130");
+    assert_eq!(scan(b"\x30\x80\x01", 130).unwrap_err().to_string(), "a packet of 131 bytes exceeds the limit of 130");
     assert_eq!(scan(b"\x30\x80\x01", 131), Ok(Scan::Incomplete(Some(131))));
 }
 
