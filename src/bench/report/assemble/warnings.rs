@@ -47,9 +47,13 @@ pub(super) fn broken_order(stage: &StageOutcome) -> Option<Warning> {
     }
     (stage.unmatched > 0).then(|| {
         let text = format!(
-            "{} more messages arrived than were sent, or were marked as sent again: messages without a stamp were \
-             delivered twice, or another client publishes on the topic, so no end-to-end latency is given",
-            stage.unmatched
+            "{}: messages without a stamp were delivered twice, or another client publishes on the topic, so no \
+             end-to-end latency is given",
+            counted(
+                stage.unmatched,
+                "more message arrived than were sent, or was marked as sent again",
+                "more messages arrived than were sent, or were marked as sent again"
+            )
         );
         Warning::new("no-latency-after-duplicates", text)
     })
@@ -71,14 +75,18 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     }
     if counters.connects > 0 && counters.held_back > 0 {
         let text = format!(
-            "{} clients connected late because too many connects were pending: the broker did not keep up with this rate",
-            counters.held_back,
+            "{} connected late because too many connects were pending: the broker did not keep up with this rate",
+            counted(counters.held_back, "client", "clients"),
         );
         warnings.push(Warning::new("connects-held-back", text));
     }
     if stage.downgraded > 0 {
-        let text =
-            format!("the broker acknowledged {} QoS 2 messages with PUBACK, as if they were QoS 1", stage.downgraded);
+        let messages = counted(
+            stage.downgraded,
+            "QoS 2 message with PUBACK, as if it were",
+            "QoS 2 messages with PUBACK, as if they were",
+        );
+        let text = format!("the broker acknowledged {messages} QoS 1");
         warnings.push(Warning::new("downgraded", text));
     }
     let held_back = stage.recorder.counters.held_back;
@@ -86,12 +94,18 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
         let text = match stage.recorder.counters.skipped {
             // Which of them waited for what is unknown.
             skipped if !stage.lost.is_empty() => {
-                let given_up = if skipped > 0 { format!(", and {skipped} were given up") } else { String::new() };
+                let given_up = if skipped > 0 {
+                    format!(", and {} given up", counted(skipped, "was", "were"))
+                } else {
+                    String::new()
+                };
                 format!("{held_back} of {offered} messages found no connection, or the window closed{given_up}")
             }
             0 => {
                 let not_sent = stage.not_sent.filter(|not_sent| *not_sent > 0);
-                let not_sent = not_sent.map_or_else(String::new, |count| format!(", and {count} were not sent at all"));
+                let not_sent = not_sent.map_or_else(String::new, |count| {
+                    format!(", and {} not sent at all", counted(count, "was", "were"))
+                });
                 format!(
                     "{held_back} of {offered} messages had to wait for the window{not_sent}: the path did not carry this \
                      rate, and latencies grow with the length of the test",
@@ -99,7 +113,8 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
             }
             skipped => format!(
                 "{held_back} of {offered} messages found the window closed: the path did not carry this rate, and \
-                 {skipped} were given up",
+                 {} given up",
+                counted(skipped, "was", "were"),
             ),
         };
         let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
@@ -233,17 +248,21 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     }
     warnings.extend(of_delivery(plan, stage));
     if let Some(skipped) = some(stage.traffic.skipped) {
-        warnings.push(Warning::new("skipped", format!("{skipped} messages of the schedule were skipped")));
+        warnings.push(Warning::new(
+            "skipped",
+            format!("{} skipped", counted(skipped, "message of the schedule was", "messages of the schedule were")),
+        ));
     }
     if let Some(failed) = some(stage.clients.failed) {
-        warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
+        warnings.push(Warning::new("connect-failed", format!("{} failed", counted(failed, "connect", "connects"))));
     }
     if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
         let under_way = match stage.traffic.sent_again {
-            Some(again) => format!("{again} messages were sent again"),
+            Some(again) => format!("{} sent again", counted(again, "message was", "messages were")),
             None => "what was in flight may be lost".to_owned(),
         };
-        let text = format!("{lost} connections were lost and restored; {under_way}");
+        let lost = counted(lost, "connection was", "connections were");
+        let text = format!("{lost} lost and restored; {under_way}");
         warnings.push(Warning::new("reconnected", text));
     }
     let is_limit = stage.generator.verdict == Some(Verdict::Bottleneck);
@@ -272,30 +291,44 @@ fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     }
     if let Some(freed) = some(delivery.freed_by_silence) {
         let text = format!(
-            "nothing arrived for a second or for four round trips, so {freed} slots of the window were taken for lost and \
-             used again"
+            "nothing arrived for a second or for four round trips, so {} taken for lost and used again",
+            counted(freed, "slot of the window was", "slots of the window were")
         );
         warnings.push(Warning::new("freed-by-silence", text));
     }
     if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
-        warnings.push(Warning::new("qos2-duplicates", format!("{duplicates} duplicates, which QoS 2 forbids")));
+        warnings.push(Warning::new(
+            "qos2-duplicates",
+            format!("{}, which QoS 2 forbids", counted(duplicates, "duplicate", "duplicates")),
+        ));
     }
     if let Some(corrupt) = some(delivery.corrupt) {
-        warnings.push(Warning::new("corrupt", format!("{corrupt} messages arrived with another content")));
+        warnings.push(Warning::new(
+            "corrupt",
+            format!("{} arrived with another content", counted(corrupt, "message", "messages")),
+        ));
     }
     if let Some(foreign) = some(delivery.foreign) {
-        let text = format!("{foreign} messages of other publishers arrived on the same topics and cost time");
+        let messages = counted(foreign, "message", "messages");
+        let text = format!("{messages} of other publishers arrived on the same topics and cost time");
         warnings.push(Warning::new("foreign", text));
     }
     if let Some(unjudged) = some(delivery.unjudged) {
-        let text = format!("{unjudged} messages arrived so late that they may be late or duplicates");
+        let messages = counted(unjudged, "message", "messages");
+        let text = format!("{messages} arrived so late that they may be late or duplicates");
         warnings.push(Warning::new("unjudged", text));
     }
     let rejected: u64 = delivery.rejected.iter().flatten().map(|(_, count)| count).sum();
     if rejected > 0 {
-        warnings.push(Warning::new("rejected", format!("the broker refused {rejected} messages")));
+        warnings
+            .push(Warning::new("rejected", format!("the broker refused {}", counted(rejected, "message", "messages"))));
     }
     warnings
+}
+
+/// `1 connect`, `3 connects`: not grouped, as the counts that stand beside it.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A count that is known and not 0.
@@ -325,7 +358,13 @@ fn cause_of_loss(plan: &BenchPlan, stage: &Stage) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::held_back_by_nagle;
+    use super::{counted, held_back_by_nagle};
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(counted(1, "connect", "connects"), "1 connect");
+        assert_eq!(counted(1_000, "connect", "connects"), "1000 connects");
+    }
 
     #[test]
     fn forty_milliseconds_and_the_interval_hint_at_nagle() {
