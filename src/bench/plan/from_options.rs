@@ -53,18 +53,8 @@ pub enum Target {
 /// # Errors
 /// Options that contradict each other, and values that are impossible.
 pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
-    let BenchOptions {
-        load,
-        stages: time,
-        result,
-        targets,
-        connection,
-        tls,
-        will,
-        properties,
-        calibrate: _,
-        general: _,
-    } = options;
+    let BenchOptions { load, stages: time, result, targets, connection, tls, will, properties, calibrate: _, general } =
+        options;
     // Round trips are measured one at a time.
     let is_ping_pong =
         load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
@@ -77,6 +67,11 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         connect.transport.tls = None;
     }
     let mut faults = Vec::new();
+    if general.debug > 0 {
+        faults.push(
+            "-d: mqbench does not log packets, which would disturb the measurement; use mqsub -d or mqbroker -v".into(),
+        );
+    }
     let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
