@@ -281,7 +281,7 @@ impl<K: Kept> Client<K> {
         self.note(&format!("cannot reconnect: {error}"));
         if self.losses.stays_away(Instant::now()).is_some() {
             let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
-            self.warn(&format_args!("the connection to {target} was lost and cannot be made again ({cause}); {retry}"));
+            self.warn(&format_args!("the connection to {target} was lost and cannot be restored ({cause}); {retry}"));
         }
     }
 
