@@ -17,6 +17,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::bench) use assemble::qos_2_with_puback;
 pub use assemble::{announcement, assemble, context, nothing_measured, url};
 pub use delivery::{Clients, DeliveryAccount, StreamAccount};
 pub use document::{
