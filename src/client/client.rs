@@ -301,7 +301,7 @@ impl<K: Kept> Client<K> {
     /// goes first and is dropped when something else ends the step, so it must not lose anything by that.
     ///
     /// # Errors
-    /// The connection is gone; what is in flight is kept for the next [`Client::connect`].
+    /// The connection is gone; what is in flight is kept for the next connection.
     pub async fn step<H: Handler<K>, F: Future>(
         &mut self,
         handler: &mut H,
