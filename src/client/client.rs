@@ -28,9 +28,9 @@ const FIRST_READ_BUFFER: usize = 2 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While this much waits to be written nothing is read: what is read may need answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
-/// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
-/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
-/// go without, since they are answered one by one and the larger buffer costs less.
+/// Bytes that the socket may take before it sends them, again than these wait. What it takes is what the time for an
+/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small
+/// messages go without, since they are answered one by one and the larger buffer costs less.
 const MOST_UNSENT: u32 = 128 * 1024;
 /// How long a broker has to take the DISCONNECT of a connection that has failed.
 const LAST_DISCONNECT_TIMEOUT: Duration = Duration::from_millis(200);
@@ -141,7 +141,7 @@ impl<K: Kept> Client<K> {
         &self.target
     }
 
-    /// Most messages of QoS 1 and 2 in flight from the next connection on.
+    /// Most QoS 1 and 2 messages in flight from the next connection on.
     pub const fn set_window(&mut self, window: u16) {
         self.plan.session.window = window;
     }
@@ -177,11 +177,7 @@ impl<K: Kept> Client<K> {
         self.note(&format!("lost the connection, reconnecting: {error}"));
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
-                let more = match earlier {
-                    0 => String::new(),
-                    1 => "; it was lost 1 more time since the last report".to_owned(),
-                    _ => format!("; it was lost {earlier} more times since the last report"),
-                };
+                let more = if earlier == 0 { String::new() } else { format!("; it was lost {}", more_times(earlier)) };
                 let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
                 self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
@@ -194,6 +190,14 @@ impl<K: Kept> Client<K> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Reports at the end of a run how often the connection was lost since the last report.
+    pub(super) fn report_unreported_losses(&mut self) {
+        let count = self.losses.take_unreported();
+        if count > 0 {
+            self.warn(&format_args!("the connection to {} was lost {}", self.target, more_times(count)));
         }
     }
 
@@ -226,8 +230,8 @@ impl<K: Kept> Client<K> {
         self.coalescing.want(answers);
     }
 
-    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and the
-    /// broker may wait for it with the next one.
+    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and
+    /// the broker may wait for it with the next one.
     pub fn quick_ack(&self) {
         if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
             socket.acknowledge_at_once();
@@ -301,7 +305,7 @@ impl<K: Kept> Client<K> {
     /// goes first and is dropped when something else ends the step, so it must not lose anything by that.
     ///
     /// # Errors
-    /// The connection is gone; what is in flight is kept for the next [`Client::connect`].
+    /// The connection is gone; what is in flight is kept for the next connection.
     pub async fn step<H: Handler<K>, F: Future>(
         &mut self,
         handler: &mut H,
@@ -454,7 +458,7 @@ impl<K: Kept> Client<K> {
         let wrote = match self.poll_output(cx) {
             Ok(wrote) => wrote,
             // A broker that closes while we write has often sent the reason, or an acknowledgement, just before. It is
-            // there to be read until it was read; then writing fails once more, and that is the end.
+            // there to be read until it was read; then writing fails again, and that is the end.
             Err(error) if reading => {
                 return match self.poll_input(cx) {
                     Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(IoStep::Read(count))),
@@ -546,6 +550,12 @@ impl<K: Kept> Client<K> {
         self.output = Output { before: self.written_total(), ..Output::default() };
         self.session.handle_disconnected();
     }
+}
+
+/// How often a connection was lost without a report.
+fn more_times(count: u64) -> String {
+    let times = if count == 1 { "time" } else { "times" };
+    format!("{count} more {times} since the last report")
 }
 
 /// Whether a read would have to wait.

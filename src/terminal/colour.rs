@@ -1,4 +1,4 @@
-//! Whether to colour, and with what. The only home of `colored`.
+//! Whether to color, and with what. The only home of `colored`.
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr, stdout};
@@ -22,7 +22,7 @@ pub enum ColourChoice {
 pub enum Paint {
     /// A title.
     Heading,
-    /// The figure that the reader came for.
+    /// The main figure.
     Strong,
     /// Passed.
     Good,
@@ -36,14 +36,14 @@ pub enum Paint {
     Sent,
 }
 
-/// The decision whether to colour one stream.
+/// The decision whether to color one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Colours(bool);
 
 impl Colours {
-    /// No colour.
+    /// No color.
     pub const OFF: Self = Self(false);
-    /// Colour.
+    /// Color.
     pub const ON: Self = Self(true);
 
     /// Decides for stdout.
@@ -73,18 +73,18 @@ impl Colours {
         }
     }
 
-    /// Whether text is coloured.
+    /// Whether text is colored.
     pub const fn is_on(self) -> bool {
         self.0
     }
 
-    /// The text in its colour, or as it is. Pad before painting: escape codes have no width.
+    /// The text in its color, or as it is. Pad before painting: escape codes have no width.
     pub fn paint(self, paint: Paint, text: &str) -> String {
         if !self.0 {
             return text.to_owned();
         }
-        // The decision is ours and was made; the crate's own (global) one is only ever told "yes", so no order of
-        // calls and no other thread can turn the colour of anything around.
+        // The decision was made here; the crate's global setting is always "yes", so no order of calls and no other
+        // thread can turn the color of anything around.
         colored::control::set_override(true);
         match paint {
             Paint::Heading => text.bold().underline(),

@@ -68,8 +68,8 @@ impl Progress {
         }
     }
 
-    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures beside
-    /// it.
+    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures
+    /// beside it.
     pub fn advance(&self, total: Option<u64>, position: u64, line: &str) {
         let Some(bar) = &self.bar else { return };
         let template = match total {
@@ -101,7 +101,7 @@ impl Progress {
     }
 
     /// Writes a line to stderr that stays, above the progress line where there is one; nothing when quiet. The caller
-    /// escapes what came from the network (the line may hold colour).
+    /// escapes text from the network (the line may hold color).
     pub fn print_above(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),

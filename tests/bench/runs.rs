@@ -388,7 +388,7 @@ fn receiving_only_counts_what_others_send() {
     let broker = ScriptedBroker::start(Script::default());
     let listening = ["--pubs", "0", "--subs", "1", "-t", "#", "--duration", "5s", "--warmup", "0s", "--json"];
     let child = start(&mut mqbench(&broker.port(), &listening));
-    // It listens once its SUBSCRIBE has come.
+    // It listens once its SUBSCRIBE has arrived.
     broker.wait_for("a subscriber", |log| log.count(|received| matches!(received, Received::Subscribe(_))) > 0);
     let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
     assert_eq!(code(&other), 0, "{other:?}");

@@ -114,7 +114,7 @@ pub fn start(program: PathBuf, arguments: &[String], stdin: &[u8], config_home: 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    // A program that does not read is no fault.
+    // A program that does not read is not a fault.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let stdout = child.stdout.take().map(Reader::of);
     let stderr = child.stderr.take().map(Reader::of);

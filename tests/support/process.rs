@@ -1,4 +1,4 @@
-//! Running a tool to its end: what it printed, how it ended, and never for ever.
+//! Running a tool to its end: what it printed, how it ended, and never forever.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,7 +13,7 @@ pub fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for a process and gives back what it printed; one that does not end is killed and fails the test.
+/// Waits for a process and returns what it printed; one that does not end is killed and fails the test.
 pub fn finish(child: Child) -> Output {
     let id = child.id();
     let (sender, ended) = mpsc::channel();
