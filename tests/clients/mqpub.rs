@@ -656,7 +656,7 @@ fn a_kept_session_does_not_swallow_the_lines_of_the_next_run() {
     assert!(!ended.stderr.contains("session of an earlier run"), "{}", ended.stderr);
     let ended = mqpub(&broker, &more, b"new 1\nnew 2\nnew 3\n");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.starts_with("Warning: the broker resumes the session of an earlier run: "));
+    assert!(ended.stderr.starts_with("Warning: the broker resumed the session of an earlier run: "));
     assert_eq!(ended.stderr.lines().count(), 2, "{}", ended.stderr);
     // The old ones are still held: nobody has sent a PUBREL for them.
     assert_eq!(broker.stop().accepted, ["new 1", "new 2", "new 3"]);
@@ -694,7 +694,7 @@ fn lines_that_never_get_through_are_given_up_once_the_input_has_ended() {
         let broker = ScriptedBroker::start(script);
         let ended = mqpub(&broker, &["-l", "-q", "1", "--connect-timeout", "2"], &lines(100));
         assert_eq!(ended.code, Some(43), "{}", ended.stderr);
-        assert!(ended.stderr.contains(": nothing got through for "), "{}", ended.stderr);
+        assert!(ended.stderr.contains(": no message got through for "), "{}", ended.stderr);
         assert!(ended.stderr.contains("100 of 100 messages did not reach the broker"), "{}", ended.stderr);
         assert!(broker.counts().connections > 1);
     }
@@ -897,7 +897,7 @@ fn a_window_that_the_broker_does_not_take_is_halved() {
         let more = ["-l", "-q", "2", "--summary", "json", "--backoff", "10ms..10ms"];
         let ended = mqpub(&broker, &more, &lines(count));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let said = format!("from now on at most {window}, as with -M {window}\n");
+        let said = format!("reducing the window to {window} (-M {window})\n");
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
         let told = summary(&ended);
         assert_eq!((&told["acknowledged"], &told["unacknowledged"]), (&count.into(), &0.into()), "{told}");

@@ -63,7 +63,7 @@ pub fn announcement(plan: &BenchPlan) -> String {
 }
 
 pub(super) fn description(plan: &BenchPlan) -> String {
-    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let plural = |count: usize, noun: &str| number::counted(count as u64, noun, &format!("{noun}s"));
     let head = format!("{}  MQTT {}", transport(plan), plan.session.version);
     if plan.idlers > 0 {
         let rate = plan.connect_rate.map_or_else(String::new, |rate| format!(" at {}/s", number::rate(rate)));
@@ -86,7 +86,7 @@ pub(super) fn description(plan: &BenchPlan) -> String {
 
 /// Who sends to whom, in words.
 fn crowd(plan: &BenchPlan) -> String {
-    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let plural = |count: usize, noun: &str| number::counted(count as u64, noun, &format!("{noun}s"));
     match (plan.publishers, plan.subscribers) {
         (publishers, 0) => return plural(publishers, "publisher"),
         (0, subscribers) => return plural(subscribers, "subscriber"),
