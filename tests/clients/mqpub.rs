@@ -342,7 +342,7 @@ fn what_the_broker_does_not_take_is_not_sent() {
     let broker = ScriptedBroker::start(Script::default().connack_property(maximum_qos));
     let ended = mqpub(&broker, &["-m", "x", "-q", "2", "-V", "5"], b"");
     assert_eq!(ended.code, Some(0x9B), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Hint: ask for what it can do: -q 1"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Hint: use -q 1"), "{}", ended.stderr);
     let small = property(PropertyName::MaximumPacketSize, PropertyValue::FourByte(40));
     let broker = ScriptedBroker::start(Script::default().connack_property(small));
     let text = format!("short\n{}\nshort too\n", "x".repeat(100));
