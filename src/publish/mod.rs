@@ -19,10 +19,9 @@ mod summary;
 mod unacknowledged;
 mod window;
 
-pub use account::{DeliveryAccount, Outgoing};
-pub use lines::{Line, LineSplitter};
-pub use plan::{LineInput, PayloadSource, PublishPlan};
+pub(crate) use lines::Line;
+pub(crate) use plan::PayloadSource;
+pub use plan::PublishPlan;
 pub use run::publish;
 pub(crate) use run::source_of;
 pub(crate) use source::Source;
-pub use summary::SummaryFormat;

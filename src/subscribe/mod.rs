@@ -10,13 +10,14 @@ mod plan;
 mod receiver;
 mod requests;
 mod run;
-pub mod selection;
+pub(crate) mod selection;
 mod sink;
 mod stdout;
 mod subscriber;
 
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
-pub use plan::{Display, SubscribePlan, handling_of_retained, printer};
+pub use plan::SubscribePlan;
+pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
 pub(crate) use sink::{MessageSink, OutputError, StdoutReady};

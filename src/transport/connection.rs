@@ -52,11 +52,6 @@ impl Connection {
         self.socket().peer()
     }
 
-    /// Our own address; none for a unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket().local_addr()
-    }
-
     /// What TLS agreed on; none without TLS.
     pub fn tls_info(&self) -> Option<TlsInfo> {
         match &self.0 {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use mqtools::bench::measure::Stamp;
+use mqtools::bench::Stamp;
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;

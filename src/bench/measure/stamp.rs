@@ -4,11 +4,11 @@
 //! *meant* to leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the run's t0.
 
 /// Bytes of a stamp.
-pub const STAMP_SIZE: usize = 16;
+pub(crate) const STAMP_SIZE: usize = 16;
 
 /// Nanoseconds of one unit of the intended time. A measured window whose bounds are multiples of it is separated
 /// from warm-up and drain exactly, because encoding rounds the intended time down to this unit.
-pub const STAMP_TICK_NS: u64 = 100;
+pub(crate) const STAMP_TICK_NS: u64 = 100;
 
 const INTENDED_MASK: u64 = (1 << 48) - 1;
 
@@ -57,7 +57,7 @@ impl Stamp {
 /// receiver takes [`StreamLedger::next`](super::StreamLedger::next). Right as long as the message is less than 2³¹
 /// away from it.
 #[inline]
-pub const fn unwrap_sequence(low: u32, near: u64) -> u64 {
+pub(crate) const fn unwrap_sequence(low: u32, near: u64) -> u64 {
     // The wrapped difference, read as signed, is the shortest way from `near` to the message.
     let distance = low.wrapping_sub(near as u32).cast_signed();
     match near.checked_add_signed(distance as i64) {

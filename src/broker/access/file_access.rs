@@ -11,7 +11,7 @@ use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::Connect;
 
 /// What may be asked about each CONNECT and each message.
-pub struct FileAccess {
+pub(crate) struct FileAccess {
     /// Whether a client needs no user name, by the number of its listener.
     anonymous: Vec<bool>,
     passwords: Option<PasswordFile>,
@@ -20,7 +20,7 @@ pub struct FileAccess {
 
 /// Which files decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccessFiles {
+pub(crate) struct AccessFiles {
     /// Whether a client needs no user name, by the number of its listener.
     pub anonymous: Vec<bool>,
     /// User names and password hashes.
@@ -31,7 +31,7 @@ pub struct AccessFiles {
 
 /// A file that cannot be used.
 #[derive(Debug)]
-pub struct AccessFileError {
+pub(crate) struct AccessFileError {
     /// The file.
     pub file: PathBuf,
     /// Why, with the line where one is to blame.
@@ -56,7 +56,7 @@ impl FileAccess {
     ///
     /// # Errors
     /// The first file that cannot be read or has faults, with all of them.
-    pub fn load(files: &AccessFiles) -> Result<Self, AccessFileError> {
+    pub(crate) fn load(files: &AccessFiles) -> Result<Self, AccessFileError> {
         let passwords = files.password_file.as_deref().map(|path| read(path, PasswordFile::parse)).transpose()?;
         let topics = files.acl_file.as_deref().map(|path| read(path, AccessControlList::parse)).transpose()?;
         Ok(Self { anonymous: files.anonymous.clone(), passwords, topics })
@@ -67,7 +67,7 @@ impl FileAccess {
     }
 
     /// Whether a client that is connected may stay, now that the files were read again.
-    pub fn may_stay(&self, who: &Identity, peer: &Peer) -> bool {
+    pub(crate) fn may_stay(&self, who: &Identity, peer: &Peer) -> bool {
         match (&who.user_name, &self.passwords) {
             (None, _) => self.allows_anonymous(peer),
             (Some(user), _) if peer.certificate_user.as_deref() == Some(user) => true,
