@@ -2,7 +2,7 @@
 //!
 //! [`core`] is a broker without I/O; `driver` moves its bytes on its own thread; [`EmbeddedBroker`] is both, for
 //! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`configuration`] reads
-//! mosquitto.conf; [`access`] decides about clients; [`store`] keeps what outlives a connection, where `persistence` asks
+//! mosquitto.conf; [`access`] decides about clients; `store` keeps what outlives a connection, where `persistence` asks
 //! for it; `log` prints what a broker reports about its clients.
 
 pub mod access;

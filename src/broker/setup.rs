@@ -327,6 +327,7 @@ mod tests {
         ("listener_auto_id_prefix", "listener 1", "x-"),
         ("max_connections", "listener 1", "7"),
         ("max_qos", "listener 1", "1"),
+        ("maximum_qos", "listener 1", "1"),
         ("max_topic_alias", "listener 1", "7"),
         ("max_topic_alias_broker", "listener 1", "7"),
         ("protocol", "listener 1", "websockets"),

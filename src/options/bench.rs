@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser};
 
 use super::arguments::OptionTable;
 use super::connection::Positions;
@@ -14,12 +14,8 @@ use super::{
 };
 
 /// mqbench.
-pub static BENCH: Tool = Tool {
-    name: "mqbench",
-    mosquitto_name: None,
-    sections: sections::BENCH,
-    definition: <BenchOptions as CommandFactory>::command,
-};
+pub static BENCH: Tool =
+    Tool { name: "mqbench", mosquitto_name: None, sections: sections::BENCH, definition: BenchOptions::definition };
 
 /// The options of mqbench.
 #[derive(Clone, Debug, Parser)]
@@ -70,6 +66,14 @@ pub struct BenchOptions {
 }
 
 impl BenchOptions {
+    /// The definition for clap. -d is refused where the plan is made, so it is not in the help.
+    fn definition() -> Command {
+        <Self as CommandFactory>::command().mut_args(|argument| match argument.get_id().as_str() {
+            "debug" => argument.hide(true),
+            _ => argument,
+        })
+    }
+
     /// Reads argv, the program's name included, with the options files in front of it.
     pub fn read(
         environment: &Environment,

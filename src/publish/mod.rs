@@ -1,7 +1,7 @@
 //! mqpub: where payloads come from, repeat, delivery account.
 //!
-//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. [`LineSplitter`] and
-//! [`DeliveryAccount`] are pure, and so is the summary; only `run`, `publisher` and `input` know a connection, a clock or
+//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. `LineSplitter` and
+//! `DeliveryAccount` are pure, and so is the summary; only `run`, `publisher` and `input` know a connection, a clock or
 //! stdin.
 
 mod account;

@@ -1,7 +1,7 @@
 //! mqsub: which messages count, when to stop, how they are printed.
 //!
 //! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and returns how it ended. The pure half is
-//! [`selection`], which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
+//! `selection`, which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
 mod exit;

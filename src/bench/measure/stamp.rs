@@ -19,7 +19,7 @@ pub struct Stamp {
     pub run: u16,
     /// Number of the publisher, over all shards.
     pub stream: u32,
-    /// The lower 32 bits of the message's number in its stream; [`unwrap_sequence`] gives all of it.
+    /// The lower 32 bits of the message's number in its stream; `unwrap_sequence` gives all of it.
     pub sequence: u32,
     /// When the message was to be sent, nanoseconds since the run's t0; wraps after 326 days.
     pub intended_ns: u64,

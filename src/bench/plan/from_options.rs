@@ -57,18 +57,8 @@ pub(crate) fn bench_plan(
     environment: &Environment,
     target: &Target,
 ) -> Result<BenchPlan, UsageError> {
-    let BenchOptions {
-        load,
-        stages: time,
-        result,
-        targets,
-        connection,
-        tls,
-        will,
-        properties,
-        calibrate: _,
-        general: _,
-    } = options;
+    let BenchOptions { load, stages: time, result, targets, connection, tls, will, properties, calibrate: _, general } =
+        options;
     // Round trips are measured one at a time.
     let is_ping_pong =
         load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
@@ -81,6 +71,11 @@ pub(crate) fn bench_plan(
         connect.transport.tls = None;
     }
     let mut faults = Vec::new();
+    if general.debug > 0 {
+        faults.push(
+            "-d: mqbench does not log packets, which would disturb the measurement; use mqsub -d or mqbroker -v".into(),
+        );
+    }
     let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();

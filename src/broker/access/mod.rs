@@ -1,5 +1,5 @@
 //! Who may connect and what clients may read and write: password files and access control lists, as mosquitto's.
-//! [`FileAccess`] reads the files, everything else is pure.
+//! `FileAccess` reads the files, everything else is pure.
 
 mod acl;
 mod file_access;
