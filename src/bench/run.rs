@@ -218,14 +218,14 @@ impl BenchRun {
         match ran {
             Ok(ran) => self.report_outcome(context, &ran),
             Err(RunError::Client { client, clients, error }) => {
-                let place = format!("at client {} of {clients}; no load was made", client + 1);
+                let place = format!("at client {} of {clients}; no load was generated", client + 1);
                 self.print_connect_error(&error, Some(place));
                 self.write_failure(context, error.to_string())?;
                 Ok(error.exit_status())
             }
             Err(RunError::Interrupted) => {
                 let cause = match urgent {
-                    true => "interrupted twice: the figures up to then are not known",
+                    true => "interrupted twice: the results so far are lost",
                     false => "interrupted before the load began: nothing was measured",
                 };
                 say(format_args!("Error: {cause}"));

@@ -75,7 +75,7 @@ impl EmbeddedBroker {
         match start.recv() {
             Ok(Ok(control)) => Ok(Self { addresses, control, ended, thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
-            Err(mpsc::RecvError) => Err(BrokerError::Broker("its thread ended while it started".to_owned())),
+            Err(mpsc::RecvError) => Err(BrokerError::Broker("its thread ended during startup".to_owned())),
         }
     }
 

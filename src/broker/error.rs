@@ -25,7 +25,7 @@ pub enum BrokerError {
         error: io::Error,
     },
     /// No listener was asked for.
-    #[error("the broker has nothing to listen on: name at least one listener")]
+    #[error("the broker has nothing to listen on: configure at least one listener")]
     NoListener,
     /// The threads of the broker did not start.
     #[error("cannot start the threads of the broker: {0}")]

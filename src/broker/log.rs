@@ -232,7 +232,7 @@ mod tests {
             }
         }
         assert_eq!(accounted, EVENTS);
-        assert!(text.contains("lines left out"));
+        assert!(text.contains("lines dropped"));
     }
 
     #[test]
@@ -250,6 +250,6 @@ mod tests {
         writer.finish(Duration::from_secs(60));
         // Only the written lines show it: the writer may take the count away at any time.
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("lines left out"), "{} lines", text.lines().count());
+        assert!(text.contains("lines dropped"), "{} lines", text.lines().count());
     }
 }

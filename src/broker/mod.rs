@@ -1,7 +1,7 @@
 //! The broker: mqbroker, and `--embedded` of mqbench.
 //!
 //! [`core`] is a broker without I/O; `driver` moves its bytes on its own thread; [`EmbeddedBroker`] is both, for
-//! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`configuration`] reads
+//! mqbench, for tests and for mqbroker; [`serve()`] is what the mqbroker binary does with it; [`configuration`] reads
 //! mosquitto.conf; [`access`] decides about clients; `store` keeps what outlives a connection, where `persistence` asks
 //! for it; `log` prints what a broker reports about its clients.
 

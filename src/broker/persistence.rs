@@ -128,7 +128,9 @@ impl Shared {
                 if !std::mem::replace(&mut state.is_failing, true) {
                     self.log.line(
                         LineKind::Error,
-                        format!("Error: {error}. Clients are served, but what they send is not saved until this works again."),
+                        format!(
+                            "Error: {error}. Clients are still served, but nothing is saved until this works again."
+                        ),
                     );
                 }
             }

@@ -281,7 +281,7 @@ impl<K: Kept> Client<K> {
         self.note(&format!("cannot reconnect: {error}"));
         if self.losses.stays_away(Instant::now()).is_some() {
             let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
-            self.warn(&format_args!("the connection to {target} was lost and cannot be made again ({cause}); {retry}"));
+            self.warn(&format_args!("the connection to {target} was lost and cannot be restored ({cause}); {retry}"));
         }
     }
 
@@ -301,7 +301,7 @@ impl<K: Kept> Client<K> {
     /// goes first and is dropped when something else ends the step, so it must not lose anything by that.
     ///
     /// # Errors
-    /// The connection is gone; what is in flight is kept for the next [`Client::connect`].
+    /// The connection is gone; what is in flight is kept for the next connection.
     pub(crate) async fn step<H: Handler<K>, F: Future>(
         &mut self,
         handler: &mut H,

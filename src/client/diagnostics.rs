@@ -68,7 +68,7 @@ impl Diagnostics {
         }
         let mut text = format!("Error: {}\n", message(&error.to_string()));
         if let Some(reason) = error.reason_string() {
-            text.push_str(&format!("The broker says: {}\n", message(reason)));
+            text.push_str(&format!("The broker reports: {}\n", message(reason)));
         }
         if let Some(hint) = hint {
             text.push_str(&format!("Hint: {}\n", message(hint)));
@@ -93,7 +93,7 @@ impl Diagnostics {
 
     /// The broker's own words on the last error.
     pub(crate) fn reason_string(&self, words: &str) {
-        self.write(&format!("The broker says: {}\n", message(words)));
+        self.write(&format!("The broker reports: {}\n", message(words)));
     }
 
     /// Another error.

@@ -50,7 +50,7 @@ pub(crate) enum ClientError {
         reason: ReasonCode,
     },
     /// The broker granted a lower QoS than was asked for.
-    #[error("{target}: the broker granted QoS {granted} where QoS {} was asked for", .asked.number())]
+    #[error("{target}: the broker granted QoS {granted} instead of QoS {}", .asked.number())]
     SubscribeDowngraded {
         /// The broker.
         target: String,
@@ -199,18 +199,17 @@ impl ClientError {
             Self::Session { error, .. } => session_hint(error, facts),
             Self::Lost { hint: Some(hint), .. } => Some(hint.clone()),
             Self::Lost { before_connack: true, .. } => Some(format!(
-                "the broker closed the connection instead of answering CONNECT: it may want {}, {}, another protocol \
-                 version ({}) or another client id (-i)",
+                "the broker closed the connection instead of answering CONNECT: it may require {}, {}, another protocol version ({}) or another client id (-i)",
                 facts.credentials(),
                 facts.encryption(),
                 facts.other_versions()
             )),
-            Self::SubscribeDowngraded { granted, .. } => Some(format!("ask for what it can do: -q {granted}")),
+            Self::SubscribeDowngraded { granted, .. } => Some(format!("use -q {granted}")),
             Self::SubscribeRefused { reason: ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
                 Some("this broker does not support shared subscriptions: remove $share (--shape shared)".to_owned())
             }
             Self::SubscribeRefused { reason: ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
-                Some("this broker does not support wildcards: give each topic with -t".to_owned())
+                Some("this broker does not support wildcards: give each topic with its own -t".to_owned())
             }
             // Before MQTT 5 a broker that has none can only refuse.
             Self::SubscribeRefused { filter, .. } if filter.starts_with("$share/") => Some(
@@ -218,11 +217,9 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::SubscribeRefused { .. } => {
-                Some("may this user subscribe there? choose other topics with -t".to_owned())
+                Some("is this user allowed to subscribe there? choose other topics with -t".to_owned())
             }
-            Self::Publish(PublishError::QosNotSupported(most)) => {
-                Some(format!("ask for what it can do: -q {}", most.number()))
-            }
+            Self::Publish(PublishError::QosNotSupported(most)) => Some(format!("use -q {}", most.number())),
             Self::Publish(PublishError::RetainNotAvailable) => Some("remove -r".to_owned()),
             Self::Publish(PublishError::Wire(WireError::TooLarge { limit, .. })) => {
                 Some(whose_limit(*limit).to_owned())
@@ -294,8 +291,7 @@ fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
         SessionError::ConnackTimeout(_) => {
             let tls = if facts.has_tls { "" } else { "TLS (--cafile, --tls-use-os-certs), " };
             return Some(format!(
-                "the port accepts connections but does not speak this MQTT: {tls}another protocol version ({}) or another \
-                 port may be what it waits for",
+                "the port accepts connections but does not answer CONNECT: try {tls}another protocol version ({}) or another port",
                 facts.other_versions()
             ));
         }
@@ -399,7 +395,7 @@ mod tests {
         let lost = ClientError::lost("h:1", None, true);
         let hint = |facts| lost.hint(facts).unwrap();
         let plain = hint(ConnectFacts::default());
-        assert!(plain.contains("it may want a user and password (-u, -P), TLS ("), "{plain}");
+        assert!(plain.contains("it may require a user and password (-u, -P), TLS ("), "{plain}");
         let all = hint(ConnectFacts { has_user_name: true, has_tls: true, ..ConnectFacts::default() });
         assert!(all.contains("another user or password (-u, -P), a client certificate (--cert, --key), "), "{all}");
     }

@@ -42,10 +42,10 @@ impl fmt::Display for Arrival {
 /// What becomes of slots of an open loop that are late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Behind {
-    /// Sent late, and timed from when they were due.
+    /// Send them late, and measure from when they were due.
     #[default]
     Queue,
-    /// Given up and counted when the next one of the publisher is due.
+    /// Drop and count them when the next message of the publisher is due.
     Skip,
 }
 

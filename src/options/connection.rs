@@ -24,10 +24,10 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "PORT", value_parser = port)]
     pub port: Option<u16>,
 
-    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH.
+    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH.
     ///
     /// Percent-encoding is decoded in user, password and topic: write %40 for @ and %2F for / in a password. An IPv6
-    /// address needs brackets. Everything after the first / behind the host is the topic, including # and ?. -h, -p, -u
+    /// address needs brackets. Everything after the first / that follows the host is the topic, including # and ?. -h, -p, -u
     /// and -P override the parts of a URL that comes before them.
     ///
     /// With ws:// and wss:// (MQTT over WebSocket, without and with TLS) the host is followed by the path of the

@@ -23,7 +23,7 @@ pub struct SubscriptionOptions {
           value_parser = TopicQos::parse)]
     pub topic_qos: Vec<TopicQos>,
 
-    /// Unsubscribe from FILTER, which a kept session may hold; may be repeated.
+    /// Unsubscribe from FILTER, to end a subscription of a kept session; may be repeated.
     #[arg(short = 'U', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub unsubscribe: Vec<String>,
 
@@ -58,7 +58,7 @@ pub struct SubscriptionOptions {
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Remove each retained message that arrives from the broker.
+    /// Remove each retained message received from the broker.
     #[arg(long)]
     pub remove_retained: bool,
 
@@ -100,9 +100,9 @@ impl TopicQos {
 /// When the broker sends retained messages (§3.8.3.1, Retain Handling).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RetainHandlingName {
-    /// At every subscription.
+    /// At each subscription.
     Always,
-    /// When the subscription is not there yet.
+    /// Only if the subscription does not exist yet.
     New,
     /// Never.
     Never,

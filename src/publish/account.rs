@@ -191,7 +191,7 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.downgraded += 1;
                 if self.downgraded == 1 {
                     self.reporter.warning(
-                        "the broker answered a message of QoS 2 with PUBACK: it was delivered at QoS 1, so it may \
+                        "the broker answered a QoS 2 message with PUBACK: it was delivered at QoS 1, so it may \
                          arrive twice",
                     );
                 }
@@ -231,7 +231,7 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.retried += messages as u64;
                 self.uncertain += uncertain as u64;
                 if uncertain > 0 {
-                    let what = counted(uncertain as u64, "message of QoS 2 is", "messages of QoS 2 are");
+                    let what = counted(uncertain as u64, "QoS 2 message is", "QoS 2 messages are");
                     self.reporter.warning(format_args!(
                         "the broker has lost the session: {what} sent again and may arrive twice"
                     ));

@@ -35,12 +35,10 @@ const FEW_IN_FLIGHT: usize = 8;
 /// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.
 const CLOSING: Duration = Duration::from_secs(2);
 /// Why a broker may close the connection on each PUBLISH.
-const STUCK_HINT: &str = "the broker may be away, or close the connection because this user may not publish there; \
-                          --connect-timeout sets how long mqpub waits";
+const STUCK_HINT: &str = "the broker may be down, or this user may not be allowed to publish there; --connect-timeout sets how long mqpub waits";
 /// What a session of an earlier run means at QoS 2.
-const FOUND_SESSION: &str = "the broker resumes the session of an earlier run: if that run was cut short, the messages \
-                             it left in flight are not known here and stay unfinished";
-const FOUND_SESSION_HINT: &str = "use another client id (-i), or leave -c out, to start with nothing in flight";
+const FOUND_SESSION: &str = "the broker resumed the session of an earlier run: if that run was interrupted, its messages in flight stay incomplete";
+const FOUND_SESSION_HINT: &str = "use another client id (-i), or omit -c, to start with nothing in flight";
 /// How long the DISCONNECT of an interrupted run may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -137,7 +135,7 @@ impl<'a> Publisher<'a> {
         match driver.disconnect(properties, self.plan.client.answer_timeout, close).await {
             // The broker has acknowledged everything, which a lost DISCONNECT does not change.
             Err(End::Client(error)) if self.plan.is_acknowledged() => {
-                driver.client.note(&format!("left without DISCONNECT: {error}"));
+                driver.client.note(&format!("disconnected without DISCONNECT: {error}"));
             }
             left => left?,
         }
@@ -180,7 +178,7 @@ impl<'a> Publisher<'a> {
             }
             End::Tool(Failure::Stuck(since, loss)) => {
                 let (target, waited) = (client.target(), since.elapsed().as_secs());
-                reporter.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
+                reporter.error(format_args!("{target}: no message got through for {waited} s: {loss}"));
                 reporter.hint(STUCK_HINT);
                 ExitStatus::AckTimedOut
             }
@@ -398,8 +396,7 @@ impl<'a> Publisher<'a> {
             let most = self.window.halve(sent);
             if sent > 1 {
                 self.reporter.warning(format_args!(
-                    "nothing was acknowledged with {sent} messages in flight: from now on at most {most}, as with -M \
-                     {most}"
+                    "nothing was acknowledged with {sent} messages in flight: reducing the window to {most} (-M {most})"
                 ));
             }
         }
@@ -435,7 +432,7 @@ impl Task for Publisher<'_> {
                 Some((number, Line::Whole(payload))) => self.send(client, number, payload)?,
                 Some((number, Line::TooLong { length })) if self.plan.client.policy.skips_oversized_lines => {
                     let whose = whose_limit(limit);
-                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}; {whose}");
+                    let why = format_args!("a payload of {length} bytes exceeds the limit of {limit}; {whose}");
                     self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
                 }
                 Some((_, Line::TooLong { length })) => {

@@ -65,7 +65,7 @@ pub enum Unmatched {
     Retained,
     /// It came before the request was sent.
     Early,
-    /// It answers a request that has all its responses.
+    /// It answers a request that already has all its responses.
     Late,
 }
 

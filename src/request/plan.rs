@@ -100,8 +100,7 @@ impl RequestPlan {
             && (*repeat > 1 || *stdin_line)
             && policy.matches_responses
         {
-            let fault = "responses to several requests with the same correlation-data could not be matched: leave -D publish \
-                         correlation-data out, each request gets its own";
+            let fault = "responses to several requests with the same correlation-data cannot be matched: omit -D publish correlation-data; each request then gets its own";
             return Err(refused(vec![fault.to_owned()]));
         }
         let topic = topic.clone().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default();

@@ -30,7 +30,7 @@ const CLOSED_HINT: &str = "the broker closed the connection instead of answering
                            is just starting (--retry tries again)";
 
 /// What to do where the broker refuses the subscription.
-const RESPONSE_TOPIC_HINT: &str = "may this user subscribe there? choose another response topic with -e";
+const RESPONSE_TOPIC_HINT: &str = "is this user allowed to subscribe there? choose another response topic with -e";
 
 /// Why a run ends early, besides what ends every run.
 pub(super) enum Failure {

@@ -54,7 +54,7 @@ pub enum SessionError {
     #[error("the broker closed the connection with DISCONNECT")]
     UnexpectedDisconnect,
     /// The broker wants an authentication exchange (AUTH).
-    #[error("the broker asks for enhanced authentication (AUTH), which is not supported")]
+    #[error("the broker requires enhanced authentication (AUTH), which is not supported")]
     EnhancedAuthentication,
     /// PINGREQ was not answered.
     #[error("the broker did not answer PINGREQ within {} s", .0.as_secs_f64())]
@@ -98,10 +98,10 @@ pub enum PublishError {
     #[error("the window is full")]
     WindowFull,
     /// The broker takes no such QoS.
-    #[error("the broker takes at most QoS {}", .0.number())]
+    #[error("the broker accepts at most QoS {}", .0.number())]
     QosNotSupported(QoS),
     /// The broker keeps no retained messages.
-    #[error("the broker does not keep retained messages")]
+    #[error("the broker does not support retained messages")]
     RetainNotAvailable,
     /// The Topic Alias is above what the broker allows.
     #[error("topic alias {alias} is above the broker's topic alias maximum of {maximum}")]

@@ -460,7 +460,7 @@ impl<K: Kept> Session<K> {
                 _ => Ok(()), // cannot be: the type was looked at
             },
             PacketType::Auth if self.version().is_v5() => Err(SessionError::EnhancedAuthentication),
-            packet => Err(SessionError::unexpected(packet, "came before CONNACK")),
+            packet => Err(SessionError::unexpected(packet, "arrived before CONNACK")),
         }
     }
 
@@ -469,7 +469,7 @@ impl<K: Kept> Session<K> {
             return Err(SessionError::Refused { reason: connack.reason, properties: connack.properties });
         }
         if connack.session_present && self.clean_start {
-            let what = "says that a session is present though a clean start was asked for";
+            let what = "reports a session although a clean start was requested";
             return Err(SessionError::unexpected(PacketType::Connack, what));
         }
         if let Some(seconds) = connack.properties.number(PropertyName::ServerKeepAlive) {

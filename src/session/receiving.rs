@@ -64,8 +64,7 @@ impl Receiving {
             self.inbound.learn_alias(alias, publish.topic);
             return self.deliver(&publish, output, handler);
         }
-        let topic =
-            self.inbound.take_alias(alias).ok_or_else(|| invalid("carries a topic alias that means nothing"))?;
+        let topic = self.inbound.take_alias(alias).ok_or_else(|| invalid("carries an unknown topic alias"))?;
         let delivered = self.deliver(&Publish { topic: &topic, ..publish }, output, handler);
         self.inbound.put_alias_back(alias, topic);
         delivered
@@ -87,7 +86,7 @@ impl Receiving {
         let is_exactly_once = publish.qos == QoS::ExactlyOnce;
         if !is_exactly_once || self.inbound.is_new(identifier) {
             if output.version().is_v5() && self.inbound.in_flight() >= self.receive_maximum {
-                let what = "exceeds the Receive Maximum that was announced";
+                let what = "exceeds the announced Receive Maximum";
                 return Err(refused(what, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
             }
             self.inbound.begins();

@@ -267,8 +267,8 @@ impl<K: Kept> Sending<K> {
                 handle_unknown(ack, output, handler);
                 return Ok(());
             }
-            (AckKind::Pubcomp, Slot::Pubrec(_)) => return unexpected("came before PUBREC"),
-            _ => return unexpected("answers a packet of another kind"),
+            (AckKind::Pubcomp, Slot::Pubrec(_)) => return unexpected("arrived before PUBREC"),
+            _ => return unexpected("answers a packet of another type"),
         };
         self.complete(identifier, outcome, ack.reason, &ack.properties, output, handler);
         Ok(())
@@ -336,7 +336,7 @@ impl<K: Kept> Sending<K> {
                 handler.on_event(Event::UnknownAcknowledgement(identifier));
                 Ok(false)
             }
-            _ => Err(SessionError::unexpected(packet, "answers a packet of another kind")),
+            _ => Err(SessionError::unexpected(packet, "answers a packet of another type")),
         }
     }
 

@@ -487,7 +487,7 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
     std::fs::write(&file, b"listener \xff\n").unwrap();
     let (code, text) = failing(&["-c", &name]);
     assert_eq!(code, Some(2));
-    assert!(text.ends_with(": it is not text in UTF-8\n"), "{text}");
+    assert!(text.ends_with(": it is not valid UTF-8\n"), "{text}");
 }
 
 #[cfg(unix)]

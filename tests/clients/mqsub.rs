@@ -640,7 +640,7 @@ fn what_the_network_says_does_not_reach_the_terminal_raw() {
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), action));
     let ended = run(&broker, &["-t", "t", "-V", "5", "-dd"]);
     assert_eq!(ended.code, Some(135));
-    assert!(ended.stderr.contains("The broker says: \\u{1b}[2Jgone"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("The broker reports: \\u{1b}[2Jgone"), "{}", ended.stderr);
     assert!(!ended.stderr.contains('\x1b'), "{}", ended.stderr);
 }
 

@@ -116,13 +116,13 @@ impl Generator {
         generator.judge_schedule(figures);
         generator.judge_network(figures);
         if figures.negative > 0 {
-            let reason = format!("{} latencies were negative: a clock or a stamp is wrong", figures.negative);
+            let reason = format!("latencies below zero ({}): a clock or a stamp is wrong", figures.negative);
             generator.add(Verdict::Suspect, reason);
         }
         if figures.full_reads > 0 && figures.full_reads as f64 >= figures.reads as f64 * FULL_READS_SHARE {
             let (full, all) = (figures.full_reads, figures.reads);
-            let cause = format!("{full} of {all} reads of subscribers found more than a buffer full");
-            generator.add(Verdict::Suspect, format!("{cause}: their own backlog may be part of the latencies"));
+            let cause = format!("{full} of {all} reads by subscribers filled the whole buffer");
+            generator.add(Verdict::Suspect, format!("{cause}: latencies may include their own backlog"));
         }
         generator
     }
@@ -141,7 +141,7 @@ impl Generator {
             self.add(
                 Verdict::Bottleneck,
                 format!(
-                    "the CPU quota{quota} stopped this process's control group in {throttled} of {periods} periods, for \
+                    "the CPU quota{quota} throttled this process's control group in {throttled} of {periods} periods, for \
                      {:.0} ms in total",
                     throttled_ns as f64 / 1e6
                 ),
@@ -177,7 +177,7 @@ impl Generator {
         if again >= FEWEST_RETRANSMITS && again as f64 > RETRANSMIT_SHARE * segments as f64 {
             // The figures are of the whole machine and include other programs, so they prove nothing.
             let reason = format!(
-                "this machine, with all its programs, retransmitted {again} of {segments} TCP segments: packets are lost or \
+                "this machine (all programs) retransmitted {again} of {segments} TCP segments: packets are lost or \
                  read too late"
             );
             self.add(Verdict::Suspect, reason);

@@ -155,7 +155,7 @@ impl LatencyHistogram {
         (!self.is_empty()).then(|| self.values.stdev().round() as u64)
     }
 
-    /// A percentile, or `None` where fewer than [`SAMPLES_ABOVE`] samples lie above it: p99.9 needs 10,000 samples.
+    /// A percentile, or `None` where fewer than `SAMPLES_ABOVE` samples lie above it: p99.9 needs 10,000 samples.
     pub fn percentile(&self, percentile: Percentile) -> Option<u64> {
         let count = self.count();
         let rank = percentile.rank(count);

@@ -246,7 +246,7 @@ pub struct Delivery {
     pub corrupt: u64,
     /// Refused by the broker, and so not expected.
     pub refused: u64,
-    /// Missing messages that were given up because there were more than [`MAX_GAPS`] gaps; they count as lost.
+    /// Missing messages that were given up because there were more than `MAX_GAPS` gaps; they count as lost.
     pub overflowed: u64,
     /// Arrivals so late that it is not known whether they are late or duplicate; only where `overflowed` > 0.
     pub unjudged: u64,

@@ -44,7 +44,7 @@ impl Fault {
         }
         if figures.clock_back_ns > 0 {
             let text = format!("the monotonic clock went back by {} ns", figures.clock_back_ns);
-            let next_step = "check the clock source of this machine (a virtual machine that was moved?)";
+            let next_step = "check the clock source of this machine (was this virtual machine moved?)";
             faults.push(Self::new("clock-went-back", text, next_step));
         }
         let delivery = figures.delivery.unwrap_or_default();
@@ -81,8 +81,11 @@ pub(crate) fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) 
     let ms = |ns: u64| ns as f64 / 1e6;
     let (lag_ns, limit_ns) = (lag_p99_ns?, LAG_FLOOR_NS.max(e2e_p99_ns.unwrap_or_default() / 10));
     (lag_ns > limit_ns).then(|| {
-        let text =
-            format!("messages left late: sched_lag p99 is {:.2} ms, {:.2} ms is allowed", ms(lag_ns), ms(limit_ns));
+        let text = format!(
+            "messages were sent late: sched_lag p99 is {:.2} ms; at most {:.2} ms is allowed",
+            ms(lag_ns),
+            ms(limit_ns)
+        );
         let next_step = "lower --rate, keep the machine free of other work, or run the broker on another machine";
         Fault::new(Fault::SCHEDULING_LAG, text, next_step)
     })

@@ -74,7 +74,7 @@ pub enum RouteError {
         topic: String,
     },
     /// Two templates make one topic, so that subscribers of the one get messages of the other.
-    #[error("-t {first} and -t {second} make the same topic, {topic}: give them different ones")]
+    #[error("-t {first} and -t {second} expand to the same topic, {topic}: use different templates")]
     SameTopic {
         /// One, as typed.
         first: String,

@@ -160,7 +160,7 @@ fn find_metric(name: &str, text: &str) -> Result<Metric, GateError> {
             Some((_, known)) => format!("; did you mean '{known}'?"),
             None => ".".to_owned(),
         };
-        GateError::new(text, format!("no metric '{name}'{hint} There are {}", Metric::overview()))
+        GateError::new(text, format!("no metric '{name}'{hint} Metrics: {}", Metric::overview()))
     })
 }
 

@@ -17,6 +17,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
 pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
 pub use gate::Gate;

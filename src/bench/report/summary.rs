@@ -86,7 +86,7 @@ impl Page {
             }
             Status::Invalid => {}
             Status::Failed => {
-                let cause = document.run.error.as_deref().unwrap_or("the run did not end");
+                let cause = document.run.error.as_deref().unwrap_or("the run did not finish");
                 text.push_str(&self.in_colour(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
             }
         }
@@ -139,7 +139,7 @@ impl Page {
                 return format!("{name}  {planned} clients, {} measured\n", duration(stage.duration_ns));
             }
             // Others send.
-            _ if stage.traffic.sent.is_none() => "sends nothing: counts what others publish".to_owned(),
+            _ if stage.traffic.sent.is_none() => "publishes nothing: counts what other clients publish".to_owned(),
             LoopKind::Closed => "closed loop: as fast as the window allows".to_owned(),
             LoopKind::Open => {
                 let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));
@@ -351,9 +351,9 @@ impl Page {
 
     fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {
         if let Some(retained) = delivery.retained {
-            let count = grouped(retained);
-            return (retained > 0)
-                .then(|| format!("{count} retained messages on subscribing, not counted as delivered"));
+            return (retained > 0).then(|| {
+                format!("{} on subscribing, not counted as delivered", counted(retained, "retained message"))
+            });
         }
         let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
         let mut loss = format!("lost {}", grouped(lost));
@@ -460,7 +460,7 @@ impl Page {
         {
             return String::new();
         }
-        let text = "run `mqbench self` once, and later results show how far the generator was from its own ceiling";
+        let text = "run `mqbench self` once; later results then report the generator's headroom";
         self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
@@ -507,7 +507,7 @@ fn outages(stage: &Stage) -> Option<String> {
     }
     let longest = known(stage.delivery.outage_max_ns, duration);
     let open = stage.delivery.outages.iter().flatten().filter(|outage| !outage.ended).count();
-    let open = if open > 0 { format!(", {open} of them not over at the end") } else { String::new() };
+    let open = if open > 0 { format!(", {open} still open at the end") } else { String::new() };
     let reconnects = known(stage.clients.reconnects, |count| counted(count, "reconnect"));
     Some(format!("{}{open}, longest {longest}; {reconnects}", counted(count, "outage")))
 }
@@ -527,7 +527,7 @@ fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
     let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
     let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
     let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {
-        (None, Some(samples)) => format!("too few samples for it, n = {}", grouped(samples)),
+        (None, Some(samples)) => format!("too few samples, n = {}", grouped(samples)),
         (None, None) => "not measured".to_owned(),
         (Some(value), _) if latency.is_some() => format!("was {}", duration(value as u64)),
         (Some(value), _) if value.fract() == 0.0 && value >= 0.0 => format!("was {}", grouped(value as u64)),

@@ -242,7 +242,7 @@ fn a_pace_that_is_not_kept_is_halved_until_it_is() {
         assert_eq!(run.number(&format!("delivery/{name}")), of(0) + of(3), "{name}");
     }
     let warnings = run.at("warnings").to_string();
-    assert!(warnings.contains("paced: 2,000/s was not kept") && !warnings.contains("overload"), "{warnings}");
+    assert!(warnings.contains("paced: 2,000/s was not sustained") && !warnings.contains("overload"), "{warnings}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl AccessControlList {
                     Some(user) => list.users.entry(user.clone()).or_default().push(rule),
                 }),
                 "pattern" => rule(rest).map(|rule| list.patterns.push(rule)),
-                _ => Err("a line begins with user, topic or pattern".to_owned()),
+                _ => Err("a line must begin with user, topic or pattern".to_owned()),
             };
             if let Err(message) = read {
                 faults.push(AccessFault { line: index + 1, message });

@@ -30,7 +30,7 @@ impl PasswordFile {
             let message = match read {
                 Ok((user, hash)) => match users.insert(user.to_owned(), Arc::new(hash)) {
                     None => continue,
-                    Some(_) => format!("user {user:?} has a line already"),
+                    Some(_) => format!("user {user:?} is listed twice"),
                 },
                 Err(message) => message,
             };

@@ -312,5 +312,5 @@ fn read_text(path: &Path) -> io::Result<String> {
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(invalid("it is larger than 1 MiB"));
     }
-    String::from_utf8(bytes).map_err(|_| invalid("it is not text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| invalid("it is not valid UTF-8"))
 }

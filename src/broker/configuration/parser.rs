@@ -160,7 +160,7 @@ fn relation_faults(listener: &ListenerConfiguration) -> Vec<String> {
     let wants_clients =
         tls.require_certificate || tls.use_identity_as_username || tls.use_subject_as_username || tls.crlfile.is_some();
     if wants_clients && tls.cafile.is_none() && tls.capath.is_none() {
-        faults.push("clients' certificates need cafile or capath at this listener, to check them with".to_owned());
+        faults.push("client certificates need cafile or capath at this listener, to verify them".to_owned());
     }
     if (tls.use_identity_as_username || tls.use_subject_as_username) && !tls.require_certificate {
         faults.push("user names from certificates need \"require_certificate true\" at this listener".to_owned());

@@ -118,11 +118,11 @@ fn faults_name_the_directive_and_what_to_write() {
         ("\u{1b}[2J x", "unknown directive \"\\u{1b}[2J\""),
         (
             "connection remote",
-            "connection: bridges are not supported; let a mosquitto on the other side bridge to this broker",
+            "connection: bridges are not supported; configure the bridge in the mosquitto at the other end",
         ),
         (
             "bridge_cafile x",
-            "bridge_cafile: bridges are not supported; let a mosquitto on the other side bridge to this broker",
+            "bridge_cafile: bridges are not supported; configure the bridge in the mosquitto at the other end",
         ),
         ("plugin /lib/x.so", "plugin: plugins are not supported; use password_file and acl_file"),
         ("psk_file x", "psk_file: pre-shared keys are not supported; use certfile and keyfile"),
@@ -159,7 +159,7 @@ fn every_directive_of_a_listener_that_does_not_fit_is_a_fault() {
         ("listener 1\ncafile c", "TLS settings need certfile and keyfile at this listener"),
         (
             "listener 1\ncertfile c\nkeyfile k\nrequire_certificate true",
-            "clients' certificates need cafile or capath at this listener, to check them with",
+            "client certificates need cafile or capath at this listener, to verify them",
         ),
         (
             "listener 1\ncertfile c\nkeyfile k\ncafile a\nuse_identity_as_username true",

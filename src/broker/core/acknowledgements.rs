@@ -96,7 +96,7 @@ impl Core {
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
             }
             (_, None | Some(Slot::Free)) => {}
-            _ => return Err(Fault::protocol("an acknowledgement of another kind than the one expected")),
+            _ => return Err(Fault::protocol("an acknowledgement of an unexpected type")),
         }
         Ok(())
     }

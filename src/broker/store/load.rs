@@ -83,7 +83,7 @@ impl<T: ReadableTable<u64, &'static [u8]>> Messages<'_, T> {
         if let Some(message) = self.loaded.get(&number) {
             return Ok(Arc::clone(message));
         }
-        let row = self.table.get(number)?.ok_or_else(|| unreadable("a message that is owed"))?;
+        let row = self.table.get(number)?.ok_or_else(|| unreadable("a queued message"))?;
         let message = encoding::read_message(row.value(), self.clock).ok_or_else(|| unreadable("a message"))?;
         let message = Arc::new(message);
         self.loaded.insert(number, Arc::clone(&message));

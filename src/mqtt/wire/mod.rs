@@ -57,7 +57,7 @@ pub enum WireError {
         error: PropertyError,
     },
     /// The packet is larger than we or the other side allow (Packet too large, 0x95).
-    #[error("a packet of {size} bytes is over the limit of {limit}")]
+    #[error("a packet of {size} bytes exceeds the limit of {limit}")]
     TooLarge {
         /// Its whole size in bytes.
         size: usize,

@@ -11,6 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub(crate) use self::description::{announcement, url};
 use self::description::{description, transport, url_of};
 use self::plan_facts::plan_facts;
+pub(in crate::bench) use self::warnings::qos_2_with_puback;
 use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, Status, TargetFacts, Warning};
 use super::latency::LoopKind;
 use super::stage::Stage;

@@ -100,7 +100,7 @@ fn a_typo_names_what_exists() {
         ("sent_per_sec>1k", "did you mean 'sent_per_s'"),
         ("e2ee.p99<1ms", "did you mean 'e2e.p99'"),
         ("latency.e2e.p99<1ms", "no metric 'latency.e2e.p99'"),
-        ("zzz==0", "There are latencies ("),
+        ("zzz==0", "Metrics: latencies ("),
         ("e2e<1ms", "no metric 'e2e'"),
         ("==0", "no metric ''"),
     ] {
