@@ -177,11 +177,7 @@ impl<K: Kept> Client<K> {
         self.note(&format!("lost the connection, reconnecting: {error}"));
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
-                let more = match earlier {
-                    0 => String::new(),
-                    1 => "; it was lost 1 more time since the last report".to_owned(),
-                    _ => format!("; it was lost {earlier} more times since the last report"),
-                };
+                let more = if earlier == 0 { String::new() } else { format!("; it was lost {}", more_times(earlier)) };
                 let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
                 self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
@@ -194,6 +190,14 @@ impl<K: Kept> Client<K> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Reports at the end of a run how often the connection was lost since the last report.
+    pub(super) fn report_unreported_losses(&mut self) {
+        let count = self.losses.take_unreported();
+        if count > 0 {
+            self.warn(&format_args!("the connection to {} was lost {}", self.target, more_times(count)));
         }
     }
 
@@ -546,6 +550,12 @@ impl<K: Kept> Client<K> {
         self.output = Output { before: self.written_total(), ..Output::default() };
         self.session.handle_disconnected();
     }
+}
+
+/// How often a connection was lost without a report.
+fn more_times(count: u64) -> String {
+    let times = if count == 1 { "time" } else { "times" };
+    format!("{count} more {times} since the last report")
 }
 
 /// Whether a read would have to wait.

@@ -626,8 +626,9 @@ fn lines_of_qos_1_survive_lost_connections() {
     let (ended, log) = survives("1", &[]);
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("was lost (") && ended.stderr.contains("; trying again every second\n"));
-    // The others follow at once.
+    // The others follow at once, and are counted at the end.
     assert_eq!(ended.stderr.matches("was lost (").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains(" was lost 2 more times since the last report\n"), "{}", ended.stderr);
     assert_eq!(without_repetitions(&log.accepted), payloads(200));
     assert_eq!(log.violations, [""; 0]);
 }

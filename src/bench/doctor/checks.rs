@@ -151,9 +151,9 @@ fn memory(need: &Need, limits: &Limits) -> Option<Check> {
     let level = level(need.memory, there);
     let both = if need.same_host { " (without the broker's own)" } else { "" };
     let found = format!(
-        "{} available; {} clients need about {}{both}",
+        "{} available; {} about {}{both}",
         bytes(there as f64),
-        grouped(need.clients),
+        counted(need.clients, "client needs", "clients need"),
         bytes(need.memory as f64)
     );
     let clients = (need.clients * there / need.memory.max(1)) * NEAR_PCT / 100;

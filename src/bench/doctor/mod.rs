@@ -63,8 +63,8 @@ impl Findings {
     /// The text for a terminal.
     pub(super) fn text(&self, colours: Colours) -> String {
         let title = colours.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
-        let clients = crate::terminal::number::grouped(self.clients);
-        let mut text = format!("{title}  {clients} clients → {}\n\n", escape(&self.target));
+        let clients = crate::terminal::number::counted(self.clients, "client", "clients");
+        let mut text = format!("{title}  {clients} → {}\n\n", escape(&self.target));
         text.push_str(&lines(&self.checks, colours));
         let verdict = match self.status {
             Level::Ok => colours.paint(Paint::Good, "The plan fits this machine."),

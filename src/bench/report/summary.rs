@@ -134,9 +134,9 @@ impl Page {
     fn stage_title(&self, stage: &Stage) -> String {
         let load = match stage.model {
             _ if stage.is_conn() => {
-                let planned = known(stage.clients.planned, grouped);
+                let planned = known(stage.clients.planned, |count| counted(count, "client"));
                 let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
-                return format!("{name}  {planned} clients, {} measured\n", duration(stage.duration_ns));
+                return format!("{name}  {planned}, {} measured\n", duration(stage.duration_ns));
             }
             // Others send.
             _ if stage.traffic.sent.is_none() => "publishes nothing: counts what other clients publish".to_owned(),
