@@ -95,7 +95,7 @@ impl EmbeddedBroker {
         &self.addresses.web_socket
     }
 
-    /// All unix sockets it listens on.
+    /// All Unix sockets it listens on.
     pub fn paths(&self) -> &[PathBuf] {
         &self.addresses.paths
     }

@@ -1,5 +1,5 @@
 //! The lines of mqbroker: a thread writes them, the broker never waits for it. When the terminal is slower than the
-//! clients, lines are left out and counted.
+//! clients, lines are dropped and counted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -41,7 +41,7 @@ struct Queue {
 struct Waiting {
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Lines left out since the last entry.
+    /// Lines dropped since the last entry.
     left_out: u64,
     closed: bool,
 }
@@ -83,7 +83,7 @@ impl EventLog {
         Self { rules, ..self.clone() }
     }
 
-    /// Adds a line of our own. It is never left out: there are few of them.
+    /// Adds a line of our own. It is never dropped: there are few of them.
     pub(super) fn line(&self, kind: LineKind, text: String) {
         if self.rules.allow(kind) {
             let is_problem = matches!(kind, LineKind::Error | LineKind::Warning);

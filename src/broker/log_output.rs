@@ -155,7 +155,7 @@ fn open(path: &Path) -> io::Result<BufWriter<File>> {
     Ok(BufWriter::with_capacity(BUFFER, options.open(path)?))
 }
 
-/// On a terminal the direction of a packet has a colour.
+/// On a terminal the direction of a packet has a color.
 const fn paint(tone: Tone) -> Option<Paint> {
     match tone {
         Tone::Plain => None,

@@ -199,7 +199,7 @@ async fn run(lines: &StartLines<'_>, setup: Setup, log: &EventLog, handles: &Log
     ended
 }
 
-/// Files that a broker which gives up root's rights must still be able to write.
+/// Files that a broker that drops root privileges must still be able to write.
 fn owned_files(log: &LogConfiguration, persistence: Option<&PersistenceConfiguration>) -> Vec<PathBuf> {
     let logs = log.destinations.iter().filter_map(|destination| match destination {
         LogDestination::File(path) => Some(path.clone()),

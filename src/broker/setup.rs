@@ -1,4 +1,4 @@
-//! From a configuration to what a broker is made of: listeners, limits, access, TLS. All faults of the files are found
+//! Turns a configuration into the parts of a broker: listeners, limits, access, TLS. All faults of the files are found
 //! here, before a port is opened.
 
 use std::path::PathBuf;

@@ -28,9 +28,9 @@ const FIRST_READ_BUFFER: usize = 2 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While this much waits to be written nothing is read: what is read may need answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
-/// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
-/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
-/// go without, since they are answered one by one and the larger buffer costs less.
+/// Bytes that the socket may take before it sends them, again than these wait. What it takes is what the time for an
+/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small
+/// messages go without, since they are answered one by one and the larger buffer costs less.
 const MOST_UNSENT: u32 = 128 * 1024;
 /// How long a broker has to take the DISCONNECT of a connection that has failed.
 const LAST_DISCONNECT_TIMEOUT: Duration = Duration::from_millis(200);
@@ -141,7 +141,7 @@ impl<K: Kept> Client<K> {
         &self.target
     }
 
-    /// Most messages of QoS 1 and 2 in flight from the next connection on.
+    /// Most QoS 1 and 2 messages in flight from the next connection on.
     pub(crate) const fn set_window(&mut self, window: u16) {
         self.plan.session.window = window;
     }
@@ -230,8 +230,8 @@ impl<K: Kept> Client<K> {
         self.coalescing.want(answers);
     }
 
-    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and the
-    /// broker may wait for it with the next one.
+    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and
+    /// the broker may wait for it with the next one.
     pub(crate) fn quick_ack(&self) {
         if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
             socket.acknowledge_at_once();
@@ -458,7 +458,7 @@ impl<K: Kept> Client<K> {
         let wrote = match self.poll_output(cx) {
             Ok(wrote) => wrote,
             // A broker that closes while we write has often sent the reason, or an acknowledgement, just before. It is
-            // there to be read until it was read; then writing fails once more, and that is the end.
+            // there to be read until it was read; then writing fails again, and that is the end.
             Err(error) if reading => {
                 return match self.poll_input(cx) {
                     Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(IoStep::Read(count))),

@@ -11,17 +11,17 @@ use crate::terminal::{escape_lines, message};
 
 /// Where a client reports what happens to its connection.
 pub(crate) trait Reporter: Debug {
-    /// Something that does not end the work.
+    /// A warning.
     fn warning(&self, text: &dyn Display);
 
     /// What to do about the last warning.
     fn hint(&self, text: &dyn Display);
 
-    /// Good news about the last warning.
+    /// Reports that the cause of the last warning is over.
     fn note(&self, text: &dyn Display);
 }
 
-/// Prints errors and warnings, or nothing with `--quiet`. A stderr that is closed is no error.
+/// Prints errors and warnings, or nothing with `--quiet`. A stderr that is closed is not an error.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Diagnostics {
     quiet: bool,
@@ -53,8 +53,8 @@ impl Diagnostics {
         self.mosquitto.is_some()
     }
 
-    /// An error between us and the broker, with the broker's own words and the next step where there are any. Returns how
-    /// the tool ends for it.
+    /// An error between us and the broker, with the broker's own words and the next step where there are any. Returns
+    /// how the tool ends for it.
     pub(crate) fn client_error(&self, error: &ClientError) -> ExitStatus {
         self.client_error_with_hint(error, error.hint(self.facts).as_deref())
     }
@@ -77,7 +77,7 @@ impl Diagnostics {
         error.exit_status()
     }
 
-    /// An error in our own words, or in mosquitto's, which end their lines themselves.
+    /// An error in our own words, or in mosquitto's, which include the line ends.
     pub(crate) fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
         match self.is_mosquitto() {
             true => self.write(&escape_lines(mosquitto.as_ref())),
@@ -91,7 +91,7 @@ impl Diagnostics {
         ExitStatus::Failed
     }
 
-    /// The broker's own words on the last error.
+    /// The broker's Reason String for the last error.
     pub(crate) fn reason_string(&self, words: &str) {
         self.write(&format!("The broker reports: {}\n", message(words)));
     }
@@ -101,7 +101,7 @@ impl Diagnostics {
         self.write(&format!("Error: {}\n", message(&text.to_string())));
     }
 
-    /// Something that does not end the work. mosquitto's clients print no such thing.
+    /// A warning. mosquitto's clients print none.
     pub(crate) fn warning(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
@@ -117,7 +117,7 @@ impl Diagnostics {
         self.write(&format!("Hint: {}\n", message(&text.to_string())));
     }
 
-    /// Good news about something that was warned of.
+    /// Reports that the cause of a warning is over.
     pub(crate) fn note(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;

@@ -1,4 +1,5 @@
-//! Why a connection to a broker ended, or never began: one error over transport, session and socket, with the next step.
+//! Why a connection to a broker ended, or never began: one error over transport, session and socket, with the next
+//! step.
 
 use std::io;
 use std::time::Duration;
@@ -152,7 +153,7 @@ impl ClientError {
             Self::Session { error: SessionError::Refused { reason, .. }, .. } if reason.is_error() => {
                 ExitStatus::Refused(*reason)
             }
-            // Any other code that is no success is a refusal, too.
+            // Any other code that is not success is a refusal, too.
             Self::Session { error: SessionError::Refused { .. }, .. } => {
                 ExitStatus::Refused(ReasonCode::UNSPECIFIED_ERROR)
             }

@@ -1,4 +1,4 @@
-//! From nothing to an accepted CONNECT, and the exchange of packets until something has happened.
+//! Connects a client up to an accepted CONNECT, and exchanges packets until something happens.
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -67,7 +67,7 @@ impl Drop for DisconnectGuard<'_> {
 /// as does [`crate::session::Event::Connected`]. Dropped after CONNECT it sends DISCONNECT.
 ///
 /// # Errors
-/// Whatever keeps the connection from being made; each step has its time-out.
+/// Whatever keeps the connection from being made; each step has its timeout.
 pub(crate) async fn establish<K: Kept, H: Handler<K>>(
     plan: &TransportPlan,
     tls: Option<&TlsClient>,

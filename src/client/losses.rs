@@ -1,4 +1,4 @@
-//! What is known of the connections that were lost, and which loss is reported. Pure: time is an argument.
+//! Tracks lost connections, and which losses are reported. Pure: time is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -34,15 +34,15 @@ pub(super) struct LossReport {
 }
 
 impl LossLog {
-    /// The broker has accepted the connection. Where its loss was reported it gives back how long there was none.
+    /// The broker has accepted the connection. Where its loss was reported it returns how long there was none.
     pub(super) fn connected(&mut self, now: Instant) -> Option<Duration> {
         self.connected = Some(now);
         let lost = self.lost.take()?;
         std::mem::take(&mut self.is_reported).then(|| now.saturating_duration_since(lost))
     }
 
-    /// The connection is lost: what to report of it, unless the last report is too recent. A client that chose its id
-    /// may have a double.
+    /// The connection is lost: what to report of it, unless the last report is too recent. A second client may use the
+    /// same chosen id.
     pub(super) fn lost(&mut self, now: Instant, has_client_id: bool) -> Option<LossReport> {
         self.lost = Some(now);
         let stood = self.connected.map(|connected| now.saturating_duration_since(connected));

@@ -1,5 +1,4 @@
-//! How mosquitto's clients end and what they print then: the one place where an outcome becomes their text and their exit
-//! status.
+//! The error texts and exit statuses of mosquitto's clients.
 
 use super::ClientError;
 use crate::exit_status::ExitStatus;
@@ -43,7 +42,7 @@ const PROTOCOL_ERROR: &str = "Error: A network protocol error occurred when comm
 const TLS_SETTINGS: &str = "Error: Problem setting TLS options, check the options are valid.";
 /// The time of `-W` has run out.
 pub(crate) const TIMED_OUT: &str = "Timed out\n";
-/// The number of a mosquitto_sub that is ended before the broker has accepted it: its `exit(-1)`.
+/// The exit status of a mosquitto_sub that ends before the broker has accepted it: its `exit(-1)`.
 pub(crate) const BEFORE_CONNACK: ExitStatus = ExitStatus::Compatible(255);
 
 /// How the client ends for an error between it and the broker.
@@ -53,7 +52,8 @@ pub(crate) fn ending(error: &ClientError, client: MosquittoClient, version: Prot
         ClientError::Tls(error) => tls_settings(error),
         ClientError::Publish(error) => not_published(error, client),
         ClientError::Session { error: SessionError::Refused { reason, .. }, .. } => refused(*reason, client, version),
-        // mosquitto_pub finds out when it waits for an acknowledgement; the others leave when the broker sends DISCONNECT.
+        // mosquitto_pub finds out when it waits for an acknowledgement; the others leave when the broker sends
+        // DISCONNECT.
         ClientError::Session { error: SessionError::Disconnected { .. }, .. } => match client {
             MosquittoClient::Publish => Ending::new("Error: The client is not currently connected.", 4),
             MosquittoClient::Subscribe | MosquittoClient::Request => Ending::new("", 0),
@@ -91,10 +91,10 @@ fn name_of(reason: ReasonCode) -> &'static str {
 fn not_connected(error: &ConnectError) -> Ending {
     let system = |text: &str| Ending::new(format!("Error: {text}"), 1);
     match (error.stage, error.kind) {
-        // A unix socket that is not there.
+        // A Unix socket that is not there.
         (Stage::Unix, FailureKind::HostNotFound) => system("No such file or directory"),
         (Stage::Dns, _) => Ending::new("Unable to connect (Lookup error.).", 1),
-        // mosquitto leaves it at that; the cause is worth a line.
+        // mosquitto prints no more; the cause is added.
         (Stage::Tls, _) => Ending::new(format!("Unable to connect (A TLS error occurred.).\n{}", cause(error)), 1),
         (Stage::Proxy, FailureKind::ProxyRefused | FailureKind::ProxyAuthentication) => {
             Ending::new(format!("Error: Authorisation failed.\n{}", cause(error)), 11)

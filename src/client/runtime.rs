@@ -1,4 +1,4 @@
-//! The runtime of a tool with one connection: one thread, and an end that waits for nothing.
+//! The runtime of a tool with one connection: one thread, and a shutdown that does not wait.
 
 use std::future::Future;
 use std::io;
@@ -17,8 +17,8 @@ pub(crate) fn run<F: Future>(work: F) -> io::Result<F::Output> {
     Ok(result)
 }
 
-/// Whether there are file descriptors left for a runtime. Asked before the first one of a process: tokio panics where it
-/// has none for its signal pipe.
+/// Whether there are file descriptors left for a runtime. Asked before the first one of a process: tokio panics where
+/// it has none for its signal pipe.
 ///
 /// # Errors
 /// The system's, when there are too few.

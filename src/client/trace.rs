@@ -32,7 +32,7 @@ pub struct Trace {
     client_id: String,
     version: ProtocolVersion,
     shows_grants: bool,
-    /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
+    /// mosquitto numbers QoS 0 messages too, though their number is not sent.
     last_mid: u16,
     /// The last packet could not be read, which explains why the input failed.
     was_unreadable: bool,

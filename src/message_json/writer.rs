@@ -17,8 +17,8 @@ pub enum JsonLayout {
     Line,
     /// A line a value, two blanks a level.
     Indented,
-    /// As mosquitto's `--pretty` shows it (the cJSON library): a line per member, a tab per level and after the colon, array
-    /// elements beside each other.
+    /// As mosquitto's `--pretty` shows it (the cJSON library): a line per member, a tab per level and after the colon,
+    /// array elements beside each other.
     Tabbed,
 }
 
@@ -38,7 +38,8 @@ impl<'a> JsonWriter<'a> {
         Self { out, layout, depth: 0, escapes: false, first: true }
     }
 
-    /// Also escapes what JSON allows and a terminal acts on: C1 control characters, marks that turn the reading direction.
+    /// Also escapes what JSON allows and a terminal acts on: C1 control characters, marks that turn the reading
+    /// direction.
     #[must_use]
     pub(crate) fn escaping(self) -> Self {
         Self { escapes: true, ..self }
@@ -140,7 +141,7 @@ impl<'a> JsonWriter<'a> {
 
     /// A string.
     pub(crate) fn string(&mut self, text: &str) {
-        // A Vec takes every write, and a str always serialises.
+        // A Vec takes every write, and a str always serializes.
         let start = self.out.len();
         let _ = serde_json::to_writer(&mut *self.out, text);
         if self.escapes {

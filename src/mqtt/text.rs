@@ -1,8 +1,8 @@
 //! Which text a client may send as a UTF-8 Encoded String (§1.5.4).
 //!
 //! The standard allows receivers to close the connection for control characters and non-characters (§1.5.4), and many
-//! brokers do, or drop the message in silence. So nothing that somebody typed is sent with them. What arrives is not
-//! judged here: a receiver may take it.
+//! brokers do, or silently drop the message. So nothing that the user typed is sent with them. What arrives is not
+//! checked here: a receiver may accept it.
 
 use std::fmt;
 

@@ -84,13 +84,13 @@ pub fn check_topic_filter(filter: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-/// Checks a Topic Name that somebody typed: valid, and without characters that a broker may reject.
+/// Checks a Topic Name that the user typed: valid, and without characters that a broker may reject.
 pub fn check_sent_topic_name(name: &str) -> Result<(), TopicError> {
     check_topic_name(name)?;
     Ok(check_sent_text(name)?)
 }
 
-/// Checks a Topic Filter that somebody typed: valid, and without characters that a broker may reject.
+/// Checks a Topic Filter that the user typed: valid, and without characters that a broker may reject.
 pub fn check_sent_topic_filter(filter: &str) -> Result<(), TopicError> {
     check_topic_filter(filter)?;
     Ok(check_sent_text(filter)?)

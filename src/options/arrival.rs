@@ -12,9 +12,9 @@ pub enum Arrival {
     /// Evenly spread.
     #[default]
     Fixed,
-    /// At random, one independent of the other: a Poisson process.
+    /// Random and independent: a Poisson process.
     Poisson,
-    /// So many at once.
+    /// Several at once.
     Burst(u64),
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Arrival {
     }
 }
 
-/// What becomes of slots of an open loop that are late.
+/// What happens to late slots of an open loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Behind {
     /// Send them late, and measure from when they were due.

@@ -1,4 +1,4 @@
-//! The subscription group of mqsub: which messages are asked for, which of them count, and when it is enough.
+//! The subscription group of mqsub: which messages are asked for, which of them count, and when to stop.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::values::{positive_count, positive_duration, qos};
 use crate::mqtt::{ProtocolVersion, QoS, check_sent_topic_filter};
 
-/// Which messages, and when it is enough.
+/// Which messages, and when to stop.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Subscription")]
 pub struct SubscriptionOptions {

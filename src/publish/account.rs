@@ -1,4 +1,4 @@
-//! What became of each message, and how the tool ends for it.
+//! The outcome of each message, and the exit status that follows.
 
 use std::collections::BTreeMap;
 
@@ -93,18 +93,18 @@ impl DeliveryAccount {
         self.found_session
     }
 
-    /// Counts a message of QoS 1 or 2 that is sent for the first time.
+    /// Counts a QoS 1 or 2 message that is sent for the first time.
     pub(crate) const fn sends(&mut self) {
         self.sent += 1;
     }
 
-    /// Counts messages of QoS 0 that were written.
+    /// Counts QoS 0 messages that were written.
     pub(crate) const fn wrote(&mut self, count: u64) {
         self.sent += count;
         self.done += count;
     }
 
-    /// Counts messages of QoS 0 that are written again, since they were lost with a connection.
+    /// Counts QoS 0 messages that are written again, since they were lost with a connection.
     pub(crate) const fn writes_again(&mut self, count: u64) {
         self.retried += count;
     }
@@ -127,8 +127,8 @@ impl DeliveryAccount {
         self.done + self.refusals() + self.lost
     }
 
-    /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how the
-    /// tool ends when nothing else ended it. `whole`: all of the input was taken up.
+    /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how
+    /// the tool ends when nothing else ended it. `whole`: all of the input was taken up.
     pub(crate) fn close(&self, open: u64, whole: bool) -> ExitStatus {
         if !self.refusals_fail {
             return ExitStatus::Done;

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter};
 pub(crate) enum Line {
     /// Its bytes.
     Whole(Bytes),
-    /// It is longer than was allowed; its bytes are gone.
+    /// It is too long; its bytes were dropped.
     TooLong {
         /// How many they were.
         length: u64,
@@ -21,7 +21,7 @@ pub(crate) enum Line {
 #[derive(Debug, Default)]
 pub(crate) struct LineSplitter {
     chunk: Bytes,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an incomplete line.
     partial: Vec<u8>,
     /// Bytes of a line that is too long; its beginning is not kept.
     skipped: u64,

@@ -70,7 +70,7 @@ pub(super) struct Publisher<'a> {
     line: ProgressLine,
     /// What every message has in common.
     template: Message,
-    /// Messages of QoS 0.
+    /// QoS 0 messages.
     unacknowledged: Unacknowledged,
     /// How long the broker has for its next answer. The mark counts its answers.
     answer: AnswerTimer<u64>,
@@ -282,8 +282,9 @@ impl<'a> Publisher<'a> {
         self.source.has_ended() && is_written && client.session().in_flight() == 0
     }
 
-    /// With a full window and more to send, three quarters of the acknowledgements are worth one wake-up: in the meantime
-    /// the broker has the last quarter to work at. With nothing more to send, the last ones are worth a quick TCP ACK.
+    /// With a full window and more to send, three quarters of the acknowledgements are worth one wake-up: in the
+    /// meantime the broker has the last quarter to work at. With nothing more to send, the last ones are worth a quick
+    /// TCP ACK.
     fn coalesce_acknowledgements(&self, client: &mut Client<Outgoing>, has_window: bool) {
         let in_flight = client.session().in_flight();
         let has_more = self.source.has_more();
@@ -301,7 +302,7 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Counts the messages of QoS 0 that were written.
+    /// Counts the QoS 0 messages that were written.
     fn note_written(&mut self, client: &Client<Outgoing>) {
         let written = self.unacknowledged.note_written(client.written_total());
         self.account.wrote(written as u64);
@@ -330,8 +331,8 @@ impl<'a> Publisher<'a> {
         })
     }
 
-    /// When an attempt to reconnect is given up: where the input has ended nobody would notice that it never works, so it
-    /// ends then, unless `--retry` sets how often to try.
+    /// When an attempt to reconnect is given up: where the input has ended nobody would notice that it never works, so
+    /// it ends then, unless `--retry` sets how often to try.
     fn give_up_at(&self) -> Option<Instant> {
         let ends = self.source.is_read() && self.plan.client.connect.retry.attempts.is_none();
         self.streak.since().filter(|_| ends)?.checked_add(self.plan.client.answer_timeout)
@@ -348,8 +349,8 @@ impl<'a> Publisher<'a> {
         in_flight.or(self.unacknowledged.first())
     }
 
-    /// How many connections may be lost, one after the other, before one gets something through. A single message does not
-    /// wait for a broker to come back unless that is asked for.
+    /// How many connections may be lost, one after the other, before one gets something through. A single message does
+    /// not wait for a broker to come back unless that is asked for.
     fn allowed_losses(&self) -> u64 {
         let retry = &self.plan.client.connect.retry;
         match (self.plan.sends_lines(), self.plan.client.policy.gives_up_at_same_packet) {
@@ -391,7 +392,8 @@ impl<'a> Publisher<'a> {
             return;
         }
         if self.account.settled() == self.settled_before && !self.window.is_single() {
-            // Fewer may have been on their way than the window has room for, and more be kept from before it was halved.
+            // Fewer may have been on their way than the window has room for, and more be kept from before it was
+            // halved.
             let sent = in_flight.min(client.session().allowed());
             let most = self.window.halve(sent);
             if sent > 1 {

@@ -104,7 +104,7 @@ pub(super) fn first_without_data(response_topic: &str) -> String {
 pub(super) const WITHOUT_DATA_HINT: &str =
     "if the responder does not return it, use --no-correlation-check to accept every message";
 
-/// A message that is no response, for the log.
+/// A message that is not a response, for the log.
 pub(super) fn unmatched(response_topic: &str, unmatched: Unmatched) -> String {
     let what = match unmatched {
         Unmatched::NoData => "has no correlation data",
@@ -116,7 +116,7 @@ pub(super) fn unmatched(response_topic: &str, unmatched: Unmatched) -> String {
     format!("ignored a message on {response_topic}: it {what}")
 }
 
-/// The broker took the request and has nobody to give it to.
+/// The broker accepted the request, but no client is subscribed to its topic.
 pub(super) fn nobody(request_topic: &str) -> String {
     format!("no client is subscribed to '{request_topic}' to receive the request: is the responder running?")
 }

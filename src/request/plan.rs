@@ -22,13 +22,13 @@ use crate::subscribe::{handling_of_retained, printer};
 pub enum ResponseTopic {
     /// `-e`.
     Given(String),
-    /// A name that nobody else has, from which a topic is made.
+    /// A unique name, from which a topic is made.
     Own(String),
 }
 
 impl ResponseTopic {
-    /// The topic. One of our own begins with the Response Information of the broker (5.0 §3.2.2.3.15), which is where it
-    /// allows us to subscribe, if it gave any that can begin a topic.
+    /// The topic. One of our own begins with the Response Information of the broker (5.0 §3.2.2.3.15), which is where
+    /// it allows us to subscribe, if it gave any that can begin a topic.
     pub fn topic(&self, response_information: Option<&str>) -> String {
         match (self, response_information) {
             (Self::Given(topic), _) => topic.clone(),

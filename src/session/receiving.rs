@@ -1,4 +1,5 @@
-//! The receiving half of a session: PUBLISH from the broker (§3.3), its topic alias, and when it is acknowledged (§4.3).
+//! The receiving half of a session: PUBLISH from the broker (§3.3), its topic alias, and when it is acknowledged
+//! (§4.3).
 
 use super::SessionError;
 use super::handler::{Acknowledge, Delivery, Handler, Receipt};
@@ -130,7 +131,7 @@ impl Receiving {
         }
     }
 
-    /// PUBREL has come.
+    /// PUBREL has arrived.
     pub(super) fn handle_pubrel(&mut self, identifier: u16, output: &mut Output) {
         let is_known = self.inbound.release(identifier);
         if is_known {
@@ -141,7 +142,7 @@ impl Receiving {
         output.put(&Packet::Ack(Ack::with_reason(AckKind::Pubcomp, identifier, reason)));
     }
 
-    /// Messages of QoS 2 that were acknowledged and not released.
+    /// QoS 2 messages that were acknowledged and not released.
     pub(super) fn unreleased(&self) -> usize {
         self.inbound.unreleased()
     }

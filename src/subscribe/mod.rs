@@ -31,8 +31,8 @@ use crate::message_json::properties_of;
 use crate::mqtt::wire::Publish;
 use crate::mqtt::{PropertyName, PropertyRef, PropertyValue};
 
-/// A message as it came in: the PUBLISH, which may still lie in the read buffer, and when it was received. Where a
-/// Topic Alias stood for the topic, `publish.topic` is the topic it stands for.
+/// A received message: the PUBLISH, which may still lie in the read buffer, and when it was received. Where a Topic
+/// Alias stood for the topic, `publish.topic` is the topic it stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedMessage<'a> {
     /// Topic, payload, QoS, RETAIN, DUP, Packet Identifier and properties in wire order.

@@ -65,7 +65,7 @@ impl Requests {
         Ok(self.subscribing.is_empty())
     }
 
-    /// An UNSUBACK has come.
+    /// An UNSUBACK has arrived.
     pub(super) fn on_unsuback(&mut self) {
         self.unanswered = self.unanswered.saturating_sub(1);
     }

@@ -1,4 +1,4 @@
-//! Which messages are shown and counted, and which one ends the run: `-T -R -C --retained-only --remove-retained
+//! Which messages are printed and counted, and which one ends the run: `-T -R -C --retained-only --remove-retained
 //! --random-filter`, in the order mosquitto_sub applies them.
 
 use std::num::NonZeroU64;
@@ -60,7 +60,7 @@ pub(crate) enum Verdict {
     PrintAndEnd,
     /// It is taken and not printed, and was the last one.
     End,
-    /// It came after the last one: neither printed nor acknowledged.
+    /// It arrived after the last one: neither printed nor acknowledged.
     Beyond,
 }
 
@@ -100,8 +100,8 @@ impl Selection {
         Self { plan, counted: 0, ended: false }
     }
 
-    /// Judges the next message. Messages dropped by `-T` and `-R` are not counted by `-C`; those the random filter hides
-    /// are. A message without RETAIN ends `--retained-only` even on a topic of `-T`.
+    /// Judges the next message. Messages dropped by `-T` and `-R` are not counted by `-C`; those the random filter
+    /// hides are. A message without RETAIN ends `--retained-only` even on a topic of `-T`.
     pub(crate) fn judge(&mut self, message: &ReceivedMessage<'_>) -> Judgement {
         let publish = &message.publish;
         if self.ended {

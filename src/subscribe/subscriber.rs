@@ -335,8 +335,8 @@ impl Task for Subscriber<'_> {
         Ok(())
     }
 
-    /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so would
-    /// one that does it repeatedly; `--retry` tries all the same.
+    /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so
+    /// would one that does it repeatedly; `--retry` tries all the same.
     fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
         let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();

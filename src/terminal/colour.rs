@@ -1,4 +1,4 @@
-//! Whether to colour, and with what. The only home of `colored`.
+//! Whether to color, and with what. The only home of `colored`.
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr, stdout};
@@ -10,7 +10,7 @@ use colored::Colorize;
 pub(crate) enum Paint {
     /// A title.
     Heading,
-    /// The figure that the reader came for.
+    /// The main figure.
     Strong,
     /// Passed.
     Good,
@@ -24,7 +24,7 @@ pub(crate) enum Paint {
     Sent,
 }
 
-/// The decision whether to colour one stream.
+/// The decision whether to color one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Colours(bool);
 
@@ -56,18 +56,18 @@ impl Colours {
         Self(is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb")))
     }
 
-    /// Whether text is coloured.
+    /// Whether text is colored.
     pub(crate) const fn is_on(self) -> bool {
         self.0
     }
 
-    /// The text in its colour, or as it is. Pad before painting: escape codes have no width.
+    /// The text in its color, or as it is. Pad before painting: escape codes have no width.
     pub(crate) fn paint(self, paint: Paint, text: &str) -> String {
         if !self.0 {
             return text.to_owned();
         }
-        // The decision is ours and was made; the crate's own (global) one is only ever told "yes", so no order of
-        // calls and no other thread can turn the colour of anything around.
+        // The decision was made here; the crate's global setting is always "yes", so no order of calls and no other
+        // thread can turn the color of anything around.
         colored::control::set_override(true);
         match paint {
             Paint::Heading => text.bold().underline(),

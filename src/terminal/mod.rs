@@ -1,7 +1,7 @@
-//! Colour, progress, numbers for people, escaping. The only home of colored and indicatif.
+//! Color, progress, numbers for people, escaping. The only home of colored and indicatif.
 //!
-//! Results go to stdout, progress to stderr and only where a person sits in front of it. What came from the network is
-//! escaped before a terminal sees it.
+//! Results go to stdout, progress to stderr and only to a terminal. Text from the network is escaped before it reaches
+//! a terminal.
 
 mod colour;
 mod escape;

@@ -67,8 +67,8 @@ impl Progress {
         }
     }
 
-    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures beside
-    /// it.
+    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures
+    /// beside it.
     pub(crate) fn advance(&self, total: Option<u64>, position: u64, line: &str) {
         let Some(bar) = &self.bar else { return };
         let template = match total {

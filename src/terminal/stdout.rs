@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::exit_status::ExitStatus;
 
-/// Prints bytes. A reader that is gone (`| head`) is no error.
+/// Prints bytes. A reader that is gone (`| head`) is not an error.
 ///
 /// # Errors
 /// Any other failure of stdout.

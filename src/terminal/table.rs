@@ -22,7 +22,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// A cell in a colour.
+    /// A cell in a color.
     pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Self {
         Self { text: text.into(), paint: Some(paint) }
     }
@@ -122,7 +122,7 @@ pub(crate) fn wrapped(first: &str, text: &str, width: usize) -> String {
     lines
 }
 
-/// Characters that are seen: our own colours (`ESC [ … m`) take no room.
+/// Characters that are seen: our own colors (`ESC [ … m`) take no room.
 fn length(text: &str) -> usize {
     let mut in_colour = false;
     let seen = |letter: &char| match (in_colour, *letter) {

@@ -1,4 +1,4 @@
-//! The lowest layer of a connection: a TCP or a unix socket.
+//! The lowest layer of a connection: a TCP or a Unix socket.
 
 #[cfg(unix)]
 use std::path::Path;
@@ -71,7 +71,7 @@ impl Socket {
         Err(Fault::new(FailureKind::Other, "this system has no Unix sockets").hint("connect to a TCP port"))
     }
 
-    /// Address of the peer; none for a unix socket.
+    /// Address of the peer; none for a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
@@ -112,7 +112,7 @@ impl Socket {
         let _ = bytes;
     }
 
-    /// Tells the peer at once what has been received (TCP_QUICKACK), where the system has such a thing: a peer that leaves
+    /// Acknowledges received bytes immediately (TCP_QUICKACK), where the system has such a thing: a peer that leaves
     /// Nagle's algorithm on sends nothing small before that, and the kernel may take 40 ms.
     pub fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! The mqbroker process: what it prints, how it ends, and that mosquitto's clients can work with it.
 //!
-//! Every broker runs on a free port in an empty working directory. mosquitto_pub and mosquitto_sub are the clients; where
-//! they are missing those tests report it and pass, but in CI they fail.
+//! Every broker runs on a free port in an empty working directory. mosquitto_pub and mosquitto_sub are the clients;
+//! where they are missing those tests report it and pass, but in CI they fail.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};

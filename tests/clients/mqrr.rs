@@ -108,7 +108,7 @@ fn older_versions_need_a_topic_and_take_what_comes_there() {
     let (broker, port) = embedded();
     for version in ["31", "311"] {
         let mut responder = Responder::of_version(broker.local_addr(), ProtocolVersion::V311, "responder");
-        // Older than the request, so it is no response.
+        // Older than the request, so it is not a response.
         let stale = Message { retain: true, ..message("r", "stale", AtLeastOnce) };
         responder.0.publish(&stale, 7, false);
         responder.0.receive_ack();

@@ -1,5 +1,4 @@
-//! Processes of the tests: started, fed, watched, signalled, waited for with patience, and ended by their process numbers
-//! with the test that started them. No test starts or watches one in another way (tests/architecture.rs).
+//! Running a tool to its end: what it printed, how it ended, and never forever.
 
 use std::fmt::Display;
 use std::io::{Read, Write};

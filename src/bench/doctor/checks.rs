@@ -234,7 +234,7 @@ fn usage(state: &State) -> impl Iterator<Item = Check> {
 fn timer(need: &Need, state: &State, facts: &EnvironmentFacts) -> Option<Check> {
     let p99 = state.timer_p99_ns?;
     let level = if p99 > TIMER_NS && need.paced { Level::Warn } else { Level::Ok };
-    // A guest has no idle states of its own to disable.
+    // A guest has no idle states to disable.
     let fix = if facts.virt.is_some() || state.busy_pct.is_some_and(|busy| busy > BUSY_PCT) {
         "top -o %CPU   # stop other programs: timers wait for a core"
     } else {

@@ -1,4 +1,5 @@
-//! `mqbench doctor`: can this machine run the plan, and what would affect its figures? It makes no connections.
+//! `mqbench doctor`: checks whether this machine can run the plan, and what would affect its figures. It makes no
+//! connections.
 //!
 //! What a plan cannot run without is checked before every run too, so that a plan that cannot fit fails before any
 //! load.

@@ -13,14 +13,14 @@ const THREAD_NEAR_PCT: f64 = 75.0;
 const STEAL_PCT: f64 = 2.0;
 /// Share of TCP segments sent again above which the network was the limit.
 const RETRANSMIT_SHARE: f64 = 0.001;
-/// Fewer retransmitted segments are not worth a word.
+/// Fewer retransmitted segments are not reported.
 const FEWEST_RETRANSMITS: u64 = 10;
 /// Share of reads that fill the buffer above which a subscriber does not keep up. A broker that pauses now and then and
 /// sends everything at once afterwards fills some too.
 const FULL_READS_SHARE: f64 = 0.05;
-/// Use of its own ceiling above which the generator was the limit, percent.
+/// Share of its ceiling above which the generator was the limit, percent.
 const CEILING_LIMIT_PCT: f64 = 90.0;
-/// Use of its own ceiling above which it is near it.
+/// Share of its ceiling above which the generator was near it, percent.
 const CEILING_NEAR_PCT: f64 = 70.0;
 
 /// What the generator's figures mean for the result.
@@ -90,7 +90,8 @@ pub struct GeneratorOfStage<'a> {
 }
 
 impl Generator {
-    /// Judges the figures of a stage. Memory and context switches, which nothing is judged by, are left to the caller.
+    /// Evaluates the figures of a stage. Memory and context switches, which nothing is judged by, are left to the
+    /// caller.
     pub fn judge(figures: &StageFigures) -> Self {
         let share = |time: Option<u64>| time.and_then(|time| percent(time as f64, figures.window_ns as f64));
         let cpu_ns = figures.cpu_user_ns.zip(figures.cpu_sys_ns).map(|(user, sys)| user + sys);

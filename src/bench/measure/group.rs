@@ -1,13 +1,13 @@
 //! The ledger of a group that shares a subscription: every message goes to one of its members, so only all of them
 //! together know what is missing.
 //!
-//! It is as exact as the ledger of one subscriber. Two things differ. Messages that are in flight to different members may
-//! overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of a
-//! loss, so the position that frees a publisher's window counts what has come.
+//! It is as exact as the ledger of one subscriber. Two things differ. Messages that are in flight to different members
+//! may overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of
+//! a loss, so the position that frees a publisher's window counts what has come.
 
 use super::ledger::{Arrival, StreamLedger};
 
-/// A hole that has stayed so long is no longer waited for (contract: one second).
+/// A gap that has lasted this long is no longer waited for.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// The ledger of one stream in a group.
@@ -29,8 +29,8 @@ pub(crate) struct GroupLedger {
 pub(crate) struct MemberMark(u32);
 
 impl MemberMark {
-    /// Whether the member has had a later message than this one; if not, this one is now the latest. Right as long as a
-    /// member is less than 2³¹ messages behind.
+    /// Whether the member has had a later message than this one; if not, this one is now the latest. Correct as long as
+    /// a member is less than 2³¹ messages behind.
     #[inline]
     fn pass(&mut self, sequence: u64) -> bool {
         let next = (sequence as u32).wrapping_add(1);
@@ -86,7 +86,7 @@ impl GroupLedger {
         &self.ledger
     }
 
-    /// Begins anew at `next`: what is missing below it is forgotten. Gives back the ledger until here.
+    /// Begins anew at `next`: what is missing below it is forgotten. Returns the ledger until here.
     pub(crate) fn restart(&mut self, next: u64) -> StreamLedger {
         self.position = self.position.max(next);
         (self.given_up, self.fewest) = (0, 0);

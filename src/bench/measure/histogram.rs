@@ -1,7 +1,7 @@
 //! A latency histogram: nanoseconds up to one hour at three significant digits, merged without error.
 //!
-//! A thin layer over hdrhistogram. It adds what an honest figure needs: exact minimum, maximum and mean, a count of values that
-//! were clamped or negative, and no percentile where fewer than ten samples lie above it.
+//! A thin layer over hdrhistogram. It adds what reliable figures need: exact minimum, maximum and mean, a count of
+//! values that were clamped or negative, and no percentile where fewer than ten samples lie above it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ pub(crate) const LOWEST_NS: u64 = 1;
 /// Significant digits.
 pub(crate) const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Samples that must lie above a percentile for it to be given.
+/// Samples that must lie above a percentile for it to be reported.
 pub(super) const SAMPLES_ABOVE: u64 = 10;
 
 /// A percentile, in thousandths of a percent, so that 99.9 is exact.
@@ -162,7 +162,7 @@ impl LatencyHistogram {
         if count == 0 || count - rank < SAMPLES_ABOVE {
             return None;
         }
-        // Aimed at the middle of the rank, so that no rounding of the quotient reaches its neighbour.
+        // Aimed at the middle of the rank, so that no rounding of the quotient reaches its neighbor.
         let quantile = (rank as f64 - 0.5) / count as f64;
         // The histogram answers with the upper end of a bucket, which may lie above the exact maximum.
         Some(self.values.value_at_quantile(quantile).clamp(self.min, self.max))

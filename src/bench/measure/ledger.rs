@@ -1,7 +1,7 @@
 //! The delivery ledger: which messages of one stream reached one subscriber, exactly and in bounded memory.
 //!
-//! It keeps the next sequence number that it expects and the ranges that are missing below it. What came, what came
-//! twice, what came late and what never came follow from that. A stream in order costs a compare and an increment.
+//! It keeps the next sequence number that it expects and the ranges that are missing below it. Delivered, duplicate,
+//! late and lost messages follow from that. A stream in order costs a compare and an increment.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,11 +16,11 @@ pub(super) const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// The first time, and nothing with a higher number was here before it.
+    /// First arrival, and no message with a higher number arrived before it.
     New,
-    /// The first time, but after a message with a higher number: delivered, and reordered.
+    /// First arrival, but after a message with a higher number: delivered, and reordered.
     Late,
-    /// Here before (or so long missing that it was given up).
+    /// A duplicate (or missing for so long that it was given up).
     Duplicate,
 }
 
@@ -44,13 +44,13 @@ struct Gaps {
     missing: VecDeque<Range<u64>>,
     /// Sum of their lengths.
     total: u64,
-    /// Missing messages that fell off the cap.
+    /// Missing messages that were given up because of the limit.
     given_up: u64,
     /// Where a number below this was missing, that is forgotten.
     forgotten_below: u64,
-    /// Longest range that fell off.
+    /// Longest range that was given up.
     longest_given_up: u64,
-    /// Measured arrivals below `forgotten_below`: late or duplicate, nobody knows.
+    /// Measured arrivals below `forgotten_below`: late or duplicate, which is unknown.
     unjudged: u64,
 }
 
@@ -60,14 +60,14 @@ impl StreamLedger {
         Self::starting_at(0)
     }
 
-    /// A ledger that expects `next` first, for a subscriber that joins a running stream; what is below is no loss, and
-    /// if it comes, no delivery.
+    /// A ledger that expects `next` first, for a subscriber that joins a running stream; messages below it count
+    /// neither as lost nor, if they arrive, as delivered.
     pub(crate) const fn starting_at(next: u64) -> Self {
         Self { next, delivered: 0, duplicates: 0, dup_flagged: 0, reordered: 0, gaps: None }
     }
 
-    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in the
-    /// measured window. Only such messages are counted; all are remembered.
+    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in
+    /// the measured window. Only such messages are counted; all are remembered.
     #[inline]
     pub(crate) fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
         if sequence == self.next {
@@ -108,12 +108,12 @@ impl StreamLedger {
         self.next
     }
 
-    /// Messages below [`next`](Self::next) that have not come, measured or not.
+    /// Messages below [`next`](Self::next) that have not arrived, measured or not.
     pub(crate) fn missing(&self) -> u64 {
         self.gaps.as_ref().map_or(0, |gaps| gaps.total + gaps.given_up)
     }
 
-    /// How many of the sequence numbers in a range have not come.
+    /// How many of the sequence numbers in a range have not arrived.
     pub(crate) fn missing_in(&self, range: &Range<u64>) -> u64 {
         let tail = range.end.saturating_sub(self.next.max(range.start));
         let gaps = self.gaps.iter().flat_map(|gaps| &gaps.missing);
@@ -121,7 +121,7 @@ impl StreamLedger {
     }
 
     /// The account of the measured messages, where `sent` are the sequence numbers of all that were sent with their
-    /// intended time in the measured window. What has not come by now is lost.
+    /// intended time in the measured window. What has not arrived by now is lost.
     ///
     /// `delivered_once` was counted on arrival and `lost` is what is missing in the ranges, so that
     /// [`Delivery::adds_up`] compares two independent counts; only where ranges were given up is `lost` the difference.
@@ -142,7 +142,7 @@ impl StreamLedger {
             for range in &gaps.missing {
                 let lost = range.end.min(sent.end).saturating_sub(range.start.max(sent.start));
                 delivery.lost += lost;
-                // The last gap may run on into the tail that never came.
+                // The last gap may extend into the tail that never arrived.
                 let run = if lost > 0 && range.end == self.next { lost + tail } else { lost };
                 delivery.max_gap = delivery.max_gap.max(run);
             }
@@ -242,7 +242,7 @@ pub struct Delivery {
     pub reordered: u64,
     /// Of the lost ones, those that arrived after all when the drain had ended.
     pub late: u64,
-    /// Arrived with another content than was sent.
+    /// Arrived with different contents than were sent.
     pub corrupt: u64,
     /// Refused by the broker, and so not expected.
     pub refused: u64,
@@ -282,8 +282,9 @@ impl Delivery {
         self.refused = refused;
     }
 
-    /// Whether what was sent is what came and what was lost. A ledger where this is false measured something else than
-    /// was sent, and makes the run invalid. Check it for every stream: sums may hide two faults that cancel out.
+    /// Whether the sent messages equal the delivered plus the lost ones. A ledger where this is false measured
+    /// something else than was sent, and makes the run invalid. Check it for every stream: sums may hide two faults
+    /// that cancel out.
     pub const fn adds_up(&self) -> bool {
         self.expected == self.delivered_once + self.lost
     }

@@ -1,4 +1,4 @@
-//! What happened: stamp, recorder, histograms, delivery ledger, the generator's own health.
+//! What was measured: stamp, recorder, histograms, delivery ledger, the generator's own health.
 //!
 //! Pure: no socket and no clock. Time is nanoseconds since the run's t0. An engine thread owns a [`Recorder`] and a
 //! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of

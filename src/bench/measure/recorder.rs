@@ -1,4 +1,4 @@
-//! What one thread saw: counters and latencies, without lock and, once warm, without allocation.
+//! The records of one thread: counters and latencies, without lock and, once warm, without allocation.
 //!
 //! A thread has one recorder for the second that runs and one for the stage; they are merged when the second is over,
 //! and those of all threads at the end. Merging is exact: the order does not matter.
@@ -20,7 +20,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Adds what another recorder saw.
+    /// Adds another recorder.
     pub fn merge(&mut self, other: &Self) {
         self.counters.merge(&other.counters);
         self.latency.merge(&other.latency);
@@ -74,7 +74,7 @@ counters! {
     foreign,
     /// Retained messages that came because of the subscriptions of `mqbench sub`, at any time.
     retained,
-    /// Messages of this run whose content is not what was sent.
+    /// Messages of this run that arrived with different contents.
     corrupt,
     /// Those of them that came in the measured window, whenever they were sent.
     corrupt_in,
@@ -88,7 +88,7 @@ counters! {
     held_back,
     /// Those that did not, and were sent in the measured window.
     on_time,
-    /// PUBLISH packets that went out once more after a connection was lost.
+    /// PUBLISH packets that went out again after a connection was lost.
     sent_again,
     /// Places of windows that were freed because nothing had come back for too long.
     freed_by_silence,
@@ -135,7 +135,7 @@ impl Counters {
 pub enum ConnectFailure {
     /// The name has no address.
     Resolve,
-    /// TCP, or the unix socket.
+    /// TCP, or the Unix socket.
     Tcp,
     /// No local port or file descriptor was left.
     LocalLimit,
@@ -265,8 +265,8 @@ impl PartialEq for Latency {
 /// Defines [`Latencies`] with merge and names, so that no metric can be forgotten there.
 macro_rules! latencies {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// One thing for each latency metric of a run, in the order of the result document: its samples, or what they come
-        /// to. Latencies of messages belong to the measured window when their *intended* time does.
+        /// One value per latency metric of a run, in the order of the result document: its samples, or their summary.
+        /// Latencies of messages belong to the measured window when their *intended* time does.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Latencies<T = Latency> {
             $($(#[$doc])* pub $name: T,)*
@@ -312,8 +312,8 @@ latencies! {
     connect_ws,
     /// CONNECT written to CONNACK received.
     connack,
-    /// All of connecting to CONNACK received, from the slot at which a client was to connect, or without a rate from its
-    /// start.
+    /// All of connecting to CONNACK received, from the slot at which a client was to connect, or without a rate from
+    /// its start.
     connect,
     /// Requester to responder and back, from the actual send.
     rtt_service,

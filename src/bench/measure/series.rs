@@ -23,12 +23,12 @@ pub struct IntervalRow {
     pub delivered: Option<u64>,
     /// Slots of the schedule that were given up.
     pub skipped: Option<u64>,
-    /// Of the messages sent in this interval, those that were lost; null where they cannot be told apart.
+    /// Of the messages sent in this interval, those that were lost; null where they cannot be identified.
     pub lost: Option<u64>,
     /// Median end-to-end latency, nanoseconds; of several seconds the largest.
     pub e2e_p50: Option<u64>,
-    /// 99th percentile of it; needs 1,000 samples per second. Of several seconds the largest: the percentiles of seconds
-    /// do not give the percentile of all of them, but it is not above the largest.
+    /// 99th percentile of it; needs 1,000 samples per second. Of several seconds the largest: the percentiles of
+    /// seconds do not give the percentile of all of them, but it is not above the largest.
     pub e2e_p99: Option<u64>,
     /// Longest.
     pub e2e_max: Option<u64>,

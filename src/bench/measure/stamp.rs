@@ -1,7 +1,8 @@
 //! The measure stamp: the first 16 bytes of a payload that mqbench sends.
 //!
 //! It identifies the run, the stream (publisher) and the message in it, and holds the time at which the message was
-//! *meant* to leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the run's t0.
+//! *meant* to leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the
+//! run's t0.
 
 /// Bytes of a stamp.
 pub(crate) const STAMP_SIZE: usize = 16;
@@ -43,7 +44,7 @@ impl Stamp {
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let head: &[u8; STAMP_SIZE] = payload.first_chunk()?;
         let value = u128::from_be_bytes(*head);
-        // The casts cut off exactly the neighbours' bits.
+        // The casts cut off exactly the neighbors' bits.
         Some(Self {
             run: (value >> 112) as u16,
             stream: (value >> 80) as u32,
@@ -54,7 +55,7 @@ impl Stamp {
 }
 
 /// The full number of a message of which the stamp has the lower 32 bits: the one nearest to `near`, for which a
-/// receiver takes [`StreamLedger::next`](super::StreamLedger::next). Right as long as the message is less than 2³¹
+/// receiver takes [`StreamLedger::next`](super::StreamLedger::next). Correct as long as the message is less than 2³¹
 /// away from it.
 #[inline]
 pub(crate) const fn unwrap_sequence(low: u32, near: u64) -> u64 {

@@ -1,7 +1,7 @@
-//! Was the load the same from beginning to end? Compares the thirds of the measured window.
+//! Whether the load was steady: compares the thirds of the measured window.
 //!
-//! It works on the seconds: a third is represented by the median of its seconds, and how far single seconds lie from that
-//! median is the measure of noise.
+//! It works on the seconds: a third is represented by the median of its seconds, and how far single seconds lie from
+//! that median is the measure of noise.
 
 use super::series::{IntervalRow, Series};
 

@@ -1,4 +1,4 @@
-//! From what was typed to what is meant. All faults are reported at once, before anything connects.
+//! Turns options into a plan. All faults are reported at once, before anything connects.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -202,7 +202,7 @@ fn brokers(
     Targets::new(addresses, sources, cross)
 }
 
-/// A local address reaches only addresses of its own family. Which family a name has is known after the look-up.
+/// A local address reaches only addresses of the same family. Which family a name has is known after the look-up.
 fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<String>) {
     let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
     for address in addresses {
@@ -215,7 +215,7 @@ fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<St
     }
 }
 
-/// Where nothing is published there must be a topic, and no options about publishing.
+/// Without publishers a topic is required, and options about publishing are errors.
 fn check_subscribers_alone(load: &LoadOptions, time: &StageOptions, has_no_topic: bool, faults: &mut Vec<String>) {
     if has_no_topic {
         faults.push("without publishers mqbench needs a topic to subscribe to: add -t".into());

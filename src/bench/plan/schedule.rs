@@ -1,9 +1,9 @@
-//! The open-loop schedule: fixed before the run, and independent of how many threads carry it out.
+//! The open-loop schedule: fixed before the run, and independent of the number of threads.
 //!
-//! When the slots of a publisher are due follows from rate, arrival, seed and the publisher's number alone, so any split
-//! of the publishers over threads sends exactly the same slots. fixed and burst have one row of slots, of which slot g
-//! belongs to publisher g mod P: publishers are spread over time. With poisson each publisher is its own Poisson process, as
-//! independent devices are, and all together are one of the total rate.
+//! When the slots of a publisher are due follows from rate, arrival, seed and the publisher's number alone, so any
+//! split of the publishers over threads sends exactly the same slots. fixed and burst have one row of slots, of which
+//! slot g belongs to publisher g mod P: publishers are spread over time. With poisson each publisher is its own Poisson
+//! process, as independent devices are, and all together are one of the total rate.
 
 use super::poisson::PoissonTimes;
 use crate::options::Arrival;
@@ -38,8 +38,8 @@ impl Schedule {
     }
 }
 
-/// From mean gaps to nanoseconds. An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53 of the
-/// result.
+/// From mean gaps to nanoseconds. An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53 of
+/// the result.
 fn ns(gaps: f64, rate: f64) -> u64 {
     (gaps * 1e9 / rate) as u64
 }
@@ -97,8 +97,8 @@ impl Row {
         self.due_ns(self.publisher + index.saturating_mul(self.publishers))
     }
 
-    /// The slot that takes the place of the next one, were that given up: the one after it. Those of one burst do not take
-    /// each other's places.
+    /// The slot that takes the place of the next one, were that given up: the one after it. Those of one burst do not
+    /// take each other's places.
     fn superseding(&self) -> u64 {
         if self.burst == 1 {
             return self.next + 1;
@@ -268,8 +268,8 @@ mod tests {
         assert_eq!(slots(Arrival::Fixed, 1e12, 0, 1).due_between(0, 10_000_000_000), 10_000_000_000_000);
     }
 
-    /// How far the distribution of some gaps is from the exponential one with a mean (Kolmogorov and Smirnov); with many
-    /// samples it is above 1.63 once in a hundred times.
+    /// How far the distribution of some gaps is from the exponential one with a mean (Kolmogorov and Smirnov); with
+    /// many samples it is above 1.63 once in a hundred times.
     fn distance_from_exponential(times_ns: &[u64], mean_ns: f64) -> f64 {
         let mut gaps: Vec<f64> = times_ns.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / mean_ns).collect();
         gaps.sort_by(f64::total_cmp);

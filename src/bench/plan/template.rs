@@ -142,7 +142,8 @@ impl Template {
         MessageTemplate(pieces)
     }
 
-    /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first level has one: such a filter asks for everybody's topics, and does not match those that begin with `$`
+    /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first
+    /// level has one: such a filter asks for everybody's topics, and does not match those that begin with `$`
     /// (MQTT-4.7.2-1).
     pub fn filter(&self) -> Option<String> {
         // A character that is in no topic marks the placeholders; other text is kept.

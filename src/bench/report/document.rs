@@ -201,7 +201,7 @@ impl Warning {
     }
 }
 
-/// What became of a condition of a gate; latencies are in nanoseconds.
+/// The outcome of a condition of a gate; latencies are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateOutcome {
     /// The condition as it was written.
@@ -225,8 +225,8 @@ impl ResultDocument {
         (self.status, self.run.status) = (status, status);
     }
 
-    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates. A
-    /// run that a signal has ended ends by that signal instead, whatever its result is.
+    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates.
+    /// A run that a signal has ended ends by that signal instead, whatever its result is.
     pub fn exit_status(&self) -> ExitStatus {
         match self.status {
             Status::Failed | Status::Partial => ExitStatus::Failed,

@@ -73,7 +73,7 @@ struct Page {
 }
 
 impl Page {
-    /// What stands above everything when the figures are not what was asked for.
+    /// The heading of a result that is not what was requested.
     fn banner(&self, document: &ResultDocument) -> String {
         let mut text = String::new();
         match document.status {
@@ -256,13 +256,14 @@ impl Page {
         format!("\n{}", table.render(self.colours))
     }
 
-    /// The table of latencies. Beside a paced stage, those of a flood are queueing and not worth a look; alone they are
-    /// shown with their basis.
+    /// The table of latencies. Beside a paced stage, those of a flood show only queueing; alone they are shown with
+    /// their basis.
     fn latencies(&self, stage: &Stage) -> String {
         if self.several && stage.model == LoopKind::Closed {
             return String::new();
         }
-        // Side by side what the schedule's user feels and what the path took; in a closed loop they are the same.
+        // Latency as a user of the schedule sees it, beside the time that the path took; in a closed loop they are the
+        // same.
         let is_shown = |name: &str| stage.model == LoopKind::Open || !name.ends_with("_service");
         let shown: Vec<(&str, &LatencySummary)> = SHOWN
             .iter()
@@ -341,7 +342,7 @@ impl Page {
         text
     }
 
-    /// What the broker took and gave: published figures are one of these or their sum, often without saying which.
+    /// What the broker took and gave: published figures are one of these or their sum, often unlabeled.
     fn broker(&self, traffic: &Traffic) -> Option<String> {
         let (sent, delivered) = (traffic.sent_per_s?, traffic.delivered_per_s?);
         let copies = self.copies.map(|copies| format!(" ({copies} copies of each message)")).unwrap_or_default();
@@ -365,7 +366,7 @@ impl Page {
         for (name, count) in [("duplicates", delivery.duplicates), ("reordered", delivery.reordered)] {
             facts.push(format!("{name} {}", known(count, grouped)));
         }
-        // These are worth a word only where there are any.
+        // Printed only if there are any.
         for (name, count) in [
             ("unacked", delivery.unacked),
             ("late", delivery.late),
@@ -449,8 +450,8 @@ impl Page {
         facts.join(", ")
     }
 
-    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only publish,
-    /// which `mqbench self` measures.
+    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only
+    /// publish, which `mqbench self` measures.
     fn hint(&self, document: &ResultDocument) -> String {
         if document.generator.verdict == Some(Verdict::Ok)
             || document.generator.ceiling_per_s.is_some()
@@ -493,7 +494,7 @@ impl Page {
         Cell::painted(Paint::Faint, text)
     }
 
-    /// Colours every line of a wrapped text.
+    /// Colors every line of a wrapped text.
     fn in_colour(&self, paint: Paint, lines: &str) -> String {
         lines.lines().map(|line| format!("{}\n", self.colours.paint(paint, line))).collect()
     }

@@ -1,5 +1,5 @@
-//! Faults: whatever the broker does, the run ends when it should and says what happened. A hang would show as a day of
-//! virtual time.
+//! Faults: whatever the broker does, the run ends when it should and reports what happened. A hang would show as a day
+//! of virtual time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{simulate, simulate_until};
 use crate::bench::engine::RunError;
 use crate::mqtt::{QoS, ReasonCode};
 
-/// A PUBLISH that announces all that four bytes of length can say, and its first bytes.
+/// A PUBLISH that announces the largest possible Remaining Length, and its first bytes.
 const HUGE: [u8; 10] = [0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 4, b'h', b'u', b'g'];
 
 /// A packet of type 0, which is reserved.

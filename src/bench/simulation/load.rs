@@ -132,7 +132,7 @@ fn a_closed_loop_keeps_its_window_full_and_never_above() {
         ("-q 0 -M 7", 5, 0, 5, 5),
         ("-q 1 -M 7", 5, 2, 5, 5),
         ("-q 1 -M 7", 2, 5, 2, 5),
-        // The broker delivers a message of QoS 2 when PUBREL has come.
+        // The broker delivers a QoS 2 message when PUBREL has arrived.
         ("-q 2 -M 7", 3, 2, 5, 5),
         ("-q 1 -M 7 --window ack", 5, 2, 5, 2),
     ] {

@@ -6,9 +6,9 @@
 pub(crate) struct MachineCounters {
     /// CPU time of all kinds, in ticks.
     pub cpu_ticks: Option<u64>,
-    /// Of it, what nobody used.
+    /// Of it, idle time.
     pub idle_ticks: Option<u64>,
-    /// Of it, what the hypervisor gave to other guests.
+    /// Of it, time that the hypervisor gave to other guests.
     pub stolen_ticks: Option<u64>,
     /// TCP segments sent.
     pub tcp_sent: Option<u64>,

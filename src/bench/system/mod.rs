@@ -1,5 +1,5 @@
-//! The ground room: what this process and machine are, may use and have used, as the operating system reports it.
-//! Nothing above is known here.
+//! What this process and machine are, may use and have used, as the operating system reports it. The lowest room: it
+//! uses none of the others.
 
 mod cgroup;
 mod environment;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::AccessFault;
 use crate::mqtt::{check_topic_filter, filter_matches};
 
-/// What a client wants with a topic.
+/// The access that a client requests to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicAccess {
     /// Receive what is published there.
@@ -78,8 +78,8 @@ impl AccessControlList {
         if faults.is_empty() { Ok(list) } else { Err(faults) }
     }
 
-    /// Whether a client may read or write a topic. What denies goes before what grants; nothing is granted unless a line
-    /// grants it.
+    /// Whether a client may read or write a topic. Deny lines take precedence over grants; without a matching grant,
+    /// access is denied.
     pub fn allows(&self, access: TopicAccess, user: Option<&str>, client_id: &str, topic: &str) -> bool {
         let none = Vec::new();
         let own = match user {

@@ -1,4 +1,4 @@
-//! Directives of mosquitto that this broker knows and cannot honour: why, and the way out.
+//! mosquitto directives that this broker recognizes but does not support: the reason, and an alternative.
 
 const BRIDGES: &str = "bridges are not supported; configure the bridge in the mosquitto at the other end";
 const PLUGINS: &str = "plugins are not supported; use password_file and acl_file";

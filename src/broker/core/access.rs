@@ -28,7 +28,7 @@ pub enum Decision {
     Check(Box<dyn FnOnce() -> Decision + Send>),
 }
 
-/// A CONNECT whose decision is worked out on another thread, taken with [`super::Core::take_checks`].
+/// A CONNECT that another thread decides about, taken with [`super::Core::take_checks`].
 pub struct PendingCheck {
     pub(super) connection: ConnectionId,
     pub(super) serial: u64,
@@ -43,13 +43,13 @@ pub struct FinishedCheck {
 }
 
 impl PendingCheck {
-    /// Works the decision out.
+    /// Computes the decision.
     pub fn run(self) -> FinishedCheck {
         FinishedCheck { connection: self.connection, serial: self.serial, decision: (self.check)() }
     }
 }
 
-/// What a client wants to do with a topic.
+/// The access that a client requests to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Publish to a Topic Name.
@@ -62,7 +62,7 @@ pub enum Action {
 
 /// Decides. Called in the middle of the broker's work: it must not block.
 pub trait Access: Send {
-    /// A CONNECT has come that is well formed.
+    /// Decides about a well-formed CONNECT.
     fn connect(&mut self, connect: &Connect, client_id: &Arc<str>, peer: &Peer) -> Decision;
 
     /// Whether a client may do that.

@@ -49,8 +49,7 @@ impl Core {
         self.decide(id, decision, now);
     }
 
-    /// The CONNECTs whose decision another thread is to work out: run each, and hand the result to
-    /// [`Core::finish_check`].
+    /// The CONNECTs that another thread decides about: run each, and hand the result to [`Core::finish_check`].
     pub fn take_checks(&mut self) -> Vec<PendingCheck> {
         std::mem::take(&mut self.checks)
     }
@@ -467,7 +466,7 @@ impl Core {
         let due = session.next_due();
         let serial = session.serial;
         if durable {
-            // Messages of QoS 0 do not wait for a client that is away.
+            // QoS 0 messages do not wait for a client that is away.
             if delay.is_some_and(|delay| delay.is_zero()) {
                 self.publish_will(session_id, now);
             }

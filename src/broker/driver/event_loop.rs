@@ -40,7 +40,7 @@ pub(in crate::broker) struct Open {
     pub(in crate::broker) socket: ListeningSocket,
     /// A WebSocket listener, and who may come in by it.
     pub(in crate::broker) web_socket: Option<OriginRule>,
-    /// TLS, where it is spoken.
+    /// TLS, if it is used.
     pub(in crate::broker) tls: Option<TlsServer>,
     /// What of a client's certificate is its user name.
     pub(in crate::broker) certificate_name: Option<CertificateName>,
@@ -127,7 +127,7 @@ struct Link {
     id: Option<ConnectionId>,
     /// Index of its listener.
     listener: usize,
-    /// Tells a link from an earlier one in its place.
+    /// Distinguishes a link from an earlier one in the same slot.
     serial: u64,
     /// There may be something to read.
     readable: bool,
@@ -333,8 +333,8 @@ impl EventLoop {
         usize::MAX - self.listeners.len()
     }
 
-    /// Hands passwords to the thread that hashes them. It takes one at a time: a flood of wrong passwords takes one core
-    /// and delays others that log in, and nobody who is connected.
+    /// Hands passwords to the thread that hashes them. It takes one at a time: a flood of wrong passwords takes one
+    /// core and delays others that log in, and nobody who is connected.
     fn hash_passwords(&mut self, now: Instant) {
         for check in self.core.take_checks() {
             if self.hasher.is_none() {

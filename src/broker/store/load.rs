@@ -12,7 +12,8 @@ use super::encoding::{self, Owed, split_key};
 use super::tables::{HELD, MESSAGES, QUEUE, RETAINED, SESSIONS, SUBSCRIPTIONS};
 use crate::broker::core::{Change, StoredMessage};
 
-/// Visits every row: sessions with their subscriptions, what is owed to them and what they hold, retained messages.
+/// Visits every row: sessions with their subscriptions, their queued messages and the QoS 2 messages that they hold,
+/// retained messages.
 pub(super) fn load(
     transaction: &ReadTransaction,
     clock: &Clock,

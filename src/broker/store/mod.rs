@@ -132,7 +132,7 @@ impl Store {
             return Ok(());
         }
         let failed = |cause: String| StoreError::Write { path: self.path.clone(), cause };
-        // After a failed write the database refuses everything until it was opened, and repaired, once more.
+        // After a failed write the database refuses everything until it was opened, and repaired, again.
         let database = match self.database.take() {
             Some(database) => database,
             None => open(&self.path).map_err(|error| failed(error.to_string()))?,

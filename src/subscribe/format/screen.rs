@@ -1,5 +1,5 @@
-//! The displays that are not a stream of messages: `--watch`, a screen with a line for each topic, ours and mosquitto's,
-//! and `--message-rate`, one line per second.
+//! The displays that are not a stream of messages: `--watch`, a screen with a line for each topic, ours and
+//! mosquitto's, and `--message-rate`, one line per second.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ pub(crate) struct TopicScreen {
     topics: HashMap<Box<str>, usize>,
     /// The last message of each topic, printed.
     lines: Vec<Vec<u8>>,
-    /// A topic came for which nothing is kept any more.
+    /// A topic beyond the limit was received, and is not stored.
     overflowed: bool,
 }
 
@@ -111,7 +111,7 @@ impl TopicScreen {
         let _ = write!(out, "\x1b[{};1H", (below + FIRST_TOPIC_LINE as usize).min(self.size.lines.max(1)));
     }
 
-    /// Appends as much of a text as a line takes. Colours of `-F` go through and end with the line.
+    /// Appends as much of a text as a line takes. Colors of `-F` go through and end with the line.
     fn put_line(&self, text: &[u8], out: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(text);
         let mut rest = text.trim_end_matches('\n');
@@ -138,7 +138,7 @@ impl TopicScreen {
     }
 }
 
-/// The length of the colour sequence (SGR) at the beginning, which has no width.
+/// The length of the color sequence (SGR) at the beginning, which has no width.
 fn colour_length(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|character: char| !matches!(character, '0'..='9' | ';' | ':'))?;
@@ -180,7 +180,7 @@ impl MosquittoWatch {
         self.last_line()
     }
 
-    /// The line of the topic that came up last.
+    /// The line of the last updated topic.
     fn last_line(&self) -> u32 {
         FIRST_TOPIC_LINE - 1 + self.lines.len() as u32 // at most MAX_TOPICS
     }

@@ -179,7 +179,7 @@ impl<S: Read + Write> ServerTlsStream<S> {
         CertificateFacts::read(self.0.conn.peer_certificates()?.first()?)
     }
 
-    /// Says that nothing more is written.
+    /// Signals the end of the output.
     pub fn close(&mut self) {
         self.0.conn.send_close_notify();
         let _ = self.0.flush();

@@ -1,4 +1,4 @@
-//! What a stage warns of: from what the engine brought, and from the figures of the document.
+//! The warnings about a stage: from the engine's outcome, and from the figures of the document.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ use crate::terminal::number::{self, counted};
 /// acknowledges and drops those beyond. An MQTT 5 client learns the limit as Receive Maximum.
 const QOS_2_IN_FLIGHT: u16 = 20;
 
-/// What the engine brought warns of; `first` is the stage that connecting belongs to.
+/// Warnings about the engine's outcome; `first` is the stage that connecting belongs to.
 pub(super) fn of_outcome(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> Vec<Warning> {
     let mut warnings = of_load(plan, stage);
     for warning in of_trends(plan, stage) {
@@ -36,8 +36,8 @@ pub(super) fn of_outcome(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcom
 }
 
 /// Why messages that were matched by order may have been taken for others: from a gap on for the one before, from one
-/// too many on for the one after. When that happened shows only at the end, in the counts, so no sample of the stage can
-/// be trusted.
+/// too many on for the one after. When that happened shows only at the end, in the counts, so no sample of the stage
+/// can be trusted.
 pub(super) fn broken_order(stage: &StageOutcome) -> Option<Warning> {
     let lost = stage.delivery.map_or(0, |delivery| delivery.lost);
     if lost > 0 {
@@ -54,7 +54,7 @@ pub(super) fn broken_order(stage: &StageOutcome) -> Option<Warning> {
     })
 }
 
-/// What the counts warn of.
+/// Warnings about counts.
 fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let counters = &stage.recorder.counters;
@@ -113,8 +113,8 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
 /// How long TCP holds an acknowledgement back that it could send along with data, on Linux.
 const DELAYED_ACK_NS: RangeInclusive<u64> = 38_000_000..=46_000_000;
 
-/// A latency that is the kernel's waiting and not the broker's work: the 40 ms of a delayed acknowledgement of TCP, or the
-/// interval of a publisher, whose next packet brings that acknowledgement along.
+/// A latency caused by the kernel and not by the broker: the 40 ms of a delayed acknowledgement of TCP, or the interval
+/// of a publisher, whose next packet brings that acknowledgement along.
 fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Option<Warning> {
     let counters = &stage.recorder.counters;
     // A queue has a random length.
@@ -159,7 +159,7 @@ fn held_back_by_nagle(percentiles_ns: [u64; 2], handshake_ns: u64, interval_ns: 
     all_in(DELAYED_ACK_NS).then_some("for which TCP delays acknowledgements")
 }
 
-/// What the seconds of a stage warn of.
+/// Warnings about the seconds of a stage.
 fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let count: fn(&IntervalRow) -> Option<u64> = match (plan.subscribers, plan.qos) {
         (0, QoS::AtMostOnce) => |row| row.sent,
@@ -196,8 +196,9 @@ fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     warnings
 }
 
-/// The times at which messages were handed to the socket are kept for the latest ones only. Where those of messages that
-/// were in flight for long were no longer known, the service time looks better than it was. A closed loop keeps none.
+/// The times at which messages were handed to the socket are kept for the latest ones only. Where those of messages
+/// that were in flight for long were no longer known, the service time looks better than it was. A closed loop keeps
+/// none.
 fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
     let count = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.count());
     let latency = &stage.recorder.latency;
@@ -211,7 +212,7 @@ fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
     })
 }
 
-/// What the figures of a stage warn of.
+/// Warnings about the figures of a stage.
 pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let delivery = &stage.delivery;
@@ -255,7 +256,7 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     warnings
 }
 
-/// What became of the messages warns of.
+/// Warnings about delivery.
 fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let (mut warnings, delivery) = (Vec::new(), &stage.delivery);
     if let Some(lost) = some(delivery.lost) {
@@ -313,7 +314,7 @@ fn some(count: Option<u64>) -> Option<u64> {
     count.filter(|&count| count > 0)
 }
 
-/// What loss that the broker has acknowledged points at, and what to try.
+/// The likely cause of losing acknowledged messages, and what to try.
 fn cause_of_loss(plan: &BenchPlan, stage: &Stage) -> String {
     let was_acknowledged = stage.delivery.unacked == Some(0) && stage.clients.lost == Some(0);
     if !was_acknowledged || plan.targets.is_cross() {
