@@ -94,8 +94,8 @@ impl EventLog {
     /// Adds an event of the loop.
     pub(super) fn notice(&self, notice: &Notice<'_>) {
         let kind = match notice {
-            Notice::Accepted { .. } if !self.rules.connection_messages => return,
-            Notice::Accepted { .. } => LineKind::Notice,
+            Notice::Accepted { .. } | Notice::Denied { .. } if !self.rules.connection_messages => return,
+            Notice::Accepted { .. } | Notice::Denied { .. } => LineKind::Notice,
             Notice::AcceptFailed(_) => LineKind::Error,
         };
         let tone = if kind == LineKind::Notice { Tone::Plain } else { Tone::Problem };

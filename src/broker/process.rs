@@ -105,7 +105,8 @@ pub(super) fn become_user(name: &str, files: &[PathBuf]) -> Result<Option<String
     let failed = |cause: String| SystemError::User { user: name.to_owned(), cause };
     let refused = |error: nix::Error| failed(error.desc().to_owned());
     let user = User::from_name(name).map_err(refused)?;
-    let user = user.ok_or_else(|| failed("no such user; set user in the configuration".to_owned()))?;
+    let user =
+        user.ok_or_else(|| failed("this machine has no such user; correct user in the configuration".to_owned()))?;
     for file in files {
         // A file that is not there, or not on a disk, is not ours to give.
         let _ = chown(file, Some(user.uid), Some(user.gid));

@@ -1,6 +1,6 @@
 //! Which clients may connect, and what they may do: the interface for passwords and access lists.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{ConnectionId, Peer};
 use crate::mqtt::ReasonCode;
@@ -32,6 +32,8 @@ pub enum Decision {
 pub struct PendingCheck {
     pub(super) connection: ConnectionId,
     pub(super) serial: u64,
+    /// Gone with the connection that waits.
+    pub(super) awaited: Weak<()>,
     pub(super) check: Box<dyn FnOnce() -> Decision + Send>,
 }
 
@@ -43,9 +45,11 @@ pub struct FinishedCheck {
 }
 
 impl PendingCheck {
-    /// Computes the decision.
-    pub fn run(self) -> FinishedCheck {
-        FinishedCheck { connection: self.connection, serial: self.serial, decision: (self.check)() }
+    /// Works the decision out. Nothing where the connection has ended meanwhile: clients that leave or run into the
+    /// timeout must not keep others waiting.
+    pub fn run(self) -> Option<FinishedCheck> {
+        let is_awaited = self.awaited.strong_count() > 0;
+        is_awaited.then(|| FinishedCheck { connection: self.connection, serial: self.serial, decision: (self.check)() })
     }
 }
 

@@ -45,7 +45,8 @@ impl Core {
             if assigned { self.make_client_id(id).into() } else { connect.client_id.as_str().into() };
         let Some(connection) = self.connections.get_mut(id) else { return };
         let decision = self.access.connect(&connect, &client_id, &connection.peer);
-        connection.phase = Phase::Authenticating(Box::new(Admission { connect, client_id, assigned, bridge }));
+        connection.phase =
+            Phase::Authenticating(Box::new(Admission { connect, client_id, assigned, bridge, awaited: Arc::new(()) }));
         self.decide(id, decision, now);
     }
 
@@ -71,12 +72,10 @@ impl Core {
 
     fn decide(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if !matches!(connection.phase, Phase::Authenticating(_)) {
-            return;
-        }
+        let Phase::Authenticating(admission) = &connection.phase else { return };
         if let Decision::Check(check) = decision {
-            let serial = connection.serial;
-            return self.checks.push(PendingCheck { connection: id, serial, check });
+            let (serial, awaited) = (connection.serial, Arc::downgrade(&admission.awaited));
+            return self.checks.push(PendingCheck { connection: id, serial, awaited, check });
         }
         let Phase::Authenticating(admission) = std::mem::replace(&mut connection.phase, Phase::AwaitingConnect) else {
             return;
@@ -207,7 +206,7 @@ impl Core {
 
     /// Accepts a client.
     fn admit(&mut self, id: ConnectionId, admission: Admission, user_name: Option<Arc<str>>, now: Instant) {
-        let Admission { connect, client_id, assigned, bridge } = admission;
+        let Admission { connect, client_id, assigned, bridge, awaited: _ } = admission;
         let number = |name| connect.properties.number(name).filter(|_| connect.version.is_v5());
         let who = Identity { client_id: Arc::clone(&client_id), user_name };
         let earlier = self.take_over(&client_id, connect.clean_start, now);

@@ -48,6 +48,8 @@ pub(super) struct Admission {
     pub(super) client_id: Arc<str>,
     pub(super) assigned: bool,
     pub(super) bridge: bool,
+    /// Held as long as somebody waits for the decision.
+    pub(super) awaited: Arc<()>,
 }
 
 /// What was found for the last topic that a client published to, which is most often that of the next message.
