@@ -368,7 +368,7 @@ fn in_the_background_it_has_no_terminal_and_a_pid_file_while_it_runs() {
     signal(daemon.pid, "TERM");
     daemon.log.wait_for("mqbroker terminating");
     // The end of the log is the end of the process.
-    daemon.log.to_the_end();
+    daemon.log.read_to_end();
     assert!(!folder.path().join("pid").exists());
 }
 

@@ -306,7 +306,7 @@ fn without_verbose_connections_are_logged_and_packets_are_not() {
     broker.publish(&["-i", "quiet", "-t", "a", "-m", "x"]);
     // A good end writes all lines that wait.
     assert_eq!(broker.signal("TERM").signal(), Some(15));
-    broker.broker.stderr.to_the_end();
+    broker.broker.stderr.read_to_end();
     assert!(broker.seen(" as quiet (p4, c1, k60).").is_some() && broker.seen("Client quiet [").is_some());
     assert_eq!((broker.seen("PUBLISH"), broker.seen("will message")), (None, None));
 }

@@ -98,7 +98,7 @@ impl Running {
     pub fn finish(mut self) -> Output {
         self.close_stdin();
         let status = self.wait();
-        Output { status, stdout: self.stdout.to_the_end(), stderr: self.stderr.to_the_end() }
+        Output { status, stdout: self.stdout.read_to_end(), stderr: self.stderr.read_to_end() }
     }
 }
 
@@ -205,7 +205,7 @@ impl Printed {
     }
 
     /// All, once nothing more can come.
-    pub fn to_the_end(&mut self) -> Vec<u8> {
+    pub fn read_to_end(&mut self) -> Vec<u8> {
         let _ = self.wait_until(|_| None::<()>, || false);
         let all = self.all();
         self.read = all.len();
