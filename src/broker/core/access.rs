@@ -45,7 +45,7 @@ pub struct FinishedCheck {
 }
 
 impl PendingCheck {
-    /// Works the decision out. Nothing where the connection has ended meanwhile: clients that leave or run into the
+    /// Computes the decision. Nothing where the connection has ended meanwhile: clients that leave or run into the
     /// timeout must not keep others waiting.
     pub fn run(self) -> Option<FinishedCheck> {
         let is_awaited = self.awaited.strong_count() > 0;
