@@ -74,7 +74,7 @@ fn a_connection_above_a_limit_is_logged_with_the_name_of_the_limit() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut broker = Broker::start(folder.path(), &settings);
-        let _connections = [(); 2].map(|()| std::net::TcpStream::connect(("127.0.0.1", broker.port())).unwrap());
+        let _connections = [(); 2].map(|()| std::net::TcpStream::connect(broker.address()).unwrap());
         broker.wait_for(&format!("Client connection from 127.0.0.1 denied: {limit} exceeded."));
     }
 }
