@@ -60,15 +60,9 @@ pub enum ExitStatus {
     GateFailed,
     /// mqbench: the measurement is not valid.
     Invalid,
-    /// mqbench: worse than the baseline.
-    Regression,
     /// The time of `-W` ran out.
     TimedOut,
-    /// An expectation did not hold.
-    ExpectationFailed,
-    /// Nothing arrived.
-    NothingCame,
-    /// Too few messages arrived.
+    /// Too few messages came.
     TooFewCame,
     /// No acknowledgement arrived in time.
     AckTimedOut,
@@ -91,10 +85,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::GateFailed => 3,
             Self::Invalid => 4,
-            Self::Regression => 5,
             Self::TimedOut => 27,
-            Self::ExpectationFailed => 40,
-            Self::NothingCame => 41,
             Self::TooFewCame => 42,
             Self::AckTimedOut => 43,
             Self::Downgraded => 44,

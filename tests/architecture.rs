@@ -112,6 +112,29 @@ fn an_outside_crate_has_one_door() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// A process that is started beside the harness is one that nobody ends when its test fails, and that a test may wait
+/// for without end.
+#[test]
+fn tests_start_processes_by_their_harness_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let harness = root.join("support/process.rs");
+    let (mut folders, mut wrong) = (vec![root], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && path != harness {
+                let source = std::fs::read_to_string(&path).unwrap();
+                if [".spawn", "wait_with_output"].iter().any(|call| source.contains(&format!("{call}()"))) {
+                    wrong.push(path);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use tests/support/process.rs: {wrong:#?}");
+}
+
 #[test]
 fn a_planted_circle_is_found() {
     let sources = [

@@ -5,8 +5,6 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::exit_status::ExitStatus;
-
 /// Why a broker did not start or did not go on.
 #[derive(Debug, Error)]
 pub enum BrokerError {
@@ -47,11 +45,6 @@ impl BrokerError {
             }
             other => other.to_string(),
         }
-    }
-
-    /// How a tool ends with it.
-    pub const fn exit_status(&self) -> ExitStatus {
-        ExitStatus::Failed
     }
 }
 

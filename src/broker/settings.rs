@@ -88,7 +88,7 @@ pub enum ListenProtocol {
 }
 
 /// Gives a broker back what was kept ([`Core::restore`]).
-pub type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
+pub(crate) type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
 
 /// Where what outlives the broker is kept.
 pub struct Store {

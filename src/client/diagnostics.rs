@@ -10,7 +10,7 @@ use crate::mqtt::ProtocolVersion;
 use crate::terminal::{escape_lines, message};
 
 /// Where a client reports what happens to its connection.
-pub trait Reporter: Debug {
+pub(crate) trait Reporter: Debug {
     /// A warning.
     fn warning(&self, text: &dyn Display);
 
@@ -23,7 +23,7 @@ pub trait Reporter: Debug {
 
 /// Prints errors and warnings, or nothing with `--quiet`. A stderr that is closed is not an error.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Diagnostics {
+pub(crate) struct Diagnostics {
     quiet: bool,
     mosquitto: Option<(MosquittoClient, ProtocolVersion)>,
     facts: ConnectFacts,
@@ -31,7 +31,7 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// For a run, with hints that suit how it connects. Prints the warnings that belong before it.
-    pub fn start(plan: &ClientPlan) -> Self {
+    pub(crate) fn start(plan: &ClientPlan) -> Self {
         let ClientPlan { connect, quiet, policy, .. } = plan;
         let mosquitto = policy.mosquitto.map(|client| (client, connect.session.version));
         let facts = ConnectFacts::new(&connect.session, &connect.transport);
@@ -55,12 +55,12 @@ impl Diagnostics {
 
     /// An error between us and the broker, with the broker's own words and the next step where there are any. Returns
     /// how the tool ends for it.
-    pub fn client_error(&self, error: &ClientError) -> ExitStatus {
+    pub(crate) fn client_error(&self, error: &ClientError) -> ExitStatus {
         self.client_error_with_hint(error, error.hint(self.facts).as_deref())
     }
 
     /// The same with another next step.
-    pub fn client_error_with_hint(&self, error: &ClientError, hint: Option<&str>) -> ExitStatus {
+    pub(crate) fn client_error_with_hint(&self, error: &ClientError, hint: Option<&str>) -> ExitStatus {
         if let Some((client, version)) = self.mosquitto {
             let ending = ending(error, client, version);
             self.write(&escape_lines(&ending.stderr));
@@ -78,7 +78,7 @@ impl Diagnostics {
     }
 
     /// An error in our own words, or in mosquitto's, which include the line ends.
-    pub fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
+    pub(crate) fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
         match self.is_mosquitto() {
             true => self.write(&escape_lines(mosquitto.as_ref())),
             false => self.error(own),
@@ -86,23 +86,23 @@ impl Diagnostics {
     }
 
     /// The run did not begin: the system has not given what it needs.
-    pub fn cannot_start(&self, error: &io::Error) -> ExitStatus {
+    pub(crate) fn cannot_start(&self, error: &io::Error) -> ExitStatus {
         self.error(format_args!("cannot start: {error}"));
         ExitStatus::Failed
     }
 
     /// The broker's Reason String for the last error.
-    pub fn reason_string(&self, words: &str) {
+    pub(crate) fn reason_string(&self, words: &str) {
         self.write(&format!("The broker reports: {}\n", message(words)));
     }
 
     /// Another error.
-    pub fn error(&self, text: impl Display) {
+    pub(crate) fn error(&self, text: impl Display) {
         self.write(&format!("Error: {}\n", message(&text.to_string())));
     }
 
     /// A warning. mosquitto's clients print none.
-    pub fn warning(&self, text: impl Display) {
+    pub(crate) fn warning(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
         }
@@ -110,7 +110,7 @@ impl Diagnostics {
     }
 
     /// What to do about the last error or warning.
-    pub fn hint(&self, text: impl Display) {
+    pub(crate) fn hint(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
         }
@@ -118,7 +118,7 @@ impl Diagnostics {
     }
 
     /// Reports that the cause of a warning is over.
-    pub fn note(&self, text: impl Display) {
+    pub(crate) fn note(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
         }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use super::client::{Opening, sleep_until};
+use super::connected::{Opening, sleep_until};
 use super::{Client, ClientError, ClientPlan, CloseMode, Interrupts, Policy, Reporter, RetryPlan};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::{Properties, ReasonCode};

@@ -22,7 +22,7 @@ const MAXIMUM_CONNECT_TIME: ReasonCode = ReasonCode(0xA0);
 
 /// What went wrong between us and the broker.
 #[derive(Debug, Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The transport did not come up.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -94,7 +94,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// A socket that failed, or was closed.
-    pub fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
+    pub(crate) fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
         let of_tls = error.and_then(explain_tls_loss);
         let (cause, hint) = match (of_tls, error) {
             (Some(fault), _) => (Some(fault.cause), fault.hint),
@@ -105,7 +105,7 @@ impl ClientError {
     }
 
     /// The same, with what to do where the connection was lost without a reason.
-    pub fn hinting(self, hint: &str) -> Self {
+    pub(crate) fn hinting(self, hint: &str) -> Self {
         match self {
             Self::Lost { target, cause, before_connack, .. } => {
                 Self::Lost { target, cause, before_connack, hint: Some(hint.to_owned()) }
@@ -116,7 +116,7 @@ impl ClientError {
 
     /// Whether trying again may help, after a connection that once stood: a broker that restarts, a network that is
     /// away. What somebody has decided (a refusal, a certificate, a session taken over by another client) stays.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(
                 error.kind,
@@ -148,7 +148,7 @@ impl ClientError {
     }
 
     /// How the tool ends.
-    pub fn exit_status(&self) -> ExitStatus {
+    pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Session { error: SessionError::Refused { reason, .. }, .. } if reason.is_error() => {
                 ExitStatus::Refused(*reason)
@@ -173,7 +173,7 @@ impl ClientError {
     }
 
     /// Why a connection was lost, in a few words.
-    pub fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         match self {
             Self::Lost { cause: Some(cause), .. } => cause.clone(),
             Self::Lost { cause: None, .. } => "the broker closed it".to_owned(),
@@ -183,7 +183,7 @@ impl ClientError {
     }
 
     /// The broker's own words on it, where it had some.
-    pub fn reason_string(&self) -> Option<&str> {
+    pub(crate) fn reason_string(&self) -> Option<&str> {
         match self {
             Self::Session {
                 error: SessionError::Refused { properties, .. } | SessionError::Disconnected { properties, .. },
@@ -194,7 +194,7 @@ impl ClientError {
     }
 
     /// What to do next, where it is known, for a client that has connected so.
-    pub fn hint(&self, facts: ConnectFacts) -> Option<String> {
+    pub(crate) fn hint(&self, facts: ConnectFacts) -> Option<String> {
         match self {
             Self::Connect(error) => error.hint.clone(),
             Self::Session { error, .. } => session_hint(error, facts),
@@ -235,7 +235,7 @@ impl ClientError {
 }
 
 /// Whose limit a message is over that was not sent.
-pub const fn whose_limit(limit: usize) -> &'static str {
+pub(crate) const fn whose_limit(limit: usize) -> &'static str {
     match limit {
         MAX_REMAINING_LENGTH | MAX_PACKET_SIZE => "it is the limit of MQTT",
         _ => "it is the broker's limit, the Maximum Packet Size in its CONNACK",
@@ -244,7 +244,7 @@ pub const fn whose_limit(limit: usize) -> &'static str {
 
 /// How a client has connected: what else may be tried.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ConnectFacts {
+pub(crate) struct ConnectFacts {
     version: ProtocolVersion,
     /// Largest packet that is taken.
     max_packet_size: usize,
@@ -255,7 +255,7 @@ pub struct ConnectFacts {
 
 impl ConnectFacts {
     /// Of a client with these plans.
-    pub fn new(session: &SessionConfig, transport: &TransportPlan) -> Self {
+    pub(crate) fn new(session: &SessionConfig, transport: &TransportPlan) -> Self {
         Self {
             version: session.version,
             max_packet_size: session.max_packet_size,

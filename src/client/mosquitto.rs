@@ -21,7 +21,7 @@ pub enum MosquittoClient {
 
 /// How a client ends: lines for stderr, each with its newline, and the number for the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// For stderr, unless `--quiet` is given.
     pub stderr: String,
     /// How the tool ends.
@@ -41,12 +41,12 @@ impl Ending {
 const PROTOCOL_ERROR: &str = "Error: A network protocol error occurred when communicating with the broker.";
 const TLS_SETTINGS: &str = "Error: Problem setting TLS options, check the options are valid.";
 /// The time of `-W` has run out.
-pub const TIMED_OUT: &str = "Timed out\n";
+pub(crate) const TIMED_OUT: &str = "Timed out\n";
 /// The exit status of a mosquitto_sub that ends before the broker has accepted it: its `exit(-1)`.
-pub const BEFORE_CONNACK: ExitStatus = ExitStatus::Compatible(255);
+pub(crate) const BEFORE_CONNACK: ExitStatus = ExitStatus::Compatible(255);
 
 /// How the client ends for an error between it and the broker.
-pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVersion) -> Ending {
+pub(crate) fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVersion) -> Ending {
     match error {
         ClientError::Connect(error) => not_connected(error),
         ClientError::Tls(error) => tls_settings(error),
@@ -75,7 +75,7 @@ pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVer
 }
 
 /// What mosquitto_pub prints about a message that the broker refused (5.0); it continues and ends with 0.
-pub fn publish_failed(packet_identifier: u16, reason: ReasonCode, reason_string: Option<&str>) -> String {
+pub(crate) fn publish_failed(packet_identifier: u16, reason: ReasonCode, reason_string: Option<&str>) -> String {
     let mut text = format!("Warning: Publish {packet_identifier} failed: {}.\n", name_of(reason));
     if let Some(words) = reason_string {
         text.push_str(&escape(words));

@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 ///
 /// # Errors
 /// The system's, when it has no file descriptors left for an event queue.
-pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
+pub(crate) fn run<F: Future>(work: F) -> io::Result<F::Output> {
     check_descriptors()?;
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let result = runtime.block_on(work);
@@ -22,7 +22,7 @@ pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
 ///
 /// # Errors
 /// The system's, when there are too few.
-pub fn check_descriptors() -> io::Result<()> {
+pub(crate) fn check_descriptors() -> io::Result<()> {
     // An event queue, the waker of it, a pair of sockets, and two copies.
     #[cfg(unix)]
     let _six = [

@@ -10,9 +10,9 @@ mod write;
 mod writer;
 
 pub use read::{JsonMessage, MessageDefaults, ReadError, read_message};
-pub use text::{JsonText, JsonToken};
+pub use text::JsonText;
 pub use write::{MessageJsonOptions, write_message};
-pub use writer::{JsonLayout, JsonWriter};
+pub(crate) use writer::{JsonLayout, JsonWriter};
 
 use crate::mqtt::wire::PublishProperties;
 use crate::mqtt::{Property, PropertyRef};

@@ -132,19 +132,9 @@ impl TopicFilter {
         Ok(Self(filter))
     }
 
-    /// The text of the filter.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether a Topic Name matches.
     pub fn matches(&self, name: &str) -> bool {
         filter_matches(&self.0, name)
-    }
-
-    /// The group of a shared subscription (§4.8.2).
-    pub fn share_group(&self) -> Option<&str> {
-        self.0.strip_prefix(SHARE).and_then(|shared| shared.split('/').next())
     }
 }
 

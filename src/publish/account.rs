@@ -16,7 +16,7 @@ const NAMED: u64 = 5;
 
 /// A message on its way, with its number: which line of the input it is, or which repetition, from 1.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// Its number.
     pub number: u64,
     /// What is sent.
@@ -31,7 +31,7 @@ impl Kept for Outgoing {
 
 /// The account of all messages.
 #[derive(Debug)]
-pub struct DeliveryAccount {
+pub(crate) struct DeliveryAccount {
     reporter: ProgressReporter,
     /// A refused message is counted, and makes the run fail.
     refusals_fail: bool,
@@ -74,43 +74,43 @@ impl DeliveryAccount {
     }
 
     /// Messages that the broker has taken responsibility for: acknowledged, or written at QoS 0.
-    pub const fn done(&self) -> u64 {
+    pub(crate) const fn done(&self) -> u64 {
         self.done
     }
 
     /// Grows with every new answer of the broker about a message.
-    pub const fn answers(&self) -> u64 {
+    pub(crate) const fn answers(&self) -> u64 {
         self.answers
     }
 
     /// Whether there has been a connection.
-    pub const fn has_connected(&self) -> bool {
+    pub(crate) const fn has_connected(&self) -> bool {
         self.connections > 0
     }
 
     /// Whether the broker had a session for the first connection already.
-    pub const fn has_found_session(&self) -> bool {
+    pub(crate) const fn has_found_session(&self) -> bool {
         self.found_session
     }
 
     /// Counts a QoS 1 or 2 message that is sent for the first time.
-    pub const fn sends(&mut self) {
+    pub(crate) const fn sends(&mut self) {
         self.sent += 1;
     }
 
     /// Counts QoS 0 messages that were written.
-    pub const fn wrote(&mut self, count: u64) {
+    pub(crate) const fn wrote(&mut self, count: u64) {
         self.sent += count;
         self.done += count;
     }
 
     /// Counts QoS 0 messages that are written again, since they were lost with a connection.
-    pub const fn writes_again(&mut self, count: u64) {
+    pub(crate) const fn writes_again(&mut self, count: u64) {
         self.retried += count;
     }
 
     /// Counts a message that is refused, by the broker or because of its limits.
-    pub fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
+    pub(crate) fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
         *self.refused.entry(reason.0).or_default() += 1;
         self.first_refusal.get_or_insert(reason);
         if self.refusals() <= NAMED {
@@ -123,13 +123,13 @@ impl DeliveryAccount {
     }
 
     /// Messages that nothing more is to be done for: acknowledged, refused or lost.
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.done + self.refusals() + self.lost
     }
 
     /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how
     /// the tool ends when nothing else ended it. `whole`: all of the input was taken up.
-    pub fn close(&self, open: u64, whole: bool) -> ExitStatus {
+    pub(crate) fn close(&self, open: u64, whole: bool) -> ExitStatus {
         if !self.refusals_fail {
             return ExitStatus::Done;
         }

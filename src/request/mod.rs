@@ -5,7 +5,7 @@
 //! `open_request` are pure; only `run` and `requester` know a connection, a clock or stdin.
 
 mod latency;
-pub mod matching;
+mod matching;
 mod messages;
 mod open_request;
 mod plan;
@@ -13,5 +13,5 @@ mod receiver;
 mod requester;
 mod run;
 
-pub use plan::{RequestPlan, ResponseTopic};
+pub use plan::RequestPlan;
 pub use run::request;

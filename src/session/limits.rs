@@ -13,7 +13,7 @@ const PUBLISH: u8 = 3;
 
 /// Largest packet that is taken from a broker, where `limit` holds for messages. `input` begins with the packet.
 #[inline]
-pub fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
+pub(crate) fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
     match input.first() {
         _ if !is_open => limit.min(LARGEST_BEFORE_CONNACK),
         Some(first) if first >> 4 != PUBLISH => limit.min(LARGEST_WITHOUT_MESSAGE),

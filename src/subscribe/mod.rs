@@ -1,7 +1,7 @@
 //! mqsub: which messages count, when to stop, how they are printed.
 //!
 //! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and returns how it ended. The pure half is
-//! [`selection`], which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
+//! `selection`, which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
 mod exit;
@@ -10,13 +10,14 @@ mod plan;
 mod receiver;
 mod requests;
 mod run;
-pub mod selection;
+pub(crate) mod selection;
 mod sink;
 mod stdout;
 mod subscriber;
 
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
-pub use plan::{Display, SubscribePlan, handling_of_retained, printer};
+pub use plan::SubscribePlan;
+pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
 pub(crate) use sink::{MessageSink, OutputError, StdoutReady};

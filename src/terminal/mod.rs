@@ -3,18 +3,20 @@
 //! Results go to stdout, progress to stderr and only to a terminal. Text from the network is escaped before it reaches
 //! a terminal.
 
-pub mod colour;
-pub mod escape;
-pub mod number;
-pub mod progress;
+mod colour;
+mod escape;
+pub(crate) mod number;
+mod progress;
 pub mod prompt;
-pub mod stderr;
-pub mod stdout;
-pub mod table;
+mod stderr;
+mod stdout;
+mod table;
 
-pub use colour::{ColourChoice, Colours, Paint};
-pub use escape::{escape, escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
-pub use progress::Progress;
+pub(crate) use colour::{Colours, Paint};
+pub use escape::escape;
+pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
+pub(crate) use progress::Progress;
 pub use stderr::say;
-pub use stdout::{Size, answer, print, screen_size, width};
-pub use table::{Align, Cell, Table, wrapped};
+pub use stdout::answer;
+pub(crate) use stdout::{Size, print, screen_size, width};
+pub(crate) use table::{Align, Cell, Table, wrapped};

@@ -53,11 +53,6 @@ impl Connection {
         self.socket().peer()
     }
 
-    /// Our own address; none for a Unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket().local_addr()
-    }
-
     /// What TLS agreed on; none without TLS.
     pub fn tls_info(&self) -> Option<TlsInfo> {
         match &self.0 {

@@ -82,17 +82,6 @@ impl Socket {
         }
     }
 
-    /// Our own address; none for a Unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            #[cfg(unix)]
-            Self::Unix(_) => None,
-            #[cfg(test)]
-            Self::Memory(_) => None,
-        }
-    }
-
     /// Makes the socket readable only once this many bytes have arrived (SO_RCVLOWAT); 1 is the default. The
     /// end of the stream and errors are always reported. False if the system does not support it.
     #[cfg(target_os = "linux")]
@@ -130,34 +119,6 @@ impl Socket {
         if let Self::Tcp(stream) = self {
             // Without it everything only takes longer.
             let _ = stream.set_quickack(true);
-        }
-    }
-
-    /// Reads what is there, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing is there, otherwise the system's.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_read(buffer),
-            #[cfg(test)]
-            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// Writes what the socket takes, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` when it takes nothing, otherwise the system's.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_write(bytes),
-            #[cfg(test)]
-            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

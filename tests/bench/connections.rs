@@ -9,7 +9,7 @@ use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
 
 use crate::support::mosquitto::Mosquitto;
-use crate::support::process::{ended_by, finish, run, signal, start, text};
+use crate::support::process::{Running, ended_by, run, text};
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 use crate::support::tool::Tool;
 
@@ -243,10 +243,10 @@ fn pings_that_are_not_answered_are_told() {
 fn an_interrupted_hold_is_partial_and_says_goodbye() {
     let broker = ScriptedBroker::start(Script::default());
     let arguments = at(&broker.port(), &["conn", "--clients", "5", "--hold", "1h", "--json"]);
-    let child = start(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments));
+    let child = Running::start(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments));
     broker.wait_for("the clients", |log| log.count(|received| matches!(received, Received::Connect(_))) >= 5);
-    signal(child.id(), "-INT");
-    let output = finish(child);
+    child.signal("INT");
+    let output = child.finish();
     let document = document_of(&output);
     assert_eq!((ended_by(output.status), document["status"].as_str()), (Some(2), Some("partial")));
     broker.wait_for("their goodbyes", |log| log.disconnects(ReasonCode::SUCCESS) >= 5);
@@ -391,10 +391,10 @@ fn a_broker_that_does_not_come_back_ends_in_a_partial_result() {
             "--json",
         ],
     );
-    let child = start(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments));
+    let child = Running::start(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments));
     broker.wait_for("some messages", |log| log.publishes().count() >= 20);
     broker.go_away();
-    let output = finish(child);
+    let output = child.finish();
     let document = document_of(&output);
     assert_partial(&document, &output);
     assert!(text(&output.stderr).contains("2 of 2 clients had no connection at the end"), "{output:?}");
@@ -537,7 +537,7 @@ fn target_and_plan_come_first_when_the_broker_is_elsewhere() {
 fn of_two_real_brokers_one_is_killed() {
     let (Some(first), Some(mut second)) = (Mosquitto::start(), Mosquitto::start()) else { return };
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", first.port(), second.port());
-    let pid = first.id().to_string();
+    let pid = first.process().id().to_string();
     let arguments = [
         "--hosts",
         &hosts,
@@ -562,10 +562,10 @@ fn of_two_real_brokers_one_is_killed() {
     let observing = ["-h", "127.0.0.1", "-p", &second.port(), "-t", "mqbench/#", "-C", "20", "-d"];
     let mut observer = Tool::start(env!("CARGO_BIN_EXE_mqsub"), &observing);
     observer.wait_for_stderr("received SUBACK");
-    let child = start(&mut mqbench(&arguments));
+    let child = Running::start(&mut mqbench(&arguments));
     assert_eq!(observer.end().code, Some(0), "twenty messages are through");
     second.kill();
-    let output = finish(child);
+    let output = child.finish();
     let document = document_of(&output);
     assert_partial(&document, &output);
     let rows = document["stages"][0]["targets"].as_array().unwrap();

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use mqtools::bench::measure::Stamp;
+use mqtools::bench::Stamp;
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
 
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
-use crate::support::process::{ended_by, finish, run, signal, start, text};
+use crate::support::process::{Running, ended_by, run, text};
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 const ONE_STREAM: [&str; 9] = ["--flood", "-C", "10000", "--pubs", "1", "--subs", "1", "--drain", "3s"];
@@ -387,12 +387,12 @@ fn a_path_that_carries_nothing_is_a_failure() {
 fn receiving_only_counts_what_others_send() {
     let broker = ScriptedBroker::start(Script::default());
     let listening = ["--pubs", "0", "--subs", "1", "-t", "#", "--duration", "5s", "--warmup", "0s", "--json"];
-    let child = start(&mut mqbench(&broker.port(), &listening));
-    // It listens once its SUBSCRIBE has arrived.
+    let child = Running::start(&mut mqbench(&broker.port(), &listening));
+    // It listens once its SUBSCRIBE has come.
     broker.wait_for("a subscriber", |log| log.count(|received| matches!(received, Received::Subscribe(_))) > 0);
     let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
     assert_eq!(code(&other), 0, "{other:?}");
-    let output = finish(child);
+    let output = child.finish();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(document["traffic"]["delivered"].as_u64().unwrap() > 0, "{}", document["traffic"]);
@@ -404,10 +404,11 @@ fn receiving_only_counts_what_others_send() {
 #[test]
 fn an_interrupted_run_still_tells_what_it_measured() {
     let broker = ScriptedBroker::start(Script::default());
-    let child = start(&mut mqbench(&broker.port(), &["--flood", "--duration", "1h", "--warmup", "0s", "--json"]));
+    let child =
+        Running::start(&mut mqbench(&broker.port(), &["--flood", "--duration", "1h", "--warmup", "0s", "--json"]));
     broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
-    signal(child.id(), "-INT");
-    let output = finish(child);
+    child.signal("INT");
+    let output = child.finish();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((ended_by(output.status), document["status"].as_str()), (Some(2), Some("partial")));
     assert!(document["traffic"]["delivered"].as_u64().unwrap() >= 50, "{}", document["traffic"]);
@@ -420,10 +421,10 @@ fn an_interrupted_run_still_tells_what_it_measured() {
 #[test]
 fn an_interrupted_warm_up_is_as_long_as_it_was() {
     let broker = ScriptedBroker::start(Script::default());
-    let child = start(&mut mqbench(&broker.port(), &["--flood", "--warmup", "1h", "--json"]));
+    let child = Running::start(&mut mqbench(&broker.port(), &["--flood", "--warmup", "1h", "--json"]));
     broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
-    signal(child.id(), "-INT");
-    let output = finish(child);
+    child.signal("INT");
+    let output = child.finish();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let phases = document["phases"].as_array().unwrap();
     let warm_up = phases.iter().find(|phase| phase["name"] == "warmup").unwrap();
@@ -436,10 +437,10 @@ fn an_interrupted_warm_up_is_as_long_as_it_was() {
 fn whoever_is_connected_says_goodbye_when_connecting_is_interrupted() {
     let broker = ScriptedBroker::start(Script::default());
     let arguments = ["--clients", "50", "--connect-rate", "10", "--will-topic", "w", "--will-payload", "x", "--json"];
-    let child = start(&mut mqbench(&broker.port(), &arguments));
+    let child = Running::start(&mut mqbench(&broker.port(), &arguments));
     broker.wait_for("three clients", |log| log.count(|received| matches!(received, Received::Subscribe(_))) >= 3);
-    signal(child.id(), "-INT");
-    let output = finish(child);
+    child.signal("INT");
+    let output = child.finish();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((ended_by(output.status), document["status"].as_str()), (Some(2), Some("partial")));
     broker.wait_for("their goodbyes", |log| log.disconnects(ReasonCode::SUCCESS) >= 3);

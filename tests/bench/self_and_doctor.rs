@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::process::{PATIENCE, ended_by, finish, run, signal, start, text};
+use crate::support::process::{PATIENCE, Running, ended_by, run, text};
 use crate::support::scripted_broker::{Script, ScriptedBroker};
 
 fn mqbench(cache: &Path, arguments: &[&str]) -> Command {
@@ -90,7 +90,7 @@ fn self_measures_every_case_saves_its_ceiling_and_results_tell_their_headroom() 
 #[test]
 fn self_that_is_interrupted_shows_what_it_has_and_saves_nothing() {
     let cache = tempfile::tempdir().unwrap();
-    let child = start(&mut mqbench(cache.path(), &["self", "--full", "--json"]));
+    let child = Running::start(&mut mqbench(cache.path(), &["self", "--full", "--json"]));
     // It is at work, and listens, once both ends of a connection are open.
     let descriptors = format!("/proc/{}/fd", child.id());
     let deadline = Instant::now() + PATIENCE;
@@ -98,8 +98,8 @@ fn self_that_is_interrupted_shows_what_it_has_and_saves_nothing() {
         assert!(Instant::now() < deadline, "it does not begin");
         std::thread::yield_now();
     }
-    signal(child.id(), "-INT");
-    let output = finish(child);
+    child.signal("INT");
+    let output = child.finish();
     let found = document(&output);
     assert_eq!((ended_by(output.status), found["status"].as_str()), (Some(2), Some("partial")));
     assert!(found["saved_to"].is_null() && !cache.path().join("mqtools").exists());

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
-use crate::support::process::{finish, run, start};
+use crate::support::process::{Running, run};
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 /// A shape with its numbers, and how often every message is to arrive.
@@ -180,12 +180,12 @@ fn receivers_share_a_subscription_that_was_given_by_hand() {
         "0s",
         "--json",
     ];
-    let child = start(&mut mqbench(&broker.port(), &listening));
+    let child = Running::start(&mut mqbench(&broker.port(), &listening));
     let filters = |received: &Received| matches!(received, Received::Subscribe(_));
     broker.wait_for("two subscribers", |log| log.count(filters) >= 2);
     let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
     assert_eq!(code(&other), 0, "{other:?}");
-    let output = finish(child);
+    let output = child.finish();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let delivered = document["traffic"]["delivered"].as_u64().unwrap();
     assert!((1..=100).contains(&delivered), "{delivered}: one of the two gets a message");

@@ -1,21 +1,15 @@
 //! A mosquitto that bridges into our broker, both ways, as it introduces itself: `try_private true` asks with a protocol
 //! level of its own.
 
-use std::process::Command;
-
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 
 use crate::support::mosquitto::Mosquitto;
+use crate::support::tool;
 
 fn run(tool: &str, port: &str, arguments: &[&str]) -> String {
-    let output = Command::new(tool)
-        .args(["-h", "127.0.0.1", "-p", port])
-        .args(arguments)
-        .env("XDG_CONFIG_HOME", "/nowhere")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    let ended = tool::run(tool, &[&["-h", "127.0.0.1", "-p", port], arguments].concat(), b"");
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+    ended.text()
 }
 
 #[test]

@@ -3,81 +3,53 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// A running mqbroker with a configuration file in a folder of its own.
-struct Broker {
-    child: Child,
-    output: BufReader<std::process::ChildStderr>,
-    port: u16,
-}
+use crate::support::mosquitto::Mosquitto;
+use crate::support::mqbroker::{MQBROKER, Mqbroker};
+use crate::support::process::{self, Printed, Running, has, signal};
+use crate::support::tool;
+
+const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
+const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
+
+/// A running mqbroker with a configuration file in a folder of the test.
+struct Broker(Mqbroker);
 
 impl Broker {
     fn start(folder: &Path, configuration: &str) -> Self {
-        let file = folder.join("broker.conf");
-        fs::write(&file, configuration).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-        Self::of(command.arg("-c").arg(&file).current_dir(folder))
+        Self(Mqbroker::start_in(folder, configuration, &[]))
     }
 
-    /// The broker that this command starts, once it runs.
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stderr.take().unwrap());
-        let mut broker = Self { child, output, port: 0 };
-        let mut seen = String::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(broker.output.read_line(&mut line).unwrap(), 0, "it ended: {seen}");
-            if let Some((_, address)) = line.split_once("Listening on 127.0.0.1:") {
-                broker.port = address.trim().parse().unwrap();
-            }
-            seen.push_str(&line);
-            if line.contains("mqbroker running") {
-                return broker;
-            }
-        }
-    }
-
-    fn wait_for(&mut self, text: &str) -> String {
-        let mut seen = String::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "no line with {text:?}: {seen}");
-            seen.push_str(&line);
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    fn client(&self, tool: &str, arguments: &[&str]) -> Command {
+        tool::command(tool, &[&["-h", "localhost", "-p", &self.port()], arguments].concat())
     }
 
     fn run(&self, tool: &str, arguments: &[&str]) -> Output {
-        let binary = match tool {
-            "mqpub" => env!("CARGO_BIN_EXE_mqpub"),
-            _ => env!("CARGO_BIN_EXE_mqsub"),
-        };
-        let port = self.port.to_string();
-        Command::new(binary).args(["-h", "localhost", "-p", &port]).args(arguments).output().unwrap()
+        process::run(&mut self.client(tool, arguments))
     }
 
     /// The exit status of a publisher.
     fn publish(&self, arguments: &[&str]) -> Option<i32> {
-        self.run("mqpub", arguments).status.code()
+        self.run(MQPUB, arguments).status.code()
     }
 }
 
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Broker {
+    type Target = Mqbroker;
+
+    fn deref(&self) -> &Mqbroker {
+        &self.0
+    }
+}
+
+impl DerefMut for Broker {
+    fn deref_mut(&mut self) -> &mut Mqbroker {
+        &mut self.0
     }
 }
 
@@ -87,13 +59,9 @@ fn text(output: &Output) -> String {
 
 /// Sets a password as a script does.
 fn passwd(file: &Path, user: &str, password: &str) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mqbroker"))
-        .args(["passwd", file.to_str().unwrap(), user])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
+    let line = format!("{password}\n");
+    let ended = tool::run(MQBROKER, &["passwd", file.to_str().unwrap(), user], line.as_bytes());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
 const ALLOW: &str = "listener 0 127.0.0.1\nallow_anonymous true\n";
@@ -106,7 +74,7 @@ fn a_connection_above_a_limit_is_logged_with_the_name_of_the_limit() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let mut broker = Broker::start(folder.path(), &settings);
-        let _connections = [(); 2].map(|()| std::net::TcpStream::connect(("127.0.0.1", broker.port)).unwrap());
+        let _connections = [(); 2].map(|()| std::net::TcpStream::connect(broker.address()).unwrap());
         broker.wait_for(&format!("Client connection from 127.0.0.1 denied: {limit} exceeded."));
     }
 }
@@ -124,16 +92,16 @@ fn passwords_and_access_lists_decide_and_are_read_again_on_sighup() {
     assert_eq!(broker.publish(&to("in/a")), Some(135), "she may only read there");
     assert_eq!(broker.publish(&["-u", "ann", "-P", "wrong", "-t", "out/a", "-m", "x"]), Some(135));
     assert_eq!(broker.publish(&["-t", "out/a", "-m", "x"]), Some(135));
-    let seen = broker.run("mqsub", &["-u", "ann", "-P", "secret", "-t", "#", "-W", "0.3"]);
+    let seen = broker.run(MQSUB, &["-u", "ann", "-P", "secret", "-t", "#", "-W", "0.3"]);
     assert_eq!(text(&seen), "", "nothing is retained where she may read");
 
     passwd(&users, "ann", "changed");
-    broker.signal("-HUP");
+    broker.signal("HUP");
     broker.wait_for("Reloading config.");
     // A file with a fault changes nothing.
     assert_eq!(broker.publish(&["-u", "ann", "-P", "changed", "-t", "out/a", "-m", "x"]), Some(0));
     fs::write(&users, "nonsense\n").unwrap();
-    broker.signal("-HUP");
+    broker.signal("HUP");
     let line = broker.wait_for("nothing was reloaded");
     assert!(line.contains("users:1: "), "{line}");
     assert_eq!(broker.publish(&["-u", "ann", "-P", "changed", "-t", "out/a", "-m", "x"]), Some(0));
@@ -146,36 +114,24 @@ fn a_password_that_takes_long_to_hash_holds_up_nobody_else() {
     let line = format!("ann:$7$10000000$c2FsdA==${}==\n", "A".repeat(86));
     fs::write(folder.path().join("users"), line).unwrap();
     let broker = Broker::start(folder.path(), &format!("{ALLOW}password_file users\n"));
-    let port = broker.port.to_string();
-    let guess = ["-p", &port, "-u", "ann", "-P", "wrong", "-t", "a", "-m", "x"];
-    let mut guess = Command::new(env!("CARGO_BIN_EXE_mqpub")).args(guess).stderr(Stdio::piped()).spawn().unwrap();
+    let guess = ["-u", "ann", "-P", "wrong", "-t", "a", "-m", "x"];
+    let mut guess = Running::start(&mut broker.client(MQPUB, &guess));
     for _ in 0..3 {
         assert_eq!(broker.publish(&["-t", "a", "-m", "x", "-q", "1"]), Some(0));
     }
-    assert!(guess.try_wait().unwrap().is_none(), "its password was hashed while the others were served");
-    guess.kill().unwrap();
-    guess.wait().unwrap();
-}
-
-fn has_mosquitto() -> bool {
-    let found = Path::new("/usr/sbin/mosquitto").exists() && Command::new("mosquitto_passwd").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "mosquitto is missing");
-    if !found {
-        eprintln!("skipped: mosquitto is not installed");
-    }
-    found
+    assert!(!guess.has_ended(), "its password was hashed while the others were served");
 }
 
 #[test]
 fn password_files_are_shared_with_mosquitto() {
-    if !has_mosquitto() {
+    if !has("mosquitto_passwd") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let (theirs, ours) = (folder.path().join("theirs"), folder.path().join("ours"));
     fs::write(&theirs, "").unwrap();
-    let made = Command::new("mosquitto_passwd").arg("-b").arg(&theirs).args(["ann", "secret"]).status().unwrap();
-    assert!(made.success());
+    let made = tool::run("mosquitto_passwd", &["-b", theirs.to_str().unwrap(), "ann", "secret"], b"");
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
     passwd(&ours, "ann", "secret");
     for file in ["theirs", "ours"] {
         let broker = Broker::start(folder.path(), &format!("listener 0 127.0.0.1\npassword_file {file}\n"));
@@ -184,28 +140,13 @@ fn password_files_are_shared_with_mosquitto() {
             assert_eq!(broker.publish(&arguments), Some(status), "{file}");
         }
     }
-    // mosquitto takes no port 0: one that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let configuration = folder.path().join("mosquitto.conf");
-    let text = format!("listener {port} 127.0.0.1\nuser root\npassword_file {}\nlog_dest stderr\n", ours.display());
-    fs::write(&configuration, text).unwrap();
-    let mut child =
-        Command::new("/usr/sbin/mosquitto").arg("-c").arg(&configuration).stderr(Stdio::piped()).spawn().unwrap();
-    let mut output = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains(" running") {
-        line.clear();
-        assert_ne!(output.read_line(&mut line).unwrap(), 0, "mosquitto ended");
-    }
+    let configuration = format!("user root\npassword_file {}\n", ours.display());
+    let Some(mosquitto) = Mosquitto::start_with(&configuration, |_| {}) else { return };
     let client = |password: &str| {
-        let port = port.to_string();
-        let arguments = ["-p", &port, "-u", "ann", "-P", password, "-t", "a", "-m", "x", "-q", "1"];
-        Command::new(env!("CARGO_BIN_EXE_mqpub")).args(arguments).output().unwrap().status.code()
+        let (port, message) = (mosquitto.port(), ["-u", "ann", "-P", password, "-t", "a", "-m", "x", "-q", "1"]);
+        tool::run(MQPUB, &[&["-p", &port], &message[..]].concat(), b"").code
     };
-    let statuses = (client("secret"), client("wrong"));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(statuses, (Some(0), Some(135)));
+    assert_eq!((client("secret"), client("wrong")), (Some(0), Some(135)));
 }
 
 /// A CA, a server and a client, made by rcgen: paths of `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
@@ -258,21 +199,20 @@ fn durable(folder: &Path, more: &str) -> Broker {
 #[test]
 fn retained_messages_sessions_and_queues_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    for (sync, signal) in [("always", "-KILL"), ("interval", "-TERM")] {
+    for (sync, signal) in [("always", "KILL"), ("interval", "TERM")] {
         let mut broker = durable(folder.path(), &format!("persistence_sync {sync}\n"));
         let session = ["-i", "durable", "-c", "-t", "q/#", "-q", "2"];
-        let taken = broker.run("mqsub", &[&session[..], &["-E"]].concat());
+        let taken = broker.run(MQSUB, &[&session[..], &["-E"]].concat());
         assert!(taken.status.success());
         assert_eq!(broker.publish(&["-t", "r/a", "-m", sync, "-r", "-q", "1"]), Some(0));
         for qos in ["0", "1", "2"] {
             assert_eq!(broker.publish(&["-t", &format!("q/{qos}"), "-m", qos, "-q", qos]), Some(0));
         }
-        broker.signal(signal);
-        broker.child.wait().unwrap();
+        broker.end_by(signal);
         drop(broker);
         let broker = durable(folder.path(), "");
-        assert_eq!(text(&broker.run("mqsub", &["-t", "r/#", "-C", "1", "-W", "20"])), format!("{sync}\n"));
-        let queued = broker.run("mqsub", &[&session[..], &["-C", "2", "-W", "20", "-v"]].concat());
+        assert_eq!(text(&broker.run(MQSUB, &["-t", "r/#", "-C", "1", "-W", "20"])), format!("{sync}\n"));
+        let queued = broker.run(MQSUB, &[&session[..], &["-C", "2", "-W", "20", "-v"]].concat());
         assert_eq!(text(&queued), "q/1 1\nq/2 2\n");
     }
 }
@@ -284,12 +224,12 @@ fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
     const KILLS: usize = 20;
     let folder = tempfile::tempdir().unwrap();
     let session = ["-i", "durable", "-c", "-t", "load", "-q", "2"];
-    assert!(durable(folder.path(), "").run("mqsub", &[&session[..], &["-E"]].concat()).status.success());
+    assert!(durable(folder.path(), "").run(MQSUB, &[&session[..], &["-E"]].concat()).status.success());
     let mut acknowledged = Vec::new();
     for round in 0..KILLS {
         let mut broker = durable(folder.path(), "max_queued_messages 0\nmax_queued_bytes 0\n");
         // Each of these ends with the publisher's word that its message was completed, or with the broker.
-        let port = broker.port.to_string();
+        let port = broker.port();
         let publishers: Vec<_> = (0..3)
             .map(|publisher| {
                 let port = port.clone();
@@ -298,12 +238,7 @@ fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
                     for number in 0.. {
                         let line = format!("{round}-{publisher}-{number}");
                         let arguments = ["-h", "127.0.0.1", "-p", &port, "-t", "load", "-q", "2", "-m", &line];
-                        let status = Command::new(env!("CARGO_BIN_EXE_mqpub"))
-                            .args(arguments)
-                            .stderr(Stdio::null())
-                            .status()
-                            .unwrap();
-                        if !status.success() {
+                        if tool::run(MQPUB, &arguments, b"").code != Some(0) {
                             return done;
                         }
                         done.push(line);
@@ -313,16 +248,15 @@ fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {
             })
             .collect();
         // Killed once it has acknowledged something, at a moment that nobody has chosen.
-        let wait = broker.run("mqsub", &["-t", "load", "-q", "1", "-C", "2", "-W", "30"]);
+        let wait = broker.run(MQSUB, &["-t", "load", "-q", "1", "-C", "2", "-W", "30"]);
         assert!(wait.status.success());
-        broker.child.kill().unwrap();
-        broker.child.wait().unwrap();
+        broker.kill();
         for publisher in publishers {
             acknowledged.extend(publisher.join().unwrap());
         }
     }
     let broker = durable(folder.path(), "max_queued_messages 0\nmax_queued_bytes 0\n");
-    let received = text(&broker.run("mqsub", &[&session[..], &["-W", "3", "--quiet"]].concat()));
+    let received = text(&broker.run(MQSUB, &[&session[..], &["-W", "3", "--quiet"]].concat()));
     let received: Vec<&str> = received.lines().collect();
     let mut once = received.clone();
     once.sort_unstable();
@@ -341,8 +275,7 @@ fn a_database_that_cannot_be_used_ends_it_with_what_to_do() {
     let again = |file: &str| -> Output {
         let text = format!("{ALLOW}persistence true\npersistence_location data\npersistence_file {file}\n");
         fs::write(folder.path().join("second.conf"), text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-        command.args(["-c", "second.conf"]).current_dir(folder.path()).output().unwrap()
+        process::run(Command::new(MQBROKER).args(["-c", "second.conf"]).current_dir(folder.path()))
     };
     let errors = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
     let second = again("mqbroker.db");
@@ -360,8 +293,8 @@ fn test_config_reads_every_file_and_opens_nothing() {
     let folder: TempDir = tempfile::tempdir().unwrap();
     let check = |text: &str| -> (Option<i32>, String) {
         fs::write(folder.path().join("c.conf"), text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-        let output = command.args(["-c", "c.conf", "--test-config"]).current_dir(folder.path()).output().unwrap();
+        let mut command = Command::new(MQBROKER);
+        let output = process::run(command.args(["-c", "c.conf", "--test-config"]).current_dir(folder.path()));
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     assert_eq!(check(ALLOW), (Some(0), "The configuration is valid.\n".to_owned()));
@@ -377,22 +310,11 @@ fn logs_go_where_the_configuration_says() {
         folder.path(),
         &format!("{ALLOW}log_dest stderr\nlog_dest file broker.log\nlog_dest topic\nlog_timestamp_format %Y at\n"),
     );
-    let port = broker.port.to_string();
-    let mut subscriber = Command::new(env!("CARGO_BIN_EXE_mqsub"))
-        .args(["-p", &port, "-h", "127.0.0.1", "-t", "$SYS/broker/log/N", "-C", "1", "-W", "30", "-d"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(subscriber.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("received SUBACK") {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0);
-    }
+    let log_topic = ["-t", "$SYS/broker/log/N", "-C", "1", "-W", "30", "-d"];
+    let mut subscriber = Running::start(&mut broker.client(MQSUB, &log_topic));
+    subscriber.stderr.wait_for("received SUBACK");
     assert_eq!(broker.publish(&["-i", "noticed", "-t", "a", "-m", "x"]), Some(0));
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    let published = text(&subscriber.wait_with_output().unwrap());
+    let published = text(&subscriber.finish());
     assert!(published.contains(" at: New c"), "{published}");
     drop(broker);
     let file = fs::read_to_string(folder.path().join("broker.log")).unwrap();
@@ -402,35 +324,25 @@ fn logs_go_where_the_configuration_says() {
 
 /// A broker in the background. Its log goes to a pipe that is read here, so that there is something to wait for.
 struct Daemon {
-    log: BufReader<fs::File>,
-    pid: i32,
+    log: Printed,
+    pid: u32,
 }
 
 impl Daemon {
     fn start(folder: &Path, configuration: &str) -> Self {
         let (pipe, pid_file, file) = (folder.join("log"), folder.join("pid"), folder.join("daemon.conf"));
-        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(process::run(Command::new("mkfifo").arg(&pipe)).status.success());
         let paths = format!("log_dest file {}\npid_file {}\n", pipe.display(), pid_file.display());
         fs::write(&file, format!("{configuration}{paths}")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-        let mut starter = command.args(["-v", "-d", "-c"]).arg(&file).current_dir(folder).spawn().unwrap();
-        let log = BufReader::new(fs::File::open(&pipe).unwrap());
-        assert!(starter.wait().unwrap().success(), "the shell gets its prompt back");
+        let mut command = Command::new(MQBROKER);
+        let mut starter = Running::start(command.args(["-v", "-d", "-c"]).arg(&file).current_dir(folder));
+        let log = Printed::of(fs::File::open(&pipe).unwrap());
+        assert!(starter.wait().success(), "the shell gets its prompt back");
         let mut daemon = Self { log, pid: 0 };
-        daemon.wait_for("mqbroker running");
+        daemon.log.wait_for("mqbroker running");
         daemon.pid = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-        assert_ne!(daemon.pid, starter.id() as i32);
+        assert_ne!(daemon.pid, starter.id());
         daemon
-    }
-
-    fn wait_for(&mut self, text: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no line with {text:?}");
-            if line.contains(text) {
-                return line;
-            }
-        }
     }
 
     fn status(&self, field: &str) -> String {
@@ -443,7 +355,9 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Only while the pipe is open it is this process.
-        let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).stderr(Stdio::null()).status();
+        if !self.log.has_ended() {
+            signal(self.pid, "KILL");
+        }
     }
 }
 
@@ -451,10 +365,10 @@ impl Drop for Daemon {
 fn in_the_background_it_has_no_terminal_and_a_pid_file_while_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start(folder.path(), ALLOW);
-    assert!(Command::new("kill").arg(daemon.pid.to_string()).status().unwrap().success());
-    daemon.wait_for("mqbroker terminating");
+    signal(daemon.pid, "TERM");
+    daemon.log.wait_for("mqbroker terminating");
     // The end of the log is the end of the process.
-    std::io::copy(&mut daemon.log, &mut std::io::sink()).unwrap();
+    daemon.log.read_to_end();
     assert!(!folder.path().join("pid").exists());
 }
 
@@ -469,15 +383,14 @@ fn root_gives_up_its_rights_for_the_user_of_the_configuration() {
     // The database is made by root and goes on being written by the user.
     let data = "persistence true\npersistence_location data\n";
     let daemon = Daemon::start(folder.path(), &format!("{ALLOW}user nobody\n{data}"));
-    let nobody = Command::new("id").args(["-u", "nobody"]).output().unwrap();
+    let nobody = process::run(Command::new("id").args(["-u", "nobody"]));
     assert_eq!(daemon.status("Uid"), text(&nobody).trim());
     assert_ne!(daemon.status("Gid"), "0");
     let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(folder.path().join("data/mqbroker.db")).unwrap());
     assert_eq!(owner.to_string(), text(&nobody).trim());
 
     fs::write(folder.path().join("none.conf"), format!("{ALLOW}user no-such-user\n")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-    let output = command.args(["-c", "none.conf"]).current_dir(folder.path()).output().unwrap();
+    let output = process::run(Command::new(MQBROKER).args(["-c", "none.conf"]).current_dir(folder.path()));
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot run as user no-such-user"));
 }
@@ -486,20 +399,19 @@ fn root_gives_up_its_rights_for_the_user_of_the_configuration() {
 fn sigusr1_saves_and_sigusr2_prints_the_subscriptions() {
     let folder = tempfile::tempdir().unwrap();
     let mut broker = durable(folder.path(), "persistence_sync interval\n");
-    assert!(broker.run("mqsub", &["-i", "s", "-c", "-t", "a/+", "-q", "1", "-E"]).status.success());
+    assert!(broker.run(MQSUB, &["-i", "s", "-c", "-t", "a/+", "-q", "1", "-E"]).status.success());
     assert_eq!(broker.publish(&["-t", "r", "-m", "saved", "-r", "-q", "1"]), Some(0));
-    broker.signal("-USR1");
+    broker.signal("USR1");
     let line = broker.wait_for("Saving in-memory database to ");
     assert!(line.trim_end().ends_with("data/mqbroker.db."), "{line}");
     // Signals are handled one after the other: what this one prints comes when the other is done.
-    broker.signal("-USR2");
+    broker.signal("USR2");
     broker.wait_for("Subscriptions");
-    assert!(broker.wait_for("a/+").ends_with(": \ta/+ s 1\n"));
-    broker.signal("-KILL");
-    broker.child.wait().unwrap();
+    assert!(broker.wait_for("a/+").ends_with(": \ta/+ s 1"));
+    broker.end_by("KILL");
     drop(broker);
     let broker = durable(folder.path(), "");
-    assert_eq!(text(&broker.run("mqsub", &["-t", "r", "-C", "1", "-W", "20"])), "saved\n");
+    assert_eq!(text(&broker.run(MQSUB, &["-t", "r", "-C", "1", "-W", "20"])), "saved\n");
 }
 
 #[test]
@@ -537,9 +449,9 @@ fn sighup_reads_certificates_again_and_keeps_the_old_ones_when_they_are_wrong() 
     let old = folder.path().join("old.pem");
     fs::copy(path("ca.pem"), &old).unwrap();
     let reload = |broker: &mut Broker| {
-        broker.signal("-HUP");
+        broker.signal("HUP");
         broker.wait_for("Reloading config.");
-        broker.signal("-USR2");
+        broker.signal("USR2");
         broker.wait_for("Subscriptions");
     };
     let trusted = |broker: &Broker, ca: &Path| {
@@ -549,7 +461,7 @@ fn sighup_reads_certificates_again_and_keeps_the_old_ones_when_they_are_wrong() 
     // A key that does not fit changes nothing.
     let key = fs::read(path("server.key")).unwrap();
     fs::copy(path("client.key"), path("server.key")).unwrap();
-    broker.signal("-HUP");
+    broker.signal("HUP");
     broker.wait_for("nothing was reloaded");
     assert!(trusted(&broker, &old));
     fs::write(path("server.key"), key).unwrap();
@@ -572,14 +484,12 @@ fn a_full_disk_stops_nobody_is_reported_and_what_was_not_saved_is_saved_later() 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("broker.conf");
     fs::write(&file, format!("{ALLOW}persistence true\npersistence_location data\nsys_interval 1\n")).unwrap();
-    let mut command = Command::new("sh");
     // Without this trap the system would end a process that writes more.
-    let script = format!("trap '' XFSZ; exec {} -c {}", env!("CARGO_BIN_EXE_mqbroker"), file.display());
-    let mut broker = Broker::of(command.args(["-c", &script]).current_dir(folder.path()));
+    let script = format!("trap '' XFSZ; exec {MQBROKER} -c {}", file.display());
+    let mut broker = Broker(Mqbroker::of(Command::new("sh").args(["-c", &script]).current_dir(folder.path())));
     let limit = |broker: &Broker, size: &str| {
-        let mut command = Command::new("prlimit");
-        let pid = broker.child.id().to_string();
-        assert!(command.args(["--pid", &pid, &format!("--fsize={size}:unlimited")]).status().unwrap().success());
+        let (pid, limit) = (broker.id().to_string(), format!("--fsize={size}:unlimited"));
+        assert!(process::run(Command::new("prlimit").args(["--pid", &pid, &limit])).status.success());
     };
     limit(&broker, "65536");
     let payload = "x".repeat(100_000);
@@ -591,10 +501,9 @@ fn a_full_disk_stops_nobody_is_reported_and_what_was_not_saved_is_saved_later() 
     assert!(line.contains("Clients are still served"), "{line}");
     limit(&broker, "unlimited");
     broker.wait_for("The database can be written again");
-    broker.signal("-KILL");
-    broker.child.wait().unwrap();
+    broker.end_by("KILL");
     drop(broker);
     let broker = durable(folder.path(), "");
-    let kept = text(&broker.run("mqsub", &["-t", "kept/+", "-C", "20", "-W", "20", "-F", "%l"]));
+    let kept = text(&broker.run(MQSUB, &["-t", "kept/+", "-C", "20", "-W", "20", "-F", "%l"]));
     assert_eq!(kept.lines().filter(|line| *line == "100000").count(), 20);
 }

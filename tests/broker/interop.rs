@@ -1,8 +1,7 @@
 //! Other people's clients with a mqbroker: paho-mqtt for Python, whatever version of it is there, and mosquitto's own.
 
-use std::process::Command;
-
-use crate::process::Mqbroker;
+use crate::support::mqbroker::Mqbroker;
+use crate::support::process::has;
 use crate::support::tool;
 
 const OPEN: &str = "listener 0 127.0.0.1\nallow_anonymous true\n";
@@ -12,20 +11,20 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/paho_int
 fn paho_at_every_version() {
     let Some(python) = tool::python_with_paho() else { return };
     let broker = Mqbroker::start(OPEN);
-    let port = broker.address().port().to_string();
+    let port = broker.port();
     for version in ["31", "311", "5"] {
-        let output = Command::new(python).args([SCRIPT, &port, version]).output().unwrap();
-        assert!(output.status.success() && output.stdout == b"ok\n", "{version}: {output:?}");
+        let ended = tool::run(python, &[SCRIPT, &port, version], b"");
+        assert!(ended.code == Some(0) && ended.stdout == b"ok\n", "{version}: {ended:?}");
     }
 }
 
 #[test]
 fn mosquitto_s_clients_at_every_version_and_qos() {
-    if !["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"].iter().all(|program| tool::has(program)) {
+    if !["mosquitto_pub", "mosquitto_sub", "mosquitto_rr"].iter().all(|program| has(program)) {
         return;
     }
     let broker = Mqbroker::start(OPEN);
-    let port = broker.address().port().to_string();
+    let port = broker.port();
     let run = |program: &str, arguments: &[&str]| {
         let ended = tool::run(program, &[&["-h", "127.0.0.1", "-p", &port, "-d"], arguments].concat(), b"");
         assert_eq!(ended.code, Some(0), "{program} {arguments:?}: {ended:?}");

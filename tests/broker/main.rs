@@ -16,6 +16,5 @@ mod embedded;
 mod files;
 mod interop;
 mod mqbroker;
-mod process;
 mod resources;
 mod scripted;

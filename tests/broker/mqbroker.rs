@@ -3,32 +3,28 @@
 //! Every broker runs on a free port in an empty working directory. mosquitto_pub and mosquitto_sub are the clients;
 //! where they are missing those tests report it and pass, but in CI they fail.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{Command, ExitStatus};
 
 use tempfile::TempDir;
 
-/// Far above what anything here takes; reached only by a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::mqbroker::{MQBROKER, Mqbroker};
+use crate::support::process::{PATIENCE, Running, has, run, text};
+use crate::support::tool;
 
-/// A running mqbroker. Ended with the test, whatever comes of it.
+/// A running mqbroker in an empty directory.
 struct Broker {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    seen: VecDeque<String>,
+    broker: Mqbroker,
     address: SocketAddr,
     directory: TempDir,
 }
 
 impl Broker {
-    /// Starts `mqbroker ARGUMENTS` with `broker.conf` beside it, and waits until it logs that it runs.
+    /// Starts `mqbroker ARGUMENTS` with this configuration, and waits until it logs that it runs.
     fn start(arguments: &[&str], configuration: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut command = mqbroker(directory.path(), arguments);
@@ -38,114 +34,85 @@ impl Broker {
             std::fs::write(&file, text).unwrap();
             command.arg("-c").arg(&file);
         }
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in output.lines() {
-                let Ok(line) = line else { return };
-                // "1700000000: text"; the time is checked here once and for all.
-                let (time, text) = line.split_once(": ").unwrap_or(("", &line));
-                let stamped = time.parse::<u64>().is_ok_and(|seconds| seconds > 1_700_000_000);
-                if sender.send(if stamped { text.to_owned() } else { format!("no time: {line}") }).is_err() {
-                    return;
-                }
-            }
-        });
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut broker = Self { child, lines, seen: VecDeque::new(), address: nowhere, directory };
-        broker.wait_for("mqbroker running");
-        broker.address = broker.addresses()[0];
-        broker
+        let broker = Mqbroker::of(&mut command);
+        Self { address: broker.address(), broker, directory }
     }
 
     /// Waits for a line that holds this text, and returns it.
     fn wait_for(&mut self, text: &str) -> String {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    self.seen.push_back(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
-                Err(error) => panic!("no line with {text:?} ({error}); seen: {:#?}", self.seen),
-            }
-        }
+        without_time(&self.broker.wait_for(text))
+    }
+
+    /// The lines that were read so far.
+    fn lines(&self) -> Vec<String> {
+        self.broker.stderr.seen().lines().map(without_time).collect()
     }
 
     /// The first line so far that holds this text.
-    fn seen(&self, text: &str) -> Option<&String> {
-        self.seen.iter().find(|line| line.contains(text))
+    fn seen(&self, text: &str) -> Option<String> {
+        self.lines().into_iter().find(|line| line.contains(text))
     }
 
+    /// The addresses of TCP.
     fn addresses(&self) -> Vec<SocketAddr> {
-        let listening = self.seen.iter().filter_map(|line| line.strip_prefix("Listening on "));
+        let lines = self.lines();
+        let listening = lines.iter().filter_map(|line| line.strip_prefix("Listening on "));
         listening.filter(|address| !address.starts_with("ws://")).map(|address| address.parse().unwrap()).collect()
     }
 
-    /// A mosquitto client for it.
+    /// A client for it.
     fn client(&self, tool: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(tool);
-        command.args(["-h", &self.address.ip().to_string(), "-p", &self.address.port().to_string()]).args(arguments);
-        command
+        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        tool::command(tool, &[&["-h", &host, "-p", &port], arguments].concat())
     }
 
     fn publish(&self, arguments: &[&str]) {
-        let output = self.client("mosquitto_pub", arguments).output().unwrap();
+        let output = run(&mut self.client("mosquitto_pub", arguments));
         assert!(output.status.success(), "{arguments:?}: {output:?}");
     }
 
     /// Starts a subscriber named `id` and waits until it has subscribed.
-    fn subscribe(&mut self, id: &str, arguments: &[&str]) -> Child {
-        let mut command = self.client("mosquitto_sub", &["-i", id, "-W", "60"]);
-        let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    fn subscribe(&mut self, id: &str, arguments: &[&str]) -> Running {
+        let child = Running::start(self.client("mosquitto_sub", &["-i", id, "-W", "60"]).args(arguments));
         self.wait_for(&format!("Sending SUBACK to {id}"));
         child
     }
 
     #[cfg(unix)]
     fn signal(&mut self, signal: &str) -> ExitStatus {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-        self.child.wait().unwrap()
+        self.broker.end_by(signal)
     }
 }
 
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A line of the log, which begins with its time: "1700000000: text".
+fn without_time(line: &str) -> String {
+    let (time, text) = line.split_once(": ").unwrap_or(("", line));
+    assert!(time.parse::<u64>().is_ok_and(|seconds| seconds > 1_700_000_000), "no time: {line}");
+    text.to_owned()
 }
 
 fn mqbroker(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mqbroker"));
-    command.args(arguments).current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut command = Command::new(MQBROKER);
+    command.args(arguments).current_dir(directory);
     command
 }
 
 /// Runs a mqbroker that is to fail.
 fn failing(arguments: &[&str]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().unwrap();
-    let Output { status, stderr, .. } = mqbroker(directory.path(), arguments).output().unwrap();
-    (status.code(), String::from_utf8(stderr).unwrap())
+    let output = run(&mut mqbroker(directory.path(), arguments));
+    (output.status.code(), text(&output.stderr))
 }
 
 /// Whether mosquitto's clients are here. In CI they must be.
 fn mosquitto_clients() -> bool {
-    let here = ["mosquitto_pub", "mosquitto_sub"].iter().all(|tool| Command::new(tool).arg("--help").output().is_ok());
-    if !here {
-        assert!(std::env::var("CI").is_err(), "mosquitto_pub and mosquitto_sub are missing: install mosquitto-clients");
-        eprintln!("skipped: mosquitto_pub and mosquitto_sub are not installed");
-    }
-    here
+    has("mosquitto_pub") && has("mosquitto_sub")
 }
 
-fn text_of(child: Child) -> String {
-    let output = child.wait_with_output().unwrap();
+fn text_of(child: Running) -> String {
+    let output = child.finish();
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    text(&output.stdout)
 }
 
 #[test]
@@ -207,7 +174,7 @@ fn verbose_logs_what_the_clients_do() {
     let line = broker.seen(" as new ").unwrap();
     assert!(line.ends_with(" as new (p5, c0, k60)."), "{line}");
     for expected in ["Received SUBSCRIBE from new", "\ta/# (QoS 2)", "new 2 a/#", "Sending SUBACK to new"] {
-        assert!(broker.seen.iter().any(|line| line == expected), "{expected}: {:#?}", broker.seen);
+        assert!(broker.lines().iter().any(|line| line == expected), "{expected}: {:#?}", broker.lines());
     }
     if broker.seen("Received UNSUBSCRIBE from new").is_none() {
         broker.wait_for("Received UNSUBSCRIBE from new");
@@ -215,8 +182,7 @@ fn verbose_logs_what_the_clients_do() {
     assert_eq!(text_of(subscriber), "hello\n");
 
     let mut killed = broker.subscribe("killed", &["-t", "never"]);
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.kill();
     let line = broker.wait_for("Client killed");
     assert!(line.ends_with("] disconnected: connection closed by client."), "{line}");
 }
@@ -237,15 +203,11 @@ fn verbose_logs_why_a_client_was_refused() {
 #[test]
 fn very_verbose_logs_the_bytes_of_every_packet_but_no_password() {
     let mut broker = Broker::start(&["-p", "0", "-vv"], None);
-    let port = broker.address.port().to_string();
-    let published = Command::new(env!("CARGO_BIN_EXE_mqpub"))
-        .args(["-p", &port, "-V", "5", "-i", "P1", "-u", "joe", "-P", "geheim", "-q", "1", "-t", "a/b", "-m", "hi"])
-        .status()
-        .unwrap();
-    assert!(published.success());
+    let message = ["-V", "5", "-i", "P1", "-u", "joe", "-P", "geheim", "-q", "1", "-t", "a/b", "-m", "hi"];
+    assert!(run(&mut broker.client(env!("CARGO_BIN_EXE_mqpub"), &message)).status.success());
     broker.wait_for("Client P1 [");
     let seen: Vec<String> =
-        broker.seen.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        broker.lines().iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let log = seen.join("\n");
     for expected in [
         "Received CONNECT from 127.0.0.1\n10 CONNECT (type 1), flags 0000\n",
@@ -265,7 +227,7 @@ fn very_verbose_logs_the_bytes_of_every_packet_but_no_password() {
 #[cfg(unix)]
 fn linked(directory: &Path, name: &str) -> std::path::PathBuf {
     let link = directory.join(name);
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mqbroker"), &link).unwrap();
+    std::os::unix::fs::symlink(MQBROKER, &link).unwrap();
     link
 }
 
@@ -286,19 +248,16 @@ fn under_mosquittos_name_it_starts_and_ends_with_mosquittos_lines() {
         (&["-p", "0"][..], "Using default config.".to_owned(), &local[..]),
         (&["-c", path], format!("Config loaded from {path}."), &[]),
     ] {
-        for program in
-            [linked(&tempfile::tempdir().unwrap().keep(), "mosquitto"), env!("CARGO_BIN_EXE_mqbroker").into()]
-        {
+        for program in [linked(&tempfile::tempdir().unwrap().keep(), "mosquitto"), MQBROKER.into()] {
             let mut command = Command::new(&program);
             if program.ends_with("mqbroker") {
                 command.arg("--compat");
             }
-            let mut child = command.args(arguments).stderr(Stdio::piped()).spawn().unwrap();
-            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-            let mut next = || lines.next().unwrap().unwrap().split_once(": ").unwrap().1.to_owned();
+            let mut child = Running::start(command.args(arguments));
+            let next = |child: &mut Running| without_time(text(&child.stderr.next_line().unwrap()).trim_end());
             let mut start: Vec<String> = Vec::new();
             while start.last().is_none_or(|line| !line.ends_with(" running")) {
-                start.push(next());
+                start.push(next(&mut child));
             }
             start.retain(|line| !line.starts_with("Info: running mosquitto as user: ") && !line.contains("as root"));
             assert_eq!(start[..2], ["mosquitto version 2.1.2 starting", &source]);
@@ -306,9 +265,9 @@ fn under_mosquittos_name_it_starts_and_ends_with_mosquittos_lines() {
             assert!(then.is_empty() || start.windows(then.len()).any(|lines| lines == then), "{start:?}");
             assert!(start.iter().any(|line| line.starts_with("Opening ipv4 listen socket on port ")), "{start:?}");
             assert_eq!(start.last().unwrap(), "mosquitto version 2.1.2 running");
-            assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-            assert_eq!(next(), "mosquitto version 2.1.2 terminating");
-            assert_eq!(child.wait().unwrap().code(), Some(0), "as mosquitto");
+            child.signal("TERM");
+            assert_eq!(next(&mut child), "mosquitto version 2.1.2 terminating");
+            assert_eq!(child.wait().code(), Some(0), "as mosquitto");
         }
     }
     let refused = |arguments: &[&str]| failing(&[&["--compat"], arguments].concat()).0;
@@ -331,12 +290,8 @@ fn memory_is_published_under_sys() {
         return;
     }
     let broker = Broker::start(&["-p", "0"], None);
-    let port = broker.address.port().to_string();
-    let output = Command::new(env!("CARGO_BIN_EXE_mqsub"))
-        .args(["-p", &port, "-t", "$SYS/broker/heap/+", "-C", "2", "-W", "60"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let arguments = ["-t", "$SYS/broker/heap/+", "-C", "2", "-W", "60"];
+    let text = text(&run(&mut broker.client(env!("CARGO_BIN_EXE_mqsub"), &arguments)).stdout);
     let figures: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
     assert!(figures.len() == 2 && figures.iter().all(|bytes| *bytes > 1_000_000), "{text}");
 }
@@ -350,10 +305,8 @@ fn without_verbose_connections_are_logged_and_packets_are_not() {
     let mut broker = Broker::start(&["-p", "0"], None);
     broker.publish(&["-i", "quiet", "-t", "a", "-m", "x"]);
     // A good end writes all lines that wait.
-    assert_eq!(broker.signal("-TERM").signal(), Some(15));
-    while let Ok(line) = broker.lines.recv_timeout(PATIENCE) {
-        broker.seen.push_back(line);
-    }
+    assert_eq!(broker.signal("TERM").signal(), Some(15));
+    broker.broker.stderr.read_to_end();
     assert!(broker.seen(" as quiet (p4, c1, k60).").is_some() && broker.seen("Client quiet [").is_some());
     assert_eq!((broker.seen("PUBLISH"), broker.seen("will message")), (None, None));
 }
@@ -361,8 +314,8 @@ fn without_verbose_connections_are_logged_and_packets_are_not() {
 #[test]
 fn without_a_configuration_only_this_machine_is_served() {
     let broker = Broker::start(&["-p", "0"], None);
-    assert!(broker.seen("local only").is_some_and(|line| line.contains("listener")), "{:#?}", broker.seen);
-    assert!(broker.seen("mqbroker 0.1.0 starting").is_some(), "{:#?}", broker.seen);
+    assert!(broker.seen("local only").is_some_and(|line| line.contains("listener")), "{:#?}", broker.lines());
+    assert!(broker.seen("mqbroker 0.1.0 starting").is_some(), "{:#?}", broker.lines());
     let addresses = broker.addresses();
     assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
@@ -427,7 +380,7 @@ fn a_listener_without_allow_anonymous_refuses_everyone_and_says_so() {
     if mosquitto_clients() {
         for (version, text) in [("mqttv311", "not authorised"), ("mqttv5", "Not authorized")] {
             let arguments = ["-i", "x", "-V", version, "-t", "a", "-m", "x"];
-            let output = broker.client("mosquitto_pub", &arguments).output().unwrap();
+            let output = run(&mut broker.client("mosquitto_pub", &arguments));
             assert!(!output.status.success());
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(error.contains(text), "{error}");
@@ -493,7 +446,7 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_it_and_the_port_is_free_at_once() {
-    for (signal, number) in [("-TERM", 15), ("-INT", 2)] {
+    for (signal, number) in [("TERM", 15), ("INT", 2)] {
         let mut broker = Broker::start(&["-p", "0"], None);
         let addresses = broker.addresses();
         // Neither a client nor one that never says a word may hold it up for long.
@@ -522,7 +475,7 @@ fn it_leaves_no_file_behind() {
     broker.publish(&["-t", "kept", "-q", "1", "-r", "-m", "x"]);
     let subscriber = broker.subscribe("away", &["-c", "-q", "1", "-t", "kept", "-C", "1"]);
     assert_eq!(text_of(subscriber), "x\n");
-    assert_eq!(broker.signal("-TERM").signal(), Some(15));
+    assert_eq!(broker.signal("TERM").signal(), Some(15));
     assert_eq!(std::fs::read_dir(broker.directory.path()).unwrap().count(), 0);
 }
 
@@ -566,37 +519,26 @@ fn a_foreign_web_page_may_not_connect_and_a_silent_handshake_holds_up_nobody() {
 #[test]
 fn without_descriptors_it_waits_and_goes_on() {
     let directory = tempfile::tempdir().unwrap();
-    let limited = format!("ulimit -n 60; exec {} -p 0 -v", env!("CARGO_BIN_EXE_mqbroker"));
-    let mut child = Command::new("sh")
-        .args(["-c", &limited])
-        .current_dir(directory.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut next = |text: &str| lines.find(|line| line.contains(text)).unwrap();
-    let address: SocketAddr = next("Listening on 127.0.0.1").split("on ").last().unwrap().parse().unwrap();
+    let limited = format!("ulimit -n 60; exec {MQBROKER} -p 0 -v");
+    let mut broker = Mqbroker::of(Command::new("sh").args(["-c", &limited]).current_dir(directory.path()));
+    let address = broker.address();
     let mut streams: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
-    next("Unable to accept new connection");
+    broker.wait_for("Unable to accept new connection");
     assert!(is_let_in(&mut streams[0], "first"));
     let ticks = |id: u32| -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     };
-    let before = ticks(child.id());
+    let before = ticks(broker.id());
     for _ in 0..3 {
-        next("Unable to accept new connection");
+        broker.wait_for("Unable to accept new connection");
     }
     // Three pauses of a tenth of a second: a broker that spins would have used them up.
-    assert!(ticks(child.id()) - before < 10);
+    assert!(ticks(broker.id()) - before < 10);
     let mut last = streams.pop().unwrap();
     drop(streams);
     assert!(is_let_in(&mut last, "last"));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -613,9 +555,7 @@ fn a_reader_that_does_not_read_does_not_fill_the_memory() {
     for _ in 0..20_000 {
         fast.write_all(&publish).unwrap();
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.child.id())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    let kilobytes = broker.broker.resident_kb();
     // Of 200 MB.
     assert!(kilobytes < 60_000, "{kilobytes} KB");
 }

@@ -12,7 +12,7 @@ use mqtools::mqtt::wire::{AckKind, Packet, Publish};
 use mqtools::mqtt::{ProtocolVersion, QoS};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::process::Mqbroker;
+use crate::support::mqbroker::Mqbroker;
 use crate::support::process::PATIENCE;
 use crate::support::raw_client::{RawClient, message};
 
@@ -83,7 +83,6 @@ fn slow_handshakes_hold_up_nobody_and_are_ended() {
             std::fs::write(folder.join("server.pem"), made.cert.pem()).unwrap();
             std::fs::write(folder.join("server.key"), made.signing_key.serialize_pem()).unwrap();
         },
-        |_| {},
     );
     let addresses = broker.addresses();
     // A CONNECT of 16 KiB, a ClientHello of 16 KiB, a request whose head does not end.
@@ -193,7 +192,7 @@ fn sigterm_ends_it_whatever_is_going_on() {
         })
         .collect();
     let start = Instant::now();
-    let status = broker.end_by("-TERM");
+    let status = broker.end_by("TERM");
     assert_eq!(status.signal(), Some(15));
     // It promises a second; the guard is for a machine that does ten other things.
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
-use crate::support::tool;
+use crate::support::{process, tool};
 
 const TOOLS: [(&str, &[&str]); 4] = [
     (env!("CARGO_BIN_EXE_mqpub"), &["-t", "t", "-m", "x"]),
@@ -18,7 +18,7 @@ const TOOLS: [(&str, &[&str]); 4] = [
 
 /// How a tool ended against a port where nobody listens.
 fn run(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.args(["-h", "127.0.0.1", "-p", "1"]).output().unwrap();
+    let output = process::run(command.args(["-h", "127.0.0.1", "-p", "1"]));
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -118,7 +118,7 @@ fn too_few_file_descriptors_are_an_error() {
             if !arguments.contains(&"--embedded") {
                 command.args(["-h", "127.0.0.1", "-p", "1"]);
             }
-            let output = command.output().unwrap();
+            let output = process::run(&mut command);
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!stderr.contains("panicked"), "{tool} {limit}: {stderr}");
             let ended = output.status.code();

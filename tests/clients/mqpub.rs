@@ -10,7 +10,7 @@ use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
 use crate::support::peer::Peer;
-use crate::support::process::ended_by;
+use crate::support::process::{ended_by, has, run as run_command};
 use crate::support::raw_client::RawClient;
 use crate::support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
 use crate::support::tool::{self, Ended, Tool};
@@ -93,7 +93,7 @@ fn one_message_comes_from_each_of_its_places() {
 fn a_file_may_be_a_pipe() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(run_command(std::process::Command::new("mkfifo").arg(&fifo)).status.success());
     let broker = ScriptedBroker::start(Script::default());
     let publisher = start(&broker, &["-f", fifo.to_str().unwrap(), "-q", "1"]);
     std::fs::write(&fifo, b"through the pipe").unwrap();
@@ -107,7 +107,7 @@ fn the_lines_of_a_file_or_a_pipe_are_messages() {
     let folder = tempfile::tempdir().unwrap();
     let (file, fifo) = (folder.path().join("file"), folder.path().join("fifo"));
     std::fs::write(&file, "one\ntwo").unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(run_command(std::process::Command::new("mkfifo").arg(&fifo)).status.success());
     let broker = ScriptedBroker::start(Script::default());
     assert_eq!(mqpub(&broker, &["-l", "-f", file.to_str().unwrap(), "-q", "1"], b"not read").code, Some(0));
     let publisher = start(&broker, &["-l", "-f", fifo.to_str().unwrap(), "-q", "1"]);
@@ -831,7 +831,7 @@ fn the_embedded_broker_passes_every_line_on() {
 
 #[test]
 fn mosquitto_sub_gets_what_was_sent() {
-    if !tool::has("mosquitto_sub") {
+    if !has("mosquitto_sub") {
         return;
     }
     let broker = ScriptedBroker::start(Script::default());

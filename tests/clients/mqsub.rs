@@ -7,6 +7,7 @@ use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::{Ack, AckKind, PacketType};
 use mqtools::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
+use crate::support::process::{Running, has};
 use crate::support::raw_client::{RawClient, message};
 use crate::support::scripted_broker::{Action, Log, Received, Script, ScriptedBroker, Trigger};
 use crate::support::tool::{self, Ended, Tool};
@@ -262,15 +263,13 @@ fn an_answer_that_does_not_come_is_43() {
 fn a_reader_that_leaves_ends_it_quietly() {
     let broker = ScriptedBroker::start(Script::default());
     let mut command = tool::command(MQSUB, &arguments(&broker.port(), &["-t", "t"]));
-    let mut subscriber = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut command = tool::command("head", &["-1"]);
-    let head = command.stdin(subscriber.stdout.take().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
-    drop(command); // it holds the pipe too
+    let (subscriber, stdout) = Running::start_unread(&mut command, Stdio::null());
+    let head = Running::start_on(&mut tool::command("head", &["-1"]), stdout);
     broker.wait_for("SUBSCRIBE", |log| log.count(is_subscribe) == 1);
     publish(&broker, &numbered(1, AtMostOnce));
-    assert_eq!(head.wait_with_output().unwrap().stdout, b"1\n");
+    assert_eq!(head.finish().stdout, b"1\n");
     // No second message is needed for it to notice.
-    let ended = subscriber.wait_with_output().unwrap();
+    let ended = subscriber.finish();
     assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0));
 }
 
@@ -282,7 +281,7 @@ fn nothing_is_acknowledged_before_it_is_written() {
     const PIPE: usize = 64 << 10;
     let broker = ScriptedBroker::start(Script::default());
     let mut command = tool::command(MQSUB, &arguments(&broker.port(), &["-t", "t", "-q", "1", "-C", "100", "-N"]));
-    let mut subscriber = command.stdout(Stdio::piped()).spawn().unwrap();
+    let (mut subscriber, mut stdout) = Running::start_unread(&mut command, Stdio::null());
     broker.wait_for("SUBSCRIBE", |log| log.count(is_subscribe) == 1);
     let payload = vec![b'x'; SIZE];
     publish(&broker, &vec![message("t", payload, AtLeastOnce); COUNT]);
@@ -290,11 +289,10 @@ fn nothing_is_acknowledged_before_it_is_written() {
     // never, so it does not matter when it is looked at.
     broker.wait_for("the deliveries", |log| log.counts.deliveries == COUNT as u64);
     assert!(broker.counts().completed_deliveries as usize <= PIPE / SIZE);
-    let mut stdout = subscriber.stdout.take().unwrap();
     let mut all = Vec::new();
     std::io::Read::read_to_end(&mut stdout, &mut all).unwrap();
     assert_eq!(all.len(), SIZE * COUNT);
-    assert_eq!(subscriber.wait().unwrap().code(), Some(0));
+    assert_eq!(subscriber.wait().code(), Some(0));
     assert_eq!(acks(&broker.stop(), AckKind::Puback), COUNT);
 }
 
@@ -302,13 +300,13 @@ fn nothing_is_acknowledged_before_it_is_written() {
 fn keep_alive_goes_on_while_nobody_reads() {
     let broker = ScriptedBroker::start(Script::default());
     let mut command = tool::command(MQSUB, &arguments(&broker.port(), &["-t", "t", "-k", "5", "-C", "60", "-N"]));
-    let mut subscriber = command.stdout(Stdio::piped()).spawn().unwrap();
+    let (mut subscriber, mut stdout) = Running::start_unread(&mut command, Stdio::null());
     broker.wait_for("SUBSCRIBE", |log| log.count(is_subscribe) == 1);
     publish(&broker, &vec![message("t", vec![b'x'; 16 << 10], AtMostOnce); 60]);
     broker.wait_for("two pings", |log| log.count(|packet| *packet == Received::Pingreq) == 2);
     let mut all = Vec::new();
-    std::io::Read::read_to_end(&mut subscriber.stdout.take().unwrap(), &mut all).unwrap();
-    assert_eq!((all.len(), subscriber.wait().unwrap().code()), (60 * (16 << 10), Some(0)));
+    std::io::Read::read_to_end(&mut stdout, &mut all).unwrap();
+    assert_eq!((all.len(), subscriber.wait().code()), (60 * (16 << 10), Some(0)));
     assert_eq!(broker.counts().connections, 2, "no reconnect: mqsub and the publisher");
 }
 
@@ -657,7 +655,7 @@ fn usage_and_answers() {
 
 #[test]
 fn mosquitto_pub_is_heard() {
-    if !tool::has("mosquitto_pub") {
+    if !has("mosquitto_pub") {
         return;
     }
     let broker = ScriptedBroker::start(Script::default());

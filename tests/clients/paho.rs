@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::mosquitto::Mosquitto;
+use crate::support::process::run;
 use crate::support::tool::{self, Tool};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
@@ -206,7 +207,7 @@ fn paho_speaks_every_version_with_the_embedded_broker() {
         let broker = EmbeddedBroker::start(BrokerSettings { limits, ..BrokerSettings::loopback() }).unwrap();
         let port = broker.local_addr().port().to_string();
         for version in ["31", "311", "5"] {
-            let output = Command::new(python).args(["-c", TO_ITSELF, &port, version]).output().unwrap();
+            let output = run(Command::new(python).args(["-c", TO_ITSELF, &port, version]));
             let text = String::from_utf8_lossy(&output.stdout);
             assert_eq!(text.trim(), "[('t/x', 'q0', 0), ('t/x', 'q1', 1), ('t/x', 'q2', 2)]", "{version}: {output:?}");
         }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use mqtools::mqtt::ReasonCode;
 use mqtools::mqtt::wire::PacketType;
 
-use crate::support::process::{finish, signal, text};
+use crate::support::process::{Running, signal, text};
 use crate::support::scripted_broker::{Received, Script, ScriptedBroker};
 use crate::support::tool::{Tool, command};
 
@@ -60,30 +60,17 @@ fn a_tool_leaves_the_broker_and_dies_by_the_signal() {
     }
 }
 
-/// As a terminal does: to the shell and to what it runs.
-fn interrupt_group(leader: u32) {
-    let status = Command::new("kill").args(["-INT", "--", &format!("-{leader}")]).status().unwrap();
-    assert!(status.success());
-}
-
 #[test]
 fn ctrl_c_ends_a_loop_of_the_shell_and_what_would_follow() {
     for script in ["\"$@\" && echo acted; echo went on", "while true; do \"$@\"; done; echo went on"] {
         let broker = ScriptedBroker::start(Script::default());
         let port = broker.port();
-        let shell = Command::new("bash")
-            .args(["-c", script, "bash", MQSUB])
-            .args(at(&port, &["-t", "ready", "-C", "1"]))
-            .env("XDG_CONFIG_HOME", "/nowhere")
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command("bash", &["-c", script, "bash", MQSUB]);
+        let shell = Running::start(command.args(at(&port, &["-t", "ready", "-C", "1"])).process_group(0));
         has_read(&broker, PacketType::Subscribe);
-        interrupt_group(shell.id());
-        let output = finish(shell);
+        // As a terminal does: to the shell and to what it runs.
+        signal(format!("-{}", shell.id()), "INT");
+        let output = shell.finish();
         assert_eq!(text(&output.stdout), "", "{script}");
         assert_eq!(broker.stop().counts.connections, 1, "{script}");
     }
@@ -183,12 +170,12 @@ fn the_first_process_of_a_container_exits_with_the_number() {
         let broker = ScriptedBroker::start(Script::default());
         let port = broker.port();
         let arguments = [&unshare[..], &[MQSUB], &at(&port, &["-t", "t"])].concat();
-        let child = command("unshare", &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Running::start(&mut command("unshare", &arguments));
         has_read(&broker, PacketType::Subscribe);
         let children = format!("/proc/{0}/task/{0}/children", child.id());
         let first: u32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
-        signal(first, &format!("-{name}"));
-        assert_eq!(finish(child).status.code(), Some(128 + number), "{name}");
+        signal(first, name);
+        assert_eq!(child.finish().status.code(), Some(128 + number), "{name}");
         drop(broker);
     }
 }

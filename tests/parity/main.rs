@@ -7,6 +7,10 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test may
 
+#[cfg(unix)]
+#[path = "../support/mod.rs"]
+mod support;
+
 #[cfg(unix)] // links and signals
 #[path = "suite.rs"]
 mod suite;

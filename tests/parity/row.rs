@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use super::broker::Broker;
 use super::canned::{Can, CannedBroker};
-use super::program::{Ended, Links, Side, Tool, start};
+use super::program::{Ended, Links, Side, Tool, end, interrupt, start};
+use crate::support::process::Running;
 
 /// What all rows share: started by the first that needs it, ended with the last.
 #[derive(Default)]
@@ -307,19 +308,19 @@ impl Play<'_> {
             .replace("{SOCKET}", &socket.display().to_string())
     }
 
-    fn start(&self, tag: &str, more: &[String]) -> super::program::Running {
+    fn start(&self, tag: &str, more: &[String]) -> Running {
         let arguments: Vec<String> = more.iter().chain(&self.row.arguments).map(|word| self.fill(word, tag)).collect();
         start(self.stage.links().path(self.side, self.row.tool), &arguments, &self.row.stdin, self.config_home)
     }
 
     fn alone(&self) -> Outcome {
-        self.clean(Outcome { ended: self.start("t", &[]).wait(), seen: Vec::new() }, "t")
+        self.clean(Outcome { ended: end(self.start("t", &[])), seen: Vec::new() }, "t")
     }
 
     fn with_can(&self, can: &Can) -> Outcome {
         let broker = CannedBroker::start(can.clone());
         let more = words(&format!("-h 127.0.0.1 -p {}", broker.port));
-        let ended = self.start("t", &more).wait();
+        let ended = end(self.start("t", &more));
         self.clean(Outcome { ended, seen: broker.heard() }, "t")
     }
 
@@ -350,10 +351,10 @@ impl Play<'_> {
         {
             match &self.row.scene {
                 Scene::After(messages) => messages.iter().for_each(|message| self.send(message, &tag)),
-                _ => running.interrupt(),
+                _ => interrupt(&mut running),
             }
         }
-        let ended = running.wait();
+        let ended = end(running);
         let seen = witness.map_or_else(Vec::new, |witness| witness.saw(self, mark, &id, &ended));
         self.clean(Outcome { ended, seen }, &tag)
     }
@@ -368,7 +369,7 @@ impl Play<'_> {
         let mut arguments = words(&format!("-h 127.0.0.1 -p {}", self.stage.broker().port));
         arguments.extend(words(message).iter().map(|word| self.fill(word, tag)));
         let program = self.stage.links().path(Side::Mosquitto, Tool::Pub);
-        let ended = start(program, &arguments, b"", Path::new("/nowhere")).wait();
+        let ended = end(start(program, &arguments, b"", Path::new("/nowhere")));
         assert_eq!(ended.code, Some(0), "{message}: {}", lossy(&ended.stderr));
     }
 
@@ -402,7 +403,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 /// The real mosquitto_sub, which sees what a publisher sent.
 struct Witness {
-    running: super::program::Running,
+    running: Running,
     tag: String,
 }
 
@@ -432,10 +433,11 @@ impl Witness {
         // when they are released.
         play.send(&format!("-t {}/end -n -q 2", self.tag), &self.tag);
         let end = format!("{}/end|", self.tag);
-        self.running.wait_for_output(&end);
-        self.running.interrupt();
-        let lines = self.running.wait().stdout;
-        let end = lines.windows(end.len()).position(|window| window == end.as_bytes()).unwrap_or(lines.len());
+        let place = |bytes: &[u8]| bytes.windows(end.len()).position(|window| window == end.as_bytes());
+        assert!(self.running.stdout.wait_until(place, || false).is_some(), "no {end:?} comes");
+        interrupt(&mut self.running);
+        let lines = self.running.finish().stdout;
+        let end = place(&lines).unwrap_or(lines.len());
         lines[..end].to_vec()
     }
 }

@@ -14,8 +14,6 @@ mod request;
 mod row;
 mod session;
 mod settings;
-#[path = "../support/socket.rs"]
-mod socket;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -91,7 +89,7 @@ fn compat_in_front_does_what_the_name_does() -> Result<(), Failed> {
     ] {
         let run = |arguments: &[&str]| {
             let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-            let ended = program::start(program.into(), &arguments, b"", "/nowhere".as_ref()).wait();
+            let ended = program::end(program::start(program.into(), &arguments, b"", "/nowhere".as_ref()));
             (ended.code, String::from_utf8(ended.stderr).unwrap(), ended.stdout)
         };
         let text = format!("Error: Unknown option '-Z'.\n\nUse '{name} --help' to see usage.\n");

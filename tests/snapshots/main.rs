@@ -18,6 +18,9 @@ use snapbox::assert::Action;
 use snapbox::{Assert, Data, Redactions};
 
 #[allow(dead_code)]
+#[path = "../support/mqbroker.rs"]
+mod mqbroker;
+#[allow(dead_code)]
 #[path = "../support/process.rs"]
 mod process;
 mod readme;

@@ -2,13 +2,12 @@
 //! Numbers and their units are not compared, and sizes that take long are smaller. Of a command with `# excerpt` behind
 //! it only the lines that are shown have to come, in this order.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::mqbroker::Mqbroker;
 use super::process;
 
 /// What is smaller here than in the README.
@@ -26,7 +25,7 @@ struct Shown<'a> {
 
 /// The broker that the blocks find: an options file per tool names its port.
 struct Scene {
-    broker: Child,
+    broker: Mqbroker,
     folder: TempDir,
 }
 
@@ -39,20 +38,11 @@ impl Scene {
         certificate("localhost", &path("server.pem"), &path("server.key"));
         certificate("another", &path("system.pem"), &path("system.key"));
         let listener = "listener 0 127.0.0.1\nallow_anonymous true\n";
-        std::fs::write(path("conf"), format!("{listener}{listener}certfile server.pem\nkeyfile server.key\n")).unwrap();
-        let broker = Command::new(env!("CARGO_BIN_EXE_mqbroker"))
-            .args(["-v", "-c", "conf"])
-            .current_dir(folder.path())
-            .stderr(File::create(path("log")).unwrap())
-            .spawn()
-            .unwrap();
+        let log = "log_dest stderr\nlog_dest file log\n";
+        let configuration = format!("{listener}{listener}certfile server.pem\nkeyfile server.key\n{log}");
+        let broker = Mqbroker::start_in(folder.path(), &configuration, &["-v"]);
         let scene = Self { broker, folder };
-        let log = scene.wait_for("mqbroker running");
-        let ports: Vec<&str> = log
-            .lines()
-            .filter_map(|line| line.split_once("Listening on ")?.1.rsplit_once(':'))
-            .map(|(_, port)| port)
-            .collect();
+        let ports: Vec<u16> = scene.broker.addresses().iter().map(std::net::SocketAddr::port).collect();
         for (folder, port) in [("plain", ports[0]), ("tls", ports[1])] {
             std::fs::create_dir(path(folder)).unwrap();
             for tool in ["mqpub", "mqsub", "mqrr", "mqbench"] {
@@ -66,19 +56,6 @@ impl Scene {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
-    }
-
-    /// The broker's log, once it holds this text.
-    fn wait_for(&self, text: &str) -> String {
-        let deadline = Instant::now() + process::PATIENCE;
-        loop {
-            let log = std::fs::read_to_string(self.path("log")).unwrap();
-            if log.contains(text) {
-                return log;
-            }
-            assert!(Instant::now() < deadline, "no {text:?} in {log}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 
     /// Runs the commands of a block in one shell; what each printed comes back.
@@ -118,13 +95,6 @@ impl Scene {
         let printed: Vec<Vec<String>> =
             output.split(MARK).map(|part| part.lines().filter_map(normalized).collect()).collect();
         printed[..block.len()].to_vec()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = self.broker.kill();
-        let _ = self.broker.wait();
     }
 }
 
@@ -185,10 +155,7 @@ fn normalized(line: &str) -> Option<String> {
 
 #[test]
 fn console_blocks_print_what_they_show() {
-    let missing = ["bash", "jq"].into_iter().find(|tool| Command::new(tool).arg("--version").output().is_err());
-    if let Some(missing) = missing {
-        assert!(std::env::var_os("CI").is_none(), "{missing} is not installed");
-        eprintln!("skipped: {missing} is not installed");
+    if !["bash", "jq"].into_iter().all(process::has) {
         return;
     }
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

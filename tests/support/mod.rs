@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod faulty_broker;
 pub mod mosquitto;
+pub mod mqbroker;
 pub mod peer;
 pub mod process;
 pub mod proxies;

@@ -3,20 +3,19 @@
 //! Where mosquitto is not installed a test says so and passes; in CI (`CI` set) that is a failure.
 
 use std::fmt::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::process::{PATIENCE, signal};
+use super::process::Running;
 
 /// A running mosquitto.
 pub struct Mosquitto {
     program: PathBuf,
-    process: Child,
+    process: Running,
     port: u16,
     /// Configuration and certificates.
     pub folder: TempDir,
@@ -40,7 +39,7 @@ impl Mosquitto {
             write!(text, "{}", configuration.replace("{folder}", &folder.path().display().to_string())).unwrap();
             let file = folder.path().join("mosquitto.conf");
             std::fs::write(&file, text).unwrap();
-            if let Some(process) = serve(&program, &file, port) {
+            if let Some(process) = serve(&program, &file) {
                 return Some(Self { program, process, port, folder });
             }
         }
@@ -52,60 +51,43 @@ impl Mosquitto {
         self.port.to_string()
     }
 
-    /// Its process number.
-    pub fn id(&self) -> u32 {
-        self.process.id()
+    /// Its process.
+    pub fn process(&self) -> &Running {
+        &self.process
     }
 
     /// Ends it with SIGTERM, as an administrator would, and waits until it is gone: what it keeps is on disk then.
     pub fn stop(&mut self) {
-        signal(self.process.id(), "-TERM");
-        self.process.wait().unwrap();
+        self.process.signal("TERM");
+        self.process.wait();
     }
 
     /// Starts it again after [`Mosquitto::stop`], on the same port.
     pub fn start_again(&mut self) {
         let file = self.folder.path().join("mosquitto.conf");
-        self.process = serve(&self.program, &file, self.port).expect("mosquitto does not start again");
+        self.process = serve(&self.program, &file).expect("mosquitto does not start again");
     }
 
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.kill();
     }
 }
 
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Starts it and waits until it answers; none when it ends before that.
-fn serve(program: &Path, configuration: &Path, port: u16) -> Option<Child> {
-    let mut command = Command::new(program);
-    command.arg("-c").arg(configuration).stderr(Stdio::null()).stdout(Stdio::null());
-    let mut process = command.spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline && process.try_wait().unwrap().is_none() {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+/// Starts it and waits until all its listeners are open; none when it ends before that.
+fn serve(program: &Path, configuration: &Path) -> Option<Running> {
+    let mut process = Running::start(Command::new(program).arg("-c").arg(configuration));
+    while let Some(line) = process.stderr.next_line() {
+        if String::from_utf8_lossy(&line).trim_end().ends_with(" running") {
             return Some(process);
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
-    let _ = process.kill();
-    let _ = process.wait();
     None
 }
 
-/// The broker's program, which Debian keeps outside an ordinary user's path.
+/// The broker's program, with a word on stderr where there is none.
 fn program() -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap();
-    folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.into_iter().map(|folder| folder.join("mosquitto")).find(|program| program.is_file());
+    let found = find_program();
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "mosquitto is not installed");
         eprintln!("skipped: mosquitto is not installed");
@@ -113,10 +95,18 @@ fn program() -> Option<PathBuf> {
     found
 }
 
+/// The broker's program, which Debian keeps outside an ordinary user's path.
+pub fn find_program() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap();
+    folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.into_iter().map(|folder| folder.join("mosquitto")).find(|program| program.is_file())
+}
+
 /// A port that nobody listens on, below those that the system gives to connections and to listeners of port 0: one of
 /// these would be taken while the broker is away between two starts, be it by the client that calls for it (which then
 /// is connected to itself).
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     const LOWEST: u32 = 10_000;
     static TRIED: AtomicU32 = AtomicU32::new(0);
     let first_given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")

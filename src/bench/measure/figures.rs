@@ -108,11 +108,11 @@ impl StageFigures {
 }
 
 /// A share of a whole that is not zero, percent.
-pub fn percent(part: f64, whole: f64) -> Option<f64> {
+pub(crate) fn percent(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| 100.0 * part / whole)
 }
 
 /// A figure to three decimals: more would be digits of the division and not of the measurement.
-pub fn rounded(figure: f64) -> f64 {
+pub(crate) fn rounded(figure: f64) -> f64 {
     (figure * 1e3).round() / 1e3
 }

@@ -12,7 +12,7 @@ const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// The ledger of one stream in a group.
 #[derive(Clone, Debug, Default)]
-pub struct GroupLedger {
+pub(crate) struct GroupLedger {
     ledger: StreamLedger,
     /// What [`Self::position`] returns.
     position: u64,
@@ -26,7 +26,7 @@ pub struct GroupLedger {
 /// How far one member has come in one stream: the lower half of the number that it expects next, four bytes because
 /// there is one for every member and stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemberMark(u32);
+pub(crate) struct MemberMark(u32);
 
 impl MemberMark {
     /// Whether the member has had a later message than this one; if not, this one is now the latest. Correct as long as
@@ -45,14 +45,14 @@ impl MemberMark {
 impl GroupLedger {
     /// Highest sequence number that a member has seen, plus one.
     #[inline]
-    pub const fn next(&self) -> u64 {
+    pub(crate) const fn next(&self) -> u64 {
         self.ledger.next()
     }
 
     /// Enters an arrival at the member whose mark is given; otherwise as [`StreamLedger::observe`]. `now_ns` never goes
     /// back.
     #[inline]
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         mark: &mut MemberMark,
         sequence: u64,
@@ -77,17 +77,17 @@ impl GroupLedger {
     /// How many messages of the stream need no longer be waited for: those that have come to a member, and those that
     /// have been missing for a second. It never falls.
     #[inline]
-    pub const fn position(&self) -> u64 {
+    pub(crate) const fn position(&self) -> u64 {
         self.position
     }
 
     /// What has come and what has not, to all members together.
-    pub const fn ledger(&self) -> &StreamLedger {
+    pub(crate) const fn ledger(&self) -> &StreamLedger {
         &self.ledger
     }
 
     /// Begins anew at `next`: what is missing below it is forgotten. Returns the ledger until here.
-    pub fn restart(&mut self, next: u64) -> StreamLedger {
+    pub(crate) fn restart(&mut self, next: u64) -> StreamLedger {
         self.position = self.position.max(next);
         (self.given_up, self.fewest) = (0, 0);
         std::mem::replace(&mut self.ledger, StreamLedger::starting_at(next))

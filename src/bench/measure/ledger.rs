@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Most missing ranges that a ledger remembers; 16 bytes each. The oldest is given up when there are more.
-pub const MAX_GAPS: usize = 1024;
+pub(super) const MAX_GAPS: usize = 1024;
 
 /// The same for a group of subscribers: what is in flight to its members is missing until it has come, and with many
 /// members next to every message is a range.
-pub const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
+pub(super) const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
 
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub(crate) enum Arrival {
     /// First arrival, and no message with a higher number arrived before it.
     New,
     /// First arrival, but after a message with a higher number: delivered, and reordered.
@@ -26,7 +26,7 @@ pub enum Arrival {
 
 /// The ledger of one stream at one subscriber. An idle one is 48 bytes.
 #[derive(Clone, Debug, Default)]
-pub struct StreamLedger {
+pub(crate) struct StreamLedger {
     /// Highest sequence number seen, plus one.
     next: u64,
     /// Measured messages that arrived the first time.
@@ -56,20 +56,20 @@ struct Gaps {
 
 impl StreamLedger {
     /// A ledger that expects 0 first.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self::starting_at(0)
     }
 
     /// A ledger that expects `next` first, for a subscriber that joins a running stream; messages below it count
     /// neither as lost nor, if they arrive, as delivered.
-    pub const fn starting_at(next: u64) -> Self {
+    pub(crate) const fn starting_at(next: u64) -> Self {
         Self { next, delivered: 0, duplicates: 0, dup_flagged: 0, reordered: 0, gaps: None }
     }
 
     /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in
     /// the measured window. Only such messages are counted; all are remembered.
     #[inline]
-    pub fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
+    pub(crate) fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
         if sequence == self.next {
             self.next = sequence.saturating_add(1);
             self.delivered += u64::from(measured);
@@ -104,17 +104,17 @@ impl StreamLedger {
 
     /// Highest sequence number seen, plus one.
     #[inline]
-    pub const fn next(&self) -> u64 {
+    pub(crate) const fn next(&self) -> u64 {
         self.next
     }
 
     /// Messages below [`next`](Self::next) that have not arrived, measured or not.
-    pub fn missing(&self) -> u64 {
+    pub(crate) fn missing(&self) -> u64 {
         self.gaps.as_ref().map_or(0, |gaps| gaps.total + gaps.given_up)
     }
 
     /// How many of the sequence numbers in a range have not arrived.
-    pub fn missing_in(&self, range: &Range<u64>) -> u64 {
+    pub(crate) fn missing_in(&self, range: &Range<u64>) -> u64 {
         let tail = range.end.saturating_sub(self.next.max(range.start));
         let gaps = self.gaps.iter().flat_map(|gaps| &gaps.missing);
         tail + gaps.map(|gap| gap.end.min(range.end).saturating_sub(gap.start.max(range.start))).sum::<u64>()
@@ -125,7 +125,7 @@ impl StreamLedger {
     ///
     /// `delivered_once` was counted on arrival and `lost` is what is missing in the ranges, so that
     /// [`Delivery::adds_up`] compares two independent counts; only where ranges were given up is `lost` the difference.
-    pub fn settle(&self, sent: Range<u64>) -> Delivery {
+    pub(crate) fn settle(&self, sent: Range<u64>) -> Delivery {
         let expected = sent.end.saturating_sub(sent.start);
         let tail = sent.end.saturating_sub(self.next.max(sent.start));
         let mut delivery = Delivery {

@@ -25,12 +25,6 @@ impl Recorder {
         self.counters.merge(&other.counters);
         self.latency.merge(&other.latency);
     }
-
-    /// Forgets everything and keeps the memory.
-    pub fn clear(&mut self) {
-        self.counters = Counters::default();
-        self.latency.clear();
-    }
 }
 
 /// Defines [`Counters`] with its merge, so that no counter can be forgotten there.
@@ -226,18 +220,12 @@ impl Latency {
             self.0.get_or_insert_default().merge(other);
         }
     }
-
-    fn clear(&mut self) {
-        if let Some(histogram) = &mut self.0 {
-            histogram.clear();
-        }
-    }
 }
 
 /// The samples of one read: messages that were sent together mostly arrive together, at the same two instants, and
 /// recording them once with their count costs a fraction.
 #[derive(Debug)]
-pub struct SampleBatch {
+pub(crate) struct SampleBatch {
     from_ns: u64,
     to_ns: u64,
     count: u64,
@@ -245,13 +233,13 @@ pub struct SampleBatch {
 
 impl SampleBatch {
     /// An empty batch whose samples all end at this moment, ns since t0.
-    pub const fn ending_at(to_ns: u64) -> Self {
+    pub(crate) const fn ending_at(to_ns: u64) -> Self {
         Self { from_ns: 0, to_ns, count: 0 }
     }
 
     /// Adds samples that begin at this moment.
     #[inline]
-    pub fn record(&mut self, from_ns: u64, count: u64, latency: &mut Latency) {
+    pub(crate) fn record(&mut self, from_ns: u64, count: u64, latency: &mut Latency) {
         if from_ns != self.from_ns {
             self.flush(latency);
             self.from_ns = from_ns;
@@ -260,7 +248,7 @@ impl SampleBatch {
     }
 
     /// Records the rest. To be called at the end.
-    pub fn flush(&mut self, latency: &mut Latency) {
+    pub(crate) fn flush(&mut self, latency: &mut Latency) {
         if self.count > 0 {
             latency.record_many_between(self.from_ns, self.to_ns, std::mem::take(&mut self.count));
         }
@@ -274,7 +262,7 @@ impl PartialEq for Latency {
     }
 }
 
-/// Defines [`Latencies`] with merge, clear and names, so that no metric can be forgotten there.
+/// Defines [`Latencies`] with merge and names, so that no metric can be forgotten there.
 macro_rules! latencies {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// One value per latency metric of a run, in the order of the result document: its samples, or their summary.
@@ -306,11 +294,6 @@ macro_rules! latencies {
             /// Adds the samples of another.
             pub fn merge(&mut self, other: &Self) {
                 $(self.$name.merge(&other.$name);)*
-            }
-
-            /// Forgets all samples and keeps the memory.
-            pub fn clear(&mut self) {
-                $(self.$name.clear();)*
             }
         }
     };
@@ -453,15 +436,6 @@ mod tests {
             // (a + b) + c is a + (b + c)
             let tail = merged(&parts[1..]);
             prop_assert_eq!(&merged([&parts[0], &tail]), &whole);
-        }
-
-        #[test]
-        fn a_cleared_recorder_is_new(events in prop::collection::vec(event(), 0..50)) {
-            let mut recorder = record(&events);
-            recorder.clear();
-            prop_assert_eq!(&recorder, &Recorder::default());
-            recorder.merge(&record(&events));
-            prop_assert_eq!(recorder, record(&events));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::ledger::Delivery;
 /// Share of the offered messages that must have been sent.
 const SENT_SHARE: f64 = 0.99;
 /// Scheduling lag that is always allowed, nanoseconds.
-pub const LAG_FLOOR_NS: u64 = 1_000_000;
+pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A reason why figures are not valid, with what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
 
 /// Open loop: whether messages left later than a millisecond or a tenth of the latency, so that the latencies are not
 /// the broker's.
-pub fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) -> Option<Fault> {
+pub(crate) fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) -> Option<Fault> {
     let ms = |ns: u64| ns as f64 / 1e6;
     let (lag_ns, limit_ns) = (lag_p99_ns?, LAG_FLOOR_NS.max(e2e_p99_ns.unwrap_or_default() / 10));
     (lag_ns > limit_ns).then(|| {

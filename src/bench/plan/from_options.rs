@@ -41,7 +41,7 @@ const FASTEST_POISSON: f64 = 1e7;
 
 /// Where the load goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// To the broker that the options name.
     AsTyped,
     /// To the embedded broker at this address.
@@ -52,7 +52,11 @@ pub enum Target {
 ///
 /// # Errors
 /// Options that contradict each other, and values that are impossible.
-pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
+pub(crate) fn bench_plan(
+    options: &BenchOptions,
+    environment: &Environment,
+    target: &Target,
+) -> Result<BenchPlan, UsageError> {
     let BenchOptions { load, stages: time, result, targets, connection, tls, will, properties, calibrate: _, general } =
         options;
     // Round trips are measured one at a time.
@@ -371,7 +375,7 @@ fn threads(load: &LoadOptions, address: &Address) -> usize {
 }
 
 /// Whether a broker is on this machine, judged by its address.
-pub fn is_this_machine(address: &Address) -> bool {
+pub(crate) fn is_this_machine(address: &Address) -> bool {
     match address {
         Address::Unix(_) => true,
         Address::Tcp { host, .. } => {

@@ -17,14 +17,16 @@ use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
-pub use draw::Draws;
-pub use from_options::{Target, bench_plan, is_this_machine};
-pub use payload::{Filled, Filling, PayloadPlan};
-pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
-pub use schedule::{PublisherSlots, Schedule, quota};
-pub use stage::{LoadModel, Stage, StageName, stages};
-pub use targets::Targets;
-pub use template::{MessageTemplate, Template, TemplateError};
+pub(super) use draw::Draws;
+pub(super) use from_options::{Target, bench_plan, is_this_machine};
+pub(super) use payload::{Filled, Filling, PayloadPlan};
+pub(super) use routes::{Crowd, Routes, SHARE, Streams};
+pub(super) use schedule::{PublisherSlots, Schedule, quota};
+pub(super) use stage::{LoadModel, Stage, StageName, stages};
+pub(super) use targets::Targets;
+pub(super) use template::MessageTemplate;
+pub use template::Template;
+pub(super) use template::TemplateError;
 
 /// When a slot of a publisher's window becomes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::mqtt::{TopicError, check_sent_topic_filter, check_sent_topic_name, fi
 use crate::options::Shape;
 
 /// What a Topic Filter of a shared subscription begins with (§4.8.2).
-pub const SHARE: &str = "$share/";
+pub(crate) const SHARE: &str = "$share/";
 
 /// A stream is what one publisher sends to its topic; it has the publisher's number. The streams that a subscriber
 /// receives are `first`, `first + step`, … — `count` of them.

@@ -149,7 +149,6 @@ impl DeliveryAccount {
 
 /// The delivery of one publisher's messages. Null as in [`DeliveryAccount`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as in DeliveryAccount")]
 pub struct StreamAccount {
     /// Number of the publisher.
     pub stream: u64,

@@ -17,7 +17,7 @@ use crate::bench::system::{EnvironmentFacts, ProcessUse};
 use crate::exit_status::ExitStatus;
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "mqbench-result/1";
+pub(super) const SCHEMA: &str = "mqbench-result/1";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,7 +158,6 @@ pub struct TargetFacts {
 
 /// The TLS that was agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct TlsFacts {
     pub version: Option<String>,
     pub cipher: Option<String>,

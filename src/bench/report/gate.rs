@@ -68,7 +68,7 @@ impl Gate {
     /// Reads a gate.
     ///
     /// # Errors
-    /// [`GateError`], for the first thing that is wrong.
+    /// `GateError`, for the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, GateError> {
         let conditions =
             text.split("&&").map(|condition| Condition::parse(condition.trim(), text)).collect::<Result<_, _>>()?;

@@ -18,13 +18,7 @@ mod traffic;
 mod tests;
 
 pub(in crate::bench) use assemble::qos_2_with_puback;
-pub use assemble::{announcement, assemble, context, nothing_measured, url};
-pub use delivery::{Clients, DeliveryAccount, StreamAccount};
-pub use document::{
-    BrokerFacts, BrokerName, GateOutcome, ResultDocument, RunFacts, Status, TargetFacts, TlsFacts, ToolFacts, Warning,
-};
-pub use gate::{Gate, GateError};
-pub use latency::{LatencySummary, LatencyTable, LoopKind, Percentiles};
-pub use stage::{Phase, Stage, Target};
-pub use summary::summary;
-pub use traffic::Traffic;
+pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
+pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
+pub use gate::Gate;
+pub(super) use summary::summary;

@@ -38,7 +38,7 @@ const SHOWN: &[(&str, &str)] = &[
 const WORST_STREAMS: usize = 3;
 
 /// The summary as text, at most `width` characters wide where words allow it.
-pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
+pub(crate) fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
     let one_to_one = document.plan["shape"] == "p2p" && document.plan["copies_per_message"] == 1;
     let copies = document.plan["copies_per_message"].as_u64().filter(|copies| *copies > 1);
     let ways = !one_to_one && document.plan["shape"].is_string();

@@ -10,7 +10,7 @@ use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::Connect;
 
 /// What may be asked about each CONNECT and each message.
-pub struct FileAccess {
+pub(crate) struct FileAccess {
     /// Whether a client needs no user name, by the number of its listener.
     anonymous: Vec<bool>,
     passwords: Option<PasswordFile>,
@@ -19,7 +19,7 @@ pub struct FileAccess {
 
 /// Which files decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccessFiles {
+pub(crate) struct AccessFiles {
     /// Whether a client needs no user name, by the number of its listener.
     pub anonymous: Vec<bool>,
     /// User names and password hashes.
@@ -33,7 +33,7 @@ impl FileAccess {
     ///
     /// # Errors
     /// All faults of both files: file, line where one is to blame, and cause.
-    pub fn load(files: &AccessFiles) -> Result<Self, Vec<String>> {
+    pub(crate) fn load(files: &AccessFiles) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
         let passwords = read("password_file", files.password_file.as_deref(), PasswordFile::parse, &mut faults);
         let topics = read("acl_file", files.acl_file.as_deref(), AccessControlList::parse, &mut faults);
@@ -48,7 +48,7 @@ impl FileAccess {
     }
 
     /// Whether a client that is connected may stay, now that the files were read again.
-    pub fn may_stay(&self, who: &Identity, peer: &Peer) -> bool {
+    pub(crate) fn may_stay(&self, who: &Identity, peer: &Peer) -> bool {
         match (&who.user_name, &self.passwords) {
             (None, _) => self.allows_anonymous(peer),
             (Some(user), _) if peer.certificate_user.as_deref() == Some(user) => true,

@@ -61,7 +61,7 @@ impl PasswordFile {
 ///
 /// # Errors
 /// The user name cannot stand in a file, or the system has no random numbers.
-pub fn set_password(text: &str, user: &str, password: &Secret) -> Result<String, String> {
+pub(crate) fn set_password(text: &str, user: &str, password: &Secret) -> Result<String, String> {
     check_user(user)?;
     let line = format!("{user}:{}", PasswordHash::new(password)?);
     let mut written = String::new();

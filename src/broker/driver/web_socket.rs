@@ -17,7 +17,7 @@ const MOST_MESSAGE: usize = 64 * 1024;
 
 /// Which web pages may connect. A browser names the page's origin; other clients name none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OriginRule {
+pub(crate) struct OriginRule {
     /// The origins that may (`websockets_origin`); none names no restriction but the next.
     pub allowed: Vec<String>,
     /// Without a list, only pages of this machine: the listener is on the loopback interface, and what is reached there

@@ -25,7 +25,7 @@ use mqtools::mqtt::wire::{
 };
 use mqtools::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
-use crate::process::Mqbroker;
+use crate::support::mqbroker::Mqbroker;
 use crate::support::raw_client::{self, RawClient, message};
 
 const V31: ProtocolVersion = ProtocolVersion::V31;

@@ -1,7 +1,8 @@
 //! Gates: what is read, what is refused with which words, what passes.
 
 use super::example::{self, assemble};
-use crate::bench::report::{Gate, GateOutcome, ResultDocument};
+use crate::bench::report::document::GateOutcome;
+use crate::bench::report::{Gate, ResultDocument};
 
 fn outcomes(gate: &str, document: &ResultDocument) -> Vec<GateOutcome> {
     Gate::parse(gate).unwrap_or_else(|error| panic!("{error}")).evaluate(document)
