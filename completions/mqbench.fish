@@ -5,8 +5,8 @@ complete -c mqbench -l subs -d 'Number of subscribers [default: --clients]; 0 on
 complete -c mqbench -l rate -d 'Only send RATE messages per second in total (open loop)' -r
 complete -c mqbench -l rate-per-client -d 'Only send RATE messages per second from each publisher (open loop)' -r
 complete -c mqbench -l arrival -d 'Schedule of an open loop: fixed, poisson or burst:N [default: fixed]' -r
-complete -c mqbench -l behind -d 'What to do with messages of an open loop that are late [default: queue]' -r -f -a "queue\t'Sent late, and timed from when they were due'
-skip\t'Given up and counted when the next one of the publisher is due'"
+complete -c mqbench -l behind -d 'What to do with messages of an open loop that are late [default: queue]' -r -f -a "queue\t'Send them late, and measure from when they were due'
+skip\t'Drop and count them when the next message of the publisher is due'"
 complete -c mqbench -l seed -d 'Seed of all random choices, to repeat a run; the result reports it [default: random]' -r
 complete -c mqbench -s t -l topic -d 'Topic template; may be repeated [default: a unique topic per run and publisher]' -r -f
 complete -c mqbench -s q -l qos -d 'QoS of publishers and subscribers' -r
@@ -24,7 +24,7 @@ complete -c mqbench -l warmup -d 'Unmeasured load before each stage [default: 1s
 complete -c mqbench -l drain -d 'Wait at most TIME for outstanding messages after each stage' -r
 complete -c mqbench -s C -d 'Measure COUNT messages in total; with --duration, whichever ends first' -r
 complete -c mqbench -l hosts -d 'Several brokers, HOST[:PORT] separated by commas; assigned to the clients in rotation' -r -f
-complete -c mqbench -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a "same\t'On its broker'
+complete -c mqbench -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a "same\t'On the same broker'
 cross\t'On the next broker'"
 complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
@@ -34,7 +34,7 @@ complete -c mqbench -l out -d 'Write the result to FILE as JSON; may be repeated
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH' -r -f
+complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqbench -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqbench -s u -l username -d 'User name' -r -f
 complete -c mqbench -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
@@ -64,7 +64,7 @@ complete -c mqbench -l tls-keylog -d 'Append the TLS session keys to FILE, for W
 complete -c mqbench -l psk -d 'Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL' -r
 complete -c mqbench -l psk-identity -d 'Identity for --psk' -r -f
 complete -c mqbench -l ciphers -d 'Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL' -r -f
-complete -c mqbench -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which every build has'
+complete -c mqbench -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which is part of every build'
 openssl\t'The system\'s OpenSSL'"
 complete -c mqbench -l keyform -d 'Form of the private key; engine is refused' -r -f -a "pem\t'In a PEM file'
 engine\t'In an OpenSSL engine'"

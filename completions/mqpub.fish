@@ -6,7 +6,7 @@ complete -c mqpub -l repeat -d 'Send the message COUNT times, each after the pre
 complete -c mqpub -l repeat-delay -d 'Wait TIME between repetitions' -r
 complete -c mqpub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqpub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH' -r -f
+complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqpub -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqpub -s u -l username -d 'User name' -r -f
 complete -c mqpub -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
@@ -38,7 +38,7 @@ complete -c mqpub -l tls-keylog -d 'Append the TLS session keys to FILE, for Wir
 complete -c mqpub -l psk -d 'Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL' -r
 complete -c mqpub -l psk-identity -d 'Identity for --psk' -r -f
 complete -c mqpub -l ciphers -d 'Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL' -r -f
-complete -c mqpub -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which every build has'
+complete -c mqpub -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which is part of every build'
 openssl\t'The system\'s OpenSSL'"
 complete -c mqpub -l keyform -d 'Form of the private key; engine is refused' -r -f -a "pem\t'In a PEM file'
 engine\t'In an OpenSSL engine'"

@@ -7,13 +7,13 @@ complete -c mqrr -l repeat-delay -d 'Wait TIME between a response and the next r
 complete -c mqrr -s e -l response-topic -d 'Topic for the responses [default: a unique topic]' -r -f
 complete -c mqrr -s C -d 'Wait for COUNT responses to each request' -r
 complete -c mqrr -s W -d 'Give up if the responses do not arrive within TIME, as in 5, 0.5 or 500ms' -r
-complete -c mqrr -l retain-handling -d 'When the broker sends retained messages; needs MQTT 5' -r -f -a "always\t'At every subscription'
-new\t'When the subscription is not there yet'
+complete -c mqrr -l retain-handling -d 'When the broker sends retained messages; needs MQTT 5' -r -f -a "always\t'At each subscription'
+new\t'Only if the subscription does not exist yet'
 never\t'Never'"
 complete -c mqrr -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqrr -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqrr -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqrr -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH' -r -f
+complete -c mqrr -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqrr -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqrr -s u -l username -d 'User name' -r -f
 complete -c mqrr -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
@@ -45,7 +45,7 @@ complete -c mqrr -l tls-keylog -d 'Append the TLS session keys to FILE, for Wire
 complete -c mqrr -l psk -d 'Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL' -r
 complete -c mqrr -l psk-identity -d 'Identity for --psk' -r -f
 complete -c mqrr -l ciphers -d 'Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL' -r -f
-complete -c mqrr -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which every build has'
+complete -c mqrr -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which is part of every build'
 openssl\t'The system\'s OpenSSL'"
 complete -c mqrr -l keyform -d 'Form of the private key; engine is refused' -r -f -a "pem\t'In a PEM file'
 engine\t'In an OpenSSL engine'"

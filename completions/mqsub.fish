@@ -1,18 +1,18 @@
 complete -c mqsub -s t -l topic -d 'Topic filter to subscribe to, \'#\' in quotes; may be repeated' -r -f
 complete -c mqsub -l topic-qos -d 'Subscribe to FILTER at this QoS, as in \'a/#=1\'; may be repeated' -r -f
-complete -c mqsub -s U -l unsubscribe -d 'Unsubscribe from FILTER, which a kept session may hold; may be repeated' -r -f
+complete -c mqsub -s U -l unsubscribe -d 'Unsubscribe from FILTER, to end a subscription of a kept session; may be repeated' -r -f
 complete -c mqsub -s T -l filter-out -d 'Ignore messages whose topic matches FILTER; they do not count for -C. May be repeated' -r -f
 complete -c mqsub -s q -l qos -d 'QoS of the subscriptions of -t' -r
 complete -c mqsub -s C -d 'Exit after COUNT messages' -r
 complete -c mqsub -s W -d 'Exit with status 27 after TIME, as in 5, 0.5 or 500ms' -r
-complete -c mqsub -l retain-handling -d 'When the broker sends retained messages; needs -V 5' -r -f -a "always\t'At every subscription'
-new\t'When the subscription is not there yet'
+complete -c mqsub -l retain-handling -d 'When the broker sends retained messages; needs -V 5' -r -f -a "always\t'At each subscription'
+new\t'Only if the subscription does not exist yet'
 never\t'Never'"
 complete -c mqsub -l random-filter -d 'Print only PERCENT % of the messages, chosen at random' -r
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqsub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
-complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH' -r -f
+complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqsub -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqsub -s u -l username -d 'User name' -r -f
 complete -c mqsub -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
@@ -44,7 +44,7 @@ complete -c mqsub -l tls-keylog -d 'Append the TLS session keys to FILE, for Wir
 complete -c mqsub -l psk -d 'Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL' -r
 complete -c mqsub -l psk-identity -d 'Identity for --psk' -r -f
 complete -c mqsub -l ciphers -d 'Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL' -r -f
-complete -c mqsub -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which every build has'
+complete -c mqsub -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which is part of every build'
 openssl\t'The system\'s OpenSSL'"
 complete -c mqsub -l keyform -d 'Form of the private key; engine is refused' -r -f -a "pem\t'In a PEM file'
 engine\t'In an OpenSSL engine'"
@@ -58,7 +58,7 @@ complete -c mqsub -s o -d 'Read options from FILE, one per line, instead of the 
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'
 complete -c mqsub -s R -d 'Do not print retained messages'
 complete -c mqsub -l retained-only -d 'Print only retained messages, then exit'
-complete -c mqsub -l remove-retained -d 'Remove each retained message that arrives from the broker'
+complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'
 complete -c mqsub -l retain-as-published -d 'Ask the broker to pass on the retain flag as published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive messages that this connection publishes; needs -V 5'
 complete -c mqsub -s v -l verbose -d 'Print the topic before the payload'

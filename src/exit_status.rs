@@ -1,4 +1,4 @@
-//! The one place where meaning becomes a number, and where a process ends.
+//! Maps outcomes to exit codes, and ends the process.
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ impl Signal {
         }
     }
 
-    /// The number that a shell shows for a process that it has ended.
+    /// The exit status that a shell reports for a process ended by it.
     const fn code(self) -> u8 {
         match self {
             Self::HangUp => 129,
@@ -60,19 +60,13 @@ pub enum ExitStatus {
     GateFailed,
     /// mqbench: the measurement is not valid.
     Invalid,
-    /// mqbench: worse than the baseline.
-    Regression,
     /// The time of `-W` ran out.
     TimedOut,
-    /// An expectation did not hold.
-    ExpectationFailed,
-    /// Nothing came.
-    NothingCame,
     /// Too few messages came.
     TooFewCame,
-    /// No acknowledgement came in time.
+    /// No acknowledgement arrived in time.
     AckTimedOut,
-    /// The broker granted or did less than was asked.
+    /// The broker granted or did less than requested.
     Downgraded,
     /// The broker refused.
     Refused(ReasonCode),
@@ -83,7 +77,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// The number that the shell sees.
+    /// The exit status.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -91,10 +85,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::GateFailed => 3,
             Self::Invalid => 4,
-            Self::Regression => 5,
             Self::TimedOut => 27,
-            Self::ExpectationFailed => 40,
-            Self::NothingCame => 41,
             Self::TooFewCame => 42,
             Self::AckTimedOut => 43,
             Self::Downgraded => 44,
@@ -107,8 +98,8 @@ impl ExitStatus {
             Self::Compatible(code) => code,
         }
     }
-    /// Ends the process, or gives back what `main` is to return. A tool that a signal has ended dies by that signal once it
-    /// has cleaned up: only so does a shell end the loop in which it runs.
+    /// Ends the process, or returns what `main` is to return. A tool that a signal has ended dies by that signal once
+    /// it has cleaned up: only so does a shell end the loop in which it runs.
     pub fn end(self) -> ExitCode {
         if let Self::Interrupted(signal) = self {
             let _ = stdout().flush();

@@ -1,13 +1,13 @@
-//! mqtools: the command-line suite for MQTT, as the library under its tools. `ARCHITECTURE.md` says why it is built so,
+//! mqtools: the command-line suite for MQTT, as the library under its tools. `ARCHITECTURE.md` explains the design,
 //! `CONTRIBUTING.md` how to change it.
 //!
-//! The rooms from the ground up. A room knows the rooms below it and none above; the tools' rooms do not know each other,
-//! except that `request` stands on `publish` and `subscribe`. Data flows one way: argv → options → plan → run → result →
-//! stdout → exit status.
+//! The top-level modules ("rooms"), lowest first. A room uses the rooms below it and none above; the tools' rooms do
+//! not use each other, except that `request` builds on `publish` and `subscribe`. Data flows one way: argv → options →
+//! plan → run → result → stdout → exit status.
 //!
 //! - [`mqtt`]: the protocol, pure; [`mqtt::wire`] is bytes ↔ packets
 //! - [`session`]: an MQTT client session without sockets and clocks
-//! - [`exit_status`]: where meaning becomes a number
+//! - [`exit_status`]: maps outcomes to exit codes
 //! - [`terminal`]: color, progress, tables, escaping
 //! - `dissect`: a packet as text, field by field
 //! - [`message_json`]: one message as one JSON object, written and read
@@ -32,6 +32,7 @@ pub mod subscribe;
 pub mod terminal;
 pub mod transport;
 
-// The broker with faults is compiled here for the simulation, and in the integration tests, which know this crate by name.
+// The broker with faults is compiled here for the simulation, and in the integration tests, which know this crate by
+// name.
 #[cfg(test)]
 extern crate self as mqtools;

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 const NAME_LIMIT: usize = 80;
 
 /// Asks the broker for its name and version. None when it does not answer, for any reason.
-pub async fn broker_name(plan: &BenchPlan, tls: Option<&TlsClient>) -> Option<BrokerName> {
+pub(super) async fn broker_name(plan: &BenchPlan, tls: Option<&TlsClient>) -> Option<BrokerName> {
     let (config, transport) = (plan.session_for_sys(), plan.transport_of(0));
     let mut session: Session<Message> = Session::new(Instant::now());
     let mut handler = VersionHandler::default();

@@ -1,10 +1,10 @@
 //! mqbench: the rooms follow the data from the plan through the engine and what it measures to the report.
 
 mod engine;
-pub mod measure;
-pub mod plan;
-pub mod report;
-pub mod system;
+mod measure;
+mod plan;
+mod report;
+mod system;
 
 mod calibrate;
 mod doctor;
@@ -14,4 +14,7 @@ mod run;
 #[cfg(test)]
 mod simulation;
 
+pub use measure::Stamp;
+pub use plan::Template;
+pub use report::Gate;
 pub use run::{OwnBroker, run};

@@ -24,7 +24,7 @@ use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
-use crate::terminal::{ColourChoice, Colours, print, say, width};
+use crate::terminal::{Colours, print, say, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that does not go to a terminal, and the most that it uses.
@@ -104,7 +104,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) -> Result<ExitStatus> {
     let findings = doctor::Findings::of(plan, embedded, report::url(plan)).await;
     if !json {
-        print(findings.text(Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+        print(findings.text(Colours::for_stdout()).as_bytes())?;
     }
     let text = findings.to_json().context("the findings cannot be written as JSON")?;
     write_result(&text, json, files)?;
@@ -187,7 +187,7 @@ impl BenchRun {
 
     /// Prints why this machine cannot run the plan, if so, and returns the error for the document.
     fn find_obstacle(&self, embedded: bool) -> Option<String> {
-        if let Some(obstacles) = doctor::obstacles(&self.plan, embedded, Colours::for_stderr(ColourChoice::Auto)) {
+        if let Some(obstacles) = doctor::obstacles(&self.plan, embedded, Colours::for_stderr()) {
             let error = "this machine cannot run the plan; no connection was made";
             eprintln!("Error: {error}");
             eprint!("{obstacles}");
@@ -218,14 +218,14 @@ impl BenchRun {
         match ran {
             Ok(ran) => self.report_outcome(context, &ran),
             Err(RunError::Client { client, clients, error }) => {
-                let place = format!("at client {} of {clients}; no load was made", client + 1);
+                let place = format!("at client {} of {clients}; no load was generated", client + 1);
                 self.print_connect_error(&error, Some(place));
                 self.write_failure(context, error.to_string())?;
                 Ok(error.exit_status())
             }
             Err(RunError::Interrupted) => {
                 let cause = match urgent {
-                    true => "interrupted twice: the figures up to then are not known",
+                    true => "interrupted twice: the results so far are lost",
                     false => "interrupted before the load began: nothing was measured",
                 };
                 say(format_args!("Error: {cause}"));
@@ -274,7 +274,7 @@ impl BenchRun {
         Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+            print(summary(&document, width, Colours::for_stdout()).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
             say(format_args!("Error: {error}"));

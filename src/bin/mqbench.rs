@@ -1,4 +1,4 @@
-//! mqbench: what does this broker carry, and how long does a message take? Options → plan → run → exit status.
+//! mqbench: measures the throughput and latency of a broker. Options → plan → run → exit status.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! mqbroker: an MQTT broker for a desk, a test and a demonstration. Options → plan → run → exit status.
+//! mqbroker: an MQTT broker for tests and development. Options → plan → run → exit status.
 
 use std::path::Path;
 use std::process::ExitCode;

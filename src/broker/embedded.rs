@@ -75,7 +75,7 @@ impl EmbeddedBroker {
         match start.recv() {
             Ok(Ok(control)) => Ok(Self { addresses, control, ended, thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
-            Err(mpsc::RecvError) => Err(BrokerError::Broker("its thread ended while it started".to_owned())),
+            Err(mpsc::RecvError) => Err(BrokerError::Broker("its thread ended during startup".to_owned())),
         }
     }
 
@@ -95,7 +95,7 @@ impl EmbeddedBroker {
         &self.addresses.web_socket
     }
 
-    /// All unix sockets it listens on.
+    /// All Unix sockets it listens on.
     pub fn paths(&self) -> &[PathBuf] {
         &self.addresses.paths
     }

@@ -5,8 +5,6 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::exit_status::ExitStatus;
-
 /// Why a broker did not start or did not go on.
 #[derive(Debug, Error)]
 pub enum BrokerError {
@@ -27,7 +25,7 @@ pub enum BrokerError {
         error: io::Error,
     },
     /// No listener was asked for.
-    #[error("the broker has nothing to listen on: name at least one listener")]
+    #[error("the broker has nothing to listen on: configure at least one listener")]
     NoListener,
     /// The threads of the broker did not start.
     #[error("cannot start the threads of the broker: {0}")]
@@ -47,11 +45,6 @@ impl BrokerError {
             }
             other => other.to_string(),
         }
-    }
-
-    /// How a tool ends with it.
-    pub const fn exit_status(&self) -> ExitStatus {
-        ExitStatus::Failed
     }
 }
 

@@ -98,7 +98,7 @@ fn deepen(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     nix::sys::socket::listen(socket, backlog).map_err(io::Error::from)
 }
 
-/// Binds a unix socket. One that an earlier broker has left behind is replaced; one that is served is in use.
+/// Binds a Unix socket. One that an earlier broker has left behind is replaced; one that is served is in use.
 #[cfg(unix)]
 fn bind_path(path: &Path) -> Result<Bound, BrokerError> {
     use std::os::unix::fs::FileTypeExt;

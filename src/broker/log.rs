@@ -1,5 +1,5 @@
 //! The lines of mqbroker: a thread writes them, the broker never waits for it. When the terminal is slower than the
-//! clients, lines are left out and counted.
+//! clients, lines are dropped and counted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -41,7 +41,7 @@ struct Queue {
 struct Waiting {
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Lines left out since the last entry.
+    /// Lines dropped since the last entry.
     left_out: u64,
     closed: bool,
 }
@@ -83,7 +83,7 @@ impl EventLog {
         Self { rules, ..self.clone() }
     }
 
-    /// Adds a line of our own. It is never left out: there are few of them.
+    /// Adds a line of our own. It is never dropped: there are few of them.
     pub(super) fn line(&self, kind: LineKind, text: String) {
         if self.rules.allow(kind) {
             let is_problem = matches!(kind, LineKind::Error | LineKind::Warning);
@@ -94,8 +94,8 @@ impl EventLog {
     /// Adds an event of the loop.
     pub(super) fn notice(&self, notice: &Notice<'_>) {
         let kind = match notice {
-            Notice::Accepted { .. } if !self.rules.connection_messages => return,
-            Notice::Accepted { .. } => LineKind::Notice,
+            Notice::Accepted { .. } | Notice::Denied { .. } if !self.rules.connection_messages => return,
+            Notice::Accepted { .. } | Notice::Denied { .. } => LineKind::Notice,
             Notice::AcceptFailed(_) => LineKind::Error,
         };
         let tone = if kind == LineKind::Notice { Tone::Plain } else { Tone::Problem };
@@ -232,7 +232,7 @@ mod tests {
             }
         }
         assert_eq!(accounted, EVENTS);
-        assert!(text.contains("lines left out"));
+        assert!(text.contains("lines dropped"));
     }
 
     #[test]
@@ -250,6 +250,6 @@ mod tests {
         writer.finish(Duration::from_secs(60));
         // Only the written lines show it: the writer may take the count away at any time.
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("lines left out"), "{} lines", text.lines().count());
+        assert!(text.contains("lines dropped"), "{} lines", text.lines().count());
     }
 }

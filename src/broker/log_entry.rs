@@ -21,9 +21,9 @@ impl fmt::Display for Text {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(text) => formatter.write_str(text),
-            Self::LeftOut(1) => formatter.write_str("(1 line left out: they came faster than they could be written)"),
+            Self::LeftOut(1) => formatter.write_str("(1 line dropped: lines came faster than they could be written)"),
             Self::LeftOut(count) => {
-                write!(formatter, "({count} lines left out: they came faster than they could be written)")
+                write!(formatter, "({count} lines dropped: lines came faster than they could be written)")
             }
         }
     }

@@ -13,7 +13,7 @@ use chrono::{DateTime, Local};
 use super::configuration::{LogConfiguration, LogDestination};
 use super::log_entry::Entry;
 use super::log_rules::Tone;
-use crate::terminal::{ColourChoice, Colours, Paint};
+use crate::terminal::{Colours, Paint};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -83,8 +83,8 @@ impl LogOutput {
         let mut sinks = Vec::new();
         for destination in destinations {
             sinks.push(match destination {
-                LogDestination::Stdout => stream(Box::new(io::stdout()), Colours::for_stdout(ColourChoice::Auto)),
-                LogDestination::Stderr => stream(Box::new(io::stderr()), Colours::for_stderr(ColourChoice::Auto)),
+                LogDestination::Stdout => stream(Box::new(io::stdout()), Colours::for_stdout()),
+                LogDestination::Stderr => stream(Box::new(io::stderr()), Colours::for_stderr()),
                 LogDestination::File(path) => {
                     let file = open(path).map_err(|error| (path.clone(), error))?;
                     Sink::File { path: path.clone(), file: Some(file) }
@@ -155,7 +155,7 @@ fn open(path: &Path) -> io::Result<BufWriter<File>> {
     Ok(BufWriter::with_capacity(BUFFER, options.open(path)?))
 }
 
-/// On a terminal the direction of a packet has a colour.
+/// On a terminal the direction of a packet has a color.
 const fn paint(tone: Tone) -> Option<Paint> {
     match tone {
         Tone::Plain => None,

@@ -15,7 +15,7 @@ pub(super) enum LineKind {
     Unsubscribe,
 }
 
-/// What a line is about, for who colours it.
+/// What a line is about, for who colors it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     /// Nothing of the below.

@@ -1,8 +1,8 @@
 //! The broker: mqbroker, and `--embedded` of mqbench.
 //!
 //! [`core`] is a broker without I/O; `driver` moves its bytes on its own thread; [`EmbeddedBroker`] is both, for
-//! mqbench, for tests and for mqbroker; [`serve`] is what the mqbroker binary does with it; [`configuration`] reads
-//! mosquitto.conf; [`access`] decides about clients; [`store`] keeps what outlives a connection, where `persistence` asks
+//! mqbench, for tests and for mqbroker; [`serve()`] is what the mqbroker binary does with it; [`configuration`] reads
+//! mosquitto.conf; [`access`] decides about clients; `store` keeps what outlives a connection, where `persistence` asks
 //! for it; `log` prints what a broker reports about its clients.
 
 pub mod access;
@@ -24,19 +24,17 @@ mod serve_plan;
 mod settings;
 mod setup;
 mod start_lines;
-pub mod store;
+mod store;
 mod words;
 
-pub use driver::Commit;
+pub(crate) use driver::Commit;
 pub use embedded::EmbeddedBroker;
 pub use error::BrokerError;
 pub use passwd::{PasswdError, set_password_in_file};
-pub use process::SystemError;
 pub use serve::{MOSQUITTO_INVALID, ServeError, check_configuration, serve};
 pub use serve_plan::ServePlan;
-pub use settings::{
-    AddressFamily, BrokerSettings, CertificateName, ListenHost, ListenProtocol, Listener, Restore, Store,
-};
+pub use settings::BrokerSettings;
+pub(crate) use settings::{AddressFamily, CertificateName, ListenHost, ListenProtocol, Listener, Store};
 
 /// Name of the embedded broker, to label results with.
 pub const BROKER_NAME: &str = "mqbroker";

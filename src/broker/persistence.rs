@@ -19,8 +19,8 @@ use crate::terminal::escape;
 const FILE_NAME: &str = "mqbroker.db";
 /// Time between two commits where not every turn of the loop makes one.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Changes that are not left for the next commit: writing them holds up the broker, and what came while they were written
-/// would be older than [`INTERVAL`] by that time.
+/// Changes that are not left for the next commit: writing them holds up the broker, and what came while they were
+/// written would be older than [`INTERVAL`] by that time.
 const LARGEST_BATCH: usize = 10_000;
 
 /// The store of a broker.
@@ -128,7 +128,9 @@ impl Shared {
                 if !std::mem::replace(&mut state.is_failing, true) {
                     self.log.line(
                         LineKind::Error,
-                        format!("Error: {error}. Clients are served, but what they send is not saved until this works again."),
+                        format!(
+                            "Error: {error}. Clients are still served, but nothing is saved until this works again."
+                        ),
                     );
                 }
             }

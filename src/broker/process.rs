@@ -1,4 +1,4 @@
-//! What the mqbroker process needs of its system: descriptors, the background, another user, memory figures, signals
+//! What the mqbroker process needs from the system: descriptors, the background, another user, memory figures, signals
 //! that are commands.
 
 use std::io;
@@ -91,7 +91,7 @@ pub(super) fn write_pid_file(file: &Path) -> Result<(), SystemError> {
         .map_err(|error| SystemError::PidFile { file: file.to_owned(), error })
 }
 
-/// Gives up root's rights for those of a user, who gets `files`. A process that is not root stays as it is, as with
+/// Drops root privileges for those of a user, who gets `files`. A process that is not root stays as it is, as with
 /// mosquitto; the line to log is then returned.
 #[cfg(unix)]
 pub(super) fn become_user(name: &str, files: &[PathBuf]) -> Result<Option<String>, SystemError> {
@@ -105,7 +105,8 @@ pub(super) fn become_user(name: &str, files: &[PathBuf]) -> Result<Option<String
     let failed = |cause: String| SystemError::User { user: name.to_owned(), cause };
     let refused = |error: nix::Error| failed(error.desc().to_owned());
     let user = User::from_name(name).map_err(refused)?;
-    let user = user.ok_or_else(|| failed("no such user; set user in the configuration".to_owned()))?;
+    let user =
+        user.ok_or_else(|| failed("this machine has no such user; correct user in the configuration".to_owned()))?;
     for file in files {
         // A file that is not there, or not on a disk, is not ours to give.
         let _ = chown(file, Some(user.uid), Some(user.gid));

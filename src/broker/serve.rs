@@ -136,11 +136,18 @@ pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
     let lines = StartLines { plan, configuration: &configuration };
     lines.starting(&mut |kind, line| log.line(kind, line));
     let result = runtime.block_on(run(&lines, setup, &log, &handles));
-    if result.is_ok() {
-        log.line(LineKind::Information, lines.state("terminating"));
+    match &result {
+        Ok(_) => log.line(LineKind::Information, lines.state("terminating")),
+        // Nobody may see standard error: in the background it is gone.
+        Err(error) if logs_to_file(&configuration.log) => log.line(LineKind::Error, format!("Error: {error}")),
+        Err(_) => {}
     }
     writer.finish(LOG_GRACE);
     result
+}
+
+fn logs_to_file(log: &LogConfiguration) -> bool {
+    log.destinations.iter().any(|destination| matches!(destination, LogDestination::File(_)))
 }
 
 async fn run(lines: &StartLines<'_>, setup: Setup, log: &EventLog, handles: &LogHandles) -> Result<Signal, ServeError> {
@@ -199,7 +206,7 @@ async fn run(lines: &StartLines<'_>, setup: Setup, log: &EventLog, handles: &Log
     ended
 }
 
-/// Files that a broker which gives up root's rights must still be able to write.
+/// Files that a broker that drops root privileges must still be able to write.
 fn owned_files(log: &LogConfiguration, persistence: Option<&PersistenceConfiguration>) -> Vec<PathBuf> {
     let logs = log.destinations.iter().filter_map(|destination| match destination {
         LogDestination::File(path) => Some(path.clone()),

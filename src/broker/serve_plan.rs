@@ -1,4 +1,4 @@
-//! What mqbroker is to do.
+//! The plan of mqbroker.
 
 use std::path::PathBuf;
 

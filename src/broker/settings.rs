@@ -17,7 +17,7 @@ pub enum ListenHost {
     All,
     /// A host name or an address (IPv6 without brackets); a name is resolved, every address it has is bound.
     Named(String),
-    /// A unix socket; the port has no meaning.
+    /// A Unix socket; the port has no meaning.
     Path(PathBuf),
 }
 
@@ -30,11 +30,12 @@ pub struct Listener {
     pub port: u16,
     /// The only address family, where the host has both.
     pub family: Option<AddressFamily>,
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: ListenProtocol,
-    /// Origins of web pages that may connect over WebSocket; without any, all but foreign ones on the loopback interface.
+    /// Origins of web pages that may connect over WebSocket; without any, all but foreign ones on the loopback
+    /// interface.
     pub web_socket_origins: Vec<String>,
-    /// TLS, where it is spoken.
+    /// TLS, if it is used.
     pub tls: Option<TlsServer>,
     /// What of a client's certificate is its user name.
     pub certificate_name: Option<CertificateName>,
@@ -76,7 +77,7 @@ pub enum CertificateName {
     Subject,
 }
 
-/// What is spoken at a listener.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListenProtocol {
     /// MQTT on TCP.
@@ -87,7 +88,7 @@ pub enum ListenProtocol {
 }
 
 /// Gives a broker back what was kept ([`Core::restore`]).
-pub type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
+pub(crate) type Restore = Box<dyn FnOnce(&mut Core, Instant) + Send>;
 
 /// Where what outlives the broker is kept.
 pub struct Store {
@@ -99,7 +100,7 @@ pub struct Store {
     pub commit: Box<dyn Commit>,
 }
 
-/// What an embedded broker is to be.
+/// The settings of an embedded broker.
 pub struct BrokerSettings {
     /// Where it listens, at least one.
     pub listeners: Vec<Listener>,

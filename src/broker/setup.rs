@@ -1,4 +1,4 @@
-//! From a configuration to what a broker is made of: listeners, limits, access, TLS. All faults of the files are found
+//! Turns a configuration into the parts of a broker: listeners, limits, access, TLS. All faults of the files are found
 //! here, before a port is opened.
 
 use std::path::PathBuf;
@@ -48,26 +48,11 @@ impl Setup {
     pub(super) fn new(configuration: &Configuration, plan: &ServePlan) -> Result<Self, Vec<String>> {
         let Description { mut listeners, tls, limits, access, no_delay, user, pid_file, persistence, log } =
             Description::new(configuration, plan);
-        let mut faults = Vec::new();
-        for (listener, tls) in listeners.iter_mut().zip(&tls) {
-            match tls.as_ref().map(TlsServer::new).transpose() {
-                Ok(server) => listener.tls = server,
-                Err(error) => faults.push(match &error.hint {
-                    Some(hint) => format!("{error} ({hint})"),
-                    None => error.to_string(),
-                }),
-            }
+        let (servers, access) = read_files(&tls, &access)?;
+        for (listener, server) in listeners.iter_mut().zip(servers) {
+            listener.tls = server;
         }
-        match FileAccess::load(&access) {
-            Ok(access) if faults.is_empty() => {
-                Ok(Self { listeners, limits, access, no_delay, user, pid_file, persistence, log })
-            }
-            Ok(_) => Err(faults),
-            Err(error) => {
-                faults.extend(error.to_string().lines().map(str::to_owned));
-                Err(faults)
-            }
-        }
+        Ok(Self { listeners, limits, access, no_delay, user, pid_file, persistence, log })
     }
 
     /// What can change while the broker runs, read again: passwords and access lists, and certificates for `listeners`.
@@ -80,18 +65,37 @@ impl Setup {
         listeners: &[Option<TlsServer>],
     ) -> Result<FileAccess, Vec<String>> {
         let Description { tls, access, .. } = Description::new(configuration, plan);
-        let access = FileAccess::load(&access)
-            .map_err(|error| error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
-        let mut faults = Vec::new();
-        for (server, tls) in listeners.iter().zip(&tls) {
-            if let (Some(server), Some(tls)) = (server, tls)
-                && let Err(error) = server.reload(tls)
-            {
-                faults.push(error.to_string());
+        let (servers, access) = read_files(&tls, &access)?;
+        for (server, new) in listeners.iter().zip(&servers) {
+            if let (Some(server), Some(new)) = (server, new) {
+                server.replace(new);
             }
         }
-        if faults.is_empty() { Ok(access) } else { Err(faults) }
+        Ok(access)
     }
+}
+
+/// Reads the files of the listeners' TLS and of the access, all of them whatever is wrong with one.
+fn read_files(
+    tls: &[Option<ServerTlsPlan>],
+    access: &AccessFiles,
+) -> Result<(Vec<Option<TlsServer>>, FileAccess), Vec<String>> {
+    let (mut servers, mut faults) = (Vec::new(), Vec::new());
+    for plan in tls {
+        match plan.as_ref().map(TlsServer::new).transpose() {
+            Ok(server) => servers.push(server),
+            Err(error) => faults.push(match &error.hint {
+                Some(hint) => format!("{error} ({hint})"),
+                None => error.to_string(),
+            }),
+        }
+    }
+    match FileAccess::load(access) {
+        Ok(access) if faults.is_empty() => return Ok((servers, access)),
+        Ok(_) => {}
+        Err(causes) => faults.extend(causes),
+    }
+    Err(faults)
 }
 
 impl Description {

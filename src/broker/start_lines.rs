@@ -97,7 +97,7 @@ impl StartLines<'_> {
                          listener in a configuration file (-c)";
             line(LineKind::Information, local.to_owned());
         } else {
-            // mosquitto ignores them too, without a word.
+            // mosquitto ignores them too, silently.
             let ports = self.plan.ports.iter().map(|port| ("-p", port));
             for (option, port) in ports.chain(self.plan.web_socket_port.iter().map(|port| ("--ws-port", port))) {
                 let text = format!("Warning: {option} {port} is not used: the configuration file names the listeners");

@@ -17,6 +17,9 @@ pub(super) fn notice_words(notice: &Notice<'_>) -> String {
     match notice {
         Notice::Accepted { peer, port: 0 } => format!("New connection on {}.", escape(&peer.address)),
         Notice::Accepted { peer, port } => format!("New connection from {peer} on port {port}."),
+        Notice::Denied { peer, limit } => {
+            format!("Client connection from {} denied: {limit} exceeded.", escape(&peer.address))
+        }
         Notice::AcceptFailed(error) => format!("Unable to accept new connection: {error}; trying again"),
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Where the output of a connection stands, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputPosition {
+pub(crate) struct OutputPosition {
     /// Bytes that the socket has taken.
     pub written: u64,
     /// Where the output ends now.
@@ -16,7 +16,7 @@ pub struct OutputPosition {
 ///
 /// The time begins anew whenever the mark changes: `M` is what the owner knows of the broker's progress.
 #[derive(Clone, Copy, Debug)]
-pub struct AnswerTimer<M> {
+pub(crate) struct AnswerTimer<M> {
     timeout: Duration,
     running: Option<Running<M>>,
 }
@@ -33,12 +33,12 @@ struct Running<M> {
 
 impl<M: PartialEq> AnswerTimer<M> {
     /// A timer that does not run.
-    pub const fn new(timeout: Duration) -> Self {
+    pub(crate) const fn new(timeout: Duration) -> Self {
         Self { timeout, running: None }
     }
 
     /// Waits for an answer to all that is in the output: continues while `mark` is what it was, and begins anew otherwise.
-    pub fn watch(&mut self, mark: M, now: Instant, output: OutputPosition) {
+    pub(crate) fn watch(&mut self, mark: M, now: Instant, output: OutputPosition) {
         match &mut self.running {
             Some(running) if running.mark == mark => {
                 // What lies behind the question gives no time.
@@ -53,24 +53,24 @@ impl<M: PartialEq> AnswerTimer<M> {
     }
 
     /// The question ends at `end` now.
-    pub fn extend(&mut self, end: u64) {
+    pub(crate) fn extend(&mut self, end: u64) {
         if let Some(running) = &mut self.running {
             running.end = running.end.max(end);
         }
     }
 
     /// Nothing is awaited.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.running = None;
     }
 
     /// When the time is over; never where that is beyond the clock.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.running.as_ref()?.since.checked_add(self.timeout)
     }
 
     /// Whether the time is over.
-    pub fn is_over(&self, now: Instant) -> bool {
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
 }

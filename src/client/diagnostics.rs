@@ -10,20 +10,20 @@ use crate::mqtt::ProtocolVersion;
 use crate::terminal::{escape_lines, message};
 
 /// Where a client reports what happens to its connection.
-pub trait Reporter: Debug {
-    /// Something that does not end the work.
+pub(crate) trait Reporter: Debug {
+    /// A warning.
     fn warning(&self, text: &dyn Display);
 
     /// What to do about the last warning.
     fn hint(&self, text: &dyn Display);
 
-    /// Good news about the last warning.
+    /// Reports that the cause of the last warning is over.
     fn note(&self, text: &dyn Display);
 }
 
-/// Prints errors and warnings, or nothing with `--quiet`. A stderr that is closed is no error.
+/// Prints errors and warnings, or nothing with `--quiet`. A stderr that is closed is not an error.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Diagnostics {
+pub(crate) struct Diagnostics {
     quiet: bool,
     mosquitto: Option<(MosquittoClient, ProtocolVersion)>,
     facts: ConnectFacts,
@@ -31,7 +31,7 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// For a run, with hints that suit how it connects. Prints the warnings that belong before it.
-    pub fn start(plan: &ClientPlan) -> Self {
+    pub(crate) fn start(plan: &ClientPlan) -> Self {
         let ClientPlan { connect, quiet, policy, .. } = plan;
         let mosquitto = policy.mosquitto.map(|client| (client, connect.session.version));
         let facts = ConnectFacts::new(&connect.session, &connect.transport);
@@ -53,14 +53,14 @@ impl Diagnostics {
         self.mosquitto.is_some()
     }
 
-    /// An error between us and the broker, with the broker's own words and the next step where there are any. Returns how
-    /// the tool ends for it.
-    pub fn client_error(&self, error: &ClientError) -> ExitStatus {
+    /// An error between us and the broker, with the broker's own words and the next step where there are any. Returns
+    /// how the tool ends for it.
+    pub(crate) fn client_error(&self, error: &ClientError) -> ExitStatus {
         self.client_error_with_hint(error, error.hint(self.facts).as_deref())
     }
 
     /// The same with another next step.
-    pub fn client_error_with_hint(&self, error: &ClientError, hint: Option<&str>) -> ExitStatus {
+    pub(crate) fn client_error_with_hint(&self, error: &ClientError, hint: Option<&str>) -> ExitStatus {
         if let Some((client, version)) = self.mosquitto {
             let ending = ending(error, client, version);
             self.write(&escape_lines(&ending.stderr));
@@ -68,7 +68,7 @@ impl Diagnostics {
         }
         let mut text = format!("Error: {}\n", message(&error.to_string()));
         if let Some(reason) = error.reason_string() {
-            text.push_str(&format!("The broker says: {}\n", message(reason)));
+            text.push_str(&format!("The broker reports: {}\n", message(reason)));
         }
         if let Some(hint) = hint {
             text.push_str(&format!("Hint: {}\n", message(hint)));
@@ -77,8 +77,8 @@ impl Diagnostics {
         error.exit_status()
     }
 
-    /// An error in our own words, or in mosquitto's, which end their lines themselves.
-    pub fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
+    /// An error in our own words, or in mosquitto's, which include the line ends.
+    pub(crate) fn error_or(&self, own: impl Display, mosquitto: impl AsRef<str>) {
         match self.is_mosquitto() {
             true => self.write(&escape_lines(mosquitto.as_ref())),
             false => self.error(own),
@@ -86,23 +86,23 @@ impl Diagnostics {
     }
 
     /// The run did not begin: the system has not given what it needs.
-    pub fn cannot_start(&self, error: &io::Error) -> ExitStatus {
+    pub(crate) fn cannot_start(&self, error: &io::Error) -> ExitStatus {
         self.error(format_args!("cannot start: {error}"));
         ExitStatus::Failed
     }
 
-    /// The broker's own words on the last error.
-    pub fn reason_string(&self, words: &str) {
-        self.write(&format!("The broker says: {}\n", message(words)));
+    /// The broker's Reason String for the last error.
+    pub(crate) fn reason_string(&self, words: &str) {
+        self.write(&format!("The broker reports: {}\n", message(words)));
     }
 
     /// Another error.
-    pub fn error(&self, text: impl Display) {
+    pub(crate) fn error(&self, text: impl Display) {
         self.write(&format!("Error: {}\n", message(&text.to_string())));
     }
 
-    /// Something that does not end the work. mosquitto's clients print no such thing.
-    pub fn warning(&self, text: impl Display) {
+    /// A warning. mosquitto's clients print none.
+    pub(crate) fn warning(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
         }
@@ -110,15 +110,15 @@ impl Diagnostics {
     }
 
     /// What to do about the last error or warning.
-    pub fn hint(&self, text: impl Display) {
+    pub(crate) fn hint(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
         }
         self.write(&format!("Hint: {}\n", message(&text.to_string())));
     }
 
-    /// Good news about something that was warned of.
-    pub fn note(&self, text: impl Display) {
+    /// Reports that the cause of a warning is over.
+    pub(crate) fn note(&self, text: impl Display) {
         if self.is_mosquitto() {
             return;
         }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use super::client::{Opening, sleep_until};
+use super::connected::{Opening, sleep_until};
 use super::{Client, ClientError, ClientPlan, CloseMode, Interrupts, Policy, Reporter, RetryPlan};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::{Properties, ReasonCode};
@@ -144,6 +144,12 @@ impl<K: Kept> Driver<K> {
 
     /// Runs until the task is done, from the first connection on. The connection stays open.
     pub(crate) async fn run<T: Task<Kept = K>>(&mut self, task: &mut T) -> Result<(), End<T::Failure>> {
+        let ended = self.run_to_end(task).await;
+        self.client.report_unreported_losses();
+        ended
+    }
+
+    async fn run_to_end<T: Task<Kept = K>>(&mut self, task: &mut T) -> Result<(), End<T::Failure>> {
         self.attempts = Some(Attempts {
             which: Which::First,
             opening: Some(self.client.opening(Duration::ZERO)?),

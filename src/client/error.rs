@@ -1,4 +1,5 @@
-//! Why a connection to a broker ended, or never began: one error over transport, session and socket, with the next step.
+//! Why a connection to a broker ended, or never began: one error over transport, session and socket, with the next
+//! step.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +22,7 @@ const MAXIMUM_CONNECT_TIME: ReasonCode = ReasonCode(0xA0);
 
 /// What went wrong between us and the broker.
 #[derive(Debug, Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The transport did not come up.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -50,7 +51,7 @@ pub enum ClientError {
         reason: ReasonCode,
     },
     /// The broker granted a lower QoS than was asked for.
-    #[error("{target}: the broker granted QoS {granted} where QoS {} was asked for", .asked.number())]
+    #[error("{target}: the broker granted QoS {granted} instead of QoS {}", .asked.number())]
     SubscribeDowngraded {
         /// The broker.
         target: String,
@@ -93,7 +94,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// A socket that failed, or was closed.
-    pub fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
+    pub(crate) fn lost(target: impl Into<String>, error: Option<&io::Error>, before_connack: bool) -> Self {
         let of_tls = error.and_then(explain_tls_loss);
         let (cause, hint) = match (of_tls, error) {
             (Some(fault), _) => (Some(fault.cause), fault.hint),
@@ -104,7 +105,7 @@ impl ClientError {
     }
 
     /// The same, with what to do where the connection was lost without a reason.
-    pub fn hinting(self, hint: &str) -> Self {
+    pub(crate) fn hinting(self, hint: &str) -> Self {
         match self {
             Self::Lost { target, cause, before_connack, .. } => {
                 Self::Lost { target, cause, before_connack, hint: Some(hint.to_owned()) }
@@ -115,7 +116,7 @@ impl ClientError {
 
     /// Whether trying again may help, after a connection that once stood: a broker that restarts, a network that is
     /// away. What somebody has decided (a refusal, a certificate, a session taken over by another client) stays.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Connect(error) => matches!(
                 error.kind,
@@ -147,12 +148,12 @@ impl ClientError {
     }
 
     /// How the tool ends.
-    pub fn exit_status(&self) -> ExitStatus {
+    pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Session { error: SessionError::Refused { reason, .. }, .. } if reason.is_error() => {
                 ExitStatus::Refused(*reason)
             }
-            // Any other code that is no success is a refusal, too.
+            // Any other code that is not success is a refusal, too.
             Self::Session { error: SessionError::Refused { .. }, .. } => {
                 ExitStatus::Refused(ReasonCode::UNSPECIFIED_ERROR)
             }
@@ -172,7 +173,7 @@ impl ClientError {
     }
 
     /// Why a connection was lost, in a few words.
-    pub fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         match self {
             Self::Lost { cause: Some(cause), .. } => cause.clone(),
             Self::Lost { cause: None, .. } => "the broker closed it".to_owned(),
@@ -182,7 +183,7 @@ impl ClientError {
     }
 
     /// The broker's own words on it, where it had some.
-    pub fn reason_string(&self) -> Option<&str> {
+    pub(crate) fn reason_string(&self) -> Option<&str> {
         match self {
             Self::Session {
                 error: SessionError::Refused { properties, .. } | SessionError::Disconnected { properties, .. },
@@ -193,24 +194,23 @@ impl ClientError {
     }
 
     /// What to do next, where it is known, for a client that has connected so.
-    pub fn hint(&self, facts: ConnectFacts) -> Option<String> {
+    pub(crate) fn hint(&self, facts: ConnectFacts) -> Option<String> {
         match self {
             Self::Connect(error) => error.hint.clone(),
             Self::Session { error, .. } => session_hint(error, facts),
             Self::Lost { hint: Some(hint), .. } => Some(hint.clone()),
             Self::Lost { before_connack: true, .. } => Some(format!(
-                "the broker closed the connection instead of answering CONNECT: it may want {}, {}, another protocol \
-                 version ({}) or another client id (-i)",
+                "the broker closed the connection instead of answering CONNECT: it may require {}, {}, another protocol version ({}) or another client id (-i)",
                 facts.credentials(),
                 facts.encryption(),
                 facts.other_versions()
             )),
-            Self::SubscribeDowngraded { granted, .. } => Some(format!("ask for what it can do: -q {granted}")),
+            Self::SubscribeDowngraded { granted, .. } => Some(format!("use -q {granted}")),
             Self::SubscribeRefused { reason: ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
                 Some("this broker does not support shared subscriptions: remove $share (--shape shared)".to_owned())
             }
             Self::SubscribeRefused { reason: ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED, .. } => {
-                Some("this broker does not support wildcards: give each topic with -t".to_owned())
+                Some("this broker does not support wildcards: give each topic with its own -t".to_owned())
             }
             // Before MQTT 5 a broker that has none can only refuse.
             Self::SubscribeRefused { filter, .. } if filter.starts_with("$share/") => Some(
@@ -218,11 +218,9 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::SubscribeRefused { .. } => {
-                Some("may this user subscribe there? choose other topics with -t".to_owned())
+                Some("is this user allowed to subscribe there? choose other topics with -t".to_owned())
             }
-            Self::Publish(PublishError::QosNotSupported(most)) => {
-                Some(format!("ask for what it can do: -q {}", most.number()))
-            }
+            Self::Publish(PublishError::QosNotSupported(most)) => Some(format!("use -q {}", most.number())),
             Self::Publish(PublishError::RetainNotAvailable) => Some("remove -r".to_owned()),
             Self::Publish(PublishError::Wire(WireError::TooLarge { limit, .. })) => {
                 Some(whose_limit(*limit).to_owned())
@@ -237,7 +235,7 @@ impl ClientError {
 }
 
 /// Whose limit a message is over that was not sent.
-pub const fn whose_limit(limit: usize) -> &'static str {
+pub(crate) const fn whose_limit(limit: usize) -> &'static str {
     match limit {
         MAX_REMAINING_LENGTH | MAX_PACKET_SIZE => "it is the limit of MQTT",
         _ => "it is the broker's limit, the Maximum Packet Size in its CONNACK",
@@ -246,7 +244,7 @@ pub const fn whose_limit(limit: usize) -> &'static str {
 
 /// How a client has connected: what else may be tried.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ConnectFacts {
+pub(crate) struct ConnectFacts {
     version: ProtocolVersion,
     /// Largest packet that is taken.
     max_packet_size: usize,
@@ -257,7 +255,7 @@ pub struct ConnectFacts {
 
 impl ConnectFacts {
     /// Of a client with these plans.
-    pub fn new(session: &SessionConfig, transport: &TransportPlan) -> Self {
+    pub(crate) fn new(session: &SessionConfig, transport: &TransportPlan) -> Self {
         Self {
             version: session.version,
             max_packet_size: session.max_packet_size,
@@ -294,8 +292,7 @@ fn session_hint(error: &SessionError, facts: ConnectFacts) -> Option<String> {
         SessionError::ConnackTimeout(_) => {
             let tls = if facts.has_tls { "" } else { "TLS (--cafile, --tls-use-os-certs), " };
             return Some(format!(
-                "the port accepts connections but does not speak this MQTT: {tls}another protocol version ({}) or another \
-                 port may be what it waits for",
+                "the port accepts connections but does not answer CONNECT: try {tls}another protocol version ({}) or another port",
                 facts.other_versions()
             ));
         }
@@ -399,7 +396,7 @@ mod tests {
         let lost = ClientError::lost("h:1", None, true);
         let hint = |facts| lost.hint(facts).unwrap();
         let plain = hint(ConnectFacts::default());
-        assert!(plain.contains("it may want a user and password (-u, -P), TLS ("), "{plain}");
+        assert!(plain.contains("it may require a user and password (-u, -P), TLS ("), "{plain}");
         let all = hint(ConnectFacts { has_user_name: true, has_tls: true, ..ConnectFacts::default() });
         assert!(all.contains("another user or password (-u, -P), a client certificate (--cert, --key), "), "{all}");
     }

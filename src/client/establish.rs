@@ -1,4 +1,4 @@
-//! From nothing to an accepted CONNECT, and the exchange of packets until something has happened.
+//! Connects a client up to an accepted CONNECT, and exchanges packets until something happens.
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -15,7 +15,7 @@ const READ_BUFFER: usize = 16 * 1024;
 
 /// A connection that the broker has accepted.
 #[derive(Debug)]
-pub struct Established {
+pub(crate) struct Established {
     /// The transport.
     pub connection: Connection,
     /// How long its steps took.
@@ -30,24 +30,24 @@ const DISCONNECT: [u8; 2] = [0xE0, 0];
 /// Keeps a connection that is given up half way from looking like one that broke: the broker would publish the will.
 /// Dropped while armed, it sends DISCONNECT, as far as the socket takes it at once.
 #[derive(Debug)]
-pub struct DisconnectGuard<'a> {
+pub(crate) struct DisconnectGuard<'a> {
     connection: &'a mut Connection,
     is_armed: bool,
 }
 
 impl<'a> DisconnectGuard<'a> {
     /// Guards a connection on which nothing waits to be written.
-    pub const fn new(connection: &'a mut Connection) -> Self {
+    pub(crate) const fn new(connection: &'a mut Connection) -> Self {
         Self { connection, is_armed: true }
     }
 
     /// The connection.
-    pub const fn connection(&mut self) -> &mut Connection {
+    pub(crate) const fn connection(&mut self) -> &mut Connection {
         self.connection
     }
 
     /// The connection is used, or has ended already.
-    pub fn disarm(mut self) {
+    pub(crate) fn disarm(mut self) {
         self.is_armed = false;
     }
 }
@@ -67,8 +67,8 @@ impl Drop for DisconnectGuard<'_> {
 /// as does [`crate::session::Event::Connected`]. Dropped after CONNECT it sends DISCONNECT.
 ///
 /// # Errors
-/// Whatever keeps the connection from being made; each step has its time-out.
-pub async fn establish<K: Kept, H: Handler<K>>(
+/// Whatever keeps the connection from being made; each step has its timeout.
+pub(crate) async fn establish<K: Kept, H: Handler<K>>(
     plan: &TransportPlan,
     tls: Option<&TlsClient>,
     config: &SessionConfig,
@@ -94,7 +94,7 @@ pub async fn establish<K: Kept, H: Handler<K>>(
 ///
 /// # Errors
 /// The session's own, and a connection that is lost.
-pub async fn exchange<K: Kept, H: Handler<K>>(
+pub(crate) async fn exchange<K: Kept, H: Handler<K>>(
     connection: &mut Connection,
     session: &mut Session<K>,
     handler: &mut H,

@@ -1,4 +1,4 @@
-//! What is known of the connections that were lost, and which loss is reported. Pure: time is an argument.
+//! Tracks lost connections, and which losses are reported. Pure: time is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -34,15 +34,15 @@ pub(super) struct LossReport {
 }
 
 impl LossLog {
-    /// The broker has accepted the connection. Where its loss was reported it gives back how long there was none.
+    /// The broker has accepted the connection. Where its loss was reported it returns how long there was none.
     pub(super) fn connected(&mut self, now: Instant) -> Option<Duration> {
         self.connected = Some(now);
         let lost = self.lost.take()?;
         std::mem::take(&mut self.is_reported).then(|| now.saturating_duration_since(lost))
     }
 
-    /// The connection is lost: what to report of it, unless the last report is too recent. A client that chose its id
-    /// may have a double.
+    /// The connection is lost: what to report of it, unless the last report is too recent. A second client may use the
+    /// same chosen id.
     pub(super) fn lost(&mut self, now: Instant, has_client_id: bool) -> Option<LossReport> {
         self.lost = Some(now);
         let stood = self.connected.map(|connected| now.saturating_duration_since(connected));
@@ -66,9 +66,14 @@ impl LossLog {
         Some(self.report(now, false))
     }
 
+    /// The run is over: how many losses were never reported. Taken once.
+    pub(super) const fn take_unreported(&mut self) -> u64 {
+        std::mem::replace(&mut self.unreported, 0)
+    }
+
     fn report(&mut self, now: Instant, is_sent_away: bool) -> LossReport {
         self.reported = Some(now);
-        LossReport { earlier: std::mem::take(&mut self.unreported), is_sent_away }
+        LossReport { earlier: self.take_unreported(), is_sent_away }
     }
 }
 
@@ -137,5 +142,19 @@ mod tests {
         assert_eq!(log.stays_away(at(6)), None);
         assert_eq!(log.connected(at(9)), Some(Duration::from_secs(5)));
         assert_eq!(log.stays_away(at(9)), None);
+    }
+    #[test]
+    fn no_loss_goes_uncounted_at_the_end() {
+        let start = Instant::now();
+        let at = |tenths: u64| start + Duration::from_millis(tenths * 100);
+        let mut log = LossLog::default();
+        let reported: u64 = (0..39)
+            .filter_map(|loss| {
+                log.connected(at(2 * loss));
+                log.lost(at(2 * loss + 1), true).map(|report| report.earlier + 1)
+            })
+            .sum();
+        assert_eq!(reported + log.take_unreported(), 39);
+        assert_eq!(log.take_unreported(), 0);
     }
 }

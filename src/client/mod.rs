@@ -2,15 +2,14 @@
 
 mod ack_coalescing;
 mod answer_timer;
-#[allow(clippy::module_inception)] // the room and the thing it is about have the same name
-mod client;
+mod connected;
 mod diagnostics;
 mod drive;
 mod error;
 mod establish;
 mod losses;
 mod moderation;
-pub mod mosquitto;
+pub(crate) mod mosquitto;
 mod plan;
 mod policy;
 mod retry;
@@ -18,16 +17,17 @@ mod runtime;
 mod signals;
 mod trace;
 
-pub use answer_timer::{AnswerTimer, OutputPosition};
-pub use client::{Client, CloseMode};
-pub use diagnostics::{Diagnostics, Reporter};
+pub(crate) use answer_timer::{AnswerTimer, OutputPosition};
+pub(crate) use connected::{Client, CloseMode};
+pub(crate) use diagnostics::{Diagnostics, Reporter};
 pub(crate) use drive::{Driver, End, GiveUp, Task, Which};
-pub use error::{ClientError, ConnectFacts, whose_limit};
-pub use establish::{DisconnectGuard, Established, establish, exchange};
-pub use moderation::ReadModeration;
-pub use plan::{ClientPlan, ConnectPlan};
+pub(crate) use error::{ClientError, ConnectFacts, whose_limit};
+pub(crate) use establish::{DisconnectGuard, Established, establish, exchange};
+pub(crate) use moderation::ReadModeration;
+pub(crate) use plan::ClientPlan;
+pub use plan::ConnectPlan;
 pub use policy::Policy;
-pub use retry::RetryPlan;
-pub use runtime::{check_descriptors, run};
-pub use signals::{Interrupts, SignalState};
+pub(crate) use retry::RetryPlan;
+pub(crate) use runtime::{check_descriptors, run};
+pub(crate) use signals::{Interrupts, SignalState};
 pub use trace::{LogStream, Trace};

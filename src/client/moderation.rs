@@ -21,7 +21,7 @@ const ENOUGH: usize = 12 * 1024;
 
 /// How long the reader of one connection pauses.
 #[derive(Debug)]
-pub struct ReadModeration {
+pub(crate) struct ReadModeration {
     /// Messages by which the stream was denser than it has to be.
     surplus: u64,
     last_read: Option<Instant>,
@@ -37,7 +37,7 @@ impl Default for ReadModeration {
 
 impl ReadModeration {
     /// Notes what one read brought, and returns how long the next one may wait.
-    pub fn after_read(&mut self, bytes: usize, messages: u64, now: Instant) -> Option<Duration> {
+    pub(crate) fn after_read(&mut self, bytes: usize, messages: u64, now: Instant) -> Option<Duration> {
         let since = self.last_read.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         let sparse = since.as_nanos() / SPARSE_INTERVAL.as_nanos();
         self.surplus = (self.surplus + messages).min(MOST_SURPLUS);
@@ -57,7 +57,7 @@ impl ReadModeration {
     }
 
     /// Somebody waits for what was read, as a sender for its acknowledgement: the stream counts as sparse.
-    pub const fn reset(&mut self) {
+    pub(crate) const fn reset(&mut self) {
         self.surplus = 0;
     }
 }

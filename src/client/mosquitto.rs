@@ -1,5 +1,4 @@
-//! How mosquitto's clients end and what they print then: the one place where an outcome becomes their text and their exit
-//! status.
+//! The error texts and exit statuses of mosquitto's clients.
 
 use super::ClientError;
 use crate::exit_status::ExitStatus;
@@ -22,7 +21,7 @@ pub enum MosquittoClient {
 
 /// How a client ends: lines for stderr, each with its newline, and the number for the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// For stderr, unless `--quiet` is given.
     pub stderr: String,
     /// How the tool ends.
@@ -42,18 +41,19 @@ impl Ending {
 const PROTOCOL_ERROR: &str = "Error: A network protocol error occurred when communicating with the broker.";
 const TLS_SETTINGS: &str = "Error: Problem setting TLS options, check the options are valid.";
 /// The time of `-W` has run out.
-pub const TIMED_OUT: &str = "Timed out\n";
-/// The number of a mosquitto_sub that is ended before the broker has accepted it: its `exit(-1)`.
-pub const BEFORE_CONNACK: ExitStatus = ExitStatus::Compatible(255);
+pub(crate) const TIMED_OUT: &str = "Timed out\n";
+/// The exit status of a mosquitto_sub that ends before the broker has accepted it: its `exit(-1)`.
+pub(crate) const BEFORE_CONNACK: ExitStatus = ExitStatus::Compatible(255);
 
 /// How the client ends for an error between it and the broker.
-pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVersion) -> Ending {
+pub(crate) fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVersion) -> Ending {
     match error {
         ClientError::Connect(error) => not_connected(error),
         ClientError::Tls(error) => tls_settings(error),
         ClientError::Publish(error) => not_published(error, client),
         ClientError::Session { error: SessionError::Refused { reason, .. }, .. } => refused(*reason, client, version),
-        // mosquitto_pub finds out when it waits for an acknowledgement; the others leave when the broker sends DISCONNECT.
+        // mosquitto_pub finds out when it waits for an acknowledgement; the others leave when the broker sends
+        // DISCONNECT.
         ClientError::Session { error: SessionError::Disconnected { .. }, .. } => match client {
             MosquittoClient::Publish => Ending::new("Error: The client is not currently connected.", 4),
             MosquittoClient::Subscribe | MosquittoClient::Request => Ending::new("", 0),
@@ -75,7 +75,7 @@ pub fn ending(error: &ClientError, client: MosquittoClient, version: ProtocolVer
 }
 
 /// What mosquitto_pub prints about a message that the broker refused (5.0); it continues and ends with 0.
-pub fn publish_failed(packet_identifier: u16, reason: ReasonCode, reason_string: Option<&str>) -> String {
+pub(crate) fn publish_failed(packet_identifier: u16, reason: ReasonCode, reason_string: Option<&str>) -> String {
     let mut text = format!("Warning: Publish {packet_identifier} failed: {}.\n", name_of(reason));
     if let Some(words) = reason_string {
         text.push_str(&escape(words));
@@ -91,10 +91,10 @@ fn name_of(reason: ReasonCode) -> &'static str {
 fn not_connected(error: &ConnectError) -> Ending {
     let system = |text: &str| Ending::new(format!("Error: {text}"), 1);
     match (error.stage, error.kind) {
-        // A unix socket that is not there.
+        // A Unix socket that is not there.
         (Stage::Unix, FailureKind::HostNotFound) => system("No such file or directory"),
         (Stage::Dns, _) => Ending::new("Unable to connect (Lookup error.).", 1),
-        // mosquitto leaves it at that; the cause is worth a line.
+        // mosquitto prints no more; the cause is added.
         (Stage::Tls, _) => Ending::new(format!("Unable to connect (A TLS error occurred.).\n{}", cause(error)), 1),
         (Stage::Proxy, FailureKind::ProxyRefused | FailureKind::ProxyAuthentication) => {
             Ending::new(format!("Error: Authorisation failed.\n{}", cause(error)), 11)

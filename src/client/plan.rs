@@ -1,4 +1,4 @@
-//! What a client connection is to be: how to get there and how to speak there. Plain data, made by the options.
+//! The plan of a client connection: transport and session. Plain data, made by the options.
 
 use std::time::Duration;
 

@@ -7,13 +7,13 @@ use super::LogStream;
 use super::mosquitto::{BEFORE_CONNACK, MosquittoClient};
 use crate::exit_status::ExitStatus;
 
-/// Longer than any run.
+/// Longer than any run lasts.
 const FOREVER: Duration = Duration::from_secs(1_000 * 86_400);
 
 /// What a tool does where mosquitto's client does something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Whose texts, exit statuses and signals these are; none for our own.
+    /// The mosquitto client whose texts, exit statuses and signals apply; none for our own.
     pub(crate) mosquitto: Option<MosquittoClient>,
     /// Where the log of `-d` goes.
     pub(crate) log: LogStream,
@@ -75,7 +75,7 @@ pub struct Policy {
 
     /// A response is recognized by more than its topic, and requests that would confuse it are rejected.
     pub(crate) matches_responses: bool,
-    /// Messages that are no responses are reported.
+    /// Messages that are not responses are reported.
     pub(crate) reports_unmatched: bool,
     /// `--latency` prints to stdout, one line for each response.
     pub(crate) latency_on_stdout: bool,
@@ -92,7 +92,7 @@ pub(crate) enum LogGrants {
 }
 
 impl Policy {
-    /// Our own way.
+    /// The behavior of our own tools.
     pub const OWN: Self = Self {
         mosquitto: None,
         log: LogStream::Stderr,
@@ -128,7 +128,7 @@ impl Policy {
         closes_without_disconnect: false,
     };
 
-    /// The way of one of mosquitto's clients.
+    /// The behavior of one of mosquitto's clients.
     pub const fn of(client: MosquittoClient) -> Self {
         let subscribes = matches!(client, MosquittoClient::Subscribe);
         let requests = matches!(client, MosquittoClient::Request);

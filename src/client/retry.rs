@@ -1,11 +1,11 @@
-//! How often a connection is tried again, and how long each attempt waits. Plain data, made by the options.
+//! How often a connection is retried, and the wait before each attempt. Plain data, made by the options.
 
 use std::time::Duration;
 
 /// Time between two attempts where nothing else is asked for, as with mosquitto's clients.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// A third loss at the same packet is no accident.
+/// A third loss at the same packet is not a coincidence.
 const SAME_PACKET: u64 = 2;
 
 /// When to connect again.
@@ -37,8 +37,8 @@ impl RetryPlan {
         self.attempts.unwrap_or(u64::MAX)
     }
 
-    /// How many connections in a row may be lost at the same packet before it is given up: sent once more, it would cost the
-    /// next one too.
+    /// How many connections in a row may be lost at the same packet before it is given up: sent again, it would cost
+    /// the next one too.
     pub fn at_the_same_packet(&self) -> u64 {
         self.attempts.unwrap_or(SAME_PACKET)
     }

@@ -1,4 +1,4 @@
-//! The runtime of a tool with one connection: one thread, and an end that waits for nothing.
+//! The runtime of a tool with one connection: one thread, and a shutdown that does not wait.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 ///
 /// # Errors
 /// The system's, when it has no file descriptors left for an event queue.
-pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
+pub(crate) fn run<F: Future>(work: F) -> io::Result<F::Output> {
     check_descriptors()?;
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let result = runtime.block_on(work);
@@ -17,12 +17,12 @@ pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
     Ok(result)
 }
 
-/// Whether there are file descriptors left for a runtime. Asked before the first one of a process: tokio panics where it
-/// has none for its signal pipe.
+/// Whether there are file descriptors left for a runtime. Asked before the first one of a process: tokio panics where
+/// it has none for its signal pipe.
 ///
 /// # Errors
 /// The system's, when there are too few.
-pub fn check_descriptors() -> io::Result<()> {
+pub(crate) fn check_descriptors() -> io::Result<()> {
     // An event queue, the waker of it, a pair of sockets, and two copies.
     #[cfg(unix)]
     let _six = [

@@ -10,7 +10,7 @@ use crate::exit_status::{ExitStatus, Signal};
 /// The signals that ask this process to end. After the first one that [`Interrupts::next`] returns, another one ends the
 /// process at once, wherever it is.
 #[derive(Debug)]
-pub struct Interrupts {
+pub(crate) struct Interrupts {
     streams: Vec<(Signal, system::Stream)>,
     state: SignalState,
     reports_all: bool,
@@ -22,7 +22,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// The system's.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Self::to(&system::handled())
     }
 
@@ -30,7 +30,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// The system's.
-    pub fn listen_but_for_hang_up() -> io::Result<Self> {
+    pub(crate) fn listen_but_for_hang_up() -> io::Result<Self> {
         let signals: Vec<Signal> = system::handled().into_iter().filter(|signal| *signal != Signal::HangUp).collect();
         Self::to(&signals)
     }
@@ -39,7 +39,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// The system's.
-    pub fn listen_to_all() -> io::Result<Self> {
+    pub(crate) fn listen_to_all() -> io::Result<Self> {
         Ok(Self { reports_all: true, ..Self::listen()? })
     }
 
@@ -48,7 +48,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// The system's.
-    pub fn for_client(client: Option<MosquittoClient>) -> io::Result<Self> {
+    pub(crate) fn for_client(client: Option<MosquittoClient>) -> io::Result<Self> {
         match client {
             None => Self::listen(),
             Some(MosquittoClient::Subscribe) => {
@@ -69,7 +69,7 @@ impl Interrupts {
     }
 
     /// Waits for the next one. Nothing is lost when the future is dropped.
-    pub async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         let signal = poll_fn(|cx| self.poll_next(cx)).await;
         if !self.reports_all {
             self.state.let_next_end();
@@ -88,17 +88,17 @@ impl Interrupts {
 
     /// How a run ends that would end with `status`: by a signal that has come in the meantime, if there is one. A shell
     /// would continue its loop after a Ctrl-C that comes just before the end.
-    pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
+    pub(crate) fn exit_status(&self, status: ExitStatus) -> ExitStatus {
         self.state.exit_status(status)
     }
 
     /// What is known of signals while nobody waits for one.
-    pub fn state(&self) -> SignalState {
+    pub(crate) fn state(&self) -> SignalState {
         self.state.clone()
     }
 }
 
-pub use system::SignalState;
+pub(crate) use system::SignalState;
 
 #[cfg(unix)]
 mod system {
@@ -140,7 +140,7 @@ mod system {
 
     /// What signals do at once when they come, wherever the process is.
     #[derive(Clone, Debug, Default)]
-    pub struct SignalState {
+    pub(crate) struct SignalState {
         /// The number of the last one.
         received: Arc<AtomicUsize>,
         ends: Arc<AtomicBool>,
@@ -162,13 +162,13 @@ mod system {
         }
 
         /// From now on a signal ends the process at once.
-        pub fn let_next_end(&self) {
+        pub(crate) fn let_next_end(&self) {
             self.ends.store(true, Ordering::SeqCst);
         }
 
         /// How a run ends that would end with `status`: by a signal that has come, if there is one. The next one ends it at
         /// once.
-        pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
+        pub(crate) fn exit_status(&self, status: ExitStatus) -> ExitStatus {
             self.let_next_end();
             let last = self.received.load(Ordering::SeqCst);
             match SIGNALS.into_iter().find(|signal| signal.number() as usize == last) {

@@ -32,7 +32,7 @@ pub struct Trace {
     client_id: String,
     version: ProtocolVersion,
     shows_grants: bool,
-    /// mosquitto numbers messages of QoS 0 too, though their number is not sent.
+    /// mosquitto numbers QoS 0 messages too, though their number is not sent.
     last_mid: u16,
     /// The last packet could not be read, which explains why the input failed.
     was_unreadable: bool,
@@ -98,7 +98,7 @@ impl Trace {
     pub(super) fn input_failed(&mut self, error: &SessionError) {
         let (SessionError::Wire(error) | SessionError::NotMqtt { error, .. }) = error else { return };
         if !std::mem::take(&mut self.was_unreadable) {
-            self.write_line(Direction::Received, &format!("bytes that are no packet: {error}"));
+            self.write_line(Direction::Received, &format!("an invalid packet: {error}"));
             self.flush();
         }
     }
@@ -126,7 +126,7 @@ impl Trace {
                 self.write_packet(direction, &packet);
             } else {
                 let name = frame.packet_type.name();
-                self.write_line(direction, &format!("{name} that cannot be read"));
+                self.write_line(direction, &format!("malformed {name}"));
             }
             if self.bytes {
                 dissect(whole, self.version, &mut self.lines);
@@ -380,7 +380,7 @@ mod tests {
         trace.log(Direction::Received, &[0x20, 2, 9, 9]);
         assert!(trace.was_unreadable);
         assert!(!trace.lines.contains('\x1b'), "{}", trace.lines);
-        assert!(trace.lines.contains("CONNACK that cannot be read"), "{}", trace.lines);
+        assert!(trace.lines.contains("malformed CONNACK"), "{}", trace.lines);
     }
 
     #[test]

@@ -10,14 +10,14 @@ mod write;
 mod writer;
 
 pub use read::{JsonMessage, MessageDefaults, ReadError, read_message};
-pub use text::{JsonText, JsonToken};
+pub use text::JsonText;
 pub use write::{MessageJsonOptions, write_message};
-pub use writer::{JsonLayout, JsonWriter};
+pub(crate) use writer::{JsonLayout, JsonWriter};
 
 use crate::mqtt::wire::PublishProperties;
 use crate::mqtt::{Property, PropertyRef};
 
-/// The properties of a PUBLISH in wire order, borrowed, wherever they lie.
+/// The properties of a PUBLISH in wire order, borrowed from any storage.
 pub fn properties_of<'a>(properties: PublishProperties<'a>) -> impl Iterator<Item = PropertyRef<'a>> {
     let (read, owned) = match properties {
         PublishProperties::Read(list) => (Some(list.iter()), None),

@@ -35,7 +35,7 @@ pub struct JsonMessage {
     pub received: Option<f64>,
 }
 
-/// Why a line is no message.
+/// Why a line is not a message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// Bytes that are not UTF-8.
@@ -82,8 +82,8 @@ pub enum ReadError {
     Property(#[from] PropertyError),
 }
 
-/// The keys that are read; `time`, `mid` and keys of others are passed over. Values are kept raw, so that what is wrong
-/// with one can be said with its key.
+/// The keys that are read; `time`, `mid` and keys of others are passed over. Values are kept raw, so that an error can
+/// name the key.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow, default, deserialize_with = "present")]

@@ -17,13 +17,13 @@ pub enum JsonLayout {
     Line,
     /// A line a value, two blanks a level.
     Indented,
-    /// As mosquitto's `--pretty` shows it (the cJSON library): a line per member, a tab per level and after the colon, array
-    /// elements beside each other.
+    /// As mosquitto's `--pretty` shows it (the cJSON library): a line per member, a tab per level and after the colon,
+    /// array elements beside each other.
     Tabbed,
 }
 
 /// A writer of one JSON document.
-pub struct JsonWriter<'a> {
+pub(crate) struct JsonWriter<'a> {
     out: &'a mut Vec<u8>,
     layout: JsonLayout,
     depth: usize,
@@ -34,18 +34,19 @@ pub struct JsonWriter<'a> {
 
 impl<'a> JsonWriter<'a> {
     /// A writer that appends to `out`.
-    pub fn new(out: &'a mut Vec<u8>, layout: JsonLayout) -> Self {
+    pub(crate) fn new(out: &'a mut Vec<u8>, layout: JsonLayout) -> Self {
         Self { out, layout, depth: 0, escapes: false, first: true }
     }
 
-    /// Also escapes what JSON allows and a terminal acts on: C1 control characters, marks that turn the reading direction.
+    /// Also escapes what JSON allows and a terminal acts on: C1 control characters, marks that turn the reading
+    /// direction.
     #[must_use]
-    pub fn escaping(self) -> Self {
+    pub(crate) fn escaping(self) -> Self {
         Self { escapes: true, ..self }
     }
 
     /// Begins an object.
-    pub fn open_object(&mut self) {
+    pub(crate) fn open_object(&mut self) {
         self.open(b'{');
         if self.layout == JsonLayout::Tabbed {
             self.out.push(b'\n');
@@ -53,7 +54,7 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// Ends the innermost object.
-    pub fn close_object(&mut self) {
+    pub(crate) fn close_object(&mut self) {
         let empty = self.close();
         match self.layout {
             JsonLayout::Line => {}
@@ -71,12 +72,12 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// Begins an array.
-    pub fn open_array(&mut self) {
+    pub(crate) fn open_array(&mut self) {
         self.open(b'[');
     }
 
     /// Ends the innermost array.
-    pub fn close_array(&mut self) {
+    pub(crate) fn close_array(&mut self) {
         let empty = self.close();
         if self.layout == JsonLayout::Indented && !empty {
             self.new_line();
@@ -85,14 +86,14 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// Begins a member of an object; its value must follow.
-    pub fn key(&mut self, name: &str) {
+    pub(crate) fn key(&mut self, name: &str) {
         self.begin_key();
         self.string(name);
         self.end_key();
     }
 
     /// As [`Self::key`], for a key made of a name and an ending.
-    pub fn suffixed_key(&mut self, name: &str, ending: &str) {
+    pub(crate) fn suffixed_key(&mut self, name: &str, ending: &str) {
         self.begin_key();
         // Property names are plain ASCII; nothing in them needs an escape.
         self.out.push(b'"');
@@ -128,7 +129,7 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// Begins an element of an array; its value must follow.
-    pub fn element(&mut self) {
+    pub(crate) fn element(&mut self) {
         if !self.first {
             self.out.extend_from_slice(if self.layout == JsonLayout::Tabbed { b", " } else { b"," });
         }
@@ -139,8 +140,8 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// A string.
-    pub fn string(&mut self, text: &str) {
-        // A Vec takes every write, and a str always serialises.
+    pub(crate) fn string(&mut self, text: &str) {
+        // A Vec takes every write, and a str always serializes.
         let start = self.out.len();
         let _ = serde_json::to_writer(&mut *self.out, text);
         if self.escapes {
@@ -149,28 +150,28 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// A string that holds the bytes in base64 (RFC 4648 §4, padded).
-    pub fn base64(&mut self, bytes: &[u8]) {
+    pub(crate) fn base64(&mut self, bytes: &[u8]) {
         let _ = write!(self.out, "\"{}\"", Base64Display::new(bytes, &STANDARD));
     }
 
     /// A number that is not negative.
-    pub fn number(&mut self, value: u64) {
+    pub(crate) fn number(&mut self, value: u64) {
         let _ = write!(self.out, "{value}");
     }
 
     /// Bytes that are a JSON value already.
-    pub fn verbatim(&mut self, value: &[u8]) {
+    pub(crate) fn verbatim(&mut self, value: &[u8]) {
         self.out.extend_from_slice(value);
     }
 
     /// The same bytes, for values that are formatted on their way.
-    pub fn verbatim_out(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn verbatim_out(&mut self) -> &mut Vec<u8> {
         self.out
     }
 
     /// A document, token by token, in this writer's layout. Strings are written anew; numbers stay as they are, since a
     /// float in between would spoil `12345678901234567890` and `1.50`.
-    pub fn document(&mut self, document: &JsonText<'_>) {
+    pub(crate) fn document(&mut self, document: &JsonText<'_>) {
         let mut in_object = Vec::new();
         let mut expect_key = false;
         for token in document.tokens() {

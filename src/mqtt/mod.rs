@@ -1,6 +1,6 @@
-//! MQTT itself, pure: the words of the OASIS standards 3.1.1 and 5.0 as types, and in `wire/` how they become bytes.
+//! MQTT itself, pure: the terms of the OASIS standards 3.1.1 and 5.0 as types, and in `wire/` how they become bytes.
 //!
-//! Nothing here knows a socket, a clock or an option. "§" in comments is a section of MQTT 5.0 unless 3.1.1 is named.
+//! Nothing here uses a socket, a clock or an option. "§" in comments is a section of MQTT 5.0 unless 3.1.1 is named.
 
 mod message;
 mod property;

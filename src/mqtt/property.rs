@@ -1,7 +1,7 @@
 //! MQTT 5 properties (§2.2.2): one table of what exists, of which type, and where it is allowed.
 //!
-//! A property is a name and a value of the name's type. The same type serves owned properties and properties that
-//! still lie in a read buffer ([`PropertyRef`]), so the wire has one decoder and no copy is forced on anybody.
+//! A property is a name and a value of the name's type. The same type serves owned properties and properties that still
+//! lie in a read buffer ([`PropertyRef`]), so the wire has one decoder and copies are optional.
 
 use bytes::Bytes;
 use thiserror::Error;

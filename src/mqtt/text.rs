@@ -1,8 +1,8 @@
 //! Which text a client may send as a UTF-8 Encoded String (§1.5.4).
 //!
 //! The standard allows receivers to close the connection for control characters and non-characters (§1.5.4), and many
-//! brokers do, or drop the message in silence. So nothing that somebody typed is sent with them. What arrives is not
-//! judged here: a receiver may take it.
+//! brokers do, or silently drop the message. So nothing that the user typed is sent with them. What arrives is not
+//! checked here: a receiver may accept it.
 
 use std::fmt;
 
@@ -52,7 +52,7 @@ impl fmt::Display for RejectedCharacter {
             character if character.is_control() => "a control character",
             _ => "a Unicode non-character",
         };
-        write!(f, "its character number {number} is {name} (U+{code:04X}), which a broker may reject")
+        write!(f, "character {number} is {name} (U+{code:04X}), which a broker may reject")
     }
 }
 
@@ -99,12 +99,12 @@ mod tests {
             ("home/temp\r", "it ends with a carriage return (U+000D), as in a file with Windows line endings"),
             ("home/temp\r\n", "it ends with a carriage return (U+000D), as in a file with Windows line endings"),
             ("home/temp\n", "it ends with a newline (U+000A)"),
-            ("ä\tb", "its character number 2 is a tab (U+0009), which a broker may reject"),
-            ("a\rb", "its character number 2 is a carriage return (U+000D), which a broker may reject"),
-            ("\u{1b}[0m", "its character number 1 is an escape character (U+001B), which a broker may reject"),
-            ("a\0", "its character number 2 is a NUL character (U+0000), which a broker may reject"),
-            ("\u{9b}", "its character number 1 is a control character (U+009B), which a broker may reject"),
-            ("\u{1ffff}", "its character number 1 is a Unicode non-character (U+1FFFF), which a broker may reject"),
+            ("ä\tb", "character 2 is a tab (U+0009), which a broker may reject"),
+            ("a\rb", "character 2 is a carriage return (U+000D), which a broker may reject"),
+            ("\u{1b}[0m", "character 1 is an escape character (U+001B), which a broker may reject"),
+            ("a\0", "character 2 is a NUL character (U+0000), which a broker may reject"),
+            ("\u{9b}", "character 1 is a control character (U+009B), which a broker may reject"),
+            ("\u{1ffff}", "character 1 is a Unicode non-character (U+1FFFF), which a broker may reject"),
         ] {
             assert_eq!(check_sent_text(text).unwrap_err().to_string(), words);
         }

@@ -84,13 +84,13 @@ pub fn check_topic_filter(filter: &str) -> Result<(), TopicError> {
     Ok(())
 }
 
-/// Checks a Topic Name that somebody typed: valid, and without characters that a broker may reject.
+/// Checks a Topic Name that the user typed: valid, and without characters that a broker may reject.
 pub fn check_sent_topic_name(name: &str) -> Result<(), TopicError> {
     check_topic_name(name)?;
     Ok(check_sent_text(name)?)
 }
 
-/// Checks a Topic Filter that somebody typed: valid, and without characters that a broker may reject.
+/// Checks a Topic Filter that the user typed: valid, and without characters that a broker may reject.
 pub fn check_sent_topic_filter(filter: &str) -> Result<(), TopicError> {
     check_topic_filter(filter)?;
     Ok(check_sent_text(filter)?)
@@ -132,19 +132,9 @@ impl TopicFilter {
         Ok(Self(filter))
     }
 
-    /// The text of the filter.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether a Topic Name matches.
     pub fn matches(&self, name: &str) -> bool {
         filter_matches(&self.0, name)
-    }
-
-    /// The group of a shared subscription (§4.8.2).
-    pub fn share_group(&self) -> Option<&str> {
-        self.0.strip_prefix(SHARE).and_then(|shared| shared.split('/').next())
     }
 }
 

@@ -1,5 +1,5 @@
-//! What happens to argv before clap reads it: `-D` takes its three or four words, copied dashes are reported, and help
-//! and version win over everything else.
+//! Prepares argv for clap: `-D` takes its three or four words, copied dashes are reported, and help and version win
+//! over everything else.
 
 use std::ffi::OsString;
 use std::iter::Peekable;

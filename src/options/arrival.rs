@@ -12,9 +12,9 @@ pub enum Arrival {
     /// Evenly spread.
     #[default]
     Fixed,
-    /// At random, one independent of the other: a Poisson process.
+    /// Random and independent: a Poisson process.
     Poisson,
-    /// So many at once.
+    /// Several at once.
     Burst(u64),
 }
 
@@ -39,13 +39,13 @@ impl fmt::Display for Arrival {
     }
 }
 
-/// What becomes of slots of an open loop that are late.
+/// What happens to late slots of an open loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Behind {
-    /// Sent late, and timed from when they were due.
+    /// Send them late, and measure from when they were due.
     #[default]
     Queue,
-    /// Given up and counted when the next one of the publisher is due.
+    /// Drop and count them when the next message of the publisher is due.
     Skip,
 }
 

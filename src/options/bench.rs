@@ -33,7 +33,7 @@ pub static BENCH: Tool =
     disable_version_flag = true
 )]
 pub struct BenchOptions {
-    /// Who sends what to whom, and how fast.
+    /// Clients, topics and rates.
     #[command(flatten)]
     pub load: LoadOptions,
     /// What `mqbench self` measures.
@@ -138,7 +138,7 @@ impl ToolOptions for BenchOptions {
 }
 
 impl BenchOptions {
-    /// What a verb has no use for.
+    /// The options that a verb does not use.
     fn verb_faults(&self) -> Vec<String> {
         let (load, time, targets) = (&self.load, &self.stages, &self.targets);
         let mut faults = Vec::new();

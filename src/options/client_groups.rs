@@ -15,7 +15,7 @@ const WINDOW: u16 = 20;
 pub struct ClientGroups<'a> {
     /// Where the broker is.
     pub connection: &'a ConnectionOptions,
-    /// When it is tried again.
+    /// Retries.
     pub retry: &'a RetryOptions,
     /// TLS.
     pub tls: &'a TlsOptions,

@@ -337,7 +337,7 @@ fn check_length(what: &str, length: usize, faults: &mut Vec<String>) {
     }
 }
 
-/// What says how the session is named.
+/// The options that name the session.
 struct ClientName<'a> {
     id: Option<&'a str>,
     prefix: Option<&'a str>,

@@ -24,11 +24,11 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "PORT", value_parser = port)]
     pub port: Option<u16>,
 
-    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://… or unix:PATH.
+    /// Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH.
     ///
     /// Percent-encoding is decoded in user, password and topic: write %40 for @ and %2F for / in a password. An IPv6
-    /// address needs brackets. Everything after the first / behind the host is the topic, including # and ?. -h, -p, -u
-    /// and -P override the parts of a URL that comes before them.
+    /// address needs brackets. Everything after the first / that follows the host is the topic, including # and ?. -h,
+    /// -p, -u and -P override the parts of a URL that comes before them.
     ///
     /// With ws:// and wss:// (MQTT over WebSocket, without and with TLS) the host is followed by the path of the
     /// WebSocket endpoint instead, as in ws://HOST:8083/mqtt?token=x, and -t gives the topic. The default port is 80
@@ -137,7 +137,7 @@ pub struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// How long a connection may take unless the user says otherwise.
+    /// Default time limit for connecting.
     pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 }
 

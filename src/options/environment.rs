@@ -1,5 +1,5 @@
-//! What the options ask of the world outside argv: variables, files, the process number, random numbers. A value, so
-//! that a test gives its own and nothing in the logic looks around.
+//! What the options need besides argv: variables, files, the process number, random numbers. A value, so that a test
+//! can provide it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -125,7 +125,8 @@ impl Environment {
         (0..18).map(|place| char::from(LETTERS[(bits >> (5 * place)) as usize & 31])).collect()
     }
 
-    /// Whether a regular file can be read. Pipes and devices are not opened for that: somebody may wait at their other end.
+    /// Whether a regular file can be read. Pipes and devices are not opened for that: somebody may wait at their other
+    /// end.
     pub(super) fn check_file(&self, path: &Path) -> io::Result<()> {
         (self.check_file)(path)
     }

@@ -13,7 +13,7 @@ use super::values::{
 };
 use crate::mqtt::QoS;
 
-/// Who sends what to whom, and how fast.
+/// Clients, topics and rates.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadOptions {
@@ -149,7 +149,7 @@ pub struct LoadOptions {
     pub embedded: bool,
 }
 
-/// What mqbench is to do, where it is not its main job.
+/// The verbs of mqbench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Verb {
     /// Publish only; measures acknowledgements.
@@ -181,7 +181,7 @@ impl Verb {
     }
 }
 
-/// What frees a place in the window.
+/// What frees a slot in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WindowName {
     /// Delivered to the subscribers of this process, and acknowledged where the QoS asks for it.
@@ -297,7 +297,7 @@ impl LoadOptions {
         if self.plan_verb() == Some(Verb::Echo) { self.publishers() } else { 0 }
     }
 
-    /// Who gets what.
+    /// Which messages each subscriber receives.
     pub fn shape(&self) -> Shape {
         self.shape.unwrap_or_default()
     }

@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use super::values::{duration, positive_count, qos};
 use crate::mqtt::{QoS, check_sent_topic_name};
 
-/// What is sent where.
+/// The message and its topic.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Message")]
 pub struct MessageOptions {

@@ -2,12 +2,13 @@
 //!
 //! House rules:
 //! - A letter belongs to mosquitto and keeps its meaning; what is ours is a long option.
-//! - One file a group, one struct a tool. A tool's struct holds only flattened groups, and every group names its
-//!   heading, because clap lets a heading run on over the fields that follow.
+//! - One file per group, one struct per tool. A tool's struct holds only flattened groups, and every group names its
+//!   heading, because clap applies a heading to the fields that follow.
 //! - The doc comment of a field is help, man page and completion text. Its first line is short and ends with a full
 //!   stop; `--help` prints that line, the man page prints all.
-//! - An option checks its own value. What options mean together is checked where a plan is made, all faults at once.
-//! - A group is taken apart whole where it becomes a plan, so an unused option does not compile.
+//! - An option checks its own value. Relations between options are checked where a plan is made, and all faults are
+//!   reported at once.
+//! - A group is fully destructured where it becomes a plan, so an unused option does not compile.
 //! - A password is a `Secret`, and no error repeats a value that may hold one.
 //! - What the process knows (variables, files, random numbers) comes in as an [`Environment`].
 

@@ -1,4 +1,4 @@
-//! Options files: one option a line, put in front of argv so that argv wins.
+//! Options files: one option per line, inserted before argv so that argv overrides them.
 //!
 //! Without `-o` the folder is `$XDG_CONFIG_HOME`, or `$HOME/.config` when that is not set, and the files are the one of
 //! mosquitto (`mosquitto_pub`, `mosquitto_sub`) and then our own (`mqpub`, `mqsub`, `mqbench`); the later one wins.

@@ -1,4 +1,4 @@
-//! Who else can read a file. Unix only: elsewhere there is no warning.
+//! Whether other users can read a file. Unix only: elsewhere there is no warning.
 
 use std::path::Path;
 

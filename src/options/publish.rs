@@ -37,7 +37,7 @@ pub static PUBLISH: Tool = Tool {
     disable_version_flag = true
 )]
 pub struct PublishOptions {
-    /// What is sent where.
+    /// The message and its topic.
     #[command(flatten)]
     pub message: MessageOptions,
     /// Whether the broker keeps it.
@@ -46,7 +46,7 @@ pub struct PublishOptions {
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
-    /// When it is tried again.
+    /// Retries.
     #[command(flatten)]
     pub retry: RetryOptions,
     /// TLS.

@@ -42,7 +42,7 @@ pub static REQUEST: Tool = Tool {
     disable_version_flag = true
 )]
 pub struct RequestOptions {
-    /// What is asked, and where.
+    /// The request and its topic.
     #[command(flatten)]
     pub message: MessageOptions,
     /// Which message is the response, and how long it may take.
@@ -54,7 +54,7 @@ pub struct RequestOptions {
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
-    /// When it is tried again.
+    /// Retries.
     #[command(flatten)]
     pub retry: RetryOptions,
     /// TLS.
@@ -120,7 +120,7 @@ pub struct ResponseOptions {
     pub retain_handling: Option<RetainHandlingName>,
 }
 
-/// Over what mqpub has under "Message".
+/// Overrides mqpub's texts under "Message".
 const REQUEST_HEADING: &str = "Request";
 
 fn asks(argument: Arg, help: &'static str) -> Arg {

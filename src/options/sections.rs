@@ -174,7 +174,7 @@ pub(super) const REQUEST: &[Section] = &[
             entry(
                 "mqsub -t echo -V 5 -F '%R %D %p' | while read -r topic data text; do mqpub -t \"$topic\" -m \"$text\" \
                  -D publish correlation-data \"$data\"; done",
-                "A responder for trying it out: it returns each request to its response topic with its correlation data.",
+                "A responder to try it with: it returns each request to its response topic with its correlation data.",
             ),
             entry("mqrr -t echo -m hello -W 5", "Send a request to that responder."),
             entry(
@@ -290,8 +290,8 @@ pub(super) const BENCH: &[Section] = &[
             entry("4", "The measurement is not valid."),
             entry("43", "The broker did not answer a SUBSCRIBE in time."),
             entry("44", "The broker granted a lower QoS than requested, or acknowledged QoS 2 with PUBACK."),
-            INTERRUPTED,
             REFUSED,
+            INTERRUPTED,
         ],
     },
     Section {
@@ -353,13 +353,14 @@ pub(super) const BROKER: &[Section] = &[
             entry(
                 "Listeners",
                 "listener PORT [ADDRESS|PATH], port, bind_address, socket_domain, protocol mqtt|websockets, \
-                 max_connections, listener_allow_anonymous, websockets_origin. TLS: certfile, keyfile, cafile, capath, \
-                 crlfile, require_certificate, use_identity_as_username, use_subject_as_username, tls_version.",
+                 max_connections, max_qos, max_topic_alias, max_topic_alias_broker, listener_allow_anonymous, \
+                 listener_auto_id_prefix, websockets_origin. TLS: certfile, keyfile, cafile, capath, crlfile, \
+                 require_certificate, use_identity_as_username, use_subject_as_username, tls_version.",
             ),
             entry(
                 "Access",
-                "allow_anonymous, password_file (hashes $6$, $7$ and $argon2id$, as mosquitto_passwd writes them), \
-                 acl_file.",
+                "allow_anonymous, allow_zero_length_clientid, auto_id_prefix, password_file (hashes $6$, $7$ and \
+                 $argon2id$, as mosquitto_passwd writes them), acl_file.",
             ),
             entry(
                 "Persistence",
@@ -368,16 +369,17 @@ pub(super) const BROKER: &[Section] = &[
             ),
             entry(
                 "Limits",
-                "max_inflight_messages, max_queued_messages, max_queued_bytes (64 MiB), max_packet_size, \
-                 message_size_limit, max_keepalive, memory_limit, persistent_client_expiration and others, with the \
-                 names and defaults of mosquitto.",
+                "global_max_clients, global_max_connections, max_inflight_messages, max_inflight_bytes, \
+                 max_queued_messages, max_queued_bytes (64 MiB), queue_qos0_messages, max_packet_size, \
+                 message_size_limit, max_keepalive, memory_limit, persistent_client_expiration, retain_available, \
+                 with the names and defaults of mosquitto.",
             ),
             entry(
                 "Logging",
                 "log_dest stdout|stderr|file|topic|none, log_type, log_timestamp, log_timestamp_format, \
                  connection_messages.",
             ),
-            entry("Process", "user, pid_file (with -d), include_dir."),
+            entry("Process", "user, pid_file (with -d), include_dir, set_tcp_nodelay, sys_interval."),
         ],
     },
     Section {

@@ -1,11 +1,11 @@
-//! Who gets what, and what fills the payload: two words of mqbench's load.
+//! The shape of mqbench's load, and the payload contents.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::values::whole_number;
 
-/// Who gets what.
+/// Which messages each subscriber receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shape {
     /// A subscriber for each publisher.

@@ -38,7 +38,7 @@ pub static SUBSCRIBE: Tool = Tool {
     disable_version_flag = true
 )]
 pub struct SubscribeOptions {
-    /// Which messages, and when it is enough.
+    /// Which messages, and when to stop.
     #[command(flatten)]
     pub subscription: SubscriptionOptions,
     /// How a message is printed.
@@ -50,7 +50,7 @@ pub struct SubscribeOptions {
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
-    /// When it is tried again.
+    /// Retries.
     #[command(flatten)]
     pub retry: RetryOptions,
     /// TLS.

@@ -1,4 +1,4 @@
-//! The subscription group of mqsub: which messages are asked for, which of them count, and when it is enough.
+//! The subscription group of mqsub: which messages are asked for, which of them count, and when to stop.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::values::{positive_count, positive_duration, qos};
 use crate::mqtt::{ProtocolVersion, QoS, check_sent_topic_filter};
 
-/// Which messages, and when it is enough.
+/// Which messages, and when to stop.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Subscription")]
 pub struct SubscriptionOptions {
@@ -23,7 +23,7 @@ pub struct SubscriptionOptions {
           value_parser = TopicQos::parse)]
     pub topic_qos: Vec<TopicQos>,
 
-    /// Unsubscribe from FILTER, which a kept session may hold; may be repeated.
+    /// Unsubscribe from FILTER, to end a subscription of a kept session; may be repeated.
     #[arg(short = 'U', long, value_name = "FILTER", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub unsubscribe: Vec<String>,
 
@@ -58,7 +58,7 @@ pub struct SubscriptionOptions {
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Remove each retained message that arrives from the broker.
+    /// Remove each retained message received from the broker.
     #[arg(long)]
     pub remove_retained: bool,
 
@@ -100,9 +100,9 @@ impl TopicQos {
 /// When the broker sends retained messages (§3.8.3.1, Retain Handling).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RetainHandlingName {
-    /// At every subscription.
+    /// At each subscription.
     Always,
-    /// When the subscription is not there yet.
+    /// Only if the subscription does not exist yet.
     New,
     /// Never.
     Never,

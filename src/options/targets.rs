@@ -59,7 +59,7 @@ pub struct TargetOptions {
 /// Where a publisher's subscribers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum PairName {
-    /// On its broker.
+    /// On the same broker.
     #[default]
     Same,
     /// On the next broker.

@@ -502,7 +502,7 @@ fn line_ends_of_options_files_are_no_part_of_a_value() {
     let error = plan_of_publish(&world, &["-o", "tab"]).unwrap_err();
     assert_eq!(
         error.faults(),
-        ["the client identifier 'a\tb': its character number 2 is a tab (U+0009), which a broker may reject"]
+        ["the client identifier 'a\tb': character 2 is a tab (U+0009), which a broker may reject"]
     );
 }
 

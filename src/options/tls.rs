@@ -96,7 +96,7 @@ pub struct TlsOptions {
 /// A library that speaks TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TlsBackendName {
-    /// rustls, which every build has.
+    /// rustls, which is part of every build.
     Rustls,
     /// The system's OpenSSL.
     Openssl,

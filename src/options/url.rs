@@ -1,5 +1,5 @@
-//! The URL of `-L`: `mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]`, `ws[s]://HOST[:PORT][/PATH]`, `unix:PATH`. No error
-//! repeats a part that may hold a password.
+//! The URL of `-L`: `mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]`, `ws[s]://HOST[:PORT][/PATH]`, `unix:PATH`. No
+//! error repeats a part that may hold a password.
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub(super) struct BrokerUrl {
     pub web_socket: bool,
     /// Path and query of a WebSocket, where one is written.
     pub path: Option<String>,
-    /// Path of a unix socket; then there is nothing else.
+    /// Path of a Unix socket; then there is nothing else.
     pub unix: Option<PathBuf>,
     /// Host, IPv6 without brackets.
     pub host: Option<String>,

@@ -23,7 +23,7 @@ fn decimal(text: &str) -> Option<u128> {
     whole.checked_mul(NANOS)?.checked_add(fraction)
 }
 
-/// Splits a number from the unit behind it.
+/// Splits a number from its unit.
 fn number_and_unit(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
 }
@@ -57,7 +57,7 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A number with `k` or `M` behind it, in billionths.
+/// A number with an optional `k` or `M`, in billionths.
 fn scaled(text: &str, units: &[(&str, u128)]) -> Option<u128> {
     let (number, unit) = number_and_unit(text);
     let factor = units.iter().find(|(name, _)| *name == unit)?.1;

@@ -34,7 +34,7 @@ impl WillOptions {
     pub(super) fn plan(&self, properties: Properties, faults: &mut Vec<String>) -> Option<Message> {
         let Self { will_topic, will_payload, will_qos, will_retain } = self;
         let Some(topic) = will_topic else {
-            // --will-qos alone is no fault, as with mosquitto: option files set it once for all.
+            // --will-qos alone is not a fault, as with mosquitto: option files set it once for all.
             for (given, option) in [
                 (will_payload.is_some(), "--will-payload"),
                 (*will_retain, "--will-retain"),

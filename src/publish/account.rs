@@ -1,4 +1,4 @@
-//! What became of each message, and how the tool ends for it.
+//! The outcome of each message, and the exit status that follows.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const NAMED: u64 = 5;
 
 /// A message on its way, with its number: which line of the input it is, or which repetition, from 1.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// Its number.
     pub number: u64,
     /// What is sent.
@@ -31,7 +31,7 @@ impl Kept for Outgoing {
 
 /// The account of all messages.
 #[derive(Debug)]
-pub struct DeliveryAccount {
+pub(crate) struct DeliveryAccount {
     reporter: ProgressReporter,
     /// A refused message is counted, and makes the run fail.
     refusals_fail: bool,
@@ -74,43 +74,43 @@ impl DeliveryAccount {
     }
 
     /// Messages that the broker has taken responsibility for: acknowledged, or written at QoS 0.
-    pub const fn done(&self) -> u64 {
+    pub(crate) const fn done(&self) -> u64 {
         self.done
     }
 
     /// Grows with every new answer of the broker about a message.
-    pub const fn answers(&self) -> u64 {
+    pub(crate) const fn answers(&self) -> u64 {
         self.answers
     }
 
     /// Whether there has been a connection.
-    pub const fn has_connected(&self) -> bool {
+    pub(crate) const fn has_connected(&self) -> bool {
         self.connections > 0
     }
 
     /// Whether the broker had a session for the first connection already.
-    pub const fn has_found_session(&self) -> bool {
+    pub(crate) const fn has_found_session(&self) -> bool {
         self.found_session
     }
 
-    /// Counts a message of QoS 1 or 2 that is sent for the first time.
-    pub const fn sends(&mut self) {
+    /// Counts a QoS 1 or 2 message that is sent for the first time.
+    pub(crate) const fn sends(&mut self) {
         self.sent += 1;
     }
 
-    /// Counts messages of QoS 0 that were written.
-    pub const fn wrote(&mut self, count: u64) {
+    /// Counts QoS 0 messages that were written.
+    pub(crate) const fn wrote(&mut self, count: u64) {
         self.sent += count;
         self.done += count;
     }
 
-    /// Counts messages of QoS 0 that are written again, since they were lost with a connection.
-    pub const fn writes_again(&mut self, count: u64) {
+    /// Counts QoS 0 messages that are written again, since they were lost with a connection.
+    pub(crate) const fn writes_again(&mut self, count: u64) {
         self.retried += count;
     }
 
     /// Counts a message that is refused, by the broker or because of its limits.
-    pub fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
+    pub(crate) fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
         *self.refused.entry(reason.0).or_default() += 1;
         self.first_refusal.get_or_insert(reason);
         if self.refusals() <= NAMED {
@@ -123,13 +123,13 @@ impl DeliveryAccount {
     }
 
     /// Messages that nothing more is to be done for: acknowledged, refused or lost.
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.done + self.refusals() + self.lost
     }
 
-    /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how the
-    /// tool ends when nothing else ended it. `whole`: all of the input was taken up.
-    pub fn close(&self, open: u64, whole: bool) -> ExitStatus {
+    /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how
+    /// the tool ends when nothing else ended it. `whole`: all of the input was taken up.
+    pub(crate) fn close(&self, open: u64, whole: bool) -> ExitStatus {
         if !self.refusals_fail {
             return ExitStatus::Done;
         }
@@ -191,7 +191,7 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.downgraded += 1;
                 if self.downgraded == 1 {
                     self.reporter.warning(
-                        "the broker answered a message of QoS 2 with PUBACK: it was delivered at QoS 1, so it may \
+                        "the broker answered a QoS 2 message with PUBACK: it was delivered at QoS 1, so it may \
                          arrive twice",
                     );
                 }
@@ -231,7 +231,7 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.retried += messages as u64;
                 self.uncertain += uncertain as u64;
                 if uncertain > 0 {
-                    let what = counted(uncertain as u64, "message of QoS 2 is", "messages of QoS 2 are");
+                    let what = counted(uncertain as u64, "QoS 2 message is", "QoS 2 messages are");
                     self.reporter.warning(format_args!(
                         "the broker has lost the session: {what} sent again and may arrive twice"
                     ));

@@ -6,10 +6,10 @@ use memchr::{memchr, memchr_iter};
 
 /// A line of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub(crate) enum Line {
     /// Its bytes.
     Whole(Bytes),
-    /// It is longer than was allowed; its bytes are gone.
+    /// It is too long; its bytes were dropped.
     TooLong {
         /// How many they were.
         length: u64,
@@ -19,9 +19,9 @@ pub enum Line {
 /// Cuts bytes into lines. A line ends with LF, which is not part of it; CR and NUL are. What follows the last LF is a
 /// line too, unless it is empty.
 #[derive(Debug, Default)]
-pub struct LineSplitter {
+pub(crate) struct LineSplitter {
     chunk: Bytes,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an incomplete line.
     partial: Vec<u8>,
     /// Bytes of a line that is too long; its beginning is not kept.
     skipped: u64,
@@ -31,32 +31,32 @@ pub struct LineSplitter {
 
 impl LineSplitter {
     /// Adds a chunk. It costs a copy when the one before is not taken apart with [`LineSplitter::next_line`].
-    pub fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         self.chunk = if self.chunk.is_empty() { chunk } else { [&self.chunk[..], &chunk[..]].concat().into() };
     }
 
     /// Bytes that are held.
-    pub fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.chunk.len() + self.partial.len()
     }
 
     /// Bytes of the input that were given out or thrown away.
-    pub fn consumed(&self) -> u64 {
+    pub(crate) fn consumed(&self) -> u64 {
         self.consumed
     }
 
     /// Whether there are bytes that may hold a line's end.
-    pub fn has_unseen(&self) -> bool {
+    pub(crate) fn has_unseen(&self) -> bool {
         !self.chunk.is_empty()
     }
 
     /// Whether a whole line is there.
-    pub fn has_line(&self) -> bool {
+    pub(crate) fn has_line(&self) -> bool {
         memchr(b'\n', &self.chunk).is_some()
     }
 
     /// The next whole line. Of a line that does not end within this chunk no more than `limit` bytes are kept.
-    pub fn next_line(&mut self, limit: usize) -> Option<Line> {
+    pub(crate) fn next_line(&mut self, limit: usize) -> Option<Line> {
         let Some(end) = memchr(b'\n', &self.chunk) else {
             let chunk = std::mem::take(&mut self.chunk);
             self.consumed += chunk.len() as u64;
@@ -82,7 +82,7 @@ impl LineSplitter {
     }
 
     /// Lines, a last one without LF included, that have not been taken.
-    pub fn lines_left(&self) -> u64 {
+    pub(crate) fn lines_left(&self) -> u64 {
         let whole = memchr_iter(b'\n', &self.chunk).count() as u64;
         let begun = !self.partial.is_empty() || self.skipped > 0;
         let open = self.chunk.last().map_or(begun, |last| *last != b'\n');
@@ -90,7 +90,7 @@ impl LineSplitter {
     }
 
     /// The input has ended: the last line, if it had no LF.
-    pub fn finish(&mut self) -> Option<Line> {
+    pub(crate) fn finish(&mut self) -> Option<Line> {
         if self.skipped > 0 {
             return Some(Line::TooLong { length: std::mem::take(&mut self.skipped) });
         }

@@ -1,7 +1,7 @@
 //! mqpub: where payloads come from, repeat, delivery account.
 //!
-//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. [`LineSplitter`] and
-//! [`DeliveryAccount`] are pure, and so is the summary; only `run`, `publisher` and `input` know a connection, a clock or
+//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. `LineSplitter` and
+//! `DeliveryAccount` are pure, and so is the summary; only `run`, `publisher` and `input` know a connection, a clock or
 //! stdin.
 
 mod account;
@@ -19,10 +19,9 @@ mod summary;
 mod unacknowledged;
 mod window;
 
-pub use account::{DeliveryAccount, Outgoing};
-pub use lines::{Line, LineSplitter};
-pub use plan::{LineInput, PayloadSource, PublishPlan};
+pub(crate) use lines::Line;
+pub(crate) use plan::PayloadSource;
+pub use plan::PublishPlan;
 pub use run::publish;
 pub(crate) use run::source_of;
 pub(crate) use source::Source;
-pub use summary::SummaryFormat;

@@ -35,12 +35,10 @@ const FEW_IN_FLIGHT: usize = 8;
 /// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.
 const CLOSING: Duration = Duration::from_secs(2);
 /// Why a broker may close the connection on each PUBLISH.
-const STUCK_HINT: &str = "the broker may be away, or close the connection because this user may not publish there; \
-                          --connect-timeout sets how long mqpub waits";
+const STUCK_HINT: &str = "the broker may be down, or this user may not be allowed to publish there; --connect-timeout sets how long mqpub waits";
 /// What a session of an earlier run means at QoS 2.
-const FOUND_SESSION: &str = "the broker resumes the session of an earlier run: if that run was cut short, the messages \
-                             it left in flight are not known here and stay unfinished";
-const FOUND_SESSION_HINT: &str = "use another client id (-i), or leave -c out, to start with nothing in flight";
+const FOUND_SESSION: &str = "the broker resumed the session of an earlier run: if that run was interrupted, its messages in flight stay incomplete";
+const FOUND_SESSION_HINT: &str = "use another client id (-i), or omit -c, to start with nothing in flight";
 /// How long the DISCONNECT of an interrupted run may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -72,7 +70,7 @@ pub(super) struct Publisher<'a> {
     line: ProgressLine,
     /// What every message has in common.
     template: Message,
-    /// Messages of QoS 0.
+    /// QoS 0 messages.
     unacknowledged: Unacknowledged,
     /// How long the broker has for its next answer. The mark counts its answers.
     answer: AnswerTimer<u64>,
@@ -137,7 +135,7 @@ impl<'a> Publisher<'a> {
         match driver.disconnect(properties, self.plan.client.answer_timeout, close).await {
             // The broker has acknowledged everything, which a lost DISCONNECT does not change.
             Err(End::Client(error)) if self.plan.is_acknowledged() => {
-                driver.client.note(&format!("left without DISCONNECT: {error}"));
+                driver.client.note(&format!("disconnected without DISCONNECT: {error}"));
             }
             left => left?,
         }
@@ -180,7 +178,7 @@ impl<'a> Publisher<'a> {
             }
             End::Tool(Failure::Stuck(since, loss)) => {
                 let (target, waited) = (client.target(), since.elapsed().as_secs());
-                reporter.error(format_args!("{target}: nothing got through for {waited} s: {loss}"));
+                reporter.error(format_args!("{target}: no message got through for {waited} s: {loss}"));
                 reporter.hint(STUCK_HINT);
                 ExitStatus::AckTimedOut
             }
@@ -284,8 +282,9 @@ impl<'a> Publisher<'a> {
         self.source.has_ended() && is_written && client.session().in_flight() == 0
     }
 
-    /// With a full window and more to send, three quarters of the acknowledgements are worth one wake-up: in the meantime
-    /// the broker has the last quarter to work at. With nothing more to send, the last ones are worth a quick TCP ACK.
+    /// With a full window and more to send, three quarters of the acknowledgements are worth one wake-up: in the
+    /// meantime the broker has the last quarter to work at. With nothing more to send, the last ones are worth a quick
+    /// TCP ACK.
     fn coalesce_acknowledgements(&self, client: &mut Client<Outgoing>, has_window: bool) {
         let in_flight = client.session().in_flight();
         let has_more = self.source.has_more();
@@ -303,7 +302,7 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Counts the messages of QoS 0 that were written.
+    /// Counts the QoS 0 messages that were written.
     fn note_written(&mut self, client: &Client<Outgoing>) {
         let written = self.unacknowledged.note_written(client.written_total());
         self.account.wrote(written as u64);
@@ -332,8 +331,8 @@ impl<'a> Publisher<'a> {
         })
     }
 
-    /// When an attempt to reconnect is given up: where the input has ended nobody would notice that it never works, so it
-    /// ends then, unless `--retry` sets how often to try.
+    /// When an attempt to reconnect is given up: where the input has ended nobody would notice that it never works, so
+    /// it ends then, unless `--retry` sets how often to try.
     fn give_up_at(&self) -> Option<Instant> {
         let ends = self.source.is_read() && self.plan.client.connect.retry.attempts.is_none();
         self.streak.since().filter(|_| ends)?.checked_add(self.plan.client.answer_timeout)
@@ -350,8 +349,8 @@ impl<'a> Publisher<'a> {
         in_flight.or(self.unacknowledged.first())
     }
 
-    /// How many connections may be lost, one after the other, before one gets something through. A single message does not
-    /// wait for a broker to come back unless that is asked for.
+    /// How many connections may be lost, one after the other, before one gets something through. A single message does
+    /// not wait for a broker to come back unless that is asked for.
     fn allowed_losses(&self) -> u64 {
         let retry = &self.plan.client.connect.retry;
         match (self.plan.sends_lines(), self.plan.client.policy.gives_up_at_same_packet) {
@@ -393,13 +392,13 @@ impl<'a> Publisher<'a> {
             return;
         }
         if self.account.settled() == self.settled_before && !self.window.is_single() {
-            // Fewer may have been on their way than the window has room for, and more be kept from before it was halved.
+            // Fewer may have been on their way than the window has room for, and more be kept from before it was
+            // halved.
             let sent = in_flight.min(client.session().allowed());
             let most = self.window.halve(sent);
             if sent > 1 {
                 self.reporter.warning(format_args!(
-                    "nothing was acknowledged with {sent} messages in flight: from now on at most {most}, as with -M \
-                     {most}"
+                    "nothing was acknowledged with {sent} messages in flight: reducing the window to {most} (-M {most})"
                 ));
             }
         }
@@ -435,7 +434,7 @@ impl Task for Publisher<'_> {
                 Some((number, Line::Whole(payload))) => self.send(client, number, payload)?,
                 Some((number, Line::TooLong { length })) if self.plan.client.policy.skips_oversized_lines => {
                     let whose = whose_limit(limit);
-                    let why = format_args!("a payload of {length} bytes is over the limit of {limit}; {whose}");
+                    let why = format_args!("a payload of {length} bytes exceeds the limit of {limit}; {whose}");
                     self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
                 }
                 Some((_, Line::TooLong { length })) => {

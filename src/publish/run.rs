@@ -15,7 +15,7 @@ use crate::exit_status::ExitStatus;
 use crate::options::{EMPTY_STDIN, unreadable_file};
 use crate::terminal::Progress;
 
-/// Publishes what the plan asks for, with errors on stderr, and returns how it ended.
+/// Runs the plan, with errors on stderr, and returns the exit status.
 pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let began = Instant::now();
     let diagnostics = Diagnostics::start(&plan.client);

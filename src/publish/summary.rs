@@ -33,7 +33,7 @@ pub(super) struct Totals {
     pub(super) unacknowledged: u64,
     /// QoS 2 messages that the broker took as QoS 1.
     pub(super) downgraded: u64,
-    /// What was sent once more after a reconnect.
+    /// What was sent again after a reconnect.
     pub(super) retried: u64,
     /// Of these, QoS 2 messages that may have arrived twice.
     pub(super) uncertain: u64,

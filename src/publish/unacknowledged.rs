@@ -1,4 +1,4 @@
-//! Messages of QoS 0 between the session and the socket: nobody acknowledges them, so all that is known of them is how
+//! QoS 0 messages between the session and the socket: nobody acknowledges them, so all that is known of them is how
 //! much the socket has taken. Pure.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// A message by its number, with its payload.
 type Numbered = (u64, Bytes);
 
-/// The messages of QoS 0 that are not known to be written, in the order of their numbers.
+/// The QoS 0 messages that are not known to be written, in the order of their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Unacknowledged {
     /// On their way, each with the position in the output where it ends.

@@ -13,7 +13,7 @@ impl SendWindow {
         Self { most, is_single: false }
     }
 
-    /// A connection was lost on which nothing was acknowledged of `sent` messages. Gives back the new window.
+    /// A connection was lost on which nothing was acknowledged of `sent` messages. Returns the new window.
     pub(super) fn halve(&mut self, sent: usize) -> u16 {
         let sent = u16::try_from(sent).unwrap_or(u16::MAX).min(self.most);
         self.most = (sent / 2).max(1);

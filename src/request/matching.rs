@@ -25,7 +25,7 @@ pub enum Rule {
 pub enum CorrelationData {
     /// What the user gave, with each of them.
     Given(Bytes),
-    /// A name that nobody else has, and the number of the request.
+    /// A unique name, and the number of the request.
     Numbered(String),
 }
 
@@ -54,7 +54,7 @@ pub enum Verdict {
     Unmatched(Unmatched),
 }
 
-/// Why a message is no response.
+/// Why a message is not a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmatched {
     /// It has no correlation data.
@@ -63,13 +63,13 @@ pub enum Unmatched {
     OtherData,
     /// It is retained, and so older than the request.
     Retained,
-    /// It came before the request was sent.
+    /// It arrived before the request was sent.
     Early,
-    /// It answers a request that has all its responses.
+    /// It answers a request that already has all its responses.
     Late,
 }
 
-/// How many unmatched of each kind came.
+/// The number of unmatched messages of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnmatchedCounts {
     /// [`Unmatched::NoData`].
@@ -98,7 +98,7 @@ impl UnmatchedCounts {
 pub struct Exchange {
     rule: Rule,
     names: Option<CorrelationData>,
-    /// `-R`: retained messages are no responses.
+    /// `-R`: retained messages are not responses.
     drops_retained: bool,
     /// Responses to each request.
     wanted: u64,
@@ -114,8 +114,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange that wants `wanted` responses to each request. Requests carry correlation data where there are `names`,
-    /// by any rule.
+    /// An exchange that wants `wanted` responses to each request. Requests carry correlation data where there are
+    /// `names`, by any rule.
     pub fn new(rule: Rule, names: Option<CorrelationData>, drops_retained: bool, wanted: u64) -> Self {
         let unmatched = UnmatchedCounts::default();
         Self { rule, names, drops_retained, wanted, asked: 0, data: Bytes::new(), come: 0, all: 0, unmatched }

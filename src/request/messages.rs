@@ -34,15 +34,15 @@ pub(super) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    /// What was received: `no response came`, `1 of 3 responses to request 2 came`.
+    /// What was received: `no response arrived`, `1 of 3 responses to request 2 came`.
     pub(super) fn received(&self) -> String {
         let exchange = self.exchange;
         let request = if exchange.asked() > 1 { format!(" to request {}", exchange.asked()) } else { String::new() };
         match (exchange.come(), exchange.wanted()) {
             _ if self.stage == Stage::Held => format!("request {} was not sent", exchange.asked() + 1),
             (0, _) if exchange.asked() == 0 => "no request was sent".to_owned(),
-            (0, _) => format!("no response{request} came"),
-            (come, wanted) => format!("{come} of {wanted} responses{request} came"),
+            (0, _) => format!("no response{request} arrived"),
+            (come, wanted) => format!("{come} of {wanted} responses{request} arrived"),
         }
     }
 
@@ -54,7 +54,7 @@ impl Situation<'_> {
             (Stage::Subscribing, _) => ", the broker has not granted the subscription yet",
             (Stage::Held, _) => ", the broker has not acknowledged an earlier one that fills the window (-M)",
             (Stage::Asked, Fate::Unknown) if self.acknowledged => ", the broker has not acknowledged the request",
-            (Stage::Asked, Fate::Nobody) => ", nobody is subscribed to the topic of the request",
+            (Stage::Asked, Fate::Nobody) => ", no client is subscribed to the topic of the request",
             (Stage::Asked, _) => "",
         };
         format!("timed out after {} s: {}{stage}", waited.as_secs_f64(), self.received())
@@ -71,7 +71,7 @@ impl Situation<'_> {
         for (count, what) in [
             (other_data, "with other correlation data: they answer other requests"),
             (old, "that are older than the request"),
-            (late, "to requests that had all their responses"),
+            (late, "to requests that already have all their responses"),
         ] {
             if count > 0 {
                 hints.push(format!("{} {what}", messages(count, response_topic)));
@@ -79,46 +79,46 @@ impl Situation<'_> {
         }
         let may_be_unheard = self.stage == Stage::Asked && self.exchange.all() == 0 && !self.acknowledged && self.v5;
         if hints.is_empty() && may_be_unheard {
-            hints.push(format!("with -q 1 the broker reports whether anybody is subscribed to '{request_topic}'"));
+            hints.push(format!("with -q 1 the broker reports whether any client is subscribed to '{request_topic}'"));
         }
         hints
     }
 }
 
 const NO_DATA: &str =
-    "without correlation data: if the responder does not return it, --no-correlation-check takes them";
+    "without correlation data: if the responder does not return it, use --no-correlation-check to accept them";
 
 fn messages(count: u64, topic: &str) -> String {
     match count {
-        1 => format!("1 message came on '{topic}'"),
-        _ => format!("{count} messages came on '{topic}'"),
+        1 => format!("1 message arrived on '{topic}'"),
+        _ => format!("{count} messages arrived on '{topic}'"),
     }
 }
 
 /// The first message without correlation data.
 pub(super) fn first_without_data(response_topic: &str) -> String {
-    format!("a message came on '{response_topic}' without the correlation data of the request; it is ignored")
+    format!("a message arrived on '{response_topic}' without the correlation data of the request; it is ignored")
 }
 
 /// What to do about it.
-pub(super) const WITHOUT_DATA_HINT: &str = "if the responder does not return it, --no-correlation-check takes every \
-                                            message for the response";
+pub(super) const WITHOUT_DATA_HINT: &str =
+    "if the responder does not return it, use --no-correlation-check to accept every message";
 
-/// A message that is no response, for the log.
+/// A message that is not a response, for the log.
 pub(super) fn unmatched(response_topic: &str, unmatched: Unmatched) -> String {
     let what = match unmatched {
         Unmatched::NoData => "has no correlation data",
         Unmatched::OtherData => "has other correlation data",
         Unmatched::Retained => "is retained",
-        Unmatched::Early => "came before the request was sent",
-        Unmatched::Late => "answers a request that has all its responses",
+        Unmatched::Early => "arrived before the request was sent",
+        Unmatched::Late => "answers a request that already has all its responses",
     };
     format!("ignored a message on {response_topic}: it {what}")
 }
 
-/// The broker took the request and has nobody to give it to.
+/// The broker accepted the request, but no client is subscribed to its topic.
 pub(super) fn nobody(request_topic: &str) -> String {
-    format!("nobody is subscribed to '{request_topic}', so nobody receives the request; is the responder running?")
+    format!("no client is subscribed to '{request_topic}' to receive the request: is the responder running?")
 }
 
 #[cfg(test)]
@@ -167,15 +167,15 @@ mod tests {
                 Stage::Asked,
                 1,
                 Fate::Unknown,
-                "timed out after 1.5 s: no response came, the broker has not acknowledged the request",
+                "timed out after 1.5 s: no response arrived, the broker has not acknowledged the request",
             ),
             (
                 Stage::Asked,
                 1,
                 Fate::Nobody,
-                "timed out after 1.5 s: no response came, nobody is subscribed to the topic of the request",
+                "timed out after 1.5 s: no response arrived, no client is subscribed to the topic of the request",
             ),
-            (Stage::Asked, 4, Fate::Taken, "timed out after 1.5 s: no response to request 4 came"),
+            (Stage::Asked, 4, Fate::Taken, "timed out after 1.5 s: no response to request 4 arrived"),
         ] {
             let exchange = exchange(asked, 2, 0);
             assert_eq!(situation(stage, &exchange, &fate).timed_out(Duration::from_millis(1_500)), text);
@@ -187,11 +187,11 @@ mod tests {
         let exchange = exchange(1, 1, 2);
         let hints = situation(Stage::Asked, &exchange, &Fate::Nobody).hints();
         assert_eq!(hints.len(), 1);
-        assert!(hints[0].starts_with("2 messages came on 'r' without correlation data"), "{hints:?}");
+        assert!(hints[0].starts_with("2 messages arrived on 'r' without correlation data"), "{hints:?}");
         assert!(hints[0].contains("--no-correlation-check"), "{hints:?}");
         let quiet = self::exchange(1, 1, 0);
         let at_most_once = Situation { acknowledged: false, ..situation(Stage::Asked, &quiet, &Fate::Unknown) };
-        assert_eq!(at_most_once.hints(), ["with -q 1 the broker reports whether anybody is subscribed to 'q'"]);
+        assert_eq!(at_most_once.hints(), ["with -q 1 the broker reports whether any client is subscribed to 'q'"]);
         assert!(situation(Stage::Asked, &quiet, &Fate::Taken).hints().is_empty());
     }
 }

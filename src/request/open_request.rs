@@ -1,6 +1,6 @@
 //! The request that waits for its responses, as far as it may have to be sent again by the tool. Pure.
 //!
-//! At QoS 1 and 2 the session sends it again; at QoS 0 it goes out once more only where not all of it was written.
+//! At QoS 1 and 2 the session sends it again; at QoS 0 it goes out again only where not all of it was written.
 
 use crate::mqtt::{Message, QoS};
 

@@ -22,13 +22,13 @@ use crate::subscribe::{handling_of_retained, printer};
 pub enum ResponseTopic {
     /// `-e`.
     Given(String),
-    /// A name that nobody else has, from which a topic is made.
+    /// A unique name, from which a topic is made.
     Own(String),
 }
 
 impl ResponseTopic {
-    /// The topic. One of our own begins with the Response Information of the broker (5.0 §3.2.2.3.15), which is where it
-    /// allows us to subscribe, if it gave any that can begin a topic.
+    /// The topic. One of our own begins with the Response Information of the broker (5.0 §3.2.2.3.15), which is where
+    /// it allows us to subscribe, if it gave any that can begin a topic.
     pub fn topic(&self, response_information: Option<&str>) -> String {
         match (self, response_information) {
             (Self::Given(topic), _) => topic.clone(),
@@ -100,8 +100,7 @@ impl RequestPlan {
             && (*repeat > 1 || *stdin_line)
             && policy.matches_responses
         {
-            let fault = "responses to several requests with the same correlation-data could not be matched: leave -D publish \
-                         correlation-data out, each request gets its own";
+            let fault = "responses to several requests with the same correlation-data cannot be matched: omit -D publish correlation-data; each request then gets its own";
             return Err(refused(vec![fault.to_owned()]));
         }
         let topic = topic.clone().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default();

@@ -22,7 +22,7 @@ pub(super) enum Fate {
     Unknown,
     /// It took it.
     Taken,
-    /// It took it, and nobody is subscribed to its topic.
+    /// It accepted it, but no client is subscribed to its topic.
     Nobody,
     /// It refused it, with its own words where it has some.
     Refused(ReasonCode, Option<String>),
@@ -45,14 +45,14 @@ pub(super) struct Receiver {
     pub(super) batch: Batch,
     /// How long the responses took that came since this was looked at.
     pub(super) latencies: Vec<Duration>,
-    /// Messages that came since this was looked at and are no responses.
+    /// Messages that came since this was looked at and are not responses.
     pub(super) unmatched: Vec<Unmatched>,
     pub(super) subacks: Vec<Suback>,
     /// Response Information of the CONNACK.
     pub(super) response_information: Option<String>,
     /// Packet Identifier of the last request, 0 at QoS 0.
     pub(super) packet_identifier: u16,
-    /// What became of the last request.
+    /// The outcome of the last request.
     pub(super) fate: Fate,
     /// Grows with every new answer of the broker about a request.
     pub(super) answers: u64,

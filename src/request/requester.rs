@@ -30,7 +30,7 @@ const CLOSED_HINT: &str = "the broker closed the connection instead of answering
                            is just starting (--retry tries again)";
 
 /// What to do where the broker refuses the subscription.
-const RESPONSE_TOPIC_HINT: &str = "may this user subscribe there? choose another response topic with -e";
+const RESPONSE_TOPIC_HINT: &str = "is this user allowed to subscribe there? choose another response topic with -e";
 
 /// Why a run ends early, besides what ends every run.
 pub(super) enum Failure {
@@ -261,7 +261,7 @@ impl<'a> Requester<'a> {
         Ok(())
     }
 
-    /// Reports messages that are no responses.
+    /// Reports messages that are not responses.
     fn report_unmatched(&mut self, client: &mut Client<Message>) {
         for unmatched in std::mem::take(&mut self.receiver.unmatched) {
             if !self.plan.client.policy.reports_unmatched {
@@ -299,8 +299,9 @@ impl<'a> Requester<'a> {
         self.is_subscribed && (self.plan.request.qos == QoS::AtMostOnce || client.session().window_free() > 0)
     }
 
-    /// Between a response and the next request only the input is awaited, unless the broker has to acknowledge an earlier
-    /// request first: the window (`-M`, Receive Maximum) is full. A broker that never does is not waited for without end.
+    /// Between a response and the next request only the input is awaited, unless the broker has to acknowledge an
+    /// earlier request first: the window (`-M`, Receive Maximum) is full. A broker that never does is not waited for
+    /// without end.
     fn rest_or_hold(&mut self, client: &mut Client<Message>) {
         let waits_for_input = self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines(_));
         if !self.receiver.exchange.is_idle() || !self.is_subscribed || !waits_for_input {
@@ -404,8 +405,8 @@ impl<'a> Requester<'a> {
         Err(ClientError::Unanswered { target, packet, waited })
     }
 
-    /// Whether the open request is sent once more over the next connection: at QoS 1 and 2 where it is not acknowledged,
-    /// at QoS 0 where not all of it was written.
+    /// Whether the open request is sent again over the next connection: at QoS 1 and 2 where it is not acknowledged, at
+    /// QoS 0 where not all of it was written.
     fn is_sent_again(&self) -> bool {
         !self.receiver.exchange.is_idle() && (self.open.is_lost() || self.awaits_acknowledgement())
     }
@@ -438,8 +439,8 @@ impl Task for Requester<'_> {
             return Ok(self.end);
         }
         self.watch_answers(client, now)?;
-        // Read ahead of a full window, too: whether anything waits for it must be known. A request that may be sent needs
-        // no second look at the clock: the input is ready when it is due.
+        // Read ahead of a full window, too: whether anything waits for it must be known. A request that may be sent
+        // needs no second look at the clock: the input is ready when it is due.
         let is_idle = self.is_subscribed && !self.open.is_lost() && self.receiver.exchange.is_idle();
         self.wants_input = is_idle && (self.may_ask(client) || !self.source.is_waiting(now));
         Ok(self.end.into_iter().chain(self.answer.deadline()).min())

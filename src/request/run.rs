@@ -6,7 +6,7 @@ use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
 use crate::publish::source_of;
 
-/// Sends requests as the plan asks for, with responses on stdout and errors on stderr, and returns how it ended.
+/// Runs the plan, with responses on stdout and errors on stderr, and returns the exit status.
 pub fn request(plan: &RequestPlan) -> ExitStatus {
     let diagnostics = Diagnostics::start(&plan.client);
     let source = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {

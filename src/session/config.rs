@@ -24,8 +24,8 @@ pub struct SessionConfig {
     /// Properties of CONNECT in wire order; Receive Maximum, Maximum Packet Size, Topic Alias Maximum and Session
     /// Expiry Interval are read from here.
     pub connect_properties: Properties,
-    /// The Packet Identifier to begin with, 1 to 65,535. In a session that outlives its process the broker may still hold
-    /// identifiers of an earlier one, and would take a new message under one of them for that one, sent again
+    /// The Packet Identifier to begin with, 1 to 65,535. In a session that outlives its process the broker may still
+    /// hold identifiers of an earlier one, and would take a new message under one of them for that one, sent again
     /// (MQTT-4.3.3): such a session begins at a random place.
     pub first_identifier: u16,
     /// What is sent again to a broker that has lost the session, and with it the subscriptions, waits for a SUBACK that
@@ -33,7 +33,7 @@ pub struct SessionConfig {
     pub subscribes_first: bool,
     /// A Topic Alias above the broker's maximum is sent all the same, as mosquitto's clients do.
     pub sends_any_alias: bool,
-    /// Most messages of QoS 1 and 2 in flight (`-M`); the broker's Receive Maximum lowers it.
+    /// Most QoS 1 and 2 messages in flight (`-M`); the broker's Receive Maximum lowers it.
     pub window: u16,
     /// Largest packet taken from the network, bytes.
     pub max_packet_size: usize,

@@ -18,18 +18,18 @@ pub enum SessionError {
         /// Properties of the CONNACK, among them the broker's own words.
         properties: Properties,
     },
-    /// No CONNACK came.
+    /// No CONNACK arrived.
     #[error("the broker did not answer CONNECT within {} s", .0.as_secs_f64())]
     ConnackTimeout(Duration),
-    /// What came first is no MQTT.
+    /// The first bytes received are not MQTT.
     #[error("the server is not an MQTT broker: {error}")]
     NotMqtt {
         /// What is wrong with it.
         error: WireError,
-        /// The first bytes that came, at most eight.
+        /// The first bytes received, at most eight.
         first_bytes: Vec<u8>,
     },
-    /// The broker sent something that is no packet, or is forbidden.
+    /// The broker sent something that is not a packet, or is forbidden.
     #[error("the broker violated the protocol: {0}")]
     Wire(#[from] WireError),
     /// A packet that may not come now.
@@ -53,13 +53,13 @@ pub enum SessionError {
     /// The broker ended the connection with a DISCONNECT, which before 5.0 it cannot explain.
     #[error("the broker closed the connection with DISCONNECT")]
     UnexpectedDisconnect,
-    /// The broker wants an authentication exchange (AUTH).
-    #[error("the broker asks for enhanced authentication (AUTH), which is not supported")]
+    /// The broker requires an authentication exchange (AUTH).
+    #[error("the broker requires enhanced authentication (AUTH), which is not supported")]
     EnhancedAuthentication,
     /// PINGREQ was not answered.
     #[error("the broker did not answer PINGREQ within {} s", .0.as_secs_f64())]
     PingTimeout(Duration),
-    /// The transport takes nothing more, and nothing comes.
+    /// The transport accepts no more data, and none arrives.
     #[error("the connection has carried no bytes for {} s", .0.as_secs())]
     Stalled(Duration),
 }
@@ -80,7 +80,7 @@ impl SessionError {
     }
 }
 
-/// A CONNACK that is no success. What means success elsewhere (`Granted QoS 1`) means nothing here.
+/// A CONNACK that is not success. What means success elsewhere (`Granted QoS 1`) means nothing here.
 fn refusal(reason: ReasonCode) -> String {
     match reason.is_error() && reason.name().is_some() {
         true => format!("the broker refused the connection: {reason}"),
@@ -91,17 +91,17 @@ fn refusal(reason: ReasonCode) -> String {
 /// Why a message cannot be published.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
-    /// There is no connection now.
+    /// There is no connection.
     #[error("there is no connection to the broker")]
     NotConnected,
     /// As many messages as allowed are in flight; try again after one was acknowledged.
     #[error("the window is full")]
     WindowFull,
-    /// The broker takes no such QoS.
-    #[error("the broker takes at most QoS {}", .0.number())]
+    /// The broker does not support this QoS.
+    #[error("the broker accepts at most QoS {}", .0.number())]
     QosNotSupported(QoS),
     /// The broker keeps no retained messages.
-    #[error("the broker does not keep retained messages")]
+    #[error("the broker does not support retained messages")]
     RetainNotAvailable,
     /// The Topic Alias is above what the broker allows.
     #[error("topic alias {alias} is above the broker's topic alias maximum of {maximum}")]
@@ -111,7 +111,7 @@ pub enum PublishError {
         /// The broker's limit.
         maximum: u16,
     },
-    /// There is no message to write: only something else was kept in its place (see [`super::Kept`]).
+    /// There is not a message to write: only something else was kept in its place (see [`super::Kept`]).
     #[error("the message was not kept")]
     NotKept,
     /// The message cannot be written, or is larger than the broker takes.

@@ -16,7 +16,7 @@ impl Kept for Message {
     }
 }
 
-/// When a message that came is acknowledged.
+/// When a received message is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledge {
     /// At once.
@@ -25,7 +25,7 @@ pub enum Acknowledge {
     Later,
 }
 
-/// The right to acknowledge a message that came.
+/// The right to acknowledge a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub(super) qos: QoS,
@@ -34,7 +34,7 @@ pub struct Receipt {
     pub(super) connection: u32,
 }
 
-/// A message that came. It lies in the read buffer.
+/// A received message, in the read buffer.
 #[derive(Debug)]
 pub struct Delivery<'a> {
     /// The packet, with its topic even where an alias stood for it.
@@ -57,7 +57,7 @@ pub enum Outcome {
     Lost,
 }
 
-/// A message of QoS 1 or 2 that is done.
+/// A QoS 1 or 2 message that is done.
 #[derive(Debug)]
 pub struct Completion<'a, K> {
     /// What was kept for it.
@@ -93,19 +93,19 @@ pub enum Event {
     Unsubscribed(Unsuback),
     /// Answer to a PINGREQ.
     Pong,
-    /// An acknowledgement for nothing that is in flight; it is ignored.
+    /// An acknowledgement that matches no message in flight; it is ignored.
     UnknownAcknowledgement(u16),
 }
 
 /// The owner's side of a session. Called while input is handled, in the order of the packets.
 pub trait Handler<K> {
-    /// A message came. Called once for each message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
+    /// A message has arrived. Called once for each message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
     fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
 
     /// A publish is done.
     fn on_completed(&mut self, completion: Completion<'_, K>);
 
-    /// PUBACK has come for messages of QoS 1 with success, for one after the other from this identifier on: the same as
+    /// PUBACK has arrived for QoS 1 messages with success, for one after the other from this identifier on: the same as
     /// [`Handler::on_completed`] for each of them, for whoever can count them together.
     fn on_acknowledged(&mut self, first: u16, kept: impl ExactSizeIterator<Item = K>) {
         let properties = Properties::new();
@@ -115,8 +115,8 @@ pub trait Handler<K> {
         }
     }
 
-    /// Writes a message again of which [`Kept::message`] gives none, under this identifier and with this DUP flag. False
-    /// if that cannot be: then it is lost.
+    /// Writes a message again of which [`Kept::message`] gives none, under this identifier and with this DUP flag.
+    /// False if that cannot be: then it is lost.
     fn rewrite(&mut self, _kept: &K, _packet_identifier: u16, _dup: bool, _out: &mut Vec<u8>) -> bool {
         false
     }
@@ -126,10 +126,10 @@ pub trait Handler<K> {
         false
     }
 
-    /// A whole packet has come, as it is on the wire. Called before anything else happens for it.
+    /// A whole packet has arrived, as on the wire. Called before anything else happens for it.
     fn on_packet(&mut self, _packet: &[u8]) {}
 
-    /// PUBREC came for a message of QoS 2.
+    /// PUBREC arrived for a QoS 2 message.
     fn on_received(&mut self, _kept: &K) {}
 
     /// Something else.

@@ -4,7 +4,6 @@ use crate::mqtt::wire::AckKind;
 
 /// PUBREC, PUBREL and PUBCOMP packets of a session, repeated ones too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct HandshakeCounts {
     pub pubrec_in: u32,
     pub pubrel_in: u32,

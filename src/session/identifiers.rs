@@ -11,7 +11,7 @@ pub struct Identifiers {
 }
 
 impl Identifiers {
-    /// Those of `count` messages of QoS 0.
+    /// Those of `count` QoS 0 messages.
     pub(crate) const fn none(count: usize) -> Self {
         Self { next: 0, left: count }
     }

@@ -115,14 +115,14 @@ impl Inbound {
         self.asked_again.remove(identifier)
     }
 
-    /// PUBREL came; false if the identifier is not known.
+    /// PUBREL arrived; false if the identifier is not known.
     pub(super) fn release(&mut self, identifier: u16) -> bool {
         self.waiting.remove(identifier);
         self.asked_again.remove(identifier);
         self.known.remove(identifier)
     }
 
-    /// Messages of QoS 2 that their owner has acknowledged and the broker has not released.
+    /// QoS 2 messages that their owner has acknowledged and the broker has not released.
     pub(super) fn unreleased(&self) -> usize {
         self.known.count() - self.waiting.count()
     }

@@ -19,14 +19,14 @@ pub(super) struct KeepAlive {
     pending: bool,
 }
 
-/// What time asks for.
+/// What is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
     Ping,
     /// PINGREQ has no answer.
     GiveUp,
-    /// The transport takes nothing, and nothing comes, for this long.
+    /// The transport has accepted no data, and none has arrived, for this long.
     Stalled(Duration),
 }
 
@@ -48,7 +48,8 @@ impl KeepAlive {
         self.last_read = now;
     }
 
-    /// Bytes were written; with `waits` not all that there are. A transport that was full and takes some is a sign of life.
+    /// Bytes were written; with `waits` not all that there are. A transport that was full and takes some is a sign of
+    /// life.
     pub(super) fn written(&mut self, now: Instant, waits: bool) {
         self.last_written = now;
         if self.pending || waits {
@@ -82,7 +83,7 @@ impl KeepAlive {
         Some(self.pinged.unwrap_or(self.last_read.min(self.last_written)) + self.interval)
     }
 
-    /// When bytes last went or came.
+    /// When bytes were last sent or received.
     fn last_sign(&self) -> Instant {
         self.last_read.max(self.last_written)
     }

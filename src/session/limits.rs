@@ -4,7 +4,7 @@ use super::PublishError;
 use crate::mqtt::wire::{Connack, MAX_PACKET_SIZE};
 use crate::mqtt::{Message, PropertyName, QoS};
 
-/// Largest packet before CONNACK has come: nothing has shown yet that a broker is there, and CONNACK needs little.
+/// Largest packet before CONNACK has arrived: nothing has shown yet that a broker is there, and CONNACK needs little.
 const LARGEST_BEFORE_CONNACK: usize = 64 * 1024;
 /// Largest packet of those that carry no message: each of its properties costs more in memory than on the wire.
 const LARGEST_WITHOUT_MESSAGE: usize = 256 * 1024;
@@ -13,7 +13,7 @@ const PUBLISH: u8 = 3;
 
 /// Largest packet that is taken from a broker, where `limit` holds for messages. `input` begins with the packet.
 #[inline]
-pub fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
+pub(crate) fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
     match input.first() {
         _ if !is_open => limit.min(LARGEST_BEFORE_CONNACK),
         Some(first) if first >> 4 != PUBLISH => limit.min(LARGEST_WITHOUT_MESSAGE),
@@ -24,7 +24,7 @@ pub fn largest_packet(input: &[u8], is_open: bool, limit: usize) -> usize {
 /// What a broker allows. Before 5.0 a CONNACK has no limits, and all is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most messages of QoS 1 and 2 in flight towards it.
+    /// Most QoS 1 and 2 messages in flight towards it.
     pub receive_maximum: u16,
     /// Highest QoS.
     pub maximum_qos: QoS,

@@ -1,5 +1,5 @@
-//! The session itself: its life from CONNECT to DISCONNECT, its clock, and what each packet that arrives is for. What it
-//! has in flight is in two halves, [`Sending`] and [`Receiving`].
+//! The session itself: its life from CONNECT to DISCONNECT, its clock, and what each packet that arrives is for. What
+//! it has in flight is in two halves, [`Sending`] and [`Receiving`].
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::mqtt::wire::{
 };
 use crate::mqtt::{Message, Properties, Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
-/// How many bytes of something that is no MQTT are looked at and shown.
+/// How many bytes of something that is not MQTT are looked at and shown.
 const FIRST_BYTES: usize = 8;
 
 /// The first byte of a CONNACK.
@@ -87,7 +87,7 @@ impl<K: Kept> Session<K> {
         Ok(())
     }
 
-    /// Whether CONNACK has come and nothing has ended the connection.
+    /// Whether CONNACK has arrived and nothing has ended the connection.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
@@ -102,14 +102,14 @@ impl<K: Kept> Session<K> {
         self.output.version()
     }
 
-    /// Messages of QoS 1 and 2 that are not done.
+    /// QoS 1 and 2 messages that are not done.
     pub fn in_flight(&self) -> usize {
         self.sending.messages()
     }
 
-    /// How many messages of QoS 1 or 2 may be published now: the window and the broker's Receive Maximum, less what
-    /// is in flight (§4.9). None while messages of an earlier connection are waiting to be sent again, and none while
-    /// the oldest message has been left without an answer for 65,535 identifiers.
+    /// How many QoS 1 or 2 messages may be published now: the window and the broker's Receive Maximum, less what is in
+    /// flight (§4.9). None while messages of an earlier connection are waiting to be sent again, and none while the
+    /// oldest message has been left without an answer for 65,535 identifiers.
     #[inline]
     pub fn window_free(&self) -> usize {
         if self.is_open() { self.sending.window_free() } else { 0 }
@@ -125,13 +125,13 @@ impl<K: Kept> Session<K> {
         self.sending.oldest()
     }
 
-    /// Most messages of QoS 1 and 2 in flight on this connection: the window and the broker's Receive Maximum.
+    /// Most QoS 1 and 2 messages in flight on this connection: the window and the broker's Receive Maximum.
     pub fn allowed(&self) -> usize {
         self.sending.allowed()
     }
 
-    /// Whether an acknowledgement or a PUBLISH of [`Session::publish`] or [`Session::send`] went out on this connection:
-    /// what a broker may not have read yet, and would not if the connection were reset.
+    /// Whether an acknowledgement or a PUBLISH of [`Session::publish`] or [`Session::send`] went out on this
+    /// connection: what a broker may not have read yet, and would not if the connection were reset.
     pub const fn has_sent(&self) -> bool {
         self.output.has_sent()
     }
@@ -141,7 +141,7 @@ impl<K: Kept> Session<K> {
         self.output.bytes().len()
     }
 
-    /// Whether the beginning of a packet has come, and its end has not.
+    /// Whether an incomplete packet has been received.
     pub fn is_inside_packet(&self) -> bool {
         !self.partial.is_empty()
     }
@@ -243,7 +243,7 @@ impl<K: Kept> Session<K> {
         Ok(())
     }
 
-    /// Gives back an identifier from [`Session::reserve`] whose PUBLISH was never written.
+    /// Returns an identifier from [`Session::reserve`] whose PUBLISH was never written.
     pub fn release(&mut self, packet_identifier: u16) {
         self.sending.release(packet_identifier);
     }
@@ -266,8 +266,8 @@ impl<K: Kept> Session<K> {
         self.sending.reserve_many(qos, count, kept)
     }
 
-    /// Puts a PUBLISH into the output; QoS 1 and 2 are kept as `kept`, whose message is the one sent. Returns the Packet
-    /// Identifier, 0 for QoS 0. Fails, and gives `kept` back, on what the broker or the standard does not allow.
+    /// Puts a PUBLISH into the output; QoS 1 and 2 are kept as `kept`, whose message is the one sent. Returns the
+    /// Packet Identifier, 0 for QoS 0. Fails, and gives `kept` back, on what the broker or the standard does not allow.
     pub fn publish(&mut self, kept: K) -> Result<u16, (PublishError, K)> {
         if !self.is_open() && kept.message().is_some() {
             return Err((PublishError::NotConnected, kept));
@@ -285,13 +285,13 @@ impl<K: Kept> Session<K> {
         self.sending.put_publish(message, &mut self.output).map(|_| ())
     }
 
-    /// Puts a SUBSCRIBE into the output and gives back its Packet Identifier. The identifier in `subscribe` is set here.
+    /// Puts a SUBSCRIBE into the output and returns its Packet Identifier. The identifier in `subscribe` is set here.
     pub fn subscribe(&mut self, subscribe: Subscribe) -> Result<u16, PublishError> {
         self.check_open()?;
         self.sending.subscribe(subscribe, &mut self.output)
     }
 
-    /// Puts an UNSUBSCRIBE into the output and gives back its Packet Identifier.
+    /// Puts an UNSUBSCRIBE into the output and returns its Packet Identifier.
     pub fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<u16, PublishError> {
         self.check_open()?;
         self.sending.unsubscribe(unsubscribe, &mut self.output)
@@ -301,15 +301,16 @@ impl<K: Kept> Session<K> {
         if self.is_open() { Ok(()) } else { Err(PublishError::NotConnected) }
     }
 
-    /// Acknowledges a message for which the handler returned [`super::Acknowledge::Later`]. Messages are to be acknowledged in
-    /// the order in which they came (MQTT-4.6.0-2, -3), each once. A QoS 1 receipt of an earlier connection is not
-    /// answered, since the broker sends the message again; a QoS 2 message is remembered as received, and answered
-    /// where the broker has already sent it again. A receipt of a session that the broker has lost does nothing.
+    /// Acknowledges a message for which the handler returned [`super::Acknowledge::Later`]. Messages are to be
+    /// acknowledged in the order in which they came (MQTT-4.6.0-2, -3), each once. A QoS 1 receipt of an earlier
+    /// connection is not answered, since the broker sends the message again; a QoS 2 message is remembered as received,
+    /// and answered where the broker has already sent it again. A receipt of a session that the broker has lost does
+    /// nothing.
     pub fn acknowledge(&mut self, receipt: Receipt) {
         self.receiving.acknowledge(receipt, self.is_open(), &mut self.output);
     }
 
-    /// Messages of QoS 2 that were acknowledged and not released: PUBREL is owed for them, and PUBCOMP after it.
+    /// QoS 2 messages that were acknowledged and not released: their PUBREL and PUBCOMP are outstanding.
     pub fn unreleased(&self) -> usize {
         self.receiving.unreleased()
     }
@@ -338,7 +339,7 @@ impl<K: Kept> Session<K> {
         })
     }
 
-    /// Reads while CONNACK is awaited, and distinguishes what is no MQTT at all from a broker's fault.
+    /// Reads while CONNACK is awaited, and distinguishes what is not MQTT at all from a broker's fault.
     fn read_first<H: Handler<K>>(&mut self, input: &[u8], handler: &mut H) -> Result<(), SessionError> {
         let first_bytes: Vec<u8> = self.partial.bytes().iter().chain(input).take(FIRST_BYTES).copied().collect();
         let not_mqtt = |error| SessionError::NotMqtt { error, first_bytes: first_bytes.clone() };
@@ -379,13 +380,13 @@ impl<K: Kept> Session<K> {
         }
     }
 
-    /// What is announced above it ends the connection before it has come.
+    /// What is announced above it ends the connection before it has arrived.
     #[inline]
     fn largest_packet(&self, input: &[u8]) -> usize {
         largest_packet(input, self.phase == Phase::Open, self.max_packet_size)
     }
 
-    /// Adds input to the packet that has begun until it is whole, and handles it. Gives back the input after it, or
+    /// Adds input to the packet that has begun until it is whole, and handles it. Returns the input after it, or
     /// nothing while it is still not whole.
     fn complete_partial<'a, H: Handler<K>>(
         &mut self,
@@ -422,8 +423,8 @@ impl<K: Kept> Session<K> {
             let publish = Publish::decode(frame, self.version())?;
             return self.receiving.handle_publish(publish, &mut self.output, handler);
         }
-        // The same for acknowledgements of success without properties. 0 is no identifier, which the decoder reports, and so
-        // is the version in which PUBREL may have DUP.
+        // The same for acknowledgements of success without properties. 0 is no identifier, which the decoder reports,
+        // and so is the version in which PUBREL may have DUP.
         if let (Some(kind), [high, low], 0 | 0b0010) = (AckKind::of(frame.packet_type), frame.body, frame.flags)
             && (*high, *low) != (0, 0)
         {
@@ -460,7 +461,7 @@ impl<K: Kept> Session<K> {
                 _ => Ok(()), // cannot be: the type was looked at
             },
             PacketType::Auth if self.version().is_v5() => Err(SessionError::EnhancedAuthentication),
-            packet => Err(SessionError::unexpected(packet, "came before CONNACK")),
+            packet => Err(SessionError::unexpected(packet, "arrived before CONNACK")),
         }
     }
 
@@ -469,7 +470,7 @@ impl<K: Kept> Session<K> {
             return Err(SessionError::Refused { reason: connack.reason, properties: connack.properties });
         }
         if connack.session_present && self.clean_start {
-            let what = "says that a session is present though a clean start was asked for";
+            let what = "reports a session although a clean start was requested";
             return Err(SessionError::unexpected(PacketType::Connack, what));
         }
         if let Some(seconds) = connack.properties.number(PropertyName::ServerKeepAlive) {

@@ -1,4 +1,4 @@
-//! Messages on their way out: which Packet Identifiers are in use and what is still owed for each (§2.2.1, §4.3).
+//! Messages on their way out: which Packet Identifiers are in use and what is outstanding for each (§2.2.1, §4.3).
 //!
 //! Identifiers are given in rising order, so what is in flight is a ring: an identifier's slot is its distance from
 //! the oldest one. Finding a slot costs a subtraction, and the ring's order is the order of sending, which is the
@@ -11,7 +11,7 @@ use super::Kept;
 use super::identifiers::{IDENTIFIERS, Identifiers};
 use crate::mqtt::QoS;
 
-/// What is owed for an identifier.
+/// The next step for an identifier.
 #[derive(Clone, Debug)]
 pub(crate) enum Slot<K> {
     /// Nothing: done before older ones were.
@@ -29,7 +29,7 @@ pub(crate) enum Slot<K> {
 }
 
 impl<K> Slot<K> {
-    /// What is owed first for a message of this QoS; nothing at QoS 0.
+    /// The first outstanding step of a message of this QoS; none at QoS 0.
     #[inline]
     pub(crate) fn of(qos: QoS, kept: K) -> Option<Self> {
         match qos {
@@ -84,8 +84,8 @@ impl<K> ExactSizeIterator for Acknowledged<'_, K> {}
 pub(crate) struct Resumed {
     /// Messages that can be sent again.
     pub(crate) messages: usize,
-    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost; not those of which that
-    /// was known before.
+    /// Of these, QoS 2 messages that the broker may have delivered in a session that it has lost; not those of which
+    /// that was known before.
     pub(crate) uncertain: usize,
 }
 
@@ -108,7 +108,7 @@ impl<K> Outbound<K> {
         self.messages
     }
 
-    /// Messages of QoS 1 and 2 in flight on this connection.
+    /// QoS 1 and 2 messages in flight on this connection.
     pub(crate) fn sent(&self) -> usize {
         self.messages - self.unsent
     }
@@ -178,7 +178,7 @@ impl<K> Outbound<K> {
         self.slots.get_mut(index)
     }
 
-    /// Ends what is in flight under this identifier and gives back what it was.
+    /// Ends what is in flight under this identifier and returns what it was.
     pub(crate) fn remove(&mut self, identifier: u16) -> Slot<K> {
         let index = self.index(identifier);
         let Some(slot) = self.slots.get_mut(index) else { return Slot::Free };
@@ -191,8 +191,8 @@ impl<K> Outbound<K> {
         slot
     }
 
-    /// How many of the oldest messages have these identifiers, in this order, and wait for PUBACK. None while messages of
-    /// an earlier connection are to be sent again.
+    /// How many of the oldest messages have these identifiers, in this order, and wait for PUBACK. None while messages
+    /// of an earlier connection are to be sent again.
     #[inline]
     pub(crate) fn in_order(&self, identifiers: impl Iterator<Item = u16>) -> usize {
         if self.unsent > 0 {

@@ -1,4 +1,4 @@
-//! The beginning of a packet whose rest has not come yet.
+//! The beginning of an incomplete packet.
 
 use crate::mqtt::wire::{Scan, WireError, scan};
 
@@ -8,7 +8,7 @@ const KEPT_CAPACITY: usize = 4096;
 /// A whole packet, and the input after it.
 pub(super) type Completed<'a> = (Vec<u8>, &'a [u8]);
 
-/// Less than one packet. The buffer grows with what has come, never with what is announced.
+/// Less than one packet. The buffer grows with the received bytes, never with the announced size.
 #[derive(Debug, Default)]
 pub(super) struct PartialPacket(Vec<u8>);
 
@@ -31,8 +31,8 @@ impl PartialPacket {
         self.0.extend_from_slice(beginning);
     }
 
-    /// Adds input until the packet is whole, where `largest` is the largest that is taken. Returns the whole packet and the
-    /// input after it; nothing while it is still not whole.
+    /// Adds input until the packet is whole, where `largest` is the largest that is taken. Returns the whole packet and
+    /// the input after it; nothing while it is still not whole.
     pub(super) fn complete<'a>(
         &mut self,
         mut input: &'a [u8],

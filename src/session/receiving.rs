@@ -1,4 +1,5 @@
-//! The receiving half of a session: PUBLISH from the broker (§3.3), its topic alias, and when it is acknowledged (§4.3).
+//! The receiving half of a session: PUBLISH from the broker (§3.3), its topic alias, and when it is acknowledged
+//! (§4.3).
 
 use super::SessionError;
 use super::handler::{Acknowledge, Delivery, Handler, Receipt};
@@ -64,8 +65,7 @@ impl Receiving {
             self.inbound.learn_alias(alias, publish.topic);
             return self.deliver(&publish, output, handler);
         }
-        let topic =
-            self.inbound.take_alias(alias).ok_or_else(|| invalid("carries a topic alias that means nothing"))?;
+        let topic = self.inbound.take_alias(alias).ok_or_else(|| invalid("carries an unknown topic alias"))?;
         let delivered = self.deliver(&Publish { topic: &topic, ..publish }, output, handler);
         self.inbound.put_alias_back(alias, topic);
         delivered
@@ -87,7 +87,7 @@ impl Receiving {
         let is_exactly_once = publish.qos == QoS::ExactlyOnce;
         if !is_exactly_once || self.inbound.is_new(identifier) {
             if output.version().is_v5() && self.inbound.in_flight() >= self.receive_maximum {
-                let what = "exceeds the Receive Maximum that was announced";
+                let what = "exceeds the announced Receive Maximum";
                 return Err(refused(what, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
             }
             self.inbound.begins();
@@ -131,7 +131,7 @@ impl Receiving {
         }
     }
 
-    /// PUBREL has come.
+    /// PUBREL has arrived.
     pub(super) fn handle_pubrel(&mut self, identifier: u16, output: &mut Output) {
         let is_known = self.inbound.release(identifier);
         if is_known {
@@ -142,7 +142,7 @@ impl Receiving {
         output.put(&Packet::Ack(Ack::with_reason(AckKind::Pubcomp, identifier, reason)));
     }
 
-    /// Messages of QoS 2 that were acknowledged and not released.
+    /// QoS 2 messages that were acknowledged and not released.
     pub(super) fn unreleased(&self) -> usize {
         self.inbound.unreleased()
     }

@@ -58,7 +58,8 @@ impl<K: Kept> Sending<K> {
         self.subscribes_first = config.subscribes_first;
     }
 
-    /// The broker has accepted the connection; with `session_lives` it resumed the session. Sends again what was in flight.
+    /// The broker has accepted the connection; with `session_lives` it resumed the session. Sends again what was in
+    /// flight.
     pub(super) fn handle_connack<H: Handler<K>>(
         &mut self,
         connack: Connack,
@@ -213,8 +214,8 @@ impl<K: Kept> Sending<K> {
         Ok(identifier)
     }
 
-    /// Takes the PUBACKs in front of the input that report success and nothing more for the oldest messages, one after the
-    /// other: in a flood they come by the hundred, four bytes each. Leaves every other case to the general way.
+    /// Takes the PUBACKs in front of the input that report success and nothing more for the oldest messages, one after
+    /// the other: in a flood they come by the hundred, four bytes each. Leaves every other case to the general way.
     #[inline]
     pub(super) fn read_pubacks<'a, H: Handler<K>>(&mut self, input: &'a [u8], handler: &mut H) -> &'a [u8] {
         let (packets, _) = input.as_chunks::<PUBACK_SIZE>();
@@ -229,7 +230,7 @@ impl<K: Kept> Sending<K> {
         &input[count * PUBACK_SIZE..]
     }
 
-    /// PUBACK, PUBREC or PUBCOMP has come.
+    /// PUBACK, PUBREC or PUBCOMP has arrived.
     pub(super) fn handle_ack<H: Handler<K>>(
         &mut self,
         ack: &Ack,
@@ -245,8 +246,8 @@ impl<K: Kept> Sending<K> {
         let outcome = if ack.reason.is_error() { Outcome::Refused } else { Outcome::Acknowledged };
         let outcome = match (ack.kind, &place) {
             (AckKind::Puback, Slot::Puback(_)) => outcome,
-            // PUBREC has accepted the message. "Packet Identifier not found" is the answer to a PUBREL that is sent again
-            // when the first one had arrived (§3.7.2.1).
+            // PUBREC has accepted the message. "Packet Identifier not found" is the answer to a PUBREL that is sent
+            // again when the first one had arrived (§3.7.2.1).
             (AckKind::Pubcomp, Slot::Pubcomp(_)) => Outcome::Acknowledged,
             (AckKind::Puback | AckKind::Pubrec, Slot::Pubrec(_)) if outcome == Outcome::Refused => outcome,
             // Some brokers answer QoS 2 with PUBACK: the message is delivered, at QoS 1.
@@ -267,8 +268,8 @@ impl<K: Kept> Sending<K> {
                 handle_unknown(ack, output, handler);
                 return Ok(());
             }
-            (AckKind::Pubcomp, Slot::Pubrec(_)) => return unexpected("came before PUBREC"),
-            _ => return unexpected("answers a packet of another kind"),
+            (AckKind::Pubcomp, Slot::Pubrec(_)) => return unexpected("arrived before PUBREC"),
+            _ => return unexpected("answers a packet of another type"),
         };
         self.complete(identifier, outcome, ack.reason, &ack.properties, output, handler);
         Ok(())
@@ -291,7 +292,7 @@ impl<K: Kept> Sending<K> {
         }
     }
 
-    /// SUBACK has come. One that grants everything lets what waits for it go.
+    /// SUBACK has arrived. One that grants everything lets what waits for it go.
     pub(super) fn handle_suback<H: Handler<K>>(
         &mut self,
         suback: Suback,
@@ -308,7 +309,7 @@ impl<K: Kept> Sending<K> {
         Ok(())
     }
 
-    /// UNSUBACK has come.
+    /// UNSUBACK has arrived.
     pub(super) fn handle_unsuback<H: Handler<K>>(
         &mut self,
         unsuback: Unsuback,
@@ -320,7 +321,7 @@ impl<K: Kept> Sending<K> {
         Ok(())
     }
 
-    /// SUBACK or UNSUBACK came; false if it answers nothing.
+    /// SUBACK or UNSUBACK arrived; false if it answers nothing.
     fn end_request<H: Handler<K>>(
         &mut self,
         packet: PacketType,
@@ -336,7 +337,7 @@ impl<K: Kept> Sending<K> {
                 handler.on_event(Event::UnknownAcknowledgement(identifier));
                 Ok(false)
             }
-            _ => Err(SessionError::unexpected(packet, "answers a packet of another kind")),
+            _ => Err(SessionError::unexpected(packet, "answers a packet of another type")),
         }
     }
 
@@ -360,8 +361,8 @@ impl<K: Kept> Sending<K> {
     }
 }
 
-/// An acknowledgement for nothing in flight: a repeated one, or one of an earlier life. A PUBREC with success is answered
-/// all the same, else the broker waits forever.
+/// An acknowledgement that matches no message in flight: a repeated one, or one from an earlier connection. A PUBREC
+/// with success is answered all the same, else the broker waits forever.
 fn handle_unknown<K, H: Handler<K>>(ack: &Ack, output: &mut Output, handler: &mut H) {
     let identifier = ack.packet_identifier;
     if ack.kind == AckKind::Pubrec && !ack.reason.is_error() {

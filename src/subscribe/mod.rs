@@ -1,7 +1,7 @@
 //! mqsub: which messages count, when to stop, how they are printed.
 //!
 //! [`SubscribePlan`] is what the options mean; [`subscribe`] does it and returns how it ended. The pure half is
-//! [`selection`], which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
+//! `selection`, which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
 mod exit;
@@ -10,13 +10,14 @@ mod plan;
 mod receiver;
 mod requests;
 mod run;
-pub mod selection;
+pub(crate) mod selection;
 mod sink;
 mod stdout;
 mod subscriber;
 
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
-pub use plan::{Display, SubscribePlan, handling_of_retained, printer};
+pub use plan::SubscribePlan;
+pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
 pub(crate) use sink::{MessageSink, OutputError, StdoutReady};
@@ -30,8 +31,8 @@ use crate::message_json::properties_of;
 use crate::mqtt::wire::Publish;
 use crate::mqtt::{PropertyName, PropertyRef, PropertyValue};
 
-/// A message as it came in: the PUBLISH, which may still lie in the read buffer, and when it was received. Where a
-/// Topic Alias stood for the topic, `publish.topic` is the topic it stands for.
+/// A received message: the PUBLISH, which may still lie in the read buffer, and when it was received. Where a Topic
+/// Alias stood for the topic, `publish.topic` is the topic it stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedMessage<'a> {
     /// Topic, payload, QoS, RETAIN, DUP, Packet Identifier and properties in wire order.

@@ -104,7 +104,7 @@ fn filters(
 }
 
 /// When the broker is to send retained messages; what is not shown need not be sent.
-pub fn handling_of_retained(
+pub(crate) fn handling_of_retained(
     asked: Option<RetainHandlingName>,
     no_retained: bool,
     version: ProtocolVersion,
@@ -154,7 +154,7 @@ fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<Display, St
 ///
 /// # Errors
 /// What is wrong with the text of `-F`.
-pub fn printer(output: &OutputOptions) -> Result<Printer, String> {
+pub(crate) fn printer(output: &OutputOptions) -> Result<Printer, String> {
     let OutputOptions { verbose, no_newline, format, json, json_payload, pretty } = output;
     let style = match format {
         Some(text) => Style::Template(Template::parse(text).map_err(|error| format!("-F: {error}"))?),

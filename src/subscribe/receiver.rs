@@ -1,4 +1,4 @@
-//! What becomes of each message while the session reads: judged, shown, and noted for its acknowledgement.
+//! Handles each message while the session reads: selects it, prints it, and notes it for acknowledgement.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ pub(super) struct Receiver {
     pub(super) refused: Option<ReasonCode>,
     /// A removal was answered since this was looked at.
     removed: bool,
-    /// When the last PINGRESP came.
+    /// When the last PINGRESP arrived.
     pub(super) last_pong: Option<Instant>,
     /// Empty messages without RETAIN are what our own removals bring, and end nothing.
     ignores_removals: bool,
@@ -113,7 +113,7 @@ impl Receiver {
         }
     }
 
-    /// Whether the last message has come.
+    /// Whether the last message has arrived.
     pub(super) fn has_ended(&self) -> bool {
         self.selection.has_ended()
     }

@@ -65,7 +65,7 @@ impl Requests {
         Ok(self.subscribing.is_empty())
     }
 
-    /// An UNSUBACK has come.
+    /// An UNSUBACK has arrived.
     pub(super) fn on_unsuback(&mut self) {
         self.unanswered = self.unanswered.saturating_sub(1);
     }
@@ -83,7 +83,7 @@ impl Requests {
 
 /// A SUBACK must have one Reason Code for each filter.
 pub(crate) fn miscounted<K: crate::session::Kept>(client: &Client<K>) -> ClientError {
-    let what = "has another number of Reason Codes than the SUBSCRIBE has filters (MQTT-3.9.3-1)";
+    let what = "does not have one Reason Code per filter of the SUBSCRIBE (MQTT-3.9.3-1)";
     let (packet, reason) = (PacketType::Suback, ReasonCode::PROTOCOL_ERROR);
     let error = SessionError::Unexpected { packet, what, reason };
     ClientError::Session { target: client.target().to_owned(), error }
@@ -115,7 +115,7 @@ pub(crate) fn shortfall(filter: &SubscribeFilter, reason: ReasonCode) -> Option<
     if reason.is_error() {
         Some(format!("the broker refused to subscribe to {filter}: {reason}"))
     } else if reason.0 < qos.number() {
-        Some(format!("the broker granted QoS {} for {filter}, where QoS {} was asked for", reason.0, qos.number()))
+        Some(format!("the broker granted QoS {} instead of QoS {} for {filter}", reason.0, qos.number()))
     } else {
         None
     }

@@ -5,7 +5,7 @@ use super::subscriber::Subscriber;
 use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
 
-/// Subscribes as the plan asks for, with messages on stdout and errors on stderr, and returns how it ended.
+/// Runs the plan, with messages on stdout and errors on stderr, and returns the exit status.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let diagnostics = Diagnostics::start(&plan.client);
     let ended = client::run(async { Subscriber::run(plan, diagnostics).await });

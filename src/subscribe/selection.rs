@@ -1,4 +1,4 @@
-//! Which messages are shown and counted, and which one ends the run: `-T -R -C --retained-only --remove-retained
+//! Which messages are printed and counted, and which one ends the run: `-T -R -C --retained-only --remove-retained
 //! --random-filter`, in the order mosquitto_sub applies them.
 
 use std::num::NonZeroU64;
@@ -51,7 +51,7 @@ impl RandomFilter {
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is printed.
     Print,
     /// It is taken and not printed.
@@ -60,25 +60,20 @@ pub enum Verdict {
     PrintAndEnd,
     /// It is taken and not printed, and was the last one.
     End,
-    /// It came after the last one: neither printed nor acknowledged.
+    /// It arrived after the last one: neither printed nor acknowledged.
     Beyond,
 }
 
 impl Verdict {
     /// Whether the message is printed.
-    pub const fn prints(self) -> bool {
+    pub(crate) const fn prints(self) -> bool {
         matches!(self, Self::Print | Self::PrintAndEnd)
-    }
-
-    /// Whether the run ends with it.
-    pub const fn ends(self) -> bool {
-        matches!(self, Self::PrintAndEnd | Self::End)
     }
 }
 
 /// A verdict, and whether the retained message is to be removed from the broker by an empty one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// What becomes of the message.
     pub verdict: Verdict,
     /// Publish an empty retained message to its topic. A run that ends waits until these are acknowledged.
@@ -93,22 +88,21 @@ impl From<Verdict> for Judgement {
 
 /// Judges messages one after the other; a reconnect changes nothing.
 #[derive(Clone, Debug)]
-pub struct Selection {
+pub(crate) struct Selection {
     plan: SelectionPlan,
     counted: u64,
-    printed: u64,
     ended: bool,
 }
 
 impl Selection {
     /// A selection before the first message.
-    pub const fn new(plan: SelectionPlan) -> Self {
-        Self { plan, counted: 0, printed: 0, ended: false }
+    pub(crate) const fn new(plan: SelectionPlan) -> Self {
+        Self { plan, counted: 0, ended: false }
     }
 
-    /// Judges the next message. Messages dropped by `-T` and `-R` are not counted by `-C`; those the random filter hides
-    /// are. A message without RETAIN ends `--retained-only` even on a topic of `-T`.
-    pub fn judge(&mut self, message: &ReceivedMessage<'_>) -> Judgement {
+    /// Judges the next message. Messages dropped by `-T` and `-R` are not counted by `-C`; those the random filter
+    /// hides are. A message without RETAIN ends `--retained-only` even on a topic of `-T`.
+    pub(crate) fn judge(&mut self, message: &ReceivedMessage<'_>) -> Judgement {
         let publish = &message.publish;
         if self.ended {
             return Verdict::Beyond.into();
@@ -128,7 +122,6 @@ impl Selection {
         self.counted += 1;
         self.ended = self.plan.count.is_some_and(|count| self.counted >= count.get());
         let prints = self.plan.random_filter.as_mut().is_none_or(RandomFilter::shows);
-        self.printed += u64::from(prints);
         let verdict = match (prints, self.ended) {
             (true, false) => Verdict::Print,
             (false, false) => Verdict::Skip,
@@ -139,17 +132,12 @@ impl Selection {
     }
 
     /// Messages counted: all that were not dropped.
-    pub const fn counted(&self) -> u64 {
+    pub(crate) const fn counted(&self) -> u64 {
         self.counted
     }
 
-    /// Messages printed.
-    pub const fn printed(&self) -> u64 {
-        self.printed
-    }
-
     /// Whether the last message has come.
-    pub const fn has_ended(&self) -> bool {
+    pub(crate) const fn has_ended(&self) -> bool {
         self.ended
     }
 }
@@ -224,7 +212,7 @@ mod tests {
             .into();
         assert_eq!(removed, [true, false, false, true, false]);
         assert!(selection.has_ended());
-        assert_eq!((selection.counted(), selection.printed()), (3, 3));
+        assert_eq!(selection.counted(), 3);
     }
 
     #[test]
@@ -236,11 +224,12 @@ mod tests {
         };
         let mut selection = Selection::new(plan.clone());
         let first: Vec<Verdict> = (0..1_000).map(|_| judge(&mut selection, "a", false).verdict).collect();
-        assert!(first[..999].iter().all(|verdict| !verdict.ends()));
-        assert!(first[999].ends());
+        assert!(first[..999].iter().all(|verdict| matches!(verdict, Verdict::Print | Verdict::Skip)));
+        assert!(matches!(first[999], Verdict::PrintAndEnd | Verdict::End));
         assert_eq!(selection.counted(), 1_000);
         // A quarter of 1,000 with the seed fixed; 50 is more than three standard deviations.
-        assert!((200..300).contains(&selection.printed()), "{}", selection.printed());
+        let printed = first.iter().filter(|verdict| verdict.prints()).count();
+        assert!((200..300).contains(&printed), "{printed}");
         assert_eq!(verdicts(plan, &[("a", false); 1_000]), first);
     }
 

@@ -10,7 +10,7 @@ use crate::session::Receipt;
 /// While this much waits for stdout nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
 
-/// Why stdout takes nothing more.
+/// Why stdout accepts no more data.
 #[derive(Debug)]
 pub(crate) enum OutputError {
     /// Nobody reads it any more.

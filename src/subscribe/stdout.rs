@@ -16,7 +16,7 @@ const AT_ONCE: usize = 4096;
 
 /// Bytes for stdout, and what may be acknowledged once they are written.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// To be written.
     pub bytes: Vec<u8>,
     /// To be acknowledged then.
@@ -25,14 +25,14 @@ pub struct Batch {
 
 impl Batch {
     /// Whether it has nothing to write and nothing to acknowledge.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.receipts.is_empty()
     }
 }
 
 /// The stdout of this process.
 #[derive(Debug)]
-pub struct Stdout {
+pub(super) struct Stdout {
     file: StdoutFile,
     thread: Option<Thread>,
     busy: bool,
@@ -49,12 +49,12 @@ impl Stdout {
     ///
     /// # Errors
     /// The system's.
-    pub fn open() -> io::Result<Self> {
+    pub(super) fn open() -> io::Result<Self> {
         Ok(Self { file: StdoutFile::open()?, thread: None, busy: false })
     }
 
     /// Whether a batch is being written.
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.busy
     }
 
@@ -63,7 +63,7 @@ impl Stdout {
     ///
     /// # Errors
     /// The system's; `BrokenPipe` when nobody reads any more.
-    pub fn write(&mut self, batch: Batch) -> io::Result<Option<Batch>> {
+    pub(super) fn write(&mut self, batch: Batch) -> io::Result<Option<Batch>> {
         if batch.bytes.is_empty() {
             return Ok(Some(batch));
         }
@@ -83,7 +83,7 @@ impl Stdout {
     ///
     /// # Errors
     /// The system's; `BrokenPipe` when nobody reads any more.
-    pub async fn written(&mut self) -> io::Result<Batch> {
+    pub(super) async fn written(&mut self) -> io::Result<Batch> {
         let Some(thread) = self.thread.as_mut().filter(|_| self.busy) else { return std::future::pending().await };
         let (batch, result) = thread.written.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
         self.busy = false;
@@ -92,7 +92,7 @@ impl Stdout {
 
     /// Waits for the batch that is being written or, when there is none, until nobody reads any more, which is `None`.
     /// Nothing is lost when the future is dropped.
-    pub async fn written_or_closed(&mut self) -> Option<io::Result<Batch>> {
+    pub(super) async fn written_or_closed(&mut self) -> Option<io::Result<Batch>> {
         if self.busy {
             return Some(self.written().await);
         }

@@ -25,12 +25,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Topic Name invalid.
 const TOPIC_NAME_INVALID: ReasonCode = ReasonCode(0x90);
 /// Why a broker may close the connection on a SUBSCRIBE.
-const SUBSCRIBE_HINT: &str = "the broker closed the connection instead of answering SUBSCRIBE: this user may not be \
-                              allowed to subscribe there (choose other topics with -t, or a user with -u), or the \
+const SUBSCRIBE_HINT: &str = "the broker closed the connection instead of answering SUBSCRIBE: this user may not be allowed to subscribe there (choose other topics with -t, or another user with -u), or the \
                               broker is just starting (--retry tries again)";
 /// Why a broker may close the connection on the removal of a retained message.
-const REMOVAL_HINT: &str = "the broker closed the connection instead of removing a retained message: may this user \
-                            publish to these topics?";
+const REMOVAL_HINT: &str = "the broker closed the connection instead of removing a retained message: is this user allowed to publish to these topics?";
 
 /// How far the broker has got with its answers: it may send messages of an old session before SUBACK, and a large one
 /// takes long to arrive.
@@ -337,8 +335,8 @@ impl Task for Subscriber<'_> {
         Ok(())
     }
 
-    /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so would
-    /// one that does it repeatedly; `--retry` tries all the same.
+    /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so
+    /// would one that does it repeatedly; `--retry` tries all the same.
     fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
         let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();

@@ -1,28 +1,16 @@
-//! Whether to colour, and with what. The only home of `colored`.
+//! Whether to color, and with what. The only home of `colored`.
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr, stdout};
 
 use colored::Colorize;
 
-/// What the user asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ColourChoice {
-    /// On a terminal, unless NO_COLOR is set or the terminal is dumb.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
 /// What a piece of text means; how that looks is decided here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paint {
+pub(crate) enum Paint {
     /// A title.
     Heading,
-    /// The figure that the reader came for.
+    /// The main figure.
     Strong,
     /// Passed.
     Good,
@@ -36,55 +24,50 @@ pub enum Paint {
     Sent,
 }
 
-/// The decision whether to colour one stream.
+/// The decision whether to color one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Colours(bool);
+pub(crate) struct Colours(bool);
 
 impl Colours {
     /// No colour.
-    pub const OFF: Self = Self(false);
+    #[cfg(test)]
+    pub(crate) const OFF: Self = Self(false);
     /// Colour.
-    pub const ON: Self = Self(true);
+    #[cfg(test)]
+    pub(crate) const ON: Self = Self(true);
 
     /// Decides for stdout.
-    pub fn for_stdout(choice: ColourChoice) -> Self {
-        Self::for_stream(choice, stdout().is_terminal())
+    pub(crate) fn for_stdout() -> Self {
+        Self::for_stream(stdout().is_terminal())
     }
 
     /// Decides for stderr.
-    pub fn for_stderr(choice: ColourChoice) -> Self {
-        Self::for_stream(choice, stderr().is_terminal())
+    pub(crate) fn for_stderr() -> Self {
+        Self::for_stream(stderr().is_terminal())
     }
 
-    fn for_stream(choice: ColourChoice, is_terminal: bool) -> Self {
+    fn for_stream(is_terminal: bool) -> Self {
         let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
-        Self::decide(choice, no_color.as_deref(), term.as_deref(), is_terminal)
+        Self::decide(no_color.as_deref(), term.as_deref(), is_terminal)
     }
 
-    /// The rule: what the user asked for; else a terminal that is not dumb, and no NO_COLOR (set and not empty, as
-    /// no-color.org has it).
-    pub fn decide(choice: ColourChoice, no_color: Option<&OsStr>, term: Option<&OsStr>, is_terminal: bool) -> Self {
-        match choice {
-            ColourChoice::Always => Self::ON,
-            ColourChoice::Never => Self::OFF,
-            ColourChoice::Auto => {
-                Self(is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb")))
-            }
-        }
+    /// The rule: a terminal that is not dumb, and no NO_COLOR (set and not empty, as no-color.org has it).
+    fn decide(no_color: Option<&OsStr>, term: Option<&OsStr>, is_terminal: bool) -> Self {
+        Self(is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb")))
     }
 
-    /// Whether text is coloured.
-    pub const fn is_on(self) -> bool {
+    /// Whether text is colored.
+    pub(crate) const fn is_on(self) -> bool {
         self.0
     }
 
-    /// The text in its colour, or as it is. Pad before painting: escape codes have no width.
-    pub fn paint(self, paint: Paint, text: &str) -> String {
+    /// The text in its color, or as it is. Pad before painting: escape codes have no width.
+    pub(crate) fn paint(self, paint: Paint, text: &str) -> String {
         if !self.0 {
             return text.to_owned();
         }
-        // The decision is ours and was made; the crate's own (global) one is only ever told "yes", so no order of
-        // calls and no other thread can turn the colour of anything around.
+        // The decision was made here; the crate's global setting is always "yes", so no order of calls and no other
+        // thread can turn the color of anything around.
         colored::control::set_override(true);
         match paint {
             Paint::Heading => text.bold().underline(),
@@ -107,14 +90,12 @@ mod tests {
     fn the_rule() {
         let (set, empty) = (Some(OsStr::new("1")), Some(OsStr::new("")));
         let (xterm, dumb) = (Some(OsStr::new("xterm")), Some(OsStr::new("dumb")));
-        let auto = |no_color, term, tty| Colours::decide(ColourChoice::Auto, no_color, term, tty).is_on();
+        let auto = |no_color, term, tty| Colours::decide(no_color, term, tty).is_on();
         assert!(auto(None, xterm, true));
         assert!(auto(empty, None, true));
         assert!(!auto(set, xterm, true));
         assert!(!auto(None, dumb, true));
         assert!(!auto(None, xterm, false));
-        assert!(Colours::decide(ColourChoice::Always, set, dumb, false).is_on());
-        assert!(!Colours::decide(ColourChoice::Never, None, xterm, true).is_on());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// As [`escape`], for bytes that may not be UTF-8: such a byte becomes `\xff`.
-pub fn escape_bytes(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn escape_bytes(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return escape(text);
     }
@@ -41,7 +41,7 @@ pub fn escape_bytes(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// As [`escape`], but line ends and tabs stay, for a text of several lines.
-pub fn escape_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_lines(text: &str) -> Cow<'_, str> {
     let is_acting = |character| !matches!(character, '\n' | '\t') && is_unsafe(character);
     if !text.contains(is_acting) {
         return Cow::Borrowed(text);
@@ -55,13 +55,13 @@ pub fn escape_lines(text: &str) -> Cow<'_, str> {
 
 /// A message for stderr: escaped, and without the middle where it is very long. What follows a line end and two blanks,
 /// as tips do, keeps its line.
-pub fn message(text: &str) -> String {
+pub(crate) fn message(text: &str) -> String {
     let lines: Vec<_> = text.split("\n  ").map(|line| excerpt(&escape(line), LONGEST_LINE).into_owned()).collect();
     lines.join("\n  ")
 }
 
 /// What an error repeats of a value: escaped, and without the middle where it is long.
-pub fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     excerpt(&escape(value), LONGEST_VALUE).into_owned()
 }
 
@@ -78,7 +78,7 @@ fn excerpt(text: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// Escapes what was appended to `out` from `start` on, as [`escape_bytes`].
-pub fn escape_tail(out: &mut Vec<u8>, start: usize) {
+pub(crate) fn escape_tail(out: &mut Vec<u8>, start: usize) {
     if out[start..].iter().any(|byte| !matches!(byte, b' '..=b'~')) {
         let tail = out.split_off(start);
         out.extend_from_slice(escape_bytes(&tail).as_bytes());
@@ -87,7 +87,7 @@ pub fn escape_tail(out: &mut Vec<u8>, start: usize) {
 
 /// Escapes JSON that was appended to `out` from `start` on: it means the same afterwards. Characters beyond ASCII stand
 /// within its strings only, and those below have their escape already.
-pub fn escape_json_tail(out: &mut Vec<u8>, start: usize) {
+pub(crate) fn escape_json_tail(out: &mut Vec<u8>, start: usize) {
     let is_acting = |character: char| character >= '\u{7f}' && is_unsafe(character);
     let is_plain = out[start..].iter().all(|byte| *byte < 0x7f)
         || std::str::from_utf8(&out[start..]).is_ok_and(|text| !text.contains(is_acting));

@@ -1,20 +1,22 @@
-//! Colour, progress, numbers for people, escaping. The only home of colored and indicatif.
+//! Color, progress, numbers for people, escaping. The only home of colored and indicatif.
 //!
-//! Results go to stdout, progress to stderr and only where a person sits in front of it. What came from the network is
-//! escaped before a terminal sees it.
+//! Results go to stdout, progress to stderr and only to a terminal. Text from the network is escaped before it reaches
+//! a terminal.
 
-pub mod colour;
-pub mod escape;
-pub mod number;
-pub mod progress;
+mod colour;
+mod escape;
+pub(crate) mod number;
+mod progress;
 pub mod prompt;
-pub mod stderr;
-pub mod stdout;
-pub mod table;
+mod stderr;
+mod stdout;
+mod table;
 
-pub use colour::{ColourChoice, Colours, Paint};
-pub use escape::{escape, escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
-pub use progress::Progress;
+pub(crate) use colour::{Colours, Paint};
+pub use escape::escape;
+pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
+pub(crate) use progress::Progress;
 pub use stderr::say;
-pub use stdout::{Size, answer, print, screen_size, width};
-pub use table::{Align, Cell, Table, wrapped};
+pub use stdout::answer;
+pub(crate) use stdout::{Size, print, screen_size, width};
+pub(crate) use table::{Align, Cell, Table, wrapped};

@@ -3,10 +3,10 @@
 //! Groups are parted by a comma: it is in every font and a program that reads along can drop it.
 
 /// Printed where nothing was measured.
-pub const UNKNOWN: &str = "–";
+pub(crate) const UNKNOWN: &str = "–";
 
 /// A count in groups of three: `1,234,567`.
-pub fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -19,18 +19,18 @@ pub fn grouped(count: u64) -> String {
 }
 
 /// `1 message`, `3 messages`.
-pub fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 /// A size in words: `1 byte`, `1,234 bytes`.
-pub fn byte_count(count: usize) -> String {
+pub(crate) fn byte_count(count: usize) -> String {
     counted(count as u64, "byte", "bytes")
 }
 
 /// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below
 /// one an hour is what is left of a rate that has died away.
-pub fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         UNKNOWN.to_owned()
     } else if per_second.abs() < 0.00005 {
@@ -45,7 +45,7 @@ pub fn rate(per_second: f64) -> String {
 }
 
 /// A number with an SI prefix and three significant digits: `49.9 k`, `1.23 M`, `999`. A unit may follow at once.
-pub fn si(value: f64) -> String {
+pub(crate) fn si(value: f64) -> String {
     if !value.is_finite() {
         return UNKNOWN.to_owned();
     }
@@ -60,18 +60,18 @@ pub fn si(value: f64) -> String {
 }
 
 /// Bytes per second: `6.40 MB/s`.
-pub fn byte_rate(bytes_per_second: f64) -> String {
+pub(crate) fn byte_rate(bytes_per_second: f64) -> String {
     format!("{}/s", bytes(bytes_per_second))
 }
 
 /// Bytes in powers of 1000: `1.23 MB`, `999 B`.
-pub fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     let text = si(bytes);
     if text.ends_with(|last: char| last.is_ascii_digit()) { format!("{text} B") } else { format!("{text}B") }
 }
 
 /// A duration in nanoseconds with three significant digits: `412 µs`, `1.93 ms`, `12.0 s`.
-pub fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let mut scaled = ns as f64;
     if ns < 1000 {
         return format!("{ns} ns");
@@ -86,7 +86,7 @@ pub fn duration(ns: u64) -> String {
 }
 
 /// A share in percent: `31 %`, `0.42 %`.
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if !share.is_finite() {
         UNKNOWN.to_owned()
     } else if share.abs() >= 9.95 || share == 0.0 {

@@ -11,33 +11,32 @@ use super::escape::escape;
 
 /// A line that shows the current phase and its progress.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// `None` where nothing is drawn.
     bar: Option<ProgressBar>,
-    quiet: bool,
     began: Instant,
 }
 
 impl Progress {
     /// A line on stderr, when that is a terminal and `quiet` is not asked for.
-    pub fn on_stderr(quiet: bool) -> Self {
+    pub(crate) fn on_stderr(quiet: bool) -> Self {
         if quiet || !stderr().is_terminal() {
-            return Self { bar: None, quiet, began: Instant::now() };
+            return Self { bar: None, began: Instant::now() };
         }
         Self::drawn_on(ProgressDrawTarget::stderr_with_hz(10))
     }
 
     fn drawn_on(target: ProgressDrawTarget) -> Self {
-        Self { bar: Some(ProgressBar::with_draw_target(Some(0), target)), quiet: false, began: Instant::now() }
+        Self { bar: Some(ProgressBar::with_draw_target(Some(0), target)), began: Instant::now() }
     }
 
     /// Whether anything is drawn; a caller need not format lines when not.
-    pub const fn is_visible(&self) -> bool {
+    pub(crate) const fn is_visible(&self) -> bool {
         self.bar.is_some()
     }
 
     /// Begins a phase. `total_seconds` is how long it will take, 0 or less if unknown.
-    pub fn set_phase(&mut self, name: &str, total_seconds: f64) {
+    pub(crate) fn set_phase(&mut self, name: &str, total_seconds: f64) {
         self.began = Instant::now();
         let Some(bar) = &self.bar else { return };
         let bounded = total_seconds > 0.0 && total_seconds.is_finite();
@@ -58,7 +57,7 @@ impl Progress {
 
     /// Draws the phase anew with a line of figures beside it. Call it as often as you like, it draws ten times a second
     /// at most.
-    pub fn tick(&self, line: &str) {
+    pub(crate) fn tick(&self, line: &str) {
         let Some(bar) = &self.bar else { return };
         bar.set_message(escape(line).into_owned());
         let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -68,9 +67,9 @@ impl Progress {
         }
     }
 
-    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures beside
-    /// it.
-    pub fn advance(&self, total: Option<u64>, position: u64, line: &str) {
+    /// Draws how far a piece of work is, of a total that is known or not, in whatever unit, with a line of figures
+    /// beside it.
+    pub(crate) fn advance(&self, total: Option<u64>, position: u64, line: &str) {
         let Some(bar) = &self.bar else { return };
         let template = match total {
             Some(_) => "  {bar:24} {percent:>3} %  {wide_msg}",
@@ -93,25 +92,15 @@ impl Progress {
     }
 
     /// Lets `say` write to stderr above the line.
-    pub fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+    pub(crate) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
         match &self.bar {
             Some(bar) => bar.suspend(say),
             None => say(),
         }
     }
 
-    /// Writes a line to stderr that stays, above the progress line where there is one; nothing when quiet. The caller
-    /// escapes what came from the network (the line may hold colour).
-    pub fn print_above(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None if !self.quiet => eprintln!("{line}"),
-            None => {}
-        }
-    }
-
     /// Takes the line away. A next phase brings it back.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::escape::message;
 
-/// Prints one line, made safe for a terminal. A stderr that is closed is no error.
+/// Prints one line, made safe for a terminal. A stderr that is closed is not an error.
 pub fn say(text: impl Display) {
     let line = message(&text.to_string()) + "\n";
     // In one write, so that lines of two tools do not mix.

@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::exit_status::ExitStatus;
 
-/// Prints bytes. A reader that is gone (`| head`) is no error.
+/// Prints bytes. A reader that is gone (`| head`) is not an error.
 ///
 /// # Errors
 /// Any other failure of stdout.
-pub fn print(bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -28,7 +28,7 @@ pub fn answer(text: &str) -> ExitStatus {
 }
 
 /// Columns of the terminal that stdout goes to; none where it goes elsewhere.
-pub fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }
@@ -37,7 +37,7 @@ pub fn width() -> Option<usize> {
 
 /// Lines and columns of a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub(crate) struct Size {
     /// Lines.
     pub lines: usize,
     /// Columns.
@@ -45,7 +45,7 @@ pub struct Size {
 }
 
 /// The screen that stdout goes to; none where it goes elsewhere, and where the cursor cannot be moved (`TERM=dumb`).
-pub fn screen_size() -> Option<Size> {
+pub(crate) fn screen_size() -> Option<Size> {
     if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
         return None;
     }

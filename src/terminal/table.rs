@@ -7,7 +7,7 @@ use super::colour::{Colours, Paint};
 
 /// How a column stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
+pub(crate) enum Align {
     /// Text.
     Left,
     /// Figures.
@@ -16,14 +16,14 @@ pub enum Align {
 
 /// One cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell {
+pub(crate) struct Cell {
     text: String,
     paint: Option<Paint>,
 }
 
 impl Cell {
-    /// A cell in a colour.
-    pub fn painted(paint: Paint, text: impl Into<String>) -> Self {
+    /// A cell in a color.
+    pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Self {
         Self { text: text.into(), paint: Some(paint) }
     }
 }
@@ -36,25 +36,25 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// Rows of cells.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     alignments: Vec<Align>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table with these columns.
-    pub fn new(alignments: impl Into<Vec<Align>>) -> Self {
+    pub(crate) fn new(alignments: impl Into<Vec<Align>>) -> Self {
         Self { alignments: alignments.into(), rows: Vec::new() }
     }
 
     /// Adds a row; missing cells are empty.
-    pub fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) -> &mut Self {
+    pub(crate) fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) -> &mut Self {
         self.rows.push(cells.into_iter().map(Into::into).collect());
         self
     }
 
     /// The lines, two blanks before and two between the columns; none ends with a blank.
-    pub fn render(&self, colours: Colours) -> String {
+    pub(crate) fn render(&self, colours: Colours) -> String {
         let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
@@ -87,7 +87,7 @@ impl Table {
     }
 
     /// Width of the widest line.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.widths().iter().map(|width| width + 2).sum()
     }
 
@@ -102,7 +102,7 @@ impl Table {
 
 /// Text in lines of at most `width` characters, broken at blanks; the first line begins with `first`, the others with
 /// as many blanks. A word that is longer than a line is not cut.
-pub fn wrapped(first: &str, text: &str, width: usize) -> String {
+pub(crate) fn wrapped(first: &str, text: &str, width: usize) -> String {
     let indent = length(first);
     let mut lines = String::from(first);
     let mut column = indent;
@@ -122,7 +122,7 @@ pub fn wrapped(first: &str, text: &str, width: usize) -> String {
     lines
 }
 
-/// Characters that are seen: our own colours (`ESC [ … m`) take no room.
+/// Characters that are seen: our own colors (`ESC [ … m`) take no room.
 fn length(text: &str) -> usize {
     let mut in_colour = false;
     let seen = |letter: &char| match (in_colour, *letter) {

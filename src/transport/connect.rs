@@ -1,4 +1,4 @@
-//! The way to a broker, step by step, under one time-out.
+//! The way to a broker, step by step, under one timeout.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,8 +14,8 @@ use super::tcp::Reached;
 use super::tls::TlsClient;
 use super::{Connection, dns, proxy, tcp, web_socket};
 
-/// How long a proxy goes without an answer before it is asked for the broker's next address beside it. Longer than for an
-/// address of our own: a proxy connects to other machines first, and each attempt is a connection to it.
+/// How long a proxy goes without an answer before it is asked for the broker's next address beside it. Longer than for
+/// an address of our own: a proxy connects to other machines first, and each attempt is a connection to it.
 const PROXY_ATTEMPT_DELAY: Duration = Duration::from_secs(2);
 
 /// How long each step took.
@@ -49,7 +49,7 @@ pub struct Connected {
 /// TLS is spoken when the plan has it or `tls` is given. Who makes many connections makes the [`TlsClient`] once and
 /// hands it in; without one the plan's files are read here, which blocks the thread for a moment.
 ///
-/// After a time-out in [`Stage::Dns`] the system's look-up goes on in a thread of the runtime; shut that down with
+/// After a timeout in [`Stage::Dns`] the system's look-up goes on in a thread of the runtime; shut that down with
 /// `shutdown_background`, or the end of the program waits for it.
 ///
 /// # Errors
@@ -103,8 +103,8 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
     Ok(Connected { connection, timings })
 }
 
-/// Finds the addresses of the plan's host, or of its proxy, once and keeps them in the plan, for who makes many
-/// connections to it. Gives back how long that took.
+/// Finds the addresses of the plan's host, or of its proxy, once and keeps them in the plan, for callers that make many
+/// connections to it. Returns how long that took.
 ///
 /// # Errors
 /// As [`connect`] at its first step.
@@ -132,7 +132,7 @@ pub async fn resolve(plan: &mut TransportPlan) -> Result<Duration, ConnectError>
 struct Attempt<'a> {
     plan: &'a TransportPlan,
     started: Instant,
-    /// None if the time-out is too long for the clock.
+    /// None if the timeout is too long for the clock.
     deadline: Option<Instant>,
 }
 

@@ -13,7 +13,8 @@ use super::web_socket::WebSocket;
 
 /// A connection to a broker.
 ///
-/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records, a WebSocket gathers frames.
+/// What was written goes out at the latest with `poll_flush`: TLS gathers bytes into records, a WebSocket gathers
+/// frames.
 #[derive(Debug)]
 pub struct Connection(Layer);
 
@@ -47,14 +48,9 @@ impl Connection {
         }
     }
 
-    /// Address of the broker, or of the proxy on the way to it; none for a unix socket.
+    /// Address of the broker, or of the proxy on the way to it; none for a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.socket().peer()
-    }
-
-    /// Our own address; none for a unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket().local_addr()
     }
 
     /// What TLS agreed on; none without TLS.

@@ -11,7 +11,7 @@ pub enum Stage {
     Dns,
     /// Connecting the TCP socket.
     Tcp,
-    /// Connecting the unix socket.
+    /// Connecting the Unix socket.
     Unix,
     /// The proxy's response; connecting to it belongs to the steps before.
     Proxy,
@@ -44,7 +44,7 @@ pub enum FailureKind {
     Refused,
     /// No route to the host or its network.
     Unreachable,
-    /// The plan's time-out ran out.
+    /// The plan's timeout ran out.
     TimedOut,
     /// The local address cannot be used.
     LocalAddress,

@@ -19,7 +19,7 @@ pub(super) struct Head {
     pub(super) status: u16,
     reason: String,
     fields: Vec<(String, Vec<u8>)>,
-    /// What came behind the head.
+    /// The bytes after the head.
     pub(super) rest: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! How bytes reach a broker, for every tool: host name → DNS → TCP or unix socket → proxy → TLS → WebSocket, every step
+//! How bytes reach a broker, for every tool: host name → DNS → TCP or Unix socket → proxy → TLS → WebSocket, every step
 //! timed and named in its error. The only home of rustls, tungstenite and sockets. A step takes the stream of the step
 //! before it and hands on its own.
 

@@ -45,9 +45,9 @@ pub struct TransportPlan {
     pub timeout: Duration,
     /// The proxy to go through, where one is named.
     pub proxy: Option<ProxyPlan>,
-    /// TLS, where it is wanted.
+    /// TLS, if requested.
     pub tls: Option<TlsPlan>,
-    /// WebSocket, where it is wanted.
+    /// WebSocket, if requested.
     pub web_socket: Option<WebSocketPlan>,
     /// Addresses of the host that were found before, for many connections; if empty, they are looked up.
     pub resolved: Vec<IpAddr>,
@@ -108,7 +108,7 @@ pub struct WebSocketPlan {
     pub headers: Vec<(String, Secret)>,
 }
 
-/// The path that brokers serve and clients ask for unless told otherwise.
+/// The path that brokers serve and clients ask for by default.
 pub const DEFAULT_WEB_SOCKET_PATH: &str = "/mqtt";
 
 /// Settings of TLS.

@@ -1,5 +1,5 @@
 //! Several attempts at the same goal, each begun a little after the one before it (RFC 8305 §5, "Happy Eyeballs"): one
-//! that gets no answer costs a moment and not the whole time-out. Knows nothing of sockets.
+//! that gets no answer costs a moment and not the whole timeout. Knows nothing of sockets.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -17,8 +17,8 @@ pub(super) struct Pace {
     pub(super) deadline: Option<Instant>,
 }
 
-/// Makes the attempts `begin` gives for `candidates`, in their order, until one succeeds; the others are then dropped. A
-/// failure begins the next attempt at once, except one for which `is_final` says that the others would end no better.
+/// Makes the attempts `begin` gives for `candidates`, in their order, until one succeeds; the others are then dropped.
+/// A failure begins the next attempt at once, except one for which `is_final` says that the others would end no better.
 ///
 /// # Errors
 /// The failures, in the order of the candidates; of a final one, only that.

@@ -1,4 +1,4 @@
-//! The lowest layer of a connection: a TCP or a unix socket.
+//! The lowest layer of a connection: a TCP or a Unix socket.
 
 #[cfg(unix)]
 use std::path::Path;
@@ -71,21 +71,10 @@ impl Socket {
         Err(Fault::new(FailureKind::Other, "this system has no Unix sockets").hint("connect to a TCP port"))
     }
 
-    /// Address of the peer; none for a unix socket.
+    /// Address of the peer; none for a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            #[cfg(unix)]
-            Self::Unix(_) => None,
-            #[cfg(test)]
-            Self::Memory(_) => None,
-        }
-    }
-
-    /// Our own address; none for a unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
             #[cfg(test)]
@@ -123,41 +112,13 @@ impl Socket {
         let _ = bytes;
     }
 
-    /// Tells the peer at once what has been received (TCP_QUICKACK), where the system has such a thing: a peer that leaves
+    /// Acknowledges received bytes immediately (TCP_QUICKACK), where the system has such a thing: a peer that leaves
     /// Nagle's algorithm on sends nothing small before that, and the kernel may take 40 ms.
     pub fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         if let Self::Tcp(stream) = self {
             // Without it everything only takes longer.
             let _ = stream.set_quickack(true);
-        }
-    }
-
-    /// Reads what is there, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing is there, otherwise the system's.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_read(buffer),
-            #[cfg(test)]
-            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// Writes what the socket takes, without waiting.
-    ///
-    /// # Errors
-    /// `WouldBlock` when it takes nothing, otherwise the system's.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_write(bytes),
-            #[cfg(test)]
-            Self::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

@@ -61,7 +61,7 @@ async fn attempt(address: SocketAddr, bind: Option<IpAddr>, end: Option<Instant>
     Ok(stream)
 }
 
-/// Where nobody listens on a port of this machine, the system may choose that very port for our end, and TCP connects
+/// If no process listens on a port of this machine, the system may choose that very port for our end, and TCP connects
 /// the two: nobody answers there, and a broker that starts finds its port in use.
 fn is_connected_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)

@@ -1,5 +1,5 @@
-//! mqbench and its connections: `conn`, `echo`, several brokers, clients that reconnect, local addresses, and brokers that
-//! misbehave towards them.
+//! mqbench and its connections: `conn`, `echo`, several brokers, clients that reconnect, local addresses, and brokers
+//! that misbehave towards them.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn document_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// Runs against a broker with `--json` and gives back the document, the exit status and stderr.
+/// Runs against a broker with `--json` and returns the document, the exit status and stderr.
 fn measure(port: &str, arguments: &[&str]) -> (Value, i32, String) {
     let output = run(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(at(port, arguments)).arg("--json"));
     (document_of(&output), output.status.code().unwrap(), text(&output.stderr))
@@ -42,8 +42,8 @@ fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
 
-/// An open loop that has lost clients for good. A busy machine may make it invalid for its scheduling lag, and then it is
-/// not partial but failed; nothing else may be wrong with it.
+/// An open loop that has lost clients for good. A busy machine may make it invalid for its scheduling lag, and then it
+/// is not partial but failed; nothing else may be wrong with it.
 fn assert_partial(document: &Value, output: &Output) {
     let faults = document["invalid"].as_array().unwrap();
     assert!(faults.iter().all(|fault| fault["code"] == "scheduling-lag"), "{faults:?}");

@@ -119,7 +119,7 @@ fn payloads_of_many_sizes_are_what_was_sent() {
 #[test]
 fn a_session_that_is_kept_delivers_what_waited() {
     for (qos, version) in [("1", &["-V", "311"][..]), ("2", &["-V", "311"]), ("1", &["-V", "5", "-x", "60"])] {
-        // Subscribers are cut in the middle of a message, and one of them once more.
+        // Subscribers are cut in the middle of a message, and one of them again.
         let script = Script::default()
             .fault([1, 2], Trigger::Delivery(200), Action::CutInside)
             .fault([5], Trigger::Delivery(300), Action::Cut)
@@ -131,7 +131,7 @@ fn a_session_that_is_kept_delivers_what_waited() {
         assert_eq!(reconnects(&document), 3, "QoS {qos}");
         let found = ["expected", "delivered_once", "lost", "reordered"].map(|name| delivery(&document, name));
         assert_eq!(found, [2_000, 2_000, 0, 0], "QoS {qos} {version:?}: {}", document["delivery"]);
-        // What was under way comes once more, and says so.
+        // What was under way comes again, and says so.
         let [twice, told] = ["duplicates", "dup_flagged"].map(|name| delivery(&document, name));
         assert_eq!(twice, told, "QoS {qos} {version:?}");
         assert!(qos == "1" || twice == 0, "QoS {qos} {version:?}: {twice}");
@@ -158,7 +158,8 @@ fn a_kept_session_of_a_publisher_sends_again_what_was_not_answered() {
         );
         let again = document["traffic"]["sent_again"].as_u64().unwrap();
         assert!(again > 0, "QoS {qos}");
-        // At QoS 1 what the broker had taken comes twice, and the one that it repeated by itself; at QoS 2 nothing does.
+        // At QoS 1 what the broker had taken comes twice, and the one that it repeated by itself; at QoS 2 nothing
+        // does.
         let twice = delivery(&document, "duplicates");
         assert!(
             if qos == "1" { (1..=again + 1).contains(&twice) } else { twice == 0 },

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use mqtools::bench::measure::Stamp;
+use mqtools::bench::Stamp;
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
@@ -478,7 +478,7 @@ fn a_result_file_is_private_and_no_link() {
     for link in ["link", "dangling"] {
         let (stderr, code) = fail(&broker.port(), &["--out", &path(link)]);
         assert_eq!(code, 2, "{stderr}");
-        assert!(stderr.contains("is a symbolic link: name the file that it points to"), "{stderr}");
+        assert!(stderr.contains("is a symbolic link: give the file that it points to"), "{stderr}");
     }
     assert_eq!(std::fs::read(path("precious")).unwrap(), b"precious");
     assert!(!std::fs::exists(path("nothing")).unwrap());

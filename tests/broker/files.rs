@@ -67,6 +67,19 @@ fn passwd(file: &Path, user: &str, password: &str) {
 const ALLOW: &str = "listener 0 127.0.0.1\nallow_anonymous true\n";
 
 #[test]
+fn a_connection_above_a_limit_is_logged_with_the_name_of_the_limit() {
+    for (settings, limit) in [
+        (format!("{ALLOW}max_connections 1\n"), "max_connections"),
+        (format!("{ALLOW}global_max_connections 1\n"), "global_max_connections"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut broker = Broker::start(folder.path(), &settings);
+        let _connections = [(); 2].map(|()| std::net::TcpStream::connect(broker.address()).unwrap());
+        broker.wait_for(&format!("Client connection from 127.0.0.1 denied: {limit} exceeded."));
+    }
+}
+
+#[test]
 fn passwords_and_access_lists_decide_and_are_read_again_on_sighup() {
     let folder = tempfile::tempdir().unwrap();
     let users = folder.path().join("users");
@@ -355,7 +368,7 @@ fn in_the_background_it_has_no_terminal_and_a_pid_file_while_it_runs() {
     signal(daemon.pid, "TERM");
     daemon.log.wait_for("mqbroker terminating");
     // The end of the log is the end of the process.
-    daemon.log.to_the_end();
+    daemon.log.read_to_end();
     assert!(!folder.path().join("pid").exists());
 }
 
@@ -402,10 +415,37 @@ fn sigusr1_saves_and_sigusr2_prints_the_subscriptions() {
 }
 
 #[test]
+fn a_client_without_tls_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = certificates(folder.path());
+    let mut broker = Broker::start(folder.path(), &format!("{ALLOW}certfile server.pem\nkeyfile server.key\n"));
+    let _ = broker.publish(&["-t", "a", "-m", "x"]);
+    broker.wait_for("disconnected: it does not use TLS, which this listener requires.");
+}
+
+#[test]
+fn what_stops_the_start_stands_in_the_log_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let file = folder.path().join("broker.conf");
+    fs::write(&file, format!("listener {port} 127.0.0.1\nlog_dest file log\n")).unwrap();
+    let ended =
+        Command::new(env!("CARGO_BIN_EXE_mqbroker")).arg("-c").arg(&file).current_dir(folder.path()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("Error: cannot listen on 127.0.0.1:"), "{log}");
+}
+
+#[test]
 fn sighup_reads_certificates_again_and_keeps_the_old_ones_when_they_are_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = certificates(folder.path());
-    let mut broker = Broker::start(folder.path(), &format!("{ALLOW}certfile server.pem\nkeyfile server.key\n"));
+    let listeners = [
+        format!("{ALLOW}certfile server.pem\nkeyfile server.key\n"),
+        format!("listener 0 {}\ncertfile client.pem\nkeyfile client.key\n", folder.path().join("socket").display()),
+    ];
+    let mut broker = Broker::start(folder.path(), &listeners.concat());
     let old = folder.path().join("old.pem");
     fs::copy(path("ca.pem"), &old).unwrap();
     let reload = |broker: &mut Broker| {
@@ -425,7 +465,14 @@ fn sighup_reads_certificates_again_and_keeps_the_old_ones_when_they_are_wrong() 
     broker.wait_for("nothing was reloaded");
     assert!(trusted(&broker, &old));
     fs::write(path("server.key"), key).unwrap();
+    // Nor does the fault of another listener, or half of a new set would be in use.
     let path = certificates(folder.path());
+    let key = fs::read(path("client.key")).unwrap();
+    fs::write(path("client.key"), "nonsense").unwrap();
+    broker.signal("-HUP");
+    broker.wait_for("nothing was reloaded");
+    assert!(trusted(&broker, &old));
+    fs::write(path("client.key"), key).unwrap();
     reload(&mut broker);
     assert_eq!((trusted(&broker, &path("ca.pem")), trusted(&broker, &old)), (true, false));
 }
@@ -451,7 +498,7 @@ fn a_full_disk_stops_nobody_is_reported_and_what_was_not_saved_is_saved_later() 
         assert_eq!(broker.publish(&["-t", &topic, "-r", "-q", "1", "-m", &payload]), Some(0), "{number}");
     }
     let line = broker.wait_for("Error: cannot write to the database");
-    assert!(line.contains("Clients are served"), "{line}");
+    assert!(line.contains("Clients are still served"), "{line}");
     limit(&broker, "unlimited");
     broker.wait_for("The database can be written again");
     broker.end_by("KILL");

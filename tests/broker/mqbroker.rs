@@ -1,7 +1,7 @@
 //! The mqbroker process: what it prints, how it ends, and that mosquitto's clients can work with it.
 //!
-//! Every broker runs on a free port in an empty working directory. mosquitto_pub and mosquitto_sub are the clients; where
-//! they are missing those tests report it and pass, but in CI they fail.
+//! Every broker runs on a free port in an empty working directory. mosquitto_pub and mosquitto_sub are the clients;
+//! where they are missing those tests report it and pass, but in CI they fail.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -306,7 +306,7 @@ fn without_verbose_connections_are_logged_and_packets_are_not() {
     broker.publish(&["-i", "quiet", "-t", "a", "-m", "x"]);
     // A good end writes all lines that wait.
     assert_eq!(broker.signal("TERM").signal(), Some(15));
-    broker.broker.stderr.to_the_end();
+    broker.broker.stderr.read_to_end();
     assert!(broker.seen(" as quiet (p4, c1, k60).").is_some() && broker.seen("Client quiet [").is_some());
     assert_eq!((broker.seen("PUBLISH"), broker.seen("will message")), (None, None));
 }
@@ -440,7 +440,7 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
     std::fs::write(&file, b"listener \xff\n").unwrap();
     let (code, text) = failing(&["-c", &name]);
     assert_eq!(code, Some(2));
-    assert!(text.ends_with(": it is not text in UTF-8\n"), "{text}");
+    assert!(text.ends_with(": it is not valid UTF-8\n"), "{text}");
 }
 
 #[cfg(unix)]

@@ -363,7 +363,7 @@ fn a_line_that_is_too_long_is_named_and_the_others_are_sent() {
     assert_eq!(ended.code, Some(0x95), "{}", ended.stderr);
     for (number, length) in [(2, 500_000), (4, 600_000)] {
         let text = format!(
-            "Error: line {number} was refused: a payload of {length} bytes is over the limit of 100000; it is the broker"
+            "Error: line {number} was refused: a payload of {length} bytes exceeds the limit of 100000; it is the broker"
         );
         assert!(ended.stderr.contains(&text), "{}", ended.stderr);
     }
@@ -461,7 +461,7 @@ fn a_connack_of_many_megabytes_is_not_waited_for() {
     let broker = Peer::start(|mut stream| accept(&mut stream, &[0x20, 0x80, 0xE5, 0x9A, 0x77, 0, 0]));
     let ended = tool::run(MQPUB, &arguments(&broker.port().to_string(), &["-m", "x", "-V", "5", "-d"]), b"");
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("over the limit of 65536"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("exceeds the limit of 65536"), "{}", ended.stderr);
 }
 
 #[test]
@@ -522,7 +522,7 @@ fn puback_for_qos_2_is_a_downgrade() {
     let broker = ScriptedBroker::start(Script::default().answer_qos2_with_puback());
     let ended = mqpub(&broker, &["-l", "-q", "2"], &lines(3));
     assert_eq!(ended.code, Some(44), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Warning: the broker answered a message of QoS 2 with PUBACK"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Warning: the broker answered a QoS 2 message with PUBACK"), "{}", ended.stderr);
     assert!(ended.stderr.contains("3 messages were delivered at QoS 1 only"), "{}", ended.stderr);
     assert_eq!(broker.stop().accepted, payloads(3));
 }
@@ -625,8 +625,9 @@ fn lines_of_qos_1_survive_lost_connections() {
     let (ended, log) = survives("1", &[]);
     assert_eq!(ended.code, Some(0));
     assert!(ended.stderr.contains("was lost (") && ended.stderr.contains("; trying again every second\n"));
-    // The others follow at once.
+    // The others follow at once, and are counted at the end.
     assert_eq!(ended.stderr.matches("was lost (").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains(" was lost 2 more times since the last report\n"), "{}", ended.stderr);
     assert_eq!(without_repetitions(&log.accepted), payloads(200));
     assert_eq!(log.violations, [""; 0]);
 }

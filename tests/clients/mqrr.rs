@@ -108,7 +108,7 @@ fn older_versions_need_a_topic_and_take_what_comes_there() {
     let (broker, port) = embedded();
     for version in ["31", "311"] {
         let mut responder = Responder::of_version(broker.local_addr(), ProtocolVersion::V311, "responder");
-        // Older than the request, so it is no response.
+        // Older than the request, so it is not a response.
         let stale = Message { retain: true, ..message("r", "stale", AtLeastOnce) };
         responder.0.publish(&stale, 7, false);
         responder.0.receive_ack();
@@ -137,7 +137,7 @@ fn what_has_other_correlation_data_is_no_response() {
     let count = |text: &str| ended.stderr.matches(text).count();
     assert_eq!(count("has no correlation data"), 2, "{}", ended.stderr);
     assert_eq!(count("has other correlation data"), 2, "{}", ended.stderr);
-    assert_eq!(count("Warning: a message came on 'r' without the correlation data"), 1, "{}", ended.stderr);
+    assert_eq!(count("Warning: a message arrived on 'r' without the correlation data"), 1, "{}", ended.stderr);
     assert_eq!(count("--no-correlation-check"), 1, "{}", ended.stderr);
 }
 
@@ -187,7 +187,7 @@ fn several_responders_answer() {
     responders[0].respond(&request, b"I");
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(42), "I\n"));
-    assert!(ended.stderr.contains("timed out after 5 s: 1 of 3 responses came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("timed out after 5 s: 1 of 3 responses arrived"), "{}", ended.stderr);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_second_copy_of_a_response_is_not_printed_and_answers_no_other_request() {
     }
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(0), "ONE\nTWO\nTHREE\n"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("answers a request that has all its responses"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("answers a request that already has all its responses"), "{}", ended.stderr);
 }
 
 #[test]
@@ -299,15 +299,15 @@ fn nobody_answers() {
     let broker = ScriptedBroker::start(Script::default());
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(27), 0));
-    assert!(ended.stderr.contains("timed out after 3 s: no response came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("timed out after 3 s: no response arrived"), "{}", ended.stderr);
     assert!(ended.stderr.contains("with -q 1 the broker reports"), "{}", ended.stderr);
     broker.set_script(Script::default().refuse_publishes(1.., ReasonCode::NO_MATCHING_SUBSCRIBERS));
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-m", "x", "-q", "1"]));
-    asking.wait_for_stderr("Warning: nobody is subscribed to 'q', so");
+    asking.wait_for_stderr("Warning: no client is subscribed to 'q' to");
     asking.signal("INT");
     let ended = asking.end();
     assert_eq!(ended.signal, Some(2));
-    assert!(ended.stderr.contains("interrupted: no response came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("interrupted: no response arrived"), "{}", ended.stderr);
 }
 
 #[test]

@@ -380,7 +380,7 @@ fn the_first_connection_is_not_tried_again_and_a_decision_of_the_broker_stands()
     let ended = tool::run(MQSUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t"], b"");
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.starts_with("Error: cannot connect to 127.0.0.1:1: TCP: "), "{}", ended.stderr);
-    // Session taken over: to connect again would take it back, for ever.
+    // Session taken over: to connect again would take it back, forever.
     let action = Action::Disconnect(ReasonCode(0x8E));
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), action));
     let ended = run(&broker, &["-t", "t", "-V", "5"]);
@@ -638,7 +638,7 @@ fn what_the_network_says_does_not_reach_the_terminal_raw() {
     let broker = ScriptedBroker::start(Script::default().fault(1.., Trigger::ReceivedPacket(2), action));
     let ended = run(&broker, &["-t", "t", "-V", "5", "-dd"]);
     assert_eq!(ended.code, Some(135));
-    assert!(ended.stderr.contains("The broker says: \\u{1b}[2Jgone"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("The broker reports: \\u{1b}[2Jgone"), "{}", ended.stderr);
     assert!(!ended.stderr.contains('\x1b'), "{}", ended.stderr);
 }
 

@@ -1,5 +1,5 @@
-//! Brokers that are stopped and started under a stream of lines: nothing is lost, and at QoS 2 nothing comes twice while
-//! the session is kept.
+//! Brokers that are stopped and started under a stream of lines: nothing is lost, and at QoS 2 nothing comes twice
+//! while the session is kept.
 //!
 //! The full size, 200,000 lines and five restarts for each QoS, takes some minutes:
 //! `cargo test --test clients restarts -- --ignored --nocapture`.
@@ -157,9 +157,9 @@ fn mosquitto_restarts(qos: &str, size: Size, reader: Reader) {
     }
 }
 
-/// How many messages of QoS 2 the broker published again, with DUP, after it had sent their PUBREL: what mosquitto 2.0
-/// now and then does to its subscribers after a restart, against MQTT-4.3.3-1. No subscriber can tell such a message
-/// from a new one under the same identifier.
+/// How many QoS 2 messages the broker published again, with DUP, after it had sent their PUBREL: what mosquitto 2.0 now
+/// and then does to its subscribers after a restart, against MQTT-4.3.3-1. No subscriber can tell such a message from a
+/// new one under the same identifier.
 fn published_after_pubrel(log: &str) -> usize {
     let number_behind = |line: &str, mark: &str| {
         let digits: String = line.split_once(mark)?.1.chars().take_while(char::is_ascii_digit).collect();

@@ -1,5 +1,5 @@
-//! A real mosquitto broker of the test's own: one port for everybody, one that asks for a password. Its log tells when a
-//! client is subscribed or gone, so that nothing has to wait for a while and hope.
+//! A real mosquitto broker of the test's own: one port for everybody, one that asks for a password. Its log tells when
+//! a client is subscribed or gone, so that nothing has to wait for a while and hope.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ pub struct Broker {
     pub port: String,
     /// For `user` with the password `geheim`, who may not write to `secret/#`.
     pub guarded_port: u16,
-    /// A unix socket for everybody.
+    /// A Unix socket for everybody.
     pub socket: PathBuf,
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::socket::read_some;
+use crate::support::socket::read_some;
 
 /// What the can holds.
 #[derive(Clone, Debug, Default)]

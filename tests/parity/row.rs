@@ -429,8 +429,8 @@ impl Witness {
         if ended.code == Some(0) && knows_id {
             broker.wait_for(mark, &format!("Received DISCONNECT from {id}"), || false);
         }
-        // What came before this one is told before it; at a lower QoS it would overtake messages of QoS 2, which are
-        // told when they are released.
+        // What came before this one is told before it; at a lower QoS it would overtake QoS 2 messages, which are told
+        // when they are released.
         play.send(&format!("-t {}/end -n -q 2", self.tag), &self.tag);
         let end = format!("{}/end|", self.tag);
         let place = |bytes: &[u8]| bytes.windows(end.len()).position(|window| window == end.as_bytes());

@@ -14,8 +14,6 @@ mod request;
 mod row;
 mod session;
 mod settings;
-#[path = "../support/socket.rs"]
-mod socket;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};

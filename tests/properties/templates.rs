@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets of the small languages as property tests.
 
-use mqtools::bench::report::Gate;
+use mqtools::bench::Gate;
 use proptest::prelude::*;
 
 use crate::{bodies, cases, pieces};

@@ -18,7 +18,7 @@ pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-/// Runs with `--json` and gives back the document, the exit status and stderr.
+/// Runs with `--json` and returns the document, the exit status and stderr.
 pub fn measure(port: &str, arguments: &[&str]) -> (Value, i32, String) {
     measured(mqbench(port, arguments).arg("--json"))
 }

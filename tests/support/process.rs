@@ -1,5 +1,4 @@
-//! Processes of the tests: started, fed, watched, signalled, waited for with patience, and ended by their process numbers
-//! with the test that started them. No test starts or watches one in another way (tests/architecture.rs).
+//! Running a tool to its end: what it printed, how it ended, and never forever.
 
 use std::fmt::Display;
 use std::io::{Read, Write};
@@ -99,7 +98,7 @@ impl Running {
     pub fn finish(mut self) -> Output {
         self.close_stdin();
         let status = self.wait();
-        Output { status, stdout: self.stdout.to_the_end(), stderr: self.stderr.to_the_end() }
+        Output { status, stdout: self.stdout.read_to_end(), stderr: self.stderr.read_to_end() }
     }
 }
 
@@ -206,7 +205,7 @@ impl Printed {
     }
 
     /// All, once nothing more can come.
-    pub fn to_the_end(&mut self) -> Vec<u8> {
+    pub fn read_to_end(&mut self) -> Vec<u8> {
         let _ = self.wait_until(|_| None::<()>, || false);
         let all = self.all();
         self.read = all.len();

@@ -68,7 +68,7 @@ impl RawClient {
                     return Some(std::mem::replace(&mut self.buffer, rest));
                 }
                 Ok(Scan::Incomplete(_)) => {}
-                Err(error) => panic!("bytes that are no packet: {error}"),
+                Err(error) => panic!("an invalid packet: {error}"),
             }
             if !self.read() {
                 return None;

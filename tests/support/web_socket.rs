@@ -32,7 +32,7 @@ pub fn upgrade(head: &str) -> String {
     )
 }
 
-/// Reads the request and upgrades; gives back the request.
+/// Reads the request and upgrades; returns the request.
 pub fn accept(stream: &mut TcpStream) -> io::Result<String> {
     let head = read_head(stream)?;
     let answer = upgrade(&head) + "Sec-WebSocket-Protocol: mqtt\r\n\r\n";

@@ -79,7 +79,7 @@ impl Ceilings {
     }
 
     /// The most messages per second that a generator can send with this plan, by the most similar case. None for what
-    /// was not measured: receiving, TLS, WebSocket, proxies, unix sockets, large payloads, runs without latencies.
+    /// was not measured: receiving, TLS, WebSocket, proxies, Unix sockets, large payloads, runs without latencies.
     pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
         let transport = &plan.transport;
         let is_plain = transport.tls.is_none() && transport.web_socket.is_none() && transport.proxy.is_none();

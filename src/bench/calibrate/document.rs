@@ -178,7 +178,7 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
         facts.row(["sched lag".into(), format!("p50 {p50}, p99 {p99} at {} messages/s", rate(*rate_per_s as f64))]);
     }
     if let Some(path) = &document.saved_to {
-        facts.row(["saved".to_owned(), format!("{path}: later runs report how near they came to this ceiling")]);
+        facts.row(["saved".to_owned(), format!("{path}: later runs report their headroom below it")]);
     }
     text.push('\n');
     text.push_str(&facts.render(colours));

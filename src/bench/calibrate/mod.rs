@@ -28,7 +28,8 @@ use super::system::{EnvironmentFacts, thread_cpu};
 use crate::exit_status::ExitStatus;
 use crate::mqtt::QoS;
 use crate::options::{BenchOptions, Environment};
-use crate::terminal::{ColourChoice, Colours, Progress, print, width};
+use crate::terminal::number;
+use crate::terminal::{Colours, Progress, print, width};
 
 pub(super) use self::ceiling::Ceilings;
 
@@ -98,7 +99,7 @@ pub(super) async fn run(
     }
     if !options.result.json {
         let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-        print(table(&document, width, Colours::for_stdout(ColourChoice::Auto)).as_bytes())?;
+        print(table(&document, width, Colours::for_stdout()).as_bytes())?;
     }
     let mut text = serde_json::to_vec_pretty(&document).context("the result cannot be written as JSON")?;
     text.push(b'\n');
@@ -251,7 +252,10 @@ impl Calibration {
         let plan = case.plan(sink.address(), options)?;
         match engine::run(plan, None, self.interruption.clone().first(), |_| {}).await {
             Ok(run) if run.lost.is_empty() => Ok(Some(run)),
-            Ok(run) => Err(anyhow!("the sink closed {} connections", run.lost.len())),
+            Ok(run) => Err(anyhow!(
+                "the sink closed {}",
+                number::counted(run.lost.values().sum(), "connection", "connections")
+            )),
             Err(RunError::Interrupted) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -151,13 +151,13 @@ fn memory(need: &Need, limits: &Limits) -> Option<Check> {
     let level = level(need.memory, there);
     let both = if need.same_host { " (without the broker's own)" } else { "" };
     let found = format!(
-        "{} available; {} clients need about {}{both}",
+        "{} available; {} about {}{both}",
         bytes(there as f64),
-        grouped(need.clients),
+        counted(need.clients, "client needs", "clients need"),
         bytes(need.memory as f64)
     );
     let clients = (need.clients * there / need.memory.max(1)) * NEAR_PCT / 100;
-    Some(Check::new("memory", level, found).fix(format!("mqbench --clients {clients}   # the most in total")))
+    Some(Check::new("memory", level, found).fix(format!("mqbench --clients {clients}   # the maximum in total")))
 }
 
 fn backlog(need: &Need, limits: &Limits) -> Option<Check> {
@@ -210,7 +210,7 @@ fn virtualisation(facts: &EnvironmentFacts) -> Option<Check> {
         (Some(virt), _) => {
             // "yes" where the name is not known.
             let name = if virt == "yes" { String::new() } else { format!(" ({virt})") };
-            format!("a virtual machine{name}: others on its host can take CPU time from it")
+            format!("a virtual machine{name}: other guests of its host can take its CPU time")
         }
         (None, Some(true)) => "a container".to_owned(),
         (None, _) => return None,
@@ -222,11 +222,11 @@ fn usage(state: &State) -> impl Iterator<Item = Check> {
     let level = |share: f64, limit: f64| if share > limit { Level::Warn } else { Level::Ok };
     let steal = state.steal_pct.map(|share| {
         Check::new("steal", level(share, STEAL_PCT), format!("{} of the CPU time", percent(share)))
-            .fix("# use another machine: no command returns stolen time")
+            .fix("# use another machine: no command can fix this")
     });
     let others = state.busy_pct.map(|share| {
         let found = format!("{} of all cores busy before any load", percent(share));
-        Check::new("other load", level(share, BUSY_PCT), found).fix("top -o %CPU   # find and end it")
+        Check::new("other load", level(share, BUSY_PCT), found).fix("top -o %CPU   # find and stop it")
     });
     steal.into_iter().chain(others)
 }
@@ -234,9 +234,9 @@ fn usage(state: &State) -> impl Iterator<Item = Check> {
 fn timer(need: &Need, state: &State, facts: &EnvironmentFacts) -> Option<Check> {
     let p99 = state.timer_p99_ns?;
     let level = if p99 > TIMER_NS && need.paced { Level::Warn } else { Level::Ok };
-    // A guest has no idle states of its own to disable.
+    // A guest has no idle states to disable.
     let fix = if facts.virt.is_some() || state.busy_pct.is_some_and(|busy| busy > BUSY_PCT) {
-        "top -o %CPU   # end what else runs: timers wait for a core"
+        "top -o %CPU   # stop other programs: timers wait for a core"
     } else {
         "sudo cpupower idle-set -D 0   # disable deep idle states"
     };

@@ -1,4 +1,5 @@
-//! `mqbench doctor`: can this machine run the plan, and what would affect its figures? It makes no connections.
+//! `mqbench doctor`: checks whether this machine can run the plan, and what would affect its figures. It makes no
+//! connections.
 //!
 //! What a plan cannot run without is checked before every run too, so that a plan that cannot fit fails before any
 //! load.
@@ -63,8 +64,8 @@ impl Findings {
     /// The text for a terminal.
     pub(super) fn text(&self, colours: Colours) -> String {
         let title = colours.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
-        let clients = crate::terminal::number::grouped(self.clients);
-        let mut text = format!("{title}  {clients} clients → {}\n\n", escape(&self.target));
+        let clients = crate::terminal::number::counted(self.clients, "client", "clients");
+        let mut text = format!("{title}  {clients} → {}\n\n", escape(&self.target));
         text.push_str(&lines(&self.checks, colours));
         let verdict = match self.status {
             Level::Ok => colours.paint(Paint::Good, "The plan fits this machine."),

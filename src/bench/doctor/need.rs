@@ -101,7 +101,7 @@ mod tests {
         let proxy = ["--hosts", "a,b", "-A", "127.0.0.1,127.0.0.2", "--proxy", "socks5h://127.0.0.1:1080"];
         assert_eq!(paths(&proxy), Some(2), "everything goes to the proxy");
         for (words, part) in [
-            (&["--hosts", "a,b,a:1883"][..], "a:1883 is named twice"),
+            (&["--hosts", "a,b,a:1883"][..], "a:1883 is listed twice"),
             (&["-h", "127.0.0.1", "-A", "127.0.0.1,::1"], "::1 is IPv6 and cannot reach 127.0.0.1"),
         ] {
             let error = plan_of(words).unwrap_err().to_string();

@@ -37,7 +37,7 @@ const READS: usize = 4;
 const READ_BUFFER: usize = 32 * 1024;
 
 /// Connects that one thread of a plan has in progress at once.
-pub fn concurrent_connects(plan: &BenchPlan) -> usize {
+pub(crate) fn concurrent_connects(plan: &BenchPlan) -> usize {
     if plan.idlers > 0 && plan.connect_rate.is_some() { CONCURRENT_SCHEDULED_CONNECTS } else { CONCURRENT_CONNECTS }
 }
 

@@ -12,8 +12,10 @@ pub(super) fn classify(error: &ClientError) -> ConnectFailure {
             (FailureKind::LocalLimit | FailureKind::LocalAddress, _) => ConnectFailure::LocalLimit,
             (FailureKind::TimedOut, _) => ConnectFailure::Timeout,
             (_, Stage::Dns) => ConnectFailure::Resolve,
+            (_, Stage::Tcp | Stage::Unix) => ConnectFailure::Tcp,
+            (_, Stage::Proxy) => ConnectFailure::Proxy,
             (_, Stage::Tls) => ConnectFailure::Tls,
-            _ => ConnectFailure::Tcp,
+            (_, Stage::WebSocket) => ConnectFailure::WebSocket,
         },
         ClientError::Tls(_) => ConnectFailure::Tls,
         ClientError::Session { error, .. } => match error {
@@ -43,9 +45,22 @@ mod tests {
 
     use super::*;
     use crate::mqtt::{Properties, ReasonCode};
+    use crate::transport::ConnectError;
 
     #[test]
     fn each_step_has_its_cause() {
+        for (stage, cause) in [
+            (Stage::Dns, "resolve"),
+            (Stage::Tcp, "tcp"),
+            (Stage::Unix, "tcp"),
+            (Stage::Proxy, "proxy"),
+            (Stage::Tls, "tls"),
+            (Stage::WebSocket, "websocket"),
+        ] {
+            let (kind, elapsed) = (FailureKind::Other, Duration::ZERO);
+            let error = ConnectError { stage, kind, target: "h".into(), cause: String::new(), hint: None, elapsed };
+            assert_eq!(classify(&ClientError::Connect(error)).to_string(), cause, "{stage}");
+        }
         let session = |error| ClientError::Session { target: "h".into(), error };
         let refused = SessionError::Refused { reason: ReasonCode::NOT_AUTHORIZED, properties: Properties::new() };
         for (error, cause) in [

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::census::Census;
 use self::hold::run_hold;
-pub use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
+pub(crate) use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
 use self::shards::{Shards, StartShard};
 use self::stage::StageDriver;
 use super::clock::{Clock, round_to_tick};
@@ -42,7 +42,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 ///
 /// # Errors
 /// Only before the load: what fails afterwards is part of the outcome.
-pub async fn run(
+pub(crate) async fn run(
     plan: BenchPlan,
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
@@ -53,7 +53,7 @@ pub async fn run(
 
 /// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, on the clock of its runtime.
 #[cfg(test)]
-pub async fn run_in_place(
+pub(crate) async fn run_in_place(
     plan: BenchPlan,
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),

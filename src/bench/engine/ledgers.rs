@@ -189,7 +189,7 @@ impl Ledgers {
         }
     }
 
-    /// Records an arrival; also returns the sequence number below which the publisher waits for nothing. None for a
+    /// Records an arrival; also returns the sequence number below which the publisher waits for no message. None for a
     /// message of an earlier stage, which is settled.
     #[inline]
     pub(super) fn observe(

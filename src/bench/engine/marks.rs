@@ -10,19 +10,19 @@ const MOST_POSITIONS: usize = 1 << 20;
 
 /// The positions of the streams at the beginning of each second, and at the end of the last one.
 #[derive(Debug, Default)]
-pub struct Marks {
+pub(super) struct Marks {
     moments: Vec<Box<[u64]>>,
     too_many: bool,
 }
 
 impl Marks {
     /// Forgets the positions of the last stage.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// A second ends, and the next one begins: stores how many messages each stream has sent.
-    pub fn note(&mut self, sent: impl Iterator<Item = u64>) {
+    pub(super) fn note(&mut self, sent: impl Iterator<Item = u64>) {
         if self.too_many {
             return;
         }
@@ -45,7 +45,7 @@ impl Marks {
 
     /// The measured sequence numbers of a stream by second; none where that is unknown. Messages outside the marked
     /// seconds belong to the first or the last one.
-    pub fn seconds(&self, stream: usize, measured: Range<u64>) -> Option<impl Iterator<Item = Range<u64>>> {
+    pub(super) fn seconds(&self, stream: usize, measured: Range<u64>) -> Option<impl Iterator<Item = Range<u64>>> {
         let last = self.moments.len().checked_sub(1).filter(|last| *last > 0)?;
         let position = move |moment: usize| match moment {
             0 => measured.start,

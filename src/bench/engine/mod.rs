@@ -19,8 +19,8 @@ mod stage_totals;
 mod stream;
 mod subscriber;
 
-pub use connect_all::concurrent_connects;
+pub(super) use connect_all::concurrent_connects;
 #[cfg(test)]
-pub use coordinator::run_in_place;
-pub use coordinator::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run};
-pub use pacer::sleep_lateness;
+pub(super) use coordinator::run_in_place;
+pub(super) use coordinator::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run};
+pub(super) use pacer::sleep_lateness;

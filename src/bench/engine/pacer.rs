@@ -74,7 +74,7 @@ impl Pacer {
 ///
 /// # Errors
 /// Those of the system, where it has no timer.
-pub async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64>> {
+pub(crate) async fn sleep_lateness(wait: Duration, sleeps: usize) -> io::Result<Vec<u64>> {
     let timer = PreciseTimer::new()?;
     let mut late = Vec::with_capacity(sleeps);
     for _ in 0..sleeps {
@@ -108,7 +108,7 @@ mod precise {
         }
     }
 
-    pub struct PreciseTimer(AsyncFd<Descriptor>);
+    pub(crate) struct PreciseTimer(AsyncFd<Descriptor>);
 
     /// The end of a wait is spent awake, because a sleeping core wakes late: this part of the wait, and at most this
     /// long.
@@ -116,7 +116,7 @@ mod precise {
     const AWAKE_NS: u64 = 50_000;
 
     impl PreciseTimer {
-        pub fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
             // Deprecated for types that do not own their descriptor; this one does, and the replacement is unsafe.
@@ -126,11 +126,11 @@ mod precise {
         }
 
         /// The part of a wait that is spent awake.
-        pub fn awake_ns(wait_ns: u64) -> u64 {
+        pub(crate) fn awake_ns(wait_ns: u64) -> u64 {
             (wait_ns / AWAKE_PART).min(AWAKE_NS)
         }
 
-        pub async fn sleep(&self, wait: Duration) -> io::Result<()> {
+        pub(crate) async fn sleep(&self, wait: Duration) -> io::Result<()> {
             let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
             self.0.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
             loop {

@@ -24,7 +24,7 @@ use tokio::task::LocalSet;
 use self::client_task::ClientTask;
 use self::command_loop::{ShardClients, command_loop, disconnect_all, start_pacer};
 use self::hold::run_hold_shard;
-pub use self::messages::TargetShare;
+pub(crate) use self::messages::TargetShare;
 pub(super) use self::messages::{Command, Report, Settled};
 use self::state::ShardState;
 use super::connect_all::{PendingConnects, ReadyClients, abort_all, build_clients, connect_all};

@@ -35,7 +35,7 @@ pub(super) struct StreamState {
     pub(super) written: SendTimes,
 }
 
-/// What a publisher learned from acknowledgements.
+/// What a publisher knows from acknowledgements.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AckTotals {
     /// Messages whose handshake is over, with any outcome.

@@ -24,7 +24,7 @@ pub(super) struct Subscriber {
     ledgers: Ledgers,
     /// Streams of the present read, whose publishers may have room afterwards.
     touched: Vec<u32>,
-    /// Measured messages of the stage whose content was wrong, by the index of the stream.
+    /// Measured messages of the stage with wrong contents, by the index of the stream.
     corrupt: BTreeMap<usize, u64>,
     /// Arrivals in the stage that match none of the awaited messages, where messages are matched by order.
     unmatched: u64,

@@ -1,5 +1,5 @@
-//! What the judgements of a stage look at: the figures of its measured window. `None` means "not measured", and such a
-//! figure is not judged.
+//! The figures of a stage's measured window, from which its verdict follows. `None` means "not measured", and such a
+//! figure is not evaluated.
 
 use super::histogram::Percentile;
 use super::ledger::Delivery;
@@ -21,8 +21,8 @@ pub struct StageFigures {
     pub cpu_user_ns: Option<u64>,
     /// System CPU time of it.
     pub cpu_sys_ns: Option<u64>,
-    /// CPU time of the busiest thread, nanoseconds. In an open loop it includes the ends of waits that are spent awake, at
-    /// most a twentieth of a core.
+    /// CPU time of the busiest thread, nanoseconds. In an open loop it includes the ends of waits that are spent awake,
+    /// at most a twentieth of a core.
     pub busiest_thread_ns: Option<u64>,
     /// CPU time that the hypervisor took, percent.
     pub steal_pct: Option<f64>,
@@ -46,7 +46,8 @@ pub struct StageFigures {
     pub held_back: u64,
     /// Messages sent in the window without having to wait.
     pub on_time: u64,
-    /// p99 of the scheduling lag, nanoseconds; where the engine can tell, only of messages that nothing held back.
+    /// p99 of the scheduling lag, nanoseconds; if the engine can distinguish them, only of messages that nothing held
+    /// back.
     pub sched_lag_p99_ns: Option<u64>,
     /// p99 of the end-to-end latency (or of the round trip), nanoseconds.
     pub e2e_p99_ns: Option<u64>,
@@ -94,8 +95,8 @@ impl StageFigures {
         self.busiest_thread_ns.and_then(|time| percent(time as f64, self.window_ns as f64))
     }
 
-    /// A thread had no time left. Then nobody can say whether it was the window that messages had to wait for: its slots
-    /// are free only when the thread gets round to reading that they are.
+    /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
+    /// the thread reads the acknowledgements.
     pub(super) fn is_saturated(&self) -> bool {
         self.busiest_thread_pct().is_some_and(|busy| busy > THREAD_BUSY_PCT)
     }
@@ -107,11 +108,11 @@ impl StageFigures {
 }
 
 /// A share of a whole that is not zero, percent.
-pub fn percent(part: f64, whole: f64) -> Option<f64> {
+pub(crate) fn percent(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| 100.0 * part / whole)
 }
 
 /// A figure to three decimals: more would be digits of the division and not of the measurement.
-pub fn rounded(figure: f64) -> f64 {
+pub(crate) fn rounded(figure: f64) -> f64 {
     (figure * 1e3).round() / 1e3
 }

@@ -13,14 +13,14 @@ const THREAD_NEAR_PCT: f64 = 75.0;
 const STEAL_PCT: f64 = 2.0;
 /// Share of TCP segments sent again above which the network was the limit.
 const RETRANSMIT_SHARE: f64 = 0.001;
-/// Fewer retransmitted segments are not worth a word.
+/// Fewer retransmitted segments are not reported.
 const FEWEST_RETRANSMITS: u64 = 10;
 /// Share of reads that fill the buffer above which a subscriber does not keep up. A broker that pauses now and then and
 /// sends everything at once afterwards fills some too.
 const FULL_READS_SHARE: f64 = 0.05;
-/// Use of its own ceiling above which the generator was the limit, percent.
+/// Share of its ceiling above which the generator was the limit, percent.
 const CEILING_LIMIT_PCT: f64 = 90.0;
-/// Use of its own ceiling above which it is near it.
+/// Share of its ceiling above which the generator was near it, percent.
 const CEILING_NEAR_PCT: f64 = 70.0;
 
 /// What the generator's figures mean for the result.
@@ -90,7 +90,8 @@ pub struct GeneratorOfStage<'a> {
 }
 
 impl Generator {
-    /// Judges the figures of a stage. Memory and context switches, which nothing is judged by, are left to the caller.
+    /// Evaluates the figures of a stage. Memory and context switches, which nothing is judged by, are left to the
+    /// caller.
     pub fn judge(figures: &StageFigures) -> Self {
         let share = |time: Option<u64>| time.and_then(|time| percent(time as f64, figures.window_ns as f64));
         let cpu_ns = figures.cpu_user_ns.zip(figures.cpu_sys_ns).map(|(user, sys)| user + sys);
@@ -116,13 +117,13 @@ impl Generator {
         generator.judge_schedule(figures);
         generator.judge_network(figures);
         if figures.negative > 0 {
-            let reason = format!("{} latencies were negative: a clock or a stamp is wrong", figures.negative);
+            let reason = format!("latencies below zero ({}): a clock or a stamp is wrong", figures.negative);
             generator.add(Verdict::Suspect, reason);
         }
         if figures.full_reads > 0 && figures.full_reads as f64 >= figures.reads as f64 * FULL_READS_SHARE {
             let (full, all) = (figures.full_reads, figures.reads);
-            let cause = format!("{full} of {all} reads of subscribers found more than a buffer full");
-            generator.add(Verdict::Suspect, format!("{cause}: their own backlog may be part of the latencies"));
+            let cause = format!("{full} of {all} reads by subscribers filled the whole buffer");
+            generator.add(Verdict::Suspect, format!("{cause}: latencies may include their own backlog"));
         }
         generator
     }
@@ -141,7 +142,7 @@ impl Generator {
             self.add(
                 Verdict::Bottleneck,
                 format!(
-                    "the CPU quota{quota} stopped this process's control group in {throttled} of {periods} periods, for \
+                    "the CPU quota{quota} throttled this process's control group in {throttled} of {periods} periods, for \
                      {:.0} ms in total",
                     throttled_ns as f64 / 1e6
                 ),
@@ -177,7 +178,7 @@ impl Generator {
         if again >= FEWEST_RETRANSMITS && again as f64 > RETRANSMIT_SHARE * segments as f64 {
             // The figures are of the whole machine and include other programs, so they prove nothing.
             let reason = format!(
-                "this machine, with all its programs, retransmitted {again} of {segments} TCP segments: packets are lost or \
+                "this machine (all programs) retransmitted {again} of {segments} TCP segments: packets are lost or \
                  read too late"
             );
             self.add(Verdict::Suspect, reason);

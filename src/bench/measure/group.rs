@@ -1,18 +1,18 @@
 //! The ledger of a group that shares a subscription: every message goes to one of its members, so only all of them
 //! together know what is missing.
 //!
-//! It is as exact as the ledger of one subscriber. Two things differ. Messages that are in flight to different members may
-//! overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of a
-//! loss, so the position that frees a publisher's window counts what has come.
+//! It is as exact as the ledger of one subscriber. Two things differ. Messages that are in flight to different members
+//! may overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of
+//! a loss, so the position that frees a publisher's window counts what has come.
 
 use super::ledger::{Arrival, StreamLedger};
 
-/// A hole that has stayed so long is no longer waited for (contract: one second).
+/// A gap that has lasted this long is no longer waited for.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// The ledger of one stream in a group.
 #[derive(Clone, Debug, Default)]
-pub struct GroupLedger {
+pub(crate) struct GroupLedger {
     ledger: StreamLedger,
     /// What [`Self::position`] returns.
     position: u64,
@@ -26,11 +26,11 @@ pub struct GroupLedger {
 /// How far one member has come in one stream: the lower half of the number that it expects next, four bytes because
 /// there is one for every member and stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemberMark(u32);
+pub(crate) struct MemberMark(u32);
 
 impl MemberMark {
-    /// Whether the member has had a later message than this one; if not, this one is now the latest. Right as long as a
-    /// member is less than 2³¹ messages behind.
+    /// Whether the member has had a later message than this one; if not, this one is now the latest. Correct as long as
+    /// a member is less than 2³¹ messages behind.
     #[inline]
     fn pass(&mut self, sequence: u64) -> bool {
         let next = (sequence as u32).wrapping_add(1);
@@ -45,14 +45,14 @@ impl MemberMark {
 impl GroupLedger {
     /// Highest sequence number that a member has seen, plus one.
     #[inline]
-    pub const fn next(&self) -> u64 {
+    pub(crate) const fn next(&self) -> u64 {
         self.ledger.next()
     }
 
     /// Enters an arrival at the member whose mark is given; otherwise as [`StreamLedger::observe`]. `now_ns` never goes
     /// back.
     #[inline]
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         mark: &mut MemberMark,
         sequence: u64,
@@ -77,17 +77,17 @@ impl GroupLedger {
     /// How many messages of the stream need no longer be waited for: those that have come to a member, and those that
     /// have been missing for a second. It never falls.
     #[inline]
-    pub const fn position(&self) -> u64 {
+    pub(crate) const fn position(&self) -> u64 {
         self.position
     }
 
     /// What has come and what has not, to all members together.
-    pub const fn ledger(&self) -> &StreamLedger {
+    pub(crate) const fn ledger(&self) -> &StreamLedger {
         &self.ledger
     }
 
-    /// Begins anew at `next`: what is missing below it is forgotten. Gives back the ledger until here.
-    pub fn restart(&mut self, next: u64) -> StreamLedger {
+    /// Begins anew at `next`: what is missing below it is forgotten. Returns the ledger until here.
+    pub(crate) fn restart(&mut self, next: u64) -> StreamLedger {
         self.position = self.position.max(next);
         (self.given_up, self.fewest) = (0, 0);
         std::mem::replace(&mut self.ledger, StreamLedger::starting_at(next))

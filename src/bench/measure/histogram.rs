@@ -1,25 +1,25 @@
 //! A latency histogram: nanoseconds up to one hour at three significant digits, merged without error.
 //!
-//! A thin layer over hdrhistogram. It adds what an honest figure needs: exact minimum, maximum and mean, a count of values that
-//! were clamped or negative, and no percentile where fewer than ten samples lie above it.
+//! A thin layer over hdrhistogram. It adds what reliable figures need: exact minimum, maximum and mean, a count of
+//! values that were clamped or negative, and no percentile where fewer than ten samples lie above it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 /// Longest latency that is recorded, one hour in nanoseconds; longer ones are clamped to it and counted.
-pub const HIGHEST_NS: u64 = 3_600_000_000_000;
+pub(crate) const HIGHEST_NS: u64 = 3_600_000_000_000;
 
 /// Shortest latency that is recorded. The unit is one nanosecond so that all three digits hold from 1 µs on; a
 /// coarser unit (1 µs) would save a quarter of the memory and cost the digits below 1 ms.
-pub const LOWEST_NS: u64 = 1;
+pub(crate) const LOWEST_NS: u64 = 1;
 
 /// Significant digits.
-pub const SIGNIFICANT_DIGITS: u8 = 3;
+pub(crate) const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Samples that must lie above a percentile for it to be given.
-pub const SAMPLES_ABOVE: u64 = 10;
+/// Samples that must lie above a percentile for it to be reported.
+pub(super) const SAMPLES_ABOVE: u64 = 10;
 
 /// A percentile, in thousandths of a percent, so that 99.9 is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,7 @@ impl Percentile {
     /// 99.99 %.
     pub const P99_99: Self = Self(99_990);
     /// Those of a result, ascending.
+    #[cfg(test)]
     pub const ALL: [Self; 7] = [Self::P50, Self::P75, Self::P90, Self::P95, Self::P99, Self::P99_9, Self::P99_99];
 
     /// The smallest rank (from 1) that has this share of `count` samples at or below it.
@@ -122,14 +123,6 @@ impl LatencyHistogram {
         self.negative += other.negative;
     }
 
-    /// Forgets all samples and keeps the memory.
-    pub fn clear(&mut self) {
-        if !self.values.is_empty() {
-            self.values.reset();
-        }
-        (self.min, self.max, self.sum, self.clamped, self.negative) = (u64::MAX, 0, 0, 0, 0);
-    }
-
     /// Samples.
     pub fn count(&self) -> u64 {
         self.values.len()
@@ -162,14 +155,14 @@ impl LatencyHistogram {
         (!self.is_empty()).then(|| self.values.stdev().round() as u64)
     }
 
-    /// A percentile, or `None` where fewer than [`SAMPLES_ABOVE`] samples lie above it: p99.9 needs 10,000 samples.
+    /// A percentile, or `None` where fewer than `SAMPLES_ABOVE` samples lie above it: p99.9 needs 10,000 samples.
     pub fn percentile(&self, percentile: Percentile) -> Option<u64> {
         let count = self.count();
         let rank = percentile.rank(count);
         if count == 0 || count - rank < SAMPLES_ABOVE {
             return None;
         }
-        // Aimed at the middle of the rank, so that no rounding of the quotient reaches its neighbour.
+        // Aimed at the middle of the rank, so that no rounding of the quotient reaches its neighbor.
         let quantile = (rank as f64 - 0.5) / count as f64;
         // The histogram answers with the upper end of a bucket, which may lie above the exact maximum.
         Some(self.values.value_at_quantile(quantile).clamp(self.min, self.max))
@@ -197,26 +190,6 @@ impl LatencyHistogram {
         V2DeflateSerializer::new().serialize(&self.values, &mut bytes).ok()?;
         Some(STANDARD.encode(bytes))
     }
-
-    /// Reads what [`to_base64`](Self::to_base64) wrote. Minimum, maximum and mean have three digits then, and the
-    /// counts of clamped and negative samples are not part of the form.
-    ///
-    /// # Errors
-    /// A text that names the fault: no base64, no histogram, or one that does not fit into ours.
-    pub fn from_base64(text: &str) -> Result<Self, String> {
-        let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
-        let read: Histogram<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
-        let mut histogram = Self::new();
-        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
-        if !read.is_empty() {
-            histogram.min = read.min();
-            histogram.max = read.max().min(HIGHEST_NS);
-            histogram.sum = (read.mean() * read.len() as f64) as u128;
-        }
-        Ok(histogram)
-    }
 }
 
 /// Equal when every figure they can give is equal.
@@ -230,6 +203,7 @@ impl PartialEq for LatencyHistogram {
 
 #[cfg(test)]
 mod tests {
+    use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     use super::*;
@@ -238,6 +212,24 @@ mod tests {
         let mut histogram = LatencyHistogram::new();
         values.into_iter().for_each(|value| histogram.record(value));
         histogram
+    }
+
+    impl LatencyHistogram {
+        /// Reads what the document holds, as any reader of HdrHistogram does.
+        fn from_base64(text: &str) -> Result<Self, String> {
+            let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
+            let read: Histogram<u64> = Deserializer::new()
+                .deserialize(&mut bytes.as_slice())
+                .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
+            let mut histogram = Self::new();
+            histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
+            if !read.is_empty() {
+                histogram.min = read.min();
+                histogram.max = read.max().min(HIGHEST_NS);
+                histogram.sum = (read.mean() * read.len() as f64) as u128;
+            }
+            Ok(histogram)
+        }
     }
 
     #[test]
@@ -266,13 +258,6 @@ mod tests {
         let histogram = of([-5, -1, 7, HIGHEST_NS as i64, HIGHEST_NS as i64 + 1, i64::MAX]);
         assert_eq!((histogram.count(), histogram.negative(), histogram.clamped()), (6, 2, 2));
         assert_eq!((histogram.min(), histogram.max()), (Some(0), Some(HIGHEST_NS)));
-    }
-
-    #[test]
-    fn clear_leaves_nothing() {
-        let mut histogram = of([-5, 100, i64::MAX]);
-        histogram.clear();
-        assert_eq!(histogram, LatencyHistogram::new());
     }
 
     #[test]

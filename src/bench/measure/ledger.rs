@@ -1,32 +1,32 @@
 //! The delivery ledger: which messages of one stream reached one subscriber, exactly and in bounded memory.
 //!
-//! It keeps the next sequence number that it expects and the ranges that are missing below it. What came, what came
-//! twice, what came late and what never came follow from that. A stream in order costs a compare and an increment.
+//! It keeps the next sequence number that it expects and the ranges that are missing below it. Delivered, duplicate,
+//! late and lost messages follow from that. A stream in order costs a compare and an increment.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Most missing ranges that a ledger remembers; 16 bytes each. The oldest is given up when there are more.
-pub const MAX_GAPS: usize = 1024;
+pub(super) const MAX_GAPS: usize = 1024;
 
 /// The same for a group of subscribers: what is in flight to its members is missing until it has come, and with many
 /// members next to every message is a range.
-pub const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
+pub(super) const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
 
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// The first time, and nothing with a higher number was here before it.
+pub(crate) enum Arrival {
+    /// First arrival, and no message with a higher number arrived before it.
     New,
-    /// The first time, but after a message with a higher number: delivered, and reordered.
+    /// First arrival, but after a message with a higher number: delivered, and reordered.
     Late,
-    /// Here before (or so long missing that it was given up).
+    /// A duplicate (or missing for so long that it was given up).
     Duplicate,
 }
 
 /// The ledger of one stream at one subscriber. An idle one is 48 bytes.
 #[derive(Clone, Debug, Default)]
-pub struct StreamLedger {
+pub(crate) struct StreamLedger {
     /// Highest sequence number seen, plus one.
     next: u64,
     /// Measured messages that arrived the first time.
@@ -44,32 +44,32 @@ struct Gaps {
     missing: VecDeque<Range<u64>>,
     /// Sum of their lengths.
     total: u64,
-    /// Missing messages that fell off the cap.
+    /// Missing messages that were given up because of the limit.
     given_up: u64,
     /// Where a number below this was missing, that is forgotten.
     forgotten_below: u64,
-    /// Longest range that fell off.
+    /// Longest range that was given up.
     longest_given_up: u64,
-    /// Measured arrivals below `forgotten_below`: late or duplicate, nobody knows.
+    /// Measured arrivals below `forgotten_below`: late or duplicate, which is unknown.
     unjudged: u64,
 }
 
 impl StreamLedger {
     /// A ledger that expects 0 first.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self::starting_at(0)
     }
 
-    /// A ledger that expects `next` first, for a subscriber that joins a running stream; what is below is no loss, and
-    /// if it comes, no delivery.
-    pub const fn starting_at(next: u64) -> Self {
+    /// A ledger that expects `next` first, for a subscriber that joins a running stream; messages below it count
+    /// neither as lost nor, if they arrive, as delivered.
+    pub(crate) const fn starting_at(next: u64) -> Self {
         Self { next, delivered: 0, duplicates: 0, dup_flagged: 0, reordered: 0, gaps: None }
     }
 
-    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in the
-    /// measured window. Only such messages are counted; all are remembered.
+    /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in
+    /// the measured window. Only such messages are counted; all are remembered.
     #[inline]
-    pub fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
+    pub(crate) fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
         if sequence == self.next {
             self.next = sequence.saturating_add(1);
             self.delivered += u64::from(measured);
@@ -104,28 +104,28 @@ impl StreamLedger {
 
     /// Highest sequence number seen, plus one.
     #[inline]
-    pub const fn next(&self) -> u64 {
+    pub(crate) const fn next(&self) -> u64 {
         self.next
     }
 
-    /// Messages below [`next`](Self::next) that have not come, measured or not.
-    pub fn missing(&self) -> u64 {
+    /// Messages below [`next`](Self::next) that have not arrived, measured or not.
+    pub(crate) fn missing(&self) -> u64 {
         self.gaps.as_ref().map_or(0, |gaps| gaps.total + gaps.given_up)
     }
 
-    /// How many of the sequence numbers in a range have not come.
-    pub fn missing_in(&self, range: &Range<u64>) -> u64 {
+    /// How many of the sequence numbers in a range have not arrived.
+    pub(crate) fn missing_in(&self, range: &Range<u64>) -> u64 {
         let tail = range.end.saturating_sub(self.next.max(range.start));
         let gaps = self.gaps.iter().flat_map(|gaps| &gaps.missing);
         tail + gaps.map(|gap| gap.end.min(range.end).saturating_sub(gap.start.max(range.start))).sum::<u64>()
     }
 
     /// The account of the measured messages, where `sent` are the sequence numbers of all that were sent with their
-    /// intended time in the measured window. What has not come by now is lost.
+    /// intended time in the measured window. What has not arrived by now is lost.
     ///
     /// `delivered_once` was counted on arrival and `lost` is what is missing in the ranges, so that
     /// [`Delivery::adds_up`] compares two independent counts; only where ranges were given up is `lost` the difference.
-    pub fn settle(&self, sent: Range<u64>) -> Delivery {
+    pub(crate) fn settle(&self, sent: Range<u64>) -> Delivery {
         let expected = sent.end.saturating_sub(sent.start);
         let tail = sent.end.saturating_sub(self.next.max(sent.start));
         let mut delivery = Delivery {
@@ -142,7 +142,7 @@ impl StreamLedger {
             for range in &gaps.missing {
                 let lost = range.end.min(sent.end).saturating_sub(range.start.max(sent.start));
                 delivery.lost += lost;
-                // The last gap may run on into the tail that never came.
+                // The last gap may extend into the tail that never arrived.
                 let run = if lost > 0 && range.end == self.next { lost + tail } else { lost };
                 delivery.max_gap = delivery.max_gap.max(run);
             }
@@ -242,11 +242,11 @@ pub struct Delivery {
     pub reordered: u64,
     /// Of the lost ones, those that arrived after all when the drain had ended.
     pub late: u64,
-    /// Arrived with another content than was sent.
+    /// Arrived with different contents than were sent.
     pub corrupt: u64,
     /// Refused by the broker, and so not expected.
     pub refused: u64,
-    /// Missing messages that were given up because there were more than [`MAX_GAPS`] gaps; they count as lost.
+    /// Missing messages that were given up because there were more than `MAX_GAPS` gaps; they count as lost.
     pub overflowed: u64,
     /// Arrivals so late that it is not known whether they are late or duplicate; only where `overflowed` > 0.
     pub unjudged: u64,
@@ -282,8 +282,9 @@ impl Delivery {
         self.refused = refused;
     }
 
-    /// Whether what was sent is what came and what was lost. A ledger where this is false measured something else than
-    /// was sent, and makes the run invalid. Check it for every stream: sums may hide two faults that cancel out.
+    /// Whether the sent messages equal the delivered plus the lost ones. A ledger where this is false measured
+    /// something else than was sent, and makes the run invalid. Check it for every stream: sums may hide two faults
+    /// that cancel out.
     pub const fn adds_up(&self) -> bool {
         self.expected == self.delivered_once + self.lost
     }

@@ -1,4 +1,4 @@
-//! What happened: stamp, recorder, histograms, delivery ledger, the generator's own health.
+//! What was measured: stamp, recorder, histograms, delivery ledger, the generator's own health.
 //!
 //! Pure: no socket and no clock. Time is nanoseconds since the run's t0. An engine thread owns a [`Recorder`] and a
 //! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of
@@ -17,15 +17,16 @@ mod stamp;
 mod steadiness;
 mod validity;
 
-pub use figures::{StageFigures, percent, rounded};
-pub use generator::{Generator, GeneratorOfStage, Verdict};
-pub use group::{GroupLedger, MemberMark};
-pub use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
-pub use ledger::{Arrival, Delivery, StreamLedger};
-pub use outage::{Outage, Outages};
-pub use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
-pub use series::{IntervalRow, MOST_ROWS, Series, Timeline};
-pub use span::{RateWindows, Span, Spans};
-pub use stamp::{STAMP_SIZE, STAMP_TICK_NS, Stamp, unwrap_sequence};
-pub use steadiness::{Drift, Steadiness};
-pub use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};
+pub(super) use figures::{StageFigures, percent, rounded};
+pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
+pub(super) use group::{GroupLedger, MemberMark};
+pub(super) use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
+pub(super) use ledger::{Arrival, Delivery, StreamLedger};
+pub(super) use outage::{Outage, Outages};
+pub(super) use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
+pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};
+pub(super) use span::{RateWindows, Span, Spans};
+pub use stamp::Stamp;
+pub(super) use stamp::{STAMP_SIZE, STAMP_TICK_NS, unwrap_sequence};
+pub(super) use steadiness::{Drift, Steadiness};
+pub(super) use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};

@@ -1,4 +1,4 @@
-//! What one thread saw: counters and latencies, without lock and, once warm, without allocation.
+//! The records of one thread: counters and latencies, without lock and, once warm, without allocation.
 //!
 //! A thread has one recorder for the second that runs and one for the stage; they are merged when the second is over,
 //! and those of all threads at the end. Merging is exact: the order does not matter.
@@ -20,16 +20,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Adds what another recorder saw.
+    /// Adds another recorder.
     pub fn merge(&mut self, other: &Self) {
         self.counters.merge(&other.counters);
         self.latency.merge(&other.latency);
-    }
-
-    /// Forgets everything and keeps the memory.
-    pub fn clear(&mut self) {
-        self.counters = Counters::default();
-        self.latency.clear();
     }
 }
 
@@ -80,7 +74,7 @@ counters! {
     foreign,
     /// Retained messages that came because of the subscriptions of `mqbench sub`, at any time.
     retained,
-    /// Messages of this run whose content is not what was sent.
+    /// Messages of this run that arrived with different contents.
     corrupt,
     /// Those of them that came in the measured window, whenever they were sent.
     corrupt_in,
@@ -94,7 +88,7 @@ counters! {
     held_back,
     /// Those that did not, and were sent in the measured window.
     on_time,
-    /// PUBLISH packets that went out once more after a connection was lost.
+    /// PUBLISH packets that went out again after a connection was lost.
     sent_again,
     /// Places of windows that were freed because nothing had come back for too long.
     freed_by_silence,
@@ -141,7 +135,7 @@ impl Counters {
 pub enum ConnectFailure {
     /// The name has no address.
     Resolve,
-    /// TCP, or the unix socket.
+    /// TCP, or the Unix socket.
     Tcp,
     /// No local port or file descriptor was left.
     LocalLimit,
@@ -226,18 +220,12 @@ impl Latency {
             self.0.get_or_insert_default().merge(other);
         }
     }
-
-    fn clear(&mut self) {
-        if let Some(histogram) = &mut self.0 {
-            histogram.clear();
-        }
-    }
 }
 
 /// The samples of one read: messages that were sent together mostly arrive together, at the same two instants, and
 /// recording them once with their count costs a fraction.
 #[derive(Debug)]
-pub struct SampleBatch {
+pub(crate) struct SampleBatch {
     from_ns: u64,
     to_ns: u64,
     count: u64,
@@ -245,13 +233,13 @@ pub struct SampleBatch {
 
 impl SampleBatch {
     /// An empty batch whose samples all end at this moment, ns since t0.
-    pub const fn ending_at(to_ns: u64) -> Self {
+    pub(crate) const fn ending_at(to_ns: u64) -> Self {
         Self { from_ns: 0, to_ns, count: 0 }
     }
 
     /// Adds samples that begin at this moment.
     #[inline]
-    pub fn record(&mut self, from_ns: u64, count: u64, latency: &mut Latency) {
+    pub(crate) fn record(&mut self, from_ns: u64, count: u64, latency: &mut Latency) {
         if from_ns != self.from_ns {
             self.flush(latency);
             self.from_ns = from_ns;
@@ -260,7 +248,7 @@ impl SampleBatch {
     }
 
     /// Records the rest. To be called at the end.
-    pub fn flush(&mut self, latency: &mut Latency) {
+    pub(crate) fn flush(&mut self, latency: &mut Latency) {
         if self.count > 0 {
             latency.record_many_between(self.from_ns, self.to_ns, std::mem::take(&mut self.count));
         }
@@ -274,11 +262,11 @@ impl PartialEq for Latency {
     }
 }
 
-/// Defines [`Latencies`] with merge, clear and names, so that no metric can be forgotten there.
+/// Defines [`Latencies`] with merge and names, so that no metric can be forgotten there.
 macro_rules! latencies {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// One thing for each latency metric of a run, in the order of the result document: its samples, or what they come
-        /// to. Latencies of messages belong to the measured window when their *intended* time does.
+        /// One value per latency metric of a run, in the order of the result document: its samples, or their summary.
+        /// Latencies of messages belong to the measured window when their *intended* time does.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Latencies<T = Latency> {
             $($(#[$doc])* pub $name: T,)*
@@ -307,11 +295,6 @@ macro_rules! latencies {
             pub fn merge(&mut self, other: &Self) {
                 $(self.$name.merge(&other.$name);)*
             }
-
-            /// Forgets all samples and keeps the memory.
-            pub fn clear(&mut self) {
-                $(self.$name.clear();)*
-            }
         }
     };
 }
@@ -329,8 +312,8 @@ latencies! {
     connect_ws,
     /// CONNECT written to CONNACK received.
     connack,
-    /// All of connecting to CONNACK received, from the slot at which a client was to connect, or without a rate from its
-    /// start.
+    /// All of connecting to CONNACK received, from the slot at which a client was to connect, or without a rate from
+    /// its start.
     connect,
     /// Requester to responder and back, from the actual send.
     rtt_service,
@@ -453,15 +436,6 @@ mod tests {
             // (a + b) + c is a + (b + c)
             let tail = merged(&parts[1..]);
             prop_assert_eq!(&merged([&parts[0], &tail]), &whole);
-        }
-
-        #[test]
-        fn a_cleared_recorder_is_new(events in prop::collection::vec(event(), 0..50)) {
-            let mut recorder = record(&events);
-            recorder.clear();
-            prop_assert_eq!(&recorder, &Recorder::default());
-            recorder.merge(&record(&events));
-            prop_assert_eq!(recorder, record(&events));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::histogram::Percentile;
 use super::recorder::Recorder;
 
 /// Rows of a series; where there would be more, two become one.
-pub const MOST_ROWS: usize = 3_600;
+pub(crate) const MOST_ROWS: usize = 3_600;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -23,12 +23,12 @@ pub struct IntervalRow {
     pub delivered: Option<u64>,
     /// Slots of the schedule that were given up.
     pub skipped: Option<u64>,
-    /// Of the messages sent in this interval, those that were lost; null where they cannot be told apart.
+    /// Of the messages sent in this interval, those that were lost; null where they cannot be identified.
     pub lost: Option<u64>,
     /// Median end-to-end latency, nanoseconds; of several seconds the largest.
     pub e2e_p50: Option<u64>,
-    /// 99th percentile of it; needs 1,000 samples per second. Of several seconds the largest: the percentiles of seconds
-    /// do not give the percentile of all of them, but it is not above the largest.
+    /// 99th percentile of it; needs 1,000 samples per second. Of several seconds the largest: the percentiles of
+    /// seconds do not give the percentile of all of them, but it is not above the largest.
     pub e2e_p99: Option<u64>,
     /// Longest.
     pub e2e_max: Option<u64>,
@@ -127,7 +127,7 @@ impl Series {
 
 /// The series of a stage that is running, in bounded memory.
 #[derive(Clone, Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     whole: Series,
     /// A row that is not whole yet, and its length so far.
     begun: Option<(IntervalRow, u64)>,
@@ -141,7 +141,7 @@ impl Default for Timeline {
 
 impl Timeline {
     /// Adds the next second.
-    pub fn push(&mut self, second: IntervalRow) {
+    pub(crate) fn push(&mut self, second: IntervalRow) {
         let (row, length_ns) = match self.begun.take() {
             None => (second, SECOND_NS),
             Some((mut begun, length_ns)) => {
@@ -160,7 +160,7 @@ impl Timeline {
     }
 
     /// The whole rows of the first `measured_ns` nanoseconds.
-    pub fn into_series(mut self, measured_ns: u64) -> Series {
+    pub(crate) fn into_series(mut self, measured_ns: u64) -> Series {
         self.whole.rows.truncate((measured_ns / self.whole.interval_ns) as usize);
         self.whole
     }

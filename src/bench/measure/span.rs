@@ -24,7 +24,7 @@ impl Span {
         self.0.map_or(0, |(first, last)| last - first)
     }
 
-    /// Adds what another thread saw.
+    /// Adds another thread's records.
     pub fn merge(&mut self, other: Self) {
         self.0 = match (self.0, other.0) {
             (Some(own), Some(other)) => Some((own.0.min(other.0), own.1.max(other.1))),
@@ -45,7 +45,7 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Adds what another thread saw.
+    /// Adds another thread's records.
     pub fn merge(&mut self, other: Self) {
         let Self { sent, acked, delivered } = other;
         self.sent.merge(sent);

@@ -1,14 +1,15 @@
 //! The measure stamp: the first 16 bytes of a payload that mqbench sends.
 //!
 //! It identifies the run, the stream (publisher) and the message in it, and holds the time at which the message was
-//! *meant* to leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the run's t0.
+//! *meant* to leave. Big endian: run u16, stream u32, sequence u32, intended time u48 in units of 100 ns since the
+//! run's t0.
 
 /// Bytes of a stamp.
-pub const STAMP_SIZE: usize = 16;
+pub(crate) const STAMP_SIZE: usize = 16;
 
 /// Nanoseconds of one unit of the intended time. A measured window whose bounds are multiples of it is separated
 /// from warm-up and drain exactly, because encoding rounds the intended time down to this unit.
-pub const STAMP_TICK_NS: u64 = 100;
+pub(crate) const STAMP_TICK_NS: u64 = 100;
 
 const INTENDED_MASK: u64 = (1 << 48) - 1;
 
@@ -19,7 +20,7 @@ pub struct Stamp {
     pub run: u16,
     /// Number of the publisher, over all shards.
     pub stream: u32,
-    /// The lower 32 bits of the message's number in its stream; [`unwrap_sequence`] gives all of it.
+    /// The lower 32 bits of the message's number in its stream; `unwrap_sequence` gives all of it.
     pub sequence: u32,
     /// When the message was to be sent, nanoseconds since the run's t0; wraps after 326 days.
     pub intended_ns: u64,
@@ -43,7 +44,7 @@ impl Stamp {
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let head: &[u8; STAMP_SIZE] = payload.first_chunk()?;
         let value = u128::from_be_bytes(*head);
-        // The casts cut off exactly the neighbours' bits.
+        // The casts cut off exactly the neighbors' bits.
         Some(Self {
             run: (value >> 112) as u16,
             stream: (value >> 80) as u32,
@@ -54,10 +55,10 @@ impl Stamp {
 }
 
 /// The full number of a message of which the stamp has the lower 32 bits: the one nearest to `near`, for which a
-/// receiver takes [`StreamLedger::next`](super::StreamLedger::next). Right as long as the message is less than 2³¹
+/// receiver takes [`StreamLedger::next`](super::StreamLedger::next). Correct as long as the message is less than 2³¹
 /// away from it.
 #[inline]
-pub const fn unwrap_sequence(low: u32, near: u64) -> u64 {
+pub(crate) const fn unwrap_sequence(low: u32, near: u64) -> u64 {
     // The wrapped difference, read as signed, is the shortest way from `near` to the message.
     let distance = low.wrapping_sub(near as u32).cast_signed();
     match near.checked_add_signed(distance as i64) {

@@ -1,7 +1,7 @@
-//! Was the load the same from beginning to end? Compares the thirds of the measured window.
+//! Whether the load was steady: compares the thirds of the measured window.
 //!
-//! It works on the seconds: a third is represented by the median of its seconds, and how far single seconds lie from that
-//! median is the measure of noise.
+//! It works on the seconds: a third is represented by the median of its seconds, and how far single seconds lie from
+//! that median is the measure of noise.
 
 use super::series::{IntervalRow, Series};
 
@@ -19,7 +19,7 @@ const BACKLOG_SHARE: f64 = 0.05;
 
 /// A figure that changed from the beginning to the end.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Drift {
+pub(crate) struct Drift {
     /// Median of the first third.
     pub first: f64,
     /// Median of the last third.
@@ -28,7 +28,7 @@ pub struct Drift {
 
 /// What changed over the measured window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Steadiness {
+pub(crate) struct Steadiness {
     /// Messages per second.
     pub rate: Option<Drift>,
     /// p99 of the end-to-end latency, nanoseconds.
@@ -39,7 +39,7 @@ pub struct Steadiness {
 
 impl Steadiness {
     /// Compares the thirds of a stage; nothing where it was too short. `count` is the column whose rate is meant.
-    pub fn of(series: &Series, count: fn(&IntervalRow) -> Option<u64>) -> Self {
+    pub(crate) fn of(series: &Series, count: fn(&IntervalRow) -> Option<u64>) -> Self {
         let rows = &series.rows;
         // Rows are a second, or several.
         let per_second =

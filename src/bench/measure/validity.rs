@@ -1,5 +1,5 @@
-//! The faults that make a run invalid, because its figures are not those of what was asked for: an open loop that was not
-//! kept, a clock that went back, a ledger that does not add up. Everything else only warns.
+//! The faults that make a run invalid, because its figures are not those of what was asked for: an open loop that was
+//! not kept, a clock that went back, a ledger that does not add up. Everything else only warns.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::ledger::Delivery;
 /// Share of the offered messages that must have been sent.
 const SENT_SHARE: f64 = 0.99;
 /// Scheduling lag that is always allowed, nanoseconds.
-pub const LAG_FLOOR_NS: u64 = 1_000_000;
+pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A reason why figures are not valid, with what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Fault {
     pub fn find(figures: &StageFigures) -> Vec<Self> {
         let mut faults = Vec::new();
         if let Some(offered) = figures.offered {
-            // Where a thread is saturated, nobody can say what messages had to wait for.
+            // If a thread is saturated, it is unknown what messages waited for.
             let (possible, sent) = match figures.is_saturated() {
                 true => (offered, figures.sent),
                 false => (offered.saturating_sub(figures.held_back), figures.on_time),
@@ -44,7 +44,7 @@ impl Fault {
         }
         if figures.clock_back_ns > 0 {
             let text = format!("the monotonic clock went back by {} ns", figures.clock_back_ns);
-            let next_step = "check the clock source of this machine (a virtual machine that was moved?)";
+            let next_step = "check the clock source of this machine (was this virtual machine moved?)";
             faults.push(Self::new("clock-went-back", text, next_step));
         }
         let delivery = figures.delivery.unwrap_or_default();
@@ -63,8 +63,8 @@ impl Fault {
     }
 }
 
-/// Open loop: whether less than the share was sent of what could have been, which is what was offered less what window or
-/// socket held back.
+/// Open loop: whether less than the share was sent of what could have been, which is what was offered less what window
+/// or socket held back.
 pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
     ((sent as f64) < SENT_SHARE * possible as f64).then(|| {
         let share = percent(sent as f64, possible as f64).unwrap_or_default();
@@ -75,14 +75,17 @@ pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
     })
 }
 
-/// Open loop: whether messages left later than a millisecond or a tenth of the latency, so that the latencies are not the
-/// broker's.
-pub fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) -> Option<Fault> {
+/// Open loop: whether messages left later than a millisecond or a tenth of the latency, so that the latencies are not
+/// the broker's.
+pub(crate) fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) -> Option<Fault> {
     let ms = |ns: u64| ns as f64 / 1e6;
     let (lag_ns, limit_ns) = (lag_p99_ns?, LAG_FLOOR_NS.max(e2e_p99_ns.unwrap_or_default() / 10));
     (lag_ns > limit_ns).then(|| {
-        let text =
-            format!("messages left late: sched_lag p99 is {:.2} ms, {:.2} ms is allowed", ms(lag_ns), ms(limit_ns));
+        let text = format!(
+            "messages were sent late: sched_lag p99 is {:.2} ms; at most {:.2} ms is allowed",
+            ms(lag_ns),
+            ms(limit_ns)
+        );
         let next_step = "lower --rate, keep the machine free of other work, or run the broker on another machine";
         Fault::new(Fault::SCHEDULING_LAG, text, next_step)
     })

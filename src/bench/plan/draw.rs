@@ -6,44 +6,44 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// An endless sequence of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draws {
+pub(crate) struct Draws {
     key: u64,
 }
 
 impl Draws {
     /// The draws of a seed for one purpose; other purposes get other numbers.
-    pub const fn new(seed: u64, purpose: u64) -> Self {
+    pub(crate) const fn new(seed: u64, purpose: u64) -> Self {
         Self { key: mix(mix(seed.wrapping_add(STEP)) ^ purpose.wrapping_mul(STEP)) }
     }
 
     /// The number at a place, all 64 bits random.
     #[inline]
-    pub const fn bits(self, place: u64) -> u64 {
+    pub(crate) const fn bits(self, place: u64) -> u64 {
         mix(self.key.wrapping_add(place.wrapping_mul(STEP)))
     }
 
     /// A number below `bound`, all equally likely up to the rounding of 64 bits; 0 where `bound` is 0.
     #[inline]
-    pub const fn below(self, place: u64, bound: u64) -> u64 {
+    pub(crate) const fn below(self, place: u64, bound: u64) -> u64 {
         ((self.bits(place) as u128 * bound as u128) >> 64) as u64
     }
 
     /// A number between 0 and 1, both exclusive.
     #[inline]
-    pub fn uniform(self, place: u64) -> f64 {
+    pub(crate) fn uniform(self, place: u64) -> f64 {
         // 53 bits are what an f64 holds; the half keeps it off the ends.
         ((self.bits(place) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 
     /// An exponential number with mean 1.
     #[inline]
-    pub fn exponential(self, place: u64) -> f64 {
+    pub(crate) fn exponential(self, place: u64) -> f64 {
         -self.uniform(place).ln()
     }
 
     /// The sum of `shape` exponential numbers, drawn at once: a gamma number, by the method of Marsaglia and Tsang
     /// (2000), which is exact for a shape of 1 and more.
-    pub fn gamma(self, place: u64, shape: f64) -> f64 {
+    pub(crate) fn gamma(self, place: u64, shape: f64) -> f64 {
         let d = shape - 1.0 / 3.0;
         let c = 1.0 / (9.0 * d).sqrt();
         // Each attempt takes three numbers of a sequence of this draw; nearly every first attempt is accepted.

@@ -1,4 +1,4 @@
-//! From what was typed to what is meant. All faults are reported at once, before anything connects.
+//! Turns options into a plan. All faults are reported at once, before anything connects.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,7 +41,7 @@ const FASTEST_POISSON: f64 = 1e7;
 
 /// Where the load goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// To the broker that the options name.
     AsTyped,
     /// To the embedded broker at this address.
@@ -52,7 +52,11 @@ pub enum Target {
 ///
 /// # Errors
 /// Options that contradict each other, and values that are impossible.
-pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Target) -> Result<BenchPlan, UsageError> {
+pub(crate) fn bench_plan(
+    options: &BenchOptions,
+    environment: &Environment,
+    target: &Target,
+) -> Result<BenchPlan, UsageError> {
     let BenchOptions { load, stages: time, result, targets, connection, tls, will, properties, calibrate: _, general } =
         options;
     // Round trips are measured one at a time.
@@ -90,7 +94,7 @@ pub fn bench_plan(options: &BenchOptions, environment: &Environment, target: &Ta
         (client_id.expand(client, "", &user_name), user_name)
     };
     if names(0).0 == names(1).0 && publishers + subscribers + load.idlers() as usize > 1 {
-        faults.push("-i: every client needs its own id: put %i, the client's number, in it".into());
+        faults.push("-i: each client needs its own id: include %i, the client number".into());
     }
     let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
     let routes = Routes::new(crowd, &topics, names).map_err(|error| fault(error.to_string()))?;
@@ -178,7 +182,7 @@ fn brokers(
             let addresses: Vec<Address> = hosts.all().iter().map(address).collect();
             for (place, address) in addresses.iter().enumerate() {
                 if addresses[..place].contains(address) {
-                    faults.push(format!("--hosts: {address} is named twice"));
+                    faults.push(format!("--hosts: {address} is listed twice"));
                 }
             }
             let secure = |address: &Address| matches!(address, Address::Tcp { port: 8883, .. });
@@ -198,7 +202,7 @@ fn brokers(
     Targets::new(addresses, sources, cross)
 }
 
-/// A local address reaches only addresses of its own family. Which family a name has is known after the look-up.
+/// A local address reaches only addresses of the same family. Which family a name has is known after the look-up.
 fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<String>) {
     let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
     for address in addresses {
@@ -211,7 +215,7 @@ fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<St
     }
 }
 
-/// Where nothing is published there must be a topic, and no options about publishing.
+/// Without publishers a topic is required, and options about publishing are errors.
 fn check_subscribers_alone(load: &LoadOptions, time: &StageOptions, has_no_topic: bool, faults: &mut Vec<String>) {
     if has_no_topic {
         faults.push("without publishers mqbench needs a topic to subscribe to: add -t".into());
@@ -228,10 +232,10 @@ fn check_subscribers_alone(load: &LoadOptions, time: &StageOptions, has_no_topic
         (load.size.is_some(), "--size"),
         (load.payload.is_some(), "--payload"),
     ];
-    let what = if load.verb == Some(Verb::Sub) { "'mqbench sub'" } else { "with --pubs 0 it" };
+    let what = if load.verb == Some(Verb::Sub) { "'mqbench sub'" } else { "with --pubs 0 mqbench" };
     for (_, option) in options.into_iter().filter(|(is_given, _)| *is_given) {
         let instead = if option == "-C" { "; --duration sets how long it counts" } else { "" };
-        faults.push(format!("{option} is about what mqbench publishes, and {what} publishes nothing{instead}"));
+        faults.push(format!("{option} applies to published messages, but {what} publishes none{instead}"));
     }
 }
 
@@ -247,7 +251,7 @@ fn check_pairs(
 ) {
     if brokers > 1 && both_sides > 0 && routes.is_everything_for_all() && targets.pair != Some(PairName::Cross) {
         faults.push(
-            "every subscriber gets every message here, so the brokers of --hosts must pass messages on to each other: add \
+            "here each subscriber receives every message, so the brokers of --hosts must forward messages to each other: add \
              --pair cross if they do, or give each publisher a topic (-t 'TOPIC/%i')"
                 .into(),
         );
@@ -260,7 +264,7 @@ fn check_pairs(
         );
     }
     if responders > 1 && routes.has_crowded_topic() {
-        faults.push("-t: each client of an echo needs its own topic: put %i, the client's number, in it".into());
+        faults.push("-t: each client of mqbench echo needs its own topic: include %i, the client number".into());
     }
     if !payload.is_stamped() && routes.has_crowded_topic() && both_sides > 0 {
         faults.push(
@@ -319,8 +323,7 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
     let SizeRange { least, most } = load.size.unwrap_or(SizeRange { least: DEFAULT_SIZE, most: DEFAULT_SIZE });
     if least < STAMP_SIZE && most >= STAMP_SIZE {
         faults.push(format!(
-            "--size {least}..{most}: some payloads would have room for the stamp of {STAMP_SIZE} bytes and others not: \
-             begin the range at {STAMP_SIZE}, or end it below"
+            "--size {least}..{most}: some payloads would have room for the stamp of {STAMP_SIZE} bytes and others not: start the range at {STAMP_SIZE}, or end it below that"
         ));
     }
     PayloadPlan::Filled(Filled::new(least, most, filling, seed))
@@ -372,7 +375,7 @@ fn threads(load: &LoadOptions, address: &Address) -> usize {
 }
 
 /// Whether a broker is on this machine, judged by its address.
-pub fn is_this_machine(address: &Address) -> bool {
+pub(crate) fn is_this_machine(address: &Address) -> bool {
     match address {
         Address::Unix(_) => true,
         Address::Tcp { host, .. } => {
@@ -477,20 +480,20 @@ pub(in crate::bench) mod tests {
     #[test]
     fn impossible_plans_are_rejected_before_anything_connects() {
         for (arguments, part) in [
-            (&["-i", "same"][..], "put %i"),
+            (&["-i", "same"][..], "include %i"),
             (&["-m", "x", "-t", "one"], "-t 'TOPIC/%i'"),
-            (&["-t", "a/%x"], "means nothing here"),
+            (&["-t", "a/%x"], "is not a placeholder here"),
             (&["--pubs", "0"], "add -t"),
             (&["-t", "#"], "wildcards"),
             (&["-f", "/nowhere/at/all"], "/nowhere/at/all"),
             (&["--payload", "template:/nowhere/at/all"], "/nowhere/at/all"),
             (&["-m", "%x"], "%s (number of the message)"),
-            (&["--size", "8..64"], "begin the range at 16"),
+            (&["--size", "8..64"], "start the range at 16"),
             (&["--size", "64..16"], "smaller size"),
             (&["--size", "64", "-m", "x"], "cannot be used together"),
             (&["--payload", "random", "-m", "x"], "cannot be used together"),
             (&["--payload", "noise"], "must be zero, random, text"),
-            (&["-t", "a/%i", "-t", "a/2"], "make the same topic"),
+            (&["-t", "a/%i", "-t", "a/2"], "expand to the same topic"),
             (&["-t", "$share/g/a"], "--shape shared:G"),
             (&["--shape", "ring"], "fan-in"),
             (&["--shape", "shared:3", "--subs", "2"], "at least 3 subscribers are needed"),
@@ -500,7 +503,7 @@ pub(in crate::bench) mod tests {
             (&["--arrival", "poisson", "--rate", "11M"], "10M"),
             (&["--arrival", "burst:0"], "burst:N"),
             (&["--behind", "skip", "--flood"], "--flood does not have"),
-            (&["--behind", "skip", "--pubs", "0", "-t", "x"], "publishes nothing"),
+            (&["--behind", "skip", "--pubs", "0", "-t", "x"], "publishes none"),
         ] {
             let error = plan_of(arguments).unwrap_err().to_string();
             assert!(error.contains(part), "{arguments:?}: {error}");

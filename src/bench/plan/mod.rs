@@ -1,4 +1,4 @@
-//! What to do: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
+//! The plan: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
 
 mod draw;
 pub(in crate::bench) mod from_options;
@@ -17,14 +17,16 @@ use crate::options::{Arrival, Behind};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
-pub use draw::Draws;
-pub use from_options::{Target, bench_plan, is_this_machine};
-pub use payload::{Filled, Filling, PayloadPlan};
-pub use routes::{Crowd, RouteError, Routes, SHARE, Streams};
-pub use schedule::{PublisherSlots, Schedule, quota};
-pub use stage::{LoadModel, Stage, StageName, stages};
-pub use targets::Targets;
-pub use template::{MessageTemplate, Template, TemplateError};
+pub(super) use draw::Draws;
+pub(super) use from_options::{Target, bench_plan, is_this_machine};
+pub(super) use payload::{Filled, Filling, PayloadPlan};
+pub(super) use routes::{Crowd, Routes, SHARE, Streams};
+pub(super) use schedule::{PublisherSlots, Schedule, quota};
+pub(super) use stage::{LoadModel, Stage, StageName, stages};
+pub(super) use targets::Targets;
+pub(super) use template::MessageTemplate;
+pub use template::Template;
+pub(super) use template::TemplateError;
 
 /// When a slot of a publisher's window becomes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub enum WindowRule {
     None,
 }
 
-/// A benchmark, meant and checked.
+/// A checked benchmark plan.
 #[derive(Clone, Debug)]
 pub struct BenchPlan {
     /// The run's tag: in client ids, topics and stamps, so that runs never meet each other's messages.
@@ -140,8 +142,9 @@ impl BenchPlan {
         session
     }
 
-    /// The session of the connection that reads `$SYS`. Its client id comes from the run and never from `-i`: a device with
-    /// that id would lose its connection and, by the clean start, its session. It leaves no session behind, and no will.
+    /// The session of the connection that reads `$SYS`. Its client id comes from the run and never from `-i`: a device
+    /// with that id would lose its connection and, by the clean start, its session. It leaves no session behind, and no
+    /// will.
     pub fn session_for_sys(&self) -> SessionConfig {
         let mut session = self.session_of(0);
         session.client_id = format!("mqb-{}-sys", self.run);
@@ -178,8 +181,8 @@ impl BenchPlan {
         before + number
     }
 
-    /// The broker of a client: it depends on the client's global number alone, so that the number of threads and machines
-    /// changes nothing. Without `--pair cross` all clients of a stream have the same one.
+    /// The broker of a client: it depends on the client's global number alone, so that the number of threads and
+    /// machines changes nothing. Without `--pair cross` all clients of a stream have the same one.
     pub fn target_of(&self, client: usize) -> usize {
         let targets = self.targets.count();
         if targets == 1 {

@@ -1,4 +1,4 @@
-//! What is published: its sizes, what fills it, and how a receiver sees that it came as it was sent.
+//! The payload: its sizes and contents, and how a receiver verifies it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Who publishes where, who subscribes to what, and so which messages each subscriber is to get.
+//! Topics and filters of all clients, and so which messages each subscriber receives.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use crate::mqtt::{TopicError, check_sent_topic_filter, check_sent_topic_name, fi
 use crate::options::Shape;
 
 /// What a Topic Filter of a shared subscription begins with (§4.8.2).
-pub const SHARE: &str = "$share/";
+pub(crate) const SHARE: &str = "$share/";
 
-/// A stream is what one publisher sends to its topic; it has the publisher's number.
-/// The streams that a subscriber is to get are `first`, `first + step`, … — `count` of them.
+/// A stream is what one publisher sends to its topic; it has the publisher's number. The streams that a subscriber
+/// receives are `first`, `first + step`, … — `count` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streams {
     /// The first.
@@ -74,7 +74,7 @@ pub enum RouteError {
         topic: String,
     },
     /// Two templates make one topic, so that subscribers of the one get messages of the other.
-    #[error("-t {first} and -t {second} make the same topic, {topic}: give them different ones")]
+    #[error("-t {first} and -t {second} expand to the same topic, {topic}: use different templates")]
     SameTopic {
         /// One, as typed.
         first: String,
@@ -85,10 +85,10 @@ pub enum RouteError {
     },
 }
 
-/// How many of whom, and in which shape.
+/// The numbers of clients, and the shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowd {
-    /// Who gets what.
+    /// Which messages each subscriber receives.
     pub shape: Shape,
     /// The run's tag.
     pub run: RunTag,
@@ -108,8 +108,8 @@ struct Topic {
 
 /// Topics of all streams, and which streams each subscriber gets.
 ///
-/// A *receiver* is who is to get every message of its streams once: a subscriber, or a group of subscribers that share
-/// a subscription, of which one member gets it.
+/// A *receiver* receives every message of its streams once: a subscriber, or a group of subscribers that share a
+/// subscription, of which one member gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     crowd: Crowd,
@@ -124,8 +124,8 @@ impl Routes {
     /// gives client id and user name of a client.
     ///
     /// In the shape p2p subscriber j gets the streams j, j + S, j + 2S … of S subscribers; where there are more
-    /// subscribers than publishers, several subscribers get the same stream. In every other shape, and where a topic has
-    /// no place for the client and so is one for several publishers, every subscriber (or group) gets everything.
+    /// subscribers than publishers, several subscribers get the same stream. In every other shape, and where a topic
+    /// has no place for the client and so is one for several publishers, every subscriber (or group) gets everything.
     pub fn new(crowd: Crowd, topics: &[&str], names: impl Fn(usize) -> (String, String)) -> Result<Self, RouteError> {
         let mut texts: Vec<&str> = Vec::new();
         for text in topics {
@@ -174,8 +174,8 @@ impl Routes {
         Ok(())
     }
 
-    /// One filter a template. None where a topic would not match just one of them: a broker may deliver a message once
-    /// for each filter that matches (MQTT-3.3.4-2), and a name with a `/` in it fills more than one level.
+    /// One filter per template. None where a topic would not match just one of them: a broker may deliver a message
+    /// once for each filter that matches (MQTT-3.3.4-2), and a name with a `/` in it fills more than one level.
     fn find_wildcards(&self, names: &impl Fn(usize) -> (String, String)) -> Option<Vec<String>> {
         if self.crowd.publishers < 2 {
             return None;
@@ -195,7 +195,7 @@ impl Routes {
         fits.then_some(filters)
     }
 
-    /// Who gets what.
+    /// Which messages each subscriber receives.
     pub const fn shape(&self) -> Shape {
         self.crowd.shape
     }
@@ -206,7 +206,7 @@ impl Routes {
         self.topics.iter().enumerate().any(|(index, topic)| topic.is_one && publishers > index + count)
     }
 
-    /// Whether every receiver is to get every message.
+    /// Whether each receiver receives every message.
     pub fn is_everything_for_all(&self) -> bool {
         self.crowd.shape != Shape::P2p || self.topics.iter().any(|topic| topic.is_one)
     }
@@ -219,8 +219,8 @@ impl Routes {
         }
     }
 
-    /// The Topic Filters that a subscriber, counted from 0, is to ask for. `names` gives client id and user name of a
-    /// client. Without publishers these are all templates, filled in for the subscriber itself.
+    /// The Topic Filters of a subscriber, counted from 0. `names` gives client id and user name of a client. Without
+    /// publishers these are all templates, filled in for the subscriber itself.
     pub fn filters_of(&self, subscriber: usize, names: impl Fn(usize) -> (String, String)) -> Vec<String> {
         let mut filters: Vec<String> = if self.crowd.publishers == 0 {
             let (client_id, user_name) = names(subscriber);
@@ -257,7 +257,7 @@ impl Routes {
         }
     }
 
-    /// The receiver that a subscriber is, or belongs to: groups are dealt out in turn.
+    /// The receiver that a subscriber is, or belongs to: subscribers are assigned to groups in rotation.
     pub fn receiver_of(&self, subscriber: usize) -> usize {
         subscriber % self.receivers().max(1)
     }
@@ -267,7 +267,7 @@ impl Routes {
         self.crowd.subscribers.saturating_sub(receiver).div_ceil(self.receivers().max(1))
     }
 
-    /// The streams that a subscriber, counted from 0, is to get, or its group.
+    /// The streams that a subscriber, counted from 0, or its group receives.
     pub fn streams_of(&self, subscriber: usize) -> Streams {
         let (publishers, subscribers) = (self.crowd.publishers, self.crowd.subscribers);
         if self.is_everything_for_all() {
@@ -280,7 +280,7 @@ impl Routes {
         Streams { first: subscriber, step: subscribers, count }
     }
 
-    /// The receivers, counted from 0, that are to get a stream.
+    /// The receivers of a stream, counted from 0.
     pub fn receivers_of(&self, stream: usize) -> Streams {
         let (publishers, receivers) = (self.crowd.publishers, self.receivers());
         if receivers == 0 || self.is_everything_for_all() {

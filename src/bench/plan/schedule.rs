@@ -1,16 +1,16 @@
-//! The open-loop schedule: fixed before the run, and independent of how many threads carry it out.
+//! The open-loop schedule: fixed before the run, and independent of the number of threads.
 //!
-//! When the slots of a publisher are due follows from rate, arrival, seed and the publisher's number alone, so any split
-//! of the publishers over threads sends exactly the same slots. fixed and burst have one row of slots, of which slot g
-//! belongs to publisher g mod P: publishers are spread over time. With poisson each publisher is its own Poisson process, as
-//! independent devices are, and all together are one of the total rate.
+//! When the slots of a publisher are due follows from rate, arrival, seed and the publisher's number alone, so any
+//! split of the publishers over threads sends exactly the same slots. fixed and burst have one row of slots, of which
+//! slot g belongs to publisher g mod P: publishers are spread over time. With poisson each publisher is its own Poisson
+//! process, as independent devices are, and all together are one of the total rate.
 
 use super::poisson::PoissonTimes;
 use crate::options::Arrival;
 
 /// The schedule of a stage.
 #[derive(Clone, Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     rate: f64,
     arrival: Arrival,
     seed: u64,
@@ -18,12 +18,12 @@ pub struct Schedule {
 
 impl Schedule {
     /// `rate` messages per second in total.
-    pub const fn new(arrival: Arrival, rate: f64, seed: u64) -> Self {
+    pub(crate) const fn new(arrival: Arrival, rate: f64, seed: u64) -> Self {
         Self { rate, arrival, seed }
     }
 
     /// The slots of publisher `publisher` of `publishers`.
-    pub fn slots_of(&self, publisher: usize, publishers: usize) -> PublisherSlots {
+    pub(crate) fn slots_of(&self, publisher: usize, publishers: usize) -> PublisherSlots {
         let (publisher, publishers) = (publisher as u64, publishers as u64);
         match self.arrival {
             Arrival::Fixed => Row { rate: self.rate, burst: 1, publisher, publishers, next: 0 }.into(),
@@ -38,15 +38,15 @@ impl Schedule {
     }
 }
 
-/// From mean gaps to nanoseconds. An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53 of the
-/// result.
+/// From mean gaps to nanoseconds. An f64 holds slot numbers exactly up to 2^53; the division rounds to about 2^-53 of
+/// the result.
 fn ns(gaps: f64, rate: f64) -> u64 {
     (gaps * 1e9 / rate) as u64
 }
 
 /// The slots of one publisher of the schedule.
 #[derive(Clone, Debug)]
-pub struct PublisherSlots {
+pub(crate) struct PublisherSlots {
     /// When the next slot is due.
     due_ns: u64,
     /// When the first slot after it is due that has a later time.
@@ -97,8 +97,8 @@ impl Row {
         self.due_ns(self.publisher + index.saturating_mul(self.publishers))
     }
 
-    /// The slot that takes the place of the next one, were that given up: the one after it. Those of one burst do not take
-    /// each other's places.
+    /// The slot that takes the place of the next one, were that given up: the one after it. Those of one burst do not
+    /// take each other's places.
     fn superseding(&self) -> u64 {
         if self.burst == 1 {
             return self.next + 1;
@@ -132,17 +132,17 @@ impl Row {
 
 impl PublisherSlots {
     /// When the next slot is due, in nanoseconds since the schedule's start.
-    pub const fn due_ns(&self) -> u64 {
+    pub(crate) const fn due_ns(&self) -> u64 {
         self.due_ns
     }
 
     /// When a slot is due that takes the place of the next one, were that given up.
-    pub const fn superseded_ns(&self) -> u64 {
+    pub(crate) const fn superseded_ns(&self) -> u64 {
         self.superseded_ns
     }
 
     /// How many slots from the next one on are due at `from_ns` or later, and before `to_ns`.
-    pub fn due_between(&self, from_ns: u64, to_ns: u64) -> u64 {
+    pub(crate) fn due_between(&self, from_ns: u64, to_ns: u64) -> u64 {
         let before = |moment_ns| match &self.ahead {
             Ahead::Row(row) => row.own_before(moment_ns),
             Ahead::Poisson { times, rate } => {
@@ -154,7 +154,7 @@ impl PublisherSlots {
     }
 
     /// Gives up all slots that are due before a moment.
-    pub fn advance_to(&mut self, moment_ns: u64) {
+    pub(crate) fn advance_to(&mut self, moment_ns: u64) {
         if let Ahead::Row(row) = &mut self.ahead {
             row.next += row.own_before(moment_ns);
             *self = row.clone().into();
@@ -165,7 +165,7 @@ impl PublisherSlots {
     }
 
     /// Goes to the following slot.
-    pub fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         match &mut self.ahead {
             Ahead::Row(row) => {
                 // Up to the end of a burst all are due at the same time.
@@ -184,7 +184,7 @@ impl PublisherSlots {
 }
 
 /// How many of `total` messages publisher `publisher` of `publishers` sends: those whose slot is its own.
-pub fn quota(total: u64, publisher: usize, publishers: usize) -> u64 {
+pub(crate) fn quota(total: u64, publisher: usize, publishers: usize) -> u64 {
     let (publisher, publishers) = (publisher as u64, publishers as u64);
     if publisher < total { (total - publisher).div_ceil(publishers) } else { 0 }
 }
@@ -268,8 +268,8 @@ mod tests {
         assert_eq!(slots(Arrival::Fixed, 1e12, 0, 1).due_between(0, 10_000_000_000), 10_000_000_000_000);
     }
 
-    /// How far the distribution of some gaps is from the exponential one with a mean (Kolmogorov and Smirnov); with many
-    /// samples it is above 1.63 once in a hundred times.
+    /// How far the distribution of some gaps is from the exponential one with a mean (Kolmogorov and Smirnov); with
+    /// many samples it is above 1.63 once in a hundred times.
     fn distance_from_exponential(times_ns: &[u64], mean_ns: f64) -> f64 {
         let mut gaps: Vec<f64> = times_ns.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / mean_ns).collect();
         gaps.sort_by(f64::total_cmp);

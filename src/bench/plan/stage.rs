@@ -83,7 +83,7 @@ impl Stage {
 
 /// The stages of a run. Without a given model a run floods first and then measures latency at half of what the
 /// flood carried; time and messages are shared between the two.
-pub fn stages(
+pub(crate) fn stages(
     model: Option<LoadModel>,
     warmup: Duration,
     duration: Option<Duration>,

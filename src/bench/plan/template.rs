@@ -14,8 +14,8 @@ const MAX_WIDTH: usize = 20;
 pub enum TemplateError {
     /// An unknown letter after `%`.
     #[error(
-        "`%{letter}` means nothing here: there are %i (number of the client; %05i with leading zeros), %c (client id), \
-         %u (user name){} and %% (a percent sign)",
+        "`%{letter}` is not a placeholder here: use %i (client number; %05i with leading zeros), %c (client id), \
+         %u (user name){} or %% (a percent sign)",
         if *.in_payload { ", %s (number of the message), %t (Unix time in milliseconds)" } else { "" }
     )]
     Unknown {
@@ -28,7 +28,7 @@ pub enum TemplateError {
     #[error("a single % at the end: write %% for a percent sign")]
     Dangling,
     /// A number padded to too many digits.
-    #[error("`%0` is followed by the number of digits, 1 to {MAX_WIDTH}, and i: %05i")]
+    #[error("`%0` needs the number of digits, 1 to {MAX_WIDTH}, and i, as in %05i")]
     Width,
 }
 
@@ -142,7 +142,8 @@ impl Template {
         MessageTemplate(pieces)
     }
 
-    /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first level has one: such a filter asks for everybody's topics, and does not match those that begin with `$`
+    /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first
+    /// level has one: such a filter asks for everybody's topics, and does not match those that begin with `$`
     /// (MQTT-4.7.2-1).
     pub fn filter(&self) -> Option<String> {
         // A character that is in no topic marks the placeholders; other text is kept.

@@ -1,4 +1,4 @@
-//! What became of the messages of a stage, of each of its streams and of its connections. What was not measured is null.
+//! The delivery of a stage, of each of its streams and of its connections. What was not measured is null.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::bench::measure::{Counters, Delivery, Outage, Outages};
 /// Streams that a document lists one by one.
 const MOST_STREAMS: usize = 100;
 
-/// What became of the messages. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
+/// Delivery. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryAccount {
     /// Messages sent in the window, times their subscribers.
@@ -20,8 +20,8 @@ pub struct DeliveryAccount {
     /// Not arrived when the drain ended.
     pub lost: Option<u64>,
     /// Messages that were due in the window, or that a count asked for, and were never sent: neither expected nor lost.
-    /// With a schedule it is what `offered` and `sent` differ by; what `--behind skip` gave up is part of it. Null where
-    /// neither schedule nor count gives a number to compare with.
+    /// With a schedule it is what `offered` and `sent` differ by; what `--behind skip` gave up is part of it. Null
+    /// where neither schedule nor count gives a number to compare with.
     pub not_sent: Option<u64>,
     /// Arrivals beyond the first.
     pub duplicates: Option<u64>,
@@ -31,7 +31,7 @@ pub struct DeliveryAccount {
     pub reordered: Option<u64>,
     /// Arrived after the drain.
     pub late: Option<u64>,
-    /// Arrived with another content than was sent.
+    /// Arrived with different contents than were sent.
     pub corrupt: Option<u64>,
     /// Messages of others on the same topics; null where all of them are (`mqbench sub`).
     pub foreign: Option<u64>,
@@ -48,7 +48,7 @@ pub struct DeliveryAccount {
     pub rejected: Option<BTreeMap<String, u64>>,
     /// Missing messages that the ledger gave up to bound its memory; they are part of `lost`.
     pub overflowed: Option<u64>,
-    /// Arrivals of which the ledger could not tell whether they were late or duplicates.
+    /// Arrivals that the ledger could not classify as late or duplicate.
     pub unjudged: Option<u64>,
     /// Longest run of lost messages in one stream.
     pub max_gap: Option<u64>,
@@ -147,9 +147,8 @@ impl DeliveryAccount {
     }
 }
 
-/// What became of the messages of one publisher. Null as in [`DeliveryAccount`].
+/// The delivery of one publisher's messages. Null as in [`DeliveryAccount`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as in DeliveryAccount")]
 pub struct StreamAccount {
     /// Number of the publisher.
     pub stream: u64,

@@ -17,7 +17,7 @@ use crate::bench::system::{EnvironmentFacts, ProcessUse};
 use crate::exit_status::ExitStatus;
 
 /// Name and version of the form.
-pub const SCHEMA: &str = "mqbench-result/1";
+pub(super) const SCHEMA: &str = "mqbench-result/1";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,7 +158,6 @@ pub struct TargetFacts {
 
 /// The TLS that was agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct TlsFacts {
     pub version: Option<String>,
     pub cipher: Option<String>,
@@ -202,7 +201,7 @@ impl Warning {
     }
 }
 
-/// What became of a condition of a gate; latencies are in nanoseconds.
+/// The outcome of a condition of a gate; latencies are in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateOutcome {
     /// The condition as it was written.
@@ -226,8 +225,8 @@ impl ResultDocument {
         (self.status, self.run.status) = (status, status);
     }
 
-    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates. A
-    /// run that a signal has ended ends by that signal instead, whatever its result is.
+    /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates.
+    /// A run that a signal has ended ends by that signal instead, whatever its result is.
     pub fn exit_status(&self) -> ExitStatus {
         match self.status {
             Status::Failed | Status::Partial => ExitStatus::Failed,

@@ -68,7 +68,7 @@ impl Gate {
     /// Reads a gate.
     ///
     /// # Errors
-    /// [`GateError`], for the first thing that is wrong.
+    /// `GateError`, for the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, GateError> {
         let conditions =
             text.split("&&").map(|condition| Condition::parse(condition.trim(), text)).collect::<Result<_, _>>()?;
@@ -160,7 +160,7 @@ fn find_metric(name: &str, text: &str) -> Result<Metric, GateError> {
             Some((_, known)) => format!("; did you mean '{known}'?"),
             None => ".".to_owned(),
         };
-        GateError::new(text, format!("no metric '{name}'{hint} There are {}", Metric::overview()))
+        GateError::new(text, format!("no metric '{name}'{hint} Metrics: {}", Metric::overview()))
     })
 }
 

@@ -50,7 +50,6 @@ pub struct LatencySummary {
 
 /// The percentiles of a result, by their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Percentiles {
     #[serde(rename = "50")]
     pub p50: Option<u64>,
@@ -119,7 +118,7 @@ impl Percentiles {
 }
 
 /// All latency metrics in the order of the document; null is "not measured".
-pub type LatencyTable = Latencies<Option<LatencySummary>>;
+pub(crate) type LatencyTable = Latencies<Option<LatencySummary>>;
 
 impl LatencyTable {
     /// Sums up what a stage measured.

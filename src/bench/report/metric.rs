@@ -5,7 +5,7 @@ use super::latency::{LatencySummary, LatencyTable};
 
 /// A figure of a document.
 #[derive(Clone, Copy, Debug)]
-pub enum Metric {
+pub(super) enum Metric {
     /// `e2e.p99`: a latency and what of it.
     Latency(&'static str, &'static Statistic),
     /// `lost`, `sent_per_s`.
@@ -14,14 +14,14 @@ pub enum Metric {
 
 /// What a latency is asked for.
 #[derive(Debug)]
-pub struct Statistic {
+pub(super) struct Statistic {
     name: &'static str,
     read: fn(&LatencySummary) -> Option<u64>,
 }
 
 /// A figure that is not a latency.
 #[derive(Debug)]
-pub struct Figure {
+pub(super) struct Figure {
     name: &'static str,
     kind: Kind,
     read: fn(&ResultDocument) -> Option<f64>,
@@ -29,7 +29,7 @@ pub struct Figure {
 
 /// What a figure counts, which decides the units that a limit may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Nanoseconds; a limit must have a unit.
     Latency,
     /// A count, rate or size; a limit may have `k`, `M`, `G`.
@@ -145,7 +145,7 @@ const FIGURES: &[Figure] = &[
 
 impl Metric {
     /// The figure of that name.
-    pub fn find(name: &str) -> Option<Self> {
+    pub(super) fn find(name: &str) -> Option<Self> {
         if let Some((latency, statistic)) = name.split_once('.') {
             let latency = LatencyTable::NAMES.iter().find(|&&known| known == latency)?;
             let statistic = STATISTICS.iter().find(|known| known.name == statistic)?;
@@ -155,7 +155,7 @@ impl Metric {
     }
 
     /// All names that exist.
-    pub fn names() -> impl Iterator<Item = String> {
+    pub(super) fn names() -> impl Iterator<Item = String> {
         let latencies = LatencyTable::NAMES
             .iter()
             .flat_map(|latency| STATISTICS.iter().map(move |statistic| format!("{latency}.{}", statistic.name)));
@@ -163,7 +163,7 @@ impl Metric {
     }
 
     /// The names in few words, for an error.
-    pub fn overview() -> String {
+    pub(super) fn overview() -> String {
         let statistics: Vec<&str> = STATISTICS.iter().map(|statistic| statistic.name).collect();
         let figures: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
         format!(
@@ -175,7 +175,7 @@ impl Metric {
     }
 
     /// What it counts.
-    pub const fn kind(self) -> Kind {
+    pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Latency(..) => Kind::Latency,
             Self::Figure(figure) => figure.kind,
@@ -183,7 +183,7 @@ impl Metric {
     }
 
     /// Its value; `None` when it was not measured or has too few samples.
-    pub fn read(self, document: &ResultDocument) -> Option<f64> {
+    pub(super) fn read(self, document: &ResultDocument) -> Option<f64> {
         match self {
             Self::Latency(name, statistic) => {
                 document.latency.get(name).and_then(statistic.read).map(|value| value as f64)

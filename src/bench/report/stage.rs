@@ -33,7 +33,7 @@ pub struct Stage {
     pub clients: Clients,
     /// What went over the network.
     pub traffic: Traffic,
-    /// What became of the messages.
+    /// Delivery.
     pub delivery: DeliveryAccount,
     /// How long things took.
     pub latency: LatencyTable,
@@ -59,7 +59,7 @@ pub struct Target {
     pub clients: Clients,
     /// What went over them.
     pub traffic: Traffic,
-    /// What became of the messages.
+    /// Delivery.
     pub delivery: DeliveryAccount,
     /// How long things took.
     pub latency: LatencyTable,

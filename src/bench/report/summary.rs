@@ -38,7 +38,7 @@ const SHOWN: &[(&str, &str)] = &[
 const WORST_STREAMS: usize = 3;
 
 /// The summary as text, at most `width` characters wide where words allow it.
-pub fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
+pub(crate) fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
     let one_to_one = document.plan["shape"] == "p2p" && document.plan["copies_per_message"] == 1;
     let copies = document.plan["copies_per_message"].as_u64().filter(|copies| *copies > 1);
     let ways = !one_to_one && document.plan["shape"].is_string();
@@ -73,7 +73,7 @@ struct Page {
 }
 
 impl Page {
-    /// What stands above everything when the figures are not what was asked for.
+    /// The heading of a result that is not what was requested.
     fn banner(&self, document: &ResultDocument) -> String {
         let mut text = String::new();
         match document.status {
@@ -86,7 +86,7 @@ impl Page {
             }
             Status::Invalid => {}
             Status::Failed => {
-                let cause = document.run.error.as_deref().unwrap_or("the run did not end");
+                let cause = document.run.error.as_deref().unwrap_or("the run did not finish");
                 text.push_str(&self.in_colour(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
             }
         }
@@ -134,12 +134,12 @@ impl Page {
     fn stage_title(&self, stage: &Stage) -> String {
         let load = match stage.model {
             _ if stage.is_conn() => {
-                let planned = known(stage.clients.planned, grouped);
+                let planned = known(stage.clients.planned, |count| counted(count, "client"));
                 let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
-                return format!("{name}  {planned} clients, {} measured\n", duration(stage.duration_ns));
+                return format!("{name}  {planned}, {} measured\n", duration(stage.duration_ns));
             }
             // Others send.
-            _ if stage.traffic.sent.is_none() => "sends nothing: counts what others publish".to_owned(),
+            _ if stage.traffic.sent.is_none() => "publishes nothing: counts what other clients publish".to_owned(),
             LoopKind::Closed => "closed loop: as fast as the window allows".to_owned(),
             LoopKind::Open => {
                 let offered = stage.traffic.offered_per_s.map(|offered| format!(": {}/s offered", rate(offered)));
@@ -256,13 +256,14 @@ impl Page {
         format!("\n{}", table.render(self.colours))
     }
 
-    /// The table of latencies. Beside a paced stage, those of a flood are queueing and not worth a look; alone they are
-    /// shown with their basis.
+    /// The table of latencies. Beside a paced stage, those of a flood show only queueing; alone they are shown with
+    /// their basis.
     fn latencies(&self, stage: &Stage) -> String {
         if self.several && stage.model == LoopKind::Closed {
             return String::new();
         }
-        // Side by side what the schedule's user feels and what the path took; in a closed loop they are the same.
+        // Latency as a user of the schedule sees it, beside the time that the path took; in a closed loop they are the
+        // same.
         let is_shown = |name: &str| stage.model == LoopKind::Open || !name.ends_with("_service");
         let shown: Vec<(&str, &LatencySummary)> = SHOWN
             .iter()
@@ -341,7 +342,7 @@ impl Page {
         text
     }
 
-    /// What the broker took and gave: published figures are one of these or their sum, often without saying which.
+    /// What the broker took and gave: published figures are one of these or their sum, often unlabeled.
     fn broker(&self, traffic: &Traffic) -> Option<String> {
         let (sent, delivered) = (traffic.sent_per_s?, traffic.delivered_per_s?);
         let copies = self.copies.map(|copies| format!(" ({copies} copies of each message)")).unwrap_or_default();
@@ -351,9 +352,9 @@ impl Page {
 
     fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {
         if let Some(retained) = delivery.retained {
-            let count = grouped(retained);
-            return (retained > 0)
-                .then(|| format!("{count} retained messages on subscribing, not counted as delivered"));
+            return (retained > 0).then(|| {
+                format!("{} on subscribing, not counted as delivered", counted(retained, "retained message"))
+            });
         }
         let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
         let mut loss = format!("lost {}", grouped(lost));
@@ -365,7 +366,7 @@ impl Page {
         for (name, count) in [("duplicates", delivery.duplicates), ("reordered", delivery.reordered)] {
             facts.push(format!("{name} {}", known(count, grouped)));
         }
-        // These are worth a word only where there are any.
+        // Printed only if there are any.
         for (name, count) in [
             ("unacked", delivery.unacked),
             ("late", delivery.late),
@@ -449,8 +450,8 @@ impl Page {
         facts.join(", ")
     }
 
-    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only publish,
-    /// which `mqbench self` measures.
+    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only
+    /// publish, which `mqbench self` measures.
     fn hint(&self, document: &ResultDocument) -> String {
         if document.generator.verdict == Some(Verdict::Ok)
             || document.generator.ceiling_per_s.is_some()
@@ -460,7 +461,7 @@ impl Page {
         {
             return String::new();
         }
-        let text = "run `mqbench self` once, and later results show how far the generator was from its own ceiling";
+        let text = "run `mqbench self` once; later results then report the generator's headroom";
         self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
@@ -493,7 +494,7 @@ impl Page {
         Cell::painted(Paint::Faint, text)
     }
 
-    /// Colours every line of a wrapped text.
+    /// Colors every line of a wrapped text.
     fn in_colour(&self, paint: Paint, lines: &str) -> String {
         lines.lines().map(|line| format!("{}\n", self.colours.paint(paint, line))).collect()
     }
@@ -507,7 +508,7 @@ fn outages(stage: &Stage) -> Option<String> {
     }
     let longest = known(stage.delivery.outage_max_ns, duration);
     let open = stage.delivery.outages.iter().flatten().filter(|outage| !outage.ended).count();
-    let open = if open > 0 { format!(", {open} of them not over at the end") } else { String::new() };
+    let open = if open > 0 { format!(", {open} still open at the end") } else { String::new() };
     let reconnects = known(stage.clients.reconnects, |count| counted(count, "reconnect"));
     Some(format!("{}{open}, longest {longest}; {reconnects}", counted(count, "outage")))
 }
@@ -527,7 +528,7 @@ fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
     let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
     let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
     let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {
-        (None, Some(samples)) => format!("too few samples for it, n = {}", grouped(samples)),
+        (None, Some(samples)) => format!("too few samples, n = {}", grouped(samples)),
         (None, None) => "not measured".to_owned(),
         (Some(value), _) if latency.is_some() => format!("was {}", duration(value as u64)),
         (Some(value), _) if value.fract() == 0.0 && value >= 0.0 => format!("was {}", grouped(value as u64)),

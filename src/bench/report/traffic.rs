@@ -1,4 +1,4 @@
-//! What went over the network in the measured window.
+//! Network traffic in the measured window.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::bench::measure::{Counters, RateWindows, rounded};
 use crate::bench::plan::BenchPlan;
 use crate::mqtt::QoS;
 
-/// What went over the network in the measured window.
+/// Network traffic in the measured window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
     /// What the schedule asked for; null for a closed loop.
@@ -23,7 +23,7 @@ pub struct Traffic {
     pub offered: Option<u64>,
     /// PUBLISH packets sent: in a closed loop those that left in the window, with a schedule those that were due in it.
     pub sent: Option<u64>,
-    /// PUBLISH packets that went out once more after a connection was lost, which are no part of `sent`; null where
+    /// PUBLISH packets that went out again after a connection was lost, which are no part of `sent`; null where
     /// sessions do not outlast their connections.
     pub sent_again: Option<u64>,
     /// Messages acknowledged.
@@ -51,12 +51,12 @@ pub struct Traffic {
     /// Payload bytes delivered per second.
     pub goodput_bytes_per_s: Option<f64>,
     /// PUBLISH packets and their acknowledgements by type and direction, as this stage's QoS has them (`publish_out`,
-    /// `puback_in`, …). A type is null where it is not known exactly, because retained, refused, corrupt or foreign messages
-    /// blur it. Null for `mqbench conn` and `mqbench echo`.
+    /// `puback_in`, …). A type is null where it is not known exactly, because retained, refused, corrupt or foreign
+    /// messages blur it. Null for `mqbench conn` and `mqbench echo`.
     pub packets: Option<BTreeMap<String, Option<u64>>>,
 }
 
-/// Which sides of a stage exist, and so what was measured at all.
+/// Which sides of a stage exist, and so what was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sides {
     /// Something publishes.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::bench::engine::{RunOutcome, StageOutcome};
 use crate::bench::plan::BenchPlan;
+use crate::bench::report;
 use crate::client::{ClientError, ConnectFacts};
 use crate::mqtt::{QoS, ReasonCode};
 use crate::options::Shape;
+use crate::terminal::number::counted;
 use crate::terminal::say;
 
 /// The reason with which the broker refused all messages that it answered, if it did.
@@ -41,7 +43,7 @@ pub(super) fn check_sent(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     (is_load && run.stages.iter().all(is_idle)).then(|| {
         let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
         let what = if was_due { "no message was sent" } else { "no message was due" };
-        let hint = if was_due { "" } else { ": measure for longer, or raise --rate" };
+        let hint = if was_due { "" } else { ": measure longer, or raise --rate" };
         format!("{what} in the measured time, so nothing was measured{hint}")
     })
 }
@@ -74,16 +76,16 @@ pub(super) fn check_carried(plan: &BenchPlan, run: &RunOutcome) -> Option<String
     Some(match (acknowledged, subscribed) {
         (true, true) if answers > 0 => {
             let hint = if plan.targets.is_cross() {
-                "--pair cross needs brokers that pass messages on to each other"
+                "--pair cross needs brokers that forward messages to each other"
             } else {
                 "a permission to publish or to read these topics may be missing"
             };
-            format!("the broker acknowledged {answers} messages and delivered none of them: {hint}")
+            format!("the broker acknowledged {} and delivered none: {hint}", counted(answers, "message", "messages"))
         }
         (true, true) => "the broker neither acknowledged nor delivered any message".to_owned(),
         (true, false) => "the broker acknowledged no message".to_owned(),
         (false, true) => "the broker delivered no message".to_owned(),
-        (false, false) => "the broker took no message from its socket".to_owned(),
+        (false, false) => "the broker read no message from its socket".to_owned(),
     })
 }
 
@@ -99,8 +101,7 @@ pub(super) fn check_pings(plan: &BenchPlan, run: &RunOutcome) -> Option<String> 
 /// QoS 2 that the broker turns into QoS 1 is not the load that was requested.
 pub(super) fn check_qos(run: &RunOutcome) -> Option<String> {
     let downgraded: u64 = run.stages.iter().map(|stage| stage.downgraded).sum();
-    (downgraded > 0 && !run.interrupted)
-        .then(|| format!("the broker acknowledged {downgraded} QoS 2 messages with PUBACK, as if they were QoS 1"))
+    (downgraded > 0 && !run.interrupted).then(|| report::qos_2_with_puback(downgraded))
 }
 
 /// Prints why a client could not connect, which client it was, and what to do.
@@ -130,7 +131,7 @@ pub(super) fn check_connections(plan: &BenchPlan, run: &RunOutcome) -> Option<St
         causes.push(format!("{failed} of {clients} connects failed: {}", list(&refused)));
     }
     let lost: u64 = run.lost.values().sum();
-    let end = if run.collapsed && plan.idlers == 0 { "; the load ended there" } else { "" };
+    let end = if run.collapsed && plan.idlers == 0 { "; the load stopped there" } else { "" };
     if plan.reconnect.is_some() && run.away > 0 {
         let away = run.away;
         causes.push(format!("{away} of {clients} clients had no connection at the end: {}{end}", list(&run.lost)));
@@ -141,7 +142,8 @@ pub(super) fn check_connections(plan: &BenchPlan, run: &RunOutcome) -> Option<St
         let sent: u64 = run.stages.last().map_or(0, |stage| stage.recorder.counters.sent);
         let stalled = stalled.as_secs();
         causes.push(format!(
-            "nothing was sent, acknowledged or delivered for {stalled} s: gave up after {sent} messages"
+            "nothing was sent, acknowledged or delivered for {stalled} s: gave up after {}",
+            counted(sent, "message", "messages")
         ));
     }
     (!causes.is_empty()).then(|| causes.join("; "))

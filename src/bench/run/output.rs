@@ -31,7 +31,7 @@ pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
         let found = std::fs::symlink_metadata(path);
         if found.as_ref().is_ok_and(std::fs::Metadata::is_symlink) && !is_name_of_system(path) {
             // In a folder that others can write to, one of them may have made it to destroy a file of this user.
-            faults.push(format!("--out {}: is a symbolic link: name the file that it points to", path.display()));
+            faults.push(format!("--out {}: is a symbolic link: give the file that it points to", path.display()));
             continue;
         }
         // Pipes and devices are not opened before there is a result.

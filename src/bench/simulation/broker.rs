@@ -252,7 +252,7 @@ impl SimulatedFaults {
             Some(current) => (self.script.copies)(&current.received, link.number),
             None => vec![Copy::RIGHT],
         };
-        // The first copy is the core's own, the others are messages of their own or that one once more.
+        // The first copy is the core's own, the others are messages of their own or that one again.
         let mut is_first = true;
         for copy in &copies {
             let after = self.script.deliver_after + copy.extra;

@@ -1,5 +1,5 @@
-//! Faults: whatever the broker does, the run ends when it should and says what happened. A hang would show as a day of
-//! virtual time.
+//! Faults: whatever the broker does, the run ends when it should and reports what happened. A hang would show as a day
+//! of virtual time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{simulate, simulate_until};
 use crate::bench::engine::RunError;
 use crate::mqtt::{QoS, ReasonCode};
 
-/// A PUBLISH that announces all that four bytes of length can say, and its first bytes.
+/// A PUBLISH that announces the largest possible Remaining Length, and its first bytes.
 const HUGE: [u8; 10] = [0x30, 0xFF, 0xFF, 0xFF, 0x7F, 0, 4, b'h', b'u', b'g'];
 
 /// A packet of type 0, which is reserved.
@@ -57,7 +57,7 @@ fn accept() -> ConnectReply {
 fn failed_subscriptions_are_reported_with_their_cause_in_time() {
     let cases = [
         (SubscribeReply::Refuse(ReasonCode::NOT_AUTHORIZED), 135, 0, "refused to subscribe"),
-        (SubscribeReply::AtMost(QoS::AtMostOnce), 44, 0, "granted QoS 0 where QoS 1 was asked for"),
+        (SubscribeReply::AtMost(QoS::AtMostOnce), 44, 0, "granted QoS 0 instead of QoS 1"),
         (SubscribeReply::Nothing, 43, 30_000, "did not answer SUBSCRIBE within 30 s"),
     ];
     for (subscribe_reply, status, waited, text) in cases {
@@ -148,7 +148,7 @@ fn qos_2_answered_as_qos_1_is_reported() {
     assert!(run.at("latency/pubrec").is_null() && run.at("latency/pubcomp").is_null());
     let warning = run.at("warnings/0");
     assert_eq!(warning["code"], "downgraded");
-    assert!(warning["text"].as_str().unwrap().contains(" 2000 QoS 2 messages"), "{warning}");
+    assert!(warning["text"].as_str().unwrap().contains(" 2,000 QoS 2 messages"), "{warning}");
 }
 
 #[test]

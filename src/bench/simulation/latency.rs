@@ -45,7 +45,7 @@ fn constant_delays_come_back_to_the_nanosecond() {
 fn qos_2_is_timed_at_both_of_its_steps() {
     let script = Script { deliver_after: ms(7), acknowledge_after: ms(4), complete_after: ms(6), ..Script::default() };
     let run = simulate("-q 2 --rate 500 --duration 2 --pubs 2 --subs 2", script);
-    // The broker keeps a message of QoS 2 until PUBREL, which comes when PUBREC has arrived.
+    // The broker keeps a QoS 2 message until PUBREL, which comes when PUBREC has arrived.
     run.all_took("e2e", 1_000, ms(4 + 7));
     run.all_took("pubrec", 1_000, ms(4));
     run.all_took("pubcomp", 1_000, ms(6));

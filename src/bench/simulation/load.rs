@@ -132,7 +132,7 @@ fn a_closed_loop_keeps_its_window_full_and_never_above() {
         ("-q 0 -M 7", 5, 0, 5, 5),
         ("-q 1 -M 7", 5, 2, 5, 5),
         ("-q 1 -M 7", 2, 5, 2, 5),
-        // The broker delivers a message of QoS 2 when PUBREL has come.
+        // The broker delivers a QoS 2 message when PUBREL has arrived.
         ("-q 2 -M 7", 3, 2, 5, 5),
         ("-q 1 -M 7 --window ack", 5, 2, 5, 2),
     ] {
@@ -242,7 +242,7 @@ fn a_pace_that_is_not_kept_is_halved_until_it_is() {
         assert_eq!(run.number(&format!("delivery/{name}")), of(0) + of(3), "{name}");
     }
     let warnings = run.at("warnings").to_string();
-    assert!(warnings.contains("paced: 2,000/s was not kept") && !warnings.contains("overload"), "{warnings}");
+    assert!(warnings.contains("paced: 2,000/s was not sustained") && !warnings.contains("overload"), "{warnings}");
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Outcome {
         }
     }
 
-    /// Asserts what the ledger says: expected, delivered once, lost, duplicates, of these flagged, reordered.
+    /// Asserts the figures of the ledger: expected, delivered once, lost, duplicates, of these flagged, reordered.
     fn has_ledger(&self, figures: [u64; 6]) {
         let names = ["expected", "delivered_once", "lost", "duplicates", "dup_flagged", "reordered"];
         assert_eq!(self.numbers(names.map(|name| format!("delivery/{name}"))), figures, "{names:?}");

@@ -27,7 +27,7 @@ pub(super) struct ReceivedPublish {
 pub(super) struct Copy {
     /// When it leaves, after the PUBLISH was read and beside [`Script::deliver_after`].
     pub(super) extra: Duration,
-    /// It is the copy before it once more: DUP, and the same Packet Identifier.
+    /// It is the copy before it again: DUP, and the same Packet Identifier.
     pub(super) dup: bool,
     /// What is wrong with it.
     pub(super) fault: Fault,
@@ -157,7 +157,7 @@ pub(super) struct Script {
     pub(super) subscribe_reply: SubscribeReply,
     /// For every delivery, by the number of the subscriber's connection.
     pub(super) copies: Box<Copies>,
-    /// For every PUBLISH; what it says of QoS 0 is only looked at where the connection is closed.
+    /// For every PUBLISH; at QoS 0 it matters only if the connection is closed.
     pub(super) publish_reply: Box<dyn Fn(&ReceivedPublish) -> PublishReply>,
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The groups of this process that may have a CPU quota, the innermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuGroups(Vec<Group>);
+pub(crate) struct CpuGroups(Vec<Group>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Group {
@@ -21,7 +21,7 @@ enum Version {
 
 /// A limit on CPU time.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Quota {
+pub(crate) struct Quota {
     /// Processors' worth of time.
     pub cores: f64,
     /// The file that lifts it when `lifted_by` is written into it.
@@ -43,7 +43,7 @@ pub struct Throttling {
 
 impl CpuGroups {
     /// Those of this process; none where there are no control groups.
-    pub fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         Self::parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
     }
@@ -67,7 +67,7 @@ impl CpuGroups {
     }
 
     /// The smallest of the quotas; none where nothing limits.
-    pub fn quota(&self) -> Option<Quota> {
+    pub(crate) fn quota(&self) -> Option<Quota> {
         self.quota_in(|path| std::fs::read_to_string(path).ok())
     }
 
@@ -88,7 +88,7 @@ impl CpuGroups {
     }
 
     /// How often each of the groups was stopped until now, in their order.
-    pub fn throttling(&self) -> Vec<Throttling> {
+    pub(crate) fn throttling(&self) -> Vec<Throttling> {
         let read = |group: &Group| std::fs::read_to_string(group.directory.join("cpu.stat")).unwrap_or_default();
         self.0.iter().map(|group| Throttling::parse(&read(group))).collect()
     }

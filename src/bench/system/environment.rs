@@ -8,7 +8,6 @@ use super::{field, process, read_text};
 
 /// The machine that generated the load, as a result document has it. What the system does not report is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct EnvironmentFacts {
     pub host: Option<String>,
     pub os: Option<String>,

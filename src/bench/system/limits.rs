@@ -5,7 +5,7 @@ use super::{field, process, read_text};
 
 /// The limits of this process and machine.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Files that this process may open: now, and when it raises its limit.
     pub files: Option<(u64, u64)>,
     /// Files that all processes together may still open.
@@ -26,7 +26,7 @@ pub struct Limits {
 
 impl Limits {
     /// Reads them.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let number = |path| read_text(path)?.parse().ok();
         let ports = read_text("/proc/sys/net/ipv4/ip_local_port_range").and_then(|text| port_range(&text));
         let reserved = read_text("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();

@@ -3,12 +3,12 @@
 
 /// Counters of the machine at a moment, or their growth since an earlier one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MachineCounters {
+pub(crate) struct MachineCounters {
     /// CPU time of all kinds, in ticks.
     pub cpu_ticks: Option<u64>,
-    /// Of it, what nobody used.
+    /// Of it, idle time.
     pub idle_ticks: Option<u64>,
-    /// Of it, what the hypervisor gave to other guests.
+    /// Of it, time that the hypervisor gave to other guests.
     pub stolen_ticks: Option<u64>,
     /// TCP segments sent.
     pub tcp_sent: Option<u64>,
@@ -18,7 +18,7 @@ pub struct MachineCounters {
 
 impl MachineCounters {
     /// Reads them; `None` where the system does not report them.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         Self::parse(&read("/proc/stat"), &read("/proc/net/snmp"))
     }
@@ -47,7 +47,7 @@ impl MachineCounters {
     }
 
     /// What was added since an earlier reading.
-    pub fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         Self {
             cpu_ticks: grown(self.cpu_ticks, earlier.cpu_ticks),
@@ -59,14 +59,14 @@ impl MachineCounters {
     }
 
     /// CPU time that was used on this machine, percent of all.
-    pub fn busy_pct(&self) -> Option<f64> {
+    pub(crate) fn busy_pct(&self) -> Option<f64> {
         let (stolen, idle) = self.stolen_ticks.zip(self.idle_ticks)?;
         let all = self.cpu_ticks.filter(|all| *all > 0)?;
         Some(100.0 * all.saturating_sub(stolen + idle) as f64 / all as f64)
     }
 
     /// Stolen CPU time, percent of all.
-    pub fn steal_pct(&self) -> Option<f64> {
+    pub(crate) fn steal_pct(&self) -> Option<f64> {
         let (stolen, all) = self.stolen_ticks.zip(self.cpu_ticks)?;
         (all > 0).then(|| 100.0 * stolen as f64 / all as f64)
     }

@@ -1,5 +1,5 @@
-//! The ground room: what this process and machine are, may use and have used, as the operating system reports it.
-//! Nothing above is known here.
+//! What this process and machine are, may use and have used, as the operating system reports it. The lowest room: it
+//! uses none of the others.
 
 mod cgroup;
 mod environment;
@@ -7,14 +7,14 @@ mod limits;
 mod machine;
 mod process;
 
-pub use cgroup::{CpuGroups, Quota, Throttling};
-pub use environment::EnvironmentFacts;
-pub use limits::Limits;
-pub use machine::MachineCounters;
-pub use process::{CpuTime, ProcessUse, process_cpu, process_use, raise_open_files, resident_bytes, thread_cpu};
+pub(super) use cgroup::{CpuGroups, Quota, Throttling};
+pub(super) use environment::EnvironmentFacts;
+pub(super) use limits::Limits;
+pub(super) use machine::MachineCounters;
+pub(super) use process::{CpuTime, ProcessUse, process_cpu, process_use, raise_open_files, resident_bytes, thread_cpu};
 
 /// A file of the system as text, trimmed; `None` when it is missing or empty.
-pub fn read_text(path: &str) -> Option<String> {
+pub(super) fn read_text(path: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

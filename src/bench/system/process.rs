@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// CPU time in nanoseconds, and context switches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuTime {
+pub(crate) struct CpuTime {
     /// In user mode.
     pub user_ns: u64,
     /// In the kernel.
@@ -17,12 +17,12 @@ pub struct CpuTime {
 
 impl CpuTime {
     /// User and system time.
-    pub const fn total_ns(self) -> u64 {
+    pub(crate) const fn total_ns(self) -> u64 {
         self.user_ns + self.system_ns
     }
 
     /// The time of both.
-    pub const fn plus(self, other: Self) -> Self {
+    pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
             user_ns: self.user_ns + other.user_ns,
             system_ns: self.system_ns + other.system_ns,
@@ -31,7 +31,7 @@ impl CpuTime {
     }
 
     /// What was used since an earlier reading.
-    pub const fn since(self, earlier: Self) -> Self {
+    pub(crate) const fn since(self, earlier: Self) -> Self {
         Self {
             user_ns: self.user_ns.saturating_sub(earlier.user_ns),
             system_ns: self.system_ns.saturating_sub(earlier.system_ns),
@@ -60,12 +60,12 @@ mod unix {
     }
 
     /// CPU time of the whole process.
-    pub fn process_cpu() -> Option<CpuTime> {
+    pub(crate) fn process_cpu() -> Option<CpuTime> {
         read(UsageWho::RUSAGE_SELF)
     }
 
     /// CPU time of the calling thread, on Linux and FreeBSD.
-    pub fn thread_cpu() -> Option<CpuTime> {
+    pub(crate) fn thread_cpu() -> Option<CpuTime> {
         #[cfg(any(target_os = "linux", target_os = "freebsd"))]
         return read(UsageWho::RUSAGE_THREAD);
         #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
@@ -73,12 +73,12 @@ mod unix {
     }
 
     /// How many files this process may open: now, and when it raises its limit.
-    pub fn open_files() -> Option<(u64, u64)> {
+    pub(crate) fn open_files() -> Option<(u64, u64)> {
         getrlimit(Resource::RLIMIT_NOFILE).ok()
     }
 
     /// Raises the limit of open files as far as this user may, and returns it.
-    pub fn raise_open_files() -> Option<u64> {
+    pub(crate) fn raise_open_files() -> Option<u64> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
         if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
             return Some(hard);
@@ -88,7 +88,7 @@ mod unix {
 }
 
 #[cfg(unix)]
-pub use unix::{open_files, process_cpu, raise_open_files, thread_cpu};
+pub(crate) use unix::{open_files, process_cpu, raise_open_files, thread_cpu};
 
 /// CPU time of the whole process.
 #[cfg(not(unix))]
@@ -115,7 +115,7 @@ pub fn raise_open_files() -> Option<u64> {
 }
 
 /// Resident memory in bytes, on Linux.
-pub fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     resident_bytes_of("self")
 }
 
@@ -151,7 +151,7 @@ impl ProcessUse {
 /// # Errors
 /// When there is no such process, and always on systems other than Linux.
 #[cfg(target_os = "linux")]
-pub fn process_use(pid: u32) -> io::Result<ProcessUse> {
+pub(crate) fn process_use(pid: u32) -> io::Result<ProcessUse> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no such process on this machine"),
         _ => error,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::AccessFault;
 use crate::mqtt::{check_topic_filter, filter_matches};
 
-/// What a client wants with a topic.
+/// The access that a client requests to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicAccess {
     /// Receive what is published there.
@@ -69,7 +69,7 @@ impl AccessControlList {
                     Some(user) => list.users.entry(user.clone()).or_default().push(rule),
                 }),
                 "pattern" => rule(rest).map(|rule| list.patterns.push(rule)),
-                _ => Err("a line begins with user, topic or pattern".to_owned()),
+                _ => Err("a line must begin with user, topic or pattern".to_owned()),
             };
             if let Err(message) = read {
                 faults.push(AccessFault { line: index + 1, message });
@@ -78,8 +78,8 @@ impl AccessControlList {
         if faults.is_empty() { Ok(list) } else { Err(faults) }
     }
 
-    /// Whether a client may read or write a topic. What denies goes before what grants; nothing is granted unless a line
-    /// grants it.
+    /// Whether a client may read or write a topic. Deny lines take precedence over grants; without a matching grant,
+    /// access is denied.
     pub fn allows(&self, access: TopicAccess, user: Option<&str>, client_id: &str, topic: &str) -> bool {
         let none = Vec::new();
         let own = match user {

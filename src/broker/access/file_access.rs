@@ -1,6 +1,5 @@
 //! Decisions of a broker with a password file, an access control list, or certificates.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use crate::mqtt::ReasonCode;
 use crate::mqtt::wire::Connect;
 
 /// What may be asked about each CONNECT and each message.
-pub struct FileAccess {
+pub(crate) struct FileAccess {
     /// Whether a client needs no user name, by the number of its listener.
     anonymous: Vec<bool>,
     passwords: Option<PasswordFile>,
@@ -20,7 +19,7 @@ pub struct FileAccess {
 
 /// Which files decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccessFiles {
+pub(crate) struct AccessFiles {
     /// Whether a client needs no user name, by the number of its listener.
     pub anonymous: Vec<bool>,
     /// User names and password hashes.
@@ -29,36 +28,18 @@ pub struct AccessFiles {
     pub acl_file: Option<PathBuf>,
 }
 
-/// A file that cannot be used.
-#[derive(Debug)]
-pub struct AccessFileError {
-    /// The file.
-    pub file: PathBuf,
-    /// Why, with the line where one is to blame.
-    pub causes: Vec<String>,
-}
-
-/// One line per cause.
-impl fmt::Display for AccessFileError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, cause) in self.causes.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(formatter, "{separator}{}{cause}", self.file.display())?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for AccessFileError {}
-
 impl FileAccess {
     /// Reads the files.
     ///
     /// # Errors
-    /// The first file that cannot be read or has faults, with all of them.
-    pub fn load(files: &AccessFiles) -> Result<Self, AccessFileError> {
-        let passwords = files.password_file.as_deref().map(|path| read(path, PasswordFile::parse)).transpose()?;
-        let topics = files.acl_file.as_deref().map(|path| read(path, AccessControlList::parse)).transpose()?;
+    /// All faults of both files: file, line where one is to blame, and cause.
+    pub(crate) fn load(files: &AccessFiles) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let passwords = read("password_file", files.password_file.as_deref(), PasswordFile::parse, &mut faults);
+        let topics = read("acl_file", files.acl_file.as_deref(), AccessControlList::parse, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         Ok(Self { anonymous: files.anonymous.clone(), passwords, topics })
     }
 
@@ -67,7 +48,7 @@ impl FileAccess {
     }
 
     /// Whether a client that is connected may stay, now that the files were read again.
-    pub fn may_stay(&self, who: &Identity, peer: &Peer) -> bool {
+    pub(crate) fn may_stay(&self, who: &Identity, peer: &Peer) -> bool {
         match (&who.user_name, &self.passwords) {
             (None, _) => self.allows_anonymous(peer),
             (Some(user), _) if peer.certificate_user.as_deref() == Some(user) => true,
@@ -77,15 +58,26 @@ impl FileAccess {
     }
 }
 
-fn read<T>(path: &Path, parse: impl Fn(&str) -> Result<T, Vec<AccessFault>>) -> Result<T, AccessFileError> {
+/// Reads the file that `directive` names, if it does.
+fn read<T>(
+    directive: &str,
+    path: Option<&Path>,
+    parse: impl Fn(&str) -> Result<T, Vec<AccessFault>>,
+    faults: &mut Vec<String>,
+) -> Option<T> {
+    let path = path?;
+    let file = path.display();
     let text = std::fs::read(path).and_then(|bytes| {
         String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
     });
-    let text = text.map_err(|error| AccessFileError { file: path.to_owned(), causes: vec![format!(": {error}")] })?;
-    parse(&text).map_err(|faults| AccessFileError {
-        file: path.to_owned(),
-        causes: faults.into_iter().map(|AccessFault { line, message }| format!(":{line}: {message}")).collect(),
-    })
+    match text {
+        Err(error) => faults.push(format!("cannot read the {directive} {file}: {error}")),
+        Ok(text) => match parse(&text) {
+            Ok(parsed) => return Some(parsed),
+            Err(found) => faults.extend(found.iter().map(|fault| format!("{file}:{}: {}", fault.line, fault.message))),
+        },
+    }
+    None
 }
 
 impl Access for FileAccess {
@@ -204,15 +196,19 @@ mod tests {
     fn a_file_that_cannot_be_used_is_named_with_its_lines() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("passwords");
-        let load = || FileAccess::load(&AccessFiles { password_file: Some(file.clone()), ..AccessFiles::default() });
-        let name = file.display().to_string();
-        assert!(load().err().unwrap().to_string().starts_with(&format!("{name}: ")));
+        let acl = folder.path().join("acl");
+        let load = || {
+            let (password_file, acl_file) = (Some(file.clone()), Some(acl.clone()));
+            FileAccess::load(&AccessFiles { password_file, acl_file, ..AccessFiles::default() }).err().unwrap()
+        };
+        let (passwords, topics) = (file.display().to_string(), acl.display().to_string());
+        let faults = load();
+        assert!(faults[0].starts_with(&format!("cannot read the password_file {passwords}: ")), "{faults:?}");
+        assert!(faults[1].starts_with(&format!("cannot read the acl_file {topics}: ")), "{faults:?}");
         std::fs::write(&file, "a:b\n\nc\n").unwrap();
-        let error = load().err().unwrap().to_string();
-        let lines: Vec<&str> = error.lines().collect();
-        assert!(
-            lines[0].starts_with(&format!("{name}:1: ")) && lines[1].starts_with(&format!("{name}:3: ")),
-            "{error}"
-        );
+        let faults = load();
+        assert_eq!(faults.len(), 3);
+        assert!(faults[0].starts_with(&format!("{passwords}:1: ")), "{faults:?}");
+        assert!(faults[1].starts_with(&format!("{passwords}:3: ")), "{faults:?}");
     }
 }

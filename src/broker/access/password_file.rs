@@ -30,7 +30,7 @@ impl PasswordFile {
             let message = match read {
                 Ok((user, hash)) => match users.insert(user.to_owned(), Arc::new(hash)) {
                     None => continue,
-                    Some(_) => format!("user {user:?} has a line already"),
+                    Some(_) => format!("user {user:?} is listed twice"),
                 },
                 Err(message) => message,
             };
@@ -61,7 +61,7 @@ impl PasswordFile {
 ///
 /// # Errors
 /// The user name cannot stand in a file, or the system has no random numbers.
-pub fn set_password(text: &str, user: &str, password: &Secret) -> Result<String, String> {
+pub(crate) fn set_password(text: &str, user: &str, password: &Secret) -> Result<String, String> {
     check_user(user)?;
     let line = format!("{user}:{}", PasswordHash::new(password)?);
     let mut written = String::new();

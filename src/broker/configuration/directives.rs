@@ -18,7 +18,7 @@ pub(super) enum Scope {
     Global,
     /// A listener that begins here.
     NewListener,
-    /// The listener of `port` and `bind_address`, wherever it stands.
+    /// The listener of `port` and `bind_address`, at any position in the file.
     DefaultListener,
     /// The listener above it.
     Listener,
@@ -186,7 +186,7 @@ pub(super) fn apply_listener(listener: &mut ListenerConfiguration, directive: &s
         // mosquitto's own way to write "no limit".
         "max_connections" if value == "-1" => listener.max_connections = None,
         "max_connections" => listener.max_connections = Some(number(value, "a number of clients, or -1 for no limit")?),
-        // The second is its name of old.
+        // The second is its old name.
         "max_qos" | "maximum_qos" => {
             let choices = [("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce), ("2", QoS::ExactlyOnce)];
             listener.max_qos = choice(value, &choices)?;
@@ -221,7 +221,7 @@ fn apply_tls(tls: &mut TlsConfiguration, directive: &str, value: &str) -> Result
     Ok(())
 }
 
-/// `listener PORT [ADDRESS|PATH]`. A port of 0 with a path is a unix socket, as with mosquitto.
+/// `listener PORT [ADDRESS|PATH]`. A port of 0 with a path is a Unix socket, as with mosquitto.
 pub(super) fn new_listener(value: &str) -> Result<ListenerConfiguration, String> {
     let (port_text, place) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
     if port_text.is_empty() {
@@ -285,7 +285,7 @@ fn add_log_destination(destinations: &mut Vec<LogDestination>, value: &str) -> R
         ("stdout", "") => LogDestination::Stdout,
         ("stderr", "") => LogDestination::Stderr,
         ("topic", "") => LogDestination::Topic,
-        // As with mosquitto: it takes back what stands above it.
+        // As with mosquitto: it cancels the lines above it.
         ("none", "") => {
             destinations.clear();
             destinations.push(LogDestination::None);

@@ -13,7 +13,7 @@ pub enum BindTo {
     All,
     /// A host name or an address; IPv6 without brackets.
     Host(String),
-    /// A unix socket.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
@@ -61,13 +61,13 @@ pub struct TlsConfiguration {
 /// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfiguration {
-    /// Port; 0 takes a free one. Not used with a unix socket.
+    /// Port; 0 takes a free one. Not used with a Unix socket.
     pub port: u16,
     /// Where it accepts connections.
     pub bind_to: BindTo,
     /// The address family, where only one is wanted.
     pub socket_domain: Option<SocketDomain>,
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: ListenProtocol,
     /// Most clients at a time; none for no limit.
     pub max_connections: Option<usize>,
@@ -83,7 +83,7 @@ pub struct ListenerConfiguration {
     pub auto_id_prefix: Option<String>,
     /// Origins of web pages that may connect over WebSocket; empty leaves it to the broker's rule.
     pub websockets_origins: Vec<String>,
-    /// TLS, where it is spoken.
+    /// TLS, if it is used.
     pub tls: Option<TlsConfiguration>,
 }
 

@@ -1,7 +1,7 @@
-//! `mosquitto.conf`: text in, meaning or all of its faults out.
+//! Parses `mosquitto.conf` into a configuration, or reports all of its faults.
 //!
-//! A directive that is unknown, or known and not supported here, is a fault and never skipped: a broker that quietly
-//! leaves out a `password_file` is open to everyone.
+//! A directive that is unknown, or known and not supported here, is a fault and never skipped: a broker that silently
+//! ignores a `password_file` is open to everyone.
 
 mod directives;
 mod listener;
@@ -28,11 +28,10 @@ pub const DEFAULT_PORT: u16 = 1883;
 /// What a configuration file asks for. Names and defaults are those of mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
-    /// The listeners of the file, in its order; that of `port` and `bind_address` is the last, as with mosquitto. Empty in local only
-    /// mode.
+    /// The listeners of the file, in its order; that of `port` and `bind_address` is the last, as with mosquitto. Empty
+    /// in local only mode.
     pub listeners: Vec<ListenerConfiguration>,
-    /// What the file says about listeners above the first `listener`: in local only mode it describes the loopback
-    /// listener.
+    /// Listener settings above the first `listener`: in local only mode it describes the loopback listener.
     pub default_listener: ListenerConfiguration,
     /// Who may connect, and what clients may read and write.
     pub access: AccessConfiguration,
@@ -77,9 +76,9 @@ pub struct LimitConfiguration {
     pub global_max_clients: usize,
     /// Connections; 0 for no limit.
     pub global_max_connections: usize,
-    /// Outgoing messages of QoS 1 and 2 in flight per client; 0 for no limit.
+    /// Outgoing QoS 1 and 2 messages in flight per client; 0 for no limit.
     pub max_inflight_messages: u16,
-    /// Bytes of outgoing messages of QoS 1 and 2 in flight per client; 0 for no limit.
+    /// Bytes of outgoing QoS 1 and 2 messages in flight per client; 0 for no limit.
     pub max_inflight_bytes: u64,
     /// Messages waiting per client; 0 for no limit.
     pub max_queued_messages: usize,
@@ -93,9 +92,9 @@ pub struct LimitConfiguration {
     pub max_keepalive: u16,
     /// Bytes that the broker may hold for messages and clients; 0 for no limit.
     pub memory_limit: u64,
-    /// Whether messages of QoS 0 are kept for persistent clients that are away.
+    /// Whether QoS 0 messages are kept for persistent clients that are away.
     pub queue_qos0_messages: bool,
-    /// How long a persistent session is kept while its client is away; none keeps it for ever.
+    /// How long a persistent session is kept while its client is away; none keeps it forever.
     pub persistent_client_expiration: Option<Duration>,
 }
 
@@ -302,7 +301,7 @@ fn read_folder(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
     files.into_iter().map(read).collect()
 }
 
-/// Far above any configuration; what is longer is another kind of file.
+/// Far above the size of any configuration; a longer file is something else.
 const LARGEST_FILE: u64 = 1 << 20;
 
 fn read_text(path: &Path) -> io::Result<String> {
@@ -312,5 +311,5 @@ fn read_text(path: &Path) -> io::Result<String> {
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(invalid("it is larger than 1 MiB"));
     }
-    String::from_utf8(bytes).map_err(|_| invalid("it is not text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| invalid("it is not valid UTF-8"))
 }

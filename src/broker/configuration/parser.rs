@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directives::{self, Scope};
-use super::{Configuration, ConfigurationFault, ListenerConfiguration};
+use super::{BindTo, Configuration, ConfigurationFault, ListenerConfiguration};
 use crate::broker::ListenProtocol;
 
 /// Finds the `.conf` files of a folder, with their texts.
@@ -127,6 +127,7 @@ impl<'a> Parser<'a> {
             .flat_map(|(position, listener)| relation_faults(listener).into_iter().map(|text| position.fault(text)))
             .collect();
         self.faults.extend(relations);
+        self.report_doubles();
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -138,6 +139,25 @@ impl<'a> Parser<'a> {
             listener.tls = listener.tls.take().filter(|tls| !tls.certfile.as_os_str().is_empty());
         }
         Ok(self.configuration)
+    }
+
+    /// Listeners that ask for the address of one above them: the system would report it as in use, by whom it does not
+    /// know. Addresses that only look different are left to the system.
+    fn report_doubles(&mut self) {
+        let place = |listener: &ListenerConfiguration| match &listener.bind_to {
+            BindTo::Unix(_) => (0, listener.bind_to.clone(), None),
+            bind_to => (listener.port, bind_to.clone(), listener.socket_domain),
+        };
+        let named: Vec<_> = self.listener_positions.iter().zip(&self.configuration.listeners).collect();
+        for (index, (position, listener)) in named.iter().enumerate() {
+            // Port 0 is another free one each time.
+            let is_free = listener.port == 0 && !matches!(listener.bind_to, BindTo::Unix(_));
+            let mut above = named[..index].iter().filter(|(_, other)| !is_free && place(other) == place(listener));
+            if let Some((other, _)) = above.next() {
+                let message = format!("listener: {}:{} listens there already", other.file.display(), other.line);
+                self.faults.push(position.fault(message));
+            }
+        }
     }
 }
 
@@ -160,7 +180,7 @@ fn relation_faults(listener: &ListenerConfiguration) -> Vec<String> {
     let wants_clients =
         tls.require_certificate || tls.use_identity_as_username || tls.use_subject_as_username || tls.crlfile.is_some();
     if wants_clients && tls.cafile.is_none() && tls.capath.is_none() {
-        faults.push("clients' certificates need cafile or capath at this listener, to check them with".to_owned());
+        faults.push("client certificates need cafile or capath at this listener, to verify them".to_owned());
     }
     if (tls.use_identity_as_username || tls.use_subject_as_username) && !tls.require_certificate {
         faults.push("user names from certificates need \"require_certificate true\" at this listener".to_owned());

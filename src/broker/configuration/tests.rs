@@ -118,11 +118,11 @@ fn faults_name_the_directive_and_what_to_write() {
         ("\u{1b}[2J x", "unknown directive \"\\u{1b}[2J\""),
         (
             "connection remote",
-            "connection: bridges are not supported; let a mosquitto on the other side bridge to this broker",
+            "connection: bridges are not supported; configure the bridge in the mosquitto at the other end",
         ),
         (
             "bridge_cafile x",
-            "bridge_cafile: bridges are not supported; let a mosquitto on the other side bridge to this broker",
+            "bridge_cafile: bridges are not supported; configure the bridge in the mosquitto at the other end",
         ),
         ("plugin /lib/x.so", "plugin: plugins are not supported; use password_file and acl_file"),
         ("psk_file x", "psk_file: pre-shared keys are not supported; use certfile and keyfile"),
@@ -159,7 +159,7 @@ fn every_directive_of_a_listener_that_does_not_fit_is_a_fault() {
         ("listener 1\ncafile c", "TLS settings need certfile and keyfile at this listener"),
         (
             "listener 1\ncertfile c\nkeyfile k\nrequire_certificate true",
-            "clients' certificates need cafile or capath at this listener, to check them with",
+            "client certificates need cafile or capath at this listener, to verify them",
         ),
         (
             "listener 1\ncertfile c\nkeyfile k\ncafile a\nuse_identity_as_username true",
@@ -168,6 +168,21 @@ fn every_directive_of_a_listener_that_does_not_fit_is_a_fault() {
         ("listener 1\nwebsockets_origin x", "websockets_origin needs \"protocol websockets\" at this listener"),
     ] {
         assert_eq!(messages(text), [(1, message.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn a_listener_that_stands_there_twice_is_a_fault_of_the_file() {
+    for text in ["listener 7\nlistener 7", "listener 7 ::1\nlistener 7 [::1]", "listener 0 /run/x\nlistener 0 /run/x"] {
+        assert_eq!(messages(text), [(2, "listener: :1 listens there already".to_owned())], "{text}");
+    }
+    for text in [
+        "listener 0\nlistener 0",
+        "listener 7 a\nlistener 7 b",
+        "listener 0 /run/x\nlistener 0 /run/y",
+        "listener 7\nsocket_domain ipv4\nlistener 7\nsocket_domain ipv6",
+    ] {
+        assert!(Configuration::parse(text).is_ok(), "{text}");
     }
 }
 
@@ -183,14 +198,14 @@ fn a_folder_is_included_in_mosquittos_order_with_file_and_line_of_each_fault() {
     let folder = tempfile::tempdir().unwrap();
     let included = folder.path().join("conf.d");
     std::fs::create_dir(&included).unwrap();
-    for name in ["b.conf", "A.conf", "01.conf", "a.conf", "B.conf", "00.conf"] {
+    for name in ["b.conf", "A.conf", "11.conf", "a.conf", "B.conf", "00.conf"] {
         std::fs::write(included.join(name), format!("listener {}\n", 1000 + u32::from(name.as_bytes()[0]))).unwrap();
     }
     std::fs::write(included.join("ignored.txt"), "bogus").unwrap();
     let main = folder.path().join("main.conf");
     std::fs::write(&main, format!("include_dir {}\n", included.display())).unwrap();
     let ports: Vec<u16> = Configuration::read(&main).unwrap().listeners.iter().map(|listener| listener.port).collect();
-    assert_eq!(ports, [1048, 1048, 1065, 1097, 1066, 1098]);
+    assert_eq!(ports, [1048, 1049, 1065, 1097, 1066, 1098]);
 
     std::fs::write(included.join("z.conf"), "\nbogus\ninclude_dir x\n").unwrap();
     let faults = Configuration::read(&main).unwrap_err();

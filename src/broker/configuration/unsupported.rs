@@ -1,6 +1,6 @@
-//! Directives of mosquitto that this broker knows and cannot honour: why, and the way out.
+//! mosquitto directives that this broker recognizes but does not support: the reason, and an alternative.
 
-const BRIDGES: &str = "bridges are not supported; let a mosquitto on the other side bridge to this broker";
+const BRIDGES: &str = "bridges are not supported; configure the bridge in the mosquitto at the other end";
 const PLUGINS: &str = "plugins are not supported; use password_file and acl_file";
 const PSK: &str = "pre-shared keys are not supported; use certfile and keyfile";
 const PER_LISTENER: &str = "settings per listener are not supported; use listener_allow_anonymous and listener_auto_id_prefix below a listener";

@@ -1,6 +1,6 @@
 //! Which clients may connect, and what they may do: the interface for passwords and access lists.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{ConnectionId, Peer};
 use crate::mqtt::ReasonCode;
@@ -28,10 +28,12 @@ pub enum Decision {
     Check(Box<dyn FnOnce() -> Decision + Send>),
 }
 
-/// A CONNECT whose decision is worked out on another thread, taken with [`super::Core::take_checks`].
+/// A CONNECT that another thread decides about, taken with [`super::Core::take_checks`].
 pub struct PendingCheck {
     pub(super) connection: ConnectionId,
     pub(super) serial: u64,
+    /// Gone with the connection that waits.
+    pub(super) awaited: Weak<()>,
     pub(super) check: Box<dyn FnOnce() -> Decision + Send>,
 }
 
@@ -43,13 +45,15 @@ pub struct FinishedCheck {
 }
 
 impl PendingCheck {
-    /// Works the decision out.
-    pub fn run(self) -> FinishedCheck {
-        FinishedCheck { connection: self.connection, serial: self.serial, decision: (self.check)() }
+    /// Computes the decision. Nothing where the connection has ended meanwhile: clients that leave or run into the
+    /// timeout must not keep others waiting.
+    pub fn run(self) -> Option<FinishedCheck> {
+        let is_awaited = self.awaited.strong_count() > 0;
+        is_awaited.then(|| FinishedCheck { connection: self.connection, serial: self.serial, decision: (self.check)() })
     }
 }
 
-/// What a client wants to do with a topic.
+/// The access that a client requests to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Publish to a Topic Name.
@@ -62,7 +66,7 @@ pub enum Action {
 
 /// Decides. Called in the middle of the broker's work: it must not block.
 pub trait Access: Send {
-    /// A CONNECT has come that is well formed.
+    /// Decides about a well-formed CONNECT.
     fn connect(&mut self, connect: &Connect, client_id: &Arc<str>, peer: &Peer) -> Decision;
 
     /// Whether a client may do that.

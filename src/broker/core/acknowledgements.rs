@@ -74,7 +74,7 @@ impl Core {
                 self.advance(session_id, now);
             }
             (AckKind::Pubrec, Some(Slot::Pubrec(_))) if version.is_v5() && reason.is_error() => {
-                // The client does not take it; that is the end of it (§4.3.3).
+                // The client rejected it, which ends the exchange (§4.3.3).
                 self.finish(session_id, identifier);
                 self.advance(session_id, now);
             }
@@ -91,12 +91,12 @@ impl Core {
             (AckKind::Pubrec, Some(Slot::Pubcomp(_))) => {
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::SUCCESS);
             }
-            // Nothing is known of it: without an answer the client would ask for ever (§4.3.3).
+            // The identifier is unknown: without an answer the client would repeat it forever (§4.3.3).
             (AckKind::Pubrec, None | Some(Slot::Free)) if !reason.is_error() => {
                 self.acknowledge(id, AckKind::Pubrel, identifier, ReasonCode::PACKET_IDENTIFIER_NOT_FOUND);
             }
             (_, None | Some(Slot::Free)) => {}
-            _ => return Err(Fault::protocol("an acknowledgement of another kind than the one expected")),
+            _ => return Err(Fault::protocol("an acknowledgement of an unexpected type")),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a store must keep: the seam for persistence. The same words are written while the broker runs and read back
+//! What a store must keep: the seam for persistence. The same records are written while the broker runs and read back
 //! when it starts ([`super::Core::restore`]), in the order in which they were written.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::mqtt::wire::SubscribeFilter;
 pub enum Change<'a> {
     /// A session exists, or what is known about it is new.
     Session {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
         /// Session Expiry Interval in seconds; `u32::MAX` never expires. Counted from the end of the connection, or
         /// from the start of the broker for a session that was connected when it ended.
@@ -21,12 +21,12 @@ pub enum Change<'a> {
     },
     /// A session is gone with everything in it.
     SessionRemoved {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
     },
     /// A subscription was made or changed.
     Subscribed {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
         /// Filter, with `$share/GROUP/` in front for a shared one, and options.
         filter: &'a SubscribeFilter,
@@ -35,57 +35,57 @@ pub enum Change<'a> {
     },
     /// A subscription was ended.
     Unsubscribed {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
         /// Filter as in [`Change::Subscribed`].
         filter: &'a str,
     },
-    /// A message of QoS 1 or 2 is owed to a session.
+    /// A QoS 1 or 2 message is queued for a session.
     Queued {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
         /// Names it within the session; rises with each message.
         number: u64,
-        /// The message. The same `Arc` for all sessions that it is owed to.
+        /// The message. The same `Arc` for all sessions that it is queued for.
         message: &'a Arc<StoredMessage>,
-        /// How it is owed.
+        /// How it is delivered.
         delivery: DeliveryOptions,
     },
     /// It was sent under this Packet Identifier.
     Sent {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
-        /// Which message.
+        /// The message's number.
         number: u64,
         /// Packet Identifier.
         packet_identifier: u16,
     },
-    /// PUBREC has come for it: of a QoS 2 delivery only PUBREL is owed.
+    /// PUBREC has arrived for it: only the PUBREL of the QoS 2 delivery is outstanding.
     Received {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
-        /// Which message.
+        /// The message's number.
         number: u64,
     },
     /// It is done, or was given up.
     Done {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
-        /// Which message.
+        /// The message's number.
         number: u64,
     },
     /// A QoS 2 message came from the client and waits for its PUBREL.
     Held {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
         /// Its Packet Identifier.
         packet_identifier: u16,
         /// The message.
         message: &'a Arc<StoredMessage>,
     },
-    /// PUBREL has come for it.
+    /// PUBREL has arrived for it.
     Released {
-        /// Whose.
+        /// The session's Client Identifier.
         client_id: &'a str,
         /// Its Packet Identifier.
         packet_identifier: u16,
@@ -102,7 +102,7 @@ pub enum Change<'a> {
     },
 }
 
-/// How a message is owed to a session.
+/// How a message is delivered to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryOptions {
     /// QoS of the delivery.

@@ -45,12 +45,12 @@ impl Core {
             if assigned { self.make_client_id(id).into() } else { connect.client_id.as_str().into() };
         let Some(connection) = self.connections.get_mut(id) else { return };
         let decision = self.access.connect(&connect, &client_id, &connection.peer);
-        connection.phase = Phase::Authenticating(Box::new(Admission { connect, client_id, assigned, bridge }));
+        connection.phase =
+            Phase::Authenticating(Box::new(Admission { connect, client_id, assigned, bridge, awaited: Arc::new(()) }));
         self.decide(id, decision, now);
     }
 
-    /// The CONNECTs whose decision another thread is to work out: run each, and hand the result to
-    /// [`Core::finish_check`].
+    /// The CONNECTs that another thread decides about: run each, and hand the result to [`Core::finish_check`].
     pub fn take_checks(&mut self) -> Vec<PendingCheck> {
         std::mem::take(&mut self.checks)
     }
@@ -72,12 +72,10 @@ impl Core {
 
     fn decide(&mut self, id: ConnectionId, decision: Decision, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if !matches!(connection.phase, Phase::Authenticating(_)) {
-            return;
-        }
+        let Phase::Authenticating(admission) = &connection.phase else { return };
         if let Decision::Check(check) = decision {
-            let serial = connection.serial;
-            return self.checks.push(PendingCheck { connection: id, serial, check });
+            let (serial, awaited) = (connection.serial, Arc::downgrade(&admission.awaited));
+            return self.checks.push(PendingCheck { connection: id, serial, awaited, check });
         }
         let Phase::Authenticating(admission) = std::mem::replace(&mut connection.phase, Phase::AwaitingConnect) else {
             return;
@@ -208,7 +206,7 @@ impl Core {
 
     /// Accepts a client.
     fn admit(&mut self, id: ConnectionId, admission: Admission, user_name: Option<Arc<str>>, now: Instant) {
-        let Admission { connect, client_id, assigned, bridge } = admission;
+        let Admission { connect, client_id, assigned, bridge, awaited: _ } = admission;
         let number = |name| connect.properties.number(name).filter(|_| connect.version.is_v5());
         let who = Identity { client_id: Arc::clone(&client_id), user_name };
         let earlier = self.take_over(&client_id, connect.clean_start, now);
@@ -467,7 +465,7 @@ impl Core {
         let due = session.next_due();
         let serial = session.serial;
         if durable {
-            // Messages of QoS 0 do not wait for a client that is away.
+            // QoS 0 messages do not wait for a client that is away.
             if delay.is_some_and(|delay| delay.is_zero()) {
                 self.publish_will(session_id, now);
             }

@@ -13,7 +13,7 @@ use crate::mqtt::{ProtocolVersion, QoS};
 /// Where a connection comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// Address without the port, or the path of a unix socket.
+    /// Address without the port, or the path of a Unix socket.
     pub address: String,
     /// Port, 0 where there is none.
     pub port: u16,
@@ -48,6 +48,8 @@ pub(super) struct Admission {
     pub(super) client_id: Arc<str>,
     pub(super) assigned: bool,
     pub(super) bridge: bool,
+    /// Held as long as somebody waits for the decision.
+    pub(super) awaited: Arc<()>,
 }
 
 /// What was found for the last topic that a client published to, which is most often that of the next message.
@@ -72,9 +74,9 @@ pub(super) struct Connection {
     /// The session, or `NONE`.
     pub(super) session: u32,
     pub(super) peer: Peer,
-    /// Tells a connection from an earlier one of the same number.
+    /// Distinguishes a connection from an earlier one with the same number.
     pub(super) serial: u64,
-    /// The beginning of a packet whose rest has not come yet.
+    /// The beginning of an incomplete packet.
     pub(super) partial: Vec<u8>,
     pub(super) output: Output,
     /// Waits in the list of connections that have output.
@@ -83,7 +85,7 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// More waits to be written than is good.
     pub(super) congested: bool,
-    /// Messages of QoS 0 are being dropped.
+    /// QoS 0 messages are being dropped.
     pub(super) dropping: bool,
     /// When the last bytes came; before CONNECT, when it was opened.
     pub(super) last_received: Instant,

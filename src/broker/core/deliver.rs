@@ -223,7 +223,7 @@ impl Core {
         session.queue.push_back(delivery);
     }
 
-    /// Sends a message of QoS 1 or 2; there is room for it.
+    /// Sends a QoS 1 or 2 message; there is room for it.
     fn send(
         &mut self,
         session_id: u32,

@@ -41,7 +41,7 @@ pub enum Event<'a> {
         /// Whether it is the bridge of a mosquitto.
         bridge: bool,
     },
-    /// A second client of this name is let in.
+    /// A second client with this Client Identifier is accepted.
     AlreadyConnected {
         /// Client Identifier.
         client_id: &'a str,
@@ -110,7 +110,7 @@ pub enum Event<'a> {
         /// Why.
         cause: &'a Cause,
     },
-    /// A client broke the protocol, or sent something that is no packet; the end of its connection follows.
+    /// A client broke the protocol, or sent something that is not a packet; the end of its connection follows.
     ProtocolError {
         /// Client Identifier, nothing before there is one.
         client_id: Option<&'a str>,
@@ -195,19 +195,19 @@ pub enum Cause {
     Closed,
     /// The transport failed.
     Transport(String),
-    /// No CONNECT came in time, or nothing within one and a half times the Keep Alive.
+    /// No CONNECT arrived in time, or nothing within one and a half times the Keep Alive.
     Timeout,
-    /// A second client of this name was let in.
+    /// A second client with this Client Identifier was accepted.
     TakenOver,
-    /// The client sent something that is no packet.
+    /// The client sent something that is not a packet.
     Malformed,
     /// The client broke the protocol.
     Protocol,
-    /// A packet is larger than is taken.
+    /// A packet exceeds the size limit.
     Oversize,
-    /// The payload of a will is larger than is taken.
+    /// The payload of a will exceeds the size limit.
     OversizePayload,
-    /// More messages in flight than were allowed.
+    /// More messages in flight than allowed.
     ReceiveMaximum,
     /// A topic alias above the limit.
     TopicAlias,

@@ -1,4 +1,4 @@
-//! A message as the broker keeps it: once, however many sessions it is owed to.
+//! A message as the broker stores it: once, for any number of sessions.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use super::NONE;
 use crate::mqtt::QoS;
 use crate::mqtt::wire::append_number_property;
 
-/// A message that waits for a client, or is retained. Topic, properties and payload lie behind each other in one buffer.
+/// A message that waits for a client, or is retained. Topic, properties and payload lie behind each other in one
+/// buffer.
 #[derive(Debug)]
 pub struct StoredMessage {
     data: Bytes,

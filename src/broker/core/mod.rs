@@ -1,23 +1,24 @@
 //! A broker without I/O: connections by number, bytes in, bytes out, time as an argument, bounded work per call.
 //!
 //! # How it is driven
-//! The driver accepts a connection and calls [`Core::open`]; what comes from it goes to [`Core::handle_input`], its end to
-//! [`Core::handle_closed`]. After a turn over all readable connections it asks [`Core::take_output_list`] for the
+//! The driver accepts a connection and calls [`Core::open`]; what comes from it goes to [`Core::handle_input`], its end
+//! to [`Core::handle_closed`]. After a turn over all readable connections it asks [`Core::take_output_list`] for the
 //! connections that have something to write (or are to be closed), writes [`Core::output`], reports [`Core::written`],
 //! and closes those of which [`Core::is_closing`] is true once they are empty. [`Core::poll_timeout`] returns when
 //! [`Core::handle_timeout`] is due, [`Core::has_work`] that [`Core::work`] has more to do at once.
 //!
 //! # Its seams
 //! - [`Settings`]: what is allowed and how much is held, by mosquitto's names.
-//! - [`Access`]: which clients may connect and what they may do. `connect` gets the whole CONNECT and the [`Peer`] (with the user name
-//!   that a certificate says) and accepts, refuses with a reason, or returns a check for another thread
-//!   ([`Core::take_checks`], [`Core::finish_check`]), because hashing a password takes milliseconds. `allows` is asked for each PUBLISH and SUBSCRIBE, and for each
-//!   delivery where `checks_reads` is true. [`Core::set_access`] replaces it, to load new lists;
-//!   [`Core::recheck_access`] then ends the connections of clients that would be refused now.
+//! - [`Access`]: which clients may connect and what they may do. `connect` gets the whole CONNECT and the [`Peer`]
+//!   (with the user name from its certificate) and accepts, refuses with a reason, or returns a check for another
+//!   thread ([`Core::take_checks`], [`Core::finish_check`]), because hashing a password takes milliseconds. `allows` is
+//!   asked for each PUBLISH and SUBSCRIBE, and for each delivery where `checks_reads` is true. [`Core::set_access`]
+//!   replaces it, to load new lists; [`Core::recheck_access`] then ends the connections of clients that would be
+//!   refused now.
 //! - [`Journal`]: takes every [`Change`] of what outlives a connection, in order, with ids: sessions made and expired,
 //!   subscriptions added and removed, messages queued, sent, received, done, QoS 2 messages held and released, retained
-//!   messages set and cleared. The driver makes them durable once per turn, **before it writes output**, which is what
-//!   makes an acknowledgement a promise. [`Core::restore`] takes the same changes back at the start.
+//!   messages set and cleared. The driver makes them durable once per turn, **before it writes output**, so an
+//!   acknowledged message is on disk. [`Core::restore`] takes the same changes back at the start.
 //! - [`Log`]: takes an [`Event`] for everything that mosquitto's `-v` prints, in its order. Without one it costs a
 //!   branch.
 
@@ -108,7 +109,7 @@ pub struct Core {
     /// Connections that may be read from again.
     unblocked: Vec<ConnectionId>,
     blocked: Vec<ConnectionId>,
-    /// CONNECTs whose decision another thread works out.
+    /// CONNECTs that another thread decides about.
     checks: Vec<PendingCheck>,
     congested: usize,
     /// Bytes of CONNECTs that have not arrived whole.

@@ -173,7 +173,7 @@ impl Core {
         Ok(())
     }
 
-    /// PUBREL came: the message is delivered.
+    /// PUBREL arrived: the message is delivered.
     pub(super) fn release(&mut self, id: ConnectionId, identifier: u16, now: Instant) {
         let Some(session_id) = self.connections.get(id).map(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get_mut(session_id) else { return };

@@ -71,7 +71,7 @@ impl Core {
         }
     }
 
-    /// The first packet must be CONNECT (MQTT-3.1.0-1), which its first byte says.
+    /// The first packet must be CONNECT (MQTT-3.1.0-1), as its first byte shows.
     fn check_first_byte(&mut self, id: ConnectionId, input: &[u8]) -> Result<(), Fault> {
         let (Some(connection), [first, ..]) = (self.connections.get(id), input) else { return Ok(()) };
         if !connection.partial.is_empty() || *first == (PacketType::Connect as u8) << 4 {
@@ -135,7 +135,7 @@ impl Core {
         if !connection.partial.is_empty() {
             let mut whole = std::mem::take(&mut connection.partial);
             let limit = self.packet_limit(id);
-            // Grows with what has come, never with what is announced.
+            // Grows with the received bytes, never with the announced size.
             loop {
                 let missing = match scan(&whole, limit)? {
                     Scan::Frame(_) => break,

@@ -10,9 +10,9 @@ use crate::mqtt::QoS;
 use crate::session::outbound::Slot;
 
 impl Core {
-    /// Takes a change back. Changes come in the order in which they were recorded, or per session in an order that says
-    /// the same: a session, its subscriptions, its messages by number, those sent by number, what it holds.
-    /// A message of a session that is not there is ignored.
+    /// Takes a change back. Changes come in the order in which they were recorded, or per session in an equivalent
+    /// order: a session, its subscriptions, its messages by number, those sent by number, what it holds. A message of a
+    /// session that is not there is ignored.
     pub fn restore(&mut self, change: &Change<'_>, now: Instant) {
         match *change {
             Change::Session { client_id, expiry, user_name } => {

@@ -75,7 +75,7 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) who: Identity,
-    /// Tells a session from an earlier one of the same number.
+    /// Distinguishes a session from an earlier one with the same number.
     pub(super) serial: u64,
     /// The connection, or `NONE`.
     pub(super) connection: u32,
@@ -95,8 +95,7 @@ pub(super) struct Session {
     pub(super) queued_bytes: usize,
     pub(super) dropping: bool,
     pub(super) next_number: u64,
-    /// Most clients never send a message of QoS 2, and retained messages are sent soon: an idle session is to
-    /// be small.
+    /// Most clients never send a QoS 2 message, and retained messages are sent soon: an idle session is to be small.
     pub(super) held: Option<Box<Held>>,
     /// Retained messages that it is to get.
     #[expect(clippy::box_collection, reason = "as above")]
@@ -171,7 +170,7 @@ impl Session {
         self.expiry > 0
     }
 
-    /// Whether a message of QoS 1 or 2 may be sent now.
+    /// Whether a QoS 1 or 2 message may be sent now.
     #[inline]
     pub(super) fn has_room(&self, max_bytes: usize) -> bool {
         let window = usize::from(self.window);

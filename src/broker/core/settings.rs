@@ -9,7 +9,7 @@ use crate::mqtt::QoS;
 /// there, 0 means "no limit".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Most messages of QoS 1 and 2 in flight to a client, and from a client of 5.0.
+    /// Most QoS 1 and 2 messages in flight to a client, and from a client of 5.0.
     pub max_inflight_messages: u16,
     /// Most bytes in flight to a client, above which no further message is sent.
     pub max_inflight_bytes: usize,
@@ -17,12 +17,12 @@ pub struct Settings {
     pub max_queued_messages: usize,
     /// Most bytes of messages that wait for a client. mosquitto has no limit by default; here it is 64 MiB.
     pub max_queued_bytes: usize,
-    /// Ours: most bytes that wait to be written to a client before messages of QoS 0 are dropped.
+    /// Ours: most bytes that wait to be written to a client before QoS 0 messages are dropped.
     pub max_output_bytes: usize,
     /// Ours: above this many bytes that wait to be written to a client, publishers to it are not read from.
     /// With it nothing is dropped; without it (0) a slow reader delays no publisher.
     pub backpressure_bytes: usize,
-    /// Messages of QoS 0 wait for a session that is away, too.
+    /// QoS 0 messages wait for a session that is away, too.
     pub queue_qos0_messages: bool,
     /// Largest packet taken from a client, bytes.
     pub max_packet_size: usize,

@@ -1,4 +1,4 @@
-//! Who subscribes to what.
+//! The subscriptions.
 
 use std::collections::HashMap;
 
@@ -138,7 +138,7 @@ impl Subscriptions {
         self.generation
     }
 
-    /// Says that something changed that a match depends on.
+    /// Records a change that affects matches.
     pub(super) fn touch(&mut self) {
         self.generation += 1;
     }

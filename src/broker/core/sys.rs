@@ -10,31 +10,31 @@ use crate::mqtt::QoS;
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Packets that came.
+    /// Packets received.
     pub messages_received: u64,
-    /// Packets that went.
+    /// Packets sent.
     pub messages_sent: u64,
-    /// Bytes that came.
+    /// Bytes received.
     pub bytes_received: u64,
-    /// Bytes that went.
+    /// Bytes sent.
     pub bytes_sent: u64,
-    /// PUBLISH packets that came.
+    /// PUBLISH packets received.
     pub publishes_received: u64,
-    /// PUBLISH packets that went.
+    /// PUBLISH packets sent.
     pub publishes_sent: u64,
     /// Messages that were dropped because a limit was reached.
     pub publishes_dropped: u64,
-    /// Payload that came.
+    /// Payload received.
     pub publish_bytes_received: u64,
-    /// Payload that went.
+    /// Payload sent.
     pub publish_bytes_sent: u64,
     /// Connections that were accepted.
     pub sockets: u64,
-    /// CONNECT packets that came.
+    /// CONNECT packets received.
     pub connects: u64,
     /// Sessions that expired.
     pub expired_clients: u64,
-    /// Messages that are owed to sessions now.
+    /// Messages that are queued for sessions now.
     pub stored_messages: u64,
     /// Their bytes.
     pub stored_bytes: u64,
@@ -42,7 +42,7 @@ pub struct Statistics {
     pub most_clients: u64,
 }
 
-/// The loads: what is counted a minute, averaged over the last 1, 5 and 15 minutes.
+/// The loads: counts per minute, averaged over the last 1, 5 and 15 minutes.
 #[derive(Debug)]
 pub(super) struct Loads {
     updated: Instant,

@@ -1,5 +1,5 @@
-//! A tree of topic levels: a node a level, found by its parent and its name in one table for the whole tree. Subscriptions
-//! and retained messages are such trees.
+//! A tree of topic levels: one node per level, found by its parent and its name in one table for the whole tree.
+//! Subscriptions and retained messages are such trees.
 
 use std::hash::BuildHasher;
 

@@ -40,7 +40,7 @@ pub(in crate::broker) struct Open {
     pub(in crate::broker) socket: ListeningSocket,
     /// A WebSocket listener, and who may come in by it.
     pub(in crate::broker) web_socket: Option<OriginRule>,
-    /// TLS, where it is spoken.
+    /// TLS, if it is used.
     pub(in crate::broker) tls: Option<TlsServer>,
     /// What of a client's certificate is its user name.
     pub(in crate::broker) certificate_name: Option<CertificateName>,
@@ -127,7 +127,7 @@ struct Link {
     id: Option<ConnectionId>,
     /// Index of its listener.
     listener: usize,
-    /// Tells a link from an earlier one in its place.
+    /// Distinguishes a link from an earlier one in the same slot.
     serial: u64,
     /// There may be something to read.
     readable: bool,
@@ -146,8 +146,9 @@ fn start_hasher(control: Control) -> Option<mpsc::Sender<PendingCheck>> {
     let (sender, checks) = mpsc::channel::<PendingCheck>();
     let work = move || {
         for check in checks {
-            let finished = check.run();
-            control.run(Box::new(move |core, now| core.finish_check(finished, now)));
+            if let Some(finished) = check.run() {
+                control.run(Box::new(move |core, now| core.finish_check(finished, now)));
+            }
         }
     };
     std::thread::Builder::new().name("passwords".to_owned()).spawn(work).ok().map(|_| sender)
@@ -185,6 +186,13 @@ pub(in crate::broker) enum Notice<'a> {
         peer: &'a Peer,
         /// The port it came to.
         port: u16,
+    },
+    /// A connection was closed at once.
+    Denied {
+        /// Where it comes from.
+        peer: &'a Peer,
+        /// The setting that allows no more.
+        limit: &'static str,
     },
     /// A connection cannot be accepted for now.
     AcceptFailed(&'a io::Error),
@@ -333,8 +341,8 @@ impl EventLoop {
         usize::MAX - self.listeners.len()
     }
 
-    /// Hands passwords to the thread that hashes them. It takes one at a time: a flood of wrong passwords takes one core
-    /// and delays others that log in, and nobody who is connected.
+    /// Hands passwords to the thread that hashes them. It takes one at a time: a flood of wrong passwords takes one
+    /// core and delays others that log in, and nobody who is connected.
     fn hash_passwords(&mut self, now: Instant) {
         for check in self.core.take_checks() {
             if self.hasher.is_none() {
@@ -344,8 +352,8 @@ impl EventLoop {
                 Some(hasher) => hasher.send(check).err().map(|mpsc::SendError(check)| check),
                 None => Some(check), // no thread to be had: better late than refused
             };
-            if let Some(check) = unsent {
-                self.core.finish_check(check.run(), now);
+            if let Some(finished) = unsent.and_then(PendingCheck::run) {
+                self.core.finish_check(finished, now);
             }
         }
     }
@@ -389,9 +397,14 @@ impl EventLoop {
         let own = &mut self.listeners[listener];
         peer.listener = own.open.listener;
         let most = self.core.settings().global_max_connections;
-        if (own.open.max_connections > 0 && own.connections >= own.open.max_connections)
-            || (most > 0 && self.connections >= most)
-        {
+        let limits = [
+            (own.connections, own.open.max_connections, "max_connections"),
+            (self.connections, most, "global_max_connections"),
+        ];
+        if let Some((.., limit)) = limits.into_iter().find(|(count, most, _)| *most > 0 && count >= most) {
+            if let Some(notice) = &mut self.on_notice {
+                notice(Notice::Denied { peer: &peer, limit });
+            }
             return; // and closed
         }
         if let Some(notice) = &mut self.on_notice {

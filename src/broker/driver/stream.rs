@@ -8,7 +8,7 @@ use super::socket::{ReadStep, Socket};
 use super::web_socket::WebSocketStream;
 use crate::broker::CertificateName;
 
-/// What MQTT is spoken over.
+/// The transport of MQTT.
 pub(super) enum Stream {
     Plain(Socket),
     WebSocket(Box<WebSocketStream>),

@@ -17,11 +17,11 @@ const MOST_MESSAGE: usize = 64 * 1024;
 
 /// Which web pages may connect. A browser names the page's origin; other clients name none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OriginRule {
+pub(crate) struct OriginRule {
     /// The origins that may (`websockets_origin`); none names no restriction but the next.
     pub allowed: Vec<String>,
-    /// Without a list, only pages of this machine: the listener is on the loopback interface, and what is reached there is
-    /// meant for this machine, not for every page that its browser shows.
+    /// Without a list, only pages of this machine: the listener is on the loopback interface, and what is reached there
+    /// is meant for this machine, not for every page that its browser shows.
     pub loopback: bool,
 }
 
@@ -264,7 +264,7 @@ fn answer(request: &[u8], rule: &OriginRule) -> Answer {
     {
         return refuse("403 Forbidden", "web pages of this origin may not connect (websockets_origin)");
     }
-    // The name has no meaning: the version is in the CONNECT. Clients before 3.1.1 send the last one.
+    // The name does not matter: the version is in the CONNECT. Clients before 3.1.1 send the last one.
     let protocol = ["mqtt", "mqttv3.1"].into_iter().find(|name| lists("Sec-WebSocket-Protocol", name));
     let protocol = protocol.map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     let accept = derive_accept_key(key.as_bytes());

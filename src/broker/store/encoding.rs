@@ -80,7 +80,7 @@ pub(super) struct Owed {
     pub(super) delivery: DeliveryOptions,
     /// 0 while it was not sent.
     pub(super) packet_identifier: u16,
-    /// PUBREC has come.
+    /// PUBREC has arrived.
     pub(super) is_received: bool,
 }
 

@@ -12,7 +12,8 @@ use super::encoding::{self, Owed, split_key};
 use super::tables::{HELD, MESSAGES, QUEUE, RETAINED, SESSIONS, SUBSCRIPTIONS};
 use crate::broker::core::{Change, StoredMessage};
 
-/// Visits every row: sessions with their subscriptions, what is owed to them and what they hold, retained messages.
+/// Visits every row: sessions with their subscriptions, their queued messages and the QoS 2 messages that they hold,
+/// retained messages.
 pub(super) fn load(
     transaction: &ReadTransaction,
     clock: &Clock,
@@ -83,7 +84,7 @@ impl<T: ReadableTable<u64, &'static [u8]>> Messages<'_, T> {
         if let Some(message) = self.loaded.get(&number) {
             return Ok(Arc::clone(message));
         }
-        let row = self.table.get(number)?.ok_or_else(|| unreadable("a message that is owed"))?;
+        let row = self.table.get(number)?.ok_or_else(|| unreadable("a queued message"))?;
         let message = encoding::read_message(row.value(), self.clock).ok_or_else(|| unreadable("a message"))?;
         let message = Arc::new(message);
         self.loaded.insert(number, Arc::clone(&message));

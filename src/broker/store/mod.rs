@@ -73,7 +73,7 @@ pub enum StoreError {
 
 /// The database of a broker.
 #[derive(Debug)]
-pub struct Store {
+pub(super) struct Store {
     path: PathBuf,
     /// None after a failed write, until it could be opened again.
     database: Option<Database>,
@@ -85,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be used, is in use, or is no database of this version.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let database = open(path)?;
         let next_message = tables::next_message(&database).map_err(|error| damaged(path, &error))?;
         Ok(Self { path: path.to_owned(), database: Some(database), batch: Batch::new(next_message) })
@@ -95,7 +95,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn restore(&self, core: &mut Core, now: Instant) -> Result<(), StoreError> {
+    pub(super) fn restore(&self, core: &mut Core, now: Instant) -> Result<(), StoreError> {
         let Some(database) = &self.database else { return Ok(()) };
         let clock = Clock::new(now);
         let transaction = database.begin_read().map_err(|error| self.unreadable(&error))?;
@@ -104,22 +104,22 @@ impl Store {
     }
 
     /// Takes a change; [`Store::commit`] writes it.
-    pub fn record(&mut self, change: &Change<'_>) {
+    pub(super) fn record(&mut self, change: &Change<'_>) {
         self.batch.record(change);
     }
 
     /// Its file.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether there is anything to write.
-    pub fn has_changes(&self) -> bool {
+    pub(super) fn has_changes(&self) -> bool {
         !self.batch.is_empty()
     }
 
     /// How many changes are still to be written.
-    pub fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.batch.len()
     }
 
@@ -127,12 +127,12 @@ impl Store {
     ///
     /// # Errors
     /// The disk is full or broken. The changes are kept, and the next call tries again.
-    pub fn commit(&mut self, now: Instant) -> Result<(), StoreError> {
+    pub(super) fn commit(&mut self, now: Instant) -> Result<(), StoreError> {
         if self.batch.is_empty() {
             return Ok(());
         }
         let failed = |cause: String| StoreError::Write { path: self.path.clone(), cause };
-        // After a failed write the database refuses everything until it was opened, and repaired, once more.
+        // After a failed write the database refuses everything until it was opened, and repaired, again.
         let database = match self.database.take() {
             Some(database) => database,
             None => open(&self.path).map_err(|error| failed(error.to_string()))?,

@@ -15,7 +15,7 @@ const FORMAT_KEY: &str = "format";
 pub(super) const SESSIONS: Bytes = TableDefinition::new("sessions");
 /// Client Identifier, NUL, filter → options.
 pub(super) const SUBSCRIPTIONS: Bytes = TableDefinition::new("subscriptions");
-/// Client Identifier, NUL, number → which message, how it is owed, how far it is.
+/// Client Identifier, NUL, number → which message, how it is delivered, and its progress.
 pub(super) const QUEUE: Bytes = TableDefinition::new("queue");
 /// Client Identifier, NUL, Packet Identifier → which message.
 pub(super) const HELD: Bytes = TableDefinition::new("held");

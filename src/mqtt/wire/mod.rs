@@ -1,8 +1,8 @@
 //! Bytes ↔ packets, for every tool and both ends of a connection.
 //!
 //! [`scan`] finds a packet in a read buffer, [`Packet::decode`] reads it in place, `encode` functions append to a
-//! buffer. PUBLISH borrows topic, properties and payload from the buffer; nothing is copied on the way in.
-//! Property tests hold this codec against rumqttc's, an independent reading of the same standards.
+//! buffer. PUBLISH borrows topic, properties and payload from the buffer; nothing is copied on the way in. Property
+//! tests compare this codec with rumqttc's, an independent implementation of the same standards.
 
 mod ack;
 mod connect;
@@ -57,7 +57,7 @@ pub enum WireError {
         error: PropertyError,
     },
     /// The packet is larger than we or the other side allow (Packet too large, 0x95).
-    #[error("a packet of {size} bytes is over the limit of {limit}")]
+    #[error("a packet of {size} bytes exceeds the limit of {limit}")]
     TooLarge {
         /// Its whole size in bytes.
         size: usize,
@@ -172,7 +172,7 @@ impl PacketType {
         }
     }
 
-    /// The flags that the low half of the first byte must show; PUBLISH has flags of its own (§2.1.3).
+    /// The flags that the low half of the first byte must show; PUBLISH uses these bits differently (§2.1.3).
     const fn reserved_flags(self) -> Option<u8> {
         match self {
             Self::Publish => None,
@@ -409,8 +409,8 @@ fn encode_reason(
     Ok(())
 }
 
-/// Appends a packet whose body `body` writes. The length is known afterwards, so the body goes through a buffer of its
-/// own; only rare packets come this way.
+/// Appends a packet whose body `body` writes. The length is known afterwards, so the body goes through a separate
+/// buffer; only rare packets come this way.
 fn write_packet(
     packet_type: PacketType,
     out: &mut Vec<u8>,

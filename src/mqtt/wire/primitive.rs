@@ -72,15 +72,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
-        let (taken, rest) =
-            self.rest.split_at_checked(count).ok_or_else(|| self.malformed("it ends before its contents do"))?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.malformed("it is truncated"))?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (taken, rest) =
-            self.rest.split_first_chunk::<N>().ok_or_else(|| self.malformed("it ends before its contents do"))?;
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.malformed("it is truncated"))?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -103,7 +101,7 @@ impl<'a> Reader<'a> {
                 self.rest = &self.rest[size..];
                 Ok(value)
             }
-            Ok(None) => Err(self.malformed("it ends before its contents do")),
+            Ok(None) => Err(self.malformed("it is truncated")),
             Err(what) => Err(self.malformed(what)),
         }
     }
@@ -141,7 +139,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow.
     pub(super) fn finish(&self) -> Result<(), WireError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.malformed("bytes follow its contents")) }
+        if self.rest.is_empty() { Ok(()) } else { Err(self.malformed("extra bytes follow its contents")) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! PUBLISH (§3.3): the packet that everything is about, read in place and written without a buffer in between.
+//! PUBLISH (§3.3), read in place and written without a buffer in between.
 
 use bytes::Bytes;
 
@@ -151,8 +151,8 @@ impl<'a> Publish<'a> {
     }
 }
 
-/// All of a PUBLISH but its payload, for one who forwards messages: the property list is bytes that were read before, so
-/// nothing is checked or looked at again.
+/// All of a PUBLISH but its payload, for one who forwards messages: the property list is bytes that were read before,
+/// so nothing is checked or looked at again.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishHead<'a> {
     /// DUP: this may be a re-delivery.
@@ -265,8 +265,8 @@ impl PublishTemplate {
         self.payload_at - self.rest_at
     }
 
-    /// Appends the packet up to its payload, which is to have `payload` bytes and is to be appended behind. Whoever does
-    /// that has compared the largest [`Self::size_with`] with what is allowed.
+    /// Appends the packet up to its payload, which is to have `payload` bytes and is to be appended behind. Whoever
+    /// does that has compared the largest [`Self::size_with`] with what is allowed.
     #[inline]
     pub fn append_head(&self, packet_identifier: u16, payload: usize, out: &mut Vec<u8>) {
         out.push(self.bytes[0]);
@@ -287,7 +287,7 @@ impl PublishTemplate {
         self.append_many([packet_identifier].into_iter(), || head, out);
     }
 
-    /// Appends a packet for each of these identifiers (ignored at QoS 0), with a head of its own over the first bytes of
+    /// Appends a packet for each of these identifiers (ignored at QoS 0), each with its head over the first bytes of
     /// the payload.
     ///
     /// # Panics

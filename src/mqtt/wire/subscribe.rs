@@ -162,14 +162,14 @@ fn write_filter(writer: &mut Writer<'_>, filter: &str) -> Result<(), WireError> 
     writer.string("the topic filter", filter)
 }
 
-/// SUBACK: one code a filter, in their order. 0, 1, 2 grant a QoS, 0x80 and above refuse.
+/// SUBACK: one code per filter, in order. 0, 1, 2 grant a QoS, 0x80 and above refuse.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suback {
     /// Packet Identifier of the SUBSCRIBE.
     pub packet_identifier: u16,
     /// Properties in wire order.
     pub properties: Properties,
-    /// A code a filter.
+    /// One code per filter.
     pub reasons: Vec<ReasonCode>,
 }
 
@@ -202,7 +202,7 @@ pub struct Unsuback {
     pub packet_identifier: u16,
     /// Properties in wire order.
     pub properties: Properties,
-    /// A code a filter.
+    /// One code per filter.
     pub reasons: Vec<ReasonCode>,
 }
 

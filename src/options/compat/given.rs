@@ -1,4 +1,4 @@
-//! What mosquitto's clients make of their arguments, one by one: each is judged where it stands, a later one overrides.
+//! Parses arguments as mosquitto's clients do: each is checked in order, and a later one overrides.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! The options that mosquitto's clients know, by name: whose they are, and what they take.
+//! The options of mosquitto's clients, by name: which clients have them, and what they take.
 
 use crate::client::mosquitto::MosquittoClient;
 

@@ -1,8 +1,8 @@
 //! The command line of mosquitto_pub, mosquitto_sub and mosquitto_rr, for whoever calls mqpub, mqsub and mqrr by these
 //! names or with `--compat` in front: mosquitto 2.1's grammar, its texts, its exit status 1.
 //!
-//! It judges as mosquitto does, argument by argument, and makes the options of our own tools of what was given, so that
-//! everything behind this reader is shared.
+//! It checks arguments one by one, as mosquitto does, and translates them to the options of our own tools, so that
+//! everything after parsing is shared.
 
 mod format;
 mod given;
@@ -33,7 +33,7 @@ use super::reading::{self, Reading, ToolOptions};
 use super::{Environment, Tool, UsageError};
 use crate::client::mosquitto::MosquittoClient;
 
-/// The version of mosquitto whose behaviour this is.
+/// The version of mosquitto that is emulated.
 pub const MOSQUITTO_VERSION: &str = "2.1.2";
 
 /// The name of mosquitto's client, and the arguments behind it, where argv asks for that client.
@@ -51,8 +51,8 @@ pub(super) fn arguments_of(name: &str, argv: &[OsString]) -> Option<Vec<OsString
     }
 }
 
-/// Reads argv of a tool that mosquitto has a client for, the program's name included: as that client does, where it asks
-/// for it.
+/// Reads argv of a tool that mosquitto has a client for, the program's name included: as that client does, where it
+/// asks for it.
 pub(super) fn read<T: ClientOptions + ToolOptions>(
     environment: &Environment,
     argv: impl IntoIterator<Item = OsString>,
@@ -112,7 +112,7 @@ fn version(tool: &Tool, name: &str) -> String {
     format!("{name} version {MOSQUITTO_VERSION} running on {} {}.\n", tool.name, env!("CARGO_PKG_VERSION"))
 }
 
-/// Options whose own help is not right here.
+/// Options whose help text differs here.
 const DIFFERENT_HELP: &[(&str, &str)] = &[
     ("pw", "Password; it is visible in the process list"),
     ("keepalive", "Keep Alive in seconds, 5 to 65535 [default: 60]"),

@@ -1,4 +1,4 @@
-//! mosquitto's options files: a line is an option and one value, and one that is missing is no fault.
+//! mosquitto's options files: each line is an option and a value; a missing file is not an error.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

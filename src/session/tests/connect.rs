@@ -159,7 +159,7 @@ fn nothing_may_come_before_connack() {
         talk.session.start(&talk.config, talk.now).unwrap();
         talk.said();
         let error = talk.receives(packet).unwrap_err();
-        let expected = SessionError::unexpected(packet.packet_type(), "came before CONNACK");
+        let expected = SessionError::unexpected(packet.packet_type(), "arrived before CONNACK");
         assert_eq!(error, expected);
         assert!(talk.handler.came.is_empty() && talk.said().is_empty());
     }
@@ -177,7 +177,7 @@ fn authentication_exchanges_are_refused_by_name_with_5_0() {
     let mut talk: Talk = Talk::new(v311());
     talk.session.start(&talk.config, talk.now).unwrap();
     let error = talk.session.handle_input(&[0xF0, 0], talk.now, &mut talk.handler).unwrap_err();
-    assert_eq!(error, SessionError::unexpected(PacketType::Auth, "came before CONNACK"));
+    assert_eq!(error, SessionError::unexpected(PacketType::Auth, "arrived before CONNACK"));
 }
 
 /// What answers at the wrong port, in whole and byte by byte.

@@ -14,7 +14,7 @@ impl Talk {
         self.now + seconds(time)
     }
 
-    /// Time has come; gives back what was written, which counts as written then.
+    /// Time has come; returns what was written, which counts as written then.
     fn tick(&mut self, time: u64) -> Result<Vec<String>, SessionError> {
         self.session.handle_timeout(self.at(time))?;
         let said = self.said_in_short();

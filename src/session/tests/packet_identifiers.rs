@@ -61,7 +61,7 @@ fn an_answer_to_a_packet_of_another_kind_breaks_the_protocol() {
     ] {
         let mut talk = open();
         let error = talk.receives(&packet).unwrap_err();
-        let expected = SessionError::unexpected(packet.packet_type(), "answers a packet of another kind");
+        let expected = SessionError::unexpected(packet.packet_type(), "answers a packet of another type");
         assert_eq!(error, expected);
         assert_eq!(talk.said_in_short(), ["DISCONNECT 0x82"]);
     }

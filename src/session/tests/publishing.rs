@@ -163,9 +163,9 @@ fn pubrec_is_always_answered_unless_it_refuses() {
 #[test]
 fn acknowledgements_of_another_kind_break_the_protocol() {
     for (qos, kind, words) in [
-        (1, AckKind::Pubrec, "PUBREC answers a packet of another kind"),
-        (1, AckKind::Pubcomp, "PUBCOMP answers a packet of another kind"),
-        (2, AckKind::Pubcomp, "PUBCOMP came before PUBREC"),
+        (1, AckKind::Pubrec, "PUBREC answers a packet of another type"),
+        (1, AckKind::Pubcomp, "PUBCOMP answers a packet of another type"),
+        (2, AckKind::Pubcomp, "PUBCOMP arrived before PUBREC"),
     ] {
         let mut talk: Talk = Talk::open(v5());
         talk.publish(qos, "a").unwrap();

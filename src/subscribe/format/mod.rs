@@ -12,7 +12,7 @@ mod tests;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 
-pub use screen::{MessageRate, MosquittoWatch, TopicScreen};
+pub(crate) use screen::{MessageRate, MosquittoWatch, TopicScreen};
 pub use template::{MAX_TOTAL_WIDTH, Template, TemplateError};
 
 use super::ReceivedMessage;

@@ -1,5 +1,5 @@
-//! The displays that are not a stream of messages: `--watch`, a screen with a line for each topic, ours and mosquitto's,
-//! and `--message-rate`, one line per second.
+//! The displays that are not a stream of messages: `--watch`, a screen with a line for each topic, ours and
+//! mosquitto's, and `--message-rate`, one line per second.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -18,25 +18,25 @@ const MAX_LINE: usize = 4_096;
 /// `--watch` on a terminal: a line for each topic, in the order in which topics come up, and never more than the screen
 /// has. What does not fit is counted on the last line.
 #[derive(Debug)]
-pub struct TopicScreen {
+pub(crate) struct TopicScreen {
     broker: String,
     size: Size,
     topics: HashMap<Box<str>, usize>,
     /// The last message of each topic, printed.
     lines: Vec<Vec<u8>>,
-    /// A topic came for which nothing is kept any more.
+    /// A topic beyond the limit was received, and is not stored.
     overflowed: bool,
 }
 
 impl TopicScreen {
     /// A screen of this size.
-    pub fn new(broker: &str, size: Size) -> Self {
+    pub(crate) fn new(broker: &str, size: Size) -> Self {
         let broker = quoted(broker);
         Self { broker, size, topics: HashMap::new(), lines: Vec::new(), overflowed: false }
     }
 
     /// Appends everything anew.
-    pub fn draw(&self, out: &mut Vec<u8>) {
+    pub(crate) fn draw(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\x1b[2J\x1b[1;1H");
         self.put_line(format!("Broker: {}", self.broker).as_bytes(), out);
         for (number, line) in self.lines.iter().enumerate().take(self.shown()) {
@@ -46,7 +46,7 @@ impl TopicScreen {
     }
 
     /// Takes the size that the screen has now; where it is another one, appends everything anew.
-    pub fn resize(&mut self, size: Size, out: &mut Vec<u8>) {
+    pub(crate) fn resize(&mut self, size: Size, out: &mut Vec<u8>) {
         if size != self.size {
             self.size = size;
             self.draw(out);
@@ -54,7 +54,7 @@ impl TopicScreen {
     }
 
     /// Takes a message of a topic, printed on one line or on several, and appends what shows it.
-    pub fn update(&mut self, topic: &str, printed: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn update(&mut self, topic: &str, printed: &[u8], out: &mut Vec<u8>) {
         let printed = &printed[..printed.len().min(MAX_LINE)];
         if let Some(&number) = self.topics.get(topic) {
             self.lines[number] = printed.to_vec();
@@ -111,7 +111,7 @@ impl TopicScreen {
         let _ = write!(out, "\x1b[{};1H", (below + FIRST_TOPIC_LINE as usize).min(self.size.lines.max(1)));
     }
 
-    /// Appends as much of a text as a line takes. Colours of `-F` go through and end with the line.
+    /// Appends as much of a text as a line takes. Colors of `-F` go through and end with the line.
     fn put_line(&self, text: &[u8], out: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(text);
         let mut rest = text.trim_end_matches('\n');
@@ -138,7 +138,7 @@ impl TopicScreen {
     }
 }
 
-/// The length of the colour sequence (SGR) at the beginning, which has no width.
+/// The length of the color sequence (SGR) at the beginning, which has no width.
 fn colour_length(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|character: char| !matches!(character, '0'..='9' | ';' | ':'))?;
@@ -148,18 +148,18 @@ fn colour_length(text: &str) -> Option<usize> {
 /// `--watch` as mosquitto_sub prints it, wherever stdout goes: moves the cursor to the line of a topic before its
 /// message is printed, and below all of them after it.
 #[derive(Clone, Debug, Default)]
-pub struct MosquittoWatch {
+pub(crate) struct MosquittoWatch {
     lines: HashMap<Box<str>, u32>,
 }
 
 impl MosquittoWatch {
     /// Appends what clears the screen and names the broker.
-    pub fn begin(&self, broker: &str, out: &mut Vec<u8>) {
+    pub(crate) fn begin(&self, broker: &str, out: &mut Vec<u8>) {
         let _ = writeln!(out, "\x1b[2J\x1b[1;1HBroker: {broker}");
     }
 
     /// Appends what goes before a message of this topic.
-    pub fn before(&mut self, topic: &str, out: &mut Vec<u8>) {
+    pub(crate) fn before(&mut self, topic: &str, out: &mut Vec<u8>) {
         let line = match self.lines.get(topic) {
             Some(line) => *line,
             None => self.add(topic),
@@ -168,7 +168,7 @@ impl MosquittoWatch {
     }
 
     /// Appends what goes after a message.
-    pub fn after(&self, out: &mut Vec<u8>) {
+    pub(crate) fn after(&self, out: &mut Vec<u8>) {
         let _ = writeln!(out, "\x1b[{};1H", self.last_line());
     }
 
@@ -180,7 +180,7 @@ impl MosquittoWatch {
         self.last_line()
     }
 
-    /// The line of the topic that came up last.
+    /// The line of the last updated topic.
     fn last_line(&self) -> u32 {
         FIRST_TOPIC_LINE - 1 + self.lines.len() as u32 // at most MAX_TOPICS
     }
@@ -188,18 +188,18 @@ impl MosquittoWatch {
 
 /// `--message-rate`: counts messages, and prints how many came since it was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageRate {
+pub(crate) struct MessageRate {
     count: u64,
 }
 
 impl MessageRate {
     /// Counts a message.
-    pub fn count(&mut self) {
+    pub(crate) fn count(&mut self) {
         self.count += 1;
     }
 
     /// Appends the line of the second that has passed, and begins the next.
-    pub fn line(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn line(&mut self, out: &mut Vec<u8>) {
         let _ = writeln!(out, "{} msgs/s", std::mem::take(&mut self.count));
     }
 }

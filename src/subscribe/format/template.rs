@@ -8,11 +8,11 @@ use std::str::Chars;
 
 use thiserror::Error;
 
-/// The widths of a template may add up to this many bytes, so that no template asks for gigabytes a message. (mosquitto
-/// has no limit; `%9999999999l` makes it print 1.4 GB.)
+/// The widths of a template may add up to this many bytes, so that no template requires gigabytes per message.
+/// (mosquitto has no limit; `%9999999999l` makes it print 1.4 GB.)
 pub const MAX_TOTAL_WIDTH: usize = 1_000_000;
 
-/// Why a text is no template. The first four are worded as mosquitto words them.
+/// Why a text is not a template. The first four are worded as mosquitto words them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TemplateError {
     /// It ends within a `%` or after an `@`.

@@ -135,8 +135,8 @@ impl Backend {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = alpn_protocols(&plan.alpn)?;
-        // Each of our clients stands for a device of its own, which has no session of another one to resume; and a
-        // benchmark that resumes does not measure handshakes.
+        // Each client represents a separate device, which has no session of another one to resume; and a benchmark that
+        // resumes does not measure handshakes.
         config.resumption = Resumption::disabled();
         if let Some(path) = &plan.keylog {
             let file = KeyLogFile::open(path).map_err(|error| TlsSetupError::of(path, io_text(&error)))?;
@@ -160,8 +160,8 @@ fn own_certificate(own: &ClientCertificate, provider: &CryptoProvider) -> Result
             Err(TlsSetupError::of(&own.key, cause)
                 .hint("in a certificate chain, the client certificate must come first"))
         }
-        // The other errors say that the certificate is none that webpki reads, such as the version 1 that `openssl
-        // x509 -req` makes by default. It is the server that has to read it.
+        // The other errors mean that webpki cannot read the certificate, such as the version 1 that `openssl x509 -req`
+        // makes by default. It is the server that has to read it.
         _ => Ok(SingleCertAndKey::from(certified)),
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::setup_error::TlsSetupError;
 use crate::transport::error::io_text;
 
-/// No bundle is larger; a device named by mistake is not read for ever.
+/// No bundle is larger; a device named by mistake is not read forever.
 const LARGEST_FILE: u64 = 16 << 20;
 
 /// The content of a file, wiped when dropped: it may be a key.

@@ -1,4 +1,4 @@
-//! What an error of OpenSSL says.
+//! Explains OpenSSL's errors.
 
 use openssl::error::ErrorStack;
 use openssl::ssl::Error;

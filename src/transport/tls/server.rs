@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{Error, InconsistentKeys, InvalidMessage, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificate::CertificateFacts;
 use super::setup_error::TlsSetupError;
@@ -59,15 +59,11 @@ impl TlsServer {
         Ok(Self(Arc::new(RwLock::new(config(plan)?))))
     }
 
-    /// Reads the files again. Clients that connect from now on get what is in them; on an error all stays as it was.
-    ///
-    /// # Errors
-    /// As [`TlsServer::new`].
-    pub fn reload(&self, plan: &ServerTlsPlan) -> Result<(), TlsSetupError> {
-        let config = config(plan)?;
+    /// Takes over what another one has read. Clients that connect from now on get it.
+    pub fn replace(&self, other: &Self) {
+        let config = Arc::clone(&other.0.read().unwrap_or_else(PoisonError::into_inner));
         // Nothing that can panic runs under the lock.
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(())
     }
 
     /// A client's stream over its socket; the handshake goes on with its reads and writes.
@@ -179,11 +175,17 @@ impl<S: Read + Write> ServerTlsStream<S> {
         CertificateFacts::read(self.0.conn.peer_certificates()?.first()?)
     }
 
-    /// Says that nothing more is written.
+    /// Signals the end of the output.
     pub fn close(&mut self) {
         self.0.conn.send_close_notify();
         let _ = self.0.flush();
     }
+}
+
+/// Whether what came is no record of TLS at all.
+fn is_not_tls(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    matches!(cause, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
 impl<S: Read + Write> Read for ServerTlsStream<S> {
@@ -191,6 +193,9 @@ impl<S: Read + Write> Read for ServerTlsStream<S> {
         match self.0.read(buffer) {
             // Many clients close without close_notify; MQTT has its own end, DISCONNECT.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            Err(error) if self.0.conn.is_handshaking() && is_not_tls(&error) => {
+                Err(io::Error::new(error.kind(), "it does not use TLS, which this listener requires"))
+            }
             read => read,
         }
     }

@@ -116,7 +116,7 @@ fn configure(builder: &mut SslContextBuilder, plan: &TlsPlan) -> Result<(), TlsS
     );
     // As without TLS; see `Connection::poll_read`.
     builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF);
-    // As with rustls: a client of its own has no session of another one to resume.
+    // As with rustls: a separate client has no session of another one to resume.
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     let (lowest, highest) = match plan.versions {
         TlsVersions::Any => (SslVersion::TLS1_2, None),
@@ -228,7 +228,7 @@ fn show(builder: &mut SslContextBuilder, own: &ClientCertificate) -> Result<(), 
         (false, _) => TlsSetupError::of(&own.key, format!("the key cannot be read: {}", reason(&error)))
             .hint(convert(&own.key, "openssl pkey")),
     })?;
-    // Setting a key of another kind than the certificate's is no error yet.
+    // Setting a key of another kind than the certificate's is not an error yet.
     builder.set_private_key(&key).and_then(|()| builder.check_private_key()).map_err(|_| {
         let cause = format!("the key does not match the certificate {}", own.certificate.display());
         TlsSetupError::of(&own.key, cause).hint("in a certificate chain, the client certificate must come first")

@@ -58,7 +58,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// One whose certificate another has signed.
+    /// One with a certificate that another one has signed.
     pub(crate) fn issued(by: &Authority, common_name: &str) -> Self {
         let (mut params, key) = parts(&[], as_authority);
         params.distinguished_name.push(DnType::CommonName, common_name);
@@ -179,7 +179,7 @@ pub(crate) async fn connect_tls(host: &str, port: u16, tls: TlsPlan) -> Result<C
     connect(&plan(host, port, Some(tls)), None).await
 }
 
-/// Sends a few bytes and wants them back.
+/// Sends a few bytes and expects them back.
 pub(crate) async fn assert_echo(connected: Connected) {
     let mut connection = connected.connection;
     connection.write_all(b"hello").await.unwrap();

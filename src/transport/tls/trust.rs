@@ -47,9 +47,9 @@ pub(super) fn trusted_certificates(
     Ok((roots, named))
 }
 
-/// Makes certificates authorities, except those that say that they are none: webpki does not ask again, and the holder
-/// of a server's key must not become able to vouch for other servers. Gives back those that can be used; bundles hold
-/// odd ones now and then, so it is an error only when none can.
+/// Makes certificates authorities, except those that state that they are not: webpki does not ask again, and the holder
+/// of a server's key must not become able to vouch for other servers. Returns those that can be used; bundles hold odd
+/// ones now and then, so it is an error only when none can.
 fn add_roots(
     roots: &mut RootCertStore,
     mut found: Vec<CertificateDer<'static>>,

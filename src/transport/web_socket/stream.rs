@@ -1,6 +1,6 @@
 //! The frames of a WebSocket as a stream of bytes. Frames are independent of the packets in them: packets may share one
-//! or be cut anywhere [MQTT-6.0.0-2]. We send a frame for each packet all the same, except in a flood: some brokers (NanoMQ)
-//! read one packet of a frame and leave the others lying.
+//! or be cut anywhere [MQTT-6.0.0-2]. We send a frame for each packet all the same, except in a flood: some brokers
+//! (NanoMQ) read one packet of a frame and leave the others lying.
 
 use std::io;
 use std::pin::Pin;
@@ -19,12 +19,14 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::mqtt::wire::{MAX_PACKET_SIZE, Scan, scan};
 use crate::transport::error::printable;
 
-/// Most bytes in a frame that we send. Some servers take no more than 64 KiB, and a longer head is needed from there on.
+/// Most bytes in a frame that we send. Some servers take no more than 64 KiB, and a longer head is needed from there
+/// on.
 const MOST_IN_A_FRAME: usize = 0xFFFF;
-/// Most bytes that a message from the server may have: the largest MQTT packet (§2.1.4) and room for its neighbours.
-/// A message is held in memory until it is whole.
+/// Most bytes that a message from the server may have: the largest MQTT packet (§2.1.4) and room for its neighbors. A
+/// message is held in memory until it is whole.
 const MOST_IN_A_MESSAGE: usize = 257 * 1024 * 1024;
-/// With more packets than these to be sent at once they share frames: a broker works half as long again at a frame each.
+/// With more packets than these to be sent at once they share frames: a broker works half as long again at a frame
+/// each.
 const MOST_SINGLE: usize = 32;
 /// Frames are gathered up to this size before they are written, or until they are flushed.
 const WRITE_BUFFER: usize = 16 * 1024;
@@ -35,7 +37,7 @@ const READ_BUFFER: usize = 8 * 1024;
 #[derive(Debug)]
 pub(in crate::transport) struct WebSocket<S> {
     frames: WebSocketStream<S>,
-    /// What came and was not asked for yet.
+    /// Received bytes that were not read yet.
     unread: Bytes,
     /// How it ended; the error is returned once, after the data read before it.
     end: Option<io::Result<()>>,
@@ -89,8 +91,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 }
 
-/// How many of these bytes the next frame carries, and how many are left of the packet that it ends in: one packet, of a
-/// flood as many as fit. What is no packet goes as it comes.
+/// How many of these bytes the next frame carries, and how many are left of the packet that it ends in: one packet, of
+/// a flood as many as fit. What is not a packet goes as it comes.
 fn next_frame(bytes: &[u8]) -> (usize, usize) {
     let most = bytes.len().min(MOST_IN_A_FRAME);
     let (mut first, mut end, mut packets) = (0, 0, 0);
@@ -209,8 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
         Pin::new(&mut self.frames).poll_flush(cx).map_err(io_error)
     }
 
-    /// Sends a Close frame. The server closes the connection (RFC 6455 §7.1.1), so that what it has still to say can be
-    /// read until then.
+    /// Sends a Close frame. The server closes the connection (RFC 6455 §7.1.1), so that what it still sends can be read
+    /// until then.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.closed && self.end.is_none() {
             ready!(Pin::new(&mut self.frames).poll_close(cx)).map_err(io_error)?;

@@ -1,4 +1,5 @@
-//! The rules of both standards, one module per section. Section numbers are those of MQTT 5.0 unless a version is named.
+//! The rules of both standards, one module per section. Section numbers are those of MQTT 5.0 unless a version is
+//! named.
 //!
 //! Each test runs against a mqbroker of its own, or against the broker that `MQTOOLS_CONFORMANCE_BROKER` names
 //! (`host:port`, anonymous clients allowed). Client ids and topics carry a tag, so that tests can share a broker that
@@ -166,7 +167,7 @@ impl Client {
         }
     }
 
-    /// The next packet that is no message; what comes before it is heard later.
+    /// The next packet that is not a message; what comes before it is heard later.
     fn expect_ack(&mut self, kind: AckKind, identifier: u16) {
         let ack = loop {
             let bytes = self.receive_bytes().expect("the connection ended before an acknowledgement");

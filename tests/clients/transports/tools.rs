@@ -105,7 +105,7 @@ fn measure(way: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A mosquitto that speaks MQTT, the same over WebSocket with and without TLS, and on a unix socket.
+/// A mosquitto that speaks MQTT, the same over WebSocket with and without TLS, and on a Unix socket.
 struct EveryListener {
     broker: Mosquitto,
     ws: u16,

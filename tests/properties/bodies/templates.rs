@@ -4,8 +4,7 @@
 use std::ffi::OsString;
 
 use chrono::{DateTime, FixedOffset};
-use mqtools::bench::plan;
-use mqtools::bench::report::Gate;
+use mqtools::bench::{Gate, Template as PayloadTemplate};
 use mqtools::mqtt::wire::Publish;
 use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, QoS};
 use mqtools::options::{Environment, Reading, SubscribeOptions};
@@ -63,7 +62,7 @@ pub fn output_template(data: &[u8]) {
 pub fn payload_template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let slow = slow_payload(text);
-    match plan::Template::of_payload(text) {
+    match PayloadTemplate::of_payload(text) {
         Ok(template) => {
             let mut out = Vec::new();
             template.for_client(42, "id", "user").append(7, 1_795_228_242_001, &mut out);
@@ -71,7 +70,7 @@ pub fn payload_template(data: &[u8]) {
         }
         Err(error) => assert_eq!(slow, None, "{text:?}: {error}"),
     }
-    if let Ok(template) = plan::Template::new(text) {
+    if let Ok(template) = PayloadTemplate::new(text) {
         assert!(!template.varies_by_message(), "{text:?}");
         assert_eq!(Some(template.expand(42, "id", "user")), slow, "{text:?}");
     }

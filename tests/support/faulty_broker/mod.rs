@@ -70,7 +70,7 @@ pub(crate) trait FaultPlan {
         Inbound::Pass
     }
 
-    /// A client sent something that is no packet. The core gets it.
+    /// A client sent something that is not a packet. The core gets it.
     fn malformed(&mut self, _error: WireError, _link: &mut Link) {}
 
     /// The core sends a packet, these bytes; it is up to the plan to send it on.

@@ -16,7 +16,7 @@ use crate::transport::TlsInfo;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RunProgress {
+pub(crate) enum RunProgress {
     /// Clients are connecting.
     Connecting {
         /// Clients that are connected.
@@ -57,7 +57,7 @@ pub enum RunProgress {
 
 /// Why a run could not start.
 #[derive(Debug, Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     /// A client could not connect or subscribe.
     #[error("client {client} of {clients}: {error}")]
     Client {
@@ -78,7 +78,7 @@ pub enum RunError {
 
 /// The outcome of a stage.
 #[derive(Debug, Default)]
-pub struct StageOutcome {
+pub(crate) struct StageOutcome {
     /// The plan of the stage.
     pub stage: Stage,
     /// Why its schedule was not kept, where an attempt at a lower rate follows.
@@ -150,7 +150,7 @@ pub struct StageOutcome {
 
 /// The part of one of several brokers in a stage.
 #[derive(Clone, Debug, Default)]
-pub struct TargetOutcome {
+pub(crate) struct TargetOutcome {
     /// Counters, latencies and deliveries of its connections.
     pub share: TargetShare,
     /// Connections that were open when the stage began.
@@ -161,7 +161,7 @@ pub struct TargetOutcome {
 
 /// What became of the measured messages of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamOutcome {
+pub(crate) struct StreamOutcome {
     /// At its subscribers, if it has any.
     pub delivery: Option<Delivery>,
     /// Neither acknowledged nor refused.
@@ -170,7 +170,7 @@ pub struct StreamOutcome {
 
 impl StreamOutcome {
     /// Whether everything arrived once and in order.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         let Delivery { lost, duplicates, reordered, late, corrupt, refused, .. } = self.delivery.unwrap_or_default();
         [self.unacknowledged, lost, duplicates, reordered, late, corrupt, refused] == [0; 7]
     }
@@ -188,7 +188,7 @@ impl StageOutcome {
 
 /// The outcome of a run.
 #[derive(Debug, Default)]
-pub struct RunOutcome {
+pub(crate) struct RunOutcome {
     /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,
     /// Latencies of connecting.

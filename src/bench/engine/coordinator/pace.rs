@@ -11,7 +11,7 @@ use crate::bench::plan::BenchPlan;
 /// The part of a schedule that may be late or not sent.
 const TOLERATED: f64 = 0.01;
 
-/// A schedule that is this far behind measures only the latency of its own queue.
+/// A schedule that is this far behind measures only the latency of its queue.
 const FAR_BEHIND_S: f64 = 0.5;
 
 fn p99(latency: &Latency) -> Option<u64> {

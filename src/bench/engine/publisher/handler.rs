@@ -7,7 +7,7 @@ use crate::bench::measure::{Recorder, SampleBatch};
 use crate::mqtt::ReasonCode;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
 
-/// What a publisher learned from acknowledgements.
+/// What a publisher knows from acknowledgements.
 #[derive(Debug, Default)]
 pub(in crate::bench::engine) struct AckCounts {
     totals: AckTotals,

@@ -120,7 +120,7 @@ impl DeliveryWindow {
         if known >= wanted.max(1) {
             return known;
         }
-        // Receivers without a connection wait for nothing.
+        // Receivers without a connection do not hold up the window.
         let floor = stream.receivers.lowest().unwrap_or(next).min(next);
         let silence_ns = SHORTEST_SILENCE_NS.max(self.round_trip_ns.saturating_mul(SILENT_ROUND_TRIPS));
         let is_silent = known == 0 && now_ns.saturating_sub(self.last_progress_ns) >= silence_ns;

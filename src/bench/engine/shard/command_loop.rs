@@ -1,4 +1,4 @@
-//! A shard carries out the commands of the coordinator while its clients work.
+//! A shard executes the coordinator's commands while its clients work.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub(super) fn start_pacer(state: &Rc<ShardState>) -> JoinHandle<()> {
     })
 }
 
-/// Carries out commands until [`Command::End`], or until the coordinator has ended.
+/// Executes commands until [`Command::End`], or until the coordinator has ended.
 pub(super) async fn command_loop(
     state: &ShardState,
     commands: &mut UnboundedReceiver<Command>,

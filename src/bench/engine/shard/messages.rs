@@ -74,7 +74,7 @@ pub(in crate::bench::engine) struct Settled {
 
 /// The part of a stage that went over the connections to one broker.
 #[derive(Clone, Debug, Default)]
-pub struct TargetShare {
+pub(crate) struct TargetShare {
     /// Counters and latencies of its connections.
     pub recorder: Recorder,
     /// What its subscribers received.

@@ -89,7 +89,7 @@ fn what_cannot_be() {
     assert!(matches!(try_routes(Shape::P2p, &["a+b"], 0, 1), Err(RouteError::Topic { .. })));
     assert!(matches!(try_routes(Shape::P2p, &["%q"], 0, 1), Err(RouteError::Template { .. })));
     let error = try_routes(Shape::P2p, &["t/%i", "t/2"], 4, 4).unwrap_err();
-    assert_eq!(error.to_string(), "-t t/%i and -t t/2 make the same topic, t/2: give them different ones");
+    assert_eq!(error.to_string(), "-t t/%i and -t t/2 expand to the same topic, t/2: use different templates");
 }
 
 fn shape() -> impl Strategy<Value = Shape> {

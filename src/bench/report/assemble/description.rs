@@ -24,7 +24,7 @@ pub(super) fn transport(plan: &BenchPlan) -> String {
 }
 
 /// Where the plan goes, without user and password.
-pub fn url(plan: &BenchPlan) -> String {
+pub(crate) fn url(plan: &BenchPlan) -> String {
     url_of(plan, &plan.transport.address)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn url_of(plan: &BenchPlan, address: &Address) -> String {
 }
 
 /// Target and plan in two lines, for before the load.
-pub fn announcement(plan: &BenchPlan) -> String {
+pub(crate) fn announcement(plan: &BenchPlan) -> String {
     let urls: Vec<String> = plan.targets.addresses().map(|address| url_of(plan, address)).collect();
     let time = |duration: Duration| number::duration(duration.as_nanos() as u64);
     let stages = plan.stages.iter().map(|stage| {

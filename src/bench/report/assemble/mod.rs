@@ -8,9 +8,10 @@ mod warnings;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-pub use self::description::{announcement, url};
+pub(crate) use self::description::{announcement, url};
 use self::description::{description, transport, url_of};
 use self::plan_facts::plan_facts;
+pub(in crate::bench) use self::warnings::qos_2_with_puback;
 use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, Status, TargetFacts, Warning};
 use super::latency::LoopKind;
 use super::stage::Stage;
@@ -21,7 +22,7 @@ use crate::bench::system::EnvironmentFacts;
 use crate::options::Shape;
 
 /// The document of a run that has not begun: what is known beforehand.
-pub fn context(
+pub(crate) fn context(
     plan: &BenchPlan,
     command: Vec<String>,
     broker: Option<BrokerName>,
@@ -70,7 +71,7 @@ pub fn context(
 }
 
 /// The document of a run that measured nothing, and why.
-pub fn nothing_measured(mut document: ResultDocument, status: Status, error: String) -> ResultDocument {
+pub(crate) fn nothing_measured(mut document: ResultDocument, status: Status, error: String) -> ResultDocument {
     document.run.error = Some(error);
     document.set_status(status);
     document
@@ -79,7 +80,7 @@ pub fn nothing_measured(mut document: ResultDocument, status: Status, error: Str
 /// Enters what a run brought: every stage, the top level taken from them, the status and the warnings.
 /// [`RunFacts::error`] makes it failed; with `is_partial`, what was measured is what was asked for, but not all of it.
 /// `ceiling_per_s` is what this generator can do, where that is known.
-pub fn assemble(
+pub(crate) fn assemble(
     mut document: ResultDocument,
     plan: &BenchPlan,
     run: &RunOutcome,

@@ -1,4 +1,4 @@
-//! What a stage warns of: from what the engine brought, and from the figures of the document.
+//! The warnings about a stage: from the engine's outcome, and from the figures of the document.
 
 use std::ops::RangeInclusive;
 
@@ -9,13 +9,13 @@ use crate::bench::report::document::Warning;
 use crate::bench::report::stage::Stage;
 use crate::mqtt::QoS;
 use crate::options::Arrival;
-use crate::terminal::number;
+use crate::terminal::number::{self, counted};
 
 /// QoS 2 messages in flight per client that mosquitto takes from MQTT 3.1.1 clients (`max_inflight_messages`); it
 /// acknowledges and drops those beyond. An MQTT 5 client learns the limit as Receive Maximum.
 const QOS_2_IN_FLIGHT: u16 = 20;
 
-/// What the engine brought warns of; `first` is the stage that connecting belongs to.
+/// Warnings about the engine's outcome; `first` is the stage that connecting belongs to.
 pub(super) fn of_outcome(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcome, first: bool) -> Vec<Warning> {
     let mut warnings = of_load(plan, stage);
     for warning in of_trends(plan, stage) {
@@ -26,8 +26,7 @@ pub(super) fn of_outcome(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcom
     }
     if let Some(window) = run.narrowed.filter(|_| first) {
         let text = format!(
-            "connections were lost again and again with nothing acknowledged, so publishers had fewer messages in flight, \
-             at last {window}: the broker may not take as many as -M allows (try -M {window})"
+            "connections were lost repeatedly and nothing was acknowledged, so the window was reduced to {window}: the broker may not accept as many messages in flight as -M allows (try -M {window})"
         );
         warnings.push(Warning::new("window-halved", text));
     }
@@ -37,31 +36,31 @@ pub(super) fn of_outcome(plan: &BenchPlan, run: &RunOutcome, stage: &StageOutcom
 }
 
 /// Why messages that were matched by order may have been taken for others: from a gap on for the one before, from one
-/// too many on for the one after. When that happened shows only at the end, in the counts, so no sample of the stage can
-/// be trusted.
+/// too many on for the one after. When that happened shows only at the end, in the counts, so no sample of the stage
+/// can be trusted.
 pub(super) fn broken_order(stage: &StageOutcome) -> Option<Warning> {
     let lost = stage.delivery.map_or(0, |delivery| delivery.lost);
     if lost > 0 {
-        let text = "messages without a stamp were lost, and which ones is unknown, so no end-to-end latency is given";
+        let text = "messages without a stamp were lost and cannot be identified, so end-to-end latency is not reported";
         return Some(Warning::new("no-latency-after-loss", text));
     }
     (stage.unmatched > 0).then(|| {
         let text = format!(
             "{} more messages arrived than were sent, or were marked as sent again: messages without a stamp were \
-             delivered twice, or another client publishes on the topic, so no end-to-end latency is given",
+             delivered twice, or another client publishes on the topic, so end-to-end latency is not reported",
             stage.unmatched
         );
         Warning::new("no-latency-after-duplicates", text)
     })
 }
 
-/// What the counts warn of.
+/// Warnings about counts.
 fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let counters = &stage.recorder.counters;
     let answered = stage.recorder.latency.ping.histogram().map_or(0, |pings| pings.count());
     if plan.targets.is_cross() && counters.sent > 0 && counters.delivered == 0 {
-        let text = "nothing of what was sent arrived: --pair cross needs brokers that pass messages on to each other";
+        let text = "no message arrived: --pair cross needs brokers that forward messages to each other";
         warnings.push(Warning::new("brokers-not-linked", text));
     }
     let unanswered = counters.pings.saturating_sub(answered);
@@ -71,14 +70,13 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     }
     if counters.connects > 0 && counters.held_back > 0 {
         let text = format!(
-            "{} clients connected late because too many connects were pending: the broker did not keep up with this rate",
-            counters.held_back,
+            "{} connected late because too many connects were pending: the broker did not keep up with this rate",
+            counted(counters.held_back, "client", "clients"),
         );
         warnings.push(Warning::new("connects-held-back", text));
     }
     if stage.downgraded > 0 {
-        let text =
-            format!("the broker acknowledged {} QoS 2 messages with PUBACK, as if they were QoS 1", stage.downgraded);
+        let text = qos_2_with_puback(stage.downgraded);
         warnings.push(Warning::new("downgraded", text));
     }
     let held_back = stage.recorder.counters.held_back;
@@ -86,20 +84,20 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
         let text = match stage.recorder.counters.skipped {
             // Which of them waited for what is unknown.
             skipped if !stage.lost.is_empty() => {
-                let given_up = if skipped > 0 { format!(", and {skipped} were given up") } else { String::new() };
-                format!("{held_back} of {offered} messages found no connection, or the window closed{given_up}")
+                let given_up = if skipped > 0 { format!(", and {skipped} were skipped") } else { String::new() };
+                format!(
+                    "{held_back} of {offered} messages were due without a connection or with a full window{given_up}"
+                )
             }
             0 => {
                 let not_sent = stage.not_sent.filter(|not_sent| *not_sent > 0);
                 let not_sent = not_sent.map_or_else(String::new, |count| format!(", and {count} were not sent at all"));
                 format!(
-                    "{held_back} of {offered} messages had to wait for the window{not_sent}: the path did not carry this \
-                     rate, and latencies grow with the length of the test",
+                    "{held_back} of {offered} messages waited for the window{not_sent}: the path did not sustain this rate, and latencies grow with the length of the test",
                 )
             }
             skipped => format!(
-                "{held_back} of {offered} messages found the window closed: the path did not carry this rate, and \
-                 {skipped} were given up",
+                "{held_back} of {offered} messages were due with a full window: the path did not sustain this rate, and {skipped} were skipped",
             ),
         };
         let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
@@ -115,8 +113,8 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
 /// How long TCP holds an acknowledgement back that it could send along with data, on Linux.
 const DELAYED_ACK_NS: RangeInclusive<u64> = 38_000_000..=46_000_000;
 
-/// A latency that is the kernel's waiting and not the broker's work: the 40 ms of a delayed acknowledgement of TCP, or the
-/// interval of a publisher, whose next packet brings that acknowledgement along.
+/// A latency caused by the kernel and not by the broker: the 40 ms of a delayed acknowledgement of TCP, or the interval
+/// of a publisher, whose next packet brings that acknowledgement along.
 fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Option<Warning> {
     let counters = &stage.recorder.counters;
     // A queue has a random length.
@@ -139,8 +137,7 @@ fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Opt
         let cause = held_back_by_nagle([p50_ns, p75_ns], handshake_ns, interval_ns)?;
         let (p50, handshake) = (number::duration(p50_ns), number::duration(handshake_ns));
         let text = format!(
-            "{name} p50 is {p50}, {cause}, and TCP connects in {handshake}: the broker may hold small packets back until \
-             earlier ones are acknowledged (Nagle's algorithm); in mosquitto 'set_tcp_nodelay true' ends that"
+            "{name} p50 is {p50}, {cause}, and TCP connects in {handshake}: the broker may delay small packets until earlier ones are acknowledged (Nagle's algorithm); in mosquitto, 'set_tcp_nodelay true' prevents this"
         );
         Some(Warning::new("nagle", text))
     })
@@ -162,7 +159,7 @@ fn held_back_by_nagle(percentiles_ns: [u64; 2], handshake_ns: u64, interval_ns: 
     all_in(DELAYED_ACK_NS).then_some("for which TCP delays acknowledgements")
 }
 
-/// What the seconds of a stage warn of.
+/// Warnings about the seconds of a stage.
 fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let count: fn(&IntervalRow) -> Option<u64> = match (plan.subscribers, plan.qos) {
         (0, QoS::AtMostOnce) => |row| row.sent,
@@ -174,8 +171,7 @@ fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     if let Some(Drift { first, last }) = found.rate {
         let (first, last) = (number::rate(first), number::rate(last));
         let text = format!(
-            "not steady: {first} messages/s in the first third of the time, {last} in the last; measure for longer, or \
-             with a longer --warmup"
+            "not steady: {first} messages/s in the first third of the time, {last} in the last; measure longer, or raise --warmup"
         );
         warnings.push(Warning::new("not-steady", text));
     }
@@ -200,50 +196,53 @@ fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     warnings
 }
 
-/// The times at which messages were handed to the socket are kept for the latest ones only. Where those of messages that
-/// were in flight for long were no longer known, the service time looks better than it was. A closed loop keeps none.
+/// The times at which messages were handed to the socket are kept for the latest ones only. Where those of messages
+/// that were in flight for long were no longer known, the service time looks better than it was. A closed loop keeps
+/// none.
 fn forgotten_times(stage: &StageOutcome) -> Option<Warning> {
     let count = |latency: &Latency| latency.histogram().map_or(0, |histogram| histogram.count());
     let latency = &stage.recorder.latency;
     let (all, timed) = (count(&latency.e2e), count(&latency.e2e_service));
     (stage.rate.is_some() && timed < all).then(|| {
         let text = format!(
-            "service times: {} of {all} messages are missing, those that were in flight longest; e2e includes them",
+            "service times exclude {} of {all} messages, those in flight longest; e2e includes them",
             all - timed
         );
         Warning::new("service-times-missing", text)
     })
 }
 
-/// What the figures of a stage warn of.
+/// Warnings about the figures of a stage.
 pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let delivery = &stage.delivery;
     if let Some(fault) = &stage.given_up {
         let rate = stage.traffic.offered_per_s.map(number::rate).unwrap_or_default();
-        warnings.push(Warning::new("stepped-down", format!("{rate}/s was not kept, so half of it was tried: {fault}")));
+        warnings.push(Warning::new(
+            "stepped-down",
+            format!("{rate}/s was not sustained, so half of it was tried: {fault}"),
+        ));
     }
     if let Some(highest) = &stage.highest_percentile {
         let lag = stage.latency.sched_lag.as_ref().and_then(|lag| lag.p.p99).map(number::duration).unwrap_or_default();
         let text = format!(
-            "this machine was too busy to send in time (sched lag p99 {lag}): latencies above p{highest} would be its own \
-             and are not given"
+            "this machine was too busy to send in time (sched lag p99 {lag}): latencies above p{highest} would measure this machine and are not reported"
         );
         warnings.push(Warning::new("percentiles-withheld", text));
     }
     warnings.extend(of_delivery(plan, stage));
     if let Some(skipped) = some(stage.traffic.skipped) {
-        warnings.push(Warning::new("skipped", format!("{skipped} messages of the schedule were skipped")));
+        warnings.push(Warning::new("skipped", format!("skipped {} of the schedule", messages(skipped))));
     }
     if let Some(failed) = some(stage.clients.failed) {
-        warnings.push(Warning::new("connect-failed", format!("{failed} connects failed")));
+        warnings.push(Warning::new("connect-failed", format!("{} failed", counted(failed, "connect", "connects"))));
     }
     if let Some(lost) = some(stage.clients.lost).filter(|_| delivery.outage_count.is_some()) {
         let under_way = match stage.traffic.sent_again {
-            Some(again) => format!("{again} messages were sent again"),
-            None => "what was in flight may be lost".to_owned(),
+            Some(again) => format!("{} sent again", messages(again)),
+            None => "messages in flight may be lost".to_owned(),
         };
-        let text = format!("{lost} connections were lost and restored; {under_way}");
+        let text = format!("{} lost and restored; {under_way}", counted(lost, "connection", "connections"));
         warnings.push(Warning::new("reconnected", text));
     }
     let is_limit = stage.generator.verdict == Some(Verdict::Bottleneck);
@@ -257,7 +256,7 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     warnings
 }
 
-/// What became of the messages warns of.
+/// Warnings about delivery.
 fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let (mut warnings, delivery) = (Vec::new(), &stage.delivery);
     if let Some(lost) = some(delivery.lost) {
@@ -272,30 +271,42 @@ fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     }
     if let Some(freed) = some(delivery.freed_by_silence) {
         let text = format!(
-            "nothing arrived for a second or for four round trips, so {freed} slots of the window were taken for lost and \
-             used again"
+            "nothing arrived for a second or four round trips, so mqbench considered {} of the window lost and reused it",
+            counted(freed, "slot", "slots")
         );
         warnings.push(Warning::new("freed-by-silence", text));
     }
     if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
-        warnings.push(Warning::new("qos2-duplicates", format!("{duplicates} duplicates, which QoS 2 forbids")));
+        warnings.push(Warning::new(
+            "qos2-duplicates",
+            format!("{}, which QoS 2 forbids", counted(duplicates, "duplicate", "duplicates")),
+        ));
     }
     if let Some(corrupt) = some(delivery.corrupt) {
-        warnings.push(Warning::new("corrupt", format!("{corrupt} messages arrived with another content")));
+        warnings.push(Warning::new("corrupt", format!("{} arrived with different contents", messages(corrupt))));
     }
     if let Some(foreign) = some(delivery.foreign) {
-        let text = format!("{foreign} messages of other publishers arrived on the same topics and cost time");
+        let text = format!("{} from other publishers arrived on the same topics and cost time", messages(foreign));
         warnings.push(Warning::new("foreign", text));
     }
     if let Some(unjudged) = some(delivery.unjudged) {
-        let text = format!("{unjudged} messages arrived so late that they may be late or duplicates");
+        let text = format!("{} arrived too late to tell late messages from duplicates", messages(unjudged));
         warnings.push(Warning::new("unjudged", text));
     }
     let rejected: u64 = delivery.rejected.iter().flatten().map(|(_, count)| count).sum();
     if rejected > 0 {
-        warnings.push(Warning::new("rejected", format!("the broker refused {rejected} messages")));
+        warnings.push(Warning::new("rejected", format!("the broker refused {}", messages(rejected))));
     }
     warnings
+}
+
+fn messages(count: u64) -> String {
+    counted(count, "message", "messages")
+}
+
+/// The fault of a broker that acknowledges QoS 2 as QoS 1.
+pub(in crate::bench) fn qos_2_with_puback(count: u64) -> String {
+    format!("the broker acknowledged {} with PUBACK, as if at QoS 1", counted(count, "QoS 2 message", "QoS 2 messages"))
 }
 
 /// A count that is known and not 0.
@@ -303,7 +314,7 @@ fn some(count: Option<u64>) -> Option<u64> {
     count.filter(|&count| count > 0)
 }
 
-/// What loss that the broker has acknowledged points at, and what to try.
+/// The likely cause of losing acknowledged messages, and what to try.
 fn cause_of_loss(plan: &BenchPlan, stage: &Stage) -> String {
     let was_acknowledged = stage.delivery.unacked == Some(0) && stage.clients.lost == Some(0);
     if !was_acknowledged || plan.targets.is_cross() {
@@ -312,7 +323,7 @@ fn cause_of_loss(plan: &BenchPlan, stage: &Stage) -> String {
     let limit = "; the broker acknowledged them and dropped them:";
     match plan.qos {
         QoS::ExactlyOnce if !plan.session.version.is_v5() && plan.window > QOS_2_IN_FLIGHT => format!(
-            "{limit} it may take fewer QoS 2 messages in flight per client than the window of {} (mosquitto: \
+            "{limit} it may accept fewer QoS 2 messages in flight per client than the window of {} (mosquitto: \
              max_inflight_messages); try -M {QOS_2_IN_FLIGHT}, or -V 5, with which a broker states its limit",
             plan.window
         ),

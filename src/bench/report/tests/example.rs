@@ -4,18 +4,19 @@ use crate::bench::engine::{RunOutcome, StageOutcome};
 use crate::bench::measure::{Delivery, IntervalRow, RateWindows, Recorder, Series};
 use crate::bench::plan::from_options::tests::plan_of;
 use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
-use crate::bench::report::{self, BrokerName, ResultDocument, RunFacts, TargetFacts, Warning};
+use crate::bench::report::document::{RunFacts, TargetFacts, Warning};
+use crate::bench::report::{self, BrokerName, ResultDocument};
 use crate::bench::system::CpuTime;
 
 const SECOND: u64 = 1_000_000_000;
 
 /// A publisher and a subscriber at QoS 1.
-pub fn plan() -> BenchPlan {
+pub(crate) fn plan() -> BenchPlan {
     plan_of(&["-q", "1", "--clients", "1"]).unwrap()
 }
 
 /// Flood, then paced at half of it; valid, nothing lost.
-pub fn two_stages() -> Vec<StageOutcome> {
+pub(crate) fn two_stages() -> Vec<StageOutcome> {
     let flood = StageOutcome {
         stage: Stage { name: StageName::Flood, ..Stage::default() },
         rate: None,
@@ -26,7 +27,7 @@ pub fn two_stages() -> Vec<StageOutcome> {
 }
 
 /// An open loop of five seconds; `typical_ns` is about the median latency.
-pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageOutcome {
+pub(crate) fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageOutcome {
     let mut recorder = Recorder::default();
     let counters = &mut recorder.counters;
     (counters.sent, counters.acked, counters.delivered) = (messages, messages, messages);
@@ -70,7 +71,7 @@ pub fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageOutcome {
 }
 
 /// What surrounds the stages.
-pub fn context() -> ResultDocument {
+pub(crate) fn context() -> ResultDocument {
     ResultDocument {
         run: RunFacts {
             id: Some("7f3a".to_owned()),
@@ -96,21 +97,21 @@ pub fn context() -> ResultDocument {
 }
 
 /// A context that knows nothing.
-pub fn bare_context() -> ResultDocument {
+pub(crate) fn bare_context() -> ResultDocument {
     ResultDocument { schema: "mqbench-result/1".to_owned(), ..ResultDocument::default() }
 }
 
 /// The document of a run with these stages.
-pub fn assemble(context: ResultDocument, stages: Vec<StageOutcome>) -> ResultDocument {
+pub(crate) fn assemble(context: ResultDocument, stages: Vec<StageOutcome>) -> ResultDocument {
     assemble_for(&plan(), context, RunOutcome { stages, ..RunOutcome::default() })
 }
 
 /// The same for another plan.
-pub fn assemble_for(plan: &BenchPlan, context: ResultDocument, run: RunOutcome) -> ResultDocument {
+pub(crate) fn assemble_for(plan: &BenchPlan, context: ResultDocument, run: RunOutcome) -> ResultDocument {
     report::assemble(context, plan, &run, None, false)
 }
 
 /// The document of [`two_stages`].
-pub fn document() -> ResultDocument {
+pub(crate) fn document() -> ResultDocument {
     assemble(context(), two_stages())
 }

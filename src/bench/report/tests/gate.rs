@@ -1,7 +1,8 @@
 //! Gates: what is read, what is refused with which words, what passes.
 
 use super::example::{self, assemble};
-use crate::bench::report::{Gate, GateOutcome, ResultDocument};
+use crate::bench::report::document::GateOutcome;
+use crate::bench::report::{Gate, ResultDocument};
 
 fn outcomes(gate: &str, document: &ResultDocument) -> Vec<GateOutcome> {
     Gate::parse(gate).unwrap_or_else(|error| panic!("{error}")).evaluate(document)
@@ -99,7 +100,7 @@ fn a_typo_names_what_exists() {
         ("sent_per_sec>1k", "did you mean 'sent_per_s'"),
         ("e2ee.p99<1ms", "did you mean 'e2e.p99'"),
         ("latency.e2e.p99<1ms", "no metric 'latency.e2e.p99'"),
-        ("zzz==0", "There are latencies ("),
+        ("zzz==0", "Metrics: latencies ("),
         ("e2e<1ms", "no metric 'e2e'"),
         ("==0", "no metric ''"),
     ] {

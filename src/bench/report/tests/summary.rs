@@ -104,7 +104,7 @@ fn messages_that_were_not_sent_have_a_row_with_their_rate() {
     });
     let row = text.lines().find(|line| line.starts_with("  not sent")).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["not", "sent", "1,200", "6,000"]);
-    assert!(text.contains("Warning: 5000 messages of the schedule were skipped"), "{text}");
+    assert!(text.contains("Warning: skipped 5,000 messages of the schedule"), "{text}");
 }
 
 #[test]

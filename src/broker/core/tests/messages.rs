@@ -50,7 +50,7 @@ fn a_qos_2_message_that_is_sent_again_is_delivered_once() {
         desk.expect_ack(publisher, AckKind::Pubrec, 5);
         desk.acknowledge(publisher, AckKind::Pubrel, 5);
         desk.expect_ack(publisher, AckKind::Pubcomp, 5);
-        // A PUBREL for nothing is answered, or the client would send it for ever.
+        // A PUBREL for nothing is answered, or the client would send it forever.
         desk.acknowledge(publisher, AckKind::Pubrel, 5);
         let reason = if version.is_v5() { ReasonCode(0x92) } else { ReasonCode::SUCCESS };
         assert_eq!(desk.take(publisher), [Got::Ack(AckKind::Pubcomp, 5, reason)]);

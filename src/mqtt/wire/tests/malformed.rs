@@ -22,13 +22,13 @@ fn fixed_headers() {
         assert_eq!(scan(bytes, MAX_PACKET_SIZE).unwrap_err().to_string(), expected);
     }
     refused(V311, b"\x30\xFF\xFF\xFF\xFF\x01", "malformed PUBLISH: a length of more than four bytes");
-    assert_eq!(scan(b"\x30\x80\x01", 130).unwrap_err().to_string(), "a packet of 131 bytes is over the limit of 130");
+    assert_eq!(scan(b"\x30\x80\x01", 130).unwrap_err().to_string(), "a packet of 131 bytes exceeds the limit of 130");
     assert_eq!(scan(b"\x30\x80\x01", 131), Ok(Scan::Incomplete(Some(131))));
 }
 
 #[test]
 fn connect() {
-    const ENDS: &str = "malformed CONNECT: it ends before its contents do";
+    const ENDS: &str = "malformed CONNECT: it is truncated";
     let unknown = "malformed CONNECT: an unknown protocol name or level";
     refused(V311, b"\x10\x0C\x00\x04MQTX\x04\x02\x00\x3C\x00\x00", unknown);
     refused(V311, b"\x10\x0C\x00\x04MQTT\x03\x02\x00\x3C\x00\x00", unknown);
@@ -48,7 +48,11 @@ fn connect() {
     let password = b"\x10\x0F\x00\x04MQTT\x04\x42\x00\x3C\x00\x00\x00\x01p";
     refused(V311, password, "malformed CONNECT: a password without a user name");
     refused(V311, b"\x10\x0C\x00\x04MQTT\x04\x82\x00\x3C\x00\x00", ENDS);
-    refused(V311, b"\x10\x0D\x00\x04MQTT\x04\x02\x00\x3C\x00\x00\x00", "malformed CONNECT: bytes follow its contents");
+    refused(
+        V311,
+        b"\x10\x0D\x00\x04MQTT\x04\x02\x00\x3C\x00\x00\x00",
+        "malformed CONNECT: extra bytes follow its contents",
+    );
     refused(V311, b"\x10\x00", ENDS);
     refused(
         V311,
@@ -77,17 +81,17 @@ fn strings() {
 #[test]
 fn connack() {
     refused(V311, b"\x20\x02\x02\x00", "malformed CONNACK: reserved acknowledge flags are set");
-    refused(V311, b"\x20\x01\x00", "malformed CONNACK: it ends before its contents do");
-    refused(V311, b"\x20\x03\x00\x00\x00", "malformed CONNACK: bytes follow its contents");
-    refused(V5, b"\x20\x02\x00\x00", "malformed CONNACK: it ends before its contents do");
+    refused(V311, b"\x20\x01\x00", "malformed CONNACK: it is truncated");
+    refused(V311, b"\x20\x03\x00\x00\x00", "malformed CONNACK: extra bytes follow its contents");
+    refused(V5, b"\x20\x02\x00\x00", "malformed CONNACK: it is truncated");
 }
 
 #[test]
 fn publish() {
     refused(V311, b"\x36\x05\x00\x01t\x00\x01", "malformed PUBLISH: QoS 3");
     refused(V311, b"\x32\x05\x00\x01t\x00\x00", "malformed PUBLISH: packet identifier 0");
-    refused(V311, b"\x32\x03\x00\x01t", "malformed PUBLISH: it ends before its contents do");
-    refused(V311, b"\x30\x02\x00\x05", "malformed PUBLISH: it ends before its contents do");
+    refused(V311, b"\x32\x03\x00\x01t", "malformed PUBLISH: it is truncated");
+    refused(V311, b"\x30\x02\x00\x05", "malformed PUBLISH: it is truncated");
     refused(V311, b"\x30\x05\x00\x03a\0b", "malformed PUBLISH: a string contains a NUL character");
     refused(V311, b"\x30\x04\x00\x02\xC3\x28", "malformed PUBLISH: a string is not UTF-8");
     refused(V311, b"\x30\x02\x00\x00", "protocol error in PUBLISH: no topic and no topic alias");
@@ -100,7 +104,7 @@ fn properties() {
         |list: &[u8]| [b"\x30", &[4 + list.len() as u8][..], b"\x00\x01t", &[list.len() as u8], list].concat();
     refused(V5, &publish(b"\x04\x00"), "malformed PUBLISH: a property that does not exist");
     refused(V5, &publish(b"\x81\x01\x00"), "malformed PUBLISH: a property that does not exist");
-    refused(V5, &publish(b"\x02\x00\x00"), "malformed PUBLISH: it ends before its contents do");
+    refused(V5, &publish(b"\x02\x00\x00"), "malformed PUBLISH: it is truncated");
     refused(V5, &publish(b"\x11\x00\x00\x00\x01"), "PUBLISH: session-expiry-interval is not allowed in this packet");
     refused(V5, &publish(b"\x01\x00\x01\x00"), "PUBLISH: payload-format-indicator occurs twice");
     refused(V5, &publish(b"\x01\x02"), "PUBLISH: the value of payload-format-indicator is out of range");
@@ -108,7 +112,7 @@ fn properties() {
     refused(V5, &publish(b"\x0B\x00"), "PUBLISH: the value of subscription-identifier is out of range");
     refused(V5, &publish(b"\x0B\xFF\xFF\xFF\xFF\x01"), "malformed PUBLISH: a length of more than four bytes");
     refused(V5, &publish(b"\x03\x00\x01\xFF"), "malformed PUBLISH: a string is not UTF-8");
-    refused(V5, b"\x30\x04\x00\x01t\x05", "malformed PUBLISH: it ends before its contents do");
+    refused(V5, b"\x30\x04\x00\x01t\x05", "malformed PUBLISH: it is truncated");
     let twice = b"\x82\x0B\x00\x01\x04\x0B\x01\x0B\x02\x00\x01a\x00";
     refused(V5, twice, "SUBSCRIBE: subscription-identifier occurs twice");
     refused(V5, b"\x20\x06\x00\x00\x03\x21\x00\x00", "CONNACK: the value of receive-maximum is out of range");
@@ -119,10 +123,10 @@ fn acknowledgements() {
     for first in [0x40, 0x50, 0x62, 0x70] {
         let name = PacketType::from_number(first >> 4).unwrap().name();
         refused(V311, &[first, 2, 0, 0], &format!("malformed {name}: packet identifier 0"));
-        refused(V311, &[first, 1, 0], &format!("malformed {name}: it ends before its contents do"));
-        refused(V311, &[first, 3, 0, 1, 0], &format!("malformed {name}: bytes follow its contents"));
-        refused(V5, &[first, 5, 0, 1, 0, 0, 0], &format!("malformed {name}: bytes follow its contents"));
-        refused(V5, &[first, 4, 0, 1, 0, 1], &format!("malformed {name}: it ends before its contents do"));
+        refused(V311, &[first, 1, 0], &format!("malformed {name}: it is truncated"));
+        refused(V311, &[first, 3, 0, 1, 0], &format!("malformed {name}: extra bytes follow its contents"));
+        refused(V5, &[first, 5, 0, 1, 0, 0, 0], &format!("malformed {name}: extra bytes follow its contents"));
+        refused(V5, &[first, 4, 0, 1, 0, 1], &format!("malformed {name}: it is truncated"));
     }
 }
 
@@ -135,23 +139,23 @@ fn subscriptions() {
     refused(V311, b"\x82\x06\x00\x01\x00\x01a\x04", "malformed SUBSCRIBE: reserved subscription options are set");
     refused(V5, b"\x82\x07\x00\x01\x00\x00\x01a\x40", "malformed SUBSCRIBE: reserved subscription options are set");
     refused(V5, b"\x82\x07\x00\x01\x00\x00\x01a\x30", "malformed SUBSCRIBE: retain handling 3");
-    refused(V311, b"\x82\x05\x00\x01\x00\x01a", "malformed SUBSCRIBE: it ends before its contents do");
+    refused(V311, b"\x82\x05\x00\x01\x00\x01a", "malformed SUBSCRIBE: it is truncated");
     let shared = b"\x82\x10\x00\x01\x00\x00\x0A$share/g/a\x04";
     refused(V5, shared, "protocol error in SUBSCRIBE: No Local on a shared subscription");
     let misplaced = "SUBSCRIBE: the topic is not valid: # is only allowed at the end, alone or after a /";
     refused(V311, b"\x82\x07\x00\x01\x00\x02a#\x00", misplaced);
     refused(V311, b"\xA2\x04\x00\x01\x00\x00", "UNSUBSCRIBE: the topic is not valid: it is empty");
     refused(V311, b"\x90\x03\x00\x01\x03", "malformed SUBACK: an invalid return code");
-    refused(V311, b"\xB0\x03\x00\x01\x00", "malformed UNSUBACK: bytes follow its contents");
+    refused(V311, b"\xB0\x03\x00\x01\x00", "malformed UNSUBACK: extra bytes follow its contents");
 }
 
 #[test]
 fn the_rest() {
-    refused(V311, b"\xC0\x01\x00", "malformed PINGREQ: bytes follow its contents");
-    refused(V5, b"\xD0\x01\x00", "malformed PINGRESP: bytes follow its contents");
-    refused(V311, b"\xE0\x01\x00", "malformed DISCONNECT: bytes follow its contents");
+    refused(V311, b"\xC0\x01\x00", "malformed PINGREQ: extra bytes follow its contents");
+    refused(V5, b"\xD0\x01\x00", "malformed PINGRESP: extra bytes follow its contents");
+    refused(V311, b"\xE0\x01\x00", "malformed DISCONNECT: extra bytes follow its contents");
     refused(V311, b"\xF0\x00", "protocol error in AUTH: it needs MQTT 5.0");
-    refused(V5, b"\xE0\x02\x00\x01", "malformed DISCONNECT: it ends before its contents do");
+    refused(V5, b"\xE0\x02\x00\x01", "malformed DISCONNECT: it is truncated");
 }
 
 /// Everything that cannot be encoded says why and leaves the buffer as it was.

@@ -28,16 +28,16 @@ const FIRST_READ_BUFFER: usize = 2 * 1024;
 const KEPT_OUTPUT: usize = 256 * 1024;
 /// While this much waits to be written nothing is read: what is read may need answers.
 const MOST_UNWRITTEN_ANSWERS: usize = 1 << 20;
-/// Bytes that the socket may take before it sends them, once more than these wait. What it takes is what the time for an
-/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small messages
-/// go without, since they are answered one by one and the larger buffer costs less.
+/// Bytes that the socket may take before it sends them, again than these wait. What it takes is what the time for an
+/// answer counts from: with megabytes in the system's buffer a slow path would seem to have carried them. Small
+/// messages go without, since they are answered one by one and the larger buffer costs less.
 const MOST_UNSENT: u32 = 128 * 1024;
 /// How long a broker has to take the DISCONNECT of a connection that has failed.
 const LAST_DISCONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How a connection is closed after DISCONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseMode {
+pub(crate) enum CloseMode {
     /// At once.
     AtOnce,
     /// After what still comes was read and thrown away, up to this long: closing with unread bytes resets the
@@ -49,7 +49,7 @@ pub enum CloseMode {
 
 /// A client of a broker. `K` is what its session keeps for a message in flight.
 #[derive(Debug)]
-pub struct Client<K> {
+pub(crate) struct Client<K> {
     plan: ConnectPlan,
     target: String,
     tls: Option<TlsClient>,
@@ -111,7 +111,7 @@ enum IoStep {
 
 impl<K: Kept> Client<K> {
     /// A client that is not connected yet.
-    pub fn new(plan: ConnectPlan, trace: Option<Trace>) -> Self {
+    pub(crate) fn new(plan: ConnectPlan, trace: Option<Trace>) -> Self {
         Self {
             target: plan.transport.address.to_string(),
             plan,
@@ -132,56 +132,52 @@ impl<K: Kept> Client<K> {
 
     /// Reports to the user what happens to the connection.
     #[must_use]
-    pub fn with_reporter(self, reporter: impl Reporter + 'static) -> Self {
+    pub(crate) fn with_reporter(self, reporter: impl Reporter + 'static) -> Self {
         Self { reporter: Some(Box::new(reporter)), ..self }
     }
 
     /// The broker, as errors name it.
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         &self.target
     }
 
-    /// Most messages of QoS 1 and 2 in flight from the next connection on.
-    pub const fn set_window(&mut self, window: u16) {
+    /// Most QoS 1 and 2 messages in flight from the next connection on.
+    pub(crate) const fn set_window(&mut self, window: u16) {
         self.plan.session.window = window;
     }
 
     /// Whether CONNECT has gone out, or is about to, and is not answered yet.
-    pub fn waits_for_connack(&self) -> bool {
+    pub(crate) fn waits_for_connack(&self) -> bool {
         self.connection.is_some() && !self.session.is_open()
     }
 
     /// The session, to publish, subscribe and acknowledge; what it puts out is written by the next step.
-    pub fn session(&mut self) -> &mut Session<K> {
+    pub(crate) fn session(&mut self) -> &mut Session<K> {
         &mut self.session
     }
 
     /// Whether there is a connection that the broker has accepted.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.connection.is_some() && self.session.is_open()
     }
 
     /// When bytes of any packet were last received.
-    pub const fn last_received(&self) -> Option<Instant> {
+    pub(crate) const fn last_received(&self) -> Option<Instant> {
         self.last_received
     }
 
     /// Bytes read so far, of all connections.
-    pub const fn read_total(&self) -> u64 {
+    pub(crate) const fn read_total(&self) -> u64 {
         self.read_total
     }
 
     /// Reports that the connection was lost and is made again, so that the user knows why nothing happens: every time,
     /// unless the last report is recent. Returns whether it did.
-    pub fn report_loss(&mut self, error: &ClientError) -> bool {
+    pub(crate) fn report_loss(&mut self, error: &ClientError) -> bool {
         self.note(&format!("lost the connection, reconnecting: {error}"));
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
-                let more = match earlier {
-                    0 => String::new(),
-                    1 => "; it was lost 1 more time since the last report".to_owned(),
-                    _ => format!("; it was lost {earlier} more times since the last report"),
-                };
+                let more = if earlier == 0 { String::new() } else { format!("; it was lost {}", more_times(earlier)) };
                 let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
                 self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
@@ -197,6 +193,14 @@ impl<K: Kept> Client<K> {
         }
     }
 
+    /// Reports at the end of a run how often the connection was lost since the last report.
+    pub(super) fn report_unreported_losses(&mut self) {
+        let count = self.losses.take_unreported();
+        if count > 0 {
+            self.warn(&format_args!("the connection to {} was lost {}", self.target, more_times(count)));
+        }
+    }
+
     fn warn(&self, text: &dyn Display) {
         if let Some(reporter) = &self.reporter {
             reporter.warning(text);
@@ -204,31 +208,31 @@ impl<K: Kept> Client<K> {
     }
 
     /// Bytes that the socket has not taken yet.
-    pub fn unwritten(&self) -> usize {
+    pub(crate) fn unwritten(&self) -> usize {
         self.output.unwritten() + self.session.output_len()
     }
 
     /// Where the bytes of this connection stand: for the time that an answer may take.
-    pub fn output_position(&self) -> OutputPosition {
+    pub(crate) fn output_position(&self) -> OutputPosition {
         let waiting = (self.output.unwritten() + self.session.output_len()) as u64;
         let written = self.written_total();
         OutputPosition { written, end: written + waiting }
     }
 
     /// Bytes of this connection that the socket has taken.
-    pub fn written_total(&self) -> u64 {
+    pub(crate) fn written_total(&self) -> u64 {
         self.output.before + self.output.at as u64
     }
 
     /// The owner can do nothing before this many answers are there, so the next steps need not wake up for fewer. The
     /// broker must owe at least as many; 0 wakes up for everything.
-    pub fn coalesce(&mut self, answers: usize) {
+    pub(crate) fn coalesce(&mut self, answers: usize) {
         self.coalescing.want(answers);
     }
 
-    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and the
-    /// broker may wait for it with the next one.
-    pub fn quick_ack(&self) {
+    /// Asks for an immediate TCP ACK: several answers are to come and there is nothing to send that would carry it, and
+    /// the broker may wait for it with the next one.
+    pub(crate) fn quick_ack(&self) {
         if let Some(socket) = self.connection.as_ref().and_then(Connection::as_plain) {
             socket.acknowledge_at_once();
         }
@@ -281,7 +285,7 @@ impl<K: Kept> Client<K> {
         self.note(&format!("cannot reconnect: {error}"));
         if self.losses.stays_away(Instant::now()).is_some() {
             let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
-            self.warn(&format_args!("the connection to {target} was lost and cannot be made again ({cause}); {retry}"));
+            self.warn(&format_args!("the connection to {target} was lost and cannot be restored ({cause}); {retry}"));
         }
     }
 
@@ -301,8 +305,8 @@ impl<K: Kept> Client<K> {
     /// goes first and is dropped when something else ends the step, so it must not lose anything by that.
     ///
     /// # Errors
-    /// The connection is gone; what is in flight is kept for the next [`Client::connect`].
-    pub async fn step<H: Handler<K>, F: Future>(
+    /// The connection is gone; what is in flight is kept for the next connection.
+    pub(crate) async fn step<H: Handler<K>, F: Future>(
         &mut self,
         handler: &mut H,
         reading: bool,
@@ -362,7 +366,7 @@ impl<K: Kept> Client<K> {
     ///
     /// # Errors
     /// The connection is lost before, or nothing was taken for `patience`.
-    pub async fn disconnect(
+    pub(crate) async fn disconnect(
         &mut self,
         reason: ReasonCode,
         properties: Properties,
@@ -405,7 +409,7 @@ impl<K: Kept> Client<K> {
     }
 
     /// Gives a connection up that the broker has not accepted yet, so that its will is not published.
-    pub fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         let is_written = self.unwritten() == 0;
         if let (Some(connection), false, true) = (&mut self.connection, self.session.is_open(), is_written) {
             drop(DisconnectGuard::new(connection));
@@ -414,12 +418,12 @@ impl<K: Kept> Client<K> {
     }
 
     /// Closes without a DISCONNECT, so that the broker publishes the will.
-    pub fn close_abruptly(&mut self) {
+    pub(crate) fn close_abruptly(&mut self) {
         self.drop_connection();
     }
 
     /// Writes a line of our own into the log of `-d`.
-    pub fn note(&mut self, text: &str) {
+    pub(crate) fn note(&mut self, text: &str) {
         if let Some(trace) = &mut self.trace {
             trace.note(text);
         }
@@ -454,7 +458,7 @@ impl<K: Kept> Client<K> {
         let wrote = match self.poll_output(cx) {
             Ok(wrote) => wrote,
             // A broker that closes while we write has often sent the reason, or an acknowledgement, just before. It is
-            // there to be read until it was read; then writing fails once more, and that is the end.
+            // there to be read until it was read; then writing fails again, and that is the end.
             Err(error) if reading => {
                 return match self.poll_input(cx) {
                     Poll::Ready(Ok(count @ 1..)) => Poll::Ready(Ok(IoStep::Read(count))),
@@ -546,6 +550,12 @@ impl<K: Kept> Client<K> {
         self.output = Output { before: self.written_total(), ..Output::default() };
         self.session.handle_disconnected();
     }
+}
+
+/// How often a connection was lost without a report.
+fn more_times(count: u64) -> String {
+    let times = if count == 1 { "time" } else { "times" };
+    format!("{count} more {times} since the last report")
 }
 
 /// Whether a read would have to wait.
