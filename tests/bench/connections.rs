@@ -495,32 +495,6 @@ fn local_addresses_are_taken_in_turn() {
 }
 
 #[test]
-fn what_cannot_be_is_told_before_anything_connects() {
-    for (arguments, part) in [
-        (&["conn", "-t", "x"][..], "-t"),
-        (&["conn", "--duration", "5s"], "--hold"),
-        (&["conn", "--pubs", "3"], "--pubs"),
-        (&["--hold", "5s"], "mqbench conn"),
-        (&["echo", "--pubs", "2"], "--clients"),
-        (&["echo", "--clients", "2", "-t", "x"], "%i"),
-        (&["echo", "-r"], "-r"),
-        (&["--hosts", "a,b", "-h", "c"], "-h"),
-        (&["--hosts", "a,b", "-t", "one"], "--pair cross"),
-        (&["--hosts", "a:x"], "port"),
-        (&["--pair", "cross"], "--hosts"),
-        (&["-A", "10.0.0.0/8"], "4096"),
-        (&["--broker-pid", "0"], "--broker-pid"),
-        (&["--broker-pid", "4294967295"], "--broker-pid"),
-        (&["--reconnect", "-m", "x"], "stamp"),
-    ] {
-        let output = run(&mut mqbench(arguments));
-        let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
-        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
-    }
-}
-
-#[test]
 fn target_and_plan_come_first_when_the_broker_is_elsewhere() {
     // TEST-NET-1: nobody answers there.
     let arguments = ["-h", "192.0.2.1", "--connect-timeout", "200ms", "--rate", "100"];
@@ -625,14 +599,4 @@ fn the_doctor_judges_the_plan_of_the_verb() {
     let doctor = run(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments).args(plan));
     let found = document_of(&doctor);
     assert_eq!((doctor.status.code(), found["clients"].as_u64()), (Some(1), Some(900_000)), "{found}");
-    for (arguments, part) in [
-        (&["conn", "pub"][..], "only doctor takes a second verb"),
-        (&["doctor", "self"], "'self'"),
-        (&["doctor", "conn", "--flood"], "--flood"),
-        (&["doctor", "--hold", "1s"], "--hold"),
-    ] {
-        let output = run(&mut mqbench(arguments));
-        let stderr = text(&output.stderr);
-        assert!(output.status.code() == Some(2) && stderr.contains(part), "{arguments:?}: {stderr}");
-    }
 }

@@ -211,23 +211,12 @@ fn gates_decide_the_exit_status() {
 }
 
 #[test]
-fn a_bad_gate_is_told_before_anything_connects() {
-    // Nobody listens there: a run that connected would say so.
-    for (gate, part) in [("e2e.p98 < 1ms", "e2e"), ("e2e.p99 < 5", "unit"), ("lots == 0", "lost"), ("lost =! 0", "")] {
-        let (stderr, code) = fail("1", &["--gate", gate]);
-        assert_eq!(code, 2, "{gate}: {stderr}");
-        assert!(stderr.contains(part) && stderr.contains("--gate"), "{gate}: {stderr}");
-    }
-}
-
-#[test]
 fn nobody_there() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     drop(listener);
     let (stderr, code) = fail(&port, &[]);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("connection refused") && stderr.contains("TCP"), "{stderr}");
 }
 
 #[test]

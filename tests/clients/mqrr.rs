@@ -119,9 +119,6 @@ fn older_versions_need_a_topic_and_take_what_comes_there() {
         let ended = asking.end();
         assert_eq!((ended.code, ended.text().as_str()), (Some(0), "r fresh\n"), "{version} {}", ended.stderr);
     }
-    let ended = run(&port, &["-t", "q", "-m", "x", "-V", "311"], b"");
-    assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("add -e TOPIC"), "{}", ended.stderr);
 }
 
 #[test]
@@ -609,29 +606,4 @@ fn stdin_that_stays_open_is_no_time_out() {
     let ended = asking.end();
     assert_eq!(ended.code, Some(27));
     assert!(ended.stderr.contains("no response to request 2 arrived"), "{}", ended.stderr);
-}
-
-#[test]
-fn usage_and_answers() {
-    assert_eq!(tool::run(MQRR, &["--help"], b"").code, Some(0));
-    let ended = tool::run(MQRR, &[], b"");
-    assert_eq!((ended.code, ended.stdout.len()), (Some(2), 0));
-    for (arguments, text) in [
-        (&["-t", "q/#", "-n"][..], "invalid request topic 'q/#'"),
-        (&["-t", "q", "-e", "r/+", "-n"], "invalid response topic 'r/+'"),
-        (&["-t", "q", "-e", "q", "-n"], "the request would be its own response"),
-        (&["-t", "q", "-n", "-m", "x"], "only one message source"),
-        (&["-t", "q", "-e", "r", "-n", "-D", "publish", "response-topic", "s"], "remove one of them"),
-        (&["-t", "q", "-n", "-D", "publish", "response-topic", "#"], "invalid response topic '#'"),
-        (&["-t", "q", "-e", "r", "-n", "-V", "311", "--retain-handling", "new"], "needs MQTT 5"),
-        (&["-t", "q", "-n", "-F", "%Z"], "-F: Invalid format specifier 'Z'."),
-        (&["-t", "q", "-n", "-w"], "unexpected argument '-w'"),
-    ] {
-        let ended = tool::run(MQRR, arguments, b"");
-        assert_eq!(ended.code, Some(2), "{arguments:?}");
-        assert!(ended.stderr.contains(text), "{}", ended.stderr);
-    }
-    let ended = tool::run(MQRR, &["-t", "q", "-f", "/nowhere"], b"");
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("cannot read the file '/nowhere'"), "{}", ended.stderr);
 }

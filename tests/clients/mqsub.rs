@@ -643,17 +643,6 @@ fn what_the_network_says_does_not_reach_the_terminal_raw() {
 }
 
 #[test]
-fn usage_and_answers() {
-    assert_eq!(tool::run(MQSUB, &["--help"], b"").code, Some(0));
-    let ended = tool::run(MQSUB, &["-t", "a/#/b", "-F", "%Z"], b"");
-    assert_eq!((ended.code, ended.stdout.len()), (Some(2), 0));
-    assert!(ended.stderr.contains("invalid subscription topic 'a/#/b'"), "{}", ended.stderr);
-    let ended = tool::run(MQSUB, &["-t", "a", "-F", "%Z"], b"");
-    assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("-F: Invalid format specifier 'Z'."), "{}", ended.stderr);
-}
-
-#[test]
 fn mosquitto_pub_is_heard() {
     if !has("mosquitto_pub") {
         return;

@@ -26,8 +26,8 @@ impl Broker {
         let guarded_port = free_port();
         // The limits are mosquitto's own again.
         let configuration = format!(
-            "max_inflight_messages 20\nmax_queued_messages 1000\nallow_anonymous true\n\
-             per_listener_settings true\nlog_dest stderr\nlog_type all\nuser root\n\
+            "max_inflight_messages 20\nmax_queued_messages 1000\nper_listener_settings true\nallow_anonymous true\n\
+             log_dest stderr\nlog_type all\nuser root\n\
              listener 0 {{folder}}/socket\nallow_anonymous true\n\
              listener {guarded_port} 127.0.0.1\nallow_anonymous false\n\
              password_file {{folder}}/passwords\nacl_file {{folder}}/acl\n",
