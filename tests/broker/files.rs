@@ -469,7 +469,7 @@ fn sighup_reads_certificates_again_and_keeps_the_old_ones_when_they_are_wrong() 
     let path = certificates(folder.path());
     let key = fs::read(path("client.key")).unwrap();
     fs::write(path("client.key"), "nonsense").unwrap();
-    broker.signal("-HUP");
+    broker.signal("HUP");
     broker.wait_for("nothing was reloaded");
     assert!(trusted(&broker, &old));
     fs::write(path("client.key"), key).unwrap();

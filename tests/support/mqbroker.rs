@@ -58,7 +58,7 @@ impl Mqbroker {
         let listening = log.lines().filter_map(|line| Some(line.split_once("Listening on ")?.1));
         listening
             .map(|url| url.trim_start_matches("ws://").trim_start_matches("wss://").trim_start_matches("mqtts://"))
-            .map(|url| url.split(['/', ' ']).next().unwrap().parse().unwrap())
+            .filter_map(|url| url.split(['/', ' ']).next()?.parse().ok()) // a Unix socket has none
             .collect()
     }
 
