@@ -608,7 +608,7 @@ fn stdin_that_stays_open_is_no_time_out() {
     responder.request();
     let ended = asking.end();
     assert_eq!(ended.code, Some(27));
-    assert!(ended.stderr.contains("no response to request 2 came"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no response to request 2 arrived"), "{}", ended.stderr);
 }
 
 #[test]
