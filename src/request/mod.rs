@@ -1,7 +1,7 @@
 //! mqrr: a request, and the response that belongs to it (5.0 §4.10).
 //!
 //! It builds on the rooms of mqpub, which reads payloads, and of mqsub, which prints messages. [`RequestPlan`] is built
-//! from the options; [`request()`] runs it and returns the outcome. [`matching`], `latency`, `messages` and
+//! from the options; [`request()`] runs it and returns the outcome. `matching`, `latency`, `messages` and
 //! `open_request` are pure; only `run` and `requester` know a connection, a clock or stdin.
 
 mod latency;

@@ -1,6 +1,6 @@
 //! Reporting: the result document, what it is assembled from, gates, the summary for people.
 //!
-//! From the ground up: the parts of the document ([`Traffic`], [`DeliveryAccount`], [`LatencyTable`], [`Stage`]) and
+//! From the ground up: the parts of the document (`Traffic`, `DeliveryAccount`, `LatencyTable`, `Stage`) and
 //! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate` and `summary` read the document
 //! alone. `assemble` makes it from the plan and what the engine brought.
 
