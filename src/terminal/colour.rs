@@ -32,7 +32,7 @@ impl Colours {
     /// No colour.
     #[cfg(test)]
     pub(crate) const OFF: Self = Self(false);
-    /// Colour.
+    /// Color.
     #[cfg(test)]
     pub(crate) const ON: Self = Self(true);
 
