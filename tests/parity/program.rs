@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::mosquitto;
-use crate::support::process::{PATIENCE, Running};
+use crate::support::process::Running;
 use crate::support::tool;
 
 /// Which of the three clients.
@@ -78,9 +78,10 @@ pub fn end(running: Running) -> Ended {
     Ended { code: output.status.code(), stdout: output.stdout, stderr: output.stderr }
 }
 
-/// SIGINT, which asks a client to leave, until it does: mosquitto_sub loses one that comes while it is busy.
-pub fn interrupt(running: &mut Running) {
-    let deadline = Instant::now() + PATIENCE;
+/// Sends SIGINT until the client ends: mosquitto_sub loses one that comes while it is busy. False if it does not end:
+/// now and then mosquitto_sub 2.0 locks itself out in its handler, and then nothing but SIGKILL ends it.
+pub fn interrupt(running: &mut Running) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(8);
     while !running.has_ended() && Instant::now() < deadline {
         running.signal("INT");
         let next = Instant::now() + Duration::from_millis(300);
@@ -88,6 +89,7 @@ pub fn interrupt(running: &mut Running) {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+    running.has_ended()
 }
 
 /// The version of the installed mosquitto, where all its programs are there.
