@@ -101,7 +101,7 @@ fn host(text: &str) -> Result<HostName, String> {
     if text.contains("://") {
         return Err("only HOST[:PORT] is allowed; use --tls or --cafile for TLS".into());
     }
-    // An IPv6 address without brackets has colons of its own and no port.
+    // An IPv6 address without brackets contains colons and has no port.
     let (name, digits) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, "")) => (name, None),
         Some((name, rest)) => (name, Some(rest.strip_prefix(':').ok_or("only :PORT may follow the ] of an address")?)),

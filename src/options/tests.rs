@@ -63,7 +63,7 @@ fn plan_of_bench(environment: &Environment, arguments: &[&str]) -> Result<Connec
     connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&BENCH, environment))
 }
 
-/// The plan of mqpub; it gets a topic and a message of its own.
+/// The plan of mqpub; a topic and an empty message are added.
 fn plan_of_publish(environment: &Environment, arguments: &[&str]) -> Result<ConnectPlan, UsageError> {
     let with_message: Vec<&str> = ["-t", "t", "-n"].iter().chain(arguments).copied().collect();
     match PublishOptions::read(environment, argv("mqpub", &with_message))? {

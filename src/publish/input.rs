@@ -78,7 +78,7 @@ impl InputChunks {
             loop {
                 let read = match input.read(&mut chunk) {
                     Ok(0) => return,
-                    // Of its own size, so that a message in flight does not hold more than itself.
+                    // A copy, so that a message in flight does not keep the whole buffer in memory.
                     Ok(count) => Ok(Bytes::copy_from_slice(&chunk[..count])),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => Err(error),

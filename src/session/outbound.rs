@@ -54,7 +54,7 @@ pub(crate) struct Outbound<K> {
     /// Messages of an earlier connection that are yet to be sent again; all of them stand at `resend_from` or behind.
     unsent: usize,
     resend_from: usize,
-    /// So many of the first slots hold what a lost session has made uncertain, and is counted once.
+    /// Number of slots at the front whose outcome a lost session has made uncertain; each is counted once.
     uncertain: usize,
 }
 

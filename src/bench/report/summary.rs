@@ -9,7 +9,7 @@ use super::latency::{LatencySummary, LatencyTable, LoopKind};
 use super::stage::{Stage, Target};
 use super::traffic::Traffic;
 use crate::bench::measure::{Generator, Verdict};
-use crate::terminal::number::{UNKNOWN, byte_rate, bytes, duration, grouped, percent, rate};
+use crate::terminal::number::{UNKNOWN, byte_rate, bytes, counted, duration, grouped, percent, rate};
 use crate::terminal::{Align, Cell, Colours, Paint, Table, escape, wrapped};
 
 /// Latencies that are shown, with their names for people.
@@ -134,7 +134,7 @@ impl Page {
     fn stage_title(&self, stage: &Stage) -> String {
         let load = match stage.model {
             _ if stage.is_conn() => {
-                let planned = known(stage.clients.planned, |count| counted(count, "client"));
+                let planned = known(stage.clients.planned, |count| counted(count, "client", "clients"));
                 let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
                 return format!("{name}  {planned}, {} measured\n", duration(stage.duration_ns));
             }
@@ -353,7 +353,10 @@ impl Page {
     fn delivery(&self, delivery: &DeliveryAccount) -> Option<String> {
         if let Some(retained) = delivery.retained {
             return (retained > 0).then(|| {
-                format!("{} on subscribing, not counted as delivered", counted(retained, "retained message"))
+                format!(
+                    "{} on subscribing, not counted as delivered",
+                    counted(retained, "retained message", "retained messages")
+                )
             });
         }
         let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
@@ -509,13 +512,8 @@ fn outages(stage: &Stage) -> Option<String> {
     let longest = known(stage.delivery.outage_max_ns, duration);
     let open = stage.delivery.outages.iter().flatten().filter(|outage| !outage.ended).count();
     let open = if open > 0 { format!(", {open} still open at the end") } else { String::new() };
-    let reconnects = known(stage.clients.reconnects, |count| counted(count, "reconnect"));
-    Some(format!("{}{open}, longest {longest}; {reconnects}", counted(count, "outage")))
-}
-
-/// A count with its noun.
-fn counted(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+    let reconnects = known(stage.clients.reconnects, |count| counted(count, "reconnect", "reconnects"));
+    Some(format!("{}{open}, longest {longest}; {reconnects}", counted(count, "outage", "outages")))
 }
 
 /// A figure in its form, or a dash where it was not measured or has too few samples.

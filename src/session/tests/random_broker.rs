@@ -26,7 +26,7 @@ pub(super) struct Broker {
     pub(super) output: Vec<u8>,
     connected: bool,
     has_session: bool,
-    /// Announced at the next CONNACK; at most so many exchanges may be open.
+    /// Announced in the next CONNACK: the maximum number of open exchanges.
     pub(super) receive_maximum: u16,
     pub(super) client_window: u16,
     /// How many messages the client takes at a time.

@@ -261,7 +261,7 @@ fn texts(messages: &[(String, String, QoS, bool)]) -> Vec<&str> {
     messages.iter().map(|(_, text, _, _)| text.as_str()).collect()
 }
 
-/// Takes what a log or a journal is told, as text.
+/// Collects the events of a log or a journal as text.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 
