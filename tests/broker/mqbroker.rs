@@ -13,6 +13,7 @@ use std::process::{Command, ExitStatus};
 use tempfile::TempDir;
 
 use crate::support::mqbroker::{MQBROKER, Mqbroker};
+use crate::support::ports;
 use crate::support::process::{PATIENCE, Running, has, run, text};
 use crate::support::tool;
 
@@ -447,7 +448,7 @@ fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
 #[test]
 fn a_signal_ends_it_and_the_port_is_free_at_once() {
     for (signal, number) in [("TERM", 15), ("INT", 2)] {
-        let mut broker = Broker::start(&["-p", "0"], None);
+        let mut broker = Broker::start(&["-p", &ports::free().to_string()], None);
         let addresses = broker.addresses();
         // Neither a client nor one that never says a word may hold it up for long.
         let silent = TcpStream::connect(broker.address).unwrap();

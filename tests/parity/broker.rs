@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::mosquitto::{Mosquitto, free_port};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::ports;
 use crate::support::process;
 
 pub struct Broker {
@@ -23,7 +24,7 @@ pub struct Mark(usize);
 
 impl Broker {
     pub fn start() -> Self {
-        let guarded_port = free_port();
+        let guarded_port = ports::free();
         // The limits are mosquitto's own again.
         let configuration = format!(
             "max_inflight_messages 20\nmax_queued_messages 1000\nper_listener_settings true\nallow_anonymous true\n\

@@ -7,6 +7,7 @@ pub mod faulty_broker;
 pub mod mosquitto;
 pub mod mqbroker;
 pub mod peer;
+pub mod ports;
 pub mod process;
 pub mod proxies;
 pub mod raw_client;

@@ -3,13 +3,12 @@
 //! Where mosquitto is not installed a test says so and passes; in CI (`CI` set) that is a failure.
 
 use std::fmt::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
+use super::ports;
 use super::process::Running;
 
 /// A running mosquitto.
@@ -34,7 +33,7 @@ impl Mosquitto {
         prepare(folder.path());
         // Another program may take the port between the look and the start; then the next one is tried.
         for _ in 0..5 {
-            let port = free_port();
+            let port = ports::free();
             let mut text = format!("listener {port} 127.0.0.1\nmax_inflight_messages 0\nmax_queued_messages 0\n");
             write!(text, "{}", configuration.replace("{folder}", &folder.path().display().to_string())).unwrap();
             let file = folder.path().join("mosquitto.conf");
@@ -101,22 +100,4 @@ pub fn find_program() -> Option<PathBuf> {
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap();
     folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.into_iter().map(|folder| folder.join("mosquitto")).find(|program| program.is_file())
-}
-
-/// A port that nobody listens on, below those that the system gives to connections and to listeners of port 0: one of
-/// these would be taken while the broker is away between two starts, be it by the client that calls for it (which then
-/// is connected to itself).
-pub fn free_port() -> u16 {
-    const LOWEST: u32 = 10_000;
-    static TRIED: AtomicU32 = AtomicU32::new(0);
-    let first_given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
-        .ok()
-        .and_then(|range| range.split_whitespace().next()?.parse::<u32>().ok())
-        .unwrap_or(32_768);
-    let ports = first_given.saturating_sub(LOWEST).max(1);
-    // Processes that run beside each other begin far apart.
-    let start = std::process::id().wrapping_mul(7919);
-    let mut candidates = std::iter::repeat_with(|| start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % ports);
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    candidates.find_map(|number| u16::try_from(LOWEST + number).ok().filter(free)).unwrap()
 }

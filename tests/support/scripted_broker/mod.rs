@@ -1,6 +1,6 @@
 //! A broker that does wrong on demand, for tests: delays, refuses, drops, repeats, reorders, cuts, stalls.
 //!
-//! It is the broker core with a script of faults in front of it ([`super::faulty_broker`]), on 127.0.0.1, port 0, on a
+//! It is the broker core with a script of faults in front of it ([`super::faulty_broker`]), on a free port of 127.0.0.1, on a
 //! separate thread; everything by plan, counted from 1, nothing by chance. It logs what it received and acknowledged.
 //!
 //! ```ignore
@@ -20,7 +20,7 @@ mod script;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -36,6 +36,7 @@ pub use log::{Counts, Log, Received};
 pub use script::{Action, Connections, Fault, Ordinals, Repeat, Script, Trigger};
 
 use super::faulty_broker::{FaultyBroker, SharedBroker, run_timers, serve};
+use super::ports;
 use plan::{ScriptedFaults, Violations};
 
 /// How long a test waits for the broker to see something before it fails: a guard, not a measure.
@@ -83,7 +84,7 @@ impl ScriptedBroker {
     /// # Panics
     /// When the machine gives no port.
     pub fn start(script: Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let listener = ports::listener();
         let addr = listener.local_addr().unwrap();
         let settings = script.settings();
         let shared = Arc::new(Shared { state: Mutex::new(State { script, ..State::default() }), ..Shared::default() });
