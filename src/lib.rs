@@ -17,6 +17,8 @@
 //! - [`publish`], [`subscribe`], [`request`], [`mod@bench`]: one room per tool
 //! - [`broker`]: mqbroker; [`broker::core`] has no I/O, the rest connects it to the network
 
+#![warn(unreachable_pub)]
+
 pub mod bench;
 pub mod broker;
 pub mod client;
