@@ -4,22 +4,31 @@
 //! `selection`, which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
+mod conditions;
 mod exit;
+mod expectation;
+mod expression;
 pub mod format;
+mod jq;
 mod plan;
 mod receiver;
 mod requests;
 mod run;
 pub(crate) mod selection;
+mod silence;
 mod sink;
 mod stdout;
 mod subscriber;
 
+pub use conditions::ConditionPlan;
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
+pub use expectation::ExpectationPlan;
+pub use expression::Expression;
 pub use plan::SubscribePlan;
 pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
+pub use silence::SilencePlan;
 pub(crate) use sink::{MessageSink, OutputError, StdoutReady};
 pub(crate) use stdout::Batch;
 

@@ -5,14 +5,16 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::conditions::ConditionPlan;
 use super::format::{Printer, Style, Template};
 use super::selection::{RandomFilter, SelectionPlan};
+use super::silence::SilencePlan;
 use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, OutputOptions, RetainHandlingName, SUBSCRIBE, ScreenOptions,
-    SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RetainHandlingName, SUBSCRIBE,
+    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
 
 /// How messages are shown.
@@ -39,6 +41,10 @@ pub struct SubscribePlan {
     pub unsubscribe_properties: Properties,
     /// Which messages count, and which is the last.
     pub selection: SelectionPlan,
+    /// `--filter`, `--until` and `--expect`.
+    pub conditions: Option<ConditionPlan>,
+    /// `--silent-after`.
+    pub silence: Option<SilencePlan>,
     /// How they are shown.
     pub display: OutputMode,
     /// `-W`: the run ends after this time.
@@ -60,18 +66,31 @@ impl SubscribePlan {
     }
 
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let SubscribeOptions { subscription, output, screen, connection, retry, tls, will, properties, general } =
-            options;
+        let SubscribeOptions {
+            subscription,
+            conditions,
+            output,
+            screen,
+            connection,
+            retry,
+            tls,
+            will,
+            properties,
+            general,
+        } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
+        let silence = silence(conditions, &filters);
         Ok(Self {
+            silence,
             subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },
             unsubscribe: subscription.unsubscribe.clone(),
             unsubscribe_properties: unsubscribe,
             selection: selection(subscription)?,
+            conditions: ConditionPlan::new(conditions).map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?,
             display,
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
@@ -138,6 +157,19 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     };
     UsageError::check(SUBSCRIBE.name, faults)?;
     Ok(plan)
+}
+
+/// A topic that is asked for by its name is watched from the beginning.
+fn silence(options: &ConditionOptions, filters: &[SubscribeFilter]) -> Option<SilencePlan> {
+    let names = || {
+        let topics = filters.iter().map(|SubscribeFilter { filter, .. }| {
+            let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+            shared.map_or(filter.as_str(), |(_, filter)| filter)
+        });
+        topics.filter(|topic| !topic.contains(['+', '#'])).map(str::to_owned).collect()
+    };
+    let after = options.silent_after?;
+    Some(SilencePlan { after, each: options.each_topic.then(names) })
 }
 
 fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<OutputMode, String> {

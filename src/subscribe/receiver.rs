@@ -1,20 +1,25 @@
 //! Handles each message while the session reads: selects it, prints it, and notes it for acknowledgement.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
+use super::conditions::Conditions;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
+use super::silence::Silence;
 use super::stdout::Batch;
 use crate::client::Diagnostics;
+use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
-use crate::terminal::screen_size;
+use crate::terminal::number::counted;
+use crate::terminal::{quoted, screen_size};
 use crate::transport::Address;
 
 /// The interval of `--message-rate`.
@@ -27,6 +32,12 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Receiver {
     diagnostics: Diagnostics,
     selection: Selection,
+    /// `--filter`, `--until` and `--expect`; apart, as few runs have them.
+    conditions: Option<Box<Conditions>>,
+    /// `--silent-after`.
+    silence: Option<Box<Silence>>,
+    /// What fell silent and so ended the run: a topic, or everything.
+    silent: Option<Option<Arc<str>>>,
     screen: Screen,
     /// When the next line of `--message-rate` is printed.
     tick: Option<Instant>,
@@ -92,6 +103,9 @@ impl Receiver {
         Self {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
+            silence: plan.silence.clone().map(|plan| Box::new(Silence::new(plan, now))),
+            silent: None,
+            conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan))),
             tick: match screen {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
@@ -167,7 +181,64 @@ impl Receiver {
 
     /// When there is something to print though nothing was received.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.tick
+        let condition = self.conditions.as_ref().and_then(|conditions| conditions.due());
+        let silence = self.silence.as_ref().and_then(|silence| silence.due());
+        self.tick.into_iter().chain(condition).chain(silence).min()
+    }
+
+    /// The broker has acknowledged the subscriptions.
+    pub(super) fn on_subscribed(&mut self, now: Instant) {
+        if let Some(conditions) = &mut self.conditions {
+            conditions.begin(now);
+        }
+        if let Some(silence) = &mut self.silence {
+            silence.begin(now);
+        }
+    }
+
+    /// The connection is lost.
+    pub(super) fn on_loss(&mut self) {
+        if let Some(silence) = &mut self.silence {
+            silence.pause();
+        }
+    }
+
+    /// Looks whether a time is over that ends the run.
+    pub(super) fn check_time(&mut self) {
+        if let Some(conditions) = &mut self.conditions
+            && conditions.check_time(Instant::now())
+        {
+            self.selection.end();
+        }
+        if let Some(silence) = &mut self.silence
+            && !self.selection.has_ended()
+            && let Some(silent) = silence.next_silent(Instant::now())
+        {
+            self.silent = Some(silent);
+            self.selection.end();
+        }
+    }
+
+    /// Reports at the end what only the end shows.
+    pub(super) fn report_failures(&self) {
+        if let Some(conditions) = &self.conditions {
+            conditions.report_failures(self.diagnostics);
+        }
+        if let Some(watched) = self.silence.as_ref().and_then(|silence| silence.overflow()) {
+            let watched = counted(watched as u64, "topic", "topics");
+            self.diagnostics.warning(format_args!("--each-topic watched {watched}, and there were more"));
+        }
+    }
+
+    /// The end of a run that nothing cut short: reports what was expected and did not come, and returns how that ends.
+    pub(super) fn conclude(&self) -> Option<ExitStatus> {
+        if let (Some(silent), Some(silence)) = (&self.silent, &self.silence) {
+            let (topic, time) = (silent.as_deref().map(quoted), silence.after().as_secs_f64());
+            let topic = topic.map_or_else(String::new, |topic| format!(" on {topic}"));
+            self.diagnostics.error(format_args!("no message came{topic} for {time} s"));
+            return Some(ExitStatus::NothingCame);
+        }
+        self.conditions.as_ref()?.conclude(self.diagnostics)
     }
 
     /// Prints the rate of the second that is over, if one is, and follows the size of the screen.
@@ -203,7 +274,17 @@ impl Handler<Message> for Receiver {
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;
         let echo = self.ignores_removals && !publish.retain && publish.payload.is_empty();
-        let judgement: Judgement = if echo { Verdict::Skip.into() } else { self.selection.judge(&message) };
+        let counted_before = self.selection.counted();
+        let judgement: Judgement = match &mut self.conditions {
+            _ if echo => Verdict::Skip.into(),
+            Some(conditions) => conditions.judge(&message, &mut self.selection, Instant::now()),
+            None => self.selection.judge(&message),
+        };
+        if let Some(silence) = &mut self.silence
+            && self.selection.counted() > counted_before
+        {
+            silence.on_message(publish.topic, Instant::now());
+        }
         if judgement.verdict.prints() {
             self.show(&message);
         }

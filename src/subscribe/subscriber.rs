@@ -100,12 +100,19 @@ impl<'a> Subscriber<'a> {
         if let Some(status) = policy.status_before_connack.filter(|_| is_cut_short) {
             return status;
         }
+        self.receiver.report_failures();
+        // A time that was over while there was no connection.
+        let ended = match ended {
+            Err(End::TimedOut) if self.receiver.has_ended() => Ok(()),
+            ended => ended,
+        };
         match ended {
             Ok(()) => {
+                let concluded = self.receiver.conclude();
                 let timeout = if policy.waits_forever { EXIT_TIMEOUT } else { self.plan.client.answer_timeout };
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, timeout).await;
                 let refused = self.receiver.refused.filter(|_| policy.refusals_fail);
-                refused.map_or(ExitStatus::Done, ExitStatus::Refused)
+                concluded.unwrap_or_else(|| refused.map_or(ExitStatus::Done, ExitStatus::Refused))
             }
             Err(End::Interrupted(signal)) => {
                 self.wind_down(client).await;
@@ -272,6 +279,7 @@ impl Task for Subscriber<'_> {
 
     /// Messages to stdout, acknowledgements, removals.
     fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
+        self.receiver.check_time();
         self.receiver.print_due();
         self.sink.write(&mut self.receiver.batch, client).map_err(End::Tool)?;
         self.remove_retained(client).map_err(ClientError::from)?;
@@ -279,7 +287,7 @@ impl Task for Subscriber<'_> {
     }
 
     fn before_wait(&mut self, client: &mut Client<Message>, now: Instant) -> Result<Option<Instant>, End<OutputError>> {
-        if self.end.is_some_and(|end| end <= now) {
+        if self.end.is_some_and(|end| end <= now) || (self.receiver.has_ended() && !client.is_open()) {
             return Err(End::TimedOut);
         }
         let mut next = [self.end, self.receiver.due(), None, None, None];
@@ -312,6 +320,7 @@ impl Task for Subscriber<'_> {
         for suback in std::mem::take(&mut self.receiver.subacks) {
             if self.requests.on_suback(suback, self.plan, client)? {
                 self.check_grants(client)?;
+                self.receiver.on_subscribed(Instant::now());
             }
         }
         for unsuback in std::mem::take(&mut self.receiver.unsubacks) {
@@ -338,6 +347,7 @@ impl Task for Subscriber<'_> {
     /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so
     /// would one that does it repeatedly; `--retry` tries all the same.
     fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
+        self.receiver.on_loss();
         let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();
         self.losses = if is_subscribing || is_removing { self.losses + 1 } else { 0 };

@@ -14,16 +14,16 @@ use crate::support::tool::{self, Ended, Tool};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
-const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
+pub(super) const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
 
 /// Where the broker is, behind a `--compat`, which stands first, and before what follows.
-fn arguments<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn arguments<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let compat = usize::from(more.first() == Some(&"--compat"));
     more[..compat].iter().chain(&["-h", "127.0.0.1", "-p", port]).chain(&more[compat..]).copied().collect()
 }
 
 /// Starts mqsub and waits until the broker has its SUBSCRIBE.
-fn start(broker: &ScriptedBroker, more: &[&str]) -> Tool {
+pub(super) fn start(broker: &ScriptedBroker, more: &[&str]) -> Tool {
     let before = broker.log().count(is_subscribe);
     let tool = Tool::start(MQSUB, &arguments(&broker.port(), more));
     broker.wait_for("SUBSCRIBE", |log| log.count(is_subscribe) > before);
@@ -35,7 +35,7 @@ fn is_subscribe(packet: &Received) -> bool {
 }
 
 /// Publishes messages and waits until the broker has taken them over.
-fn publish(broker: &ScriptedBroker, messages: &[Message]) {
+pub(super) fn publish(broker: &ScriptedBroker, messages: &[Message]) {
     let mut publisher = RawClient::connect(broker.addr(), ProtocolVersion::V5, "publisher");
     let before = broker.counts().accepted;
     for (identifier, message) in (1..).zip(messages) {
@@ -53,7 +53,7 @@ fn numbered(count: usize, qos: QoS) -> Vec<Message> {
     (1..=count).map(|number| message("t", number.to_string(), qos)).collect()
 }
 
-fn run(broker: &ScriptedBroker, more: &[&str]) -> Ended {
+pub(super) fn run(broker: &ScriptedBroker, more: &[&str]) -> Ended {
     tool::run(MQSUB, &arguments(&broker.port(), more), b"")
 }
 
