@@ -4,6 +4,7 @@
 //! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of
 //! subscribers that share a subscription; all are merged when it is done.
 
+mod buckets;
 mod figures;
 mod generator;
 mod group;
@@ -17,6 +18,7 @@ mod stamp;
 mod steadiness;
 mod validity;
 
+pub(super) use buckets::Buckets;
 pub(super) use figures::{StageFigures, percent, rounded};
 pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};

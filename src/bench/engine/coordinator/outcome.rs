@@ -15,7 +15,7 @@ use crate::client::ClientError;
 use crate::transport::TlsInfo;
 
 /// How far a run has come.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RunProgress {
     /// Clients are connecting.
     Connecting {
