@@ -44,7 +44,7 @@ pub(crate) enum RunProgress {
         /// The planned time, where time limits the stage.
         duration: Option<Duration>,
         /// The last whole second.
-        row: Option<IntervalRow>,
+        row: Option<Box<IntervalRow>>,
     },
     /// Waiting for messages in flight.
     Draining {
