@@ -32,6 +32,8 @@ mod options_file;
 mod output;
 mod permissions;
 mod properties;
+mod process_list;
+mod profile;
 mod proxy;
 mod publish;
 mod reading;
