@@ -265,8 +265,7 @@ impl<'a> OptionTable<'a> {
                 }
                 Kind::OptionsFile | Kind::Profile => {
                     let name = attached.map(|_| rest_of(argument, attached)).or_else(|| values.first().cloned());
-                    let named =
-                        if kind == Kind::Profile { &mut walked.profiles } else { &mut walked.options_files };
+                    let named = if kind == Kind::Profile { &mut walked.profiles } else { &mut walked.options_files };
                     named.extend(name.clone());
                     walked.arguments.push(text[..head].into());
                     walked.arguments.extend(name);

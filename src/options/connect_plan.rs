@@ -146,9 +146,7 @@ fn clear_text_warning(address: &Address) -> Option<String> {
     let Address::Tcp { host, .. } = address else { return None };
     let is_here = host.eq_ignore_ascii_case("localhost")
         || host.split('%').next()?.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    (!is_here).then(|| {
-        format!("the password goes to {host} without encryption: add --tls, or --no-tls to accept that")
-    })
+    (!is_here).then(|| format!("the password goes to {host} without encryption: add --tls, or --no-tls to accept that"))
 }
 
 /// A Packet Identifier, 1 to 65,535.
@@ -336,7 +334,9 @@ impl Login<'_> {
             ("ask_pw", ..) if faults.is_empty() => {
                 let user = user.as_deref().map_or_else(String::new, |user| format!(" of {user}"));
                 let typed = environment.ask_password(&format!("Password{user}"));
-                typed.map_err(|error| faults.push(format!("--ask-pw: no terminal to ask at ({error}): use --pw-file"))).ok()
+                typed
+                    .map_err(|error| faults.push(format!("--ask-pw: no terminal to ask at ({error}): use --pw-file")))
+                    .ok()
             }
             ("pw", ..) => password.cloned(),
             _ => None,

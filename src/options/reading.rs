@@ -8,8 +8,8 @@ use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::arguments::{Answer, Arguments, OptionTable};
 use super::connection::Positions;
-use super::usage_error::fault_of_clap;
 use super::environment::PASSWORD_VARIABLE;
+use super::usage_error::fault_of_clap;
 use super::{Environment, Tool, UsageError, options_file, profile};
 use crate::terminal::escape;
 
@@ -129,7 +129,10 @@ fn config(sources: &[(String, Vec<OsString>)], table: &OptionTable<'_>, environm
         }
     }
     if environment.variable(PASSWORD_VARIABLE).is_some() {
-        let _ = writeln!(text, "# the environment; used with a user name and without another password\n{PASSWORD_VARIABLE}=***");
+        let _ = writeln!(
+            text,
+            "# the environment; used with a user name and without another password\n{PASSWORD_VARIABLE}=***"
+        );
     }
     text
 }

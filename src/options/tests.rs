@@ -861,8 +861,7 @@ fn a_password_has_six_ways_and_the_last_option_wins() {
 fn a_password_without_encryption_is_worth_a_warning() {
     let warnings = |more: &[&str]| plan(&[&["-u", "u", "-P", "p"], more].concat()).warnings;
     for host in ["broker.example", "192.0.2.1", "2001:db8::1", "localhost.example"] {
-        let expected =
-            format!("the password goes to {host} without encryption: add --tls, or --no-tls to accept that");
+        let expected = format!("the password goes to {host} without encryption: add --tls, or --no-tls to accept that");
         assert_eq!(warnings(&["-h", host]), [expected]);
     }
     for quiet in [&["-h", "localhost"][..], &["-h", "127.0.0.2"], &["-h", "::1"], &["--unix", "/s"], &["--tls"]] {
