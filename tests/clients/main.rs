@@ -14,6 +14,8 @@ mod mqsub;
 mod mqsub_conditions;
 mod paho;
 mod restarts;
+#[cfg(unix)]
+mod secrets;
 mod signals;
 mod tls;
 mod transports;
