@@ -13,12 +13,15 @@ mod jq;
 mod plan;
 mod receiver;
 mod requests;
+mod retained;
 mod run;
 pub(crate) mod selection;
 mod silence;
 mod sink;
+mod statistics;
 mod stdout;
 mod subscriber;
+mod topic_numbers;
 
 pub use conditions::ConditionPlan;
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};

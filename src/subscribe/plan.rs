@@ -26,6 +26,8 @@ pub enum OutputMode {
     Screen(Printer),
     /// `--message-rate`: only how many there are per second.
     Rate,
+    /// `--stats`: figures of each topic, in this interval.
+    Statistics(Duration),
 }
 
 /// What mqsub is to do.
@@ -43,6 +45,10 @@ pub struct SubscribePlan {
     pub selection: SelectionPlan,
     /// `--filter`, `--until` and `--expect`.
     pub conditions: Option<ConditionPlan>,
+    /// `--dry-run`: retained messages that would be removed are only counted.
+    pub dry_run: bool,
+    /// `--once`: the run ends when all retained messages have come; the value is whether a marker may prove that.
+    pub once: Option<bool>,
     /// `--silent-after`.
     pub silence: Option<SilencePlan>,
     /// How they are shown.
@@ -79,13 +85,17 @@ impl SubscribePlan {
             general,
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
+        let (client, commands, display) =
+            groups.plan_with(&SUBSCRIBE, environment, display(output, screen, subscription.dry_run))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
         let silence = silence(conditions, &filters);
         Ok(Self {
             silence,
+            dry_run: subscription.dry_run,
+            // A kept session would keep the subscription of the marker.
+            once: subscription.once.then_some(!subscription.no_marker && client.connect.session.clean_start),
             subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },
             unsubscribe: subscription.unsubscribe.clone(),
             unsubscribe_properties: unsubscribe,
@@ -138,8 +148,16 @@ pub(crate) fn handling_of_retained(
 }
 
 fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageError> {
-    let SubscriptionOptions { filter_out, count, no_retained, retained_only, remove_retained, random_filter, .. } =
-        subscription;
+    let SubscriptionOptions {
+        filter_out,
+        count,
+        no_retained,
+        retained,
+        retained_only,
+        remove_retained,
+        random_filter,
+        ..
+    } = subscription;
     let mut faults = Vec::new();
     let filter_out = filter_out.iter().filter_map(|filter| {
         TopicFilter::new(filter)
@@ -149,6 +167,7 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     let plan = SelectionPlan {
         filter_out: filter_out.collect(),
         drop_retained: *no_retained,
+        only_retained: *retained,
         retained_only: *retained_only,
         remove_retained: *remove_retained,
         count: count.and_then(NonZeroU64::new),
@@ -172,9 +191,16 @@ fn silence(options: &ConditionOptions, filters: &[SubscribeFilter]) -> Option<Si
     Some(SilencePlan { after, each: options.each_topic.then(names) })
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<OutputMode, String> {
-    let printer = printer(output)?;
-    let ScreenOptions { watch, message_rate } = screen;
+fn display(output: &OutputOptions, screen: &ScreenOptions, dry_run: bool) -> Result<OutputMode, String> {
+    let mut printer = printer(output)?;
+    if dry_run && printer.style == Style::Payload {
+        // What would be removed is a list of topics.
+        printer.style = Style::Template(Template::parse("%t").map_err(|error| error.to_string())?);
+    }
+    let ScreenOptions { watch, message_rate, stats } = screen;
+    if let Some(interval) = stats {
+        return Ok(OutputMode::Statistics(*interval));
+    }
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),

@@ -10,8 +10,10 @@ use super::ReceivedMessage;
 use super::conditions::Conditions;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
+use super::retained::RetainedSet;
 use super::selection::{Judgement, Selection, Verdict};
 use super::silence::Silence;
+use super::statistics::Statistics;
 use super::stdout::Batch;
 use crate::client::Diagnostics;
 use crate::exit_status::ExitStatus;
@@ -51,6 +53,11 @@ pub(super) struct Receiver {
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
     pub(super) to_remove: VecDeque<String>,
+    /// Retained messages that were removed, or would be; none without `--remove-retained`.
+    removals: Option<u64>,
+    dry_run: bool,
+    /// `--once`.
+    pub(super) retained: Option<RetainedSet>,
     pub(super) subacks: Vec<Suback>,
     pub(super) unsubacks: Vec<Unsuback>,
     /// The reason for which a retained message could not be removed.
@@ -70,6 +77,7 @@ enum Screen {
     Topics(Printer, TopicScreen, Vec<u8>),
     MosquittoWatch(Printer, MosquittoWatch),
     Rate(MessageRate),
+    Statistics(Box<Statistics>),
 }
 
 impl Receiver {
@@ -98,6 +106,11 @@ impl Receiver {
                 None => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Everything)),
             },
             OutputMode::Rate => Screen::Rate(MessageRate::default()),
+            OutputMode::Statistics(interval) => {
+                let statistics =
+                    Statistics::new(*interval, &quoted(&address.to_string()), screen_size(), Instant::now());
+                Screen::Statistics(Box::new(statistics))
+            }
         };
         let now = Instant::now();
         Self {
@@ -106,9 +119,10 @@ impl Receiver {
             silence: plan.silence.clone().map(|plan| Box::new(Silence::new(plan, now))),
             silent: None,
             conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan))),
-            tick: match screen {
+            tick: match &screen {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
+                Screen::Statistics(statistics) => now.checked_add(statistics.interval()),
                 Screen::Stream(_) | Screen::MosquittoWatch(..) => None,
             }
             .filter(|tick| end.is_none_or(|end| *tick < end)),
@@ -118,6 +132,12 @@ impl Receiver {
             messages: 0,
             batch,
             to_remove: VecDeque::new(),
+            removals: plan.selection.remove_retained.then_some(0),
+            dry_run: plan.dry_run,
+            retained: plan.once.map(|has_marker| {
+                let qos = plan.subscribe.filters.iter().map(|filter| filter.qos).max();
+                RetainedSet::new(has_marker, qos.unwrap_or(QoS::AtMostOnce))
+            }),
             subacks: Vec::new(),
             unsubacks: Vec::new(),
             refused: None,
@@ -166,6 +186,10 @@ impl Receiver {
             }
             Screen::Rate(rate) => {
                 rate.count();
+                return;
+            }
+            Screen::Statistics(statistics) => {
+                statistics.add(&message.publish);
                 return;
             }
         };
@@ -219,6 +243,13 @@ impl Receiver {
         }
     }
 
+    /// The end of the run: what is still to be shown.
+    pub(super) fn finish_display(&mut self) {
+        if let Screen::Statistics(statistics) = &mut self.screen {
+            statistics.finish(Instant::now(), Local::now().fixed_offset(), &mut self.batch.bytes);
+        }
+    }
+
     /// Reports at the end what only the end shows.
     pub(super) fn report_failures(&self) {
         if let Some(conditions) = &self.conditions {
@@ -227,6 +258,13 @@ impl Receiver {
         if let Some(watched) = self.silence.as_ref().and_then(|silence| silence.overflow()) {
             let watched = counted(watched as u64, "topic", "topics");
             self.diagnostics.warning(format_args!("--each-topic watched {watched}, and there were more"));
+        }
+        if let Some(removed) = self.removals {
+            let removed = counted(removed, "retained message", "retained messages");
+            match self.dry_run {
+                true => self.diagnostics.note(format_args!("{removed} would be removed; --dry-run removes nothing")),
+                false => self.diagnostics.note(format_args!("removed {removed}")),
+            }
         }
     }
 
@@ -259,6 +297,13 @@ impl Receiver {
                 rate.line(&mut self.batch.bytes);
                 SECOND
             }
+            Screen::Statistics(statistics) => {
+                // What a slow reader has not taken yet is not added to.
+                if self.batch.bytes.is_empty() {
+                    statistics.tick(now, Local::now().fixed_offset(), screen_size(), &mut self.batch.bytes);
+                }
+                statistics.interval()
+            }
             Screen::Stream(_) | Screen::MosquittoWatch(..) => SECOND,
         };
         // Seconds that passed without a chance to print them are not made up for.
@@ -270,6 +315,14 @@ impl Receiver {
 impl Handler<Message> for Receiver {
     fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         self.messages += 1;
+        if let Some(set) = &mut self.retained
+            && set.on_message(delivery.publish, Instant::now())
+        {
+            if delivery.publish.qos != QoS::AtMostOnce {
+                self.batch.receipts.push(delivery.receipt);
+            }
+            return Acknowledge::Later;
+        }
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;
@@ -289,7 +342,10 @@ impl Handler<Message> for Receiver {
             self.show(&message);
         }
         if judgement.remove {
-            self.to_remove.push_back(publish.topic.to_owned());
+            match &mut self.removals {
+                Some(count) if self.dry_run => *count += 1,
+                _ => self.to_remove.push_back(publish.topic.to_owned()),
+            }
         }
         if publish.qos != QoS::AtMostOnce && judgement.verdict != Verdict::Beyond {
             self.batch.receipts.push(delivery.receipt);
@@ -300,9 +356,14 @@ impl Handler<Message> for Receiver {
     /// A retained message was removed, or not.
     fn on_completed(&mut self, completion: Completion<'_, Message>) {
         let Completion { kept, outcome, reason, .. } = completion;
+        if self.retained.as_ref().is_some_and(|set| set.is_marker(&kept.topic)) {
+            return;
+        }
         self.removed = true;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
             self.cannot_remove(&kept.topic, reason, reason);
+        } else if let Some(count) = &mut self.removals {
+            *count += 1;
         }
     }
 

@@ -15,6 +15,8 @@ pub struct SelectionPlan {
     pub drop_retained: bool,
     /// `--retained-only`: the first message without RETAIN ends the run.
     pub retained_only: bool,
+    /// `--retained`: messages without RETAIN are dropped.
+    pub only_retained: bool,
     /// `--remove-retained`: retained messages that are not dropped are to be removed from the broker.
     pub remove_retained: bool,
     /// `-C`: the run ends with this many messages.
@@ -126,7 +128,7 @@ impl Selection {
             self.ended = true;
             return Verdict::End.into();
         }
-        if publish.retain && self.plan.drop_retained {
+        if (publish.retain && self.plan.drop_retained) || (!publish.retain && self.plan.only_retained) {
             return Verdict::Skip.into();
         }
         if self.plan.filter_out.iter().any(|filter| filter.matches(publish.topic)) {

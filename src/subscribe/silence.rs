@@ -1,13 +1,11 @@
 //! `--silent-after`: when nothing has come for a time, of all topics together or of each.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Most topics that are watched, and most bytes of their names; further ones are not.
-const MAX_TOPICS: usize = 100_000;
-const MAX_TOPIC_BYTES: usize = 64 << 20;
+use super::topic_numbers::TopicNumbers;
 
 /// What counts as silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,33 +36,19 @@ struct Watch {
 /// What is watched of each topic.
 #[derive(Debug, Default)]
 struct Topics {
-    numbers: HashMap<Arc<str>, usize>,
-    watched: Vec<(Arc<str>, Watch)>,
-    bytes: usize,
+    numbers: TopicNumbers,
+    watched: Vec<Watch>,
     /// When to look at a topic; each that is not silent is in it once, at its last message or at an earlier one.
     queue: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// A topic beyond the limit came.
-    has_overflowed: bool,
 }
 
 impl Topics {
     fn on_message(&mut self, topic: &str, now: Instant, after: Duration) {
-        let number = match self.numbers.get(topic) {
-            Some(number) => *number,
-            None if self.watched.len() == MAX_TOPICS || self.bytes + topic.len() > MAX_TOPIC_BYTES => {
-                self.has_overflowed = true;
-                return;
-            }
-            None => {
-                let topic: Arc<str> = topic.into();
-                self.bytes += topic.len();
-                let number = self.watched.len();
-                self.numbers.insert(Arc::clone(&topic), number);
-                self.watched.push((topic, Watch { last: now, is_silent: true }));
-                number
-            }
-        };
-        let watch = &mut self.watched[number].1;
+        let Some(number) = self.numbers.number(topic) else { return };
+        if number == self.watched.len() {
+            self.watched.push(Watch { last: now, is_silent: true });
+        }
+        let watch = &mut self.watched[number];
         watch.last = now;
         if std::mem::take(&mut watch.is_silent) {
             self.queue.push(Reverse((now + after, number)));
@@ -74,12 +58,12 @@ impl Topics {
     fn next_silent(&mut self, now: Instant, after: Duration) -> Option<Arc<str>> {
         while let Some(Reverse((at, number))) = self.queue.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.queue.pop();
-            let (topic, watch) = &mut self.watched[number];
+            let watch = &mut self.watched[number];
             let end = watch.last + after;
             debug_assert!(at <= end);
             if end <= now {
                 watch.is_silent = true;
-                return Some(Arc::clone(topic));
+                return Some(Arc::clone(self.numbers.name(number)));
             }
             self.queue.push(Reverse((end, number)));
         }
@@ -103,7 +87,7 @@ impl Silence {
         self.has_begun = true;
         self.all.last = now;
         if let Some(topics) = &mut self.each {
-            topics.watched.iter_mut().for_each(|(_, watch)| watch.last = now);
+            topics.watched.iter_mut().for_each(|watch| watch.last = now);
         }
     }
 
@@ -152,12 +136,14 @@ impl Silence {
 
     /// Topics that are watched, if some are not since there are too many.
     pub(super) fn overflow(&self) -> Option<usize> {
-        self.each.as_ref().filter(|topics| topics.has_overflowed).map(|topics| topics.watched.len())
+        let numbers = &self.each.as_ref()?.numbers;
+        numbers.has_overflowed().then(|| numbers.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::topic_numbers::MAX_TOPICS;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
