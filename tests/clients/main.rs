@@ -14,6 +14,8 @@ mod mqsub;
 mod paho;
 mod record;
 mod restarts;
+#[cfg(unix)]
+mod secrets;
 mod signals;
 mod tls;
 mod transports;
