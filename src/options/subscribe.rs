@@ -10,7 +10,7 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions,
+    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions, RetryOptions,
     ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
@@ -50,6 +50,9 @@ pub struct SubscribeOptions {
     /// What is shown in place of messages.
     #[command(flatten)]
     pub screen: ScreenOptions,
+    /// Recording.
+    #[command(flatten)]
+    pub record: RecordOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -89,6 +92,7 @@ impl ClientOptions for SubscribeOptions {
             conditions: ConditionOptions::default(),
             output: given.output(),
             screen: given.screen(),
+            record: RecordOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
@@ -119,6 +123,7 @@ impl ToolOptions for SubscribeOptions {
         };
         faults.extend(self.conditions.faults());
         faults.extend(self.output.faults(&self.screen));
+        faults.extend(self.record.faults());
         faults
     }
 }

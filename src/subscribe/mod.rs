@@ -4,14 +4,18 @@
 //! `selection`, which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
+mod aside;
+mod batch;
 mod conditions;
 mod exit;
 mod expectation;
 mod expression;
+mod file_error;
 pub mod format;
 mod jq;
 mod plan;
 mod receiver;
+mod record;
 mod requests;
 mod retained;
 mod run;
@@ -23,6 +27,7 @@ mod stdout;
 mod subscriber;
 mod topic_numbers;
 
+pub(crate) use batch::Batch;
 pub use conditions::ConditionPlan;
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 pub use expectation::ExpectationPlan;
@@ -32,8 +37,7 @@ pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
 pub use silence::SilencePlan;
-pub(crate) use sink::{MessageSink, OutputError, StdoutReady};
-pub(crate) use stdout::Batch;
+pub(crate) use sink::{MessageSink, OutputError, SinkReady};
 
 use std::time::Duration;
 

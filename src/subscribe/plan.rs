@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use super::conditions::ConditionPlan;
 use super::format::{Printer, Style, Template};
+use super::record::RecordPlan;
 use super::selection::{RandomFilter, SelectionPlan};
 use super::silence::SilencePlan;
 use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RetainHandlingName, SUBSCRIBE,
+    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RecordOptions, RetainHandlingName, SUBSCRIBE,
     ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
+use crate::recording::Existing;
 
 /// How messages are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum OutputMode {
     Rate,
     /// `--stats`: figures of each topic, in this interval.
     Statistics(Duration),
+    /// They are not shown: they go elsewhere.
+    Nothing,
 }
 
 /// What mqsub is to do.
@@ -53,6 +57,8 @@ pub struct SubscribePlan {
     pub silence: Option<SilencePlan>,
     /// How they are shown.
     pub display: OutputMode,
+    /// `--record`: the file that they go to.
+    pub record: Option<RecordPlan>,
     /// `-W`: the run ends after this time.
     pub timeout: Option<Duration>,
     /// `-E`: the run ends when the broker has answered.
@@ -77,6 +83,7 @@ impl SubscribePlan {
             conditions,
             output,
             screen,
+            record,
             connection,
             retry,
             tls,
@@ -86,7 +93,7 @@ impl SubscribePlan {
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, display) =
-            groups.plan_with(&SUBSCRIBE, environment, display(output, screen, subscription.dry_run))?;
+            groups.plan_with(&SUBSCRIBE, environment, display(output, screen, record, subscription.dry_run))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
@@ -102,6 +109,7 @@ impl SubscribePlan {
             selection: selection(subscription)?,
             conditions: ConditionPlan::new(conditions).map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?,
             display,
+            record: record_plan(record),
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
             moderates: !connection.nodelay,
@@ -191,7 +199,22 @@ fn silence(options: &ConditionOptions, filters: &[SubscribeFilter]) -> Option<Si
     Some(SilencePlan { after, each: options.each_topic.then(names) })
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions, dry_run: bool) -> Result<OutputMode, String> {
+fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
+    let RecordOptions { record, rotate, append, force } = options;
+    let existing = match (append, force) {
+        (true, _) => Existing::Append,
+        (false, true) => Existing::Replace,
+        (false, false) => Existing::Refuse,
+    };
+    record.clone().map(|file| RecordPlan { file, existing, rotation: *rotate })
+}
+
+fn display(
+    output: &OutputOptions,
+    screen: &ScreenOptions,
+    record: &RecordOptions,
+    dry_run: bool,
+) -> Result<OutputMode, String> {
     let mut printer = printer(output)?;
     if dry_run && printer.style == Style::Payload {
         // What would be removed is a list of topics.
@@ -204,6 +227,7 @@ fn display(output: &OutputOptions, screen: &ScreenOptions, dry_run: bool) -> Res
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),
+        (false, false) if record.record.is_some() && !output.asks_for_messages() => OutputMode::Nothing,
         (false, false) => OutputMode::Stream(printer),
     })
 }

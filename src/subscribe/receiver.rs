@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
+use super::batch::Batch;
 use super::conditions::Conditions;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
@@ -14,9 +15,9 @@ use super::retained::RetainedSet;
 use super::selection::{Judgement, Selection, Verdict};
 use super::silence::Silence;
 use super::statistics::Statistics;
-use super::stdout::Batch;
 use crate::client::Diagnostics;
 use crate::exit_status::ExitStatus;
+use crate::message_json::{MessageJsonOptions, write_message};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -41,6 +42,8 @@ pub(super) struct Receiver {
     /// What fell silent and so ended the run: a topic, or everything.
     silent: Option<Option<Arc<str>>>,
     screen: Screen,
+    /// Messages are recorded.
+    records: bool,
     /// When the next line of `--message-rate` is printed.
     tick: Option<Instant>,
     /// When the run is over (`-W`).
@@ -49,6 +52,8 @@ pub(super) struct Receiver {
     received: Option<DateTime<FixedOffset>>,
     /// Messages received so far.
     pub(super) messages: u64,
+    /// Messages for the recording.
+    pub(super) recorded: u64,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -78,6 +83,7 @@ enum Screen {
     MosquittoWatch(Printer, MosquittoWatch),
     Rate(MessageRate),
     Statistics(Box<Statistics>),
+    Nothing,
 }
 
 impl Receiver {
@@ -111,6 +117,7 @@ impl Receiver {
                     Statistics::new(*interval, &quoted(&address.to_string()), screen_size(), Instant::now());
                 Screen::Statistics(Box::new(statistics))
             }
+            OutputMode::Nothing => Screen::Nothing,
         };
         let now = Instant::now();
         Self {
@@ -123,13 +130,15 @@ impl Receiver {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
                 Screen::Statistics(statistics) => now.checked_add(statistics.interval()),
-                Screen::Stream(_) | Screen::MosquittoWatch(..) => None,
+                Screen::Stream(_) | Screen::MosquittoWatch(..) | Screen::Nothing => None,
             }
             .filter(|tick| end.is_none_or(|end| *tick < end)),
             screen,
+            records: plan.record.is_some(),
             end,
             received: None,
             messages: 0,
+            recorded: 0,
             batch,
             to_remove: VecDeque::new(),
             removals: plan.selection.remove_retained.then_some(0),
@@ -192,10 +201,18 @@ impl Receiver {
                 statistics.add(&message.publish);
                 return;
             }
+            Screen::Nothing => return,
         };
         for fault in faults {
             self.diagnostics.error_or(&fault, fault.mosquitto_text());
         }
+    }
+
+    fn record(&mut self, message: &ReceivedMessage<'_>) {
+        let lines = &mut self.batch.aside.lines;
+        write_message(&message.publish, message.received, MessageJsonOptions::default(), lines);
+        lines.push(b'\n');
+        self.recorded += 1;
     }
 
     /// What follows is received now, at one time.
@@ -304,7 +321,7 @@ impl Receiver {
                 }
                 statistics.interval()
             }
-            Screen::Stream(_) | Screen::MosquittoWatch(..) => SECOND,
+            Screen::Stream(_) | Screen::MosquittoWatch(..) | Screen::Nothing => SECOND,
         };
         // Seconds that passed without a chance to print them are not made up for.
         // One that ends with the run has no line: which of the two comes first would be a matter of luck.
@@ -340,6 +357,9 @@ impl Handler<Message> for Receiver {
         }
         if judgement.verdict.prints() {
             self.show(&message);
+            if self.records {
+                self.record(&message);
+            }
         }
         if judgement.remove {
             match &mut self.removals {

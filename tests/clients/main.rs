@@ -13,6 +13,7 @@ mod mqrr;
 mod mqsub;
 mod mqsub_conditions;
 mod paho;
+mod record;
 mod restarts;
 #[cfg(unix)]
 mod secrets;
