@@ -14,7 +14,7 @@ mod table;
 
 pub(crate) use colour::{Colours, Paint};
 pub use escape::escape;
-pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
+pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, excerpt, message, quoted};
 pub(crate) use progress::Progress;
 pub use stderr::say;
 pub use stdout::answer;

@@ -8,6 +8,7 @@ mod assemble;
 mod delivery;
 mod document;
 mod gate;
+mod html;
 mod latency;
 mod metric;
 mod stage;

@@ -1,0 +1,176 @@
+//! Latency by percentile: the share of messages that took no longer, with as much room for each further nine.
+
+use maud::{Markup, html};
+
+use super::chart::{Chart, Panel, Scale, Table, Tick, WIDTH, path};
+use super::text::known;
+use crate::bench::measure::LatencyHistogram;
+use crate::bench::report::latency::LatencySummary;
+use crate::terminal::number::{duration, grouped};
+
+/// Samples above a percentile without which it means little; the line is dashed from there on.
+const SAMPLES_ABOVE: u64 = 10;
+/// Nines at which the axis ends, whatever the number of samples.
+const MOST_NINES: f64 = 8.0;
+/// Lines of one drawing.
+const MOST_LINES: usize = 8;
+
+/// One latency to draw.
+pub(super) struct Sample<'a> {
+    pub name: String,
+    pub latency: &'a LatencySummary,
+    /// Another run's, to compare with.
+    pub is_baseline: bool,
+    /// The highest percentile that the run gives, where it is not that of its number of samples.
+    pub highest_percentile: Option<&'a str>,
+}
+
+/// A share of the samples and the longest latency of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Point {
+    /// Nines: 1 is 90 %, 2 is 99 %.
+    nines: f64,
+    ns: f64,
+    /// Whether enough samples lie above it.
+    is_firm: bool,
+}
+
+/// The curves; `None` where there is nothing to draw.
+pub(super) fn chart(id: String, samples: &[Sample<'_>]) -> Option<Chart> {
+    let samples = &samples[..samples.len().min(MOST_LINES)];
+    let curves: Vec<Vec<Point>> = samples.iter().map(points).collect();
+    let all = || curves.iter().flatten();
+    let nines = all().map(|point| point.nines).reduce(f64::max)?.clamp(1.0, MOST_NINES);
+    let lowest = all().map(|point| point.ns).reduce(f64::min)?;
+    let highest = all().map(|point| point.ns).reduce(f64::max)?;
+    let scale = Scale::logarithmic(lowest.max(500.0), highest);
+    let height = 260.0;
+    let place = |point: &Point| (point.nines / nines * WIDTH, height * (1.0 - scale.share(point.ns)));
+    let data = html! {
+        @for (curve, class) in curves.iter().zip(classes(samples)) {
+            @let firm = curve.iter().take_while(|point| point.is_firm).count();
+            path class=(format!("line {class}")) d=(path(curve[..firm].iter().map(|point| Some(place(point))))) {}
+            path class=(format!("line loose {class}"))
+                d=(path(curve[firm.saturating_sub(1)..].iter().map(|point| Some(place(point))))) {}
+        }
+    };
+    let ticks =
+        (0..=nines.floor() as usize).map(|count| Tick { share: count as f64 / nines, label: percentile(count) });
+    let longest = samples.iter().map(|sample| format!("{}: {}", sample.name, in_words(sample.latency)));
+    Some(Chart {
+        id,
+        title: "Latency by percentile".to_owned(),
+        description: format!("{}.", longest.collect::<Vec<_>>().join("; ")),
+        legend: legend(samples),
+        panels: vec![Panel { title: "no longer than".to_owned(), height, data, ticks: scale.ticks(latency_text) }],
+        ticks: ticks.collect(),
+        bands: Vec::new(),
+        is_time: false,
+        places: Markup::default(),
+        note: Some(
+            "To the right the share of messages, with as much room for each further nine. Dashed: fewer than ten \
+             messages lie above, or this machine was too busy to tell."
+                .to_owned(),
+        ),
+        table: table(samples),
+    })
+}
+
+/// The points of a curve, as many as can be told apart.
+fn points(sample: &Sample<'_>) -> Vec<Point> {
+    let latency = sample.latency;
+    let limit = sample.highest_percentile.and_then(|text| text.parse::<f64>().ok()).map_or(f64::MAX, nines_of);
+    let histogram = latency.hdr.as_deref().and_then(|hdr| LatencyHistogram::from_base64(hdr).ok());
+    let Some(histogram) = histogram.filter(|histogram| !histogram.is_empty()) else {
+        let known = latency.p.named().filter_map(|(name, ns)| Some((nines_of(name.parse().ok()?), ns?)));
+        return known.map(|(nines, ns)| Point { nines, ns: ns as f64, is_firm: nines <= limit }).collect();
+    };
+    let total = histogram.count();
+    let nines_at = |count: u64| if count == 0 { 0.0 } else { -((total - count) as f64 / total as f64).log10() };
+    // The last sample is at the share of all but itself: 100 % has no place.
+    let end = (total as f64).log10().max(0.3);
+    let mut points: Vec<Point> = Vec::new();
+    let mut below = 0_u64;
+    for (ns, count) in histogram.recorded() {
+        below = below.saturating_add(count).min(total);
+        let nines = if below == total { end } else { nines_at(below) }.min(MOST_NINES);
+        let is_firm = total - below >= SAMPLES_ABOVE && nines <= limit + 1e-9;
+        let point = Point { nines, ns: ns.max(1) as f64, is_firm };
+        let is_near = |last: &Point| {
+            (point.nines - last.nines).abs() < 0.004
+                && (point.ns / last.ns - 1.0).abs() < 0.01
+                && last.is_firm == is_firm
+        };
+        match points.last_mut() {
+            // The last one of those that lie together, so that none is drawn shorter than it was; the longest is its own.
+            Some(last) if below < total && is_near(last) => *last = point,
+            _ => points.push(point),
+        }
+    }
+    // From the shortest on.
+    if let Some(first) = points.first().copied() {
+        points.insert(0, Point { nines: 0.0, ..first });
+    }
+    points
+}
+
+fn nines_of(percent: f64) -> f64 {
+    let share = (1.0 - percent / 100.0).clamp(1e-12, 1.0);
+    -share.log10()
+}
+
+/// The percentile with so many nines.
+fn percentile(nines: usize) -> String {
+    match nines {
+        0 => "0 %".to_owned(),
+        1 => "90 %".to_owned(),
+        2 => "99 %".to_owned(),
+        more => format!("99.{} %", "9".repeat(more - 2)),
+    }
+}
+
+/// The colors of the lines; a baseline is that of the first, dashed.
+fn classes<'a>(samples: &'a [Sample<'a>]) -> impl Iterator<Item = String> + 'a {
+    let colors = ["c1", "c2", "c3", "c4", "c5", "c6"];
+    let mut next = 0;
+    samples.iter().map(move |sample| {
+        if sample.is_baseline {
+            return "c1 baseline".to_owned();
+        }
+        next += 1;
+        colors[(next - 1) % colors.len()].to_owned()
+    })
+}
+
+fn legend(samples: &[Sample<'_>]) -> Markup {
+    html! {
+        ul class="legend" {
+            @for (sample, class) in samples.iter().zip(classes(samples)) {
+                li { span class=(format!("key {}", class.replace("baseline", "dashed"))) {} (sample.name) }
+            }
+        }
+    }
+}
+
+fn in_words(latency: &LatencySummary) -> String {
+    let of = |name: &str, ns: Option<u64>| ns.map(|ns| format!("{name} {}", duration(ns)));
+    let all = [of("median", latency.p.p50), of("p99", latency.p.p99), of("longest", Some(latency.max))];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// All percentiles of these latencies.
+pub(super) fn table(samples: &[Sample<'_>]) -> Table {
+    let head = ["", "p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99", "longest", "mean", "samples", "measured"];
+    let row = |sample: &Sample<'_>| {
+        let latency = sample.latency;
+        let percentiles = latency.p.named().map(|(_, ns)| known(ns, duration));
+        let rest =
+            [duration(latency.max), duration(latency.mean), grouped(latency.count), super::text::name(&latency.basis)];
+        std::iter::once(sample.name.clone()).chain(percentiles).chain(rest).collect()
+    };
+    Table { head: head.map(str::to_owned).into(), rows: samples.iter().map(row).collect() }
+}
+
+fn latency_text(ns: f64) -> String {
+    duration(ns.max(0.0) as u64)
+}
