@@ -295,7 +295,8 @@ mod tests {
 
     #[test]
     fn labels_have_no_zeros_at_their_end() {
-        for (text, expected) in [("1.00 ms", "1 ms"), ("0.500", "0.5"), ("10", "10"), ("12.5 k", "12.5 k"), ("–", "–")] {
+        for (text, expected) in [("1.00 ms", "1 ms"), ("0.500", "0.5"), ("10", "10"), ("12.5 k", "12.5 k"), ("–", "–")]
+        {
             assert_eq!(short(text), expected);
         }
     }

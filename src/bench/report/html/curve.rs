@@ -96,14 +96,15 @@ fn points(sample: &Sample<'_>) -> Vec<Point> {
         let nines = if below == total { end } else { nines_at(below) }.min(MOST_NINES);
         let is_firm = total - below >= SAMPLES_ABOVE && nines <= limit + 1e-9;
         let point = Point { nines, ns: ns.max(1) as f64, is_firm };
-        let is_near = |last: &Point| {
-            (point.nines - last.nines).abs() < 0.004
-                && (point.ns / last.ns - 1.0).abs() < 0.01
-                && last.is_firm == is_firm
+        let is_near = |anchor: &Point| {
+            (nines - anchor.nines).abs() < 0.004
+                && (point.ns / anchor.ns - 1.0).abs() < 0.01
+                && anchor.is_firm == is_firm
         };
+        // Of those that lie together the last one, so that none is drawn shorter than it was; the longest is its own.
+        let lies_together = below < total && points.len() > 1 && points.get(points.len() - 2).is_some_and(is_near);
         match points.last_mut() {
-            // The last one of those that lie together, so that none is drawn shorter than it was; the longest is its own.
-            Some(last) if below < total && is_near(last) => *last = point,
+            Some(last) if lies_together => *last = point,
             _ => points.push(point),
         }
     }
@@ -173,4 +174,61 @@ pub(super) fn table(samples: &[Sample<'_>]) -> Table {
 
 fn latency_text(ns: f64) -> String {
     duration(ns.max(0.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::measure::Latency;
+
+    fn summary(values: impl Iterator<Item = i64>) -> LatencySummary {
+        let mut latency = Latency::default();
+        values.for_each(|value| latency.record(value));
+        LatencySummary::of(&latency, "test").unwrap()
+    }
+
+    fn sample(latency: &LatencySummary) -> Sample<'_> {
+        Sample { name: "e2e".to_owned(), latency, is_baseline: false, highest_percentile: None }
+    }
+
+    /// The latency at so many nines, as the drawn line has it.
+    fn at(points: &[Point], nines: f64) -> f64 {
+        let after = points.iter().position(|point| point.nines >= nines).unwrap();
+        let (one, other) = (points[after.saturating_sub(1)], points[after]);
+        let share = if other.nines > one.nines { (nines - one.nines) / (other.nines - one.nines) } else { 1.0 };
+        one.ns + (other.ns - one.ns) * share
+    }
+
+    #[test]
+    fn a_curve_goes_through_the_percentiles_and_ends_at_the_longest() {
+        let latency = summary((1..=200_000).map(|value| value * 1_000));
+        let points = points(&sample(&latency));
+        assert!(points.len() < 3_000, "{} points", points.len());
+        assert!(points.is_sorted_by(|one, other| one.nines <= other.nines && one.ns <= other.ns));
+        for (name, expected) in latency.p.named() {
+            let (found, expected) = (at(&points, nines_of(name.parse().unwrap())), expected.unwrap() as f64);
+            assert!((found / expected - 1.0).abs() < 0.02, "p{name}: {found} is not {expected}");
+        }
+        let last = points.last().unwrap();
+        assert_eq!((last.ns, last.is_firm), (200_000_000.0, false));
+        assert!(points.iter().filter(|point| !point.is_firm).count() >= 1);
+    }
+
+    #[test]
+    fn one_sample_a_broken_histogram_and_none_are_drawn_sensibly() {
+        let one = summary([5_000].into_iter());
+        assert!(chart("c".to_owned(), &[sample(&one)]).is_some());
+        let mut broken = summary((1..=5_000).map(|value| value * 100));
+        broken.hdr = Some("<b>no histogram".to_owned());
+        let found = points(&sample(&broken));
+        assert_eq!(found.len(), broken.p.named().filter(|(_, ns)| ns.is_some()).count(), "the percentiles alone");
+        assert!(chart("c".to_owned(), &[]).is_none());
+    }
+
+    #[test]
+    fn above_the_highest_percentile_nothing_is_firm() {
+        let latency = summary((1..=200_000).map(|value| value * 1_000));
+        let limited = Sample { highest_percentile: Some("90"), ..sample(&latency) };
+        assert!(points(&limited).iter().all(|point| point.is_firm == (point.nines <= 1.0 + 1e-9)));
+    }
 }

@@ -261,10 +261,12 @@ impl<'a> Timeline<'a> {
         });
         let ends = edges.chain(of_lines).reduce(|all, next| (all.0.min(next.0), all.1.max(next.1)));
         let (lowest, highest) = ends.unwrap_or((1e6, 1e6));
-        let scale = Scale::logarithmic(lowest.max(500.0), highest);
+        // Some air above the longest.
+        let scale = Scale::logarithmic(lowest.max(500.0), highest * 1.3);
         let height = 240.0;
         let y = |value: f64| height * (1.0 - scale.share(value));
         let data = html! {
+            path class="silence" d=(self.silence(height)) {}
             (self.cells(&buckets, y))
             @for (line, _) in &lines {
                 @if let Some(columns) = &self.baseline {
@@ -290,12 +292,27 @@ impl<'a> Timeline<'a> {
         let mut chart = self.chart("latency", "Latency over time", description, vec![panel], figures);
         let most = buckets.iter().flatten().flat_map(Buckets::iter).map(|(.., count)| count).max();
         if let Some(most) = most {
-            chart.legend = html! { (chart.legend) (shades(most)) };
+            chart.legend = html! { (chart.legend) (shades(most, !self.silence(1.0).is_empty())) };
             if !is_e2e {
                 chart.table = bucket_table(self, &buckets);
             }
         }
         chart
+    }
+
+    /// The columns in which nothing arrived although something could have.
+    fn silence(&self, height: f64) -> String {
+        let delivered = Measure::Rate(|row| row.delivered);
+        let in_flight = Measure::Gauge(|row| row.backlog.map(|count| count as f64));
+        let mut path = String::new();
+        for column in &self.columns.list {
+            let is_waiting = column.spread(in_flight).is_some_and(|spread| spread.high > 0.0);
+            if is_waiting && column.spread(delivered).is_some_and(|spread| spread.low == 0.0) {
+                let (from, to) = self.sides(column);
+                push_cell(&mut path, from, to, 0.0, height);
+            }
+        }
+        path
     }
 
     /// The cells of the heat map, all of one shade in one path.
@@ -447,12 +464,13 @@ fn legend<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, has_baseline: boo
 }
 
 /// The shades of the heat map.
-fn shades(most: u64) -> Markup {
+fn shades(most: u64, has_silence: bool) -> Markup {
     html! {
         p class="shades" {
             "messages in a cell: 1 "
             @for shade in 0..SHADES { span class=(format!("cell h{shade}")) {} }
             " " (grouped(most))
+            @if has_silence { span class="silent" { span class="cell silence" {} " nothing arrived" } }
         }
     }
 }
