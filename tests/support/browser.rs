@@ -168,7 +168,7 @@ impl Browser {
 impl Drop for Browser {
     /// Ends it as its user would, so that its child processes end as well.
     fn drop(&mut self) {
-        let close = json!({ "id": u64::MAX >> 12, "method": "Browser.close" });
+        let close = json!({ "id": self.calls + 1, "method": "Browser.close" });
         if self.socket.send(Message::text(close.to_string())).is_ok() && !std::thread::panicking() {
             self.process.wait();
         }

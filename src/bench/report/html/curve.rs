@@ -4,7 +4,6 @@ use maud::{Markup, html};
 
 use super::chart::{Chart, Panel, Scale, Table, Tick, WIDTH, path};
 use super::text::known;
-use crate::bench::measure::LatencyHistogram;
 use crate::bench::report::latency::LatencySummary;
 use crate::terminal::number::{duration, grouped};
 
@@ -62,7 +61,7 @@ pub(super) fn chart(id: String, samples: &[Sample<'_>]) -> Option<Chart> {
         title: "Latency by percentile".to_owned(),
         description: format!("{}.", longest.collect::<Vec<_>>().join("; ")),
         legend: legend(samples),
-        panels: vec![Panel { title: "no longer than".to_owned(), height, data, ticks: scale.ticks(latency_text) }],
+        panels: vec![Panel { title: "No longer than".to_owned(), height, data, ticks: scale.ticks(latency_text) }],
         ticks: ticks.collect(),
         bands: Vec::new(),
         is_time: false,
@@ -80,7 +79,7 @@ pub(super) fn chart(id: String, samples: &[Sample<'_>]) -> Option<Chart> {
 fn points(sample: &Sample<'_>) -> Vec<Point> {
     let latency = sample.latency;
     let limit = sample.highest_percentile.and_then(|text| text.parse::<f64>().ok()).map_or(f64::MAX, nines_of);
-    let histogram = latency.hdr.as_deref().and_then(|hdr| LatencyHistogram::from_base64(hdr).ok());
+    let histogram = latency.histogram().ok();
     let Some(histogram) = histogram.filter(|histogram| !histogram.is_empty()) else {
         let known = latency.p.named().filter_map(|(name, ns)| Some((nines_of(name.parse().ok()?), ns?)));
         return known.map(|(nines, ns)| Point { nines, ns: ns as f64, is_firm: nines <= limit }).collect();
@@ -123,10 +122,10 @@ fn nines_of(percent: f64) -> f64 {
 /// The percentile with so many nines.
 fn percentile(nines: usize) -> String {
     match nines {
-        0 => "0 %".to_owned(),
-        1 => "90 %".to_owned(),
-        2 => "99 %".to_owned(),
-        more => format!("99.{} %", "9".repeat(more - 2)),
+        0 => "shortest".to_owned(),
+        1 => "p90".to_owned(),
+        2 => "p99".to_owned(),
+        more => format!("p99.{}", "9".repeat(more - 2)),
     }
 }
 

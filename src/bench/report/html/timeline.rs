@@ -10,12 +10,14 @@ use super::columns::{Column, Columns, Measure, Spread};
 use super::text::{instant, known, name};
 use crate::bench::measure::{Buckets, IntervalRow};
 use crate::bench::report::document::ResultDocument;
-use crate::terminal::number::{bytes, duration, grouped, percent, rate, si};
+use crate::terminal::number::{duration, grouped, percent, rate, si};
 
 /// Shades of the heat map.
 const SHADES: usize = 7;
 /// Values of `$SYS` that are drawn.
 const MOST_SYS: usize = 6;
+/// Characters of a panel's title, for which there is room on a telephone.
+const LONGEST_TITLE: usize = 30;
 /// Stages that are marked.
 const MOST_BANDS: usize = 60;
 
@@ -110,7 +112,9 @@ impl<'a> Timeline<'a> {
         let (from, to) = (self.from_ns as f64 / 1e9, self.to_ns as f64 / 1e9);
         let steps = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0];
         let longer = (1..).map(|power| 3600.0 * 2_f64.powi(power));
-        let step = steps.into_iter().chain(longer.take(60)).find(|step| (to - from) / step <= 6.0).unwrap_or(f64::MAX);
+        // The labels of hours are longer.
+        let most = if to < 3600.0 { 6.0 } else { 4.0 };
+        let step = steps.into_iter().chain(longer.take(60)).find(|step| (to - from) / step <= most).unwrap_or(f64::MAX);
         let first = (from / step).ceil();
         let all = (0..7).map(|place| (first + f64::from(place)) * step).take_while(|at| *at <= to);
         let label = |at: f64| Tick { share: self.share((at * 1e9) as u64), label: instant(at) };
@@ -347,7 +351,7 @@ impl<'a> Timeline<'a> {
         };
         let panels = [
             self.panel("Messages per second", 120.0, si, &shown(false), 0.0),
-            self.panel("Lost and skipped messages per second", 50.0, si, &shown(true), 1.0),
+            self.panel("Lost and skipped per second", 50.0, si, &shown(true), 1.0),
         ];
         let delivery = &self.document.delivery;
         let description = format!(
@@ -371,9 +375,9 @@ impl<'a> Timeline<'a> {
             self.panel(title, 54.0, form, &[line], floor)
         };
         let panels = [
-            panel("CPU of this process, percent of one core", "own CPU", percent, 10.0),
-            panel("Longest send lag: from intended to actual send", "send lag", latency_text, 1e5),
-            panel("Messages in flight at the end of the second", "in flight", si, 1.0),
+            panel("Own CPU, percent of one core", "own CPU", percent, 10.0),
+            panel("Longest send lag", "send lag", latency_text, 1e5),
+            panel("Messages in flight", "in flight", si, 1.0),
             panel("Open connections", "connections", si, 1.0),
         ];
         let description = format!("What the load generator itself did{}.", self.highest_of(&lines));
@@ -409,7 +413,7 @@ impl<'a> Timeline<'a> {
             Some((chunk.first()?.0, highest))
         });
         let data = html! { path class="line dots c4" d=(path(drawn.map(|sample| place(&sample)))) {} };
-        Some(Panel { title: name(topic), height, data, ticks: scale.ticks(si) })
+        Some(Panel { title: tail(&name(topic)), height, data, ticks: scale.ticks(si) })
     }
 
     fn measured(&self, lines: Vec<(Line, Form)>) -> Vec<(Line, Form)> {
@@ -489,6 +493,15 @@ fn bucket_table(timeline: &Timeline<'_>, buckets: &[Option<Buckets>]) -> Table {
     };
     let head = ["Time", "samples", "none below", "none above"].map(str::to_owned).into();
     Table { head, rows: timeline.columns.list.iter().zip(buckets).map(row).collect() }
+}
+
+/// The end of a topic that is too long for a title: it says what the figure is.
+fn tail(topic: &str) -> String {
+    let length = topic.chars().count();
+    if length <= LONGEST_TITLE {
+        return topic.to_owned();
+    }
+    std::iter::once('…').chain(topic.chars().skip(length - LONGEST_TITLE + 1)).collect()
 }
 
 fn latency_text(ns: f64) -> String {
