@@ -18,6 +18,9 @@ const BANDS: f64 = 18.0;
 /// A band that is narrower has no room for its name.
 const NAMED_BAND: f64 = 0.12;
 
+/// Characters for which there is room from end to end on a telephone.
+const CHARACTERS: f64 = 34.0;
+
 /// A part of the horizontal axis, such as a stage.
 #[derive(Clone)]
 pub(super) struct Band {
@@ -139,14 +142,22 @@ impl Chart {
     }
 
     fn bands_drawn(&self, height: f64) -> Markup {
+        let labels = self.bands.iter().scan(0.0, |free_from, band| {
+            // Bands of a strange document may lie over each other.
+            let share = band.to - band.from.max(*free_from);
+            let has_room = share >= NAMED_BAND && band.from >= *free_from;
+            *free_from = band.to.max(*free_from);
+            let most = (share * CHARACTERS) as usize;
+            let is_whole = band.name.chars().count() <= most;
+            let label = band.name.chars().take(if is_whole { most } else { most.saturating_sub(1) });
+            Some(has_room.then(|| label.chain((!is_whole).then_some('…')).collect::<String>()))
+        });
         html! {
-            @for band in &self.bands {
+            @for (band, label) in self.bands.iter().zip(labels) {
                 @let (from, to) = (percent(band.from), percent(band.to));
                 line class="band" x1=(from) x2=(from) y1="0" y2=(height) {}
                 line class="band" x1=(to) x2=(to) y1="0" y2=(height) {}
-                @if band.to - band.from >= NAMED_BAND {
-                    text class="label" x=(from) dx="5" y="12" { (band.name) }
-                }
+                @if let Some(label) = label { text class="label" x=(from) dx="4" y="12" { (label) } }
             }
         }
     }

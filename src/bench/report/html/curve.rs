@@ -53,8 +53,9 @@ pub(super) fn chart(id: String, samples: &[Sample<'_>]) -> Option<Chart> {
                 d=(path(curve[firm.saturating_sub(1)..].iter().map(|point| Some(place(point))))) {}
         }
     };
-    let ticks =
-        (0..=nines.floor() as usize).map(|count| Tick { share: count as f64 / nines, label: percentile(count) });
+    // Where there are many, only some have room.
+    let named = (0..=nines.floor() as usize).filter(|count| nines < 4.5 || matches!(count, 1..=3 | 5 | 7));
+    let ticks = named.map(|count| Tick { share: count as f64 / nines, label: percentile(count) });
     let longest = samples.iter().map(|sample| format!("{}: {}", sample.name, in_words(sample.latency)));
     Some(Chart {
         id,

@@ -482,8 +482,8 @@ fn shades(most: u64, has_silence: bool) -> Markup {
 /// Where only the buckets are known: how many samples each column has, and the bounds of all of them.
 fn bucket_table(timeline: &Timeline<'_>, buckets: &[Option<Buckets>]) -> Table {
     let row = |(column, buckets): (&Column<'_>, &Option<Buckets>)| {
-        let ends = buckets.iter().flat_map(Buckets::iter).map(|(low, high, count)| (low, high, count));
-        let ends = ends.reduce(|all, next| (all.0, next.1, all.2.saturating_add(next.2)));
+        let ends =
+            buckets.iter().flat_map(Buckets::iter).reduce(|all, next| (all.0, next.1, all.2.saturating_add(next.2)));
         vec![
             format!("{} to {}", timeline.seconds(column.from_ns), timeline.seconds(column.to_ns)),
             known(ends, |(.., count)| grouped(count)),
