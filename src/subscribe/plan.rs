@@ -60,8 +60,18 @@ impl SubscribePlan {
     }
 
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let SubscribeOptions { subscription, output, screen, connection, retry, tls, will, properties, general } =
-            options;
+        let SubscribeOptions {
+            subscription,
+            output,
+            screen,
+            connection,
+            retry,
+            tls,
+            will,
+            properties,
+            check: _,
+            general,
+        } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
