@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Check")]
 pub struct CheckOptions {
-    /// Only check the broker and report each step with its time; FORMAT is text or json [default: text].
+    /// Only check the broker, and report each step with its time [default: text].
     ///
     /// The steps are DNS, TCP, TLS with the facts of the certificate, CONNECT with the broker's limits, and then one
     /// message or subscription: mqpub publishes an empty message at QoS 1 to the topic of -t, or to mqtools/check;
