@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PropertyOptions, RetainOptions, RetryOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ConnectionOptions, Environment, GeneralOptions, MessageOptions, PropertyOptions, RetainOptions,
+    RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -61,6 +61,9 @@ pub struct PublishOptions {
     /// The summary at the end.
     #[command(flatten)]
     pub report: ReportOptions,
+    /// Whether the tool only checks.
+    #[command(flatten)]
+    pub check: CheckOptions,
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
@@ -112,6 +115,7 @@ impl ClientOptions for PublishOptions {
             will: given.will(),
             properties: given.properties(),
             report: ReportOptions::default(),
+            check: CheckOptions::default(),
             general: given.general(),
         }
     }
@@ -129,6 +133,9 @@ impl ToolOptions for PublishOptions {
     }
 
     fn faults(&self) -> Vec<String> {
+        if self.check.check.is_some() {
+            return Vec::new();
+        }
         match topic_of_url(&self.connection) {
             Ok(topic) => self.message.faults(topic.as_deref(), "publish"),
             Err(fault) => vec![fault],

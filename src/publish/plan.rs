@@ -97,7 +97,8 @@ impl PublishPlan {
     }
 
     fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let PublishOptions { message, retain, connection, retry, tls, will, properties, report, general } = options;
+        let PublishOptions { message, retain, connection, retry, tls, will, properties, report, check: _, general } =
+            options;
         let ReportOptions { summary } = report;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
