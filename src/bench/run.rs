@@ -71,6 +71,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         gates,
         files,
         json: options.result.json,
+        details: options.result.details,
         quiet: options.general.quiet,
         ceilings: Ceilings::load(environment),
     };
@@ -136,6 +137,7 @@ struct BenchRun {
     gates: Vec<Gate>,
     files: Outputs,
     json: bool,
+    details: bool,
     quiet: bool,
     ceilings: Ceilings,
 }
@@ -274,7 +276,7 @@ impl BenchRun {
         Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colors::for_stdout()).as_bytes())?;
+            print(summary(&document, width, Colors::for_stdout(), self.details).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
             say(format_args!("Error: {error}"));

@@ -222,6 +222,10 @@ pub struct ResultOptions {
     #[arg(long)]
     pub json: bool,
 
+    /// Print every figure of every stage, not only the verdict and the key figures.
+    #[arg(long)]
+    pub details: bool,
+
     /// Write the result to FILE as JSON; may be repeated.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Vec<PathBuf>,

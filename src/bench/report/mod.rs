@@ -1,18 +1,23 @@
 //! Reporting: the result document, what it is assembled from, gates, the summary for people.
 //!
 //! From the ground up: the parts of the document (`Traffic`, `DeliveryAccount`, `LatencyTable`, `Stage`) and
-//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate` and `summary` read the document
-//! alone. `assemble` makes it from the plan and what the engine brought.
+//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate`, `verdict` and `summary` read the
+//! document alone. `assemble` makes it from the plan and what the engine brought.
 
 mod assemble;
 mod delivery;
+mod details;
 mod document;
 mod gate;
+mod key_figures;
 mod latency;
+mod limit;
+mod load;
 mod metric;
 mod stage;
 mod summary;
 mod traffic;
+mod verdict;
 
 #[cfg(test)]
 mod tests;

@@ -4,3 +4,4 @@ mod document;
 mod example;
 mod gate;
 mod summary;
+mod verdict;
