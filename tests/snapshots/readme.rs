@@ -130,7 +130,7 @@ fn blocks(readme: &str) -> Vec<Vec<Shown<'_>>> {
 /// What is compared of lines. The words of mqbench's verdict and the columns of its table depend on how the machine did:
 /// that they are there is compared.
 fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
-    const OF_THE_MACHINE: [&str; 2] = ["Carries ", "messages/s "];
+    const OF_THE_MACHINE: [&str; 4] = ["Carries ", "Connects ", "messages/s ", "n  per second "];
     let (mut kept, mut is_skipping) = (Vec::new(), false);
     for line in lines {
         if let Some(start) = OF_THE_MACHINE.into_iter().find(|start| line.trim_start().starts_with(start)) {

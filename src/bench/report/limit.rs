@@ -45,8 +45,10 @@ pub(super) fn limit(document: &ResultDocument, stage: &Stage) -> String {
     }
     let same_host = document.target.same_host == Some(true);
     match (broker_pct, own_pct) {
-        (Some(broker_pct), _) => {
-            format!("limit: not the CPU; the path or the window, {broker} used {} of a core", percent(broker_pct))
+        // Other programs may have had the rest of the machine.
+        (Some(broker_pct), own_pct) => {
+            let own = own_pct.map(|own_pct| format!(", mqbench {}", percent(own_pct))).unwrap_or_default();
+            format!("limit: unclear; {broker} used {} of a core{own}", percent(broker_pct))
         }
         (None, _) if is_embedded => "limit: the embedded broker, which shares this machine's CPU".to_owned(),
         (None, _) if same_host => "limit: probably the broker; --broker-pid shows its CPU".to_owned(),

@@ -18,6 +18,8 @@ use crate::terminal::number::{counted, duration, grouped, percent, rate};
 
 /// Share of the planned rate that must have been reached for the plan to be the limit.
 const REACHED: f64 = 0.99;
+/// The same for connecting, whose end is when the last client was connected.
+const CONNECTS_REACHED: f64 = 0.9;
 
 /// How good a result is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -303,7 +305,7 @@ impl Sentences {
         };
         let planned_rate = document.plan["connect_per_s"].as_f64();
         let limit = match (planned_rate, connects_per_s(stage)) {
-            (Some(planned), Some(made)) if made >= REACHED * planned => "limit: the plan's rate".to_owned(),
+            (Some(planned), Some(made)) if made >= CONNECTS_REACHED * planned => "limit: the plan's rate".to_owned(),
             _ => limit(document, stage),
         };
         let pace = connects_per_s(stage).filter(|_| trust.rates);

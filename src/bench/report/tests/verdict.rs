@@ -77,7 +77,7 @@ fn the_limit_is_what_the_figures_show() {
         (|_| (), "limit: probably the broker; --broker-pid shows its CPU"),
         (|it| it.target.same_host = Some(false), "limit: the broker or the path; mqbench used 30 % of a core"),
         (|it| *it = with_broker(it.clone(), 85.0), "limit: the broker, 85 % of a core"),
-        (|it| *it = with_broker(it.clone(), 40.0), "limit: not the CPU; the path or the window, the broker used 40 %"),
+        (|it| *it = with_broker(it.clone(), 40.0), "limit: unclear; the broker used 40 % of a core, mqbench 30 %"),
         (
             |it| {
                 *it = with_broker(it.clone(), 65.0);
