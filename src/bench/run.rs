@@ -1,6 +1,7 @@
 //! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
+mod live_view;
 mod output;
 mod progress_view;
 
@@ -163,7 +164,7 @@ impl BenchRun {
             self.print_preface();
         }
         let mut context = context();
-        let mut view = ProgressView::new(self.quiet);
+        let mut view = ProgressView::new(&self.plan, self.quiet);
         let show = |progress| view.show(progress);
         let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
         let ran = tokio::select! {

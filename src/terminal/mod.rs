@@ -5,6 +5,7 @@
 
 mod color;
 mod escape;
+mod live;
 pub(crate) mod number;
 mod progress;
 pub mod prompt;
@@ -15,6 +16,7 @@ mod table;
 pub(crate) use color::{Colors, Paint};
 pub use escape::escape;
 pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
+pub(crate) use live::LiveBlock;
 pub(crate) use progress::Progress;
 pub use stderr::say;
 pub use stdout::answer;

@@ -157,7 +157,7 @@ fn is_number_and_unit(word: &str, next: &str) -> bool {
 }
 
 /// Characters that are seen: our own colors (`ESC [ … m`) take no room.
-fn length(text: &str) -> usize {
+pub(super) fn length(text: &str) -> usize {
     seen(text).count()
 }
 
