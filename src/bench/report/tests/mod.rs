@@ -1,7 +1,7 @@
 //! The document, gates and the summary, from plans and what an engine would bring.
 
 mod document;
-mod example;
+pub(super) mod example;
 mod gate;
 mod summary;
 mod verdict;
