@@ -72,6 +72,8 @@ pub(super) struct Walked {
     pub faults: Vec<String>,
     /// Help or version, whichever came first.
     pub answer: Option<Answer>,
+    /// Whether `-t` is among them.
+    pub has_topic: bool,
 }
 
 impl Walked {
@@ -232,6 +234,7 @@ impl<'a> OptionTable<'a> {
                 before = Some(typed);
                 continue;
             };
+            walked.has_topic |= is_topic(&text[..head]);
             match kind {
                 Kind::Help => walked.answer = walked.answer.or(Some(Answer::Help)),
                 Kind::Version => walked.answer = walked.answer.or(Some(Answer::Version)),
@@ -380,6 +383,11 @@ impl<'a> OptionTable<'a> {
         };
         (format!("{dashes}{seen}: this is not an ASCII hyphen (copied text?); use {meant}"), value_follows)
     }
+}
+
+/// Whether this is `-t`, alone or behind letters that take no value.
+fn is_topic(option: &str) -> bool {
+    option == "--topic" || (!option.starts_with("--") && option.ends_with('t'))
 }
 
 /// The dashes that word processors and web pages make of a hyphen.

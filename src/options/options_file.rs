@@ -17,19 +17,27 @@ use super::{Environment, Tool};
 /// Longest options file, bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// The arguments in the file that `-o` names. It has to be there.
+/// The options of a file, each with its value.
+type Lines = Vec<Vec<OsString>>;
+
+/// The arguments in the file that `-o` names. It has to be there. `has_topic`: the command line has one.
 pub(super) fn read_named(
     path: &Path,
+    tool: &Tool,
     command: &Command,
     table: &OptionTable<'_>,
     environment: &Environment,
+    has_topic: bool,
 ) -> Result<Arguments, Vec<String>> {
     match environment.read_file(path, LIMIT) {
         Ok(content) => {
-            let arguments = arguments_of(path, &content, command, table)?;
+            let mut lines = lines_of(path, &content, command, table)?;
             let mut warnings = Vec::new();
-            warn_of_secrets(path, &arguments, table, environment, &mut warnings);
-            Ok(Arguments { arguments, warnings })
+            warn_of_secrets(path, &lines, table, environment, &mut warnings);
+            if tool.replaces_topics && has_topic {
+                remove_topics(&mut lines, table);
+            }
+            Ok(Arguments { arguments: lines.concat(), warnings })
         }
         Err(error) => Err(vec![format!("cannot read the options file '{}': {error}", path.display())]),
     }
@@ -42,17 +50,21 @@ pub(super) fn read_default(
     command: &Command,
     table: &OptionTable<'_>,
     environment: &Environment,
+    has_topic: bool,
 ) -> Result<Arguments, Vec<String>> {
     let Some(folder) = folder(environment) else { return Ok(Arguments::default()) };
-    let (mut arguments, mut warnings) = (Vec::new(), Vec::new());
+    let (mut lines, mut warnings) = (Lines::new(), Vec::new());
     let mut faults = Vec::new();
     for name in tool.mosquitto_name.into_iter().chain([tool.name]) {
         let path = folder.join(name);
         match environment.read_file(&path, LIMIT) {
-            Ok(content) => match arguments_of(&path, &content, command, table) {
+            Ok(content) => match lines_of(&path, &content, command, table) {
                 Ok(more) => {
                     warn_of_secrets(&path, &more, table, environment, &mut warnings);
-                    arguments.extend(more);
+                    if tool.replaces_topics && more.iter().any(|line| names_topic(line, table)) {
+                        remove_topics(&mut lines, table);
+                    }
+                    lines.extend(more);
                 }
                 Err(more) => faults.extend(more),
             },
@@ -67,17 +79,28 @@ pub(super) fn read_default(
             Err(_) => {}
         }
     }
-    if faults.is_empty() { Ok(Arguments { arguments, warnings }) } else { Err(faults) }
+    if tool.replaces_topics && has_topic {
+        remove_topics(&mut lines, table);
+    }
+    if faults.is_empty() { Ok(Arguments { arguments: lines.concat(), warnings }) } else { Err(faults) }
+}
+
+fn names_topic(line: &[OsString], table: &OptionTable<'_>) -> bool {
+    table.walk(line.iter().cloned()).has_topic
+}
+
+fn remove_topics(lines: &mut Lines, table: &OptionTable<'_>) {
+    lines.retain(|line| !names_topic(line, table));
 }
 
 fn warn_of_secrets(
     path: &Path,
-    arguments: &[OsString],
+    lines: &[Vec<OsString>],
     table: &OptionTable<'_>,
     environment: &Environment,
     warnings: &mut Vec<String>,
 ) {
-    if table.hold_secret(arguments) {
+    if table.hold_secret(&lines.concat()) {
         environment.warn_of_exposed_file("the password or token in the options file", path, warnings);
     }
 }
@@ -88,24 +111,19 @@ fn folder(environment: &Environment) -> Option<PathBuf> {
 }
 
 /// Takes a file apart. Each line is tried by itself, so every fault has its line.
-fn arguments_of(
-    path: &Path,
-    content: &[u8],
-    command: &Command,
-    table: &OptionTable<'_>,
-) -> Result<Vec<OsString>, Vec<String>> {
-    let mut arguments = Vec::new();
+fn lines_of(path: &Path, content: &[u8], command: &Command, table: &OptionTable<'_>) -> Result<Lines, Vec<String>> {
+    let mut lines = Lines::new();
     let mut faults = Vec::new();
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
         // As written on Windows, or twice over.
         let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
         match arguments_of_line(&line[..end], command, table) {
-            Ok(more) => arguments.extend(more),
+            Ok(line) => lines.push(line),
             Err(fault) => faults.push(format!("{}:{number}: {fault}", path.display())),
         }
     }
-    if faults.is_empty() { Ok(arguments) } else { Err(faults) }
+    if faults.is_empty() { Ok(lines) } else { Err(faults) }
 }
 
 fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) -> Result<Vec<OsString>, String> {
@@ -146,7 +164,7 @@ fn property_words(text: &str) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BENCH, Tool};
+    use super::super::{BENCH, PUBLISH, Tool};
     use super::*;
 
     fn of_files(
@@ -157,7 +175,7 @@ mod tests {
         let files = files.iter().map(|(path, content)| (*path, content.as_bytes().to_vec()));
         let environment = Environment::fixed(variables.iter().copied(), files);
         let command = tool.command();
-        read_default(tool, &command, &OptionTable::of(&command), &environment).map(|read| read.arguments)
+        read_default(tool, &command, &OptionTable::of(&command), &environment, false).map(|read| read.arguments)
     }
 
     #[test]
@@ -183,6 +201,22 @@ mod tests {
                 "1"
             ]
         );
+    }
+
+    #[test]
+    fn a_topic_to_publish_to_is_replaced() {
+        let files =
+            [("/c/mosquitto_pub", "-t a\n-t b\n-D publish user-property -t c\n-q 1"), ("/c/mqpub", "--topic d")];
+        let environment =
+            Environment::fixed([("XDG_CONFIG_HOME", "/c")], files.map(|(path, text)| (path, text.into())));
+        let read = |tool: &Tool, has_topic| {
+            let command = tool.command();
+            let table = OptionTable::of(&command);
+            read_default(tool, &command, &table, &environment, has_topic).map(|read| read.arguments)
+        };
+        let property = "publish\0user-property\0-t\0c";
+        assert_eq!(read(&PUBLISH, true).unwrap(), ["-D", property, "-q", "1"]);
+        assert_eq!(read(&PUBLISH, false).unwrap(), ["-D", property, "-q", "1", "--topic", "d"]);
     }
 
     #[test]

@@ -80,8 +80,8 @@ fn gather(
         // A tool without -o has no options files.
         None => Ok(Arguments::default()),
         Some(_) => match walked.options_files.as_slice() {
-            [] => options_file::read_default(tool, command, &table, environment),
-            [file] => options_file::read_named(file.as_ref(), command, &table, environment),
+            [] => options_file::read_default(tool, command, &table, environment, walked.has_topic),
+            [file] => options_file::read_named(file.as_ref(), tool, command, &table, environment, walked.has_topic),
             _ => Err(vec!["-o is given twice: only one options file is read".into()]),
         },
     };

@@ -9,6 +9,7 @@ mod support;
 
 mod command_lines;
 mod mqpub;
+mod mqpub_input;
 mod mqrr;
 mod mqsub;
 mod paho;
