@@ -17,27 +17,19 @@ use super::{Environment, Tool};
 /// Longest options file, bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// The options of a file, each with its value.
-type Lines = Vec<Vec<OsString>>;
-
-/// The arguments in the file that `-o` names. It has to be there. `has_topic`: the command line has one.
+/// The arguments in the file that `-o` names. It has to be there.
 pub(super) fn read_named(
     path: &Path,
-    tool: &Tool,
     command: &Command,
     table: &OptionTable<'_>,
     environment: &Environment,
-    has_topic: bool,
 ) -> Result<Arguments, Vec<String>> {
     match environment.read_file(path, LIMIT) {
         Ok(content) => {
-            let mut lines = lines_of(path, &content, command, table)?;
-            let mut warnings = Vec::new();
-            warn_of_secrets(path, &lines, table, environment, &mut warnings);
-            if tool.replaces_topics && has_topic {
-                remove_topics(&mut lines, table);
-            }
-            Ok(Arguments { arguments: lines.concat(), warnings })
+            let arguments = arguments_of(path, &content, command, table)?;
+            check_exposure(IN_FILE, path, &arguments, table, environment).map_err(|fault| vec![fault])?;
+            let sources = vec![(path.display().to_string(), arguments)];
+            Ok(Arguments { sources, warnings: Vec::new() })
         }
         Err(error) => Err(vec![format!("cannot read the options file '{}': {error}", path.display())]),
     }
@@ -50,21 +42,17 @@ pub(super) fn read_default(
     command: &Command,
     table: &OptionTable<'_>,
     environment: &Environment,
-    has_topic: bool,
 ) -> Result<Arguments, Vec<String>> {
     let Some(folder) = folder(environment) else { return Ok(Arguments::default()) };
-    let (mut lines, mut warnings) = (Lines::new(), Vec::new());
+    let (mut sources, mut warnings) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     for name in tool.mosquitto_name.into_iter().chain([tool.name]) {
         let path = folder.join(name);
         match environment.read_file(&path, LIMIT) {
-            Ok(content) => match lines_of(&path, &content, command, table) {
+            Ok(content) => match arguments_of(&path, &content, command, table) {
                 Ok(more) => {
-                    warn_of_secrets(&path, &more, table, environment, &mut warnings);
-                    if tool.replaces_topics && more.iter().any(|line| names_topic(line, table)) {
-                        remove_topics(&mut lines, table);
-                    }
-                    lines.extend(more);
+                    faults.extend(check_exposure(IN_FILE, &path, &more, table, environment).err());
+                    sources.push((path.display().to_string(), more));
                 }
                 Err(more) => faults.extend(more),
             },
@@ -79,51 +67,48 @@ pub(super) fn read_default(
             Err(_) => {}
         }
     }
-    if tool.replaces_topics && has_topic {
-        remove_topics(&mut lines, table);
-    }
-    if faults.is_empty() { Ok(Arguments { arguments: lines.concat(), warnings }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Arguments { sources, warnings }) } else { Err(faults) }
 }
 
-fn names_topic(line: &[OsString], table: &OptionTable<'_>) -> bool {
-    table.walk(line.iter().cloned()).has_topic
-}
+/// What is exposed in an options file.
+const IN_FILE: &str = "the password or token in the options file";
 
-fn remove_topics(lines: &mut Lines, table: &OptionTable<'_>) {
-    lines.retain(|line| !names_topic(line, table));
-}
-
-fn warn_of_secrets(
+/// Refuses a file whose arguments hold a secret and which everybody can read.
+pub(super) fn check_exposure(
+    what: &str,
     path: &Path,
-    lines: &[Vec<OsString>],
+    arguments: &[OsString],
     table: &OptionTable<'_>,
     environment: &Environment,
-    warnings: &mut Vec<String>,
-) {
-    if table.hold_secret(&lines.concat()) {
-        environment.warn_of_exposed_file("the password or token in the options file", path, warnings);
-    }
+) -> Result<(), String> {
+    if table.hold_secret(arguments) { environment.check_exposed_file(what, path) } else { Ok(()) }
 }
 
-fn folder(environment: &Environment) -> Option<PathBuf> {
+/// The folder of the user's configuration.
+pub(super) fn folder(environment: &Environment) -> Option<PathBuf> {
     let configured = environment.variable("XDG_CONFIG_HOME").map(PathBuf::from);
     configured.or_else(|| environment.variable("HOME").map(|home| Path::new(home).join(".config")))
 }
 
 /// Takes a file apart. Each line is tried by itself, so every fault has its line.
-fn lines_of(path: &Path, content: &[u8], command: &Command, table: &OptionTable<'_>) -> Result<Lines, Vec<String>> {
-    let mut lines = Lines::new();
+fn arguments_of(
+    path: &Path,
+    content: &[u8],
+    command: &Command,
+    table: &OptionTable<'_>,
+) -> Result<Vec<OsString>, Vec<String>> {
+    let mut arguments = Vec::new();
     let mut faults = Vec::new();
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
         // As written on Windows, or twice over.
         let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
         match arguments_of_line(&line[..end], command, table) {
-            Ok(line) => lines.push(line),
+            Ok(more) => arguments.extend(more),
             Err(fault) => faults.push(format!("{}:{number}: {fault}", path.display())),
         }
     }
-    if faults.is_empty() { Ok(lines) } else { Err(faults) }
+    if faults.is_empty() { Ok(arguments) } else { Err(faults) }
 }
 
 fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) -> Result<Vec<OsString>, String> {
@@ -157,14 +142,14 @@ fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) ->
 }
 
 /// `-D` in a file: the words before the last value hold no space, the last value may.
-fn property_words(text: &str) -> Vec<OsString> {
+pub(super) fn property_words(text: &str) -> Vec<OsString> {
     let wanted = words_of(text.split(' ').nth(1).unwrap_or_default());
     text.splitn(wanted, ' ').map(OsString::from).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BENCH, PUBLISH, Tool};
+    use super::super::{BENCH, Tool};
     use super::*;
 
     fn of_files(
@@ -175,7 +160,7 @@ mod tests {
         let files = files.iter().map(|(path, content)| (*path, content.as_bytes().to_vec()));
         let environment = Environment::fixed(variables.iter().copied(), files);
         let command = tool.command();
-        read_default(tool, &command, &OptionTable::of(&command), &environment, false).map(|read| read.arguments)
+        read_default(tool, &command, &OptionTable::of(&command), &environment).map(|read| read.into_arguments())
     }
 
     #[test]
@@ -201,22 +186,6 @@ mod tests {
                 "1"
             ]
         );
-    }
-
-    #[test]
-    fn a_topic_to_publish_to_is_replaced() {
-        let files =
-            [("/c/mosquitto_pub", "-t a\n-t b\n-D publish user-property -t c\n-q 1"), ("/c/mqpub", "--topic d")];
-        let environment =
-            Environment::fixed([("XDG_CONFIG_HOME", "/c")], files.map(|(path, text)| (path, text.into())));
-        let read = |tool: &Tool, has_topic| {
-            let command = tool.command();
-            let table = OptionTable::of(&command);
-            read_default(tool, &command, &table, &environment, has_topic).map(|read| read.arguments)
-        };
-        let property = "publish\0user-property\0-t\0c";
-        assert_eq!(read(&PUBLISH, true).unwrap(), ["-D", property, "-q", "1"]);
-        assert_eq!(read(&PUBLISH, false).unwrap(), ["-D", property, "-q", "1", "--topic", "d"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 /// Longest latency that is recorded, one hour in nanoseconds; longer ones are clamped to it and counted.
 pub(crate) const HIGHEST_NS: u64 = 3_600_000_000_000;
@@ -190,6 +190,33 @@ impl LatencyHistogram {
         V2DeflateSerializer::new().serialize(&self.values, &mut bytes).ok()?;
         Some(STANDARD.encode(bytes))
     }
+
+    /// Reads what [`to_base64`](Self::to_base64) or any other writer of HdrHistogram wrote. Minimum, maximum and mean
+    /// have the histogram's precision then.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn from_base64(text: &str) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
+        let read: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
+        let mut histogram = Self::new();
+        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
+        if !read.is_empty() {
+            histogram.min = read.min();
+            histogram.max = read.max().min(HIGHEST_NS);
+            histogram.sum = (read.mean() * read.len() as f64) as u128;
+        }
+        Ok(histogram)
+    }
+
+    /// The values that were recorded, to the histogram's precision and in ascending order, each with its count.
+    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
+        let last = self.max;
+        // The histogram answers with the upper end of a bucket, which may lie above the exact maximum.
+        self.values.iter_recorded().map(move |step| (step.value_iterated_to().min(last), step.count_at_value()))
+    }
 }
 
 /// Equal when every figure they can give is equal.
@@ -203,7 +230,6 @@ impl PartialEq for LatencyHistogram {
 
 #[cfg(test)]
 mod tests {
-    use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     use super::*;
@@ -212,24 +238,6 @@ mod tests {
         let mut histogram = LatencyHistogram::new();
         values.into_iter().for_each(|value| histogram.record(value));
         histogram
-    }
-
-    impl LatencyHistogram {
-        /// Reads what the document holds, as any reader of HdrHistogram does.
-        fn from_base64(text: &str) -> Result<Self, String> {
-            let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
-            let read: Histogram<u64> = Deserializer::new()
-                .deserialize(&mut bytes.as_slice())
-                .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
-            let mut histogram = Self::new();
-            histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
-            if !read.is_empty() {
-                histogram.min = read.min();
-                histogram.max = read.max().min(HIGHEST_NS);
-                histogram.sum = (read.mean() * read.len() as f64) as u128;
-            }
-            Ok(histogram)
-        }
     }
 
     #[test]
