@@ -6,8 +6,8 @@ use std::fmt::Display;
 
 use super::compose::LineFault;
 use super::plan::PublishPlan;
-use super::reporter::ProgressReporter;
 use super::summary::Totals;
+use crate::client::ProgressReporter;
 use crate::client::mosquitto::publish_failed;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{Message, PropertyName, ReasonCode};

@@ -13,6 +13,7 @@ mod mqpub_input;
 mod mqrr;
 mod mqsub;
 mod paho;
+mod record;
 mod restarts;
 #[cfg(unix)]
 mod secrets;
