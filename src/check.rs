@@ -53,7 +53,7 @@ impl CheckPlan {
         let PublishOptions { connection, retry, tls, will, properties, general, .. } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, _, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
-        let topic = options.message.topic.clone().or_else(|| client.connect.topic_of_url.clone());
+        let topic = options.message.topic.first().cloned().or_else(|| client.connect.topic_of_url.clone());
         let probe = Probe::Publish(topic.unwrap_or_else(|| TOPIC.to_owned()));
         Ok(Some(Self::new(client, probe, format, options.connection.protocol_version.is_none())))
     }

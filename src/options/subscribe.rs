@@ -19,6 +19,7 @@ use crate::client::mosquitto::MosquittoClient;
 pub static SUBSCRIBE: Tool = Tool {
     name: "mqsub",
     mosquitto_name: Some("mosquitto_sub"),
+    replaces_topics: false,
     sections: sections::SUBSCRIBE,
     definition: <SubscribeOptions as CommandFactory>::command,
 };

@@ -10,6 +10,7 @@ mod support;
 mod check;
 mod command_lines;
 mod mqpub;
+mod mqpub_input;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;
