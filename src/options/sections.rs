@@ -127,7 +127,15 @@ pub(super) const SUBSCRIBE: &[Section] = &[
         entries: &[
             entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print each message with its topic."),
             entry("mqsub -h broker -t status -C 1 -W 5", "Wait up to five seconds for one message."),
-            entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
+            entry(
+                "mqsub -h broker -t 'home/#' -V 5 --retained --once --json",
+                "Print all retained messages of a tree and exit: a dump, one JSON object per line.",
+            ),
+            entry(
+                "mqsub -h broker -t 'old/#' --retained --once --remove-retained --dry-run",
+                "List the topics of the retained messages that the same command without --dry-run removes.",
+            ),
+            entry("mqsub -h broker -t '#' --stats", "Show count, rate, bytes and last payload of each topic."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
                 "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
@@ -157,7 +165,7 @@ pub(super) const SUBSCRIBE: &[Section] = &[
         entries: &[
             entry(
                 "0",
-                "Success: -C, -E, --until or --expect was reached, or the reader closed stdout; --help and --version.",
+                "Success: -C, -E, --once, --until or --expect was reached, or the reader closed stdout; --help and --version.",
             ),
             FAILED,
             USAGE,

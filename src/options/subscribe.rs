@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions, RetryOptions,
-    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions,
+    RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 

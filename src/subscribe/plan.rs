@@ -14,8 +14,8 @@ use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RecordOptions, RetainHandlingName, SUBSCRIBE,
-    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RecordOptions, RetainHandlingName,
+    SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
 use crate::recording::Existing;
 

@@ -16,7 +16,7 @@ use super::sink::{MessageSink, OutputError, SinkReady};
 use crate::client::mosquitto::TIMED_OUT;
 use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Driver, End, GiveUp, ReadModeration, Task, Which};
 use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::WireError;
+use crate::mqtt::wire::{Suback, WireError};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Handler, PublishError};
 use crate::terminal::number::counted;
@@ -200,17 +200,29 @@ impl<'a> Subscriber<'a> {
         format!("timed out after {waited} s: received {received}{stage}")
     }
 
-    /// `--once`: sends the marker behind the subscriptions, and asks for a PINGRESP, in case it does not come back.
+    /// `--once`: begins with the marker behind the subscriptions, and asks for a PINGRESP, in case it does not come back.
     fn send_marker(&mut self, client: &mut Client<Message>) {
         let Some(set) = &mut self.receiver.retained else { return };
-        if let Some((subscribe, message)) = set.to_send(client.session().limits().maximum_qos) {
-            let session = client.session();
-            let identifier = session.subscribe(subscribe).ok();
-            // Without either of them there is no marker, and quiet time decides.
-            let identifier = identifier.filter(|_| session.publish(message).is_ok());
-            set.on_sent(identifier, Instant::now());
+        if let Some(subscribe) = set.subscription(client.session().limits().maximum_qos) {
+            // Without it there is no marker, and quiet time decides.
+            set.on_subscribing(client.session().subscribe(subscribe).ok());
         }
         client.session().ping();
+    }
+
+    /// Whether this answers the marker's subscription, and not one that was asked for.
+    fn take_suback_of_marker(&mut self, suback: &Suback, client: &mut Client<Message>) -> bool {
+        let Some(set) = &mut self.receiver.retained else { return false };
+        let most = client.session().limits().maximum_qos;
+        let Some(marker) = set.takes(suback, most) else { return false };
+        if let Some(marker) = marker
+            && client.session().publish(marker).is_ok()
+        {
+            set.on_published(Instant::now());
+            self.receiver.last_pong = None;
+            client.session().ping();
+        }
+        true
     }
 
     fn remove_retained(&mut self, client: &mut Client<Message>) -> Result<(), PublishError> {
@@ -377,7 +389,7 @@ impl Task for Subscriber<'_> {
     fn on_input(&mut self, client: &mut Client<Message>) -> Result<(), End<OutputError>> {
         self.moderate_reading(client);
         for suback in std::mem::take(&mut self.receiver.subacks) {
-            if self.receiver.retained.as_mut().is_some_and(|set| set.takes(&suback)) {
+            if self.take_suback_of_marker(&suback, client) {
                 continue;
             }
             if self.requests.on_suback(suback, self.plan, client)? {

@@ -12,6 +12,7 @@ mod mqpub;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;
+mod mqsub_retained;
 mod paho;
 mod record;
 mod restarts;
