@@ -141,7 +141,8 @@ impl<'a> Subscriber<'a> {
         };
         match ended {
             Ok(()) => {
-                if let Some(set) = self.receiver.retained.as_ref().filter(|_| self.plan.client.debug > 0) {
+                let is_whole = !self.receiver.has_ended() && !self.plan.exit_after_subscribing;
+                if let Some(set) = self.receiver.retained.as_ref().filter(|_| is_whole && self.plan.client.debug > 0) {
                     self.diagnostics.note(format_args!("all retained messages have come: {}", set.proof()));
                 }
                 let concluded = self.receiver.conclude();

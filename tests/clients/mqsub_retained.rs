@@ -179,6 +179,9 @@ fn removal_is_listed_first_and_counted() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "Note: removed 2 retained messages\n"));
     let ended = mqsub(&port, &[&ONCE[..], &["-F", "%t"]].concat());
     assert_eq!((ended.code, ended.lines()), (Some(0), vec!["r/1".to_owned()]));
+    // What -C ends is not said to be all.
+    let ended = mqsub(&port, &[&ONCE[..], &["-C", "1", "-d"]].concat());
+    assert!(ended.code == Some(0) && !ended.stderr.contains("all retained messages"), "{}", ended.stderr);
     let ended = mqsub(&port, &tree);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "Note: removed 1 retained message\n"));
     assert_eq!(mqsub(&port, &ONCE).text(), "");
