@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions, RetryOptions,
-    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, ReadyOptions, RecordOptions,
+    RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -50,6 +50,9 @@ pub struct SubscribeOptions {
     /// Recording.
     #[command(flatten)]
     pub record: RecordOptions,
+    /// Readiness.
+    #[command(flatten)]
+    pub ready: ReadyOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -89,6 +92,7 @@ impl ClientOptions for SubscribeOptions {
             output: given.output(),
             screen: given.screen(),
             record: RecordOptions::default(),
+            ready: ReadyOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),

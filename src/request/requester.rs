@@ -479,6 +479,10 @@ impl Task for Requester<'_> {
         Ok(())
     }
 
+    fn has_begun(&self) -> bool {
+        self.is_subscribed
+    }
+
     fn on_connected(&mut self, client: &mut Client<Message>, connection: Which) -> Result<(), End<Failure>> {
         if connection == Which::First {
             // The responder knows it from the request, so it stays what it is over a reconnect.

@@ -10,6 +10,8 @@ mod exit;
 mod file_error;
 pub mod format;
 mod plan;
+mod process;
+mod ready;
 mod receiver;
 mod record;
 mod requests;

@@ -6,14 +6,15 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::format::{Printer, Style, Template};
+use super::ready::ReadyPlan;
 use super::record::RecordPlan;
 use super::selection::{RandomFilter, SelectionPlan};
 use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, OutputOptions, RecordOptions, RetainHandlingName, SUBSCRIBE,
-    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, Environment, OutputOptions, ReadyOptions, RecordOptions, RetainHandlingName,
+    SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
 use crate::recording::Existing;
 
@@ -47,6 +48,8 @@ pub struct SubscribePlan {
     pub display: OutputMode,
     /// `--record`: the file that they go to.
     pub record: Option<RecordPlan>,
+    /// What happens once the subscriptions stand.
+    pub ready: ReadyPlan,
     /// `-W`: the run ends after this time.
     pub timeout: Option<Duration>,
     /// `-E`: the run ends when the broker has answered.
@@ -71,6 +74,7 @@ impl SubscribePlan {
             output,
             screen,
             record,
+            ready,
             connection,
             retry,
             tls,
@@ -90,6 +94,7 @@ impl SubscribePlan {
             selection: selection(subscription)?,
             display,
             record: record_plan(record),
+            ready: ready_plan(ready),
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
             moderates: !connection.nodelay,
@@ -155,6 +160,11 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     };
     UsageError::check(SUBSCRIBE.name, faults)?;
     Ok(plan)
+}
+
+fn ready_plan(options: &ReadyOptions) -> ReadyPlan {
+    let ReadyOptions { exec, ready_fd, ready_file } = options;
+    ReadyPlan { exec: exec.clone(), descriptor: *ready_fd, file: ready_file.clone() }
 }
 
 fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {

@@ -1,6 +1,8 @@
 //! From a plan to an exit status: subscribe, print, report how it ended.
 
+use super::file_error::FileError;
 use super::plan::SubscribePlan;
+use super::ready::Readiness;
 use super::subscriber::Subscriber;
 use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
@@ -8,6 +10,10 @@ use crate::exit_status::ExitStatus;
 /// Runs the plan, with messages on stdout and errors on stderr, and returns the exit status.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let diagnostics = Diagnostics::start(&plan.client);
-    let ended = client::run(async { Subscriber::run(plan, diagnostics).await });
+    let readiness = match Readiness::begin(&plan.ready) {
+        Ok(readiness) => readiness,
+        Err(FileError { text, hint }) => return diagnostics.failed(text, hint),
+    };
+    let ended = client::run(async { Subscriber::run(plan, readiness, diagnostics).await });
     ended.flatten().unwrap_or_else(|error| diagnostics.cannot_start(&error))
 }

@@ -23,6 +23,13 @@ pub struct SelectionPlan {
     pub random_filter: Option<RandomFilter>,
 }
 
+impl SelectionPlan {
+    /// Whether messages may end the run.
+    pub(crate) const fn has_end(&self) -> bool {
+        self.count.is_some() || self.retained_only
+    }
+}
+
 /// Shows a share of the messages, picked at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomFilter {

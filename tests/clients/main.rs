@@ -12,6 +12,7 @@ mod mqpub;
 mod mqrr;
 mod mqsub;
 mod paho;
+mod ready;
 mod record;
 mod restarts;
 #[cfg(unix)]
@@ -19,3 +20,4 @@ mod secrets;
 mod signals;
 mod tls;
 mod transports;
+mod wait;
