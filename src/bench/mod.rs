@@ -10,7 +10,9 @@ mod calibrate;
 mod doctor;
 mod identify;
 mod interruption;
+mod output;
 mod run;
+mod saved;
 #[cfg(test)]
 mod simulation;
 

@@ -191,11 +191,11 @@ impl LatencyHistogram {
         Some(STANDARD.encode(bytes))
     }
 
-    /// Reads what [`to_base64`](Self::to_base64) or any other writer of HdrHistogram wrote. Minimum, maximum and mean
-    /// have the histogram's precision then.
+    /// Reads what [`LatencyHistogram::to_base64`] wrote. Minimum, maximum and mean are those of the buckets, until
+    /// [`LatencyHistogram::with_exact`] gives the exact ones.
     ///
     /// # Errors
-    /// Says what is wrong with the text.
+    /// What is wrong with the text.
     pub fn from_base64(text: &str) -> Result<Self, String> {
         let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
         let read: Histogram<u64> = Deserializer::new()
@@ -209,6 +209,23 @@ impl LatencyHistogram {
             histogram.sum = (read.mean() * read.len() as f64) as u128;
         }
         Ok(histogram)
+    }
+
+    /// The same with the exact figures that stood beside it: minimum, maximum, sum, and how many samples were clamped
+    /// or negative.
+    #[must_use]
+    pub fn with_exact(self, [min, max]: [u64; 2], sum: u64, clamped: u64, negative: u64) -> Self {
+        if self.is_empty() { self } else { Self { min, max, sum: u128::from(sum), clamped, negative, ..self } }
+    }
+
+    /// Sum of all samples, nanoseconds; at most 584 years.
+    pub fn sum(&self) -> u64 {
+        u64::try_from(self.sum).unwrap_or(u64::MAX)
+    }
+
+    /// The samples as HdrHistogram has them.
+    pub(super) fn values(&self) -> &Histogram<u64> {
+        &self.values
     }
 
     /// The values that were recorded, to the histogram's precision and in ascending order, each with its count.
