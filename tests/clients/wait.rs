@@ -14,7 +14,7 @@ const MQRR: &str = env!("CARGO_BIN_EXE_mqrr");
 const CLIENTS: [(&str, &[&str]); 3] = [
     (MQPUB, &["-t", "t", "-m", "x", "-q", "1"]),
     (MQSUB, &["-t", "t", "-E"]),
-    (MQRR, &["-t", "t", "-e", "t", "-m", "x"]),
+    (MQRR, &["-t", "t", "-e", "answer", "-m", "x"]),
 ];
 
 fn arguments<'a>(port: &'a str, task: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
