@@ -325,6 +325,11 @@ impl<K: Kept> Driver<K> {
         }
     }
 
+    /// From now on a signal ends this process at once.
+    pub(crate) fn let_next_signal_end(&self) {
+        self.interrupts.state().let_next_end();
+    }
+
     /// How a run ends that would end with `status`: by a signal that has come in the meantime, if there is one.
     pub(crate) fn exit_status(&self, status: ExitStatus) -> ExitStatus {
         if self.policy.interrupts_succeed { status } else { self.interrupts.exit_status(status) }

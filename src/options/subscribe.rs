@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, ReadyOptions, RecordOptions,
-    RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, EachOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, ReadyOptions,
+    RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -50,6 +50,9 @@ pub struct SubscribeOptions {
     /// Recording.
     #[command(flatten)]
     pub record: RecordOptions,
+    /// Each message.
+    #[command(flatten)]
+    pub each: EachOptions,
     /// Readiness.
     #[command(flatten)]
     pub ready: ReadyOptions,
@@ -92,6 +95,7 @@ impl ClientOptions for SubscribeOptions {
             output: given.output(),
             screen: given.screen(),
             record: RecordOptions::default(),
+            each: EachOptions::default(),
             ready: ReadyOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
@@ -123,6 +127,7 @@ impl ToolOptions for SubscribeOptions {
         };
         faults.extend(self.output.faults(&self.screen));
         faults.extend(self.record.faults());
+        faults.extend(self.each.faults());
         faults
     }
 }

@@ -447,7 +447,7 @@ impl Task for Requester<'_> {
     }
 
     fn is_reading(&self) -> bool {
-        MessageSink::has_room(&self.receiver.batch)
+        self.sink.has_room(&self.receiver.batch)
     }
 
     fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = Ready>) {

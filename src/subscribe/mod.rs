@@ -6,9 +6,14 @@
 
 mod aside;
 mod batch;
+mod command;
+mod copies;
+mod directory;
 mod exit;
 mod file_error;
+mod file_name;
 pub mod format;
+mod jobs;
 mod plan;
 mod process;
 mod ready;

@@ -2,9 +2,12 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::command::CommandTemplate;
+use super::directory::DirectoryPlan;
 use super::format::{Printer, Style, Template};
 use super::ready::ReadyPlan;
 use super::record::RecordPlan;
@@ -13,8 +16,9 @@ use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, OutputOptions, ReadyOptions, RecordOptions, RetainHandlingName,
-    SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, EachOptions, Environment, OutputOptions, ReadyOptions, RecordOptions,
+    RetainHandlingName, SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
+    fault_of_plan,
 };
 use crate::recording::Existing;
 
@@ -48,6 +52,10 @@ pub struct SubscribePlan {
     pub display: OutputMode,
     /// `--record`: the file that they go to.
     pub record: Option<RecordPlan>,
+    /// `--run`: a command for each, so many at a time.
+    pub run: Option<RunPlan>,
+    /// `--to-dir`: the folder with their files.
+    pub directory: Option<DirectoryPlan>,
     /// What happens once the subscriptions stand.
     pub ready: ReadyPlan,
     /// `-W`: the run ends after this time.
@@ -74,6 +82,7 @@ impl SubscribePlan {
             output,
             screen,
             record,
+            each,
             ready,
             connection,
             retry,
@@ -83,7 +92,8 @@ impl SubscribePlan {
             general,
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen, record))?;
+        let (client, commands, (display, run)) =
+            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
@@ -94,6 +104,8 @@ impl SubscribePlan {
             selection: selection(subscription)?,
             display,
             record: record_plan(record),
+            run,
+            directory: directory_plan(each),
             ready: ready_plan(ready),
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
@@ -177,13 +189,44 @@ fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
     record.clone().map(|file| RecordPlan { file, existing, rotation: *rotate })
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions, record: &RecordOptions) -> Result<OutputMode, String> {
+/// `--run`: what is run for each message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPlan {
+    /// The command.
+    pub(super) template: Arc<CommandTemplate>,
+    /// Most commands at a time.
+    pub(super) jobs: usize,
+}
+
+fn run_plan(options: &EachOptions) -> Result<Option<RunPlan>, String> {
+    let EachOptions { run, jobs, to_dir: _, to_dir_per: _ } = options;
+    let Some(command) = run else { return Ok(None) };
+    let template = CommandTemplate::new(command).map_err(|fault| format!("--run: {fault}"))?;
+    Ok(Some(RunPlan { template: Arc::new(template), jobs: jobs.map_or(1, NonZeroUsize::get) }))
+}
+
+fn directory_plan(options: &EachOptions) -> Option<DirectoryPlan> {
+    let EachOptions { run: _, jobs: _, to_dir, to_dir_per } = options;
+    to_dir.clone().map(|path| DirectoryPlan { path, per: to_dir_per.unwrap_or_default() })
+}
+
+fn more(
+    output: &OutputOptions,
+    screen: &ScreenOptions,
+    record: &RecordOptions,
+    each: &EachOptions,
+) -> Result<(OutputMode, Option<RunPlan>), String> {
+    let go_elsewhere = record.record.is_some() || each.run.is_some() || each.to_dir.is_some();
+    Ok((display(output, screen, go_elsewhere)?, run_plan(each)?))
+}
+
+fn display(output: &OutputOptions, screen: &ScreenOptions, go_elsewhere: bool) -> Result<OutputMode, String> {
     let printer = printer(output)?;
     let ScreenOptions { watch, message_rate } = screen;
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),
-        (false, false) if record.record.is_some() && !output.asks_for_messages() => OutputMode::Nothing,
+        (false, false) if go_elsewhere && !output.asks_for_messages() => OutputMode::Nothing,
         (false, false) => OutputMode::Stream(printer),
     })
 }

@@ -23,7 +23,7 @@ pub(super) struct Invocation<'a> {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CommandEnd {
+pub(crate) enum CommandEnd {
     Status(u8),
     Signal(i32),
 }

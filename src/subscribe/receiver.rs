@@ -7,11 +7,11 @@ use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
 use super::batch::Batch;
+use super::copies::Copies;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
 use crate::client::Diagnostics;
-use crate::message_json::{MessageJsonOptions, write_message};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -29,8 +29,8 @@ pub(super) struct Receiver {
     diagnostics: Diagnostics,
     selection: Selection,
     screen: Screen,
-    /// Messages are recorded.
-    records: bool,
+    /// They go elsewhere, too.
+    copies: Option<Copies>,
     /// When the next line of `--message-rate` is printed.
     tick: Option<Instant>,
     /// When the run is over (`-W`).
@@ -39,8 +39,8 @@ pub(super) struct Receiver {
     received: Option<DateTime<FixedOffset>>,
     /// Messages received so far.
     pub(super) messages: u64,
-    /// Messages for the recording.
-    pub(super) recorded: u64,
+    /// Messages that go elsewhere.
+    pub(super) copied: u64,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -106,11 +106,11 @@ impl Receiver {
             }
             .filter(|tick| end.is_none_or(|end| *tick < end)),
             screen,
-            records: plan.record.is_some(),
+            copies: Copies::of_plan(plan),
             end,
             received: None,
             messages: 0,
-            recorded: 0,
+            copied: 0,
             batch,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
@@ -170,13 +170,6 @@ impl Receiver {
         }
     }
 
-    fn record(&mut self, message: &ReceivedMessage<'_>) {
-        let lines = &mut self.batch.aside.lines;
-        write_message(&message.publish, message.received, MessageJsonOptions::default(), lines);
-        lines.push(b'\n');
-        self.recorded += 1;
-    }
-
     /// What follows is received now, at one time.
     pub(super) fn begin_read(&mut self) {
         self.received = None;
@@ -221,16 +214,21 @@ impl Handler<Message> for Receiver {
         let publish = delivery.publish;
         let echo = self.ignores_removals && !publish.retain && publish.payload.is_empty();
         let judgement: Judgement = if echo { Verdict::Skip.into() } else { self.selection.judge(&message) };
+        let (acknowledges, mut has_receipt) =
+            (publish.qos != QoS::AtMostOnce && judgement.verdict != Verdict::Beyond, false);
         if judgement.verdict.prints() {
             self.show(&message);
-            if self.records {
-                self.record(&message);
+            if let Some(copies) = &self.copies {
+                has_receipt = copies.take(&message, delivery.receipt, &mut self.batch);
+                self.copied += 1;
             }
+        } else if let Some(copies) = self.copies.as_ref().filter(|_| acknowledges) {
+            has_receipt = copies.pass(delivery.receipt, &mut self.batch);
         }
         if judgement.remove {
             self.to_remove.push_back(publish.topic.to_owned());
         }
-        if publish.qos != QoS::AtMostOnce && judgement.verdict != Verdict::Beyond {
+        if acknowledges && !has_receipt {
             self.batch.receipts.push(delivery.receipt);
         }
         Acknowledge::Later

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::aside::AsideThread;
 use super::exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 use super::file_error::FileError;
+use super::jobs::Jobs;
 use super::plan::{OutputMode, SubscribePlan};
 use super::process::CommandEnd;
 use super::ready::Readiness;
@@ -97,10 +98,11 @@ impl<'a> Subscriber<'a> {
     ) -> io::Result<ExitStatus> {
         let end = plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let written = Arc::default();
-        let aside = match AsideThread::open(plan.record.as_ref(), &written) {
+        let aside = match AsideThread::open(plan.record.as_ref(), plan.directory.as_ref(), &written) {
             Ok(aside) => aside,
             Err(FileError { text, hint }) => return Ok(diagnostics.failed(text, hint)),
         };
+        let jobs = plan.run.as_ref().map(|run| Jobs::new(run.jobs, diagnostics));
         let prints = plan.display != OutputMode::Nothing;
         let is_quiet = prints || plan.client.quiet || plan.client.debug > 0;
         let progress = RecordProgress::new(plan.record.is_some() && !is_quiet, written);
@@ -111,7 +113,7 @@ impl<'a> Subscriber<'a> {
         let mut subscriber = Self {
             plan,
             diagnostics,
-            sink: MessageSink::open()?.with_aside(aside, prints),
+            sink: MessageSink::open()?.with_aside(aside, jobs, prints),
             progress,
             receiver: Receiver::new(plan, diagnostics, end),
             requests: Requests::default(),
@@ -133,17 +135,26 @@ impl<'a> Subscriber<'a> {
             Err(End::Interrupted(signal)) => *signal,
             _ => Signal::Terminate,
         };
+        if plan.run.is_some() && ended.is_err() {
+            // Commands may run on for long.
+            driver.let_next_signal_end();
+        }
         let status = subscriber.finish(&mut driver.client, ended).await;
         let status = subscriber.finish_files(status);
         // From here on another signal ends this process at once.
         let status = driver.exit_status(status);
         subscriber.readiness.end_command(signal).await;
-        Ok(subscriber.status_of_command(status))
+        Ok(subscriber.status_of_commands(status))
     }
 
-    /// The status of a run that was done: that of the command of `--exec`, if it has failed.
-    fn status_of_command(&self, status: ExitStatus) -> ExitStatus {
+    /// The status of a run that was done: another one where a command has failed.
+    fn status_of_commands(&self, status: ExitStatus) -> ExitStatus {
+        let failed = self.sink.failed_commands();
+        if let Some(failed) = &failed {
+            self.diagnostics.error(failed);
+        }
         match self.readiness.failure() {
+            _ if failed.is_some() && status == ExitStatus::Done => ExitStatus::Failed,
             Some((program, end)) if status == ExitStatus::Done => {
                 self.diagnostics.error(format_args!("--exec: {program} has ended with {end}"));
                 ExitStatus::Command(end.code())
@@ -179,36 +190,41 @@ impl<'a> Subscriber<'a> {
                 refused.map_or(ExitStatus::Done, ExitStatus::Refused)
             }
             Err(End::Interrupted(signal)) => {
-                self.wind_down(client).await;
+                self.wind_down(client, signal).await;
                 if policy.interrupts_succeed { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
             }
             Err(End::TimedOut) => {
                 let error = self.timed_out(client);
-                self.wind_down(client).await;
+                self.wind_down(client, Signal::Terminate).await;
                 self.diagnostics.error_or(error, TIMED_OUT);
                 ExitStatus::TimedOut
             }
             Err(End::Tool(OutputError::Closed)) => {
+                self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 ExitStatus::Done
             }
             Err(End::Tool(OutputError::Failed { text, hint })) => {
                 let status = self.diagnostics.failed(text, hint);
+                self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 status
             }
             Err(End::Client(error)) => {
                 write_out(&mut self.sink, &mut self.receiver.batch, client).await;
                 let status = self.diagnostics.client_error(&error);
+                self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 status
             }
         }
     }
 
-    /// The end of a run that could have gone on: what came is written, and the will is published.
-    async fn wind_down(&mut self, client: &mut Client<Message>) {
+    /// The end of a run that could have gone on: what came is written, commands get the signal, and the will is
+    /// published.
+    async fn wind_down(&mut self, client: &mut Client<Message>, signal: Signal) {
         write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+        self.sink.stop_commands(Some(signal), client).await;
         leave(client, &self.plan.client, reason_with_will(&self.plan.client), EXIT_TIMEOUT).await;
     }
 
@@ -370,7 +386,7 @@ impl Task for Subscriber<'_> {
     fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
         self.receiver.print_due();
         if let Some(progress) = &mut self.progress {
-            progress.draw(self.receiver.recorded);
+            progress.draw(self.receiver.copied);
         }
         self.sink.write(&mut self.receiver.batch, client).map_err(End::Tool)?;
         self.follow_readiness(client).map_err(|error| End::Tool(error.into()))?;
@@ -397,7 +413,7 @@ impl Task for Subscriber<'_> {
     }
 
     fn is_reading(&self) -> bool {
-        self.receiver.to_remove.len() < MOST_TO_REMOVE && MessageSink::has_room(&self.receiver.batch)
+        self.receiver.to_remove.len() < MOST_TO_REMOVE && self.sink.has_room(&self.receiver.batch)
     }
 
     fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = Ready>) {

@@ -8,6 +8,7 @@
 mod support;
 
 mod command_lines;
+mod each;
 mod mqpub;
 mod mqrr;
 mod mqsub;
