@@ -17,7 +17,8 @@ pub struct ReadyOptions {
     /// stdin is /dev/null, and its stdout goes to stderr, so that stdout has the messages alone. It runs once, also if
     /// the connection is lost and made again.
     ///
-    /// Without -C, --retained-only and -E mqsub ends after the command has ended and what it has published has come.
+    /// Without -C, -E and what else ends a run by its messages (--retained-only, --once, --until, --expect,
+    /// --silent-after) mqsub ends after the command has ended and what it has published has come.
     /// With one of them it ends when both have: the messages and the command. A command that fails ends it at once. A
     /// command that a signal ends counts as 128 and the number of the signal. SIGINT, SIGTERM and SIGHUP are passed on
     /// to the command and its children, and mqsub waits for its end; when -W ends the run the command gets SIGTERM.

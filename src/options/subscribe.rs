@@ -10,8 +10,9 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, EachOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, ReadyOptions,
-    RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConditionOptions, ConnectionOptions, EachOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions,
+    ReadyOptions, RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError,
+    WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -41,6 +42,9 @@ pub struct SubscribeOptions {
     /// Which messages, and when to stop.
     #[command(flatten)]
     pub subscription: SubscriptionOptions,
+    /// What messages must hold, and what must come in which time.
+    #[command(flatten)]
+    pub conditions: ConditionOptions,
     /// How a message is printed.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -92,6 +96,7 @@ impl ClientOptions for SubscribeOptions {
     fn of(given: &mut Translation) -> Self {
         Self {
             subscription: given.subscription(),
+            conditions: ConditionOptions::default(),
             output: given.output(),
             screen: given.screen(),
             record: RecordOptions::default(),
@@ -125,6 +130,7 @@ impl ToolOptions for SubscribeOptions {
             Ok(topic) => self.subscription.faults(topic.as_deref(), version),
             Err(fault) => vec![fault],
         };
+        faults.extend(self.conditions.faults());
         faults.extend(self.output.faults(&self.screen));
         faults.extend(self.record.faults());
         faults.extend(self.each.faults());

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::CommandTemplate;
+use super::conditions::ConditionPlan;
 use super::directory::DirectoryPlan;
 use super::format::{Printer, Style, Template};
 use super::ready::ReadyPlan;
 use super::record::RecordPlan;
 use super::selection::{RandomFilter, SelectionPlan};
+use super::silence::SilencePlan;
 use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, EachOptions, Environment, OutputOptions, ReadyOptions, RecordOptions,
-    RetainHandlingName, SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
-    fault_of_plan,
+    ClientGroups, CommandProperties, ConditionOptions, EachOptions, Environment, OutputOptions, ReadyOptions,
+    RecordOptions, RetainHandlingName, SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos,
+    UsageError, fault_of_plan,
 };
 use crate::recording::Existing;
 
@@ -31,6 +33,8 @@ pub enum OutputMode {
     Screen(Printer),
     /// `--message-rate`: only how many there are per second.
     Rate,
+    /// `--stats`: figures of each topic, in this interval.
+    Statistics(Duration),
     /// They are not shown: they go elsewhere.
     Nothing,
 }
@@ -48,6 +52,14 @@ pub struct SubscribePlan {
     pub unsubscribe_properties: Properties,
     /// Which messages count, and which is the last.
     pub selection: SelectionPlan,
+    /// `--filter`, `--until` and `--expect`.
+    pub conditions: Option<ConditionPlan>,
+    /// `--dry-run`: retained messages that would be removed are only counted.
+    pub dry_run: bool,
+    /// `--once`: the run ends when all retained messages have come; the value is whether a marker may prove that.
+    pub once: Option<bool>,
+    /// `--silent-after`.
+    pub silence: Option<SilencePlan>,
     /// How they are shown.
     pub display: OutputMode,
     /// `--record`: the file that they go to.
@@ -76,9 +88,22 @@ impl SubscribePlan {
         plan.map_err(|error| fault_of_plan(error, &options.general, None, environment))
     }
 
+    /// Whether the run has an end besides `-W` and that of a command.
+    pub(super) fn has_end(&self) -> bool {
+        let Self { selection, conditions, once, silence, exit_after_subscribing, .. } = self;
+        let ends = |conditions: &ConditionPlan| conditions.until.is_some() || conditions.expectation.is_some();
+        *exit_after_subscribing
+            || selection.count.is_some()
+            || selection.retained_only
+            || conditions.as_ref().is_some_and(ends)
+            || once.is_some()
+            || silence.is_some()
+    }
+
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
         let SubscribeOptions {
             subscription,
+            conditions,
             output,
             screen,
             record,
@@ -93,15 +118,21 @@ impl SubscribePlan {
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, (display, run)) =
-            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each))?;
+            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each, subscription.dry_run))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
+        let silence = silence(conditions, &filters);
         Ok(Self {
+            silence,
+            dry_run: subscription.dry_run,
+            // A kept session would keep the subscription of the marker.
+            once: subscription.once.then_some(!subscription.no_marker && client.connect.session.clean_start),
             subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },
             unsubscribe: subscription.unsubscribe.clone(),
             unsubscribe_properties: unsubscribe,
             selection: selection(subscription)?,
+            conditions: ConditionPlan::new(conditions).map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?,
             display,
             record: record_plan(record),
             run,
@@ -153,8 +184,16 @@ pub(crate) fn handling_of_retained(
 }
 
 fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageError> {
-    let SubscriptionOptions { filter_out, count, no_retained, retained_only, remove_retained, random_filter, .. } =
-        subscription;
+    let SubscriptionOptions {
+        filter_out,
+        count,
+        no_retained,
+        retained,
+        retained_only,
+        remove_retained,
+        random_filter,
+        ..
+    } = subscription;
     let mut faults = Vec::new();
     let filter_out = filter_out.iter().filter_map(|filter| {
         TopicFilter::new(filter)
@@ -164,6 +203,7 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     let plan = SelectionPlan {
         filter_out: filter_out.collect(),
         drop_retained: *no_retained,
+        only_retained: *retained,
         retained_only: *retained_only,
         remove_retained: *remove_retained,
         count: count.and_then(NonZeroU64::new),
@@ -177,6 +217,19 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
 fn ready_plan(options: &ReadyOptions) -> ReadyPlan {
     let ReadyOptions { exec, ready_fd, ready_file } = options;
     ReadyPlan { exec: exec.clone(), descriptor: *ready_fd, file: ready_file.clone() }
+}
+
+/// A topic that is asked for by its name is watched from the beginning.
+fn silence(options: &ConditionOptions, filters: &[SubscribeFilter]) -> Option<SilencePlan> {
+    let names = || {
+        let topics = filters.iter().map(|SubscribeFilter { filter, .. }| {
+            let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+            shared.map_or(filter.as_str(), |(_, filter)| filter)
+        });
+        topics.filter(|topic| !topic.contains(['+', '#'])).map(str::to_owned).collect()
+    };
+    let after = options.silent_after?;
+    Some(SilencePlan { after, each: options.each_topic.then(names) })
 }
 
 fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
@@ -215,14 +268,27 @@ fn more(
     screen: &ScreenOptions,
     record: &RecordOptions,
     each: &EachOptions,
+    dry_run: bool,
 ) -> Result<(OutputMode, Option<RunPlan>), String> {
     let go_elsewhere = record.record.is_some() || each.run.is_some() || each.to_dir.is_some();
-    Ok((display(output, screen, go_elsewhere)?, run_plan(each)?))
+    Ok((display(output, screen, go_elsewhere, dry_run)?, run_plan(each)?))
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions, go_elsewhere: bool) -> Result<OutputMode, String> {
-    let printer = printer(output)?;
-    let ScreenOptions { watch, message_rate } = screen;
+fn display(
+    output: &OutputOptions,
+    screen: &ScreenOptions,
+    go_elsewhere: bool,
+    dry_run: bool,
+) -> Result<OutputMode, String> {
+    let mut printer = printer(output)?;
+    if dry_run && printer.style == Style::Payload {
+        // What would be removed is a list of topics.
+        printer.style = Style::Template(Template::parse("%t").map_err(|error| error.to_string())?);
+    }
+    let ScreenOptions { watch, message_rate, stats } = screen;
+    if let Some(interval) = stats {
+        return Ok(OutputMode::Statistics(*interval));
+    }
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),

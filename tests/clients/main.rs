@@ -12,6 +12,7 @@ mod each;
 mod mqpub;
 mod mqrr;
 mod mqsub;
+mod mqsub_conditions;
 mod paho;
 mod ready;
 mod record;
