@@ -20,6 +20,9 @@ complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, 
 complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
 complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r
+complete -c mqsub -l exec -d 'Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub' -r -f -a "(__fish_complete_command)"
+complete -c mqsub -l ready-fd -d 'Write a line to file descriptor N once subscribed, and close it' -r
+complete -c mqsub -l ready-file -d 'Create FILE once subscribed, and remove it at the end' -r -F
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqsub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
@@ -43,6 +46,7 @@ complete -c mqsub -l ws-header -d 'Add a header to the WebSocket request, as in 
 complete -c mqsub -l proxy -d 'Connect through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT], or "env"' -r -f
 complete -c mqsub -l retry -d 'Retry a failed connection up to COUNT times in a row, or "forever"' -r
 complete -c mqsub -l backoff -d 'Wait TIME before each retry [default: 1s]; 1s..30s doubles the wait each time, up to 30 s' -r
+complete -c mqsub -l wait -d 'Keep trying until a broker answers, for at most TIME in all' -r
 complete -c mqsub -l cafile -d 'Trust the CA certificates in FILE (PEM)' -r -F
 complete -c mqsub -l capath -d 'Trust the CA certificates in the PEM files in FOLDER' -r -f -a "(__fish_complete_directories)"
 complete -c mqsub -l cert -d 'Client certificate (PEM); needs --key' -r -F

@@ -147,6 +147,10 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             ),
             entry("mqsub -h broker -t 'sensor/#' --silent-after 1m --each-topic", "Exit when a sensor falls silent."),
             entry(
+                "mqsub -h broker -t 'sensor/#' --silent-after 1m --each-topic --silent-exec 'logger silent: {topic}'",
+                "Run a command whenever a sensor falls silent.",
+            ),
+            entry(
                 "mqsub -h broker -t '#' -q 1 --record day.ndjson.zst --rotate 1h",
                 "Record everything to compressed files of one hour: day-0001.ndjson.zst and so on.",
             ),
@@ -154,6 +158,15 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'",
                 "Use a different QoS for each subscription.",
             ),
+            entry(
+                "mqsub -h broker -t result -C 1 -W 30 --wait 60s --exec './device --self-test'",
+                "Wait for the broker, subscribe, then start a device and wait for its message.",
+            ),
+            entry(
+                "mqsub -h broker -t 'photo/+' -q 1 --jobs 4 --run 'convert - -resize 800 -- small-{topic[2]}.jpg'",
+                "Run a command for each message, four at a time, with the payload on its stdin.",
+            ),
+            entry("mqsub -h broker -t 'config/#' --to-dir config", "Keep the last payload of each topic in a file."),
             entry(
                 "mqsub --compat -t '#' -v",
                 "Behave as mosquitto_sub: its syntax, messages and exit status. A link of that name does the same.",
@@ -167,8 +180,16 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "0",
                 "Success: -C, -E, --once, --until or --expect was reached, or the reader closed stdout; --help and --version.",
             ),
-            FAILED,
+            entry(
+                "1",
+                "Failed: file, DNS, TCP, proxy, TLS or WebSocket error, connection lost, protocol error, or a command of \
+                 --run failed.",
+            ),
             USAGE,
+            entry(
+                "1-255",
+                "With --exec: the status of its command, if that is not 0, or 128 and the number of the signal that ended it.",
+            ),
             entry("27", "The time limit of -W was reached."),
             entry("40", "Messages came, but none that matches --expect, or one that --none-within excludes."),
             entry("41", "No message came in the time of --within or --silent-after."),

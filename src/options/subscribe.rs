@@ -10,8 +10,9 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions,
-    RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConditionOptions, ConnectionOptions, EachOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions,
+    ReadyOptions, RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError,
+    WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -53,6 +54,12 @@ pub struct SubscribeOptions {
     /// Recording.
     #[command(flatten)]
     pub record: RecordOptions,
+    /// Each message.
+    #[command(flatten)]
+    pub each: EachOptions,
+    /// Readiness.
+    #[command(flatten)]
+    pub ready: ReadyOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -93,6 +100,8 @@ impl ClientOptions for SubscribeOptions {
             output: given.output(),
             screen: given.screen(),
             record: RecordOptions::default(),
+            each: EachOptions::default(),
+            ready: ReadyOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
@@ -124,6 +133,7 @@ impl ToolOptions for SubscribeOptions {
         faults.extend(self.conditions.faults());
         faults.extend(self.output.faults(&self.screen));
         faults.extend(self.record.faults());
+        faults.extend(self.each.faults());
         faults
     }
 }

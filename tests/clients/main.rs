@@ -8,12 +8,14 @@
 mod support;
 
 mod command_lines;
+mod each;
 mod mqpub;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;
 mod mqsub_retained;
 mod paho;
+mod ready;
 mod record;
 mod restarts;
 #[cfg(unix)]
@@ -21,3 +23,4 @@ mod secrets;
 mod signals;
 mod tls;
 mod transports;
+mod wait;
