@@ -16,10 +16,16 @@ complete -c mqsub -l within -d 'Time limit of --expect, from the moment the subs
 complete -c mqsub -l count -d 'Number of messages that must match --expect (default: 1)' -r
 complete -c mqsub -l none-within -d 'Fail if a message matches --expect in TIME; with --within or --count, one more than expected' -r
 complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has come for TIME' -r
+complete -c mqsub -l silent-exec -d 'Run COMMAND when nothing has come for the time of --silent-after, instead of exiting' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
 complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r
+complete -c mqsub -l run -d 'Run COMMAND for each message, with the payload on its stdin' -r -f -a "(__fish_complete_command)"
+complete -c mqsub -l jobs -d 'Run up to COUNT commands of --run at a time [default: 1]' -r
+complete -c mqsub -l to-dir -d 'Write the last payload of each topic to a file in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c mqsub -l to-dir-per -d 'With --to-dir: a file per topic with the last payload (the default), or a file per message' -r -f -a "topic\t'Each topic'
+message\t'Each message'"
 complete -c mqsub -l exec -d 'Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -l ready-fd -d 'Write a line to file descriptor N once subscribed, and close it' -r
 complete -c mqsub -l ready-file -d 'Create FILE once subscribed, and remove it at the end' -r -F
