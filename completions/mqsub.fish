@@ -17,6 +17,7 @@ complete -c mqsub -l count -d 'Number of messages that must match --expect (defa
 complete -c mqsub -l none-within -d 'Fail if a message matches --expect in TIME; with --within or --count, one more than expected' -r
 complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has come for TIME' -r
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
+complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
 complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r
 complete -c mqsub -l exec -d 'Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub' -r -f -a "(__fish_complete_command)"
@@ -68,12 +69,18 @@ complete -c mqsub -l will-topic -d 'Topic of the will, which the broker publishe
 complete -c mqsub -l will-payload -d 'Payload of the will [default: empty]' -r -f
 complete -c mqsub -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqsub -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
+complete -c mqsub -l check -d 'Only check the broker, and report each step with its time [default: text]' -r -f -a "text\t'One line per step'
+json\t'One JSON object'"
 complete -c mqsub -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
 complete -c mqsub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'
 complete -c mqsub -s R -d 'Do not print retained messages'
 complete -c mqsub -l retained-only -d 'Print only retained messages, then exit'
-complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'
+complete -c mqsub -l retained -d 'Print only retained messages; with --once, exit when all have come'
+complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
+complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'
+complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker, and print how many at the end'
+complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print the topics and their number'
 complete -c mqsub -l retain-as-published -d 'Ask the broker to pass on the retain flag as published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive messages that this connection publishes; needs -V 5'
 complete -c mqsub -l each-topic -d 'Apply --silent-after to each topic'
