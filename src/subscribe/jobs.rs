@@ -134,9 +134,15 @@ impl Jobs {
         let number = self.first + self.begun.len() as u64;
         let sender = self.sender.clone();
         let words = match words {
-            Ok(words) if words.is_empty() => return Ok(self.begun.push_back((receipt, true))),
+            Ok(words) if words.is_empty() => {
+                self.begun.push_back((receipt, true));
+                return Ok(());
+            }
             Ok(words) => words,
-            Err(why) => return Ok(self.leave_out(&topic, &why, receipt)),
+            Err(why) => {
+                self.leave_out(&topic, &why, receipt);
+                return Ok(());
+            }
         };
         let invocation = Invocation { words: &words, variables, input: Some(payload), prints: true };
         match Process::start(invocation, move |end| drop(sender.send((number, end)))) {
@@ -149,7 +155,10 @@ impl Jobs {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
                 Err(FileError { text: format!("--run: {}", cannot_run(&words[0], &error)), hint: None })
             }
-            Err(error) => Ok(self.leave_out(&topic, &error.to_string(), receipt)),
+            Err(error) => {
+                self.leave_out(&topic, &error.to_string(), receipt);
+                Ok(())
+            }
         }
     }
 

@@ -7,9 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod command_lines;
 mod each;
 mod mqpub;
+mod mqpub_input;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;
