@@ -13,6 +13,7 @@ mod interruption;
 mod run;
 #[cfg(test)]
 mod simulation;
+mod sys_sampler;
 
 pub use measure::Stamp;
 pub use plan::Template;

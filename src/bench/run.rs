@@ -18,6 +18,7 @@ use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
+use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
 use super::{calibrate, doctor, identify};
 use crate::client::ClientError;
@@ -130,6 +131,25 @@ fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
     Ok(gates)
 }
 
+/// Enters what the broker reported about itself.
+fn note_sys(context: &mut ResultDocument, record: &SysRecord, ran: &RunOutcome) {
+    let SysRecord { samples, fault } = record;
+    if let Some(text) = samples.left_out() {
+        context.warn("sys-coarse", text);
+    }
+    let nothing = "nothing arrived on $SYS/#: this broker publishes no figures there, or this client may not read them";
+    if samples.is_empty() {
+        let cause = fault.as_ref().map(|fault| format!("the broker's own figures could not be read: {fault}"));
+        context.warn("no-sys", cause.unwrap_or_else(|| nothing.to_owned()));
+        return;
+    }
+    if let Some(fault) = fault {
+        context.warn("sys-gap", format!("the broker's own figures were not read all the time: {fault}"));
+    }
+    context.broker.sys = ran.t0.map(|t0| samples.series(t0));
+    context.broker.sys_figures = Some(samples.figures());
+}
+
 struct BenchRun {
     verb: Option<Verb>,
     plan: BenchPlan,
@@ -163,6 +183,7 @@ impl BenchRun {
         let mut context = context();
         let mut view = ProgressView::new(self.quiet);
         let show = |progress| view.show(progress);
+        let sampler = self.plan.samples_sys.then(|| SysSampler::start(&self.plan, tls.as_ref()));
         let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
         let ran = tokio::select! {
             biased;
@@ -171,6 +192,9 @@ impl BenchRun {
         };
         view.clear();
         if let Ok(ran) = &ran {
+            if let Some(sampler) = sampler {
+                note_sys(&mut context, &sampler.finish().await, ran);
+            }
             let is_reachable = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
             if self.plan.asks_sys && context.target.broker.is_none() && is_reachable {
                 context.target.broker = tokio::select! {
@@ -264,6 +288,10 @@ impl BenchRun {
         {
             let text = "the flood delivered nothing, so there is no rate for the paced stage: latency was not measured";
             context.warn("no-paced-stage", text);
+        }
+        if let Some(pid) = self.plan.broker_pid.filter(|_| run.broker_ended) {
+            let text = format!("the broker's process {pid} ended during the run: its CPU time and memory are null from then on");
+            context.warn("broker-ended", text);
         }
         context.target.tls = run
             .tls

@@ -214,6 +214,8 @@ impl BenchOptions {
             (self.stages.duration.is_some(), "--duration"),
             (self.stages.count.is_some(), "-C"),
             (!self.result.gate.is_empty(), "--gate"),
+            (self.targets.sys, "--sys"),
+            (self.targets.broker_pid.is_some(), "--broker-pid"),
         ] {
             if given {
                 faults.push(format!("mqbench self uses its own load: remove {option}"));

@@ -21,12 +21,14 @@ use self::hold::run_hold;
 pub(crate) use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
 use self::shards::{Shards, StartShard};
 use self::stage::StageDriver;
+use self::usage::ProcessWatch;
 use super::clock::{Clock, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
 use super::subscriber::LateMessages;
 use crate::bench::measure::Recorder;
 use crate::bench::plan::{BenchPlan, LoadModel, Stage};
+use crate::bench::system::ProcessUse;
 use crate::mqtt::QoS;
 use crate::transport::{ConnectError, TlsClient, resolve};
 
@@ -152,11 +154,14 @@ struct Coordinator {
     stages_begun: u32,
     /// Messages that arrived after their drain had ended.
     late: Vec<LateMessages>,
+    /// The broker's process, where it is on this machine and known.
+    process: Option<ProcessWatch>,
 }
 
 impl Coordinator {
     fn start(plan: BenchPlan, tls: Option<&TlsClient>, start_shard: StartShard) -> Result<Self, RunError> {
         let census = Census::new(&plan);
+        let process = plan.broker_pid.map(ProcessWatch::start);
         let shared = Arc::new(Shared::new(plan, Clock::start()));
         let shards = Shards::start(&shared, tls, start_shard)?;
         Ok(Self {
@@ -168,7 +173,13 @@ impl Coordinator {
             stalled: None,
             stages_begun: 0,
             late: Vec::new(),
+            process,
         })
+    }
+
+    /// What the broker's process has used up to now.
+    fn read_process(&mut self) -> Option<ProcessUse> {
+        self.process.as_mut()?.read()
     }
 
     /// Waits until all clients are connected. Returns how long that took them.
@@ -324,6 +335,8 @@ impl Coordinator {
             collapsed,
             stalled: self.stalled,
             tls: self.shared.tls.get().cloned(),
+            t0: Some(self.shared.clock.at(0)),
+            broker_ended: self.process.as_ref().is_some_and(ProcessWatch::has_ended),
             stages: Vec::new(),
         };
         let mut late = self.late;

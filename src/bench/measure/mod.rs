@@ -15,6 +15,7 @@ mod series;
 mod span;
 mod stamp;
 mod steadiness;
+mod sys_samples;
 mod validity;
 
 pub(super) use figures::{StageFigures, percent, rounded};
@@ -29,4 +30,5 @@ pub(super) use span::{RateWindows, Span, Spans};
 pub use stamp::Stamp;
 pub(super) use stamp::{STAMP_SIZE, STAMP_TICK_NS, unwrap_sequence};
 pub(super) use steadiness::{Drift, Steadiness};
+pub(super) use sys_samples::{SysFigures, SysSamples, SysSeries};
 pub(super) use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};

@@ -28,6 +28,9 @@ pub(super) use template::MessageTemplate;
 pub use template::Template;
 pub(super) use template::TemplateError;
 
+/// The largest packet that is read from the connection for `$SYS`, whose messages are short texts.
+const SYS_PACKET_SIZE: usize = 256 * 1024;
+
 /// When a slot of a publisher's window becomes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowRule {
@@ -110,6 +113,8 @@ pub struct BenchPlan {
     pub broker_pid: Option<u32>,
     /// Whether the broker is asked for its name; see [`BenchPlan::session_for_sys`].
     pub asks_sys: bool,
+    /// Whether the numbers that the broker publishes under `$SYS` are recorded.
+    pub samples_sys: bool,
 }
 
 impl BenchPlan {
@@ -150,6 +155,7 @@ impl BenchPlan {
         session.client_id = format!("mqb-{}-sys", self.run);
         session.clean_start = true;
         session.will = None;
+        session.max_packet_size = SYS_PACKET_SIZE;
         session.connect_properties.remove(PropertyName::SessionExpiryInterval);
         session
     }

@@ -12,7 +12,7 @@ use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
 use super::stage::{Phase, Stage};
 use super::traffic::Traffic;
-use crate::bench::measure::{Fault, Generator, Series};
+use crate::bench::measure::{Fault, Generator, Series, SysFigures, SysSeries};
 use crate::bench::system::{EnvironmentFacts, ProcessUse};
 use crate::exit_status::ExitStatus;
 
@@ -177,8 +177,11 @@ pub struct BrokerName {
 /// What the broker reported about itself during the run, and what its process used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrokerFacts {
-    /// Values of `$SYS` topics over time.
-    pub sys: Option<Map<String, Value>>,
+    /// The numbers under `$SYS` over time (`--sys`): for each topic rows of nanoseconds since t0 and value. Null where
+    /// nobody asked, or where the broker published none.
+    pub sys: Option<SysSeries>,
+    /// The figures among them that brokers have in common.
+    pub sys_figures: Option<SysFigures>,
     /// CPU and memory of a local broker.
     pub process: Option<ProcessUse>,
     /// Its own metrics.

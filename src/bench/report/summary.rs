@@ -51,6 +51,7 @@ pub(crate) fn summary(document: &ResultDocument, width: usize, colours: Colours)
     let page = Page { width: width.max(40), colours, several: document.stages.len() > 1, below, ways, copies };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
+    parts.extend(document.broker.sys_figures.as_ref().and_then(|figures| page.sys(figures)));
     parts.push(page.hint(document));
     parts.push(page.warnings(document));
     parts.push(page.gates(document));
@@ -455,6 +456,21 @@ impl Page {
 
     /// What would help: only where the generator is in doubt and has never been measured, and for loads that only
     /// publish, which `mqbench self` measures.
+    /// What the broker reported about itself.
+    fn sys(&self, figures: &SysFigures) -> Option<String> {
+        let facts: Vec<String> = [
+            figures.received_per_s.map(|rate| format!("received {}/s", per_second(rate))),
+            figures.sent_per_s.map(|rate| format!("sent {}/s", per_second(rate))),
+            figures.dropped.map(|count| format!("dropped {}", grouped(count as u64))),
+            figures.clients.map(|count| counted(count as u64, "client", "clients")),
+            figures.heap_bytes.map(|memory| format!("heap {}", bytes(memory))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!facts.is_empty()).then(|| wrapped("$SYS  ", &facts.join(", "), self.width))
+    }
+
     fn hint(&self, document: &ResultDocument) -> String {
         if document.generator.verdict == Some(Verdict::Ok)
             || document.generator.ceiling_per_s.is_some()

@@ -54,11 +54,11 @@ impl<'a> StageDriver<'a> {
         let open_at_start: Vec<u64> = self.coordinator.census.targets().iter().map(|target| target.open).collect();
         self.coordinator.begin(self.run);
         self.warm_up(&stage, progress).await;
-        let meter = UsageMeter::start(self.shared().plan.broker_pid);
+        let meter = UsageMeter::start(self.coordinator.read_process());
         self.end_second();
         let clock_back_ns = self.measure(&stage, progress).await;
         self.end_second();
-        let usage = meter.usage();
+        let usage = meter.usage(self.coordinator.read_process());
         let drain_ns = self.drain(&stage, progress).await;
         self.settle().await;
         let connections = self.coordinator.census.targets().iter().zip(&open_at_start);
@@ -133,6 +133,13 @@ impl<'a> StageDriver<'a> {
             self.next_second_ns += SECOND_NS;
         }
         self.shared().mark_second();
+        self.request_second();
+    }
+
+    /// Threads hand over what they recorded since the last time, and what the broker's process used is noted.
+    pub(super) fn request_second(&mut self) {
+        let (now_ns, process) = (self.clock().now_ns(), self.coordinator.read_process());
+        self.totals.note_process(now_ns, process);
         self.coordinator.shards.send(&Command::Second);
     }
 
