@@ -29,7 +29,7 @@ cross\t'On the next broker'"
 complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r
-complete -c mqbench -l broker-pid -d 'Process ID of the broker, to report its CPU time and memory (Linux)' -r
+complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE as JSON; may be repeated' -r -F
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
@@ -80,6 +80,7 @@ complete -c mqbench -s r -l retain -d 'Publish with the retain flag; the retaine
 complete -c mqbench -l busy-poll -d 'Spin instead of sleeping until a message is due: precise to microseconds, a full core per thread'
 complete -c mqbench -l embedded -d 'Run against a broker inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
+complete -c mqbench -l sys -d 'Record the broker\'s own figures: the numbers that it publishes under $SYS/'
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'

@@ -10,6 +10,7 @@ mod calibrate;
 mod doctor;
 mod identify;
 mod interruption;
+mod prometheus;
 mod run;
 #[cfg(test)]
 mod simulation;

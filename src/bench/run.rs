@@ -4,6 +4,8 @@ mod failure;
 mod output;
 mod progress_view;
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 
@@ -16,7 +18,9 @@ use self::progress_view::ProgressView;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
+use super::measure::LiveFigures;
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
+use super::prometheus::MetricsServer;
 use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
@@ -24,9 +28,9 @@ use super::{calibrate, doctor, identify};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
+use crate::options::{BENCH, BenchOptions, Environment, MetricsAddress, ResultOptions, UsageError, Verb};
 use crate::terminal::{Colors, print, say, width};
-use crate::transport::{TlsClient, check_local_address};
+use crate::transport::{TlsClient, check_local_address, io_text};
 
 /// Columns of a summary that does not go to a terminal, and the most that it uses.
 const WIDTH: usize = 100;
@@ -73,6 +77,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         files,
         json: options.result.json,
         quiet: options.general.quiet,
+        prometheus: options.result.prometheus.clone(),
         ceilings: Ceilings::load(environment),
     };
     let name = own.map(|own| BrokerName {
@@ -157,6 +162,7 @@ struct BenchRun {
     files: Outputs,
     json: bool,
     quiet: bool,
+    prometheus: Option<MetricsAddress>,
     ceilings: Ceilings,
 }
 
@@ -177,6 +183,15 @@ impl BenchRun {
                 return Ok(error.exit_status());
             }
         };
+        let figures = self.prometheus.is_some().then(Arc::<LiveFigures>::default);
+        // It serves until the end of the run.
+        let _server = match self.serve_figures(figures.as_ref()) {
+            Ok(server) => server,
+            Err(error) => {
+                self.write_failure(context(), error)?;
+                return Ok(ExitStatus::Failed);
+            }
+        };
         if !self.quiet {
             self.print_preface();
         }
@@ -184,7 +199,7 @@ impl BenchRun {
         let mut view = ProgressView::new(self.quiet);
         let show = |progress| view.show(progress);
         let sampler = self.plan.samples_sys.then(|| SysSampler::start(&self.plan, tls.as_ref()));
-        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
+        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show, figures);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
@@ -207,6 +222,25 @@ impl BenchRun {
         interruption.write_begins();
         let status = self.report(context, ran, interruption.is_urgent())?;
         Ok(interruption.end(status))
+    }
+
+    /// Starts the server of `--prometheus`, and prints its address.
+    fn serve_figures(&self, figures: Option<&Arc<LiveFigures>>) -> Result<Option<MetricsServer>, String> {
+        let (Some(MetricsAddress { host, port }), Some(figures)) = (&self.prometheus, figures) else { return Ok(None) };
+        let server = MetricsServer::start((host, *port), &self.plan.run.to_string(), figures.clone());
+        match server {
+            Ok(server) => {
+                if !self.quiet || *port == 0 {
+                    eprintln!("Metrics: http://{}/metrics", server.address());
+                }
+                Ok(Some(server))
+            }
+            Err(error) => {
+                let error = format!("--prometheus {host}:{port}: {}", io_text(&error));
+                say(format_args!("Error: {error}\nHint: port 0 takes a free port; no connection was made"));
+                Err(error)
+            }
+        }
     }
 
     /// Prints why this machine cannot run the plan, if so, and returns the error for the document.
@@ -290,7 +324,9 @@ impl BenchRun {
             context.warn("no-paced-stage", text);
         }
         if let Some(pid) = self.plan.broker_pid.filter(|_| run.broker_ended) {
-            let text = format!("the broker's process {pid} ended during the run: its CPU time and memory are null from then on");
+            let text = format!(
+                "the broker's process {pid} ended during the run: its CPU time and memory are null from then on"
+            );
             context.warn("broker-ended", text);
         }
         context.target.tls = run

@@ -77,7 +77,8 @@ async fn record(plan: BenchPlan, tls: Option<TlsClient>, mut over: watch::Receiv
             () = ended(&mut over) => break,
         }
     }
-    let refused = handler.refused.map(|reason| format!("the broker refused to subscribe this client to {FILTER}: {reason}"));
+    let refused =
+        handler.refused.map(|reason| format!("the broker refused to subscribe this client to {FILTER}: {reason}"));
     SysRecord { samples: handler.samples, fault: refused.or(fault) }
 }
 

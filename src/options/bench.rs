@@ -215,6 +215,7 @@ impl BenchOptions {
             (self.stages.count.is_some(), "-C"),
             (!self.result.gate.is_empty(), "--gate"),
             (self.targets.sys, "--sys"),
+            (self.result.prometheus.is_some(), "--prometheus"),
             (self.targets.broker_pid.is_some(), "--broker-pid"),
         ] {
             if given {

@@ -61,7 +61,7 @@ pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
+pub use load::{LoadOptions, MetricsAddress, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::{MessageOptions, RetainOptions};
 pub use output::{OutputOptions, ScreenOptions};
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};

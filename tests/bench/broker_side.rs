@@ -25,9 +25,11 @@ fn check_sys(document: &Value) {
     let times: Vec<u64> = received.iter().map(|sample| sample[0].as_u64().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
     // The run's clock began when the clients connected; the last sample came before the end of the drain.
-    let last = &document["phases"].as_array().unwrap().iter().map(|phase| {
-        phase["start_ns"].as_u64().unwrap() + phase["duration_ns"].as_u64().unwrap()
-    });
+    let last = &document["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| phase["start_ns"].as_u64().unwrap() + phase["duration_ns"].as_u64().unwrap());
     assert!(*times.last().unwrap() <= last.clone().max().unwrap() + 2_000_000_000, "{times:?}");
     let figures = &document["broker"]["sys_figures"];
     let received = figures["received_per_s"].as_f64().unwrap();

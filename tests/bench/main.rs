@@ -9,6 +9,7 @@ mod support;
 
 mod broker_side;
 mod connections;
+mod prometheus;
 mod reconnect;
 mod runs;
 mod self_and_doctor;

@@ -26,7 +26,7 @@ use super::clock::{Clock, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
 use super::subscriber::LateMessages;
-use crate::bench::measure::Recorder;
+use crate::bench::measure::{LiveFigures, LiveStage, Recorder};
 use crate::bench::plan::{BenchPlan, LoadModel, Stage};
 use crate::bench::system::ProcessUse;
 use crate::mqtt::QoS;
@@ -40,7 +40,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Runs a plan. `interrupt` ends the load early, but not the drain; `progress` is called repeatedly.
+/// Runs a plan. `interrupt` ends the load early, but not the drain; `progress` is called repeatedly, and `live` gets the
+/// figures of each second.
 ///
 /// # Errors
 /// Only before the load: what fails afterwards is part of the outcome.
@@ -49,8 +50,9 @@ pub(crate) async fn run(
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),
+    live: Option<Arc<LiveFigures>>,
 ) -> Result<RunOutcome, RunError> {
-    run_with(plan, tls, interrupt, progress, shard::on_thread).await
+    run_with(plan, tls, interrupt, progress, live, shard::on_thread).await
 }
 
 /// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, on the clock of its runtime.
@@ -60,7 +62,7 @@ pub(crate) async fn run_in_place(
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),
 ) -> Result<RunOutcome, RunError> {
-    run_with(plan, None, interrupt, progress, shard::in_place).await
+    run_with(plan, None, interrupt, progress, None, shard::in_place).await
 }
 
 async fn run_with(
@@ -68,6 +70,7 @@ async fn run_with(
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     mut progress: impl FnMut(RunProgress),
+    live: Option<Arc<LiveFigures>>,
     start_shard: StartShard,
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
@@ -78,6 +81,7 @@ async fn run_with(
     };
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
     let mut coordinator = Coordinator::start(plan, tls.as_ref(), start_shard)?;
+    coordinator.live = live;
     let shared = coordinator.shared.clone();
     let record_dns =
         |recorder: &mut Recorder| dns.iter().for_each(|took| recorder.latency.dns.record(took.as_nanos() as i64));
@@ -156,6 +160,8 @@ struct Coordinator {
     late: Vec<LateMessages>,
     /// The broker's process, where it is on this machine and known.
     process: Option<ProcessWatch>,
+    /// Where others look at the figures while the run goes on.
+    live: Option<Arc<LiveFigures>>,
 }
 
 impl Coordinator {
@@ -174,7 +180,15 @@ impl Coordinator {
             stages_begun: 0,
             late: Vec::new(),
             process,
+            live: None,
         })
+    }
+
+    /// Shows what was recorded of a stage.
+    fn show(&self, stage: impl FnOnce() -> LiveStage) {
+        if let Some(live) = &self.live {
+            live.update(stage());
+        }
     }
 
     /// What the broker's process has used up to now.
@@ -221,7 +235,7 @@ impl Coordinator {
             while let Some(stage) = next.take() {
                 let before = before.map(|before| &outcomes[before]);
                 let Some(run) = self.stage_run(&stage, before) else { return outcomes };
-                let load = StageDriver::new(self, run).run_load(stage, progress);
+                let load = StageDriver::new(self, run, stage.name).run_load(stage, progress);
                 let mut outcome = halt_on(interrupt, &shared, load).await;
                 let ends = shared.is_halted() || self.has_collapsed() || self.stalled.is_some();
                 spent += Duration::from_nanos(outcome.measured_ns);

@@ -68,6 +68,13 @@ impl Deliveries {
         self.unmatched += other.unmatched;
     }
 
+    /// All streams together.
+    pub(super) fn total(&self) -> Delivery {
+        let mut total = Delivery::default();
+        self.streams.values().for_each(|stream| total.merge(stream));
+        total
+    }
+
     /// Adds the lost messages of a stream by second; `seconds` is none where these are not known.
     fn date_losses(&mut self, ledger: &StreamLedger, seconds: Option<impl Iterator<Item = Range<u64>>>) {
         let Some(seconds) = seconds else {

@@ -173,6 +173,16 @@ impl LatencyHistogram {
         self.count() - self.values.count_between(0, value_ns)
     }
 
+    /// The sum of all samples, nanoseconds.
+    pub(super) const fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    /// The values that occur, to the histogram's precision, and how often.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.values.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value()))
+    }
+
     /// Samples above an hour.
     pub fn clamped(&self) -> u64 {
         self.clamped

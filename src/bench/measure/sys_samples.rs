@@ -155,8 +155,8 @@ impl Topic {
                 index += 1;
                 index % 2 == 1
             });
-            self.least_gap = (last.at.saturating_duration_since(first.at) * 2 / MOST_SAMPLES as u32)
-                .max(Duration::from_nanos(1));
+            self.least_gap =
+                (last.at.saturating_duration_since(first.at) * 2 / MOST_SAMPLES as u32).max(Duration::from_nanos(1));
         }
     }
 
@@ -275,7 +275,9 @@ mod tests {
         assert_eq!(number(b" 12.5\n"), Some(12.5));
         assert_eq!(number(b"-3"), Some(-3.0));
         assert_eq!(number(b"42 seconds"), Some(42.0));
-        for text in [&b""[..], b"mosquitto version 2.0.11", b"inf", b"NaN", b"1e999", b"12 minutes", b"\xFF", &[b'1'; 65]] {
+        for text in
+            [&b""[..], b"mosquitto version 2.0.11", b"inf", b"NaN", b"1e999", b"12 minutes", b"\xFF", &[b'1'; 65]]
+        {
             assert_eq!(number(text), None, "{text:?}");
         }
     }

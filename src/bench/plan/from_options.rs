@@ -13,8 +13,8 @@ use crate::bench::measure::STAMP_SIZE;
 use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, BrokerPid, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions, PairName,
-    PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
+    Arrival, BENCH, BenchOptions, BrokerPid, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions,
+    PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
 };
 use crate::transport::{Address, TransportPlan};
 
@@ -213,9 +213,9 @@ fn broker_process(pid: BrokerPid, embedded: bool, address: &Address) -> Result<u
         (BrokerPid::Auto, Address::Tcp { port, .. }) if is_this_machine(address) => {
             listener(*port).map_err(|error| format!("--broker-pid auto: {error}"))
         }
-        (BrokerPid::Auto, _) => {
-            Err(format!("--broker-pid auto: {address} is no TCP port of this machine: give the process ID of the broker"))
-        }
+        (BrokerPid::Auto, _) => Err(format!(
+            "--broker-pid auto: {address} is no TCP port of this machine: give the process ID of the broker"
+        )),
     }
 }
 

@@ -8,7 +8,7 @@ use super::document::{GateOutcome, ResultDocument, Status};
 use super::latency::{LatencySummary, LatencyTable, LoopKind};
 use super::stage::{Stage, Target};
 use super::traffic::Traffic;
-use crate::bench::measure::{Generator, Verdict};
+use crate::bench::measure::{Generator, SysFigures, Verdict};
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, counted, duration, grouped, percent, rate};
 use crate::terminal::{Align, Cell, Colors, Paint, Table, escape, wrapped};
 
@@ -454,13 +454,11 @@ impl Page {
         facts.join(", ")
     }
 
-    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only
-    /// publish, which `mqbench self` measures.
     /// What the broker reported about itself.
     fn sys(&self, figures: &SysFigures) -> Option<String> {
         let facts: Vec<String> = [
-            figures.received_per_s.map(|rate| format!("received {}/s", per_second(rate))),
-            figures.sent_per_s.map(|rate| format!("sent {}/s", per_second(rate))),
+            figures.received_per_s.map(|count| format!("received {}/s", rate(count))),
+            figures.sent_per_s.map(|count| format!("sent {}/s", rate(count))),
             figures.dropped.map(|count| format!("dropped {}", grouped(count as u64))),
             figures.clients.map(|count| counted(count as u64, "client", "clients")),
             figures.heap_bytes.map(|memory| format!("heap {}", bytes(memory))),
@@ -471,6 +469,8 @@ impl Page {
         (!facts.is_empty()).then(|| wrapped("$SYS  ", &facts.join(", "), self.width))
     }
 
+    /// What would help: only where the generator is in doubt and has never been measured, and for loads that only
+    /// publish, which `mqbench self` measures.
     fn hint(&self, document: &ResultDocument) -> String {
         if document.generator.verdict == Some(Verdict::Ok)
             || document.generator.ceiling_per_s.is_some()

@@ -24,7 +24,8 @@ pub(super) async fn run_hold(
     progress: &mut impl FnMut(RunProgress),
 ) -> Result<(u64, StageOutcome), RunError> {
     let run = StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None };
-    let mut hold = HoldDriver { driver: StageDriver::new(coordinator, run), next_second_ns: SECOND_NS };
+    let mut hold =
+        HoldDriver { driver: StageDriver::new(coordinator, run, StageName::Conn), next_second_ns: SECOND_NS };
     let (clock, plan) = (hold.coordinator().shared.clock, hold.coordinator().shared.plan.clone());
     let resident_at_start = resident_bytes();
     let meter = UsageMeter::start(hold.coordinator().read_process());

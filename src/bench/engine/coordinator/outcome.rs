@@ -16,6 +16,8 @@ use crate::transport::TlsInfo;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
+// It is passed on a hundred times per second, and never kept.
+#[expect(clippy::large_enum_variant)]
 pub(crate) enum RunProgress {
     /// Clients are connecting.
     Connecting {

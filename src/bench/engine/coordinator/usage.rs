@@ -58,13 +58,7 @@ impl UsageMeter {
     /// `broker` is what the broker's process has used, where it is on this machine and known.
     pub(super) fn start(broker: Option<ProcessUse>) -> Self {
         let groups = CpuGroups::of_this_process();
-        Self {
-            cpu: process_cpu(),
-            machine: MachineCounters::read(),
-            broker,
-            throttling: groups.throttling(),
-            groups,
-        }
+        Self { cpu: process_cpu(), machine: MachineCounters::read(), broker, throttling: groups.throttling(), groups }
     }
 
     /// `broker` is what the broker's process has used by now.
