@@ -58,6 +58,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openssl", &["transport::tls"]),
     ("pbkdf2", &["broker::access"]),
     ("prometheus_client", &["bench::prometheus"]),
+    ("rumqttc", &["bench::engine::shard::library::connection"]),
     ("redb", &["broker::store"]),
     ("rpassword", &["terminal"]),
     ("rustls", &["transport::tls"]),

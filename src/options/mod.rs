@@ -74,7 +74,7 @@ pub use shape::{PayloadName, Shape};
 pub use source_addresses::SourceAddresses;
 pub use subscribe::{SUBSCRIBE, SubscribeOptions};
 pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
-pub use targets::{BrokerPid, HostList, HostName, PairName, TargetOptions};
+pub use targets::{BrokerPid, ClientName, HostList, HostName, PairName, TargetOptions};
 pub use tls::{KeyForm, TlsOptions, TlsVersionName};
 pub use tool::Tool;
 pub use usage_error::UsageError;

@@ -36,6 +36,14 @@ pub struct TargetOptions {
           value_parser = positive_duration)]
     pub reconnect: Option<Duration>,
 
+    /// Which client library carries the load: mqbench's own engine, or rumqttc for a second opinion [default: mqbench].
+    ///
+    /// rumqttc runs the same plan, stamps and ledger through that library's own client and event loop: what an
+    /// application on it would see. A message counts as sent when the library has written it; latencies from the actual
+    /// send begin when it was handed to the library. What rumqttc or this adapter cannot do is an error.
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub client: Option<ClientName>,
+
     /// mqbench conn: hold the connections for TIME [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub hold: Option<Duration>,
@@ -83,6 +91,26 @@ impl BrokerPid {
         }
         let pid = whole_number(text).filter(|pid| *pid > 0);
         pid.map(Self::Pid).ok_or_else(|| "must be a process ID, or auto".into())
+    }
+}
+
+/// The client library that carries the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientName {
+    /// The engine of mqbench.
+    #[default]
+    Mqbench,
+    /// The crate rumqttc.
+    Rumqttc,
+}
+
+impl ClientName {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mqbench => "mqbench",
+            Self::Rumqttc => "rumqttc",
+        }
     }
 }
 

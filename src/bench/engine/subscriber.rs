@@ -357,7 +357,19 @@ impl SubscriberHandler<'_> {
 impl Handler<SendRecord> for SubscriberHandler<'_> {
     #[inline]
     fn on_message(&mut self, delivery: &crate::session::Delivery<'_>) -> Acknowledge {
-        let publish = delivery.publish;
+        self.on_publish(delivery.publish);
+        Acknowledge::Now
+    }
+
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+
+    fn on_event(&mut self, _event: Event) {}
+}
+
+impl SubscriberHandler<'_> {
+    /// A message arrived.
+    #[inline]
+    pub(super) fn on_publish(&mut self, publish: &Publish<'_>) {
         let plan = &self.shared.plan;
         if plan.publishers == 0 {
             // The load is not ours: every arrival counts.
@@ -373,10 +385,5 @@ impl Handler<SendRecord> for SubscriberHandler<'_> {
         } else {
             self.by_order(publish);
         }
-        Acknowledge::Now
     }
-
-    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
-
-    fn on_event(&mut self, _event: Event) {}
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::library::faults_of_rumqttc;
 use super::{
     BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets, Template,
     WindowRule, stages,
@@ -13,8 +14,9 @@ use crate::bench::measure::STAMP_SIZE;
 use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, BrokerPid, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions,
-    PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
+    Arrival, BENCH, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment, HostName,
+    LoadOptions, PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName,
+    connect_plan,
 };
 use crate::transport::{Address, TransportPlan};
 
@@ -160,8 +162,12 @@ pub(crate) fn bench_plan(
         broker_pid,
         asks_sys: !targets.no_sys,
         samples_sys: targets.sys,
+        client: targets.client.unwrap_or_default(),
         session: connect.session,
     };
+    if plan.client == ClientName::Rumqttc {
+        faults.extend(faults_of_rumqttc(&plan));
+    }
     UsageError::check(BENCH.name, faults)?;
     Ok(plan)
 }

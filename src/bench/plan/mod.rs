@@ -2,6 +2,7 @@
 
 mod draw;
 pub(in crate::bench) mod from_options;
+mod library;
 mod payload;
 mod poisson;
 mod routes;
@@ -13,7 +14,7 @@ mod template;
 use std::time::Duration;
 
 use crate::mqtt::{Properties, PropertyName, QoS, Secret};
-use crate::options::{Arrival, Behind};
+use crate::options::{Arrival, Behind, ClientName};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
@@ -113,6 +114,8 @@ pub struct BenchPlan {
     pub broker_pid: Option<u32>,
     /// Whether the broker is asked for its name; see [`BenchPlan::session_for_sys`].
     pub asks_sys: bool,
+    /// The library whose clients carry the load.
+    pub client: ClientName,
     /// Whether the numbers that the broker publishes under `$SYS` are recorded.
     pub samples_sys: bool,
 }

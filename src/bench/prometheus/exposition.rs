@@ -109,12 +109,14 @@ const GAUGES: &[Gauge] = &[
 type Timed = (&'static str, &'static str, fn(&Latencies<Option<Buckets>>) -> Option<&Buckets>);
 
 const LATENCIES: &[Timed] = &[
-    ("end_to_end_latency", "Intended send to arrival at a subscriber", |it| it.e2e.as_ref()),
-    ("acknowledgement_latency", "Intended send to PUBACK or PUBCOMP", |it| it.ack.as_ref()),
-    ("round_trip_latency", "Intended send of a message to its return through a responder", |it| it.rtt.as_ref()),
-    ("scheduling_lag", "Intended to actual send: the delay of mqbench itself", |it| it.sched_lag.as_ref()),
-    ("connect_latency", "Connecting up to CONNACK (mqbench conn)", |it| it.connect.as_ref()),
-    ("ping_latency", "PINGREQ to PINGRESP (mqbench conn)", |it| it.ping.as_ref()),
+    ("end_to_end_latency_seconds", "Intended send to arrival at a subscriber", |it| it.e2e.as_ref()),
+    ("acknowledgement_latency_seconds", "Intended send to PUBACK or PUBCOMP", |it| it.ack.as_ref()),
+    ("round_trip_latency_seconds", "Intended send of a message to its return through a responder", |it| {
+        it.rtt.as_ref()
+    }),
+    ("scheduling_lag_seconds", "Intended to actual send: the delay of mqbench itself", |it| it.sched_lag.as_ref()),
+    ("connect_latency_seconds", "Connecting up to CONNACK (mqbench conn)", |it| it.connect.as_ref()),
+    ("ping_latency_seconds", "PINGREQ to PINGRESP (mqbench conn)", |it| it.ping.as_ref()),
 ];
 
 /// Gives the figures of all stages at each scrape.
@@ -125,45 +127,66 @@ fn labels(stage: &LiveStage) -> [(&'static str, String); 2] {
     [("stage", stage.name.to_owned()), ("number", stage.number.to_string())]
 }
 
+/// A family without a value is left out: not every parser takes its name alone.
+fn encode_counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, unit, help): (&str, Option<&Unit>, &str),
+    values: Vec<(&LiveStage, u64)>,
+) -> Result<(), fmt::Error> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
+    for (stage, value) in values {
+        let labels = labels(stage);
+        family.encode_family(&labels)?.encode_counter::<[(String, String); 0], u64, u64>(&value, None)?;
+    }
+    Ok(())
+}
+
+fn encode_histograms(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    values: Vec<(&LiveStage, &Buckets)>,
+) -> Result<(), fmt::Error> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    // The unit is in the name; as metadata of a histogram not every parser takes it.
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    for (stage, buckets) in values {
+        let bounds = BUCKETS_NS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
+        let counts: Vec<(f64, u64)> = bounds.zip(buckets.counts).collect();
+        let (labels, sum) = (labels(stage), buckets.sum_ns as f64 / 1e9);
+        let mut metric = family.encode_family(&labels)?;
+        metric.encode_histogram::<[(String, String); 0]>(sum, buckets.count(), &counts, None)?;
+    }
+    Ok(())
+}
+
 impl Collector for StageCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let stages = self.0.stages();
         for (name, unit, help, read) in COUNTERS {
-            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
-            for stage in &stages {
-                let value = read(&stage.counters);
-                family
-                    .encode_family(&labels(stage))?
-                    .encode_counter::<[(String, String); 0], u64, u64>(&value, None)?;
-            }
+            let values = stages.iter().map(|stage| (stage, read(&stage.counters)));
+            encode_counters(&mut encoder, (name, unit.as_ref(), help), values.collect())?;
         }
         for (name, help, read) in DELIVERIES {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (stage, delivery) in stages.iter().filter_map(|stage| Some((stage, stage.delivery.as_ref()?))) {
-                let value = read(delivery);
-                family
-                    .encode_family(&labels(stage))?
-                    .encode_counter::<[(String, String); 0], u64, u64>(&value, None)?;
-            }
+            let values = stages.iter().filter_map(|stage| Some((stage, read(stage.delivery.as_ref()?))));
+            encode_counters(&mut encoder, (name, None, help), values.collect())?;
         }
         // Only the last stage has a present.
         let last = stages.last().and_then(|stage| Some((stage, stage.row.as_ref()?)));
         for (name, unit, help, read) in GAUGES {
-            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
             if let Some((stage, value)) = last.and_then(|(stage, row)| Some((stage, read(row)?))) {
-                family.encode_family(&labels(stage))?.encode_gauge(&value)?;
+                let labels = labels(stage);
+                let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+                family.encode_family(&labels)?.encode_gauge(&value)?;
             }
         }
         for (name, help, read) in LATENCIES {
-            let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-            for (stage, buckets) in stages.iter().filter_map(|stage| Some((stage, read(&stage.latency)?))) {
-                let bounds = BUCKETS_NS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::MAX]);
-                let counts: Vec<(f64, u64)> = bounds.zip(buckets.counts).collect();
-                let sum = buckets.sum_ns as f64 / 1e9;
-                let labels = labels(stage);
-                let mut metric = family.encode_family(&labels)?;
-                metric.encode_histogram::<[(String, String); 0]>(sum, buckets.count(), &counts, None)?;
-            }
+            let values = stages.iter().filter_map(|stage| Some((stage, read(&stage.latency)?)));
+            encode_histograms(&mut encoder, (name, help), values.collect())?;
         }
         Ok(())
     }
@@ -200,7 +223,7 @@ mod tests {
             "mqbench_end_to_end_latency_seconds_bucket{le=\"0.00005\",stage=\"flood\",number=\"1\"} 1",
             "mqbench_end_to_end_latency_seconds_bucket{le=\"+Inf\",stage=\"flood\",number=\"1\"} 2",
             "mqbench_end_to_end_latency_seconds_sum{stage=\"flood\",number=\"1\"} 0.00204",
-            "# UNIT mqbench_end_to_end_latency_seconds seconds",
+            "# UNIT mqbench_sent_payload_bytes bytes",
             "mqbench_run_info{run=\"7f3a\"",
         ] {
             assert!(text.contains(line), "no {line} in\n{text}");

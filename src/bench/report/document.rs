@@ -98,13 +98,20 @@ pub struct ToolFacts {
     pub rustc: Option<String>,
 }
 
+/// The features of this package, and whether this program was built with them.
+const FEATURES: [(&str, bool); 3] = [
+    ("explorer", cfg!(feature = "explorer")),
+    ("openssl", cfg!(feature = "openssl")),
+    ("rumqttc", cfg!(feature = "rumqttc")),
+];
+
 impl Default for ToolFacts {
     fn default() -> Self {
         Self {
             name: "mqbench".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: None,
-            features: Vec::new(),
+            features: FEATURES.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| (*name).to_owned()).collect(),
             rustc: None,
         }
     }

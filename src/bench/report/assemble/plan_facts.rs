@@ -47,6 +47,7 @@ pub(super) fn plan_facts(plan: &BenchPlan) -> Value {
     let copies = plan.routes.copies();
     let publishes = plan.publishers > 0;
     json!({
+        "client": plan.client.name(),
         "shape": plan.routes.shape().to_string(),
         "publishers": plan.publishers,
         "subscribers": plan.subscribers,

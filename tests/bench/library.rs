@@ -1,0 +1,137 @@
+//! `--client rumqttc`: another library carries the same plan, and the same ledger accounts for it.
+#![cfg(feature = "rumqttc")]
+
+use serde_json::Value;
+
+use crate::support::bench::{fail, measure, mqbench};
+use crate::support::process::{Running, ended_by, text};
+use crate::support::scripted_broker::{Repeat, Script, ScriptedBroker};
+
+/// What must be the same whoever carries the load: the exact ledger.
+fn ledger(document: &Value) -> Vec<(&'static str, Option<u64>)> {
+    let delivery = &document["delivery"];
+    let names = ["expected", "delivered_once", "lost", "duplicates", "dup_flagged", "reordered", "corrupt", "foreign"];
+    let mut ledger: Vec<_> = names.iter().map(|name| (*name, delivery[*name].as_u64())).collect();
+    ledger.extend(
+        ["sent", "delivered", "payload_bytes_out", "payload_bytes_in"]
+            .map(|name| (name, document["traffic"][name].as_u64())),
+    );
+    ledger
+}
+
+fn faults() -> Script {
+    Script::default()
+        .drop_deliveries([3, 500, 501, 502, 1_700])
+        .repeat_deliveries([10, 900, 1_500], Repeat::AsNew)
+        .swap_deliveries([100, 1_200])
+        .without_log()
+}
+
+#[test]
+fn injected_loss_and_duplicates_come_back_exactly_as_with_the_engine_of_mqbench() {
+    for version in ["311", "5"] {
+        for qos in ["0", "1", "2"] {
+            let count = ["-C", "2000", "--pubs", "1", "--subs", "1", "--drain", "3s", "--seed", "7"];
+            for model in [&["--flood"][..], &["--rate", "4k"]] {
+                let arguments = [&count[..], model, &["-q", qos, "-V", version]].concat();
+                let (own, code, stderr) = measure(&ScriptedBroker::start(faults()).port(), &arguments);
+                // A machine that is busy may be too late for the schedule; the ledger is exact all the same.
+                assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
+                let broker = ScriptedBroker::start(faults());
+                let (other, code, stderr) =
+                    measure(&broker.port(), &[&arguments[..], &["--client", "rumqttc"]].concat());
+                assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
+                assert_eq!(ledger(&other), ledger(&own), "{arguments:?}");
+                assert_eq!(other["delivery"]["lost"], 5, "{arguments:?}");
+                assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
+                assert_eq!((&other["plan"]["client"], &own["plan"]["client"]), (&"rumqttc".into(), &"mqbench".into()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_shape_and_both_models_are_carried_without_loss() {
+    for arguments in [
+        &["--clients", "4"][..],
+        &["--shape", "fan-in", "--clients", "4"],
+        &["--shape", "fan-out", "--clients", "4"],
+        &["--shape", "shared:2", "--pubs", "2", "--subs", "4"],
+        &["pub", "--clients", "2"],
+        &["--size", "20..400", "--payload", "random", "--clients", "2"],
+        &["-m", "hello %s", "--clients", "2"],
+        &["--window", "ack", "--clients", "2"],
+        &["-r", "--clients", "2"],
+    ] {
+        let common = ["-q", "1", "--flood", "-C", "2000", "--client", "rumqttc", "--threads", "2"];
+        let broker = ScriptedBroker::start(Script::default().without_log());
+        let (document, code, stderr) = measure(&broker.port(), &[arguments, &common].concat());
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        assert_eq!((&document["traffic"]["sent"], &document["traffic"]["acked"]), (&2000.into(), &2000.into()));
+        let delivery = &document["delivery"];
+        if arguments[0] != "pub" {
+            assert_eq!(
+                (&delivery["lost"], &delivery["duplicates"]),
+                (&0.into(), &0.into()),
+                "{arguments:?}: {delivery}"
+            );
+            assert_eq!(delivery["delivered_once"], delivery["expected"], "{arguments:?}");
+        }
+        assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_bare_run_has_both_stages_and_says_who_carried_it() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let arguments = ["--client", "rumqttc", "-q", "1", "--clients", "1", "--duration", "2s", "--warmup", "200ms"];
+    let (document, code, stderr) = measure(&broker.port(), &arguments);
+    // A machine that is busy may be too late for the schedule.
+    assert!(matches!(code, 0 | 4), "{stderr}");
+    let names: Vec<&str> = document["stages"].as_array().unwrap().iter().filter_map(|it| it["name"].as_str()).collect();
+    assert!(names.starts_with(&["flood", "paced"]), "{names:?}");
+    assert!(document["tool"]["features"].as_array().unwrap().contains(&"rumqttc".into()));
+    assert!(document["latency"]["e2e"]["count"].as_u64().unwrap() > 0);
+    assert!(document["latency"]["ack_service"]["count"].as_u64().unwrap() > 0);
+    // What the library does not show is null.
+    for path in ["bytes_out", "bytes_in", "packets"] {
+        assert_eq!(document["traffic"][path], Value::Null, "{path}");
+    }
+    for name in ["connect_tcp", "connack"] {
+        assert_eq!(document["latency"][name], Value::Null, "{name}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_drained_and_reported() {
+    let broker = ScriptedBroker::start(Script::default());
+    let arguments = ["--client", "rumqttc", "--rate", "200", "--duration", "5m", "--warmup", "0", "--clients", "2"];
+    let load = Running::start(mqbench(&broker.port(), &arguments).args(["--json", "-q", "2"]));
+    broker.wait_for("20 messages", |log| log.publishes().count() >= 20);
+    load.signal("INT");
+    let output = load.finish();
+    assert_eq!(ended_by(output.status), Some(2), "{}", text(&output.stderr));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["status"], &document["delivery"]["lost"]), (&"partial".into(), &0.into()), "{document}");
+    assert!(document["delivery"]["delivered_once"].as_u64().unwrap() >= 10);
+}
+
+#[test]
+fn what_the_library_cannot_do_and_what_the_broker_refuses_has_its_exit_status() {
+    for (arguments, part) in [
+        (&["--reconnect"][..], "loses the messages in flight"),
+        (&["--tls"], "TLS"),
+        (&["-V", "mqttv31"], "MQTT 3.1"),
+        (&["conn"], "mqbench conn"),
+    ] {
+        let (stderr, code) = fail("1", &[arguments, &["--client", "rumqttc"]].concat());
+        assert!(code == 2 && stderr.contains("--client rumqttc") && stderr.contains(part), "{arguments:?}: {stderr}");
+    }
+    let (stderr, code) = fail("1", &["--client", "rumqttc"]);
+    assert!(code == 1 && stderr.contains("connection refused"), "{code}: {stderr}");
+    let refusing = ScriptedBroker::start(Script::default().refuse_connect(mqtools::mqtt::ReasonCode::NOT_AUTHORIZED));
+    for version in ["311", "5"] {
+        let (stderr, code) = fail(&refusing.port(), &["--client", "rumqttc", "-V", version]);
+        assert_eq!(code, 135, "{stderr}");
+    }
+}
