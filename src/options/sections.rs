@@ -272,6 +272,10 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench -h broker --rate 1k --duration 1h --prometheus 127.0.0.1:9100",
                 "Run for an hour and serve the figures to Prometheus meanwhile.",
             ),
+            entry(
+                "mqbench -h broker -q 1 --client rumqttc",
+                "Run the same load through the client library rumqttc, for a second opinion.",
+            ),
             entry("mqbench echo -h broker --rate 100", "Measure the round trip through a responder."),
             entry("mqbench pub -h broker -q 1 --flood", "Only publish; use sub to only receive."),
             entry(

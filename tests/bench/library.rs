@@ -29,23 +29,21 @@ fn faults() -> Script {
 
 #[test]
 fn injected_loss_and_duplicates_come_back_exactly_as_with_the_engine_of_mqbench() {
-    for version in ["311", "5"] {
-        for qos in ["0", "1", "2"] {
-            let count = ["-C", "2000", "--pubs", "1", "--subs", "1", "--drain", "3s", "--seed", "7"];
-            for model in [&["--flood"][..], &["--rate", "4k"]] {
-                let arguments = [&count[..], model, &["-q", qos, "-V", version]].concat();
-                let (own, code, stderr) = measure(&ScriptedBroker::start(faults()).port(), &arguments);
-                // A machine that is busy may be too late for the schedule; the ledger is exact all the same.
-                assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
-                let broker = ScriptedBroker::start(faults());
-                let (other, code, stderr) =
-                    measure(&broker.port(), &[&arguments[..], &["--client", "rumqttc"]].concat());
-                assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
-                assert_eq!(ledger(&other), ledger(&own), "{arguments:?}");
-                assert_eq!(other["delivery"]["lost"], 5, "{arguments:?}");
-                assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
-                assert_eq!((&other["plan"]["client"], &own["plan"]["client"]), (&"rumqttc".into(), &"mqbench".into()));
-            }
+    let count = ["-C", "2000", "--pubs", "1", "--subs", "1", "--drain", "3s", "--seed", "7"];
+    for (qos, model) in [("0", &["--flood"][..]), ("1", &["--flood"]), ("2", &["--flood"]), ("1", &["--rate", "4k"])] {
+        let arguments = [&count[..], model, &["-q", qos]].concat();
+        // A machine that is busy may be too late for the schedule (4); the ledger is exact all the same.
+        let (own, code, stderr) = measure(&ScriptedBroker::start(faults()).port(), &arguments);
+        assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
+        assert_eq!(own["plan"]["client"], "mqbench");
+        for version in ["311", "5"] {
+            let broker = ScriptedBroker::start(faults());
+            let arguments = [&arguments[..], &["-V", version, "--client", "rumqttc"]].concat();
+            let (other, code, stderr) = measure(&broker.port(), &arguments);
+            assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
+            assert_eq!(ledger(&other), ledger(&own), "{arguments:?}");
+            assert_eq!((&other["delivery"]["lost"], &other["plan"]["client"]), (&5.into(), &"rumqttc".into()));
+            assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
         }
     }
 }
