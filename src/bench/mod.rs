@@ -10,8 +10,10 @@ mod calibrate;
 mod doctor;
 mod identify;
 mod interruption;
+mod output;
 mod prometheus;
 mod run;
+mod saved;
 #[cfg(test)]
 mod simulation;
 mod sys_sampler;

@@ -1,7 +1,6 @@
 //! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
-mod output;
 mod progress_view;
 
 use std::sync::Arc;
@@ -13,18 +12,18 @@ use self::failure::{
     all_refused, check_carried, check_connections, check_pings, check_qos, check_sent, check_shared_subscriptions,
     print_connect_error,
 };
-use self::output::{Outputs, outputs, write_result};
 use self::progress_view::ProgressView;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::measure::LiveFigures;
+use super::output::{Outputs, outputs, write_json, write_results};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::prometheus::MetricsServer;
 use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
-use super::{calibrate, doctor, identify};
+use super::{calibrate, doctor, identify, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
@@ -53,8 +52,19 @@ fn command() -> Vec<String> {
 
 /// Runs mqbench. Errors go to stderr, the result to stdout and to the files of `--out`.
 pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
-    if options.load.verb == Some(Verb::Self_) {
-        return measure_self(options, environment);
+    match options.load.verb {
+        Some(Verb::Self_) => return measure_self(options, environment),
+        Some(Verb::Report) => {
+            return match gates(&options.result) {
+                Ok(gates) => saved::report(options, &gates).unwrap_or_else(failed),
+                Err(error) => error.report(),
+            };
+        }
+        Some(verb @ (Verb::Merge | Verb::Compare | Verb::Find)) => {
+            let fault = format!("mqbench {}: not built yet", verb.name());
+            return UsageError::new(BENCH.name, vec![fault]).report();
+        }
+        _ => {}
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
     let prepared = bench_plan(options, environment, &target)
@@ -67,6 +77,9 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
     };
     if options.load.verb == Some(Verb::Doctor) {
+        if let Err(error) = files.check_json("doctor") {
+            return error.report();
+        }
         let examine = examine(&plan, own.is_some(), options.result.json, &files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
     }
@@ -90,7 +103,8 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
 
 /// `mqbench self`.
 fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus {
-    let files = match outputs(options) {
+    let files = outputs(options).and_then(|files| files.check_json("self").map(|()| files));
+    let files = match files {
         Ok(files) => files,
         Err(error) => {
             eprintln!("{error}");
@@ -100,7 +114,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
     let measure = async {
         let writes_document = options.result.json || !files.is_empty();
         let interruption = Interruption::listen(options.general.quiet, writes_document);
-        let write = |text: &[u8], json| write_result(text, json, &files);
+        let write = |text: &[u8], json| write_json(text, json, &files);
         calibrate::run(options, environment, interruption, write).await
     };
     crate::client::run(measure).map_err(Into::into).flatten().unwrap_or_else(failed)
@@ -113,7 +127,7 @@ async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) 
         print(findings.text(Colors::for_stdout()).as_bytes())?;
     }
     let text = findings.to_json().context("the findings cannot be written as JSON")?;
-    write_result(&text, json, files)?;
+    write_json(&text, json, files)?;
     Ok(findings.exit_status())
 }
 
@@ -376,8 +390,6 @@ impl BenchRun {
     }
 
     fn write(&self, document: &ResultDocument) -> Result<()> {
-        let mut text = Vec::new();
-        document.write_json(&mut text).context("the result cannot be written as JSON")?;
-        write_result(&text, self.json, &self.files)
+        write_results(std::slice::from_ref(document), None, self.json, &self.files)
     }
 }

@@ -26,7 +26,8 @@ pub static BENCH: Tool =
     long_about = "Runs many publishers and subscribers at once and measures what arrives. Without --flood and --rate it \
                   runs two stages: first it floods the broker to find its maximum throughput, then it sends at half of \
                   that rate and measures latency from the time at which each message was due.",
-    override_usage = "mqbench [VERB] [OPTIONS]\n       mqbench doctor [VERB] [OPTIONS]",
+    override_usage = "mqbench [VERB] [OPTIONS]\n       mqbench doctor [VERB] [OPTIONS]\n       \
+                      mqbench report|merge|compare FILE... [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,

@@ -50,12 +50,13 @@ pub(super) fn as_help(sections: &[Section]) -> String {
     help
 }
 
-const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, if -u is given without -P and --pw-file.");
+const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, if -u is given and no option gives a password.");
 const PROXY: Entry = entry(
     "https_proxy",
     "Proxy, used with --proxy env only; likewise HTTPS_PROXY, all_proxy, ALL_PROXY, and no_proxy and NO_PROXY for \
      hosts to connect to directly.",
 );
+const PROFILES: Entry = entry("~/.config/mqtools/profiles.toml", "The profiles of --profile, for all client tools.");
 const CONFIG_HOME: Entry = entry("XDG_CONFIG_HOME", "Folder of the options files; $HOME/.config if not set.");
 const DONE: Entry = entry("0", "Success: everything was measured as requested; --help and --version.");
 const FAILED: Entry =
@@ -110,6 +111,7 @@ pub(super) const PUBLISH: &[Section] = &[
                 "Options, one per line; the other options files and the command line override them. See -o.",
             ),
             entry("~/.config/mqpub", "The same, read by mqpub only; the command line overrides them."),
+            PROFILES,
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -127,6 +129,10 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             entry("mqsub -h broker -t status -C 1 -W 5", "Wait up to five seconds for one message."),
             entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
+            entry(
+                "mqsub -h broker -t '#' -q 1 --record day.ndjson.zst --rotate 1h",
+                "Record everything to compressed files of one hour: day-0001.ndjson.zst and so on.",
+            ),
             entry(
                 "mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'",
                 "Use a different QoS for each subscription.",
@@ -157,6 +163,7 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "Options, one per line; the other options files and the command line override them. See -o.",
             ),
             entry("~/.config/mqsub", "The same, read by mqsub only; the command line overrides them."),
+            PROFILES,
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -220,6 +227,7 @@ pub(super) const REQUEST: &[Section] = &[
                 "Options, one per line; the other options files and the command line override them. See -o.",
             ),
             entry("~/.config/mqrr", "The same, read by mqrr only; the command line overrides them."),
+            PROFILES,
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -310,6 +318,7 @@ pub(super) const BENCH: &[Section] = &[
         title: "FILES",
         entries: &[
             entry("~/.config/mqbench", "Options, one per line; the command line overrides them. See -o."),
+            PROFILES,
             entry("~/.cache/mqtools/self.json", "The ceiling measured by mqbench self."),
         ],
     },

@@ -12,7 +12,10 @@ mod mqpub;
 mod mqrr;
 mod mqsub;
 mod paho;
+mod record;
 mod restarts;
+#[cfg(unix)]
+mod secrets;
 mod signals;
 mod tls;
 mod transports;

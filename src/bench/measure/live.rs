@@ -36,14 +36,14 @@ pub(crate) const BUCKETS_NS: [u64; 21] = [
 
 /// Latencies in buckets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Buckets {
+pub(crate) struct BucketCounts {
     /// How many are at or below each of [`BUCKETS_NS`] and above the one before, and last those above all.
     pub(crate) counts: [u64; BUCKETS_NS.len() + 1],
     /// The sum of all, nanoseconds.
-    pub(crate) sum_ns: u128,
+    pub(crate) sum_ns: u64,
 }
 
-impl Buckets {
+impl BucketCounts {
     fn of(histogram: &LatencyHistogram) -> Self {
         let mut buckets = Self { sum_ns: histogram.sum(), ..Self::default() };
         for (value_ns, count) in histogram.recorded() {
@@ -68,7 +68,7 @@ pub(crate) struct LiveStage {
     /// Events in the measured window.
     pub(crate) counters: Counters,
     /// Latencies; none of a kind that was not measured.
-    pub(crate) latency: Latencies<Option<Buckets>>,
+    pub(crate) latency: Latencies<Option<BucketCounts>>,
     /// The last whole second.
     pub(crate) row: Option<IntervalRow>,
     /// What became of its messages, once it is over.
@@ -78,7 +78,7 @@ pub(crate) struct LiveStage {
 impl LiveStage {
     /// What was recorded of a stage.
     pub(crate) fn of(name: &'static str, number: u32, recorder: &Recorder) -> Self {
-        let latency = recorder.latency.map(|_, latency| latency.histogram().map(Buckets::of));
+        let latency = recorder.latency.map(|_, latency| latency.histogram().map(BucketCounts::of));
         Self { name, number, counters: recorder.counters.clone(), latency, row: None, delivery: None }
     }
 }

@@ -4,10 +4,12 @@
 //! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of
 //! subscribers that share a subscription; all are merged when it is done.
 
+mod buckets;
 mod figures;
 mod generator;
 mod group;
 mod histogram;
+mod interval_log;
 mod ledger;
 mod live;
 mod outage;
@@ -23,8 +25,9 @@ pub(super) use figures::{StageFigures, percent, rounded};
 pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};
 pub(super) use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
+pub(super) use interval_log::{Interval, interval_log};
 pub(super) use ledger::{Delivery, Observed, StreamLedger};
-pub(super) use live::{BUCKETS_NS, Buckets, LiveFigures, LiveStage};
+pub(super) use live::{BUCKETS_NS, BucketCounts, LiveFigures, LiveStage};
 pub(super) use outage::{Outage, Outages};
 pub(super) use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
 pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};

@@ -9,7 +9,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::bench::measure::{BUCKETS_NS, Buckets, Counters, Delivery, IntervalRow, Latencies, LiveFigures, LiveStage};
+use crate::bench::measure::{
+    BUCKETS_NS, BucketCounts, Counters, Delivery, IntervalRow, Latencies, LiveFigures, LiveStage,
+};
 
 /// The form in which a scrape gets the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +108,7 @@ const GAUGES: &[Gauge] = &[
 ];
 
 /// A latency.
-type Timed = (&'static str, &'static str, fn(&Latencies<Option<Buckets>>) -> Option<&Buckets>);
+type Timed = (&'static str, &'static str, fn(&Latencies<Option<BucketCounts>>) -> Option<&BucketCounts>);
 
 const LATENCIES: &[Timed] = &[
     ("end_to_end_latency_seconds", "Intended send to arrival at a subscriber", |it| it.e2e.as_ref()),
@@ -147,7 +149,7 @@ fn encode_counters(
 fn encode_histograms(
     encoder: &mut DescriptorEncoder<'_>,
     (name, help): (&str, &str),
-    values: Vec<(&LiveStage, &Buckets)>,
+    values: Vec<(&LiveStage, &BucketCounts)>,
 ) -> Result<(), fmt::Error> {
     if values.is_empty() {
         return Ok(());
@@ -207,7 +209,7 @@ mod tests {
         let row = IntervalRow { conns: Some(2), cpu_pct: Some(50.0), ..IntervalRow::of(&recorder, 0) };
         let delivery = Delivery { expected: 12, lost: 1, ..Delivery::default() };
         let flood = LiveStage::of("flood", 1, &recorder);
-        figures.update(LiveStage { row: Some(row), delivery: Some(delivery), ..flood });
+        figures.update(LiveStage { row: Some(row.clone()), delivery: Some(delivery), ..flood });
         figures.update(LiveStage { row: Some(row), ..LiveStage::of("paced", 2, &recorder) });
         Exposition::new("7f3a", figures)
     }

@@ -1,18 +1,21 @@
 //! Reporting: the result document, what it is assembled from, gates, the summary for people.
 //!
 //! From the ground up: the parts of the document (`Traffic`, `DeliveryAccount`, `LatencyTable`, `Stage`) and
-//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate` and `summary` read the document
-//! alone. `assemble` makes it from the plan and what the engine brought.
+//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate`, `summary`, `html` and
+//! `write` read the document alone, `read` reads it from a file. `assemble` makes it from the plan and what the engine brought.
 
 mod assemble;
 mod delivery;
 mod document;
 mod gate;
+mod html;
 mod latency;
 mod metric;
+mod read;
 mod stage;
 mod summary;
 mod traffic;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -21,4 +24,6 @@ pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
 pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
 pub use gate::Gate;
+pub(super) use read::read_result;
 pub(super) use summary::summary;
+pub(super) use write::Format;

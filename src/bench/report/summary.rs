@@ -538,7 +538,7 @@ fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
 }
 
 /// What a gate found, in the units of its metric.
-fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
+pub(super) fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
     let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
     let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
     let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {

@@ -105,7 +105,7 @@ impl<'a> StageDriver<'a> {
                 return clock_back_ns;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(self.run.from_ns));
-            let row = self.totals.last_second();
+            let row = self.totals.last_second().cloned().map(Box::new);
             progress(RunProgress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
             if now_ns >= self.next_second_ns {
                 self.end_second();
@@ -210,7 +210,7 @@ impl<'a> StageDriver<'a> {
 
     /// The stage as it is now.
     fn live(&self) -> LiveStage {
-        let row = self.totals.last_second();
+        let row = self.totals.last_second().cloned();
         LiveStage { row, ..LiveStage::of(self.name.text(), self.run.number, &self.totals.recorder) }
     }
 

@@ -1,4 +1,4 @@
-//! Writes results: to stdout with `--json`, and to the files of `--out`.
+//! Writes results: to stdout with `--json`, and to the files of `--out`, each in the format of its suffix.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::report::{Format, ResultDocument};
 use crate::options::{BENCH, BenchOptions, UsageError};
 use crate::terminal::{escape_json_tail, print};
 
 /// The files of `--out`.
 #[derive(Debug)]
 pub(super) struct Outputs {
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, Format)>,
     /// The run has a password or a token. The document masks it; file permissions are the second lock.
     is_private: bool,
 }
@@ -27,7 +28,17 @@ impl Outputs {
 /// The files of `--out`, which must be writable before the load begins. A new file appears only with the result.
 pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
     let mut faults = Vec::new();
+    let mut files = Vec::new();
     for path in &options.result.out {
+        // A name of the system has no suffix to choose by.
+        let format = if is_name_of_system(path) { Ok(Format::Json) } else { Format::of(path) };
+        match format {
+            Ok(format) => files.push((path.clone(), format)),
+            Err(fault) => {
+                faults.push(format!("--out {}: {fault}", path.display()));
+                continue;
+            }
+        }
         let found = std::fs::symlink_metadata(path);
         if found.as_ref().is_ok_and(std::fs::Metadata::is_symlink) && !is_name_of_system(path) {
             // In a folder that others can write to, one of them may have made it to destroy a file of this user.
@@ -46,7 +57,7 @@ pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
         }
     }
     UsageError::check(BENCH.name, faults)?;
-    Ok(Outputs { files: options.result.out.clone(), is_private: options.has_secret() })
+    Ok(Outputs { files, is_private: options.has_secret() })
 }
 
 /// `/dev/stdout`, and what the shell makes of `>(command)`: links to files that this process has open, where nobody
@@ -55,18 +66,59 @@ fn is_name_of_system(path: &Path) -> bool {
     ["/dev", "/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
-/// Writes a document to stdout, where `json`, and to the files of `--out`.
-pub(super) fn write_result(text: &[u8], json: bool, outputs: &Outputs) -> Result<()> {
+impl Outputs {
+    /// Refuses files that are no JSON, for a verb that has no other form.
+    pub(super) fn check_json(&self, verb: &str) -> Result<(), UsageError> {
+        let others = self.files.iter().filter(|(_, format)| *format != Format::Json);
+        let fault = |(path, _): &(PathBuf, _)| {
+            format!("--out {}: mqbench {verb} writes JSON only: use the suffix .json", path.display())
+        };
+        UsageError::check(BENCH.name, others.map(fault).collect())
+    }
+
+    /// Refuses files that hold one result, where there are several.
+    pub(super) fn check_several(&self, count: usize) -> Result<(), UsageError> {
+        let single = self.files.iter().filter(|(_, format)| count > 1 && !format.takes_several());
+        let fault = |(path, _): &(PathBuf, _)| {
+            format!("--out {}: this format holds one result, not {count}: give one, or merge them", path.display())
+        };
+        UsageError::check(BENCH.name, single.map(fault).collect())
+    }
+}
+
+/// Writes results to stdout, where `json`, and to the files of `--out`, with a baseline where the format shows it.
+pub(super) fn write_results(
+    results: &[ResultDocument],
+    baseline: Option<&ResultDocument>,
+    json: bool,
+    outputs: &Outputs,
+) -> Result<()> {
+    write_all(json, outputs, |format| {
+        let mut text = format.render(results, baseline)?;
+        if format == Format::Json {
+            escape_json_tail(&mut text, 0);
+        }
+        Ok(text)
+    })
+}
+
+/// Writes a document of JSON to stdout, where `json`, and to the files of `--out`.
+pub(super) fn write_json(text: &[u8], json: bool, outputs: &Outputs) -> Result<()> {
     let mut text = text.to_vec();
     escape_json_tail(&mut text, 0);
-    let text = &text[..];
+    write_all(json, outputs, |_| Ok(text.clone()))
+}
+
+fn write_all(json: bool, outputs: &Outputs, render: impl Fn(Format) -> Result<Vec<u8>>) -> Result<()> {
     if json {
-        print(text)?;
+        print(&render(Format::Json)?)?;
     }
     let mut failed = None;
-    for path in &outputs.files {
-        if let Err(error) = write_file(path, text, outputs.is_private) {
-            failed = Some(anyhow::Error::new(error).context(format!("--out {}", path.display())));
+    for (path, format) in &outputs.files {
+        let written =
+            render(*format).and_then(|text| write_file(path, &text, outputs.is_private).map_err(anyhow::Error::new));
+        if let Err(error) = written {
+            failed = Some(error.context(format!("--out {}", path.display())));
         }
     }
     match failed {
@@ -74,7 +126,7 @@ pub(super) fn write_result(text: &[u8], json: bool, outputs: &Outputs) -> Result
         Some(error) => {
             // The figures took time to measure: a full disk must not lose them.
             if !json {
-                print(text)?;
+                print(&render(Format::Json)?)?;
             }
             Err(error)
         }
