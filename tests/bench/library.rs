@@ -68,11 +68,9 @@ fn every_shape_and_both_models_are_carried_without_loss() {
         assert_eq!((&document["traffic"]["sent"], &document["traffic"]["acked"]), (&2000.into(), &2000.into()));
         let delivery = &document["delivery"];
         if arguments[0] != "pub" {
-            assert_eq!(
-                (&delivery["lost"], &delivery["duplicates"]),
-                (&0.into(), &0.into()),
-                "{arguments:?}: {delivery}"
-            );
+            assert_eq!(delivery["lost"], 0, "{arguments:?}: {delivery}");
+            // Null without stamps.
+            assert_eq!(delivery["duplicates"].as_u64().unwrap_or_default(), 0, "{arguments:?}: {delivery}");
             assert_eq!(delivery["delivered_once"], delivery["expected"], "{arguments:?}");
         }
         assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
