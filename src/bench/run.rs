@@ -27,7 +27,7 @@ use super::{calibrate, doctor, identify, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, MetricsAddress, ResultOptions, UsageError, Verb};
+use crate::options::{BENCH, BenchOptions, ClientName, Environment, MetricsAddress, ResultOptions, UsageError, Verb};
 use crate::terminal::{Colors, print, say, width};
 use crate::transport::{TlsClient, check_local_address, io_text};
 
@@ -347,7 +347,8 @@ impl BenchRun {
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
-        let ceiling = self.ceilings.of_plan(&self.plan);
+        // It is the ceiling of mqbench's own engine.
+        let ceiling = self.ceilings.of_plan(&self.plan).filter(|_| self.plan.client == ClientName::Mqbench);
         let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
         Gate::apply(&self.gates, &mut document);
         if !self.json {

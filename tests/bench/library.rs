@@ -1,11 +1,12 @@
 //! `--client rumqttc`: another library carries the same plan, and the same ledger accounts for it.
 #![cfg(feature = "rumqttc")]
 
+use mqtools::mqtt::ReasonCode;
 use serde_json::Value;
 
 use crate::support::bench::{fail, measure, mqbench};
 use crate::support::process::{Running, ended_by, text};
-use crate::support::scripted_broker::{Repeat, Script, ScriptedBroker};
+use crate::support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
 
 /// What must be the same whoever carries the load: the exact ledger.
 fn ledger(document: &Value) -> Vec<(&'static str, Option<u64>)> {
@@ -113,6 +114,27 @@ fn an_interrupted_run_is_drained_and_reported() {
 }
 
 #[test]
+fn refusals_and_lost_connections_are_those_of_the_engine() {
+    let count = ["--flood", "-C", "500", "--pubs", "1", "--subs", "1", "--drain", "2s", "-q", "1", "-V", "5"];
+    let refusing = || Script::default().refuse_publishes([3, 77, 401], ReasonCode::NOT_AUTHORIZED).without_log();
+    let (own, ..) = measure(&ScriptedBroker::start(refusing()).port(), &count);
+    let (other, code, stderr) =
+        measure(&ScriptedBroker::start(refusing()).port(), &[&count[..], &["--client", "rumqttc"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(ledger(&other), ledger(&own));
+    assert_eq!(other["delivery"]["rejected"], own["delivery"]["rejected"]);
+    assert_eq!(other["delivery"]["rejected"]["135"], 3, "{}", other["delivery"]);
+    // The publisher is the second connection.
+    let cut = Script::default().fault([2], Trigger::ReceivedPublish(300), Action::Cut);
+    let broker = ScriptedBroker::start(cut);
+    let (document, code, stderr) = measure(&broker.port(), &[&count[..], &["--client", "rumqttc"]].concat());
+    assert_eq!((code, &document["status"], &document["clients"]["lost"]), (1, &"failed".into(), &1.into()), "{stderr}");
+    let refusing = ScriptedBroker::start(Script::default().refuse_subscribe(ReasonCode(0x97)));
+    let (stderr, code) = fail(&refusing.port(), &[&count[..], &["--client", "rumqttc"]].concat());
+    assert!(code == 151 && stderr.contains("refused to subscribe"), "{code}: {stderr}");
+}
+
+#[test]
 fn what_the_library_cannot_do_and_what_the_broker_refuses_has_its_exit_status() {
     for (arguments, part) in [
         (&["--reconnect"][..], "loses the messages in flight"),
@@ -125,7 +147,7 @@ fn what_the_library_cannot_do_and_what_the_broker_refuses_has_its_exit_status() 
     }
     let (stderr, code) = fail("1", &["--client", "rumqttc"]);
     assert!(code == 1 && stderr.contains("connection refused"), "{code}: {stderr}");
-    let refusing = ScriptedBroker::start(Script::default().refuse_connect(mqtools::mqtt::ReasonCode::NOT_AUTHORIZED));
+    let refusing = ScriptedBroker::start(Script::default().refuse_connect(ReasonCode::NOT_AUTHORIZED));
     for version in ["311", "5"] {
         let (stderr, code) = fail(&refusing.port(), &["--client", "rumqttc", "-V", version]);
         assert_eq!(code, 135, "{stderr}");

@@ -393,3 +393,45 @@ fn error_of_v5(error: v5::ConnectionError, target: &str) -> ClientError {
         other => lost(target, format!("rumqttc: {other}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rumqttc::v5::mqttbytes::v5::{
+        ConnectReturnCode, PubAckReason, PubCompReason, PubRecReason, SubscribeReasonCode,
+    };
+
+    use super::*;
+
+    #[test]
+    fn names_have_the_numbers_of_the_standard() {
+        for (reason, code) in [
+            (reason_of(PubAckReason::Success), 0x00),
+            (reason_of(PubAckReason::NoMatchingSubscribers), 0x10),
+            (reason_of(PubAckReason::UnspecifiedError), 0x80),
+            (reason_of(PubAckReason::PacketIdentifierInUse), 0x91),
+            (reason_of(PubRecReason::QuotaExceeded), 0x97),
+            (reason_of(PubRecReason::PayloadFormatInvalid), 0x99),
+            (reason_of(PubCompReason::PacketIdentifierNotFound), 0x92),
+            (reason_of(ConnectReturnCode::BadAuthenticationMethod), 0x8C),
+            (reason_of(ConnectReturnCode::ConnectionRateExceeded), 0x9F),
+            (reason_of(SubscribeReasonCode::NotAuthorized), 0x87),
+            (reason_of(SubscribeReasonCode::WildcardSubscriptionsNotSupported), 0xA2),
+            // MQTT 3.1.1 has the numbers 1 to 5.
+            (reason_of(rumqttc::ConnectReturnCode::RefusedProtocolVersion), 0x84),
+            (reason_of(rumqttc::ConnectReturnCode::BadClientId), 0x85),
+            (reason_of(rumqttc::ConnectReturnCode::BadUserNamePassword), 0x86),
+            (reason_of(rumqttc::ConnectReturnCode::NotAuthorized), 0x87),
+            (reason_of(rumqttc::ConnectReturnCode::ServiceUnavailable), 0x88),
+        ] {
+            assert_eq!(reason, ReasonCode(code));
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_in_brackets() {
+        let tcp = |host: &str| place(&Address::Tcp { host: host.to_owned(), port: 1 });
+        assert_eq!(tcp("::1"), ("[::1]".to_owned(), 1, false));
+        assert_eq!(tcp("broker"), ("broker".to_owned(), 1, false));
+        assert_eq!(place(&Address::Unix("/run/a".into())), ("/run/a".to_owned(), 0, true));
+    }
+}
