@@ -11,10 +11,18 @@ use crate::support::mqbroker::Mqbroker;
 use crate::support::process::{Running, run, text};
 use crate::support::scripted_broker::{Script, ScriptedBroker};
 
-const SHORT: [&str; 8] = ["--rate", "200", "--duration", "3500ms", "--warmup", "0", "--clients", "1"];
+const SHORT: [&str; 8] = ["--rate", "200", "--duration", "5s", "--warmup", "0", "--clients", "1"];
 
 fn warnings(document: &Value) -> Vec<&str> {
     document["warnings"].as_array().unwrap().iter().filter_map(|warning| warning["code"].as_str()).collect()
+}
+
+/// The gates have values, and hold; on a busy machine the schedule may not be kept (4), and then no gate passes.
+fn check_gates(document: &Value, code: i32, stderr: &str) {
+    assert!(matches!(code, 0 | 4), "{stderr}");
+    for gate in document["gates"].as_array().unwrap() {
+        assert!(gate["value"].is_number() && (code == 4 || gate["pass"] == true), "{gate}");
+    }
 }
 
 /// What holds for every broker that publishes its figures each second.
@@ -47,18 +55,18 @@ fn the_figures_of_brokers_are_read_and_are_gates() {
     let broker = Mqbroker::start("listener 0 127.0.0.1\nallow_anonymous true\nsys_interval 1\n");
     let port = broker.addresses()[0].port().to_string();
     let (document, code, stderr) = measure(&port, &[&SHORT[..], &gates].concat());
-    assert_eq!(code, 0, "{stderr}");
+    check_gates(&document, code, &stderr);
     check_sys(&document);
     let Some(mosquitto) = Mosquitto::start_with("allow_anonymous true\nsys_interval 1\n", |_| {}) else { return };
     let (document, code, stderr) = measure(&mosquitto.port(), &[&SHORT[..], &gates].concat());
-    assert_eq!(code, 0, "{stderr}");
+    check_gates(&document, code, &stderr);
     check_sys(&document);
     assert_eq!(document["target"]["broker"]["name"], "mosquitto");
 }
 
 #[test]
 fn a_broker_that_says_nothing_gives_null_and_one_warning() {
-    let quick = ["--rate", "200", "-C", "20", "--clients", "1", "--sys"];
+    let quick = ["--flood", "-C", "20", "--clients", "1", "--sys"];
     for (script, part) in [
         (Script::default(), "nothing arrived on $SYS/#"),
         (Script::default().refuse_filter("$SYS/#", ReasonCode::NOT_AUTHORIZED), "refused to subscribe"),
@@ -79,7 +87,7 @@ fn a_broker_that_says_nothing_gives_null_and_one_warning() {
 #[test]
 fn the_broker_is_asked_only_where_the_user_wants_it() {
     let broker = ScriptedBroker::start(Script::default());
-    let (document, ..) = measure(&broker.port(), &["--rate", "200", "-C", "20", "--clients", "1", "--no-sys"]);
+    let (document, ..) = measure(&broker.port(), &["--flood", "-C", "20", "--clients", "1", "--no-sys"]);
     assert_eq!(document["broker"]["sys"], Value::Null);
     assert!(warnings(&document).iter().all(|code| !code.contains("sys")), "{document}");
     assert_eq!(broker.log().connects().count(), 2, "no third connection");
@@ -101,7 +109,7 @@ fn the_process_of_the_broker_is_measured_each_second() {
     let port = broker.addresses()[0].port().to_string();
     let arguments = [&SHORT[..], &["--broker-pid", "auto", "--gate", "broker.cpu_pct >= 0 && broker.rss_bytes > 1k"]];
     let (document, code, stderr) = measure(&port, &arguments.concat());
-    assert_eq!(code, 0, "{stderr}");
+    check_gates(&document, code, &stderr);
     let process = &document["broker"]["process"];
     assert_eq!(process["name"], "mqbroker", "{process}");
     let rows = document["series"]["rows"].as_array().unwrap();
@@ -125,7 +133,7 @@ fn a_process_that_ends_is_null_from_then_on() {
     broker.wait_for("Received PUBLISH");
     process.kill();
     let output = load.finish();
-    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(matches!(code(&output), 0 | 4), "{}", text(&output.stderr));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(warnings(&document).contains(&"broker-ended"), "{document}");
     assert_eq!((&document["broker"]["process"], &document["stages"][0]["broker"]), (&Value::Null, &Value::Null));
