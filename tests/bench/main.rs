@@ -9,6 +9,7 @@ mod support;
 
 mod broker_side;
 mod connections;
+mod html_report;
 mod library;
 mod prometheus;
 mod reconnect;

@@ -131,8 +131,7 @@ fn an_address_in_use_is_an_error_before_anything_connects() {
 fn the_address_of_a_free_port_is_printed_even_if_quiet() {
     let broker = ScriptedBroker::start(Script::default());
     let output = crate::support::process::run(
-        mqbench(&broker.port(), &["--flood", "-C", "5", "--clients", "1", "--quiet"])
-            .args(["--prometheus", "[::1]:0"]),
+        mqbench(&broker.port(), &["--flood", "-C", "5", "--clients", "1", "--quiet"]).args(["--prometheus", "[::1]:0"]),
     );
     assert!(code(&output) == 0 && text(&output.stderr).contains("Metrics: http://[::1]:"), "{output:?}");
 }

@@ -21,6 +21,7 @@ mod steadiness;
 mod sys_samples;
 mod validity;
 
+pub(super) use buckets::Buckets;
 pub(super) use figures::{StageFigures, percent, rounded};
 pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};
