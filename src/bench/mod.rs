@@ -20,5 +20,5 @@ mod sys_sampler;
 
 pub use measure::Stamp;
 pub use plan::Template;
-pub use report::Gate;
+pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

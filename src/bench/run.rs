@@ -1,8 +1,10 @@
 //! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
+mod live_view;
 mod progress_view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -20,7 +22,7 @@ use super::measure::LiveFigures;
 use super::output::{Outputs, outputs, write_json, write_results};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use super::prometheus::MetricsServer;
-use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
+use super::report::{self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
 use super::{calibrate, doctor, identify, saved};
@@ -89,9 +91,12 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         gates,
         files,
         json: options.result.json,
+        details: options.result.details,
         quiet: options.general.quiet,
         prometheus: options.result.prometheus.clone(),
         ceilings: Ceilings::load(environment),
+        name: options.result.name.clone(),
+        labels: options.result.label.iter().cloned().collect(),
     };
     let name = own.map(|own| BrokerName {
         name: Some(own.name.to_owned()),
@@ -175,14 +180,21 @@ struct BenchRun {
     gates: Vec<Gate>,
     files: Outputs,
     json: bool,
+    details: bool,
     quiet: bool,
     prometheus: Option<MetricsAddress>,
     ceilings: Ceilings,
+    name: Option<String>,
+    labels: BTreeMap<String, String>,
 }
 
 impl BenchRun {
     async fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        let context = || report::context(&self.plan, command(), own.clone(), Utc::now());
+        let context = || {
+            let mut context = report::context(&self.plan, command(), own.clone(), Utc::now());
+            (context.run.name, context.run.labels) = (self.name.clone(), self.labels.clone());
+            context
+        };
         if let Some(error) = self.find_obstacle(own.is_some()) {
             self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
@@ -210,7 +222,7 @@ impl BenchRun {
             self.print_preface();
         }
         let mut context = context();
-        let mut view = ProgressView::new(self.quiet);
+        let mut view = ProgressView::new(&self.plan, self.quiet);
         let show = |progress| view.show(progress);
         let sampler = self.plan.samples_sys.then(|| SysSampler::start(&self.plan, tls.as_ref()));
         let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show, figures);
@@ -347,13 +359,22 @@ impl BenchRun {
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
+        context.broker.limits = run.limits.filter(|_| self.plan.session.version.is_v5()).map(|limits| BrokerLimits {
+            receive_maximum: Some(limits.receive_maximum.into()),
+            maximum_qos: Some(limits.maximum_qos.number()),
+            maximum_packet_bytes: Some(limits.maximum_packet_size as u64),
+            topic_alias_maximum: Some(limits.topic_alias_maximum.into()),
+            retain_available: Some(limits.retain_available),
+            shared_subscriptions: Some(limits.shared_subscription_available),
+            wildcard_subscriptions: Some(limits.wildcard_subscription_available),
+        });
         // It is the ceiling of mqbench's own engine.
         let ceiling = self.ceilings.of_plan(&self.plan).filter(|_| self.plan.client == ClientName::Mqbench);
         let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
         Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colors::for_stdout()).as_bytes())?;
+            print(summary(&document, width, Colors::for_stdout(), self.details).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
             say(format_args!("Error: {error}"));

@@ -351,6 +351,7 @@ impl Coordinator {
             tls: self.shared.tls.get().cloned(),
             t0: Some(self.shared.clock.at(0)),
             broker_ended: self.process.as_ref().is_some_and(ProcessWatch::has_ended),
+            limits: self.shared.limits.get().copied(),
             stages: Vec::new(),
         };
         let mut late = self.late;

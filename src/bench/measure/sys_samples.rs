@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::rounded;
@@ -47,7 +48,7 @@ struct Sample {
 
 /// Figures that brokers have in common, from the `$SYS` topics in which each of them publishes them. Null where the
 /// broker does not publish the figure, or where fewer values came than it takes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SysFigures {
     /// PUBLISH packets that the broker received, per second, from the first to the last value that came during the run.
     pub received_per_s: Option<f64>,

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::chart::{Band, Chart, Panel, Scale, Table, Tick, WIDTH, number, path};
 use super::columns::{Column, Columns, Measure, Spread};

@@ -178,14 +178,15 @@ fn handle(state: &ShardState, publisher: &mut Publisher, lane: &mut Lane, event:
         LibraryEvent::Received(identifier, reason) if reason.is_error() => {
             complete(state, publisher, lane, (identifier, reason, Outcome::Refused), now_ns);
         }
-        LibraryEvent::Received(identifier, _) => {
+        LibraryEvent::Received(identifier, reason) => {
             if let Some(kept) = lane.in_flight.get(&identifier) {
                 let recorder = &mut state.recorder(target);
                 let batch = SampleBatch::ending_at(now_ns);
                 let (stage, latency) = (state.stage(), shared.plan.latency);
                 let (stage, measuring) = (stage.as_ref(), state.measures(now_ns));
                 let counts = &mut publisher.counts;
-                PublisherHandler { counts, recorder, stage, now_ns, measuring, latency, batch }.on_received(kept);
+                PublisherHandler { counts, recorder, stage, now_ns, measuring, latency, batch }
+                    .on_received(kept, reason);
             }
         }
         LibraryEvent::Completed(identifier, reason) => {
