@@ -18,5 +18,5 @@ mod simulation;
 
 pub use measure::Stamp;
 pub use plan::Template;
-pub use report::Gate;
+pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

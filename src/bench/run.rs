@@ -4,6 +4,8 @@ mod failure;
 mod live_view;
 mod progress_view;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result};
 use chrono::Utc;
 
@@ -17,7 +19,7 @@ use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::output::{Outputs, outputs, write_json, write_results};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
+use super::report::{self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::system::raise_open_files;
 use super::{calibrate, doctor, identify, saved};
 use crate::client::ClientError;
@@ -88,6 +90,8 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         details: options.result.details,
         quiet: options.general.quiet,
         ceilings: Ceilings::load(environment),
+        name: options.result.name.clone(),
+        labels: options.result.label.iter().cloned().collect(),
     };
     let name = own.map(|own| BrokerName {
         name: Some(own.name.to_owned()),
@@ -155,11 +159,17 @@ struct BenchRun {
     details: bool,
     quiet: bool,
     ceilings: Ceilings,
+    name: Option<String>,
+    labels: BTreeMap<String, String>,
 }
 
 impl BenchRun {
     async fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        let context = || report::context(&self.plan, command(), own.clone(), Utc::now());
+        let context = || {
+            let mut context = report::context(&self.plan, command(), own.clone(), Utc::now());
+            (context.run.name, context.run.labels) = (self.name.clone(), self.labels.clone());
+            context
+        };
         if let Some(error) = self.find_obstacle(own.is_some()) {
             self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
@@ -286,6 +296,15 @@ impl BenchRun {
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
+        context.broker.limits = run.limits.filter(|_| self.plan.session.version.is_v5()).map(|limits| BrokerLimits {
+            receive_maximum: Some(limits.receive_maximum.into()),
+            maximum_qos: Some(limits.maximum_qos.number()),
+            maximum_packet_bytes: Some(limits.maximum_packet_size as u64),
+            topic_alias_maximum: Some(limits.topic_alias_maximum.into()),
+            retain_available: Some(limits.retain_available),
+            shared_subscriptions: Some(limits.shared_subscription_available),
+            wildcard_subscriptions: Some(limits.wildcard_subscription_available),
+        });
         let ceiling = self.ceilings.of_plan(&self.plan);
         let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
         Gate::apply(&self.gates, &mut document);

@@ -251,6 +251,14 @@ pub struct ResultOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Vec<PathBuf>,
 
+    /// Name of the run, for the result.
+    #[arg(long, value_name = "TEXT", value_hint = ValueHint::Other)]
+    pub name: Option<String>,
+
+    /// Label of the run, for the result, as KEY=VALUE; may be repeated.
+    #[arg(long, value_name = "LABEL", value_hint = ValueHint::Other, value_parser = label)]
+    pub label: Vec<(String, String)>,
+
     /// Exit with status 3 unless EXPR holds, as in 'e2e.p99 <= 20ms && lost == 0'; may be repeated.
     ///
     /// EXPR is METRIC OP VALUE, several joined by &&. Metrics are e2e.p99, ack.p99.9, e2e.max, sent_per_s,
@@ -269,6 +277,14 @@ const DEFAULT_CLIENTS: u32 = 10;
 
 /// Verbs whose plans `mqbench doctor` can look at.
 const EXAMINED: [Verb; 4] = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo];
+
+/// `KEY=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("the form is KEY=VALUE".into()),
+    }
+}
 
 fn threads(text: &str) -> Result<u16, String> {
     whole_number(text)

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Running, run};
+use crate::support::schema::document;
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 /// A shape with its numbers, and how often every message is to arrive.
@@ -186,7 +187,7 @@ fn receivers_share_a_subscription_that_was_given_by_hand() {
     let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
     assert_eq!(code(&other), 0, "{other:?}");
     let output = child.finish();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&output.stdout);
     let delivered = document["traffic"]["delivered"].as_u64().unwrap();
     assert!((1..=100).contains(&delivered), "{delivered}: one of the two gets a message");
 }

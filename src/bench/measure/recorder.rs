@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::LatencyHistogram;
@@ -270,7 +271,8 @@ macro_rules! latencies {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// One value per latency metric of a run, in the order of the result document: its samples, or their summary.
         /// Latencies of messages belong to the measured window when their *intended* time does.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[schemars(rename = "Latencies")]
         pub struct Latencies<T = Latency> {
             $($(#[$doc])* pub $name: T,)*
         }

@@ -1,6 +1,7 @@
 //! The faults that make a run invalid, because its figures are not those of what was asked for: an open loop that was
 //! not kept, a clock that went back, a ledger that does not add up. Everything else only warns.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{StageFigures, percent};
@@ -12,7 +13,7 @@ const SENT_SHARE: f64 = 0.99;
 pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A reason why figures are not valid, with what to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// A name for scripts.
     pub code: String,

@@ -16,7 +16,9 @@ mod latency;
 mod limit;
 mod load;
 mod metric;
+mod plan;
 mod read;
+mod schema;
 mod stage;
 mod summary;
 mod traffic;
@@ -28,8 +30,11 @@ mod tests;
 
 pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
-pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
+pub(super) use document::{BrokerLimits, BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
 pub use gate::Gate;
 pub(super) use read::read_result;
+pub use schema::result_schema;
+#[cfg(test)]
+pub(super) use schema::tests::check_schema;
 pub(super) use summary::summary;
 pub(super) use write::Format;

@@ -14,6 +14,7 @@ use crate::bench::measure::{Delivery, Outages, RateWindows, Recorder, Series};
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
+use crate::session::Limits;
 use crate::transport::TlsInfo;
 
 /// How far a run has come.
@@ -197,6 +198,8 @@ impl StageOutcome {
 pub(crate) struct RunOutcome {
     /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,
+    /// What the broker allows, once a client was connected.
+    pub limits: Option<Limits>,
     /// Latencies of connecting.
     pub connect: Recorder,
     /// How long it took to connect all clients.
