@@ -73,7 +73,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rpassword", &["terminal"]),
     ("rustls", &["transport::tls"]),
     ("rustls_native_certs", &["transport::tls"]),
-    ("shlex", &["options"]),
+    ("shlex", &["options", "bench::report"]),
     ("socket2", &["broker"]),
     ("terminal_size", &["terminal"]),
     ("tokio_openssl", &["transport::tls"]),
