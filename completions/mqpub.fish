@@ -5,6 +5,10 @@ complete -c mqpub -s q -l qos -d 'QoS of the message' -r
 complete -c mqpub -l repeat -d 'Send the message COUNT times, each after the previous one completes' -r
 complete -c mqpub -l repeat-delay -d 'Wait TIME between repetitions' -r
 complete -c mqpub -l topic-sep -d 'Read lines of the form TOPIC SEP PAYLOAD; SEP is TAB or any text' -r -f
+complete -c mqpub -l replay -d 'Replay the messages of FILE, as mqsub --record or --json wrote them, in their original rhythm; - is stdin' -r -F
+complete -c mqpub -l speed -d 'Replay FACTOR times as fast, as in 10 or 0.5, or as fast as possible with max [default: 1]' -r
+complete -c mqpub -l loop -d 'Replay the file COUNT times, or "forever"' -r
+complete -c mqpub -l map -d 'Change the topics of --json, --topic-sep and --replay, as in \'site/#=copy/site/#\'; may be repeated' -r -f
 complete -c mqpub -l on-error -d 'What to do with a line that is not a message: stop there, or skip it [default: stop]' -r -f -a "stop\t'Stop reading'
 skip\t'Go on with the next line'"
 complete -c mqpub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"

@@ -59,7 +59,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("colored", &["terminal"]),
     ("flate2", &["recording"]),
     ("futures_util", &["transport"]),
-    ("hdrhistogram", &["bench::measure"]),
+    ("hdrhistogram", &["bench::measure", "publish::schedule"]),
     ("httparse", &["transport", "broker::driver"]),
     ("indicatif", &["terminal"]),
     ("mio", &["broker"]),

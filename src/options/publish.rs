@@ -83,7 +83,8 @@ pub struct ReportOptions {
     /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
     /// unacknowledged, without_subscriber, downgraded, retried, maybe_duplicated, reconnects, input_read (false if the
     /// rest of the input was not read and is not counted; null without an input), bad_lines (lines that are not
-    /// messages), seconds, rate (messages per second) and exit_status.
+    /// messages), lateness_ms (of --replay: p50, p99 and max of how late messages were sent; else null), seconds, rate
+    /// (messages per second) and exit_status.
     /// text prints one line to read. The summary is also printed on failure, on Ctrl-C and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,

@@ -86,6 +86,10 @@ pub(super) const PUBLISH: &[Section] = &[
                 "Publish lines of the form topic, tab, payload.",
             ),
             entry(
+                "mqpub -h test --replay site.ndjson.zst --speed 10 --map 'site/#=test/#'",
+                "Replay what mqsub --record recorded, ten times as fast, under other topics.",
+            ),
+            entry(
                 "mqpub -h broker -t cmd/reboot -m now -q 1 -V 5 --require-subscriber",
                 "Fail if no client is subscribed to the topic.",
             ),

@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use thiserror::Error;
 
 use crate::message_json::{MessageDefaults, ReadError, read_message};
-use crate::mqtt::{Message, QoS, TopicError, check_sent_topic_name};
+use crate::mqtt::{Message, QoS, TopicError, TopicRule, apply_rules, check_sent_topic_name, check_topic_name};
 
 /// A message that is taken up and not in the session yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,49 +113,65 @@ impl Separator {
 /// Makes messages.
 #[derive(Debug)]
 pub(super) struct Composer {
-    form: LineForm,
+    pub(super) form: LineForm,
     /// What every message has in common.
-    common: Message,
+    pub(super) common: Message,
     /// Where each message goes; none where each line names its topic.
-    topics: Vec<String>,
+    pub(super) topics: Vec<String>,
+    /// How topics of lines are changed.
+    pub(super) rules: Vec<TopicRule>,
     /// QoS 0 is an error.
-    needs_answer: bool,
+    pub(super) needs_answer: bool,
 }
 
-impl Composer {
-    pub(super) const fn new(form: LineForm, common: Message, topics: Vec<String>, needs_answer: bool) -> Self {
-        Self { form, common, topics, needs_answer }
-    }
+/// A message, and when it was received, where a line has its time.
+type Timed = (Draft, Option<i64>);
 
+impl Composer {
     /// How many messages a line makes.
     pub(super) fn messages_per_line(&self) -> u64 {
         self.topics.len().max(1) as u64
     }
 
     /// The first message of a line; what more there is goes to the end of `more`.
-    pub(super) fn compose(&self, line: Bytes, more: &mut VecDeque<Message>) -> Result<Draft, LineFault> {
+    pub(super) fn compose(&self, line: Bytes, more: &mut VecDeque<Message>) -> Result<Timed, LineFault> {
+        let mut received = None;
         let message = match &self.form {
-            LineForm::Payload if self.topics.len() < 2 => return Ok(Draft::Payload(line)),
+            LineForm::Payload if self.topics.len() < 2 => return Ok((Draft::Payload(line), None)),
             LineForm::Payload => Message { payload: line, ..self.common.clone() },
             LineForm::Json(defaults) => {
-                let read = read_message(&line, defaults).map_err(LineFault::Json)?;
+                let mut read = read_message(&line, defaults).map_err(LineFault::Json)?;
+                received = read.received_us;
                 if self.needs_answer && read.message.qos == QoS::AtMostOnce {
                     return Err(LineFault::QosWithoutAnswer);
                 }
                 if read.names_topic {
-                    return Ok(Draft::Whole(read.message));
+                    read.message.topic = self.mapped(read.message.topic)?;
+                    return Ok((Draft::Whole(read.message), received));
                 }
                 read.message
             }
             LineForm::Separated(separator) => {
                 let (topic, payload) = split(&line, separator)?;
-                return Ok(Draft::Whole(Message { topic, payload, ..self.common.clone() }));
+                let topic = self.mapped(topic)?;
+                return Ok((Draft::Whole(Message { topic, payload, ..self.common.clone() }), None));
             }
         };
         for topic in self.topics.iter().skip(1) {
             more.push_back(Message { topic: topic.clone(), ..message.clone() });
         }
-        Ok(Draft::Whole(message))
+        Ok((Draft::Whole(message), received))
+    }
+
+    fn mapped(&self, topic: String) -> Result<String, LineFault> {
+        if self.rules.is_empty() {
+            return Ok(topic);
+        }
+        let topic = apply_rules(&self.rules, topic);
+        match check_topic_name(&topic) {
+            Ok(()) => Ok(topic),
+            Err(error) => Err(LineFault::Topic { topic, error }),
+        }
     }
 }
 
@@ -175,12 +191,13 @@ mod tests {
     fn composer(form: LineForm, topics: &[&str]) -> Composer {
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let topic = topics.first().cloned().unwrap_or_default();
-        Composer::new(form, Message { topic, qos: QoS::AtLeastOnce, ..Message::default() }, topics, true)
+        let common = Message { topic, qos: QoS::AtLeastOnce, ..Message::default() };
+        Composer { form, common, topics, rules: vec![TopicRule::parse("old/+=new/+").unwrap()], needs_answer: true }
     }
 
     fn compose(composer: &Composer, line: &'static [u8]) -> Result<Vec<(String, Bytes)>, LineFault> {
         let mut more = VecDeque::new();
-        let first = composer.compose(Bytes::from_static(line), &mut more)?;
+        let (first, _) = composer.compose(Bytes::from_static(line), &mut more)?;
         let all = std::iter::once(first.message(&composer.common)).chain(more);
         Ok(all.map(|message| (message.topic, message.payload)).collect())
     }
@@ -207,6 +224,7 @@ mod tests {
     fn the_first_separator_ends_the_topic() {
         let tab = composer(LineForm::Separated(Separator::new("\t").into()), &[]);
         assert_eq!(compose(&tab, b"a/b\tx\ty\r"), pairs(&[("a/b", b"x\ty\r")]));
+        assert_eq!(compose(&tab, b"old/1\tx"), pairs(&[("new/1", b"x")]));
         assert_eq!(compose(&tab, b"a\t"), pairs(&[("a", b"")]));
         assert_eq!(compose(&tab, b"a\t\xff\0"), pairs(&[("a", b"\xff\0")]));
         let text = composer(LineForm::Separated(Separator::new(" : ").into()), &[]);

@@ -13,6 +13,7 @@ mod loss_streak;
 mod plan;
 mod publisher;
 mod run;
+mod schedule;
 mod source;
 mod summary;
 mod supply;

@@ -10,6 +10,7 @@ mod support;
 mod command_lines;
 mod mqpub;
 mod mqpub_input;
+mod mqpub_replay;
 mod mqrr;
 mod mqsub;
 mod paho;
