@@ -13,6 +13,7 @@ mod mqpub_input;
 mod mqpub_replay;
 mod mqrr;
 mod mqsub;
+mod mqsub_conditions;
 mod paho;
 mod record;
 mod restarts;
