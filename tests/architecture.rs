@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("session", &["mqtt"]),
     ("exit_status", &["mqtt"]),
     ("terminal", &["exit_status", "mqtt"]),
+    ("template", &[]),
     ("dissect", &["mqtt", "terminal"]),
     ("message_json", &["mqtt", "terminal"]),
     ("recording", &["terminal"]),
@@ -26,7 +27,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("options", &["client", "exit_status", "mqtt", "session", "terminal", "transport"]),
     (
         "publish",
-        &["client", "exit_status", "message_json", "mqtt", "options", "recording", "session", "terminal", "transport"],
+        &[
+            "client",
+            "exit_status",
+            "message_json",
+            "mqtt",
+            "options",
+            "recording",
+            "session",
+            "template",
+            "terminal",
+            "transport",
+        ],
     ),
     (
         "subscribe",
@@ -47,7 +59,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
-    ("bench", &["client", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
+    ("bench", &["client", "exit_status", "mqtt", "options", "session", "template", "terminal", "transport"]),
     ("broker", &["client", "dissect", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
 ];
 

@@ -17,6 +17,5 @@ mod saved;
 mod simulation;
 
 pub use measure::Stamp;
-pub use plan::Template;
 pub use report::Gate;
 pub use run::{OwnBroker, run};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::message::Sources;
-use super::values::{positive_count, rate};
+use super::values::{positive_count, rate, whole_number};
 use crate::mqtt::TopicRule;
 
 /// How lines become messages.
@@ -70,6 +70,48 @@ pub enum OnErrorName {
     Stop,
     /// Go on with the next line.
     Skip,
+}
+
+/// Placeholders in topics and messages.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Templates")]
+pub struct TemplateOptions {
+    /// Fill in placeholders such as %s, %{time} and %{uuid} in topics and messages; see TEMPLATES.
+    ///
+    /// With -l each line is a template; with -l and -m, -m is the template, and %{line} stands for the line.
+    #[arg(long)]
+    pub template: bool,
+
+    /// Fill in %{csv:COLUMN} from the rows of FILE; without -l and --repeat, send one message per row.
+    ///
+    /// The first line of the file holds the column names. After the last row comes the first one again.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub csv: Option<PathBuf>,
+
+    /// Draw random values from NUMBER: the same number gives the same messages.
+    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    pub seed: Option<u64>,
+}
+
+impl TemplateOptions {
+    /// What is wrong within the group, and between it and lines that name their topics with `lines`.
+    pub(super) fn faults(&self, lines: Option<&str>) -> Vec<String> {
+        let Self { template, csv, seed } = self;
+        let mut faults = Vec::new();
+        for (given, option) in [(csv.is_some(), "--csv"), (seed.is_some(), "--seed")] {
+            if given && !*template {
+                faults.push(format!("{option} needs --template"));
+            }
+        }
+        if let (true, Some(option)) = (*template, lines) {
+            faults.push(format!("--template cannot be used with {option}"));
+        }
+        faults
+    }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    whole_number(text).ok_or_else(|| "must be a whole number".into())
 }
 
 /// How fast a recording is replayed.
@@ -140,7 +182,7 @@ impl InputOptions {
     }
 
     /// What is wrong within the group, where `reads_lines` says whether there are lines at all.
-    pub(super) fn faults(&self, reads_lines: bool) -> Vec<String> {
+    pub(super) fn faults(&self, reads_lines: bool, is_template: bool) -> Vec<String> {
         let Self { json, topic_sep, null, replay, speed, rounds, map, on_error } = self;
         let mut faults = Vec::new();
         let describes = *json || topic_sep.is_some() || replay.is_some();
@@ -167,8 +209,10 @@ impl InputOptions {
         if *null && (!reads_lines || replay.is_some()) {
             faults.push("--null needs lines: add -l, --json or --topic-sep".into());
         }
-        if on_error.is_some() && !describes {
-            faults.push("--on-error needs lines that can be wrong: add --json, --topic-sep or --replay".into());
+        if on_error.is_some() && !describes && !is_template {
+            faults.push(
+                "--on-error needs lines that can be wrong: add --json, --topic-sep, --replay or --template".into(),
+            );
         }
         faults
     }

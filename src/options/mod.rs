@@ -67,7 +67,7 @@ pub use connect_plan::{ConnectDefaults, connect_plan};
 pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionName, UrlText};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use input::{DeliveryOptions, InputOptions, OnErrorName, Speed};
+pub use input::{DeliveryOptions, InputOptions, OnErrorName, Speed, TemplateOptions};
 pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::{MessageOptions, RetainOptions};
 pub use output::{OutputOptions, ScreenOptions};

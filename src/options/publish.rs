@@ -12,7 +12,7 @@ use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
     ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions, MessageOptions, PropertyOptions,
-    RetainOptions, RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
+    RetainOptions, RetryOptions, TemplateOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -51,6 +51,9 @@ pub struct PublishOptions {
     /// How lines become messages.
     #[command(flatten)]
     pub input: InputOptions,
+    /// Placeholders in topics and messages.
+    #[command(flatten)]
+    pub templates: TemplateOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -118,6 +121,7 @@ impl ClientOptions for PublishOptions {
             retain: given.retain(),
             delivery: DeliveryOptions::default(),
             input: InputOptions::default(),
+            templates: TemplateOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
@@ -146,8 +150,11 @@ impl ToolOptions for PublishOptions {
             Err(fault) => return vec![fault],
         };
         let sources = Sources { topic_of_url: topic_of_url.as_deref(), ..self.input.sources() };
+        let is_template = self.templates.template;
+        let sources = Sources { is_template, ..sources };
         let mut faults = self.message.faults(sources, "publish");
-        faults.extend(self.input.faults(self.message.reads_lines(sources)));
+        faults.extend(self.input.faults(self.message.reads_lines(sources), is_template));
+        faults.extend(self.templates.faults(sources.lines));
         faults
     }
 }

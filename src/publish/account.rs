@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::compose::LineFault;
+use super::line_fault::LineFault;
 use super::plan::PublishPlan;
 use super::summary::Totals;
 use crate::client::ProgressReporter;

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use thiserror::Error;
 
-use crate::message_json::{MessageDefaults, ReadError, read_message};
-use crate::mqtt::{Message, QoS, TopicError, TopicRule, apply_rules, check_sent_topic_name, check_topic_name};
+use super::line_fault::LineFault;
+use super::template_form::TemplateForm;
+use crate::message_json::{MessageDefaults, read_message};
+use crate::mqtt::{Message, QoS, TopicRule, apply_rules, check_sent_topic_name, check_topic_name};
 
 /// A message that is taken up and not in the session yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,50 +37,6 @@ impl Draft {
     }
 }
 
-/// Why a line is not a message.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum LineFault {
-    /// It is not one in JSON.
-    #[error(transparent)]
-    Json(ReadError),
-    /// It names no topic.
-    #[error("it does not contain {0}, which separates topic and payload")]
-    NoSeparator(String),
-    /// Its topic is not UTF-8.
-    #[error("the topic is not UTF-8")]
-    TopicNotUtf8,
-    /// Nothing can be published to its topic.
-    #[error("invalid topic '{topic}': {error}")]
-    Topic {
-        /// The topic.
-        topic: String,
-        /// What is wrong with it.
-        error: TopicError,
-    },
-    /// The broker does not answer it.
-    #[error("its QoS is 0, at which the broker does not report subscribers (--require-subscriber)")]
-    QosWithoutAnswer,
-    /// More bytes than are read.
-    #[error("it has {length} bytes; a line can have at most {limit}")]
-    TooLong {
-        /// Its bytes.
-        length: u64,
-        /// How many it may have.
-        limit: usize,
-    },
-}
-
-impl LineFault {
-    /// The character of the line at which it is, where that is known.
-    pub(super) const fn column(&self) -> Option<usize> {
-        match self {
-            Self::Json(error) => Some(error.column),
-            Self::TopicNotUtf8 | Self::Topic { .. } => Some(1),
-            Self::NoSeparator(_) | Self::QosWithoutAnswer | Self::TooLong { .. } => None,
-        }
-    }
-}
-
 /// How a line is read.
 #[derive(Clone, Debug, Default)]
 pub(super) enum LineForm {
@@ -88,6 +45,8 @@ pub(super) enum LineForm {
     Payload,
     /// It is one JSON object.
     Json(MessageDefaults),
+    /// It is a template, or a value for one.
+    Template(Box<TemplateForm>),
     /// Topic, this text, payload.
     Separated(Box<Separator>),
 }
@@ -133,10 +92,15 @@ impl Composer {
         self.topics.len().max(1) as u64
     }
 
-    /// The first message of a line; what more there is goes to the end of `more`.
-    pub(super) fn compose(&self, line: Bytes, more: &mut VecDeque<Message>) -> Result<Timed, LineFault> {
+    /// The first message of line `number`; what more there is goes to the end of `more`.
+    pub(super) fn compose(
+        &mut self,
+        number: u64,
+        line: Bytes,
+        more: &mut VecDeque<Message>,
+    ) -> Result<Timed, LineFault> {
         let mut received = None;
-        let message = match &self.form {
+        let message = match &mut self.form {
             LineForm::Payload if self.topics.len() < 2 => return Ok((Draft::Payload(line), None)),
             LineForm::Payload => Message { payload: line, ..self.common.clone() },
             LineForm::Json(defaults) => {
@@ -150,6 +114,13 @@ impl Composer {
                     return Ok((Draft::Whole(read.message), received));
                 }
                 read.message
+            }
+            LineForm::Template(form) => {
+                let (topics, payload) = form.fill(number - 1, &line)?;
+                let mut topics = topics.into_iter();
+                let topic = topics.next().unwrap_or_default();
+                more.extend(topics.map(|topic| Message { topic, payload: payload.clone(), ..self.common.clone() }));
+                return Ok((Draft::Whole(Message { topic, payload, ..self.common.clone() }), None));
             }
             LineForm::Separated(separator) => {
                 let (topic, payload) = split(&line, separator)?;
@@ -195,9 +166,9 @@ mod tests {
         Composer { form, common, topics, rules: vec![TopicRule::parse("old/+=new/+").unwrap()], needs_answer: true }
     }
 
-    fn compose(composer: &Composer, line: &'static [u8]) -> Result<Vec<(String, Bytes)>, LineFault> {
+    fn compose(composer: &mut Composer, line: &'static [u8]) -> Result<Vec<(String, Bytes)>, LineFault> {
         let mut more = VecDeque::new();
-        let (first, _) = composer.compose(Bytes::from_static(line), &mut more)?;
+        let (first, _) = composer.compose(1, Bytes::from_static(line), &mut more)?;
         let all = std::iter::once(first.message(&composer.common)).chain(more);
         Ok(all.map(|message| (message.topic, message.payload)).collect())
     }
@@ -208,34 +179,34 @@ mod tests {
 
     #[test]
     fn a_line_goes_to_each_topic() {
-        let one = composer(LineForm::Payload, &["a"]);
-        assert_eq!(compose(&one, b"x\ty"), pairs(&[("a", b"x\ty")]));
-        let two = composer(LineForm::Payload, &["a", "b/c", "d"]);
-        assert_eq!(compose(&two, b"x"), pairs(&[("a", b"x"), ("b/c", b"x"), ("d", b"x")]));
+        let mut one = composer(LineForm::Payload, &["a"]);
+        assert_eq!(compose(&mut one, b"x\ty"), pairs(&[("a", b"x\ty")]));
+        let mut two = composer(LineForm::Payload, &["a", "b/c", "d"]);
+        assert_eq!(compose(&mut two, b"x"), pairs(&[("a", b"x"), ("b/c", b"x"), ("d", b"x")]));
         assert_eq!((one.messages_per_line(), two.messages_per_line()), (1, 3));
         let defaults = MessageDefaults { topic: Some("a".into()), qos: QoS::AtLeastOnce, ..MessageDefaults::default() };
-        let json = composer(LineForm::Json(defaults), &["a", "b"]);
-        assert_eq!(compose(&json, br#"{"payload":"x"}"#), pairs(&[("a", b"x"), ("b", b"x")]));
-        assert_eq!(compose(&json, br#"{"topic":"t","payload":"x"}"#), pairs(&[("t", b"x")]));
-        assert_eq!(compose(&json, br#"{"topic":"t","payload":"x","qos":0}"#), Err(LineFault::QosWithoutAnswer));
+        let mut json = composer(LineForm::Json(defaults), &["a", "b"]);
+        assert_eq!(compose(&mut json, br#"{"payload":"x"}"#), pairs(&[("a", b"x"), ("b", b"x")]));
+        assert_eq!(compose(&mut json, br#"{"topic":"t","payload":"x"}"#), pairs(&[("t", b"x")]));
+        assert_eq!(compose(&mut json, br#"{"topic":"t","payload":"x","qos":0}"#), Err(LineFault::QosWithoutAnswer));
     }
 
     #[test]
     fn the_first_separator_ends_the_topic() {
-        let tab = composer(LineForm::Separated(Separator::new("\t").into()), &[]);
-        assert_eq!(compose(&tab, b"a/b\tx\ty\r"), pairs(&[("a/b", b"x\ty\r")]));
-        assert_eq!(compose(&tab, b"old/1\tx"), pairs(&[("new/1", b"x")]));
-        assert_eq!(compose(&tab, b"a\t"), pairs(&[("a", b"")]));
-        assert_eq!(compose(&tab, b"a\t\xff\0"), pairs(&[("a", b"\xff\0")]));
-        let text = composer(LineForm::Separated(Separator::new(" : ").into()), &[]);
-        assert_eq!(compose(&text, b"a : b : c"), pairs(&[("a", b"b : c")]));
+        let mut tab = composer(LineForm::Separated(Separator::new("\t").into()), &[]);
+        assert_eq!(compose(&mut tab, b"a/b\tx\ty\r"), pairs(&[("a/b", b"x\ty\r")]));
+        assert_eq!(compose(&mut tab, b"old/1\tx"), pairs(&[("new/1", b"x")]));
+        assert_eq!(compose(&mut tab, b"a\t"), pairs(&[("a", b"")]));
+        assert_eq!(compose(&mut tab, b"a\t\xff\0"), pairs(&[("a", b"\xff\0")]));
+        let mut text = composer(LineForm::Separated(Separator::new(" : ").into()), &[]);
+        assert_eq!(compose(&mut text, b"a : b : c"), pairs(&[("a", b"b : c")]));
         for (line, expected) in [
             (&b"a/b x"[..], "it does not contain a TAB, which separates topic and payload"),
             (b"\tx", "invalid topic '': it is empty"),
             (b"a/#\tx", "invalid topic 'a/#': a topic to publish to must not contain the wildcards + and #"),
             (b"\xff\tx", "the topic is not UTF-8"),
         ] {
-            assert_eq!(compose(&tab, line).unwrap_err().to_string(), expected);
+            assert_eq!(compose(&mut tab, line).unwrap_err().to_string(), expected);
         }
     }
 }

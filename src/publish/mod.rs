@@ -8,6 +8,7 @@ mod account;
 mod closing_hint;
 mod compose;
 mod input;
+mod line_fault;
 mod lines;
 mod loss_streak;
 mod plan;
@@ -17,6 +18,7 @@ mod schedule;
 mod source;
 mod summary;
 mod supply;
+mod template_form;
 mod unacknowledged;
 mod window;
 

@@ -10,6 +10,7 @@ use super::input::LineInput;
 use super::source::Source;
 use super::summary::SummaryFormat;
 use super::supply::Supply;
+use super::template_form::TemplateForm;
 use crate::client::ClientPlan;
 use crate::message_json::MessageDefaults;
 use crate::mqtt::{Message, ProtocolVersion, QoS, TopicRule};
@@ -40,7 +41,7 @@ pub enum PayloadSource {
 
 impl PayloadSource {
     /// What the options ask for; they were checked.
-    pub(crate) fn of(options: &MessageOptions, input: &InputOptions) -> Self {
+    pub(crate) fn of(options: &MessageOptions, input: &InputOptions, is_template: bool) -> Self {
         // Whole, so that an option that means nothing does not compile.
         let MessageOptions {
             topic: _,
@@ -61,12 +62,13 @@ impl PayloadSource {
         let reads_lines = *stdin_line || *json || topic_sep.is_some();
         let end = if *null { 0 } else { b'\n' };
         match (text, file) {
-            (Some(text), _) => Self::Text(text.clone()),
-            (None, Some(file)) if reads_lines => Self::Lines { input: LineInput::File(file.clone()), end },
-            (None, Some(file)) => Self::File(file.clone()),
-            (None, None) if reads_lines => Self::Lines { input: LineInput::Stdin, end },
-            (None, None) if *stdin_file => Self::Stdin,
-            (None, None) => Self::Text(Bytes::new()),
+            // The message may be the template of lines.
+            (Some(text), _) if !is_template || !reads_lines => Self::Text(text.clone()),
+            (_, Some(file)) if reads_lines => Self::Lines { input: LineInput::File(file.clone()), end },
+            (_, Some(file)) => Self::File(file.clone()),
+            (_, None) if reads_lines => Self::Lines { input: LineInput::Stdin, end },
+            (_, None) if *stdin_file => Self::Stdin,
+            (_, None) => Self::Text(Bytes::new()),
         }
     }
 
@@ -128,6 +130,7 @@ impl PublishPlan {
             retain,
             delivery,
             input,
+            templates,
             connection,
             retry,
             tls,
@@ -141,7 +144,8 @@ impl PublishPlan {
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
         let MessageOptions { topic, qos, repeat, repeat_delay, .. } = message;
-        let source = PayloadSource::of(message, input);
+        let source = PayloadSource::of(message, input, templates.template);
+        let text = message.message.clone();
         let RetainOptions { retain } = retain;
         let version = client.connect.session.version;
         let topics =
@@ -153,7 +157,24 @@ impl PublishPlan {
             retain: *retain,
             properties: commands.publish,
         };
-        let (lines, faults) = line_form(input, &message, &topics, version);
+        let (mut lines, mut faults) = line_form(input, &message, &topics, version);
+        let mut repeat = *repeat;
+        if templates.template {
+            let sends_lines = matches!(source, PayloadSource::Lines { .. });
+            match TemplateForm::new(templates, &topics, text.as_ref(), sends_lines, environment) {
+                Ok(form) => {
+                    // One message per row, unless something else says how many.
+                    if let Some(rows) = form.rows()
+                        && !sends_lines
+                        && !connection.positions.has("repeat")
+                    {
+                        repeat = rows;
+                    }
+                    lines = LineForm::Template(Box::new(form));
+                }
+                Err(more) => faults.extend(more),
+            }
+        }
         let faults = faults.into_iter().chain(subscriber_faults(
             *require_subscriber,
             matches!(lines, LineForm::Json(_)),
@@ -172,7 +193,7 @@ impl PublishPlan {
             rounds: input.rounds.unwrap_or(1),
             skips_bad_lines: input.on_error == Some(OnErrorName::Skip),
             requires_subscriber: *require_subscriber,
-            repeat: *repeat,
+            repeat,
             repeat_delay: *repeat_delay,
             summary: summary.map(|name| match name {
                 SummaryName::Json => SummaryFormat::Json,

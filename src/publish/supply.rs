@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Instant;
 
-use super::compose::{Composer, Draft, LineFault};
+use super::compose::{Composer, Draft};
 use super::input::LineInput;
+use super::line_fault::LineFault;
 use super::lines::Line;
 use super::schedule::Schedule;
 use super::source::{MOST_READ_AHEAD, Source};
@@ -87,7 +88,7 @@ impl Supply {
         let (number, line) = self.source.next(limit)?;
         self.number = number;
         let next = match line {
-            Line::Whole(line) => match self.composer.compose(line, &mut self.more) {
+            Line::Whole(line) => match self.composer.compose(number, line, &mut self.more) {
                 Ok((draft, received)) => match &mut self.replay {
                     None => Next::Draft(draft),
                     Some(replay) => Next::Draft(replay.take_due(number, draft, received)?),
