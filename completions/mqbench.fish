@@ -31,6 +31,8 @@ complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [def
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r
 complete -c mqbench -l broker-pid -d 'Process ID of the broker, to report its CPU time and memory (Linux)' -r
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
+complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
+complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
@@ -84,6 +86,7 @@ complete -c mqbench -l embedded -d 'Run against a broker inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
+complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'
 complete -c mqbench -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqbench -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'

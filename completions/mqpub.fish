@@ -58,6 +58,8 @@ complete -c mqpub -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqpub -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqpub -l summary -d 'Print a summary to stderr at the end' -r -f -a "json\t'One JSON object'
 text\t'One line for people'"
+complete -c mqpub -l check -d 'Only check the broker, and report each step with its time [default: text]' -r -f -a "text\t'One line per step'
+json\t'One JSON object'"
 complete -c mqpub -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
 complete -c mqpub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqpub -s l -l stdin-line -d 'Send each line of stdin as a message'

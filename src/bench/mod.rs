@@ -17,5 +17,5 @@ mod saved;
 mod simulation;
 
 pub use measure::Stamp;
-pub use report::Gate;
+pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

@@ -1,7 +1,10 @@
 //! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
+mod live_view;
 mod progress_view;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
@@ -16,7 +19,7 @@ use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::output::{Outputs, outputs, write_json, write_results};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
-use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
+use super::report::{self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
 use super::system::raise_open_files;
 use super::{calibrate, doctor, identify, saved};
 use crate::client::ClientError;
@@ -84,8 +87,11 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         gates,
         files,
         json: options.result.json,
+        details: options.result.details,
         quiet: options.general.quiet,
         ceilings: Ceilings::load(environment),
+        name: options.result.name.clone(),
+        labels: options.result.label.iter().cloned().collect(),
     };
     let name = own.map(|own| BrokerName {
         name: Some(own.name.to_owned()),
@@ -150,13 +156,20 @@ struct BenchRun {
     gates: Vec<Gate>,
     files: Outputs,
     json: bool,
+    details: bool,
     quiet: bool,
     ceilings: Ceilings,
+    name: Option<String>,
+    labels: BTreeMap<String, String>,
 }
 
 impl BenchRun {
     async fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        let context = || report::context(&self.plan, command(), own.clone(), Utc::now());
+        let context = || {
+            let mut context = report::context(&self.plan, command(), own.clone(), Utc::now());
+            (context.run.name, context.run.labels) = (self.name.clone(), self.labels.clone());
+            context
+        };
         if let Some(error) = self.find_obstacle(own.is_some()) {
             self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
@@ -175,7 +188,7 @@ impl BenchRun {
             self.print_preface();
         }
         let mut context = context();
-        let mut view = ProgressView::new(self.quiet);
+        let mut view = ProgressView::new(&self.plan, self.quiet);
         let show = |progress| view.show(progress);
         let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
         let ran = tokio::select! {
@@ -283,12 +296,21 @@ impl BenchRun {
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
+        context.broker.limits = run.limits.filter(|_| self.plan.session.version.is_v5()).map(|limits| BrokerLimits {
+            receive_maximum: Some(limits.receive_maximum.into()),
+            maximum_qos: Some(limits.maximum_qos.number()),
+            maximum_packet_bytes: Some(limits.maximum_packet_size as u64),
+            topic_alias_maximum: Some(limits.topic_alias_maximum.into()),
+            retain_available: Some(limits.retain_available),
+            shared_subscriptions: Some(limits.shared_subscription_available),
+            wildcard_subscriptions: Some(limits.wildcard_subscription_available),
+        });
         let ceiling = self.ceilings.of_plan(&self.plan);
         let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
         Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colors::for_stdout()).as_bytes())?;
+            print(summary(&document, width, Colors::for_stdout(), self.details).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
             say(format_args!("Error: {error}"));

@@ -33,8 +33,9 @@ pub(super) fn report(options: &BenchOptions, gates: &[Gate]) -> Result<ExitStatu
         results.iter_mut().for_each(|result| Gate::apply(gates, result));
     }
     if !json {
-        let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-        let texts: Vec<String> = results.iter().map(|result| summary(result, width, Colors::for_stdout())).collect();
+        let (width, details) = (width().unwrap_or(WIDTH).clamp(40, WIDTH), options.result.details);
+        let texts: Vec<String> =
+            results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
         print(texts.join("\n").as_bytes())?;
     }
     write_results(&results, None, json, &outputs)?;

@@ -11,8 +11,8 @@ use super::message::Sources;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions, MessageOptions, PropertyOptions,
-    RetainOptions, RetryOptions, TemplateOptions, TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions, MessageOptions,
+    PropertyOptions, RetainOptions, RetryOptions, TemplateOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -72,6 +72,9 @@ pub struct PublishOptions {
     /// The summary at the end.
     #[command(flatten)]
     pub report: ReportOptions,
+    /// Whether the tool only checks.
+    #[command(flatten)]
+    pub check: CheckOptions,
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
@@ -128,6 +131,7 @@ impl ClientOptions for PublishOptions {
             will: given.will(),
             properties: given.properties(),
             report: ReportOptions::default(),
+            check: CheckOptions::default(),
             general: given.general(),
         }
     }
@@ -145,6 +149,9 @@ impl ToolOptions for PublishOptions {
     }
 
     fn faults(&self) -> Vec<String> {
+        if self.check.check.is_some() {
+            return Vec::new();
+        }
         let topic_of_url = match topic_of_url(&self.connection) {
             Ok(topic) => topic,
             Err(fault) => return vec![fault],

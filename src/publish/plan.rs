@@ -137,6 +137,7 @@ impl PublishPlan {
             will,
             properties,
             report,
+            check: _,
             general,
         } = options;
         let DeliveryOptions { require_subscriber } = delivery;

@@ -84,7 +84,7 @@ impl Template {
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str) -> Result<Self, TemplateError> {
-        parse(text, Scope::Client, 0).map(Self)
+        Self::in_scope(text, Scope::Client, 0)
     }
 
     /// Reads a template; values are drawn from the seed.
@@ -92,7 +92,7 @@ impl Template {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn in_scope(text: &str, scope: Scope<'_>, seed: u64) -> Result<Self, TemplateError> {
-        parse(text, scope, seed).map(Self)
+        parse(text, scope, seed).map(|pieces| Self { pieces, text: text.to_owned() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a template consists of, and the text that it makes.
 
+use std::fmt;
 use std::io::Write;
 
 use chrono::format::Item;
@@ -127,40 +128,40 @@ pub(crate) struct Context<'a> {
 
 /// A text with placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Template(pub(super) Vec<Piece>);
+pub struct Template {
+    pub(super) pieces: Vec<Piece>,
+    /// As it is written.
+    pub(super) text: String,
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 impl Template {
     /// Whether clients, or messages, get different texts.
     pub fn varies(&self) -> bool {
-        self.0.iter().any(|piece| !matches!(piece, Piece::Text(_)))
+        self.pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)))
     }
 
     /// Whether each message gets a different text.
     pub fn varies_by_message(&self) -> bool {
-        self.0.iter().any(|piece| !piece.is_of_client())
+        self.pieces.iter().any(|piece| !piece.is_of_client())
     }
 
     /// The text of one client. Placeholders for the message are left out: [`Self::for_client`] keeps them.
     pub fn expand(&self, number: usize, client_id: &str, user_name: &str) -> String {
-        let mut text = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(plain) => text.push_str(plain),
-                Piece::Number(width) => text.push_str(&format!("{number:0width$}")),
-                Piece::ClientId => text.push_str(client_id),
-                Piece::UserName => text.push_str(user_name),
-                _ => {}
-            }
-        }
-        text
+        text_of_client(&self.pieces, number, client_id, user_name)
     }
 
     /// The template that is left when the client is known.
     pub fn for_client(&self, number: usize, client_id: &str, user_name: &str) -> MessageTemplate {
         let mut pieces = Vec::new();
-        for run in self.0.chunk_by(|one, other| one.is_of_client() == other.is_of_client()) {
+        for run in self.pieces.chunk_by(|one, other| one.is_of_client() == other.is_of_client()) {
             if run.iter().all(Piece::is_of_client) {
-                pieces.push(Piece::Text(Self(run.to_vec()).expand(number, client_id, user_name)));
+                pieces.push(Piece::Text(text_of_client(run, number, client_id, user_name)));
             } else {
                 pieces.extend(run.iter().cloned());
             }
@@ -170,7 +171,7 @@ impl Template {
 
     /// The template of messages that belong to no numbered client.
     pub(crate) fn for_messages(self) -> MessageTemplate {
-        MessageTemplate(self.0)
+        MessageTemplate(self.pieces)
     }
 
     /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first
@@ -180,7 +181,7 @@ impl Template {
         // A character that is in no topic marks the placeholders; other text is kept.
         const PLACE: char = '\0';
         let marked: String = self
-            .0
+            .pieces
             .iter()
             .map(|piece| if let Piece::Text(plain) = piece { plain.clone() } else { PLACE.to_string() })
             .collect();
@@ -188,6 +189,21 @@ impl Template {
             marked.split('/').map(|level| if level.contains(PLACE) { "+" } else { level }).collect();
         (levels[0] != "+").then(|| levels.join("/"))
     }
+}
+
+/// The text of pieces for one client.
+fn text_of_client(pieces: &[Piece], number: usize, client_id: &str, user_name: &str) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(plain) => text.push_str(plain),
+            Piece::Number(width) => text.push_str(&format!("{number:0width$}")),
+            Piece::ClientId => text.push_str(client_id),
+            Piece::UserName => text.push_str(user_name),
+            _ => {}
+        }
+    }
+    text
 }
 
 /// A text with placeholders for what differs from message to message.

@@ -1,20 +1,28 @@
 //! Reporting: the result document, what it is assembled from, gates, the summary for people.
 //!
 //! From the ground up: the parts of the document (`Traffic`, `DeliveryAccount`, `LatencyTable`, `Stage`) and
-//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate`, `summary`, `html` and
-//! `write` read the document alone, `read` reads it from a file. `assemble` makes it from the plan and what the engine brought.
+//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate`, `verdict`, `summary`, `html` and
+//! `write` read the document alone, `read` reads it from a file. `assemble` makes it from the plan and what the engine
+//! brought.
 
 mod assemble;
 mod delivery;
+mod details;
 mod document;
 mod gate;
 mod html;
+mod key_figures;
 mod latency;
+mod limit;
+mod load;
 mod metric;
+mod plan;
 mod read;
+mod schema;
 mod stage;
 mod summary;
 mod traffic;
+mod verdict;
 mod write;
 
 #[cfg(test)]
@@ -22,8 +30,11 @@ mod tests;
 
 pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
-pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
+pub(super) use document::{BrokerLimits, BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
 pub use gate::Gate;
 pub(super) use read::read_result;
+pub use schema::result_schema;
+#[cfg(test)]
+pub(super) use schema::tests::check_schema;
 pub(super) use summary::summary;
 pub(super) use write::Format;

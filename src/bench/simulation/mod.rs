@@ -93,6 +93,7 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
                 let context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
                 let document = report::assemble(context, &plan, &run, None, false);
                 let mut document = serde_json::to_value(document).unwrap();
+                report::check_schema(&document);
                 // The machine below is real: what the other programs on it do (processor time, TCP segments that are
                 // sent again) is no part of the simulated run, and differs from one run to the next.
                 document["warnings"].as_array_mut().unwrap().retain(|warning| warning["code"] != "generator");
