@@ -62,6 +62,10 @@ pub enum ExitStatus {
     Invalid,
     /// The time of `-W` ran out.
     TimedOut,
+    /// What was expected did not come, or something else did.
+    ExpectationFailed,
+    /// Nothing came.
+    NothingCame,
     /// Too few messages came.
     TooFewCame,
     /// No acknowledgement arrived in time.
@@ -86,6 +90,8 @@ impl ExitStatus {
             Self::GateFailed => 3,
             Self::Invalid => 4,
             Self::TimedOut => 27,
+            Self::ExpectationFailed => 40,
+            Self::NothingCame => 41,
             Self::TooFewCame => 42,
             Self::AckTimedOut => 43,
             Self::Downgraded => 44,

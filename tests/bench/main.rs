@@ -8,6 +8,7 @@
 mod support;
 
 mod connections;
+mod html_report;
 mod reconnect;
 mod runs;
 mod self_and_doctor;
