@@ -83,6 +83,7 @@ fn machine(document: &ResultDocument) -> Facts {
         ("kernel", env.kernel.as_deref().map(name)),
         ("processor", env.cpu_model.as_deref().map(name)),
         ("cores", env.cores.map(|cores| cores.to_string())),
+        ("CPU quota", env.cpu_quota_cores.map(|cores| format!("{cores} cores"))),
         ("memory", env.mem_bytes.map(|size| bytes(size as f64))),
         ("virtual machine", env.virt.as_deref().map(name)),
         ("container", env.container.map(yes_or_no)),
@@ -90,7 +91,6 @@ fn machine(document: &ResultDocument) -> Facts {
         ("governor", env.governor.as_deref().map(name)),
         ("open files", env.nofile.map(crate::terminal::number::grouped)),
         ("local ports", env.ip_port_range.map(|[first, last]| format!("{first} to {last}"))),
-        ("clock off by", env.ntp_offset_ns.map(|ns| format!("{ns} ns"))),
     ])
 }
 
@@ -106,7 +106,7 @@ fn run(document: &ResultDocument) -> Facts {
         ("hash of the plan", run.plan_hash.as_deref().map(name)),
         ("processes", run.shards.map(|shards| shards.to_string())),
     ]);
-    facts.extend(run.labels.iter().map(|(key, value)| (format!("label {}", name(key)), value_text("", value))));
+    facts.extend(run.labels.iter().map(|(key, value)| (format!("label {}", name(key)), sentence(value))));
     facts
 }
 
