@@ -1,5 +1,6 @@
-//! The man pages and shell completions are made from the options of the tools, the JSON Schema from the types of the
-//! result, and this is where they are made: `BLESS=1 cargo test --test generated_files` writes them, without it a stale one fails.
+//! The man pages and shell completions are made from the options of the tools, the JSON Schemas from the types of the
+//! result and from what the reader of a message reads, and this is where they are made:
+//! `BLESS=1 cargo test --test generated_files` writes them, without it a stale one fails.
 
 // clippy.toml allows it in functions marked as tests only, and this file is nothing else.
 #![allow(clippy::unwrap_used)]
@@ -147,7 +148,9 @@ fn generated_files_are_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let bless = std::env::var_os("BLESS").is_some();
     let mut stale = Vec::new();
-    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)).chain([schema()]) {
+    let of_message = format!("{}\n", serde_json::to_string_pretty(&mqtools::message_json::schema()).unwrap());
+    let of_message = (Path::new("schemas/message.json").to_owned(), of_message);
+    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)).chain([schema(), of_message]) {
         let full = root.join(&path);
         if bless {
             std::fs::create_dir_all(full.parent().unwrap()).unwrap();

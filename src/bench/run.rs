@@ -1,6 +1,7 @@
 //! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
+mod live_view;
 mod progress_view;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         gates,
         files,
         json: options.result.json,
+        details: options.result.details,
         quiet: options.general.quiet,
         ceilings: Ceilings::load(environment),
         name: options.result.name.clone(),
@@ -155,6 +157,7 @@ struct BenchRun {
     gates: Vec<Gate>,
     files: Outputs,
     json: bool,
+    details: bool,
     quiet: bool,
     ceilings: Ceilings,
     name: Option<String>,
@@ -186,7 +189,7 @@ impl BenchRun {
             self.print_preface();
         }
         let mut context = context();
-        let mut view = ProgressView::new(self.quiet);
+        let mut view = ProgressView::new(&self.plan, self.quiet);
         let show = |progress| view.show(progress);
         let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
         let ran = tokio::select! {
@@ -308,7 +311,7 @@ impl BenchRun {
         Gate::apply(&self.gates, &mut document);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colors::for_stdout()).as_bytes())?;
+            print(summary(&document, width, Colors::for_stdout(), self.details).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
             say(format_args!("Error: {error}"));

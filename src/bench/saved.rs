@@ -35,7 +35,7 @@ pub(super) fn report(options: &BenchOptions, gates: &[Gate]) -> Result<ExitStatu
         results.iter_mut().for_each(|result| Gate::apply(gates, result));
     }
     if !json {
-        print_summaries(&results)?;
+        print_summaries(&results, options.result.details)?;
     }
     write_results(&results, None, json, &outputs)?;
     let failed = results.iter().map(|result| result.exit_status()).find(|status| *status != ExitStatus::Done);
@@ -61,15 +61,16 @@ pub(super) fn merge(options: &BenchOptions, gates: &[Gate]) -> Result<ExitStatus
     merged.run.labels.extend(options.result.label.iter().cloned());
     Gate::apply(gates, &mut merged);
     if !json {
-        print_summaries(std::slice::from_ref(&merged))?;
+        print_summaries(std::slice::from_ref(&merged), options.result.details)?;
     }
     write_results(std::slice::from_ref(&merged), None, json, &outputs)?;
     Ok(merged.exit_status())
 }
 
-fn print_summaries(results: &[ResultDocument]) -> Result<()> {
+fn print_summaries(results: &[ResultDocument], details: bool) -> Result<()> {
     let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-    let texts: Vec<String> = results.iter().map(|result| summary(result, width, Colors::for_stdout())).collect();
+    let texts: Vec<String> =
+        results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
     print(texts.join("\n").as_bytes())?;
     Ok(())
 }

@@ -240,6 +240,10 @@ pub struct ResultOptions {
     #[arg(long)]
     pub json: bool,
 
+    /// Print every figure of every stage, not only the verdict and the key figures.
+    #[arg(long)]
+    pub details: bool,
+
     /// Write the result to FILE in the format of its suffix; may be repeated.
     ///
     /// .json is the result document (mqbench-result/1), .csv a row per figure, .hlog an HdrHistogram interval log, .html a

@@ -444,7 +444,7 @@ fn a_result_file_is_written_and_an_impossible_one_refused_first() {
     assert_eq!(code(&output), 0, "{output:?}");
     let document = document(&std::fs::read(&file).unwrap());
     assert_eq!(document["schema"], "mqbench-result/1");
-    assert!(text(&output.stdout).contains("delivered"), "{output:?}");
+    assert!(text(&output.stdout).starts_with("Carries "), "{output:?}");
     let impossible = path(&folder.path().join("no/such/folder.json"));
     let (stderr, code) = fail(&broker.port(), &["--out", &impossible]);
     assert_eq!(code, 2);

@@ -275,11 +275,12 @@ fn messages_without_a_stamp_are_counted_in_every_shape() {
 fn the_summary_says_what_goes_in_and_what_comes_out() {
     let broker = ScriptedBroker::start(Script::default().without_log());
     let summary = |arguments: &[&str]| {
-        let output = run(&mut mqbench(&broker.port(), &[&["--flood", "-C", "400", "-q", "1"], arguments].concat()));
+        let output =
+            run(&mut mqbench(&broker.port(), &[&["--flood", "-C", "400", "-q", "1", "--details"], arguments].concat()));
         crate::support::process::text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let text = summary(&["--shape", "fan-out", "--clients", "4"]);
-    assert!(text.contains("fan-out tcp"), "{text}");
+    assert!(text.contains("fan-out, tcp") && text.contains("messages/s in and "), "{text}");
     assert!(text.contains("1 publisher → 4 subscribers, each message to all of them"), "{text}");
     assert!(text.contains("out (4 copies of each message)") && text.contains("in and out together"), "{text}");
     let text = summary(&["--shape", "shared:2", "--clients", "4"]);

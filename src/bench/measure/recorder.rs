@@ -81,6 +81,9 @@ counters! {
     corrupt_in,
     /// Acknowledgements with a refusal that came in the measured window, whenever the message was sent.
     refusals_in,
+    /// PUBLISH packets of this run that arrived again, whenever they were sent: for those who watch. The ledger counts
+    /// the measured ones.
+    repeated,
     /// Messages that arrived after the drain had ended.
     late,
     /// Slots of the schedule that were given up (`--behind skip`).

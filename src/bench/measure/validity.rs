@@ -26,6 +26,8 @@ pub struct Fault {
 impl Fault {
     /// The code of a schedule that messages left too late for.
     pub const SCHEDULING_LAG: &str = "scheduling-lag";
+    /// The code of deliveries that do not add up.
+    pub const LEDGER: &str = "ledger-does-not-add-up";
 
     fn new(code: &str, text: String, next_step: &str) -> Self {
         Self { code: code.to_owned(), text, next_step: next_step.to_owned() }
@@ -58,7 +60,7 @@ impl Fault {
             );
             let next_step = "look for another publisher on the same topics; if there is none, please report this as a bug \
                              of mqbench";
-            faults.push(Self::new("ledger-does-not-add-up", text, next_step));
+            faults.push(Self::new(Self::LEDGER, text, next_step));
         }
         faults
     }

@@ -1,15 +1,20 @@
 //! Reporting: the result document, what it is assembled from, gates, the summary for people.
 //!
 //! From the ground up: the parts of the document (`Traffic`, `DeliveryAccount`, `LatencyTable`, `Stage`) and
-//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate`, `summary`, `html` and
-//! `write` read the document alone, `read` reads it from a file. `assemble` makes it from the plan and what the engine brought.
+//! the [`ResultDocument`] are data, written as JSON and read back. `metric`, `gate`, `verdict`, `summary`, `html` and
+//! `write` read the document alone, `read` reads it from a file. `assemble` makes it from the plan and what the engine
+//! brought.
 
 mod assemble;
 mod delivery;
+mod details;
 mod document;
 mod gate;
 mod html;
+mod key_figures;
 mod latency;
+mod limit;
+mod load;
 mod merge;
 mod metric;
 mod plan;
@@ -18,6 +23,7 @@ mod schema;
 mod stage;
 mod summary;
 mod traffic;
+mod verdict;
 mod write;
 
 #[cfg(test)]

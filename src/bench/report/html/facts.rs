@@ -106,7 +106,7 @@ fn run(document: &ResultDocument) -> Facts {
         ("hash of the plan", run.plan_hash.as_deref().map(name)),
         ("processes", run.shards.map(|shards| shards.to_string())),
     ]);
-    facts.extend(run.labels.iter().map(|(key, value)| (format!("label {}", name(key)), sentence(value))));
+    facts.extend(run.labels.iter().map(|(key, value)| (format!("label {}", name(key)), name(value))));
     facts
 }
 

@@ -3,6 +3,7 @@
 use crate::bench::report::document::{GateOutcome, ResultDocument, Status};
 use crate::bench::report::stage::Stage;
 use crate::bench::report::summary::gate_value;
+use crate::bench::report::verdict::verdict as words;
 use crate::terminal::escape;
 use crate::terminal::number::{UNKNOWN, duration, grouped, rate};
 
@@ -16,17 +17,21 @@ pub(super) fn write(results: &[ResultDocument], baseline: Option<&ResultDocument
 
 fn section(result: &ResultDocument) -> String {
     let name = result.run.name.as_deref().or(result.run.description.as_deref()).unwrap_or("mqbench");
-    let (mark, verdict) = match result.status {
+    let (mark, state) = match result.status {
         _ if result.gates.iter().any(|gate| !gate.pass) => ("❌", "a gate failed"),
         Status::Ok => ("✅", "valid"),
         Status::Partial => ("⚠️", "partial"),
         Status::Invalid => ("❌", "not valid"),
         Status::Failed => ("❌", "failed"),
     };
-    let mut text = format!("## {mark} mqbench: {}\n\n**{verdict}**", plain(name));
+    let mut text = format!("## {mark} mqbench: {}\n\n**{state}**", plain(name));
     let facts = [result.run.started_at.as_deref(), result.target.urls.first().map(String::as_str)];
     facts.into_iter().flatten().for_each(|fact| text.push_str(&format!(" · {}", code(fact))));
     text.push_str("\n\n");
+    let sentences: Vec<String> = words(result).plain().map(|sentence| plain(&sentence.text)).collect();
+    if !sentences.is_empty() {
+        text.push_str(&format!("{}\n\n", sentences.join(" ")));
+    }
     let error = result.run.error.iter().map(|error| plain(error));
     let faults =
         result.invalid.iter().map(|fault| format!("{} Next: {}.", plain(&fault.text), plain(&fault.next_step)));
@@ -134,6 +139,7 @@ mod tests {
         document.run.name = Some(hostile.to_owned());
         document.run.error = Some(hostile.to_owned());
         document.target.urls = vec![hostile.to_owned()];
+        document.run.started_at = None;
         document.stages[0].name = hostile.to_owned();
         document.warnings = vec![Warning::new("x", hostile)];
         let text = write(&[document], None);
