@@ -59,7 +59,7 @@ fn a_broker_without_mqtt_5_is_asked_with_3_1_1() {
 fn the_exit_status_is_that_of_the_step_that_fails() {
     let refusing = Script::default().refuse_connect(ReasonCode::BAD_USER_NAME_OR_PASSWORD);
     let no_topic = Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED);
-    let no_message = Script::default().refuse_publishes(.., ReasonCode::NOT_AUTHORIZED);
+    let no_message = Script::default().refuse_publishes(1.., ReasonCode::NOT_AUTHORIZED);
     let upto_connack = [("DNS", true), ("TCP", true), ("CONNACK", true)];
     for (script, tool, code, expected) in [
         (refusing, MQPUB, 134, vec![("DNS", true), ("TCP", true), ("CONNACK", false)]),

@@ -166,10 +166,7 @@ fn add(one: ResultDocument, other: ResultDocument) -> anyhow::Result<ResultDocum
         env: agreed(&one.env, &other.env)?,
         target: target_facts(&one.target, &other.target)?,
         plan: agreement(one.plan.clone(), &other.plan),
-        broker: BrokerFacts {
-            limits: agreed(&one.broker.limits, &other.broker.limits)?,
-            ..richer(one.broker.clone(), other.broker.clone())
-        },
+        broker: broker_facts(&one.broker, &other.broker)?,
         stages: stages.collect::<anyhow::Result<_>>()?,
         invalid: union(one.invalid, other.invalid, |fault: &Fault| (fault.code.clone(), fault.text.clone())),
         warnings: union(one.warnings, other.warnings, |warning: &Warning| (warning.code.clone(), warning.text.clone())),
@@ -216,6 +213,19 @@ fn target_facts(one: &TargetFacts, other: &TargetFacts) -> anyhow::Result<Target
         broker: agreed(&one.broker, &other.broker)?,
         same_host: one.same_host.max(other.same_host),
         rtt_ns_hist: None,
+    })
+}
+
+/// Parts that watch one broker see the same figures of it: those of one of them.
+fn broker_facts(one: &BrokerFacts, other: &BrokerFacts) -> anyhow::Result<BrokerFacts> {
+    let of_sys = |facts: &BrokerFacts| (facts.sys.clone(), facts.sys_figures.clone());
+    let (sys, sys_figures) = richer(of_sys(one), of_sys(other));
+    Ok(BrokerFacts {
+        limits: agreed(&one.limits, &other.limits)?,
+        sys,
+        sys_figures,
+        process: None,
+        prom: richer(one.prom.clone(), other.prom.clone()),
     })
 }
 

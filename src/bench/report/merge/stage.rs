@@ -252,6 +252,9 @@ fn interval(one: &IntervalRow, other: &IntervalRow) -> IntervalRow {
         connects: count(one.connects, other.connects),
         cpu_pct: rate(one.cpu_pct, other.cpu_pct),
         backlog: count(one.backlog, other.backlog),
+        // Those that look at one broker see the same process.
+        broker_cpu_pct: highest(one.broker_cpu_pct, other.broker_cpu_pct),
+        broker_rss_bytes: one.broker_rss_bytes.max(other.broker_rss_bytes),
     }
 }
 
