@@ -56,13 +56,14 @@ fn command() -> Vec<String> {
 pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
     match options.load.verb {
         Some(Verb::Self_) => return measure_self(options, environment),
-        Some(Verb::Report) => {
+        Some(verb @ (Verb::Report | Verb::Merge)) => {
+            let work = if verb == Verb::Merge { saved::merge } else { saved::report };
             return match gates(&options.result) {
-                Ok(gates) => saved::report(options, &gates).unwrap_or_else(failed),
+                Ok(gates) => work(options, &gates).unwrap_or_else(failed),
                 Err(error) => error.report(),
             };
         }
-        Some(verb @ (Verb::Merge | Verb::Compare | Verb::Find)) => {
+        Some(verb @ (Verb::Compare | Verb::Find)) => {
             let fault = format!("mqbench {}: not built yet", verb.name());
             return UsageError::new(BENCH.name, vec![fault]).report();
         }

@@ -15,6 +15,7 @@ mod key_figures;
 mod latency;
 mod limit;
 mod load;
+mod merge;
 mod metric;
 mod plan;
 mod read;
@@ -32,6 +33,7 @@ pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
 pub(super) use document::{BrokerLimits, BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
 pub use gate::Gate;
+pub(super) use merge::merge;
 pub(super) use read::read_result;
 pub use schema::result_schema;
 #[cfg(test)]
