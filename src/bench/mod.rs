@@ -7,6 +7,7 @@ mod report;
 mod system;
 
 mod calibrate;
+mod compare;
 mod doctor;
 mod identify;
 mod interruption;

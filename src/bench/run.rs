@@ -244,7 +244,7 @@ impl BenchRun {
     /// Writes a document for a run that measured nothing.
     fn write_failure(&self, context: ResultDocument, error: String) -> Result<()> {
         let mut document = report::nothing_measured(context, Status::Failed, error);
-        Gate::apply(&self.gates, &mut document);
+        Gate::apply(&self.gates, &mut document, None);
         self.write(&document)
     }
 
@@ -271,7 +271,7 @@ impl BenchRun {
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
         let ceiling = self.ceilings.of_plan(&self.plan);
         let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
-        Gate::apply(&self.gates, &mut document);
+        Gate::apply(&self.gates, &mut document, None);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
             print(summary(&document, width, Colours::for_stdout()).as_bytes())?;

@@ -9,7 +9,7 @@ use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
-    CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions,
+    CalibrateOptions, ConnectionOptions, Environment, FindOptions, GeneralOptions, LoadOptions, PropertyOptions, RepeatOptions, ResultOptions,
     StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
 };
 
@@ -45,6 +45,12 @@ pub struct BenchOptions {
     /// Several brokers, and what happens to connections.
     #[command(flatten)]
     pub targets: TargetOptions,
+    /// Several runs, and what they are compared with.
+    #[command(flatten)]
+    pub repeat: RepeatOptions,
+    /// What `mqbench find` looks for.
+    #[command(flatten)]
+    pub find: FindOptions,
     /// What is done with the result.
     #[command(flatten)]
     pub result: ResultOptions,
@@ -118,6 +124,7 @@ impl ToolOptions for BenchOptions {
         let mut faults = self.load.faults();
         faults.extend(self.verb_faults());
         faults.extend(self.targets.faults(&self.connection));
+        faults.extend(self.repeat.faults(&self.targets));
         faults.extend(self.faults_of_self());
         if self.load.embedded {
             let connection = &self.connection;

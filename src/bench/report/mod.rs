@@ -5,12 +5,16 @@
 //! alone. `assemble` makes it from the plan and what the engine brought.
 
 mod assemble;
+mod comparison;
 mod delivery;
 mod document;
 mod gate;
 mod latency;
 mod metric;
+mod repeats;
 mod stage;
+mod statistics;
+mod status;
 mod summary;
 mod traffic;
 
@@ -19,6 +23,14 @@ mod tests;
 
 pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
-pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
+pub(super) use comparison::{CompareVerdict, Comparison, MetricComparison, Side, SideFigure, plan_differences};
+pub(super) use document::{BrokerName, ResultDocument, TlsFacts, ToolFacts};
 pub use gate::Gate;
+pub(super) use gate::{percent_change, signed_percent};
+pub(super) use metric::{Kind, Metric, number};
+pub(super) use repeats::{RunFigures, RunStatistics};
+pub(super) use statistics::{
+    CONFIDENCE_PCT, RESAMPLES, SEED, can_differ, interval_of_change, interval_of_median,
+};
+pub(super) use status::Status;
 pub(super) use summary::summary;

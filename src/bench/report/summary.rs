@@ -4,9 +4,11 @@
 //! run begins with the reason.
 
 use super::delivery::DeliveryAccount;
-use super::document::{GateOutcome, ResultDocument, Status};
-use super::latency::{LatencySummary, LatencyTable, LoopKind};
+use super::document::ResultDocument;
+use super::gate;
+use super::latency::{LatencySummary, LoopKind};
 use super::stage::{Stage, Target};
+use super::status::Status;
 use super::traffic::Traffic;
 use crate::bench::measure::{Generator, Verdict};
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, counted, duration, grouped, percent, rate};
@@ -483,14 +485,15 @@ impl Page {
         let passed = document.gates.iter().filter(|gate| gate.pass).count();
         let count = format!("{passed} of {} passed", document.gates.len());
         let paint = if passed == document.gates.len() { Paint::Good } else { Paint::Bad };
-        let mut table = Table::new([Align::Left, Align::Left, Align::Left]);
+        let mut lines = String::new();
         for gate in &document.gates {
-            let verdict =
-                if gate.pass { Cell::painted(Paint::Good, "pass") } else { Cell::painted(Paint::Bad, "FAIL") };
-            table.row([verdict, escape(&gate.expr).into_owned().into(), gate_value(gate, document).into()]);
+            let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
+            let first = format!("  {}  ", self.colours.paint(paint, verdict));
+            let text = format!("{}: {}", gate.expr, gate::finding(gate));
+            lines.push_str(&wrapped(&first, &escape(&text), self.width));
         }
         let title = self.colours.paint(Paint::Heading, "gates");
-        format!("{title}  {}\n{}", self.colours.paint(paint, &count), table.render(self.colours))
+        format!("{title}  {}\n{lines}", self.colours.paint(paint, &count))
     }
 
     fn faint(&self, text: &str) -> Cell {
@@ -519,22 +522,4 @@ fn outages(stage: &Stage) -> Option<String> {
 /// A figure in its form, or a dash where it was not measured or has too few samples.
 fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), form)
-}
-
-/// What a gate found, in the units of its metric.
-fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
-    let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
-    let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
-    let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {
-        (None, Some(samples)) => format!("too few samples, n = {}", grouped(samples)),
-        (None, None) => "not measured".to_owned(),
-        (Some(value), _) if latency.is_some() => format!("was {}", duration(value as u64)),
-        (Some(value), _) if value.fract() == 0.0 && value >= 0.0 => format!("was {}", grouped(value as u64)),
-        (Some(value), _) => format!("was {}", rate(value)),
-    };
-    match document.status {
-        Status::Invalid => format!("{value}; an invalid run passes no gate"),
-        Status::Failed => format!("{value}; a failed run passes no gate"),
-        Status::Ok | Status::Partial => value,
-    }
 }

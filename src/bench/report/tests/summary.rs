@@ -10,7 +10,7 @@ use crate::terminal::Colours;
 
 fn gated(mut document: ResultDocument) -> ResultDocument {
     let gates = ["e2e.p99 <= 1ms && lost == 0", "e2e.p99.99 < 1s"].map(|gate| Gate::parse(gate).unwrap());
-    Gate::apply(&gates, &mut document);
+    Gate::apply(&gates, &mut document, None);
     document
 }
 

@@ -1,0 +1,10 @@
+//! Repeats and comparisons: several runs of one plan, their medians, and how two sides differ.
+//!
+//! `figures` takes the figures out of results, `judge` compares two sides of them, `series` makes the runs (`--runs`,
+//! `--ab`), `text` and `document` say what came of it, `verb` is `mqbench compare`.
+
+mod figures;
+mod judge;
+
+pub(super) use self::figures::enter_runs;
+pub(super) use self::judge::{Group, Tolerance, compare};
