@@ -24,7 +24,7 @@ use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
 use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
-use crate::terminal::{Colours, print, say, width};
+use crate::terminal::{Colors, print, say, width};
 use crate::transport::{TlsClient, check_local_address};
 
 /// Columns of a summary that does not go to a terminal, and the most that it uses.
@@ -104,7 +104,7 @@ fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus
 async fn examine(plan: &BenchPlan, embedded: bool, json: bool, files: &Outputs) -> Result<ExitStatus> {
     let findings = doctor::Findings::of(plan, embedded, report::url(plan)).await;
     if !json {
-        print(findings.text(Colours::for_stdout()).as_bytes())?;
+        print(findings.text(Colors::for_stdout()).as_bytes())?;
     }
     let text = findings.to_json().context("the findings cannot be written as JSON")?;
     write_result(&text, json, files)?;
@@ -187,7 +187,7 @@ impl BenchRun {
 
     /// Prints why this machine cannot run the plan, if so, and returns the error for the document.
     fn find_obstacle(&self, embedded: bool) -> Option<String> {
-        if let Some(obstacles) = doctor::obstacles(&self.plan, embedded, Colours::for_stderr()) {
+        if let Some(obstacles) = doctor::obstacles(&self.plan, embedded, Colors::for_stderr()) {
             let error = "this machine cannot run the plan; no connection was made";
             eprintln!("Error: {error}");
             eprint!("{obstacles}");
@@ -274,7 +274,7 @@ impl BenchRun {
         Gate::apply(&self.gates, &mut document, None);
         if !self.json {
             let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colours::for_stdout()).as_bytes())?;
+            print(summary(&document, width, Colors::for_stdout()).as_bytes())?;
         }
         if let Some(error) = &document.run.error {
             say(format_args!("Error: {error}"));

@@ -13,7 +13,7 @@ use chrono::{DateTime, Local};
 use super::configuration::{LogConfiguration, LogDestination};
 use super::log_entry::Entry;
 use super::log_rules::Tone;
-use crate::terminal::{Colours, Paint};
+use crate::terminal::{Colors, Paint};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -49,7 +49,7 @@ pub(super) struct LogOutput {
 }
 
 enum Sink {
-    Stream { stream: BufWriter<Box<dyn Write + Send>>, colours: Colours },
+    Stream { stream: BufWriter<Box<dyn Write + Send>>, colors: Colors },
     File { path: PathBuf, file: Option<BufWriter<File>> },
     Topic,
 }
@@ -68,7 +68,7 @@ impl LogOutput {
     #[cfg(test)]
     pub(super) fn to(stream: Box<dyn Write + Send>) -> Self {
         let stream = BufWriter::with_capacity(BUFFER, stream);
-        let sinks = vec![Sink::Stream { stream, colours: Colours::OFF }];
+        let sinks = vec![Sink::Stream { stream, colors: Colors::OFF }];
         Self { sinks, stamp: Stamp::Seconds, handles: LogHandles::default() }
     }
 
@@ -83,8 +83,8 @@ impl LogOutput {
         let mut sinks = Vec::new();
         for destination in destinations {
             sinks.push(match destination {
-                LogDestination::Stdout => stream(Box::new(io::stdout()), Colours::for_stdout()),
-                LogDestination::Stderr => stream(Box::new(io::stderr()), Colours::for_stderr()),
+                LogDestination::Stdout => stream(Box::new(io::stdout()), Colors::for_stdout()),
+                LogDestination::Stderr => stream(Box::new(io::stderr()), Colors::for_stderr()),
                 LogDestination::File(path) => {
                     let file = open(path).map_err(|error| (path.clone(), error))?;
                     Sink::File { path: path.clone(), file: Some(file) }
@@ -107,9 +107,9 @@ impl LogOutput {
         let reopen = self.handles.reopen.swap(false, Ordering::AcqRel);
         for sink in &mut self.sinks {
             match sink {
-                Sink::Stream { stream, colours } => {
-                    let _ = match paint(entry.tone).filter(|_| colours.is_on()) {
-                        Some(paint) => writeln!(stream, "{stamp}{}", colours.paint(paint, &entry.text.to_string())),
+                Sink::Stream { stream, colors } => {
+                    let _ = match paint(entry.tone).filter(|_| colors.is_on()) {
+                        Some(paint) => writeln!(stream, "{stamp}{}", colors.paint(paint, &entry.text.to_string())),
                         None => writeln!(stream, "{stamp}{}", entry.text),
                     };
                 }
@@ -142,8 +142,8 @@ impl LogOutput {
     }
 }
 
-fn stream(stream: Box<dyn Write + Send>, colours: Colours) -> Sink {
-    Sink::Stream { stream: BufWriter::with_capacity(BUFFER, stream), colours }
+fn stream(stream: Box<dyn Write + Send>, colors: Colors) -> Sink {
+    Sink::Stream { stream: BufWriter::with_capacity(BUFFER, stream), colors }
 }
 
 fn open(path: &Path) -> io::Result<BufWriter<File>> {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_terminal_received_and_sent_packets_have_different_colours() {
+    fn on_a_terminal_received_and_sent_packets_have_different_colors() {
         let text = Arc::new(std::sync::Mutex::new(Vec::new()));
         struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
         impl Write for Shared {
@@ -229,7 +229,7 @@ mod tests {
                 Ok(())
             }
         }
-        let sinks = vec![stream(Box::new(Shared(Arc::clone(&text))), Colours::ON)];
+        let sinks = vec![stream(Box::new(Shared(Arc::clone(&text))), Colors::ON)];
         let mut output = LogOutput { sinks, stamp: Stamp::None, handles: LogHandles::default() };
         for tone in [Tone::Plain, Tone::Received, Tone::Sent, Tone::Problem] {
             // The text has no say in it: a topic may hold anything.

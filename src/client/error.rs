@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tls_port_spoken_to_without_tls_is_recognised() {
+    fn a_tls_port_spoken_to_without_tls_is_recognized() {
         let error = WireError::Malformed { packet: "packet", what: "x" };
         let alert = session(SessionError::NotMqtt { error, first_bytes: vec![0x15, 3, 3, 0, 2, 2, 10] });
         assert!(alert.hint(ConnectFacts::default()).unwrap().contains("TLS"));

@@ -176,7 +176,7 @@ fn what_is_wrong_is_said() {
         (error(br#"{"topic":"t","payload":{}}"#), "`payload` must be a string (JSON goes into `payload_json`)"),
         (error(br#"{"topic":"t","payload_b64":"?"}"#), "`payload_b64` must be a string in base64"),
         (property("[]"), "`properties` must be an object"),
-        (property(r#"{"colour":1}"#), "\"colour\", which is not a property of MQTT 5"),
+        (property(r#"{"color":1}"#), "\"color\", which is not a property of MQTT 5"),
         (property(r#"{"user-property":{"a":"b"}}"#), "\"user-property\", which is not a property"),
         (property(r#"{"topic-alias":65536}"#), "`topic-alias` must be a number from 0 to 65535"),
         (property(r#"{"topic-alias":0}"#), "the value of topic-alias is out of range"),

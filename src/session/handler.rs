@@ -99,7 +99,7 @@ pub enum Event {
 
 /// The owner's side of a session. Called while input is handled, in the order of the packets.
 pub trait Handler<K> {
-    /// A message has arrived. Called once for each message: re-deliveries of a QoS 2 message are recognised (§4.3.3).
+    /// A message has arrived. Called once for each message: re-deliveries of a QoS 2 message are recognized (§4.3.3).
     fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge;
 
     /// A publish is done.

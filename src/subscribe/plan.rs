@@ -17,7 +17,7 @@ use crate::options::{
 
 /// How messages are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Display {
+pub enum OutputMode {
     /// One after the other.
     Stream(Printer),
     /// `-w`: each topic on a line of the screen.
@@ -40,7 +40,7 @@ pub struct SubscribePlan {
     /// Which messages count, and which is the last.
     pub selection: SelectionPlan,
     /// How they are shown.
-    pub display: Display,
+    pub display: OutputMode,
     /// `-W`: the run ends after this time.
     pub timeout: Option<Duration>,
     /// `-E`: the run ends when the broker has answered.
@@ -140,13 +140,13 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     Ok(plan)
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<Display, String> {
+fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<OutputMode, String> {
     let printer = printer(output)?;
     let ScreenOptions { watch, message_rate } = screen;
     Ok(match (*message_rate, *watch) {
-        (true, _) => Display::Rate,
-        (false, true) => Display::Screen(printer),
-        (false, false) => Display::Stream(printer),
+        (true, _) => OutputMode::Rate,
+        (false, true) => OutputMode::Screen(printer),
+        (false, false) => OutputMode::Stream(printer),
     })
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
-use super::plan::{Display, SubscribePlan};
+use super::plan::{OutputMode, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
 use super::stdout::Batch;
 use crate::client::Diagnostics;
@@ -66,8 +66,8 @@ impl Receiver {
         let (policy, address) = (&plan.client.policy, &plan.client.connect.transport.address);
         let mut batch = Batch::default();
         let screen = match &plan.display {
-            Display::Stream(printer) => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Metadata)),
-            Display::Screen(printer) if !policy.has_topic_screen => {
+            OutputMode::Stream(printer) => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Metadata)),
+            OutputMode::Screen(printer) if !policy.has_topic_screen => {
                 let watch = MosquittoWatch::default();
                 match address {
                     Address::Tcp { host, .. } => watch.begin(host, &mut batch.bytes),
@@ -75,7 +75,7 @@ impl Receiver {
                 }
                 Screen::MosquittoWatch(printer.clone(), watch)
             }
-            Display::Screen(printer) => match screen_size() {
+            OutputMode::Screen(printer) => match screen_size() {
                 Some(size) => {
                     let topics = TopicScreen::new(&address.to_string(), size);
                     topics.draw(&mut batch.bytes);
@@ -86,7 +86,7 @@ impl Receiver {
                 // the same lines, and no payload acts on it either.
                 None => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Everything)),
             },
-            Display::Rate => Screen::Rate(MessageRate::default()),
+            OutputMode::Rate => Screen::Rate(MessageRate::default()),
         };
         let now = Instant::now();
         Self {

@@ -3,7 +3,7 @@
 //! Results go to stdout, progress to stderr and only to a terminal. Text from the network is escaped before it reaches
 //! a terminal.
 
-mod colour;
+mod color;
 mod escape;
 pub(crate) mod number;
 mod progress;
@@ -12,7 +12,7 @@ mod stderr;
 mod stdout;
 mod table;
 
-pub(crate) use colour::{Colours, Paint};
+pub(crate) use color::{Colors, Paint};
 pub use escape::escape;
 pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
 pub(crate) use progress::Progress;

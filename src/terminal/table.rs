@@ -1,9 +1,9 @@
 //! Tables of aligned columns and wrapped text, for a terminal of a given width.
 //!
-//! Widths are counted in characters without colours: right for all that these tools print but wide (CJK) text from
+//! Widths are counted in characters without colors: right for all that these tools print but wide (CJK) text from
 //! outside.
 
-use super::colour::{Colours, Paint};
+use super::color::{Colors, Paint};
 
 /// How a column stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Table {
     }
 
     /// The lines, two blanks before and two between the columns; none ends with a blank.
-    pub(crate) fn render(&self, colours: Colours) -> String {
+    pub(crate) fn render(&self, colors: Colors) -> String {
         let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
@@ -74,7 +74,7 @@ impl Table {
                     line.push_str(&" ".repeat(pending));
                     pending = 0;
                     match cell.paint {
-                        Some(paint) => line.push_str(&colours.paint(paint, &cell.text)),
+                        Some(paint) => line.push_str(&colors.paint(paint, &cell.text)),
                         None => line.push_str(&cell.text),
                     }
                 }
@@ -124,14 +124,14 @@ pub(crate) fn wrapped(first: &str, text: &str, width: usize) -> String {
 
 /// Characters that are seen: our own colors (`ESC [ … m`) take no room.
 fn length(text: &str) -> usize {
-    let mut in_colour = false;
-    let seen = |letter: &char| match (in_colour, *letter) {
+    let mut in_color = false;
+    let seen = |letter: &char| match (in_color, *letter) {
         (false, '\x1b') => {
-            in_colour = true;
+            in_color = true;
             false
         }
         (true, letter) => {
-            in_colour = letter != 'm';
+            in_color = letter != 'm';
             false
         }
         (false, _) => true,
@@ -147,16 +147,16 @@ mod tests {
     fn columns_are_aligned_and_lines_end_clean() {
         let mut table = Table::new([Align::Left, Align::Right, Align::Left]);
         table.row(["", "p50", ""]).row(["e2e", "412 µs", "from send"]).row(["ack", "–"]);
-        assert_eq!(table.render(Colours::OFF), "          p50\n  e2e  412 µs  from send\n  ack       –\n");
+        assert_eq!(table.render(Colors::OFF), "          p50\n  e2e  412 µs  from send\n  ack       –\n");
         assert_eq!(table.width(), 24);
     }
 
     #[test]
-    fn colour_does_not_move_columns() {
+    fn color_does_not_move_columns() {
         let mut table = Table::new([Align::Left, Align::Right]);
         table.row([Cell::painted(Paint::Bad, "x"), Cell::from("1")]).row(["long", "1000"]);
-        let plain = table.render(Colours::ON).replace("\x1b[1;31m", "").replace("\x1b[0m", "");
-        assert_eq!(plain, table.render(Colours::OFF));
+        let plain = table.render(Colors::ON).replace("\x1b[1;31m", "").replace("\x1b[0m", "");
+        assert_eq!(plain, table.render(Colors::OFF));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(wrapped("Next: ", "lower the rate", 16), "Next: lower the\n      rate\n");
         assert_eq!(wrapped("", "unbreakable word", 4), "unbreakable\nword\n");
         assert_eq!(wrapped("x ", "", 80), "x \n");
-        let painted = Colours::ON.paint(Paint::Good, "ok");
-        assert_eq!(wrapped("", &format!("{painted} then"), 7), format!("{painted} then\n"), "colour takes no room");
+        let painted = Colors::ON.paint(Paint::Good, "ok");
+        assert_eq!(wrapped("", &format!("{painted} then"), 7), format!("{painted} then\n"), "color takes no room");
     }
 }

@@ -7,7 +7,7 @@ use super::measured::Measured;
 use crate::bench::report::{Status, ToolFacts};
 use crate::bench::system::EnvironmentFacts;
 use crate::terminal::number::{UNKNOWN, counted, duration, percent, rate};
-use crate::terminal::{Align, Cell, Colours, Paint, Table, wrapped};
+use crate::terminal::{Align, Cell, Colors, Paint, Table, wrapped};
 
 /// Name and version of the format.
 pub(super) const SCHEMA: &str = "mqbench-self/1";
@@ -145,17 +145,17 @@ pub(super) fn thread_figures(cases: &[CaseFigures]) -> Vec<ThreadFigures> {
 }
 
 /// The document for people.
-pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> String {
+pub(super) fn table(document: &SelfDocument, width: usize, colors: Colors) -> String {
     let cpu = document.env.cpu_model.as_deref().unwrap_or("unknown processor");
-    let title = colours.paint(Paint::Strong, &format!("mqbench {} self", document.tool.version));
+    let title = colors.paint(Paint::Strong, &format!("mqbench {} self", document.tool.version));
     let mut text = format!("{title}  {} cores  {cpu}\n", document.env.cores.unwrap_or_default());
     if document.status == Status::Partial {
         let line =
             format!("PARTIAL: interrupted after {}; nothing was saved", counted(document.rounds, "round", "rounds"));
-        text.push_str(&format!("{}\n", colours.paint(Paint::Warning, &line)));
+        text.push_str(&format!("{}\n", colors.paint(Paint::Warning, &line)));
     }
     text.push('\n');
-    text.push_str(&rows(document).render(colours));
+    text.push_str(&rows(document).render(colors));
     text.push('\n');
     let about = "CPU is the time of the sending threads per message, the median of the rounds. Limit is plain \
                  blocking sockets with the same packets; share is limit CPU / engine CPU. Ceiling is the rate with \
@@ -181,7 +181,7 @@ pub(super) fn table(document: &SelfDocument, width: usize, colours: Colours) -> 
         facts.row(["saved".to_owned(), format!("{path}: later runs report their headroom below it")]);
     }
     text.push('\n');
-    text.push_str(&facts.render(colours));
+    text.push_str(&facts.render(colors));
     text
 }
 

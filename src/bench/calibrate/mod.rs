@@ -29,7 +29,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::QoS;
 use crate::options::{BenchOptions, Environment};
 use crate::terminal::number;
-use crate::terminal::{Colours, Progress, print, width};
+use crate::terminal::{Colors, Progress, print, width};
 
 pub(super) use self::ceiling::Ceilings;
 
@@ -99,7 +99,7 @@ pub(super) async fn run(
     }
     if !options.result.json {
         let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-        print(table(&document, width, Colours::for_stdout()).as_bytes())?;
+        print(table(&document, width, Colors::for_stdout()).as_bytes())?;
     }
     let mut text = serde_json::to_vec_pretty(&document).context("the result cannot be written as JSON")?;
     text.push(b'\n');

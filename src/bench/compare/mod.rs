@@ -3,8 +3,14 @@
 //! `figures` takes the figures out of results, `judge` compares two sides of them, `series` makes the runs (`--runs`,
 //! `--ab`), `text` and `document` say what came of it, `verb` is `mqbench compare`.
 
+mod document;
 mod figures;
 mod judge;
+mod markdown;
+mod series;
+mod text;
 
+pub(super) use self::document::CompareDocument;
 pub(super) use self::figures::enter_runs;
-pub(super) use self::judge::{Group, Tolerance, compare};
+pub(super) use self::judge::{Group, compare};
+pub(super) use self::series::{Turn, run_series, turns};

@@ -17,7 +17,7 @@ use super::plan::BenchPlan;
 use super::report::ToolFacts;
 use super::system::{EnvironmentFacts, Limits};
 use crate::exit_status::ExitStatus;
-use crate::terminal::{Align, Cell, Colours, Paint, Table, escape};
+use crate::terminal::{Align, Cell, Colors, Paint, Table, escape};
 
 /// Name and version of the format.
 const SCHEMA: &str = "mqbench-doctor/1";
@@ -62,30 +62,30 @@ impl Findings {
     }
 
     /// The text for a terminal.
-    pub(super) fn text(&self, colours: Colours) -> String {
-        let title = colours.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
+    pub(super) fn text(&self, colors: Colors) -> String {
+        let title = colors.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
         let clients = crate::terminal::number::counted(self.clients, "client", "clients");
         let mut text = format!("{title}  {clients} → {}\n\n", escape(&self.target));
-        text.push_str(&lines(&self.checks, colours));
+        text.push_str(&lines(&self.checks, colors));
         let verdict = match self.status {
-            Level::Ok => colours.paint(Paint::Good, "The plan fits this machine."),
+            Level::Ok => colors.paint(Paint::Good, "The plan fits this machine."),
             Level::Warn => {
-                colours.paint(Paint::Warning, "The plan fits this machine; the warnings may affect its figures.")
+                colors.paint(Paint::Warning, "The plan fits this machine; the warnings may affect its figures.")
             }
-            Level::Fail => colours.paint(Paint::Bad, "The plan cannot run on this machine."),
+            Level::Fail => colors.paint(Paint::Bad, "The plan cannot run on this machine."),
         };
         format!("{text}\n{verdict}\n")
     }
 }
 
 /// The failed checks of a plan that cannot run here; none where it can.
-pub(super) fn obstacles(plan: &BenchPlan, embedded: bool, colours: Colours) -> Option<String> {
+pub(super) fn obstacles(plan: &BenchPlan, embedded: bool, colors: Colors) -> Option<String> {
     let mut checks = checks::limits(&Need::of(plan, embedded), &Limits::read());
     checks.retain(|check| check.level == Level::Fail);
-    (!checks.is_empty()).then(|| lines(&checks, colours))
+    (!checks.is_empty()).then(|| lines(&checks, colors))
 }
 
-fn lines(checks: &[Check], colours: Colours) -> String {
+fn lines(checks: &[Check], colors: Colors) -> String {
     let mut text = String::new();
     let mut table = Table::new([Align::Left, Align::Left, Align::Left]);
     for check in checks {
@@ -97,11 +97,11 @@ fn lines(checks: &[Check], colours: Colours) -> String {
         table.row([Cell::painted(paint, word), check.name.as_str().into(), escape(&check.found).into_owned().into()]);
     }
     // Each line, followed by its commands.
-    for (line, check) in table.render(colours).lines().zip(checks) {
+    for (line, check) in table.render(colors).lines().zip(checks) {
         text.push_str(line);
         text.push('\n');
         for remedy in &check.remedies {
-            text.push_str(&format!("          {}\n", colours.paint(Paint::Strong, remedy)));
+            text.push_str(&format!("          {}\n", colors.paint(Paint::Strong, remedy)));
         }
     }
     text

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::shared::Shared;
-use crate::bench::measure::{Arrival, Delivery, GroupLedger, MemberMark, StreamLedger};
+use crate::bench::measure::{Delivery, GroupLedger, MemberMark, Observed, StreamLedger};
 use crate::options::Shape;
 
 /// The ledgers of a thread's groups, by their numbers.
@@ -105,7 +105,7 @@ impl<L: StageLedger> LedgerSet<L> {
     fn record_overdue(&mut self, index: usize, sequence: u64) -> bool {
         let Some(overdue) = self.overdue.get_mut(&index).filter(|overdue| sequence < overdue.end) else { return false };
         let arrival = overdue.ledger.observe(sequence, false, false);
-        overdue.late += u64::from(arrival != Arrival::Duplicate && overdue.measured.contains(&sequence));
+        overdue.late += u64::from(arrival != Observed::Duplicate && overdue.measured.contains(&sequence));
         true
     }
 
@@ -199,7 +199,7 @@ impl Ledgers {
         dup: bool,
         measured: bool,
         now_ns: u64,
-    ) -> Option<(Arrival, u64)> {
+    ) -> Option<(Observed, u64)> {
         match self {
             Self::Single { ledgers, .. } => {
                 if !ledgers.overdue.is_empty() && ledgers.record_overdue(index, sequence) {

@@ -7,7 +7,7 @@ use super::ledgers::{Groups, Ledgers, StageEnd};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{
-    Arrival, Delivery, Outage, Outages, Recorder, SampleBatch, Stamp, StreamLedger, unwrap_sequence,
+    Delivery, Observed, Outage, Outages, Recorder, SampleBatch, Stamp, StreamLedger, unwrap_sequence,
 };
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;
@@ -272,7 +272,7 @@ impl SubscriberHandler<'_> {
         }
         if let Some(intended_ns) = intended_ns
             && measured
-            && arrival != Arrival::Duplicate
+            && arrival != Observed::Duplicate
             && self.shared.plan.latency
         {
             self.batch.record(intended_ns, 1, &mut self.recorder.latency.e2e);

@@ -5,7 +5,7 @@
 //! may overtake each other, so reordering is judged for each member by itself. And a hole in the sequence is no sign of
 //! a loss, so the position that frees a publisher's window counts what has come.
 
-use super::ledger::{Arrival, StreamLedger};
+use super::ledger::{Observed, StreamLedger};
 
 /// A gap that has lasted this long is no longer waited for.
 const PATIENCE_NS: u64 = 1_000_000_000;
@@ -59,7 +59,7 @@ impl GroupLedger {
         dup_flag: bool,
         measured: bool,
         now_ns: u64,
-    ) -> Arrival {
+    ) -> Observed {
         let overtaken = mark.pass(sequence);
         let arrival = self.ledger.observe_at_member(sequence, dup_flag, measured, overtaken);
         let missing = self.ledger.missing();
@@ -115,7 +115,7 @@ mod tests {
         }
         assert_eq!((group.next(), group.position()), (99, 50), "a hole is under way, and not lost");
         for sequence in (1..100).step_by(2) {
-            assert_eq!(group.observe(&mut marks[1], sequence, false, true, 0), Arrival::New);
+            assert_eq!(group.observe(&mut marks[1], sequence, false, true, 0), Observed::New);
         }
         assert_eq!(group.position(), 100);
         let delivery = group.ledger().settle(0..100);
@@ -126,9 +126,9 @@ mod tests {
     fn a_member_that_sees_an_older_message_is_reordered_and_a_second_member_that_sees_it_a_duplicate() {
         let mut group = GroupLedger::default();
         let mut marks = [MemberMark::default(); 2];
-        assert_eq!(group.observe(&mut marks[0], 1, false, true, 0), Arrival::New);
-        assert_eq!(group.observe(&mut marks[0], 0, false, true, 0), Arrival::Late);
-        assert_eq!(group.observe(&mut marks[1], 0, true, true, 0), Arrival::Duplicate);
+        assert_eq!(group.observe(&mut marks[0], 1, false, true, 0), Observed::New);
+        assert_eq!(group.observe(&mut marks[0], 0, false, true, 0), Observed::Late);
+        assert_eq!(group.observe(&mut marks[1], 0, true, true, 0), Observed::Duplicate);
         let delivery = group.ledger().settle(0..2);
         assert_eq!((delivery.reordered, delivery.duplicates, delivery.dup_flagged), (1, 1, 1));
     }
@@ -198,14 +198,14 @@ mod tests {
                 let copies = seen.entry(sequence).or_default();
                 *copies += 1;
                 let truth = match (*copies, highest[member]) {
-                    (2.., _) => Arrival::Duplicate,
-                    (_, Some(highest)) if sequence < highest => Arrival::Late,
-                    _ => Arrival::New,
+                    (2.., _) => Observed::Duplicate,
+                    (_, Some(highest)) if sequence < highest => Observed::Late,
+                    _ => Observed::New,
                 };
                 highest[member] = highest[member].max(Some(sequence));
-                duplicates += u64::from(measured && truth == Arrival::Duplicate);
-                flagged += u64::from(measured && truth == Arrival::Duplicate && dup);
-                reordered += u64::from(measured && truth == Arrival::Late);
+                duplicates += u64::from(measured && truth == Observed::Duplicate);
+                flagged += u64::from(measured && truth == Observed::Duplicate && dup);
+                reordered += u64::from(measured && truth == Observed::Late);
                 let before = group.position();
                 prop_assert_eq!(group.observe(&mut marks[member], sequence, dup, measured, 0), truth);
                 prop_assert_eq!(group.position(), seen.len() as u64, "what has come, and no more");

@@ -15,7 +15,7 @@ pub(super) const MAX_GROUP_GAPS: usize = 16 * MAX_GAPS;
 
 /// What an arrival was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub(crate) enum Observed {
     /// First arrival, and no message with a higher number arrived before it.
     New,
     /// First arrival, but after a message with a higher number: delivered, and reordered.
@@ -69,11 +69,11 @@ impl StreamLedger {
     /// Enters an arrival. `dup_flag` is the DUP flag of the PUBLISH; `measured`: the message's intended time lies in
     /// the measured window. Only such messages are counted; all are remembered.
     #[inline]
-    pub(crate) fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Arrival {
+    pub(crate) fn observe(&mut self, sequence: u64, dup_flag: bool, measured: bool) -> Observed {
         if sequence == self.next {
             self.next = sequence.saturating_add(1);
             self.delivered += u64::from(measured);
-            return Arrival::New;
+            return Observed::New;
         }
         self.observe_out_of_order(sequence, dup_flag, measured, MAX_GAPS)
     }
@@ -87,16 +87,16 @@ impl StreamLedger {
         dup_flag: bool,
         measured: bool,
         overtaken: bool,
-    ) -> Arrival {
+    ) -> Observed {
         if sequence == self.next {
             self.next = sequence.saturating_add(1);
             self.delivered += u64::from(measured);
-            return Arrival::New;
+            return Observed::New;
         }
         match self.observe_out_of_order(sequence, dup_flag, measured, MAX_GROUP_GAPS) {
-            Arrival::Late if !overtaken => {
+            Observed::Late if !overtaken => {
                 self.reordered -= u64::from(measured);
-                Arrival::New
+                Observed::New
             }
             arrival => arrival,
         }
@@ -157,27 +157,27 @@ impl StreamLedger {
     }
 
     #[cold]
-    fn observe_out_of_order(&mut self, sequence: u64, dup_flag: bool, measured: bool, most: usize) -> Arrival {
+    fn observe_out_of_order(&mut self, sequence: u64, dup_flag: bool, measured: bool, most: usize) -> Observed {
         if sequence > self.next {
             self.gaps.get_or_insert_default().open(self.next..sequence, most);
             self.next = sequence.saturating_add(1);
             self.delivered += u64::from(measured);
-            return Arrival::New;
+            return Observed::New;
         }
         if let Some(gaps) = &mut self.gaps {
             if gaps.fill(sequence, most) {
                 self.delivered += u64::from(measured);
                 self.reordered += u64::from(measured);
-                return Arrival::Late;
+                return Observed::Late;
             }
             if sequence < gaps.forgotten_below {
                 gaps.unjudged += u64::from(measured);
-                return Arrival::Duplicate;
+                return Observed::Duplicate;
             }
         }
         self.duplicates += u64::from(measured);
         self.dup_flagged += u64::from(measured && dup_flag);
-        Arrival::Duplicate
+        Observed::Duplicate
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) use figures::{StageFigures, percent, rounded};
 pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};
 pub(super) use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
-pub(super) use ledger::{Arrival, Delivery, StreamLedger};
+pub(super) use ledger::{Delivery, Observed, StreamLedger};
 pub(super) use outage::{Outage, Outages};
 pub(super) use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
 pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn intended_time_wraps_and_spares_its_neighbours() {
+    fn intended_time_wraps_and_spares_its_neighbors() {
         let stamp = Stamp { run: 1, stream: 2, sequence: 3, intended_ns: u64::MAX };
         let read = Stamp::decode(&stamp.encode()).unwrap();
         assert_eq!((read.run, read.stream, read.sequence), (1, 2, 3));

@@ -12,7 +12,7 @@ use super::status::Status;
 use super::traffic::Traffic;
 use crate::bench::measure::{Generator, Verdict};
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, counted, duration, grouped, percent, rate};
-use crate::terminal::{Align, Cell, Colours, Paint, Table, escape, wrapped};
+use crate::terminal::{Align, Cell, Colors, Paint, Table, escape, wrapped};
 
 /// Latencies that are shown, with their names for people.
 const SHOWN: &[(&str, &str)] = &[
@@ -40,7 +40,7 @@ const SHOWN: &[(&str, &str)] = &[
 const WORST_STREAMS: usize = 3;
 
 /// The summary as text, at most `width` characters wide where words allow it.
-pub(crate) fn summary(document: &ResultDocument, width: usize, colours: Colours) -> String {
+pub(crate) fn summary(document: &ResultDocument, width: usize, colors: Colors) -> String {
     let one_to_one = document.plan["shape"] == "p2p" && document.plan["copies_per_message"] == 1;
     let copies = document.plan["copies_per_message"].as_u64().filter(|copies| *copies > 1);
     let ways = !one_to_one && document.plan["shape"].is_string();
@@ -50,7 +50,7 @@ pub(crate) fn summary(document: &ResultDocument, width: usize, colours: Colours)
         Some(Some("wss")) => ", without what TLS and WebSocket add",
         _ => "",
     };
-    let page = Page { width: width.max(40), colours, several: document.stages.len() > 1, below, ways, copies };
+    let page = Page { width: width.max(40), colors, several: document.stages.len() > 1, below, ways, copies };
     let mut parts = vec![page.banner(document), page.head(document)];
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
     parts.push(page.hint(document));
@@ -63,7 +63,7 @@ pub(crate) fn summary(document: &ResultDocument, width: usize, colours: Colours)
 /// How to write.
 struct Page {
     width: usize,
-    colours: Colours,
+    colors: Colors,
     /// Whether there are several stages.
     several: bool,
     /// What is not in the bytes of packets.
@@ -84,17 +84,17 @@ impl Page {
                 let cause = document.run.error.as_deref();
                 let cause = cause.unwrap_or("interrupted; the figures cover the time until then");
                 let lines = wrapped("PARTIAL: ", &escape(cause), self.width);
-                text.push_str(&self.in_colour(Paint::Warning, &lines));
+                text.push_str(&self.in_color(Paint::Warning, &lines));
             }
             Status::Invalid => {}
             Status::Failed => {
                 let cause = document.run.error.as_deref().unwrap_or("the run did not finish");
-                text.push_str(&self.in_colour(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
+                text.push_str(&self.in_color(Paint::Bad, &wrapped("FAILED: ", &escape(cause), self.width)));
             }
         }
         // What was measured before a failure may be invalid as well.
         for fault in &document.invalid {
-            text.push_str(&self.in_colour(Paint::Bad, &wrapped("INVALID: ", &escape(&fault.text), self.width)));
+            text.push_str(&self.in_color(Paint::Bad, &wrapped("INVALID: ", &escape(&fault.text), self.width)));
             text.push_str(&wrapped("   Next: ", &escape(&fault.next_step), self.width));
         }
         text
@@ -111,7 +111,7 @@ impl Page {
             }
         }
         let tool = format!("{} {}", document.tool.name, document.tool.version);
-        let mut text = format!("{}  {}\n", self.colours.paint(Paint::Strong, &tool), target.join("  "));
+        let mut text = format!("{}  {}\n", self.colors.paint(Paint::Strong, &tool), target.join("  "));
         let seed = document.run.seed.map(|seed| format!("seed {seed}"));
         let plan: Vec<String> = document.run.description.iter().cloned().chain(seed).collect();
         if !plan.is_empty() {
@@ -137,7 +137,7 @@ impl Page {
         let load = match stage.model {
             _ if stage.is_conn() => {
                 let planned = known(stage.clients.planned, |count| counted(count, "client", "clients"));
-                let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
+                let name = self.colors.paint(Paint::Heading, &escape(&stage.name));
                 return format!("{name}  {planned}, {} measured\n", duration(stage.duration_ns));
             }
             // Others send.
@@ -148,7 +148,7 @@ impl Page {
                 format!("open loop{}", offered.unwrap_or_default())
             }
         };
-        let name = self.colours.paint(Paint::Heading, &escape(&stage.name));
+        let name = self.colors.paint(Paint::Heading, &escape(&stage.name));
         format!("{name}  {load}, {} measured\n", duration(stage.duration_ns))
     }
 
@@ -192,7 +192,7 @@ impl Page {
                 Cell::default(),
             ]);
         }
-        table.render(self.colours)
+        table.render(self.colors)
     }
 
     /// What became of the clients of `mqbench conn`.
@@ -216,7 +216,7 @@ impl Page {
                 .collect();
             let causes = if causes.is_empty() { String::new() } else { format!(": {}", causes.join(", ")) };
             let line = wrapped(&format!("  {name:<11}"), &format!("{}{causes}", known(count, grouped)), self.width);
-            text.push_str(&self.in_colour(paint, &line));
+            text.push_str(&self.in_color(paint, &line));
         }
         text
     }
@@ -255,7 +255,7 @@ impl Page {
                 known(p.and_then(|p| p.p99), duration).into(),
             ]);
         }
-        format!("\n{}", table.render(self.colours))
+        format!("\n{}", table.render(self.colors))
     }
 
     /// The table of latencies. Beside a paced stage, those of a flood show only queueing; alone they are shown with
@@ -280,7 +280,7 @@ impl Page {
         if !fits {
             table = self.latency_table(&shown, false);
         }
-        let mut text = format!("\n{}", table.render(self.colours));
+        let mut text = format!("\n{}", table.render(self.colors));
         if !fits {
             let basis: Vec<String> =
                 shown.iter().map(|(title, latency)| format!("{title} {}", latency.basis)).collect();
@@ -367,7 +367,7 @@ impl Page {
             loss.push_str(&format!(" ({})", percent(100.0 * lost as f64 / expected as f64)));
         }
         let paint = if lost == 0 { Paint::Good } else { Paint::Bad };
-        let mut facts = vec![format!("{} of {}", grouped(once), grouped(expected)), self.colours.paint(paint, &loss)];
+        let mut facts = vec![format!("{} of {}", grouped(once), grouped(expected)), self.colors.paint(paint, &loss)];
         for (name, count) in [("duplicates", delivery.duplicates), ("reordered", delivery.reordered)] {
             facts.push(format!("{name} {}", known(count, grouped)));
         }
@@ -435,7 +435,7 @@ impl Page {
             Some(Verdict::Bottleneck) => (Paint::Bad, "bottleneck"),
             None => (Paint::Warning, UNKNOWN),
         };
-        let mut facts = vec![self.colours.paint(paint, verdict)];
+        let mut facts = vec![self.colors.paint(paint, verdict)];
         let cpu_pct = generator.cpu_user_pct.zip(generator.cpu_sys_pct).map(|(user, system)| user + system);
         if let Some((time, share)) = generator.cpu_ns.zip(cpu_pct) {
             facts.push(format!("own CPU {} ({} of a core)", duration(time), percent(share)));
@@ -467,13 +467,13 @@ impl Page {
             return String::new();
         }
         let text = "run `mqbench self` once; later results then report the generator's headroom";
-        self.in_colour(Paint::Faint, &wrapped("Hint: ", text, self.width))
+        self.in_color(Paint::Faint, &wrapped("Hint: ", text, self.width))
     }
 
     fn warnings(&self, document: &ResultDocument) -> String {
         let mut text = String::new();
         for warning in &document.warnings {
-            text.push_str(&self.in_colour(Paint::Warning, &wrapped("Warning: ", &escape(&warning.text), self.width)));
+            text.push_str(&self.in_color(Paint::Warning, &wrapped("Warning: ", &escape(&warning.text), self.width)));
         }
         text
     }
@@ -488,12 +488,12 @@ impl Page {
         let mut lines = String::new();
         for gate in &document.gates {
             let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
-            let first = format!("  {}  ", self.colours.paint(paint, verdict));
+            let first = format!("  {}  ", self.colors.paint(paint, verdict));
             let text = format!("{}: {}", gate.expr, gate::finding(gate));
             lines.push_str(&wrapped(&first, &escape(&text), self.width));
         }
-        let title = self.colours.paint(Paint::Heading, "gates");
-        format!("{title}  {}\n{lines}", self.colours.paint(paint, &count))
+        let title = self.colors.paint(Paint::Heading, "gates");
+        format!("{title}  {}\n{lines}", self.colors.paint(paint, &count))
     }
 
     fn faint(&self, text: &str) -> Cell {
@@ -501,8 +501,8 @@ impl Page {
     }
 
     /// Colors every line of a wrapped text.
-    fn in_colour(&self, paint: Paint, lines: &str) -> String {
-        lines.lines().map(|line| format!("{}\n", self.colours.paint(paint, line))).collect()
+    fn in_color(&self, paint: Paint, lines: &str) -> String {
+        lines.lines().map(|line| format!("{}\n", self.colors.paint(paint, line))).collect()
     }
 }
 

@@ -107,7 +107,7 @@ fn a_re_delivery_of_qos_2_is_no_duplicate_and_a_second_message_is() {
 }
 
 #[test]
-fn swapped_neighbours_are_reordered_and_not_lost() {
+fn swapped_neighbors_are_reordered_and_not_lost() {
     // Two milliseconds late, each falls behind the next one; no message follows the very last one.
     let run = with_copies("-q 1 --pubs 1 --subs 1", every(5, || vec![Copy::later(ms(2))]));
     run.has_ledger([2_000, 2_000, 0, 0, 0, 399]);

@@ -115,12 +115,12 @@ impl TopicScreen {
     fn put_line(&self, text: &[u8], out: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(text);
         let mut rest = text.trim_end_matches('\n');
-        let (mut columns, mut coloured) = (0, false);
+        let (mut columns, mut colored) = (0, false);
         while let Some(character) = rest.chars().next() {
-            if let Some(length) = colour_length(rest) {
+            if let Some(length) = color_length(rest) {
                 out.extend_from_slice(&rest.as_bytes()[..length]);
                 rest = &rest[length..];
-                coloured = true;
+                colored = true;
                 continue;
             }
             // Line ends of --pretty and of -F; all others were escaped.
@@ -132,14 +132,14 @@ impl TopicScreen {
             out.extend_from_slice(shown.as_bytes());
             rest = &rest[character.len_utf8()..];
         }
-        if coloured {
+        if colored {
             out.extend_from_slice(b"\x1b[0m");
         }
     }
 }
 
 /// The length of the color sequence (SGR) at the beginning, which has no width.
-fn colour_length(text: &str) -> Option<usize> {
+fn color_length(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|character: char| !matches!(character, '0'..='9' | ';' | ':'))?;
     parameters[end..].starts_with('m').then_some(2 + end + 1)

@@ -202,7 +202,7 @@ fn believing_nobody(files: &Files) -> TlsPlan {
 }
 
 #[tokio::test]
-async fn a_plain_port_is_recognised() {
+async fn a_plain_port_is_recognized() {
     let files = Files::new();
     for answer in [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), &[0x20, 2, 0, 1, 0xe0, 0]] {
         let error = connect_tls("localhost", answering(answer).await, believing_nobody(&files)).await.unwrap_err();

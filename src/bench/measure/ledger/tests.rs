@@ -21,7 +21,7 @@ fn an_idle_ledger_is_small() {
 fn in_order_nothing_is_allocated_and_nothing_lost() {
     let mut ledger = StreamLedger::new();
     for sequence in 0..1000 {
-        assert_eq!(ledger.observe(sequence, false, true), Arrival::New);
+        assert_eq!(ledger.observe(sequence, false, true), Observed::New);
     }
     assert!(ledger.gaps.is_none());
     let delivery = ledger.settle(0..1000);
@@ -31,12 +31,12 @@ fn in_order_nothing_is_allocated_and_nothing_lost() {
 #[test]
 fn a_gap_that_fills_is_reordering_and_no_loss() {
     let mut ledger = StreamLedger::new();
-    assert_eq!(ledger.observe(2, false, true), Arrival::New);
+    assert_eq!(ledger.observe(2, false, true), Observed::New);
     assert_eq!(ledger.missing(), 2);
-    assert_eq!(ledger.observe(0, false, true), Arrival::Late);
-    assert_eq!(ledger.observe(1, true, true), Arrival::Late);
-    assert_eq!(ledger.observe(1, true, true), Arrival::Duplicate);
-    assert_eq!(ledger.observe(1, false, true), Arrival::Duplicate);
+    assert_eq!(ledger.observe(0, false, true), Observed::Late);
+    assert_eq!(ledger.observe(1, true, true), Observed::Late);
+    assert_eq!(ledger.observe(1, true, true), Observed::Duplicate);
+    assert_eq!(ledger.observe(1, false, true), Observed::Duplicate);
     let delivery = ledger.settle(0..3);
     assert_eq!((delivery.delivered_once, delivery.lost, delivery.reordered), (3, 0, 2));
     assert_eq!((delivery.duplicates, delivery.dup_flagged), (2, 1));
@@ -91,7 +91,7 @@ fn refused_messages_are_neither_expected_nor_lost() {
 fn joining_late_is_no_loss() {
     let mut ledger = StreamLedger::starting_at(100);
     observe_all(&mut ledger, [100, 101]);
-    assert_eq!(ledger.observe(99, false, false), Arrival::Duplicate);
+    assert_eq!(ledger.observe(99, false, false), Observed::Duplicate);
     let delivery = ledger.settle(100..102);
     assert_eq!((delivery.delivered_once, delivery.lost, delivery.duplicates), (2, 0, 0));
 }
@@ -102,8 +102,8 @@ fn beyond_the_cap_the_oldest_gaps_are_given_up_as_lost() {
     let last = 2 * (MAX_GAPS as u64 + 10);
     observe_all(&mut ledger, (0..=last).step_by(2)); // every odd number is missing
     assert_eq!(ledger.missing(), MAX_GAPS as u64 + 10);
-    assert_eq!(ledger.observe(1, false, true), Arrival::Duplicate, "given up");
-    assert_eq!(ledger.observe(last - 1, false, true), Arrival::Late, "still known");
+    assert_eq!(ledger.observe(1, false, true), Observed::Duplicate, "given up");
+    assert_eq!(ledger.observe(last - 1, false, true), Observed::Late, "still known");
     let delivery = ledger.settle(0..last + 1);
     assert_eq!((delivery.overflowed, delivery.unjudged, delivery.duplicates), (10, 1, 0));
     assert_eq!(delivery.lost, MAX_GAPS as u64 + 9);
@@ -156,14 +156,14 @@ proptest! {
             let copies = seen.entry(sequence).or_default();
             *copies += 1;
             let truth = match (*copies, highest) {
-                (2.., _) => Arrival::Duplicate,
-                (_, Some(highest)) if sequence < highest => Arrival::Late,
-                _ => Arrival::New,
+                (2.., _) => Observed::Duplicate,
+                (_, Some(highest)) if sequence < highest => Observed::Late,
+                _ => Observed::New,
             };
             highest = highest.max(Some(sequence));
-            duplicates += u64::from(measured && truth == Arrival::Duplicate);
-            flagged += u64::from(measured && truth == Arrival::Duplicate && dup);
-            reordered += u64::from(measured && truth == Arrival::Late);
+            duplicates += u64::from(measured && truth == Observed::Duplicate);
+            flagged += u64::from(measured && truth == Observed::Duplicate && dup);
+            reordered += u64::from(measured && truth == Observed::Late);
             prop_assert_eq!(ledger.observe(sequence, dup, measured), truth);
         }
 

@@ -6,7 +6,7 @@ use crate::bench::measure::Delivery;
 use crate::bench::plan::Stage;
 use crate::bench::plan::from_options::tests::plan_of;
 use crate::bench::report::{Gate, ResultDocument, summary};
-use crate::terminal::Colours;
+use crate::terminal::Colors;
 
 fn gated(mut document: ResultDocument) -> ResultDocument {
     let gates = ["e2e.p99 <= 1ms && lost == 0", "e2e.p99.99 < 1s"].map(|gate| Gate::parse(gate).unwrap());
@@ -23,7 +23,7 @@ fn of_plan(arguments: &[&str], change: fn(&mut StageOutcome)) -> String {
     change(&mut stage);
     let run = RunOutcome { stages: vec![stage], ..RunOutcome::default() };
     let document = gated(assemble_for(&plan_of(arguments).unwrap(), example::context(), run));
-    summary(&document, 100, Colours::OFF)
+    summary(&document, 100, Colors::OFF)
 }
 
 /// The whole page, to be looked at.
@@ -35,26 +35,26 @@ fn without_version(text: &str) -> String {
 
 #[test]
 fn two_stages_at_a_glance() {
-    let text = without_version(&summary(&gated(example::document()), 100, Colours::OFF));
+    let text = without_version(&summary(&gated(example::document()), 100, Colors::OFF));
     assert_eq!(text, TWO_STAGES, "\n{text}");
 }
 
 #[test]
-fn colour_changes_no_letter() {
+fn color_changes_no_letter() {
     let document = gated(example::document());
-    let coloured = summary(&document, 100, Colours::ON);
+    let colored = summary(&document, 100, Colors::ON);
     let mut plain = String::new();
-    let mut parts = coloured.split('\x1b');
+    let mut parts = colored.split('\x1b');
     plain.push_str(parts.next().unwrap());
     parts.for_each(|part| plain.push_str(part.split_once('m').unwrap().1));
-    assert_ne!(coloured, plain);
+    assert_ne!(colored, plain);
     assert_eq!(without_version(&plain), TWO_STAGES);
-    assert!(!summary(&document, 100, Colours::OFF).contains('\x1b'));
+    assert!(!summary(&document, 100, Colors::OFF).contains('\x1b'));
 }
 
 #[test]
 fn a_narrow_terminal_gets_narrow_lines_and_every_basis() {
-    let text = summary(&gated(example::document()), 72, Colours::OFF);
+    let text = summary(&gated(example::document()), 72, Colors::OFF);
     let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
     assert!(widest.chars().count() <= 72, "{widest}");
     assert!(text.contains("e2e from intended send; e2e service from actual send;"), "{text}");
@@ -128,9 +128,9 @@ fn a_failed_run_and_hostile_names_are_printed_safely() {
     let mut context = example::context();
     context.run.error = Some("connecting to mqtt://h:1883: \x1b[2J refused".to_owned());
     context.target.broker.as_mut().unwrap().name = Some("evil\x1b]0;title\u{7}".to_owned());
-    let text = summary(&assemble(context, Vec::new()), 100, Colours::OFF);
+    let text = summary(&assemble(context, Vec::new()), 100, Colors::OFF);
     assert!(text.starts_with("FAILED: connecting to mqtt://h:1883: \\u{1b}[2J refused\n"), "{text}");
     assert!(text.contains("evil\\u{1b}]0;title\\u{7}") && !text.contains('\x1b'), "{text}");
-    let nothing = summary(&assemble(bare_context(), Vec::new()), 0, Colours::OFF);
+    let nothing = summary(&assemble(bare_context(), Vec::new()), 0, Colors::OFF);
     assert!(nothing.starts_with("mqbench "), "{nothing}");
 }

@@ -26,10 +26,10 @@ pub(crate) enum Paint {
 
 /// The decision whether to color one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Colours(bool);
+pub(crate) struct Colors(bool);
 
-impl Colours {
-    /// No colour.
+impl Colors {
+    /// No color.
     #[cfg(test)]
     pub(crate) const OFF: Self = Self(false);
     /// Color.
@@ -90,7 +90,7 @@ mod tests {
     fn the_rule() {
         let (set, empty) = (Some(OsStr::new("1")), Some(OsStr::new("")));
         let (xterm, dumb) = (Some(OsStr::new("xterm")), Some(OsStr::new("dumb")));
-        let auto = |no_color, term, tty| Colours::decide(no_color, term, tty).is_on();
+        let auto = |no_color, term, tty| Colors::decide(no_color, term, tty).is_on();
         assert!(auto(None, xterm, true));
         assert!(auto(empty, None, true));
         assert!(!auto(set, xterm, true));
@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn off_changes_nothing_and_on_ends_what_it_began() {
-        assert_eq!(Colours::OFF.paint(Paint::Bad, "x"), "x");
+        assert_eq!(Colors::OFF.paint(Paint::Bad, "x"), "x");
         for paint in [Paint::Heading, Paint::Strong, Paint::Good, Paint::Warning, Paint::Bad, Paint::Faint] {
-            let painted = Colours::ON.paint(paint, "x");
+            let painted = Colors::ON.paint(paint, "x");
             assert!(painted.starts_with("\x1b[") && painted.ends_with("x\x1b[0m"), "{painted:?}");
         }
     }
