@@ -8,8 +8,8 @@ use crate::exit_status::ExitStatus;
 pub(super) struct Attempt {
     /// Its result, without gates.
     pub(super) document: ResultDocument,
-    /// How mqbench would end with it.
-    pub(super) status: ExitStatus,
+    /// How mqbench ends with it, where its cause decides that and not the document.
+    pub(super) status: Option<ExitStatus>,
     /// Whether its load began, so that there are figures.
     pub(super) has_load: bool,
 }

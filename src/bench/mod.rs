@@ -6,12 +6,16 @@ mod plan;
 mod report;
 mod system;
 
+mod attempt;
 mod calibrate;
 mod compare;
 mod doctor;
+mod find;
 mod identify;
 mod interruption;
+mod output;
 mod run;
+mod saved;
 #[cfg(test)]
 mod simulation;
 

@@ -4,10 +4,11 @@
 use std::ffi::OsString;
 use std::iter::Peekable;
 
-use clap::builder::PossibleValue;
+use clap::ValueEnum as _;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
+use super::load::Verb;
 use super::properties::{JOINT, words_of};
 use crate::mqtt::PropertyName;
 use crate::terminal::escape_bytes;
@@ -57,8 +58,8 @@ pub(super) enum Kind {
 pub(super) struct OptionTable<'a> {
     shorts: Vec<(char, Kind)>,
     longs: Vec<(&'a str, Kind)>,
-    /// What a word that is no option may be: the verbs of mqbench.
-    verbs: Vec<PossibleValue>,
+    /// Whether a word that is no option may be a verb, as those of mqbench.
+    has_verbs: bool,
 }
 
 /// What a walk over arguments finds.
@@ -172,7 +173,7 @@ impl<'a> OptionTable<'a> {
         Self {
             shorts: arguments().filter_map(|argument| Some((argument.get_short()?, kind(argument)))).collect(),
             longs: arguments().filter_map(|argument| Some((argument.get_long()?, kind(argument)))).collect(),
-            verbs: command.get_positionals().flat_map(Arg::get_possible_values).collect(),
+            has_verbs: command.get_positionals().next().is_some(),
         }
     }
 
@@ -210,6 +211,7 @@ impl<'a> OptionTable<'a> {
         let mut walked = Walked::default();
         let mut rest = arguments.peekable();
         let mut before: Option<Typed> = None;
+        let mut reads_files = None;
         while let Some(typed) = self.next_typed(&mut rest) {
             let text = typed.argument.to_str().unwrap_or_default();
             if text == "--" {
@@ -227,7 +229,10 @@ impl<'a> OptionTable<'a> {
             }
             let Typed { argument, option, values } = &typed;
             let Some(TypedOption { kind, head, attached }) = *option else {
-                walked.faults.extend(self.stray_word(&argument.to_string_lossy(), before.as_ref()));
+                // The first of such words is the verb.
+                if !*reads_files.get_or_insert_with(|| self.is_verb(text, Verb::reads_results)) {
+                    walked.faults.extend(self.stray_word(&argument.to_string_lossy(), before.as_ref()));
+                }
                 walked.arguments.push(argument.clone());
                 before = Some(typed);
                 continue;
@@ -297,13 +302,18 @@ impl<'a> OptionTable<'a> {
         })
     }
 
+    /// Whether the tool has verbs, and this word is one of them of which that holds.
+    fn is_verb(&self, word: &str, holds: impl FnOnce(Verb) -> bool) -> bool {
+        self.has_verbs && Verb::from_str(word, false).is_ok_and(holds)
+    }
+
     /// The fault of a word that belongs to no option, where a better hint than clap's is known. The word after
     /// a password may be its second word, and a URL may contain one: neither is repeated.
     fn stray_word(&self, word: &str, before: Option<&Typed>) -> Option<String> {
-        if self.verbs.iter().any(|verb| verb.get_name() == word) {
+        if self.is_verb(word, |_| true) {
             return None;
         }
-        if word.starts_with("-n") && !self.verbs.is_empty() {
+        if word.starts_with("-n") && self.has_verbs {
             return Some(
                 "unexpected argument '-n': use -C for the number of messages, --clients for the number of clients"
                     .into(),
@@ -328,7 +338,7 @@ impl<'a> OptionTable<'a> {
                  {option} 'two words'"
             )),
             _ if word == "help" => Some("unexpected argument 'help': use --help".into()),
-            Some(("-c", _)) if !self.verbs.is_empty() && is_number(word) => {
+            Some(("-c", _)) if self.has_verbs && is_number(word) => {
                 Some(format!("-c keeps sessions and takes no value: set the number of clients with --clients {word}"))
             }
             _ => None,

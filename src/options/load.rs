@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::arrival::{Arrival, Behind, arrival, seed};
@@ -12,6 +11,7 @@ use super::values::{
     SizeRange, clients, duration, positive_count, positive_duration, qos, rate, size_range, whole_number,
 };
 use crate::mqtt::QoS;
+use crate::terminal::quoted;
 
 /// Clients, topics and rates.
 #[derive(Clone, Debug, Args)]
@@ -22,9 +22,10 @@ pub struct LoadOptions {
     #[arg(value_name = "VERB", value_enum, hide_short_help = true)]
     pub verb: Option<Verb>,
 
-    /// With doctor: the verb to check [default: a run without a verb].
-    #[arg(value_name = "PLAN", value_parser = examined())]
-    pub examined: Option<Verb>,
+    /// With report, merge and compare: saved results (- is stdin). With doctor: the verb to check.
+    // Both positions in one, for what the second word is depends on the first.
+    #[arg(value_name = "FILE|PLAN", value_hint = ValueHint::FilePath)]
+    pub operands: Vec<PathBuf>,
 
     /// Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].
     ///
@@ -165,9 +166,22 @@ pub enum Verb {
     Self_,
     /// Check whether this machine can run the plan, and how to fix it; makes no connections.
     Doctor,
+    /// Print saved results, or convert them with --out: report FILE...
+    Report,
+    /// Add the results of one plan that ran in several parts: merge FILE... --out FILE.
+    Merge,
+    /// Compare results: compare FILE FILE...
+    Compare,
+    /// Find the highest rate that meets --slo.
+    Find,
 }
 
 impl Verb {
+    /// Whether the words behind it are saved results.
+    pub fn reads_results(self) -> bool {
+        matches!(self, Self::Report | Self::Merge | Self::Compare)
+    }
+
     /// As it is typed.
     pub const fn name(self) -> &'static str {
         match self {
@@ -177,6 +191,10 @@ impl Verb {
             Self::Echo => "echo",
             Self::Self_ => "self",
             Self::Doctor => "doctor",
+            Self::Report => "report",
+            Self::Merge => "merge",
+            Self::Compare => "compare",
+            Self::Find => "find",
         }
     }
 }
@@ -222,7 +240,10 @@ pub struct ResultOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// Write the result to FILE as JSON; may be repeated.
+    /// Write the result to FILE in the format of its suffix; may be repeated.
+    ///
+    /// .json is the result document (mqbench-result/1), .csv a row per figure, .hlog an HdrHistogram interval log, .html a
+    /// report in one file, .md a summary in Markdown, .xml the gates as JUnit test cases.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Vec<PathBuf>,
 
@@ -243,11 +264,7 @@ pub struct ResultOptions {
 const DEFAULT_CLIENTS: u32 = 10;
 
 /// Verbs whose plans `mqbench doctor` can look at.
-fn examined() -> impl TypedValueParser<Value = Verb> {
-    let verbs = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo];
-    PossibleValuesParser::new(verbs.map(|verb| PossibleValue::new(verb.name())))
-        .try_map(|name| Verb::from_str(&name, false))
-}
+const EXAMINED: [Verb; 4] = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo];
 
 fn threads(text: &str) -> Result<u16, String> {
     whole_number(text)
@@ -258,7 +275,42 @@ fn threads(text: &str) -> Result<u16, String> {
 impl LoadOptions {
     /// The verb whose plan this is: with doctor the one that it looks at.
     pub fn plan_verb(&self) -> Option<Verb> {
-        if self.verb == Some(Verb::Doctor) { self.examined } else { self.verb }
+        if self.verb == Some(Verb::Doctor) { self.examined() } else { self.verb }
+    }
+
+    /// The verb that doctor looks at.
+    fn examined(&self) -> Option<Verb> {
+        let name = self.operands.first()?.to_str()?;
+        EXAMINED.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// What is wrong with the words behind the verb.
+    fn operand_faults(&self) -> Option<String> {
+        let shown = |operand: &PathBuf| quoted(&operand.to_string_lossy());
+        let verb = self.verb.map_or("", Verb::name);
+        match (self.verb, &self.operands[..]) {
+            (Some(Verb::Doctor), []) => None,
+            (Some(Verb::Doctor), [plan]) if self.examined().is_none() => {
+                let known = EXAMINED.map(Verb::name).join(", ");
+                Some(format!("mqbench doctor {}: doctor checks {known}, or a run without a verb", shown(plan)))
+            }
+            (Some(Verb::Doctor), [_]) => None,
+            (Some(Verb::Report | Verb::Merge), []) => {
+                Some(format!("mqbench {verb} needs the file of a result, as --out result.json writes it"))
+            }
+            (Some(Verb::Compare), [] | [_]) => {
+                Some("mqbench compare needs the files of two results, as --out result.json writes them".to_owned())
+            }
+            (Some(verb), _) if verb.reads_results() => None,
+            (_, []) => None,
+            (_, [operand, ..]) => Some(match operand.to_str().map(|name| Verb::from_str(name, false)) {
+                Some(Ok(second)) => {
+                    let second = second.name();
+                    format!("mqbench {verb} {second}: only doctor takes a second verb: remove one of them")
+                }
+                _ => format!("unexpected argument {}: mqbench {verb} reads no files", shown(operand)),
+            }),
+        }
     }
 
     /// Number of publishers.
@@ -266,7 +318,7 @@ impl LoadOptions {
         match self.plan_verb() {
             Some(Verb::Sub | Verb::Conn) => 0,
             Some(Verb::Echo) => self.clients.unwrap_or(1),
-            Some(Verb::Pub | Verb::Self_ | Verb::Doctor) | None => self.pubs.unwrap_or_else(|| match self.shape() {
+            Some(_) | None => self.pubs.unwrap_or_else(|| match self.shape() {
                 Shape::FanOut => 1,
                 Shape::P2p | Shape::FanIn | Shape::Shared { .. } => self.clients.unwrap_or(DEFAULT_CLIENTS),
             }),
@@ -278,7 +330,7 @@ impl LoadOptions {
         match self.plan_verb() {
             Some(Verb::Pub | Verb::Conn) => 0,
             Some(Verb::Echo) => self.clients.unwrap_or(1),
-            Some(Verb::Sub | Verb::Self_ | Verb::Doctor) | None => self.subs.unwrap_or_else(|| match self.shape() {
+            Some(_) | None => self.subs.unwrap_or_else(|| match self.shape() {
                 Shape::FanIn => 1,
                 Shape::P2p | Shape::FanOut => self.clients.unwrap_or(DEFAULT_CLIENTS),
                 // At least one in each group; there are at most a million groups.
@@ -334,10 +386,7 @@ impl LoadOptions {
         }
         let plan_verb = self.plan_verb();
         let verb = plan_verb.map_or("", Verb::name);
-        if let (Some(examined), true) = (self.examined, self.verb != Some(Verb::Doctor)) {
-            let (verb, examined) = (self.verb.map_or("", Verb::name), examined.name());
-            faults.push(format!("mqbench {verb} {examined}: only doctor takes a second verb: remove one of them"));
-        }
+        faults.extend(self.operand_faults());
         for (given, option, other) in [
             (plan_verb == Some(Verb::Pub) && self.subs.is_some(), "--subs", "subscribers"),
             (plan_verb == Some(Verb::Sub) && self.pubs.is_some(), "--pubs", "publishers"),

@@ -59,6 +59,8 @@ pub struct FindOptions {
     pub slo: Option<String>,
 
     /// mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long.
+    ///
+    /// Low rates are measured longer, where a percentile of --slo needs more messages: p99 needs 1,000.
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub probe: Option<Duration>,
 
@@ -71,6 +73,9 @@ pub struct FindOptions {
     pub find_limit: Option<Duration>,
 }
 
+/// Percent up to which a change is no difference unless a number is given.
+const DEFAULT_TOLERANCE: f64 = 5.0;
+
 /// Runs that are made against each side unless a number is given.
 const DEFAULT_AB_RUNS: u32 = 5;
 
@@ -78,6 +83,11 @@ impl RepeatOptions {
     /// How many runs, against each side.
     pub fn count(&self) -> u32 {
         self.runs.unwrap_or(if self.ab { DEFAULT_AB_RUNS } else { 1 })
+    }
+
+    /// Percent up to which a change is no difference.
+    pub fn tolerance_pct(&self) -> f64 {
+        self.tolerance.unwrap_or(DEFAULT_TOLERANCE)
     }
 
     /// What is wrong within the group, and with it and the brokers.

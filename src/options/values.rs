@@ -212,7 +212,10 @@ mod tests {
 
     #[test]
     fn percentages() {
-        assert_eq!((percent("5"), percent("2.5%"), percent("0"), percent("100%")), (Ok(5.0), Ok(2.5), Ok(0.0), Ok(100.0)));
+        assert_eq!(
+            (percent("5"), percent("2.5%"), percent("0"), percent("100%")),
+            (Ok(5.0), Ok(2.5), Ok(0.0), Ok(100.0))
+        );
         for text in ["", "%", "-1", "101", "5%%", "x", "1e1"] {
             assert!(percent(text).is_err(), "{text:?}");
         }

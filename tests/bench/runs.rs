@@ -450,6 +450,37 @@ fn a_result_file_is_written_and_an_impossible_one_refused_first() {
     assert!(stderr.contains(&impossible), "{stderr}");
 }
 
+#[test]
+fn the_suffix_of_a_result_file_chooses_its_format() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let names = ["r.json", "r.csv", "r.hlog", "r.html", "r.md", "r.XML"];
+    let files: Vec<String> = names.iter().flat_map(|name| ["--out".to_owned(), path(name)]).collect();
+    let run_arguments = ["--flood", "-C", "100", "--clients", "1", "-q", "1", "--gate", "lost == 0", "--quiet"];
+    let output = run(mqbench(&broker.port(), &run_arguments).args(&files));
+    assert_eq!(code(&output), 0, "{output:?}");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    for (name, begins) in names.iter().zip(["{\n", "run,name,", "#[Histogram log", "<!DOCTYPE html>", "## ", "<?xml "])
+    {
+        assert!(read(name).starts_with(begins), "{name}: {}", read(name));
+    }
+    // A saved result gives the same files.
+    for name in &names[1..] {
+        let again = path(&format!("again-{name}"));
+        let mut report = Command::new(env!("CARGO_BIN_EXE_mqbench"));
+        let output = run(report.args(["report", &path("r.json"), "--out", &again]));
+        assert_eq!((code(&output), text(&output.stderr)), (0, String::new()));
+        assert!(text(&output.stdout).contains("gates  1 of 1 passed"), "{output:?}");
+        assert_eq!(read(&format!("again-{name}")), read(name), "{name}");
+    }
+    for name in ["o.txt", "result", "o."] {
+        let (stderr, code) = fail(&broker.port(), &["--out", &path(name)]);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(".json .csv .hlog .html .md .xml") && stderr.contains(name), "{stderr}");
+    }
+}
+
 /// Nobody else reads the result of a run that logs in, and nobody else says where it goes.
 #[cfg(unix)]
 #[test]
@@ -461,24 +492,24 @@ fn a_result_file_is_private_and_no_link() {
     let arguments = ["--flood", "-C", "10", "--clients", "1"];
     let written = |more: &[&str]| code(&run(mqbench(&broker.port(), &arguments).args(more)));
     let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(written(&["-u", "me", "-P", "secret", "--out", &path("private")]), 0);
-    assert_eq!(mode("private"), 0o600);
-    assert!(!std::fs::read_to_string(path("private")).unwrap().contains("secret"));
+    assert_eq!(written(&["-u", "me", "-P", "secret", "--out", &path("private.json")]), 0);
+    assert_eq!(mode("private.json"), 0o600);
+    assert!(!std::fs::read_to_string(path("private.json")).unwrap().contains("secret"));
     // A file that is there keeps its mode.
-    std::fs::write(path("there"), "old").unwrap();
-    std::fs::set_permissions(path("there"), PermissionsExt::from_mode(0o640)).unwrap();
-    assert_eq!(written(&["-u", "me", "--out", &path("there")]), 0);
-    assert_eq!((mode("there"), std::fs::read(path("there")).unwrap()[0]), (0o640, b'{'));
-    std::fs::write(path("precious"), "precious").unwrap();
-    symlink(path("precious"), path("link")).unwrap();
-    symlink(path("nothing"), path("dangling")).unwrap();
-    for link in ["link", "dangling"] {
+    std::fs::write(path("there.json"), "old").unwrap();
+    std::fs::set_permissions(path("there.json"), PermissionsExt::from_mode(0o640)).unwrap();
+    assert_eq!(written(&["-u", "me", "--out", &path("there.json")]), 0);
+    assert_eq!((mode("there.json"), std::fs::read(path("there.json")).unwrap()[0]), (0o640, b'{'));
+    std::fs::write(path("precious.json"), "precious").unwrap();
+    symlink(path("precious.json"), path("link.json")).unwrap();
+    symlink(path("nothing.json"), path("dangling.json")).unwrap();
+    for link in ["link.json", "dangling.json"] {
         let (stderr, code) = fail(&broker.port(), &["--out", &path(link)]);
         assert_eq!(code, 2, "{stderr}");
         assert!(stderr.contains("is a symbolic link: give the file that it points to"), "{stderr}");
     }
-    assert_eq!(std::fs::read(path("precious")).unwrap(), b"precious");
-    assert!(!std::fs::exists(path("nothing")).unwrap());
+    assert_eq!(std::fs::read(path("precious.json")).unwrap(), b"precious.json");
+    assert!(!std::fs::exists(path("nothing.json")).unwrap());
     let output = run(mqbench(&broker.port(), &arguments).args(["--out", "/dev/stdout"]));
     assert!(text(&output.stdout).contains("mqbench-result/1"), "{output:?}");
 }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::bench::report::{
-    Metric, ResultDocument, RunFigures, RunStatistics, Status, interval_of_median, number,
-};
 use crate::bench::measure::median;
+use crate::bench::report::{Metric, ResultDocument, RunFigures, RunStatistics, Status, interval_of_median, number};
 
 /// Figures by which the run in the middle is chosen: the first one that the runs have.
 const MIDDLE_BY: [&str; 6] = ["e2e.p99", "ack.p99", "connack.p99", "delivered_per_s", "acked_per_s", "sent_per_s"];
@@ -170,6 +168,9 @@ pub(super) mod tests {
         failed.set_status(Status::Failed);
         failed.run.error = Some("connection refused".to_owned());
         let result = enter_runs(vec![document(1.0, 0), failed], 5).unwrap();
-        assert_eq!((result.status, result.run.error.as_deref()), (Status::Failed, Some("run 2 of 5: connection refused")));
+        assert_eq!(
+            (result.status, result.run.error.as_deref()),
+            (Status::Failed, Some("run 2 of 5: connection refused"))
+        );
     }
 }

@@ -169,7 +169,10 @@ fn notes(comparison: &Comparison, base: &Group<'_>, new: &Group<'_>) -> Vec<Stri
         notes.push(format!("the load came from different machines: {before} and {after}"));
     }
     if one.tool_version != other.tool_version {
-        notes.push(format!("measured by different versions of mqbench: {} and {}", one.tool_version, other.tool_version));
+        notes.push(format!(
+            "measured by different versions of mqbench: {} and {}",
+            one.tool_version, other.tool_version
+        ));
     }
     if let (Some(before), Some(after)) = (base.paced_at(), new.paced_at())
         && (before - after).abs() > 0.1 * before.max(after)

@@ -9,8 +9,12 @@ mod judge;
 mod markdown;
 mod series;
 mod text;
+mod verb;
 
 pub(super) use self::document::CompareDocument;
 pub(super) use self::figures::enter_runs;
 pub(super) use self::judge::{Group, compare};
+pub(super) use self::markdown::markdown;
 pub(super) use self::series::{Turn, run_series, turns};
+pub(super) use self::text::{comparison_text, medians_text};
+pub(super) use self::verb::compare_files;

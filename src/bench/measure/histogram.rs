@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 /// Longest latency that is recorded, one hour in nanoseconds; longer ones are clamped to it and counted.
 pub(crate) const HIGHEST_NS: u64 = 3_600_000_000_000;
@@ -190,6 +190,43 @@ impl LatencyHistogram {
         V2DeflateSerializer::new().serialize(&self.values, &mut bytes).ok()?;
         Some(STANDARD.encode(bytes))
     }
+
+    /// Reads what [`LatencyHistogram::to_base64`] wrote. Minimum, maximum and mean are those of the buckets, until
+    /// [`LatencyHistogram::with_exact`] gives the exact ones.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn from_base64(text: &str) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
+        let read: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
+        let mut histogram = Self::new();
+        histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
+        if !read.is_empty() {
+            histogram.min = read.min();
+            histogram.max = read.max().min(HIGHEST_NS);
+            histogram.sum = (read.mean() * read.len() as f64) as u128;
+        }
+        Ok(histogram)
+    }
+
+    /// The same with the exact figures that stood beside it: minimum, maximum, sum, and how many samples were clamped
+    /// or negative.
+    #[must_use]
+    pub fn with_exact(self, [min, max]: [u64; 2], sum: u64, clamped: u64, negative: u64) -> Self {
+        if self.is_empty() { self } else { Self { min, max, sum: u128::from(sum), clamped, negative, ..self } }
+    }
+
+    /// Sum of all samples, nanoseconds; at most 584 years.
+    pub fn sum(&self) -> u64 {
+        u64::try_from(self.sum).unwrap_or(u64::MAX)
+    }
+
+    /// The samples as HdrHistogram has them.
+    pub(super) fn values(&self) -> &Histogram<u64> {
+        &self.values
+    }
 }
 
 /// Equal when every figure they can give is equal.
@@ -203,7 +240,6 @@ impl PartialEq for LatencyHistogram {
 
 #[cfg(test)]
 mod tests {
-    use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     use super::*;
@@ -212,24 +248,6 @@ mod tests {
         let mut histogram = LatencyHistogram::new();
         values.into_iter().for_each(|value| histogram.record(value));
         histogram
-    }
-
-    impl LatencyHistogram {
-        /// Reads what the document holds, as any reader of HdrHistogram does.
-        fn from_base64(text: &str) -> Result<Self, String> {
-            let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
-            let read: Histogram<u64> = Deserializer::new()
-                .deserialize(&mut bytes.as_slice())
-                .map_err(|error| format!("not an HdrHistogram in V2 form: {error}"))?;
-            let mut histogram = Self::new();
-            histogram.values.add(&read).map_err(|error| format!("a histogram with other bounds: {error}"))?;
-            if !read.is_empty() {
-                histogram.min = read.min();
-                histogram.max = read.max().min(HIGHEST_NS);
-                histogram.sum = (read.mean() * read.len() as f64) as u128;
-            }
-            Ok(histogram)
-        }
     }
 
     #[test]

@@ -317,7 +317,10 @@ mod tests {
             let other = RunTag(plan.run.0 ^ 1);
             let again = plan.again(other);
             assert_eq!(again.run, other);
-            assert_eq!((plan.names_of(1) != again.names_of(1), plan.topic_of(1) != again.topic_of(1)), (of_run, of_run));
+            assert_eq!(
+                (plan.names_of(1) != again.names_of(1), plan.topic_of(1) != again.topic_of(1)),
+                (of_run, of_run)
+            );
             let wildcards = again.routes.wildcards().map(<[String]>::to_vec);
             let changed = plan.routes.wildcards().map(<[String]>::to_vec) != wildcards;
             assert_eq!(changed, of_run && wildcards.is_some(), "{arguments:?}");

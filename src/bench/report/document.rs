@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use super::comparison::Comparison;
+use super::curve::Curve;
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
 use super::repeats::{RunFigures, RunStatistics};
@@ -62,6 +63,8 @@ pub struct ResultDocument {
     pub runs: Option<Vec<RunFigures>>,
     /// Median and confidence interval over the valid repeats, by the names of their figures.
     pub stats: Option<BTreeMap<String, RunStatistics>>,
+    /// Latency by rate, and the highest rate that met an objective (`mqbench find`).
+    pub curve: Option<Curve>,
     /// The gates.
     pub gates: Vec<GateOutcome>,
     /// Comparison with a baseline.
@@ -223,6 +226,7 @@ impl ResultDocument {
             Status::Failed | Status::Partial => ExitStatus::Failed,
             Status::Invalid => ExitStatus::Invalid,
             Status::Ok if self.gates.iter().any(|gate| !gate.pass) => ExitStatus::GateFailed,
+            Status::Ok if self.compare.as_ref().is_some_and(|it| !it.regressions.is_empty()) => ExitStatus::Regression,
             Status::Ok => ExitStatus::Done,
         }
     }

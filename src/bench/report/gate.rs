@@ -95,6 +95,11 @@ impl Gate {
         self.conditions.iter().any(|condition| condition.metric.kind() == Kind::Latency)
     }
 
+    /// How many messages its figures need.
+    pub(crate) fn samples_needed(&self) -> u64 {
+        self.conditions.iter().map(|condition| condition.metric.samples_needed()).max().unwrap_or(1)
+    }
+
     /// Enters the outcomes of gates in a result; `baseline` is what `vs()` compares with.
     pub fn apply(gates: &[Self], document: &mut ResultDocument, baseline: Option<&ResultDocument>) {
         document.gates = gates.iter().flat_map(|gate| gate.evaluate(document, baseline)).collect();
@@ -182,7 +187,12 @@ impl Condition {
         }
         let before = baseline.and_then(|baseline| self.metric.value(baseline)).unwrap_or_default();
         let now = before * (1.0 + value / 100.0);
-        format!("{name} changed by {} from {} to {}", signed_percent(value), self.metric.shown(before), self.metric.shown(now))
+        format!(
+            "{name} changed by {} from {} to {}",
+            signed_percent(value),
+            self.metric.shown(before),
+            self.metric.shown(now)
+        )
     }
 }
 

@@ -30,6 +30,8 @@ pub struct LatencySummary {
     pub min: u64,
     /// Longest.
     pub max: u64,
+    /// Sum of all samples.
+    pub sum: u64,
     /// Mean.
     pub mean: u64,
     /// Standard deviation.
@@ -77,6 +79,7 @@ impl LatencySummary {
             count: histogram.count(),
             min: histogram.min()?,
             max: histogram.max()?,
+            sum: histogram.sum(),
             mean: histogram.mean()?,
             stdev: histogram.stdev()?,
             p: Percentiles::of(histogram),
@@ -86,6 +89,16 @@ impl LatencySummary {
             negative: histogram.negative(),
             hdr: histogram.to_base64(),
         })
+    }
+
+    /// The histogram, rebuilt.
+    ///
+    /// # Errors
+    /// There is none in the document, or it cannot be decoded.
+    pub fn histogram(&self) -> anyhow::Result<LatencyHistogram> {
+        let hdr = self.hdr.as_deref().ok_or_else(|| anyhow::anyhow!("the result has no histogram (hdr)"))?;
+        let histogram = LatencyHistogram::from_base64(hdr).map_err(|error| anyhow::anyhow!("hdr: {error}"))?;
+        Ok(histogram.with_exact([self.min, self.max], self.sum, self.clamped, self.negative))
     }
 }
 

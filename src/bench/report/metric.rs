@@ -251,6 +251,19 @@ impl Metric {
         }
     }
 
+    /// How many messages it takes until it has a value: ten must lie above a percentile.
+    pub(crate) fn samples_needed(self) -> u64 {
+        match self {
+            Self::Latency(_, statistic) => {
+                match statistic.name.strip_prefix('p').and_then(|name| name.parse::<f64>().ok()) {
+                    Some(percent) => (1000.0 / (100.0 - percent)).round() as u64,
+                    None => 1,
+                }
+            }
+            Self::Figure(_) => 1,
+        }
+    }
+
     /// A value of it for people.
     pub(crate) fn shown(self, value: f64) -> String {
         match self.kind() {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::status::Status;
 
 /// One repeat of the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunFigures {
     /// Its number, from 1, in the order in which the runs were made.
     pub number: u64,
@@ -31,7 +30,7 @@ pub struct RunFigures {
 }
 
 /// The median of a figure over the valid runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunStatistics {
     /// The median; null where a valid run did not measure the figure.
     pub median: Option<Number>,

@@ -28,9 +28,7 @@ pub(crate) fn interval_of_change(base: &[f64], new: &[f64], change: fn(f64, f64)
     }
     let (of_base, of_new) = (Draws::new(SEED, 0), Draws::new(SEED, 1));
     let changes: Option<Vec<f64>> = (0..RESAMPLES)
-        .map(|resample| {
-            change(resampled_median(base, of_base, resample)?, resampled_median(new, of_new, resample)?)
-        })
+        .map(|resample| change(resampled_median(base, of_base, resample)?, resampled_median(new, of_new, resample)?))
         .collect();
     interval(changes?)
 }
@@ -76,13 +74,17 @@ mod tests {
     fn a_change_has_an_interval_where_both_sides_have_runs() {
         let percent = |base: f64, new: f64| (base > 0.0).then(|| 100.0 * (new / base - 1.0));
         assert_eq!(interval_of_change(&[10.0], &[11.0, 12.0], percent), None);
-        assert_eq!(interval_of_change(&[10.0, 10.0], &[11.0, 11.0], percent).map(|it| it.map(f64::round)), Some([10.0; 2]));
+        assert_eq!(
+            interval_of_change(&[10.0, 10.0], &[11.0, 11.0], percent).map(|it| it.map(f64::round)),
+            Some([10.0; 2])
+        );
         assert_eq!(interval_of_change(&[0.0, 10.0], &[11.0, 11.0], percent), None, "no change of nothing");
     }
 
     #[test]
     fn too_few_runs_tell_nothing() {
-        let able = [(1, 1), (1, 20), (2, 2), (3, 3), (3, 4), (4, 4), (3, 5), (1, 39), (5, 5)].map(|(a, b)| can_differ(a, b));
+        let able =
+            [(1, 1), (1, 20), (2, 2), (3, 3), (3, 4), (4, 4), (3, 5), (1, 39), (5, 5)].map(|(a, b)| can_differ(a, b));
         assert_eq!(able, [false, false, false, false, false, true, true, true, true]);
     }
 }

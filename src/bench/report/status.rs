@@ -1,10 +1,9 @@
 //! How a run ended.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Measured, and valid.
@@ -22,5 +21,15 @@ impl Status {
     /// Whether the figures are those of what was asked for.
     pub const fn has_figures(self) -> bool {
         matches!(self, Self::Ok | Self::Partial)
+    }
+
+    /// The higher, the less there is to rely on.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Partial => 1,
+            Self::Invalid => 2,
+            Self::Failed => 3,
+        }
     }
 }

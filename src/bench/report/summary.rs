@@ -4,7 +4,7 @@
 //! run begins with the reason.
 
 use super::delivery::DeliveryAccount;
-use super::document::ResultDocument;
+use super::document::{GateOutcome, ResultDocument};
 use super::gate;
 use super::latency::{LatencySummary, LoopKind};
 use super::stage::{Stage, Target};
@@ -55,7 +55,7 @@ pub(crate) fn summary(document: &ResultDocument, width: usize, colors: Colors) -
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
     parts.push(page.hint(document));
     parts.push(page.warnings(document));
-    parts.push(page.gates(document));
+    parts.push(gates_text(&document.gates, page.width, page.colors));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -478,24 +478,6 @@ impl Page {
         text
     }
 
-    fn gates(&self, document: &ResultDocument) -> String {
-        if document.gates.is_empty() {
-            return String::new();
-        }
-        let passed = document.gates.iter().filter(|gate| gate.pass).count();
-        let count = format!("{passed} of {} passed", document.gates.len());
-        let paint = if passed == document.gates.len() { Paint::Good } else { Paint::Bad };
-        let mut lines = String::new();
-        for gate in &document.gates {
-            let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
-            let first = format!("  {}  ", self.colors.paint(paint, verdict));
-            let text = format!("{}: {}", gate.expr, gate::finding(gate));
-            lines.push_str(&wrapped(&first, &escape(&text), self.width));
-        }
-        let title = self.colors.paint(Paint::Heading, "gates");
-        format!("{title}  {}\n{lines}", self.colors.paint(paint, &count))
-    }
-
     fn faint(&self, text: &str) -> Cell {
         Cell::painted(Paint::Faint, text)
     }
@@ -504,6 +486,23 @@ impl Page {
     fn in_color(&self, paint: Paint, lines: &str) -> String {
         lines.lines().map(|line| format!("{}\n", self.colors.paint(paint, line))).collect()
     }
+}
+
+/// The gates, with what each of them found.
+pub(crate) fn gates_text(gates: &[GateOutcome], width: usize, colors: Colors) -> String {
+    if gates.is_empty() {
+        return String::new();
+    }
+    let passed = gates.iter().filter(|gate| gate.pass).count();
+    let count = format!("{passed} of {} passed", gates.len());
+    let paint = if passed == gates.len() { Paint::Good } else { Paint::Bad };
+    let mut text = format!("{}  {}\n", colors.paint(Paint::Heading, "gates"), colors.paint(paint, &count));
+    for gate in gates {
+        let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
+        let first = format!("  {}  ", colors.paint(paint, verdict));
+        text.push_str(&wrapped(&first, &escape(&format!("{}: {}", gate.expr, gate::finding(gate))), width));
+    }
+    text
 }
 
 /// Times without delivery in one line.

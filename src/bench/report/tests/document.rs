@@ -48,6 +48,7 @@ fn the_fixed_names_are_there() {
         "stages",
         "runs",
         "stats",
+        "curve",
         "gates",
         "compare",
         "invalid",

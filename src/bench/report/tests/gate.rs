@@ -165,7 +165,7 @@ fn a_change_against_a_baseline_holds_or_not() {
     let outcome = versus("vs(e2e.p50) <= +10%", &slower, Some(&base));
     let value = outcome.value.and_then(|value| value.as_f64()).unwrap();
     assert!((11.5..12.5).contains(&value) && outcome.limit == Some(10.into()), "{value}");
-    assert_eq!(outcome.reason.unwrap(), "e2e.p50 changed by +12 % from 100 µs to 112 µs");
+    assert_eq!(outcome.reason.unwrap(), "e2e.p50 changed by +12 % from 99.9 µs to 112 µs");
     let (gate, faster) = ("vs(e2e.p50) <= +10%", run_of(80_000));
     assert!(versus(gate, &faster, Some(&base)).pass);
 }
@@ -194,7 +194,10 @@ fn a_change_that_cannot_be_known_fails_and_says_why() {
     let mut document = new;
     document.set_status(Status::Invalid);
     let outcome = versus("vs(e2e.p50) <= +10%", &document, Some(&base));
-    assert!(!outcome.pass && outcome.reason.unwrap().starts_with("the run is not valid"), "an invalid run passes no gate");
+    assert!(
+        !outcome.pass && outcome.reason.unwrap().starts_with("the run is not valid"),
+        "an invalid run passes no gate"
+    );
 }
 
 #[test]

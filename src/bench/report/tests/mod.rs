@@ -1,6 +1,6 @@
 //! The document, gates and the summary, from plans and what an engine would bring.
 
 mod document;
-mod example;
+pub(super) mod example;
 mod gate;
 mod summary;
