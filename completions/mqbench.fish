@@ -30,15 +30,16 @@ complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is 
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r
 complete -c mqbench -l broker-pid -d 'Process ID of the broker, to report its CPU time and memory (Linux)' -r
-complete -c mqbench -l out -d 'Write the result to FILE as JSON; may be repeated' -r -F
+complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqbench -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqbench -s u -l username -d 'User name' -r -f
-complete -c mqbench -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
+complete -c mqbench -s P -l pw -d 'Password; better --pw-file, --pw-fd, --ask-pw or MQTT_PASSWORD, which no process list shows' -r -f
 complete -c mqbench -l pw-file -d 'Read the password from FILE; a trailing newline is ignored' -r -F
+complete -c mqbench -l pw-fd -d 'Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE' -r
 complete -c mqbench -s i -l id -d 'Client identifier' -r -f
 complete -c mqbench -s I -l id-prefix -d 'Use PREFIX and the process ID as the client identifier (mqbench: PREFIX and the client number)' -r -f
 complete -c mqbench -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r
@@ -75,6 +76,7 @@ complete -c mqbench -l will-payload -d 'Payload of the will [default: empty]' -r
 complete -c mqbench -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqbench -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqbench -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
+complete -c mqbench -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqbench -l flood -d 'Only flood: send as fast as the window allows (closed loop)'
 complete -c mqbench -s r -l retain -d 'Publish with the retain flag; the retained messages are removed at the end'
 complete -c mqbench -l busy-poll -d 'Spin instead of sleeping until a message is due: precise to microseconds, a full core per thread'
@@ -83,6 +85,7 @@ complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connectio
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'
+complete -c mqbench -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqbench -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqbench -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'
 complete -c mqbench -s S -d 'Find the broker by an SRV record; refused, as mosquitto refuses it unless built for it'
@@ -94,5 +97,6 @@ complete -c mqbench -l insecure -d 'Do not verify the server\'s certificate and 
 complete -c mqbench -l will-retain -d 'Retain the will'
 complete -c mqbench -s d -l debug -d 'Log each packet to stderr; -dd also dumps its bytes'
 complete -c mqbench -l quiet -d 'Print no errors at run time; the exit status still reports failure'
+complete -c mqbench -l show-config -d 'Print the options that are in effect and where each comes from, secrets masked, and exit'
 complete -c mqbench -l help -d 'Print help'
 complete -c mqbench -l version -d 'Print version'

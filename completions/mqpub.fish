@@ -9,8 +9,9 @@ complete -c mqpub -s p -l port -d 'Port of the broker [default: 1883, or 8883 wi
 complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqpub -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqpub -s u -l username -d 'User name' -r -f
-complete -c mqpub -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
+complete -c mqpub -s P -l pw -d 'Password; better --pw-file, --pw-fd, --ask-pw or MQTT_PASSWORD, which no process list shows' -r -f
 complete -c mqpub -l pw-file -d 'Read the password from FILE; a trailing newline is ignored' -r -F
+complete -c mqpub -l pw-fd -d 'Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE' -r
 complete -c mqpub -s i -l id -d 'Client identifier' -r -f
 complete -c mqpub -s I -l id-prefix -d 'Use PREFIX and the process ID as the client identifier (mqbench: PREFIX and the client number)' -r -f
 complete -c mqpub -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r
@@ -51,10 +52,12 @@ complete -c mqpub -s D -l property -d 'Add an MQTT 5 property to a packet, or a 
 complete -c mqpub -l summary -d 'Print a summary to stderr at the end' -r -f -a "json\t'One JSON object'
 text\t'One line for people'"
 complete -c mqpub -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
+complete -c mqpub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqpub -s l -l stdin-line -d 'Send each line of stdin as a message'
 complete -c mqpub -s s -l stdin-file -d 'Send all of stdin as one message'
 complete -c mqpub -s n -l null-message -d 'Send an empty message; with -r, this removes the retained message'
 complete -c mqpub -s r -l retain -d 'Ask the broker to keep the message for later subscribers'
+complete -c mqpub -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqpub -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqpub -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'
 complete -c mqpub -s S -d 'Find the broker by an SRV record; refused, as mosquitto refuses it unless built for it'
@@ -66,5 +69,6 @@ complete -c mqpub -l insecure -d 'Do not verify the server\'s certificate and ho
 complete -c mqpub -l will-retain -d 'Retain the will'
 complete -c mqpub -s d -l debug -d 'Log each packet to stderr; -dd also dumps its bytes'
 complete -c mqpub -l quiet -d 'Print no errors at run time; the exit status still reports failure'
+complete -c mqpub -l show-config -d 'Print the options that are in effect and where each comes from, secrets masked, and exit'
 complete -c mqpub -l help -d 'Print help'
 complete -c mqpub -l version -d 'Print version'

@@ -16,8 +16,9 @@ complete -c mqrr -s p -l port -d 'Port of the broker [default: 1883, or 8883 wit
 complete -c mqrr -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqrr -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqrr -s u -l username -d 'User name' -r -f
-complete -c mqrr -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
+complete -c mqrr -s P -l pw -d 'Password; better --pw-file, --pw-fd, --ask-pw or MQTT_PASSWORD, which no process list shows' -r -f
 complete -c mqrr -l pw-file -d 'Read the password from FILE; a trailing newline is ignored' -r -F
+complete -c mqrr -l pw-fd -d 'Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE' -r
 complete -c mqrr -s i -l id -d 'Client identifier' -r -f
 complete -c mqrr -s I -l id-prefix -d 'Use PREFIX and the process ID as the client identifier (mqbench: PREFIX and the client number)' -r -f
 complete -c mqrr -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r
@@ -56,6 +57,7 @@ complete -c mqrr -l will-payload -d 'Payload of the will [default: empty]' -r -f
 complete -c mqrr -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqrr -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqrr -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
+complete -c mqrr -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqrr -s l -l stdin-line -d 'Send each line of stdin as a request, after the response to the previous one'
 complete -c mqrr -s s -l stdin-file -d 'Send all of stdin as one request'
 complete -c mqrr -s n -l null-message -d 'Send an empty request'
@@ -68,6 +70,7 @@ complete -c mqrr -s N -d 'Do not print a newline after each message'
 complete -c mqrr -l json -d 'Print each message as one line of JSON'
 complete -c mqrr -l json-payload -d 'Like --json, but put a payload that is JSON under payload_json, unquoted'
 complete -c mqrr -l pretty -d 'Indent the JSON of %j and %J'
+complete -c mqrr -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqrr -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqrr -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'
 complete -c mqrr -s S -d 'Find the broker by an SRV record; refused, as mosquitto refuses it unless built for it'
@@ -79,5 +82,6 @@ complete -c mqrr -l insecure -d 'Do not verify the server\'s certificate and hos
 complete -c mqrr -l will-retain -d 'Retain the will'
 complete -c mqrr -s d -l debug -d 'Log each packet to stderr; -dd also dumps its bytes'
 complete -c mqrr -l quiet -d 'Print no errors at run time; the exit status still reports failure'
+complete -c mqrr -l show-config -d 'Print the options that are in effect and where each comes from, secrets masked, and exit'
 complete -c mqrr -l help -d 'Print help'
 complete -c mqrr -l version -d 'Print version'

@@ -15,8 +15,9 @@ complete -c mqsub -s p -l port -d 'Port of the broker [default: 1883, or 8883 wi
 complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqsub -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqsub -s u -l username -d 'User name' -r -f
-complete -c mqsub -s P -l pw -d 'Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD' -r -f
+complete -c mqsub -s P -l pw -d 'Password; better --pw-file, --pw-fd, --ask-pw or MQTT_PASSWORD, which no process list shows' -r -f
 complete -c mqsub -l pw-file -d 'Read the password from FILE; a trailing newline is ignored' -r -F
+complete -c mqsub -l pw-fd -d 'Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE' -r
 complete -c mqsub -s i -l id -d 'Client identifier' -r -f
 complete -c mqsub -s I -l id-prefix -d 'Use PREFIX and the process ID as the client identifier (mqbench: PREFIX and the client number)' -r -f
 complete -c mqsub -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r
@@ -55,6 +56,7 @@ complete -c mqsub -l will-payload -d 'Payload of the will [default: empty]' -r -
 complete -c mqsub -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqsub -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqsub -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
+complete -c mqsub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'
 complete -c mqsub -s R -d 'Do not print retained messages'
 complete -c mqsub -l retained-only -d 'Print only retained messages, then exit'
@@ -68,6 +70,7 @@ complete -c mqsub -l json-payload -d 'Like --json, but put a payload that is JSO
 complete -c mqsub -l pretty -d 'Indent the JSON of %j and %J'
 complete -c mqsub -s w -l watch -d 'Show the last message of each topic, updated in place'
 complete -c mqsub -l message-rate -d 'Print the number of messages per second instead of the messages'
+complete -c mqsub -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqsub -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqsub -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'
 complete -c mqsub -s S -d 'Find the broker by an SRV record; refused, as mosquitto refuses it unless built for it'
@@ -79,5 +82,6 @@ complete -c mqsub -l insecure -d 'Do not verify the server\'s certificate and ho
 complete -c mqsub -l will-retain -d 'Retain the will'
 complete -c mqsub -s d -l debug -d 'Log each packet to stderr; -dd also dumps its bytes'
 complete -c mqsub -l quiet -d 'Print no errors at run time; the exit status still reports failure'
+complete -c mqsub -l show-config -d 'Print the options that are in effect and where each comes from, secrets masked, and exit'
 complete -c mqsub -l help -d 'Print help'
 complete -c mqsub -l version -d 'Print version'

@@ -11,6 +11,7 @@
 //! - [`terminal`]: color, progress, tables, escaping
 //! - `dissect`: a packet as text, field by field
 //! - [`message_json`]: one message as one JSON object, written and read
+//! - `recording`: files of such objects, plain or compressed, written and read
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
 //! - [`options`]: what the user typed, the only home of clap
@@ -28,6 +29,7 @@ pub mod message_json;
 pub mod mqtt;
 pub mod options;
 pub mod publish;
+mod recording;
 pub mod request;
 pub mod session;
 pub mod subscribe;

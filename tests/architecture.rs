@@ -20,11 +20,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("terminal", &["exit_status", "mqtt"]),
     ("dissect", &["mqtt", "terminal"]),
     ("message_json", &["mqtt", "terminal"]),
+    ("recording", &["terminal"]),
     ("transport", &["exit_status", "mqtt", "terminal"]),
     ("client", &["dissect", "exit_status", "mqtt", "session", "terminal", "transport"]),
     ("options", &["client", "exit_status", "mqtt", "session", "terminal", "transport"]),
-    ("publish", &["client", "exit_status", "message_json", "mqtt", "options", "session", "terminal", "transport"]),
-    ("subscribe", &["client", "exit_status", "message_json", "mqtt", "options", "session", "terminal", "transport"]),
+    (
+        "publish",
+        &["client", "exit_status", "message_json", "mqtt", "options", "recording", "session", "terminal", "transport"],
+    ),
+    (
+        "subscribe",
+        &["client", "exit_status", "message_json", "mqtt", "options", "recording", "session", "terminal", "transport"],
+    ),
     (
         "request",
         &[
@@ -50,6 +57,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("argon2", &["broker::access"]),
     ("clap", &["options"]),
     ("colored", &["terminal"]),
+    ("flate2", &["recording"]),
     ("futures_util", &["transport"]),
     ("hdrhistogram", &["bench::measure"]),
     ("httparse", &["transport", "broker::driver"]),
@@ -68,6 +76,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_socks", &["transport::proxy"]),
     ("tokio_tungstenite", &["transport", "broker::driver"]),
     ("x509_cert", &["transport::tls"]),
+    ("zstd", &["recording"]),
 ];
 
 #[test]

@@ -19,10 +19,17 @@ pub(super) const SECRETS: [&str; 7] = ["pw", "url", "proxy", "ws_header", "ws_pa
 /// Arguments for clap, and what was noticed on the way.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
-    /// The tool's name first.
-    pub arguments: Vec<OsString>,
+    /// Where arguments come from, and those arguments; later ones override earlier ones.
+    pub sources: Vec<(String, Vec<OsString>)>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+}
+
+impl Arguments {
+    /// All of them, in order.
+    pub(super) fn into_arguments(self) -> Vec<OsString> {
+        self.sources.into_iter().flat_map(|(_, arguments)| arguments).collect()
+    }
 }
 
 /// The first of `--help` and `--version` on a command line.
@@ -47,6 +54,10 @@ pub(super) enum Kind {
     Property,
     /// `-o` takes the next one.
     OptionsFile,
+    /// `--profile` takes the next one.
+    Profile,
+    /// Prints the options instead of using them.
+    ShowConfig,
     /// Makes all the others meaningless.
     Help,
     /// So does this.
@@ -69,6 +80,10 @@ pub(super) struct Walked {
     pub arguments: Vec<OsString>,
     /// Values of `-o`.
     pub options_files: Vec<OsString>,
+    /// Values of `--profile`.
+    pub profiles: Vec<OsString>,
+    /// The options are to be printed.
+    pub shows_config: bool,
     /// Copied dashes, and words that no option takes.
     pub faults: Vec<String>,
     /// Help or version, whichever came first.
@@ -83,6 +98,9 @@ impl Walked {
         }
         if !self.options_files.is_empty() {
             return Some("-o is not allowed in an options file".into());
+        }
+        if !self.profiles.is_empty() || self.shows_config {
+            return Some("--profile and --show-config are not allowed in an options file".into());
         }
         self.faults.first().cloned()
     }
@@ -162,9 +180,13 @@ impl<'a> OptionTable<'a> {
         let kind = |argument: &Arg| match argument.get_action() {
             ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong => Kind::Help,
             ArgAction::Version => Kind::Version,
-            action if !action.takes_values() => Kind::Flag,
+            action if !action.takes_values() => match argument.get_id().as_str() {
+                "show_config" => Kind::ShowConfig,
+                _ => Kind::Flag,
+            },
             _ if argument.get_short() == Some('D') => Kind::Property,
             _ if argument.get_short() == Some('o') => Kind::OptionsFile,
+            _ if argument.get_id() == "profile" => Kind::Profile,
             _ if SECRETS.contains(&argument.get_id().as_str()) => Kind::Secret,
             _ if argument.get_num_args().is_some_and(|count| count.min_values() == 0) => Kind::OptionalValue,
             _ => Kind::Value,
@@ -182,7 +204,8 @@ impl<'a> OptionTable<'a> {
         self.shorts.iter().find(|(short, _)| *short == letter).map(|(_, kind)| *kind)
     }
 
-    fn long(&self, name: &str) -> Option<Kind> {
+    /// What the option of this name does to the arguments behind it.
+    pub(super) fn long(&self, name: &str) -> Option<Kind> {
         self.longs.iter().find(|(long, _)| *long == name).map(|(_, kind)| *kind)
     }
 
@@ -194,13 +217,13 @@ impl<'a> OptionTable<'a> {
         let mut values = Vec::new();
         if let Some(TypedOption { kind, attached, .. }) = option {
             match kind {
-                Kind::Flag | Kind::Help | Kind::Version => {}
+                Kind::Flag | Kind::ShowConfig | Kind::Help | Kind::Version => {}
                 Kind::Property => {
                     values = property_words(attached.is_some().then(|| rest_of(&argument, attached)), rest)
                 }
                 _ if attached.is_some() => {}
                 Kind::OptionalValue => values.extend(rest.next_if(|next| !next.to_string_lossy().starts_with('-'))),
-                Kind::Value | Kind::Secret | Kind::OptionsFile => values.extend(rest.next()),
+                Kind::Value | Kind::Secret | Kind::OptionsFile | Kind::Profile => values.extend(rest.next()),
             }
         }
         Some(Typed { argument, option, values })
@@ -245,11 +268,16 @@ impl<'a> OptionTable<'a> {
                     walked.arguments.push(text[..head].into());
                     walked.arguments.extend(joined(words));
                 }
-                Kind::OptionsFile => {
-                    let file = attached.map(|_| rest_of(argument, attached)).or_else(|| values.first().cloned());
-                    walked.options_files.extend(file.clone());
+                Kind::OptionsFile | Kind::Profile => {
+                    let name = attached.map(|_| rest_of(argument, attached)).or_else(|| values.first().cloned());
+                    let named = if kind == Kind::Profile { &mut walked.profiles } else { &mut walked.options_files };
+                    named.extend(name.clone());
                     walked.arguments.push(text[..head].into());
-                    walked.arguments.extend(file);
+                    walked.arguments.extend(name);
+                }
+                Kind::ShowConfig => {
+                    walked.shows_config = true;
+                    walked.arguments.push(argument.clone());
                 }
                 // A negative number is a value, which the option judges, and not one more option.
                 Kind::Value if values.first().is_some_and(is_negative_number) => {
@@ -274,6 +302,13 @@ impl<'a> OptionTable<'a> {
         let name = rest.next().map(|name| name.to_string_lossy().into_owned());
         let typed = std::iter::from_fn(|| self.next_typed(&mut rest));
         name.into_iter().chain(typed.flat_map(|typed| typed.masked())).collect()
+    }
+
+    /// Arguments that [`Self::walk`] returned as they are shown: a line per option, secrets masked.
+    pub(super) fn shown(&self, arguments: &[OsString]) -> Vec<String> {
+        let mut rest = arguments.iter().cloned().peekable();
+        let typed = std::iter::from_fn(|| self.next_typed(&mut rest));
+        typed.map(|typed| typed.masked().join(" ").replace(JOINT, " ")).collect()
     }
 
     /// Whether arguments that [`Self::walk`] returned hold a password or a token.
@@ -376,7 +411,7 @@ impl<'a> OptionTable<'a> {
         let bare = text.trim_start_matches(|c| c == '-' || is_copied_dash(c));
         let dashes = &text[..text.len() - bare.len()];
         let long = bare.split('=').next().unwrap_or_default();
-        let takes_value = |kind| !matches!(kind, Kind::Flag | Kind::Help | Kind::Version);
+        let takes_value = |kind| !matches!(kind, Kind::Flag | Kind::ShowConfig | Kind::Help | Kind::Version);
         let (seen, meant, value_follows) = match (self.long(long), bare.chars().next()) {
             (Some(kind), _) if long.chars().count() > 1 => {
                 (long.to_owned(), format!("--{long}"), takes_value(kind) && !bare.contains('='))
@@ -425,6 +460,10 @@ fn property_words(first: Option<OsString>, rest: &mut impl Iterator<Item = OsStr
     while read < wanted {
         let Some(word) = rest.next() else { break };
         read += 1;
+        // Joined by an earlier walk: these are all of them.
+        if let Some(words) = word.to_str().filter(|word| word.contains(JOINT)) {
+            return words.split(JOINT).map(OsString::from).collect();
+        }
         if read == 2 {
             wanted = words_of(&word.to_string_lossy());
         }
@@ -434,7 +473,7 @@ fn property_words(first: Option<OsString>, rest: &mut impl Iterator<Item = OsStr
 }
 
 /// Words as one argument.
-fn joined(words: impl Iterator<Item = OsString>) -> Option<OsString> {
+pub(super) fn joined(words: impl Iterator<Item = OsString>) -> Option<OsString> {
     words.reduce(|mut joined, word| {
         joined.push(JOINT);
         joined.push(word);
@@ -457,6 +496,16 @@ mod tests {
         assert_eq!(walked.arguments, ["-D", "publish\0content-type\0-x", "-dD", "connect\0User-Property\0k\0v", "-d"]);
         assert_eq!(walk(&["--property=will", "content-type"]).arguments, ["--property", "will\0content-type"]);
         assert_eq!(walk(&["-D"]).arguments, ["-D"]);
+    }
+
+    #[test]
+    fn secrets_behind_a_property_are_found_after_a_walk() {
+        let command = BENCH.command();
+        let table = OptionTable::of(&command);
+        let walked = walk(&["-D", "publish", "user-property", "k", "two words", "--pw", "hunter2"]).arguments;
+        assert!(table.hold_secret(&walked));
+        assert_eq!(table.shown(&walked), ["-D publish user-property *** ***", "--pw ***"]);
+        assert!(!table.hold_secret(&walk(&["-D", "publish", "user-property", "pw", "v", "-p", "1"]).arguments));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! From the four connection groups to a plan, with all faults at once.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use super::connection::{HeaderField, Positions, UrlText};
+use super::environment::PASSWORD_VARIABLE;
 use super::proxy;
 use super::url::{BrokerUrl, web_socket_path, without_zone};
 use super::{ConnectionOptions, Environment, PropertyOptions, TlsOptions, Tool, UsageError, WillOptions};
@@ -42,7 +43,7 @@ pub fn connect_plan(
     // own, which the tools' checks share.
     #[rustfmt::skip]
     let ConnectionOptions {
-        host, port, url: _, unix, username, pw, pw_file, id, id_prefix, keepalive, disable_clean_session: kept,
+        host, port, url: _, unix, username, pw, pw_file, pw_fd, ask_pw, id, id_prefix, keepalive, disable_clean_session: kept,
         session_expiry, protocol_version: _, bind, max_inflight, nodelay, connect_timeout, srv, ws, ws_path, ws_header,
         proxy, positions, warnings,
     } = connection;
@@ -62,7 +63,7 @@ pub fn connect_plan(
     let url = url.as_ref();
     let commands = properties.by_command().map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     let version = version(connection, properties, &mut faults);
-    let tls_keylog = &tls.tls_keylog;
+    let TlsOptions { tls_keylog, psk, no_tls, .. } = tls;
     let endpoint = Endpoint { host: host.as_deref(), port: *port, unix: unix.as_deref(), url, positions };
     let (address, tls) = endpoint.address_and_tls(tls, defaults.environment, &mut faults);
     if matches!(address, Address::Unix(_)) && policy.rejects_tcp_options_of_unix_socket {
@@ -82,6 +83,8 @@ pub fn connect_plan(
         user,
         password: pw.as_ref(),
         file: pw_file.as_deref(),
+        descriptor: *pw_fd,
+        is_asked: *ask_pw,
         url,
         positions,
         variable: policy.reads_password_variable,
@@ -113,11 +116,15 @@ pub fn connect_plan(
         connack_timeout: *connect_timeout,
         ..SessionConfig::default()
     };
+    let exposed = [("the password file", pw_file), ("the key log", tls_keylog)];
+    let exposed = exposed.into_iter().filter_map(|(what, file)| Some((what, file.as_deref()?)));
+    faults.extend(exposed.filter_map(|(what, file)| defaults.environment.check_exposed_file(what, file).err()));
     UsageError::check(defaults.tool.name, faults)?;
-    for (what, file) in [("the password file", pw_file), ("the key log", tls_keylog)] {
-        if let Some(file) = file {
-            defaults.environment.warn_of_exposed_file(what, file, &mut warnings);
-        }
+    let typed = [pw.as_ref(), psk.as_ref(), connection.url.as_ref().map(|url| &url.0)];
+    let typed = typed.into_iter().flatten().chain(connection.proxy.as_ref().map(|url| &url.0)).chain(ws_header);
+    defaults.environment.hide_arguments(&typed.collect::<Vec<_>>());
+    if policy.reads_password_variable && session.password.is_some() && tls.is_none() && !no_tls {
+        warnings.extend(clear_text_warning(&address));
     }
     let no_delay = *nodelay || defaults.no_delay;
     let transport = TransportPlan {
@@ -132,6 +139,14 @@ pub fn connect_plan(
     };
     let topic_of_url = url.and_then(|url| url.topic.clone());
     Ok(ConnectPlan { transport, session, retry: RetryPlan::default(), topic_of_url, warnings })
+}
+
+/// What to know before a password goes over a network as it is.
+fn clear_text_warning(address: &Address) -> Option<String> {
+    let Address::Tcp { host, .. } = address else { return None };
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host.split('%').next()?.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    (!is_here).then(|| format!("the password goes to {host} without encryption: add --tls, or --no-tls to accept that"))
 }
 
 /// A Packet Identifier, 1 to 65,535.
@@ -285,6 +300,9 @@ struct Login<'a> {
     user: Option<&'a str>,
     password: Option<&'a Secret>,
     file: Option<&'a Path>,
+    descriptor: Option<u32>,
+    /// Whether somebody types it.
+    is_asked: bool,
     url: Option<&'a BrokerUrl>,
     positions: &'a Positions,
     /// Whether `MQTT_PASSWORD` is asked.
@@ -298,18 +316,35 @@ impl Login<'_> {
         environment: &Environment,
         faults: &mut Vec<String>,
     ) -> (Option<String>, Option<Secret>) {
-        let Self { user, password, file, url, positions, variable } = self;
+        let Self { user, password, file, descriptor, is_asked, url, positions, variable } = self;
         let user = later_of(user, "username", url.and_then(|url| url.user.as_deref()), positions).map(str::to_owned);
-        // Of -P and --pw-file the later one wins, and both win over the environment.
-        let file = file.filter(|_| password.is_none() || positions.later("pw_file", "pw"));
-        let (id, given) = match file {
-            Some(file) => ("pw_file", environment.read_password(file, faults)),
-            None => ("pw", password.cloned()),
+        // The last one wins, and each wins over the environment.
+        let ways = [
+            ("pw", password.is_some()),
+            ("pw_file", file.is_some()),
+            ("pw_fd", descriptor.is_some()),
+            ("ask_pw", is_asked),
+        ];
+        let given = ways.into_iter().filter(|(_, given)| *given).map(|(id, _)| id);
+        let id = given.reduce(|one, other| if positions.later(one, other) { one } else { other }).unwrap_or("pw");
+        let given = match (id, file, descriptor) {
+            ("pw_file", Some(file), _) => environment.read_password(file, faults),
+            ("pw_fd", _, Some(descriptor)) => environment.read_password_of_descriptor(descriptor, faults),
+            // Nobody types a password for a command line that is wrong.
+            ("ask_pw", ..) if faults.is_empty() => {
+                let user = user.as_deref().map_or_else(String::new, |user| format!(" of {user}"));
+                let typed = environment.ask_password(&format!("Password{user}"));
+                typed
+                    .map_err(|error| faults.push(format!("--ask-pw: no terminal to ask at ({error}): use --pw-file")))
+                    .ok()
+            }
+            ("pw", ..) => password.cloned(),
+            _ => None,
         };
         let password = later_of(given, id, url.and_then(|url| url.password.clone()), positions).or_else(|| {
             // Only with a user name: a variable set for another purpose must not be sent to every broker.
             user.as_ref().filter(|_| variable)?;
-            environment.variable("MQTT_PASSWORD").map(|value| Secret::new(value.as_encoded_bytes()))
+            environment.variable(PASSWORD_VARIABLE).map(|value| Secret::new(value.as_encoded_bytes()))
         });
         if user.is_none() && password.is_some() && !version.is_v5() {
             faults.push(format!("a password without a user name needs MQTT 5, not {version}: add -u NAME"));

@@ -44,7 +44,9 @@ pub struct ConnectionOptions {
     #[arg(short, long, value_name = "NAME", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub username: Option<String>,
 
-    /// Password; it is visible in the process list, so prefer --pw-file or MQTT_PASSWORD.
+    /// Password; better --pw-file, --pw-fd, --ask-pw or MQTT_PASSWORD, which no process list shows.
+    ///
+    /// On Linux the tool overwrites it in the process list when it starts, but it stays in the shell's history.
     #[arg(short = 'P', long, value_name = "PASSWORD", allow_hyphen_values = true, value_hint = ValueHint::Other,
           value_parser = secret())]
     pub pw: Option<Secret>,
@@ -52,6 +54,14 @@ pub struct ConnectionOptions {
     /// Read the password from FILE; a trailing newline is ignored.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub pw_file: Option<PathBuf>,
+
+    /// Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE.
+    #[arg(long, value_name = "NUMBER", value_parser = descriptor)]
+    pub pw_fd: Option<u32>,
+
+    /// Ask for the password on the terminal.
+    #[arg(long)]
+    pub ask_pw: bool,
 
     /// Client identifier.
     #[arg(short, long, value_name = "ID", allow_hyphen_values = true, value_hint = ValueHint::Other)]
@@ -247,6 +257,11 @@ fn session_expiry(text: &str) -> Result<u32, String> {
         "-1" | "∞" => Ok(u32::MAX),
         _ => whole_number(text).ok_or_else(|| "must be 0 to 4294967294 seconds, or -1 or ∞ for never".into()),
     }
+}
+
+fn descriptor(text: &str) -> Result<u32, String> {
+    // The first three are the input and the output.
+    whole_number(text).filter(|number| *number > 2).ok_or_else(|| "must be a number from 3".into())
 }
 
 fn max_inflight(text: &str) -> Result<u16, String> {

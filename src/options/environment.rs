@@ -11,7 +11,12 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use super::permissions::everybody_can_read;
+use super::process_list::hide_arguments;
 use crate::mqtt::Secret;
+use crate::terminal::prompt;
+
+/// The variable with the password.
+pub(super) const PASSWORD_VARIABLE: &str = "MQTT_PASSWORD";
 
 /// Longest password file: the longest password that MQTT can send, and its newline.
 const PASSWORD_FILE_LIMIT: u64 = 65_535 + 2;
@@ -23,6 +28,8 @@ pub struct Environment {
     variables: HashMap<OsString, OsString>,
     open: Box<FileReader>,
     everybody_can_read: fn(&Path) -> bool,
+    ask: fn(&str) -> io::Result<Secret>,
+    hide: fn(&[&Secret]),
     check_file: fn(&Path) -> io::Result<()>,
     stdin_is_empty: fn() -> bool,
     resolve: fn(&str) -> Option<IpAddr>,
@@ -37,6 +44,8 @@ impl Environment {
             variables: std::env::vars_os().collect(),
             open: Box::new(|path| Ok(Box::new(std::fs::File::open(path)?))),
             everybody_can_read,
+            ask: prompt::typed_password,
+            hide: hide_arguments,
             check_file: |path| match std::fs::metadata(path)?.is_file() {
                 true => std::fs::File::open(path).map(drop),
                 false => Ok(()),
@@ -65,6 +74,8 @@ impl Environment {
                 None => Err(io::Error::from(io::ErrorKind::NotFound)),
             }),
             everybody_can_read: |path| path.starts_with("/public"),
+            ask: |_| Ok(Secret::new("typed")),
+            hide: |_| {},
             check_file: |_| Ok(()),
             stdin_is_empty: || false,
             resolve: |name| (name == "localhost").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -90,6 +101,18 @@ impl Environment {
                 None
             }
         }
+    }
+
+    /// The password that a descriptor of this process gives, without the newline at its end.
+    pub(super) fn read_password_of_descriptor(&self, descriptor: u32, faults: &mut Vec<String>) -> Option<Secret> {
+        let mut wrong = Vec::new();
+        let password = self.read_password(Path::new(&format!("/dev/fd/{descriptor}")), &mut wrong);
+        if !wrong.is_empty() {
+            faults.push(format!(
+                "--pw-fd {descriptor}: nothing can be read there: open it, as in --pw-fd {descriptor} {descriptor}<FILE"
+            ));
+        }
+        password
     }
 
     /// A variable that is set and not empty.
@@ -136,12 +159,29 @@ impl Environment {
         (self.stdin_is_empty)()
     }
 
-    /// A warning about a file with a secret that every user of this machine can read.
-    pub(super) fn warn_of_exposed_file(&self, what: &str, path: &Path, warnings: &mut Vec<String>) {
-        if (self.everybody_can_read)(path) {
-            let path = path.display();
-            warnings.push(format!("{what} '{path}' is readable by every user of this machine: run chmod 600 '{path}'"));
+    /// The password that somebody types at the terminal.
+    ///
+    /// # Errors
+    /// There is no terminal, or it was closed.
+    pub(super) fn ask_password(&self, prompt: &str) -> io::Result<Secret> {
+        (self.ask)(prompt)
+    }
+
+    /// Makes these secrets, which were typed on the command line, unreadable in the process list, where the system lets
+    /// a process do so.
+    pub(super) fn hide_arguments(&self, secrets: &[&Secret]) {
+        if !secrets.is_empty() {
+            (self.hide)(secrets);
         }
+    }
+
+    /// Refuses a file with a secret that every user of this machine can read.
+    pub(super) fn check_exposed_file(&self, what: &str, path: &Path) -> Result<(), String> {
+        if !(self.everybody_can_read)(path) {
+            return Ok(());
+        }
+        let path = path.display();
+        Err(format!("{what} '{path}' is readable by every user of this machine: run chmod 600 '{path}'"))
     }
 
     /// The whole of a file of at most `limit` bytes; longer is an error. Pipes work too.

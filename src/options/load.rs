@@ -19,12 +19,12 @@ use crate::terminal::quoted;
 pub struct LoadOptions {
     /// What to do [default: flood, then measure latency].
     // Tool::command shows the verbs in front of all options.
-    #[arg(value_name = "VERB", value_enum, hide_short_help = true)]
+    #[arg(index = 1, value_name = "VERB", value_enum, hide_short_help = true)]
     pub verb: Option<Verb>,
 
     /// With report, merge and compare: saved results (- is stdin). With doctor: the verb to check.
     // Both positions in one, for what the second word is depends on the first.
-    #[arg(value_name = "FILE|PLAN", value_hint = ValueHint::FilePath)]
+    #[arg(index = 2, value_name = "FILE|PLAN", value_hint = ValueHint::FilePath)]
     pub operands: Vec<PathBuf>,
 
     /// Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p].

@@ -31,6 +31,8 @@ mod message;
 mod options_file;
 mod output;
 mod permissions;
+mod process_list;
+mod profile;
 mod properties;
 mod proxy;
 mod publish;

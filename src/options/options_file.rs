@@ -27,9 +27,9 @@ pub(super) fn read_named(
     match environment.read_file(path, LIMIT) {
         Ok(content) => {
             let arguments = arguments_of(path, &content, command, table)?;
-            let mut warnings = Vec::new();
-            warn_of_secrets(path, &arguments, table, environment, &mut warnings);
-            Ok(Arguments { arguments, warnings })
+            check_exposure(IN_FILE, path, &arguments, table, environment).map_err(|fault| vec![fault])?;
+            let sources = vec![(path.display().to_string(), arguments)];
+            Ok(Arguments { sources, warnings: Vec::new() })
         }
         Err(error) => Err(vec![format!("cannot read the options file '{}': {error}", path.display())]),
     }
@@ -44,15 +44,15 @@ pub(super) fn read_default(
     environment: &Environment,
 ) -> Result<Arguments, Vec<String>> {
     let Some(folder) = folder(environment) else { return Ok(Arguments::default()) };
-    let (mut arguments, mut warnings) = (Vec::new(), Vec::new());
+    let (mut sources, mut warnings) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     for name in tool.mosquitto_name.into_iter().chain([tool.name]) {
         let path = folder.join(name);
         match environment.read_file(&path, LIMIT) {
             Ok(content) => match arguments_of(&path, &content, command, table) {
                 Ok(more) => {
-                    warn_of_secrets(&path, &more, table, environment, &mut warnings);
-                    arguments.extend(more);
+                    faults.extend(check_exposure(IN_FILE, &path, &more, table, environment).err());
+                    sources.push((path.display().to_string(), more));
                 }
                 Err(more) => faults.extend(more),
             },
@@ -67,22 +67,25 @@ pub(super) fn read_default(
             Err(_) => {}
         }
     }
-    if faults.is_empty() { Ok(Arguments { arguments, warnings }) } else { Err(faults) }
+    if faults.is_empty() { Ok(Arguments { sources, warnings }) } else { Err(faults) }
 }
 
-fn warn_of_secrets(
+/// What is exposed in an options file.
+const IN_FILE: &str = "the password or token in the options file";
+
+/// Refuses a file whose arguments hold a secret and which everybody can read.
+pub(super) fn check_exposure(
+    what: &str,
     path: &Path,
     arguments: &[OsString],
     table: &OptionTable<'_>,
     environment: &Environment,
-    warnings: &mut Vec<String>,
-) {
-    if table.hold_secret(arguments) {
-        environment.warn_of_exposed_file("the password or token in the options file", path, warnings);
-    }
+) -> Result<(), String> {
+    if table.hold_secret(arguments) { environment.check_exposed_file(what, path) } else { Ok(()) }
 }
 
-fn folder(environment: &Environment) -> Option<PathBuf> {
+/// The folder of the user's configuration.
+pub(super) fn folder(environment: &Environment) -> Option<PathBuf> {
     let configured = environment.variable("XDG_CONFIG_HOME").map(PathBuf::from);
     configured.or_else(|| environment.variable("HOME").map(|home| Path::new(home).join(".config")))
 }
@@ -139,7 +142,7 @@ fn arguments_of_line(line: &[u8], command: &Command, table: &OptionTable<'_>) ->
 }
 
 /// `-D` in a file: the words before the last value hold no space, the last value may.
-fn property_words(text: &str) -> Vec<OsString> {
+pub(super) fn property_words(text: &str) -> Vec<OsString> {
     let wanted = words_of(text.split(' ').nth(1).unwrap_or_default());
     text.splitn(wanted, ' ').map(OsString::from).collect()
 }
@@ -157,7 +160,7 @@ mod tests {
         let files = files.iter().map(|(path, content)| (*path, content.as_bytes().to_vec()));
         let environment = Environment::fixed(variables.iter().copied(), files);
         let command = tool.command();
-        read_default(tool, &command, &OptionTable::of(&command), &environment).map(|read| read.arguments)
+        read_default(tool, &command, &OptionTable::of(&command), &environment).map(|read| read.into_arguments())
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! The way from argv to a tool's options: options files in front, clap, what options mean together.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::arguments::{Answer, Arguments, OptionTable};
 use super::connection::Positions;
+use super::environment::PASSWORD_VARIABLE;
 use super::usage_error::fault_of_clap;
-use super::{Environment, Tool, UsageError, options_file};
+use super::{Environment, Tool, UsageError, options_file, profile};
+use crate::terminal::escape;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -45,10 +48,13 @@ pub(super) fn read<T: ToolOptions>(
         Gathered::Answer(text) => return Ok(Reading::Answer(text)),
         Gathered::Arguments(arguments) => arguments,
     };
-    let Arguments { arguments, warnings } = arguments;
+    let GatheredArguments { arguments, warnings, config } = arguments;
     let mut options: T = parse(command, arguments)?;
     options.note_warnings(warnings);
-    Ok(Reading::Options(Box::new(options)))
+    Ok(match config {
+        Some(text) => Reading::Answer(text),
+        None => Reading::Options(Box::new(options)),
+    })
 }
 
 /// What argv became.
@@ -57,7 +63,18 @@ enum Gathered {
     /// Help or version.
     Answer(String),
     /// What is to be read.
-    Arguments(Arguments),
+    Arguments(GatheredArguments),
+}
+
+/// The command line behind the options files and profiles.
+#[derive(Debug)]
+struct GatheredArguments {
+    /// The tool's name first.
+    arguments: Vec<OsString>,
+    /// Warnings for the user.
+    warnings: Vec<String>,
+    /// What `--show-config` prints, where it is given.
+    config: Option<String>,
 }
 
 /// Puts argv and the options files together.
@@ -85,10 +102,39 @@ fn gather(
             _ => Err(vec!["-o is given twice: only one options file is read".into()]),
         },
     };
-    let of_files = of_files.map_err(|faults| UsageError::new(tool.name, faults))?;
-    let Arguments { arguments: of_files, warnings } = of_files;
-    let name = OsString::from(tool.name);
-    Ok(Gathered::Arguments(Arguments { arguments: [vec![name], of_files, walked.arguments].concat(), warnings }))
+    let mut faults = Vec::new();
+    let mut of_files = of_files.map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
+    for name in &walked.profiles {
+        match profile::read(&name.to_string_lossy(), tool, command, &table, environment) {
+            Ok(source) => of_files.sources.push(source),
+            Err(wrong) => faults.extend(wrong),
+        }
+    }
+    UsageError::check(tool.name, faults)?;
+    of_files.sources.push(("the command line".to_owned(), walked.arguments));
+    let config = walked.shows_config.then(|| config(&of_files.sources, &table, environment));
+    let warnings = std::mem::take(&mut of_files.warnings);
+    let arguments = std::iter::once(OsString::from(tool.name)).chain(of_files.into_arguments()).collect();
+    Ok(Gathered::Arguments(GatheredArguments { arguments, warnings, config }))
+}
+
+/// The options by source, one per line, secrets masked. Except for options that may be repeated, a later one overrides
+/// an earlier one.
+fn config(sources: &[(String, Vec<OsString>)], table: &OptionTable<'_>, environment: &Environment) -> String {
+    let mut text = String::new();
+    for (source, arguments) in sources {
+        let _ = writeln!(text, "# {}", escape(source));
+        for line in table.shown(arguments).iter().filter(|line| *line != "--show-config") {
+            let _ = writeln!(text, "{}", escape(line));
+        }
+    }
+    if environment.variable(PASSWORD_VARIABLE).is_some() {
+        let _ = writeln!(
+            text,
+            "# the environment; used with a user name and without another password\n{PASSWORD_VARIABLE}=***"
+        );
+    }
+    text
 }
 
 /// Lets clap read, and checks what the options mean together.

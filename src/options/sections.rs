@@ -50,12 +50,13 @@ pub(super) fn as_help(sections: &[Section]) -> String {
     help
 }
 
-const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, if -u is given without -P and --pw-file.");
+const PASSWORD: Entry = entry("MQTT_PASSWORD", "Password, if -u is given and no option gives a password.");
 const PROXY: Entry = entry(
     "https_proxy",
     "Proxy, used with --proxy env only; likewise HTTPS_PROXY, all_proxy, ALL_PROXY, and no_proxy and NO_PROXY for \
      hosts to connect to directly.",
 );
+const PROFILES: Entry = entry("~/.config/mqtools/profiles.toml", "The profiles of --profile, for all client tools.");
 const CONFIG_HOME: Entry = entry("XDG_CONFIG_HOME", "Folder of the options files; $HOME/.config if not set.");
 const DONE: Entry = entry("0", "Success: everything was measured as requested; --help and --version.");
 const FAILED: Entry =
@@ -110,6 +111,7 @@ pub(super) const PUBLISH: &[Section] = &[
                 "Options, one per line; the other options files and the command line override them. See -o.",
             ),
             entry("~/.config/mqpub", "The same, read by mqpub only; the command line overrides them."),
+            PROFILES,
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -157,6 +159,7 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "Options, one per line; the other options files and the command line override them. See -o.",
             ),
             entry("~/.config/mqsub", "The same, read by mqsub only; the command line overrides them."),
+            PROFILES,
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -220,6 +223,7 @@ pub(super) const REQUEST: &[Section] = &[
                 "Options, one per line; the other options files and the command line override them. See -o.",
             ),
             entry("~/.config/mqrr", "The same, read by mqrr only; the command line overrides them."),
+            PROFILES,
         ],
     },
     Section { title: "ENVIRONMENT", entries: &[PASSWORD, PROXY, CONFIG_HOME] },
@@ -298,6 +302,7 @@ pub(super) const BENCH: &[Section] = &[
         title: "FILES",
         entries: &[
             entry("~/.config/mqbench", "Options, one per line; the command line overrides them. See -o."),
+            PROFILES,
             entry("~/.cache/mqtools/self.json", "The ceiling measured by mqbench self."),
         ],
     },

@@ -624,9 +624,9 @@ fn passwords_are_masked_in_every_spelling() {
     assert_eq!(masked[19..22], ["-Dconnect", "authentication-data", "***"]);
 }
 
-/// A file with a secret in it is worth a warning where everybody can read it, whichever option the secret is for.
+/// A file with a secret in it is refused where everybody can read it, whichever option the secret is for.
 #[test]
-fn secrets_that_everybody_can_read_are_warned_of() {
+fn secrets_that_everybody_can_read_are_refused() {
     let files = [
         ("/public/pw", b"x".to_vec()),
         ("/home/pw", b"x".to_vec()),
@@ -637,24 +637,27 @@ fn secrets_that_everybody_can_read_are_warned_of() {
         ("/home/with-pw", b"-u u\n-P x".to_vec()),
     ];
     let world = Environment::fixed([], files);
-    let warnings = |arguments: &[&str]| plan_of_publish(&world, arguments).unwrap().warnings;
-    assert_eq!(
-        warnings(&["-u", "u", "--pw-file", "/public/pw"]),
-        ["the password file '/public/pw' is readable by every user of this machine: run chmod 600 '/public/pw'"]
-    );
-    for (file, warned) in [
+    let faults = |arguments: &[&str]| match plan_of_publish(&world, arguments) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    let text = "Error: the password file '/public/pw' is readable by every user of this machine: run chmod 600 \
+                '/public/pw'";
+    let fault = faults(&["-u", "u", "--pw-file", "/public/pw"]);
+    assert!(fault.starts_with(text), "{fault}");
+    for (file, refused) in [
         ("/public/with-pw", true),
         ("/public/with-url", true),
         ("/public/with-token", true),
         ("/public/without", false),
         ("/home/with-pw", false),
     ] {
-        let found = warnings(&["-o", file]);
-        assert_eq!(found.len(), usize::from(warned), "{file}: {found:?}");
+        let found = faults(&["-o", file]);
+        assert_eq!(found.contains("chmod 600"), refused, "{file}: {found:?}");
     }
-    assert!(warnings(&["-u", "u", "--pw-file", "/home/pw"]).is_empty());
+    assert_eq!(faults(&["-u", "u", "--pw-file", "/home/pw"]), "");
     let tls = ["-u", "u", "--tls", "--tls-keylog", "/public/keys"];
-    assert!(warnings(&tls)[0].starts_with("the key log '/public/keys' is readable by every user"));
+    assert!(faults(&tls).starts_with("Error: the key log '/public/keys' is readable by every user"));
 }
 
 #[test]
@@ -720,4 +723,150 @@ fn debug_shows_no_password() {
         &["-P", "hunter2", "-L", "mqtt://u:hunter2@h/t", "--psk", "hunter2", "--proxy", "socks5h://u:hunter2@h"],
     );
     assert!(!format!("{:?}", options.unwrap()).contains("hunter2"));
+}
+
+const PROFILES: &str = r#"
+[base]
+host = "broker.example"
+username = "app"
+pw = "hunter2"
+q = 1
+topic = ["a", "b"]
+cafile = "ca.pem"
+pw-file = "~/secret"
+tls = true
+property = "connect user-property k two words"
+reconnect = "2s"
+
+[prod]
+inherits = "base"
+host = "prod.example"
+debug = false
+topic = "-x"
+
+[prod.mqsub]
+qos = 2
+
+[circle]
+inherits = ["base", "round"]
+
+[round]
+inherits = "circle"
+
+[wrong]
+hst = "x"
+qos = 3
+tls = "yes"
+will = { topic = "x" }
+help = true
+options-file = "x"
+"#;
+
+fn with_profiles(text: &'static str) -> Environment {
+    Environment::fixed(
+        [("HOME", "/home/u")],
+        [("/home/u/.config/mqtools/profiles.toml", text.into()), ("/home/u/secret", b"of the file".to_vec())],
+    )
+}
+
+fn config(arguments: &[&str]) -> String {
+    let arguments = argv("mqsub", &[&["--show-config"], arguments].concat());
+    match SubscribeOptions::read(&with_profiles(PROFILES), arguments) {
+        Ok(Reading::Answer(text)) => text,
+        Ok(Reading::Options(_)) => panic!("no answer"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_profile_stands_between_options_files_and_the_command_line() {
+    let environment = with_profiles(PROFILES);
+    let Ok(Reading::Options(options)) =
+        SubscribeOptions::read(&environment, argv("mqsub", &["--profile", "prod", "-p", "1884"]))
+    else {
+        panic!("not read");
+    };
+    let SubscribeOptions { connection, subscription, tls, .. } = &*options;
+    assert_eq!((connection.host.as_deref(), connection.port), (Some("prod.example"), Some(1884)));
+    assert_eq!(subscription.topic, ["-x"]);
+    assert_eq!(tls.cafile.as_deref(), Some("/home/u/.config/mqtools/ca.pem".as_ref()));
+    assert_eq!(connection.pw_file.as_deref(), Some("/home/u/secret".as_ref()));
+    let defaults = defaults(&SUBSCRIBE, &environment);
+    let plan = connect_plan(connection, tls, &options.will, &options.properties, defaults).unwrap();
+    assert!(format!("{:?}", plan.session.connect_properties).contains("two words"));
+    assert_eq!(plan.session.password, Some(Secret::new("of the file")));
+}
+
+#[test]
+fn the_configuration_is_shown_without_secrets() {
+    assert_eq!(
+        config(&["--profile", "prod", "-t", "c", "-Phunter3"]),
+        "# profile prod in /home/u/.config/mqtools/profiles.toml\n--cafile=/home/u/.config/mqtools/ca.pem\n-D connect \
+         user-property *** ***\n--pw=***\n--pw-file=/home/u/secret\n-q1\n--tls\n--username=app\n--host=prod.example\n\
+         --topic=-x\n--qos=2\n# the command line\n--profile prod\n-t c\n-P***\n"
+    );
+}
+
+#[test]
+fn faults_of_profiles_name_file_and_key() {
+    for (name, fault) in [
+        ("circle", "[circle] inherits itself: circle -> round -> circle"),
+        ("prd", "no profile 'prd'; there is: base, circle, prod, round, wrong"),
+        ("wrong", "[wrong] hst: no tool has this option"),
+        ("wrong", "[wrong] qos: invalid value '3'"),
+        ("wrong", "[wrong] tls: must be true or false"),
+        ("wrong", "[wrong] will: no tool has this option"),
+        ("wrong", "[wrong] help: this option is not allowed in a profile"),
+    ] {
+        let text = config(&["--profile", name, "-t", "t"]);
+        assert!(text.contains(&format!("/home/u/.config/mqtools/profiles.toml: {fault}")), "{fault}: {text}");
+    }
+    let read = |environment: &Environment| {
+        SubscribeOptions::read(environment, argv("mqsub", &["--profile", "x", "-t", "t"])).unwrap_err().to_string()
+    };
+    assert!(read(&with_profiles("[x]\npw = hunter2\n")).contains("profiles.toml:2: "));
+    assert!(!read(&with_profiles("[x]\npw = hunter2\n")).contains("hunter2"));
+    assert!(read(&with_profiles("x = 1")).contains("x is no section: put its options below [x]"));
+    assert!(read(&empty()).contains("set HOME or XDG_CONFIG_HOME"));
+    let missing = read(&Environment::fixed([("XDG_CONFIG_HOME", "/c")], []));
+    assert!(missing.contains("there is no file '/c/mqtools/profiles.toml': create it"), "{missing}");
+    let exposed = Environment::fixed(
+        [("XDG_CONFIG_HOME", "/public")],
+        [("/public/mqtools/profiles.toml", b"[x]\nusername='u'\npw='p'".to_vec())],
+    );
+    assert!(read(&exposed).contains("run chmod 600 '/public/mqtools/profiles.toml'"));
+}
+
+#[test]
+fn a_password_has_six_ways_and_the_last_option_wins() {
+    let files = [("/home/pw", b"file\n".to_vec()), ("/dev/fd/3", b"descriptor".to_vec())];
+    let world = Environment::fixed([("MQTT_PASSWORD", "variable")], files);
+    let all = ["-u", "u", "-P", "option", "--pw-file", "/home/pw", "--pw-fd", "3", "--ask-pw"];
+    for (arguments, password) in [
+        (&all[..], "typed"),
+        (&all[..8], "descriptor"),
+        (&all[..6], "file"),
+        (&all[..4], "option"),
+        (&all[..2], "variable"),
+        (&["--ask-pw", "-u", "u", "--pw-file", "/home/pw"], "file"),
+    ] {
+        let plan = plan_of_publish(&world, arguments).unwrap();
+        assert_eq!(plan.session.password, Some(Secret::new(password)), "{arguments:?}");
+    }
+    let fault = plan_of_publish(&world, &["-u", "u", "--pw-fd", "4"]).unwrap_err().to_string();
+    assert!(fault.contains("--pw-fd 4: nothing can be read there: open it, as in --pw-fd 4 4<FILE"), "{fault}");
+}
+
+#[test]
+fn a_password_without_encryption_is_worth_a_warning() {
+    let warnings = |more: &[&str]| plan(&[&["-u", "u", "-P", "p"], more].concat()).warnings;
+    for host in ["broker.example", "192.0.2.1", "2001:db8::1", "localhost.example"] {
+        let expected = format!("the password goes to {host} without encryption: add --tls, or --no-tls to accept that");
+        assert_eq!(warnings(&["-h", host]), [expected]);
+    }
+    for quiet in [&["-h", "localhost"][..], &["-h", "127.0.0.2"], &["-h", "::1"], &["--unix", "/s"], &["--tls"]] {
+        assert_eq!(warnings(quiet), [""; 0], "{quiet:?}");
+    }
+    assert_eq!(warnings(&["-h", "broker.example", "--no-tls"]), [""; 0]);
+    assert_eq!(plan(&["-h", "broker.example", "-u", "u"]).warnings, [""; 0]);
 }

@@ -29,7 +29,7 @@ impl Tool {
         }
         let mut template = "{about-with-newline}\n{usage-heading} {usage}\n\nVerbs:\n".to_owned();
         for (name, text) in verbs {
-            let _ = writeln!(template, "  {name:<8}{text}");
+            let _ = writeln!(template, "  {name:<9}{text}");
         }
         command.help_template(template + "\n{all-args}{after-help}")
     }

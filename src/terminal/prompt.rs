@@ -31,6 +31,14 @@ pub fn password_at_terminal(prompt: &str) -> Option<Secret> {
     rpassword::prompt_password(format!("{prompt}: ")).ok().map(Secret::new)
 }
 
+/// The password that somebody types at the terminal of this process, whatever stdin is.
+///
+/// # Errors
+/// There is no terminal, it was closed, or nothing was typed.
+pub fn typed_password(prompt: &str) -> io::Result<Secret> {
+    nonempty(rpassword::prompt_password(format!("{prompt}: "))?.into_bytes())
+}
+
 fn first_line(input: impl BufRead) -> io::Result<Secret> {
     let mut line = Vec::new();
     io::Read::take(input, MOST + 1).read_until(b'\n', &mut line)?;

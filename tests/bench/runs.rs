@@ -508,7 +508,7 @@ fn a_result_file_is_private_and_no_link() {
         assert_eq!(code, 2, "{stderr}");
         assert!(stderr.contains("is a symbolic link: give the file that it points to"), "{stderr}");
     }
-    assert_eq!(std::fs::read(path("precious.json")).unwrap(), b"precious.json");
+    assert_eq!(std::fs::read(path("precious.json")).unwrap(), b"precious");
     assert!(!std::fs::exists(path("nothing.json")).unwrap());
     let output = run(mqbench(&broker.port(), &arguments).args(["--out", "/dev/stdout"]));
     assert!(text(&output.stdout).contains("mqbench-result/1"), "{output:?}");

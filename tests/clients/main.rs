@@ -13,6 +13,8 @@ mod mqrr;
 mod mqsub;
 mod paho;
 mod restarts;
+#[cfg(unix)]
+mod secrets;
 mod signals;
 mod tls;
 mod transports;

@@ -80,7 +80,7 @@ impl StageTotals {
                 cpu_pct: used.map(|used| used.since(used_before).total_ns() as f64 / 1e7),
                 ..IntervalRow::of(&second, context.row_ns)
             };
-            self.last_second = Some(row);
+            self.last_second = Some(row.clone());
             self.timeline.push(row);
             self.recorder.merge(&second);
         }
@@ -113,8 +113,8 @@ impl StageTotals {
     }
 
     /// The last whole second.
-    pub(super) const fn last_second(&self) -> Option<IntervalRow> {
-        self.last_second
+    pub(super) const fn last_second(&self) -> Option<&IntervalRow> {
+        self.last_second.as_ref()
     }
 
     /// CPU time of the load's threads, where the system distinguishes threads.

@@ -227,6 +227,13 @@ impl LatencyHistogram {
     pub(super) fn values(&self) -> &Histogram<u64> {
         &self.values
     }
+
+    /// The values that were recorded, to the histogram's precision and in ascending order, each with its count.
+    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
+        let last = self.max;
+        // The histogram answers with the upper end of a bucket, which may lie above the exact maximum.
+        self.values.iter_recorded().map(move |step| (step.value_iterated_to().min(last), step.count_at_value()))
+    }
 }
 
 /// Equal when every figure they can give is equal.

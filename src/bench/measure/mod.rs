@@ -4,6 +4,7 @@
 //! [`StreamLedger`] for every pair of stream and subscriber, or a [`GroupLedger`] for every pair of stream and group of
 //! subscribers that share a subscription; all are merged when it is done.
 
+mod buckets;
 mod figures;
 mod generator;
 mod group;

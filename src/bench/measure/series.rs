@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::buckets::Buckets;
 use super::histogram::Percentile;
 use super::recorder::Recorder;
 
@@ -11,7 +12,7 @@ pub(crate) const MOST_ROWS: usize = 3_600;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// One second of a stage, or several seconds of a long one. Null is "not measured".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct IntervalRow {
     /// Start of the interval, nanoseconds since the run's t0.
     pub t_ns: u64,
@@ -32,6 +33,14 @@ pub struct IntervalRow {
     pub e2e_p99: Option<u64>,
     /// Longest.
     pub e2e_max: Option<u64>,
+    /// All end-to-end latencies, in coarse buckets.
+    pub e2e_buckets: Option<Buckets>,
+    /// The same of round trips (`mqbench echo`).
+    pub rtt_buckets: Option<Buckets>,
+    /// The same of acknowledgements, where nothing subscribes (`mqbench pub`).
+    pub ack_buckets: Option<Buckets>,
+    /// Longest time from the intended to the actual send of a message, nanoseconds; null in a closed loop.
+    pub sched_lag_max: Option<u64>,
     /// Open connections, at its end.
     pub conns: Option<u64>,
     /// Connections made, where making them is what is measured.
@@ -45,7 +54,8 @@ pub struct IntervalRow {
 impl IntervalRow {
     /// The row of a recorder that saw one second; what a recorder does not know is `None` until filled in.
     pub fn of(recorder: &Recorder, t_ns: u64) -> Self {
-        let (counters, e2e) = (&recorder.counters, recorder.latency.e2e.histogram());
+        let (counters, latency) = (&recorder.counters, &recorder.latency);
+        let e2e = latency.e2e.histogram();
         Self {
             t_ns,
             sent: Some(counters.sent),
@@ -56,6 +66,10 @@ impl IntervalRow {
             e2e_p50: e2e.and_then(|histogram| histogram.percentile(Percentile::P50)),
             e2e_p99: e2e.and_then(|histogram| histogram.percentile(Percentile::P99)),
             e2e_max: e2e.and_then(|histogram| histogram.max()),
+            e2e_buckets: Buckets::of(e2e),
+            rtt_buckets: Buckets::of(latency.rtt.histogram()),
+            ack_buckets: Buckets::of(latency.ack.histogram()),
+            sched_lag_max: latency.sched_lag.histogram().and_then(|histogram| histogram.max()),
             ..Self::default()
         }
     }
@@ -68,6 +82,15 @@ impl IntervalRow {
         };
         let [weight, next_weight] = weights.map(|weight| weight as f64);
         let mean = |one: f64, other: f64| (one * weight + other * next_weight) / (weight + next_weight);
+        for (buckets, next) in [
+            (&mut self.e2e_buckets, &next.e2e_buckets),
+            (&mut self.rtt_buckets, &next.rtt_buckets),
+            (&mut self.ack_buckets, &next.ack_buckets),
+        ] {
+            if let Some(next) = next {
+                buckets.get_or_insert_default().merge(next);
+            }
+        }
         *self = Self {
             t_ns: self.t_ns,
             sent: sum(self.sent, next.sent),
@@ -78,6 +101,10 @@ impl IntervalRow {
             e2e_p50: self.e2e_p50.max(next.e2e_p50),
             e2e_p99: self.e2e_p99.max(next.e2e_p99),
             e2e_max: self.e2e_max.max(next.e2e_max),
+            e2e_buckets: self.e2e_buckets.take(),
+            rtt_buckets: self.rtt_buckets.take(),
+            ack_buckets: self.ack_buckets.take(),
+            sched_lag_max: self.sched_lag_max.max(next.sched_lag_max),
             conns: next.conns,
             connects: sum(self.connects, next.connects),
             cpu_pct: self.cpu_pct.zip(next.cpu_pct).map(|(one, other)| mean(one, other)),
@@ -100,7 +127,7 @@ impl Series {
     fn thin(&mut self) {
         self.interval_ns *= 2;
         for pair in 0..self.rows.len() / 2 {
-            let mut row = self.rows[2 * pair];
+            let mut row = std::mem::take(&mut self.rows[2 * pair]);
             row.join(&self.rows[2 * pair + 1], [1, 1]);
             self.rows[pair] = row;
         }
@@ -169,6 +196,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::measure::histogram::LatencyHistogram;
 
     #[test]
     fn a_row_shows_only_what_was_measured() {
@@ -181,6 +209,8 @@ mod tests {
         assert_eq!((row.e2e_p99, row.e2e_max), (None, Some(50_000)));
         assert!(row.e2e_p50.is_some_and(|p50| p50.abs_diff(25_000) <= 25));
         assert_eq!((row.lost, row.cpu_pct), (None, None));
+        let buckets = row.e2e_buckets.as_ref().map(|buckets| buckets.iter().map(|(.., count)| count).sum::<u64>());
+        assert_eq!((buckets, row.rtt_buckets, row.sched_lag_max), (Some(50), None, None));
         let counted = Some(0);
         let nothing = IntervalRow {
             sent: counted,
@@ -197,6 +227,12 @@ mod tests {
             t_ns: number * SECOND_NS,
             sent: Some(number),
             e2e_p99: Some(number % 7),
+            sched_lag_max: Some(number % 5),
+            e2e_buckets: (!number.is_multiple_of(3)).then(|| {
+                let mut histogram = LatencyHistogram::new();
+                histogram.record_ns(2_048 << (number % 3));
+                Buckets::of(Some(&histogram)).unwrap()
+            }),
             conns: Some(number),
             cpu_pct: Some(number as f64),
             backlog: Some(number),
@@ -221,6 +257,9 @@ mod tests {
                 assert_eq!(row.t_ns, from * SECOND_NS);
                 assert_eq!(row.sent, Some((from..to).sum::<u64>()));
                 assert_eq!(row.e2e_p99, (from..to).map(|number| number % 7).max());
+                assert_eq!(row.sched_lag_max, (from..to).map(|number| number % 5).max());
+                let samples = row.e2e_buckets.iter().flat_map(Buckets::iter).map(|(.., count)| count).sum::<u64>();
+                assert_eq!(samples, (from..to).filter(|number| number % 3 != 0).count() as u64);
                 assert_eq!((row.conns, row.backlog), (Some(to - 1), Some(to - 1)));
                 let mean = (from + to - 1) as f64 / 2.0;
                 assert!(row.cpu_pct.is_some_and(|share| (share - mean).abs() < 1e-6), "{row:?}");

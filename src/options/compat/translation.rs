@@ -108,6 +108,8 @@ impl Translation {
             username: self.text("--username", username),
             pw: self.given.password.take().map(secret),
             pw_file: None,
+            pw_fd: None,
+            ask_pw: false,
             id: self.text("--id", id),
             id_prefix: self.text("--id-prefix", id_prefix),
             keepalive: KeepAlive::of_seconds(
@@ -241,6 +243,8 @@ impl Translation {
             debug: u8::from(self.has(Flag::Debug)),
             quiet: self.has(Flag::Quiet),
             options_file: None,
+            profile: Vec::new(),
+            show_config: false,
             policy: Policy::of(self.client),
             help: None,
             version: None,

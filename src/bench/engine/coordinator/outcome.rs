@@ -15,7 +15,7 @@ use crate::client::ClientError;
 use crate::transport::TlsInfo;
 
 /// How far a run has come.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RunProgress {
     /// Clients are connecting.
     Connecting {
@@ -44,7 +44,7 @@ pub(crate) enum RunProgress {
         /// The planned time, where time limits the stage.
         duration: Option<Duration>,
         /// The last whole second.
-        row: Option<IntervalRow>,
+        row: Option<Box<IntervalRow>>,
     },
     /// Waiting for messages in flight.
     Draining {

@@ -104,7 +104,7 @@ impl<'a> StageDriver<'a> {
                 return clock_back_ns;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(self.run.from_ns));
-            let row = self.totals.last_second();
+            let row = self.totals.last_second().cloned().map(Box::new);
             progress(RunProgress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
             if now_ns >= self.next_second_ns {
                 self.end_second();

@@ -194,8 +194,9 @@ fn series(outcome: &StageOutcome, sides: Sides, is_order_broken: bool) -> Option
         row.acked = row.acked.filter(|_| sides.acknowledged);
         row.delivered = row.delivered.filter(|_| sides.subscribers);
         row.skipped = row.skipped.filter(|_| outcome.offered.is_some());
+        row.ack_buckets = row.ack_buckets.take().filter(|_| sides.acknowledged && !sides.subscribers);
         if is_order_broken {
-            (row.e2e_p50, row.e2e_p99, row.e2e_max) = (None, None, None);
+            (row.e2e_p50, row.e2e_p99, row.e2e_max, row.e2e_buckets) = (None, None, None, None);
         }
     }
     Some(series).filter(|series| !series.rows.is_empty())

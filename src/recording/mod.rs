@@ -1,0 +1,17 @@
+//! Recordings: files of lines, one message as JSON each, plain or compressed by gzip or zstd. The only home of flate2 and
+//! zstd.
+//!
+//! [`Writer`] keeps what it has written readable at every moment, also after the process was killed; [`Reader`] reads
+//! line by line with bounded memory, and names what is wrong with a file and where.
+
+#![allow(dead_code, unused_imports)] // the tools begin to use it
+
+mod compression;
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use reader::{ReadError, Reader};
+pub(crate) use writer::{Existing, OpenError, Writer};
