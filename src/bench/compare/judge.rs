@@ -113,6 +113,13 @@ pub(crate) fn compare(base: &Group<'_>, new: &Group<'_>, tolerance_pct: Toleranc
         let named: Vec<String> = comparison.plan_differences.iter().take(3).map(|it| it.text()).collect();
         format!("the plans differ: {}", named.join(", "))
     });
+    let is_empty = |side: &Side| side.runs.iter().all(|run| !run.status.has_figures());
+    let without_runs = match (is_empty(&comparison.base), is_empty(&comparison.new)) {
+        (false, false) => None,
+        (true, true) => Some("no run of either side is valid".to_owned()),
+        (true, false) => Some("no run of the base is valid".to_owned()),
+        (false, true) => Some("no run of the new side is valid".to_owned()),
+    };
     let mut counted = BTreeSet::new();
     for compared in COMPARED {
         let Some(metric) = Metric::find(compared.name) else { continue };
@@ -124,7 +131,7 @@ pub(crate) fn compare(base: &Group<'_>, new: &Group<'_>, tolerance_pct: Toleranc
         let counts = compared.counts.is_some_and(|letter| before.is_some() && counted.insert(letter));
         let mut found = judge(metric, compared, before.as_deref(), after.as_deref(), tolerance_pct);
         found.counts = counts;
-        if let Some(reason) = &other_plan {
+        if let Some(reason) = without_runs.as_ref().or(other_plan.as_ref()) {
             (found.verdict, found.reason) = (CompareVerdict::CannotSay, Some(reason.clone()));
         }
         comparison.metrics.push(found);

@@ -34,8 +34,14 @@ pub(crate) fn comparison_text(comparison: &Comparison, width: usize, colors: Col
         text.push_str(&wrapped("  plan  ", &escape(&differences.join(", ")), width));
     }
     text.push_str(&table(comparison, width, colors));
-    for (reason, names) in reasons(comparison) {
-        text.push_str(&wrapped("  cannot say: ", &escape(&format!("{}: {reason}", names.join(", "))), width));
+    let rows = comparison.metrics.iter().filter(|metric| is_shown(metric)).count();
+    // One reason for all is said above.
+    for (reason, names) in reasons(comparison).into_iter().filter(|(_, names)| names.len() < rows) {
+        let names = match &names[..] {
+            [first, second, third, _, _, ..] => format!("{first}, {second}, {third} and {} more", names.len() - 3),
+            names => names.join(", "),
+        };
+        text.push_str(&wrapped("  cannot say: ", &escape(&format!("{names}: {reason}")), width));
     }
     for note in &comparison.notes {
         text.push_str(&wrapped("  Note: ", &escape(note), width));
@@ -54,7 +60,13 @@ fn headline(comparison: &Comparison, width: usize, colors: Colors) -> String {
     let what = match verdict {
         CompareVerdict::Worse | CompareVerdict::Better => named(verdict),
         CompareVerdict::Same => format!("no figure that counts changed by more than {tolerance} %"),
-        CompareVerdict::CannotSay => "no difference can be told from chance".to_owned(),
+        CompareVerdict::CannotSay => {
+            let counting = comparison.metrics.iter().filter(|metric| metric.counts);
+            counting
+                .clone()
+                .find_map(|metric| metric.reason.clone())
+                .unwrap_or_else(|| "nothing was measured".to_owned())
+        }
     };
     let first = format!("{}  ", colors.paint(paint, verdict.text()));
     wrapped(&first, &escape(&what), width)
@@ -80,9 +92,15 @@ pub(super) fn side_text(side: &Side) -> String {
 
 /// Whether a row says anything: what went wrong nowhere is left out, but for loss.
 pub(super) fn is_shown(metric: &MetricComparison) -> bool {
-    let is_zero = |figure: &SideFigure| figure.median.as_ref().and_then(serde_json::Number::as_f64) == Some(0.0);
-    let nothing = is_zero(&metric.base) && is_zero(&metric.new) && metric.reason.is_none();
-    metric.metric == "lost" || !nothing
+    let some =
+        |figure: &SideFigure| figure.median.as_ref().and_then(serde_json::Number::as_f64).is_some_and(|it| it > 0.0);
+    let differs = metric.verdict != CompareVerdict::Same && metric.base.median.is_some() && metric.new.median.is_some();
+    metric.metric == "lost" || some(&metric.base) || some(&metric.new) || differs && !is_zero(metric)
+}
+
+/// Whether no run of either side has any.
+fn is_zero(metric: &MetricComparison) -> bool {
+    metric.delta_pct == Some(0.0) && [&metric.base, &metric.new].iter().all(|side| side.median == Some(0.into()))
 }
 
 fn table(comparison: &Comparison, width: usize, colors: Colors) -> String {

@@ -10,7 +10,9 @@ use super::search::{CONFIRM_TIMES, Search, Step};
 use crate::bench::attempt::Attempt;
 use crate::bench::measure::Fault;
 use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
-use crate::bench::report::{Curve, CurvePoint, Gate, LimitedBy, ProbeOutcome, Purpose, ResultDocument, Status};
+use crate::bench::report::{
+    Curve, CurvePoint, Gate, GateOutcome, LimitedBy, ProbeOutcome, Purpose, ResultDocument, Status,
+};
 use crate::terminal::number;
 
 /// How long the flood is measured that says where to begin.
@@ -93,12 +95,7 @@ pub(crate) async fn find(
             break;
         }
         let left = (settings.settle + settings.duration(rate)) * findings.search.left();
-        say(&format!(
-            "find: {}/s ({}), about {} left",
-            number::rate(rate),
-            purpose.text(),
-            number::duration(left.as_nanos() as u64),
-        ));
+        say(&format!("find: {}/s ({}), about {} left", number::rate(rate), purpose.text(), rounded(left),));
         let model = LoadModel::OpenLoop { rate };
         let attempt = measure(with_stage(plan, StageName::Paced, model, settings.settle, duration)).await?;
         if !attempt.has_load && findings.points.is_empty() {
@@ -120,6 +117,14 @@ pub(crate) async fn find(
 /// The plan with one stage.
 fn with_stage(plan: &BenchPlan, name: StageName, model: LoadModel, warmup: Duration, duration: Duration) -> BenchPlan {
     BenchPlan { stages: vec![Stage { name, model, warmup, duration: Some(duration), count: None }], ..plan.clone() }
+}
+
+/// A time that is an estimate.
+fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
 }
 
 impl Findings {
@@ -173,10 +178,9 @@ impl Findings {
             let point = self.points.iter().rev().find(|point| point.outcome == outcome);
             point.and_then(|point| point.reason.clone()).unwrap_or_default()
         };
-        let is_unfit = |limit: Option<(f64, ProbeOutcome)>| limit.is_some_and(|(_, it)| it == ProbeOutcome::Unfit);
         let (limited_by, limit) = if let Some(why) = &self.stopped {
             (LimitedBy::Time, why.clone())
-        } else if is_unfit(above) || is_unfit(self.search.failed()) {
+        } else if self.search.is_unfit() {
             let at_least =
                 rate.map_or_else(String::new, |rate| format!("; the path carries at least {}/s", number::rate(rate)));
             let why = reason(ProbeOutcome::Unfit);
@@ -184,13 +188,23 @@ impl Findings {
         } else {
             (LimitedBy::Slo, reason(ProbeOutcome::Miss))
         };
+        let stands = rate.is_none() || above.is_some() || limited_by != LimitedBy::Slo;
+        let (limited_by, limit) = if stands {
+            (limited_by, limit)
+        } else {
+            let why = format!("{} rates were tried, with outcomes that contradict each other", self.points.len());
+            (LimitedBy::Time, why)
+        };
         let has_e2e = self.last.as_ref().is_some_and(|document| document.latency.e2e.is_some());
         Curve {
             slo: settings.slo.text(),
             rate_per_s: rate,
             confirmed: self.search.is_confirmed(),
             above_per_s: above.map(|(rate, _)| rate),
-            above_fails: above.filter(|_| !is_unfit(above)).map(|(_, outcome)| outcome == ProbeOutcome::Miss),
+            above_fails: above.and_then(|(_, outcome)| match outcome {
+                ProbeOutcome::Unfit => None,
+                outcome => Some(outcome == ProbeOutcome::Miss),
+            }),
             limited_by,
             limit: Some(limit).filter(|limit| !limit.is_empty()),
             latency: if has_e2e { "e2e" } else { "ack" }.to_owned(),

@@ -17,6 +17,8 @@ const LEAST: f64 = 1.0;
 const MOST: f64 = 1e9;
 /// A search that has not ended by then meets outcomes that contradict each other.
 const MOST_PROBES: usize = 60;
+/// Rates below each other that this machine could not measure, after which it is given up: lower ones would be no easier.
+const MOST_UNFIT: u32 = 3;
 /// How much longer the answer is measured.
 pub(crate) const CONFIRM_TIMES: u32 = 3;
 
@@ -42,6 +44,12 @@ pub(crate) struct Search {
     confirmed: Option<f64>,
     above: Option<(f64, ProbeOutcome)>,
     tried: usize,
+    /// What this machine could not measure is tried once more: other programs come and go.
+    again: Option<(f64, Purpose)>,
+    /// Rates in a row that it could not measure, with none that passed.
+    unfit: u32,
+    /// The answer, where this machine could not measure it for longer.
+    unconfirmed: Option<f64>,
 }
 
 impl Search {
@@ -55,13 +63,23 @@ impl Search {
             confirmed: None,
             above: None,
             tried: 0,
+            again: None,
+            unfit: 0,
+            unconfirmed: None,
         }
     }
 
     /// What to do next.
     pub(crate) fn next(&self) -> Step {
-        if self.tried >= MOST_PROBES || self.above.is_some() {
+        if self.tried >= MOST_PROBES
+            || self.above.is_some()
+            || self.unconfirmed.is_some()
+            || self.best().is_none() && self.unfit >= MOST_UNFIT
+        {
             return Step::Done;
+        }
+        if let Some((rate, purpose)) = self.again {
+            return Step::Try(rate, purpose);
         }
         match (self.best(), self.failed) {
             (None, None) => Step::Try(self.start, Purpose::Bracket),
@@ -86,7 +104,14 @@ impl Search {
     pub(crate) fn note(&mut self, rate: f64, purpose: Purpose, outcome: ProbeOutcome) {
         self.tried += 1;
         let passes = outcome == ProbeOutcome::Pass;
+        if outcome == ProbeOutcome::Unfit && self.again.is_none() {
+            self.again = Some((rate, purpose));
+            return;
+        }
+        self.again = None;
+        self.unfit = if outcome == ProbeOutcome::Unfit { self.unfit + 1 } else { 0 };
         match purpose {
+            Purpose::Confirm if outcome == ProbeOutcome::Unfit => self.unconfirmed = Some(rate),
             Purpose::Above if !passes => self.above = Some((rate, outcome)),
             _ if passes => {
                 self.passed.push(rate);
@@ -124,9 +149,13 @@ impl Search {
         self.above
     }
 
-    /// The lowest rate that did not pass, and how.
-    pub(crate) const fn failed(&self) -> Option<(f64, ProbeOutcome)> {
-        self.failed
+    /// Whether this machine, and not the path, ended the search.
+    pub(crate) fn is_unfit(&self) -> bool {
+        match (self.above, self.failed) {
+            (Some((_, outcome)), _) => outcome == ProbeOutcome::Unfit,
+            (None, Some((_, outcome))) => self.unconfirmed.is_some() || outcome == ProbeOutcome::Unfit,
+            (None, None) => self.unconfirmed.is_some(),
+        }
     }
 
     /// Probes that are still needed, in lengths of one: no less than that, where the limit is not known yet.
@@ -227,9 +256,34 @@ mod tests {
     #[test]
     fn what_the_machine_cannot_generate_is_kept_apart() {
         let limit = |rate: f64, _, _| if rate <= 6_000.0 { ProbeOutcome::Pass } else { ProbeOutcome::Unfit };
-        let (found, _) = search(1_000.0, limit);
-        assert_eq!(found.failed().unwrap().1, ProbeOutcome::Unfit);
+        let (found, tried) = search(1_000.0, limit);
+        assert_eq!((found.best(), found.is_unfit()), (Some(5_910.0), true));
         assert_eq!(found.above().unwrap().1, ProbeOutcome::Unfit);
+        assert_eq!(tried[3], tried[4], "8,000 are tried twice");
+    }
+
+    #[test]
+    fn a_machine_that_was_busy_for_a_moment_does_not_decide() {
+        let knee = up_to(6_000.0);
+        let busy = |rate, purpose, place| match place {
+            0 | 5 | 9 | 13 => ProbeOutcome::Unfit,
+            _ => knee(rate, purpose, place),
+        };
+        let (found, _) = search(1_000.0, busy);
+        assert_eq!((found.best(), found.is_confirmed(), found.is_unfit()), (Some(5_910.0), true, false));
+    }
+
+    #[test]
+    fn a_machine_that_stays_busy_is_given_up_at_once() {
+        let (found, tried) = search(1_000.0, |_, _, _| ProbeOutcome::Unfit);
+        assert_eq!((found.best(), found.is_unfit(), tried.len()), (None, true, 6));
+        // It becomes busy while the answer is confirmed: the answer stands, and is not lowered.
+        let knee = up_to(6_000.0);
+        let late = |rate, purpose, place| {
+            if purpose == Purpose::Confirm { ProbeOutcome::Unfit } else { knee(rate, purpose, place) }
+        };
+        let (found, _) = search(1_000.0, late);
+        assert_eq!((found.best(), found.is_confirmed(), found.is_unfit()), (Some(5_910.0), false, true));
     }
 
     #[test]
