@@ -10,6 +10,8 @@ new\t'Only if the subscription does not exist yet'
 never\t'Never'"
 complete -c mqsub -l random-filter -d 'Print only PERCENT % of the messages, chosen at random' -r
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
+complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
+complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqsub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
@@ -70,6 +72,8 @@ complete -c mqsub -l json-payload -d 'Like --json, but put a payload that is JSO
 complete -c mqsub -l pretty -d 'Indent the JSON of %j and %J'
 complete -c mqsub -s w -l watch -d 'Show the last message of each topic, updated in place'
 complete -c mqsub -l message-rate -d 'Print the number of messages per second instead of the messages'
+complete -c mqsub -l append -d 'Continue FILE if it exists'
+complete -c mqsub -l force -d 'Replace FILE if it exists'
 complete -c mqsub -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqsub -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqsub -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'

@@ -101,6 +101,15 @@ impl Diagnostics {
         self.write(&format!("Error: {}\n", message(&text.to_string())));
     }
 
+    /// The end of a run for something that has failed here, with the next step where it is known.
+    pub(crate) fn failed(&self, error: impl Display, hint: Option<impl Display>) -> ExitStatus {
+        self.error(error);
+        if let Some(hint) = hint {
+            self.hint(hint);
+        }
+        ExitStatus::Failed
+    }
+
     /// A warning. mosquitto's clients print none.
     pub(crate) fn warning(&self, text: impl Display) {
         if self.is_mosquitto() {

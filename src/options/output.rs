@@ -52,6 +52,12 @@ pub struct ScreenOptions {
 }
 
 impl OutputOptions {
+    /// Whether they ask for messages on stdout, where nothing would be printed otherwise.
+    pub fn asks_for_messages(&self) -> bool {
+        let Self { verbose, no_newline: _, format, json, json_payload, pretty: _ } = self;
+        *verbose || format.is_some() || *json || *json_payload
+    }
+
     /// What is wrong within the group, and between it and the screen of a tool that has one.
     pub(super) fn faults(&self, screen: &ScreenOptions) -> Vec<String> {
         let Self { verbose: _, no_newline: _, format, json, json_payload, pretty: _ } = self;

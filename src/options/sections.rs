@@ -130,6 +130,10 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
+                "mqsub -h broker -t '#' -q 1 --record day.ndjson.zst --rotate 1h",
+                "Record everything to compressed files of one hour: day-0001.ndjson.zst and so on.",
+            ),
+            entry(
                 "mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'",
                 "Use a different QoS for each subscription.",
             ),

@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RetryOptions, ScreenOptions,
-    SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions, RetryOptions,
+    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -47,6 +47,9 @@ pub struct SubscribeOptions {
     /// What is shown in place of messages.
     #[command(flatten)]
     pub screen: ScreenOptions,
+    /// Recording.
+    #[command(flatten)]
+    pub record: RecordOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -85,6 +88,7 @@ impl ClientOptions for SubscribeOptions {
             subscription: given.subscription(),
             output: given.output(),
             screen: given.screen(),
+            record: RecordOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
@@ -114,6 +118,7 @@ impl ToolOptions for SubscribeOptions {
             Err(fault) => vec![fault],
         };
         faults.extend(self.output.faults(&self.screen));
+        faults.extend(self.record.faults());
         faults
     }
 }

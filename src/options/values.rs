@@ -124,6 +124,13 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of bytes of a file with its unit: `100M`, `4Gi`.
+pub(super) fn file_size(text: &str) -> Option<u64> {
+    const UNITS: &[(&str, u128)] =
+        &[("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30)];
+    whole(text, UNITS)
+}
+
 /// A size, or a range of sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeRange {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::reporter::ProgressReporter;
 use super::summary::Totals;
+use crate::client::ProgressReporter;
 use crate::client::mosquitto::publish_failed;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::{Message, PropertyName, ReasonCode};

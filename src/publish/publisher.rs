@@ -12,21 +12,20 @@ use super::closing_hint::closing_hint;
 use super::lines::Line;
 use super::loss_streak::LossStreak;
 use super::plan::PublishPlan;
-use super::progress_line::ProgressLine;
-use super::reporter::ProgressReporter;
 use super::source::{MOST_READ_AHEAD, Source};
 use super::summary::Totals;
 use super::unacknowledged::Unacknowledged;
 use super::window::SendWindow;
 use crate::client::{
-    AnswerTimer, Client, ClientError, CloseMode, Diagnostics, Driver, End, GiveUp, Task, Which, whose_limit,
+    AnswerTimer, Client, ClientError, CloseMode, Diagnostics, Driver, End, GiveUp, ProgressReporter, Task, Which,
+    whose_limit,
 };
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 use crate::session::{Handler, PublishError};
-use crate::terminal::Progress;
 use crate::terminal::number::byte_count;
+use crate::terminal::{Progress, ProgressLine};
 
 /// While this much waits to be written no further message is taken up: enough for large writes, and a bound on memory.
 const BACKLOG: usize = 64 * 1024;

@@ -97,6 +97,15 @@ impl Encoder {
         }
     }
 
+    /// Bytes that were put out so far.
+    pub(super) fn pending(&self) -> usize {
+        match self {
+            Self::Plain(out) => out.len(),
+            Self::Gzip(encoder, _) => encoder.get_ref().len(),
+            Self::Zstd(encoder) => encoder.get_ref().len(),
+        }
+    }
+
     /// What makes a file complete that ends after a flush.
     pub(super) fn end(&self) -> Vec<u8> {
         match self {

@@ -4,7 +4,7 @@
 //! [`Writer`] keeps what it has written readable at every moment, also after the process was killed; [`Reader`] reads
 //! line by line with bounded memory, and names what is wrong with a file and where.
 
-#![allow(dead_code, unused_imports)] // the tools begin to use it
+#![allow(dead_code, unused_imports)] // mqpub --replay is the reader's other user
 
 mod compression;
 mod reader;

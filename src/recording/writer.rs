@@ -12,7 +12,7 @@ use super::reader::{ReadError, Reader};
 /// What becomes of a file that exists already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It is an error.
+    /// It is an error, unless it is empty.
     #[default]
     Refuse,
     /// What is written follows what is in it.
@@ -71,19 +71,13 @@ impl Writer {
         let name = || path.display().to_string();
         let failed = |error| OpenError::System { file: name(), error };
         let compression = Compression::of_name(path);
-        let mut options = OpenOptions::new();
-        match existing {
-            Existing::Refuse => options.write(true).create_new(true),
-            // Emptied only once it is known to be ours.
-            Existing::Append | Existing::Replace => options.read(true).write(true).create(true).truncate(false),
-        };
-        let mut file = options.open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => OpenError::Exists { file: name() },
-            _ => failed(error),
-        })?;
-        if !file.metadata().map_err(failed)?.is_file() {
+        // Before it is opened: opening a pipe may block.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             return Err(OpenError::NotRegular { file: name() });
         }
+        // Emptied only once it is known that no other process writes to it.
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { file: name() }),
             // A file system without locks.
@@ -92,7 +86,9 @@ impl Writer {
         let mut position = 0;
         let mut needs_line_end = false;
         match existing {
-            Existing::Refuse => {}
+            // An empty file, as mktemp makes, has nothing to lose.
+            Existing::Refuse if file.metadata().map_err(failed)?.len() == 0 => {}
+            Existing::Refuse => return Err(OpenError::Exists { file: name() }),
             Existing::Replace => file.set_len(0).map_err(failed)?,
             Existing::Append => {
                 needs_line_end = needs_line_end_before_appending(path, compression)?;
@@ -120,6 +116,16 @@ impl Writer {
     /// Bytes before compression that wait for a flush.
     pub(crate) const fn unflushed(&self) -> usize {
         self.unflushed
+    }
+
+    /// Bytes after compression that wait for a flush, as far as they are known.
+    pub(crate) fn pending(&self) -> u64 {
+        self.encoder.pending() as u64
+    }
+
+    /// Whether the file is compressed.
+    pub(crate) const fn is_compressed(&self) -> bool {
+        !matches!(self.encoder, Encoder::Plain(_))
     }
 
     /// Takes whole lines; the next flush puts them into the file.

@@ -21,7 +21,7 @@ use crate::publish::{Line, PayloadSource, Source};
 use crate::session::Handler;
 use crate::subscribe::format::Style;
 use crate::subscribe::{
-    EXIT_TIMEOUT, MessageSink, OutputError, StdoutReady, leave, miscounted, reason_with_will, shortfall, write_out,
+    EXIT_TIMEOUT, MessageSink, OutputError, SinkReady, leave, miscounted, reason_with_will, shortfall, write_out,
 };
 
 /// Why a broker may close the connection on a SUBSCRIBE or a request.
@@ -42,7 +42,7 @@ pub(super) enum Failure {
 
 /// What a wait was for besides the network.
 pub(super) enum Ready {
-    Stdout(StdoutReady),
+    Stdout(SinkReady),
     Input(io::Result<()>),
 }
 
@@ -159,8 +159,8 @@ impl<'a> Requester<'a> {
                 if is_partial && is_own { ExitStatus::TooFewCame } else { ExitStatus::TimedOut }
             }
             End::Tool(Failure::Output(OutputError::Closed)) => ExitStatus::Done,
-            End::Tool(Failure::Output(OutputError::Failed(error))) => {
-                self.diagnostics.error(format_args!("cannot write to stdout: {error}"));
+            End::Tool(Failure::Output(OutputError::Failed { text, hint: _ })) => {
+                self.diagnostics.error(text);
                 ExitStatus::Failed
             }
             End::Tool(Failure::Input(error)) => {

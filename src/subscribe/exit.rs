@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::sink::MessageSink;
-use super::stdout::Batch;
 use crate::client::{Client, ClientError, ClientPlan, CloseMode};
 use crate::mqtt::{Message, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler};

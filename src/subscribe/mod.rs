@@ -4,10 +4,14 @@
 //! `selection`, which decides about each message, and [`mod@format`], which turns it into bytes: neither knows a
 //! socket, a clock or stdout; the time of receipt travels with the message.
 
+mod aside;
+mod batch;
 mod exit;
+mod file_error;
 pub mod format;
 mod plan;
 mod receiver;
+mod record;
 mod requests;
 mod run;
 pub(crate) mod selection;
@@ -15,13 +19,13 @@ mod sink;
 mod stdout;
 mod subscriber;
 
+pub(crate) use batch::Batch;
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 pub use plan::SubscribePlan;
 pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
-pub(crate) use sink::{MessageSink, OutputError, StdoutReady};
-pub(crate) use stdout::Batch;
+pub(crate) use sink::{MessageSink, OutputError, SinkReady};
 
 use std::time::Duration;
 

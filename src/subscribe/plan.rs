@@ -6,14 +6,16 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::format::{Printer, Style, Template};
+use super::record::RecordPlan;
 use super::selection::{RandomFilter, SelectionPlan};
 use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, OutputOptions, RetainHandlingName, SUBSCRIBE, ScreenOptions,
-    SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, Environment, OutputOptions, RecordOptions, RetainHandlingName, SUBSCRIBE,
+    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
+use crate::recording::Existing;
 
 /// How messages are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum OutputMode {
     Screen(Printer),
     /// `--message-rate`: only how many there are per second.
     Rate,
+    /// They are not shown: they go elsewhere.
+    Nothing,
 }
 
 /// What mqsub is to do.
@@ -41,6 +45,8 @@ pub struct SubscribePlan {
     pub selection: SelectionPlan,
     /// How they are shown.
     pub display: OutputMode,
+    /// `--record`: the file that they go to.
+    pub record: Option<RecordPlan>,
     /// `-W`: the run ends after this time.
     pub timeout: Option<Duration>,
     /// `-E`: the run ends when the broker has answered.
@@ -60,10 +66,20 @@ impl SubscribePlan {
     }
 
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let SubscribeOptions { subscription, output, screen, connection, retry, tls, will, properties, general } =
-            options;
+        let SubscribeOptions {
+            subscription,
+            output,
+            screen,
+            record,
+            connection,
+            retry,
+            tls,
+            will,
+            properties,
+            general,
+        } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen))?;
+        let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen, record))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
@@ -73,6 +89,7 @@ impl SubscribePlan {
             unsubscribe_properties: unsubscribe,
             selection: selection(subscription)?,
             display,
+            record: record_plan(record),
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
             moderates: !connection.nodelay,
@@ -140,12 +157,23 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     Ok(plan)
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions) -> Result<OutputMode, String> {
+fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
+    let RecordOptions { record, rotate, append, force } = options;
+    let existing = match (append, force) {
+        (true, _) => Existing::Append,
+        (false, true) => Existing::Replace,
+        (false, false) => Existing::Refuse,
+    };
+    record.clone().map(|file| RecordPlan { file, existing, rotation: *rotate })
+}
+
+fn display(output: &OutputOptions, screen: &ScreenOptions, record: &RecordOptions) -> Result<OutputMode, String> {
     let printer = printer(output)?;
     let ScreenOptions { watch, message_rate } = screen;
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),
+        (false, false) if record.record.is_some() && !output.asks_for_messages() => OutputMode::Nothing,
         (false, false) => OutputMode::Stream(printer),
     })
 }

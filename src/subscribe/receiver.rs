@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
+use super::batch::Batch;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
 use super::selection::{Judgement, Selection, Verdict};
-use super::stdout::Batch;
 use crate::client::Diagnostics;
+use crate::message_json::{MessageJsonOptions, write_message};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -28,6 +29,8 @@ pub(super) struct Receiver {
     diagnostics: Diagnostics,
     selection: Selection,
     screen: Screen,
+    /// Messages are recorded.
+    records: bool,
     /// When the next line of `--message-rate` is printed.
     tick: Option<Instant>,
     /// When the run is over (`-W`).
@@ -36,6 +39,8 @@ pub(super) struct Receiver {
     received: Option<DateTime<FixedOffset>>,
     /// Messages received so far.
     pub(super) messages: u64,
+    /// Messages for the recording.
+    pub(super) recorded: u64,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -59,6 +64,7 @@ enum Screen {
     Topics(Printer, TopicScreen, Vec<u8>),
     MosquittoWatch(Printer, MosquittoWatch),
     Rate(MessageRate),
+    Nothing,
 }
 
 impl Receiver {
@@ -87,6 +93,7 @@ impl Receiver {
                 None => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Everything)),
             },
             OutputMode::Rate => Screen::Rate(MessageRate::default()),
+            OutputMode::Nothing => Screen::Nothing,
         };
         let now = Instant::now();
         Self {
@@ -95,13 +102,15 @@ impl Receiver {
             tick: match screen {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
-                Screen::Stream(_) | Screen::MosquittoWatch(..) => None,
+                Screen::Stream(_) | Screen::MosquittoWatch(..) | Screen::Nothing => None,
             }
             .filter(|tick| end.is_none_or(|end| *tick < end)),
             screen,
+            records: plan.record.is_some(),
             end,
             received: None,
             messages: 0,
+            recorded: 0,
             batch,
             to_remove: VecDeque::new(),
             subacks: Vec::new(),
@@ -154,10 +163,18 @@ impl Receiver {
                 rate.count();
                 return;
             }
+            Screen::Nothing => return,
         };
         for fault in faults {
             self.diagnostics.error_or(&fault, fault.mosquitto_text());
         }
+    }
+
+    fn record(&mut self, message: &ReceivedMessage<'_>) {
+        let lines = &mut self.batch.aside.lines;
+        write_message(&message.publish, message.received, MessageJsonOptions::default(), lines);
+        lines.push(b'\n');
+        self.recorded += 1;
     }
 
     /// What follows is received now, at one time.
@@ -188,7 +205,7 @@ impl Receiver {
                 rate.line(&mut self.batch.bytes);
                 SECOND
             }
-            Screen::Stream(_) | Screen::MosquittoWatch(..) => SECOND,
+            Screen::Stream(_) | Screen::MosquittoWatch(..) | Screen::Nothing => SECOND,
         };
         // Seconds that passed without a chance to print them are not made up for.
         // One that ends with the run has no line: which of the two comes first would be a matter of luck.
@@ -206,6 +223,9 @@ impl Handler<Message> for Receiver {
         let judgement: Judgement = if echo { Verdict::Skip.into() } else { self.selection.judge(&message) };
         if judgement.verdict.prints() {
             self.show(&message);
+            if self.records {
+                self.record(&message);
+            }
         }
         if judgement.remove {
             self.to_remove.push_back(publish.topic.to_owned());

@@ -1,36 +1,61 @@
-//! Where received messages go: stdout, and an acknowledgement for what was written. What mqsub and mqrr do alike.
+//! Where received messages go: files where that is asked for, then stdout, then an acknowledgement for what was written.
 
 use std::io;
 
-use super::stdout::{Batch, Stdout};
+use super::aside::AsideThread;
+use super::batch::Batch;
+use super::file_error::FileError;
+use super::stdout::Stdout;
 use crate::client::Client;
 use crate::mqtt::Message;
 use crate::session::Receipt;
 
-/// While this much waits for stdout nothing is read from the broker.
+/// While this much waits to be written nothing is read from the broker.
 const MOST_UNWRITTEN: usize = 256 * 1024;
 
-/// Why stdout accepts no more data.
+/// Why no more messages are taken.
 #[derive(Debug)]
 pub(crate) enum OutputError {
-    /// Nobody reads it any more.
+    /// Nobody reads stdout any more.
     Closed,
-    Failed(io::Error),
+    Failed {
+        text: String,
+        hint: Option<String>,
+    },
 }
 
 impl From<io::Error> for OutputError {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Failed(error) }
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Failed { text: format!("cannot write to stdout: {error}"), hint: None },
+        }
     }
 }
 
-/// What stdout reports: a batch that is written, or none once nobody reads any more.
-pub(crate) type StdoutReady = Option<io::Result<Batch>>;
+impl From<FileError> for OutputError {
+    fn from(FileError { text, hint }: FileError) -> Self {
+        Self::Failed { text, hint }
+    }
+}
 
-/// stdout, and the receipts of what it has taken.
+/// What a sink waits for.
+#[derive(Debug)]
+pub(crate) enum SinkReady {
+    /// A batch is written to stdout, or nobody reads it any more, which is none.
+    Stdout(Option<io::Result<Batch>>),
+    /// A batch is in its files.
+    Aside(Result<Batch, FileError>),
+}
+
+/// stdout, what takes messages besides it, and the receipts of what they have taken.
 #[derive(Debug)]
 pub(crate) struct MessageSink {
     stdout: Stdout,
+    /// It takes a batch before stdout does.
+    aside: Option<AsideThread>,
+    /// The run ends when nobody reads stdout.
+    watches_stdout: bool,
     /// Of written messages, to be acknowledged.
     written: Vec<Receipt>,
 }
@@ -41,21 +66,27 @@ impl MessageSink {
     /// # Errors
     /// The system's.
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { stdout: Stdout::open()?, written: Vec::new() })
+        Ok(Self { stdout: Stdout::open()?, aside: None, watches_stdout: true, written: Vec::new() })
+    }
+
+    /// The same with what takes messages besides stdout, to which nothing is written if not `prints`.
+    pub(super) fn with_aside(self, aside: Option<AsideThread>, prints: bool) -> Self {
+        Self { aside, watches_stdout: prints, ..self }
     }
 
     /// Whether `batch` has room for more.
     pub(crate) fn has_room(batch: &Batch) -> bool {
-        batch.bytes.len() < MOST_UNWRITTEN
+        batch.len() < MOST_UNWRITTEN
     }
 
-    /// Hands `batch` over, unless stdout is still busy with the one before, and acknowledges what was written.
+    /// Hands `batch` over, unless the one before is still being written, and acknowledges what was written.
     pub(crate) fn write(&mut self, batch: &mut Batch, client: &mut Client<Message>) -> Result<(), OutputError> {
-        if !self.stdout.is_busy()
-            && !batch.is_empty()
-            && let Some(written) = self.stdout.write(std::mem::take(batch))?
-        {
-            self.take_back(written, batch);
+        if !self.is_busy() && !batch.is_empty() {
+            let full = std::mem::take(batch);
+            match &mut self.aside {
+                Some(aside) if !full.aside.is_empty() => aside.take(full),
+                _ => self.print(full, batch)?,
+            }
         }
         for receipt in self.written.drain(..) {
             client.session().acknowledge(receipt);
@@ -63,15 +94,36 @@ impl MessageSink {
         Ok(())
     }
 
+    /// Whether a batch is being written.
+    fn is_busy(&self) -> bool {
+        self.stdout.is_busy() || self.aside.as_ref().is_some_and(AsideThread::is_busy)
+    }
+
+    /// Hands a batch to stdout; `next` collects the next messages.
+    fn print(&mut self, batch: Batch, next: &mut Batch) -> Result<(), OutputError> {
+        if let Some(written) = self.stdout.write(batch)? {
+            self.take_back(written, next);
+        }
+        Ok(())
+    }
+
     /// Waits for the batch that is being written, or for the end of stdout. Nothing is lost when the future is dropped.
-    pub(crate) async fn ready(&mut self) -> StdoutReady {
-        self.stdout.written_or_closed().await
+    pub(crate) async fn ready(&mut self) -> SinkReady {
+        let watches_stdout = self.watches_stdout || self.stdout.is_busy();
+        let Some(aside) = &mut self.aside else { return SinkReady::Stdout(self.stdout.written_or_closed().await) };
+        tokio::select! {
+            biased;
+            taken = aside.taken() => SinkReady::Aside(taken),
+            written = self.stdout.written_or_closed(), if watches_stdout => SinkReady::Stdout(written),
+        }
     }
 
     /// Takes what [`MessageSink::ready`] returned; `batch` collects the next messages.
-    pub(crate) fn on_ready(&mut self, ready: StdoutReady, batch: &mut Batch) -> Result<(), OutputError> {
-        let written = ready.ok_or(OutputError::Closed)??;
-        self.take_back(written, batch);
+    pub(crate) fn on_ready(&mut self, ready: SinkReady, batch: &mut Batch) -> Result<(), OutputError> {
+        match ready {
+            SinkReady::Stdout(written) => self.take_back(written.ok_or(OutputError::Closed)??, batch),
+            SinkReady::Aside(taken) => self.print(taken?, batch)?,
+        }
         Ok(())
     }
 
@@ -86,7 +138,7 @@ impl MessageSink {
 
     /// Whether everything is written, with `batch`.
     pub(crate) fn is_done(&self, batch: &Batch) -> bool {
-        !self.stdout.is_busy() && batch.bytes.is_empty()
+        !self.is_busy() && batch.bytes.is_empty() && batch.aside.is_empty()
     }
 
     /// Writes everything and acknowledges it. For the end of a run: the caller limits the time, so that no slow reader
@@ -96,13 +148,21 @@ impl MessageSink {
         batch: &mut Batch,
         client: &mut Client<Message>,
     ) -> Result<(), OutputError> {
-        while self.stdout.is_busy() || !batch.is_empty() {
-            if self.stdout.is_busy() {
+        while self.is_busy() || !batch.is_empty() {
+            if let Some(aside) = self.aside.as_mut().filter(|aside| aside.is_busy()) {
+                let taken = aside.taken().await?;
+                self.print(taken, batch)?;
+            } else if self.stdout.is_busy() {
                 let written = self.stdout.written().await?;
                 self.take_back(written, batch);
             }
             self.write(batch, client)?;
         }
         Ok(())
+    }
+
+    /// The end of a run: waits until everything is in its files. Returns what was done, for a note.
+    pub(super) fn finish(&mut self) -> Result<Vec<String>, OutputError> {
+        Ok(self.aside.take().map_or(Ok(Vec::new()), AsideThread::finish)?)
     }
 }

@@ -8,27 +8,11 @@ use std::sync::mpsc as threads;
 
 use tokio::sync::mpsc;
 
-use crate::session::Receipt;
+use super::batch::Batch;
 
 /// A pipe that can be written to takes at least this much without blocking (POSIX: PIPE_BUF; Linux: a page).
 #[cfg(unix)]
 const AT_ONCE: usize = 4096;
-
-/// Bytes for stdout, and what may be acknowledged once they are written.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// To be written.
-    pub bytes: Vec<u8>,
-    /// To be acknowledged then.
-    pub receipts: Vec<Receipt>,
-}
-
-impl Batch {
-    /// Whether it has nothing to write and nothing to acknowledge.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.receipts.is_empty()
-    }
-}
 
 /// The stdout of this process.
 #[derive(Debug)]

@@ -2,13 +2,17 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::aside::AsideThread;
 use super::exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
-use super::plan::SubscribePlan;
+use super::file_error::FileError;
+use super::plan::{OutputMode, SubscribePlan};
 use super::receiver::Receiver;
+use super::record::RecordProgress;
 use super::requests::{Requests, check_limits, shortfall};
-use super::sink::{MessageSink, OutputError, StdoutReady};
+use super::sink::{MessageSink, OutputError, SinkReady};
 use crate::client::mosquitto::TIMED_OUT;
 use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Driver, End, GiveUp, ReadModeration, Task, Which};
 use crate::exit_status::ExitStatus;
@@ -46,6 +50,8 @@ pub(super) struct Subscriber<'a> {
     plan: &'a SubscribePlan,
     diagnostics: Diagnostics,
     sink: MessageSink,
+    /// `--record` on a terminal.
+    progress: Option<RecordProgress>,
     receiver: Receiver,
     requests: Requests,
     /// `-W`: when the run is over.
@@ -72,10 +78,23 @@ impl<'a> Subscriber<'a> {
     /// The system's, before it begins.
     pub(super) async fn run(plan: &'a SubscribePlan, diagnostics: Diagnostics) -> io::Result<ExitStatus> {
         let end = plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let written = Arc::default();
+        let aside = match AsideThread::open(plan.record.as_ref(), &written) {
+            Ok(aside) => aside,
+            Err(FileError { text, hint }) => return Ok(diagnostics.failed(text, hint)),
+        };
+        let prints = plan.display != OutputMode::Nothing;
+        let is_quiet = prints || plan.client.quiet || plan.client.debug > 0;
+        let progress = RecordProgress::new(plan.record.is_some() && !is_quiet, written);
+        let mut driver = match &progress {
+            Some(progress) => Driver::new(&plan.client, progress.reporter(diagnostics)),
+            None => Driver::new(&plan.client, diagnostics),
+        }?;
         let mut subscriber = Self {
             plan,
             diagnostics,
-            sink: MessageSink::open()?,
+            sink: MessageSink::open()?.with_aside(aside, prints),
+            progress,
             receiver: Receiver::new(plan, diagnostics, end),
             requests: Requests::default(),
             end,
@@ -87,10 +106,23 @@ impl<'a> Subscriber<'a> {
             pause: None,
             received_before: (0, 0),
         };
-        let mut driver = Driver::new(&plan.client, diagnostics)?;
         let ended = driver.run(&mut subscriber).await;
+        subscriber.progress = None;
         let status = subscriber.finish(&mut driver.client, ended).await;
+        let status = subscriber.finish_files(status);
         Ok(driver.exit_status(status))
+    }
+
+    /// Waits until the files are complete, and reports what is in them.
+    fn finish_files(&mut self, status: ExitStatus) -> ExitStatus {
+        match self.sink.finish() {
+            Ok(notes) => {
+                notes.iter().for_each(|note| self.diagnostics.note(note));
+                status
+            }
+            Err(OutputError::Closed) => status,
+            Err(OutputError::Failed { text, hint }) => self.diagnostics.failed(text, hint),
+        }
     }
 
     /// Reports how it ended, and leaves the broker.
@@ -121,10 +153,10 @@ impl<'a> Subscriber<'a> {
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 ExitStatus::Done
             }
-            Err(End::Tool(OutputError::Failed(error))) => {
-                self.diagnostics.error(format_args!("cannot write to stdout: {error}"));
+            Err(End::Tool(OutputError::Failed { text, hint })) => {
+                let status = self.diagnostics.failed(text, hint);
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
-                ExitStatus::Failed
+                status
             }
             Err(End::Client(error)) => {
                 write_out(&mut self.sink, &mut self.receiver.batch, client).await;
@@ -267,12 +299,15 @@ impl<'a> Subscriber<'a> {
 
 impl Task for Subscriber<'_> {
     type Kept = Message;
-    type Ready = StdoutReady;
+    type Ready = SinkReady;
     type Failure = OutputError;
 
     /// Messages to stdout, acknowledgements, removals.
     fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
         self.receiver.print_due();
+        if let Some(progress) = &mut self.progress {
+            progress.draw(self.receiver.recorded);
+        }
         self.sink.write(&mut self.receiver.batch, client).map_err(End::Tool)?;
         self.remove_retained(client).map_err(ClientError::from)?;
         Ok(self.is_done(client))
@@ -282,12 +317,13 @@ impl Task for Subscriber<'_> {
         if self.end.is_some_and(|end| end <= now) {
             return Err(End::TimedOut);
         }
-        let mut next = [self.end, self.receiver.due(), None, None, None];
+        let progress = self.progress.as_ref().and_then(RecordProgress::due);
+        let mut next = [self.end, self.receiver.due(), progress, None, None, None];
         if client.is_open() {
             self.watch_answers(client, now)?;
             // Quiet does not end a run while removals are not done.
             let quiet = self.quiet_until(client).filter(|_| !self.is_removing(client));
-            next[2..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
+            next[3..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
         }
         self.pause_reading(client);
         self.receiver.begin_read();
@@ -299,11 +335,11 @@ impl Task for Subscriber<'_> {
         self.receiver.to_remove.len() < MOST_TO_REMOVE && MessageSink::has_room(&self.receiver.batch)
     }
 
-    fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = StdoutReady>) {
+    fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = SinkReady>) {
         (&mut self.receiver, self.sink.ready())
     }
 
-    fn on_ready(&mut self, ready: StdoutReady) -> Result<(), End<OutputError>> {
+    fn on_ready(&mut self, ready: SinkReady) -> Result<(), End<OutputError>> {
         self.sink.on_ready(ready, &mut self.receiver.batch).map_err(End::Tool)
     }
 

@@ -12,6 +12,7 @@ mod mqpub;
 mod mqrr;
 mod mqsub;
 mod paho;
+mod record;
 mod restarts;
 #[cfg(unix)]
 mod secrets;

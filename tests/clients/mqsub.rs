@@ -14,28 +14,28 @@ use crate::support::tool::{self, Ended, Tool};
 
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 
-const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
+pub const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
 
 /// Where the broker is, behind a `--compat`, which stands first, and before what follows.
-fn arguments<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub fn arguments<'a>(port: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let compat = usize::from(more.first() == Some(&"--compat"));
     more[..compat].iter().chain(&["-h", "127.0.0.1", "-p", port]).chain(&more[compat..]).copied().collect()
 }
 
 /// Starts mqsub and waits until the broker has its SUBSCRIBE.
-fn start(broker: &ScriptedBroker, more: &[&str]) -> Tool {
+pub fn start(broker: &ScriptedBroker, more: &[&str]) -> Tool {
     let before = broker.log().count(is_subscribe);
     let tool = Tool::start(MQSUB, &arguments(&broker.port(), more));
     broker.wait_for("SUBSCRIBE", |log| log.count(is_subscribe) > before);
     tool
 }
 
-fn is_subscribe(packet: &Received) -> bool {
+pub fn is_subscribe(packet: &Received) -> bool {
     matches!(packet, Received::Subscribe(_))
 }
 
 /// Publishes messages and waits until the broker has taken them over.
-fn publish(broker: &ScriptedBroker, messages: &[Message]) {
+pub fn publish(broker: &ScriptedBroker, messages: &[Message]) {
     let mut publisher = RawClient::connect(broker.addr(), ProtocolVersion::V5, "publisher");
     let before = broker.counts().accepted;
     for (identifier, message) in (1..).zip(messages) {
@@ -49,16 +49,16 @@ fn publish(broker: &ScriptedBroker, messages: &[Message]) {
     broker.wait_for("the messages", |log| log.counts.accepted == before + messages.len() as u64);
 }
 
-fn numbered(count: usize, qos: QoS) -> Vec<Message> {
+pub fn numbered(count: usize, qos: QoS) -> Vec<Message> {
     (1..=count).map(|number| message("t", number.to_string(), qos)).collect()
 }
 
-fn run(broker: &ScriptedBroker, more: &[&str]) -> Ended {
+pub fn run(broker: &ScriptedBroker, more: &[&str]) -> Ended {
     tool::run(MQSUB, &arguments(&broker.port(), more), b"")
 }
 
 /// Acknowledgements of one kind that mqsub sent; the publisher of these tests sends only PUBREL.
-fn acks(log: &Log, kind: AckKind) -> usize {
+pub fn acks(log: &Log, kind: AckKind) -> usize {
     log.count(|packet| matches!(packet, Received::Ack(Ack { kind: it, .. }) if *it == kind))
 }
 

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn every_row_has_its_run_its_stage_and_its_unit() {
         let document = example::document();
-        let text = String::from_utf8(write(&[document.clone()]).unwrap()).unwrap();
+        let text = String::from_utf8(write(std::slice::from_ref(&document)).unwrap()).unwrap();
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("run,name,started_at,status,stage,metric,value,unit"));
         for row in [

@@ -1,10 +1,10 @@
-//! The progress line of mqpub: how many messages, how fast, and how long it will take.
+//! The progress line of a run over messages: how many messages, how fast, and how long it will take.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::terminal::Progress;
-use crate::terminal::number::{grouped, rate};
+use super::number::{grouped, rate};
+use super::progress::Progress;
 
 /// Between two drawings.
 const BEAT: Duration = Duration::from_millis(100);
@@ -15,7 +15,7 @@ const MEMORY: f64 = 2.0;
 
 /// The progress line, and the pace that it shows.
 #[derive(Debug)]
-pub(super) struct ProgressLine {
+pub(crate) struct ProgressLine {
     progress: Rc<Progress>,
     noun: &'static str,
     total: Option<u64>,
@@ -25,19 +25,19 @@ pub(super) struct ProgressLine {
 
 impl ProgressLine {
     /// Of a run that begins now; nothing is drawn where `progress` is not visible.
-    pub(super) fn new(progress: Rc<Progress>, noun: &'static str, total: Option<u64>, now: Instant) -> Self {
+    pub(crate) fn new(progress: Rc<Progress>, noun: &'static str, total: Option<u64>, now: Instant) -> Self {
         let due = progress.is_visible().then_some(now + SETTLING);
         Self { progress, noun, total, due, pace: Pace::new(now) }
     }
 
     /// When to draw next.
-    pub(super) const fn due(&self) -> Option<Instant> {
+    pub(crate) const fn due(&self) -> Option<Instant> {
         self.due
     }
 
     /// Draws when it is time to: `done` messages are finished, and the source is at `position` of the total. `note` is what
     /// it waits for.
-    pub(super) fn draw(&mut self, now: Instant, done: u64, position: u64, note: Option<&str>) {
+    pub(crate) fn draw(&mut self, now: Instant, done: u64, position: u64, note: Option<&str>) {
         if self.due.is_none_or(|due| due > now) {
             return;
         }
@@ -53,7 +53,7 @@ impl ProgressLine {
     }
 
     /// Removes the line.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.progress.clear();
     }
 }
