@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod comparisons;
 mod connections;
 mod reconnect;
 mod runs;

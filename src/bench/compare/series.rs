@@ -34,8 +34,8 @@ pub(crate) fn turns(runs: usize, sides: usize, seed: u64) -> Vec<Turn> {
     (0..runs).flat_map(pair).enumerate().map(|(place, side)| Turn { number: place + 1, of, side }).collect()
 }
 
-/// Makes the runs, with a pause between two of them. It ends early when `pause` reports an interruption, when a run was
-/// interrupted and when one failed, with what there is by then.
+/// Makes the runs, with a pause between two of them. It ends early when `pause` reports an interruption, and when a run
+/// failed, with what there is by then.
 ///
 /// # Errors
 /// Those of `measure`.
@@ -48,12 +48,16 @@ pub(crate) async fn run_series(
     let mut attempts = Vec::new();
     for turn in turns {
         if turn.number > 1 && pause(cool_down).await {
+            // What an interruption has cut short is no run like the others.
+            if attempts.len() > 1 {
+                attempts.pop_if(|(_, attempt): &mut (Turn, Attempt)| attempt.document.status == Status::Partial);
+            }
             break;
         }
         let attempt = measure(*turn).await?;
         let status = attempt.document.status;
         attempts.push((*turn, attempt));
-        if matches!(status, Status::Failed | Status::Partial) {
+        if status == Status::Failed {
             break;
         }
     }

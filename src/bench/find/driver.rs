@@ -101,7 +101,8 @@ pub(crate) async fn find(
         if !attempt.has_load && findings.points.is_empty() {
             return Ok(attempt);
         }
-        if !attempt.has_load || attempt.document.status == Status::Partial {
+        let is_interrupted = attempt.document.status == Status::Partial && attempt.document.run.error.is_none();
+        if !attempt.has_load || is_interrupted {
             let why = attempt.document.run.error.unwrap_or_else(|| "interrupted".to_owned());
             findings.stopped = Some(format!("the search was ended: {why}"));
             break;

@@ -37,7 +37,7 @@ pub(crate) fn point(document: &ResultDocument, slo: &Gate, rate: f64, purpose: P
 /// Whether a result meets the objective. What mqbench or this machine could not do says nothing about the path.
 fn assess(document: &ResultDocument, slo: &Gate) -> (ProbeOutcome, Option<String>) {
     let miss = |reason: String| (ProbeOutcome::Miss, Some(reason));
-    if document.status == Status::Failed {
+    if matches!(document.status, Status::Failed | Status::Partial) {
         return miss(document.run.error.clone().unwrap_or_else(|| "the run failed".to_owned()));
     }
     if let Some(fault) = document.invalid.first() {

@@ -1,12 +1,13 @@
 //! The comparison of two sides in a document: medians, intervals, a verdict for each figure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use super::repeats::RunFigures;
 
 /// What a comparison came to, for a figure or for all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum CompareVerdict {
     /// All of the interval is better, and by more than the tolerance.
     #[serde(rename = "better")]
@@ -36,7 +37,7 @@ impl CompareVerdict {
 }
 
 /// Two sides, and how the second differs from the first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// What is compared with.
     pub base: Side,
@@ -64,7 +65,7 @@ pub struct Comparison {
 }
 
 /// One side of a comparison.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Side {
     /// Files or a broker's address: what the table calls it.
     pub name: String,
@@ -83,7 +84,7 @@ pub struct Side {
 }
 
 /// A setting in which two plans differ.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanDifference {
     /// Its name in the plan, as `payload.bytes`.
     pub name: String,
@@ -94,7 +95,7 @@ pub struct PlanDifference {
 }
 
 /// A figure on both sides.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricComparison {
     /// Its name, as gates use it.
     pub metric: String,
@@ -119,7 +120,7 @@ pub struct MetricComparison {
 }
 
 /// A figure on one side.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SideFigure {
     /// Valid runs that have it.
     pub runs: u64,

@@ -1,9 +1,10 @@
 //! What `mqbench find` measured: latency, loss and CPU by rate, up to where they no longer meet what was asked for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The search for the highest rate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Curve {
     /// What a rate must meet.
     pub slo: String,
@@ -28,7 +29,7 @@ pub struct Curve {
 }
 
 /// What ended the search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitedBy {
     /// Above the rate the path does not meet what was asked for.
@@ -41,7 +42,7 @@ pub enum LimitedBy {
 }
 
 /// One rate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CurvePoint {
     /// What it was tried for.
     pub purpose: Purpose,
@@ -70,7 +71,7 @@ pub struct CurvePoint {
 }
 
 /// What a rate is tried for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
     /// To find a rate that passes and one that does not.
@@ -97,7 +98,7 @@ impl Purpose {
 }
 
 /// What a rate came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeOutcome {
     /// It meets what was asked for.

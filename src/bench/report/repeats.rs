@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::status::Status;
 
 /// One repeat of the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunFigures {
     /// Its number, from 1, in the order in which the runs were made.
     pub number: u64,
@@ -30,7 +31,7 @@ pub struct RunFigures {
 }
 
 /// The median of a figure over the valid runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStatistics {
     /// The median; null where a valid run did not measure the figure.
     pub median: Option<Number>,
