@@ -30,6 +30,7 @@ pub(crate) struct Colors(bool);
 
 impl Colors {
     /// No color.
+    #[cfg(test)]
     pub(crate) const OFF: Self = Self(false);
     /// Color.
     #[cfg(test)]

@@ -66,7 +66,7 @@ pub(crate) fn quoted(value: &str) -> String {
 }
 
 /// Text of at most about `most` characters: of a longer one two thirds from its beginning and some from its end.
-fn excerpt(text: &str, most: usize) -> Cow<'_, str> {
+pub(crate) fn excerpt(text: &str, most: usize) -> Cow<'_, str> {
     let length = text.chars().count();
     if length <= most {
         return Cow::Borrowed(text);

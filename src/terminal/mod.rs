@@ -15,7 +15,7 @@ mod table;
 
 pub(crate) use color::{Colors, Paint};
 pub use escape::escape;
-pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, message, quoted};
+pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, excerpt, message, quoted};
 pub(crate) use progress::Progress;
 pub(crate) use progress_line::ProgressLine;
 pub use stderr::say;

@@ -9,6 +9,7 @@ mod support;
 
 mod comparisons;
 mod connections;
+mod html_report;
 mod reconnect;
 mod runs;
 mod self_and_doctor;

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
 
 pub mod bench;
+pub mod browser;
 pub mod faulty_broker;
 pub mod mosquitto;
 pub mod mqbroker;

@@ -19,6 +19,7 @@ mod stamp;
 mod steadiness;
 mod validity;
 
+pub(super) use buckets::Buckets;
 pub(super) use figures::{StageFigures, percent, rounded};
 pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};

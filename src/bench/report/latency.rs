@@ -117,6 +117,11 @@ impl Percentiles {
         ("50", |p| &mut p.p50),
     ];
 
+    /// By their names, the lowest first.
+    pub fn named(mut self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+        Self::HIGHEST_FIRST.iter().rev().map(move |(name, place)| (*name, *place(&mut self)))
+    }
+
     fn of(histogram: &LatencyHistogram) -> Self {
         Self {
             p50: histogram.percentile(Percentile::P50),
