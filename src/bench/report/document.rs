@@ -15,7 +15,7 @@ use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
 use super::repeats::{RunFigures, RunStatistics};
 use super::stage::{Phase, Stage};
-use super::status::Status;
+pub(super) use super::status::Status;
 use super::traffic::Traffic;
 use crate::bench::measure::{Fault, Generator, Series};
 use crate::bench::system::{EnvironmentFacts, ProcessUse};
