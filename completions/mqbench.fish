@@ -39,6 +39,8 @@ complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [defau
 complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r
 complete -c mqbench -l find-limit -d 'mqbench find: stop after TIME, with what was found by then [default: 15m]' -r
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
+complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
+complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
@@ -94,6 +96,7 @@ complete -c mqbench -l no-sys -d 'Do not query the name and version of the broke
 complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B in turns, --runs each, and compare B with A'
 complete -c mqbench -l any-plan -d 'Compare results of different plans too, for example QoS 1 with QoS 2'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
+complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'
 complete -c mqbench -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqbench -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'

@@ -1,9 +1,12 @@
-complete -c mqpub -s t -l topic -d 'Topic to publish to' -r -f
+complete -c mqpub -s t -l topic -d 'Topic to publish to; if repeated, each message goes to each topic' -r -f
 complete -c mqpub -s m -l message -d 'Send TEXT as the message' -r -f
 complete -c mqpub -s f -l file -d 'Send the contents of FILE, which may be a pipe; with -l, send each of its lines' -r -F
 complete -c mqpub -s q -l qos -d 'QoS of the message' -r
 complete -c mqpub -l repeat -d 'Send the message COUNT times, each after the previous one completes' -r
 complete -c mqpub -l repeat-delay -d 'Wait TIME between repetitions' -r
+complete -c mqpub -l topic-sep -d 'Read lines of the form TOPIC SEP PAYLOAD; SEP is TAB or any text' -r -f
+complete -c mqpub -l on-error -d 'What to do with a line that is not a message: stop there, or skip it [default: stop]' -r -f -a "stop\t'Stop reading'
+skip\t'Go on with the next line'"
 complete -c mqpub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqpub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
@@ -51,12 +54,17 @@ complete -c mqpub -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqpub -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqpub -l summary -d 'Print a summary to stderr at the end' -r -f -a "json\t'One JSON object'
 text\t'One line for people'"
+complete -c mqpub -l check -d 'Only check the broker, and report each step with its time [default: text]' -r -f -a "text\t'One line per step'
+json\t'One JSON object'"
 complete -c mqpub -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
 complete -c mqpub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqpub -s l -l stdin-line -d 'Send each line of stdin as a message'
 complete -c mqpub -s s -l stdin-file -d 'Send all of stdin as one message'
 complete -c mqpub -s n -l null-message -d 'Send an empty message; with -r, this removes the retained message'
 complete -c mqpub -s r -l retain -d 'Ask the broker to keep the message for later subscribers'
+complete -c mqpub -l require-subscriber -d 'Fail unless each message has a subscriber; needs -V 5 and -q 1 or 2'
+complete -c mqpub -l json -d 'Read each line of stdin, or of -f FILE, as a message in JSON'
+complete -c mqpub -l null -d 'Records of -l, --json and --topic-sep end with NUL instead of a newline'
 complete -c mqpub -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqpub -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqpub -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'

@@ -65,6 +65,8 @@ complete -c mqsub -l will-topic -d 'Topic of the will, which the broker publishe
 complete -c mqsub -l will-payload -d 'Payload of the will [default: empty]' -r -f
 complete -c mqsub -l will-qos -d 'QoS of the will [default: 0]' -r
 complete -c mqsub -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
+complete -c mqsub -l check -d 'Only check the broker, and report each step with its time [default: text]' -r -f -a "text\t'One line per step'
+json\t'One JSON object'"
 complete -c mqsub -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
 complete -c mqsub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'

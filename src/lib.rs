@@ -15,6 +15,7 @@
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
 //! - [`options`]: what the user typed, the only home of clap
+//! - [`check`]: the way to a broker, step by step, for mqpub and mqsub
 //! - [`publish`], [`subscribe`], [`request`], [`mod@bench`]: one room per tool
 //! - [`broker`]: mqbroker; [`broker::core`] has no I/O, the rest connects it to the network
 
@@ -22,6 +23,7 @@
 
 pub mod bench;
 pub mod broker;
+pub mod check;
 pub mod client;
 mod dissect;
 pub mod exit_status;

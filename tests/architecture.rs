@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport", &["exit_status", "mqtt", "terminal"]),
     ("client", &["dissect", "exit_status", "mqtt", "session", "terminal", "transport"]),
     ("options", &["client", "exit_status", "mqtt", "session", "terminal", "transport"]),
+    ("check", &["client", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
     (
         "publish",
         &["client", "exit_status", "message_json", "mqtt", "options", "recording", "session", "terminal", "transport"],

@@ -1,4 +1,5 @@
-//! The man pages and shell completions are made from the options of the tools, and this is where they are made:
+//! The man pages and shell completions are made from the options of the tools, the JSON Schemas from the types of the
+//! result and from what the reader of a message reads, and this is where they are made:
 //! `BLESS=1 cargo test --test generated_files` writes them, without it a stale one fails.
 
 // clippy.toml allows it in functions marked as tests only, and this file is nothing else.
@@ -136,12 +137,23 @@ fn fold(line: &str, page: &mut String) {
     page.push('\n');
 }
 
+/// The JSON Schema of mqbench's result.
+fn schemas_of_mqbench() -> [(PathBuf, String); 2] {
+    let schemas = [("result", mqtools::bench::result_schema()), ("compare", mqtools::bench::compare_schema())];
+    schemas.map(|(name, schema)| {
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        (Path::new("schemas").join(format!("mqbench-{name}-1.json")), text + "\n")
+    })
+}
+
 #[test]
 fn generated_files_are_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let bless = std::env::var_os("BLESS").is_some();
     let mut stale = Vec::new();
-    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)) {
+    let of_message = format!("{}\n", serde_json::to_string_pretty(&mqtools::message_json::schema()).unwrap());
+    let of_message = (Path::new("schemas/message.json").to_owned(), of_message);
+    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)).chain(schemas_of_mqbench()).chain([of_message]) {
         let full = root.join(&path);
         if bless {
             std::fs::create_dir_all(full.parent().unwrap()).unwrap();

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::client::{Interrupts, SignalState};
 use crate::exit_status::{ExitStatus, Signal};
+use crate::terminal::say;
 
 /// The signals that were received.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ impl Interruption {
         tokio::spawn(async move {
             let first = interrupts.next().await;
             if !quiet {
-                eprintln!("Interrupted: finishing messages in flight (again to quit)");
+                say("Interrupted: finishing messages in flight (again to quit)");
             }
             if !writes_document {
                 signals.let_next_end();

@@ -19,7 +19,8 @@ mod saved;
 #[cfg(test)]
 mod simulation;
 
+pub use compare::compare_schema;
 pub use measure::Stamp;
 pub use plan::Template;
-pub use report::Gate;
+pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

@@ -1,8 +1,10 @@
 //! mqbench from its options to its exit status: plan, engine, result document, output.
 
 mod failure;
+mod live_view;
 mod progress_view;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -20,7 +22,9 @@ use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::output::{Outputs, outputs, write_comparison, write_json, write_results};
 use super::plan::{BenchPlan, RunTag, Target, bench_plan, is_this_machine};
-use super::report::{self, BrokerName, Gate, ResultDocument, Status, TlsFacts, gates_text, read_result, summary};
+use super::report::{
+    self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, gates_text, read_result, summary,
+};
 use super::system::raise_open_files;
 use super::{calibrate, compare, doctor, find, identify, saved};
 use crate::client::ClientError;
@@ -104,8 +108,11 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         baseline,
         files,
         json: options.result.json,
+        details: options.result.details,
         quiet: options.general.quiet,
         ceilings: Ceilings::load(environment),
+        name: options.result.name.clone(),
+        labels: options.result.label.iter().cloned().collect(),
         own: own.map(|own| BrokerName {
             name: Some(own.name.to_owned()),
             version: Some(own.version.to_owned()),
@@ -184,14 +191,17 @@ struct BenchRun<'a> {
     baseline: Option<ResultDocument>,
     files: Outputs,
     json: bool,
+    details: bool,
     quiet: bool,
     ceilings: Ceilings,
+    name: Option<String>,
+    labels: BTreeMap<String, String>,
     own: Option<BrokerName>,
 }
 
 impl BenchRun<'_> {
     async fn run(self) -> Result<ExitStatus> {
-        let context = || report::context(&self.plan, command(), self.own.clone(), Utc::now());
+        let context = || self.context(&self.plan);
         if let Some(error) = self.find_obstacle(self.own.is_some()) {
             self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
@@ -223,10 +233,17 @@ impl BenchRun<'_> {
         Ok(interruption.end(status))
     }
 
+    /// What is known of a run before it begins.
+    fn context(&self, plan: &BenchPlan) -> ResultDocument {
+        let mut context = report::context(plan, command(), self.own.clone(), Utc::now());
+        (context.run.name, context.run.labels) = (self.name.clone(), self.labels.clone());
+        context
+    }
+
     /// Runs a plan once.
     async fn measure(&self, plan: &BenchPlan, tls: Option<&TlsClient>, interruption: &Interruption) -> Result<Attempt> {
-        let mut context = report::context(plan, command(), self.own.clone(), Utc::now());
-        let mut view = ProgressView::new(self.quiet);
+        let mut context = self.context(plan);
+        let mut view = ProgressView::new(plan, self.quiet);
         let show = |progress| view.show(progress);
         let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show);
         let ran = tokio::select! {
@@ -442,6 +459,15 @@ impl BenchRun<'_> {
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
+        context.broker.limits = run.limits.filter(|_| plan.session.version.is_v5()).map(|limits| BrokerLimits {
+            receive_maximum: Some(limits.receive_maximum.into()),
+            maximum_qos: Some(limits.maximum_qos.number()),
+            maximum_packet_bytes: Some(limits.maximum_packet_size as u64),
+            topic_alias_maximum: Some(limits.topic_alias_maximum.into()),
+            retain_available: Some(limits.retain_available),
+            shared_subscriptions: Some(limits.shared_subscription_available),
+            wildcard_subscriptions: Some(limits.wildcard_subscription_available),
+        });
         let ceiling = self.ceilings.of_plan(plan);
         let document = report::assemble(context, plan, run, ceiling, is_partial);
         let status = match refusal {
@@ -463,7 +489,7 @@ impl BenchRun<'_> {
         }
         if !self.json && has_load {
             let (width, colors) = (summary_width(), Colors::for_stdout());
-            let mut text = summary(&document, width, colors);
+            let mut text = summary(&document, width, colors, self.details);
             for part in [
                 compare::medians_text(&document, width, colors),
                 document.curve.as_ref().map_or_else(String::new, |curve| find::curve_text(curve, width, colors)),

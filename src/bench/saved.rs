@@ -30,8 +30,9 @@ pub(super) fn report(options: &BenchOptions, gates: &[Gate], baseline: Option<&R
         results.iter_mut().for_each(|result| Gate::apply(gates, result, baseline));
     }
     if !json {
-        let width = width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH);
-        let texts: Vec<String> = results.iter().map(|result| summary(result, width, Colors::for_stdout())).collect();
+        let (width, details) = (width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH), options.result.details);
+        let texts: Vec<String> =
+            results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
         print(texts.join("\n").as_bytes())?;
     }
     write_results(&results, baseline, json, &outputs)?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use mqtools::check::{CheckPlan, check};
 use mqtools::exit_status::ExitStatus;
 use mqtools::options::{Environment, PublishOptions, Reading, UsageError};
 use mqtools::publish::{PublishPlan, publish};
@@ -13,7 +14,10 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitStatus, UsageError> {
     let environment = Environment::of_process();
     Ok(match PublishOptions::read(&environment, std::env::args_os())? {
-        Reading::Options(options) => publish(&PublishPlan::new(&options, &environment)?),
+        Reading::Options(options) => match CheckPlan::of_publish(&options, &environment)? {
+            Some(plan) => check(&plan),
+            None => publish(&PublishPlan::new(&options, &environment)?),
+        },
         Reading::Answer(text) => mqtools::terminal::answer(&text),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use mqtools::check::{CheckPlan, check};
 use mqtools::exit_status::ExitStatus;
 use mqtools::options::{Environment, Reading, SubscribeOptions, UsageError};
 use mqtools::subscribe::{SubscribePlan, subscribe};
@@ -13,7 +14,10 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitStatus, UsageError> {
     let environment = Environment::of_process();
     Ok(match SubscribeOptions::read(&environment, std::env::args_os())? {
-        Reading::Options(options) => subscribe(&SubscribePlan::new(&options, &environment)?),
+        Reading::Options(options) => match CheckPlan::of_subscribe(&options, &environment)? {
+            Some(plan) => check(&plan),
+            None => subscribe(&SubscribePlan::new(&options, &environment)?),
+        },
         Reading::Answer(text) => mqtools::terminal::answer(&text),
     })
 }

@@ -50,6 +50,16 @@ pub(crate) enum ClientError {
         /// Why.
         reason: ReasonCode,
     },
+    /// The broker refused a message.
+    #[error("{target}: the broker refused the message to {topic}: {reason}")]
+    PublishRefused {
+        /// The broker.
+        target: String,
+        /// The topic.
+        topic: String,
+        /// Why.
+        reason: ReasonCode,
+    },
     /// The broker granted a lower QoS than was asked for.
     #[error("{target}: the broker granted QoS {granted} instead of QoS {}", .asked.number())]
     SubscribeDowngraded {
@@ -158,7 +168,7 @@ impl ClientError {
                 ExitStatus::Refused(ReasonCode::UNSPECIFIED_ERROR)
             }
             Self::Session { error: SessionError::Disconnected { reason, .. }, .. } => ExitStatus::Refused(*reason),
-            Self::SubscribeRefused { reason, .. } => ExitStatus::Refused(*reason),
+            Self::SubscribeRefused { reason, .. } | Self::PublishRefused { reason, .. } => ExitStatus::Refused(*reason),
             Self::SubscribeDowngraded { .. } => ExitStatus::Downgraded,
             Self::Unanswered { .. } | Self::NotTaken { .. } => ExitStatus::AckTimedOut,
             // What the broker's CONNACK does not allow is refused by the broker, though we need not ask again.
@@ -217,6 +227,9 @@ impl ClientError {
                 "does this broker support shared subscriptions ($share), and is this user allowed to subscribe?"
                     .to_owned(),
             ),
+            Self::PublishRefused { .. } => {
+                Some("is this user allowed to publish there? choose another topic with -t".to_owned())
+            }
             Self::SubscribeRefused { .. } => {
                 Some("is this user allowed to subscribe there? choose other topics with -t".to_owned())
             }

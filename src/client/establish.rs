@@ -76,18 +76,32 @@ pub(crate) async fn establish<K: Kept, H: Handler<K>>(
     handler: &mut H,
 ) -> Result<Established, ClientError> {
     let Connected { mut connection, timings } = connect(plan, tls).await?;
-    let target = plan.address.to_string();
+    let connack = log_in(&mut connection, config, session, handler, &plan.address.to_string()).await?;
+    Ok(Established { connection, timings, connack })
+}
+
+/// Sends CONNECT and waits for CONNACK; how long that took. Dropped after CONNECT it sends DISCONNECT.
+///
+/// # Errors
+/// As those of [`exchange`], and a CONNECT that cannot be sent.
+pub(crate) async fn log_in<K: Kept, H: Handler<K>>(
+    connection: &mut Connection,
+    config: &SessionConfig,
+    session: &mut Session<K>,
+    handler: &mut H,
+    target: &str,
+) -> Result<Duration, ClientError> {
     let started = Instant::now();
     session
         .start(config, started.into_std())
-        .map_err(|error| ClientError::Session { target: target.clone(), error: SessionError::Wire(error) })?;
-    send(&mut connection, session, &target).await?;
+        .map_err(|error| ClientError::Session { target: target.to_owned(), error: SessionError::Wire(error) })?;
+    send(connection, session, target).await?;
     // Not before: in the middle of CONNECT it would be part of it.
-    let mut guard = DisconnectGuard::new(&mut connection);
-    let accepted = exchange(guard.connection(), session, handler, &target, |session, _| session.is_open()).await;
+    let mut guard = DisconnectGuard::new(connection);
+    let accepted = exchange(guard.connection(), session, handler, target, |session, _| session.is_open()).await;
     guard.disarm();
     accepted?;
-    Ok(Established { connection, timings, connack: started.elapsed() })
+    Ok(started.elapsed())
 }
 
 /// Writes what the session puts out and reads what comes, until `done` returns true.

@@ -70,7 +70,7 @@ pub(crate) fn ending(error: &ClientError, client: MosquittoClient, version: Prot
             Ending::new(name_of(*reason), 0)
         }
         ClientError::SubscribeRefused { .. } => Ending::new("All subscription requests were denied.", 0),
-        ClientError::SubscribeDowngraded { .. } => Ending::new("", 0),
+        ClientError::SubscribeDowngraded { .. } | ClientError::PublishRefused { .. } => Ending::new("", 0),
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use crate::dissect::dissect;
 use crate::mqtt::wire::{Ack, AckKind, Disconnect, MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
-use crate::mqtt::{PropertyName, ProtocolVersion};
+use crate::mqtt::{PropertyName, ProtocolVersion, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, SessionError};
 use crate::terminal::escape;
 
@@ -255,8 +255,8 @@ impl<K, H: Handler<K>> Handler<K> for Traced<'_, H> {
         }
     }
 
-    fn on_received(&mut self, kept: &K) {
-        self.handler.on_received(kept);
+    fn on_received(&mut self, kept: &K, reason: ReasonCode) {
+        self.handler.on_received(kept, reason);
     }
 
     fn on_event(&mut self, event: Event) {

@@ -5,11 +5,13 @@
 //! `payload_b64` or `payload_json`, `properties` when there are any, and of a response its `latency_ms`.
 
 mod read;
+mod schema;
 mod text;
 mod write;
 mod writer;
 
-pub use read::{JsonMessage, MessageDefaults, ReadError, read_message};
+pub use read::{JsonMessage, MessageDefaults, ReadError, ReadFault, read_message};
+pub use schema::schema;
 pub use text::JsonText;
 pub(crate) use write::put_rfc3339;
 pub use write::{MessageJsonOptions, write_message};

@@ -1,10 +1,14 @@
 //! Reading one line of JSON as a message: the same object, with defaults for missing keys, and errors that
 //! name the key.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use chrono::DateTime;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -24,20 +28,35 @@ pub struct MessageDefaults {
     pub retain: bool,
     /// The version that will be spoken; before 5.0 a line must not have properties.
     pub version: ProtocolVersion,
+    /// Whether the time of a line is read.
+    pub wants_time: bool,
 }
 
-/// A message read, and when it was received.
-#[derive(Clone, Debug, PartialEq)]
+/// A message read, and what else its line holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonMessage {
     /// The message.
     pub message: Message,
-    /// `ts`, Unix seconds, where it is given and a number.
-    pub received: Option<f64>,
+    /// When it was received: `ts`, or else `time`, in microseconds since 1970, where [`MessageDefaults::wants_time`] asks
+    /// for it and one of them can be read.
+    pub received_us: Option<i64>,
+    /// Whether the topic is that of the line.
+    pub names_topic: bool,
+}
+
+/// Why a line is not a message, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{fault}")]
+pub struct ReadError {
+    /// The character at which the fault is, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub fault: ReadFault,
 }
 
 /// Why a line is not a message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ReadError {
+pub enum ReadFault {
     /// Bytes that are not UTF-8.
     #[error("it is not UTF-8; bytes go into `payload_b64`")]
     NotUtf8,
@@ -52,6 +71,9 @@ pub enum ReadError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A key that is there more than once.
+    #[error("`{0}` is given twice")]
+    Twice(&'static str),
     /// No topic.
     #[error("it has no `topic`, and -t is not given")]
     NoTopic,
@@ -82,104 +104,276 @@ pub enum ReadError {
     Property(#[from] PropertyError),
 }
 
-/// The keys that are read; `time`, `mid` and keys of others are passed over. Values are kept raw, so that an error can
-/// name the key.
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    topic: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    qos: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    retain: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    ts: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    payload_b64: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    payload_json: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    properties: Option<&'a RawValue>,
+/// A fault with the byte of the line at which it is.
+struct Found {
+    place: usize,
+    fault: ReadFault,
 }
 
-/// A key that is there; `null` is a value too (`"payload_json":null`), which a plain Option would swallow.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+/// The keys that are read; the others are passed over.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    Topic,
+    Qos,
+    Retain,
+    Time,
+    Ts,
+    Payload,
+    PayloadB64,
+    PayloadJson,
+    Properties,
+    #[serde(other)]
+    Other,
+}
+
+impl Key {
+    /// Its name, and what its value must be.
+    const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Topic => ("topic", "a string"),
+            Self::Qos => ("qos", "0, 1 or 2"),
+            Self::Retain => ("retain", "true or false"),
+            Self::Payload => ("payload", "a string (JSON goes into `payload_json`)"),
+            Self::PayloadB64 => ("payload_b64", BASE64),
+            Self::PayloadJson => ("payload_json", "a JSON value"),
+            Self::Properties => ("properties", "an object"),
+            Self::Time => ("time", "a time"),
+            Self::Ts => ("ts", "a number"),
+            Self::Other => ("", ""),
+        }
+    }
+}
+
+const BASE64: &str = "a string in base64 (RFC 4648, padded)";
+
+/// A string, borrowed from the line where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What was read of a line so far. It is a visitor, so that the line is read once and in place.
+struct Reader<'a> {
+    line: &'a Bytes,
+    wants_time: bool,
+    topic: Option<String>,
+    qos: Option<u8>,
+    retain: Option<bool>,
+    payload: Option<Bytes>,
+    /// Only the base64, to be decoded when the line is known to be whole.
+    payload_b64: Option<Cow<'a, str>>,
+    payload_json: Option<&'a RawValue>,
+    properties: Option<&'a RawValue>,
+    time: Option<&'a RawValue>,
+    ts: Option<&'a RawValue>,
+    /// The key whose value is being read.
+    key: Option<Key>,
+    twice: Option<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    fn put<E: serde::de::Error, T>(
+        slot: &mut Option<T>,
+        value: T,
+        key: Key,
+        twice: &mut Option<&'static str>,
+    ) -> Result<(), E> {
+        match slot.replace(value) {
+            None => Ok(()),
+            Some(_) => {
+                *twice = Some(key.texts().0);
+                Err(E::custom("twice"))
+            }
+        }
+    }
+
+    fn read_value<A: MapAccess<'a>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
+        let twice = &mut self.twice;
+        match key {
+            Key::Topic => Self::put(&mut self.topic, map.next_value()?, key, twice),
+            Key::Qos => Self::put(&mut self.qos, map.next_value()?, key, twice),
+            Key::Retain => Self::put(&mut self.retain, map.next_value()?, key, twice),
+            Key::Payload => {
+                let payload = match map.next_value::<Text<'a>>()?.0 {
+                    // No copy: the payload stays where the line is.
+                    Cow::Borrowed(text) => self.line.slice_ref(text.as_bytes()),
+                    Cow::Owned(text) => text.into(),
+                };
+                Self::put(&mut self.payload, payload, key, twice)
+            }
+            Key::PayloadB64 => Self::put(&mut self.payload_b64, map.next_value::<Text<'a>>()?.0, key, twice),
+            Key::PayloadJson => Self::put(&mut self.payload_json, map.next_value()?, key, twice),
+            Key::Properties => Self::put(&mut self.properties, map.next_value()?, key, twice),
+            Key::Time if self.wants_time => Self::put(&mut self.time, map.next_value()?, key, twice),
+            Key::Ts if self.wants_time => Self::put(&mut self.ts, map.next_value()?, key, twice),
+            Key::Time | Key::Ts | Key::Other => map.next_value::<IgnoredAny>().map(|_| ()),
+        }
+    }
+
+    fn received_us(&self) -> Option<i64> {
+        let of_ts = |raw: &RawValue| {
+            let seconds: f64 = serde_json::from_str(raw.get()).ok()?;
+            let micros = (seconds * 1e6).round();
+            // What lies outside is no time of a message.
+            (micros.abs() < 9e18).then_some(micros as i64)
+        };
+        let of_time = |raw: &RawValue| {
+            let text: String = serde_json::from_str(raw.get()).ok()?;
+            DateTime::parse_from_rfc3339(&text).ok().map(|time| time.timestamp_micros())
+        };
+        self.ts.and_then(of_ts).or_else(|| self.time.and_then(of_time))
+    }
+}
+
+impl<'a> Visitor<'a> for &mut Reader<'a> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Key>()? {
+            self.key = Some(key);
+            self.read_value(key, &mut map)?;
+            self.key = None;
+        }
+        Ok(())
+    }
 }
 
 /// Reads one line. `subscription-identifier` and `topic-alias` are checked and left out: like `mid` they belong to the
 /// delivery the line was written from, and a client that sends them on breaks the protocol (§3.3.4, §3.3.2.3.4).
-pub fn read_message(line: &[u8], defaults: &MessageDefaults) -> Result<JsonMessage, ReadError> {
-    let text = std::str::from_utf8(line).map_err(|_| ReadError::NotUtf8)?;
+///
+/// # Errors
+/// What is wrong with the line, and where.
+pub fn read_message(line: &Bytes, defaults: &MessageDefaults) -> Result<JsonMessage, ReadError> {
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => {
+            let before = std::str::from_utf8(&line[..error.valid_up_to()]).unwrap_or_default();
+            return Err(ReadError { column: column(before, before.len()), fault: ReadFault::NotUtf8 });
+        }
+    };
+    read_text(line, text, defaults).map_err(|Found { place, fault }| ReadError { column: column(text, place), fault })
+}
+
+/// The character at a byte, from 1.
+fn column(text: &str, place: usize) -> usize {
+    text.char_indices().take_while(|(at, _)| *at < place).count() + 1
+}
+
+fn read_text<'a>(line: &'a Bytes, text: &'a str, defaults: &MessageDefaults) -> Result<JsonMessage, Found> {
     if !text.trim_start().starts_with('{') {
-        return Err(ReadError::NotAnObject("it does not begin with {".to_owned()));
+        let fault = ReadFault::NotAnObject("it does not begin with {".to_owned());
+        return Err(Found { place: text.len() - text.trim_start().len(), fault });
     }
-    let line: Line<'_> = serde_json::from_str(text).map_err(|error| ReadError::NotAnObject(error.to_string()))?;
-    let topic = match line.topic {
-        Some(raw) => typed::<String>("topic", raw, "a string")?,
-        None => defaults.topic.clone().ok_or(ReadError::NoTopic)?,
+    let mut read = Reader {
+        line,
+        wants_time: defaults.wants_time,
+        topic: None,
+        qos: None,
+        retain: None,
+        payload: None,
+        payload_b64: None,
+        payload_json: None,
+        properties: None,
+        time: None,
+        ts: None,
+        key: None,
+        twice: None,
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_map(&mut read).and_then(|()| json.end()).map_err(|error| explain(&read, text, &error))?;
+    let names_topic = read.topic.is_some();
+    let topic = match read.topic.take().or_else(|| defaults.topic.clone()) {
+        Some(topic) => topic,
+        None => return Err(Found { place: 0, fault: ReadFault::NoTopic }),
     };
     if let Err(error) = check_topic_name(&topic) {
-        return Err(ReadError::Topic { topic, error });
+        return Err(Found { place: value_place(text, "topic"), fault: ReadFault::Topic { topic, error } });
     }
-    let qos = match line.qos {
-        Some(raw) => {
-            serde_json::from_str(raw.get()).ok().and_then(QoS::from_number).ok_or_else(|| unfit("qos", "0, 1 or 2"))?
-        }
+    let qos = match read.qos {
+        Some(number) => QoS::from_number(number).ok_or_else(|| unfit_at(value_place(text, "qos"), Key::Qos))?,
         None => defaults.qos,
     };
-    let retain = line.retain.map_or(Ok(defaults.retain), |raw| typed("retain", raw, "true or false"))?;
-    let payload = read_payload(&line)?;
-    let properties = line.properties.map_or(Ok(Properties::new()), read_properties)?;
+    let received_us = read.received_us();
+    let payload = match (read.payload, read.payload_b64, read.payload_json) {
+        (Some(payload), None, None) => payload,
+        (None, Some(text_b64), None) => match STANDARD.decode(text_b64.as_bytes()) {
+            Ok(payload) => payload.into(),
+            Err(_) => return Err(unfit_at(value_place(text, "payload_b64"), Key::PayloadB64)),
+        },
+        (None, None, Some(raw)) => line.slice_ref(raw.get().as_bytes()),
+        (None, None, None) => return Err(Found { place: 0, fault: ReadFault::NoPayload }),
+        _ => return Err(Found { place: 0, fault: ReadFault::SeveralPayloads }),
+    };
+    let properties = match read.properties {
+        Some(raw) => read_properties(text, raw)?,
+        None => Properties::new(),
+    };
     if !properties.is_empty() && !defaults.version.is_v5() {
-        return Err(ReadError::PropertiesNeedV5);
+        return Err(Found { place: value_place(text, "properties"), fault: ReadFault::PropertiesNeedV5 });
     }
-    let received = line.ts.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    Ok(JsonMessage { message: Message { topic, payload, qos, retain, properties }, received })
+    let retain = read.retain.unwrap_or(defaults.retain);
+    Ok(JsonMessage { message: Message { topic, payload, qos, retain, properties }, received_us, names_topic })
 }
 
-fn unfit(key: &str, expected: &'static str) -> ReadError {
-    ReadError::Value { key: key.to_owned(), expected }
+fn unfit_at(place: usize, key: Key) -> Found {
+    let (key, expected) = key.texts();
+    Found { place, fault: ReadFault::Value { key: key.to_owned(), expected } }
 }
 
-fn typed<'a, T: Deserialize<'a>>(key: &str, raw: &'a RawValue, expected: &'static str) -> Result<T, ReadError> {
-    serde_json::from_str(raw.get()).map_err(|_| unfit(key, expected))
-}
-
-fn base64(key: &str, raw: &RawValue) -> Result<Bytes, ReadError> {
-    const EXPECTED: &str = "a string in base64 (RFC 4648, padded)";
-    let text: String = typed(key, raw, EXPECTED)?;
-    STANDARD.decode(text).map(Bytes::from).map_err(|_| unfit(key, EXPECTED))
-}
-
-fn read_payload(line: &Line<'_>) -> Result<Bytes, ReadError> {
-    match (line.payload, line.payload_b64, line.payload_json) {
-        (Some(raw), None, None) => {
-            typed::<String>("payload", raw, "a string (JSON goes into `payload_json`)").map(Bytes::from)
+/// What serde_json has found, in our words.
+fn explain(read: &Reader<'_>, text: &str, error: &serde_json::Error) -> Found {
+    // Its columns count bytes from the last line break, and stand behind the last byte that was read.
+    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+    let place = lines + error.column().saturating_sub(1);
+    if let Some(key) = read.twice {
+        return Found { place: value_place(text, key), fault: ReadFault::Twice(key) };
+    }
+    match read.key {
+        Some(key) if error.is_data() => {
+            let (name, expected) = key.texts();
+            let place = find_value(text, name).unwrap_or(place);
+            Found { place, fault: ReadFault::Value { key: name.to_owned(), expected } }
         }
-        (None, Some(raw), None) => base64("payload_b64", raw),
-        (None, None, Some(raw)) => Ok(Bytes::copy_from_slice(raw.get().as_bytes())),
-        (None, None, None) => Err(ReadError::NoPayload),
-        _ => Err(ReadError::SeveralPayloads),
+        _ => {
+            let cause = error.to_string();
+            let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause);
+            Found { place, fault: ReadFault::NotAnObject(cause.to_owned()) }
+        }
     }
+}
+
+/// Where the value of a key begins, for errors: the last one, where there are several.
+fn find_value(text: &str, key: &str) -> Option<usize> {
+    let members: Members<'_> = serde_json::from_str(text).ok()?;
+    members.0.iter().rev().find(|(name, _)| name == key).map(|(_, raw)| place_of(text, raw))
+}
+
+fn value_place(text: &str, key: &str) -> usize {
+    find_value(text, key).unwrap_or_default()
+}
+
+/// Where a value lies that was borrowed from the line.
+fn place_of(text: &str, raw: &RawValue) -> usize {
+    (raw.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
 }
 
 /// The members of an object in their order, repeated keys too, which a map would lose.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
             type Value = Members<'de>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
@@ -187,34 +381,49 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(Visitor)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-fn read_properties(raw: &RawValue) -> Result<Properties, ReadError> {
-    let members: Members<'_> = typed("properties", raw, "an object")?;
+fn read_properties(text: &str, raw: &RawValue) -> Result<Properties, Found> {
+    let at = |raw: &RawValue| place_of(text, raw);
+    let found = |raw: &RawValue, fault| Found { place: at(raw), fault };
+    let members: Members<'_> = typed("properties", raw, "an object").map_err(|fault| found(raw, fault))?;
     let mut properties = Properties::new();
-    for (key, raw) in members.0 {
-        match key.as_str() {
-            "user-properties" => read_user_properties(raw, &mut properties)?,
-            "subscription-identifier" => read_subscription_identifiers(raw, &mut properties)?,
-            "correlation-data_b64" => {
-                let value = PropertyValue::Binary(base64(&key, raw)?);
-                properties.push(Property::new(PropertyName::CorrelationData, value)?);
-            }
-            _ => properties.push(read_property(key, raw)?),
-        }
+    for (key, value) in members.0 {
+        let read = match key.as_str() {
+            "user-properties" => read_user_properties(value, &mut properties),
+            "subscription-identifier" => read_subscription_identifiers(value, &mut properties),
+            "correlation-data_b64" => read_correlation_data(&key, value, &mut properties),
+            _ => read_property(key, value).map(|property| properties.push(property)),
+        };
+        read.map_err(|fault| found(value, fault))?;
     }
-    properties.check(PropertyContext::Publish)?;
+    properties.check(PropertyContext::Publish).map_err(|error| found(raw, error.into()))?;
     properties.remove(PropertyName::SubscriptionIdentifier);
     properties.remove(PropertyName::TopicAlias);
     Ok(properties)
 }
 
+fn unfit(key: &str, expected: &'static str) -> ReadFault {
+    ReadFault::Value { key: key.to_owned(), expected }
+}
+
+fn typed<'a, T: Deserialize<'a>>(key: &str, raw: &'a RawValue, expected: &'static str) -> Result<T, ReadFault> {
+    serde_json::from_str(raw.get()).map_err(|_| unfit(key, expected))
+}
+
+fn read_correlation_data(key: &str, raw: &RawValue, properties: &mut Properties) -> Result<(), ReadFault> {
+    let text: Text<'_> = typed(key, raw, BASE64)?;
+    let data = STANDARD.decode(text.0.as_bytes()).map_err(|_| unfit(key, BASE64))?;
+    properties.push(Property::new(PropertyName::CorrelationData, PropertyValue::Binary(data.into()))?);
+    Ok(())
+}
+
 /// A property that is one string or one number; strings are those of the standard: without NUL, at most 65,535 bytes.
-fn read_property(key: String, raw: &RawValue) -> Result<Property, ReadError> {
+fn read_property(key: String, raw: &RawValue) -> Result<Property, ReadFault> {
     let Some(name) = PropertyName::from_text(&key).filter(|name| name.wire_type() != WireType::Pair) else {
-        return Err(ReadError::UnknownProperty(key));
+        return Err(ReadFault::UnknownProperty(key));
     };
     let value = match name.wire_type() {
         WireType::Byte => PropertyValue::Byte(typed(&key, raw, "0 or 1")?),
@@ -230,13 +439,13 @@ fn read_property(key: String, raw: &RawValue) -> Result<Property, ReadError> {
     Ok(Property::new(name, value)?)
 }
 
-fn wire_string(key: &str, raw: &RawValue) -> Result<String, ReadError> {
+fn wire_string(key: &str, raw: &RawValue) -> Result<String, ReadFault> {
     const EXPECTED: &str = "a string of at most 65535 bytes without NUL";
     let text: String = typed(key, raw, EXPECTED)?;
     if text.len() > usize::from(u16::MAX) || text.contains('\0') { Err(unfit(key, EXPECTED)) } else { Ok(text) }
 }
 
-fn read_user_properties(raw: &RawValue, properties: &mut Properties) -> Result<(), ReadError> {
+fn read_user_properties(raw: &RawValue, properties: &mut Properties) -> Result<(), ReadFault> {
     const KEY: &str = "user-properties";
     const EXPECTED: &str = "an array of objects with one key and a string: [{\"key\":\"value\"}]";
     for Members(members) in typed::<Vec<Members<'_>>>(KEY, raw, EXPECTED)? {
@@ -249,7 +458,7 @@ fn read_user_properties(raw: &RawValue, properties: &mut Properties) -> Result<(
     Ok(())
 }
 
-fn read_subscription_identifiers(raw: &RawValue, properties: &mut Properties) -> Result<(), ReadError> {
+fn read_subscription_identifiers(raw: &RawValue, properties: &mut Properties) -> Result<(), ReadFault> {
     const KEY: &str = "subscription-identifier";
     let identifiers = match serde_json::from_str::<u32>(raw.get()) {
         Ok(identifier) => vec![identifier],

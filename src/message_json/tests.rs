@@ -110,13 +110,17 @@ fn a_json_payload_is_put_in_verbatim() {
 }
 
 fn v5() -> MessageDefaults {
-    MessageDefaults { version: ProtocolVersion::V5, ..MessageDefaults::default() }
+    MessageDefaults { version: ProtocolVersion::V5, wants_time: true, ..MessageDefaults::default() }
+}
+
+fn read(line: &[u8], defaults: &MessageDefaults) -> Result<JsonMessage, ReadError> {
+    read_message(&Bytes::copy_from_slice(line), defaults)
 }
 
 #[test]
 fn a_line_says_what_it_wants_and_defaults_say_the_rest() {
     let defaults = MessageDefaults { topic: Some("d".into()), qos: QoS::ExactlyOnce, retain: true, ..v5() };
-    let read = |text: &str| read_message(text.as_bytes(), &defaults).unwrap();
+    let read = |text: &str| read(text.as_bytes(), &defaults).unwrap();
     let message = |topic: &str, payload: &'static [u8]| Message {
         topic: topic.into(),
         payload: Bytes::from_static(payload),
@@ -124,16 +128,53 @@ fn a_line_says_what_it_wants_and_defaults_say_the_rest() {
         retain: true,
         properties: Properties::new(),
     };
-    assert_eq!(read(r#"{"payload":"x"}"#), JsonMessage { message: message("d", b"x"), received: None });
+    assert_eq!(
+        read(r#"{"payload":"x"}"#),
+        JsonMessage { message: message("d", b"x"), received_us: None, names_topic: false }
+    );
     assert_eq!(
         read(r#" {"ts":12.5,"mid":"?","time":[],"more":{"a":1},"topic":"a/b","payload":"","properties":{}} "#),
-        JsonMessage { message: message("a/b", b""), received: Some(12.5) }
+        JsonMessage { message: message("a/b", b""), received_us: Some(12_500_000), names_topic: true }
     );
     assert_eq!(read(r#"{"payload_b64":"AP8=","ts":"?"}"#).message, message("d", b"\0\xff"));
     assert_eq!(read(r#"{"payload_json": {"n" : 1.50} }"#).message, message("d", br#"{"n" : 1.50}"#));
     assert_eq!(read(r#"{"payload_json":null}"#).message, message("d", b"null"));
     let low = read(r#"{"payload":"","qos":0,"retain":false}"#).message;
     assert_eq!((low.qos, low.retain), (QoS::AtMostOnce, false));
+}
+
+#[test]
+fn a_time_is_read_where_it_is_wanted() {
+    let received = |members: &str| {
+        let line = format!(r#"{{"topic":"t","payload":"",{members}}}"#);
+        read(line.as_bytes(), &v5()).unwrap().received_us
+    };
+    assert_eq!(received(r#""time":"2026-11-21T04:00:42.001234+01:30","ts":1.5"#), Some(1_500_000));
+    assert_eq!(received(r#""time":"2026-11-21T04:00:42.001234+01:30""#), Some(1_795_228_242_001_234));
+    assert_eq!(received(r#""ts":1795228242.001234"#), Some(1_795_228_242_001_234));
+    assert_eq!(received(r#""ts":1e300,"time":"yesterday""#), None);
+    let unasked = MessageDefaults { wants_time: false, ..v5() };
+    assert_eq!(read(br#"{"topic":"t","payload":"","ts":1}"#, &unasked).unwrap().received_us, None);
+}
+
+#[test]
+fn a_fault_has_its_column() {
+    let column = |line: &str| {
+        let error = read(line.as_bytes(), &v5()).unwrap_err();
+        (error.column, line.chars().nth(error.column - 1))
+    };
+    assert_eq!(column(r#"{"topic":"é","qos":3,"payload":""}"#), (20, Some('3')));
+    assert_eq!(column(r#"{"topic":"é","payload":"","qos":"x"}"#), (33, Some('"')));
+    assert_eq!(column(r#"{"payload":"","topic":"a/#"}"#), (23, Some('"')));
+    assert_eq!(column(r#"{"topic":"t","payload":"","properties":{"content-type":7}}"#), (56, Some('7')));
+    assert_eq!(column(r#"{"topic":"t","payload":"x}"#), (26, Some('}')));
+    assert_eq!(column(r#"{"topic":"t" "payload":"x"}"#), (14, Some('"')));
+    assert_eq!(column("  [1]"), (3, Some('[')));
+    assert_eq!(column(r#"{"topic":"a","topic":"b"}"#), (22, Some('"')));
+    // Of a record that spans lines, from its beginning.
+    assert_eq!(column("{\"topic\":\"t\",\n\"payload\":1}"), (25, Some('1')));
+    assert_eq!(column("{\"topic\":\"t\",\n\"payload\" 1}"), (25, Some('1')));
+    assert_eq!(read(b"{\"topic\":\"\xc3\xa9\xff", &v5()).unwrap_err().column, 12);
 }
 
 #[test]
@@ -153,18 +194,18 @@ fn properties_are_read_in_their_order() {
     ]
     .into_iter()
     .collect();
-    assert_eq!(read_message(text.as_bytes(), &v5()).unwrap().message.properties, expected);
+    assert_eq!(read(text.as_bytes(), &v5()).unwrap().message.properties, expected);
 }
 
 #[test]
 fn what_is_wrong_is_said() {
-    let error = |line: &[u8]| read_message(line, &v5()).unwrap_err().to_string();
+    let error = |line: &[u8]| read(line, &v5()).unwrap_err().to_string();
     let property = |text: &str| error(format!(r#"{{"topic":"t","payload":"","properties":{text}}}"#).as_bytes());
     let cases = [
         (error(b"\xff"), "it is not UTF-8"),
         (error(b""), "not one JSON object"),
         (error(b"[1]"), "does not begin with {"),
-        (error(br#"{"topic":"t","topic":"t"}"#), "duplicate field `topic`"),
+        (error(br#"{"topic":"t","topic":"t"}"#), "`topic` is given twice"),
         (error(br#"{"topic":"t","payload":""} 1"#), "trailing characters"),
         (error(br#"{"payload":""}"#), "no `topic`, and -t is not given"),
         (error(br#"{"topic":1,"payload":""}"#), "`topic` must be a string"),
@@ -193,8 +234,9 @@ fn what_is_wrong_is_said() {
     }
     let with_properties = br#"{"topic":"t","payload":"","properties":{"content-type":"a"}}"#;
     let old = MessageDefaults { version: ProtocolVersion::V311, ..MessageDefaults::default() };
-    assert_eq!(read_message(with_properties, &old), Err(ReadError::PropertiesNeedV5));
-    assert!(ReadError::PropertiesNeedV5.to_string().contains("-V 5"));
+    let fault = ReadFault::PropertiesNeedV5;
+    assert!(fault.to_string().contains("-V 5"));
+    assert_eq!(read(with_properties, &old), Err(ReadError { column: 40, fault }));
 }
 
 fn any_property() -> impl Strategy<Value = Property> {
@@ -207,7 +249,11 @@ fn any_property() -> impl Strategy<Value = Property> {
 
 prop_compose! {
     fn any_message()(
-        topic in "[^\0+#]{1,12}",
+        topic in prop_oneof![
+            "[^\0+#]{1,12}",
+            // As long as a topic can be.
+            ("[^\0+#]", 65_500usize..=65_535).prop_map(|(letter, length)| letter.repeat(length / letter.len())),
+        ],
         payload in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..40),
             ".{0,20}".prop_map(String::into_bytes),
@@ -245,14 +291,82 @@ proptest! {
         }
         let mut expected = message.clone();
         expected.properties.remove(PropertyName::SubscriptionIdentifier);
-        let read = read_message(line(&message).as_bytes(), &v5()).unwrap();
+        let read = read(line(&message).as_bytes(), &v5()).unwrap();
         prop_assert_eq!(read.message, expected);
-        prop_assert_eq!(read.received, Some(1_795_228_242.001_234));
+        prop_assert_eq!((read.received_us, read.names_topic), (Some(1_795_228_242_001_234), true));
     }
 
     #[test]
     fn no_line_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), text in r#"\{"(topic|payload|payload_b64|properties|qos)":[\[\]{}",:a-z0-9-]{0,30}\}"#) {
-        let _ = read_message(&bytes, &v5());
-        let _ = read_message(text.as_bytes(), &v5());
+        let _ = read(&bytes, &v5());
+        let _ = read(text.as_bytes(), &v5());
     }
+}
+
+/// The schema, ready to judge.
+struct Judge {
+    schemas: boon::Schemas,
+    index: boon::SchemaIndex,
+}
+
+impl Judge {
+    fn new() -> Self {
+        let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+        compiler.enable_format_assertions();
+        compiler.add_resource("message.json", schema()).unwrap();
+        let index = compiler.compile("message.json", &mut schemas).unwrap();
+        Self { schemas, index }
+    }
+
+    fn fault(&self, line: &str) -> Option<String> {
+        let value = serde_json::from_str(line).unwrap();
+        self.schemas.validate(&value, self.index).err().map(|error| error.to_string())
+    }
+}
+
+#[test]
+fn the_schema_takes_what_is_read_and_refuses_what_is_not() {
+    let judge = Judge::new();
+    for (line, is_message) in [
+        (r#"{"topic":"t","payload":""}"#, true),
+        (r#"{"payload":"","unknown":1}"#, true),
+        (r#"{"topic":"t","payload_b64":"AP8="}"#, true),
+        (r#"{"topic":"t","payload_json":null,"qos":2,"retain":true}"#, true),
+        (r#"{"topic":"t","payload":"","properties":{"user-properties":[{"k":"v"},{"k":"w"}]}}"#, true),
+        (r#"{"topic":"t","payload":"","properties":{"subscription-identifier":[1,2],"topic-alias":3}}"#, true),
+        (r#"{"topic":"t","payload":"","properties":{"correlation-data_b64":"AP8="}}"#, true),
+        (r#"{"topic":"t"}"#, false),
+        (r#"{"topic":"t","payload":"","payload_json":1}"#, false),
+        (r#"{"topic":"t","payload":1}"#, false),
+        (r#"{"topic":"a/+","payload":""}"#, false),
+        (r#"{"topic":"","payload":""}"#, false),
+        (r#"{"topic":"t","payload":"","qos":3}"#, false),
+        (r#"{"topic":"t","payload":"","retain":1}"#, false),
+        (r#"{"topic":"t","payload_b64":"?"}"#, false),
+        (r#"{"topic":"t","payload_b64":"AP8"}"#, false),
+        (r#"{"topic":"t","payload":"","properties":[]}"#, false),
+        (r#"{"topic":"t","payload":"","properties":{"color":1}}"#, false),
+        (r#"{"topic":"t","payload":"","properties":{"receive-maximum":1}}"#, false),
+        (r#"{"topic":"t","payload":"","properties":{"topic-alias":0}}"#, false),
+        (r#"{"topic":"t","payload":"","properties":{"user-properties":[{"k":"v","l":"w"}]}}"#, false),
+        (r#"{"topic":"t","payload":"","properties":{"correlation-data":"a","correlation-data_b64":"YQ=="}}"#, false),
+        (r#"{"topic":"t","payload":"","properties":{"content-type":"a\u0000"}}"#, false),
+    ] {
+        let defaults = MessageDefaults { topic: Some("d".into()), ..v5() };
+        assert_eq!(read(line.as_bytes(), &defaults).is_ok(), is_message, "the reader: {line}");
+        assert_eq!(judge.fault(line).is_none(), is_message, "the schema: {line}: {:?}", judge.fault(line));
+    }
+}
+
+#[test]
+fn the_schema_takes_what_is_written() {
+    let judge = Judge::new();
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let all = (any_message(), any::<bool>());
+    let checked = runner.run(&all, |(message, json_payload)| {
+        let line = written(&message, MessageJsonOptions { json_payload, ..MessageJsonOptions::default() });
+        prop_assert_eq!(judge.fault(&line), None, "{}", line);
+        Ok(())
+    });
+    checked.unwrap();
 }

@@ -162,9 +162,21 @@ impl Typed {
                     self.shown_option().is_some_and(|(option, _)| !matches!(option, "--will-payload" | "--ws-path"))
                 }
             },
-            Kind::Property => value.to_ascii_lowercase().contains(PropertyName::AuthenticationData.text()),
+            // Its words may be joined.
+            Kind::Property => self
+                .values
+                .iter()
+                .map(|word| word.to_string_lossy().to_ascii_lowercase())
+                .chain([value.to_ascii_lowercase()])
+                .any(|word| word.contains(PropertyName::AuthenticationData.text())),
             _ => false,
         }
+    }
+
+    /// Whether it is `-t`, alone or behind letters that take no value.
+    fn is_topic(&self) -> bool {
+        self.shown_option()
+            .is_some_and(|(option, _)| option == "--topic" || (!option.starts_with("--") && option.ends_with('t')))
     }
 
     /// The option, as an error names it.
@@ -309,6 +321,32 @@ impl<'a> OptionTable<'a> {
         let mut rest = arguments.iter().cloned().peekable();
         let typed = std::iter::from_fn(|| self.next_typed(&mut rest));
         typed.map(|typed| typed.masked().join(" ").replace(JOINT, " ")).collect()
+    }
+
+    /// Whether `-t` is among arguments that [`Self::walk`] returned.
+    pub(super) fn names_topic(&self, arguments: &[OsString]) -> bool {
+        let mut rest = arguments.iter().cloned().peekable();
+        std::iter::from_fn(|| self.next_typed(&mut rest)).any(|typed| typed.is_topic())
+    }
+
+    /// Arguments that [`Self::walk`] returned, without each `-t`.
+    pub(super) fn without_topics(&self, arguments: &[OsString]) -> Vec<OsString> {
+        let mut rest = arguments.iter().cloned().peekable();
+        let mut kept = Vec::new();
+        while let Some(typed) = self.next_typed(&mut rest) {
+            match typed.option {
+                _ if typed.is_topic() => {}
+                Some(TypedOption { kind: Kind::Property, .. }) => {
+                    kept.push(typed.argument);
+                    kept.extend(joined(typed.values.into_iter()));
+                }
+                _ => {
+                    kept.push(typed.argument);
+                    kept.extend(typed.values);
+                }
+            }
+        }
+        kept
     }
 
     /// Whether arguments that [`Self::walk`] returned hold a password or a token.

@@ -14,8 +14,13 @@ use super::{
 };
 
 /// mqbench.
-pub static BENCH: Tool =
-    Tool { name: "mqbench", mosquitto_name: None, sections: sections::BENCH, definition: BenchOptions::definition };
+pub static BENCH: Tool = Tool {
+    name: "mqbench",
+    mosquitto_name: None,
+    replaces_topics: false,
+    sections: sections::BENCH,
+    definition: BenchOptions::definition,
+};
 
 /// The options of mqbench.
 #[derive(Clone, Debug, Parser)]

@@ -15,6 +15,7 @@ use super::{Environment, Tool, UsageError, compat};
 pub static BROKER: Tool = Tool {
     name: "mqbroker",
     mosquitto_name: None,
+    replaces_topics: false,
     sections: sections::BROKER,
     definition: <BrokerOptions as CommandFactory>::command,
 };

@@ -240,12 +240,24 @@ pub struct ResultOptions {
     #[arg(long)]
     pub json: bool,
 
+    /// Print every figure of every stage, not only the verdict and the key figures.
+    #[arg(long)]
+    pub details: bool,
+
     /// Write the result to FILE in the format of its suffix; may be repeated.
     ///
     /// .json is the result document (mqbench-result/1), .csv a row per figure, .hlog an HdrHistogram interval log, .html a
     /// report in one file, .md a summary in Markdown, .xml the gates as JUnit test cases.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Vec<PathBuf>,
+
+    /// Name of the run, for the result.
+    #[arg(long, value_name = "TEXT", value_hint = ValueHint::Other)]
+    pub name: Option<String>,
+
+    /// Label of the run, for the result, as KEY=VALUE; may be repeated.
+    #[arg(long, value_name = "LABEL", value_hint = ValueHint::Other, value_parser = label)]
+    pub label: Vec<(String, String)>,
 
     /// Exit with status 3 unless EXPR holds, as in 'e2e.p99 <= 20ms && lost == 0'; may be repeated.
     ///
@@ -265,6 +277,14 @@ const DEFAULT_CLIENTS: u32 = 10;
 
 /// Verbs whose plans `mqbench doctor` can look at.
 const EXAMINED: [Verb; 4] = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo];
+
+/// `KEY=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("the form is KEY=VALUE".into()),
+    }
+}
 
 fn threads(text: &str) -> Result<u16, String> {
     whole_number(text)

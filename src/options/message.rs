@@ -14,9 +14,9 @@ use crate::mqtt::{QoS, check_sent_topic_name};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Message")]
 pub struct MessageOptions {
-    /// Topic to publish to.
+    /// Topic to publish to; if repeated, each message goes to each topic.
     #[arg(short, long, value_name = "TOPIC", allow_hyphen_values = true, value_hint = ValueHint::Other)]
-    pub topic: Option<String>,
+    pub topic: Vec<String>,
 
     /// Send TEXT as the message.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other,
@@ -61,19 +61,33 @@ pub struct RetainOptions {
     pub retain: bool,
 }
 
+/// What else a tool may take messages and topics from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sources<'a> {
+    /// The topic that `-L` brings.
+    pub(super) topic_of_url: Option<&'a str>,
+    /// The option by which each line names its topic.
+    pub(super) lines: Option<&'static str>,
+}
+
 /// There is to be one payload and no more; a file may be sent line by line.
-fn fault_of_payloads(given: [(bool, &str); 5]) -> Option<String> {
-    let given: Vec<&str> = given.into_iter().filter_map(|(given, letter)| given.then_some(letter)).collect();
+fn fault_of_payloads(given: [(bool, &str); 6]) -> Option<String> {
+    let given: Vec<&str> = given.into_iter().filter_map(|(given, option)| given.then_some(option)).collect();
     match given.as_slice() {
         [] => Some("no message given: add -m TEXT, -f FILE, -l, -s or -n".into()),
-        [_] | ["-f", "-l"] => None,
+        [_] | ["-f", "-l"] | ["-f" | "-l", "--json" | "--topic-sep"] | ["-f", "-l", "--json" | "--topic-sep"] => None,
         more => Some(format!("only one message source can be used, not {}", more.join(" and "))),
     }
 }
 
 impl MessageOptions {
-    /// What is wrong within the group of a `noun` topic; `topic_of_url` is what `-L` brings.
-    pub(super) fn faults(&self, topic_of_url: Option<&str>, noun: &str) -> Vec<String> {
+    /// Whether lines are read; `sources` says what else the tool has.
+    pub(super) const fn reads_lines(&self, sources: Sources<'_>) -> bool {
+        self.stdin_line || sources.lines.is_some()
+    }
+
+    /// What is wrong within the group of a `noun` topic.
+    pub(super) fn faults(&self, sources: Sources<'_>, noun: &str) -> Vec<String> {
         let Self { message, file, stdin_line, stdin_file, null_message, .. } = self;
         let mut faults: Vec<String> = fault_of_payloads([
             (message.is_some(), "-m"),
@@ -81,18 +95,21 @@ impl MessageOptions {
             (*stdin_line, "-l"),
             (*stdin_file, "-s"),
             (*null_message, "-n"),
+            (sources.lines.is_some(), sources.lines.unwrap_or_default()),
         ])
         .into_iter()
         .collect();
-        if *stdin_line && self.repeat > 1 {
-            faults.push("--repeat cannot be used with -l".into());
+        if self.reads_lines(sources) && self.repeat > 1 {
+            faults.push(format!("--repeat cannot be used with {}", sources.lines.unwrap_or("-l")));
         }
-        match self.topic.as_deref().or(topic_of_url) {
-            None => faults.push("no topic given: add -t TOPIC".into()),
-            Some(topic) => {
-                if let Err(error) = check_sent_topic_name(topic) {
-                    faults.push(format!("invalid {noun} topic '{topic}': {error}"));
-                }
+        let of_url = sources.topic_of_url.filter(|_| self.topic.is_empty());
+        let topics = || self.topic.iter().map(String::as_str).chain(of_url);
+        if topics().next().is_none() && sources.lines.is_none() {
+            faults.push("no topic given: add -t TOPIC".into());
+        }
+        for topic in topics() {
+            if let Err(error) = check_sent_topic_name(topic) {
+                faults.push(format!("invalid {noun} topic '{topic}': {error}"));
             }
         }
         faults

@@ -7,11 +7,12 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::topic_of_url;
 use super::connection::Positions;
+use super::message::Sources;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, PropertyOptions, RetainOptions, RetryOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions, MessageOptions,
+    PropertyOptions, RetainOptions, RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -19,6 +20,7 @@ use crate::client::mosquitto::MosquittoClient;
 pub static PUBLISH: Tool = Tool {
     name: "mqpub",
     mosquitto_name: Some("mosquitto_pub"),
+    replaces_topics: true,
     sections: sections::PUBLISH,
     definition: <PublishOptions as CommandFactory>::command,
 };
@@ -43,6 +45,12 @@ pub struct PublishOptions {
     /// Whether the broker keeps it.
     #[command(flatten)]
     pub retain: RetainOptions,
+    /// What is asked of the broker for each message.
+    #[command(flatten)]
+    pub delivery: DeliveryOptions,
+    /// How lines become messages.
+    #[command(flatten)]
+    pub input: InputOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -61,6 +69,9 @@ pub struct PublishOptions {
     /// The summary at the end.
     #[command(flatten)]
     pub report: ReportOptions,
+    /// Whether the tool only checks.
+    #[command(flatten)]
+    pub check: CheckOptions,
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
@@ -73,8 +84,9 @@ pub struct ReportOptions {
     /// Print a summary to stderr at the end.
     ///
     /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
-    /// unacknowledged, downgraded, retried, maybe_duplicated, reconnects, input_read (false if the rest of the input
-    /// was not read and is not counted; null without an input), seconds, rate (messages per second) and exit_status.
+    /// unacknowledged, without_subscriber, downgraded, retried, maybe_duplicated, reconnects, input_read (false if the
+    /// rest of the input was not read and is not counted; null without an input), bad_lines (lines that are not
+    /// messages), seconds, rate (messages per second) and exit_status.
     /// text prints one line to read. The summary is also printed on failure, on Ctrl-C and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,
@@ -106,12 +118,15 @@ impl ClientOptions for PublishOptions {
         Self {
             message: given.message(),
             retain: given.retain(),
+            delivery: DeliveryOptions::default(),
+            input: InputOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
             will: given.will(),
             properties: given.properties(),
             report: ReportOptions::default(),
+            check: CheckOptions::default(),
             general: given.general(),
         }
     }
@@ -129,9 +144,16 @@ impl ToolOptions for PublishOptions {
     }
 
     fn faults(&self) -> Vec<String> {
-        match topic_of_url(&self.connection) {
-            Ok(topic) => self.message.faults(topic.as_deref(), "publish"),
-            Err(fault) => vec![fault],
+        if self.check.check.is_some() {
+            return Vec::new();
         }
+        let topic_of_url = match topic_of_url(&self.connection) {
+            Ok(topic) => topic,
+            Err(fault) => return vec![fault],
+        };
+        let sources = Sources { topic_of_url: topic_of_url.as_deref(), ..self.input.sources() };
+        let mut faults = self.message.faults(sources, "publish");
+        faults.extend(self.input.faults(self.message.reads_lines(sources)));
+        faults
     }
 }

@@ -112,10 +112,23 @@ fn gather(
     }
     UsageError::check(tool.name, faults)?;
     of_files.sources.push(("the command line".to_owned(), walked.arguments));
+    if tool.replaces_topics {
+        replace_topics(&mut of_files.sources, &table);
+    }
     let config = walked.shows_config.then(|| config(&of_files.sources, &table, environment));
     let warnings = std::mem::take(&mut of_files.warnings);
     let arguments = std::iter::once(OsString::from(tool.name)).chain(of_files.into_arguments()).collect();
     Ok(Gathered::Arguments(GatheredArguments { arguments, warnings, config }))
+}
+
+/// Leaves the topics of the last source that has any: to publish to those of an options file too would be a surprise.
+fn replace_topics(sources: &mut [(String, Vec<OsString>)], table: &OptionTable<'_>) {
+    let Some(last) = sources.iter().rposition(|(_, arguments)| table.names_topic(arguments)) else { return };
+    for (_, arguments) in &mut sources[..last] {
+        if table.names_topic(arguments) {
+            *arguments = table.without_topics(arguments);
+        }
+    }
 }
 
 /// The options by source, one per line, secrets masked. Except for options that may be repeated, a later one overrides

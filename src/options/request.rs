@@ -8,6 +8,7 @@ use clap::{Arg, Args, Command, CommandFactory, Parser, ValueHint};
 use super::compat::{self, ClientOptions, Flag, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
+use super::message::Sources;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::values::{positive_count, positive_duration};
@@ -22,6 +23,7 @@ use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
 pub static REQUEST: Tool = Tool {
     name: "mqrr",
     mosquitto_name: Some("mosquitto_rr"),
+    replaces_topics: true,
     sections: sections::REQUEST,
     definition: RequestOptions::definition,
 };
@@ -226,7 +228,10 @@ impl ToolOptions for RequestOptions {
         // A contradiction about the version is reported by the connection plan.
         let version = version(&self.connection, &self.properties, &mut Vec::new());
         let mut faults = match topic_of_url(&self.connection) {
-            Ok(topic) => self.message.faults(topic.as_deref(), "request"),
+            Ok(topic) => {
+                let topic_of_url = topic.as_deref();
+                self.message.faults(Sources { topic_of_url, ..Sources::default() }, "request")
+            }
             Err(fault) => vec![fault],
         };
         self.check_response_topic(version, &mut faults);

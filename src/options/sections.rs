@@ -77,6 +77,18 @@ pub(super) const PUBLISH: &[Section] = &[
             entry("mqpub -h broker -t lamp/kitchen -m on", "Publish one message."),
             entry("mqpub -h broker -t lamp/kitchen -n -r", "Remove the retained message of a topic."),
             entry("tail -f log | mqpub -h broker -t log -l -q 1", "Publish each line as a message, at QoS 1."),
+            entry(
+                "mqsub -h one -t 'site/#' --json | jq -c '.topic |= \"copy/\" + .' | mqpub -h two --json -q 1",
+                "Mirror topics to another broker, changed on the way; each line has topic, QoS and retain flag.",
+            ),
+            entry(
+                "printf 'a/1\\ton\\na/2\\toff\\n' | mqpub -h broker --topic-sep TAB",
+                "Publish lines of the form topic, tab, payload.",
+            ),
+            entry(
+                "mqpub -h broker -t cmd/reboot -m now -q 1 -V 5 --require-subscriber",
+                "Fail if no client is subscribed to the topic.",
+            ),
             entry("mqpub -L mqtts://user@broker/photo --pw-file secret -f a.jpg", "Publish a file over TLS."),
             entry("mqpub -h broker -t a -m hello -D publish user-property from me", "Add an MQTT 5 user property."),
             entry(
@@ -95,10 +107,18 @@ pub(super) const PUBLISH: &[Section] = &[
         title: "EXIT STATUS",
         entries: &[
             entry("0", "Success: every message was sent and, at QoS 1 and 2, acknowledged; --help and --version."),
-            FAILED,
+            entry(
+                "1",
+                "Failed: file, DNS, TCP, proxy, TLS or WebSocket error, connection lost, protocol error, or a line that is \
+                 not a message.",
+            ),
             USAGE,
             entry("43", "No acknowledgement arrived in time."),
-            entry("44", "The broker did less than requested: it acknowledged QoS 2 as QoS 1."),
+            entry(
+                "44",
+                "The broker did less than requested: it acknowledged QoS 2 as QoS 1, or with --require-subscriber a \
+                 message had no subscriber.",
+            ),
             REFUSED,
             INTERRUPTED,
         ],

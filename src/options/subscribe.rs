@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions,
-    RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions,
+    RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -19,6 +19,7 @@ use crate::client::mosquitto::MosquittoClient;
 pub static SUBSCRIBE: Tool = Tool {
     name: "mqsub",
     mosquitto_name: Some("mosquitto_sub"),
+    replaces_topics: false,
     sections: sections::SUBSCRIBE,
     definition: <SubscribeOptions as CommandFactory>::command,
 };
@@ -68,6 +69,9 @@ pub struct SubscribeOptions {
     /// Properties of MQTT 5.
     #[command(flatten)]
     pub properties: PropertyOptions,
+    /// Whether the tool only checks.
+    #[command(flatten)]
+    pub check: CheckOptions,
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
@@ -98,6 +102,7 @@ impl ClientOptions for SubscribeOptions {
             tls: given.tls(),
             will: given.will(),
             properties: given.properties(),
+            check: CheckOptions::default(),
             general: given.general(),
         }
     }
@@ -115,6 +120,9 @@ impl ToolOptions for SubscribeOptions {
     }
 
     fn faults(&self) -> Vec<String> {
+        if self.check.check.is_some() {
+            return Vec::new();
+        }
         // A contradiction about the version is reported by the connection plan.
         let version = version(&self.connection, &self.properties, &mut Vec::new());
         let mut faults = match topic_of_url(&self.connection) {

@@ -83,6 +83,23 @@ fn tcp(host: &str, port: u16) -> Address {
 }
 
 #[test]
+fn a_topic_to_publish_to_replaces_that_of_an_options_file() {
+    let files =
+        [("/c/mosquitto_pub", "-t a\n-t b\n-D publish user-property k -t\n-q 1"), ("/c/mqpub", "--topic d\n-m x")];
+    let environment =
+        Environment::fixed([("XDG_CONFIG_HOME", "/c")], files.map(|(path, text)| (path, text.as_bytes().to_vec())));
+    let topics = |arguments: &[&str]| match PublishOptions::read(&environment, argv("mqpub", arguments)) {
+        Ok(Reading::Options(options)) => {
+            assert_eq!((options.message.qos.number(), options.properties.property.len()), (1, 1));
+            options.message.topic
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(topics(&[]), ["d"]);
+    assert_eq!(topics(&["-r", "-t", "e", "-rt", "f"]), ["e", "f"]);
+}
+
+#[test]
 fn clap_finds_no_fault_in_the_definitions() {
     for tool in TOOLS {
         tool.command().debug_assert();

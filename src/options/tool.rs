@@ -13,6 +13,9 @@ pub struct Tool {
     pub name: &'static str,
     /// The tool of mosquitto whose options file it reads too.
     pub(super) mosquitto_name: Option<&'static str>,
+    /// Topics on the command line replace those of the options files, and those of a later file the ones before; without
+    /// it they are all used.
+    pub(super) replaces_topics: bool,
     /// EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO.
     pub sections: &'static [Section],
     pub(super) definition: fn() -> Command,

@@ -1,7 +1,11 @@
 //! The outcome of each message, and the exit status that follows.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
+use super::compose::LineFault;
+use super::plan::PublishPlan;
 use super::summary::Totals;
 use crate::client::ProgressReporter;
 use crate::client::mosquitto::publish_failed;
@@ -21,6 +25,14 @@ pub(crate) struct Outgoing {
     pub number: u64,
     /// What is sent.
     pub message: Message,
+    /// The PUBREC reported that no client is subscribed.
+    has_no_subscriber: Cell<bool>,
+}
+
+impl Outgoing {
+    pub(super) const fn new(number: u64, message: Message) -> Self {
+        Self { number, message, has_no_subscriber: Cell::new(false) }
+    }
 }
 
 impl Kept for Outgoing {
@@ -35,10 +47,22 @@ pub(crate) struct DeliveryAccount {
     reporter: ProgressReporter,
     /// A refused message is counted, and makes the run fail.
     refusals_fail: bool,
-    /// What a message is called: "line" or "message".
-    noun: &'static str,
+    /// A message without a subscriber makes the run fail.
+    requires_subscriber: bool,
+    /// What a message is called, one and many.
+    nouns: (&'static str, &'static str),
+    /// Messages differ in their topics, so that reports name them.
+    names_topics: bool,
+    /// Messages may be acknowledged.
+    acknowledges: bool,
+    /// A bad line was the last one that was read.
+    stops_at_bad_line: bool,
     sent: u64,
+    /// Of these, acknowledged ones and written ones of QoS 0.
     done: u64,
+    acknowledged: u64,
+    bad_lines: u64,
+    without_subscriber: u64,
     refused: BTreeMap<u8, u64>,
     lost: u64,
     downgraded: u64,
@@ -53,14 +77,31 @@ pub(crate) struct DeliveryAccount {
 }
 
 impl DeliveryAccount {
-    /// An empty account, of lines or of other messages. It reports at once what goes wrong.
-    pub(super) const fn new(reporter: ProgressReporter, refusals_fail: bool, of_lines: bool) -> Self {
+    /// An empty account. It reports at once what goes wrong.
+    pub(super) fn new(reporter: ProgressReporter, plan: &PublishPlan) -> Self {
+        Self {
+            requires_subscriber: plan.requires_subscriber,
+            names_topics: plan.has_various_messages(),
+            acknowledges: plan.is_acknowledged(),
+            stops_at_bad_line: !plan.skips_bad_lines,
+            ..Self::of_lines(reporter, plan.client.policy.refusals_fail, plan.nouns())
+        }
+    }
+
+    const fn of_lines(reporter: ProgressReporter, refusals_fail: bool, nouns: (&'static str, &'static str)) -> Self {
         Self {
             reporter,
             refusals_fail,
-            noun: if of_lines { "line" } else { "message" },
+            requires_subscriber: false,
+            nouns,
+            names_topics: false,
+            acknowledges: true,
+            stops_at_bad_line: false,
             sent: 0,
             done: 0,
+            acknowledged: 0,
+            bad_lines: 0,
+            without_subscriber: 0,
             refused: BTreeMap::new(),
             lost: 0,
             downgraded: 0,
@@ -96,6 +137,7 @@ impl DeliveryAccount {
     /// Counts a QoS 1 or 2 message that is sent for the first time.
     pub(crate) const fn sends(&mut self) {
         self.sent += 1;
+        self.acknowledges = true;
     }
 
     /// Counts QoS 0 messages that were written.
@@ -110,11 +152,35 @@ impl DeliveryAccount {
     }
 
     /// Counts a message that is refused, by the broker or because of its limits.
-    pub(crate) fn refuse(&mut self, number: u64, why: impl std::fmt::Display, reason: ReasonCode) {
+    pub(crate) fn refuse(&mut self, number: u64, topic: &str, why: impl Display, reason: ReasonCode) {
         *self.refused.entry(reason.0).or_default() += 1;
         self.first_refusal.get_or_insert(reason);
         if self.refusals() <= NAMED {
-            self.reporter.error(format_args!("{} {number} was refused: {why}", self.noun));
+            self.reporter.error(format_args!("{} was refused: {why}", self.name(number, topic)));
+        }
+    }
+
+    /// Counts a line that is not a message.
+    pub(super) fn note_bad_line(&mut self, number: u64, fault: &LineFault) {
+        self.bad_lines += 1;
+        if self.bad_lines <= NAMED {
+            let column = fault.column().map(|column| format!(", column {column}")).unwrap_or_default();
+            let (noun, fault) = (self.nouns.0, fault.to_string());
+            self.reporter.error(format_args!("{noun} {number}{column}: {}", escape(&fault)));
+        }
+    }
+
+    /// A message as reports name it.
+    fn name(&self, number: u64, topic: &str) -> String {
+        let noun = self.nouns.0;
+        if self.names_topics { format!("{noun} {number} ('{}')", escape(topic)) } else { format!("{noun} {number}") }
+    }
+
+    fn note_without_subscriber(&mut self, number: u64, topic: &str) {
+        self.without_subscriber += 1;
+        if self.without_subscriber <= NAMED {
+            let name = self.name(number, topic);
+            self.reporter.error(format_args!("{name} reached nobody: no client is subscribed to its topic"));
         }
     }
 
@@ -137,6 +203,21 @@ impl DeliveryAccount {
         if self.refusals() > NAMED {
             self.reporter.error(format_args!("{} of {all} messages were refused", self.refusals()));
         }
+        if self.without_subscriber > NAMED {
+            let count = grouped(self.without_subscriber);
+            self.reporter.error(format_args!("{count} of {all} messages had no subscriber"));
+        }
+        if self.bad_lines > 0 && !self.stops_at_bad_line {
+            let (noun, nouns) = self.nouns;
+            self.reporter.error(format_args!("{} skipped", counted(self.bad_lines, noun, nouns)));
+        } else if self.bad_lines > 0 {
+            let noun = self.nouns.0;
+            let before = match self.done {
+                0 => String::new(),
+                done => format!("{} before it reached the broker; ", counted(done, "message", "messages")),
+            };
+            self.reporter.hint(format_args!("{before}--on-error skip goes on with the next {noun}"));
+        }
         let left = open + self.lost;
         let unread = if whole { "" } else { ", and the rest of the input was not read" };
         match (left, unread) {
@@ -152,18 +233,21 @@ impl DeliveryAccount {
         }
         match self.first_refusal {
             Some(reason) => ExitStatus::Refused(reason),
-            None if left > 0 => ExitStatus::Failed,
-            None if self.downgraded > 0 => ExitStatus::Downgraded,
+            None if left > 0 || self.bad_lines > 0 => ExitStatus::Failed,
+            None if self.downgraded > 0 || self.without_subscriber > 0 => ExitStatus::Downgraded,
             None => ExitStatus::Done,
         }
     }
 
     /// The figures, with `open` messages that were taken up and are not finished. Of the input nothing is known here.
-    pub(super) fn totals(&self, open: u64, acknowledges: bool) -> Totals {
+    pub(super) fn totals(&self, open: u64) -> Totals {
         Totals {
             messages: self.settled() + open,
             sent: self.sent,
-            acknowledged: acknowledges.then_some(self.done),
+            taken: self.done,
+            acknowledged: self.acknowledges.then_some(self.acknowledged),
+            bad_lines: self.bad_lines,
+            without_subscriber: self.without_subscriber,
             refused: self.refused.clone(),
             unacknowledged: open + self.lost,
             downgraded: self.downgraded,
@@ -184,10 +268,16 @@ impl Handler<Outgoing> for DeliveryAccount {
     fn on_completed(&mut self, completion: Completion<'_, Outgoing>) {
         self.answers += 1;
         let Completion { kept, outcome, reason, properties, packet_identifier } = completion;
+        let is_taken = matches!(outcome, Outcome::Acknowledged | Outcome::Downgraded);
+        let has_no_subscriber = reason == ReasonCode::NO_MATCHING_SUBSCRIBERS || kept.has_no_subscriber.get();
+        if is_taken && has_no_subscriber && self.requires_subscriber {
+            self.note_without_subscriber(kept.number, &kept.message.topic);
+        }
+        self.done += u64::from(is_taken);
+        self.acknowledged += u64::from(is_taken);
         match outcome {
-            Outcome::Acknowledged => self.done += 1,
+            Outcome::Acknowledged => {}
             Outcome::Downgraded => {
-                self.done += 1;
                 self.downgraded += 1;
                 if self.downgraded == 1 {
                     self.reporter.warning(
@@ -198,27 +288,28 @@ impl Handler<Outgoing> for DeliveryAccount {
             }
             Outcome::Refused => {
                 let words = properties.text(PropertyName::ReasonString);
+                let Outgoing { number, message: Message { topic, .. }, .. } = &kept;
                 match words {
                     _ if !self.refusals_fail => {
                         self.reporter.error_or("", publish_failed(packet_identifier, reason, words));
                     }
-                    Some(words) => self.refuse(kept.number, format_args!("{reason}: {}", escape(words)), reason),
-                    None => self.refuse(kept.number, reason, reason),
+                    Some(words) => self.refuse(*number, topic, format_args!("{reason}: {}", escape(words)), reason),
+                    None => self.refuse(*number, topic, reason, reason),
                 }
             }
             Outcome::Lost => {
                 self.lost += 1;
                 if self.lost == 1 {
-                    let (noun, number) = (self.noun, kept.number);
-                    let text = format_args!("{noun} {number} cannot be sent again after the reconnect: {reason}");
-                    self.reporter.error(text);
+                    let name = self.name(kept.number, &kept.message.topic);
+                    self.reporter.error(format_args!("{name} cannot be sent again after the reconnect: {reason}"));
                 }
             }
         }
     }
 
-    fn on_received(&mut self, _: &Outgoing) {
+    fn on_received(&mut self, kept: &Outgoing, reason: ReasonCode) {
         self.answers += 1;
+        kept.has_no_subscriber.set(reason == ReasonCode::NO_MATCHING_SUBSCRIBERS);
     }
 
     fn on_event(&mut self, event: Event) {
@@ -249,12 +340,12 @@ mod tests {
     use crate::mqtt::Properties;
 
     fn account() -> DeliveryAccount {
-        DeliveryAccount::new(ProgressReporter::silent(), true, true)
+        DeliveryAccount::of_lines(ProgressReporter::silent(), true, ("line", "lines"))
     }
 
     fn completed(account: &mut DeliveryAccount, outcome: Outcome, reason: ReasonCode) {
         let properties = Properties::new();
-        let kept = Outgoing { number: 1, message: Message::default() };
+        let kept = Outgoing::new(1, Message::default());
         account.on_completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
     }
 
@@ -264,13 +355,20 @@ mod tests {
         assert_eq!(account.close(0, true), ExitStatus::Done);
         completed(&mut account, Outcome::Acknowledged, ReasonCode::NO_MATCHING_SUBSCRIBERS);
         assert_eq!(account.close(0, true), ExitStatus::Done);
+        account.requires_subscriber = true;
+        completed(&mut account, Outcome::Acknowledged, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+        assert_eq!(account.close(0, true), ExitStatus::Downgraded);
+        account.without_subscriber = 0;
         completed(&mut account, Outcome::Downgraded, ReasonCode::SUCCESS);
         assert_eq!(account.close(0, true), ExitStatus::Downgraded);
+        account.note_bad_line(7, &LineFault::TopicNotUtf8);
+        assert_eq!(account.close(0, false), ExitStatus::Failed);
+        account.bad_lines = 0;
         assert_eq!(account.close(1, true), ExitStatus::Failed);
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Refused, ReasonCode::PACKET_TOO_LARGE);
         assert_eq!(account.close(1, true), ExitStatus::Refused(ReasonCode::NOT_AUTHORIZED));
-        assert_eq!((account.done(), account.answers(), account.settled()), (2, 4, 4));
+        assert_eq!((account.done(), account.answers(), account.settled()), (3, 5, 5));
     }
 
     #[test]
@@ -290,7 +388,7 @@ mod tests {
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Lost, ReasonCode::PACKET_TOO_LARGE);
         account.on_event(Event::Resending { messages: 3, uncertain: 2 });
-        let totals = account.totals(2, true);
+        let totals = account.totals(2);
         assert_eq!((totals.messages, totals.sent, totals.acknowledged, totals.unacknowledged), (5, 5, Some(1), 3));
         assert_eq!((totals.refused, totals.retried, totals.uncertain), ([(0x87, 1)].into(), 3, 2));
     }

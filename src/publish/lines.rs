@@ -16,10 +16,12 @@ pub(crate) enum Line {
     },
 }
 
-/// Cuts bytes into lines. A line ends with LF, which is not part of it; CR and NUL are. What follows the last LF is a
-/// line too, unless it is empty.
-#[derive(Debug, Default)]
+/// Cuts bytes into lines. A line ends with one byte, LF unless another is asked for, which is not part of it; CR and NUL
+/// are. What follows the last one is a line too, unless it is empty.
+#[derive(Debug)]
 pub(crate) struct LineSplitter {
+    /// What ends a line.
+    end: u8,
     chunk: Bytes,
     /// The beginning of an incomplete line.
     partial: Vec<u8>,
@@ -30,6 +32,11 @@ pub(crate) struct LineSplitter {
 }
 
 impl LineSplitter {
+    /// Cuts after each `end`.
+    pub(crate) const fn new(end: u8) -> Self {
+        Self { end, chunk: Bytes::new(), partial: Vec::new(), skipped: 0, consumed: 0 }
+    }
+
     /// Adds a chunk. It costs a copy when the one before is not taken apart with [`LineSplitter::next_line`].
     pub(crate) fn push(&mut self, chunk: Bytes) {
         self.chunk = if self.chunk.is_empty() { chunk } else { [&self.chunk[..], &chunk[..]].concat().into() };
@@ -52,12 +59,12 @@ impl LineSplitter {
 
     /// Whether a whole line is there.
     pub(crate) fn has_line(&self) -> bool {
-        memchr(b'\n', &self.chunk).is_some()
+        memchr(self.end, &self.chunk).is_some()
     }
 
     /// The next whole line. Of a line that does not end within this chunk no more than `limit` bytes are kept.
     pub(crate) fn next_line(&mut self, limit: usize) -> Option<Line> {
-        let Some(end) = memchr(b'\n', &self.chunk) else {
+        let Some(end) = memchr(self.end, &self.chunk) else {
             let chunk = std::mem::take(&mut self.chunk);
             self.consumed += chunk.len() as u64;
             if self.skipped > 0 || self.partial.len() + chunk.len() > limit {
@@ -81,15 +88,15 @@ impl LineSplitter {
         })
     }
 
-    /// Lines, a last one without LF included, that have not been taken.
+    /// Lines, a last one without an end included, that have not been taken.
     pub(crate) fn lines_left(&self) -> u64 {
-        let whole = memchr_iter(b'\n', &self.chunk).count() as u64;
+        let whole = memchr_iter(self.end, &self.chunk).count() as u64;
         let begun = !self.partial.is_empty() || self.skipped > 0;
-        let open = self.chunk.last().map_or(begun, |last| *last != b'\n');
+        let open = self.chunk.last().map_or(begun, |last| *last != self.end);
         whole + u64::from(open)
     }
 
-    /// The input has ended: the last line, if it had no LF.
+    /// The input has ended: the last line, if it had no end.
     pub(crate) fn finish(&mut self) -> Option<Line> {
         if self.skipped > 0 {
             return Some(Line::TooLong { length: std::mem::take(&mut self.skipped) });
@@ -110,7 +117,11 @@ mod tests {
     }
 
     fn lines_of(chunks: &[&[u8]], limit: usize) -> Vec<Line> {
-        let mut splitter = LineSplitter::default();
+        records_of(b'\n', chunks, limit)
+    }
+
+    fn records_of(end: u8, chunks: &[&[u8]], limit: usize) -> Vec<Line> {
+        let mut splitter = LineSplitter::new(end);
         let mut lines = Vec::new();
         for chunk in chunks {
             splitter.push(Bytes::copy_from_slice(chunk));
@@ -142,8 +153,14 @@ mod tests {
     }
 
     #[test]
+    fn another_byte_may_end_a_record() {
+        let records = records_of(0, &[b"a\nb\0\0c\r\n", b"d\0last"], 100);
+        assert_eq!(texts(&records), [b"a\nb".as_slice(), b"", b"c\r\nd", b"last"]);
+    }
+
+    #[test]
     fn a_chunk_behind_one_that_is_left_is_not_lost() {
-        let mut splitter = LineSplitter::default();
+        let mut splitter = LineSplitter::new(b'\n');
         splitter.push(Bytes::from_static(b"a\nb\nc"));
         assert_eq!((splitter.next_line(9), splitter.held()), (whole(b"a"), 3));
         splitter.push(Bytes::from_static(b"d\ne"));
@@ -153,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_counted() {
-        let mut splitter = LineSplitter::default();
+        let mut splitter = LineSplitter::new(b'\n');
         assert_eq!(splitter.lines_left(), 0);
         splitter.push(Bytes::from_static(b"a\nb\nc"));
         assert_eq!(splitter.lines_left(), 3);
@@ -171,7 +188,7 @@ mod tests {
         assert_eq!(lines[1..2], [Line::TooLong { length: 12 }]);
         assert_eq!(lines[3..], [Line::TooLong { length: 10 }]);
         assert_eq!((&lines[0], &lines[2]), (&whole(b"a").unwrap(), &whole(b"b").unwrap()));
-        let mut splitter = LineSplitter::default();
+        let mut splitter = LineSplitter::new(b'\n');
         splitter.push(Bytes::from_static(b"0123456789"));
         assert_eq!((splitter.next_line(8), splitter.held(), splitter.lines_left()), (None, 0, 1));
     }

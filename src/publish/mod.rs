@@ -1,11 +1,12 @@
 //! mqpub: where payloads come from, repeat, delivery account.
 //!
 //! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. `LineSplitter` and
-//! `DeliveryAccount` are pure, and so is the summary; only `run`, `publisher` and `input` know a connection, a clock or
+//! `DeliveryAccount` are pure, so is `Composer`, which makes messages of lines, and the summary; only `run`, `publisher` and `input` know a connection, a clock or
 //! stdin.
 
 mod account;
 mod closing_hint;
+mod compose;
 mod input;
 mod lines;
 mod loss_streak;
@@ -14,6 +15,7 @@ mod publisher;
 mod run;
 mod source;
 mod summary;
+mod supply;
 mod unacknowledged;
 mod window;
 

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::compose::{Composer, LineForm, Separator};
+use super::source::Source;
 use super::summary::SummaryFormat;
+use super::supply::Supply;
 use crate::client::ClientPlan;
-use crate::mqtt::{Message, QoS};
+use crate::message_json::MessageDefaults;
+use crate::mqtt::{Message, ProtocolVersion, QoS};
 use crate::options::{
-    ClientGroups, Environment, MessageOptions, PUBLISH, PublishOptions, ReportOptions, RetainOptions, SummaryName,
-    UsageError, fault_of_plan,
+    ClientGroups, DeliveryOptions, Environment, InputOptions, MessageOptions, OnErrorName, PUBLISH, PublishOptions,
+    ReportOptions, RetainOptions, SummaryName, UsageError, fault_of_plan,
 };
 
 /// Where payloads come from.
@@ -23,12 +27,17 @@ pub enum PayloadSource {
     /// The whole of stdin.
     Stdin,
     /// Each line of an input.
-    Lines(LineInput),
+    Lines {
+        /// Where they come from.
+        input: LineInput,
+        /// What ends a line: LF, or NUL.
+        end: u8,
+    },
 }
 
 impl PayloadSource {
     /// What the options ask for; they were checked.
-    pub(crate) fn of(options: &MessageOptions) -> Self {
+    pub(crate) fn of(options: &MessageOptions, input: &InputOptions) -> Self {
         // Whole, so that an option that means nothing does not compile.
         let MessageOptions {
             topic: _,
@@ -41,11 +50,14 @@ impl PayloadSource {
             repeat: _,
             repeat_delay: _,
         } = options;
+        let InputOptions { json, topic_sep, null, on_error: _ } = input;
+        let reads_lines = *stdin_line || *json || topic_sep.is_some();
+        let end = if *null { 0 } else { b'\n' };
         match (text, file) {
             (Some(text), _) => Self::Text(text.clone()),
-            (None, Some(file)) if *stdin_line => Self::Lines(LineInput::File(file.clone())),
+            (None, Some(file)) if reads_lines => Self::Lines { input: LineInput::File(file.clone()), end },
             (None, Some(file)) => Self::File(file.clone()),
-            (None, None) if *stdin_line => Self::Lines(LineInput::Stdin),
+            (None, None) if reads_lines => Self::Lines { input: LineInput::Stdin, end },
             (None, None) if *stdin_file => Self::Stdin,
             (None, None) => Self::Text(Bytes::new()),
         }
@@ -54,7 +66,7 @@ impl PayloadSource {
     /// What lines come from, for errors.
     pub(crate) fn input_name(&self) -> String {
         match self {
-            Self::Lines(LineInput::File(file)) => format!("the file '{}'", file.display()),
+            Self::Lines { input: LineInput::File(file), .. } => format!("the file '{}'", file.display()),
             _ => "stdin".to_owned(),
         }
     }
@@ -76,8 +88,16 @@ pub struct PublishPlan {
     pub client: ClientPlan,
     /// Topic, QoS, retain and properties of every message; its payload is empty.
     pub message: Message,
+    /// Where each message goes, unless each line names its topic.
+    pub topics: Vec<String>,
     /// Where payloads come from.
     pub source: PayloadSource,
+    /// What the lines are.
+    pub(super) lines: LineForm,
+    /// A line that is not a message is passed over, and the others are sent.
+    pub skips_bad_lines: bool,
+    /// A message that no client is subscribed to makes the run fail.
+    pub requires_subscriber: bool,
     /// How many times the message is sent; 1 with lines.
     pub repeat: u64,
     /// Least time between the end of one repetition and the next.
@@ -97,24 +117,48 @@ impl PublishPlan {
     }
 
     fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let PublishOptions { message, retain, connection, retry, tls, will, properties, report, general } = options;
+        let PublishOptions {
+            message,
+            retain,
+            delivery,
+            input,
+            connection,
+            retry,
+            tls,
+            will,
+            properties,
+            report,
+            check: _,
+            general,
+        } = options;
+        let DeliveryOptions { require_subscriber } = delivery;
         let ReportOptions { summary } = report;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
         let MessageOptions { topic, qos, repeat, repeat_delay, .. } = message;
-        let source = PayloadSource::of(message);
+        let source = PayloadSource::of(message, input);
         let RetainOptions { retain } = retain;
+        let version = client.connect.session.version;
+        let topics =
+            if topic.is_empty() { client.connect.topic_of_url.iter().cloned().collect() } else { topic.clone() };
         let message = Message {
-            topic: topic.clone().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default(),
+            topic: topics.first().cloned().unwrap_or_default(),
             payload: Bytes::new(),
             qos: *qos,
             retain: *retain,
             properties: commands.publish,
         };
+        let (lines, faults) = line_form(input, &message, &topics, version);
+        let faults = faults.into_iter().chain(subscriber_faults(*require_subscriber, input.json, *qos, version));
+        UsageError::check(PUBLISH.name, faults.collect())?;
         Ok(Self {
             client,
             message,
+            topics,
             source,
+            lines,
+            skips_bad_lines: input.on_error == Some(OnErrorName::Skip),
+            requires_subscriber: *require_subscriber,
             repeat: *repeat,
             repeat_delay: *repeat_delay,
             summary: summary.map(|name| match name {
@@ -126,7 +170,33 @@ impl PublishPlan {
 
     /// Whether each line of an input is a message.
     pub const fn sends_lines(&self) -> bool {
-        matches!(self.source, PayloadSource::Lines(_))
+        matches!(self.source, PayloadSource::Lines { .. })
+    }
+
+    /// What a message is called, one and many: a line, or a message.
+    pub(super) const fn nouns(&self) -> (&'static str, &'static str) {
+        match self.source {
+            PayloadSource::Lines { end: b'\n', .. } => ("line", "lines"),
+            PayloadSource::Lines { .. } => ("record", "records"),
+            _ => ("message", "messages"),
+        }
+    }
+
+    /// Whether messages differ in more than their payload.
+    pub(super) fn has_various_messages(&self) -> bool {
+        self.topics.len() > 1 || !matches!(self.lines, LineForm::Payload)
+    }
+
+    /// Whether a message may need room in the window.
+    pub(super) fn may_be_acknowledged(&self) -> bool {
+        self.is_acknowledged() || matches!(self.lines, LineForm::Json(_))
+    }
+
+    /// The messages that the source makes.
+    pub(super) fn supply(&self, source: Source) -> Supply {
+        let topics = self.topics.clone();
+        let composer = Composer::new(self.lines.clone(), self.message.clone(), topics, self.requires_subscriber);
+        Supply::new(source, composer, matches!(self.lines, LineForm::Json(_)))
     }
 
     /// Whether there is something to read: a file or stdin.
@@ -138,4 +208,42 @@ impl PublishPlan {
     pub fn is_acknowledged(&self) -> bool {
         self.message.qos != QoS::AtMostOnce
     }
+}
+
+/// How lines are read, and what of the other options cannot go with that.
+fn line_form(
+    input: &InputOptions,
+    message: &Message,
+    topics: &[String],
+    version: ProtocolVersion,
+) -> (LineForm, Vec<String>) {
+    let InputOptions { json, topic_sep, null: _, on_error: _ } = input;
+    if let Some(separator) = topic_sep {
+        let fault = "-t cannot be used with --topic-sep: each line names its topic";
+        let faults = if topics.is_empty() { Vec::new() } else { vec![fault.to_owned()] };
+        return (LineForm::Separated(Separator::new(separator).into()), faults);
+    }
+    if !*json {
+        return (LineForm::Payload, Vec::new());
+    }
+    let faults = if message.properties.is_empty() {
+        Vec::new()
+    } else {
+        vec!["-D publish cannot be used with --json: each line has its own properties".to_owned()]
+    };
+    let Message { qos, retain, .. } = *message;
+    let defaults = MessageDefaults { topic: topics.first().cloned(), qos, retain, version, wants_time: false };
+    (LineForm::Json(defaults), faults)
+}
+
+/// What does not let the broker report subscribers. A line in JSON has its own QoS.
+fn subscriber_faults(is_required: bool, is_json: bool, qos: QoS, version: ProtocolVersion) -> Vec<String> {
+    let mut faults = Vec::new();
+    if is_required && !version.is_v5() {
+        faults.push("--require-subscriber needs MQTT 5, in which the broker reports it: add -V 5".to_owned());
+    }
+    if is_required && qos == QoS::AtMostOnce && !is_json {
+        faults.push("--require-subscriber needs an acknowledgement, which QoS 0 has not: add -q 1 or -q 2".to_owned());
+    }
+    faults
 }

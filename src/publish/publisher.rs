@@ -5,15 +5,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::account::{DeliveryAccount, Outgoing};
 use super::closing_hint::closing_hint;
-use super::lines::Line;
+use super::compose::Draft;
 use super::loss_streak::LossStreak;
 use super::plan::PublishPlan;
-use super::source::{MOST_READ_AHEAD, Source};
 use super::summary::Totals;
+use super::supply::{Next, Supply};
 use super::unacknowledged::Unacknowledged;
 use super::window::SendWindow;
 use crate::client::{
@@ -38,6 +36,9 @@ const STUCK_HINT: &str = "the broker may be down, or this user may not be allowe
 /// What a session of an earlier run means at QoS 2.
 const FOUND_SESSION: &str = "the broker resumed the session of an earlier run: if that run was interrupted, its messages in flight stay incomplete";
 const FOUND_SESSION_HINT: &str = "use another client id (-i), or omit -c, to start with nothing in flight";
+/// PUBREC comes before the broker looks for subscribers.
+const NO_REPORT_AT_QOS_2: &str =
+    "many brokers, such as mosquitto, do not report missing subscribers at QoS 2, only at QoS 1";
 /// How long the DISCONNECT of an interrupted run may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -54,6 +55,9 @@ pub(super) enum Failure {
     },
 }
 
+/// A message that cannot be sent, and why.
+type Refused = Box<(PublishError, Draft)>;
+
 /// What is known of the last loss.
 struct Loss {
     error: String,
@@ -63,7 +67,7 @@ struct Loss {
 /// A run.
 pub(super) struct Publisher<'a> {
     plan: &'a PublishPlan,
-    source: Source,
+    supply: Supply,
     account: DeliveryAccount,
     reporter: ProgressReporter,
     line: ProgressLine,
@@ -71,6 +75,8 @@ pub(super) struct Publisher<'a> {
     template: Message,
     /// QoS 0 messages.
     unacknowledged: Unacknowledged,
+    /// There are some on this connection: nobody knows what the broker has got of them.
+    has_unacknowledged: bool,
     /// How long the broker has for its next answer. The mark counts its answers.
     answer: AnswerTimer<u64>,
     streak: LossStreak,
@@ -85,20 +91,25 @@ pub(super) struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     pub(super) fn new(
         plan: &'a PublishPlan,
-        source: Source,
+        supply: Supply,
         reporter: ProgressReporter,
         progress: &Rc<Progress>,
     ) -> Self {
-        let noun = if plan.sends_lines() { "lines" } else { "messages" };
-        let account = DeliveryAccount::new(reporter.clone(), plan.client.policy.refusals_fail, plan.sends_lines());
+        let (_, nouns) = plan.nouns();
+        let account = DeliveryAccount::new(reporter.clone(), plan);
+        if plan.requires_subscriber && plan.message.qos == QoS::ExactlyOnce {
+            reporter.warning(NO_REPORT_AT_QOS_2);
+            reporter.hint("use -q 1");
+        }
         Self {
             plan,
-            line: ProgressLine::new(Rc::clone(progress), noun, source.position().1, Instant::now()),
-            source,
+            line: ProgressLine::new(Rc::clone(progress), nouns, supply.position().1, Instant::now()),
+            supply,
             account,
             reporter,
             template: plan.message.clone(),
             unacknowledged: Unacknowledged::default(),
+            has_unacknowledged: false,
             answer: AnswerTimer::new(plan.client.answer_timeout),
             streak: LossStreak::default(),
             last_loss: Loss { error: String::new(), streak_losses_at_message: 0 },
@@ -111,13 +122,13 @@ impl<'a> Publisher<'a> {
     /// Publishes, and returns how that ended and the figures.
     pub(super) async fn run(
         plan: &'a PublishPlan,
-        source: Source,
+        supply: Supply,
         diagnostics: Diagnostics,
         progress: &Rc<Progress>,
     ) -> io::Result<(ExitStatus, Totals)> {
         let reporter = ProgressReporter::new(diagnostics, Rc::clone(progress));
         let mut driver = Driver::new(&plan.client, reporter.clone())?;
-        let mut publisher = Self::new(plan, source, reporter, progress);
+        let mut publisher = Self::new(plan, supply, reporter, progress);
         let ended = match driver.run(&mut publisher).await {
             Ok(()) => publisher.disconnect(&mut driver).await,
             Err(end) => Err(end),
@@ -128,12 +139,12 @@ impl<'a> Publisher<'a> {
 
     /// Leaves a broker that has everything.
     async fn disconnect(&mut self, driver: &mut Driver<Outgoing>) -> Result<(), End<Failure>> {
-        let is_unsure = self.plan.sends_lines() && !self.plan.is_acknowledged();
+        let is_unsure = self.plan.sends_lines() && self.has_unacknowledged;
         let close = if is_unsure { CloseMode::Confirmed(CLOSING) } else { CloseMode::AtOnce };
         let properties = self.plan.client.disconnect_properties.clone();
         match driver.disconnect(properties, self.plan.client.answer_timeout, close).await {
             // The broker has acknowledged everything, which a lost DISCONNECT does not change.
-            Err(End::Client(error)) if self.plan.is_acknowledged() => {
+            Err(End::Client(error)) if !self.has_unacknowledged => {
                 driver.client.note(&format!("disconnected without DISCONNECT: {error}"));
             }
             left => left?,
@@ -148,11 +159,11 @@ impl<'a> Publisher<'a> {
         self.note_written(client);
         let open = if ended.is_ok() { 0 } else { self.open(client) };
         let status = match ended {
-            Ok(()) => self.account.close(0, true),
+            Ok(()) => self.account.close(0, self.supply.is_read()),
             Err(end) => self.fail(client, &end, open).await,
         };
-        let input_read = self.plan.reads_input().then(|| self.source.is_read());
-        (status, Totals { input_read, ..self.account.totals(open, self.plan.is_acknowledged()) })
+        let input_read = self.plan.reads_input().then(|| self.supply.is_read());
+        (status, Totals { input_read, ..self.account.totals(open) })
     }
 
     /// Reports why the run ended with `open` messages unfinished, and leaves the broker.
@@ -163,7 +174,7 @@ impl<'a> Publisher<'a> {
             // Nothing is open: it leaves as a run does that is done.
             End::Interrupted(signal) if open == 0 && self.account.has_connected() => {
                 self.close(client, reason).await;
-                self.account.close(0, true);
+                self.account.close(0, !self.supply.is_stopped());
                 return ExitStatus::Interrupted(*signal);
             }
             End::Interrupted(signal) => {
@@ -192,7 +203,7 @@ impl<'a> Publisher<'a> {
         };
         self.close(client, reason).await;
         if self.plan.sends_lines() || self.plan.repeat > 1 {
-            self.account.close(open, self.source.is_read());
+            self.account.close(open, self.supply.is_read());
         }
         status
     }
@@ -214,42 +225,73 @@ impl<'a> Publisher<'a> {
         let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, closing).await;
     }
 
-    fn send(&mut self, client: &mut Client<Outgoing>, number: u64, payload: Bytes) -> Result<(), ClientError> {
+    fn send(&mut self, client: &mut Client<Outgoing>, number: u64, draft: Draft) -> Result<(), ClientError> {
         let policy = &self.plan.client.policy;
-        match self.put(client, number, payload) {
-            Ok(()) => {}
-            Err((PublishError::RetainNotAvailable, payload))
-                if policy.drops_unavailable_retain && self.template.retain =>
-            {
+        let Err(refused) = self.put(client, number, draft) else { return Ok(()) };
+        match *refused {
+            (PublishError::RetainNotAvailable, draft) if policy.drops_unavailable_retain && self.template.retain => {
                 self.template.retain = false;
-                self.unacknowledged.put_back(number, payload);
+                self.unacknowledged.put_back(number, draft);
             }
-            Err((error @ PublishError::Wire(WireError::TooLarge { limit, .. }), _))
+            (error @ PublishError::Wire(WireError::TooLarge { limit, .. }), draft)
                 if self.plan.sends_lines() && policy.skips_oversized_lines =>
             {
-                self.account.refuse(number, format_args!("{error}; {}", whose_limit(limit)), error.reason());
+                let topic = draft.message(&self.template).topic;
+                self.account.refuse(number, &topic, format_args!("{error}; {}", whose_limit(limit)), error.reason());
             }
-            Err((error, _)) => return Err(error.into()),
+            // Others may have what the broker takes.
+            (
+                error @ (PublishError::QosNotSupported(_)
+                | PublishError::RetainNotAvailable
+                | PublishError::TopicAlias { .. }),
+                Draft::Whole(message),
+            ) if self.plan.sends_lines() => self.account.refuse(number, &message.topic, &error, error.reason()),
+            (error, _) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// Puts a message into the session, or gives its payload back.
-    fn put(&mut self, client: &mut Client<Outgoing>, number: u64, payload: Bytes) -> Result<(), (PublishError, Bytes)> {
-        if self.plan.is_acknowledged() {
-            let message = Message { payload, ..self.template.clone() };
-            let put = client.session().publish(Outgoing { number, message });
-            put.map_err(|(error, refused)| (error, refused.message.payload))?;
-            self.account.sends();
-            return Ok(());
+    /// Puts a message into the session, or gives it back.
+    fn put(&mut self, client: &mut Client<Outgoing>, number: u64, draft: Draft) -> Result<(), Refused> {
+        match draft {
+            Draft::Payload(payload) if self.plan.is_acknowledged() => {
+                let message = Message { payload, ..self.template.clone() };
+                let put = client.session().publish(Outgoing::new(number, message));
+                put.map_err(|(error, refused)| Box::new((error, Draft::Payload(refused.message.payload))))?;
+                self.account.sends();
+                Ok(())
+            }
+            Draft::Payload(payload) => {
+                self.template.payload = payload;
+                let put = client.session().send(&self.template);
+                let draft = Draft::Payload(std::mem::take(&mut self.template.payload));
+                self.put_unacknowledged(client, number, draft, put)
+            }
+            Draft::Whole(message) if message.qos == QoS::AtMostOnce => {
+                let put = client.session().send(&message);
+                self.put_unacknowledged(client, number, Draft::Whole(message), put)
+            }
+            Draft::Whole(message) => {
+                let put = client.session().publish(Outgoing::new(number, message));
+                put.map_err(|(error, refused)| Box::new((error, Draft::Whole(refused.message))))?;
+                self.account.sends();
+                Ok(())
+            }
         }
-        self.template.payload = payload;
-        let put = client.session().send(&self.template);
-        let payload = std::mem::take(&mut self.template.payload);
-        match put {
-            Ok(()) => self.unacknowledged.put(client.output_position().end, number, payload),
-            Err(error) => return Err((error, payload)),
+    }
+
+    fn put_unacknowledged(
+        &mut self,
+        client: &Client<Outgoing>,
+        number: u64,
+        draft: Draft,
+        put: Result<(), PublishError>,
+    ) -> Result<(), Refused> {
+        if let Err(error) = put {
+            return Err((error, draft).into());
         }
+        self.has_unacknowledged = true;
+        self.unacknowledged.put(client.output_position().end, number, draft);
         Ok(())
     }
 
@@ -257,12 +299,12 @@ impl<'a> Publisher<'a> {
         if !client.is_open() || client.unwritten() >= BACKLOG {
             return false;
         }
-        if let Source::Repeated(repetition) = &mut self.source {
-            // The next one follows when the one before is done. At QoS 0 without a delay that is once it is written,
-            // and writes may then as well be large.
-            let is_paced = self.plan.message.qos != QoS::AtMostOnce || !self.plan.repeat_delay.is_zero();
+        // The next one follows when the one before is done. At QoS 0 without a delay that is once it is written, and
+        // writes may then as well be large.
+        let is_paced = self.plan.message.qos != QoS::AtMostOnce || !self.plan.repeat_delay.is_zero();
+        if is_paced && !self.plan.sends_lines() {
             let is_busy = client.session().in_flight() > 0 || !self.unacknowledged.is_written();
-            if is_paced && (is_busy || !repetition.is_due(Instant::now())) {
+            if !self.supply.is_due(is_busy, Instant::now()) {
                 return false;
             }
         }
@@ -270,7 +312,7 @@ impl<'a> Publisher<'a> {
     }
 
     fn has_window(&self, client: &mut Client<Outgoing>) -> bool {
-        !self.plan.is_acknowledged() || client.session().window_free() > 0
+        !self.plan.may_be_acknowledged() || client.session().window_free() > 0
     }
 
     /// Whether everything is acknowledged. The end of what is only to be written may be written together with the
@@ -278,7 +320,7 @@ impl<'a> Publisher<'a> {
     fn is_done(&self, client: &mut Client<Outgoing>) -> bool {
         let is_written = self.unacknowledged.len() == 0
             || (self.unacknowledged.is_sent() && !self.plan.sends_lines() && client.unwritten() < BACKLOG);
-        self.source.has_ended() && is_written && client.session().in_flight() == 0
+        self.supply.has_ended() && is_written && client.session().in_flight() == 0
     }
 
     /// With a full window and more to send, three quarters of the acknowledgements are worth one wake-up: in the
@@ -286,7 +328,7 @@ impl<'a> Publisher<'a> {
     /// TCP ACK.
     fn coalesce_acknowledgements(&self, client: &mut Client<Outgoing>, has_window: bool) {
         let in_flight = client.session().in_flight();
-        let has_more = self.source.has_more();
+        let has_more = self.supply.has_more();
         let many = !has_window && in_flight >= FEW_IN_FLIGHT && has_more;
         client.coalesce(if many { in_flight * 3 / 4 } else { 0 });
         if in_flight > 1 && !has_more && client.unwritten() == 0 {
@@ -297,7 +339,7 @@ impl<'a> Publisher<'a> {
     /// Draws the progress line when it is time to.
     fn draw(&mut self, note: Option<&str>) {
         if self.line.due().is_some() {
-            self.line.draw(Instant::now(), self.account.done(), self.source.position().0, note);
+            self.line.draw(Instant::now(), self.account.done(), self.supply.position().0, note);
         }
     }
 
@@ -333,19 +375,19 @@ impl<'a> Publisher<'a> {
     /// When an attempt to reconnect is given up: where the input has ended nobody would notice that it never works, so
     /// it ends then, unless `--retry` sets how often to try.
     fn give_up_at(&self) -> Option<Instant> {
-        let ends = self.source.is_read() && self.plan.client.connect.retry.attempts.is_none();
+        let ends = self.supply.is_over() && self.plan.client.connect.retry.attempts.is_none();
         self.streak.since().filter(|_| ends)?.checked_add(self.plan.client.answer_timeout)
     }
 
     /// Messages that were taken up and are not finished.
     fn open(&mut self, client: &mut Client<Outgoing>) -> u64 {
-        (client.session().in_flight() + self.unacknowledged.len()) as u64 + self.source.left()
+        (client.session().in_flight() + self.unacknowledged.len()) as u64 + self.supply.left()
     }
 
-    /// The message that goes out first on the next connection: its number and the size of its payload.
-    fn first_open(&self, client: &mut Client<Outgoing>) -> Option<(u64, usize)> {
-        let in_flight = client.session().oldest().map(|kept| (kept.number, kept.message.payload.len()));
-        in_flight.or(self.unacknowledged.first())
+    /// The message that goes out first on the next connection, with its number.
+    fn first_open(&self, client: &mut Client<Outgoing>) -> Option<(u64, Draft)> {
+        let in_flight = client.session().oldest().map(|kept| (kept.number, Draft::Whole(kept.message.clone())));
+        in_flight.or_else(|| self.unacknowledged.first().cloned())
     }
 
     /// How many connections may be lost, one after the other, before one gets something through. A single message does
@@ -364,17 +406,18 @@ impl<'a> Publisher<'a> {
         &self,
         client: &mut Client<Outgoing>,
         error: &ClientError,
-        first: Option<(u64, usize)>,
+        first: Option<(u64, Draft)>,
         losses: u64,
     ) -> GiveUp<Failure> {
-        let Some((number, size)) = first.filter(|_| self.plan.client.policy.gives_up_at_same_packet) else {
+        let Some((number, draft)) = first.filter(|_| self.plan.client.policy.gives_up_at_same_packet) else {
             return GiveUp::Loss;
         };
-        let hint = closing_hint(&self.plan.message, size, client.session().in_flight());
+        let size = draft.payload_size();
+        let hint = closing_hint(&draft.message(&self.template), size, client.session().in_flight());
         if losses < 2 {
             return GiveUp::Hint(hint);
         }
-        let what = if self.plan.sends_lines() { "line" } else { "message" };
+        let (what, _) = self.plan.nouns();
         let (target, size, cause) = (client.target(), byte_count(size), error.cause());
         let text = format!(
             "{target}: the connection was lost {losses} times in a row at {what} {number} ({size}), and nothing was \
@@ -427,16 +470,22 @@ impl Task for Publisher<'_> {
         self.widen_window(client);
         let limit = client.session().limits().maximum_packet_size.min(MAX_REMAINING_LENGTH);
         while self.has_room(client) {
-            let again = self.unacknowledged.take_again().map(|(number, payload)| (number, Line::Whole(payload)));
-            match again.or_else(|| self.source.next(limit)) {
+            let again = self.unacknowledged.take_again().map(|(number, draft)| (number, Next::Draft(draft)));
+            match again.or_else(|| self.supply.next(limit)) {
                 None => break,
-                Some((number, Line::Whole(payload))) => self.send(client, number, payload)?,
-                Some((number, Line::TooLong { length })) if self.plan.client.policy.skips_oversized_lines => {
+                Some((number, Next::Draft(draft))) => self.send(client, number, draft)?,
+                Some((number, Next::Bad(fault))) => {
+                    self.account.note_bad_line(number, &fault);
+                    if !self.plan.skips_bad_lines {
+                        self.supply.stop();
+                    }
+                }
+                Some((number, Next::TooLong { length })) if self.plan.client.policy.skips_oversized_lines => {
                     let whose = whose_limit(limit);
                     let why = format_args!("a payload of {length} bytes exceeds the limit of {limit}; {whose}");
-                    self.account.refuse(number, why, ReasonCode::PACKET_TOO_LARGE);
+                    self.account.refuse(number, &self.plan.message.topic, why, ReasonCode::PACKET_TOO_LARGE);
                 }
-                Some((_, Line::TooLong { length })) => {
+                Some((_, Next::TooLong { length })) => {
                     let size = usize::try_from(length).unwrap_or(usize::MAX);
                     return Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into());
                 }
@@ -448,7 +497,7 @@ impl Task for Publisher<'_> {
     fn before_wait(&mut self, client: &mut Client<Outgoing>, now: Instant) -> Result<Option<Instant>, End<Failure>> {
         if !client.is_open() {
             let has_lost = self.streak.since().is_some();
-            self.wants_input = has_lost && !self.source.is_read() && self.source.held() < MOST_READ_AHEAD;
+            self.wants_input = has_lost && self.supply.has_room();
             self.draw(Some("waiting for the broker"));
             let give_up_at = self.give_up_at();
             if let (Some(since), Some(_)) = (self.streak.since(), give_up_at.filter(|at| *at <= now)) {
@@ -465,9 +514,9 @@ impl Task for Publisher<'_> {
     }
 
     fn split(&mut self) -> (&mut impl Handler<Outgoing>, impl Future<Output = io::Result<()>>) {
-        let Self { account, source, wants_input, .. } = self;
+        let Self { account, supply, wants_input, .. } = self;
         let wants_input = *wants_input;
-        (account, async move { if wants_input { source.wait().await } else { std::future::pending().await } })
+        (account, async move { if wants_input { supply.wait().await } else { std::future::pending().await } })
     }
 
     fn on_ready(&mut self, input: io::Result<()>) -> Result<(), End<Failure>> {
@@ -503,9 +552,9 @@ impl Task for Publisher<'_> {
     }
 
     fn on_reconnecting(&mut self, client: &mut Client<Outgoing>, reported: bool) {
-        if reported && !self.plan.is_acknowledged() {
+        if std::mem::take(&mut self.has_unacknowledged) && reported {
             // The socket took them, and nobody knows what the broker got of it.
-            let what = if self.plan.sends_lines() { "lines" } else { "messages" };
+            let (_, what) = self.plan.nouns();
             self.reporter
                 .warning(format_args!("{what} written just before the connection was lost may be lost with it"));
             self.reporter.hint("with -q 1 nothing is lost");

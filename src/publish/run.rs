@@ -10,6 +10,7 @@ use super::plan::{LineInput, PayloadSource, PublishPlan};
 use super::publisher::Publisher;
 use super::source::{Repetition, Source};
 use super::summary::Totals;
+use super::supply::Supply;
 use crate::client::{self, ClientPlan, Diagnostics};
 use crate::exit_status::ExitStatus;
 use crate::options::{EMPTY_STDIN, unreadable_file};
@@ -20,7 +21,7 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
     let began = Instant::now();
     let diagnostics = Diagnostics::start(&plan.client);
     let (status, totals) = match source_of(&plan.source, plan.repeat, plan.repeat_delay) {
-        Ok(source) => run(plan, source, diagnostics),
+        Ok(source) => run(plan, plan.supply(source), diagnostics),
         Err(error) => {
             diagnostics.error_or(error.text, error.mosquitto);
             (ExitStatus::Failed, totals_of_nothing(plan))
@@ -33,12 +34,12 @@ pub fn publish(plan: &PublishPlan) -> ExitStatus {
     status
 }
 
-fn run(plan: &PublishPlan, source: Source, diagnostics: Diagnostics) -> (ExitStatus, Totals) {
+fn run(plan: &PublishPlan, supply: Supply, diagnostics: Diagnostics) -> (ExitStatus, Totals) {
     // The log of -d, or what somebody types, would be written around the line.
     let ClientPlan { debug, quiet, policy, .. } = &plan.client;
-    let is_hidden = *quiet || !policy.shows_progress || *debug > 0 || !source.is_long();
+    let is_hidden = *quiet || !policy.shows_progress || *debug > 0 || !supply.is_long();
     let progress = Rc::new(Progress::on_stderr(is_hidden));
-    let ended = client::run(async { Publisher::run(plan, source, diagnostics, &progress).await });
+    let ended = client::run(async { Publisher::run(plan, supply, diagnostics, &progress).await });
     ended.flatten().unwrap_or_else(|error| (diagnostics.cannot_start(&error), totals_of_nothing(plan)))
 }
 
@@ -83,12 +84,12 @@ pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) ->
             }
             content
         }
-        PayloadSource::Lines(LineInput::Stdin) => {
-            return InputChunks::of_stdin().map(Source::lines).map_err(unreadable);
-        }
-        PayloadSource::Lines(LineInput::File(file)) => {
-            let chunks = InputChunks::of_file(file).map_err(|error| SourceError::of_file(file, &error));
-            return chunks.map(Source::lines);
+        PayloadSource::Lines { input, end } => {
+            let chunks = match input {
+                LineInput::Stdin => InputChunks::of_stdin().map_err(unreadable),
+                LineInput::File(file) => InputChunks::of_file(file).map_err(|error| SourceError::of_file(file, &error)),
+            };
+            return chunks.map(|chunks| Source::lines(chunks, *end));
         }
     };
     Ok(Source::Repeated(Repetition::new(payload, repeat, delay)))

@@ -57,8 +57,9 @@ impl Repetition {
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Source {
-    pub(super) fn lines(chunks: InputChunks) -> Self {
-        Self::Lines(Lines { chunks, splitter: LineSplitter::default(), ended: false, taken: 0 })
+    /// Lines that end with this byte.
+    pub(super) const fn lines(chunks: InputChunks, end: u8) -> Self {
+        Self::Lines(Lines { chunks, splitter: LineSplitter::new(end), ended: false, taken: 0 })
     }
 
     /// The next payload with its number from 1, as far as it is there. No line is given out that is longer than `limit`

@@ -25,12 +25,16 @@ pub(super) struct Totals {
     pub(super) messages: u64,
     /// Of these, the ones that were sent, each counted once.
     pub(super) sent: u64,
+    /// Those that the broker took: acknowledged, or sent at QoS 0.
+    pub(super) taken: u64,
     /// Acknowledged ones; none where QoS 0 asks for no acknowledgement.
     pub(super) acknowledged: Option<u64>,
     /// Refused ones, by Reason Code.
     pub(super) refused: BTreeMap<u8, u64>,
     /// Those that are neither acknowledged (QoS 0: sent) nor refused.
     pub(super) unacknowledged: u64,
+    /// Acknowledged ones of which the broker reported that no client is subscribed, where that matters.
+    pub(super) without_subscriber: u64,
     /// QoS 2 messages that the broker took as QoS 1.
     pub(super) downgraded: u64,
     /// What was sent again after a reconnect.
@@ -41,6 +45,8 @@ pub(super) struct Totals {
     pub(super) reconnects: u64,
     /// Whether the input was read to its end; none where there is no input.
     pub(super) input_read: Option<bool>,
+    /// Lines that are not messages.
+    pub(super) bad_lines: u64,
 }
 
 impl Totals {
@@ -58,8 +64,7 @@ impl Totals {
 
     /// Messages per second that the broker took.
     fn rate(&self, took: Duration) -> f64 {
-        let taken = self.acknowledged.unwrap_or(self.sent);
-        if took.is_zero() { 0.0 } else { taken as f64 / took.as_secs_f64() }
+        if took.is_zero() { 0.0 } else { self.taken as f64 / took.as_secs_f64() }
     }
 
     fn json(&self, took: Duration, status: ExitStatus) -> Value {
@@ -71,11 +76,13 @@ impl Totals {
             "refused": self.refusals(),
             "refused_by_reason": self.refused.iter().map(reason).collect::<Vec<_>>(),
             "unacknowledged": self.unacknowledged,
+            "without_subscriber": self.without_subscriber,
             "downgraded": self.downgraded,
             "retried": self.retried,
             "maybe_duplicated": self.uncertain,
             "reconnects": self.reconnects,
             "input_read": self.input_read,
+            "bad_lines": self.bad_lines,
             "seconds": (took.as_secs_f64() * 1e6).round() / 1e6,
             "rate": (self.rate(took) * 10.0).round() / 10.0,
             "exit_status": status.code(),
@@ -90,10 +97,12 @@ impl Totals {
         }
         let rest = [
             (self.unacknowledged, if self.acknowledged.is_some() { "not acknowledged" } else { "not sent" }),
+            (self.without_subscriber, "without a subscriber"),
             (self.downgraded, "at QoS 1 only"),
             (self.retried, "sent again"),
             (self.uncertain, "perhaps twice"),
             (self.reconnects, if self.reconnects == 1 { "reconnect" } else { "reconnects" }),
+            (self.bad_lines, if self.bad_lines == 1 { "bad line" } else { "bad lines" }),
         ];
         parts.extend(
             rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))),
@@ -119,6 +128,7 @@ mod tests {
         Totals {
             messages: 2000,
             sent: 1998,
+            taken: 1995,
             acknowledged: Some(1995),
             refused: [(0x87, 2), (0x97, 1)].into(),
             unacknowledged: 2,
@@ -126,7 +136,9 @@ mod tests {
             uncertain: 3,
             reconnects: 1,
             downgraded: 0,
+            without_subscriber: 0,
             input_read: Some(false),
+            bad_lines: 1,
         }
     }
 
@@ -136,8 +148,8 @@ mod tests {
         let expected = concat!(
             r#"{"messages":2000,"sent":1998,"acknowledged":1995,"refused":3,"refused_by_reason":["#,
             r#"{"reason":135,"name":"Not authorized","count":2},{"reason":151,"name":"Quota exceeded","count":1}],"#,
-            r#""unacknowledged":2,"downgraded":0,"retried":20,"maybe_duplicated":3,"reconnects":1,"#,
-            r#""input_read":false,"seconds":1.5,"rate":1330.0,"exit_status":1}"#,
+            r#""unacknowledged":2,"without_subscriber":0,"downgraded":0,"retried":20,"maybe_duplicated":3,"reconnects":1,"#,
+            r#""input_read":false,"bad_lines":1,"seconds":1.5,"rate":1330.0,"exit_status":1}"#,
             "\n"
         );
         assert_eq!(text, expected);
@@ -145,7 +157,7 @@ mod tests {
 
     #[test]
     fn nothing_is_acknowledged_at_qos_0() {
-        let totals = Totals { messages: 5, sent: 5, ..Totals::default() };
+        let totals = Totals { messages: 5, sent: 5, taken: 5, ..Totals::default() };
         let text = totals.print(SummaryFormat::Json, Duration::ZERO, ExitStatus::Done);
         assert!(text.contains(r#""acknowledged":null"#) && text.contains(r#""rate":0.0"#), "{text}");
         assert!(text.contains(r#""input_read":null"#), "{text}");
@@ -158,7 +170,7 @@ mod tests {
     fn text_names_what_is_not_zero() {
         let text = totals().print(SummaryFormat::Text, Duration::from_millis(1500), ExitStatus::Failed);
         let expected = "1,998 sent, 1,995 acknowledged, 2 refused (Not authorized), 1 refused (Quota exceeded), \
-                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnect in 1.50 s, 1,330/s; the input was not read to \
+                        2 not acknowledged, 20 sent again, 3 perhaps twice, 1 reconnect, 1 bad line in 1.50 s, 1,330/s; the input was not read to \
                         its end\n";
         assert_eq!(text, expected);
     }

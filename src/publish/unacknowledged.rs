@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use super::compose::Draft;
 
-/// A message by its number, with its payload.
-type Numbered = (u64, Bytes);
+/// A message by its number.
+type Numbered = (u64, Draft);
 
 /// The QoS 0 messages that are not known to be written, in the order of their numbers.
 #[derive(Debug, Default)]
@@ -19,13 +19,13 @@ pub(super) struct Unacknowledged {
 
 impl Unacknowledged {
     /// A message was put into the output, where it ends at `end`.
-    pub(super) fn put(&mut self, end: u64, number: u64, payload: Bytes) {
-        self.sent.push_back((end, (number, payload)));
+    pub(super) fn put(&mut self, end: u64, number: u64, draft: Draft) {
+        self.sent.push_back((end, (number, draft)));
     }
 
     /// A message could not be sent after all: it is the next one.
-    pub(super) fn put_back(&mut self, number: u64, payload: Bytes) {
-        self.again.push_front((number, payload));
+    pub(super) fn put_back(&mut self, number: u64, draft: Draft) {
+        self.again.push_front((number, draft));
     }
 
     /// The next message to send again.
@@ -52,10 +52,9 @@ impl Unacknowledged {
         lost
     }
 
-    /// Number and payload size of the first one.
-    pub(super) fn first(&self) -> Option<(u64, usize)> {
-        let first = self.sent.front().map(|(_, message)| message).or(self.again.front());
-        first.map(|(number, payload)| (*number, payload.len()))
+    /// The first one.
+    pub(super) fn first(&self) -> Option<&Numbered> {
+        self.sent.front().map(|(_, message)| message).or(self.again.front())
     }
 
     /// Whether all are on their way.
@@ -76,19 +75,25 @@ impl Unacknowledged {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    fn draft(payload: &'static [u8]) -> Draft {
+        Draft::Payload(Bytes::from_static(payload))
+    }
 
     #[test]
     fn what_was_not_written_whole_is_sent_again_in_order() {
         let mut messages = Unacknowledged::default();
         for number in 1..=4 {
-            messages.put(number * 10, number, Bytes::from_static(b"x"));
+            messages.put(number * 10, number, draft(b"x"));
         }
-        assert_eq!((messages.note_written(25), messages.len(), messages.first()), (2, 2, Some((3, 1))));
+        assert_eq!((messages.note_written(25), messages.len(), messages.first()), (2, 2, Some(&(3, draft(b"x")))));
         assert_eq!((messages.note_loss(), messages.is_written(), messages.len()), (2, true, 2));
         assert_eq!(messages.take_again().map(|(number, _)| number), Some(3));
-        messages.put_back(3, Bytes::new());
-        messages.put(10, 5, Bytes::new());
+        messages.put_back(3, draft(b""));
+        messages.put(10, 5, draft(b""));
         assert_eq!(messages.note_loss(), 1);
         let order: Vec<u64> = std::iter::from_fn(|| messages.take_again()).map(|(number, _)| number).collect();
         assert_eq!(order, [5, 3, 4], "a loss before everything old was sent again");
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn the_end_of_a_run_may_write_the_rest() {
         let mut messages = Unacknowledged::default();
-        messages.put(10, 1, Bytes::new());
+        messages.put(10, 1, draft(b""));
         assert_eq!((messages.note_all_written(), messages.len(), messages.first()), (1, 0, None));
     }
 }

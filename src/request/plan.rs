@@ -10,8 +10,8 @@ use crate::mqtt::{
     check_topic_name,
 };
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, MessageOptions, REQUEST, RequestOptions, ResponseOptions, UsageError,
-    fault_of_plan,
+    ClientGroups, CommandProperties, Environment, InputOptions, MessageOptions, REQUEST, RequestOptions,
+    ResponseOptions, UsageError, fault_of_plan,
 };
 use crate::publish::PayloadSource;
 use crate::subscribe::format::Printer;
@@ -103,7 +103,8 @@ impl RequestPlan {
             let fault = "responses to several requests with the same correlation-data cannot be matched: omit -D publish correlation-data; each request then gets its own";
             return Err(refused(vec![fault.to_owned()]));
         }
-        let topic = topic.clone().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default();
+        // The last one, where an options file has one too.
+        let topic = topic.last().cloned().or_else(|| client.connect.topic_of_url.clone()).unwrap_or_default();
         if matches!(&response_topic, ResponseTopic::Given(response) if *response == topic) && policy.matches_responses {
             let fault = "-t and -e are the same topic: the request would be its own response".to_owned();
             return Err(refused(vec![fault]));
@@ -111,7 +112,7 @@ impl RequestPlan {
         let exchange = exchange(response, version, policy, &mut publish, environment);
         Ok(Self {
             request: Message { topic, qos: *qos, properties: publish, ..Message::default() },
-            source: PayloadSource::of(message),
+            source: PayloadSource::of(message, &InputOptions::default()),
             repeat: *repeat,
             repeat_delay: *repeat_delay,
             subscription: SubscribeFilter {

@@ -62,7 +62,7 @@ impl Receiver {
     pub(super) fn new(plan: &RequestPlan, diagnostics: Diagnostics) -> Self {
         Self {
             diagnostics,
-            line_each: matches!(plan.source, PayloadSource::Lines(_)) && plan.printer.newline,
+            line_each: matches!(plan.source, PayloadSource::Lines { .. }) && plan.printer.newline,
             printer: plan.printer.clone().on_stdout(&plan.client.policy, Escapes::Metadata),
             shows_latency: plan.latency,
             exchange: plan.exchange.clone(),
@@ -123,7 +123,7 @@ impl Handler<Message> for Receiver {
         };
     }
 
-    fn on_received(&mut self, _: &Message) {
+    fn on_received(&mut self, _: &Message, _: ReasonCode) {
         self.answers += 1;
     }
 

@@ -303,7 +303,8 @@ impl<'a> Requester<'a> {
     /// earlier request first: the window (`-M`, Receive Maximum) is full. A broker that never does is not waited for
     /// without end.
     fn rest_or_hold(&mut self, client: &mut Client<Message>) {
-        let waits_for_input = self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines(_));
+        let waits_for_input =
+            self.receiver.exchange.asked() > 0 || matches!(self.plan.source, PayloadSource::Lines { .. });
         if !self.receiver.exchange.is_idle() || !self.is_subscribed || !waits_for_input {
             return;
         }

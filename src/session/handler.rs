@@ -129,8 +129,8 @@ pub trait Handler<K> {
     /// A whole packet has arrived, as on the wire. Called before anything else happens for it.
     fn on_packet(&mut self, _packet: &[u8]) {}
 
-    /// PUBREC arrived for a QoS 2 message.
-    fn on_received(&mut self, _kept: &K) {}
+    /// PUBREC arrived for a QoS 2 message, with a reason that is not an error.
+    fn on_received(&mut self, _kept: &K, _reason: ReasonCode) {}
 
     /// Something else.
     fn on_event(&mut self, event: Event);

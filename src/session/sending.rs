@@ -254,7 +254,7 @@ impl<K: Kept> Sending<K> {
             (AckKind::Puback, Slot::Pubrec(_)) => Outcome::Downgraded,
             (AckKind::Pubrec, Slot::Pubrec(_)) => {
                 if let Slot::Pubrec(kept) = std::mem::replace(place, Slot::Free) {
-                    handler.on_received(&kept);
+                    handler.on_received(&kept, ack.reason);
                     *place = Slot::Pubcomp(kept);
                 }
                 output.put_ack(AckKind::Pubrel, identifier);

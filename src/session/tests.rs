@@ -86,7 +86,7 @@ impl<K: Kept> Handler<K> for TestHandler {
         });
     }
 
-    fn on_received(&mut self, kept: &K) {
+    fn on_received(&mut self, kept: &K, _: ReasonCode) {
         self.received.push(payload_of(kept));
     }
 

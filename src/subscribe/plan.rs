@@ -89,6 +89,7 @@ impl SubscribePlan {
             tls,
             will,
             properties,
+            check: _,
             general,
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };

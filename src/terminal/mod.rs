@@ -5,6 +5,7 @@
 
 mod color;
 mod escape;
+mod live;
 pub(crate) mod number;
 mod progress;
 mod progress_line;
@@ -16,6 +17,7 @@ mod table;
 pub(crate) use color::{Colors, Paint};
 pub use escape::escape;
 pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tail, excerpt, message, quoted};
+pub(crate) use live::LiveBlock;
 pub(crate) use progress::Progress;
 pub(crate) use progress_line::ProgressLine;
 pub use stderr::say;

@@ -86,6 +86,23 @@ impl Table {
         text
     }
 
+    /// The table without as many of the `expendable` columns, in their order, as must go for it to fit.
+    pub(crate) fn fit(mut self, width: usize, expendable: &[usize]) -> Self {
+        let mut gone: Vec<usize> = Vec::new();
+        for &column in expendable {
+            if self.width() <= width {
+                break;
+            }
+            let place = column - gone.iter().filter(|other| **other < column).count();
+            if place < self.alignments.len() {
+                self.alignments.remove(place);
+            }
+            self.rows.iter_mut().filter(|row| place < row.len()).for_each(|row| drop(row.remove(place)));
+            gone.push(column);
+        }
+        self
+    }
+
     /// Width of the widest line.
     pub(crate) fn width(&self) -> usize {
         self.widths().iter().map(|width| width + 2).sum()
@@ -100,14 +117,17 @@ impl Table {
     }
 }
 
-/// Text in lines of at most `width` characters, broken at blanks; the first line begins with `first`, the others with
-/// as many blanks. A word that is longer than a line is not cut.
+/// Text in lines of at most `width` characters, broken at blanks, but not between a number and its unit; the first line
+/// begins with `first`, the others with as many blanks. A word that is longer than a line is not cut.
 pub(crate) fn wrapped(first: &str, text: &str, width: usize) -> String {
     let indent = length(first);
     let mut lines = String::from(first);
     let mut column = indent;
-    for word in text.split_whitespace() {
-        if column > indent && column + 1 + length(word) > width {
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let unit = words.next_if(|next| is_number_and_unit(word, next));
+        let room = length(word) + unit.map_or(0, |unit| 1 + length(unit));
+        if column > indent && column + 1 + room > width {
             lines.push('\n');
             lines.push_str(&" ".repeat(indent));
             column = indent;
@@ -116,16 +136,34 @@ pub(crate) fn wrapped(first: &str, text: &str, width: usize) -> String {
             column += 1;
         }
         lines.push_str(word);
-        column += length(word);
+        if let Some(unit) = unit {
+            lines.push(' ');
+            lines.push_str(unit);
+        }
+        column += room;
     }
     lines.push('\n');
     lines
 }
 
+/// Whether two words are a number and its unit, as `1.93 ms` or `(0.01 %),`.
+fn is_number_and_unit(word: &str, next: &str) -> bool {
+    const UNITS: [&str; 12] = ["ns", "µs", "ms", "s", "min", "h", "%", "B", "kB", "MB", "GB", "TB"];
+    let seen = |text: &str| seen(text).collect::<String>();
+    let unit = seen(next);
+    let unit = unit.trim_end_matches(|last: char| last.is_ascii_punctuation() && last != '%');
+    let unit = unit.strip_suffix("/s").unwrap_or(unit);
+    seen(word).ends_with(|last: char| last.is_ascii_digit()) && UNITS.contains(&unit)
+}
+
 /// Characters that are seen: our own colors (`ESC [ … m`) take no room.
-fn length(text: &str) -> usize {
+pub(super) fn length(text: &str) -> usize {
+    seen(text).count()
+}
+
+fn seen(text: &str) -> impl Iterator<Item = char> {
     let mut in_color = false;
-    let seen = |letter: &char| match (in_color, *letter) {
+    text.chars().filter(move |letter| match (in_color, *letter) {
         (false, '\x1b') => {
             in_color = true;
             false
@@ -135,8 +173,7 @@ fn length(text: &str) -> usize {
             false
         }
         (false, _) => true,
-    };
-    text.chars().filter(seen).count()
+    })
 }
 
 #[cfg(test)]
@@ -157,6 +194,25 @@ mod tests {
         table.row([Cell::painted(Paint::Bad, "x"), Cell::from("1")]).row(["long", "1000"]);
         let plain = table.render(Colors::ON).replace("\x1b[1;31m", "").replace("\x1b[0m", "");
         assert_eq!(plain, table.render(Colors::OFF));
+    }
+
+    #[test]
+    fn a_narrow_page_has_fewer_columns() {
+        let mut table = Table::new([Align::Left, Align::Right, Align::Left, Align::Right]);
+        table.row(["", "p50", "p90", "max"]).row(["e2e", "412 µs", "500 µs", "9 s"]);
+        let at = |width, expendable: &[usize]| table.clone().fit(width, expendable).render(Colors::OFF);
+        assert_eq!(at(80, &[2, 1]), table.render(Colors::OFF));
+        assert_eq!(at(20, &[2, 1]), "          p50  max\n  e2e  412 µs  9 s\n");
+        assert_eq!(at(10, &[2, 1]), "       max\n  e2e  9 s\n");
+        assert_eq!(at(10, &[1, 2]), at(10, &[2, 1]));
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        assert_eq!(wrapped("", "takes 1.93 ms, or 40 MB/s (0.01 %).", 10), "takes\n1.93 ms,\nor 40 MB/s\n(0.01 %).\n");
+        assert_eq!(wrapped("", "lost 3 so far", 8), "lost 3\nso far\n");
+        let painted = Colors::ON.paint(Paint::Bad, "%");
+        assert_eq!(wrapped("", &format!("a 97 {painted} b"), 4), format!("a\n97 {painted}\nb\n"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::socket::Socket;
-use super::tls::{TlsInfo, TlsSession};
+use super::tls::{CertificateFacts, TlsInfo, TlsSession};
 use super::web_socket::WebSocket;
 
 /// A connection to a broker.
@@ -59,6 +59,15 @@ impl Connection {
             Layer::Plain(_) => None,
             Layer::Tls(stream) => Some(stream.info()),
             Layer::WebSocket(stream) => stream.get_ref().tls_info(),
+        }
+    }
+
+    /// The server's certificate; none without TLS.
+    pub fn peer_certificate(&self) -> Option<CertificateFacts> {
+        match &self.0 {
+            Layer::Plain(_) => None,
+            Layer::Tls(stream) => stream.certificate(),
+            Layer::WebSocket(stream) => stream.get_ref().peer_certificate(),
         }
     }
 

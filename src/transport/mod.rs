@@ -36,8 +36,8 @@ pub use plan::{
 pub use socket::Socket;
 pub use tcp::check_local_address;
 pub use tls::{
-    ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsClient, TlsInfo, TlsServer, TlsSetupError, explain_tls_loss,
-    looks_like_tls,
+    CertificateFacts, ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsClient, TlsInfo, TlsServer, TlsSetupError,
+    explain_tls_loss, looks_like_tls,
 };
 
 /// Asks the proxy at the other end of a socket for a connection to the broker. A door for the fuzz targets: the step as

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Running, ended_by, run, text};
+use crate::support::schema::document;
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 use crate::support::tool::Tool;
 
@@ -29,7 +30,7 @@ fn at(port: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 fn document_of(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    document(&output.stdout)
 }
 
 /// Runs against a broker with `--json` and returns the document, the exit status and stderr.

@@ -15,6 +15,7 @@ use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::ports;
 use crate::support::process::{Running, ended_by, run, text};
+use crate::support::schema::document;
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 const ONE_STREAM: [&str; 9] = ["--flood", "-C", "10000", "--pubs", "1", "--subs", "1", "--drain", "3s"];
@@ -379,7 +380,7 @@ fn receiving_only_counts_what_others_send() {
     let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
     assert_eq!(code(&other), 0, "{other:?}");
     let output = child.finish();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&output.stdout);
     assert_eq!(code(&output), 0, "{output:?}");
     assert!(document["traffic"]["delivered"].as_u64().unwrap() > 0, "{}", document["traffic"]);
     let (stderr, code) = fail(&broker.port(), &["--pubs", "0", "-t", "x", "-C", "5"]);
@@ -395,7 +396,7 @@ fn an_interrupted_run_still_tells_what_it_measured() {
     broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
     child.signal("INT");
     let output = child.finish();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&output.stdout);
     assert_eq!((ended_by(output.status), document["status"].as_str()), (Some(2), Some("partial")));
     assert!(document["traffic"]["delivered"].as_u64().unwrap() >= 50, "{}", document["traffic"]);
     assert_eq!(document["delivery"]["lost"], 0);
@@ -411,7 +412,7 @@ fn an_interrupted_warm_up_is_as_long_as_it_was() {
     broker.wait_for("a hundred messages", |log| log.publishes().count() >= 100);
     child.signal("INT");
     let output = child.finish();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&output.stdout);
     let phases = document["phases"].as_array().unwrap();
     let warm_up = phases.iter().find(|phase| phase["name"] == "warmup").unwrap();
     assert!((1..600_000_000_000).contains(&warm_up["duration_ns"].as_u64().unwrap()), "{warm_up}");
@@ -427,7 +428,7 @@ fn whoever_is_connected_says_goodbye_when_connecting_is_interrupted() {
     broker.wait_for("three clients", |log| log.count(|received| matches!(received, Received::Subscribe(_))) >= 3);
     child.signal("INT");
     let output = child.finish();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&output.stdout);
     assert_eq!((ended_by(output.status), document["status"].as_str()), (Some(2), Some("partial")));
     broker.wait_for("their goodbyes", |log| log.disconnects(ReasonCode::SUCCESS) >= 3);
 }
@@ -441,9 +442,9 @@ fn a_result_file_is_written_and_an_impossible_one_refused_first() {
     let arguments = ["--flood", "-C", "100", "--clients", "1"];
     let output = run(mqbench(&broker.port(), &arguments).arg("--out").arg(&file));
     assert_eq!(code(&output), 0, "{output:?}");
-    let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let document = document(&std::fs::read(&file).unwrap());
     assert_eq!(document["schema"], "mqbench-result/1");
-    assert!(text(&output.stdout).contains("delivered"), "{output:?}");
+    assert!(text(&output.stdout).starts_with("Carries "), "{output:?}");
     let impossible = path(&folder.path().join("no/such/folder.json"));
     let (stderr, code) = fail(&broker.port(), &["--out", &impossible]);
     assert_eq!(code, 2);
@@ -531,7 +532,7 @@ fn the_embedded_broker_loses_nothing() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
         command.args(["--embedded", "--flood", "-C", "5000", "--json", "--warmup", "0s"]).args(arguments);
         let output = run(&mut command);
-        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let document = document(&output.stdout);
         assert_eq!(code(&output), 0, "{output:?}");
         assert_eq!(document["delivery"]["delivered_once"], 5_000);
         assert_eq!(document["target"]["broker"]["name"], "mqbroker");

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Running, run};
+use crate::support::schema::document;
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 
 /// A shape with its numbers, and how often every message is to arrive.
@@ -186,7 +187,7 @@ fn receivers_share_a_subscription_that_was_given_by_hand() {
     let other = run(&mut mqbench(&broker.port(), &["--subs", "0", "--flood", "-C", "100", "--pubs", "1", "-q", "1"]));
     assert_eq!(code(&other), 0, "{other:?}");
     let output = child.finish();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&output.stdout);
     let delivered = document["traffic"]["delivered"].as_u64().unwrap();
     assert!((1..=100).contains(&delivered), "{delivered}: one of the two gets a message");
 }
@@ -274,11 +275,12 @@ fn messages_without_a_stamp_are_counted_in_every_shape() {
 fn the_summary_says_what_goes_in_and_what_comes_out() {
     let broker = ScriptedBroker::start(Script::default().without_log());
     let summary = |arguments: &[&str]| {
-        let output = run(&mut mqbench(&broker.port(), &[&["--flood", "-C", "400", "-q", "1"], arguments].concat()));
+        let output =
+            run(&mut mqbench(&broker.port(), &[&["--flood", "-C", "400", "-q", "1", "--details"], arguments].concat()));
         crate::support::process::text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let text = summary(&["--shape", "fan-out", "--clients", "4"]);
-    assert!(text.contains("fan-out tcp"), "{text}");
+    assert!(text.contains("fan-out, tcp") && text.contains("messages/s in and "), "{text}");
     assert!(text.contains("1 publisher → 4 subscribers, each message to all of them"), "{text}");
     assert!(text.contains("out (4 copies of each message)") && text.contains("in and out together"), "{text}");
     let text = summary(&["--shape", "shared:2", "--clients", "4"]);

@@ -7,8 +7,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod command_lines;
 mod mqpub;
+mod mqpub_input;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;

@@ -35,10 +35,10 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 fn messages(path: &Path) -> Vec<Message> {
-    let defaults = MessageDefaults { version: ProtocolVersion::V5, ..MessageDefaults::default() };
+    let defaults = MessageDefaults { version: ProtocolVersion::V5, wants_time: true, ..MessageDefaults::default() };
     let read = |line: &String| {
-        let read = read_message(line.as_bytes(), &defaults).unwrap();
-        assert!(read.received.is_some_and(|time| time > 1e9), "{line}");
+        let read = read_message(&line.to_owned().into(), &defaults).unwrap();
+        assert!(read.received_us.is_some_and(|time| time > 1_000_000_000_000_000), "{line}");
         read.message
     };
     lines(path).iter().map(read).collect()

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use super::process::{run, text};
+use super::schema::check_document;
 
 /// mqbench against a port of this machine.
 pub fn mqbench(port: &str, arguments: &[&str]) -> Command {
@@ -28,6 +29,7 @@ pub fn measured(command: &mut Command) -> (Value, i32, String) {
     let output = run(command);
     let document =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error} for {command:?}: {output:?}"));
+    check_document(&document);
     (document, code(&output), text(&output.stderr))
 }
 

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod proxies;
 pub mod raw_client;
+pub mod schema;
 pub mod scripted_broker;
 pub mod socket;
 pub mod tool;

@@ -1,17 +1,25 @@
 //! The document `mqbench-compare/1`: what `mqbench compare` and `--ab` print with `--json` and write.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::bench::report::{CompareVerdict, Comparison, GateOutcome, Status, ToolFacts};
+use crate::bench::report::{CompareVerdict, Comparison, GateOutcome, Status, ToolFacts, schema_of};
 use crate::exit_status::ExitStatus;
 
 /// Name and version of the form.
 const SCHEMA: &str = "mqbench-compare/1";
 
-/// Comparisons with one base.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The schema of `mqbench-compare/1` (JSON Schema 2020-12), as that of a result.
+pub fn compare_schema() -> Value {
+    schema_of::<CompareDocument>()
+}
+
+/// Comparisons of results with a base, by mqbench compare or --ab.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CompareDocument {
-    /// `mqbench-compare/1`.
+    /// Name and version of the form: `mqbench-compare/1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub(crate) schema: String,
     /// How the runs ended: invalid where a side has no valid run, partial where runs are missing.
     pub(crate) status: Status,

@@ -12,6 +12,7 @@ mod text;
 mod verb;
 
 pub(super) use self::document::CompareDocument;
+pub use self::document::compare_schema;
 pub(super) use self::figures::enter_runs;
 pub(super) use self::judge::{Group, compare};
 pub(super) use self::markdown::markdown;

@@ -101,10 +101,11 @@ pub(super) async fn connect(
         suback = Some(started.elapsed());
     }
     guard.disarm();
+    // Another thread may have been first, here and below.
+    let _ = shared.limits.set(*session.limits());
     if shared.tls.get().is_none()
         && let Some(agreed) = connection.tls_info()
     {
-        // Another thread may have been first.
         let _ = shared.tls.set(agreed);
     }
     Ok((connection, ConnectLatencies { steps: timings, connack, suback, retained: handler.retained }))

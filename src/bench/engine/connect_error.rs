@@ -32,6 +32,7 @@ pub(super) fn classify(error: &ClientError) -> ConnectFailure {
             | SessionError::EnhancedAuthentication => ConnectFailure::Protocol,
         },
         ClientError::Publish(error) => ConnectFailure::Refused(error.reason().0),
+        ClientError::PublishRefused { reason, .. } => ConnectFailure::Refused(reason.0),
         ClientError::SubscribeRefused { reason, .. } => ConnectFailure::SubscribeRefused(reason.0),
         ClientError::SubscribeDowngraded { granted, .. } => ConnectFailure::SubscribeRefused(*granted),
         ClientError::Unanswered { .. } | ClientError::NotTaken { .. } => ConnectFailure::Timeout,

@@ -324,6 +324,7 @@ impl Coordinator {
             collapsed,
             stalled: self.stalled,
             tls: self.shared.tls.get().cloned(),
+            limits: self.shared.limits.get().copied(),
             stages: Vec::new(),
         };
         let mut late = self.late;

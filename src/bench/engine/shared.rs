@@ -10,6 +10,7 @@ use super::marks::Marks;
 use super::request::response_topic;
 use super::stream::{SendTimes, StreamState};
 use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
+use crate::session::Limits;
 use crate::transport::TlsInfo;
 
 /// Times of messages in flight that are kept where no window limits them.
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     marks: Mutex<Marks>,
     /// What TLS negotiated on the first connection.
     pub(super) tls: OnceLock<TlsInfo>,
+    /// What the broker allowed on the first connection.
+    pub(super) limits: OnceLock<Limits>,
     halted: AtomicBool,
     /// The number of the stage that has begun, and the stage itself.
     begun: AtomicU32,
@@ -92,6 +95,7 @@ impl Shared {
             topics,
             marks: Mutex::default(),
             tls: OnceLock::new(),
+            limits: OnceLock::new(),
             halted: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             stage: Mutex::new(None),

@@ -1,10 +1,12 @@
 //! What the coordinator collects of a stage while it runs: seconds, totals, the CPU time of the threads, deliveries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::shard::{Settled, TargetShare};
 use super::subscriber::Deliveries;
-use crate::bench::measure::{IntervalRow, Outages, Recorder, Spans, Timeline};
+use super::watched::WatchedSecond;
+use crate::bench::measure::{IntervalRow, Latencies, Latency, Outages, Percentile, Recorder, Spans, Timeline};
 use crate::bench::system::CpuTime;
 
 /// The totals of a stage.
@@ -14,6 +16,10 @@ pub(super) struct StageTotals {
     pub(super) timeline: Timeline,
     /// The last whole second.
     last_second: Option<IntervalRow>,
+    /// The same for those who watch.
+    watched: Option<Arc<WatchedSecond>>,
+    /// Messages that threads found missing at the end of the second that is being collected.
+    missing_now: u64,
     /// How often all threads have reported a second. The first time only starts the first second: what a busy thread
     /// did before it saw the command belongs to it.
     rounds: u64,
@@ -50,6 +56,13 @@ pub(super) struct SecondContext {
     pub(super) backlog: u64,
 }
 
+/// p50 and p99 of the time that a load is about.
+fn watched_time(latency: &Latencies) -> [Option<u64>; 2] {
+    let times = [&latency.e2e, &latency.ack, &latency.ping];
+    let Some(time) = times.into_iter().find_map(Latency::histogram) else { return [None; 2] };
+    [Percentile::P50, Percentile::P99].map(|percentile| time.percentile(percentile))
+}
+
 impl StageTotals {
     /// Adds the report of one thread for a second; `context` gets the number of whole seconds before it.
     pub(super) fn add_second(
@@ -81,10 +94,38 @@ impl StageTotals {
                 ..IntervalRow::of(&second, context.row_ns)
             };
             self.last_second = Some(row.clone());
-            self.timeline.push(row);
             self.recorder.merge(&second);
+            self.watched = self.watch(&second).map(Arc::new);
+            self.timeline.push(row);
         }
         self.rounds += 1;
+        self.missing_now = 0;
+    }
+
+    /// Notes how many messages a thread found missing; before its second is added.
+    pub(super) const fn note_missing(&mut self, missing: u64) {
+        self.missing_now += missing;
+    }
+
+    /// The last second with what came before it.
+    fn watch(&self, second: &Recorder) -> Option<WatchedSecond> {
+        let row = self.last_second()?;
+        let Recorder { counters, latency } = &self.recorder;
+        Some(WatchedSecond {
+            number: self.rounds,
+            sent: second.counters.sent,
+            acked: second.counters.acked,
+            delivered: second.counters.delivered,
+            connections: row.conns.unwrap_or_default(),
+            in_flight: row.backlog.unwrap_or_default(),
+            cpu_pct: row.cpu_pct,
+            time: watched_time(&second.latency),
+            time_so_far: watched_time(latency),
+            sent_so_far: counters.sent,
+            missing: self.missing_now,
+            repeated: counters.repeated,
+            refused: counters.rejected.values().sum(),
+        })
     }
 
     /// Adds what one thread has settled.
@@ -115,6 +156,11 @@ impl StageTotals {
     /// The last whole second.
     pub(super) const fn last_second(&self) -> Option<&IntervalRow> {
         self.last_second.as_ref()
+    }
+
+    /// The last whole second for those who watch.
+    pub(super) fn watched(&self) -> Option<Arc<WatchedSecond>> {
+        self.watched.clone()
     }
 
     /// CPU time of the load's threads, where the system distinguishes threads.

@@ -111,6 +111,15 @@ impl Subscriber {
         })
     }
 
+    /// Messages of the stage so far that later ones have overtaken, and may be lost; only an impression, for those who
+    /// watch. Between the members of a group there is no order to see that by.
+    pub(super) fn overtaken(&self) -> u64 {
+        match &self.ledgers {
+            Ledgers::Single { .. } => self.ledgers.missing(|_, ledger| ledger.missing()),
+            Ledgers::Group { .. } => 0,
+        }
+    }
+
     /// Settles the stage: which measured messages arrived. The next stage begins at the present positions of the
     /// streams.
     pub(super) fn settle(&mut self, shared: &Shared, stage: u32, settled: &mut Deliveries) {
@@ -266,6 +275,7 @@ impl SubscriberHandler<'_> {
         }
         let observed = self.subscriber.ledgers.observe(index, sequence, dup, measured, self.now_ns);
         let Some((arrival, position)) = observed else { return };
+        self.recorder.counters.repeated += u64::from(arrival == Observed::Duplicate);
         self.shared.stream(stream).receivers.raise(self.subscriber.rank, position);
         if self.subscriber.touched.last() != Some(&(stream as u32)) {
             self.subscriber.touched.push(stream as u32);

@@ -1,6 +1,7 @@
 //! The generator's health: what it used of the machine, and a verdict that warns. What makes a run invalid is in
 //! `validity`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{StageFigures, THREAD_BUSY_PCT, percent, rounded};
@@ -24,7 +25,7 @@ const CEILING_LIMIT_PCT: f64 = 90.0;
 const CEILING_NEAR_PCT: f64 = 70.0;
 
 /// What the generator's figures mean for the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Nothing points at the generator.
@@ -36,7 +37,7 @@ pub enum Verdict {
 }
 
 /// The generator: what it used and whether it was able to measure. Null is "not measured".
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
     /// User CPU, percent of one core.
     pub cpu_user_pct: Option<f64>,

@@ -1,12 +1,13 @@
 //! Times in which nothing of a stream got through: from the loss of a connection to the first message after it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Outages that are kept one by one; all are counted.
 const MOST_KEPT: usize = 1000;
 
 /// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
     /// Number of the stream's publisher.
     pub stream: u64,

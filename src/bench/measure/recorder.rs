@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::LatencyHistogram;
@@ -80,6 +81,9 @@ counters! {
     corrupt_in,
     /// Acknowledgements with a refusal that came in the measured window, whenever the message was sent.
     refusals_in,
+    /// PUBLISH packets of this run that arrived again, whenever they were sent: for those who watch. The ledger counts
+    /// the measured ones.
+    repeated,
     /// Messages that arrived after the drain had ended.
     late,
     /// Slots of the schedule that were given up (`--behind skip`).
@@ -267,7 +271,8 @@ macro_rules! latencies {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// One value per latency metric of a run, in the order of the result document: its samples, or their summary.
         /// Latencies of messages belong to the measured window when their *intended* time does.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[schemars(rename = "Latencies")]
         pub struct Latencies<T = Latency> {
             $($(#[$doc])* pub $name: T,)*
         }

@@ -1,5 +1,6 @@
 //! The series: what happened second by second. Long runs have longer rows, so that their number is bounded.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::buckets::Buckets;
@@ -12,7 +13,7 @@ pub(crate) const MOST_ROWS: usize = 3_600;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// One second of a stage, or several seconds of a long one. Null is "not measured".
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IntervalRow {
     /// Start of the interval, nanoseconds since the run's t0.
     pub t_ns: u64,
@@ -114,7 +115,7 @@ impl IntervalRow {
 }
 
 /// Figures over time, in rows of one length.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// Length of a row: a second, doubled as often as needed to have at most [`MOST_ROWS`].
     pub interval_ns: u64,

@@ -1,6 +1,7 @@
 //! The faults that make a run invalid, because its figures are not those of what was asked for: an open loop that was
 //! not kept, a clock that went back, a ledger that does not add up. Everything else only warns.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{StageFigures, percent};
@@ -12,7 +13,7 @@ const SENT_SHARE: f64 = 0.99;
 pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A reason why figures are not valid, with what to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// A name for scripts.
     pub code: String,
@@ -25,6 +26,8 @@ pub struct Fault {
 impl Fault {
     /// The code of a schedule that messages left too late for.
     pub const SCHEDULING_LAG: &str = "scheduling-lag";
+    /// The code of deliveries that do not add up.
+    pub const LEDGER: &str = "ledger-does-not-add-up";
 
     fn new(code: &str, text: String, next_step: &str) -> Self {
         Self { code: code.to_owned(), text, next_step: next_step.to_owned() }
@@ -57,7 +60,7 @@ impl Fault {
             );
             let next_step = "look for another publisher on the same topics; if there is none, please report this as a bug \
                              of mqbench";
-            faults.push(Self::new("ledger-does-not-add-up", text, next_step));
+            faults.push(Self::new(Self::LEDGER, text, next_step));
         }
         faults
     }

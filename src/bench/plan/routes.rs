@@ -259,6 +259,11 @@ impl Routes {
         filters
     }
 
+    /// The templates of the topics; empty where each stream has a topic of its own that the run's tag is a part of.
+    pub fn topics(&self) -> impl Iterator<Item = &Template> {
+        self.topics.iter().map(|topic| &topic.template)
+    }
+
     /// Filters with wildcards that stand for all topics, without the group; where there are such.
     pub fn wildcards(&self) -> Option<&[String]> {
         self.wildcards.as_deref()

@@ -2,6 +2,7 @@
 //! zeros), `%c` its client id, `%u` its user name, `%%` a percent sign. Payloads know `%s`, the number of the message
 //! at its publisher, and `%t`, the time, as well.
 
+use std::fmt;
 use std::io::Write;
 
 use thiserror::Error;
@@ -54,6 +55,21 @@ impl Piece {
 /// A text with placeholders for the client and, in a payload, for the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(&text.replace('%', "%%")),
+            Piece::Number(0) => f.write_str("%i"),
+            Piece::Number(width) => write!(f, "%0{width}i"),
+            Piece::ClientId => f.write_str("%c"),
+            Piece::UserName => f.write_str("%u"),
+            Piece::Sequence(0) => f.write_str("%s"),
+            Piece::Sequence(width) => write!(f, "%0{width}s"),
+            Piece::Time => f.write_str("%t"),
+        })
+    }
+}
 
 impl Template {
     /// Reads a template of names and topics.

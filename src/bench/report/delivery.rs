@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::traffic::Sides;
@@ -11,7 +12,7 @@ use crate::bench::measure::{Counters, Delivery, Outage, Outages};
 const MOST_STREAMS: usize = 100;
 
 /// Delivery. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryAccount {
     /// Messages sent in the window, times their subscribers.
     pub expected: Option<u64>,
@@ -148,21 +149,31 @@ impl DeliveryAccount {
 }
 
 /// The delivery of one publisher's messages. Null as in [`DeliveryAccount`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamAccount {
     /// Number of the publisher.
     pub stream: u64,
+    /// Messages sent in the window, times their subscribers.
     pub expected: Option<u64>,
+    /// Arrived at least once.
     pub delivered_once: Option<u64>,
+    /// Not arrived when the drain ended.
     pub lost: Option<u64>,
+    /// Arrivals beyond the first.
     pub duplicates: Option<u64>,
+    /// Of these, with the DUP flag.
     pub dup_flagged: Option<u64>,
+    /// Arrived after a later message.
     pub reordered: Option<u64>,
+    /// Arrived after the drain.
     pub late: Option<u64>,
+    /// Arrived with different contents than were sent.
     pub corrupt: Option<u64>,
+    /// Sent and not acknowledged when the drain ended.
     pub unacked: Option<u64>,
     /// Refused by the broker, whatever the reason.
     pub rejected: Option<u64>,
+    /// Longest run of lost messages.
     pub max_gap: Option<u64>,
 }
 
@@ -220,7 +231,7 @@ fn worst_first(mut streams: Vec<StreamAccount>) -> Vec<StreamAccount> {
 }
 
 /// Connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Clients {
     /// Asked for.
     pub planned: Option<u64>,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
@@ -13,6 +14,7 @@ use super::comparison::Comparison;
 use super::curve::Curve;
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
+use super::plan::PlanFacts;
 use super::repeats::{RunFigures, RunStatistics};
 use super::stage::{Phase, Stage};
 pub(super) use super::status::Status;
@@ -24,10 +26,15 @@ use crate::exit_status::ExitStatus;
 /// Name and version of the form.
 pub(super) const SCHEMA: &str = "mqbench-result/1";
 
-/// The whole result.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The result of a run of mqbench.
+///
+/// Units are in the names: `_ns` integer nanoseconds, `_per_s` per second, `_bytes` bytes, `_pct` percent (of one core for
+/// CPU time); latencies are integer nanoseconds. What was not measured is null: no field is ever missing, and 0 means that
+/// something was counted and there was none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResultDocument {
-    /// `mqbench-result/1`.
+    /// Name and version of the form: `mqbench-result/1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// How the run ended.
     pub status: Status,
@@ -39,7 +46,8 @@ pub struct ResultDocument {
     pub env: EnvironmentFacts,
     /// What was tested.
     pub target: TargetFacts,
-    /// The resolved plan, every default written out.
+    /// The resolved plan, every default written out; null where the run failed before there was one.
+    #[schemars(with = "Option<PlanFacts>")]
     pub plan: Value,
     /// All phases of all stages.
     pub phases: Vec<Phase>,
@@ -76,17 +84,17 @@ pub struct ResultDocument {
 }
 
 /// The program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolFacts {
     /// `mqbench`.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Commit, where it is known.
+    /// The commit that was checked out when it was built; null for a debug build, and for one without a repository.
     pub git: Option<String>,
-    /// Features it was built with.
+    /// Cargo features it was built with.
     pub features: Vec<String>,
-    /// Compiler, where it is known.
+    /// The compiler, as `rustc --version` names it.
     pub rustc: Option<String>,
 }
 
@@ -95,33 +103,38 @@ impl Default for ToolFacts {
         Self {
             name: "mqbench".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            git: None,
-            features: Vec::new(),
-            rustc: None,
+            git: option_env!("MQTOOLS_GIT").map(str::to_owned),
+            features: option_env!("MQTOOLS_FEATURES")
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            rustc: option_env!("MQTOOLS_RUSTC").map(str::to_owned),
         }
     }
 }
 
 /// The run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunFacts {
     /// Tag of the run, in ids and topics.
     pub id: Option<String>,
-    /// Name that the user gave.
+    /// Name that the user gave (`--name`).
     pub name: Option<String>,
-    /// Labels that the user gave.
-    pub labels: Map<String, Value>,
+    /// Labels that the user gave (`--label KEY=VALUE`).
+    pub labels: BTreeMap<String, String>,
     /// The plan in one line: shape, protocol, QoS, clients, size.
     pub description: Option<String>,
     /// Start, RFC 3339 in UTC.
     pub started_at: Option<String>,
     /// Seed of everything random.
     pub seed: Option<u64>,
-    /// Hash of the plan.
+    /// SHA-256 of the plan as hexadecimal digits: equal where the same load was asked for. The broker's address, the seed,
+    /// the number of threads and the local addresses are no part of it.
     pub plan_hash: Option<String>,
     /// The command, secrets masked.
     pub command: Vec<String>,
-    /// Processes that took part.
+    /// Processes that took part: 1, or as many as were merged.
     pub shards: Option<u64>,
     /// As [`ResultDocument::status`].
     pub status: Status,
@@ -130,7 +143,7 @@ pub struct RunFacts {
 }
 
 /// What was tested.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetFacts {
     /// Addresses, without user and password.
     pub urls: Vec<String>,
@@ -144,19 +157,21 @@ pub struct TargetFacts {
     pub broker: Option<BrokerName>,
     /// Whether the broker runs on this machine and shares its CPU.
     pub same_host: Option<bool>,
-    /// Round trips of the path itself.
+    /// Round trips of the path itself, which are the TCP handshakes: an HdrHistogram as in a latency's `hdr`.
     pub rtt_ns_hist: Option<String>,
 }
 
 /// The TLS that was agreed on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsFacts {
+    /// `TLSv1.3`, `TLSv1.2`.
     pub version: Option<String>,
+    /// The cipher suite.
     pub cipher: Option<String>,
 }
 
 /// The broker's name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BrokerName {
     /// Its name, as it gave it.
     pub name: Option<String>,
@@ -167,8 +182,10 @@ pub struct BrokerName {
 }
 
 /// What the broker reported about itself during the run, and what its process used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BrokerFacts {
+    /// What it allows, from its first CONNACK; null before MQTT 5, which has no limits there.
+    pub limits: Option<BrokerLimits>,
     /// Values of `$SYS` topics over time.
     pub sys: Option<Map<String, Value>>,
     /// CPU and memory of a local broker.
@@ -177,8 +194,27 @@ pub struct BrokerFacts {
     pub prom: Option<Value>,
 }
 
+/// What a broker allows (MQTT 5, properties of CONNACK).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BrokerLimits {
+    /// Most QoS 1 and 2 messages in flight towards it, per client.
+    pub receive_maximum: Option<u64>,
+    /// Highest QoS.
+    pub maximum_qos: Option<u8>,
+    /// Largest packet.
+    pub maximum_packet_bytes: Option<u64>,
+    /// Highest topic alias; 0 allows none.
+    pub topic_alias_maximum: Option<u64>,
+    /// Whether it keeps retained messages.
+    pub retain_available: Option<bool>,
+    /// Whether it knows shared subscriptions.
+    pub shared_subscriptions: Option<bool>,
+    /// Whether it knows wildcards in topic filters.
+    pub wildcard_subscriptions: Option<bool>,
+}
+
 /// Something to know about a run that does not make it invalid.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// A name for scripts.
     pub code: String,
@@ -194,13 +230,15 @@ impl Warning {
 }
 
 /// The outcome of a condition of a gate; latencies are in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GateOutcome {
     /// The condition as it was written.
     pub expr: String,
     /// The figure; null when it was not measured.
+    #[schemars(with = "Option<f64>")]
     pub value: Option<Number>,
     /// The limit it was compared with.
+    #[schemars(with = "Option<f64>")]
     pub limit: Option<Number>,
     /// Whether it held.
     pub pass: bool,

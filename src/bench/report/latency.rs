@@ -1,5 +1,6 @@
 //! Latencies as a result document has them: integer nanoseconds, percentiles only where they mean something.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::measure::{
@@ -7,7 +8,7 @@ use crate::bench::measure::{
 };
 
 /// How load is made, in the words of load testing: an open or a closed model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LoopKind {
     /// A schedule fixed in advance: messages are due whatever the broker does.
@@ -17,8 +18,8 @@ pub enum LoopKind {
     Closed,
 }
 
-/// One latency metric.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One latency; times are integer nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencySummary {
     /// Always `ns`.
     pub unit: String,
@@ -50,21 +51,28 @@ pub struct LatencySummary {
     pub hdr: Option<String>,
 }
 
-/// The percentiles of a result, by their names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The percentiles of a latency, integer nanoseconds, by their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
+    /// The median.
     #[serde(rename = "50")]
     pub p50: Option<u64>,
+    /// 75 % took at most this.
     #[serde(rename = "75")]
     pub p75: Option<u64>,
+    /// 90 % took at most this.
     #[serde(rename = "90")]
     pub p90: Option<u64>,
+    /// 95 % took at most this.
     #[serde(rename = "95")]
     pub p95: Option<u64>,
+    /// 99 % took at most this.
     #[serde(rename = "99")]
     pub p99: Option<u64>,
+    /// 99.9 % took at most this.
     #[serde(rename = "99.9")]
     pub p99_9: Option<u64>,
+    /// 99.99 % took at most this.
     #[serde(rename = "99.99")]
     pub p99_99: Option<u64>,
 }

@@ -1,5 +1,6 @@
 //! One stage of a run in the result document: data, read and written.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Clients, DeliveryAccount};
@@ -9,7 +10,7 @@ use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Series};
 use crate::bench::system::ProcessUse;
 
 /// A stage in the document.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stage {
     /// Its name.
     pub name: String,
@@ -51,7 +52,7 @@ pub struct Stage {
 
 /// One of several brokers in a stage. What is sent counts where the publisher is connected, what is delivered or lost
 /// where the subscriber is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Where it is.
     pub url: String,
@@ -66,7 +67,7 @@ pub struct Target {
 }
 
 /// A part of a stage.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
     /// `connect`, `warmup`, `measure`, `drain`.
     pub name: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::measure::{Counters, RateWindows, rounded};
@@ -9,7 +10,7 @@ use crate::bench::plan::BenchPlan;
 use crate::mqtt::QoS;
 
 /// Network traffic in the measured window.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// What the schedule asked for; null for a closed loop.
     pub offered_per_s: Option<f64>,

@@ -1,52 +1,61 @@
-//! The progress of a run on stderr.
+//! The progress of a run on stderr: a block that is redrawn each second, or without a terminal a line every five.
 
+use std::time::{Duration, Instant};
+
+use super::live_view::LiveView;
 use crate::bench::engine::RunProgress;
-use crate::terminal::{Progress, number};
+use crate::bench::plan::BenchPlan;
+use crate::terminal::{Colors, LiveBlock, say};
 
-/// The progress of a run on stderr.
-pub(super) struct ProgressView {
-    progress: Progress,
-    phase: Option<String>,
+/// How often the block is drawn.
+const REDRAW: Duration = Duration::from_secs(1);
+/// How often a line is printed where there is no terminal.
+const PLAIN: Duration = Duration::from_secs(5);
+
+/// The progress of a run on stderr; nothing with `--quiet`.
+pub(super) struct ProgressView(Option<Shown>);
+
+struct Shown {
+    view: LiveView,
+    block: Option<LiveBlock>,
+    /// When the next drawing or line is due.
+    due: Instant,
+    phase: (usize, &'static str),
 }
 
 impl ProgressView {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { progress: Progress::on_stderr(quiet), phase: None }
-    }
-
-    pub(super) fn show(&mut self, progress: RunProgress) {
-        if !self.progress.is_visible() {
-            return;
-        }
-        let (phase, seconds, line) = match progress {
-            RunProgress::Connecting { connected, clients } => {
-                ("connect".to_owned(), 0.0, format!("{connected} of {clients}"))
-            }
-            RunProgress::Holding { open, elapsed: _, duration } => {
-                ("hold".to_owned(), duration.as_secs_f64(), format!("{} open", number::grouped(open)))
-            }
-            RunProgress::WarmUp(stage) => (format!("{} ↑", stage.text()), 0.0, "warming up".to_owned()),
-            RunProgress::Measuring { stage, duration, row, elapsed: _ } => {
-                let line = row.map_or_else(String::new, |row| {
-                    let p99 = row.e2e_p99.map_or_else(String::new, |p99| format!("  p99 {}", number::duration(p99)));
-                    let [sent, delivered] =
-                        [row.sent, row.delivered].map(|count| number::grouped(count.unwrap_or_default()));
-                    format!("sent {sent}/s  delivered {delivered}/s{p99}")
-                });
-                (stage.text().to_owned(), duration.map_or(0.0, |duration| duration.as_secs_f64()), line)
-            }
-            RunProgress::Draining { stage, outstanding } => {
-                (format!("{} ↓", stage.text()), 0.0, format!("{} in flight", number::grouped(outstanding)))
-            }
+    pub(super) fn new(plan: &BenchPlan, quiet: bool) -> Self {
+        let show = || {
+            let (view, block) = (LiveView::new(plan), LiveBlock::on_stderr());
+            let due = Instant::now() + if block.is_some() { Duration::ZERO } else { PLAIN };
+            Shown { phase: view.phase(), view, block, due }
         };
-        if self.phase.as_ref() != Some(&phase) {
-            self.progress.set_phase(&phase, seconds);
-            self.phase = Some(phase);
-        }
-        self.progress.tick(&line);
+        Self((!quiet).then(show))
     }
 
-    pub(super) fn clear(&self) {
-        self.progress.clear();
+    /// Takes in how far the run is. Costs next to nothing between two drawings.
+    pub(super) fn show(&mut self, progress: RunProgress) {
+        let Some(shown) = &mut self.0 else { return };
+        shown.view.observe(progress);
+        let now = Instant::now();
+        match &mut shown.block {
+            Some(block) => {
+                let phase = shown.view.phase();
+                if now >= shown.due || phase != shown.phase {
+                    (shown.due, shown.phase) = (now + REDRAW, phase);
+                    block.draw(|size| shown.view.lines(size, Colors::for_stderr()));
+                }
+            }
+            None if now >= shown.due => {
+                shown.due = now + PLAIN;
+                say(shown.view.plain_line());
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the block away.
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
     }
 }

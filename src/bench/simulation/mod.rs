@@ -69,6 +69,7 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         tokio::task::LocalSet::new().block_on(&runtime, simulate_plan(plan, script, interrupt));
     let result = document.map(|document| {
         let mut document = serde_json::to_value(document).unwrap();
+        report::check_schema(&document);
         // The machine below is real: what the other programs on it do (processor time, TCP segments that are sent again)
         // is no part of the simulated run, and differs from one run to the next.
         document["warnings"].as_array_mut().unwrap().retain(|warning| warning["code"] != "generator");

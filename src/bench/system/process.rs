@@ -2,6 +2,7 @@
 
 use std::io;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// CPU time in nanoseconds, and context switches.
@@ -127,7 +128,7 @@ fn resident_bytes_of(process: &str) -> Option<u64> {
 }
 
 /// What a process, such as a broker on this machine (`--broker-pid`), has used up to now, or since an earlier reading.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessUse {
     /// Its name, at most 15 bytes as the kernel keeps it.
     pub name: String,

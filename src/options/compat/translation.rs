@@ -265,7 +265,8 @@ impl Translation {
         }
         let seconds = self.given.repeat_delay.clamp(0.0, f64::from(LONGEST_SECONDS));
         MessageOptions {
-            topic: self.given.topics.pop(),
+            // Of several topics mosquitto takes the last.
+            topic: self.given.topics.pop().into_iter().collect(),
             message,
             file,
             stdin_line,

@@ -19,7 +19,7 @@ const FOR_SERVERS: [ObjectIdentifier; 2] =
 
 /// The parts of a certificate that we read ourselves. Its strings have no control characters.
 #[derive(Clone, Debug)]
-pub(super) struct CertificateFacts {
+pub struct CertificateFacts {
     pub(super) subject: String,
     pub(super) issuer: String,
     /// Subject and issuer are the same.
@@ -56,6 +56,31 @@ impl CertificateFacts {
 }
 
 impl CertificateFacts {
+    /// Its subject.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Its issuer.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Host names and addresses that it is for.
+    pub fn names(&self) -> &[String] {
+        self.alternative_names.as_deref().unwrap_or_default()
+    }
+
+    /// Until when it is valid, since the Unix epoch.
+    pub fn not_after(&self) -> Duration {
+        self.not_after
+    }
+
+    /// Until when it is valid, as text.
+    pub fn not_after_text(&self) -> String {
+        date_text(self.not_after)
+    }
+
     /// Whether the certificate has this very text among its host names or, where it has no subjectAltName, as its common
     /// name: no wildcards.
     pub(super) fn names_literally(&self, host: &str) -> bool {

@@ -25,6 +25,7 @@ pub(in crate::transport) mod test_server;
 #[cfg(test)]
 mod trust_tests;
 
+pub use certificate::CertificateFacts;
 pub use client::TlsClient;
 pub use explain::{explain_tls_loss, looks_like_tls};
 pub use server::{ClientAuthorities, ServerTlsPlan, ServerTlsStream, TlsServer};

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate::has_common_name_only;
+use super::certificate::{CertificateFacts, has_common_name_only};
 use crate::transport::socket::Socket;
 
 /// A TLS connection; boxed, as it holds kilobytes.
@@ -28,6 +28,15 @@ impl TlsSession {
             Self::Rustls(stream) => stream.get_ref().0,
             #[cfg(feature = "openssl")]
             Self::OpenSsl(stream) => stream.get_ref(),
+        }
+    }
+
+    /// The server's certificate; none where it has none or it cannot be read.
+    pub(in crate::transport) fn certificate(&self) -> Option<CertificateFacts> {
+        match self {
+            Self::Rustls(stream) => CertificateFacts::read(stream.get_ref().1.peer_certificates()?.first()?),
+            #[cfg(feature = "openssl")]
+            Self::OpenSsl(stream) => CertificateFacts::read(&stream.ssl().peer_certificate()?.to_der().ok()?),
         }
     }
 

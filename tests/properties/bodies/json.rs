@@ -15,11 +15,12 @@ pub fn message_json(data: &[u8]) {
         assert!(whole.is_some() || has_huge_number(data), "{}", String::from_utf8_lossy(data));
     }
     for version in [ProtocolVersion::V311, ProtocolVersion::V5] {
-        let defaults = MessageDefaults { topic: Some("default".into()), qos: QoS::AtLeastOnce, retain: true, version };
-        let read = match read_message(data, &defaults) {
+        let topic = Some("default".into());
+        let defaults = MessageDefaults { topic, qos: QoS::AtLeastOnce, retain: true, version, wants_time: true };
+        let read = match read_message(&data.to_vec().into(), &defaults) {
             Ok(read) => read,
             Err(error) => {
-                assert!(!error.to_string().is_empty());
+                assert!(!error.to_string().is_empty() && (1..=data.len() + 1).contains(&error.column), "{error:?}");
                 continue;
             }
         };
@@ -30,7 +31,7 @@ pub fn message_json(data: &[u8]) {
         let publish = Publish::of(&read.message, 1, false);
         write_message(&publish, time, MessageJsonOptions::default(), &mut line);
         assert!(!line.contains(&b'\n'));
-        let again = read_message(&line, &defaults).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        let again = read_message(&line.into(), &defaults).unwrap_or_else(|error| panic!("{error}"));
         // The broker gives Subscription Identifiers, so they are written and not read.
         let mut expected = read.message.clone();
         expected.properties.remove(PropertyName::SubscriptionIdentifier);

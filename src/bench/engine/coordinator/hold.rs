@@ -45,7 +45,8 @@ pub(super) async fn run_hold(
     while clock.now_ns() < to_ns && hold.coordinator().census.open() > 0 && !hold.coordinator().shared.is_halted() {
         let elapsed = Duration::from_nanos(clock.now_ns().saturating_sub(from_ns));
         let open = hold.coordinator().census.open();
-        progress(RunProgress::Holding { open, elapsed, duration: plan.hold });
+        let second = hold.driver.totals.watched();
+        progress(RunProgress::Holding { open, elapsed, duration: plan.hold, second });
         hold.collect(to_ns).await;
         memory = resident_bytes().or(memory);
     }

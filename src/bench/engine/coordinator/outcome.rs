@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
-use crate::bench::measure::{Delivery, IntervalRow, Outages, RateWindows, Recorder, Series};
+use super::super::watched::WatchedSecond;
+use crate::bench::measure::{Delivery, Outages, RateWindows, Recorder, Series};
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
+use crate::session::Limits;
 use crate::transport::TlsInfo;
 
 /// How far a run has come.
@@ -32,6 +35,8 @@ pub(crate) enum RunProgress {
         elapsed: Duration,
         /// The time to hold them.
         duration: Duration,
+        /// The last whole second.
+        second: Option<Arc<WatchedSecond>>,
     },
     /// Load before the measurement.
     WarmUp(StageName),
@@ -43,8 +48,10 @@ pub(crate) enum RunProgress {
         elapsed: Duration,
         /// The planned time, where time limits the stage.
         duration: Option<Duration>,
+        /// The rate of the schedule, messages per second; none in a closed loop.
+        rate: Option<f64>,
         /// The last whole second.
-        row: Option<Box<IntervalRow>>,
+        second: Option<Arc<WatchedSecond>>,
     },
     /// Waiting for messages in flight.
     Draining {
@@ -191,6 +198,8 @@ impl StageOutcome {
 pub(crate) struct RunOutcome {
     /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,
+    /// What the broker allows, once a client was connected.
+    pub limits: Option<Limits>,
     /// Latencies of connecting.
     pub connect: Recorder,
     /// How long it took to connect all clients.

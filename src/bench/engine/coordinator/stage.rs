@@ -104,8 +104,8 @@ impl<'a> StageDriver<'a> {
                 return clock_back_ns;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(self.run.from_ns));
-            let row = self.totals.last_second().cloned().map(Box::new);
-            progress(RunProgress::Measuring { stage: stage.name, elapsed, duration: stage.duration, row });
+            let (second, rate) = (self.totals.watched(), self.run.rate);
+            progress(RunProgress::Measuring { stage: stage.name, elapsed, duration: stage.duration, rate, second });
             if now_ns >= self.next_second_ns {
                 self.end_second();
             }
@@ -201,7 +201,8 @@ impl<'a> StageDriver<'a> {
         while let Ok(Some(report)) = tokio::time::timeout_at(moment, self.coordinator.shards.report()).await {
             let running = self.coordinator.shards.running();
             match report {
-                Report::Second { shard, recorder, cpu } => {
+                Report::Second { shard, recorder, cpu, missing } => {
+                    self.totals.note_missing(missing);
                     let coordinator = &*self.coordinator;
                     let from_ns = self.run.from_ns;
                     self.totals.add_second(shard, &recorder, cpu, |seconds| SecondContext {

@@ -138,7 +138,7 @@ impl Handler<SendRecord> for PublisherHandler<'_> {
         }
     }
 
-    fn on_received(&mut self, kept: &SendRecord) {
+    fn on_received(&mut self, kept: &SendRecord, _: ReasonCode) {
         if self.latency && self.is_measured(kept) {
             kept.received_ns.set(self.now_ns);
             self.recorder.latency.pubrec.record_between(kept.intended_ns, self.now_ns);

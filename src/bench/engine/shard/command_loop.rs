@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::super::disconnect::clean_up;
 use super::super::publisher::Publisher;
+use super::super::shared::Shared;
 use super::super::subscriber::{Deliveries, LateMessages, Subscriber};
 use super::messages::{Command, Report, Settled};
 use super::role::Role;
@@ -18,6 +19,9 @@ use crate::bench::system::thread_cpu;
 
 /// How often waiting clients look at the clock: for the end of a stage, silence, Keep Alive.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Ledgers that are looked at each second for those who watch.
+const MOST_COUNTED: usize = 100_000;
 
 /// Enough to clean up for clients without a connection; a broker that hangs does not hold up the end.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -85,7 +89,8 @@ impl ShardClients {
             }
             Command::Second => {
                 let (shard, recorder) = (state.number(), state.recorders.take());
-                state.report(Report::Second { shard, recorder, cpu: thread_cpu() });
+                let cpu = thread_cpu();
+                state.report(Report::Second { shard, recorder, cpu, missing: self.overtaken(&state.shared) });
             }
             Command::Missing => {
                 let stage = state.stage().map_or(0, |stage| stage.number);
@@ -96,6 +101,14 @@ impl ShardClients {
             Command::Settle => self.settle(state),
             Command::End => {}
         }
+    }
+
+    /// Messages that are missing at the subscribers; not counted where that would take more than a moment.
+    fn overtaken(&self, shared: &Shared) -> u64 {
+        if self.subscribers.len().saturating_mul(shared.plan.publishers) > MOST_COUNTED {
+            return 0;
+        }
+        self.subscribers.iter().map(|subscriber| subscriber.borrow().overtaken()).sum()
     }
 
     fn stop(&self, state: &ShardState) {

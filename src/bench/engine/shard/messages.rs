@@ -36,8 +36,8 @@ pub(in crate::bench::engine) enum Report {
     Ready(Box<Recorder>),
     /// A client could not connect.
     Failed { client: usize, error: ClientError },
-    /// What was recorded in one second.
-    Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime> },
+    /// What was recorded in one second, and how many messages are missing by now, as far as is seen at once.
+    Second { shard: usize, recorder: Box<Recorder>, cpu: Option<CpuTime>, missing: u64 },
     /// A connection was lost.
     Lost { kind: ClientKind, target: usize, cause: String },
     /// A lost connection was made again.

@@ -14,6 +14,7 @@ use self::plan_facts::plan_facts;
 pub(in crate::bench) use self::warnings::qos_2_with_puback;
 use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, TargetFacts, Warning};
 use super::latency::LoopKind;
+use super::plan::plan_hash;
 use super::stage::Stage;
 use super::status::Status;
 use crate::bench::engine::RunOutcome;
@@ -29,6 +30,7 @@ pub(crate) fn context(
     broker: Option<BrokerName>,
     started_at: DateTime<Utc>,
 ) -> ResultDocument {
+    let facts = serde_json::to_value(plan_facts(plan)).unwrap_or_default();
     let same_host = plan.targets.addresses().any(is_this_machine);
     let mut document = ResultDocument {
         schema: SCHEMA.to_owned(),
@@ -37,6 +39,7 @@ pub(crate) fn context(
             description: Some(description(plan)),
             started_at: Some(started_at.to_rfc3339_opts(SecondsFormat::Millis, true)),
             seed: Some(plan.seed),
+            plan_hash: plan_hash(&facts),
             command,
             shards: Some(1),
             ..RunFacts::default()
@@ -50,7 +53,7 @@ pub(crate) fn context(
             same_host: Some(same_host),
             ..TargetFacts::default()
         },
-        plan: plan_facts(plan),
+        plan: facts,
         ..ResultDocument::default()
     };
     document.clients.planned = Some(plan.clients() as u64);
@@ -130,6 +133,8 @@ pub(crate) fn assemble(
     stages.iter().filter(|stage| stage.is_result()).for_each(|stage| document.delivery.merge(&stage.delivery));
     let processes = stages.iter().filter_map(|stage| stage.broker.as_ref());
     document.broker.process = processes.max_by_key(|process| process.cpu_ns).cloned();
+    document.target.rtt_ns_hist =
+        stages.first().and_then(|stage| stage.latency.connect_tcp.as_ref()).and_then(|connect| connect.hdr.clone());
     document.stages = stages;
     document
 }

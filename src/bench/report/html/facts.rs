@@ -90,7 +90,6 @@ fn machine(document: &ResultDocument) -> Facts {
         ("governor", env.governor.as_deref().map(name)),
         ("open files", env.nofile.map(crate::terminal::number::grouped)),
         ("local ports", env.ip_port_range.map(|[first, last]| format!("{first} to {last}"))),
-        ("clock off by", env.ntp_offset_ns.map(|ns| format!("{ns} ns"))),
     ])
 }
 
@@ -106,7 +105,7 @@ fn run(document: &ResultDocument) -> Facts {
         ("hash of the plan", run.plan_hash.as_deref().map(name)),
         ("processes", run.shards.map(|shards| shards.to_string())),
     ]);
-    facts.extend(run.labels.iter().map(|(key, value)| (format!("label {}", name(key)), value_text("", value))));
+    facts.extend(run.labels.iter().map(|(key, value)| (format!("label {}", name(key)), name(value))));
     facts
 }
 

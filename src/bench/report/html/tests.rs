@@ -36,7 +36,7 @@ fn text_of_others_stays_text() {
     document.run.name = Some(hostile.to_owned());
     document.run.error = Some(hostile.to_owned());
     document.run.command = vec!["mqbench".to_owned(), hostile.to_owned()];
-    document.run.labels.insert(hostile.to_owned(), json!(hostile));
+    document.run.labels.insert(hostile.to_owned(), hostile.to_owned());
     document.target.urls = vec![hostile.to_owned()];
     document.plan = json!({ hostile: hostile, "list": [{ hostile: [hostile] }] });
     document.env.host = Some(hostile.to_owned());

@@ -8,6 +8,7 @@ use crate::bench::engine::{RunOutcome, StageOutcome};
 use crate::bench::measure::Verdict;
 use crate::bench::plan::LoadModel;
 use crate::bench::plan::from_options::tests::plan_of;
+use crate::bench::report::schema::tests::check_schema;
 use crate::bench::report::{Gate, ResultDocument, Status, nothing_measured};
 use crate::bench::system::CpuTime;
 use crate::exit_status::ExitStatus;
@@ -16,7 +17,9 @@ fn json(document: &ResultDocument) -> Value {
     let mut bytes = Vec::new();
     document.write_json(&mut bytes).unwrap();
     assert!(bytes.ends_with(b"}\n"));
-    serde_json::from_slice(&bytes).unwrap()
+    let document = serde_json::from_slice(&bytes).unwrap();
+    check_schema(&document);
+    document
 }
 
 /// The value at a dotted path; a field that is missing is a failure and not null.

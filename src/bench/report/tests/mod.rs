@@ -4,3 +4,4 @@ mod document;
 pub(super) mod example;
 mod gate;
 mod summary;
+mod verdict;

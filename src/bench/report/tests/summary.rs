@@ -23,11 +23,21 @@ fn of_plan(arguments: &[&str], change: fn(&mut StageOutcome)) -> String {
     change(&mut stage);
     let run = RunOutcome { stages: vec![stage], ..RunOutcome::default() };
     let document = gated(assemble_for(&plan_of(arguments).unwrap(), example::context(), run));
-    summary(&document, 100, Colors::OFF)
+    summary(&document, 100, Colors::OFF, true)
+}
+
+/// A page is as wide as it should be, and no number stands apart from its unit.
+fn check_width(text: &str, width: usize) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= width, "{line:?} is wider than {width}:\n{text}");
+        assert!(!["%", "µs", "ms", "s", "B", "MB/s"].contains(&line.split_whitespace().next().unwrap_or("")), "{text}");
+    }
 }
 
 /// The whole page, to be looked at.
 const TWO_STAGES: &str = include_str!("two_stages.txt");
+/// What --details adds.
+const DETAILS: &str = include_str!("details_of_two_stages.txt");
 
 fn without_version(text: &str) -> String {
     text.replacen(env!("CARGO_PKG_VERSION"), "VERSION", 1)
@@ -35,36 +45,54 @@ fn without_version(text: &str) -> String {
 
 #[test]
 fn two_stages_at_a_glance() {
-    let text = without_version(&summary(&gated(example::document()), 100, Colors::OFF));
+    let text = without_version(&summary(&gated(example::document()), 100, Colors::OFF, false));
     assert_eq!(text, TWO_STAGES, "\n{text}");
 }
 
 #[test]
 fn color_changes_no_letter() {
     let document = gated(example::document());
-    let colored = summary(&document, 100, Colors::ON);
+    let colored = summary(&document, 100, Colors::ON, false);
     let mut plain = String::new();
     let mut parts = colored.split('\x1b');
     plain.push_str(parts.next().unwrap());
     parts.for_each(|part| plain.push_str(part.split_once('m').unwrap().1));
     assert_ne!(colored, plain);
     assert_eq!(without_version(&plain), TWO_STAGES);
-    assert!(!summary(&document, 100, Colors::OFF).contains('\x1b'));
+    assert!(!summary(&document, 100, Colors::OFF, true).contains('\x1b'));
 }
 
 #[test]
-fn a_narrow_terminal_gets_narrow_lines_and_every_basis() {
-    let text = summary(&gated(example::document()), 72, Colors::OFF);
-    let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
-    assert!(widest.chars().count() <= 72, "{widest}");
-    assert!(text.contains("e2e from intended send; e2e service from actual send;"), "{text}");
+fn every_width_has_whole_lines_and_whole_numbers() {
+    let lossy = |stage: &mut StageOutcome| {
+        stage.recorder.counters.on_time = 300_000;
+        let delivery = stage.delivery.as_mut().unwrap();
+        (delivery.delivered_once, delivery.lost, delivery.max_gap, delivery.duplicates) = (308_600, 40, 7, 123_456);
+    };
+    let mut stage = example::stage(0, 308_640, 90_000);
+    lossy(&mut stage);
+    let faulty = gated(assemble(example::context(), vec![stage]));
+    for document in [gated(example::document()), faulty] {
+        for (width, details) in [60, 80, 120].into_iter().flat_map(|width| [(width, false), (width, true)]) {
+            check_width(&summary(&document, width, Colors::OFF, details), width);
+        }
+    }
+}
+
+#[test]
+fn details_have_every_figure_and_every_basis() {
+    let text = without_version(&summary(&gated(example::document()), 100, Colors::OFF, true));
+    assert!(text.starts_with(TWO_STAGES.split("\n2025").next().unwrap().trim_end()), "{text}");
+    assert!(text.contains(DETAILS), "{text}");
+    let narrow = summary(&gated(example::document()), 72, Colors::OFF, true);
+    assert!(narrow.contains("e2e from intended send; e2e service from actual send;"), "{narrow}");
 }
 
 #[test]
 fn an_invalid_run_says_so_first() {
     let text = of(|stage| stage.recorder.counters.on_time = 300_000);
     assert!(text.starts_with("INVALID: only 300000 of 308640 offered messages were sent"), "{text}");
-    assert!(text.contains("   Next: lower --rate") && text.contains("gates  0 of 3 passed"), "{text}");
+    assert!(text.contains("\nNext: lower --rate") && text.contains("gates  0 of 3 passed"), "{text}");
     assert!(text.contains("FAIL  lost == 0: the run is not valid: only 300000"), "{text}");
 }
 
@@ -75,7 +103,7 @@ fn loss_has_a_count_a_share_and_a_warning() {
         (delivery.delivered_once, delivery.lost, delivery.max_gap) = (308_600, 40, 7);
     });
     assert!(text.contains("308,600 of 308,640, lost 40 (0.01 %), duplicates 0, reordered 0, longest gap 7"), "{text}");
-    assert!(text.contains("Warning: 40 of 308640 messages were lost"), "{text}");
+    assert!(text.contains("Lost 40 of 308,640 messages (0.01 %)."), "{text}");
     assert!(text.contains("FAIL  lost == 0: lost is 40"), "{text}");
 }
 
@@ -104,7 +132,7 @@ fn messages_that_were_not_sent_have_a_row_with_their_rate() {
     });
     let row = text.lines().find(|line| line.starts_with("  not sent")).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["not", "sent", "1,200", "6,000"]);
-    assert!(text.contains("Warning: skipped 5,000 messages of the schedule"), "{text}");
+    assert!(text.contains("6,000 messages of the plan not sent."), "{text}");
 }
 
 #[test]
@@ -128,9 +156,9 @@ fn a_failed_run_and_hostile_names_are_printed_safely() {
     let mut context = example::context();
     context.run.error = Some("connecting to mqtt://h:1883: \x1b[2J refused".to_owned());
     context.target.broker.as_mut().unwrap().name = Some("evil\x1b]0;title\u{7}".to_owned());
-    let text = summary(&assemble(context, Vec::new()), 100, Colors::OFF);
+    let text = summary(&assemble(context, Vec::new()), 100, Colors::OFF, true);
     assert!(text.starts_with("FAILED: connecting to mqtt://h:1883: \\u{1b}[2J refused\n"), "{text}");
     assert!(text.contains("evil\\u{1b}]0;title\\u{7}") && !text.contains('\x1b'), "{text}");
-    let nothing = summary(&assemble(bare_context(), Vec::new()), 0, Colors::OFF);
+    let nothing = summary(&assemble(bare_context(), Vec::new()), 0, Colors::OFF, true);
     assert!(nothing.starts_with("mqbench "), "{nothing}");
 }
