@@ -14,10 +14,12 @@ mod find;
 mod identify;
 mod interruption;
 mod output;
+mod prometheus;
 mod run;
 mod saved;
 #[cfg(test)]
 mod simulation;
+mod sys_sampler;
 
 pub use compare::compare_schema;
 pub use measure::Stamp;

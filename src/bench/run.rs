@@ -5,6 +5,7 @@ mod live_view;
 mod progress_view;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -20,19 +21,22 @@ use super::calibrate::Ceilings;
 use super::compare::{CompareDocument, Group, Turn, comparison_text};
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
+use super::measure::LiveFigures;
 use super::output::{Outputs, outputs, write_comparison, write_json, write_results};
 use super::plan::{BenchPlan, RunTag, Target, bench_plan, is_this_machine};
+use super::prometheus::MetricsServer;
 use super::report::{
     self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, gates_text, read_result, summary,
 };
+use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
 use super::{calibrate, compare, doctor, find, identify, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, UsageError, Verb};
+use crate::options::{BENCH, BenchOptions, ClientName, Environment, MetricsAddress, UsageError, Verb};
 use crate::terminal::{Colors, SUMMARY_WIDTH, print, say, width};
-use crate::transport::{TlsClient, check_local_address};
+use crate::transport::{TlsClient, check_local_address, io_text};
 
 /// Between two runs, where nothing else is asked for.
 const COOL_DOWN: Duration = Duration::from_secs(1);
@@ -110,6 +114,8 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         json: options.result.json,
         details: options.result.details,
         quiet: options.general.quiet,
+        prometheus: options.result.prometheus.clone(),
+        live: options.result.prometheus.is_some().then(Arc::<LiveFigures>::default),
         ceilings: Ceilings::load(environment),
         name: options.result.name.clone(),
         labels: options.result.label.iter().cloned().collect(),
@@ -182,6 +188,25 @@ fn baseline(options: &BenchOptions) -> Result<Option<ResultDocument>, UsageError
     read.map_err(|error| UsageError::new(BENCH.name, vec![format!("--baseline {error}")]))
 }
 
+/// Enters what the broker reported about itself.
+fn note_sys(context: &mut ResultDocument, record: &SysRecord, ran: &RunOutcome) {
+    let SysRecord { samples, fault } = record;
+    if let Some(text) = samples.left_out() {
+        context.warn("sys-coarse", text);
+    }
+    let nothing = "nothing arrived on $SYS/#: this broker publishes no figures there, or this client may not read them";
+    if samples.is_empty() {
+        let cause = fault.as_ref().map(|fault| format!("the broker's own figures could not be read: {fault}"));
+        context.warn("no-sys", cause.unwrap_or_else(|| nothing.to_owned()));
+        return;
+    }
+    if let Some(fault) = fault {
+        context.warn("sys-gap", format!("the broker's own figures were not read all the time: {fault}"));
+    }
+    context.broker.sys = ran.t0.map(|t0| samples.series(t0));
+    context.broker.sys_figures = Some(samples.figures());
+}
+
 struct BenchRun<'a> {
     options: &'a BenchOptions,
     environment: &'a Environment,
@@ -193,6 +218,9 @@ struct BenchRun<'a> {
     json: bool,
     details: bool,
     quiet: bool,
+    prometheus: Option<MetricsAddress>,
+    /// What `--prometheus` serves.
+    live: Option<Arc<LiveFigures>>,
     ceilings: Ceilings,
     name: Option<String>,
     labels: BTreeMap<String, String>,
@@ -214,6 +242,14 @@ impl BenchRun<'_> {
                 print_connect_error(&error, None, &self.plan);
                 self.write_failure(context(), error.to_string())?;
                 return Ok(error.exit_status());
+            }
+        };
+        // It serves until the end of the run.
+        let _server = match self.serve_figures(self.live.as_ref()) {
+            Ok(server) => server,
+            Err(error) => {
+                self.write_failure(context(), error)?;
+                return Ok(ExitStatus::Failed);
             }
         };
         if !self.quiet {
@@ -245,7 +281,9 @@ impl BenchRun<'_> {
         let mut context = self.context(plan);
         let mut view = ProgressView::new(plan, self.quiet);
         let show = |progress| view.show(progress);
-        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show);
+        let sampler = plan.samples_sys.then(|| SysSampler::start(plan, tls));
+        let live = self.live.clone();
+        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show, live);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
@@ -253,6 +291,9 @@ impl BenchRun<'_> {
         };
         view.clear();
         if let Ok(ran) = &ran {
+            if let Some(sampler) = sampler {
+                note_sys(&mut context, &sampler.finish().await, ran);
+            }
             let is_reachable = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
             if plan.asks_sys && context.target.broker.is_none() && is_reachable {
                 context.target.broker = tokio::select! {
@@ -372,6 +413,25 @@ impl BenchRun<'_> {
         self.conclude(attempt)
     }
 
+    /// Starts the server of `--prometheus`, and prints its address.
+    fn serve_figures(&self, figures: Option<&Arc<LiveFigures>>) -> Result<Option<MetricsServer>, String> {
+        let (Some(MetricsAddress { host, port }), Some(figures)) = (&self.prometheus, figures) else { return Ok(None) };
+        let server = MetricsServer::start((host, *port), &self.plan.run.to_string(), figures.clone());
+        match server {
+            Ok(server) => {
+                if !self.quiet || *port == 0 {
+                    eprintln!("Metrics: http://{}/metrics", server.address());
+                }
+                Ok(Some(server))
+            }
+            Err(error) => {
+                let error = format!("--prometheus {host}:{port}: {}", io_text(&error));
+                say(format_args!("Error: {error}\nHint: port 0 takes a free port; no connection was made"));
+                Err(error)
+            }
+        }
+    }
+
     /// Prints why this machine cannot run the plan, if so, and returns the error for the document.
     fn find_obstacle(&self, embedded: bool) -> Option<String> {
         if let Some(obstacles) = doctor::obstacles(&self.plan, embedded, Colors::for_stderr()) {
@@ -455,6 +515,12 @@ impl BenchRun<'_> {
             let text = "the flood delivered nothing, so there is no rate for the paced stage: latency was not measured";
             context.warn("no-paced-stage", text);
         }
+        if let Some(pid) = self.plan.broker_pid.filter(|_| run.broker_ended) {
+            let text = format!(
+                "the broker's process {pid} ended during the run: its CPU time and memory are null from then on"
+            );
+            context.warn("broker-ended", text);
+        }
         context.target.tls = run
             .tls
             .as_ref()
@@ -468,7 +534,8 @@ impl BenchRun<'_> {
             shared_subscriptions: Some(limits.shared_subscription_available),
             wildcard_subscriptions: Some(limits.wildcard_subscription_available),
         });
-        let ceiling = self.ceilings.of_plan(plan);
+        // It is the ceiling of mqbench's own engine.
+        let ceiling = self.ceilings.of_plan(plan).filter(|_| plan.client == ClientName::Mqbench);
         let document = report::assemble(context, plan, run, ceiling, is_partial);
         let status = match refusal {
             Some(reason) if run.lost.is_empty() => Some(ExitStatus::Refused(reason)),

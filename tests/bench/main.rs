@@ -7,9 +7,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broker_side;
 mod comparisons;
 mod connections;
 mod html_report;
+mod library;
+mod prometheus;
 mod reconnect;
 mod runs;
 mod self_and_doctor;

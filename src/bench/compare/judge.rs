@@ -53,8 +53,8 @@ const COMPARED: &[Compared] = &[
     compared("e2e.p90", false, None),
     compared("e2e.p99.9", false, None),
     compared("e2e.max", false, None),
-    compared("broker_cpu_pct", false, None),
-    compared("broker_rss_bytes", false, None),
+    compared("broker.cpu_pct", false, None),
+    compared("broker.rss_bytes", false, None),
 ];
 
 /// Percent up to which a change is no difference.

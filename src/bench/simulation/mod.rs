@@ -23,6 +23,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,7 +32,7 @@ use tokio::time::Instant;
 use self::broker::{Log, SimulatedFaults};
 use self::faulty_broker::{FaultyBroker, boundless, run_timers, serve};
 use self::script::Script;
-use super::engine::{RunError, run_in_place};
+use super::engine::{RunError, RunProgress, WatchedSecond, run_in_place};
 use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::{self, ResultDocument};
 use crate::client::ClientError;
@@ -50,6 +51,8 @@ struct Outcome {
     result: Result<Value, RunError>,
     /// Connections that were lost under load, by cause.
     lost: BTreeMap<String, u64>,
+    /// The last second that was shown while it ran.
+    watched: Option<Arc<WatchedSecond>>,
     /// What the broker saw.
     log: Log,
     /// How long it took from the first connect to the last DISCONNECT.
@@ -65,7 +68,7 @@ fn simulate(arguments: &str, script: Script) -> Outcome {
 fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outcome {
     let plan = bench_plan(&options_of(arguments), &Environment::fixed([], []), &Target::AsTyped).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let Simulated { document, lost, log, took } =
+    let Simulated { document, lost, watched, log, took } =
         tokio::task::LocalSet::new().block_on(&runtime, simulate_plan(plan, script, interrupt));
     let result = document.map(|document| {
         let mut document = serde_json::to_value(document).unwrap();
@@ -75,7 +78,7 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         document["warnings"].as_array_mut().unwrap().retain(|warning| warning["code"] != "generator");
         document
     });
-    Outcome { result, lost, log, took }
+    Outcome { result, lost, watched, log, took }
 }
 
 /// The options of these arguments, for the broker of the simulation.
@@ -94,6 +97,7 @@ fn options_of(arguments: &str) -> BenchOptions {
 struct Simulated {
     document: Result<ResultDocument, RunError>,
     lost: BTreeMap<String, u64>,
+    watched: Option<Arc<WatchedSecond>>,
     log: Log,
     took: Duration,
 }
@@ -110,7 +114,13 @@ async fn simulate_plan(plan: BenchPlan, script: Script, interrupt: Duration) -> 
         }
     });
     let began = Instant::now();
-    let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), |_| {});
+    let mut watched = None;
+    let watch = |progress| {
+        if let RunProgress::Measuring { second: Some(second), .. } = progress {
+            watched = Some(second);
+        }
+    };
+    let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), watch);
     let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
     let lost = run.as_ref().map(|run| run.lost.clone()).unwrap_or_default();
     let document = run.map(|run| {
@@ -123,7 +133,7 @@ async fn simulate_plan(plan: BenchPlan, script: Script, interrupt: Duration) -> 
     accepting.abort();
     let _ = accepting.await;
     let log = broker.borrow().plan.log.clone();
-    Simulated { document, lost, log, took }
+    Simulated { document, lost, watched, log, took }
 }
 
 impl Outcome {
