@@ -6,8 +6,11 @@ mod plan;
 mod report;
 mod system;
 
+mod attempt;
 mod calibrate;
+mod compare;
 mod doctor;
+mod find;
 mod identify;
 mod interruption;
 mod output;

@@ -21,4 +21,7 @@ pub(crate) use progress_line::ProgressLine;
 pub use stderr::say;
 pub use stdout::answer;
 pub(crate) use stdout::{Size, print, screen_size, width};
+/// Columns of a summary that does not go to a terminal, and the most that one uses.
+pub(crate) const SUMMARY_WIDTH: usize = 100;
+
 pub(crate) use table::{Align, Cell, Table, wrapped};

@@ -32,5 +32,5 @@ pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};
 pub(super) use span::{RateWindows, Span, Spans};
 pub use stamp::Stamp;
 pub(super) use stamp::{STAMP_SIZE, STAMP_TICK_NS, unwrap_sequence};
-pub(super) use steadiness::{Drift, Steadiness};
+pub(super) use steadiness::{Drift, Steadiness, median};
 pub(super) use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};

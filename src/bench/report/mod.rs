@@ -5,6 +5,8 @@
 //! `write` read the document alone, `read` reads it from a file. `assemble` makes it from the plan and what the engine brought.
 
 mod assemble;
+mod comparison;
+mod curve;
 mod delivery;
 mod document;
 mod gate;
@@ -12,7 +14,10 @@ mod html;
 mod latency;
 mod metric;
 mod read;
+mod repeats;
 mod stage;
+mod statistics;
+mod status;
 mod summary;
 mod traffic;
 mod write;
@@ -22,8 +27,15 @@ mod tests;
 
 pub(in crate::bench) use assemble::qos_2_with_puback;
 pub(super) use assemble::{announcement, assemble, context, nothing_measured, url};
-pub(super) use document::{BrokerName, ResultDocument, Status, TlsFacts, ToolFacts};
+pub(super) use comparison::{CompareVerdict, Comparison, MetricComparison, Side, SideFigure, plan_differences};
+pub(super) use curve::{Curve, CurvePoint, LimitedBy, ProbeOutcome, Purpose};
+pub(super) use document::{BrokerName, GateOutcome, ResultDocument, TlsFacts, ToolFacts};
 pub use gate::Gate;
+pub(super) use gate::{percent_change, signed_percent};
+pub(super) use metric::{Kind, Metric, number};
 pub(super) use read::read_result;
-pub(super) use summary::summary;
-pub(super) use write::Format;
+pub(super) use repeats::{RunFigures, RunStatistics};
+pub(super) use statistics::{CONFIDENCE_PCT, RESAMPLES, SEED, can_differ, interval_of_change, interval_of_median};
+pub(super) use status::Status;
+pub(super) use summary::{gates_text, summary};
+pub(super) use write::{Format, markdown_text};

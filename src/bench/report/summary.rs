@@ -4,9 +4,11 @@
 //! run begins with the reason.
 
 use super::delivery::DeliveryAccount;
-use super::document::{GateOutcome, ResultDocument, Status};
-use super::latency::{LatencySummary, LatencyTable, LoopKind};
+use super::document::{GateOutcome, ResultDocument};
+use super::gate;
+use super::latency::{LatencySummary, LoopKind};
 use super::stage::{Stage, Target};
+use super::status::Status;
 use super::traffic::Traffic;
 use crate::bench::measure::{Generator, Verdict};
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, counted, duration, grouped, percent, rate};
@@ -53,7 +55,7 @@ pub(crate) fn summary(document: &ResultDocument, width: usize, colors: Colors) -
     parts.extend(document.stages.iter().map(|stage| page.stage(stage)));
     parts.push(page.hint(document));
     parts.push(page.warnings(document));
-    parts.push(page.gates(document));
+    parts.push(gates_text(&document.gates, page.width, page.colors));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -476,23 +478,6 @@ impl Page {
         text
     }
 
-    fn gates(&self, document: &ResultDocument) -> String {
-        if document.gates.is_empty() {
-            return String::new();
-        }
-        let passed = document.gates.iter().filter(|gate| gate.pass).count();
-        let count = format!("{passed} of {} passed", document.gates.len());
-        let paint = if passed == document.gates.len() { Paint::Good } else { Paint::Bad };
-        let mut table = Table::new([Align::Left, Align::Left, Align::Left]);
-        for gate in &document.gates {
-            let verdict =
-                if gate.pass { Cell::painted(Paint::Good, "pass") } else { Cell::painted(Paint::Bad, "FAIL") };
-            table.row([verdict, escape(&gate.expr).into_owned().into(), gate_value(gate, document).into()]);
-        }
-        let title = self.colors.paint(Paint::Heading, "gates");
-        format!("{title}  {}\n{}", self.colors.paint(paint, &count), table.render(self.colors))
-    }
-
     fn faint(&self, text: &str) -> Cell {
         Cell::painted(Paint::Faint, text)
     }
@@ -501,6 +486,23 @@ impl Page {
     fn in_color(&self, paint: Paint, lines: &str) -> String {
         lines.lines().map(|line| format!("{}\n", self.colors.paint(paint, line))).collect()
     }
+}
+
+/// The gates, with what each of them found.
+pub(crate) fn gates_text(gates: &[GateOutcome], width: usize, colors: Colors) -> String {
+    if gates.is_empty() {
+        return String::new();
+    }
+    let passed = gates.iter().filter(|gate| gate.pass).count();
+    let count = format!("{passed} of {} passed", gates.len());
+    let paint = if passed == gates.len() { Paint::Good } else { Paint::Bad };
+    let mut text = format!("{}  {}\n", colors.paint(Paint::Heading, "gates"), colors.paint(paint, &count));
+    for gate in gates {
+        let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
+        let first = format!("  {}  ", colors.paint(paint, verdict));
+        text.push_str(&wrapped(&first, &escape(&format!("{}: {}", gate.expr, gate::finding(gate))), width));
+    }
+    text
 }
 
 /// Times without delivery in one line.
@@ -519,22 +521,4 @@ fn outages(stage: &Stage) -> Option<String> {
 /// A figure in its form, or a dash where it was not measured or has too few samples.
 fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), form)
-}
-
-/// What a gate found, in the units of its metric.
-pub(super) fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
-    let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
-    let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
-    let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {
-        (None, Some(samples)) => format!("too few samples, n = {}", grouped(samples)),
-        (None, None) => "not measured".to_owned(),
-        (Some(value), _) if latency.is_some() => format!("was {}", duration(value as u64)),
-        (Some(value), _) if value.fract() == 0.0 && value >= 0.0 => format!("was {}", grouped(value as u64)),
-        (Some(value), _) => format!("was {}", rate(value)),
-    };
-    match document.status {
-        Status::Invalid => format!("{value}; an invalid run passes no gate"),
-        Status::Failed => format!("{value}; a failed run passes no gate"),
-        Status::Ok | Status::Partial => value,
-    }
 }
