@@ -9,7 +9,15 @@ complete -c mqsub -l retain-handling -d 'When the broker sends retained messages
 new\t'Only if the subscription does not exist yet'
 never\t'Never'"
 complete -c mqsub -l random-filter -d 'Print only PERCENT % of the messages, chosen at random' -r
+complete -c mqsub -l filter -d 'Ignore messages that do not match EXPR; they do not count for -C. May be repeated' -r -f
+complete -c mqsub -l until -d 'Exit after the first message that matches EXPR' -r -f
+complete -c mqsub -l expect -d 'Exit with status 0 as soon as a message matches EXPR; may be repeated' -r -f
+complete -c mqsub -l within -d 'Time limit of --expect, from the moment the subscriptions are acknowledged' -r
+complete -c mqsub -l count -d 'Number of messages that must match --expect (default: 1)' -r
+complete -c mqsub -l none-within -d 'Fail if a message matches --expect in TIME; with --within or --count, one more than expected' -r
+complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has come for TIME' -r
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
+complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
 complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
@@ -62,9 +70,14 @@ complete -c mqsub -l profile -d 'Use the options of the profile NAME in ~/.confi
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'
 complete -c mqsub -s R -d 'Do not print retained messages'
 complete -c mqsub -l retained-only -d 'Print only retained messages, then exit'
-complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'
+complete -c mqsub -l retained -d 'Print only retained messages; with --once, exit when all have come'
+complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
+complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'
+complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker, and print how many at the end'
+complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print the topics and their number'
 complete -c mqsub -l retain-as-published -d 'Ask the broker to pass on the retain flag as published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive messages that this connection publishes; needs -V 5'
+complete -c mqsub -l each-topic -d 'Apply --silent-after to each topic'
 complete -c mqsub -s v -l verbose -d 'Print the topic before the payload'
 complete -c mqsub -s N -d 'Do not print a newline after each message'
 complete -c mqsub -l json -d 'Print each message as one line of JSON'

@@ -64,6 +64,10 @@ pub enum ExitStatus {
     Regression,
     /// The time of `-W` ran out.
     TimedOut,
+    /// What was expected did not come, or something else did.
+    ExpectationFailed,
+    /// Nothing came.
+    NothingCame,
     /// Too few messages came.
     TooFewCame,
     /// No acknowledgement arrived in time.
@@ -89,6 +93,8 @@ impl ExitStatus {
             Self::Invalid => 4,
             Self::Regression => 5,
             Self::TimedOut => 27,
+            Self::ExpectationFailed => 40,
+            Self::NothingCame => 41,
             Self::TooFewCame => 42,
             Self::AckTimedOut => 43,
             Self::Downgraded => 44,

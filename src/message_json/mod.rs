@@ -11,6 +11,7 @@ mod writer;
 
 pub use read::{JsonMessage, MessageDefaults, ReadError, read_message};
 pub use text::JsonText;
+pub(crate) use write::put_rfc3339;
 pub use write::{MessageJsonOptions, write_message};
 pub(crate) use writer::{JsonLayout, JsonWriter};
 

@@ -156,7 +156,7 @@ fn write_user_property(property: &PropertyRef<'_>, writer: &mut JsonWriter<'_>) 
 }
 
 /// `2026-11-21T04:00:42.001234+01:00`
-fn put_rfc3339(time: DateTime<FixedOffset>, out: &mut Vec<u8>) {
+pub(crate) fn put_rfc3339(time: DateTime<FixedOffset>, out: &mut Vec<u8>) {
     let offset = time.offset().local_minus_utc();
     let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
     let _ = write!(

@@ -1,6 +1,10 @@
 //! The output groups: how a message is printed (mqsub, mqrr), and what mqsub shows in place of messages.
 
+use std::time::Duration;
+
 use clap::{Args, ValueHint};
+
+use super::values::positive_duration;
 
 /// How a message is printed.
 #[derive(Clone, Debug, Default, Args)]
@@ -49,6 +53,17 @@ pub struct ScreenOptions {
     /// Print the number of messages per second instead of the messages.
     #[arg(long)]
     pub message_rate: bool,
+
+    /// Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end.
+    ///
+    /// On a terminal a table, the topics with most messages first, as many as fit. Elsewhere one JSON object per line for
+    /// each topic that had messages in the interval: time, topic, messages, rate (per second), bytes of the payloads,
+    /// total_messages, total_bytes, and payload or payload_b64 (the first 256 bytes; payload_size follows where it was
+    /// longer). At the end, also after Ctrl-C, comes one object with "totals": true, seconds, topics, messages, rate and
+    /// bytes. Topics beyond 100,000 are counted together.
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s",
+          value_parser = positive_duration)]
+    pub stats: Option<Duration>,
 }
 
 impl OutputOptions {
@@ -61,11 +76,12 @@ impl OutputOptions {
     /// What is wrong within the group, and between it and the screen of a tool that has one.
     pub(super) fn faults(&self, screen: &ScreenOptions) -> Vec<String> {
         let Self { verbose: _, no_newline: _, format, json, json_payload, pretty: _ } = self;
-        let ScreenOptions { watch, message_rate } = screen;
+        let ScreenOptions { watch, message_rate, stats } = screen;
         let given: Vec<&str> = [
             (format.is_some(), "-F"),
             (*json || *json_payload, if *json { "--json" } else { "--json-payload" }),
             (*message_rate, "--message-rate"),
+            (stats.is_some(), "--stats"),
         ]
         .into_iter()
         .filter_map(|(given, option)| given.then_some(option))
@@ -73,6 +89,9 @@ impl OutputOptions {
         let mut faults = Vec::new();
         if given.len() > 1 {
             faults.push(format!("{} cannot be used together", given.join(" and ")));
+        }
+        if *watch && stats.is_some() {
+            faults.push("-w and --stats cannot be used together".into());
         }
         if *watch && (*json || *json_payload) {
             faults.push("-w cannot be used with JSON output".into());

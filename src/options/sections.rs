@@ -130,6 +130,15 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
+                "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
+                "Print messages whose JSON payload has a temperature above 30.",
+            ),
+            entry(
+                "mqsub -h broker -t device/1/state --expect '=online' --within 30s",
+                "Wait for this payload. If it does not come in time, print what came instead, and exit with status 40.",
+            ),
+            entry("mqsub -h broker -t 'sensor/#' --silent-after 1m --each-topic", "Exit when a sensor falls silent."),
+            entry(
                 "mqsub -h broker -t '#' -q 1 --record day.ndjson.zst --rotate 1h",
                 "Record everything to compressed files of one hour: day-0001.ndjson.zst and so on.",
             ),
@@ -146,10 +155,16 @@ pub(super) const SUBSCRIBE: &[Section] = &[
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "Success: -C or -E was reached, or the reader closed stdout; --help and --version."),
+            entry(
+                "0",
+                "Success: -C, -E, --until or --expect was reached, or the reader closed stdout; --help and --version.",
+            ),
             FAILED,
             USAGE,
             entry("27", "The time limit of -W was reached."),
+            entry("40", "Messages came, but none that matches --expect, or one that --none-within excludes."),
+            entry("41", "No message came in the time of --within or --silent-after."),
+            entry("42", "Fewer messages than --count matched --expect."),
             entry("43", "The broker did not answer a SUBSCRIBE or UNSUBSCRIBE in time."),
             REFUSED,
             INTERRUPTED,

@@ -10,8 +10,8 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions, RetryOptions,
-    ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions, RecordOptions,
+    RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -41,6 +41,9 @@ pub struct SubscribeOptions {
     /// Which messages, and when to stop.
     #[command(flatten)]
     pub subscription: SubscriptionOptions,
+    /// What messages must hold, and what must come in which time.
+    #[command(flatten)]
+    pub conditions: ConditionOptions,
     /// How a message is printed.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -86,6 +89,7 @@ impl ClientOptions for SubscribeOptions {
     fn of(given: &mut Translation) -> Self {
         Self {
             subscription: given.subscription(),
+            conditions: ConditionOptions::default(),
             output: given.output(),
             screen: given.screen(),
             record: RecordOptions::default(),
@@ -117,6 +121,7 @@ impl ToolOptions for SubscribeOptions {
             Ok(topic) => self.subscription.faults(topic.as_deref(), version),
             Err(fault) => vec![fault],
         };
+        faults.extend(self.conditions.faults());
         faults.extend(self.output.faults(&self.screen));
         faults.extend(self.record.faults());
         faults

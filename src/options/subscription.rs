@@ -58,9 +58,34 @@ pub struct SubscriptionOptions {
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Remove each retained message received from the broker.
+    /// Print only retained messages; with --once, exit when all have come.
+    ///
+    /// Unlike with --retained-only, a message that is not retained is ignored and ends nothing.
+    #[arg(long)]
+    pub retained: bool,
+
+    /// With --retained: exit when all retained messages have come.
+    ///
+    /// After subscribing mqsub publishes a message to a topic of its own, mqsub/ID/end-of-retained, and ends when it is
+    /// back and no retained message has come for 250 ms, or four times as long as it took. If the broker does not allow
+    /// that, mqsub ends when none has come for a second. -d prints which it was. With -V 5 --json, a dump has the
+    /// properties of the messages too, such as their remaining expiry interval.
+    #[arg(long)]
+    pub once: bool,
+
+    /// With --once: publish nothing, and end when no retained message has come for a second.
+    #[arg(long)]
+    pub no_marker: bool,
+
+    /// Remove each retained message received from the broker, and print how many at the end.
     #[arg(long)]
     pub remove_retained: bool,
+
+    /// With --remove-retained: remove nothing, and print the topics and their number.
+    ///
+    /// -v, -F or --json print something else of each message.
+    #[arg(long)]
+    pub dry_run: bool,
 
     /// Ask the broker to pass on the retain flag as published; needs -V 5.
     #[arg(long)]
@@ -136,8 +161,29 @@ impl SubscriptionOptions {
                 faults.push(format!("invalid {kind} topic '{filter}': {error}"));
             }
         }
-        if self.no_retained && self.retained_only {
-            faults.push("-R and --retained-only cannot be used together".into());
+        for (one, option, other, with) in [
+            (self.no_retained, "-R", self.retained_only, "--retained-only"),
+            (self.no_retained, "-R", self.retained, "--retained"),
+            (self.retained, "--retained", self.retained_only, "--retained-only"),
+            // What is published now would have the flag of a retained message too.
+            (self.retained, "--retained", self.retain_as_published, "--retain-as-published"),
+            (self.once, "--once", self.retain_handling == Some(RetainHandlingName::Never), "--retain-handling never"),
+        ] {
+            if one && other {
+                faults.push(format!("{option} and {with} cannot be used together"));
+            }
+        }
+        for (given, option, needed, with) in [
+            (self.once, "--once", self.retained, "--retained"),
+            (self.no_marker, "--no-marker", self.once, "--once"),
+            (self.dry_run, "--dry-run", self.remove_retained, "--remove-retained"),
+        ] {
+            if given && !needed {
+                faults.push(format!("{option} needs {with}"));
+            }
+        }
+        if self.retained && asked().any(|filter| filter.starts_with("$share/")) {
+            faults.push("--retained: a shared subscription receives no retained messages".into());
         }
         for (given, option) in [
             (self.retain_as_published, "--retain-as-published"),

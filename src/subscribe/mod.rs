@@ -6,25 +6,37 @@
 
 mod aside;
 mod batch;
+mod conditions;
 mod exit;
+mod expectation;
+mod expression;
 mod file_error;
 pub mod format;
+mod jq;
 mod plan;
 mod receiver;
 mod record;
 mod requests;
+mod retained;
 mod run;
 pub(crate) mod selection;
+mod silence;
 mod sink;
+mod statistics;
 mod stdout;
 mod subscriber;
+mod topic_numbers;
 
 pub(crate) use batch::Batch;
+pub use conditions::ConditionPlan;
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
+pub use expectation::ExpectationPlan;
+pub use expression::Expression;
 pub use plan::SubscribePlan;
 pub(crate) use plan::{handling_of_retained, printer};
 pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
+pub use silence::SilencePlan;
 pub(crate) use sink::{MessageSink, OutputError, SinkReady};
 
 use std::time::Duration;

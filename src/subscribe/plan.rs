@@ -5,15 +5,17 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::conditions::ConditionPlan;
 use super::format::{Printer, Style, Template};
 use super::record::RecordPlan;
 use super::selection::{RandomFilter, SelectionPlan};
+use super::silence::SilencePlan;
 use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, OutputOptions, RecordOptions, RetainHandlingName, SUBSCRIBE,
-    ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RecordOptions, RetainHandlingName,
+    SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
 };
 use crate::recording::Existing;
 
@@ -26,6 +28,8 @@ pub enum OutputMode {
     Screen(Printer),
     /// `--message-rate`: only how many there are per second.
     Rate,
+    /// `--stats`: figures of each topic, in this interval.
+    Statistics(Duration),
     /// They are not shown: they go elsewhere.
     Nothing,
 }
@@ -43,6 +47,14 @@ pub struct SubscribePlan {
     pub unsubscribe_properties: Properties,
     /// Which messages count, and which is the last.
     pub selection: SelectionPlan,
+    /// `--filter`, `--until` and `--expect`.
+    pub conditions: Option<ConditionPlan>,
+    /// `--dry-run`: retained messages that would be removed are only counted.
+    pub dry_run: bool,
+    /// `--once`: the run ends when all retained messages have come; the value is whether a marker may prove that.
+    pub once: Option<bool>,
+    /// `--silent-after`.
+    pub silence: Option<SilencePlan>,
     /// How they are shown.
     pub display: OutputMode,
     /// `--record`: the file that they go to.
@@ -68,6 +80,7 @@ impl SubscribePlan {
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
         let SubscribeOptions {
             subscription,
+            conditions,
             output,
             screen,
             record,
@@ -79,15 +92,22 @@ impl SubscribePlan {
             general,
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, commands, display) = groups.plan_with(&SUBSCRIBE, environment, display(output, screen, record))?;
+        let (client, commands, display) =
+            groups.plan_with(&SUBSCRIBE, environment, display(output, screen, record, subscription.dry_run))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
+        let silence = silence(conditions, &filters);
         Ok(Self {
+            silence,
+            dry_run: subscription.dry_run,
+            // A kept session would keep the subscription of the marker.
+            once: subscription.once.then_some(!subscription.no_marker && client.connect.session.clean_start),
             subscribe: Subscribe { packet_identifier: 0, properties: subscribe, filters },
             unsubscribe: subscription.unsubscribe.clone(),
             unsubscribe_properties: unsubscribe,
             selection: selection(subscription)?,
+            conditions: ConditionPlan::new(conditions).map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?,
             display,
             record: record_plan(record),
             timeout: subscription.timeout,
@@ -136,8 +156,16 @@ pub(crate) fn handling_of_retained(
 }
 
 fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageError> {
-    let SubscriptionOptions { filter_out, count, no_retained, retained_only, remove_retained, random_filter, .. } =
-        subscription;
+    let SubscriptionOptions {
+        filter_out,
+        count,
+        no_retained,
+        retained,
+        retained_only,
+        remove_retained,
+        random_filter,
+        ..
+    } = subscription;
     let mut faults = Vec::new();
     let filter_out = filter_out.iter().filter_map(|filter| {
         TopicFilter::new(filter)
@@ -147,6 +175,7 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     let plan = SelectionPlan {
         filter_out: filter_out.collect(),
         drop_retained: *no_retained,
+        only_retained: *retained,
         retained_only: *retained_only,
         remove_retained: *remove_retained,
         count: count.and_then(NonZeroU64::new),
@@ -155,6 +184,19 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     };
     UsageError::check(SUBSCRIBE.name, faults)?;
     Ok(plan)
+}
+
+/// A topic that is asked for by its name is watched from the beginning.
+fn silence(options: &ConditionOptions, filters: &[SubscribeFilter]) -> Option<SilencePlan> {
+    let names = || {
+        let topics = filters.iter().map(|SubscribeFilter { filter, .. }| {
+            let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+            shared.map_or(filter.as_str(), |(_, filter)| filter)
+        });
+        topics.filter(|topic| !topic.contains(['+', '#'])).map(str::to_owned).collect()
+    };
+    let after = options.silent_after?;
+    Some(SilencePlan { after, each: options.each_topic.then(names) })
 }
 
 fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
@@ -167,9 +209,21 @@ fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
     record.clone().map(|file| RecordPlan { file, existing, rotation: *rotate })
 }
 
-fn display(output: &OutputOptions, screen: &ScreenOptions, record: &RecordOptions) -> Result<OutputMode, String> {
-    let printer = printer(output)?;
-    let ScreenOptions { watch, message_rate } = screen;
+fn display(
+    output: &OutputOptions,
+    screen: &ScreenOptions,
+    record: &RecordOptions,
+    dry_run: bool,
+) -> Result<OutputMode, String> {
+    let mut printer = printer(output)?;
+    if dry_run && printer.style == Style::Payload {
+        // What would be removed is a list of topics.
+        printer.style = Style::Template(Template::parse("%t").map_err(|error| error.to_string())?);
+    }
+    let ScreenOptions { watch, message_rate, stats } = screen;
+    if let Some(interval) = stats {
+        return Ok(OutputMode::Statistics(*interval));
+    }
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),

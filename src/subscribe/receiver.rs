@@ -1,21 +1,28 @@
 //! Handles each message while the session reads: selects it, prints it, and notes it for acknowledgement.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::ReceivedMessage;
 use super::batch::Batch;
+use super::conditions::Conditions;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
+use super::retained::RetainedSet;
 use super::selection::{Judgement, Selection, Verdict};
+use super::silence::Silence;
+use super::statistics::Statistics;
 use crate::client::Diagnostics;
+use crate::exit_status::ExitStatus;
 use crate::message_json::{MessageJsonOptions, write_message};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
-use crate::terminal::screen_size;
+use crate::terminal::number::counted;
+use crate::terminal::{quoted, screen_size};
 use crate::transport::Address;
 
 /// The interval of `--message-rate`.
@@ -28,6 +35,12 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Receiver {
     diagnostics: Diagnostics,
     selection: Selection,
+    /// `--filter`, `--until` and `--expect`; apart, as few runs have them.
+    conditions: Option<Box<Conditions>>,
+    /// `--silent-after`.
+    silence: Option<Box<Silence>>,
+    /// What fell silent and so ended the run: a topic, or everything.
+    silent: Option<Option<Arc<str>>>,
     screen: Screen,
     /// Messages are recorded.
     records: bool,
@@ -45,6 +58,11 @@ pub(super) struct Receiver {
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
     pub(super) to_remove: VecDeque<String>,
+    /// Retained messages that were removed, or would be; none without `--remove-retained`.
+    removals: Option<u64>,
+    dry_run: bool,
+    /// `--once`.
+    pub(super) retained: Option<RetainedSet>,
     pub(super) subacks: Vec<Suback>,
     pub(super) unsubacks: Vec<Unsuback>,
     /// The reason for which a retained message could not be removed.
@@ -64,6 +82,7 @@ enum Screen {
     Topics(Printer, TopicScreen, Vec<u8>),
     MosquittoWatch(Printer, MosquittoWatch),
     Rate(MessageRate),
+    Statistics(Box<Statistics>),
     Nothing,
 }
 
@@ -93,15 +112,24 @@ impl Receiver {
                 None => Screen::Stream(printer.clone().on_stdout(policy, Escapes::Everything)),
             },
             OutputMode::Rate => Screen::Rate(MessageRate::default()),
+            OutputMode::Statistics(interval) => {
+                let statistics =
+                    Statistics::new(*interval, &quoted(&address.to_string()), screen_size(), Instant::now());
+                Screen::Statistics(Box::new(statistics))
+            }
             OutputMode::Nothing => Screen::Nothing,
         };
         let now = Instant::now();
         Self {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
-            tick: match screen {
+            silence: plan.silence.clone().map(|plan| Box::new(Silence::new(plan, now))),
+            silent: None,
+            conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan))),
+            tick: match &screen {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
+                Screen::Statistics(statistics) => now.checked_add(statistics.interval()),
                 Screen::Stream(_) | Screen::MosquittoWatch(..) | Screen::Nothing => None,
             }
             .filter(|tick| end.is_none_or(|end| *tick < end)),
@@ -113,6 +141,12 @@ impl Receiver {
             recorded: 0,
             batch,
             to_remove: VecDeque::new(),
+            removals: plan.selection.remove_retained.then_some(0),
+            dry_run: plan.dry_run,
+            retained: plan.once.map(|has_marker| {
+                let qos = plan.subscribe.filters.iter().map(|filter| filter.qos).max();
+                RetainedSet::new(has_marker, qos.unwrap_or(QoS::AtMostOnce))
+            }),
             subacks: Vec::new(),
             unsubacks: Vec::new(),
             refused: None,
@@ -163,6 +197,10 @@ impl Receiver {
                 rate.count();
                 return;
             }
+            Screen::Statistics(statistics) => {
+                statistics.add(&message.publish);
+                return;
+            }
             Screen::Nothing => return,
         };
         for fault in faults {
@@ -184,7 +222,78 @@ impl Receiver {
 
     /// When there is something to print though nothing was received.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.tick
+        let condition = self.conditions.as_ref().and_then(|conditions| conditions.due());
+        let silence = self.silence.as_ref().and_then(|silence| silence.due());
+        self.tick.into_iter().chain(condition).chain(silence).min()
+    }
+
+    /// The broker has acknowledged the subscriptions.
+    pub(super) fn on_subscribed(&mut self, now: Instant) {
+        if let Some(conditions) = &mut self.conditions {
+            conditions.begin(now);
+        }
+        if let Some(silence) = &mut self.silence {
+            silence.begin(now);
+        }
+    }
+
+    /// The connection is lost.
+    pub(super) fn on_loss(&mut self) {
+        if let Some(silence) = &mut self.silence {
+            silence.pause();
+        }
+    }
+
+    /// Looks whether a time is over that ends the run.
+    pub(super) fn check_time(&mut self) {
+        if let Some(conditions) = &mut self.conditions
+            && conditions.check_time(Instant::now())
+        {
+            self.selection.end();
+        }
+        if let Some(silence) = &mut self.silence
+            && !self.selection.has_ended()
+            && let Some(silent) = silence.next_silent(Instant::now())
+        {
+            self.silent = Some(silent);
+            self.selection.end();
+        }
+    }
+
+    /// The end of the run: what is still to be shown.
+    pub(super) fn finish_display(&mut self) {
+        if let Screen::Statistics(statistics) = &mut self.screen {
+            statistics.finish(Instant::now(), Local::now().fixed_offset(), &mut self.batch.bytes);
+        }
+    }
+
+    /// Reports at the end what only the end shows.
+    pub(super) fn report_failures(&self) {
+        if let Some(conditions) = &self.conditions {
+            conditions.report_failures(self.diagnostics);
+        }
+        if let Some(watched) = self.silence.as_ref().and_then(|silence| silence.overflow()) {
+            let watched = counted(watched as u64, "topic", "topics");
+            self.diagnostics.warning(format_args!("--each-topic watched {watched}, and there were more"));
+        }
+        if let Some(removed) = self.removals {
+            let removed = counted(removed, "retained message", "retained messages");
+            match self.dry_run {
+                true => self.diagnostics.note(format_args!("{removed} would be removed; --dry-run removes nothing")),
+                false => self.diagnostics.note(format_args!("removed {removed}")),
+            }
+        }
+    }
+
+    /// The end of a run that nothing cut short: reports what was expected and did not come, and returns how that ends.
+    pub(super) fn conclude(&self) -> Option<ExitStatus> {
+        if let (Some(silent), Some(silence)) = (&self.silent, &self.silence) {
+            let (topic, time) = (silent.as_deref().map(quoted), silence.after().as_secs_f64());
+            let topic = topic.map_or_else(String::new, |topic| format!(" on {topic}"));
+            self.diagnostics.error(format_args!("no message came{topic} for {time} s"));
+            return Some(ExitStatus::NothingCame);
+        }
+        self.conditions.as_ref()?.conclude(self.diagnostics)
     }
 
     /// Prints the rate of the second that is over, if one is, and follows the size of the screen.
@@ -205,6 +314,13 @@ impl Receiver {
                 rate.line(&mut self.batch.bytes);
                 SECOND
             }
+            Screen::Statistics(statistics) => {
+                // What a slow reader has not taken yet is not added to.
+                if self.batch.bytes.is_empty() {
+                    statistics.tick(now, Local::now().fixed_offset(), screen_size(), &mut self.batch.bytes);
+                }
+                statistics.interval()
+            }
             Screen::Stream(_) | Screen::MosquittoWatch(..) | Screen::Nothing => SECOND,
         };
         // Seconds that passed without a chance to print them are not made up for.
@@ -216,11 +332,29 @@ impl Receiver {
 impl Handler<Message> for Receiver {
     fn on_message(&mut self, delivery: &Delivery<'_>) -> Acknowledge {
         self.messages += 1;
+        if let Some(set) = &mut self.retained
+            && set.on_message(delivery.publish, Instant::now())
+        {
+            if delivery.publish.qos != QoS::AtMostOnce {
+                self.batch.receipts.push(delivery.receipt);
+            }
+            return Acknowledge::Later;
+        }
         let received = *self.received.get_or_insert_with(|| Local::now().fixed_offset());
         let message = ReceivedMessage::new(delivery.publish.clone(), received);
         let publish = delivery.publish;
         let echo = self.ignores_removals && !publish.retain && publish.payload.is_empty();
-        let judgement: Judgement = if echo { Verdict::Skip.into() } else { self.selection.judge(&message) };
+        let counted_before = self.selection.counted();
+        let judgement: Judgement = match &mut self.conditions {
+            _ if echo => Verdict::Skip.into(),
+            Some(conditions) => conditions.judge(&message, &mut self.selection, Instant::now()),
+            None => self.selection.judge(&message),
+        };
+        if let Some(silence) = &mut self.silence
+            && self.selection.counted() > counted_before
+        {
+            silence.on_message(publish.topic, Instant::now());
+        }
         if judgement.verdict.prints() {
             self.show(&message);
             if self.records {
@@ -228,7 +362,10 @@ impl Handler<Message> for Receiver {
             }
         }
         if judgement.remove {
-            self.to_remove.push_back(publish.topic.to_owned());
+            match &mut self.removals {
+                Some(count) if self.dry_run => *count += 1,
+                _ => self.to_remove.push_back(publish.topic.to_owned()),
+            }
         }
         if publish.qos != QoS::AtMostOnce && judgement.verdict != Verdict::Beyond {
             self.batch.receipts.push(delivery.receipt);
@@ -239,9 +376,14 @@ impl Handler<Message> for Receiver {
     /// A retained message was removed, or not.
     fn on_completed(&mut self, completion: Completion<'_, Message>) {
         let Completion { kept, outcome, reason, .. } = completion;
+        if self.retained.as_ref().is_some_and(|set| set.is_marker(&kept.topic)) {
+            return;
+        }
         self.removed = true;
         if matches!(outcome, Outcome::Refused | Outcome::Lost) {
             self.cannot_remove(&kept.topic, reason, reason);
+        } else if let Some(count) = &mut self.removals {
+            *count += 1;
         }
     }
 

@@ -15,6 +15,8 @@ pub struct SelectionPlan {
     pub drop_retained: bool,
     /// `--retained-only`: the first message without RETAIN ends the run.
     pub retained_only: bool,
+    /// `--retained`: messages without RETAIN are dropped.
+    pub only_retained: bool,
     /// `--remove-retained`: retained messages that are not dropped are to be removed from the broker.
     pub remove_retained: bool,
     /// `-C`: the run ends with this many messages.
@@ -69,6 +71,16 @@ impl Verdict {
     pub(crate) const fn prints(self) -> bool {
         matches!(self, Self::Print | Self::PrintAndEnd)
     }
+
+    /// The same, but not printed unless `prints`.
+    #[must_use]
+    pub(crate) const fn printing_if(self, prints: bool) -> Self {
+        match self {
+            Self::Print if !prints => Self::Skip,
+            Self::PrintAndEnd if !prints => Self::End,
+            verdict => verdict,
+        }
+    }
 }
 
 /// A verdict, and whether the retained message is to be removed from the broker by an empty one.
@@ -103,6 +115,11 @@ impl Selection {
     /// Judges the next message. Messages dropped by `-T` and `-R` are not counted by `-C`; those the random filter
     /// hides are. A message without RETAIN ends `--retained-only` even on a topic of `-T`.
     pub(crate) fn judge(&mut self, message: &ReceivedMessage<'_>) -> Judgement {
+        self.judge_if(message, || true)
+    }
+
+    /// The same with a further condition, which is asked last; a message for which it is false is dropped.
+    pub(crate) fn judge_if(&mut self, message: &ReceivedMessage<'_>, counts: impl FnOnce() -> bool) -> Judgement {
         let publish = &message.publish;
         if self.ended {
             return Verdict::Beyond.into();
@@ -111,10 +128,13 @@ impl Selection {
             self.ended = true;
             return Verdict::End.into();
         }
-        if publish.retain && self.plan.drop_retained {
+        if (publish.retain && self.plan.drop_retained) || (!publish.retain && self.plan.only_retained) {
             return Verdict::Skip.into();
         }
         if self.plan.filter_out.iter().any(|filter| filter.matches(publish.topic)) {
+            return Verdict::Skip.into();
+        }
+        if !counts() {
             return Verdict::Skip.into();
         }
         // An empty retained message would remove what is not there.
@@ -134,6 +154,11 @@ impl Selection {
     /// Messages counted: all that were not dropped.
     pub(crate) const fn counted(&self) -> u64 {
         self.counted
+    }
+
+    /// The last message has come.
+    pub(crate) const fn end(&mut self) {
+        self.ended = true;
     }
 
     /// Whether the last message has come.

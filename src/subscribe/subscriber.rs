@@ -132,12 +132,24 @@ impl<'a> Subscriber<'a> {
         if let Some(status) = policy.status_before_connack.filter(|_| is_cut_short) {
             return status;
         }
+        self.receiver.report_failures();
+        self.receiver.finish_display();
+        // A time that was over while there was no connection.
+        let ended = match ended {
+            Err(End::TimedOut) if self.receiver.has_ended() => Ok(()),
+            ended => ended,
+        };
         match ended {
             Ok(()) => {
+                if let Some(set) = self.receiver.retained.as_ref().filter(|_| self.plan.client.debug > 0) {
+                    self.diagnostics.note(format_args!("all retained messages have come: {}", set.proof()));
+                }
+                let concluded = self.receiver.conclude();
+                write_out(&mut self.sink, &mut self.receiver.batch, client).await;
                 let timeout = if policy.waits_forever { EXIT_TIMEOUT } else { self.plan.client.answer_timeout };
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, timeout).await;
                 let refused = self.receiver.refused.filter(|_| policy.refusals_fail);
-                refused.map_or(ExitStatus::Done, ExitStatus::Refused)
+                concluded.unwrap_or_else(|| refused.map_or(ExitStatus::Done, ExitStatus::Refused))
             }
             Err(End::Interrupted(signal)) => {
                 self.wind_down(client).await;
@@ -186,6 +198,19 @@ impl<'a> Subscriber<'a> {
             (false, _) => ", there is no connection to the broker",
         };
         format!("timed out after {waited} s: received {received}{stage}")
+    }
+
+    /// `--once`: sends the marker behind the subscriptions, and asks for a PINGRESP, in case it does not come back.
+    fn send_marker(&mut self, client: &mut Client<Message>) {
+        let Some(set) = &mut self.receiver.retained else { return };
+        if let Some((subscribe, message)) = set.to_send(client.session().limits().maximum_qos) {
+            let session = client.session();
+            let identifier = session.subscribe(subscribe).ok();
+            // Without either of them there is no marker, and quiet time decides.
+            let identifier = identifier.filter(|_| session.publish(message).is_ok());
+            set.on_sent(identifier, Instant::now());
+        }
+        client.session().ping();
     }
 
     fn remove_retained(&mut self, client: &mut Client<Message>) -> Result<(), PublishError> {
@@ -237,6 +262,11 @@ impl<'a> Subscriber<'a> {
 
     /// `--retained-only`: when the broker will have been quiet long enough to have no more retained messages.
     fn quiet_until(&self, client: &mut Client<Message>) -> Option<Instant> {
+        if let Some(set) = &self.receiver.retained {
+            let is_settled = self.requests.unanswered() == 0 && self.sink.is_done(&self.receiver.batch);
+            let is_settled = is_settled && !client.session().is_inside_packet();
+            return set.complete_at(self.receiver.last_pong).filter(|_| is_settled);
+        }
         if !self.plan.client.policy.ends_without_more_retained || !self.plan.selection.retained_only {
             return None;
         }
@@ -304,6 +334,7 @@ impl Task for Subscriber<'_> {
 
     /// Messages to stdout, acknowledgements, removals.
     fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
+        self.receiver.check_time();
         self.receiver.print_due();
         if let Some(progress) = &mut self.progress {
             progress.draw(self.receiver.recorded);
@@ -314,7 +345,7 @@ impl Task for Subscriber<'_> {
     }
 
     fn before_wait(&mut self, client: &mut Client<Message>, now: Instant) -> Result<Option<Instant>, End<OutputError>> {
-        if self.end.is_some_and(|end| end <= now) {
+        if self.end.is_some_and(|end| end <= now) || (self.receiver.has_ended() && !client.is_open()) {
             return Err(End::TimedOut);
         }
         let progress = self.progress.as_ref().and_then(RecordProgress::due);
@@ -346,8 +377,13 @@ impl Task for Subscriber<'_> {
     fn on_input(&mut self, client: &mut Client<Message>) -> Result<(), End<OutputError>> {
         self.moderate_reading(client);
         for suback in std::mem::take(&mut self.receiver.subacks) {
+            if self.receiver.retained.as_mut().is_some_and(|set| set.takes(&suback)) {
+                continue;
+            }
             if self.requests.on_suback(suback, self.plan, client)? {
                 self.check_grants(client)?;
+                self.receiver.on_subscribed(Instant::now());
+                self.send_marker(client);
             }
         }
         for unsuback in std::mem::take(&mut self.receiver.unsubacks) {
@@ -362,6 +398,9 @@ impl Task for Subscriber<'_> {
     fn on_connected(&mut self, client: &mut Client<Message>, _: Which) -> Result<(), End<OutputError>> {
         check_limits(self.plan, client)?;
         self.receiver.last_pong = None;
+        if let Some(set) = &mut self.receiver.retained {
+            set.restart();
+        }
         self.requests.send(self.plan, client).map_err(ClientError::from)?;
         if self.plan.selection.retained_only {
             client.session().ping();
@@ -374,6 +413,7 @@ impl Task for Subscriber<'_> {
     /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so
     /// would one that does it repeatedly; `--retry` tries all the same.
     fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
+        self.receiver.on_loss();
         let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();
         self.losses = if is_subscribing || is_removing { self.losses + 1 } else { 0 };

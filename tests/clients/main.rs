@@ -11,6 +11,7 @@ mod command_lines;
 mod mqpub;
 mod mqrr;
 mod mqsub;
+mod mqsub_conditions;
 mod paho;
 mod record;
 mod restarts;

@@ -301,7 +301,7 @@ impl Translation {
     }
 
     pub(in crate::options) fn screen(&self) -> ScreenOptions {
-        ScreenOptions { watch: self.has(Flag::Watch), message_rate: self.has(Flag::MessageRate) }
+        ScreenOptions { watch: self.has(Flag::Watch), message_rate: self.has(Flag::MessageRate), stats: None }
     }
 
     pub(in crate::options) fn subscription(&mut self) -> SubscriptionOptions {
@@ -317,6 +317,10 @@ impl Translation {
             no_retained: self.has(Flag::NoRetained),
             retained_only: self.has(Flag::RetainedOnly),
             remove_retained: self.has(Flag::RemoveRetained),
+            retained: false,
+            once: false,
+            no_marker: false,
+            dry_run: false,
             retain_as_published: self.retain_as_published(),
             retain_handling: self.retain_handling(),
             no_local: false,

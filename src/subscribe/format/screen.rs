@@ -104,8 +104,8 @@ impl TopicScreen {
         let hidden = self.lines.len() - self.shown();
         if hidden > 0 {
             self.clear_line(self.shown(), out);
-            let more = if self.overflowed { " or more" } else { "" };
-            self.put_line(format!("... {hidden}{more} more topics do not fit on the screen").as_bytes(), out);
+            let least = if self.overflowed { "at least " } else { "" };
+            self.put_line(format!("... {least}{hidden} more topics do not fit on the screen").as_bytes(), out);
         }
         let below = self.shown() + usize::from(hidden > 0);
         let _ = write!(out, "\x1b[{};1H", (below + FIRST_TOPIC_LINE as usize).min(self.size.lines.max(1)));
@@ -295,6 +295,16 @@ mod tests {
         let before = out.len();
         topics.resize(high, &mut out);
         assert_eq!(out.len(), before);
+    }
+
+    #[test]
+    fn topics_beyond_the_limit_are_counted_as_more() {
+        let mut topics = TopicScreen::new("h", Size { lines: 4, columns: 70 });
+        (0..MAX_TOPICS).for_each(|number| topics.update(&number.to_string(), b"x", &mut Vec::new()));
+        let mut out = Vec::new();
+        topics.update("one more", b"x", &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("... at least 9999 more topics do not fit on the screen"), "{out:?}");
     }
 
     #[test]
