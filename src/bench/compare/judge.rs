@@ -315,8 +315,8 @@ fn unit(metric: Metric) -> &'static str {
 mod tests {
     use super::super::figures::tests::document;
     use super::*;
-    use crate::bench::plan::Draws;
     use crate::bench::report::Status;
+    use crate::template::Draws;
 
     fn compared_to(base: &[ResultDocument], new: &[ResultDocument]) -> Comparison {
         compare(&group("a", base), &group("b", new), 5.0, false)
