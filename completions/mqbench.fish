@@ -27,13 +27,16 @@ complete -c mqbench -l hosts -d 'Several brokers, HOST[:PORT] separated by comma
 complete -c mqbench -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a "same\t'On the same broker'
 cross\t'On the next broker'"
 complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r
+complete -c mqbench -l client -d 'Which client library carries the load: mqbench\'s own engine, or rumqttc for a second opinion [default: mqbench]' -r -f -a "mqbench\t'The engine of mqbench'
+rumqttc\t'The crate rumqttc'"
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r
-complete -c mqbench -l broker-pid -d 'Process ID of the broker, to report its CPU time and memory (Linux)' -r
+complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
+complete -c mqbench -l prometheus -d 'Serve the running figures to Prometheus, at http://ADDR:PORT/metrics' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
@@ -84,6 +87,7 @@ complete -c mqbench -s r -l retain -d 'Publish with the retain flag; the retaine
 complete -c mqbench -l busy-poll -d 'Spin instead of sleeping until a message is due: precise to microseconds, a full core per thread'
 complete -c mqbench -l embedded -d 'Run against a broker inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
+complete -c mqbench -l sys -d 'Record the broker\'s own figures: the numbers that it publishes under $SYS/'
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'

@@ -11,10 +11,12 @@ mod doctor;
 mod identify;
 mod interruption;
 mod output;
+mod prometheus;
 mod run;
 mod saved;
 #[cfg(test)]
 mod simulation;
+mod sys_sampler;
 
 pub use measure::Stamp;
 pub use plan::Template;

@@ -5,6 +5,7 @@ mod live_view;
 mod progress_view;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
@@ -17,17 +18,20 @@ use self::progress_view::ProgressView;
 use super::calibrate::Ceilings;
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
+use super::measure::LiveFigures;
 use super::output::{Outputs, outputs, write_json, write_results};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
+use super::prometheus::MetricsServer;
 use super::report::{self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
+use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
 use super::{calibrate, doctor, identify, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, Environment, ResultOptions, UsageError, Verb};
+use crate::options::{BENCH, BenchOptions, ClientName, Environment, MetricsAddress, ResultOptions, UsageError, Verb};
 use crate::terminal::{Colors, print, say, width};
-use crate::transport::{TlsClient, check_local_address};
+use crate::transport::{TlsClient, check_local_address, io_text};
 
 /// Columns of a summary that does not go to a terminal, and the most that it uses.
 const WIDTH: usize = 100;
@@ -89,6 +93,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         json: options.result.json,
         details: options.result.details,
         quiet: options.general.quiet,
+        prometheus: options.result.prometheus.clone(),
         ceilings: Ceilings::load(environment),
         name: options.result.name.clone(),
         labels: options.result.label.iter().cloned().collect(),
@@ -150,6 +155,25 @@ fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
     Ok(gates)
 }
 
+/// Enters what the broker reported about itself.
+fn note_sys(context: &mut ResultDocument, record: &SysRecord, ran: &RunOutcome) {
+    let SysRecord { samples, fault } = record;
+    if let Some(text) = samples.left_out() {
+        context.warn("sys-coarse", text);
+    }
+    let nothing = "nothing arrived on $SYS/#: this broker publishes no figures there, or this client may not read them";
+    if samples.is_empty() {
+        let cause = fault.as_ref().map(|fault| format!("the broker's own figures could not be read: {fault}"));
+        context.warn("no-sys", cause.unwrap_or_else(|| nothing.to_owned()));
+        return;
+    }
+    if let Some(fault) = fault {
+        context.warn("sys-gap", format!("the broker's own figures were not read all the time: {fault}"));
+    }
+    context.broker.sys = ran.t0.map(|t0| samples.series(t0));
+    context.broker.sys_figures = Some(samples.figures());
+}
+
 struct BenchRun {
     verb: Option<Verb>,
     plan: BenchPlan,
@@ -158,6 +182,7 @@ struct BenchRun {
     json: bool,
     details: bool,
     quiet: bool,
+    prometheus: Option<MetricsAddress>,
     ceilings: Ceilings,
     name: Option<String>,
     labels: BTreeMap<String, String>,
@@ -184,13 +209,23 @@ impl BenchRun {
                 return Ok(error.exit_status());
             }
         };
+        let figures = self.prometheus.is_some().then(Arc::<LiveFigures>::default);
+        // It serves until the end of the run.
+        let _server = match self.serve_figures(figures.as_ref()) {
+            Ok(server) => server,
+            Err(error) => {
+                self.write_failure(context(), error)?;
+                return Ok(ExitStatus::Failed);
+            }
+        };
         if !self.quiet {
             self.print_preface();
         }
         let mut context = context();
         let mut view = ProgressView::new(&self.plan, self.quiet);
         let show = |progress| view.show(progress);
-        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show);
+        let sampler = self.plan.samples_sys.then(|| SysSampler::start(&self.plan, tls.as_ref()));
+        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show, figures);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
@@ -198,6 +233,9 @@ impl BenchRun {
         };
         view.clear();
         if let Ok(ran) = &ran {
+            if let Some(sampler) = sampler {
+                note_sys(&mut context, &sampler.finish().await, ran);
+            }
             let is_reachable = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
             if self.plan.asks_sys && context.target.broker.is_none() && is_reachable {
                 context.target.broker = tokio::select! {
@@ -210,6 +248,25 @@ impl BenchRun {
         interruption.write_begins();
         let status = self.report(context, ran, interruption.is_urgent())?;
         Ok(interruption.end(status))
+    }
+
+    /// Starts the server of `--prometheus`, and prints its address.
+    fn serve_figures(&self, figures: Option<&Arc<LiveFigures>>) -> Result<Option<MetricsServer>, String> {
+        let (Some(MetricsAddress { host, port }), Some(figures)) = (&self.prometheus, figures) else { return Ok(None) };
+        let server = MetricsServer::start((host, *port), &self.plan.run.to_string(), figures.clone());
+        match server {
+            Ok(server) => {
+                if !self.quiet || *port == 0 {
+                    eprintln!("Metrics: http://{}/metrics", server.address());
+                }
+                Ok(Some(server))
+            }
+            Err(error) => {
+                let error = format!("--prometheus {host}:{port}: {}", io_text(&error));
+                say(format_args!("Error: {error}\nHint: port 0 takes a free port; no connection was made"));
+                Err(error)
+            }
+        }
     }
 
     /// Prints why this machine cannot run the plan, if so, and returns the error for the document.
@@ -292,6 +349,12 @@ impl BenchRun {
             let text = "the flood delivered nothing, so there is no rate for the paced stage: latency was not measured";
             context.warn("no-paced-stage", text);
         }
+        if let Some(pid) = self.plan.broker_pid.filter(|_| run.broker_ended) {
+            let text = format!(
+                "the broker's process {pid} ended during the run: its CPU time and memory are null from then on"
+            );
+            context.warn("broker-ended", text);
+        }
         context.target.tls = run
             .tls
             .as_ref()
@@ -305,7 +368,8 @@ impl BenchRun {
             shared_subscriptions: Some(limits.shared_subscription_available),
             wildcard_subscriptions: Some(limits.wildcard_subscription_available),
         });
-        let ceiling = self.ceilings.of_plan(&self.plan);
+        // It is the ceiling of mqbench's own engine.
+        let ceiling = self.ceilings.of_plan(&self.plan).filter(|_| self.plan.client == ClientName::Mqbench);
         let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
         Gate::apply(&self.gates, &mut document);
         if !self.json {

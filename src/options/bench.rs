@@ -220,6 +220,10 @@ impl BenchOptions {
             (self.stages.duration.is_some(), "--duration"),
             (self.stages.count.is_some(), "-C"),
             (!self.result.gate.is_empty(), "--gate"),
+            (self.targets.client.is_some(), "--client"),
+            (self.targets.sys, "--sys"),
+            (self.result.prometheus.is_some(), "--prometheus"),
+            (self.targets.broker_pid.is_some(), "--broker-pid"),
         ] {
             if given {
                 faults.push(format!("mqbench self uses its own load: remove {option}"));

@@ -267,9 +267,38 @@ pub struct ResultOptions {
     #[arg(long, value_name = "EXPR", value_hint = ValueHint::Other)]
     pub gate: Vec<String>,
 
+    /// Serve the running figures to Prometheus, at http://ADDR:PORT/metrics.
+    ///
+    /// The figures are those of the measured window, once per second, with the labels stage and number; the server ends
+    /// with the run. Port 0 takes a free port, which is printed.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = MetricsAddress::parse, value_hint = ValueHint::Other)]
+    pub prometheus: Option<MetricsAddress>,
+
     /// Do not record latency; takes less CPU time per message.
     #[arg(long)]
     pub no_latency: bool,
+}
+
+/// Where the running figures are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsAddress {
+    /// Host, IPv6 without brackets.
+    pub host: String,
+    /// Port; 0 for a free one.
+    pub port: u16,
+}
+
+impl MetricsAddress {
+    fn parse(text: &str) -> Result<Self, String> {
+        let fault = || "must be ADDR:PORT, as in 127.0.0.1:9100 or [::1]:0".to_owned();
+        let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = whole_number(port).ok_or_else(fault)?;
+        if host.is_empty() || text.starts_with(':') || (host.contains(':') && !text.starts_with('[')) {
+            return Err(fault());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
 }
 
 /// Publishers, and subscribers: enough to keep a broker busy over the round trips, few enough for any broker.

@@ -70,7 +70,7 @@ pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionNam
 pub use environment::Environment;
 pub use general::GeneralOptions;
 pub use input::{DeliveryOptions, InputOptions, OnErrorName};
-pub use load::{LoadOptions, ResultOptions, StageOptions, Verb, WindowName};
+pub use load::{LoadOptions, MetricsAddress, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::{MessageOptions, RetainOptions};
 pub use output::{OutputOptions, ScreenOptions};
 pub use properties::{CommandProperties, PropertyArgument, PropertyOptions};
@@ -84,7 +84,7 @@ pub use shape::{PayloadName, Shape};
 pub use source_addresses::SourceAddresses;
 pub use subscribe::{SUBSCRIBE, SubscribeOptions};
 pub use subscription::{RetainHandlingName, SubscriptionOptions, TopicQos};
-pub use targets::{HostList, HostName, PairName, TargetOptions};
+pub use targets::{BrokerPid, ClientName, HostList, HostName, PairName, TargetOptions};
 pub use tls::{KeyForm, TlsOptions, TlsVersionName};
 pub use tool::Tool;
 pub use usage_error::UsageError;

@@ -307,6 +307,18 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench conn -h broker --clients 50k --connect-rate 1k --hold 5m -A 10.0.0.0/28",
                 "Hold 50,000 connections from the addresses of a network, and measure connecting and pings.",
             ),
+            entry(
+                "mqbench --broker-pid auto --sys --gate 'broker.sys.dropped == 0 && broker.cpu_pct < 90'",
+                "Record what the broker on this machine uses and reports, and fail if it dropped a message.",
+            ),
+            entry(
+                "mqbench -h broker --rate 1k --duration 1h --prometheus 127.0.0.1:9100",
+                "Run for an hour and serve the figures to Prometheus meanwhile.",
+            ),
+            entry(
+                "mqbench -h broker -q 1 --client rumqttc",
+                "Run the same load through the client library rumqttc, for a second opinion.",
+            ),
             entry("mqbench echo -h broker --rate 100", "Measure the round trip through a responder."),
             entry("mqbench pub -h broker -q 1 --flood", "Only publish; use sub to only receive."),
             entry(

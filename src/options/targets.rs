@@ -36,6 +36,14 @@ pub struct TargetOptions {
           value_parser = positive_duration)]
     pub reconnect: Option<Duration>,
 
+    /// Which client library carries the load: mqbench's own engine, or rumqttc for a second opinion [default: mqbench].
+    ///
+    /// rumqttc runs the same plan, stamps and ledger through that library's own client and event loop: what an
+    /// application on it would see. A message counts as sent when the library has written it; latencies from the actual
+    /// send begin when it was handed to the library. What rumqttc or this adapter cannot do is an error.
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub client: Option<ClientName>,
+
     /// mqbench conn: hold the connections for TIME [default: 10s].
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub hold: Option<Duration>,
@@ -44,9 +52,20 @@ pub struct TargetOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub ping_interval: Option<Duration>,
 
-    /// Process ID of the broker, to report its CPU time and memory (Linux).
-    #[arg(long, value_name = "PID", value_parser = process_id)]
-    pub broker_pid: Option<u32>,
+    /// Report CPU time and memory of the broker's process, by its PID or auto (Linux).
+    ///
+    /// auto looks for the process on this machine that listens on the broker's port; without root it finds only
+    /// processes of the same user. All threads of the process are counted, its child processes are not.
+    #[arg(long, value_name = "PID", value_parser = BrokerPid::parse, value_hint = ValueHint::Other)]
+    pub broker_pid: Option<BrokerPid>,
+
+    /// Record the broker's own figures: the numbers that it publishes under $SYS/.
+    ///
+    /// They are read over one more connection (see --no-sys), with --hosts from the first broker, and are no part of
+    /// any count. Most brokers publish them every 10 s, so rates need a run of 20 s or more; mosquitto and mqbroker have
+    /// sys_interval. Gates: broker.sys.received_per_s, sent_per_s, dropped, clients and heap_bytes.
+    #[arg(long)]
+    pub sys: bool,
 
     /// Do not query the name and version of the broker.
     ///
@@ -54,6 +73,45 @@ pub struct TargetOptions {
     /// identifier mqb-RUN-sys (RUN is the tag in the run's topics) and the user name and password of client 0.
     #[arg(long)]
     pub no_sys: bool,
+}
+
+/// Which process the broker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerPid {
+    /// This one.
+    Pid(u32),
+    /// The one that listens on the broker's port.
+    Auto,
+}
+
+impl BrokerPid {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let pid = whole_number(text).filter(|pid| *pid > 0);
+        pid.map(Self::Pid).ok_or_else(|| "must be a process ID, or auto".into())
+    }
+}
+
+/// The client library that carries the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientName {
+    /// The engine of mqbench.
+    #[default]
+    Mqbench,
+    /// The crate rumqttc.
+    Rumqttc,
+}
+
+impl ClientName {
+    /// As it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mqbench => "mqbench",
+            Self::Rumqttc => "rumqttc",
+        }
+    }
 }
 
 /// Where a publisher's subscribers are.
@@ -124,10 +182,6 @@ fn host(text: &str) -> Result<HostName, String> {
     })
 }
 
-fn process_id(text: &str) -> Result<u32, String> {
-    whole_number(text).filter(|pid| *pid > 0).ok_or_else(|| "must be a process ID".into())
-}
-
 impl TargetOptions {
     pub(super) fn faults(&self, connection: &ConnectionOptions) -> Vec<String> {
         let mut faults = Vec::new();
@@ -143,6 +197,9 @@ impl TargetOptions {
             }
         } else if self.pair.is_some() {
             faults.push("--pair needs several brokers: add --hosts".into());
+        }
+        if self.sys && self.no_sys {
+            faults.push("--sys and --no-sys cannot be used together".into());
         }
         faults
     }

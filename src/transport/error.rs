@@ -141,7 +141,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// What a failed socket call means and what to do about it.
-pub(super) fn explain_socket_error(error: &io::Error) -> Fault {
+pub(crate) fn explain_socket_error(error: &io::Error) -> Fault {
     // ENFILE and EMFILE have the same numbers on Linux, macOS and the BSDs; WSAEMFILE is Windows'.
     if matches!(error.raw_os_error(), Some(23 | 24 | 10024)) {
         return Fault::new(FailureKind::LocalLimit, "too many open files")

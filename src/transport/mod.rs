@@ -25,6 +25,8 @@ mod in_memory;
 
 pub use connect::{ConnectTimings, Connected, connect, resolve};
 pub use connection::Connection;
+#[cfg(feature = "rumqttc")]
+pub(crate) use error::explain_socket_error;
 pub(crate) use error::io_text;
 pub use error::{ConnectError, FailureKind, Fault, Stage};
 #[cfg(test)]

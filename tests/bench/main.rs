@@ -7,8 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broker_side;
 mod connections;
 mod html_report;
+mod library;
+mod prometheus;
 mod reconnect;
 mod runs;
 mod self_and_doctor;

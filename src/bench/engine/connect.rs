@@ -129,7 +129,7 @@ fn check_limits(shared: &Shared, session: &BenchSession) -> Result<(), ClientErr
 }
 
 /// The topic filters of a client: the streams that a subscriber receives, or the requests that a responder answers.
-fn filters_of(shared: &Shared, kind: ClientKind, number: usize) -> Vec<String> {
+pub(super) fn filters_of(shared: &Shared, kind: ClientKind, number: usize) -> Vec<String> {
     let plan = &shared.plan;
     match kind {
         ClientKind::Responder => vec![request_topic(&plan.topic_of(number))],

@@ -23,7 +23,7 @@ use crate::client::ClientError;
 use crate::transport::TlsClient;
 
 /// Connects in progress at once per shard; the listen queue of a broker is often 128.
-const CONCURRENT_CONNECTS: usize = 64;
+pub(super) const CONCURRENT_CONNECTS: usize = 64;
 
 /// The same where connects follow a rate: the schedule must not wait for the broker, but each connect in progress takes
 /// kilobytes.
@@ -67,7 +67,7 @@ pub(super) struct ReadyClients {
 /// The clients of a shard by their numbers, in the order in which they connect: every receiver is there before the
 /// first publisher. A subscriber is on the thread of its first publisher, so that a stream between two clients stays on
 /// one thread.
-fn clients_of(shard: usize, shared: &Shared) -> [(ClientKind, Vec<usize>); 3] {
+pub(super) fn clients_of(shard: usize, shared: &Shared) -> [(ClientKind, Vec<usize>); 3] {
     let plan = &shared.plan;
     let own = |count: usize| (0..count).filter(|number| number % plan.threads == shard).collect();
     let shard_of = |subscriber: usize| {
@@ -129,6 +129,15 @@ pub(super) async fn connect_all(
     Ok(())
 }
 
+/// The place of a client in the order in which a plan connects them.
+pub(super) const fn connect_position(plan: &BenchPlan, kind: ClientKind, number: usize) -> usize {
+    match kind {
+        ClientKind::Responder | ClientKind::Idler => number,
+        ClientKind::Subscriber => plan.responders + number,
+        ClientKind::Publisher => plan.responders + plan.subscribers + number,
+    }
+}
+
 /// Connects one client when it is due.
 async fn connect_one(
     shared: Arc<Shared>,
@@ -139,12 +148,8 @@ async fn connect_one(
 ) -> Result<ConnectedClient, ConnectFault> {
     let plan = &shared.plan;
     let client = plan.client_of(kind, number);
-    let position = match kind {
-        ClientKind::Responder | ClientKind::Idler => number,
-        ClientKind::Subscriber => plan.responders + number,
-        ClientKind::Publisher => plan.responders + plan.subscribers + number,
-    };
     if let Some(rate) = plan.connect_rate {
+        let position = connect_position(plan, kind, number);
         tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
     let mut session = BenchSession::new(clock::now());

@@ -21,12 +21,14 @@ use self::hold::run_hold;
 pub(crate) use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
 use self::shards::{Shards, StartShard};
 use self::stage::StageDriver;
+use self::usage::ProcessWatch;
 use super::clock::{Clock, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
 use super::subscriber::LateMessages;
-use crate::bench::measure::Recorder;
+use crate::bench::measure::{LiveFigures, LiveStage, Recorder};
 use crate::bench::plan::{BenchPlan, LoadModel, Stage};
+use crate::bench::system::ProcessUse;
 use crate::mqtt::QoS;
 use crate::transport::{ConnectError, TlsClient, resolve};
 
@@ -38,7 +40,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Runs a plan. `interrupt` ends the load early, but not the drain; `progress` is called repeatedly.
+/// Runs a plan. `interrupt` ends the load early, but not the drain; `progress` is called repeatedly, and `live` gets the
+/// figures of each second.
 ///
 /// # Errors
 /// Only before the load: what fails afterwards is part of the outcome.
@@ -47,8 +50,9 @@ pub(crate) async fn run(
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),
+    live: Option<Arc<LiveFigures>>,
 ) -> Result<RunOutcome, RunError> {
-    run_with(plan, tls, interrupt, progress, shard::on_thread).await
+    run_with(plan, tls, interrupt, progress, live, shard::on_thread).await
 }
 
 /// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, on the clock of its runtime.
@@ -58,7 +62,7 @@ pub(crate) async fn run_in_place(
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),
 ) -> Result<RunOutcome, RunError> {
-    run_with(plan, None, interrupt, progress, shard::in_place).await
+    run_with(plan, None, interrupt, progress, None, shard::in_place).await
 }
 
 async fn run_with(
@@ -66,6 +70,7 @@ async fn run_with(
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     mut progress: impl FnMut(RunProgress),
+    live: Option<Arc<LiveFigures>>,
     start_shard: StartShard,
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
@@ -76,6 +81,7 @@ async fn run_with(
     };
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
     let mut coordinator = Coordinator::start(plan, tls.as_ref(), start_shard)?;
+    coordinator.live = live;
     let shared = coordinator.shared.clone();
     let record_dns =
         |recorder: &mut Recorder| dns.iter().for_each(|took| recorder.latency.dns.record(took.as_nanos() as i64));
@@ -152,11 +158,16 @@ struct Coordinator {
     stages_begun: u32,
     /// Messages that arrived after their drain had ended.
     late: Vec<LateMessages>,
+    /// The broker's process, where it is on this machine and known.
+    process: Option<ProcessWatch>,
+    /// Where others look at the figures while the run goes on.
+    live: Option<Arc<LiveFigures>>,
 }
 
 impl Coordinator {
     fn start(plan: BenchPlan, tls: Option<&TlsClient>, start_shard: StartShard) -> Result<Self, RunError> {
         let census = Census::new(&plan);
+        let process = plan.broker_pid.map(ProcessWatch::start);
         let shared = Arc::new(Shared::new(plan, Clock::start()));
         let shards = Shards::start(&shared, tls, start_shard)?;
         Ok(Self {
@@ -168,7 +179,21 @@ impl Coordinator {
             stalled: None,
             stages_begun: 0,
             late: Vec::new(),
+            process,
+            live: None,
         })
+    }
+
+    /// Shows what was recorded of a stage.
+    fn show(&self, stage: impl FnOnce() -> LiveStage) {
+        if let Some(live) = &self.live {
+            live.update(stage());
+        }
+    }
+
+    /// What the broker's process has used up to now.
+    fn read_process(&mut self) -> Option<ProcessUse> {
+        self.process.as_mut()?.read()
     }
 
     /// Waits until all clients are connected. Returns how long that took them.
@@ -210,7 +235,7 @@ impl Coordinator {
             while let Some(stage) = next.take() {
                 let before = before.map(|before| &outcomes[before]);
                 let Some(run) = self.stage_run(&stage, before) else { return outcomes };
-                let load = StageDriver::new(self, run).run_load(stage, progress);
+                let load = StageDriver::new(self, run, stage.name).run_load(stage, progress);
                 let mut outcome = halt_on(interrupt, &shared, load).await;
                 let ends = shared.is_halted() || self.has_collapsed() || self.stalled.is_some();
                 spent += Duration::from_nanos(outcome.measured_ns);
@@ -324,6 +349,8 @@ impl Coordinator {
             collapsed,
             stalled: self.stalled,
             tls: self.shared.tls.get().cloned(),
+            t0: Some(self.shared.clock.at(0)),
+            broker_ended: self.process.as_ref().is_some_and(ProcessWatch::has_ended),
             limits: self.shared.limits.get().copied(),
             stages: Vec::new(),
         };

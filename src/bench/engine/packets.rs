@@ -193,6 +193,27 @@ impl Packets {
         u64::from(payload)
     }
 
+    /// Puts the payload of one message into `out`, for a client that builds its packets itself.
+    #[cfg(feature = "rumqttc")]
+    pub(super) fn payload(&mut self, plan: &BenchPlan, stream: usize, due: Due, out: &mut Vec<u8>) {
+        out.clear();
+        self.append(plan, stream, due, out);
+        let size = match &self.varying {
+            Some(varying) => varying.unwritten.back().map_or(0, |(_, payload)| *payload as usize),
+            None => self.template.payload_size(),
+        };
+        out.drain(..out.len() - size);
+    }
+
+    /// Such a client has written the first of the messages that it had not written. Returns the size of its payload.
+    #[cfg(feature = "rumqttc")]
+    pub(super) fn take_first_written(&mut self) -> u64 {
+        let Some(varying) = &mut self.varying else { return self.template.payload_size() as u64 };
+        let Some((packet, payload)) = varying.unwritten.pop_front() else { return 0 };
+        varying.unwritten_bytes -= packet as usize;
+        u64::from(payload)
+    }
+
     /// What the kernel has not taken completely was lost with the connection, and the next one has no Topic Alias yet.
     pub(super) fn forget_unwritten(&mut self) {
         self.introduces = self.introduction.is_some();

@@ -19,7 +19,7 @@ use super::link::{BenchSession, Link, SendRecord};
 use super::packets::{Due, Packets};
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{Outage, Outages, Recorder};
-use crate::bench::plan::{Schedule, WindowRule};
+use crate::bench::plan::{BenchPlan, Schedule, WindowRule};
 use crate::mqtt::QoS;
 use crate::session::Identifiers;
 
@@ -43,6 +43,46 @@ pub(super) struct Publisher {
     /// Where nobody subscribes: since when there has been no connection, and what had got through by then.
     outage: Option<(u64, u64)>,
     pub(super) counts: AckCounts,
+}
+
+/// What takes the messages of a publisher.
+pub(super) trait Outlet {
+    /// Takes the places of `count` messages in what is in flight. There are as many free ones.
+    fn reserve(&mut self, qos: QoS, count: usize, record: SendRecord) -> Identifiers;
+
+    /// Takes these messages.
+    fn take(&mut self, packets: &mut Packets, plan: &BenchPlan, stream: usize, due: Due);
+}
+
+/// What an outlet can take now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    /// It is connected.
+    pub(super) is_open: bool,
+    /// It takes something.
+    pub(super) is_writable: bool,
+    /// Free places among the messages in flight.
+    pub(super) free: u64,
+    /// All of them.
+    pub(super) all: u64,
+}
+
+/// A connection of this engine, with the buffer in which packets are built.
+struct LinkOutlet<'a> {
+    session: &'a mut BenchSession,
+    out: &'a mut Vec<u8>,
+}
+
+impl Outlet for LinkOutlet<'_> {
+    #[inline]
+    fn reserve(&mut self, qos: QoS, count: usize, record: SendRecord) -> Identifiers {
+        self.session.reserve_many(qos, count, record)
+    }
+
+    #[inline]
+    fn take(&mut self, packets: &mut Packets, plan: &BenchPlan, stream: usize, due: Due) {
+        packets.append(plan, stream, due, self.out);
+    }
 }
 
 /// Why a publisher has stopped filling.
@@ -139,13 +179,13 @@ impl Publisher {
 
     /// How many messages the window allows now. None: a refill waits for more slots than are free. One function decides
     /// both, because only who has looked at what was delivered may wait for it.
-    fn free_slots(&mut self, link: &Link, shared: &Shared, now_ns: u64) -> Option<u64> {
-        let session = if self.qos == QoS::AtMostOnce { u64::MAX } else { link.session.window_free() as u64 };
+    fn free_slots(&mut self, capacity: Capacity, shared: &Shared, now_ns: u64) -> Option<u64> {
+        let session = capacity.free;
         let size = self.window_limit.apply(shared.plan.window);
         // What is due at its own time does not wait for others.
         let refill = match &self.stage {
             Some(stage) if !stage.is_paced() => {
-                let refill = DeliveryWindow::refill(size.min(link.session.allowed() as u64));
+                let refill = DeliveryWindow::refill(size.min(capacity.all));
                 refill.min(stage.left().unwrap_or(u64::MAX))
             }
             _ => 0,
@@ -185,17 +225,54 @@ impl Publisher {
         out: &mut Vec<u8>,
         now_ns: u64,
     ) -> io::Result<Pause> {
-        let Some(stage) = self.stage.as_mut().filter(|stage| !stage.is_done() && link.session.is_open()) else {
-            return Ok(Pause::Waiting);
-        };
-        if !link.is_writable() {
+        let session = &link.session;
+        let free = if self.qos == QoS::AtMostOnce { u64::MAX } else { session.window_free() as u64 };
+        let (is_open, is_writable) = (session.is_open(), link.is_writable());
+        let capacity = Capacity { is_open, is_writable, free, all: session.allowed() as u64 };
+        let Some(free) = self.begin_fill(capacity, shared, recorder, now_ns) else { return Ok(Pause::Waiting) };
+        out.clear();
+        link.session.take_output(out);
+        let before = out.len();
+        let mut outlet = LinkOutlet { session: &mut link.session, out: &mut *out };
+        let pause = self.build(&mut outlet, shared, recorder, free, now_ns);
+        if !out.is_empty() {
+            self.waiting_bytes = out.len() - before;
+            let taken = link.send(context, out)?;
+            link.session.handle_written(shared.clock.at(now_ns), !link.is_writable());
+            self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
+        }
+        self.end_fill(pause, now_ns, shared);
+        Ok(pause)
+    }
+
+    /// Hands over to a client of another library what may be sent now.
+    #[cfg(feature = "rumqttc")]
+    pub(super) fn feed(
+        &mut self,
+        outlet: &mut impl Outlet,
+        capacity: Capacity,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        now_ns: u64,
+    ) -> Pause {
+        let Some(free) = self.begin_fill(capacity, shared, recorder, now_ns) else { return Pause::Waiting };
+        let pause = self.build(outlet, shared, recorder, free, now_ns);
+        shared.stream(self.stream).set_sent(self.sequences.next());
+        self.end_fill(pause, now_ns, shared);
+        pause
+    }
+
+    /// Looks at stage, window and outlet. Returns how many messages may be sent; none where nothing is to be sent now.
+    fn begin_fill(&mut self, capacity: Capacity, shared: &Shared, recorder: &mut Recorder, now_ns: u64) -> Option<u64> {
+        let stage = self.stage.as_mut().filter(|stage| !stage.is_done() && capacity.is_open)?;
+        if !capacity.is_writable {
             stage.note_blocked(now_ns);
             stage.skip_overtaken(now_ns, recorder);
             self.end_schedule(Pause::Waiting, now_ns, shared);
-            return Ok(Pause::Waiting);
+            return None;
         }
-        let Some(free) = self.free_slots(link, shared, now_ns) else { return Ok(Pause::Waiting) };
-        let Some(stage) = &mut self.stage else { return Ok(Pause::Waiting) };
+        let free = self.free_slots(capacity, shared, now_ns)?;
+        let stage = self.stage.as_mut()?;
         let freed = self.window.take_freed_by_silence();
         recorder.counters.freed_by_silence += if stage.run().measures(now_ns) { freed } else { 0 };
         if free > 0 {
@@ -204,37 +281,41 @@ impl Publisher {
         stage.drop_warm_up_backlog(now_ns);
         stage.skip_overtaken(now_ns, recorder);
         self.window.note_fill(now_ns);
+        Some(free)
+    }
+
+    /// Builds at most `free` messages, as many as fit into one write.
+    fn build(
+        &mut self,
+        outlet: &mut impl Outlet,
+        shared: &Shared,
+        recorder: &mut Recorder,
+        free: u64,
+        now_ns: u64,
+    ) -> Pause {
         let by_bytes = (BATCH_BYTES / self.packets.typical_size()).max(1) as u64;
-        out.clear();
-        link.session.take_output(out);
-        let before = out.len();
         let limits = (free, free.min(by_bytes));
-        let pause = if stage.is_paced() {
-            self.build_due(link, shared, recorder, out, limits, now_ns)
+        if self.stage.as_ref().is_some_and(StageProgress::is_paced) {
+            self.build_due(outlet, shared, recorder, limits, now_ns)
         } else {
-            self.build_batch(link, shared, out, limits, now_ns)
-        };
-        if !out.is_empty() {
-            self.waiting_bytes = out.len() - before;
-            let taken = link.send(context, out)?;
-            link.session.handle_written(shared.clock.at(now_ns), !link.is_writable());
-            self.note_written(taken.saturating_sub(before), now_ns, shared, recorder);
+            self.build_batch(outlet, shared, limits, now_ns)
         }
+    }
+
+    fn end_fill(&mut self, pause: Pause, now_ns: u64, shared: &Shared) {
         if self.is_done() {
             // Only now that everything is counted as sent: whoever sees it looks for what is in flight next.
             self.finish(shared);
         }
         self.end_schedule(pause, now_ns, shared);
-        Ok(pause)
     }
 
     /// Open loop: appends the slots that are due, within the free slots of the window and the limit of one write.
     fn build_due(
         &mut self,
-        link: &mut Link,
+        outlet: &mut impl Outlet,
         shared: &Shared,
         recorder: &mut Recorder,
-        out: &mut Vec<u8>,
         (free, limit): (u64, u64),
         mut now_ns: u64,
     ) -> Pause {
@@ -264,7 +345,7 @@ impl Publisher {
             }
             stage.advance(intended_ns, now_ns, recorder, shared.plan.latency);
             stream.written.set(sequence, now_ns);
-            self.append(link, shared, out, intended_ns, now_ns, 1);
+            self.append(outlet, shared, intended_ns, now_ns, 1);
         }
         Pause::Waiting
     }
@@ -272,9 +353,8 @@ impl Publisher {
     /// Closed loop: appends as many messages as fit, all meant for this moment.
     fn build_batch(
         &mut self,
-        link: &mut Link,
+        outlet: &mut impl Outlet,
         shared: &Shared,
-        out: &mut Vec<u8>,
         (free, limit): (u64, u64),
         now_ns: u64,
     ) -> Pause {
@@ -292,32 +372,24 @@ impl Publisher {
             }
         }
         let is_done = stage.is_done();
-        self.append(link, shared, out, intended_ns, now_ns, count);
+        self.append(outlet, shared, intended_ns, now_ns, count);
         if !is_done && limit < free { Pause::Turn } else { Pause::Waiting }
     }
 
-    /// Appends messages to the buffer and adds them to the window.
+    /// Passes messages to the outlet and adds them to the window.
     #[inline]
-    fn append(
-        &mut self,
-        link: &mut Link,
-        shared: &Shared,
-        out: &mut Vec<u8>,
-        intended_ns: u64,
-        now_ns: u64,
-        count: u64,
-    ) {
+    fn append(&mut self, outlet: &mut impl Outlet, shared: &Shared, intended_ns: u64, now_ns: u64, count: u64) {
         let plan = &shared.plan;
         let record = SendRecord { intended_ns, written_ns: now_ns, received_ns: Cell::new(0) };
         // The caller has looked: there are as many free slots, and QoS 0 needs none.
-        let identifiers = link.session.reserve_many(self.qos, count as usize, record);
+        let identifiers = outlet.reserve(self.qos, count as usize, record);
         let sequence = self.sequences.assign(&identifiers);
         let next = self.sequences.next();
         if !plan.payload.is_stamped() {
             let stream = shared.stream(self.stream);
             (sequence..next).for_each(|sequence| stream.intended.set(sequence, intended_ns));
         }
-        self.packets.append(plan, self.stream, Due { identifiers, sequence, intended_ns }, out);
+        outlet.take(&mut self.packets, plan, self.stream, Due { identifiers, sequence, intended_ns });
         self.window.note_sent(next, now_ns);
     }
 
@@ -341,6 +413,19 @@ impl Publisher {
     pub(super) fn note_written(&mut self, bytes: usize, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
         let (new, payload_bytes) = self.packets.take_written(self.sequences.unwritten(), self.waiting_bytes);
+        self.count_written(new, payload_bytes, now_ns, shared, recorder);
+    }
+
+    /// A client of another library has written the next message.
+    #[cfg(feature = "rumqttc")]
+    pub(super) fn note_one_written(&mut self, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
+        let payload_bytes = self.packets.take_first_written();
+        self.count_written(1, payload_bytes, now_ns, shared, recorder);
+    }
+
+    /// These messages were written.
+    #[inline]
+    fn count_written(&mut self, new: u64, payload_bytes: u64, now_ns: u64, shared: &Shared, recorder: &mut Recorder) {
         let before = self.sequences.written();
         self.sequences.add_written(new);
         let stream = shared.stream(self.stream);
@@ -380,9 +465,9 @@ impl Publisher {
     ///
     /// Nobody waits for messages in flight that are not sent again, and a publisher that reconnects continues after
     /// them.
-    pub(super) fn note_loss(&mut self, shared: &Shared, session: &BenchSession, now_ns: u64) -> Option<u16> {
+    /// `in_flight` is how many of them there were.
+    pub(super) fn note_loss(&mut self, shared: &Shared, in_flight: usize, now_ns: u64) -> Option<u16> {
         let plan = &shared.plan;
-        let in_flight = session.in_flight().min(session.allowed());
         let reduced = plan.reconnect.and_then(|_| self.window_limit.note_loss(self.counts.completed(), in_flight));
         if self.sends_again(shared) {
             self.keep_unwritten(shared);

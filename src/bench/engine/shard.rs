@@ -5,6 +5,8 @@ mod command_loop;
 mod drive;
 mod hold;
 mod idler;
+#[cfg(feature = "rumqttc")]
+mod library;
 mod messages;
 mod read;
 mod reconnect;
@@ -24,11 +26,15 @@ use tokio::task::LocalSet;
 use self::client_task::ClientTask;
 use self::command_loop::{ShardClients, command_loop, disconnect_all, start_pacer};
 use self::hold::run_hold_shard;
+#[cfg(feature = "rumqttc")]
+use self::library::run_library_shard;
 pub(crate) use self::messages::TargetShare;
 pub(super) use self::messages::{Command, Report, Settled};
 use self::state::ShardState;
 use super::connect_all::{PendingConnects, ReadyClients, abort_all, build_clients, connect_all};
 use super::shared::Shared;
+#[cfg(feature = "rumqttc")]
+use crate::options::ClientName;
 use crate::transport::TlsClient;
 
 /// Enough to disconnect; a broker that hangs does not hold up the end.
@@ -103,6 +109,10 @@ async fn run_shard(
 ) {
     if shared.plan.idlers > 0 {
         return run_hold_shard(ShardState::new(shard, shared, tls, reports), commands).await;
+    }
+    #[cfg(feature = "rumqttc")]
+    if shared.plan.client == ClientName::Rumqttc {
+        return run_library_shard(ShardState::new(shard, shared, tls, reports), commands).await;
     }
     let on_connect = || {
         let _ = reports.send(Report::Connected { target: 0 });

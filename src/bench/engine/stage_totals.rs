@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::shard::{Settled, TargetShare};
 use super::subscriber::Deliveries;
 use super::watched::WatchedSecond;
-use crate::bench::measure::{IntervalRow, Latencies, Latency, Outages, Percentile, Recorder, Spans, Timeline};
-use crate::bench::system::CpuTime;
+use crate::bench::measure::{
+    IntervalRow, Latencies, Latency, Outages, Percentile, Recorder, Spans, Timeline, percent, rounded,
+};
+use crate::bench::system::{CpuTime, ProcessUse};
 
 /// The totals of a stage.
 #[derive(Default)]
@@ -30,6 +32,10 @@ pub(super) struct StageTotals {
     threads: BTreeMap<usize, (CpuTime, CpuTime)>,
     /// What all threads had used at the end of the last second.
     used_before: CpuTime,
+    /// What the broker's process had used at the end of the last second, and when that was.
+    process: Option<(u64, ProcessUse)>,
+    /// What it used in the last second: percent of a core, and memory.
+    process_second: Option<(f64, Option<u64>)>,
     pub(super) deliveries: Deliveries,
     pub(super) downgraded: u64,
     pub(super) spans: Spans,
@@ -87,7 +93,10 @@ impl StageTotals {
         let used_before = std::mem::replace(&mut self.used_before, used.unwrap_or_default());
         if self.rounds > 0 {
             let second = std::mem::take(&mut self.second);
+            let process = self.process_second.take();
             let row = IntervalRow {
+                broker_cpu_pct: process.map(|(cpu, _)| cpu),
+                broker_rss_bytes: process.and_then(|(_, memory)| memory),
                 conns: Some(context.connections),
                 backlog: Some(context.backlog),
                 cpu_pct: used.map(|used| used.since(used_before).total_ns() as f64 / 1e7),
@@ -126,6 +135,16 @@ impl StageTotals {
             repeated: counters.repeated,
             refused: counters.rejected.values().sum(),
         })
+    }
+
+    /// A second ends, and this is what the broker's process has used up to now.
+    pub(super) fn note_process(&mut self, now_ns: u64, process: Option<ProcessUse>) {
+        let before = std::mem::replace(&mut self.process, process.map(|process| (now_ns, process)));
+        self.process_second = before.zip(self.process.as_ref()).and_then(|((before_ns, before), (_, now))| {
+            let elapsed_ns = now_ns.saturating_sub(before_ns) as f64;
+            let cpu = percent(now.since(&before).cpu_ns as f64, elapsed_ns)?;
+            Some((rounded(cpu), now.rss_bytes))
+        });
     }
 
     /// Adds what one thread has settled.

@@ -68,6 +68,13 @@ impl Deliveries {
         self.unmatched += other.unmatched;
     }
 
+    /// All streams together.
+    pub(super) fn total(&self) -> Delivery {
+        let mut total = Delivery::default();
+        self.streams.values().for_each(|stream| total.merge(stream));
+        total
+    }
+
     /// Adds the lost messages of a stream by second; `seconds` is none where these are not known.
     fn date_losses(&mut self, ledger: &StreamLedger, seconds: Option<impl Iterator<Item = Range<u64>>>) {
         let Some(seconds) = seconds else {
@@ -360,7 +367,19 @@ impl SubscriberHandler<'_> {
 impl Handler<SendRecord> for SubscriberHandler<'_> {
     #[inline]
     fn on_message(&mut self, delivery: &crate::session::Delivery<'_>) -> Acknowledge {
-        let publish = delivery.publish;
+        self.on_publish(delivery.publish);
+        Acknowledge::Now
+    }
+
+    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
+
+    fn on_event(&mut self, _event: Event) {}
+}
+
+impl SubscriberHandler<'_> {
+    /// A message arrived.
+    #[inline]
+    pub(super) fn on_publish(&mut self, publish: &Publish<'_>) {
         let plan = &self.shared.plan;
         if plan.publishers == 0 {
             // The load is not ours: every arrival counts.
@@ -376,10 +395,5 @@ impl Handler<SendRecord> for SubscriberHandler<'_> {
         } else {
             self.by_order(publish);
         }
-        Acknowledge::Now
     }
-
-    fn on_completed(&mut self, _completion: Completion<'_, SendRecord>) {}
-
-    fn on_event(&mut self, _event: Event) {}
 }

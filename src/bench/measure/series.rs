@@ -50,6 +50,10 @@ pub struct IntervalRow {
     pub cpu_pct: Option<f64>,
     /// Messages sent and still in flight (not acknowledged, or not with all their subscribers), at its end.
     pub backlog: Option<u64>,
+    /// CPU time of the broker's process, percent of one core (`--broker-pid`); null from when it has ended.
+    pub broker_cpu_pct: Option<f64>,
+    /// Its resident memory at the end, bytes.
+    pub broker_rss_bytes: Option<u64>,
 }
 
 impl IntervalRow {
@@ -110,6 +114,8 @@ impl IntervalRow {
             connects: sum(self.connects, next.connects),
             cpu_pct: self.cpu_pct.zip(next.cpu_pct).map(|(one, other)| mean(one, other)),
             backlog: next.backlog,
+            broker_cpu_pct: self.broker_cpu_pct.zip(next.broker_cpu_pct).map(|(one, other)| mean(one, other)),
+            broker_rss_bytes: next.broker_rss_bytes,
         };
     }
 }

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::library::faults_of_rumqttc;
 use super::{
     BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets, Template,
     WindowRule, stages,
 };
 use crate::bench::measure::STAMP_SIZE;
-use crate::bench::system::process_use;
+use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, ConnectDefaults, ConnectionOptions, Environment, HostName, LoadOptions, PairName,
-    PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName, connect_plan,
+    Arrival, BENCH, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment, HostName,
+    LoadOptions, PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName,
+    connect_plan,
 };
 use crate::transport::{Address, TransportPlan};
 
@@ -77,6 +79,10 @@ pub(crate) fn bench_plan(
         );
     }
     let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
+    let broker_pid = targets.broker_pid.and_then(|pid| {
+        let found = broker_process(pid, load.embedded, &connect.transport.address);
+        found.map_err(|fault| faults.push(fault)).ok()
+    });
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
     let run = RunTag(environment.random() as u16);
@@ -153,10 +159,15 @@ pub(crate) fn bench_plan(
         reconnect: targets.reconnect,
         hold: targets.hold.unwrap_or(DEFAULT_HOLD),
         ping_interval: ping_interval(targets, connect.session.keep_alive),
-        broker_pid: targets.broker_pid,
+        broker_pid,
         asks_sys: !targets.no_sys,
+        samples_sys: targets.sys,
+        client: targets.client.unwrap_or_default(),
         session: connect.session,
     };
+    if plan.client == ClientName::Rumqttc {
+        faults.extend(faults_of_rumqttc(&plan));
+    }
     UsageError::check(BENCH.name, faults)?;
     Ok(plan)
 }
@@ -169,11 +180,6 @@ fn brokers(
     transport: &mut TransportPlan,
     faults: &mut Vec<String>,
 ) -> Targets {
-    if let Some(pid) = targets.broker_pid
-        && let Err(error) = process_use(pid)
-    {
-        faults.push(format!("--broker-pid {pid}: {error}"));
-    }
     let sources = connection.bind.as_ref().map_or_else(Vec::new, |sources| sources.all().to_vec());
     let cross = targets.pair == Some(PairName::Cross);
     let addresses = match (&targets.hosts, &transport.address) {
@@ -200,6 +206,23 @@ fn brokers(
         transport.address = first.clone();
     }
     Targets::new(addresses, sources, cross)
+}
+
+/// The process of `--broker-pid`.
+fn broker_process(pid: BrokerPid, embedded: bool, address: &Address) -> Result<u32, String> {
+    match (pid, address) {
+        (BrokerPid::Pid(pid), _) => match process_use(pid) {
+            Ok(_) => Ok(pid),
+            Err(error) => Err(format!("--broker-pid {pid}: {error}")),
+        },
+        (BrokerPid::Auto, _) if embedded => Err("--broker-pid auto: the embedded broker is a part of mqbench".into()),
+        (BrokerPid::Auto, Address::Tcp { port, .. }) if is_this_machine(address) => {
+            listener(*port).map_err(|error| format!("--broker-pid auto: {error}"))
+        }
+        (BrokerPid::Auto, _) => Err(format!(
+            "--broker-pid auto: {address} is no TCP port of this machine: give the process ID of the broker"
+        )),
+    }
 }
 
 /// A local address reaches only addresses of the same family. Which family a name has is known after the look-up.

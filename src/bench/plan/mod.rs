@@ -2,6 +2,7 @@
 
 mod draw;
 pub(in crate::bench) mod from_options;
+mod library;
 mod payload;
 mod poisson;
 mod routes;
@@ -13,7 +14,7 @@ mod template;
 use std::time::Duration;
 
 use crate::mqtt::{Properties, PropertyName, QoS, Secret};
-use crate::options::{Arrival, Behind};
+use crate::options::{Arrival, Behind, ClientName};
 use crate::session::SessionConfig;
 use crate::transport::TransportPlan;
 
@@ -27,6 +28,9 @@ pub(super) use targets::Targets;
 pub(super) use template::MessageTemplate;
 pub use template::Template;
 pub(super) use template::TemplateError;
+
+/// The largest packet that is read from the connection for `$SYS`, whose messages are short texts.
+const SYS_PACKET_SIZE: usize = 256 * 1024;
 
 /// When a slot of a publisher's window becomes free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +114,10 @@ pub struct BenchPlan {
     pub broker_pid: Option<u32>,
     /// Whether the broker is asked for its name; see [`BenchPlan::session_for_sys`].
     pub asks_sys: bool,
+    /// The library whose clients carry the load.
+    pub client: ClientName,
+    /// Whether the numbers that the broker publishes under `$SYS` are recorded.
+    pub samples_sys: bool,
 }
 
 impl BenchPlan {
@@ -150,6 +158,7 @@ impl BenchPlan {
         session.client_id = format!("mqb-{}-sys", self.run);
         session.clean_start = true;
         session.will = None;
+        session.max_packet_size = SYS_PACKET_SIZE;
         session.connect_properties.remove(PropertyName::SessionExpiryInterval);
         session
     }

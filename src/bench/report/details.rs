@@ -8,7 +8,7 @@ use super::latency::{LatencySummary, LoopKind};
 use super::load::connects_per_s;
 use super::stage::{Stage, Target};
 use super::traffic::Traffic;
-use crate::bench::measure::{Generator, Verdict};
+use crate::bench::measure::{Generator, SysFigures, Verdict};
 use crate::terminal::number::{UNKNOWN, byte_rate, bytes, counted, duration, grouped, percent, rate};
 use crate::terminal::{Align, Cell, Colors, Paint, Table, escape, wrapped};
 
@@ -50,6 +50,7 @@ pub(super) fn details(document: &ResultDocument, width: usize, colors: Colors) -
     };
     let page = Page { width, colors, several: document.stages.len() > 1, below, ways, copies };
     let mut parts: Vec<String> = document.stages.iter().map(|stage| page.stage(stage)).collect();
+    parts.extend(document.broker.sys_figures.as_ref().and_then(|figures| page.sys(figures)));
     parts.push(page.hint(document));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -291,6 +292,21 @@ impl Page {
         }
         text.push_str(&wrapped("  generator  ", &self.generator(&stage.generator), self.width));
         text
+    }
+
+    /// What the broker reported about itself.
+    fn sys(&self, figures: &SysFigures) -> Option<String> {
+        let facts: Vec<String> = [
+            figures.received_per_s.map(|count| format!("received {}/s", rate(count))),
+            figures.sent_per_s.map(|count| format!("sent {}/s", rate(count))),
+            figures.dropped.map(|count| format!("dropped {}", grouped(count as u64))),
+            figures.clients.map(|count| counted(count as u64, "client", "clients")),
+            figures.heap_bytes.map(|memory| format!("heap {}", bytes(memory))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!facts.is_empty()).then(|| wrapped("$SYS  ", &facts.join(", "), self.width))
     }
 
     /// What the broker took and gave: published figures are one of these or their sum, often unlabeled.

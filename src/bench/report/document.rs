@@ -15,7 +15,7 @@ use super::latency::LatencyTable;
 use super::plan::PlanFacts;
 use super::stage::{Phase, Stage};
 use super::traffic::Traffic;
-use crate::bench::measure::{Fault, Generator, Series};
+use crate::bench::measure::{Fault, Generator, Series, SysFigures, SysSeries};
 use crate::bench::system::{EnvironmentFacts, ProcessUse};
 use crate::exit_status::ExitStatus;
 
@@ -195,8 +195,11 @@ pub struct BrokerName {
 pub struct BrokerFacts {
     /// What it allows, from its first CONNACK; null before MQTT 5, which has no limits there.
     pub limits: Option<BrokerLimits>,
-    /// Values of `$SYS` topics over time.
-    pub sys: Option<Map<String, Value>>,
+    /// The numbers under `$SYS` over time (`--sys`): for each topic rows of nanoseconds since t0 and value. Null where
+    /// nobody asked, or where the broker published none.
+    pub sys: Option<SysSeries>,
+    /// The figures among them that brokers have in common.
+    pub sys_figures: Option<SysFigures>,
     /// CPU and memory of a local broker.
     pub process: Option<ProcessUse>,
     /// Its own metrics.

@@ -83,6 +83,13 @@ fn is_any_sent(document: &ResultDocument) -> bool {
     document.stages.iter().any(|stage| stage.traffic.sent != Some(0))
 }
 
+/// Reads a figure of the broker's own, which `--sys` records.
+macro_rules! sys {
+    ($name:literal, $field:ident) => {
+        Figure { name: $name, kind: Kind::Number, read: |document| document.broker.sys_figures.as_ref()?.$field }
+    };
+}
+
 macro_rules! share {
     ($name:literal, $read:expr) => {
         Figure { name: $name, kind: Kind::Percent, read: $read }
@@ -141,17 +148,29 @@ const FIGURES: &[Figure] = &[
         let (user, system) = document.generator.cpu_user_pct.zip(document.generator.cpu_sys_pct)?;
         Some(user + system)
     }),
+    share!("broker.cpu_pct", |document| document.broker.process.as_ref()?.cpu_pct),
+    Figure {
+        name: "broker.rss_bytes",
+        kind: Kind::Number,
+        read: |document| document.broker.process.as_ref()?.rss_bytes.map(|bytes| bytes as f64),
+    },
+    sys!("broker.sys.received_per_s", received_per_s),
+    sys!("broker.sys.sent_per_s", sent_per_s),
+    sys!("broker.sys.dropped", dropped),
+    sys!("broker.sys.clients", clients),
+    sys!("broker.sys.heap_bytes", heap_bytes),
 ];
 
 impl Metric {
     /// The figure of that name.
     pub(super) fn find(name: &str) -> Option<Self> {
-        if let Some((latency, statistic)) = name.split_once('.') {
-            let latency = LatencyTable::NAMES.iter().find(|&&known| known == latency)?;
-            let statistic = STATISTICS.iter().find(|known| known.name == statistic)?;
-            return Some(Self::Latency(latency, statistic));
+        if let Some(figure) = FIGURES.iter().find(|figure| figure.name == name) {
+            return Some(Self::Figure(figure));
         }
-        FIGURES.iter().find(|figure| figure.name == name).map(Self::Figure)
+        let (latency, statistic) = name.split_once('.')?;
+        let latency = LatencyTable::NAMES.iter().find(|&&known| known == latency)?;
+        let statistic = STATISTICS.iter().find(|known| known.name == statistic)?;
+        Some(Self::Latency(latency, statistic))
     }
 
     /// All names that exist.

@@ -12,6 +12,8 @@ pub(super) struct PlanFacts {
     pub protocol: String,
     /// `tcp`, `tls`, `ws`, `wss`, `unix`; through a proxy with `+socks5h-proxy`, `+socks5-proxy` or `+http-proxy`.
     pub transport: String,
+    /// The library whose clients carried the load: `mqbench`, its own engine, or `rumqttc`.
+    pub client: String,
     /// Who receives what: `p2p`, `fan-in`, `fan-out`, `shared:GROUPS`.
     pub shape: String,
     /// Clients that publish.

@@ -4,12 +4,14 @@
 mod cgroup;
 mod environment;
 mod limits;
+mod listener;
 mod machine;
 mod process;
 
 pub(super) use cgroup::{CpuGroups, Quota, Throttling};
 pub(super) use environment::EnvironmentFacts;
 pub(super) use limits::Limits;
+pub(super) use listener::listener;
 pub(super) use machine::MachineCounters;
 pub(super) use process::{CpuTime, ProcessUse, process_cpu, process_use, raise_open_files, resident_bytes, thread_cpu};
 

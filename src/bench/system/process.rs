@@ -138,6 +138,9 @@ pub struct ProcessUse {
     pub cpu_pct: Option<f64>,
     /// Resident memory at the end, bytes.
     pub rss_bytes: Option<u64>,
+    /// When it was started, in the kernel's clock: another process may have its number later.
+    #[serde(skip)]
+    pub(crate) started: u64,
 }
 
 impl ProcessUse {
@@ -147,10 +150,10 @@ impl ProcessUse {
     }
 }
 
-/// Reads what a process has used.
+/// Reads what a process has used, all its threads together.
 ///
 /// # Errors
-/// When there is no such process, and always on systems other than Linux.
+/// When there is no such process or it has ended, and always on systems other than Linux.
 #[cfg(target_os = "linux")]
 pub(crate) fn process_use(pid: u32) -> io::Result<ProcessUse> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| match error.kind() {
@@ -162,7 +165,7 @@ pub(crate) fn process_use(pid: u32) -> io::Result<ProcessUse> {
         .flatten()
         .and_then(|ticks| u64::try_from(ticks).ok());
     let mut used = parse_stat(&stat, ticks_per_second.filter(|ticks| *ticks > 0).unwrap_or(100))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its /proc entry cannot be read"))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it has ended, or its /proc entry cannot be read"))?;
     used.rss_bytes = resident_bytes_of(&pid.to_string());
     Ok(used)
 }
@@ -176,16 +179,21 @@ pub fn process_use(_pid: u32) -> io::Result<ProcessUse> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "only available on Linux"))
 }
 
-/// proc(5): the name stands in parentheses and may hold some itself; utime and stime are fields 14 and 15.
+/// proc(5): the name stands in parentheses and may hold some itself; the state is field 3, utime and stime are 14 and
+/// 15, the time of the start is 22. None for a process that has ended and that its parent has not collected yet.
 #[cfg(target_os = "linux")]
 fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<ProcessUse> {
     let (head, rest) = stat.rsplit_once(')')?;
     let name = head.split_once('(')?.1.to_owned();
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    let total = ticks()?.checked_add(ticks()?)?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    if matches!(fields.first(), None | Some(&"Z" | &"X")) {
+        return None;
+    }
+    let ticks = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let total = ticks(14)?.checked_add(ticks(15)?)?;
     let cpu_ns = u128::from(total) * 1_000_000_000 / u128::from(ticks_per_second);
-    Some(ProcessUse { name, cpu_ns: u64::try_from(cpu_ns).ok()?, ..ProcessUse::default() })
+    let (cpu_ns, started) = (u64::try_from(cpu_ns).ok()?, ticks(22)?);
+    Some(ProcessUse { name, cpu_ns, started, ..ProcessUse::default() })
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -207,7 +215,8 @@ mod tests {
     fn a_stat_line_is_read_whatever_the_name() {
         let line = "42 (a) b (c)) S 1 1 1 0 -1 4194560 100 0 0 0 250 150 0 0 20 0 1 0 9 1 2 18446744073709551615";
         let used = parse_stat(line, 100).unwrap();
-        assert_eq!((used.name.as_str(), used.cpu_ns), ("a) b (c)", 4_000_000_000));
+        assert_eq!((used.name.as_str(), used.cpu_ns, used.started), ("a) b (c)", 4_000_000_000, 9));
+        assert_eq!(parse_stat(&line.replace(" S 1 1 1", " Z 1 1 1"), 100), None, "it has ended");
         assert_eq!(parse_stat("42 (x", 100), None);
         assert_eq!(parse_stat("42 (x) S 1", 100), None);
     }

@@ -24,11 +24,12 @@ pub(super) async fn run_hold(
     progress: &mut impl FnMut(RunProgress),
 ) -> Result<(u64, StageOutcome), RunError> {
     let run = StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None };
-    let mut hold = HoldDriver { driver: StageDriver::new(coordinator, run), next_second_ns: SECOND_NS };
+    let mut hold =
+        HoldDriver { driver: StageDriver::new(coordinator, run, StageName::Conn), next_second_ns: SECOND_NS };
     let (clock, plan) = (hold.coordinator().shared.clock, hold.coordinator().shared.plan.clone());
     let resident_at_start = resident_bytes();
-    let meter = UsageMeter::start(plan.broker_pid);
-    hold.coordinator().shards.send(&Command::Second);
+    let meter = UsageMeter::start(hold.coordinator().read_process());
+    hold.driver.request_second();
     while !hold.coordinator().is_ready() && !hold.coordinator().shared.is_halted() {
         let connected = hold.coordinator().census.connected() as usize;
         progress(RunProgress::Connecting { connected, clients: plan.idlers });
@@ -51,7 +52,7 @@ pub(super) async fn run_hold(
         memory = resident_bytes().or(memory);
     }
     hold.driver.run.to_ns = clock.now_ns().min(to_ns);
-    let usage = meter.usage();
+    let usage = meter.usage(hold.coordinator().read_process());
     let open = hold.coordinator().census.open();
     let drain_from_ns = clock.now_ns();
     hold.wait_for_pongs(plan.drain).await;
@@ -91,7 +92,7 @@ impl HoldDriver<'_> {
         let clock = self.coordinator().shared.clock;
         let now_ns = clock.now_ns();
         if now_ns >= self.next_second_ns {
-            self.coordinator().shards.send(&Command::Second);
+            self.driver.request_second();
             self.next_second_ns += SECOND_NS;
         }
         let wake_ns = (now_ns + POLL_INTERVAL.as_nanos() as u64).min(self.next_second_ns).min(until_ns);

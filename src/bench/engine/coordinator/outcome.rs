@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -196,6 +196,8 @@ impl StageOutcome {
 /// The outcome of a run.
 #[derive(Debug, Default)]
 pub(crate) struct RunOutcome {
+    /// When its clock began to count.
+    pub t0: Option<Instant>,
     /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,
     /// What the broker allows, once a client was connected.
@@ -220,4 +222,6 @@ pub(crate) struct RunOutcome {
     pub collapsed: bool,
     /// How long there had been no progress when a load that only a count ends was given up.
     pub stalled: Option<Duration>,
+    /// Whether the broker's process ended before the load did.
+    pub broker_ended: bool,
 }

@@ -15,8 +15,8 @@ use super::pace::cannot_keep_pace;
 use super::stall::StallWatch;
 use super::usage::{Usage, UsageMeter};
 use super::{Coordinator, POLL_INTERVAL, RunProgress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
-use crate::bench::measure::{Delivery, RateWindows};
-use crate::bench::plan::Stage;
+use crate::bench::measure::{LiveStage, RateWindows};
+use crate::bench::plan::{Stage, StageName};
 use crate::mqtt::QoS;
 
 /// From an interruption to the end of the load: by then all threads know it, also on a busy machine, and agree on which
@@ -38,13 +38,14 @@ pub(super) struct StageDriver<'a> {
     pub(super) coordinator: &'a mut Coordinator,
     pub(super) run: StageRun,
     pub(super) totals: StageTotals,
+    name: StageName,
     next_second_ns: u64,
 }
 
 impl<'a> StageDriver<'a> {
-    pub(super) fn new(coordinator: &'a mut Coordinator, run: StageRun) -> Self {
+    pub(super) fn new(coordinator: &'a mut Coordinator, run: StageRun, name: StageName) -> Self {
         let next_second_ns = run.from_ns + SECOND_NS;
-        Self { coordinator, run, totals: StageTotals::default(), next_second_ns }
+        Self { coordinator, run, totals: StageTotals::default(), name, next_second_ns }
     }
 
     /// Runs a stage of load.
@@ -54,11 +55,11 @@ impl<'a> StageDriver<'a> {
         let open_at_start: Vec<u64> = self.coordinator.census.targets().iter().map(|target| target.open).collect();
         self.coordinator.begin(self.run);
         self.warm_up(&stage, progress).await;
-        let meter = UsageMeter::start(self.shared().plan.broker_pid);
+        let meter = UsageMeter::start(self.coordinator.read_process());
         self.end_second();
         let clock_back_ns = self.measure(&stage, progress).await;
         self.end_second();
-        let usage = meter.usage();
+        let usage = meter.usage(self.coordinator.read_process());
         let drain_ns = self.drain(&stage, progress).await;
         self.settle().await;
         let connections = self.coordinator.census.targets().iter().zip(&open_at_start);
@@ -133,6 +134,13 @@ impl<'a> StageDriver<'a> {
             self.next_second_ns += SECOND_NS;
         }
         self.shared().mark_second();
+        self.request_second();
+    }
+
+    /// Threads hand over what they recorded since the last time, and what the broker's process used is noted.
+    pub(super) fn request_second(&mut self) {
+        let (now_ns, process) = (self.clock().now_ns(), self.coordinator.read_process());
+        self.totals.note_process(now_ns, process);
         self.coordinator.shards.send(&Command::Second);
     }
 
@@ -194,6 +202,16 @@ impl<'a> StageDriver<'a> {
             self.collect_until(Instant::now() + POLL_INTERVAL).await;
         }
         self.totals.deliveries.unbalanced += (self.coordinator.shards.count() - self.totals.settled) as u64;
+        let plan = &self.shared().plan;
+        let has_deliveries = plan.subscribers > 0 && plan.publishers > 0;
+        let delivery = has_deliveries.then(|| self.totals.deliveries.total());
+        self.coordinator.show(|| LiveStage { delivery, ..self.live() });
+    }
+
+    /// The stage as it is now.
+    fn live(&self) -> LiveStage {
+        let row = self.totals.last_second().cloned();
+        LiveStage { row, ..LiveStage::of(self.name.text(), self.run.number, &self.totals.recorder) }
     }
 
     /// Handles reports until a moment, or until all threads have answered the last command.
@@ -204,6 +222,7 @@ impl<'a> StageDriver<'a> {
                 Report::Second { shard, recorder, cpu, missing } => {
                     self.totals.note_missing(missing);
                     let coordinator = &*self.coordinator;
+                    let seconds = self.totals.seconds();
                     let from_ns = self.run.from_ns;
                     self.totals.add_second(shard, &recorder, cpu, |seconds| SecondContext {
                         shards: coordinator.shards.count(),
@@ -211,6 +230,9 @@ impl<'a> StageDriver<'a> {
                         connections: coordinator.census.open(),
                         backlog: coordinator.shared.outstanding(coordinator.shared.plan.qos != QoS::AtMostOnce),
                     });
+                    if self.totals.seconds() > seconds {
+                        coordinator.show(|| self.live());
+                    }
                 }
                 Report::Missing(missing) => {
                     self.totals.missing = (self.totals.missing.0 + missing, self.totals.missing.1 + 1);
@@ -266,8 +288,7 @@ impl<'a> StageDriver<'a> {
         let from_ns = run.from_ns.min(run.to_ns);
         let measured_ns = end_ns.saturating_sub(from_ns);
         let has_deliveries = plan.subscribers > 0 && plan.publishers > 0;
-        let mut delivery = Delivery::default();
-        totals.deliveries.streams.values().for_each(|stream| delivery.merge(stream));
+        let delivery = totals.deliveries.total();
         let (used, busiest_thread) = (totals.used(), totals.busiest());
         let mut series = totals.timeline.into_series(measured_ns);
         if has_deliveries && !totals.deliveries.has_undated {

@@ -4,9 +4,37 @@ use crate::bench::system::{
     CpuGroups, CpuTime, MachineCounters, ProcessUse, Throttling, process_cpu, process_use, resident_bytes,
 };
 
+/// Reads what the broker's process uses, until it ends.
+#[derive(Debug)]
+pub(super) struct ProcessWatch {
+    pid: u32,
+    started: u64,
+    has_ended: bool,
+}
+
+impl ProcessWatch {
+    pub(super) fn start(pid: u32) -> Self {
+        let first = process_use(pid).ok();
+        Self { pid, started: first.as_ref().map_or(0, |first| first.started), has_ended: first.is_none() }
+    }
+
+    /// What it has used up to now; none once it has ended, also where another process has its number.
+    pub(super) fn read(&mut self) -> Option<ProcessUse> {
+        if self.has_ended {
+            return None;
+        }
+        let now = process_use(self.pid).ok().filter(|now| now.started == self.started);
+        self.has_ended = now.is_none();
+        now
+    }
+
+    pub(super) const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+}
+
 /// Measures what is used from its start on.
 pub(super) struct UsageMeter {
-    broker_pid: Option<u32>,
     groups: CpuGroups,
     cpu: Option<CpuTime>,
     machine: MachineCounters,
@@ -27,31 +55,20 @@ pub(super) struct Usage {
 }
 
 impl UsageMeter {
-    /// `broker_pid` is the broker's process, where it is on this machine and known.
-    pub(super) fn start(broker_pid: Option<u32>) -> Self {
+    /// `broker` is what the broker's process has used, where it is on this machine and known.
+    pub(super) fn start(broker: Option<ProcessUse>) -> Self {
         let groups = CpuGroups::of_this_process();
-        Self {
-            broker_pid,
-            cpu: process_cpu(),
-            machine: MachineCounters::read(),
-            broker: Self::broker(broker_pid),
-            throttling: groups.throttling(),
-            groups,
-        }
+        Self { cpu: process_cpu(), machine: MachineCounters::read(), broker, throttling: groups.throttling(), groups }
     }
 
-    /// The broker may have ended meanwhile.
-    fn broker(pid: Option<u32>) -> Option<ProcessUse> {
-        process_use(pid?).ok()
-    }
-
-    pub(super) fn usage(&self) -> Usage {
+    /// `broker` is what the broker's process has used by now.
+    pub(super) fn usage(&self, broker: Option<ProcessUse>) -> Usage {
         let cpu_quota = self.groups.quota().map(|quota| quota.cores);
         Usage {
             cpu: process_cpu().zip(self.cpu).map(|(now, start)| now.since(start)),
             resident: resident_bytes(),
             machine: MachineCounters::read().since(self.machine),
-            broker: Self::broker(self.broker_pid).zip(self.broker.as_ref()).map(|(now, start)| now.since(start)),
+            broker: broker.zip(self.broker.as_ref()).map(|(now, start)| now.since(start)),
             cpu_quota,
             throttling: cpu_quota.map(|_| Throttling::between(&self.throttling, &self.groups.throttling())),
         }

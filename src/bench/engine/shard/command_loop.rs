@@ -16,6 +16,7 @@ use super::role::Role;
 use super::state::ShardState;
 use crate::bench::plan::ClientKind;
 use crate::bench::system::thread_cpu;
+use crate::options::ClientName;
 
 /// How often waiting clients look at the clock: for the end of a stage, silence, Keep Alive.
 const TICK: Duration = Duration::from_millis(100);
@@ -54,7 +55,9 @@ pub(super) async fn command_loop(
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let coalescing = !state.shared.plan.latency && state.stage().is_some_and(|stage| stage.rate.is_none());
+        let is_own = state.shared.plan.client == ClientName::Mqbench;
+        let coalescing =
+            is_own && !state.shared.plan.latency && state.stage().is_some_and(|stage| stage.rate.is_none());
         tokio::select! {
             biased;
             command = commands.recv() => match command {

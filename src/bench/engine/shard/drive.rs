@@ -97,7 +97,8 @@ impl Role for Publisher {
     }
 
     fn on_lost(&mut self, state: &ShardState, link: &Link, now_ns: u64) {
-        if let Some(window) = self.note_loss(&state.shared, &link.session, now_ns) {
+        let in_flight = link.session.in_flight().min(link.session.allowed());
+        if let Some(window) = self.note_loss(&state.shared, in_flight, now_ns) {
             state.report(Report::WindowReduced { window });
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::plan::{BenchPlan, Filling, LoadModel, PayloadPlan, StageName};
-use crate::options::Shape;
+use crate::options::{ClientName, Shape};
 use crate::terminal::number;
 use crate::transport::{Address, TransportPlan};
 
@@ -64,7 +64,11 @@ pub(crate) fn announcement(plan: &BenchPlan) -> String {
 
 pub(super) fn description(plan: &BenchPlan) -> String {
     let plural = |count: usize, noun: &str| number::counted(count as u64, noun, &format!("{noun}s"));
-    let head = format!("{}  MQTT {}", transport(plan), plan.session.version);
+    let client = match plan.client {
+        ClientName::Mqbench => "",
+        ClientName::Rumqttc => "  client rumqttc",
+    };
+    let head = format!("{}  MQTT {}{client}", transport(plan), plan.session.version);
     if plan.idlers > 0 {
         let rate = plan.connect_rate.map_or_else(String::new, |rate| format!(" at {}/s", number::rate(rate)));
         let ping = number::duration(plan.ping_interval.as_nanos() as u64);

@@ -20,7 +20,7 @@ use crate::bench::engine::RunOutcome;
 use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Series};
 use crate::bench::plan::{BenchPlan, is_this_machine};
 use crate::bench::system::EnvironmentFacts;
-use crate::options::Shape;
+use crate::options::{ClientName, Shape};
 
 /// The document of a run that has not begun: what is known beforehand.
 pub(crate) fn context(
@@ -58,6 +58,11 @@ pub(crate) fn context(
     document.clients.planned = Some(plan.clients() as u64);
     if same_host {
         document.warn("same-host", "the broker runs on this machine and shares its CPU");
+    }
+    if plan.client == ClientName::Rumqttc {
+        let text = "rumqttc carried the load: a message counts as sent for sched lag and service times when it was handed \
+                    to the library, and the bytes of packets and the steps of connecting are unknown";
+        document.warn("client-library", text);
     }
     if !plan.payload.is_stamped() && plan.subscribers > 0 {
         let latency = match plan.routes.shape() {

@@ -60,6 +60,7 @@ pub(super) fn plan_facts(plan: &BenchPlan) -> PlanFacts {
         Behind::Skip => "skip",
     };
     PlanFacts {
+        client: plan.client.name().to_owned(),
         protocol: plan.session.version.to_string(),
         transport: transport(plan),
         shape: plan.routes.shape().to_string(),

@@ -12,6 +12,7 @@ use crate::bench::report::stage::{Phase, Stage, Target};
 use crate::bench::report::traffic::{Sides, Traffic};
 use crate::bench::system::ProcessUse;
 use crate::mqtt::QoS;
+use crate::options::ClientName;
 use crate::transport::Address;
 
 /// The part of the document, and the warnings. Connecting belongs to the `first` stage.
@@ -157,12 +158,27 @@ fn phases(plan: &BenchPlan, run: &RunOutcome, outcome: &StageOutcome, first: boo
 }
 
 fn traffic(plan: &BenchPlan, outcome: &StageOutcome, recorder: &Recorder, sides: Sides) -> Traffic {
-    let traffic = Traffic::of(&recorder.counters, outcome.windows, sides, outcome.offered);
+    let traffic = shown(plan, Traffic::of(&recorder.counters, outcome.windows, sides, outcome.offered));
     let sends_again = sides.acknowledged && plan.reconnect.is_some() && !plan.session.clean_start;
     Traffic {
         sent_again: sends_again.then_some(recorder.counters.sent_again),
         offered_per_s: outcome.rate.or(traffic.offered_per_s),
         ..traffic
+    }
+}
+
+/// Another library does not show its packets.
+fn shown(plan: &BenchPlan, traffic: Traffic) -> Traffic {
+    match plan.client {
+        ClientName::Mqbench => traffic,
+        ClientName::Rumqttc => Traffic {
+            bytes_out: None,
+            bytes_in: None,
+            bytes_out_per_s: None,
+            bytes_in_per_s: None,
+            packets: None,
+            ..traffic
+        },
     }
 }
 
@@ -227,7 +243,7 @@ fn targets(
                 ..Clients::default()
             }
             .with_failures(counters),
-            traffic: Traffic::of(counters, outcome.windows, sides, None),
+            traffic: shown(plan, Traffic::of(counters, outcome.windows, sides, None)),
             delivery: DeliveryAccount::of(ledger, counters, sides, None),
             latency: LatencyTable::of(&recorder.latency, model),
         }

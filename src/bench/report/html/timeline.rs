@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::chart::{Band, Chart, Panel, Scale, Table, Tick, WIDTH, number, path};
 use super::columns::{Column, Columns, Measure, Spread};
@@ -385,8 +384,18 @@ impl<'a> Timeline<'a> {
     }
 
     fn broker(&self) -> Option<Chart> {
-        let lines = self.measured(Vec::new());
-        let mut panels: Vec<Option<Panel>> = Vec::new();
+        let lines = self.measured(vec![
+            (line("broker CPU", "c1", Measure::Gauge(|row| row.broker_cpu_pct)), percent as Form),
+            (line("broker memory", "c3", Measure::Gauge(|row| row.broker_rss_bytes.map(|memory| memory as f64))), si),
+        ]);
+        let panel = |title: &str, name: &str, form: Form, floor: f64| {
+            let (line, _) = lines.iter().find(|(line, _)| line.name == name)?;
+            self.panel(title, 54.0, form, &[line], floor)
+        };
+        let mut panels = vec![
+            panel("CPU of the broker's process, percent of one core", "broker CPU", percent, 10.0),
+            panel("Resident memory of the broker's process, bytes", "broker memory", si, 1e6),
+        ];
         let topics = self.document.broker.sys.iter().flatten();
         let drawn = topics.filter_map(|(topic, samples)| self.sys_panel(topic, samples)).take(MOST_SYS);
         panels.extend(drawn.map(Some));
@@ -394,14 +403,9 @@ impl<'a> Timeline<'a> {
         self.strip("broker", "The broker", description, panels, &lines)
     }
 
-    /// The samples of a `$SYS` topic, where they are numbers: pairs of a time in nanoseconds and a value.
-    fn sys_panel(&self, topic: &str, samples: &Value) -> Option<Panel> {
-        let number_of = |value: &Value| {
-            let parsed = || value.as_str().and_then(|text| text.trim().parse::<f64>().ok());
-            value.as_f64().or_else(parsed).filter(|value| value.is_finite())
-        };
-        let pair = |sample: &Value| Some((number_of(sample.get(0)?)?, number_of(sample.get(1)?)?));
-        let points: Vec<(f64, f64)> = samples.as_array()?.iter().filter_map(pair).collect();
+    /// The samples of a `$SYS` topic: pairs of a time in nanoseconds and a value.
+    fn sys_panel(&self, topic: &str, samples: &[(u64, f64)]) -> Option<Panel> {
+        let points: Vec<(f64, f64)> = samples.iter().map(|(at_ns, value)| (*at_ns as f64, *value)).collect();
         let highest = points.iter().map(|(_, value)| *value).reduce(f64::max)?;
         let height = 40.0;
         let scale = Scale::from_zero(highest);
