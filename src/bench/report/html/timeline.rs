@@ -32,8 +32,6 @@ const SYS: &[SysFigure] = &[
     SysFigure { topic: "/heap/current", is_counter: false, form: bytes },
     SysFigure { topic: "/store/messages/count", is_counter: false, form: si },
 ];
-/// Characters of a panel's title, for which there is room on a telephone.
-const LONGEST_TITLE: usize = 28;
 /// Stages that are marked.
 const MOST_BANDS: usize = 60;
 
@@ -416,7 +414,7 @@ impl<'a> Timeline<'a> {
         let topics = self.document.broker.sys.iter().flatten();
         let shown = SYS.iter().filter_map(|figure| {
             let (topic, samples) = topics.clone().find(|(topic, _)| topic.ends_with(figure.topic))?;
-            Some((topic, self.sys_panel(topic, samples, figure)?))
+            Some((topic, self.sys_panel(samples, figure)?))
         });
         let (names, of_sys): (Vec<&String>, Vec<Panel>) = shown.unzip();
         panels.extend(of_sys.into_iter().map(Some));
@@ -431,7 +429,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// The values of a `$SYS` topic; of a counter how much it grew per second.
-    fn sys_panel(&self, topic: &str, samples: &[(u64, f64)], figure: &SysFigure) -> Option<Panel> {
+    fn sys_panel(&self, samples: &[(u64, f64)], figure: &SysFigure) -> Option<Panel> {
         let finite = samples.iter().filter(|(_, value)| value.is_finite());
         let values: Vec<(u64, f64)> = if figure.is_counter {
             let pairs = finite.clone().zip(finite.skip(1));
@@ -441,7 +439,9 @@ impl<'a> Timeline<'a> {
             });
             growth.filter(|(_, value)| value.is_finite()).collect()
         } else {
-            finite.copied().collect()
+            // A value holds until the next one.
+            let last = samples.last().map(|(_, value)| (self.to_ns, *value));
+            finite.copied().chain(last.filter(|(_, value)| value.is_finite())).collect()
         };
         let highest = values.iter().map(|(_, value)| *value).reduce(f64::max)?;
         let height = 40.0;
@@ -453,8 +453,9 @@ impl<'a> Timeline<'a> {
             Some((chunk.first()?.0, highest))
         });
         let data = html! { path class="line dots c4" d=(path(drawn.map(|(at_ns, value)| place(at_ns, value)))) {} };
+        // The beginning, which names the broker, is in the note: there is no room for it on a telephone.
         let unit = if figure.is_counter { "/s" } else { "" };
-        let title = format!("{}{unit}", tail(&name(topic)));
+        let title = format!("{}{unit}", figure.topic.trim_start_matches('/'));
         Some(Panel { title, height, data, ticks: scale.ticks(figure.form) })
     }
 
@@ -535,15 +536,6 @@ fn bucket_table(timeline: &Timeline<'_>, buckets: &[Option<Buckets>]) -> Table {
     };
     let head = ["Time", "samples", "none below", "none above"].map(str::to_owned).into();
     Table { head, rows: timeline.columns.list.iter().zip(buckets).map(row).collect() }
-}
-
-/// The end of a topic that is too long for a title: it says what the figure is.
-fn tail(topic: &str) -> String {
-    let length = topic.chars().count();
-    if length <= LONGEST_TITLE {
-        return topic.to_owned();
-    }
-    std::iter::once('…').chain(topic.chars().skip(length - LONGEST_TITLE + 1)).collect()
 }
 
 fn latency_text(ns: f64) -> String {
