@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
-use super::Size;
+use super::size::Size;
 
 /// Widths of the lines that stand on the terminal now.
 static DRAWN: Mutex<Vec<usize>> = Mutex::new(Vec::new());

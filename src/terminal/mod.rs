@@ -10,6 +10,7 @@ pub(crate) mod number;
 mod progress;
 mod progress_line;
 pub mod prompt;
+mod size;
 mod stderr;
 mod stdout;
 mod table;
@@ -20,7 +21,8 @@ pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tai
 pub(crate) use live::LiveBlock;
 pub(crate) use progress::Progress;
 pub(crate) use progress_line::ProgressLine;
+pub(crate) use size::Size;
 pub use stderr::say;
 pub use stdout::answer;
-pub(crate) use stdout::{Size, print, screen_size, width};
+pub(crate) use stdout::{print, screen_size, width};
 pub(crate) use table::{Align, Cell, Table, wrapped};

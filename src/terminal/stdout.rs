@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use super::size::Size;
 use crate::exit_status::ExitStatus;
 
 /// Prints bytes. A reader that is gone (`| head`) is not an error.
@@ -33,15 +34,6 @@ pub(crate) fn width() -> Option<usize> {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
-}
-
-/// Lines and columns of a screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
-    /// Lines.
-    pub lines: usize,
-    /// Columns.
-    pub columns: usize,
 }
 
 /// The screen that stdout goes to; none where it goes elsewhere, and where the cursor cannot be moved (`TERM=dumb`).
