@@ -319,6 +319,7 @@ fn banner(shown: &Shown<'_>) -> Markup {
     let has_failed_gate = document.gates.iter().any(|gate| !gate.pass);
     let state = match document.status {
         Status::Ok if has_failed_gate => "✗ Gate failed",
+        Status::Ok if verdict.level > Level::Ok => "! Valid, but look at this",
         Status::Ok => "✓ Valid",
         Status::Partial => "! Partial",
         Status::Invalid => "✗ Invalid",
