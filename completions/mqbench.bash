@@ -23,7 +23,7 @@ _mqbench() {
 
     case "${cmd}" in
         mqbench)
-            opts="-t -q -r -m -f -C -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --shape --clients --pubs --subs --flood --rate --rate-per-client --arrival --behind --seed --topic --qos --retain --size --payload --message --file --window --connect-rate --threads --busy-poll --embedded --full --duration --warmup --drain --hosts --pair --reconnect --client --hold --ping-interval --broker-pid --sys --no-sys --json --out --gate --prometheus --no-latency --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --profile --show-config --help --version pub sub conn echo self doctor report merge compare find"
+            opts="-t -q -r -m -f -C -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --shape --clients --pubs --subs --flood --rate --rate-per-client --arrival --behind --seed --topic --qos --retain --size --payload --message --file --window --connect-rate --threads --busy-poll --embedded --full --duration --warmup --drain --hosts --pair --reconnect --hold --ping-interval --broker-pid --no-sys --json --details --out --gate --no-latency --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --profile --show-config --help --version pub sub conn echo self doctor report merge compare find"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -191,10 +191,6 @@ _mqbench() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --client)
-                    COMPREPLY=($(compgen -W "mqbench rumqttc" -- "${cur}"))
-                    return 0
-                    ;;
                 --hold)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -204,10 +200,7 @@ _mqbench() {
                     return 0
                     ;;
                 --broker-pid)
-                    COMPREPLY=("${cur}")
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o nospace
-                    fi
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --out)
@@ -226,13 +219,6 @@ _mqbench() {
                     return 0
                     ;;
                 --gate)
-                    COMPREPLY=("${cur}")
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o nospace
-                    fi
-                    return 0
-                    ;;
-                --prometheus)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

@@ -23,7 +23,7 @@ _mqrr() {
 
     case "${cmd}" in
         mqrr)
-            opts="-t -m -f -l -s -n -q -e -C -W -R -v -N -F -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --message --file --stdin-line --stdin-file --null-message --qos --repeat --repeat-delay --response-topic --no-correlation-check --latency --retain-as-published --retain-handling --verbose --json --json-payload --pretty --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --profile --show-config --help --version"
+            opts="-t -m -f -l -s -n -q -e -C -W -R -v -N -F -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --message --file --stdin-line --stdin-file --null-message --qos --repeat --repeat-delay --response-topic --no-correlation-check --latency --retain-as-published --retain-handling --verbose --json --json-payload --pretty --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --wait --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --profile --show-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -308,6 +308,10 @@ _mqrr() {
                     return 0
                     ;;
                 --backoff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

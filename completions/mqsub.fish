@@ -16,10 +16,19 @@ complete -c mqsub -l within -d 'Time limit of --expect, from the moment the subs
 complete -c mqsub -l count -d 'Number of messages that must match --expect (default: 1)' -r
 complete -c mqsub -l none-within -d 'Fail if a message matches --expect in TIME; with --within or --count, one more than expected' -r
 complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has come for TIME' -r
+complete -c mqsub -l silent-exec -d 'Run COMMAND when nothing has come for the time of --silent-after, instead of exiting' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
 complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r
+complete -c mqsub -l run -d 'Run COMMAND for each message, with the payload on its stdin' -r -f -a "(__fish_complete_command)"
+complete -c mqsub -l jobs -d 'Run up to COUNT commands of --run at a time [default: 1]' -r
+complete -c mqsub -l to-dir -d 'Write the last payload of each topic to a file in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c mqsub -l to-dir-per -d 'With --to-dir: a file per topic with the last payload (the default), or a file per message' -r -f -a "topic\t'Each topic'
+message\t'Each message'"
+complete -c mqsub -l exec -d 'Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub' -r -f -a "(__fish_complete_command)"
+complete -c mqsub -l ready-fd -d 'Write a line to file descriptor N once subscribed, and close it' -r
+complete -c mqsub -l ready-file -d 'Create FILE once subscribed, and remove it at the end' -r -F
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqsub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqsub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
@@ -43,6 +52,7 @@ complete -c mqsub -l ws-header -d 'Add a header to the WebSocket request, as in 
 complete -c mqsub -l proxy -d 'Connect through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT], or "env"' -r -f
 complete -c mqsub -l retry -d 'Retry a failed connection up to COUNT times in a row, or "forever"' -r
 complete -c mqsub -l backoff -d 'Wait TIME before each retry [default: 1s]; 1s..30s doubles the wait each time, up to 30 s' -r
+complete -c mqsub -l wait -d 'Keep trying until a broker answers, for at most TIME in all' -r
 complete -c mqsub -l cafile -d 'Trust the CA certificates in FILE (PEM)' -r -F
 complete -c mqsub -l capath -d 'Trust the CA certificates in the PEM files in FOLDER' -r -f -a "(__fish_complete_directories)"
 complete -c mqsub -l cert -d 'Client certificate (PEM); needs --key' -r -F
@@ -75,7 +85,7 @@ complete -c mqsub -l retained-only -d 'Print only retained messages, then exit'
 complete -c mqsub -l retained -d 'Print only retained messages; with --once, exit when all have come'
 complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
 complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'
-complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker, and print how many at the end'
+complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'
 complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print the topics and their number'
 complete -c mqsub -l retain-as-published -d 'Ask the broker to pass on the retain flag as published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive messages that this connection publishes; needs -V 5'

@@ -76,6 +76,8 @@ pub enum ExitStatus {
     Refused(ReasonCode),
     /// Interrupted by a signal.
     Interrupted(Signal),
+    /// A command of the user has failed with this status.
+    Command(u8),
     /// A number that a compatibility name asks for.
     Compatible(u8),
 }
@@ -101,7 +103,7 @@ impl ExitStatus {
             Self::Refused(reason) if reason.name().is_none() => ReasonCode::UNSPECIFIED_ERROR.0,
             Self::Refused(reason) => reason.0,
             Self::Interrupted(signal) => signal.code(),
-            Self::Compatible(code) => code,
+            Self::Command(code) | Self::Compatible(code) => code,
         }
     }
     /// Ends the process, or returns what `main` is to return. A tool that a signal has ended dies by that signal once

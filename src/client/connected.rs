@@ -178,7 +178,7 @@ impl<K: Kept> Client<K> {
         match self.losses.lost(Instant::now(), !self.plan.session.client_id.is_empty()) {
             Some(LossReport { earlier, is_sent_away }) => {
                 let more = if earlier == 0 { String::new() } else { format!("; it was lost {}", more_times(earlier)) };
-                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
+                let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description(false));
                 self.warn(&format_args!("the connection to {target} was lost ({cause}); {retry}{more}"));
                 if let (true, Some(reporter)) = (is_sent_away, &self.reporter) {
                     let id = &self.plan.session.client_id;
@@ -280,11 +280,11 @@ impl<K: Kept> Client<K> {
     /// Reports that an attempt failed and is followed by another; `is_first` for the first one of the run.
     pub(super) fn report_failed_attempt(&mut self, error: &ClientError, is_first: bool) {
         if is_first {
-            return self.warn(&format_args!("{error}; {}", self.plan.retry.description()));
+            return self.warn(&format_args!("{error}; {}", self.plan.retry.description(true)));
         }
         self.note(&format!("cannot reconnect: {error}"));
         if self.losses.stays_away(Instant::now()).is_some() {
-            let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description());
+            let (target, cause, retry) = (&self.target, error.cause(), self.plan.retry.description(false));
             self.warn(&format_args!("the connection to {target} was lost and cannot be restored ({cause}); {retry}"));
         }
     }

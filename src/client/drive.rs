@@ -75,6 +75,11 @@ pub(crate) trait Task {
         Ok(())
     }
 
+    /// Whether the broker has answered everything that a run begins with. [`RetryPlan::wait`] holds until then.
+    fn has_begun(&self) -> bool {
+        true
+    }
+
     /// The broker has accepted a connection.
     fn on_connected(&mut self, client: &mut Client<Self::Kept>, connection: Which) -> Result<(), End<Self::Failure>>;
 
@@ -112,11 +117,20 @@ struct Attempts {
     has_failed: bool,
 }
 
+/// `--wait`: the time until the run has begun.
+struct Wait {
+    length: Duration,
+    end: Instant,
+    failed: u64,
+    last: Option<ClientError>,
+}
+
 /// A client with its signals and its attempts to connect.
 pub(crate) struct Driver<K> {
     pub(crate) client: Client<K>,
     interrupts: Interrupts,
     attempts: Option<Attempts>,
+    wait: Option<Wait>,
     retry: RetryPlan,
     policy: Policy,
 }
@@ -137,6 +151,7 @@ impl<K: Kept> Driver<K> {
             client: Client::new(plan.connect.clone(), plan.trace()).with_reporter(reporter),
             interrupts: Interrupts::for_client(plan.policy.mosquitto)?,
             attempts: None,
+            wait: None,
             retry: plan.connect.retry,
             policy: plan.policy,
         })
@@ -157,11 +172,17 @@ impl<K: Kept> Driver<K> {
             failures: 0,
             has_failed: false,
         });
+        let end = |length| Instant::now().checked_add(length);
+        self.wait = self.retry.wait.and_then(|length| Some(Wait { length, end: end(length)?, failed: 0, last: None }));
         loop {
+            if self.wait.is_some() {
+                self.check_wait(task)?;
+            }
             if task.advance(&mut self.client)? && self.client.is_open() {
                 return Ok(());
             }
             let deadline = task.before_wait(&mut self.client, Instant::now())?;
+            let deadline = deadline.into_iter().chain(self.wait.as_ref().map(|wait| wait.end)).min();
             let step = self.step(task, deadline).await;
             task.on_input(&mut self.client)?;
             match step {
@@ -172,6 +193,19 @@ impl<K: Kept> Driver<K> {
                 Err(error) => self.recover(task, error)?,
             }
         }
+    }
+
+    /// Ends `--wait` when the run has begun, and the run when its time is over.
+    fn check_wait<T: Task<Kept = K>>(&mut self, task: &T) -> Result<(), ClientError> {
+        if self.attempts.is_none() && self.client.is_open() && task.has_begun() {
+            self.wait = None;
+        }
+        let Some(Wait { length, failed, last, .. }) = self.wait.take_if(|wait| wait.end <= Instant::now()) else {
+            return Ok(());
+        };
+        let packet = if self.client.is_open() { "SUBSCRIBE" } else { "CONNECT" };
+        let (target, last) = (self.client.target().to_owned(), last.map(Box::new));
+        Err(ClientError::GaveUp { target, waited: length, failed, last, packet })
     }
 
     /// Moves bytes, or the attempt to connect, until something has happened.
@@ -232,11 +266,21 @@ impl<K: Kept> Driver<K> {
             return Err(error);
         }
         self.client.report_failed_attempt(&error, is_first);
+        self.note_failure(error);
+        let Some(attempts) = &mut self.attempts else { return Ok(()) };
         attempts.opening = Some(self.client.opening(self.retry.delay(attempts.failures))?);
         attempts.has_failed = true;
         attempts.failures = attempts.failures.saturating_add(1);
         attempts.left = attempts.left.saturating_sub(1);
         Ok(())
+    }
+
+    /// For the error of `--wait`.
+    fn note_failure(&mut self, error: ClientError) {
+        if let Some(wait) = &mut self.wait {
+            wait.failed += 1;
+            wait.last = Some(error);
+        }
     }
 
     /// The connection is lost: begins to make a new one, unless that is hopeless.
@@ -253,6 +297,7 @@ impl<K: Kept> Driver<K> {
             Err(GiveUp::Tool(failure)) => return Err(End::Tool(failure)),
         };
         let reported = self.client.report_loss(&error);
+        self.note_failure(error);
         task.on_reconnecting(&mut self.client, reported);
         let failures = losses.saturating_sub(1);
         self.attempts = Some(Attempts {
@@ -278,6 +323,11 @@ impl<K: Kept> Driver<K> {
             signal = interrupts.next() => Err(End::Interrupted(signal)),
             left = client.disconnect(ReasonCode::SUCCESS, properties, patience, close) => Ok(left?),
         }
+    }
+
+    /// From now on a signal ends this process at once.
+    pub(crate) fn let_next_signal_end(&self) {
+        self.interrupts.state().let_next_end();
     }
 
     /// How a run ends that would end with `status`: by a signal that has come in the meantime, if there is one.

@@ -10,6 +10,7 @@ use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_PACKET_SIZE, MAX_REMAINING_LENGTH, WireError};
 use crate::mqtt::{PropertyName, ProtocolVersion, QoS, ReasonCode};
 use crate::session::{PublishError, SessionConfig, SessionError};
+use crate::terminal::number::counted;
 use crate::transport::{
     ConnectError, FailureKind, TlsSetupError, TransportPlan, explain_tls_loss, io_text, looks_like_tls,
 };
@@ -87,6 +88,20 @@ pub(crate) enum ClientError {
         target: String,
         /// How long was waited.
         waited: Duration,
+    },
+    /// `--wait` is over.
+    #[error("gave up after {} s{}: {}", .waited.as_secs_f64(), attempts(*.failed), .last.as_ref().map_or_else(|| format!("{target} has not answered {packet}"), ToString::to_string))]
+    GaveUp {
+        /// The broker.
+        target: String,
+        /// How long was waited.
+        waited: Duration,
+        /// Attempts that failed.
+        failed: u64,
+        /// Why the last one failed; none where the present one is the first.
+        last: Option<Box<ClientError>>,
+        /// What the present attempt waits for.
+        packet: &'static str,
     },
     /// The connection is gone.
     #[error("{target}: the connection was lost{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
@@ -171,6 +186,7 @@ impl ClientError {
             Self::SubscribeRefused { reason, .. } | Self::PublishRefused { reason, .. } => ExitStatus::Refused(*reason),
             Self::SubscribeDowngraded { .. } => ExitStatus::Downgraded,
             Self::Unanswered { .. } | Self::NotTaken { .. } => ExitStatus::AckTimedOut,
+            Self::GaveUp { last: Some(last), .. } => last.exit_status(),
             // What the broker's CONNACK does not allow is refused by the broker, though we need not ask again.
             Self::Publish(
                 error @ (PublishError::QosNotSupported(_)
@@ -242,9 +258,16 @@ impl ClientError {
                 Some("the broker is overloaded or hangs; --connect-timeout sets how long to wait".to_owned())
             }
             Self::Tls(error) => error.hint.clone(),
+            Self::GaveUp { last: Some(last), .. } => last.hint(facts),
+            Self::GaveUp { last: None, .. } => Some("--wait sets how long to try".to_owned()),
             Self::Lost { .. } | Self::Publish(_) => None,
         }
     }
+}
+
+/// In the brackets of an error, where there are any.
+fn attempts(failed: u64) -> String {
+    if failed == 0 { String::new() } else { format!(" and {}", counted(failed, "failed attempt", "failed attempts")) }
 }
 
 /// Whose limit a message is over that was not sent.

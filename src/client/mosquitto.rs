@@ -64,6 +64,7 @@ pub(crate) fn ending(error: &ClientError, client: MosquittoClient, version: Prot
         }
         | ClientError::Unanswered { .. }
         | ClientError::NotTaken { .. }
+        | ClientError::GaveUp { .. }
         | ClientError::Lost { .. } => Ending::new("Error: The connection was lost.", 7),
         ClientError::Session { .. } => Ending::new(PROTOCOL_ERROR, 2),
         ClientError::SubscribeRefused { reason, .. } if client == MosquittoClient::Request => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
+use super::command_line::CommandLine;
 use super::values::{count, positive_duration};
 
 /// What messages must hold, and what must come in which time.
@@ -64,12 +65,23 @@ pub struct ConditionOptions {
     /// The topics are those of -t without a wildcard, and each on which a message has come, up to 100,000.
     #[arg(long)]
     pub each_topic: bool,
+
+    /// Run COMMAND when nothing has come for the time of --silent-after, instead of exiting.
+    ///
+    /// It runs once per silence, and again when the topic falls silent again after a message. No shell reads COMMAND: it
+    /// is split at blanks outside of quotes. {topic} in it, and MQTT_TOPIC in its environment, is the topic, empty
+    /// without --each-topic; MQTT_SILENT_SECONDS is the time. Its stdin is /dev/null, and its stdout goes to stderr. At
+    /// most 16 run at a time. mqsub does not wait for them at its end, and prints how many failed.
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
+          value_parser = CommandLine::parse)]
+    pub silent_exec: Option<CommandLine>,
 }
 
 impl ConditionOptions {
     /// What is wrong within the group.
     pub(super) fn faults(&self) -> Vec<String> {
-        let Self { filter: _, until, expect, within, expect_count, none_within, silent_after, each_topic } = self;
+        let Self { filter: _, until, expect, within, expect_count, none_within, silent_after, each_topic, silent_exec } =
+            self;
         let mut faults = Vec::new();
         if expect.is_empty() {
             for (given, option) in [
@@ -87,8 +99,10 @@ impl ConditionOptions {
         if *expect_count == Some(0) && (none_within.is_none() || within.is_some()) {
             faults.push("--count 0 is --none-within TIME alone".into());
         }
-        if *each_topic && silent_after.is_none() {
-            faults.push("--each-topic needs --silent-after TIME".into());
+        for (given, option) in [(*each_topic, "--each-topic"), (silent_exec.is_some(), "--silent-exec")] {
+            if given && silent_after.is_none() {
+                faults.push(format!("{option} needs --silent-after TIME"));
+            }
         }
         faults
     }

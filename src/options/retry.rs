@@ -22,6 +22,16 @@ pub struct RetryOptions {
     /// Wait TIME before each retry [default: 1s]; 1s..30s doubles the wait each time, up to 30 s.
     #[arg(long, value_name = "TIME", value_parser = backoff)]
     pub backoff: Option<Backoff>,
+
+    /// Keep trying until a broker answers, for at most TIME in all.
+    ///
+    /// One deadline over everything up to the broker's answer to CONNECT, and to SUBSCRIBE in mqsub and mqrr: name
+    /// look-up, connecting, TLS, proxies, further attempts. After it the tool fails with the last cause: with status 1,
+    /// or with the reason code where the broker answered that it is unavailable. What time does not mend (a wrong
+    /// password, a certificate) fails at once. --retry COUNT limits the attempts within TIME, --backoff sets the time
+    /// between them, and -W still counts from the start.
+    #[arg(long, value_name = "TIME", value_parser = positive_duration)]
+    pub wait: Option<Duration>,
 }
 
 /// The first wait and the longest.
@@ -34,10 +44,11 @@ pub struct Backoff {
 impl RetryOptions {
     /// What they mean.
     pub fn plan(&self) -> RetryPlan {
-        let Self { retry, backoff } = self;
+        let Self { retry, backoff, wait } = self;
+        let plan = RetryPlan { attempts: *retry, wait: *wait, ..RetryPlan::default() };
         match *backoff {
-            None => RetryPlan { attempts: *retry, ..RetryPlan::default() },
-            Some(Backoff { first, most }) => RetryPlan { attempts: *retry, first, most },
+            None => plan,
+            Some(Backoff { first, most }) => RetryPlan { first, most, ..plan },
         }
     }
 }
@@ -91,7 +102,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_mosquittos_way() {
         assert_eq!(RetryOptions::default().plan(), RetryPlan::default());
-        let options = RetryOptions { retry: Some(3), backoff: backoff("1s..8s").ok() };
+        let options = RetryOptions { retry: Some(3), backoff: backoff("1s..8s").ok(), wait: None };
         assert_eq!(options.plan().delay(2), Duration::from_secs(4));
     }
 }

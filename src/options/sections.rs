@@ -147,7 +147,15 @@ pub(super) const SUBSCRIBE: &[Section] = &[
         entries: &[
             entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print each message with its topic."),
             entry("mqsub -h broker -t status -C 1 -W 5", "Wait up to five seconds for one message."),
-            entry("mqsub -h broker -t '#' --retained-only -v -W 2", "Print the retained messages of a broker."),
+            entry(
+                "mqsub -h broker -t 'home/#' -V 5 --retained --once --json",
+                "Print all retained messages of a tree and exit: a dump, one JSON object per line.",
+            ),
+            entry(
+                "mqsub -h broker -t 'old/#' --retained --once --remove-retained --dry-run",
+                "List the topics of the retained messages that the same command without --dry-run removes.",
+            ),
+            entry("mqsub -h broker -t '#' --stats", "Show count, rate, bytes and last payload of each topic."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
                 "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
@@ -159,6 +167,10 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             ),
             entry("mqsub -h broker -t 'sensor/#' --silent-after 1m --each-topic", "Exit when a sensor falls silent."),
             entry(
+                "mqsub -h broker -t 'sensor/#' --silent-after 1m --each-topic --silent-exec 'logger silent: {topic}'",
+                "Run a command whenever a sensor falls silent.",
+            ),
+            entry(
                 "mqsub -h broker -t '#' -q 1 --record day.ndjson.zst --rotate 1h",
                 "Record everything to compressed files of one hour: day-0001.ndjson.zst and so on.",
             ),
@@ -166,6 +178,15 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "mqsub -h broker --topic-qos 'log/#=0' --topic-qos 'order/#=2'",
                 "Use a different QoS for each subscription.",
             ),
+            entry(
+                "mqsub -h broker -t result -C 1 -W 30 --wait 60s --exec './device --self-test'",
+                "Wait for the broker, subscribe, then start a device and wait for its message.",
+            ),
+            entry(
+                "mqsub -h broker -t 'photo/+' -q 1 --jobs 4 --run 'convert - -resize 800 -- small-{topic[2]}.jpg'",
+                "Run a command for each message, four at a time, with the payload on its stdin.",
+            ),
+            entry("mqsub -h broker -t 'config/#' --to-dir config", "Keep the last payload of each topic in a file."),
             entry(
                 "mqsub --compat -t '#' -v",
                 "Behave as mosquitto_sub: its syntax, messages and exit status. A link of that name does the same.",
@@ -177,10 +198,18 @@ pub(super) const SUBSCRIBE: &[Section] = &[
         entries: &[
             entry(
                 "0",
-                "Success: -C, -E, --until or --expect was reached, or the reader closed stdout; --help and --version.",
+                "Success: -C, -E, --once, --until or --expect was reached, or the reader closed stdout; --help and --version.",
             ),
-            FAILED,
+            entry(
+                "1",
+                "Failed: file, DNS, TCP, proxy, TLS or WebSocket error, connection lost, protocol error, or a command of \
+                 --run failed.",
+            ),
             USAGE,
+            entry(
+                "1-255",
+                "With --exec: the status of its command, if that is not 0, or 128 and the number of the signal that ended it.",
+            ),
             entry("27", "The time limit of -W was reached."),
             entry("40", "Messages came, but none that matches --expect, or one that --none-within excludes."),
             entry("41", "No message came in the time of --within or --silent-after."),

@@ -10,8 +10,9 @@ use super::connection::Positions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    CheckOptions, ConditionOptions, ConnectionOptions, Environment, GeneralOptions, OutputOptions, PropertyOptions,
-    RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ConditionOptions, ConnectionOptions, EachOptions, Environment, GeneralOptions, OutputOptions,
+    PropertyOptions, ReadyOptions, RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool,
+    UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -54,6 +55,12 @@ pub struct SubscribeOptions {
     /// Recording.
     #[command(flatten)]
     pub record: RecordOptions,
+    /// Each message.
+    #[command(flatten)]
+    pub each: EachOptions,
+    /// Readiness.
+    #[command(flatten)]
+    pub ready: ReadyOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -97,6 +104,8 @@ impl ClientOptions for SubscribeOptions {
             output: given.output(),
             screen: given.screen(),
             record: RecordOptions::default(),
+            each: EachOptions::default(),
+            ready: ReadyOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
@@ -132,6 +141,7 @@ impl ToolOptions for SubscribeOptions {
         faults.extend(self.conditions.faults());
         faults.extend(self.output.faults(&self.screen));
         faults.extend(self.record.faults());
+        faults.extend(self.each.faults());
         faults
     }
 }

@@ -77,7 +77,9 @@ pub struct SubscriptionOptions {
     #[arg(long)]
     pub no_marker: bool,
 
-    /// Remove each retained message received from the broker, and print how many at the end.
+    /// Remove each retained message received from the broker.
+    ///
+    /// At the end mqsub prints how many were removed.
     #[arg(long)]
     pub remove_retained: bool,
 

@@ -448,7 +448,7 @@ impl Task for Requester<'_> {
     }
 
     fn is_reading(&self) -> bool {
-        MessageSink::has_room(&self.receiver.batch)
+        self.sink.has_room(&self.receiver.batch)
     }
 
     fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = Ready>) {
@@ -478,6 +478,10 @@ impl Task for Requester<'_> {
         self.report_unmatched(client);
         self.report_latencies();
         Ok(())
+    }
+
+    fn has_begun(&self) -> bool {
+        self.is_subscribed
     }
 
     fn on_connected(&mut self, client: &mut Client<Message>, connection: Which) -> Result<(), End<Failure>> {

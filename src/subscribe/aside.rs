@@ -1,4 +1,4 @@
-//! What takes messages besides stdout: a recording. It works on a thread of its own, since a disk may be slow and
+//! What takes messages besides stdout: a recording, a folder of files. It works on a thread of its own, since a disk may be slow and
 //! compression takes time; one batch at a time, so that nothing is read from the broker while it is behind.
 
 use std::sync::Arc;
@@ -10,21 +10,26 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::batch::Batch;
+use super::directory::{Directory, DirectoryPlan};
 use super::file_error::FileError;
 use super::record::{RecordPlan, Recorder};
 
 /// What the thread does.
 #[derive(Debug)]
 pub(super) struct Takers {
-    pub(super) recorder: Option<Recorder>,
+    recorder: Option<Recorder>,
+    directory: Option<Directory>,
 }
 
 impl Takers {
     /// Takes a batch. What is to be acknowledged is in its file when this returns.
     fn take(&mut self, batch: &Batch) -> Result<(), FileError> {
-        let is_acknowledged = !batch.receipts.is_empty();
-        match &mut self.recorder {
-            Some(recorder) => recorder.write(&batch.aside.lines, is_acknowledged),
+        let is_acknowledged = !batch.receipts.is_empty() || !batch.aside.jobs.is_empty();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.write(&batch.aside.lines, is_acknowledged)?;
+        }
+        match &mut self.directory {
+            Some(directory) => directory.write(&batch.aside.files),
             None => Ok(()),
         }
     }
@@ -41,7 +46,8 @@ impl Takers {
     /// The end: what it did, for a note.
     fn finish(mut self) -> Result<Vec<String>, FileError> {
         self.flush()?;
-        Ok(self.recorder.iter().map(Recorder::description).collect())
+        let recorded = self.recorder.iter().map(Recorder::description);
+        Ok(recorded.chain(self.directory.iter().map(Directory::description)).collect())
     }
 }
 
@@ -56,9 +62,16 @@ pub(crate) struct AsideThread {
 
 impl AsideThread {
     /// Opens what a plan asks for and starts; none where it asks for nothing. `written` follows the bytes of a recording.
-    pub(super) fn open(record: Option<&RecordPlan>, written: &Arc<AtomicU64>) -> Result<Option<Self>, FileError> {
-        let Some(record) = record else { return Ok(None) };
-        let takers = Takers { recorder: Some(Recorder::open(record, Arc::clone(written))?) };
+    pub(super) fn open(
+        record: Option<&RecordPlan>,
+        directory: Option<&DirectoryPlan>,
+        written: &Arc<AtomicU64>,
+    ) -> Result<Option<Self>, FileError> {
+        if record.is_none() && directory.is_none() {
+            return Ok(None);
+        }
+        let recorder = record.map(|plan| Recorder::open(plan, Arc::clone(written))).transpose()?;
+        let takers = Takers { recorder, directory: directory.map(Directory::open).transpose()? };
         let started = Self::start(takers);
         started.map(Some).map_err(|error| FileError { text: format!("cannot start: {error}"), hint: None })
     }

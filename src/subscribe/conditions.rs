@@ -38,6 +38,7 @@ impl ConditionPlan {
             none_within,
             silent_after: _,
             each_topic: _,
+            silent_exec: _,
         } = options;
         let mut faults = Vec::new();
         let mut compile = |option: &str, text: &String| {

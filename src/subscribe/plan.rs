@@ -2,11 +2,15 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::command::CommandTemplate;
 use super::conditions::ConditionPlan;
+use super::directory::DirectoryPlan;
 use super::format::{Printer, Style, Template};
+use super::ready::ReadyPlan;
 use super::record::RecordPlan;
 use super::selection::{RandomFilter, SelectionPlan};
 use super::silence::SilencePlan;
@@ -14,8 +18,9 @@ use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, ConditionOptions, Environment, OutputOptions, RecordOptions, RetainHandlingName,
-    SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError, fault_of_plan,
+    ClientGroups, CommandProperties, ConditionOptions, EachOptions, Environment, OutputOptions, ReadyOptions,
+    RecordOptions, RetainHandlingName, SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos,
+    UsageError, fault_of_plan,
 };
 use crate::recording::Existing;
 
@@ -53,12 +58,20 @@ pub struct SubscribePlan {
     pub dry_run: bool,
     /// `--once`: the run ends when all retained messages have come; the value is whether a marker may prove that.
     pub once: Option<bool>,
+    /// `--silent-exec`.
+    pub(super) silence_command: Option<CommandTemplate>,
     /// `--silent-after`.
     pub silence: Option<SilencePlan>,
     /// How they are shown.
     pub display: OutputMode,
     /// `--record`: the file that they go to.
     pub record: Option<RecordPlan>,
+    /// `--run`: a command for each, so many at a time.
+    pub run: Option<RunPlan>,
+    /// `--to-dir`: the folder with their files.
+    pub directory: Option<DirectoryPlan>,
+    /// What happens once the subscriptions stand.
+    pub ready: ReadyPlan,
     /// `-W`: the run ends after this time.
     pub timeout: Option<Duration>,
     /// `-E`: the run ends when the broker has answered.
@@ -77,6 +90,18 @@ impl SubscribePlan {
         plan.map_err(|error| fault_of_plan(error, &options.general, None, environment))
     }
 
+    /// Whether the run has an end besides `-W` and that of a command.
+    pub(super) fn has_end(&self) -> bool {
+        let Self { selection, conditions, once, silence, silence_command, exit_after_subscribing, .. } = self;
+        let ends = |conditions: &ConditionPlan| conditions.until.is_some() || conditions.expectation.is_some();
+        *exit_after_subscribing
+            || selection.count.is_some()
+            || selection.retained_only
+            || conditions.as_ref().is_some_and(ends)
+            || once.is_some()
+            || (silence.is_some() && silence_command.is_none())
+    }
+
     fn of_options(options: &SubscribeOptions, environment: &Environment) -> Result<Self, UsageError> {
         let SubscribeOptions {
             subscription,
@@ -84,6 +109,8 @@ impl SubscribePlan {
             output,
             screen,
             record,
+            each,
+            ready,
             connection,
             retry,
             tls,
@@ -93,14 +120,18 @@ impl SubscribePlan {
             general,
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, commands, display) =
-            groups.plan_with(&SUBSCRIBE, environment, display(output, screen, record, subscription.dry_run))?;
+        let (client, commands, (display, run)) =
+            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each, subscription.dry_run))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
         let silence = silence(conditions, &filters);
+        let silence_command = conditions.silent_exec.as_ref().map(CommandTemplate::new).transpose();
+        let silence_command = silence_command
+            .map_err(|fault| UsageError::new(SUBSCRIBE.name, vec![format!("--silent-exec: {fault}")]))?;
         Ok(Self {
             silence,
+            silence_command,
             dry_run: subscription.dry_run,
             // A kept session would keep the subscription of the marker.
             once: subscription.once.then_some(!subscription.no_marker && client.connect.session.clean_start),
@@ -111,6 +142,9 @@ impl SubscribePlan {
             conditions: ConditionPlan::new(conditions).map_err(|faults| UsageError::new(SUBSCRIBE.name, faults))?,
             display,
             record: record_plan(record),
+            run,
+            directory: directory_plan(each),
+            ready: ready_plan(ready),
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
             moderates: !connection.nodelay,
@@ -187,6 +221,11 @@ fn selection(subscription: &SubscriptionOptions) -> Result<SelectionPlan, UsageE
     Ok(plan)
 }
 
+fn ready_plan(options: &ReadyOptions) -> ReadyPlan {
+    let ReadyOptions { exec, ready_fd, ready_file } = options;
+    ReadyPlan { exec: exec.clone(), descriptor: *ready_fd, file: ready_file.clone() }
+}
+
 /// A topic that is asked for by its name is watched from the beginning.
 fn silence(options: &ConditionOptions, filters: &[SubscribeFilter]) -> Option<SilencePlan> {
     let names = || {
@@ -210,10 +249,42 @@ fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
     record.clone().map(|file| RecordPlan { file, existing, rotation: *rotate })
 }
 
-fn display(
+/// `--run`: what is run for each message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPlan {
+    /// The command.
+    pub(super) template: Arc<CommandTemplate>,
+    /// Most commands at a time.
+    pub(super) jobs: usize,
+}
+
+fn run_plan(options: &EachOptions) -> Result<Option<RunPlan>, String> {
+    let EachOptions { run, jobs, to_dir: _, to_dir_per: _ } = options;
+    let Some(command) = run else { return Ok(None) };
+    let template = CommandTemplate::new(command).map_err(|fault| format!("--run: {fault}"))?;
+    Ok(Some(RunPlan { template: Arc::new(template), jobs: jobs.map_or(1, NonZeroUsize::get) }))
+}
+
+fn directory_plan(options: &EachOptions) -> Option<DirectoryPlan> {
+    let EachOptions { run: _, jobs: _, to_dir, to_dir_per } = options;
+    to_dir.clone().map(|path| DirectoryPlan { path, per: to_dir_per.unwrap_or_default() })
+}
+
+fn more(
     output: &OutputOptions,
     screen: &ScreenOptions,
     record: &RecordOptions,
+    each: &EachOptions,
+    dry_run: bool,
+) -> Result<(OutputMode, Option<RunPlan>), String> {
+    let go_elsewhere = record.record.is_some() || each.run.is_some() || each.to_dir.is_some();
+    Ok((display(output, screen, go_elsewhere, dry_run)?, run_plan(each)?))
+}
+
+fn display(
+    output: &OutputOptions,
+    screen: &ScreenOptions,
+    go_elsewhere: bool,
     dry_run: bool,
 ) -> Result<OutputMode, String> {
     let mut printer = printer(output)?;
@@ -228,7 +299,7 @@ fn display(
     Ok(match (*message_rate, *watch) {
         (true, _) => OutputMode::Rate,
         (false, true) => OutputMode::Screen(printer),
-        (false, false) if record.record.is_some() && !output.asks_for_messages() => OutputMode::Nothing,
+        (false, false) if go_elsewhere && !output.asks_for_messages() => OutputMode::Nothing,
         (false, false) => OutputMode::Stream(printer),
     })
 }

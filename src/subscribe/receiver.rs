@@ -9,15 +9,16 @@ use chrono::{DateTime, FixedOffset, Local};
 use super::ReceivedMessage;
 use super::batch::Batch;
 use super::conditions::Conditions;
+use super::copies::Copies;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
 use super::plan::{OutputMode, SubscribePlan};
 use super::retained::RetainedSet;
 use super::selection::{Judgement, Selection, Verdict};
 use super::silence::Silence;
+use super::silence_command::SilenceCommand;
 use super::statistics::Statistics;
 use crate::client::Diagnostics;
 use crate::exit_status::ExitStatus;
-use crate::message_json::{MessageJsonOptions, write_message};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -39,11 +40,13 @@ pub(super) struct Receiver {
     conditions: Option<Box<Conditions>>,
     /// `--silent-after`.
     silence: Option<Box<Silence>>,
+    /// `--silent-exec`: what is run instead of ending.
+    silence_command: Option<SilenceCommand>,
     /// What fell silent and so ended the run: a topic, or everything.
     silent: Option<Option<Arc<str>>>,
     screen: Screen,
-    /// Messages are recorded.
-    records: bool,
+    /// They go elsewhere, too.
+    copies: Option<Copies>,
     /// When the next line of `--message-rate` is printed.
     tick: Option<Instant>,
     /// When the run is over (`-W`).
@@ -52,8 +55,8 @@ pub(super) struct Receiver {
     received: Option<DateTime<FixedOffset>>,
     /// Messages received so far.
     pub(super) messages: u64,
-    /// Messages for the recording.
-    pub(super) recorded: u64,
+    /// Messages that go elsewhere.
+    pub(super) copied: u64,
     /// What waits to be written.
     pub(super) batch: Batch,
     /// Topics whose retained message is to be removed.
@@ -124,6 +127,11 @@ impl Receiver {
             diagnostics,
             selection: Selection::new(plan.selection.clone()),
             silence: plan.silence.clone().map(|plan| Box::new(Silence::new(plan, now))),
+            silence_command: plan
+                .silence_command
+                .clone()
+                .zip(plan.silence.as_ref())
+                .map(|(template, plan)| SilenceCommand::new(template, plan.after, diagnostics)),
             silent: None,
             conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan))),
             tick: match &screen {
@@ -134,11 +142,11 @@ impl Receiver {
             }
             .filter(|tick| end.is_none_or(|end| *tick < end)),
             screen,
-            records: plan.record.is_some(),
+            copies: Copies::of_plan(plan),
             end,
             received: None,
             messages: 0,
-            recorded: 0,
+            copied: 0,
             batch,
             to_remove: VecDeque::new(),
             removals: plan.selection.remove_retained.then_some(0),
@@ -208,13 +216,6 @@ impl Receiver {
         }
     }
 
-    fn record(&mut self, message: &ReceivedMessage<'_>) {
-        let lines = &mut self.batch.aside.lines;
-        write_message(&message.publish, message.received, MessageJsonOptions::default(), lines);
-        lines.push(b'\n');
-        self.recorded += 1;
-    }
-
     /// What follows is received now, at one time.
     pub(super) fn begin_read(&mut self) {
         self.received = None;
@@ -224,7 +225,8 @@ impl Receiver {
     pub(super) fn due(&self) -> Option<Instant> {
         let condition = self.conditions.as_ref().and_then(|conditions| conditions.due());
         let silence = self.silence.as_ref().and_then(|silence| silence.due());
-        self.tick.into_iter().chain(condition).chain(silence).min()
+        let command = self.silence_command.as_ref().and_then(|command| command.due(Instant::now()));
+        self.tick.into_iter().chain(condition).chain(silence).chain(command).min()
     }
 
     /// The broker has acknowledged the subscriptions.
@@ -251,12 +253,21 @@ impl Receiver {
         {
             self.selection.end();
         }
-        if let Some(silence) = &mut self.silence
-            && !self.selection.has_ended()
-            && let Some(silent) = silence.next_silent(Instant::now())
-        {
-            self.silent = Some(silent);
-            self.selection.end();
+        let Some(silence) = self.silence.as_mut().filter(|_| !self.selection.has_ended()) else { return };
+        let now = Instant::now();
+        match &mut self.silence_command {
+            Some(command) => {
+                while let Some(silent) = silence.next_silent(now) {
+                    command.push(silent);
+                }
+                command.advance();
+            }
+            None => {
+                if let Some(silent) = silence.next_silent(now) {
+                    self.silent = Some(silent);
+                    self.selection.end();
+                }
+            }
         }
     }
 
@@ -275,6 +286,9 @@ impl Receiver {
         if let Some(watched) = self.silence.as_ref().and_then(|silence| silence.overflow()) {
             let watched = counted(watched as u64, "topic", "topics");
             self.diagnostics.warning(format_args!("--each-topic watched {watched}, and there were more"));
+        }
+        if let Some(failure) = self.silence_command.as_ref().and_then(|command| command.failure()) {
+            self.diagnostics.warning(failure);
         }
         if let Some(removed) = self.removals {
             let removed = counted(removed, "retained message", "retained messages");
@@ -355,11 +369,16 @@ impl Handler<Message> for Receiver {
         {
             silence.on_message(publish.topic, Instant::now());
         }
+        let (acknowledges, mut has_receipt) =
+            (publish.qos != QoS::AtMostOnce && judgement.verdict != Verdict::Beyond, false);
         if judgement.verdict.prints() {
             self.show(&message);
-            if self.records {
-                self.record(&message);
+            if let Some(copies) = &self.copies {
+                has_receipt = copies.take(&message, delivery.receipt, &mut self.batch);
+                self.copied += 1;
             }
+        } else if let Some(copies) = self.copies.as_ref().filter(|_| acknowledges) {
+            has_receipt = copies.pass(delivery.receipt, &mut self.batch);
         }
         if judgement.remove {
             match &mut self.removals {
@@ -367,7 +386,7 @@ impl Handler<Message> for Receiver {
                 _ => self.to_remove.push_back(publish.topic.to_owned()),
             }
         }
-        if publish.qos != QoS::AtMostOnce && judgement.verdict != Verdict::Beyond {
+        if acknowledges && !has_receipt {
             self.batch.receipts.push(delivery.receipt);
         }
         Acknowledge::Later

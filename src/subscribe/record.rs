@@ -326,6 +326,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_old_is_followed_by_the_next_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("r.ndjson.gz");
+        let mut recorder =
+            Recorder::open(&plan(file, Rotation::Time(Duration::from_nanos(1))), Arc::default()).unwrap();
+        recorder.write(b"{1}\n{2}\n", true).unwrap();
+        recorder.write(b"{3}\n", true).unwrap();
+        assert_eq!(names(folder.path()), ["r-0001.ndjson.gz", "r-0002.ndjson.gz", "r-0003.ndjson.gz"]);
+    }
+
+    #[test]
     fn what_waits_is_due_a_second_later() {
         let folder = tempfile::tempdir().unwrap();
         let plan = RecordPlan { file: folder.path().join("r.gz"), existing: Existing::Refuse, rotation: None };

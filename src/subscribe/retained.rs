@@ -5,6 +5,7 @@
 //! short quiet time follows it, which each further retained message begins anew. Where the marker does not come back,
 //! as its topic may be forbidden, a longer quiet time after a PINGRESP is all there is.
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const SETTLE: Duration = Duration::from_millis(250);
 const MOST_SETTLE: Duration = Duration::from_secs(5);
 /// Quiet time where the marker does not come back.
 const QUIET: Duration = Duration::from_secs(1);
+/// Most topics that are recognized when they come again.
+const MOST_TOPICS: usize = 1_000_000;
 
 /// The marker, and what has come.
 #[derive(Debug)]
@@ -27,6 +30,9 @@ pub(super) struct RetainedSet {
     marker: Marker,
     /// When the last retained message came.
     last: Option<Instant>,
+    /// Hashes of the topics that came: another subscription, or another connection, brings them again.
+    topics: HashSet<u64>,
+    hasher: RandomState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +41,11 @@ enum Marker {
     Off,
     /// It is to be sent, once the subscriptions are acknowledged.
     Unsent,
-    /// Subscribed with this Packet Identifier, and published.
-    Sent(u16, Instant),
+    /// Its topic is subscribed with this Packet Identifier. Only once that is granted is it published: some brokers
+    /// close the connection on a PUBLISH that they do not allow.
+    Subscribing(u16),
+    /// Published then.
+    Sent(Instant),
     /// It took this long, and came back then.
     Back(Duration, Instant),
 }
@@ -45,21 +54,23 @@ impl RetainedSet {
     /// Without a marker only quiet time counts.
     pub(super) fn new(has_marker: bool, qos: QoS) -> Self {
         // The keys of a RandomState come from the system and differ from run to run.
-        let topic = format!("mqsub/{:016x}/end-of-retained", RandomState::new().hash_one(0));
-        Self { topic, qos, marker: if has_marker { Marker::Unsent } else { Marker::Off }, last: None }
+        let hasher = RandomState::new();
+        let topic = format!("mqsub/{:016x}/end-of-retained", hasher.hash_one(0));
+        let marker = if has_marker { Marker::Unsent } else { Marker::Off };
+        Self { topic, qos, marker, last: None, topics: HashSet::new(), hasher }
     }
 
     /// A new connection, where everything begins anew. A marker that was not answered may be why the last one ended.
     pub(super) fn restart(&mut self) {
         self.last = None;
         self.marker = match self.marker {
-            Marker::Off | Marker::Sent(..) => Marker::Off,
+            Marker::Off | Marker::Subscribing(_) | Marker::Sent(_) => Marker::Off,
             Marker::Unsent | Marker::Back(..) => Marker::Unsent,
         };
     }
 
-    /// The subscription and the message that are to be sent for the marker; none where there is none.
-    pub(super) fn to_send(&self, most: QoS) -> Option<(Subscribe, Message)> {
+    /// The subscription that is to be sent for the marker; none where there is none.
+    pub(super) fn subscription(&self, most: QoS) -> Option<Subscribe> {
         if self.marker != Marker::Unsent {
             return None;
         }
@@ -71,24 +82,32 @@ impl RetainedSet {
             retain_as_published: false,
             retain_handling: RetainHandling::Always,
         };
-        let subscribe = Subscribe { packet_identifier: 0, properties: Properties::default(), filters: vec![filter] };
-        let payload = "marks the end of retained messages for mqsub --once".into();
-        Some((subscribe, Message { topic: self.topic.clone(), payload, qos, ..Message::default() }))
+        Some(Subscribe { packet_identifier: 0, properties: Properties::default(), filters: vec![filter] })
     }
 
-    /// It was sent, or could not be.
-    pub(super) fn on_sent(&mut self, packet_identifier: Option<u16>, now: Instant) {
-        self.marker = packet_identifier.map_or(Marker::Off, |identifier| Marker::Sent(identifier, now));
+    /// The subscription was sent, or could not be.
+    pub(super) fn on_subscribing(&mut self, packet_identifier: Option<u16>) {
+        self.marker = packet_identifier.map_or(Marker::Off, Marker::Subscribing);
     }
 
-    /// Whether this is the answer to the marker's subscription.
-    pub(super) fn takes(&mut self, suback: &Suback) -> bool {
-        let Marker::Sent(identifier, _) = self.marker else { return false };
-        let is_ours = suback.packet_identifier == identifier;
-        if is_ours && suback.reasons.iter().any(|reason| reason.is_error()) {
-            self.marker = Marker::Off;
+    /// Whether this answers the marker's subscription. Where it is granted, the marker is to be published.
+    pub(super) fn takes(&mut self, suback: &Suback, most: QoS) -> Option<Option<Message>> {
+        let Marker::Subscribing(identifier) = self.marker else { return None };
+        if suback.packet_identifier != identifier {
+            return None;
         }
-        is_ours
+        self.marker = Marker::Off;
+        if suback.reasons.iter().any(|reason| reason.is_error()) {
+            return Some(None);
+        }
+        let payload = "marks the end of retained messages for mqsub --once".into();
+        let qos = self.qos.min(most);
+        Some(Some(Message { topic: self.topic.clone(), payload, qos, ..Message::default() }))
+    }
+
+    /// The marker was published.
+    pub(super) fn on_published(&mut self, now: Instant) {
+        self.marker = Marker::Sent(now);
     }
 
     /// Whether this is the marker's topic.
@@ -96,18 +115,19 @@ impl RetainedSet {
         topic == self.topic
     }
 
-    /// Takes note of a message: whether it is the marker.
+    /// Takes note of a message: whether it is the marker, or a retained one that has come before.
     pub(super) fn on_message(&mut self, publish: &Publish<'_>, now: Instant) -> bool {
         if self.is_marker(publish.topic) {
-            if let Marker::Sent(_, sent) = self.marker {
+            if let Marker::Sent(sent) = self.marker {
                 self.marker = Marker::Back(now.saturating_duration_since(sent), now);
             }
             return true;
         }
-        if publish.retain {
-            self.last = Some(now);
+        if !publish.retain {
+            return false;
         }
-        false
+        self.last = Some(now);
+        self.topics.len() < MOST_TOPICS && !self.topics.insert(self.hasher.hash_one(publish.topic))
     }
 
     /// When the set will be complete, if nothing comes until then. `pong` is when the broker answered a PINGREQ that was
@@ -116,7 +136,8 @@ impl RetainedSet {
         let (from, quiet) = match self.marker {
             Marker::Unsent => return None,
             Marker::Off => (pong?, QUIET),
-            Marker::Sent(_, sent) => (pong?.max(sent), QUIET),
+            Marker::Subscribing(_) => (pong?, QUIET),
+            Marker::Sent(sent) => (pong?.max(sent), QUIET),
             Marker::Back(took, back) => (back, (took * 4).clamp(SETTLE, MOST_SETTLE)),
         };
         Some(self.last.map_or(from, |last| last.max(from)) + quiet)
@@ -127,7 +148,9 @@ impl RetainedSet {
         match self.marker {
             Marker::Back(..) => "the marker that mqsub published after subscribing came back",
             Marker::Off => "nothing more came for a second; there was no marker",
-            Marker::Unsent | Marker::Sent(..) => "nothing more came for a second; the marker did not come back",
+            Marker::Unsent | Marker::Subscribing(_) | Marker::Sent(_) => {
+                "nothing more came for a second; the marker did not come back"
+            }
         }
     }
 }
@@ -142,6 +165,21 @@ mod tests {
         set.on_message(&Publish::of(&message, 0, false), at)
     }
 
+    fn suback(packet_identifier: u16, reason: u8) -> Suback {
+        Suback { packet_identifier, properties: Properties::default(), reasons: vec![ReasonCode(reason)] }
+    }
+
+    #[test]
+    fn a_topic_comes_once() {
+        let start = Instant::now();
+        let mut set = RetainedSet::new(true, QoS::AtMostOnce);
+        assert!(!came(&mut set, "a", true, start));
+        assert!(came(&mut set, "a", true, start));
+        set.restart();
+        assert!(came(&mut set, "a", true, start));
+        assert!(!came(&mut set, "b", true, start));
+    }
+
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
@@ -149,13 +187,14 @@ mod tests {
         let start = Instant::now();
         let mut set = RetainedSet::new(true, QoS::AtLeastOnce);
         assert_eq!(set.complete_at(Some(start)), None);
-        let (subscribe, message) = set.to_send(QoS::AtMostOnce).unwrap();
-        assert_eq!((subscribe.filters[0].qos, message.qos), (QoS::AtMostOnce, QoS::AtMostOnce));
-        assert_eq!(set.to_send(QoS::ExactlyOnce).unwrap().1.qos, QoS::AtLeastOnce);
-        set.on_sent(Some(7), start);
-        assert_eq!(set.to_send(QoS::ExactlyOnce), None);
-        assert!(!set.takes(&Suback { packet_identifier: 6, properties: Properties::default(), reasons: vec![] }));
-        assert!(set.takes(&Suback { packet_identifier: 7, properties: Properties::default(), reasons: vec![] }));
+        assert_eq!(set.subscription(QoS::AtMostOnce).unwrap().filters[0].qos, QoS::AtMostOnce);
+        assert_eq!(set.subscription(QoS::ExactlyOnce).unwrap().filters[0].qos, QoS::AtLeastOnce);
+        set.on_subscribing(Some(7));
+        assert_eq!(set.subscription(QoS::ExactlyOnce), None);
+        assert_eq!(set.takes(&suback(6, 0), QoS::ExactlyOnce), None);
+        let message = set.takes(&suback(7, 1), QoS::ExactlyOnce).unwrap().unwrap();
+        assert_eq!((message.qos, message.retain), (QoS::AtLeastOnce, false));
+        set.on_published(start);
         assert!(!came(&mut set, "a", true, start + MS));
         assert!(came(&mut set, &message.topic, false, start + MS * 2));
         assert_eq!(set.complete_at(None), Some(start + MS * 252));
@@ -170,8 +209,9 @@ mod tests {
     fn a_slow_path_has_a_longer_quiet_time() {
         let start = Instant::now();
         let mut set = RetainedSet::new(true, QoS::AtMostOnce);
-        let topic = set.to_send(QoS::AtMostOnce).unwrap().1.topic;
-        set.on_sent(Some(1), start);
+        set.on_subscribing(Some(1));
+        let topic = set.takes(&suback(1, 0), QoS::AtMostOnce).unwrap().unwrap().topic;
+        set.on_published(start);
         came(&mut set, &topic, false, start + MS * 500);
         assert_eq!(set.complete_at(None), Some(start + MS * 2500));
     }
@@ -181,16 +221,15 @@ mod tests {
         let start = Instant::now();
         let mut unwanted = RetainedSet::new(false, QoS::AtMostOnce);
         let mut refused = RetainedSet::new(true, QoS::AtMostOnce);
-        refused.on_sent(Some(7), start);
-        let reasons = vec![ReasonCode(0x87)];
-        assert!(refused.takes(&Suback { packet_identifier: 7, properties: Properties::default(), reasons }));
+        refused.on_subscribing(Some(7));
+        assert_eq!(refused.takes(&suback(7, 0x87), QoS::AtMostOnce), Some(None));
         let mut swallowed = RetainedSet::new(true, QoS::AtMostOnce);
-        swallowed.on_sent(Some(7), start);
+        swallowed.on_published(start);
         let mut deadly = RetainedSet::new(true, QoS::AtMostOnce);
-        deadly.on_sent(Some(7), start);
+        deadly.on_published(start);
         deadly.restart();
         for set in [&mut unwanted, &mut refused, &mut swallowed, &mut deadly] {
-            assert_eq!(set.to_send(QoS::AtMostOnce), None);
+            assert_eq!(set.subscription(QoS::AtMostOnce), None);
             assert_eq!(set.complete_at(None), None, "{set:?}");
             assert_eq!(set.complete_at(Some(start)), Some(start + QUIET), "{set:?}");
             came(set, "a", true, start + MS * 500);

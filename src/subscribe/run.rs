@@ -4,8 +4,10 @@ use std::io;
 use std::panic::resume_unwind;
 use std::thread;
 
+use super::file_error::FileError;
 use super::jq;
 use super::plan::SubscribePlan;
+use super::ready::Readiness;
 use super::subscriber::Subscriber;
 use crate::client::{self, Diagnostics};
 use crate::exit_status::ExitStatus;
@@ -13,7 +15,11 @@ use crate::exit_status::ExitStatus;
 /// Runs the plan, with messages on stdout and errors on stderr, and returns the exit status.
 pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
     let diagnostics = Diagnostics::start(&plan.client);
-    let run = || client::run(async { Subscriber::run(plan, diagnostics).await });
+    let readiness = match Readiness::begin(&plan.ready) {
+        Ok(readiness) => readiness,
+        Err(FileError { text, hint }) => return diagnostics.failed(text, hint),
+    };
+    let run = || client::run(async { Subscriber::run(plan, readiness, diagnostics).await });
     let ended = match &plan.conditions {
         Some(conditions) if conditions.has_jq() => on_large_stack(run),
         _ => run(),

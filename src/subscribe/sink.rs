@@ -5,8 +5,10 @@ use std::io;
 use super::aside::AsideThread;
 use super::batch::Batch;
 use super::file_error::FileError;
+use super::jobs::{JobEnd, Jobs};
 use super::stdout::Stdout;
 use crate::client::Client;
+use crate::exit_status::Signal;
 use crate::mqtt::Message;
 use crate::session::Receipt;
 
@@ -46,6 +48,8 @@ pub(crate) enum SinkReady {
     Stdout(Option<io::Result<Batch>>),
     /// A batch is in its files.
     Aside(Result<Batch, FileError>),
+    /// A command has ended.
+    Job(JobEnd),
 }
 
 /// stdout, what takes messages besides it, and the receipts of what they have taken.
@@ -54,6 +58,8 @@ pub(crate) struct MessageSink {
     stdout: Stdout,
     /// It takes a batch before stdout does.
     aside: Option<AsideThread>,
+    /// They take what stdout has taken.
+    jobs: Option<Jobs>,
     /// The run ends when nobody reads stdout.
     watches_stdout: bool,
     /// Of written messages, to be acknowledged.
@@ -66,17 +72,17 @@ impl MessageSink {
     /// # Errors
     /// The system's.
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { stdout: Stdout::open()?, aside: None, watches_stdout: true, written: Vec::new() })
+        Ok(Self { stdout: Stdout::open()?, aside: None, jobs: None, watches_stdout: true, written: Vec::new() })
     }
 
     /// The same with what takes messages besides stdout, to which nothing is written if not `prints`.
-    pub(super) fn with_aside(self, aside: Option<AsideThread>, prints: bool) -> Self {
-        Self { aside, watches_stdout: prints, ..self }
+    pub(super) fn with_aside(self, aside: Option<AsideThread>, jobs: Option<Jobs>, prints: bool) -> Self {
+        Self { aside, jobs, watches_stdout: prints, ..self }
     }
 
-    /// Whether `batch` has room for more.
-    pub(crate) fn has_room(batch: &Batch) -> bool {
-        batch.len() < MOST_UNWRITTEN
+    /// Whether there is room for more, with what waits in `batch`.
+    pub(crate) fn has_room(&self, batch: &Batch) -> bool {
+        batch.len() < MOST_UNWRITTEN && self.jobs.as_ref().is_none_or(Jobs::has_room)
     }
 
     /// Hands `batch` over, unless the one before is still being written, and acknowledges what was written.
@@ -84,9 +90,12 @@ impl MessageSink {
         if !self.is_busy() && !batch.is_empty() {
             let full = std::mem::take(batch);
             match &mut self.aside {
-                Some(aside) if !full.aside.is_empty() => aside.take(full),
+                Some(aside) if full.aside.has_files() => aside.take(full),
                 _ => self.print(full, batch)?,
             }
+        }
+        if let Some(jobs) = &mut self.jobs {
+            jobs.advance(&mut self.written)?;
         }
         for receipt in self.written.drain(..) {
             client.session().acknowledge(receipt);
@@ -110,11 +119,27 @@ impl MessageSink {
     /// Waits for the batch that is being written, or for the end of stdout. Nothing is lost when the future is dropped.
     pub(crate) async fn ready(&mut self) -> SinkReady {
         let watches_stdout = self.watches_stdout || self.stdout.is_busy();
-        let Some(aside) = &mut self.aside else { return SinkReady::Stdout(self.stdout.written_or_closed().await) };
+        let Self { stdout, aside, jobs, .. } = self;
+        if aside.is_none() && jobs.is_none() {
+            return SinkReady::Stdout(stdout.written_or_closed().await);
+        }
+        let taken = async {
+            match aside {
+                Some(aside) => aside.taken().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = async {
+            match jobs {
+                Some(jobs) => jobs.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            taken = aside.taken() => SinkReady::Aside(taken),
-            written = self.stdout.written_or_closed(), if watches_stdout => SinkReady::Stdout(written),
+            taken = taken => SinkReady::Aside(taken),
+            end = ended => SinkReady::Job(end),
+            written = stdout.written_or_closed(), if watches_stdout => SinkReady::Stdout(written),
         }
     }
 
@@ -123,6 +148,11 @@ impl MessageSink {
         match ready {
             SinkReady::Stdout(written) => self.take_back(written.ok_or(OutputError::Closed)??, batch),
             SinkReady::Aside(taken) => self.print(taken?, batch)?,
+            SinkReady::Job(end) => {
+                if let Some(jobs) = &mut self.jobs {
+                    jobs.on_ended(end);
+                }
+            }
         }
         Ok(())
     }
@@ -130,6 +160,9 @@ impl MessageSink {
     /// Keeps the receipts of a written batch, and its buffer for what comes next.
     fn take_back(&mut self, mut written: Batch, next: &mut Batch) {
         self.written.append(&mut written.receipts);
+        if let Some(jobs) = &mut self.jobs {
+            jobs.push(written.aside.jobs.drain(..));
+        }
         if next.bytes.is_empty() && written.bytes.capacity() <= MOST_UNWRITTEN {
             written.bytes.clear();
             next.bytes = written.bytes;
@@ -138,7 +171,8 @@ impl MessageSink {
 
     /// Whether everything is written, with `batch`.
     pub(crate) fn is_done(&self, batch: &Batch) -> bool {
-        !self.is_busy() && batch.bytes.is_empty() && batch.aside.is_empty()
+        let jobs_done = self.jobs.as_ref().is_none_or(Jobs::is_idle);
+        !self.is_busy() && batch.bytes.is_empty() && batch.aside.is_empty() && jobs_done
     }
 
     /// Writes everything and acknowledges it. For the end of a run: the caller limits the time, so that no slow reader
@@ -159,6 +193,20 @@ impl MessageSink {
             self.write(batch, client)?;
         }
         Ok(())
+    }
+
+    /// The end of a run: no further command starts, those that run get the signal, if there is one, and are waited for.
+    pub(super) async fn stop_commands(&mut self, signal: Option<Signal>, client: &mut Client<Message>) {
+        let Some(jobs) = &mut self.jobs else { return };
+        jobs.stop(signal, &mut self.written).await;
+        for receipt in self.written.drain(..) {
+            client.session().acknowledge(receipt);
+        }
+    }
+
+    /// What commands have failed, if any have.
+    pub(super) fn failed_commands(&self) -> Option<String> {
+        self.jobs.as_ref().and_then(Jobs::failure)
     }
 
     /// The end of a run: waits until everything is in its files. Returns what was done, for a note.

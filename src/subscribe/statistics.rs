@@ -169,7 +169,7 @@ impl Statistics {
             counted(self.topics.len() as u64, "topic", "topics"),
             counted(messages, "message", "messages"),
             rate(messages as f64 / run),
-            bytes(total as f64),
+            size_of(total),
         );
         put_row(&head, size, out);
         put_row(&row("Messages", "Rate/s", "Bytes", "Topic", "Last value", topic_width(size)), size, out);
@@ -187,7 +187,7 @@ impl Statistics {
             let text = row(
                 &grouped(line.total.messages),
                 &rate(now.messages as f64 / elapsed),
-                &bytes(line.total.bytes as f64),
+                &size_of(line.total.bytes),
                 &escape(self.topics.name(*number)),
                 &escape_bytes(&line.value),
                 topic_width(size),
@@ -199,6 +199,11 @@ impl Statistics {
         }
         out.extend_from_slice(b"\x1b[J");
     }
+}
+
+/// Bytes are whole.
+fn size_of(count: u64) -> String {
+    if count < 1000 { format!("{count} B") } else { bytes(count as f64) }
 }
 
 fn seconds(now: Instant, since: Instant) -> f64 {
@@ -352,16 +357,16 @@ mod tests {
         statistics.tick(start + SECOND, time(), None, &mut out);
         assert_eq!(
             text(out).replace("\x1b[K", ""),
-            "\x1b[Hh  1 s  9 topics  45 messages  45.0/s  495 B\n\
+            "\x1b[Hh  1 s  9 topics  45 messages  45.0/s  360 B\n\
              \x20 Messages    Rate/s     Bytes  Topic          Last value\n\
-             \x20        9      9.00      99 B  t8/日本日本…  \\u{1b}[31mred\n\
-             \x20        8      8.00      88 B  t7/日本日本…  \\u{1b}[31mred\n\
+             \x20        9      9.00      72 B  t8/日本日本…   \\u{1b}[31mred\n\
+             \x20        8      8.00      64 B  t7/日本日本…   \\u{1b}[31mred\n\
              ... and 7 more topics\n\x1b[J"
         );
         // The end shows the rates of the whole run.
         let mut out = Vec::new();
         statistics.finish(start + SECOND * 10, time(), &mut out);
-        assert!(text(out).contains("    0.900      99 B  t8"));
+        assert!(text(out).contains("    0.900      72 B  t8"));
         for size in [Size { lines: 0, columns: 0 }, Size { lines: 3, columns: 1 }, Size { lines: 4, columns: 40 }] {
             let mut out = Vec::new();
             statistics.tick(start + SECOND * 11, time(), Some(size), &mut out);

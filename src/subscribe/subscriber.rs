@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 use super::aside::AsideThread;
 use super::exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 use super::file_error::FileError;
+use super::jobs::Jobs;
 use super::plan::{OutputMode, SubscribePlan};
+use super::process::CommandEnd;
+use super::ready::Readiness;
 use super::receiver::Receiver;
 use super::record::RecordProgress;
 use super::requests::{Requests, check_limits, shortfall};
 use super::sink::{MessageSink, OutputError, SinkReady};
 use crate::client::mosquitto::TIMED_OUT;
 use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Driver, End, GiveUp, ReadModeration, Task, Which};
-use crate::exit_status::ExitStatus;
-use crate::mqtt::wire::WireError;
+use crate::exit_status::{ExitStatus, Signal};
+use crate::mqtt::wire::{Suback, WireError};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Handler, PublishError};
 use crate::terminal::number::counted;
@@ -44,6 +47,13 @@ struct ProgressMark {
     inside_packet: Option<Instant>,
 }
 
+/// What a run waits for besides the network and the clock.
+pub(super) enum Ready {
+    Sink(SinkReady),
+    /// The command of `--exec` has ended.
+    Command(io::Result<CommandEnd>),
+}
+
 /// A run.
 #[derive(Debug)]
 pub(super) struct Subscriber<'a> {
@@ -54,6 +64,11 @@ pub(super) struct Subscriber<'a> {
     progress: Option<RecordProgress>,
     receiver: Receiver,
     requests: Requests,
+    readiness: Readiness,
+    /// The answers to [`Subscriber::requests`] are to be announced.
+    announces: bool,
+    /// What the command of `--exec` has published is awaited.
+    has_pinged: bool,
     /// `-W`: when the run is over.
     end: Option<Instant>,
     /// How long the broker has for the next SUBACK or UNSUBACK.
@@ -76,13 +91,18 @@ impl<'a> Subscriber<'a> {
     ///
     /// # Errors
     /// The system's, before it begins.
-    pub(super) async fn run(plan: &'a SubscribePlan, diagnostics: Diagnostics) -> io::Result<ExitStatus> {
+    pub(super) async fn run(
+        plan: &'a SubscribePlan,
+        readiness: Readiness,
+        diagnostics: Diagnostics,
+    ) -> io::Result<ExitStatus> {
         let end = plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let written = Arc::default();
-        let aside = match AsideThread::open(plan.record.as_ref(), &written) {
+        let aside = match AsideThread::open(plan.record.as_ref(), plan.directory.as_ref(), &written) {
             Ok(aside) => aside,
             Err(FileError { text, hint }) => return Ok(diagnostics.failed(text, hint)),
         };
+        let jobs = plan.run.as_ref().map(|run| Jobs::new(run.jobs, diagnostics));
         let prints = plan.display != OutputMode::Nothing;
         let is_quiet = prints || plan.client.quiet || plan.client.debug > 0;
         let progress = RecordProgress::new(plan.record.is_some() && !is_quiet, written);
@@ -93,10 +113,13 @@ impl<'a> Subscriber<'a> {
         let mut subscriber = Self {
             plan,
             diagnostics,
-            sink: MessageSink::open()?.with_aside(aside, prints),
+            sink: MessageSink::open()?.with_aside(aside, jobs, prints),
             progress,
             receiver: Receiver::new(plan, diagnostics, end),
             requests: Requests::default(),
+            readiness,
+            announces: false,
+            has_pinged: false,
             end,
             answer: AnswerTimer::new(plan.client.answer_timeout),
             removal: AnswerTimer::new(plan.client.answer_timeout),
@@ -108,9 +131,36 @@ impl<'a> Subscriber<'a> {
         };
         let ended = driver.run(&mut subscriber).await;
         subscriber.progress = None;
+        let signal = match &ended {
+            Err(End::Interrupted(signal)) => *signal,
+            _ => Signal::Terminate,
+        };
+        if plan.run.is_some() && ended.is_err() {
+            // Commands may run on for long.
+            driver.let_next_signal_end();
+        }
         let status = subscriber.finish(&mut driver.client, ended).await;
         let status = subscriber.finish_files(status);
-        Ok(driver.exit_status(status))
+        // From here on another signal ends this process at once.
+        let status = driver.exit_status(status);
+        subscriber.readiness.end_command(signal).await;
+        Ok(subscriber.status_of_commands(status))
+    }
+
+    /// The status of a run that was done: another one where a command has failed.
+    fn status_of_commands(&self, status: ExitStatus) -> ExitStatus {
+        let failed = self.sink.failed_commands();
+        if let Some(failed) = &failed {
+            self.diagnostics.error(failed);
+        }
+        match self.readiness.failure() {
+            _ if failed.is_some() && status == ExitStatus::Done => ExitStatus::Failed,
+            Some((program, end)) if status == ExitStatus::Done => {
+                self.diagnostics.error(format_args!("--exec: {program} has ended with {end}"));
+                ExitStatus::Command(end.code())
+            }
+            _ => status,
+        }
     }
 
     /// Waits until the files are complete, and reports what is in them.
@@ -141,7 +191,8 @@ impl<'a> Subscriber<'a> {
         };
         match ended {
             Ok(()) => {
-                if let Some(set) = self.receiver.retained.as_ref().filter(|_| self.plan.client.debug > 0) {
+                let is_whole = !self.receiver.has_ended() && !self.plan.exit_after_subscribing;
+                if let Some(set) = self.receiver.retained.as_ref().filter(|_| is_whole && self.plan.client.debug > 0) {
                     self.diagnostics.note(format_args!("all retained messages have come: {}", set.proof()));
                 }
                 let concluded = self.receiver.conclude();
@@ -152,36 +203,41 @@ impl<'a> Subscriber<'a> {
                 concluded.unwrap_or_else(|| refused.map_or(ExitStatus::Done, ExitStatus::Refused))
             }
             Err(End::Interrupted(signal)) => {
-                self.wind_down(client).await;
+                self.wind_down(client, signal).await;
                 if policy.interrupts_succeed { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
             }
             Err(End::TimedOut) => {
                 let error = self.timed_out(client);
-                self.wind_down(client).await;
+                self.wind_down(client, Signal::Terminate).await;
                 self.diagnostics.error_or(error, TIMED_OUT);
                 ExitStatus::TimedOut
             }
             Err(End::Tool(OutputError::Closed)) => {
+                self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 ExitStatus::Done
             }
             Err(End::Tool(OutputError::Failed { text, hint })) => {
                 let status = self.diagnostics.failed(text, hint);
+                self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 status
             }
             Err(End::Client(error)) => {
                 write_out(&mut self.sink, &mut self.receiver.batch, client).await;
                 let status = self.diagnostics.client_error(&error);
+                self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
                 status
             }
         }
     }
 
-    /// The end of a run that could have gone on: what came is written, and the will is published.
-    async fn wind_down(&mut self, client: &mut Client<Message>) {
+    /// The end of a run that could have gone on: what came is written, commands get the signal, and the will is
+    /// published.
+    async fn wind_down(&mut self, client: &mut Client<Message>, signal: Signal) {
         write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+        self.sink.stop_commands(Some(signal), client).await;
         leave(client, &self.plan.client, reason_with_will(&self.plan.client), EXIT_TIMEOUT).await;
     }
 
@@ -200,17 +256,29 @@ impl<'a> Subscriber<'a> {
         format!("timed out after {waited} s: received {received}{stage}")
     }
 
-    /// `--once`: sends the marker behind the subscriptions, and asks for a PINGRESP, in case it does not come back.
+    /// `--once`: begins with the marker behind the subscriptions, and asks for a PINGRESP, in case it does not come back.
     fn send_marker(&mut self, client: &mut Client<Message>) {
         let Some(set) = &mut self.receiver.retained else { return };
-        if let Some((subscribe, message)) = set.to_send(client.session().limits().maximum_qos) {
-            let session = client.session();
-            let identifier = session.subscribe(subscribe).ok();
-            // Without either of them there is no marker, and quiet time decides.
-            let identifier = identifier.filter(|_| session.publish(message).is_ok());
-            set.on_sent(identifier, Instant::now());
+        if let Some(subscribe) = set.subscription(client.session().limits().maximum_qos) {
+            // Without it there is no marker, and quiet time decides.
+            set.on_subscribing(client.session().subscribe(subscribe).ok());
         }
         client.session().ping();
+    }
+
+    /// Whether this answers the marker's subscription, and not one that was asked for.
+    fn take_suback_of_marker(&mut self, suback: &Suback, client: &mut Client<Message>) -> bool {
+        let Some(set) = &mut self.receiver.retained else { return false };
+        let most = client.session().limits().maximum_qos;
+        let Some(marker) = set.takes(suback, most) else { return false };
+        if let Some(marker) = marker
+            && client.session().publish(marker).is_ok()
+        {
+            set.on_published(Instant::now());
+            self.receiver.last_pong = None;
+            client.session().ping();
+        }
+        true
     }
 
     fn remove_retained(&mut self, client: &mut Client<Message>) -> Result<(), PublishError> {
@@ -249,10 +317,34 @@ impl<'a> Subscriber<'a> {
     }
 
     fn is_done(&self, client: &mut Client<Message>) -> bool {
-        let is_enough = self.receiver.has_ended()
+        let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
+        let has_enough = self.receiver.has_ended()
             || (self.plan.exit_after_subscribing && self.requests.unanswered() == 0)
-            || self.quiet_until(client).is_some_and(|quiet| quiet <= Instant::now());
+            || is_over(self.quiet_until(client));
+        let is_enough = match self.plan.ready.exec {
+            None => has_enough,
+            Some(_) if self.readiness.has_open_command() => false,
+            Some(_) => has_enough || self.readiness.failure().is_some() || is_over(self.end_with_command()),
+        };
         is_enough && self.sink.is_done(&self.receiver.batch) && !self.is_removing(client)
+    }
+
+    /// When the end of the command ends the run; never where the messages are to end it.
+    fn end_with_command(&self) -> Option<Instant> {
+        self.readiness.all_came(self.receiver.last_pong).filter(|_| !self.plan.has_end())
+    }
+
+    /// Announces that the subscriptions stand, once, and asks what the command of `--exec` has left behind.
+    fn follow_readiness(&mut self, client: &mut Client<Message>) -> Result<(), FileError> {
+        if client.is_open() && self.announces && self.requests.unanswered() == 0 {
+            self.announces = false;
+            self.readiness.announce()?;
+        }
+        if client.is_open() && !self.has_pinged && self.readiness.command_end().is_some() {
+            self.has_pinged = true;
+            client.session().ping();
+        }
+        Ok(())
     }
 
     /// `--remove-retained`: whether a removal is to be sent, or to be acknowledged.
@@ -329,7 +421,7 @@ impl<'a> Subscriber<'a> {
 
 impl Task for Subscriber<'_> {
     type Kept = Message;
-    type Ready = SinkReady;
+    type Ready = Ready;
     type Failure = OutputError;
 
     /// Messages to stdout, acknowledgements, removals.
@@ -337,9 +429,10 @@ impl Task for Subscriber<'_> {
         self.receiver.check_time();
         self.receiver.print_due();
         if let Some(progress) = &mut self.progress {
-            progress.draw(self.receiver.recorded);
+            progress.draw(self.receiver.copied);
         }
         self.sink.write(&mut self.receiver.batch, client).map_err(End::Tool)?;
+        self.follow_readiness(client).map_err(|error| End::Tool(error.into()))?;
         self.remove_retained(client).map_err(ClientError::from)?;
         Ok(self.is_done(client))
     }
@@ -349,12 +442,12 @@ impl Task for Subscriber<'_> {
             return Err(End::TimedOut);
         }
         let progress = self.progress.as_ref().and_then(RecordProgress::due);
-        let mut next = [self.end, self.receiver.due(), progress, None, None, None];
+        let mut next = [self.end, self.receiver.due(), progress, self.end_with_command(), None, None, None];
         if client.is_open() {
             self.watch_answers(client, now)?;
             // Quiet does not end a run while removals are not done.
             let quiet = self.quiet_until(client).filter(|_| !self.is_removing(client));
-            next[3..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
+            next[4..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
         }
         self.pause_reading(client);
         self.receiver.begin_read();
@@ -363,21 +456,35 @@ impl Task for Subscriber<'_> {
     }
 
     fn is_reading(&self) -> bool {
-        self.receiver.to_remove.len() < MOST_TO_REMOVE && MessageSink::has_room(&self.receiver.batch)
+        self.receiver.to_remove.len() < MOST_TO_REMOVE && self.sink.has_room(&self.receiver.batch)
     }
 
-    fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = SinkReady>) {
-        (&mut self.receiver, self.sink.ready())
+    fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = Ready>) {
+        let Self { receiver, sink, readiness, .. } = self;
+        let ready = async move {
+            tokio::select! {
+                biased;
+                ready = sink.ready() => Ready::Sink(ready),
+                end = readiness.command_ended() => Ready::Command(end),
+            }
+        };
+        (receiver, ready)
     }
 
-    fn on_ready(&mut self, ready: SinkReady) -> Result<(), End<OutputError>> {
-        self.sink.on_ready(ready, &mut self.receiver.batch).map_err(End::Tool)
+    fn on_ready(&mut self, ready: Ready) -> Result<(), End<OutputError>> {
+        match ready {
+            Ready::Sink(ready) => self.sink.on_ready(ready, &mut self.receiver.batch).map_err(End::Tool),
+            Ready::Command(end) => {
+                self.readiness.on_command_ended(end);
+                Ok(())
+            }
+        }
     }
 
     fn on_input(&mut self, client: &mut Client<Message>) -> Result<(), End<OutputError>> {
         self.moderate_reading(client);
         for suback in std::mem::take(&mut self.receiver.subacks) {
-            if self.receiver.retained.as_mut().is_some_and(|set| set.takes(&suback)) {
+            if self.take_suback_of_marker(&suback, client) {
                 continue;
             }
             if self.requests.on_suback(suback, self.plan, client)? {
@@ -395,6 +502,10 @@ impl Task for Subscriber<'_> {
         Ok(())
     }
 
+    fn has_begun(&self) -> bool {
+        self.requests.unanswered() == 0
+    }
+
     fn on_connected(&mut self, client: &mut Client<Message>, _: Which) -> Result<(), End<OutputError>> {
         check_limits(self.plan, client)?;
         self.receiver.last_pong = None;
@@ -407,12 +518,15 @@ impl Task for Subscriber<'_> {
         }
         self.answer.stop();
         self.removal.stop();
+        (self.announces, self.has_pinged) = (true, false);
         Ok(())
     }
 
     /// A broker that closes the connection instead of answering the first SUBSCRIBE would do so every time, and so
     /// would one that does it repeatedly; `--retry` tries all the same.
     fn on_loss(&mut self, client: &mut Client<Message>, _: &ClientError) -> Result<u64, GiveUp<OutputError>> {
+        self.readiness.withdraw();
+        self.announces = false;
         self.receiver.on_loss();
         let is_subscribing = self.requests.unanswered() > 0 && !self.plan.subscribe.filters.is_empty();
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();

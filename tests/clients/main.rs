@@ -9,12 +9,15 @@ mod support;
 
 mod check;
 mod command_lines;
+mod each;
 mod mqpub;
 mod mqpub_input;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;
+mod mqsub_retained;
 mod paho;
+mod ready;
 mod record;
 mod restarts;
 #[cfg(unix)]
@@ -22,3 +25,4 @@ mod secrets;
 mod signals;
 mod tls;
 mod transports;
+mod wait;

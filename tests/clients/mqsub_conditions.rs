@@ -178,6 +178,32 @@ fn silence_ends_the_run() {
 }
 
 #[test]
+fn silence_runs_a_command_and_nothing_ends() {
+    let broker = ScriptedBroker::start(Script::default());
+    let more = ["-t", "named", "-t", "other/#", "-q", "1", "--silent-after", "10ms", "--each-topic"];
+    let mut subscriber = start(&broker, &[&more[..], &["--silent-exec", "echo fallen silent: {topic}"]].concat());
+    subscriber.wait_for_stderr("fallen silent: named");
+    publish(&broker, &[message("other/a; b", "1", AtMostOnce)]);
+    subscriber.wait_for_stderr("fallen silent: other/a; b");
+    subscriber.signal("INT");
+    let ended = subscriber.end();
+    // Once per silence, and what it prints is not among the messages.
+    assert_eq!((ended.signal, ended.lines()), (Some(2), lines(["1"])));
+    assert_eq!(ended.stderr.matches("named").count(), 1, "{}", ended.stderr);
+    // The environment, for a shell.
+    let script = "sh -c 'echo $MQTT_SILENT_SECONDS s without $MQTT_TOPIC; exit 3'";
+    let mut subscriber = start(&broker, &[&more[..], &["--silent-exec", script]].concat());
+    subscriber.wait_for_stderr("0.01 s without named");
+    subscriber.signal("INT");
+    assert_eq!(subscriber.end().signal, Some(2));
+    let mut subscriber = start(&broker, &[&more[..], &["--silent-exec", "/none/such"]].concat());
+    subscriber.wait_for_stderr("Warning: --silent-exec: no command was run for named: cannot run /none/such");
+    subscriber.signal("INT");
+    let ended = subscriber.end();
+    assert!(ended.stderr.contains("of 1 command 0 failed and 1 could not be run"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_lost_connection_is_no_silence() {
     let broker = ScriptedBroker::start(Script::default());
     let mut subscriber = start(&broker, &["-t", "t", "--silent-after", "30", "--retry", "forever"]);

@@ -36,6 +36,8 @@ pub(super) fn classify(error: &ClientError) -> ConnectFailure {
         ClientError::SubscribeRefused { reason, .. } => ConnectFailure::SubscribeRefused(reason.0),
         ClientError::SubscribeDowngraded { granted, .. } => ConnectFailure::SubscribeRefused(*granted),
         ClientError::Unanswered { .. } | ClientError::NotTaken { .. } => ConnectFailure::Timeout,
+        ClientError::GaveUp { last: Some(last), .. } => classify(last),
+        ClientError::GaveUp { last: None, .. } => ConnectFailure::Timeout,
         ClientError::Lost { .. } => ConnectFailure::Closed,
     }
 }

@@ -289,6 +289,9 @@ impl Sentences {
         if let Some(count) = some(delivery.reordered) {
             self.add(Level::Attention, format!("{} out of order.", messages(count)));
         }
+        if let Some(longest) = some(delivery.outage_max_ns) {
+            self.add(Level::Attention, format!("Up to {} without delivery.", duration(longest)));
+        }
         if let Some(count) = some(delivery.corrupt) {
             self.add(Level::Bad, format!("{} arrived with different contents.", messages(count)));
         }

@@ -339,7 +339,7 @@ fn sparkline(figures: &[u64], room: usize) -> String {
     }
     let shown = &figures[figures.len().saturating_sub(room)..];
     let most = shown.iter().copied().max().unwrap_or_default().max(1);
-    shown.iter().map(|figure| HEIGHTS[(figure * 7 / most) as usize]).collect()
+    shown.iter().map(|figure| HEIGHTS[((figure * 7 + most / 2) / most) as usize]).collect()
 }
 
 #[cfg(test)]

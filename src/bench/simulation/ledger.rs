@@ -54,6 +54,23 @@ fn every_lost_message_is_counted_for_its_stream() {
 }
 
 #[test]
+fn those_who_watch_see_what_is_lost_and_repeated() {
+    let watched = |nth, copies: fn() -> Vec<Copy>| {
+        let run = with_copies("-q 0 --pubs 1 --subs 1 --drain 1", every(nth, copies));
+        let seen = *run.watched.expect("a second was shown");
+        assert_eq!((seen.number, seen.connections), (1, 2));
+        assert!(seen.time_so_far[0].is_some_and(|p50| p50.abs_diff(5_000_000) < 10_000), "{seen:?}");
+        // The last five are still under way.
+        assert!((995..=1_000).contains(&seen.sent_so_far) && seen.delivered > 850, "{seen:?}");
+        (seen.missing, seen.repeated)
+    };
+    let (missing, repeated) = watched(10, Vec::new);
+    assert!((97..=100).contains(&missing) && repeated == 0, "{missing} {repeated}");
+    let (missing, repeated) = watched(7, || vec![Copy::RIGHT, Copy::RIGHT]);
+    assert!((140..=143).contains(&repeated) && missing == 0, "{missing} {repeated}");
+}
+
+#[test]
 fn losses_are_reported_for_the_second_in_which_they_were_sent() {
     let lost = |publish: &ReceivedPublish, _: u64| match publish.ordinal {
         1..=10 | 1_101..=1_200 | 2_901..=3_000 => vec![],

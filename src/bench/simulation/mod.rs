@@ -22,6 +22,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,7 +31,7 @@ use tokio::time::Instant;
 use self::broker::{Log, SimulatedFaults};
 use self::faulty_broker::{FaultyBroker, boundless, run_timers, serve};
 use self::script::Script;
-use super::engine::{RunError, run_in_place};
+use super::engine::{RunError, RunProgress, WatchedSecond, run_in_place};
 use super::plan::{Target, bench_plan};
 use super::report;
 use crate::client::ClientError;
@@ -49,6 +50,8 @@ struct Outcome {
     result: Result<Value, RunError>,
     /// Connections that were lost under load, by cause.
     lost: BTreeMap<String, u64>,
+    /// The last second that was shown while it ran.
+    watched: Option<Arc<WatchedSecond>>,
     /// What the broker saw.
     log: Log,
     /// How long it took from the first connect to the last DISCONNECT.
@@ -84,7 +87,13 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
             }
         });
         let began = Instant::now();
-        let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), |_| {});
+        let mut watched = None;
+        let watch = |progress| {
+            if let RunProgress::Measuring { second: Some(second), .. } = progress {
+                watched = Some(second);
+            }
+        };
+        let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), watch);
         let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
         let mut lost = BTreeMap::new();
         let result = match run {
@@ -103,7 +112,7 @@ fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outco
         };
         let took = began.elapsed();
         let log = broker.borrow().plan.log.clone();
-        Outcome { result, lost, log, took }
+        Outcome { result, lost, watched, log, took }
     })
 }
 

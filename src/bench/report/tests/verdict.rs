@@ -177,6 +177,14 @@ fn what_went_wrong_with_messages_is_weighed_by_the_qos() {
 }
 
 #[test]
+fn the_longest_outage_is_named() {
+    let mut document = open_loop(&["-q", "1", "--clients", "1", "--rate", "61728"], |_| ());
+    document.delivery.outage_max_ns = Some(1_030_000_000);
+    assert!(words(&document).ends_with("Nothing lost. Up to 1.03 s without delivery."), "{}", words(&document));
+    assert_eq!(verdict(&document).level, Level::Attention);
+}
+
+#[test]
 fn an_invalid_run_begins_with_what_is_valid_all_the_same() {
     let mut stages = example::two_stages();
     stages[1].recorder.counters.on_time = 300_000;

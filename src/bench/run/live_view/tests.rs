@@ -51,9 +51,9 @@ fn everything_at_a_glance() {
     let expected = "\
 paced  ━━━━━━━━━━━━━━━━━━────────────  stage 2 of 2, 2 s left
   planned          1,000/s
-  sent             1,000/s  ▄██
-  acked            1,000/s  ▄██
-  delivered        1,000/s  ▄██
+  sent             1,000/s  ▅██
+  acked            1,000/s  ▅██
+  delivered        1,000/s  ▅██
   e2e p50         140 µs last second      139 µs so far
   e2e p99        1.90 ms last second     1.93 ms so far
   lost 0   twice 0   not sent 0   in flight 12
@@ -73,7 +73,7 @@ fn no_terminal_is_too_small() {
         }
     }
     let narrow = text(&paced(|_| ()), Size { lines: 24, columns: 46 });
-    assert!(narrow.contains("e2e p50         139 µs\n") && narrow.contains("▄██"), "{narrow}");
+    assert!(narrow.contains("e2e p50         139 µs\n") && narrow.contains("▅██"), "{narrow}");
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! The readiness group of mqsub: how another program learns that the subscriptions stand.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::command_line::CommandLine;
+use super::values::whole_number;
+
+/// What happens when the broker has answered every SUBSCRIBE.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Readiness")]
+pub struct ReadyOptions {
+    /// Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub.
+    ///
+    /// No shell reads COMMAND: it is split at blanks outside of quotes; use "sh -c '...'" where you want a shell. Its
+    /// stdin is /dev/null, and its stdout goes to stderr, so that stdout has the messages alone. It runs once, also if
+    /// the connection is lost and made again.
+    ///
+    /// Without -C, -E and what else ends a run by its messages (--retained-only, --once, --until, --expect,
+    /// --silent-after) mqsub ends after the command has ended and what it has published has come.
+    /// With one of them it ends when both have: the messages and the command. A command that fails ends it at once. A
+    /// command that a signal ends counts as 128 and the number of the signal. SIGINT, SIGTERM and SIGHUP are passed on
+    /// to the command and its children, and mqsub waits for its end; when -W ends the run the command gets SIGTERM.
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
+          value_parser = CommandLine::parse)]
+    pub exec: Option<CommandLine>,
+
+    /// Write a line to file descriptor N once subscribed, and close it.
+    ///
+    /// The descriptor must be open when mqsub starts, as after 3>fifo in a shell. It may be a pipe, a socket or a file.
+    #[arg(long, value_name = "N", value_parser = descriptor)]
+    pub ready_fd: Option<i32>,
+
+    /// Create FILE once subscribed, and remove it at the end.
+    ///
+    /// It exists as long as the subscriptions stand: it is removed when the connection is lost, and created again. A
+    /// file that exists at the start is an error.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ready_file: Option<PathBuf>,
+}
+
+fn descriptor(text: &str) -> Result<i32, String> {
+    match whole_number(text) {
+        Some(number @ 1..=1_048_576) => Ok(number),
+        _ => Err("must be the number of an open file descriptor, as in 3".into()),
+    }
+}
