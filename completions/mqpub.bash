@@ -23,7 +23,7 @@ _mqpub() {
 
     case "${cmd}" in
         mqpub)
-            opts="-t -m -f -l -s -n -q -r -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --message --file --stdin-line --stdin-file --null-message --qos --repeat --repeat-delay --retain --require-subscriber --json --topic-sep --null --on-error --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --summary --check --debug --quiet --profile --show-config --help --version"
+            opts="-t -m -f -l -s -n -q -r -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --message --file --stdin-line --stdin-file --null-message --qos --repeat --repeat-delay --retain --require-subscriber --json --topic-sep --null --on-error --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --wait --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --summary --check --debug --quiet --profile --show-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -286,6 +286,10 @@ _mqpub() {
                     return 0
                     ;;
                 --backoff)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -25,4 +25,7 @@ pub(crate) use size::{Size, screen_size, width};
 pub use stderr::say;
 pub use stdout::answer;
 pub(crate) use stdout::print;
+/// Columns of a summary that does not go to a terminal, and the most that one uses.
+pub(crate) const SUMMARY_WIDTH: usize = 100;
+
 pub(crate) use table::{Align, Cell, Table, wrapped};

@@ -8,12 +8,16 @@ use std::io::{self, Write};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
+use super::comparison::Comparison;
+use super::curve::Curve;
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::LatencyTable;
 use super::plan::PlanFacts;
+use super::repeats::{RunFigures, RunStatistics};
 use super::stage::{Phase, Stage};
+pub(super) use super::status::Status;
 use super::traffic::Traffic;
 use crate::bench::measure::{Fault, Generator, Series, SysFigures, SysSeries};
 use crate::bench::system::{EnvironmentFacts, ProcessUse};
@@ -21,21 +25,6 @@ use crate::exit_status::ExitStatus;
 
 /// Name and version of the form.
 pub(super) const SCHEMA: &str = "mqbench-result/1";
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Measured, and valid.
-    #[default]
-    Ok,
-    /// Interrupted, and valid for the time that it lasted; or some clients of many failed, and the rest is valid.
-    Partial,
-    /// Measured, but what was measured is not what was asked.
-    Invalid,
-    /// Could not be measured to its end.
-    Failed,
-}
 
 /// The result of a run of mqbench.
 ///
@@ -79,13 +68,15 @@ pub struct ResultDocument {
     /// The stages, each with the full set.
     pub stages: Vec<Stage>,
     /// Figures of each repeat.
-    pub runs: Option<Vec<Value>>,
-    /// Median and confidence interval over the repeats.
-    pub stats: Option<Map<String, Value>>,
+    pub runs: Option<Vec<RunFigures>>,
+    /// Median and confidence interval over the valid repeats, by the names of their figures.
+    pub stats: Option<BTreeMap<String, RunStatistics>>,
+    /// Latency by rate, and the highest rate that met an objective (`mqbench find`).
+    pub curve: Option<Curve>,
     /// The gates.
     pub gates: Vec<GateOutcome>,
     /// Comparison with a baseline.
-    pub compare: Option<Value>,
+    pub compare: Option<Comparison>,
     /// Why the run is invalid.
     pub invalid: Vec<Fault>,
     /// What else to know.
@@ -254,6 +245,8 @@ pub struct GateOutcome {
     pub limit: Option<Number>,
     /// Whether it held.
     pub pass: bool,
+    /// Why it did not hold; null where it did.
+    pub reason: Option<String>,
 }
 
 impl ResultDocument {
@@ -274,6 +267,7 @@ impl ResultDocument {
             Status::Failed | Status::Partial => ExitStatus::Failed,
             Status::Invalid => ExitStatus::Invalid,
             Status::Ok if self.gates.iter().any(|gate| !gate.pass) => ExitStatus::GateFailed,
+            Status::Ok if self.compare.as_ref().is_some_and(|it| !it.regressions.is_empty()) => ExitStatus::Regression,
             Status::Ok => ExitStatus::Done,
         }
     }

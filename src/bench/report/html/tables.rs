@@ -8,9 +8,9 @@ use super::chart::{Table, heading};
 use super::text::{count, difference, known, name, sentence};
 use crate::bench::measure::Generator;
 use crate::bench::report::document::ResultDocument;
+use crate::bench::report::gate::finding;
 use crate::bench::report::latency::{LatencySummary, LoopKind};
 use crate::bench::report::stage::Stage;
-use crate::bench::report::summary::gate_value;
 use crate::terminal::number::{byte_rate, bytes, duration, grouped, percent, rate};
 
 /// Sentences of a list that are shown.
@@ -319,7 +319,7 @@ pub(super) fn gates(document: &ResultDocument) -> Markup {
                     strong { (if gate.pass { "✓ passed" } else { "✗ failed" }) }
                     " "
                     code { (name(&gate.expr)) }
-                    " measured: " (name(&gate_value(gate, document)))
+                    ": " (name(&finding(gate)))
                 }
             }
         }

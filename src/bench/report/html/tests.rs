@@ -44,7 +44,13 @@ fn text_of_others_stays_text() {
     document.warnings = vec![Warning::new(hostile, hostile)];
     document.invalid =
         vec![Fault { code: hostile.to_owned(), text: hostile.to_owned(), next_step: hostile.to_owned() }];
-    document.gates = vec![GateOutcome { expr: hostile.to_owned(), value: None, limit: None, pass: false }];
+    document.gates = vec![GateOutcome {
+        expr: hostile.to_owned(),
+        value: None,
+        limit: None,
+        pass: false,
+        reason: Some(hostile.to_owned()),
+    }];
     document.stages.iter_mut().for_each(|stage| stage.name = hostile.to_owned());
     let page = page(&[document.clone(), document.clone()], Some(&document));
     assert!(!page.contains("<img") && !page.contains(['\u{202e}', '\u{1b}']));

@@ -7,8 +7,9 @@ use anyhow::Result;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::bench::report::document::{ResultDocument, Status};
-use crate::bench::report::summary::gate_value;
+use crate::bench::report::document::ResultDocument;
+use crate::bench::report::gate::finding;
+use crate::bench::report::status::Status;
 use crate::terminal::escape;
 
 pub(super) fn write(results: &[ResultDocument]) -> Result<Vec<u8>> {
@@ -55,7 +56,7 @@ impl Suite {
         let gates = result.gates.iter().map(|gate| Case {
             class: "mqbench.gate",
             name: clean(&gate.expr),
-            outcome: if gate.pass { Outcome::Passed } else { Outcome::Failed(clean(&gate_value(gate, result))) },
+            outcome: if gate.pass { Outcome::Passed } else { Outcome::Failed(clean(&finding(gate))) },
         });
         let nanoseconds: u64 = result.phases.iter().map(|phase| phase.duration_ns).sum();
         Self {

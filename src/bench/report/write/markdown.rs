@@ -1,8 +1,9 @@
 //! A summary in Markdown, for the page of a CI job (`$GITHUB_STEP_SUMMARY`) or a pull request.
 
-use crate::bench::report::document::{GateOutcome, ResultDocument, Status};
+use crate::bench::report::document::{GateOutcome, ResultDocument};
+use crate::bench::report::gate::finding;
 use crate::bench::report::stage::Stage;
-use crate::bench::report::summary::gate_value;
+use crate::bench::report::status::Status;
 use crate::terminal::escape;
 use crate::terminal::number::{UNKNOWN, duration, grouped, rate};
 
@@ -34,7 +35,7 @@ fn section(result: &ResultDocument) -> String {
     text.push_str(&stages(result));
     if !result.gates.is_empty() {
         text.push_str("\n| | Gate | Found |\n|---|---|---|\n");
-        result.gates.iter().for_each(|gate| text.push_str(&gate_row(gate, result)));
+        result.gates.iter().for_each(|gate| text.push_str(&gate_row(gate)));
     }
     if !result.warnings.is_empty() {
         text.push_str("\n**Warnings**\n\n");
@@ -67,9 +68,9 @@ fn stage_row(stage: &Stage) -> String {
     format!("| {} | {} |\n", plain(&stage.name), cells.collect::<Vec<_>>().join(" | "))
 }
 
-fn gate_row(gate: &GateOutcome, result: &ResultDocument) -> String {
+fn gate_row(gate: &GateOutcome) -> String {
     let mark = if gate.pass { "✅" } else { "❌" };
-    format!("| {mark} | {} | {} |\n", code(&gate.expr), plain(&gate_value(gate, result)))
+    format!("| {mark} | {} | {} |\n", code(&gate.expr), plain(&finding(gate)))
 }
 
 fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
@@ -77,7 +78,7 @@ fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
 }
 
 /// Text that Markdown and HTML leave as it is, in one line.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::new();
     for character in escape(text).chars() {
         // The last two begin what becomes a link or a mention by itself.
