@@ -7,6 +7,7 @@ mod chart;
 mod columns;
 mod curve;
 mod facts;
+mod knee;
 mod raw;
 mod tables;
 mod text;
@@ -235,8 +236,26 @@ fn parts(shown: &Shown<'_>, level: u8) -> Vec<Part> {
         is_there.then(|| Part { id: format!("{id}-{suffix}"), title, body: body() })
     };
     let has_warnings = !document.warnings.is_empty() || !document.generator.reasons.is_empty();
+    let has_repeats = document.runs.is_some() && document.stats.is_some();
     let all = [
         part("gates", "Gates", !document.gates.is_empty(), &|| tables::gates(document)),
+        part("knee", "The highest rate", document.curve.is_some(), &|| {
+            html! {
+                @if let Some(curve) = &document.curve { (knee::render(format!("{id}-rate"), curve, below)) }
+            }
+        }),
+        part("comparison", "Comparison", document.compare.is_some(), &|| {
+            html! {
+                @if let Some(comparison) = &document.compare { (tables::comparison(comparison)) }
+            }
+        }),
+        part("repeats", "All runs", has_repeats, &|| {
+            html! {
+                @if let Some((runs, stats)) = document.runs.as_ref().zip(document.stats.as_ref()) {
+                    (tables::repeats(runs, stats))
+                }
+            }
+        }),
         part("time", "Over time", true, &|| html! { div class="timeline" { (timeline.render(below)) } }),
         part("percentiles", "Latency", true, &|| latencies(shown, below)),
         part("warnings", "Warnings", has_warnings, &|| tables::warnings(document)),

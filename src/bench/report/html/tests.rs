@@ -5,7 +5,8 @@ use serde_json::json;
 use super::page;
 use super::timeline::Timeline;
 use crate::bench::measure::{Fault, IntervalRow, Series};
-use crate::bench::report::document::{GateOutcome, ResultDocument, Status, Warning};
+use crate::bench::report::document::{GateOutcome, ResultDocument, Warning};
+use crate::bench::report::status::Status;
 use crate::bench::report::tests::example::document;
 use crate::bench::report::verdict::verdict;
 
