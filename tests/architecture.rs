@@ -75,7 +75,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rpassword", &["terminal"]),
     ("rustls", &["transport::tls"]),
     ("rustls_native_certs", &["transport::tls"]),
-    ("shlex", &["options"]),
+    ("shlex", &["bench::report", "options"]),
     ("socket2", &["broker"]),
     ("terminal_size", &["terminal"]),
     ("tokio_openssl", &["transport::tls"]),

@@ -17,6 +17,7 @@ mod file_error;
 mod file_name;
 pub mod format;
 mod jobs;
+#[cfg_attr(not(feature = "jq"), path = "no_jq.rs")]
 mod jq;
 mod plan;
 mod process;

@@ -374,8 +374,8 @@ mod tests {
         assert_eq!(reason(&rates(&STEADY), &null), "the new side did not measure it");
         assert_eq!(reason(&null, &rates(&STEADY)), "the base did not measure it");
         let mut other = rates(&STEADY);
-        other.iter_mut().for_each(|document| document.plan.qos = 2);
-        assert_eq!(reason(&rates(&STEADY), &other), "the plans differ: qos 0 → 2");
+        other.iter_mut().for_each(|document| document.plan = serde_json::json!({"qos": 2}));
+        assert_eq!(reason(&rates(&STEADY), &other), "the plans differ: qos none → 2");
         let any = compare(&group("a", &rates(&STEADY.map(|rate| rate * 2.0))), &group("b", &other), 5.0, true);
         assert_eq!((any.verdict, any.plan_differences.len()), (CompareVerdict::Worse, 1));
     }
