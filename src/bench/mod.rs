@@ -23,6 +23,5 @@ mod sys_sampler;
 
 pub use compare::compare_schema;
 pub use measure::Stamp;
-pub use plan::Template;
 pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

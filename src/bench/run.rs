@@ -65,17 +65,14 @@ fn command() -> Vec<String> {
 pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
     match options.load.verb {
         Some(Verb::Self_) => return measure_self(options, environment),
-        Some(Verb::Report) => {
+        Some(verb @ (Verb::Report | Verb::Merge)) => {
+            let work = if verb == Verb::Merge { saved::merge } else { saved::report };
             return match gates(options).and_then(|gates| Ok((gates, baseline(options)?))) {
-                Ok((gates, baseline)) => saved::report(options, &gates, baseline.as_ref()).unwrap_or_else(failed),
+                Ok((gates, baseline)) => work(options, &gates, baseline.as_ref()).unwrap_or_else(failed),
                 Err(error) => error.report(),
             };
         }
         Some(Verb::Compare) => return compare::compare_files(options).unwrap_or_else(failed),
-        Some(verb @ Verb::Merge) => {
-            let fault = format!("mqbench {}: not built yet", verb.name());
-            return UsageError::new(BENCH.name, vec![fault]).report();
-        }
         _ => {}
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));

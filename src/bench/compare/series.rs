@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::bench::attempt::Attempt;
-use crate::bench::plan::Draws;
 use crate::bench::report::Status;
+use crate::template::Draws;
 
 /// What the draws of the order are mixed with.
 const ORDER: u64 = 0x0a_b0;

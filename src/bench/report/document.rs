@@ -13,7 +13,7 @@ use serde_json::{Number, Value};
 use super::comparison::Comparison;
 use super::curve::Curve;
 use super::delivery::{Clients, DeliveryAccount};
-use super::latency::LatencyTable;
+use super::latency::{LatencyTable, LoopKind};
 use super::plan::PlanFacts;
 use super::repeats::{RunFigures, RunStatistics};
 use super::stage::{Phase, Stage};
@@ -136,10 +136,31 @@ pub struct RunFacts {
     pub command: Vec<String>,
     /// Processes that took part: 1, or as many as were merged.
     pub shards: Option<u64>,
+    /// The runs that were merged (`mqbench merge`), the earliest first; null for a single run.
+    pub parts: Option<Vec<Part>>,
     /// As [`ResultDocument::status`].
     pub status: Status,
     /// Why the run failed.
     pub error: Option<String>,
+}
+
+/// One of the runs that a merged result consists of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Part {
+    /// Its start, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// Its tag.
+    pub id: Option<String>,
+    /// The machine that it ran on.
+    pub host: Option<String>,
+}
+
+impl Part {
+    /// As texts name it: `TAG@HOST`.
+    pub fn label(&self) -> String {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        format!("{}@{}", known(&self.id), known(&self.host))
+    }
 }
 
 /// What was tested.
@@ -258,6 +279,29 @@ impl ResultDocument {
     /// Sets how the run ended.
     pub fn set_status(&mut self, status: Status) {
         (self.status, self.run.status) = (status, status);
+    }
+
+    /// Takes the figures at the top from the stages.
+    pub fn sum_up_stages(&mut self) {
+        let stages = &self.stages;
+        let results = || stages.iter().filter(|stage| stage.is_result());
+        let carries = stages.iter().find(|stage| stage.model == LoopKind::Closed).or(stages.first());
+        let answers = stages.iter().rfind(|stage| stage.model == LoopKind::Open).or(stages.last());
+        self.phases = stages.iter().flat_map(|stage| stage.phases.iter().cloned()).collect();
+        self.traffic = carries.map(|stage| stage.traffic.clone()).unwrap_or_default();
+        self.latency = answers.map(|stage| stage.latency.clone()).unwrap_or_default();
+        self.generator = match &stages[..] {
+            [only] => only.generator.clone(),
+            _ => Generator::of_stages(&results().map(Stage::generator_of).collect::<Vec<_>>()),
+        };
+        self.series = Series::of_stages(stages.iter().filter_map(|stage| stage.series.as_ref()));
+        (self.clients, self.delivery) = (Clients::default(), DeliveryAccount::default());
+        stages.iter().for_each(|stage| self.clients.merge(&stage.clients));
+        results().for_each(|stage| self.delivery.merge(&stage.delivery));
+        let processes = stages.iter().filter_map(|stage| stage.broker.as_ref());
+        self.broker.process = processes.max_by_key(|process| process.cpu_ns).cloned();
+        let handshakes = stages.first().and_then(|stage| stage.latency.connect_tcp.as_ref());
+        self.target.rtt_ns_hist = handshakes.and_then(|connect| connect.hdr.clone());
     }
 
     /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates.

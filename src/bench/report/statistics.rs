@@ -2,7 +2,7 @@
 //! without a guess at the shape of the distribution (Efron 1979).
 
 use crate::bench::measure::median;
-use crate::bench::plan::Draws;
+use crate::template::Draws;
 
 /// The confidence of every interval, percent.
 pub(crate) const CONFIDENCE_PCT: f64 = 95.0;
