@@ -98,6 +98,9 @@ fn a_report_is_usable_by_everybody_and_asks_nothing_of_any_network() {
         .collect();
     steps["stages"].as_array_mut().unwrap().extend([stage.clone(), stage]);
     assert_good(&mut browser, &reports.report("steps", &steps), &[PHONE_DARK]);
+    let mut found = reports.document();
+    found["curve"] = curve();
+    assert_good(&mut browser, &reports.report("found", &found), &[WIDE, PHONE_DARK]);
     let mut unknown = reports.document();
     forget(&mut unknown);
     assert_good(&mut browser, &reports.report("unknown", &unknown), &[PHONE_DARK]);
@@ -111,11 +114,11 @@ fn a_report_is_usable_by_everybody_and_asks_nothing_of_any_network() {
     assert_eq!(seen.as_array().unwrap()[..4], [json!("undefined"), json!(0), json!(2), json!(true)], "{seen}");
     assert!(seen[4].as_u64() < Some(500), "{seen}");
 
-    // Beside each other.
+    // Beside each other, with a baseline.
     let names = ["run.json", "long.json", "unknown.json"].map(|name| reports.path(name).display().to_string());
     let page = reports.path("several.html");
     let [one, other, third] = names.each_ref().map(String::as_str);
-    mqbench(&["report", one, other, third, "--out", page.to_str().unwrap()]);
+    mqbench(&["report", one, other, third, "--baseline", one, "--out", page.to_str().unwrap()]);
     assert_good(&mut browser, &page, &[WIDE, PHONE_DARK]);
 }
 
@@ -140,6 +143,23 @@ fn what_is_wrong_with_a_page_is_found() {
     assert_eq!(seen.requests, ["http://broker.example/pixel.png"]);
     let complaints = seen.complaints.concat();
     assert!(complaints.contains("said") && complaints.contains("thrown"), "{complaints}");
+}
+
+/// What a search for the highest rate found.
+fn curve() -> Value {
+    let point = |rate: u64, p99: u64, outcome: &str| {
+        json!({
+            "purpose": "bisect", "rate_per_s": rate, "sent_per_s": rate, "delivered_per_s": rate,
+            "duration_ns": 1_000_000_000, "p50": p99 / 5, "p99": p99, "loss_pct": 0, "cpu_pct": 12.5,
+            "broker_cpu_pct": null, "outcome": outcome, "reason": null,
+        })
+    };
+    json!({
+        "slo": "e2e.p99<10ms && lost==0", "rate_per_s": 20_000, "confirmed": true, "above_per_s": 22_000,
+        "above_fails": true, "limited_by": "slo", "limit": "above it e2e.p99 is 90 ms", "latency": "e2e",
+        "probe_ns": 1_000_000_000,
+        "points": [point(10_000, 900_000, "pass"), point(40_000, 90_000_000, "miss"), point(20_000, 4_000_000, "pass")],
+    })
 }
 
 /// Makes the series of a document this many seconds long.

@@ -25,7 +25,8 @@ use self::chart::heading;
 use self::curve::Sample;
 use self::text::name;
 use self::timeline::Timeline;
-use super::document::ResultDocument;
+use super::document::{ResultDocument, Status};
+use super::verdict::{Level, verdict};
 use crate::terminal::number::counted;
 use crate::terminal::{escape, excerpt};
 
@@ -34,6 +35,9 @@ const SCRIPT: &str = include_str!("script.js");
 
 /// Results that are drawn; further ones are in the table of all.
 const MOST_RESULTS: usize = 12;
+
+/// Sentences of a verdict that are shown, each on a line.
+const MOST_SENTENCES: usize = 20;
 
 /// Characters of a result's name at the head of a column.
 const LONGEST_COLUMN: usize = 30;
@@ -327,25 +331,33 @@ fn contents<'a>(links: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
     }
 }
 
-/// What the result means.
+/// What the result means, in words.
 fn banner(shown: &Shown<'_>) -> Markup {
-    use super::status::Status;
     let document = shown.document;
-    let warnings = document.warnings.len() + document.generator.reasons.len();
-    let (class, state) = match document.status {
-        Status::Ok if document.gates.iter().any(|gate| !gate.pass) => ("banner bad", "✗ Gate failed"),
-        Status::Ok => ("banner", "✓ Valid"),
-        Status::Partial => ("banner warn", "! Partial"),
-        Status::Invalid => ("banner bad", "✗ Invalid"),
-        Status::Failed => ("banner bad", "✗ Failed"),
+    let verdict = verdict(document);
+    let has_failed_gate = document.gates.iter().any(|gate| !gate.pass);
+    let state = match document.status {
+        Status::Ok if has_failed_gate => "✗ Gate failed",
+        Status::Ok if verdict.level > Level::Ok => "! Valid, but look at this",
+        Status::Ok => "✓ Valid",
+        Status::Partial => "! Partial",
+        Status::Invalid => "✗ Invalid",
+        Status::Failed => "✗ Failed",
     };
+    let class = match verdict.level {
+        Level::Ok => "banner",
+        Level::Attention => "banner warn",
+        Level::Bad => "banner bad",
+    };
+    let plain: Vec<String> = verdict.plain().map(|said| text::sentence(&said.text)).collect();
+    let warnings = document.warnings.len() + document.generator.reasons.len();
     html! {
         div class=(class) {
             p class="state" { (state) }
-            @if let Some(error) = &document.run.error { p { (text::sentence(error)) } }
-            @for fault in document.invalid.iter().take(20) {
-                p { (text::sentence(&fault.text)) " Next: " (text::sentence(&fault.next_step)) }
+            @for said in verdict.labelled().take(MOST_SENTENCES) {
+                p { strong { (said.label) ": " } (text::sentence(&said.text)) }
             }
+            @if !plain.is_empty() { p { (plain.join(" ")) } }
             @if warnings > 0 {
                 p { a href=(format!("#{}-warnings", shown.id)) { (counted(warnings as u64, "warning", "warnings")) } }
             }

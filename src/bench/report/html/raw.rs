@@ -2,8 +2,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::text::sentence;
 use crate::bench::report::document::ResultDocument;
+use crate::bench::report::verdict::command_line;
 use crate::terminal::{escape_lines, excerpt};
 
 /// Characters of a command that are shown. One that is longer has a payload in it.
@@ -46,8 +46,7 @@ pub(super) fn command(id: &str, document: &ResultDocument) -> Markup {
     }
     let has_seed = words.iter().any(|word| word == "--seed" || word.starts_with("--seed="));
     let seed = document.run.seed.filter(|_| !has_seed);
-    let quoted = words.iter().map(|word| shlex::try_quote(word).map_or_else(|_| sentence(word), Into::into));
-    let line = quoted.chain(seed.map(|seed| format!("--seed {seed}"))).collect::<Vec<_>>().join(" ");
+    let line = command_line(document) + &seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
     let is_masked = words.iter().any(|word| word.contains("***"));
     html! {
         div class="scroll" tabindex="0" role="region" aria-label="Command" {

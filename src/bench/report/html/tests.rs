@@ -8,6 +8,7 @@ use crate::bench::measure::{Fault, IntervalRow, Series};
 use crate::bench::report::document::{GateOutcome, ResultDocument, Warning};
 use crate::bench::report::status::Status;
 use crate::bench::report::tests::example::document;
+use crate::bench::report::verdict::verdict;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -106,12 +107,15 @@ fn how_a_run_ended_is_what_one_reads_first() {
     for (status, word, class) in [
         (Status::Ok, "Valid", "banner"),
         (Status::Partial, "Partial", "banner warn"),
-        (Status::Invalid, "Invalid", "banner bad"),
         (Status::Failed, "Failed", "banner bad"),
     ] {
-        let page = shown(&page(&[ResultDocument { status, ..document() }], None));
+        let document = ResultDocument { status, ..document() };
+        let page = shown(&page(&[document.clone()], None));
         assert!(page.contains(&format!("<div class=\"{class}\"><p class=\"state\">")), "{status:?}");
         assert!(page.contains(word), "{status:?}");
+        for said in &verdict(&document).sentences {
+            assert!(page.contains(&maud::html! { (said.text) }.into_string()), "{status:?}: {}", said.text);
+        }
     }
 }
 

@@ -9,14 +9,29 @@ use super::columns::{Column, Columns, Measure, Spread};
 use super::text::{instant, known, name};
 use crate::bench::measure::{Buckets, IntervalRow};
 use crate::bench::report::document::ResultDocument;
-use crate::terminal::number::{duration, grouped, percent, rate, si};
+use crate::terminal::number::{bytes, duration, grouped, percent, rate, si};
 
 /// Shades of the heat map.
 const SHADES: usize = 7;
-/// Values of `$SYS` that are drawn.
-const MOST_SYS: usize = 6;
-/// Characters of a panel's title, for which there is room on a telephone.
-const LONGEST_TITLE: usize = 30;
+/// A `$SYS` topic that is drawn, by its end.
+struct SysFigure {
+    topic: &'static str,
+    is_counter: bool,
+    form: Form,
+}
+
+/// Those that say something about a load, by the names of mosquitto, mqbroker and HiveMQ, or of EMQX.
+const SYS: &[SysFigure] = &[
+    SysFigure { topic: "publish/messages/received", is_counter: true, form: si },
+    SysFigure { topic: "metrics/messages/received", is_counter: true, form: si },
+    SysFigure { topic: "publish/messages/sent", is_counter: true, form: si },
+    SysFigure { topic: "metrics/messages/sent", is_counter: true, form: si },
+    SysFigure { topic: "publish/messages/dropped", is_counter: true, form: si },
+    SysFigure { topic: "metrics/messages/dropped", is_counter: true, form: si },
+    SysFigure { topic: "/clients/connected", is_counter: false, form: si },
+    SysFigure { topic: "/heap/current", is_counter: false, form: bytes },
+    SysFigure { topic: "/store/messages/count", is_counter: false, form: si },
+];
 /// Stages that are marked.
 const MOST_BANDS: usize = 60;
 
@@ -385,39 +400,63 @@ impl<'a> Timeline<'a> {
 
     fn broker(&self) -> Option<Chart> {
         let lines = self.measured(vec![
-            (line("broker CPU", "c1", Measure::Gauge(|row| row.broker_cpu_pct)), percent as Form),
-            (line("broker memory", "c3", Measure::Gauge(|row| row.broker_rss_bytes.map(|memory| memory as f64))), si),
+            (line("broker's CPU", "c1", Measure::Gauge(|row| row.broker_cpu_pct)), percent as Form),
+            (line("broker's memory", "c3", Measure::Gauge(|row| row.broker_rss_bytes.map(|size| size as f64))), bytes),
         ]);
-        let panel = |title: &str, name: &str, form: Form, floor: f64| {
+        let panel = |title: &str, name: &str, form: Form| {
             let (line, _) = lines.iter().find(|(line, _)| line.name == name)?;
-            self.panel(title, 54.0, form, &[line], floor)
+            self.panel(title, 54.0, form, &[line], 1.0)
         };
         let mut panels = vec![
-            panel("CPU of the broker's process, percent of one core", "broker CPU", percent, 10.0),
-            panel("Resident memory of the broker's process, bytes", "broker memory", si, 1e6),
+            panel("Broker's CPU, % of one core", "broker's CPU", percent),
+            panel("Broker's resident memory", "broker's memory", bytes),
         ];
         let topics = self.document.broker.sys.iter().flatten();
-        let drawn = topics.filter_map(|(topic, samples)| self.sys_panel(topic, samples)).take(MOST_SYS);
-        panels.extend(drawn.map(Some));
-        let description = format!("What the broker did{}.", self.highest_of(&lines));
-        self.strip("broker", "The broker", description, panels, &lines)
+        let shown = SYS.iter().filter_map(|figure| {
+            let (topic, samples) = topics.clone().find(|(topic, _)| topic.ends_with(figure.topic))?;
+            Some((topic, self.sys_panel(samples, figure)?))
+        });
+        let (names, of_sys): (Vec<&String>, Vec<Panel>) = shown.unzip();
+        panels.extend(of_sys.into_iter().map(Some));
+        let names = names.iter().map(|topic| name(topic)).collect::<Vec<_>>().join(", ");
+        let sys = if names.is_empty() { names } else { format!(" From its $SYS topics: {names}.") };
+        let description = format!("What the broker did{}.{sys}", self.highest_of(&lines));
+        let mut chart = self.strip("broker", "The broker", description, panels, &lines)?;
+        if !sys.is_empty() {
+            chart.note = Some(format!("{} All values of all topics are in the raw data.", sys.trim_start()));
+        }
+        Some(chart)
     }
 
-    /// The samples of a `$SYS` topic: pairs of a time in nanoseconds and a value.
-    fn sys_panel(&self, topic: &str, samples: &[(u64, f64)]) -> Option<Panel> {
-        let points: Vec<(f64, f64)> = samples.iter().map(|(at_ns, value)| (*at_ns as f64, *value)).collect();
-        let highest = points.iter().map(|(_, value)| *value).reduce(f64::max)?;
+    /// The values of a `$SYS` topic; of a counter how much it grew per second.
+    fn sys_panel(&self, samples: &[(u64, f64)], figure: &SysFigure) -> Option<Panel> {
+        let finite = samples.iter().filter(|(_, value)| value.is_finite());
+        let values: Vec<(u64, f64)> = if figure.is_counter {
+            let pairs = finite.clone().zip(finite.skip(1));
+            let growth = pairs.map(|((before_ns, before), (at_ns, value))| {
+                let seconds = at_ns.saturating_sub(*before_ns) as f64 / 1e9;
+                (*at_ns, (value - before).max(0.0) / seconds)
+            });
+            growth.filter(|(_, value)| value.is_finite()).collect()
+        } else {
+            // A value holds until the next one.
+            let last = samples.last().map(|(_, value)| (self.to_ns, *value));
+            finite.copied().chain(last.filter(|(_, value)| value.is_finite())).collect()
+        };
+        let highest = values.iter().map(|(_, value)| *value).reduce(f64::max)?;
         let height = 40.0;
         let scale = Scale::from_zero(highest);
-        let place =
-            |(at, value): &(f64, f64)| Some((self.share(*at as u64) * WIDTH, height * (1.0 - scale.share(*value))));
+        let place = |at_ns: u64, value: f64| Some((self.share(at_ns) * WIDTH, height * (1.0 - scale.share(value))));
         // Of several samples the highest.
-        let drawn = points.chunks(points.len().div_ceil(1_000).max(1)).filter_map(|chunk| {
+        let drawn = values.chunks(values.len().div_ceil(1_000).max(1)).filter_map(|chunk| {
             let highest = chunk.iter().map(|(_, value)| *value).reduce(f64::max)?;
             Some((chunk.first()?.0, highest))
         });
-        let data = html! { path class="line dots c4" d=(path(drawn.map(|sample| place(&sample)))) {} };
-        Some(Panel { title: tail(&name(topic)), height, data, ticks: scale.ticks(si) })
+        let data = html! { path class="line dots c4" d=(path(drawn.map(|(at_ns, value)| place(at_ns, value)))) {} };
+        // The beginning, which names the broker, is in the note: there is no room for it on a telephone.
+        let unit = if figure.is_counter { "/s" } else { "" };
+        let title = format!("{}{unit}", figure.topic.trim_start_matches('/'));
+        Some(Panel { title, height, data, ticks: scale.ticks(figure.form) })
     }
 
     fn measured(&self, lines: Vec<(Line, Form)>) -> Vec<(Line, Form)> {
@@ -497,15 +536,6 @@ fn bucket_table(timeline: &Timeline<'_>, buckets: &[Option<Buckets>]) -> Table {
     };
     let head = ["Time", "samples", "none below", "none above"].map(str::to_owned).into();
     Table { head, rows: timeline.columns.list.iter().zip(buckets).map(row).collect() }
-}
-
-/// The end of a topic that is too long for a title: it says what the figure is.
-fn tail(topic: &str) -> String {
-    let length = topic.chars().count();
-    if length <= LONGEST_TITLE {
-        return topic.to_owned();
-    }
-    std::iter::once('…').chain(topic.chars().skip(length - LONGEST_TITLE + 1)).collect()
 }
 
 fn latency_text(ns: f64) -> String {
