@@ -315,8 +315,8 @@ fn unit(metric: Metric) -> &'static str {
 mod tests {
     use super::super::figures::tests::document;
     use super::*;
-    use crate::bench::plan::Draws;
     use crate::bench::report::Status;
+    use crate::template::Draws;
 
     fn compared_to(base: &[ResultDocument], new: &[ResultDocument]) -> Comparison {
         compare(&group("a", base), &group("b", new), 5.0, false)
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(reason(&rates(&STEADY), &null), "the new side did not measure it");
         assert_eq!(reason(&null, &rates(&STEADY)), "the base did not measure it");
         let mut other = rates(&STEADY);
-        other.iter_mut().for_each(|document| document.plan.qos = 2);
+        other.iter_mut().for_each(|document| document.plan["qos"] = 2.into());
         assert_eq!(reason(&rates(&STEADY), &other), "the plans differ: qos 0 → 2");
         let any = compare(&group("a", &rates(&STEADY.map(|rate| rate * 2.0))), &group("b", &other), 5.0, true);
         assert_eq!((any.verdict, any.plan_differences.len()), (CompareVerdict::Worse, 1));
@@ -425,7 +425,7 @@ mod tests {
 
     /// A normal number.
     fn normal(draws: Draws, place: u64) -> f64 {
-        let radius = (-2.0 * draws.uniform(2 * place).ln()).sqrt();
+        let radius = (-2.0_f64 * draws.uniform(2 * place).ln()).sqrt();
         radius * (std::f64::consts::TAU * draws.uniform(2 * place + 1)).cos()
     }
 }

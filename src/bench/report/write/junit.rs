@@ -190,7 +190,7 @@ mod tests {
     fn each_condition_is_a_case_and_so_is_the_validity() {
         let mut document = example::document();
         let gates = ["e2e.p99 <= 20ms && lost == 0", "sent_per_s >= 200k"].map(|gate| Gate::parse(gate).unwrap());
-        Gate::apply(&gates, &mut document);
+        Gate::apply(&gates, &mut document, None);
         let found = read(&write(std::slice::from_ref(&document)).unwrap());
         let counts = |attributes: &[(String, String)]| {
             ["tests", "failures", "errors"].map(|name| value(attributes, name).to_owned())
@@ -221,7 +221,7 @@ mod tests {
     fn hostile_text_stays_text() {
         let hostile = "]]> <a b='c'> & \" \u{0} \u{1b}[2J \u{ffff} \u{fffe} \u{202e} é 日本 \r\n\tend";
         let mut document = example::document();
-        Gate::apply(&[Gate::parse("lost == 0").unwrap()], &mut document);
+        Gate::apply(&[Gate::parse("lost == 0").unwrap()], &mut document, None);
         document.run.name = Some(hostile.to_owned());
         document.env.host = Some(hostile.to_owned());
         document.gates[0].expr = hostile.to_owned();

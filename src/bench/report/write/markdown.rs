@@ -116,7 +116,7 @@ mod tests {
     fn verdict_table_gates_and_warnings_are_there() {
         let mut document = example::document();
         let gates = ["lost == 0", "sent_per_s >= 200k"].map(|gate| Gate::parse(gate).unwrap());
-        Gate::apply(&gates, &mut document);
+        Gate::apply(&gates, &mut document, None);
         let text = write(std::slice::from_ref(&document), None);
         for line in [
             "**a gate failed** · `2025-11-21T03:36:00Z` · `mqtt://127.0.0.1:1883`",
