@@ -121,8 +121,8 @@ mod tests {
         for line in [
             "**a gate failed** · `2025-11-21T03:36:00Z` · `mqtt://127.0.0.1:1883`",
             "| Stage | Sent/s | Delivered/s | p50 | p99 | Max | Lost | Duplicates |",
-            "| ✅ | `lost == 0` | was 0 |",
-            "| ❌ | `sent_per_s >= 200k` | was 123,456 |",
+            "| ✅ | `lost == 0` | 0 |",
+            "| ❌ | `sent_per_s >= 200k` | sent\\_per\\_s is 123,456 |",
             "- the broker runs on this machine and shares its CPU",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
