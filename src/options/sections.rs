@@ -410,6 +410,14 @@ pub(super) const BENCH: &[Section] = &[
             entry("mqbench echo -h broker --rate 100", "Measure the round trip through a responder."),
             entry("mqbench pub -h broker -q 1 --flood", "Only publish; use sub to only receive."),
             entry(
+                "mqbench report result.json --out report.html",
+                "Print a saved result, and write it in another format.",
+            ),
+            entry(
+                "mqbench merge a.json b.json --out all.json",
+                "Add the results of one plan that ran on two machines.",
+            ),
+            entry(
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),

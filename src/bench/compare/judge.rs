@@ -373,9 +373,13 @@ mod tests {
         null[3].traffic.delivered_per_s = None;
         assert_eq!(reason(&rates(&STEADY), &null), "the new side did not measure it");
         assert_eq!(reason(&null, &rates(&STEADY)), "the base did not measure it");
-        let mut other = rates(&STEADY);
-        other.iter_mut().for_each(|document| document.plan["qos"] = 2.into());
-        assert_eq!(reason(&rates(&STEADY), &other), "the plans differ: qos 0 → 2");
+        let at_qos = |qos: u8| {
+            let mut documents = rates(&STEADY);
+            documents.iter_mut().for_each(|document| document.plan["qos"] = qos.into());
+            documents
+        };
+        let other = at_qos(2);
+        assert_eq!(reason(&at_qos(0), &other), "the plans differ: qos 0 → 2");
         let any = compare(&group("a", &rates(&STEADY.map(|rate| rate * 2.0))), &group("b", &other), 5.0, true);
         assert_eq!((any.verdict, any.plan_differences.len()), (CompareVerdict::Worse, 1));
     }

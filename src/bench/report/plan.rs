@@ -136,7 +136,7 @@ pub(super) struct StagePlan {
 }
 
 /// What makes no other load: where it runs and from where, and what the dice showed.
-const NOT_HASHED: [&str; 5] = ["seed", "threads", "local_addresses", "asks_sys", "busy_poll"];
+pub(super) const NOT_HASHED: [&str; 5] = ["seed", "threads", "local_addresses", "asks_sys", "busy_poll"];
 
 /// SHA-256 of a plan, as hexadecimal digits.
 pub(super) fn plan_hash(plan: &Value) -> Option<String> {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::document::{BrokerFacts, Part, ResultDocument, RunFacts, Status, TargetFacts, Warning};
+use super::plan::NOT_HASHED;
 use crate::bench::measure::Fault;
 use crate::terminal::quoted;
 
@@ -96,7 +97,8 @@ fn difference(one: &ResultDocument, other: &ResultDocument) -> Option<String> {
     }
     if one.run.plan_hash != other.run.plan_hash {
         let [one, other] = [one, other].map(|result| result.plan.as_object().cloned().unwrap_or_default());
-        let changed = one.iter().filter(|(name, value)| other.get(*name) != Some(value));
+        let is_load = |name: &str| !NOT_HASHED.contains(&name);
+        let changed = one.iter().filter(|(name, value)| is_load(name) && other.get(*name) != Some(value));
         let shown = changed.map(|(name, value)| {
             let other = other.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
             format!("{name} is {} and {}", quoted(&other), quoted(&value.to_string()))

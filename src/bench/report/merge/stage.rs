@@ -14,8 +14,11 @@ use crate::bench::system::ProcessUse;
 const MOST_OUTAGES: usize = 1_000;
 
 impl Stage {
-    /// Says of which part the streams are.
+    /// Says of which part the streams are, and gives the rows the precision of a sum.
     pub(super) fn set_part(&mut self, part: &str) {
+        for row in self.series.iter_mut().flat_map(|series| &mut series.rows) {
+            row.cpu_pct = row.cpu_pct.map(rounded);
+        }
         let targets = self.targets.iter_mut().flatten().map(|target| &mut target.delivery);
         for delivery in std::iter::once(&mut self.delivery).chain(targets) {
             delivery.streams.iter_mut().flatten().for_each(|stream| stream.part = Some(part.to_owned()));
@@ -106,8 +109,7 @@ fn count(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 /// The sum in thousandths, as documents have them: whatever the order of the parts, it is the same to the last digit.
 fn rate(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     let thousandths = |rate: f64| (rate * 1e3).round();
-    sum(one.map(rounded), other.map(rounded), |one, other| (one * 1e3).round() + (other * 1e3).round())
-        .map(|sum| if one.is_some() && other.is_some() { sum / 1e3 } else { thousandths(sum) / 1e3 })
+    sum(one.map(thousandths), other.map(thousandths), |one, other| one + other).map(|sum| sum / 1e3)
 }
 
 fn highest(one: Option<f64>, other: Option<f64>) -> Option<f64> {

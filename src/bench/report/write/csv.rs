@@ -1,7 +1,7 @@
 //! A row per figure of a run and of each of its stages.
 //!
-//! Columns: `run` (the run's tag), `name` (`--name`), `started_at`, `status`, `stage` (empty for the figures of the whole
-//! run), `metric` (where the figure stands in the document, as `traffic.sent_per_s` or `latency.e2e.p99`), `value` (empty
+//! Columns: `run` (the run's tag), `name` (`--name`), `started_at`, `status`, `stage` and
+//! `stage_number` (from 1, for names may occur twice; both empty for the figures of the whole run), `metric` (where the figure stands in the document, as `traffic.sent_per_s` or `latency.e2e.p99`), `value` (empty
 //! where it was not measured), `unit`.
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ use crate::bench::report::document::ResultDocument;
 use crate::terminal::escape;
 
 /// The first line.
-const COLUMNS: [&str; 8] = ["run", "name", "started_at", "status", "stage", "metric", "value", "unit"];
+const COLUMNS: [&str; 9] = ["run", "name", "started_at", "status", "stage", "stage_number", "metric", "value", "unit"];
 
 /// What a latency has beside times.
 const COUNTS_OF_LATENCY: [&str; 5] = ["count", "sigfig", "clamped", "negative", "range"];
@@ -22,15 +22,15 @@ pub(super) fn write(results: &[ResultDocument]) -> Result<Vec<u8>> {
     let mut table = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     for result in results {
-        let mut rows = figures(&Figures {
+        let of_run = figures(&Figures {
             clients: &result.clients,
             traffic: &result.traffic,
             delivery: &result.delivery,
             latency: &result.latency,
             generator: &result.generator,
         })?;
-        rows.iter_mut().for_each(|row| row.stage = String::new());
-        for stage in &result.stages {
+        let mut rows: Vec<_> = of_run.into_iter().map(|row| (String::new(), String::new(), row)).collect();
+        for (number, stage) in (1..).zip(&result.stages) {
             let of_stage = figures(&Figures {
                 clients: &stage.clients,
                 traffic: &stage.traffic,
@@ -38,7 +38,7 @@ pub(super) fn write(results: &[ResultDocument]) -> Result<Vec<u8>> {
                 latency: &stage.latency,
                 generator: &stage.generator,
             })?;
-            rows.extend(of_stage.into_iter().map(|row| Row { stage: stage.name.clone(), ..row }));
+            rows.extend(of_stage.into_iter().map(|row| (stage.name.clone(), number.to_string(), row)));
         }
         let text = |text: &Option<String>| cell(text.as_deref().unwrap_or_default());
         let status = serde_json::to_value(result.status)?;
@@ -48,9 +48,9 @@ pub(super) fn write(results: &[ResultDocument]) -> Result<Vec<u8>> {
             text(&result.run.started_at),
             cell(status.as_str().unwrap_or_default()),
         ];
-        for Row { stage, metric, value } in rows {
+        for (stage, number, Row { metric, value }) in rows {
             let unit = unit(&metric);
-            let figure = [cell(&stage), cell(&metric), value, unit.to_owned()];
+            let figure = [cell(&stage), number, cell(&metric), value, unit.to_owned()];
             table.write_record(run.iter().chain(&figure))?;
         }
     }
@@ -68,7 +68,6 @@ struct Figures<'a, C: Serialize, T: Serialize, D: Serialize, L: Serialize, G: Se
 }
 
 struct Row {
-    stage: String,
     metric: String,
     value: String,
 }
@@ -82,7 +81,7 @@ fn figures(figures: &impl Serialize) -> Result<Vec<Row>> {
 
 /// Texts are explanations of figures, and lists have a meaning that no single figure has.
 fn walk(place: String, value: &Value, rows: &mut Vec<Row>) {
-    let row = |value: String| Row { stage: String::new(), metric: place.clone(), value };
+    let row = |value: String| Row { metric: place.clone(), value };
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -140,21 +139,21 @@ mod tests {
         let document = example::document();
         let text = String::from_utf8(write(std::slice::from_ref(&document)).unwrap()).unwrap();
         let mut lines = text.lines();
-        assert_eq!(lines.next(), Some("run,name,started_at,status,stage,metric,value,unit"));
+        assert_eq!(lines.next(), Some("run,name,started_at,status,stage,stage_number,metric,value,unit"));
         for row in [
-            ",ok,flood,traffic.sent_per_s,123456.0,1/s",
-            ",ok,,traffic.sent_per_s,123456.0,1/s",
-            ",ok,flood,traffic.offered_per_s,,1/s",
-            ",ok,paced,delivery.lost,0,",
-            ",ok,,delivery.expected,925920,",
-            ",ok,paced,latency.e2e.p99.99,,ns",
-            ",ok,paced,latency.ack.count,20000,",
-            ",ok,paced,generator.cpu_user_pct,20.0,%",
+            ",ok,flood,1,traffic.sent_per_s,123456.0,1/s",
+            ",ok,,,traffic.sent_per_s,123456.0,1/s",
+            ",ok,flood,1,traffic.offered_per_s,,1/s",
+            ",ok,paced,2,delivery.lost,0,",
+            ",ok,,,delivery.expected,925920,",
+            ",ok,paced,2,latency.e2e.p99.99,,ns",
+            ",ok,paced,2,latency.ack.count,20000,",
+            ",ok,paced,2,generator.cpu_user_pct,20.0,%",
         ] {
             assert!(text.lines().any(|line| line.ends_with(row)), "{row} is not in\n{text}");
         }
         let p99 = document.latency.e2e.unwrap().p.p99.unwrap();
-        assert!(text.contains(&format!("ok,paced,latency.e2e.p99,{p99},ns\n")), "{text}");
+        assert!(text.contains(&format!("ok,paced,2,latency.e2e.p99,{p99},ns\n")), "{text}");
     }
 
     #[test]

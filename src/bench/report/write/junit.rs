@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(names, ["the measurement is valid", "e2e.p99 <= 20ms", "lost == 0", "sent_per_s >= 200k"]);
         let failures: Vec<_> = found.iter().filter(|(path, ..)| path.ends_with("/failure")).collect();
         assert_eq!(failures.len(), 1);
-        assert_eq!(value(&failures[0].1, "message"), "was 123,456");
+        assert_eq!(value(&failures[0].1, "message"), "sent_per_s is 123,456");
 
         document.set_status(Status::Invalid);
         document.invalid =

@@ -56,7 +56,8 @@ fn stages(result: &ResultDocument) -> String {
     }
     let mut text = "| Stage | Sent/s | Delivered/s | p50 | p99 | Max | Lost | Duplicates |\n".to_owned();
     text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|\n");
-    result.stages.iter().for_each(|stage| text.push_str(&stage_row(stage)));
+    // Attempts at a rate that was not sustained are among the warnings.
+    result.stages.iter().filter(|stage| stage.is_result()).for_each(|stage| text.push_str(&stage_row(stage)));
     text
 }
 
@@ -85,14 +86,15 @@ fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
 /// Text that Markdown and HTML leave as it is, in one line.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::new();
-    for character in escape(text).chars() {
-        // The last two begin what becomes a link or a mention by itself.
-        if "\\`*_{}[]()<>#|~&!$:@".contains(character) {
+    let text = escape(text);
+    for (place, character) in text.char_indices() {
+        // A colon begins what becomes a link by itself, and so does what is replaced below.
+        if "\\`*_[]<>#|~&!$@".contains(character) || text[place..].starts_with("://") {
             plain.push('\\');
         }
         plain.push(character);
     }
-    plain
+    plain.replace("www.", "www&#46;")
 }
 
 /// Text as code, also in a table.
@@ -121,8 +123,8 @@ mod tests {
         for line in [
             "**a gate failed** · `2025-11-21T03:36:00Z` · `mqtt://127.0.0.1:1883`",
             "| Stage | Sent/s | Delivered/s | p50 | p99 | Max | Lost | Duplicates |",
-            "| ✅ | `lost == 0` | was 0 |",
-            "| ❌ | `sent_per_s >= 200k` | was 123,456 |",
+            "| ✅ | `lost == 0` | 0 |",
+            "| ❌ | `sent_per_s >= 200k` | sent\\_per\\_s is 123,456 |",
             "- the broker runs on this machine and shares its CPU",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
@@ -157,6 +159,7 @@ mod tests {
             }
         }
         assert!(text.contains("```</td>"), "a fence that is longer than what it holds: {text}");
+        assert_eq!(plain("at p99: 1 (x), www.e.org http://e"), "at p99: 1 (x), www&#46;e.org http\\://e");
         assert_eq!(code("`"), "`` ` ``");
         assert_eq!(code("a | b"), "`a \\| b`");
     }
