@@ -5,8 +5,14 @@ complete -c mqpub -s q -l qos -d 'QoS of the message' -r
 complete -c mqpub -l repeat -d 'Send the message COUNT times, each after the previous one completes' -r
 complete -c mqpub -l repeat-delay -d 'Wait TIME between repetitions' -r
 complete -c mqpub -l topic-sep -d 'Read lines of the form TOPIC SEP PAYLOAD; SEP is TAB or any text' -r -f
+complete -c mqpub -l replay -d 'Replay the messages of FILE, as mqsub --record or --json wrote them, in their original rhythm; - is stdin' -r -F
+complete -c mqpub -l speed -d 'Replay FACTOR times as fast, as in 10 or 0.5, or as fast as possible with max [default: 1]' -r
+complete -c mqpub -l loop -d 'Replay the file COUNT times, or "forever"' -r
+complete -c mqpub -l map -d 'Change the topics of --json, --topic-sep and --replay, as in \'site/#=copy/site/#\'; may be repeated' -r -f
 complete -c mqpub -l on-error -d 'What to do with a line that is not a message: stop there, or skip it [default: stop]' -r -f -a "stop\t'Stop reading'
 skip\t'Go on with the next line'"
+complete -c mqpub -l csv -d 'Fill in %{csv:COLUMN} from the rows of FILE; without -l and --repeat, send one message per row' -r -F
+complete -c mqpub -l seed -d 'Draw random values from NUMBER: the same number gives the same messages' -r
 complete -c mqpub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
 complete -c mqpub -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
 complete -c mqpub -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
@@ -66,6 +72,7 @@ complete -c mqpub -s r -l retain -d 'Ask the broker to keep the message for late
 complete -c mqpub -l require-subscriber -d 'Fail unless each message has a subscriber; needs -V 5 and -q 1 or 2'
 complete -c mqpub -l json -d 'Read each line of stdin, or of -f FILE, as a message in JSON'
 complete -c mqpub -l null -d 'Records of -l, --json and --topic-sep end with NUL instead of a newline'
+complete -c mqpub -l template -d 'Fill in placeholders such as %s, %{time} and %{uuid} in topics and messages; see TEMPLATES'
 complete -c mqpub -l ask-pw -d 'Ask for the password on the terminal'
 complete -c mqpub -s c -l disable-clean-session -d 'Keep the session and its queued messages when the connection ends; needs -i'
 complete -c mqpub -l nodelay -d 'Send each packet immediately (TCP_NODELAY)'

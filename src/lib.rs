@@ -11,6 +11,7 @@
 //! - [`terminal`]: color, progress, tables, escaping
 //! - `dissect`: a packet as text, field by field
 //! - [`message_json`]: one message as one JSON object, written and read
+//! - [`template`]: texts with placeholders, and random numbers by index
 //! - `recording`: files of such objects, plain or compressed, written and read
 //! - [`transport`]: how bytes reach a broker, the only home of rustls and sockets
 //! - [`client`]: session + transport + clock on tokio
@@ -35,6 +36,7 @@ mod recording;
 pub mod request;
 pub mod session;
 pub mod subscribe;
+pub mod template;
 pub mod terminal;
 pub mod transport;
 

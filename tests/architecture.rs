@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("session", &["mqtt"]),
     ("exit_status", &["mqtt"]),
     ("terminal", &["exit_status", "mqtt"]),
+    ("template", &[]),
     ("dissect", &["mqtt", "terminal"]),
     ("message_json", &["mqtt", "terminal"]),
     ("recording", &["terminal"]),
@@ -27,7 +28,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("check", &["client", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
     (
         "publish",
-        &["client", "exit_status", "message_json", "mqtt", "options", "recording", "session", "terminal", "transport"],
+        &[
+            "client",
+            "exit_status",
+            "message_json",
+            "mqtt",
+            "options",
+            "recording",
+            "session",
+            "template",
+            "terminal",
+            "transport",
+        ],
     ),
     (
         "subscribe",
@@ -48,7 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
-    ("bench", &["client", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
+    ("bench", &["client", "exit_status", "mqtt", "options", "session", "template", "terminal", "transport"]),
     ("broker", &["client", "dissect", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
 ];
 
@@ -60,7 +72,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("colored", &["terminal"]),
     ("flate2", &["recording"]),
     ("futures_util", &["transport"]),
-    ("hdrhistogram", &["bench::measure"]),
+    ("hdrhistogram", &["bench::measure", "publish::schedule"]),
     ("httparse", &["transport", "broker::driver", "bench::prometheus"]),
     ("indicatif", &["terminal"]),
     ("jaq_core", &["subscribe::jq"]),

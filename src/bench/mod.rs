@@ -19,6 +19,5 @@ mod simulation;
 mod sys_sampler;
 
 pub use measure::Stamp;
-pub use plan::Template;
 pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

@@ -9,6 +9,7 @@ mod reason;
 mod secret;
 mod text;
 mod topic;
+mod topic_rule;
 mod version;
 pub mod wire;
 
@@ -24,4 +25,6 @@ pub use topic::{
     TopicError, TopicFilter, check_sent_topic_filter, check_sent_topic_name, check_topic_filter, check_topic_name,
     filter_matches,
 };
+pub(crate) use topic_rule::apply_rules;
+pub use topic_rule::{RuleError, TopicRule};
 pub use version::ProtocolVersion;

@@ -274,6 +274,11 @@ fn max_inflight(text: &str) -> Result<u16, String> {
 pub struct Positions(BTreeMap<String, usize>);
 
 impl Positions {
+    /// Whether `option` was given.
+    pub(crate) fn has(&self, option: &str) -> bool {
+        self.0.contains_key(option)
+    }
+
     /// Whether `option` came after `other`; false when either is missing.
     pub(super) fn later(&self, option: &str, other: &str) -> bool {
         matches!((self.0.get(option), self.0.get(other)), (Some(option), Some(other)) if option > other)

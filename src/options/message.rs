@@ -68,6 +68,8 @@ pub(super) struct Sources<'a> {
     pub(super) topic_of_url: Option<&'a str>,
     /// The option by which each line names its topic.
     pub(super) lines: Option<&'static str>,
+    /// Topics and messages hold placeholders; `-m` may be the template of lines.
+    pub(super) is_template: bool,
 }
 
 /// There is to be one payload and no more; a file may be sent line by line.
@@ -90,7 +92,7 @@ impl MessageOptions {
     pub(super) fn faults(&self, sources: Sources<'_>, noun: &str) -> Vec<String> {
         let Self { message, file, stdin_line, stdin_file, null_message, .. } = self;
         let mut faults: Vec<String> = fault_of_payloads([
-            (message.is_some(), "-m"),
+            (message.is_some() && !(sources.is_template && *stdin_line), "-m"),
             (file.is_some(), "-f"),
             (*stdin_line, "-l"),
             (*stdin_file, "-s"),
@@ -107,7 +109,8 @@ impl MessageOptions {
         if topics().next().is_none() && sources.lines.is_none() {
             faults.push("no topic given: add -t TOPIC".into());
         }
-        for topic in topics() {
+        // The topic of a template is known when it is filled in.
+        for topic in topics().filter(|_| !sources.is_template) {
             if let Err(error) = check_sent_topic_name(topic) {
                 faults.push(format!("invalid {noun} topic '{topic}': {error}"));
             }

@@ -74,7 +74,7 @@ pub use connection::{ConnectionOptions, KeepAlive, Positions, ProtocolVersionNam
 pub use each::{EachOptions, FilePer};
 pub use environment::Environment;
 pub use general::GeneralOptions;
-pub use input::{DeliveryOptions, InputOptions, OnErrorName};
+pub use input::{DeliveryOptions, InputOptions, OnErrorName, Speed, TemplateOptions};
 pub use load::{LoadOptions, MetricsAddress, ResultOptions, StageOptions, Verb, WindowName};
 pub use message::{MessageOptions, RetainOptions};
 pub use output::{OutputOptions, ScreenOptions};

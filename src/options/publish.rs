@@ -12,7 +12,7 @@ use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
     CheckOptions, ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions, MessageOptions,
-    PropertyOptions, RetainOptions, RetryOptions, TlsOptions, Tool, UsageError, WillOptions,
+    PropertyOptions, RetainOptions, RetryOptions, TemplateOptions, TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -51,6 +51,9 @@ pub struct PublishOptions {
     /// How lines become messages.
     #[command(flatten)]
     pub input: InputOptions,
+    /// Placeholders in topics and messages.
+    #[command(flatten)]
+    pub templates: TemplateOptions,
     /// Where the broker is.
     #[command(flatten)]
     pub connection: ConnectionOptions,
@@ -86,7 +89,8 @@ pub struct ReportOptions {
     /// json prints one object on one line: messages, sent, acknowledged (null at QoS 0), refused, refused_by_reason,
     /// unacknowledged, without_subscriber, downgraded, retried, maybe_duplicated, reconnects, input_read (false if the
     /// rest of the input was not read and is not counted; null without an input), bad_lines (lines that are not
-    /// messages), seconds, rate (messages per second) and exit_status.
+    /// messages), lateness_ms (of --replay: p50, p99 and max of how late messages were sent; else null), seconds, rate
+    /// (messages per second) and exit_status.
     /// text prints one line to read. The summary is also printed on failure, on Ctrl-C and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,
@@ -120,6 +124,7 @@ impl ClientOptions for PublishOptions {
             retain: given.retain(),
             delivery: DeliveryOptions::default(),
             input: InputOptions::default(),
+            templates: TemplateOptions::default(),
             connection: given.connection(),
             retry: RetryOptions::default(),
             tls: given.tls(),
@@ -152,8 +157,11 @@ impl ToolOptions for PublishOptions {
             Err(fault) => return vec![fault],
         };
         let sources = Sources { topic_of_url: topic_of_url.as_deref(), ..self.input.sources() };
+        let is_template = self.templates.template;
+        let sources = Sources { is_template, ..sources };
         let mut faults = self.message.faults(sources, "publish");
-        faults.extend(self.input.faults(self.message.reads_lines(sources)));
+        faults.extend(self.input.faults(self.message.reads_lines(sources), is_template));
+        faults.extend(self.templates.faults(sources.lines));
         faults
     }
 }

@@ -70,6 +70,36 @@ const INTERRUPTED: Entry = entry(
      these numbers.",
 );
 
+/// The placeholders of all templates.
+const TEMPLATES: Section = Section {
+    title: "TEMPLATES",
+    entries: &[
+        entry("%%", "A percent sign."),
+        entry(
+            "%i %c %u",
+            "mqbench: number of the client, its client identifier, its user name; %05i has leading zeros.",
+        ),
+        entry("%s", "Number of the message, from 0; %05s has leading zeros."),
+        entry("%t", "Unix time in milliseconds."),
+        entry("%{count:START:STEP}", "START, START + STEP and so on; %{count} is 0, 1, 2."),
+        entry(
+            "%{time:FORM}",
+            "Time in s, ms, us or ns, or as in %{time:%Y-%m-%d} (strftime, UTC); %{time} is RFC 3339.",
+        ),
+        entry("%{int:1..6}", "A random whole number of a range, both ends included."),
+        entry("%{float:18..24:1}", "A random number of a range, with one decimal; without :1 with three."),
+        entry("%{choice:on|off}", "One of the texts, at random."),
+        entry("%{uuid}", "A random UUID."),
+        entry("%{csv:COLUMN}", "mqpub: the value of a column of --csv."),
+        entry("%{line}", "mqpub: the line of -l, in topics and in -m."),
+        entry(
+            "Where",
+            "mqpub with --template: topics and messages. mqbench: -m and --payload template:FILE; only %i %c %u in -t, -i, \
+             -u and -P. Random values follow from --seed.",
+        ),
+    ],
+};
+
 pub(super) const PUBLISH: &[Section] = &[
     Section {
         title: "EXAMPLES",
@@ -84,6 +114,18 @@ pub(super) const PUBLISH: &[Section] = &[
             entry(
                 "printf 'a/1\\ton\\na/2\\toff\\n' | mqpub -h broker --topic-sep TAB",
                 "Publish lines of the form topic, tab, payload.",
+            ),
+            entry(
+                "mqpub -h test --replay site.ndjson.zst --speed 10 --map 'site/#=test/#'",
+                "Replay what mqsub --record recorded, ten times as fast, under other topics.",
+            ),
+            entry(
+                "mqpub -h broker --template -t 'room/%{int:1..9}' -m '{\"n\":%s,\"at\":%{time:ms}}' --repeat 100",
+                "Publish 100 generated messages; --seed makes them the same each time.",
+            ),
+            entry(
+                "mqpub -h broker --template --csv rooms.csv -t 'room/%{csv:id}' -m '%{csv:name}' -r -q 1",
+                "Publish a retained message per row of a CSV file.",
             ),
             entry(
                 "mqpub -h broker -t cmd/reboot -m now -q 1 -V 5 --require-subscriber",
@@ -103,6 +145,7 @@ pub(super) const PUBLISH: &[Section] = &[
             ),
         ],
     },
+    TEMPLATES,
     Section {
         title: "EXIT STATUS",
         entries: &[
@@ -360,6 +403,7 @@ pub(super) const BENCH: &[Section] = &[
             ),
         ],
     },
+    TEMPLATES,
     Section {
         title: "EXIT STATUS",
         entries: &[

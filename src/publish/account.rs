@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::compose::LineFault;
+use super::line_fault::LineFault;
 use super::plan::PublishPlan;
 use super::summary::Totals;
 use crate::client::ProgressReporter;
@@ -62,6 +62,8 @@ pub(crate) struct DeliveryAccount {
     done: u64,
     acknowledged: u64,
     bad_lines: u64,
+    /// The input ends with an error.
+    has_fault: bool,
     without_subscriber: u64,
     refused: BTreeMap<u8, u64>,
     lost: u64,
@@ -101,6 +103,7 @@ impl DeliveryAccount {
             done: 0,
             acknowledged: 0,
             bad_lines: 0,
+            has_fault: false,
             without_subscriber: 0,
             refused: BTreeMap::new(),
             lost: 0,
@@ -170,6 +173,12 @@ impl DeliveryAccount {
         }
     }
 
+    /// The input cannot be read to its end.
+    pub(super) fn note_fault(&mut self, fault: &str) {
+        self.has_fault = true;
+        self.reporter.error(escape(fault));
+    }
+
     /// A message as reports name it.
     fn name(&self, number: u64, topic: &str) -> String {
         let noun = self.nouns.0;
@@ -233,7 +242,7 @@ impl DeliveryAccount {
         }
         match self.first_refusal {
             Some(reason) => ExitStatus::Refused(reason),
-            None if left > 0 || self.bad_lines > 0 => ExitStatus::Failed,
+            None if left > 0 || self.bad_lines > 0 || self.has_fault => ExitStatus::Failed,
             None if self.downgraded > 0 || self.without_subscriber > 0 => ExitStatus::Downgraded,
             None => ExitStatus::Done,
         }
@@ -255,6 +264,7 @@ impl DeliveryAccount {
             uncertain: self.uncertain,
             reconnects: self.connections.saturating_sub(1),
             input_read: None,
+            lateness: None,
         }
     }
 }

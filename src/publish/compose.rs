@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use thiserror::Error;
 
-use crate::message_json::{MessageDefaults, ReadError, read_message};
-use crate::mqtt::{Message, QoS, TopicError, check_sent_topic_name};
+use super::line_fault::LineFault;
+use super::template_form::TemplateForm;
+use crate::message_json::{MessageDefaults, read_message};
+use crate::mqtt::{Message, QoS, TopicRule, apply_rules, check_sent_topic_name, check_topic_name};
 
 /// A message that is taken up and not in the session yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,50 +37,6 @@ impl Draft {
     }
 }
 
-/// Why a line is not a message.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum LineFault {
-    /// It is not one in JSON.
-    #[error(transparent)]
-    Json(ReadError),
-    /// It names no topic.
-    #[error("it does not contain {0}, which separates topic and payload")]
-    NoSeparator(String),
-    /// Its topic is not UTF-8.
-    #[error("the topic is not UTF-8")]
-    TopicNotUtf8,
-    /// Nothing can be published to its topic.
-    #[error("invalid topic '{topic}': {error}")]
-    Topic {
-        /// The topic.
-        topic: String,
-        /// What is wrong with it.
-        error: TopicError,
-    },
-    /// The broker does not answer it.
-    #[error("its QoS is 0, at which the broker does not report subscribers (--require-subscriber)")]
-    QosWithoutAnswer,
-    /// More bytes than are read.
-    #[error("it has {length} bytes; a line can have at most {limit}")]
-    TooLong {
-        /// Its bytes.
-        length: u64,
-        /// How many it may have.
-        limit: usize,
-    },
-}
-
-impl LineFault {
-    /// The character of the line at which it is, where that is known.
-    pub(super) const fn column(&self) -> Option<usize> {
-        match self {
-            Self::Json(error) => Some(error.column),
-            Self::TopicNotUtf8 | Self::Topic { .. } => Some(1),
-            Self::NoSeparator(_) | Self::QosWithoutAnswer | Self::TooLong { .. } => None,
-        }
-    }
-}
-
 /// How a line is read.
 #[derive(Clone, Debug, Default)]
 pub(super) enum LineForm {
@@ -88,6 +45,8 @@ pub(super) enum LineForm {
     Payload,
     /// It is one JSON object.
     Json(MessageDefaults),
+    /// It is a template, or a value for one.
+    Template(Box<TemplateForm>),
     /// Topic, this text, payload.
     Separated(Box<Separator>),
 }
@@ -113,49 +72,77 @@ impl Separator {
 /// Makes messages.
 #[derive(Debug)]
 pub(super) struct Composer {
-    form: LineForm,
+    pub(super) form: LineForm,
     /// What every message has in common.
-    common: Message,
+    pub(super) common: Message,
     /// Where each message goes; none where each line names its topic.
-    topics: Vec<String>,
+    pub(super) topics: Vec<String>,
+    /// How topics of lines are changed.
+    pub(super) rules: Vec<TopicRule>,
     /// QoS 0 is an error.
-    needs_answer: bool,
+    pub(super) needs_answer: bool,
 }
 
-impl Composer {
-    pub(super) const fn new(form: LineForm, common: Message, topics: Vec<String>, needs_answer: bool) -> Self {
-        Self { form, common, topics, needs_answer }
-    }
+/// A message, and when it was received, where a line has its time.
+type Timed = (Draft, Option<i64>);
 
+impl Composer {
     /// How many messages a line makes.
     pub(super) fn messages_per_line(&self) -> u64 {
         self.topics.len().max(1) as u64
     }
 
-    /// The first message of a line; what more there is goes to the end of `more`.
-    pub(super) fn compose(&self, line: Bytes, more: &mut VecDeque<Message>) -> Result<Draft, LineFault> {
-        let message = match &self.form {
-            LineForm::Payload if self.topics.len() < 2 => return Ok(Draft::Payload(line)),
+    /// The first message of line `number`; what more there is goes to the end of `more`.
+    pub(super) fn compose(
+        &mut self,
+        number: u64,
+        line: Bytes,
+        more: &mut VecDeque<Message>,
+    ) -> Result<Timed, LineFault> {
+        let mut received = None;
+        let message = match &mut self.form {
+            LineForm::Payload if self.topics.len() < 2 => return Ok((Draft::Payload(line), None)),
             LineForm::Payload => Message { payload: line, ..self.common.clone() },
             LineForm::Json(defaults) => {
-                let read = read_message(&line, defaults).map_err(LineFault::Json)?;
+                let mut read = read_message(&line, defaults).map_err(LineFault::Json)?;
+                received = read.received_us;
                 if self.needs_answer && read.message.qos == QoS::AtMostOnce {
                     return Err(LineFault::QosWithoutAnswer);
                 }
                 if read.names_topic {
-                    return Ok(Draft::Whole(read.message));
+                    read.message.topic = self.mapped(read.message.topic)?;
+                    return Ok((Draft::Whole(read.message), received));
                 }
                 read.message
             }
+            LineForm::Template(form) => {
+                let (topics, payload) = form.fill(number - 1, &line)?;
+                let mut topics = topics.into_iter();
+                let topic = topics.next().unwrap_or_default();
+                more.extend(topics.map(|topic| Message { topic, payload: payload.clone(), ..self.common.clone() }));
+                return Ok((Draft::Whole(Message { topic, payload, ..self.common.clone() }), None));
+            }
             LineForm::Separated(separator) => {
                 let (topic, payload) = split(&line, separator)?;
-                return Ok(Draft::Whole(Message { topic, payload, ..self.common.clone() }));
+                let topic = self.mapped(topic)?;
+                return Ok((Draft::Whole(Message { topic, payload, ..self.common.clone() }), None));
             }
         };
         for topic in self.topics.iter().skip(1) {
             more.push_back(Message { topic: topic.clone(), ..message.clone() });
         }
-        Ok(Draft::Whole(message))
+        Ok((Draft::Whole(message), received))
+    }
+
+    fn mapped(&self, topic: String) -> Result<String, LineFault> {
+        if self.rules.is_empty() {
+            return Ok(topic);
+        }
+        let topic = apply_rules(&self.rules, topic);
+        match check_topic_name(&topic) {
+            Ok(()) => Ok(topic),
+            Err(error) => Err(LineFault::Topic { topic, error }),
+        }
     }
 }
 
@@ -175,12 +162,13 @@ mod tests {
     fn composer(form: LineForm, topics: &[&str]) -> Composer {
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let topic = topics.first().cloned().unwrap_or_default();
-        Composer::new(form, Message { topic, qos: QoS::AtLeastOnce, ..Message::default() }, topics, true)
+        let common = Message { topic, qos: QoS::AtLeastOnce, ..Message::default() };
+        Composer { form, common, topics, rules: vec![TopicRule::parse("old/+=new/+").unwrap()], needs_answer: true }
     }
 
-    fn compose(composer: &Composer, line: &'static [u8]) -> Result<Vec<(String, Bytes)>, LineFault> {
+    fn compose(composer: &mut Composer, line: &'static [u8]) -> Result<Vec<(String, Bytes)>, LineFault> {
         let mut more = VecDeque::new();
-        let first = composer.compose(Bytes::from_static(line), &mut more)?;
+        let (first, _) = composer.compose(1, Bytes::from_static(line), &mut more)?;
         let all = std::iter::once(first.message(&composer.common)).chain(more);
         Ok(all.map(|message| (message.topic, message.payload)).collect())
     }
@@ -191,33 +179,34 @@ mod tests {
 
     #[test]
     fn a_line_goes_to_each_topic() {
-        let one = composer(LineForm::Payload, &["a"]);
-        assert_eq!(compose(&one, b"x\ty"), pairs(&[("a", b"x\ty")]));
-        let two = composer(LineForm::Payload, &["a", "b/c", "d"]);
-        assert_eq!(compose(&two, b"x"), pairs(&[("a", b"x"), ("b/c", b"x"), ("d", b"x")]));
+        let mut one = composer(LineForm::Payload, &["a"]);
+        assert_eq!(compose(&mut one, b"x\ty"), pairs(&[("a", b"x\ty")]));
+        let mut two = composer(LineForm::Payload, &["a", "b/c", "d"]);
+        assert_eq!(compose(&mut two, b"x"), pairs(&[("a", b"x"), ("b/c", b"x"), ("d", b"x")]));
         assert_eq!((one.messages_per_line(), two.messages_per_line()), (1, 3));
         let defaults = MessageDefaults { topic: Some("a".into()), qos: QoS::AtLeastOnce, ..MessageDefaults::default() };
-        let json = composer(LineForm::Json(defaults), &["a", "b"]);
-        assert_eq!(compose(&json, br#"{"payload":"x"}"#), pairs(&[("a", b"x"), ("b", b"x")]));
-        assert_eq!(compose(&json, br#"{"topic":"t","payload":"x"}"#), pairs(&[("t", b"x")]));
-        assert_eq!(compose(&json, br#"{"topic":"t","payload":"x","qos":0}"#), Err(LineFault::QosWithoutAnswer));
+        let mut json = composer(LineForm::Json(defaults), &["a", "b"]);
+        assert_eq!(compose(&mut json, br#"{"payload":"x"}"#), pairs(&[("a", b"x"), ("b", b"x")]));
+        assert_eq!(compose(&mut json, br#"{"topic":"t","payload":"x"}"#), pairs(&[("t", b"x")]));
+        assert_eq!(compose(&mut json, br#"{"topic":"t","payload":"x","qos":0}"#), Err(LineFault::QosWithoutAnswer));
     }
 
     #[test]
     fn the_first_separator_ends_the_topic() {
-        let tab = composer(LineForm::Separated(Separator::new("\t").into()), &[]);
-        assert_eq!(compose(&tab, b"a/b\tx\ty\r"), pairs(&[("a/b", b"x\ty\r")]));
-        assert_eq!(compose(&tab, b"a\t"), pairs(&[("a", b"")]));
-        assert_eq!(compose(&tab, b"a\t\xff\0"), pairs(&[("a", b"\xff\0")]));
-        let text = composer(LineForm::Separated(Separator::new(" : ").into()), &[]);
-        assert_eq!(compose(&text, b"a : b : c"), pairs(&[("a", b"b : c")]));
+        let mut tab = composer(LineForm::Separated(Separator::new("\t").into()), &[]);
+        assert_eq!(compose(&mut tab, b"a/b\tx\ty\r"), pairs(&[("a/b", b"x\ty\r")]));
+        assert_eq!(compose(&mut tab, b"old/1\tx"), pairs(&[("new/1", b"x")]));
+        assert_eq!(compose(&mut tab, b"a\t"), pairs(&[("a", b"")]));
+        assert_eq!(compose(&mut tab, b"a\t\xff\0"), pairs(&[("a", b"\xff\0")]));
+        let mut text = composer(LineForm::Separated(Separator::new(" : ").into()), &[]);
+        assert_eq!(compose(&mut text, b"a : b : c"), pairs(&[("a", b"b : c")]));
         for (line, expected) in [
             (&b"a/b x"[..], "it does not contain a TAB, which separates topic and payload"),
             (b"\tx", "invalid topic '': it is empty"),
             (b"a/#\tx", "invalid topic 'a/#': a topic to publish to must not contain the wildcards + and #"),
             (b"\xff\tx", "the topic is not UTF-8"),
         ] {
-            assert_eq!(compose(&tab, line).unwrap_err().to_string(), expected);
+            assert_eq!(compose(&mut tab, line).unwrap_err().to_string(), expected);
         }
     }
 }

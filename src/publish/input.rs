@@ -2,12 +2,25 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, stdin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::mqtt::wire::MAX_REMAINING_LENGTH;
+use crate::recording;
+
+/// Where lines come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineInput {
+    /// stdin.
+    Stdin,
+    /// A file, which may be a pipe.
+    File(PathBuf),
+}
 
 /// A pipe holds 64 KiB, and a read brings at most what it holds.
 const CHUNK: usize = 64 * 1024;
@@ -56,6 +69,8 @@ pub(super) struct InputChunks {
     typed: bool,
     /// Reading ended with an error.
     failed: bool,
+    /// How much of a compressed file was read for the chunks so far; none where chunks are bytes of the file.
+    read: Option<Arc<AtomicU64>>,
 }
 
 impl InputChunks {
@@ -89,7 +104,53 @@ impl InputChunks {
                 }
             }
         })?;
-        Ok(Self { chunks, size, typed, failed: false })
+        Ok(Self { chunks, size, typed, failed: false, read: None })
+    }
+
+    /// Begins to read the lines of a recording, or of stdin; each ends with LF.
+    pub(super) fn of_recording(input: &LineInput) -> io::Result<Self> {
+        let reader = match input {
+            LineInput::Stdin => recording::Reader::new("stdin", stdin()),
+            LineInput::File(file) => recording::Reader::open(file),
+        };
+        let mut reader = reader.map_err(io::Error::other)?;
+        let (sender, chunks) = mpsc::channel(1);
+        let (size, read) = (reader.size(), Arc::new(AtomicU64::new(0)));
+        let counter = Arc::clone(&read);
+        std::thread::Builder::new().name("recording".into()).spawn(move || {
+            let mut chunk = Vec::new();
+            loop {
+                let end = match reader.next_line() {
+                    Ok(Some(line)) => {
+                        chunk.extend_from_slice(line);
+                        chunk.push(b'\n');
+                        None
+                    }
+                    Ok(None) => Some(None),
+                    Err(error) => Some(Some(io::Error::other(error))),
+                };
+                counter.store(reader.consumed(), Ordering::Relaxed);
+                if !send_lines(&sender, &mut chunk, end.is_some()) {
+                    return;
+                }
+                if let Some(error) = end {
+                    let _ = error.map(|error| sender.blocking_send(Err(error)));
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { chunks, size, typed: false, failed: false, read: Some(read) })
+    }
+
+    /// How far the file was read where chunks were read of `taken` bytes, of which `done` are done with.
+    pub(super) fn position(&self, taken: u64, done: u64) -> u64 {
+        match &self.read {
+            None => done,
+            Some(read) => {
+                let read = u128::from(read.load(Ordering::Relaxed));
+                (read * u128::from(done) / u128::from(taken.max(1))) as u64
+            }
+        }
     }
 
     /// The next chunk; none at the end. Nothing is lost when the future is dropped.
@@ -121,6 +182,23 @@ impl InputChunks {
     pub(super) const fn is_typed(&self) -> bool {
         self.typed
     }
+}
+
+/// Sends the lines that are there: at once where somebody waits for them, otherwise once they are many, or `now`. False
+/// when nobody takes them any more.
+fn send_lines(sender: &mpsc::Sender<io::Result<Bytes>>, lines: &mut Vec<u8>, now: bool) -> bool {
+    if lines.is_empty() {
+        return true;
+    }
+    if now || lines.len() >= CHUNK {
+        return sender.blocking_send(Ok(std::mem::take(lines).into())).is_ok();
+    }
+    match sender.try_reserve() {
+        Ok(room) => room.send(Ok(std::mem::take(lines).into())),
+        Err(TrySendError::Full(())) => {}
+        Err(TrySendError::Closed(())) => return false,
+    }
+    true
 }
 
 #[cfg(unix)]

@@ -8,14 +8,17 @@ mod account;
 mod closing_hint;
 mod compose;
 mod input;
+mod line_fault;
 mod lines;
 mod loss_streak;
 mod plan;
 mod publisher;
 mod run;
+mod schedule;
 mod source;
 mod summary;
 mod supply;
+mod template_form;
 mod unacknowledged;
 mod window;
 

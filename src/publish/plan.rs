@@ -6,15 +6,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::compose::{Composer, LineForm, Separator};
+use super::input::LineInput;
 use super::source::Source;
 use super::summary::SummaryFormat;
 use super::supply::Supply;
+use super::template_form::TemplateForm;
 use crate::client::ClientPlan;
 use crate::message_json::MessageDefaults;
-use crate::mqtt::{Message, ProtocolVersion, QoS};
+use crate::mqtt::{Message, ProtocolVersion, QoS, TopicRule};
 use crate::options::{
     ClientGroups, DeliveryOptions, Environment, InputOptions, MessageOptions, OnErrorName, PUBLISH, PublishOptions,
-    ReportOptions, RetainOptions, SummaryName, UsageError, fault_of_plan,
+    ReportOptions, RetainOptions, Speed, SummaryName, UsageError, fault_of_plan,
 };
 
 /// Where payloads come from.
@@ -33,11 +35,13 @@ pub enum PayloadSource {
         /// What ends a line: LF, or NUL.
         end: u8,
     },
+    /// Each line of a recording.
+    Recording(LineInput),
 }
 
 impl PayloadSource {
     /// What the options ask for; they were checked.
-    pub(crate) fn of(options: &MessageOptions, input: &InputOptions) -> Self {
+    pub(crate) fn of(options: &MessageOptions, input: &InputOptions, is_template: bool) -> Self {
         // Whole, so that an option that means nothing does not compile.
         let MessageOptions {
             topic: _,
@@ -50,35 +54,33 @@ impl PayloadSource {
             repeat: _,
             repeat_delay: _,
         } = options;
-        let InputOptions { json, topic_sep, null, on_error: _ } = input;
+        let InputOptions { json, topic_sep, null, replay, speed: _, rounds: _, map: _, on_error: _ } = input;
+        if let Some(file) = replay {
+            let is_stdin = file.as_os_str() == "-";
+            return Self::Recording(if is_stdin { LineInput::Stdin } else { LineInput::File(file.clone()) });
+        }
         let reads_lines = *stdin_line || *json || topic_sep.is_some();
         let end = if *null { 0 } else { b'\n' };
         match (text, file) {
-            (Some(text), _) => Self::Text(text.clone()),
-            (None, Some(file)) if reads_lines => Self::Lines { input: LineInput::File(file.clone()), end },
-            (None, Some(file)) => Self::File(file.clone()),
-            (None, None) if reads_lines => Self::Lines { input: LineInput::Stdin, end },
-            (None, None) if *stdin_file => Self::Stdin,
-            (None, None) => Self::Text(Bytes::new()),
+            // The message may be the template of lines.
+            (Some(text), _) if !is_template || !reads_lines => Self::Text(text.clone()),
+            (_, Some(file)) if reads_lines => Self::Lines { input: LineInput::File(file.clone()), end },
+            (_, Some(file)) => Self::File(file.clone()),
+            (_, None) if reads_lines => Self::Lines { input: LineInput::Stdin, end },
+            (_, None) if *stdin_file => Self::Stdin,
+            (_, None) => Self::Text(Bytes::new()),
         }
     }
 
     /// What lines come from, for errors.
     pub(crate) fn input_name(&self) -> String {
         match self {
-            Self::Lines { input: LineInput::File(file), .. } => format!("the file '{}'", file.display()),
+            Self::Lines { input: LineInput::File(file), .. } | Self::Recording(LineInput::File(file)) => {
+                format!("the file '{}'", file.display())
+            }
             _ => "stdin".to_owned(),
         }
     }
-}
-
-/// Where lines come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LineInput {
-    /// stdin.
-    Stdin,
-    /// A file, which may be a pipe.
-    File(PathBuf),
 }
 
 /// What mqpub is to do.
@@ -94,6 +96,12 @@ pub struct PublishPlan {
     pub source: PayloadSource,
     /// What the lines are.
     pub(super) lines: LineForm,
+    /// How topics of lines are changed.
+    pub rules: Vec<TopicRule>,
+    /// How fast a recording is replayed.
+    pub speed: Speed,
+    /// How often it is replayed; `u64::MAX` is forever.
+    pub rounds: u64,
     /// A line that is not a message is passed over, and the others are sent.
     pub skips_bad_lines: bool,
     /// A message that no client is subscribed to makes the run fail.
@@ -122,6 +130,7 @@ impl PublishPlan {
             retain,
             delivery,
             input,
+            templates,
             connection,
             retry,
             tls,
@@ -136,7 +145,8 @@ impl PublishPlan {
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
         let MessageOptions { topic, qos, repeat, repeat_delay, .. } = message;
-        let source = PayloadSource::of(message, input);
+        let source = PayloadSource::of(message, input, templates.template);
+        let text = message.message.clone();
         let RetainOptions { retain } = retain;
         let version = client.connect.session.version;
         let topics =
@@ -148,8 +158,30 @@ impl PublishPlan {
             retain: *retain,
             properties: commands.publish,
         };
-        let (lines, faults) = line_form(input, &message, &topics, version);
-        let faults = faults.into_iter().chain(subscriber_faults(*require_subscriber, input.json, *qos, version));
+        let (mut lines, mut faults) = line_form(input, &message, &topics, version);
+        let mut repeat = *repeat;
+        if templates.template {
+            let sends_lines = matches!(source, PayloadSource::Lines { .. });
+            match TemplateForm::new(templates, &topics, text.as_ref(), sends_lines, environment) {
+                Ok(form) => {
+                    // One message per row, unless something else says how many.
+                    if let Some(rows) = form.rows()
+                        && !sends_lines
+                        && !connection.positions.has("repeat")
+                    {
+                        repeat = rows;
+                    }
+                    lines = LineForm::Template(Box::new(form));
+                }
+                Err(more) => faults.extend(more),
+            }
+        }
+        let faults = faults.into_iter().chain(subscriber_faults(
+            *require_subscriber,
+            matches!(lines, LineForm::Json(_)),
+            *qos,
+            version,
+        ));
         UsageError::check(PUBLISH.name, faults.collect())?;
         Ok(Self {
             client,
@@ -157,9 +189,12 @@ impl PublishPlan {
             topics,
             source,
             lines,
+            rules: input.map.clone(),
+            speed: input.speed.unwrap_or_default(),
+            rounds: input.rounds.unwrap_or(1),
             skips_bad_lines: input.on_error == Some(OnErrorName::Skip),
             requires_subscriber: *require_subscriber,
-            repeat: *repeat,
+            repeat,
             repeat_delay: *repeat_delay,
             summary: summary.map(|name| match name {
                 SummaryName::Json => SummaryFormat::Json,
@@ -170,13 +205,13 @@ impl PublishPlan {
 
     /// Whether each line of an input is a message.
     pub const fn sends_lines(&self) -> bool {
-        matches!(self.source, PayloadSource::Lines { .. })
+        matches!(self.source, PayloadSource::Lines { .. } | PayloadSource::Recording(_))
     }
 
     /// What a message is called, one and many: a line, or a message.
     pub(super) const fn nouns(&self) -> (&'static str, &'static str) {
         match self.source {
-            PayloadSource::Lines { end: b'\n', .. } => ("line", "lines"),
+            PayloadSource::Lines { end: b'\n', .. } | PayloadSource::Recording(_) => ("line", "lines"),
             PayloadSource::Lines { .. } => ("record", "records"),
             _ => ("message", "messages"),
         }
@@ -194,9 +229,18 @@ impl PublishPlan {
 
     /// The messages that the source makes.
     pub(super) fn supply(&self, source: Source) -> Supply {
-        let topics = self.topics.clone();
-        let composer = Composer::new(self.lines.clone(), self.message.clone(), topics, self.requires_subscriber);
-        Supply::new(source, composer, matches!(self.lines, LineForm::Json(_)))
+        let composer = Composer {
+            form: self.lines.clone(),
+            common: self.message.clone(),
+            topics: self.topics.clone(),
+            rules: self.rules.clone(),
+            needs_answer: self.requires_subscriber,
+        };
+        let supply = Supply::new(source, composer, matches!(self.lines, LineForm::Json(_)));
+        match &self.source {
+            PayloadSource::Recording(input) => supply.replaying(input.clone(), self.speed, self.rounds),
+            _ => supply,
+        }
     }
 
     /// Whether there is something to read: a file or stdin.
@@ -217,22 +261,23 @@ fn line_form(
     topics: &[String],
     version: ProtocolVersion,
 ) -> (LineForm, Vec<String>) {
-    let InputOptions { json, topic_sep, null: _, on_error: _ } = input;
+    let InputOptions { json, topic_sep, replay, .. } = input;
     if let Some(separator) = topic_sep {
         let fault = "-t cannot be used with --topic-sep: each line names its topic";
         let faults = if topics.is_empty() { Vec::new() } else { vec![fault.to_owned()] };
         return (LineForm::Separated(Separator::new(separator).into()), faults);
     }
-    if !*json {
+    let wants_time = replay.is_some();
+    if !*json && !wants_time {
         return (LineForm::Payload, Vec::new());
     }
     let faults = if message.properties.is_empty() {
         Vec::new()
     } else {
-        vec!["-D publish cannot be used with --json: each line has its own properties".to_owned()]
+        vec!["-D publish cannot be used with lines in JSON: each has its own properties".to_owned()]
     };
     let Message { qos, retain, .. } = *message;
-    let defaults = MessageDefaults { topic: topics.first().cloned(), qos, retain, version, wants_time: false };
+    let defaults = MessageDefaults { topic: topics.first().cloned(), qos, retain, version, wants_time };
     (LineForm::Json(defaults), faults)
 }
 

@@ -10,6 +10,7 @@ use super::closing_hint::closing_hint;
 use super::compose::Draft;
 use super::loss_streak::LossStreak;
 use super::plan::PublishPlan;
+use super::schedule::Schedule;
 use super::summary::Totals;
 use super::supply::{Next, Supply};
 use super::unacknowledged::Unacknowledged;
@@ -163,7 +164,11 @@ impl<'a> Publisher<'a> {
             Err(end) => self.fail(client, &end, open).await,
         };
         let input_read = self.plan.reads_input().then(|| self.supply.is_read());
-        (status, Totals { input_read, ..self.account.totals(open) })
+        let lateness = self.supply.schedule().and_then(Schedule::lateness);
+        if let Some(schedule) = self.supply.schedule() {
+            schedule.irregularities().iter().for_each(|text| self.reporter.warning(text));
+        }
+        (status, Totals { input_read, lateness, ..self.account.totals(open) })
     }
 
     /// Reports why the run ended with `open` messages unfinished, and leaves the broker.
@@ -490,6 +495,9 @@ impl Task for Publisher<'_> {
                     return Err(ClientError::Publish(WireError::TooLarge { size, limit }.into()).into());
                 }
             }
+        }
+        if let Some(fault) = self.supply.take_fault() {
+            self.account.note_fault(&fault);
         }
         Ok(self.is_done(client))
     }

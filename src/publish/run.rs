@@ -5,8 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::input::{InputChunks, read_file, read_stdin};
-use super::plan::{LineInput, PayloadSource, PublishPlan};
+use super::input::{InputChunks, LineInput, read_file, read_stdin};
+use super::plan::{PayloadSource, PublishPlan};
 use super::publisher::Publisher;
 use super::source::{Repetition, Source};
 use super::summary::Totals;
@@ -90,6 +90,12 @@ pub(crate) fn source_of(wanted: &PayloadSource, repeat: u64, delay: Duration) ->
                 LineInput::File(file) => InputChunks::of_file(file).map_err(|error| SourceError::of_file(file, &error)),
             };
             return chunks.map(|chunks| Source::lines(chunks, *end));
+        }
+        PayloadSource::Recording(input) => {
+            return Source::recording(input).map_err(|error| {
+                let text = error.to_string();
+                SourceError { mosquitto: format!("Error: {text}\n"), text }
+            });
         }
     };
     Ok(Source::Repeated(Repetition::new(payload, repeat, delay)))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::input::InputChunks;
+use super::input::{InputChunks, LineInput};
 use super::lines::{Line, LineSplitter};
 
 /// Most bytes that are read ahead while nothing can be sent.
@@ -38,6 +38,8 @@ pub(crate) struct Lines {
     ended: bool,
     /// Lines that were given out.
     taken: u64,
+    /// Bytes that were read.
+    read: u64,
 }
 
 impl Repetition {
@@ -59,7 +61,15 @@ const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 impl Source {
     /// Lines that end with this byte.
     pub(super) const fn lines(chunks: InputChunks, end: u8) -> Self {
-        Self::Lines(Lines { chunks, splitter: LineSplitter::new(end), ended: false, taken: 0 })
+        Self::Lines(Lines { chunks, splitter: LineSplitter::new(end), ended: false, taken: 0, read: 0 })
+    }
+
+    /// The lines of a recording.
+    ///
+    /// # Errors
+    /// It cannot be opened, or its beginning cannot be read.
+    pub(super) fn recording(input: &LineInput) -> io::Result<Self> {
+        Ok(Self::lines(InputChunks::of_recording(input)?, b'\n'))
     }
 
     /// The next payload with its number from 1, as far as it is there. No line is given out that is longer than `limit`
@@ -95,12 +105,31 @@ impl Source {
             }
             Self::Lines(lines) if !lines.ended => {
                 match lines.chunks.next().await {
-                    Some(chunk) => lines.splitter.push(chunk?),
+                    Some(chunk) => {
+                        let chunk = chunk?;
+                        lines.read += chunk.len() as u64;
+                        lines.splitter.push(chunk);
+                    }
                     None => lines.ended = true,
                 }
                 Ok(())
             }
             _ => std::future::pending().await,
+        }
+    }
+
+    /// No more is read, and what was read is the end.
+    pub(super) const fn end(&mut self) {
+        if let Self::Lines(lines) = self {
+            lines.ended = true;
+        }
+    }
+
+    /// How many messages were given out.
+    pub(super) const fn given(&self) -> u64 {
+        match self {
+            Self::Repeated(repetition) => repetition.times - repetition.left,
+            Self::Lines(lines) => lines.taken,
         }
     }
 
@@ -164,7 +193,7 @@ impl Source {
     pub(crate) fn position(&self) -> (u64, Option<u64>) {
         match self {
             Self::Repeated(repetition) => (repetition.times - repetition.left, Some(repetition.times)),
-            Self::Lines(lines) => (lines.splitter.consumed(), lines.chunks.size()),
+            Self::Lines(lines) => (lines.chunks.position(lines.read, lines.splitter.consumed()), lines.chunks.size()),
         }
     }
 

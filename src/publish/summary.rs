@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::schedule::LatenessFigures;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
 use crate::terminal::number::{self, grouped};
@@ -47,6 +48,8 @@ pub(super) struct Totals {
     pub(super) input_read: Option<bool>,
     /// Lines that are not messages.
     pub(super) bad_lines: u64,
+    /// How late messages were sent, where they have times.
+    pub(super) lateness: Option<LatenessFigures>,
 }
 
 impl Totals {
@@ -83,6 +86,7 @@ impl Totals {
             "reconnects": self.reconnects,
             "input_read": self.input_read,
             "bad_lines": self.bad_lines,
+            "lateness_ms": self.lateness.map(|late| json!({"p50": ms(late.p50), "p99": ms(late.p99), "max": ms(late.max)})),
             "seconds": (took.as_secs_f64() * 1e6).round() / 1e6,
             "rate": (self.rate(took) * 10.0).round() / 10.0,
             "exit_status": status.code(),
@@ -107,11 +111,20 @@ impl Totals {
         parts.extend(
             rest.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))),
         );
+        if let Some(late) = self.lateness {
+            let [p99, most] = [late.p99, late.max].map(|time| number::duration(time.as_nanos() as u64));
+            parts.push(format!("at most {most} late (p99 {p99})"));
+        }
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let (took, rate) = (number::duration(took_ns), number::rate(self.rate(took)));
         let unread = if self.input_read == Some(false) { "; the input was not read to its end" } else { "" };
         format!("{} in {took}, {rate}/s{unread}\n", parts.join(", "))
     }
+}
+
+/// Milliseconds with three decimals.
+fn ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
 }
 
 /// The name of a Reason Code without its number.
@@ -139,6 +152,7 @@ mod tests {
             without_subscriber: 0,
             input_read: Some(false),
             bad_lines: 1,
+            lateness: None,
         }
     }
 
@@ -149,7 +163,7 @@ mod tests {
             r#"{"messages":2000,"sent":1998,"acknowledged":1995,"refused":3,"refused_by_reason":["#,
             r#"{"reason":135,"name":"Not authorized","count":2},{"reason":151,"name":"Quota exceeded","count":1}],"#,
             r#""unacknowledged":2,"without_subscriber":0,"downgraded":0,"retried":20,"maybe_duplicated":3,"reconnects":1,"#,
-            r#""input_read":false,"bad_lines":1,"seconds":1.5,"rate":1330.0,"exit_status":1}"#,
+            r#""input_read":false,"bad_lines":1,"lateness_ms":null,"seconds":1.5,"rate":1330.0,"exit_status":1}"#,
             "\n"
         );
         assert_eq!(text, expected);

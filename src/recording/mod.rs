@@ -4,8 +4,6 @@
 //! [`Writer`] keeps what it has written readable at every moment, also after the process was killed; [`Reader`] reads
 //! line by line with bounded memory, and names what is wrong with a file and where.
 
-#![allow(dead_code, unused_imports)] // mqpub --replay is the reader's other user
-
 mod compression;
 mod reader;
 mod writer;
@@ -13,5 +11,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use reader::{ReadError, Reader};
+#[cfg(test)]
+use reader::ReadError;
+pub(crate) use reader::Reader;
 pub(crate) use writer::{Existing, OpenError, Writer};

@@ -99,12 +99,14 @@ impl Reader {
         })
     }
 
+    #[cfg(test)]
     /// With another limit for the length of a line, bytes.
     #[must_use]
     pub(crate) fn with_limit(self, limit: usize) -> Self {
         Self { limit, ..self }
     }
 
+    #[cfg(test)]
     /// The number of the line that was read last, from 1.
     pub(crate) const fn line_number(&self) -> u64 {
         self.number

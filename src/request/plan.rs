@@ -112,7 +112,7 @@ impl RequestPlan {
         let exchange = exchange(response, version, policy, &mut publish, environment);
         Ok(Self {
             request: Message { topic, qos: *qos, properties: publish, ..Message::default() },
-            source: PayloadSource::of(message, &InputOptions::default()),
+            source: PayloadSource::of(message, &InputOptions::default(), false),
             repeat: *repeat,
             repeat_delay: *repeat_delay,
             subscription: SubscribeFilter {

@@ -12,6 +12,7 @@ mod command_lines;
 mod each;
 mod mqpub;
 mod mqpub_input;
+mod mqpub_replay;
 mod mqrr;
 mod mqsub;
 mod mqsub_conditions;

@@ -297,3 +297,71 @@ fn a_qos_2_message_without_a_subscriber_is_reported_by_pubrec() {
     );
     assert_eq!(published(broker, 1).len(), 3);
 }
+
+#[test]
+fn templates_are_filled_in_topics_and_messages() {
+    let broker = ScriptedBroker::start(Script::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (table, text) = (folder.path().join("rooms.csv"), folder.path().join("text"));
+    std::fs::write(&table, "id,name\nk,\"Kitchen, big\"\nh,Hall\n").unwrap();
+    std::fs::write(&text, "%05s!").unwrap();
+    let (table, text) = (table.to_str().unwrap(), text.to_str().unwrap());
+    let mut ended = 0;
+    for (more, stdin) in [
+        (&["-t", "a/%s", "-m", "%{count:1}%%", "--repeat", "2"][..], &b""[..]),
+        (&["-t", "room/%{csv:id}", "-t", "all", "-m", "%{csv:name}", "--csv", table], b""),
+        (&["-t", "x", "-m", "%{csv:id}", "--csv", table, "--repeat", "3"], b""),
+        (&["-t", "l/%{line}", "-l", "-m", "<%{line}>"], b"one\ntwo\n"),
+        (&["-t", "l", "-l"], b"%s-%{choice:c}\n%s\n"),
+        (&["-t", "f", "-f", text, "--repeat", "2"], b""),
+    ] {
+        let result = mqpub(&broker, &[&["--template", "-q", "1"], more].concat(), stdin);
+        assert_eq!((result.code, result.stderr.as_str()), (Some(0), ""), "{more:?}");
+        ended += 1;
+    }
+    let expected: [(&str, &[u8]); 15] = [
+        ("a/0", b"1%"),
+        ("a/1", b"2%"),
+        ("room/k", b"Kitchen, big"),
+        ("all", b"Kitchen, big"),
+        ("room/h", b"Hall"),
+        ("all", b"Hall"),
+        ("x", b"k"),
+        ("x", b"h"),
+        ("x", b"k"),
+        ("l/one", b"<one>"),
+        ("l/two", b"<two>"),
+        ("l", b"0-c"),
+        ("l", b"1"),
+        ("f", b"00000!"),
+        ("f", b"00001!"),
+    ];
+    assert_eq!(topics_and_payloads(&published(broker, ended)), expected);
+}
+
+#[test]
+fn a_seed_gives_the_same_messages() {
+    let messages = |seed: &str| {
+        let broker = ScriptedBroker::start(Script::default());
+        let message = "%{int:1..1000000} %{float:0..1:9} %{uuid}";
+        let more = ["--template", "-t", "t/%{int:1..1000}", "-m", message, "--repeat", "20", "-q", "1", "--seed", seed];
+        assert_eq!(mqpub(&broker, &more, b"").code, Some(0));
+        published(broker, 1)
+    };
+    let first = messages("7");
+    assert_eq!(first, messages("7"));
+    assert_ne!(first, messages("8"));
+    assert_ne!(first[0].payload, first[1].payload);
+}
+
+#[test]
+fn a_line_that_is_not_a_template_is_a_bad_line() {
+    let broker = ScriptedBroker::start(Script::default());
+    let ended = mqpub(&broker, &["--template", "-t", "t", "-l", "-q", "1", "--on-error", "skip"], b"%s\n%x\n100%%\n");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.starts_with("Error: line 2: `%x` is not a placeholder here: use %s"), "{}", ended.stderr);
+    let plain = mqpub(&broker, &["-t", "t", "-m", "%s 100% %{uuid}", "-q", "1"], b"");
+    assert_eq!(plain.code, Some(0));
+    let expected: [(&str, &[u8]); 3] = [("t", b"0"), ("t", b"100%"), ("t", b"%s 100% %{uuid}")];
+    assert_eq!(topics_and_payloads(&published(broker, 2)), expected);
+}

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bench::measure::{STAMP_SIZE, Stamp};
-use crate::bench::plan::{BenchPlan, MessageTemplate, PayloadPlan};
+use crate::bench::plan::{BenchPlan, PayloadPlan, place_of};
 use crate::mqtt::wire::{PublishTemplate, WireError};
 use crate::mqtt::{Message, PropertyName};
 use crate::session::Identifiers;
+use crate::template::{Context, MessageTemplate};
 
 /// The DUP flag in the first byte of a PUBLISH (§3.3.1.1).
 const DUP: u8 = 0x08;
@@ -91,10 +92,8 @@ impl Packets {
                 (template.size_with(least.midpoint(most)), template.size_with(most))
             }
             (Some(varying), PayloadPlan::Text(_)) => {
-                // The text with the largest numbers.
-                let mut longest = Vec::new();
-                varying.text.append(u64::MAX, u64::MAX, &mut longest);
-                (template.size_with(longest.len()), template.size_with(longest.len()))
+                let longest = template.size_with(varying.text.longest());
+                (longest, longest)
             }
         };
         let largest = if introduction.is_some() { largest + first_extra } else { largest };
@@ -143,7 +142,9 @@ impl Packets {
                 size
             } else {
                 varying.payload.clear();
-                varying.text.append(sequence, unix_ms(), &mut varying.payload);
+                let place = place_of(stream as u32, sequence as u32);
+                let context = Context { sequence, place, unix_ns: unix_ns(), ..Context::default() };
+                varying.text.append(&context, &mut varying.payload);
                 self.template.append_head(packet_identifier, varying.payload.len(), out);
                 out.extend_from_slice(&varying.payload);
                 varying.payload.len()
@@ -244,9 +245,9 @@ impl Packets {
     }
 }
 
-fn unix_ms() -> u64 {
+fn unix_ns() -> u64 {
     // 0 for a clock before 1970.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
 #[cfg(test)]

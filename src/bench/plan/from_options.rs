@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::library::faults_of_rumqttc;
 use super::{
-    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets, Template,
+    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets,
     WindowRule, stages,
 };
 use crate::bench::measure::STAMP_SIZE;
@@ -18,6 +18,7 @@ use crate::options::{
     LoadOptions, PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName,
     connect_plan,
 };
+use crate::template::{Scope, Template};
 use crate::transport::{Address, TransportPlan};
 
 /// Messages in flight per publisher, where `-M` is not given.
@@ -321,7 +322,7 @@ fn template(option: &str, text: &str, default: &str, faults: &mut Vec<String>) -
 
 fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
     if let Some(text) = &load.message {
-        return text_payload(text, &format!("-m {text}"), faults);
+        return text_payload(text, &format!("-m {text}"), seed, faults);
     }
     if let Some(path) = &load.file {
         let bytes = std::fs::read(path).unwrap_or_else(|error| {
@@ -340,7 +341,7 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
                 faults.push(format!("{named}: {error}"));
                 String::new()
             });
-            return text_payload(&text, &named, faults);
+            return text_payload(&text, &named, seed, faults);
         }
     };
     let SizeRange { least, most } = load.size.unwrap_or(SizeRange { least: DEFAULT_SIZE, most: DEFAULT_SIZE });
@@ -353,8 +354,8 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
 }
 
 /// A payload of text; `named` is its name in an error.
-fn text_payload(text: &str, named: &str, faults: &mut Vec<String>) -> PayloadPlan {
-    let template = Template::of_payload(text).unwrap_or_else(|error| {
+fn text_payload(text: &str, named: &str, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
+    let template = Template::in_scope(text, Scope::ClientMessage, seed).unwrap_or_else(|error| {
         faults.push(format!("{named}: {error}"));
         Template::default()
     });

@@ -1,6 +1,5 @@
 //! The plan: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
 
-mod draw;
 pub(in crate::bench) mod from_options;
 mod library;
 mod payload;
@@ -9,25 +8,21 @@ mod routes;
 mod schedule;
 mod stage;
 mod targets;
-mod template;
 
 use std::time::Duration;
 
 use crate::mqtt::{Properties, PropertyName, QoS, Secret};
 use crate::options::{Arrival, Behind, ClientName};
 use crate::session::SessionConfig;
+use crate::template::Template;
 use crate::transport::TransportPlan;
 
-pub(super) use draw::Draws;
 pub(super) use from_options::{Target, bench_plan, is_this_machine};
-pub(super) use payload::{Filled, Filling, PayloadPlan};
+pub(super) use payload::{Filled, Filling, PayloadPlan, place_of};
 pub(super) use routes::{Crowd, Routes, SHARE, Streams};
 pub(super) use schedule::{PublisherSlots, Schedule, quota};
 pub(super) use stage::{LoadModel, Stage, StageName, stages};
 pub(super) use targets::Targets;
-pub(super) use template::MessageTemplate;
-pub use template::Template;
-pub(super) use template::TemplateError;
 
 /// The largest packet that is read from the connection for `$SYS`, whose messages are short texts.
 const SYS_PACKET_SIZE: usize = 256 * 1024;

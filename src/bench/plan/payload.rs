@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::Template;
-use super::draw::Draws;
 use crate::bench::measure::STAMP_SIZE;
+use crate::template::Draws;
+use crate::template::Template;
 
 /// Bytes of the pool from which random and text payloads are cut, unless the largest payload takes more.
 const POOL_SIZE: usize = 1 << 20;
@@ -23,12 +23,12 @@ const CONTENT: u64 = 5;
 
 /// The place of a message in a row of draws: sender and receiver find the same number there.
 #[inline]
-const fn place_of(stream: u32, sequence: u32) -> u64 {
+pub(in crate::bench) const fn place_of(stream: u32, sequence: u32) -> u64 {
     (stream as u64) << 32 | sequence as u64
 }
 
 /// The payload of the messages of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PayloadPlan {
     /// A filling of some size. From 16 bytes on it begins with a stamp (run, publisher, sequence, intended time).
     Filled(Filled),

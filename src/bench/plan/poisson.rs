@@ -5,7 +5,7 @@
 //! depend on it, so this is the same process. Counting far ahead takes one draw per block, and everything depends on
 //! the seed, the publisher and the slot number only.
 
-use super::draw::Draws;
+use crate::template::Draws;
 
 /// Slots per block.
 const BLOCK: u64 = 256;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use super::{RunTag, Template, TemplateError};
+use super::RunTag;
 use crate::mqtt::{TopicError, check_sent_topic_filter, check_sent_topic_name, filter_matches};
 use crate::options::Shape;
+use crate::template::{Template, TemplateError};
 
 /// What a Topic Filter of a shared subscription begins with (§4.8.2).
 pub(crate) const SHARE: &str = "$share/";

@@ -9,8 +9,9 @@ use super::read::read_batch;
 use super::role::{Exit, Role};
 use super::state::ShardState;
 use crate::bench::measure::Recorder;
-use crate::bench::plan::{ClientKind, Draws};
+use crate::bench::plan::ClientKind;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler};
+use crate::template::Draws;
 
 /// The domain of the random draws for ping phases.
 const PHASES: u64 = 0x70_69_6e_67;

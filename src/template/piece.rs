@@ -1,0 +1,271 @@
+//! What a template consists of, and the text that it makes.
+
+use std::fmt;
+use std::io::Write;
+
+use chrono::format::Item;
+use chrono::{DateTime, Utc};
+
+use super::draw::Draws;
+
+/// Which placeholders there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    /// Those of a client, in names and topics of mqbench.
+    Client,
+    /// Those and the ones of a message, in payloads of mqbench.
+    ClientMessage,
+    /// Those of a message of mqpub.
+    Message {
+        /// The columns of `--csv`.
+        columns: &'a [String],
+        /// Whether messages come from lines.
+        has_line: bool,
+    },
+}
+
+/// How a time is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TimeForm {
+    /// Unix time in units of so many nanoseconds.
+    Unix(u64),
+    /// As RFC 3339 has it, in UTC, with milliseconds.
+    Rfc3339,
+    /// In the way of strftime, in UTC.
+    Items(Vec<Item<'static>>),
+}
+
+/// What stands for a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Piece {
+    Text(String),
+    /// The client's number, with at least this many digits.
+    Number(usize),
+    ClientId,
+    UserName,
+    /// The message's number from 0, with at least this many digits.
+    Sequence(usize),
+    /// A counter.
+    Count {
+        start: i64,
+        step: i64,
+    },
+    Time(TimeForm),
+    Int {
+        least: i64,
+        most: i64,
+        draws: Draws,
+    },
+    Float {
+        least: f64,
+        most: f64,
+        decimals: usize,
+        draws: Draws,
+    },
+    Choice {
+        texts: Vec<String>,
+        draws: Draws,
+    },
+    Uuid(Draws, Draws),
+    /// A column of the table.
+    Column(usize),
+    /// The line that the message comes from.
+    Line,
+}
+
+/// No float is NaN: the parser takes none.
+impl Eq for Piece {}
+
+impl Piece {
+    const fn is_of_client(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Number(_) | Self::ClientId | Self::UserName)
+    }
+
+    /// Most bytes of its text.
+    fn longest(&self) -> usize {
+        const DIGITS: usize = 20;
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Sequence(width) => DIGITS.max(*width),
+            Self::Count { .. } | Self::Int { .. } => DIGITS,
+            Self::Time(TimeForm::Unix(_)) => DIGITS,
+            Self::Time(TimeForm::Rfc3339) => 24,
+            Self::Time(TimeForm::Items(items)) => items.iter().map(longest_of_item).sum(),
+            Self::Float { least, most, decimals, .. } => {
+                let length = |value: &f64| format!("{value:.decimals$}").len();
+                length(least).max(length(most))
+            }
+            Self::Choice { texts, .. } => texts.iter().map(String::len).max().unwrap_or_default(),
+            Self::Uuid(..) => 36,
+            Self::Number(_) | Self::ClientId | Self::UserName | Self::Column(_) | Self::Line => 0,
+        }
+    }
+}
+
+/// Most bytes that an item of strftime becomes.
+fn longest_of_item(item: &Item<'_>) -> usize {
+    match item {
+        Item::Literal(text) | Item::Space(text) => text.len(),
+        Item::OwnedLiteral(text) | Item::OwnedSpace(text) => text.len(),
+        _ => 40,
+    }
+}
+
+/// What a message brings for its placeholders.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Context<'a> {
+    /// Its number from 0.
+    pub(crate) sequence: u64,
+    /// Its place in the draws: its number, or one that also depends on its publisher.
+    pub(crate) place: u64,
+    /// Unix time in nanoseconds.
+    pub(crate) unix_ns: u64,
+    /// Its row of the table.
+    pub(crate) row: &'a [Vec<u8>],
+    /// The line it comes from.
+    pub(crate) line: &'a [u8],
+}
+
+/// A text with placeholders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    pub(super) pieces: Vec<Piece>,
+    /// As it is written.
+    pub(super) text: String,
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Template {
+    /// Whether clients, or messages, get different texts.
+    pub fn varies(&self) -> bool {
+        self.pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)))
+    }
+
+    /// Whether each message gets a different text.
+    pub fn varies_by_message(&self) -> bool {
+        self.pieces.iter().any(|piece| !piece.is_of_client())
+    }
+
+    /// The text of one client. Placeholders for the message are left out: [`Self::for_client`] keeps them.
+    pub fn expand(&self, number: usize, client_id: &str, user_name: &str) -> String {
+        text_of_client(&self.pieces, number, client_id, user_name)
+    }
+
+    /// The template that is left when the client is known.
+    pub fn for_client(&self, number: usize, client_id: &str, user_name: &str) -> MessageTemplate {
+        let mut pieces = Vec::new();
+        for run in self.pieces.chunk_by(|one, other| one.is_of_client() == other.is_of_client()) {
+            if run.iter().all(Piece::is_of_client) {
+                pieces.push(Piece::Text(text_of_client(run, number, client_id, user_name)));
+            } else {
+                pieces.extend(run.iter().cloned());
+            }
+        }
+        MessageTemplate(pieces)
+    }
+
+    /// The template of messages that belong to no numbered client.
+    pub(crate) fn for_messages(self) -> MessageTemplate {
+        MessageTemplate(self.pieces)
+    }
+
+    /// The Topic Filter that all its texts match: a `+` for every level with a placeholder. `None` where the first
+    /// level has one: such a filter asks for everybody's topics, and does not match those that begin with `$`
+    /// (MQTT-4.7.2-1).
+    pub fn filter(&self) -> Option<String> {
+        // A character that is in no topic marks the placeholders; other text is kept.
+        const PLACE: char = '\0';
+        let marked: String = self
+            .pieces
+            .iter()
+            .map(|piece| if let Piece::Text(plain) = piece { plain.clone() } else { PLACE.to_string() })
+            .collect();
+        let levels: Vec<&str> =
+            marked.split('/').map(|level| if level.contains(PLACE) { "+" } else { level }).collect();
+        (levels[0] != "+").then(|| levels.join("/"))
+    }
+}
+
+/// The text of pieces for one client.
+fn text_of_client(pieces: &[Piece], number: usize, client_id: &str, user_name: &str) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(plain) => text.push_str(plain),
+            Piece::Number(width) => text.push_str(&format!("{number:0width$}")),
+            Piece::ClientId => text.push_str(client_id),
+            Piece::UserName => text.push_str(user_name),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// A text with placeholders for what differs from message to message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageTemplate(Vec<Piece>);
+
+impl MessageTemplate {
+    /// Most bytes of a text, where it has neither columns nor lines.
+    pub(crate) fn longest(&self) -> usize {
+        self.0.iter().map(Piece::longest).sum()
+    }
+
+    /// Appends the text of a message.
+    pub(crate) fn append(&self, context: &Context<'_>, out: &mut Vec<u8>) {
+        let Context { sequence, place, unix_ns, row, line } = *context;
+        for piece in &self.0 {
+            // Writing to memory does not fail.
+            let _ = match piece {
+                Piece::Text(plain) => out.write_all(plain.as_bytes()),
+                Piece::Sequence(width) => write!(out, "{sequence:0width$}"),
+                Piece::Count { start, step } => {
+                    write!(out, "{}", start.wrapping_add(step.wrapping_mul(sequence as i64)))
+                }
+                Piece::Time(form) => append_time(form, unix_ns, out),
+                Piece::Int { least, most, draws } => write!(out, "{}", draw_int(*least, *most, *draws, place)),
+                Piece::Float { least, most, decimals, draws } => {
+                    let value = least + (most - least) * draws.uniform(place);
+                    write!(out, "{value:.decimals$}")
+                }
+                Piece::Choice { texts, draws } => {
+                    let drawn = draws.below(place, texts.len() as u64) as usize;
+                    out.write_all(texts.get(drawn).map_or(b"", |text| text.as_bytes()))
+                }
+                Piece::Uuid(high, low) => {
+                    let bits = u128::from(high.bits(place)) << 64 | u128::from(low.bits(place));
+                    let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+                    write!(out, "{}", uuid.hyphenated())
+                }
+                Piece::Column(number) => out.write_all(row.get(*number).map_or(b"", Vec::as_slice)),
+                Piece::Line => out.write_all(line),
+                // These have become text.
+                Piece::Number(_) | Piece::ClientId | Piece::UserName => Ok(()),
+            };
+        }
+    }
+}
+
+/// A number of a range, both ends included.
+fn draw_int(least: i64, most: i64, draws: Draws, place: u64) -> i64 {
+    match most.wrapping_sub(least).cast_unsigned().checked_add(1) {
+        Some(count) => least.wrapping_add(draws.below(place, count).cast_signed()),
+        None => draws.bits(place).cast_signed(),
+    }
+}
+
+fn append_time(form: &TimeForm, unix_ns: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
+    if let TimeForm::Unix(unit) = form {
+        return write!(out, "{}", unix_ns / unit);
+    }
+    let time = DateTime::<Utc>::from_timestamp_nanos(i64::try_from(unix_ns).unwrap_or(i64::MAX));
+    match form {
+        TimeForm::Items(items) => write!(out, "{}", time.format_with_items(items.iter())),
+        _ => write!(out, "{}", time.format("%Y-%m-%dT%H:%M:%S%.3fZ")),
+    }
+}
