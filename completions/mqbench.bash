@@ -23,7 +23,7 @@ _mqbench() {
 
     case "${cmd}" in
         mqbench)
-            opts="-t -q -r -m -f -C -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --shape --clients --pubs --subs --flood --rate --rate-per-client --arrival --behind --seed --topic --qos --retain --size --payload --message --file --window --connect-rate --threads --busy-poll --embedded --full --duration --warmup --drain --hosts --pair --reconnect --client --hold --ping-interval --broker-pid --sys --no-sys --json --details --out --name --label --gate --prometheus --no-latency --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --profile --show-config --help --version pub sub conn echo self doctor report merge compare find"
+            opts="-t -q -r -m -f -C -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --shape --clients --pubs --subs --flood --rate --rate-per-client --arrival --behind --seed --topic --qos --retain --size --payload --message --file --window --connect-rate --threads --busy-poll --embedded --full --duration --warmup --drain --hosts --pair --reconnect --client --hold --ping-interval --broker-pid --sys --no-sys --runs --cool-down --ab --baseline --tolerance --any-plan --slo --probe --find-from --find-limit --json --details --out --name --label --gate --prometheus --no-latency --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --debug --quiet --profile --show-config --help --version pub sub conn echo self doctor report merge compare find"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -208,6 +208,52 @@ _mqbench() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
+                    return 0
+                    ;;
+                --runs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cool-down)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tolerance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --slo)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --probe)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --find-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --find-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --out)

@@ -32,6 +32,14 @@ rumqttc\t'The crate rumqttc'"
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r
 complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f
+complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r
+complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r
+complete -c mqbench -l baseline -d 'Compare with the result in FILE; in --gate, \'vs(e2e.p99) <= +10%\' is the change against it' -r -F
+complete -c mqbench -l tolerance -d 'Changes of up to PERCENT are no difference [default: 5]' -r
+complete -c mqbench -l slo -d 'mqbench find: what a rate must meet [default: \'e2e.p99 < 10ms && lost == 0\']' -r -f
+complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long' -r
+complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r
+complete -c mqbench -l find-limit -d 'mqbench find: stop after TIME, with what was found by then [default: 15m]' -r
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
@@ -89,6 +97,8 @@ complete -c mqbench -l embedded -d 'Run against a broker inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
 complete -c mqbench -l sys -d 'Record the broker\'s own figures: the numbers that it publishes under $SYS/'
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
+complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B in turns, --runs each, and compare B with A'
+complete -c mqbench -l any-plan -d 'Compare results of different plans too, for example QoS 1 with QoS 2'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'

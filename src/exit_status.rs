@@ -60,6 +60,8 @@ pub enum ExitStatus {
     GateFailed,
     /// mqbench: the measurement is not valid.
     Invalid,
+    /// mqbench: worse than what it was compared with.
+    Regression,
     /// The time of `-W` ran out.
     TimedOut,
     /// What was expected did not come, or something else did.
@@ -91,6 +93,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::GateFailed => 3,
             Self::Invalid => 4,
+            Self::Regression => 5,
             Self::TimedOut => 27,
             Self::ExpectationFailed => 40,
             Self::NothingCame => 41,

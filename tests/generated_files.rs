@@ -138,9 +138,12 @@ fn fold(line: &str, page: &mut String) {
 }
 
 /// The JSON Schema of mqbench's result.
-fn schema() -> (PathBuf, String) {
-    let text = serde_json::to_string_pretty(&mqtools::bench::result_schema()).unwrap();
-    (Path::new("schemas").join("mqbench-result-1.json"), text + "\n")
+fn schemas_of_mqbench() -> [(PathBuf, String); 2] {
+    let schemas = [("result", mqtools::bench::result_schema()), ("compare", mqtools::bench::compare_schema())];
+    schemas.map(|(name, schema)| {
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        (Path::new("schemas").join(format!("mqbench-{name}-1.json")), text + "\n")
+    })
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn generated_files_are_up_to_date() {
     let mut stale = Vec::new();
     let of_message = format!("{}\n", serde_json::to_string_pretty(&mqtools::message_json::schema()).unwrap());
     let of_message = (Path::new("schemas/message.json").to_owned(), of_message);
-    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)).chain([schema(), of_message]) {
+    for (path, content) in TOOLS.iter().flat_map(|tool| files(tool)).chain(schemas_of_mqbench()).chain([of_message]) {
         let full = root.join(&path);
         if bless {
             std::fs::create_dir_all(full.parent().unwrap()).unwrap();

@@ -6,8 +6,11 @@ mod plan;
 mod report;
 mod system;
 
+mod attempt;
 mod calibrate;
+mod compare;
 mod doctor;
+mod find;
 mod identify;
 mod interruption;
 mod output;
@@ -18,6 +21,7 @@ mod saved;
 mod simulation;
 mod sys_sampler;
 
+pub use compare::compare_schema;
 pub use measure::Stamp;
 pub use report::{Gate, result_schema};
 pub use run::{OwnBroker, run};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::compare::{CompareDocument, markdown};
 use super::report::{Format, ResultDocument};
 use crate::options::{BENCH, BenchOptions, UsageError};
 use crate::terminal::{escape_json_tail, print};
@@ -76,6 +77,16 @@ impl Outputs {
         UsageError::check(BENCH.name, others.map(fault).collect())
     }
 
+    /// Refuses files in which a comparison has no form.
+    pub(super) fn check_comparison(&self) -> Result<(), UsageError> {
+        let has_form = |format| matches!(format, Format::Json | Format::Markdown | Format::Html);
+        let others = self.files.iter().filter(|(_, format)| !has_form(*format));
+        let fault = |(path, _): &(PathBuf, _)| {
+            format!("--out {}: a comparison is written as .json, .md or .html", path.display())
+        };
+        UsageError::check(BENCH.name, others.map(fault).collect())
+    }
+
     /// Refuses files that hold one result, where there are several.
     pub(super) fn check_several(&self, count: usize) -> Result<(), UsageError> {
         let single = self.files.iter().filter(|(_, format)| count > 1 && !format.takes_several());
@@ -107,6 +118,27 @@ pub(super) fn write_json(text: &[u8], json: bool, outputs: &Outputs) -> Result<(
     let mut text = text.to_vec();
     escape_json_tail(&mut text, 0);
     write_all(json, outputs, |_| Ok(text.clone()))
+}
+
+/// Writes a comparison of results with a base: as a document, in Markdown, and as a page that shows them one over the
+/// other.
+pub(super) fn write_comparison(
+    document: &CompareDocument,
+    results: &[ResultDocument],
+    base: Option<&ResultDocument>,
+    json: bool,
+    outputs: &Outputs,
+) -> Result<()> {
+    write_all(json, outputs, |format| match format {
+        Format::Json => {
+            let mut text = serde_json::to_vec_pretty(document)?;
+            text.push(b'\n');
+            escape_json_tail(&mut text, 0);
+            Ok(text)
+        }
+        Format::Markdown => Ok(markdown(document).into_bytes()),
+        format => format.render(results, base),
+    })
 }
 
 fn write_all(json: bool, outputs: &Outputs, render: impl Fn(Format) -> Result<Vec<u8>>) -> Result<()> {

@@ -6,6 +6,7 @@ mod progress_view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use chrono::Utc;
@@ -15,26 +16,34 @@ use self::failure::{
     print_connect_error,
 };
 use self::progress_view::ProgressView;
+use super::attempt::Attempt;
 use super::calibrate::Ceilings;
+use super::compare::{CompareDocument, Group, Turn, comparison_text};
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
 use super::measure::LiveFigures;
-use super::output::{Outputs, outputs, write_json, write_results};
-use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
+use super::output::{Outputs, outputs, write_comparison, write_json, write_results};
+use super::plan::{BenchPlan, RunTag, Target, bench_plan, is_this_machine};
 use super::prometheus::MetricsServer;
-use super::report::{self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, summary};
+use super::report::{
+    self, BrokerLimits, BrokerName, Gate, ResultDocument, Status, TlsFacts, gates_text, read_result, summary,
+};
 use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
-use super::{calibrate, doctor, identify, saved};
+use super::{calibrate, compare, doctor, find, identify, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
-use crate::options::{BENCH, BenchOptions, ClientName, Environment, MetricsAddress, ResultOptions, UsageError, Verb};
-use crate::terminal::{Colors, print, say, width};
+use crate::options::{BENCH, BenchOptions, ClientName, Environment, MetricsAddress, UsageError, Verb};
+use crate::terminal::{Colors, SUMMARY_WIDTH, print, say, width};
 use crate::transport::{TlsClient, check_local_address, io_text};
 
-/// Columns of a summary that does not go to a terminal, and the most that it uses.
-const WIDTH: usize = 100;
+/// Between two runs, where nothing else is asked for.
+const COOL_DOWN: Duration = Duration::from_secs(1);
+/// How long `mqbench find` measures a rate.
+const PROBE: Duration = Duration::from_secs(10);
+/// When it stops.
+const FIND_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// The embedded broker that was started for this run.
 #[derive(Clone, Debug)]
@@ -56,22 +65,28 @@ fn command() -> Vec<String> {
 pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBroker>) -> ExitStatus {
     match options.load.verb {
         Some(Verb::Self_) => return measure_self(options, environment),
-        Some(Verb::Report) => {
-            return match gates(&options.result) {
-                Ok(gates) => saved::report(options, &gates).unwrap_or_else(failed),
+        Some(verb @ (Verb::Report | Verb::Merge)) => {
+            let work = if verb == Verb::Merge { saved::merge } else { saved::report };
+            return match gates(options).and_then(|gates| Ok((gates, baseline(options)?))) {
+                Ok((gates, baseline)) => work(options, &gates, baseline.as_ref()).unwrap_or_else(failed),
                 Err(error) => error.report(),
             };
         }
-        Some(verb @ (Verb::Merge | Verb::Compare | Verb::Find)) => {
-            let fault = format!("mqbench {}: not built yet", verb.name());
-            return UsageError::new(BENCH.name, vec![fault]).report();
-        }
+        Some(Verb::Compare) => return compare::compare_files(options).unwrap_or_else(failed),
         _ => {}
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
-    let prepared = bench_plan(options, environment, &target)
-        .and_then(|plan| Ok((plan, gates(&options.result)?, outputs(options)?)));
-    let (plan, gates, files) = match prepared {
+    let prepared = bench_plan(options, environment, &target).and_then(|plan| {
+        if options.load.verb == Some(Verb::Find) {
+            find_settings(options, &plan)?;
+        }
+        let (gates, baseline, files) = (gates(options)?, baseline(options)?, outputs(options)?);
+        if options.repeat.ab {
+            files.check_comparison()?;
+        }
+        Ok((plan, gates, baseline, files))
+    });
+    let (plan, gates, baseline, files) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
@@ -86,24 +101,28 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
     }
     let run = BenchRun {
+        options,
+        environment,
         verb: options.load.verb,
         plan,
         gates,
+        baseline,
         files,
         json: options.result.json,
         details: options.result.details,
         quiet: options.general.quiet,
         prometheus: options.result.prometheus.clone(),
+        live: options.result.prometheus.is_some().then(Arc::<LiveFigures>::default),
         ceilings: Ceilings::load(environment),
         name: options.result.name.clone(),
         labels: options.result.label.iter().cloned().collect(),
+        own: own.map(|own| BrokerName {
+            name: Some(own.name.to_owned()),
+            version: Some(own.version.to_owned()),
+            source: Some("embedded".to_owned()),
+        }),
     };
-    let name = own.map(|own| BrokerName {
-        name: Some(own.name.to_owned()),
-        version: Some(own.version.to_owned()),
-        source: Some("embedded".to_owned()),
-    });
-    crate::client::run(run.run(name)).map_err(Into::into).flatten().unwrap_or_else(failed)
+    crate::client::run(run.run()).map_err(Into::into).flatten().unwrap_or_else(failed)
 }
 
 /// `mqbench self`.
@@ -141,18 +160,29 @@ fn failed(error: anyhow::Error) -> ExitStatus {
     ExitStatus::Failed
 }
 
-fn gates(result: &ResultOptions) -> Result<Vec<Gate>, UsageError> {
+fn gates(options: &BenchOptions) -> Result<Vec<Gate>, UsageError> {
     let mut faults = Vec::new();
+    let has_baseline = options.repeat.baseline.is_some() || options.repeat.ab;
     let mut parse = |text: &String| match Gate::parse(text) {
+        Ok(gate) if gate.needs_baseline() && !has_baseline => {
+            faults.push(format!("--gate '{text}': vs() is the change against a saved result: add --baseline FILE"));
+            None
+        }
         Ok(gate) => Some(gate),
         Err(error) => {
             faults.push(format!("--{error}"));
             None
         }
     };
-    let gates = result.gate.iter().filter_map(&mut parse).collect();
+    let gates = options.result.gate.iter().filter_map(&mut parse).collect();
     UsageError::check(BENCH.name, faults)?;
     Ok(gates)
+}
+
+/// The result of `--baseline`, read before anything connects.
+fn baseline(options: &BenchOptions) -> Result<Option<ResultDocument>, UsageError> {
+    let read = options.repeat.baseline.as_deref().map(read_result).transpose();
+    read.map_err(|error| UsageError::new(BENCH.name, vec![format!("--baseline {error}")]))
 }
 
 /// Enters what the broker reported about itself.
@@ -174,28 +204,30 @@ fn note_sys(context: &mut ResultDocument, record: &SysRecord, ran: &RunOutcome) 
     context.broker.sys_figures = Some(samples.figures());
 }
 
-struct BenchRun {
+struct BenchRun<'a> {
+    options: &'a BenchOptions,
+    environment: &'a Environment,
     verb: Option<Verb>,
     plan: BenchPlan,
     gates: Vec<Gate>,
+    baseline: Option<ResultDocument>,
     files: Outputs,
     json: bool,
     details: bool,
     quiet: bool,
     prometheus: Option<MetricsAddress>,
+    /// What `--prometheus` serves.
+    live: Option<Arc<LiveFigures>>,
     ceilings: Ceilings,
     name: Option<String>,
     labels: BTreeMap<String, String>,
+    own: Option<BrokerName>,
 }
 
-impl BenchRun {
-    async fn run(self, own: Option<BrokerName>) -> Result<ExitStatus> {
-        let context = || {
-            let mut context = report::context(&self.plan, command(), own.clone(), Utc::now());
-            (context.run.name, context.run.labels) = (self.name.clone(), self.labels.clone());
-            context
-        };
-        if let Some(error) = self.find_obstacle(own.is_some()) {
+impl BenchRun<'_> {
+    async fn run(self) -> Result<ExitStatus> {
+        let context = || self.context(&self.plan);
+        if let Some(error) = self.find_obstacle(self.own.is_some()) {
             self.write_failure(context(), error)?;
             return Ok(ExitStatus::Failed);
         }
@@ -204,14 +236,13 @@ impl BenchRun {
             Ok(tls) => tls,
             Err(error) => {
                 let error = ClientError::Tls(error);
-                self.print_connect_error(&error, None);
+                print_connect_error(&error, None, &self.plan);
                 self.write_failure(context(), error.to_string())?;
                 return Ok(error.exit_status());
             }
         };
-        let figures = self.prometheus.is_some().then(Arc::<LiveFigures>::default);
         // It serves until the end of the run.
-        let _server = match self.serve_figures(figures.as_ref()) {
+        let _server = match self.serve_figures(self.live.as_ref()) {
             Ok(server) => server,
             Err(error) => {
                 self.write_failure(context(), error)?;
@@ -221,11 +252,35 @@ impl BenchRun {
         if !self.quiet {
             self.print_preface();
         }
-        let mut context = context();
-        let mut view = ProgressView::new(&self.plan, self.quiet);
+        let tls = tls.as_ref();
+        let status = match (self.verb, self.options.repeat.count(), self.options.repeat.ab) {
+            (Some(Verb::Find), ..) => self.find(tls, &interruption).await?,
+            (_, 1, false) => {
+                let attempt = self.measure(&self.plan, tls, &interruption).await?;
+                interruption.write_begins();
+                self.conclude(attempt)?
+            }
+            (_, runs, false) => self.repeat(runs as usize, tls, &interruption).await?,
+            (_, runs, true) => self.alternate(runs as usize, tls, &interruption).await?,
+        };
+        Ok(interruption.end(status))
+    }
+
+    /// What is known of a run before it begins.
+    fn context(&self, plan: &BenchPlan) -> ResultDocument {
+        let mut context = report::context(plan, command(), self.own.clone(), Utc::now());
+        (context.run.name, context.run.labels) = (self.name.clone(), self.labels.clone());
+        context
+    }
+
+    /// Runs a plan once.
+    async fn measure(&self, plan: &BenchPlan, tls: Option<&TlsClient>, interruption: &Interruption) -> Result<Attempt> {
+        let mut context = self.context(plan);
+        let mut view = ProgressView::new(plan, self.quiet);
         let show = |progress| view.show(progress);
-        let sampler = self.plan.samples_sys.then(|| SysSampler::start(&self.plan, tls.as_ref()));
-        let run = engine::run(self.plan.clone(), tls.clone(), interruption.clone().first(), show, figures);
+        let sampler = plan.samples_sys.then(|| SysSampler::start(plan, tls));
+        let live = self.live.clone();
+        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show, live);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
@@ -237,17 +292,122 @@ impl BenchRun {
                 note_sys(&mut context, &sampler.finish().await, ran);
             }
             let is_reachable = ran.stages.iter().any(|stage| stage.connected > 0) && !ran.collapsed;
-            if self.plan.asks_sys && context.target.broker.is_none() && is_reachable {
+            if plan.asks_sys && context.target.broker.is_none() && is_reachable {
                 context.target.broker = tokio::select! {
                     biased;
                     () = interruption.clone().first() => None,
-                    name = identify::broker_name(&self.plan, tls.as_ref()) => name,
+                    name = identify::broker_name(plan, tls) => name,
                 };
             }
         }
+        self.attempt(plan, context, ran, interruption.is_urgent())
+    }
+
+    /// The plan for one more run: a tag of its own, against one broker where two take turns.
+    fn plan_again(&self, side: Option<usize>) -> BenchPlan {
+        let plan = self.plan.again(RunTag(self.environment.random() as u16));
+        side.map_or(plan.clone(), |side| plan.for_broker(side))
+    }
+
+    /// Makes the runs of a series.
+    async fn series(
+        &self,
+        turns: &[Turn],
+        tls: Option<&TlsClient>,
+        interruption: &Interruption,
+    ) -> Result<Vec<(Turn, Attempt)>> {
+        let measure = async |turn: Turn| {
+            let plan = self.plan_again(self.options.repeat.ab.then_some(turn.side));
+            if !self.quiet {
+                let broker = if self.options.repeat.ab { report::url(&plan) } else { String::new() };
+                say(format_args!("{}", format!("run {} of {}  {broker}", turn.number, turn.of).trim_end()));
+            }
+            self.measure(&plan, tls, interruption).await
+        };
+        let pause = async |time| {
+            tokio::select! {
+                biased;
+                () = interruption.clone().first() => true,
+                () = tokio::time::sleep(time) => false,
+            }
+        };
+        let cool_down = self.options.repeat.cool_down.unwrap_or(COOL_DOWN);
+        let attempts = compare::run_series(turns, cool_down, measure, pause).await?;
         interruption.write_begins();
-        let status = self.report(context, ran, interruption.is_urgent())?;
-        Ok(interruption.end(status))
+        Ok(attempts)
+    }
+
+    /// `--runs`: several runs, one result.
+    async fn repeat(&self, runs: usize, tls: Option<&TlsClient>, interruption: &Interruption) -> Result<ExitStatus> {
+        let turns = compare::turns(runs, 1, self.plan.seed);
+        let attempts = self.series(&turns, tls, interruption).await?;
+        match one_result(attempts.into_iter().map(|(_, attempt)| attempt).collect(), runs) {
+            Some(attempt) => self.conclude(attempt),
+            None => Ok(ExitStatus::Failed),
+        }
+    }
+
+    /// `--ab`: runs against two brokers in turns, and the comparison.
+    async fn alternate(&self, runs: usize, tls: Option<&TlsClient>, interruption: &Interruption) -> Result<ExitStatus> {
+        let turns = compare::turns(runs, 2, self.plan.seed);
+        let mut sides = [Vec::new(), Vec::new()];
+        for (turn, attempt) in self.series(&turns, tls, interruption).await? {
+            sides[turn.side].push(attempt);
+        }
+        let names = [0, 1].map(|side| report::url(&self.plan.for_broker(side)));
+        let (base, new) = match sides.map(|attempts| one_result(attempts, runs)) {
+            [Some(base), Some(new)] if base.has_load && new.has_load => (base, new),
+            // Without figures of both there is nothing to compare: the one that failed says why.
+            [one, other] => {
+                let mut found: Vec<Attempt> = one.into_iter().chain(other).collect();
+                found.sort_by_key(|attempt| attempt.has_load);
+                return found.into_iter().next().map_or(Ok(ExitStatus::Failed), |attempt| self.conclude(attempt));
+            }
+        };
+        let (cause, [base, mut new]) = (base.status.or(new.status), [base.document, new.document]);
+        let [base_name, new_name] = names;
+        let comparison = compare::compare(
+            &Group { name: base_name, documents: vec![&base] },
+            &Group { name: new_name, documents: vec![&new] },
+            self.options.repeat.tolerance_pct(),
+            false,
+        );
+        Gate::apply(&self.gates, &mut new, Some(&base));
+        let worst = [base.status, new.status].into_iter().max_by_key(|status| status.severity()).unwrap_or_default();
+        let mut document = CompareDocument::new(vec![comparison], worst);
+        document.gates.clone_from(&new.gates);
+        if !self.json {
+            let (width, colors) = (summary_width(), Colors::for_stdout());
+            let mut text = String::new();
+            document.comparisons.iter().for_each(|it| text.push_str(&comparison_text(it, width, colors)));
+            text.push_str(&gates_text(&document.gates, width, colors));
+            print(text.as_bytes())?;
+        }
+        for error in [&base, &new].into_iter().filter_map(|side| side.run.error.as_ref()) {
+            say(format_args!("Error: {error}"));
+        }
+        write_comparison(&document, std::slice::from_ref(&new), Some(&base), self.json, &self.files)?;
+        Ok(cause.unwrap_or_else(|| document.exit_status()))
+    }
+
+    /// `mqbench find`.
+    async fn find(&self, tls: Option<&TlsClient>, interruption: &Interruption) -> Result<ExitStatus> {
+        let settings = match find_settings(self.options, &self.plan) {
+            Ok(settings) => settings,
+            Err(error) => return Ok(error.report()),
+        };
+        let measure = async |plan: BenchPlan| {
+            let plan = plan.again(RunTag(self.environment.random() as u16));
+            self.measure(&plan, tls, interruption).await
+        };
+        let say = |line: &str| {
+            if !self.quiet {
+                say(format_args!("{line}"));
+            }
+        };
+        let attempt = find::find(&self.plan, &settings, measure, say).await?;
+        interruption.write_begins();
+        self.conclude(attempt)
     }
 
     /// Starts the server of `--prometheus`, and prints its address.
@@ -298,14 +458,21 @@ impl BenchRun {
         }
     }
 
-    fn report(&self, context: ResultDocument, ran: Result<RunOutcome, RunError>, urgent: bool) -> Result<ExitStatus> {
+    /// What a run came to. Why it failed is printed here, where its cause is known.
+    fn attempt(
+        &self,
+        plan: &BenchPlan,
+        context: ResultDocument,
+        ran: Result<RunOutcome, RunError>,
+        urgent: bool,
+    ) -> Result<Attempt> {
         match ran {
-            Ok(ran) => self.report_outcome(context, &ran),
+            Ok(ran) => Ok(self.assess(plan, context, &ran)),
             Err(RunError::Client { client, clients, error }) => {
                 let place = format!("at client {} of {clients}; no load was generated", client + 1);
-                self.print_connect_error(&error, Some(place));
-                self.write_failure(context, error.to_string())?;
-                Ok(error.exit_status())
+                print_connect_error(&error, Some(place), plan);
+                let document = report::nothing_measured(context, Status::Failed, error.to_string());
+                Ok(Attempt { document, status: Some(error.exit_status()), has_load: false })
             }
             Err(RunError::Interrupted) => {
                 let cause = match urgent {
@@ -314,34 +481,30 @@ impl BenchRun {
                 };
                 say(format_args!("Error: {cause}"));
                 let document = report::nothing_measured(context, Status::Partial, cause.to_owned());
-                self.write(&document)?;
-                Ok(document.exit_status())
+                Ok(Attempt { document, status: None, has_load: false })
             }
             Err(error @ RunError::Thread(_)) => Err(error.into()),
         }
     }
 
-    fn print_connect_error(&self, error: &ClientError, place: Option<String>) {
-        print_connect_error(error, place, &self.plan);
-    }
-
     /// Writes a document for a run that measured nothing.
     fn write_failure(&self, context: ResultDocument, error: String) -> Result<()> {
         let mut document = report::nothing_measured(context, Status::Failed, error);
-        Gate::apply(&self.gates, &mut document);
+        Gate::apply(&self.gates, &mut document, self.baseline.as_ref());
         self.write(&document)
     }
 
-    fn report_outcome(&self, mut context: ResultDocument, run: &RunOutcome) -> Result<ExitStatus> {
+    /// The document of a run that had a load.
+    fn assess(&self, plan: &BenchPlan, mut context: ResultDocument, run: &RunOutcome) -> Attempt {
         if let Some((client, error)) = &run.first_failure {
-            let place = format!("client {} of {} was the first", client + 1, self.plan.clients());
-            self.print_connect_error(error, Some(place));
+            let place = format!("client {} of {} was the first", client + 1, plan.clients());
+            print_connect_error(error, Some(place), plan);
         }
         let refusal = all_refused(run);
         let downgrade = check_qos(run);
-        let is_partial = self.judge(&mut context, run, refusal, downgrade.as_deref());
-        if self.plan.idlers == 0
-            && run.stages.len() < self.plan.stages.len()
+        let is_partial = judge(plan, &mut context, run, refusal, downgrade.as_deref());
+        if plan.idlers == 0
+            && run.stages.len() < plan.stages.len()
             && !run.interrupted
             && !run.collapsed
             && run.stalled.is_none()
@@ -359,7 +522,7 @@ impl BenchRun {
             .tls
             .as_ref()
             .map(|tls| TlsFacts { version: Some(tls.version.to_owned()), cipher: Some(tls.cipher.to_owned()) });
-        context.broker.limits = run.limits.filter(|_| self.plan.session.version.is_v5()).map(|limits| BrokerLimits {
+        context.broker.limits = run.limits.filter(|_| plan.session.version.is_v5()).map(|limits| BrokerLimits {
             receive_maximum: Some(limits.receive_maximum.into()),
             maximum_qos: Some(limits.maximum_qos.number()),
             maximum_packet_bytes: Some(limits.maximum_packet_size as u64),
@@ -369,49 +532,131 @@ impl BenchRun {
             wildcard_subscriptions: Some(limits.wildcard_subscription_available),
         });
         // It is the ceiling of mqbench's own engine.
-        let ceiling = self.ceilings.of_plan(&self.plan).filter(|_| self.plan.client == ClientName::Mqbench);
-        let mut document = report::assemble(context, &self.plan, run, ceiling, is_partial);
-        Gate::apply(&self.gates, &mut document);
-        if !self.json {
-            let width = width().unwrap_or(WIDTH).clamp(40, WIDTH);
-            print(summary(&document, width, Colors::for_stdout(), self.details).as_bytes())?;
+        let ceiling = self.ceilings.of_plan(plan).filter(|_| plan.client == ClientName::Mqbench);
+        let document = report::assemble(context, plan, run, ceiling, is_partial);
+        let status = match refusal {
+            Some(reason) if run.lost.is_empty() => Some(ExitStatus::Refused(reason)),
+            _ if downgrade.is_some() && run.lost.is_empty() => Some(ExitStatus::Downgraded),
+            _ => None,
+        };
+        Attempt { document, status, has_load: true }
+    }
+
+    /// Holds a result against the gates and the baseline, prints it and writes it.
+    fn conclude(&self, attempt: Attempt) -> Result<ExitStatus> {
+        let Attempt { mut document, status, has_load } = attempt;
+        let of_find = std::mem::take(&mut document.gates);
+        Gate::apply(&self.gates, &mut document, self.baseline.as_ref());
+        document.gates.splice(0..0, of_find);
+        if let Some(baseline) = self.baseline.as_ref().filter(|_| has_load) {
+            self.compare_with(baseline, &mut document);
         }
-        if let Some(error) = &document.run.error {
+        if !self.json && has_load {
+            let (width, colors) = (summary_width(), Colors::for_stdout());
+            let mut text = summary(&document, width, colors, self.details);
+            for part in [
+                compare::medians_text(&document, width, colors),
+                document.curve.as_ref().map_or_else(String::new, |curve| find::curve_text(curve, width, colors)),
+                document.compare.as_ref().map_or_else(String::new, |it| comparison_text(it, width, colors)),
+            ] {
+                if !part.is_empty() {
+                    text.push('\n');
+                    text.push_str(&part);
+                }
+            }
+            print(text.as_bytes())?;
+        }
+        if let Some(error) = document.run.error.as_ref().filter(|_| has_load) {
             say(format_args!("Error: {error}"));
         }
         self.write(&document)?;
-        Ok(match refusal {
-            Some(reason) if run.lost.is_empty() => ExitStatus::Refused(reason),
-            _ if downgrade.is_some() && run.lost.is_empty() => ExitStatus::Downgraded,
-            _ => document.exit_status(),
-        })
+        Ok(status.unwrap_or_else(|| document.exit_status()))
     }
 
-    /// Enters why the run failed, if it did. Returns whether its figures are still part of what was requested.
-    fn judge(
-        &self,
-        context: &mut ResultDocument,
-        run: &RunOutcome,
-        refusal: Option<ReasonCode>,
-        downgrade: Option<&str>,
-    ) -> bool {
-        let plan = &self.plan;
-        // Figures without any message, or of another QoS, are no part of it. Nor are those of a load that lost clients
-        // and does not reconnect them.
-        let nothing = check_carried(plan, run).or_else(|| check_sent(plan, run)).or_else(|| check_pings(plan, run));
-        let connected = run.stages.iter().any(|stage| stage.connected > 0);
-        let stalled = run.stalled.is_some() && run.lost.is_empty();
-        let tolerates_losses = plan.idlers > 0 || plan.reconnect.is_some() || stalled;
-        let is_partial = nothing.is_none() && downgrade.is_none() && connected && tolerates_losses;
-        context.run.error = check_connections(plan, run)
-            .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
-            .or_else(|| check_shared_subscriptions(plan, run))
-            .or(nothing)
-            .or_else(|| downgrade.map(str::to_owned));
-        is_partial
+    /// Enters how a result differs from the baseline.
+    fn compare_with(&self, baseline: &ResultDocument, document: &mut ResultDocument) {
+        let repeat = &self.options.repeat;
+        let name = repeat.baseline.as_ref().map_or_else(String::new, |file| file.display().to_string());
+        let comparison = compare::compare(
+            &Group { name, documents: vec![baseline] },
+            &Group { name: "this result".to_owned(), documents: vec![document] },
+            repeat.tolerance_pct(),
+            repeat.any_plan,
+        );
+        if !comparison.plan_differences.is_empty() {
+            let named: Vec<String> = comparison.plan_differences.iter().map(|it| it.text()).collect();
+            document.warn("baseline-of-another-plan", format!("the baseline is of another plan: {}", named.join(", ")));
+        }
+        document.compare = Some(comparison);
     }
 
     fn write(&self, document: &ResultDocument) -> Result<()> {
-        write_results(std::slice::from_ref(document), None, self.json, &self.files)
+        write_results(std::slice::from_ref(document), self.baseline.as_ref(), self.json, &self.files)
     }
+}
+
+/// Enters why the run failed, if it did. Returns whether its figures are still part of what was requested.
+fn judge(
+    plan: &BenchPlan,
+    context: &mut ResultDocument,
+    run: &RunOutcome,
+    refusal: Option<ReasonCode>,
+    downgrade: Option<&str>,
+) -> bool {
+    // Figures without any message, or of another QoS, are no part of it. Nor are those of a load that lost clients
+    // and does not reconnect them.
+    let nothing = check_carried(plan, run).or_else(|| check_sent(plan, run)).or_else(|| check_pings(plan, run));
+    let connected = run.stages.iter().any(|stage| stage.connected > 0);
+    let stalled = run.stalled.is_some() && run.lost.is_empty();
+    let tolerates_losses = plan.idlers > 0 || plan.reconnect.is_some() || stalled;
+    let is_partial = nothing.is_none() && downgrade.is_none() && connected && tolerates_losses;
+    context.run.error = check_connections(plan, run)
+        .or_else(|| refusal.map(|reason| format!("the broker refused every message: {reason}")))
+        .or_else(|| check_shared_subscriptions(plan, run))
+        .or(nothing)
+        .or_else(|| downgrade.map(str::to_owned));
+    is_partial
+}
+
+/// One result out of the runs of one side: a single one as it is.
+fn one_result(attempts: Vec<Attempt>, planned: usize) -> Option<Attempt> {
+    let status = attempts.iter().find_map(|attempt| attempt.status);
+    match <[Attempt; 1]>::try_from(attempts) {
+        Ok([only]) if !only.has_load => Some(only),
+        Ok([only]) => several(vec![only], planned, status),
+        Err(attempts) => several(attempts, planned, status),
+    }
+}
+
+fn several(attempts: Vec<Attempt>, planned: usize, status: Option<ExitStatus>) -> Option<Attempt> {
+    let documents = attempts.into_iter().map(|attempt| attempt.document).collect();
+    Some(Attempt { document: compare::enter_runs(documents, planned)?, status, has_load: true })
+}
+
+/// What `mqbench find` looks for, checked before anything connects.
+fn find_settings(options: &BenchOptions, plan: &BenchPlan) -> Result<find::Settings, UsageError> {
+    let fault = |fault: String| UsageError::new(BENCH.name, vec![fault]);
+    let default = if plan.subscribers > 0 { "e2e.p99 < 10ms && lost == 0" } else { "ack.p99 < 10ms" };
+    let text = options.find.slo.as_deref().unwrap_or(default);
+    let slo = Gate::parse(text).map_err(|error| fault(error.to_string().replacen("gate", "--slo", 1)))?;
+    if slo.needs_baseline() {
+        return Err(fault(
+            "--slo: vs() compares with a saved result, which a search has none of: use a fixed limit".into(),
+        ));
+    }
+    if slo.needs_latency() && !plan.latency {
+        return Err(fault("--slo is about a latency, which --no-latency does not record: remove --no-latency".into()));
+    }
+    Ok(find::Settings {
+        slo,
+        probe: options.find.probe.unwrap_or(PROBE),
+        settle: plan.stages.first().map_or(PROBE, |stage| stage.warmup),
+        from: options.find.find_from,
+        limit: options.find.find_limit.unwrap_or(FIND_LIMIT),
+    })
+}
+
+/// Columns of a summary on this terminal.
+fn summary_width() -> usize {
+    width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH)
 }

@@ -1,22 +1,21 @@
-//! The verbs that read saved results: `report`.
+//! The verbs that read saved results: `report` and `merge`.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::output::{outputs, write_results};
-use super::report::{Gate, read_result, summary};
+use super::report::{self, Gate, ResultDocument, read_result, summary};
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, UsageError};
-use crate::terminal::{Colors, print, width};
-
-/// Columns of a summary that does not go to a terminal, and the most that it uses.
-const WIDTH: usize = 100;
+use crate::terminal::{Colors, SUMMARY_WIDTH, print, quoted, width};
 
 /// `mqbench report`: prints saved results, and writes them in other formats. With gates it holds them against these, and
 /// its exit status is that of the run.
 ///
 /// # Errors
 /// A file is no result, or one cannot be written.
-pub(super) fn report(options: &BenchOptions, gates: &[Gate]) -> Result<ExitStatus> {
+pub(super) fn report(options: &BenchOptions, gates: &[Gate], baseline: Option<&ResultDocument>) -> Result<ExitStatus> {
     let (files, json) = (&options.load.operands, options.result.json);
     let checked = outputs(options).and_then(|outputs| {
         outputs.check_several(files.len())?;
@@ -30,15 +29,45 @@ pub(super) fn report(options: &BenchOptions, gates: &[Gate]) -> Result<ExitStatu
     };
     let mut results = files.iter().map(|file| read_result(file)).collect::<Result<Vec<_>, _>>()?;
     if !gates.is_empty() {
-        results.iter_mut().for_each(|result| Gate::apply(gates, result));
+        results.iter_mut().for_each(|result| Gate::apply(gates, result, baseline));
     }
     if !json {
-        let (width, details) = (width().unwrap_or(WIDTH).clamp(40, WIDTH), options.result.details);
-        let texts: Vec<String> =
-            results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
-        print(texts.join("\n").as_bytes())?;
+        print_summaries(&results, options.result.details)?;
     }
-    write_results(&results, None, json, &outputs)?;
+    write_results(&results, baseline, json, &outputs)?;
     let failed = results.iter().map(|result| result.exit_status()).find(|status| *status != ExitStatus::Done);
     Ok(failed.filter(|_| !gates.is_empty()).unwrap_or(ExitStatus::Done))
+}
+
+/// `mqbench merge`: adds the results of one plan, prints the sum and writes it. Its exit status is that of a run with this
+/// result.
+///
+/// # Errors
+/// A file is no result, results do not belong together, or one cannot be written.
+pub(super) fn merge(options: &BenchOptions, gates: &[Gate], baseline: Option<&ResultDocument>) -> Result<ExitStatus> {
+    let json = options.result.json;
+    let outputs = match outputs(options) {
+        Ok(outputs) => outputs,
+        Err(error) => return Ok(error.report()),
+    };
+    let read = |file: &PathBuf| Ok((quoted(&file.to_string_lossy()), read_result(file)?));
+    let mut merged = report::merge(options.load.operands.iter().map(read).collect::<Result<_>>()?)?;
+    if let Some(name) = &options.result.name {
+        merged.run.name = Some(name.clone());
+    }
+    merged.run.labels.extend(options.result.label.iter().cloned());
+    Gate::apply(gates, &mut merged, baseline);
+    if !json {
+        print_summaries(std::slice::from_ref(&merged), options.result.details)?;
+    }
+    write_results(std::slice::from_ref(&merged), baseline, json, &outputs)?;
+    Ok(merged.exit_status())
+}
+
+fn print_summaries(results: &[ResultDocument], details: bool) -> Result<()> {
+    let width = width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH);
+    let texts: Vec<String> =
+        results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
+    print(texts.join("\n").as_bytes())?;
+    Ok(())
 }

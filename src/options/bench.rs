@@ -9,8 +9,8 @@ use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
-    CalibrateOptions, ConnectionOptions, Environment, GeneralOptions, LoadOptions, PropertyOptions, ResultOptions,
-    StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    CalibrateOptions, ConnectionOptions, Environment, FindOptions, GeneralOptions, LoadOptions, PropertyOptions,
+    RepeatOptions, ResultOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
 };
 
 /// mqbench.
@@ -51,6 +51,12 @@ pub struct BenchOptions {
     /// Several brokers, and what happens to connections.
     #[command(flatten)]
     pub targets: TargetOptions,
+    /// Several runs, and what they are compared with.
+    #[command(flatten)]
+    pub repeat: RepeatOptions,
+    /// What `mqbench find` looks for.
+    #[command(flatten)]
+    pub find: FindOptions,
     /// What is done with the result.
     #[command(flatten)]
     pub result: ResultOptions,
@@ -123,7 +129,9 @@ impl ToolOptions for BenchOptions {
     fn faults(&self) -> Vec<String> {
         let mut faults = self.load.faults();
         faults.extend(self.verb_faults());
+        faults.extend(self.faults_of_series());
         faults.extend(self.targets.faults(&self.connection));
+        faults.extend(self.repeat.faults(&self.targets));
         faults.extend(self.faults_of_self());
         if self.load.embedded {
             let connection = &self.connection;
@@ -181,6 +189,51 @@ impl BenchOptions {
         if load.plan_verb() == Some(Verb::Echo) {
             refuse(load.retain, "-r", "a retained request would be answered again in the next run");
             refuse(load.shape.is_some(), "--shape", "mqbench echo always pairs each client with a responder");
+        }
+        faults
+    }
+
+    /// What several runs, comparisons and the search do not go with.
+    fn faults_of_series(&self) -> Vec<String> {
+        let (load, time, repeat, find) = (&self.load, &self.stages, &self.repeat, &self.find);
+        let mut faults = Vec::new();
+        let mut refuse = |given: bool, option: &str, why: &str| {
+            if given {
+                faults.push(format!("{option}: {why}"));
+            }
+        };
+        let verb = load.verb;
+        let is_load = matches!(verb, None | Some(Verb::Pub | Verb::Sub | Verb::Conn | Verb::Echo));
+        for (given, option) in
+            [(repeat.runs.is_some(), "--runs"), (repeat.cool_down.is_some(), "--cool-down"), (repeat.ab, "--ab")]
+        {
+            refuse(given && !is_load, option, "only for a load, which it repeats");
+        }
+        let has_baseline = is_load || verb == Some(Verb::Report);
+        refuse(repeat.baseline.is_some() && !has_baseline, "--baseline", "only for a load, and for mqbench report");
+        let compares = verb == Some(Verb::Compare) || repeat.baseline.is_some();
+        refuse(repeat.any_plan && !compares, "--any-plan", "only for mqbench compare and --baseline");
+        refuse(repeat.tolerance.is_some() && !compares && !repeat.ab, "--tolerance", "only where results are compared");
+        let is_find = verb == Some(Verb::Find);
+        for (given, option) in [
+            (find.slo.is_some(), "--slo"),
+            (find.probe.is_some(), "--probe"),
+            (find.find_from.is_some(), "--find-from"),
+            (find.find_limit.is_some(), "--find-limit"),
+        ] {
+            refuse(given && !is_find, option, "only for mqbench find");
+        }
+        if is_find {
+            for (given, option) in [
+                (load.flood, "--flood"),
+                (load.rate.is_some(), "--rate"),
+                (load.rate_per_client.is_some(), "--rate-per-client"),
+                (time.count.is_some(), "-C"),
+            ] {
+                refuse(given, option, "mqbench find chooses the rates itself; --find-from is where it begins");
+            }
+            refuse(time.duration.is_some(), "--duration", "mqbench find measures each rate for --probe");
+            refuse(load.publishers() == 0, "--pubs 0", "mqbench find needs publishers");
         }
         faults
     }

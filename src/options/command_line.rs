@@ -1,4 +1,4 @@
-//! A command that the user gives as one argument. The only home of shlex.
+//! A command that the user gives as one argument.
 
 /// A command and its arguments, which no shell reads.
 #[derive(Clone, Debug, PartialEq, Eq)]

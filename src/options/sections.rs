@@ -358,6 +358,22 @@ pub(super) const BENCH: &[Section] = &[
                 "mqbench -h broker --rate 1k --gate 'e2e.p99 <= 20ms && lost == 0'",
                 "For CI: exit with status 3 unless both hold.",
             ),
+            entry(
+                "mqbench -h broker --rate 1k --baseline last.json --gate 'vs(e2e.p99) <= +10%'",
+                "Compare with a saved result, and exit with status 3 if the 99th percentile rose by more than 10 %.",
+            ),
+            entry(
+                "mqbench --hosts old:1883,new:1883 --ab --runs 5 --rate 1k",
+                "Measure two brokers in turns, five times each, and compare them with confidence intervals.",
+            ),
+            entry(
+                "mqbench compare last-*.json vs today-*.json",
+                "Compare saved results; the exit status is 5 if a figure that counts is worse.",
+            ),
+            entry(
+                "mqbench find -h broker -q 1 --slo 'e2e.p99 < 10ms && lost == 0'",
+                "Find the highest rate at which both hold.",
+            ),
             entry("mqbench -h broker --shape fan-out --subs 100 --rate 50", "Use one publisher and 100 subscribers."),
             entry(
                 "mqbench -h broker --shape shared:2 --pubs 10 --subs 8 --rate 1k -q 1",
@@ -414,8 +430,12 @@ pub(super) const BENCH: &[Section] = &[
                  delivered, or this machine cannot run the plan.",
             ),
             USAGE,
-            entry("3", "A gate failed."),
-            entry("4", "The measurement is not valid."),
+            entry("3", "A gate failed, or no rate met --slo."),
+            entry(
+                "4",
+                "The measurement is not valid, or mqbench find reached the limit of mqbench or of this machine.",
+            ),
+            entry("5", "A figure that counts is worse than in the result that it was compared with."),
             entry("43", "The broker did not answer a SUBSCRIBE in time."),
             entry("44", "The broker granted a lower QoS than requested, or acknowledged QoS 2 with PUBACK."),
             REFUSED,

@@ -99,6 +99,13 @@ pub(super) fn positive_count(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A share in percent: `5`, `2.5`, `5%`.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let billionths = decimal(number).filter(|share| *share <= 100 * NANOS);
+    billionths.map(|share| share as f64 / NANOS as f64).ok_or_else(|| "must be a number from 0 to 100".into())
+}
+
 /// A number of clients; zero is none.
 pub(super) fn clients(text: &str) -> Result<u32, String> {
     match count(text)? {
@@ -208,6 +215,17 @@ mod tests {
             assert!(size_range(text).is_err(), "{text:?}");
         }
         assert!(clients("1000001").is_err());
+    }
+
+    #[test]
+    fn percentages() {
+        assert_eq!(
+            (percent("5"), percent("2.5%"), percent("0"), percent("100%")),
+            (Ok(5.0), Ok(2.5), Ok(0.0), Ok(100.0))
+        );
+        for text in ["", "%", "-1", "101", "5%%", "x", "1e1"] {
+            assert!(percent(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -87,6 +87,15 @@ impl Template {
         Self::in_scope(text, Scope::Client, 0)
     }
 
+    /// Reads a template of a payload of mqbench. A door for the fuzz targets.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[doc(hidden)]
+    pub fn of_payload(text: &str) -> Result<Self, TemplateError> {
+        Self::in_scope(text, Scope::ClientMessage, 0)
+    }
+
     /// Reads a template; values are drawn from the seed.
     ///
     /// # Errors

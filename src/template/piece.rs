@@ -211,6 +211,15 @@ fn text_of_client(pieces: &[Piece], number: usize, client_id: &str, user_name: &
 pub struct MessageTemplate(Vec<Piece>);
 
 impl MessageTemplate {
+    /// The text of a message without a row and a line. A door for the fuzz targets.
+    #[doc(hidden)]
+    pub fn text_of(&self, sequence: u64, unix_ns: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.append(&Context { sequence, place: sequence, unix_ns, ..Context::default() }, &mut out);
+        assert!(out.len() <= self.longest(), "{} bytes, at most {} expected", out.len(), self.longest());
+        out
+    }
+
     /// Most bytes of a text, where it has neither columns nor lines.
     pub(crate) fn longest(&self) -> usize {
         self.0.iter().map(Piece::longest).sum()

@@ -3,10 +3,10 @@
 //! There is one at most. What [`say`](super::say) prints meanwhile stands above it. Nothing of the terminal is changed
 //! that would have to be restored: the cursor stays visible, and stands below the block between two drawings.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
-use super::size::{Size, stderr_size};
+use super::size::Size;
 
 /// Widths of the lines that stand on the terminal now.
 static DRAWN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
@@ -63,6 +63,15 @@ fn redraw(drawn: &mut Vec<usize>, lines: &[String], columns: usize) -> String {
         drawn.push(super::table::length(line));
     }
     text
+}
+
+/// The size of the terminal that stderr goes to.
+fn stderr_size() -> Option<Size> {
+    if !io::stderr().is_terminal() {
+        return None;
+    }
+    let (width, height) = terminal_size::terminal_size_of(io::stderr())?;
+    Some(Size { lines: usize::from(height.0), columns: usize::from(width.0) })
 }
 
 #[cfg(test)]

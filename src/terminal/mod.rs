@@ -21,8 +21,11 @@ pub(crate) use escape::{escape_bytes, escape_json_tail, escape_lines, escape_tai
 pub(crate) use live::LiveBlock;
 pub(crate) use progress::Progress;
 pub(crate) use progress_line::ProgressLine;
-pub(crate) use size::{Size, screen_size, width};
+pub(crate) use size::Size;
 pub use stderr::say;
 pub use stdout::answer;
-pub(crate) use stdout::print;
+pub(crate) use stdout::{print, screen_size, width};
 pub(crate) use table::{Align, Cell, Table, wrapped};
+
+/// Columns of a summary that does not go to a terminal, and the most that one uses.
+pub(crate) const SUMMARY_WIDTH: usize = 100;

@@ -1,7 +1,8 @@
 //! What goes to stdout as a whole: help, summaries, documents.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use super::size::Size;
 use crate::exit_status::ExitStatus;
 
 /// Prints bytes. A reader that is gone (`| head`) is not an error.
@@ -25,4 +26,21 @@ pub fn answer(text: &str) -> ExitStatus {
             ExitStatus::Failed
         }
     }
+}
+
+/// Columns of the terminal that stdout goes to; none where it goes elsewhere.
+pub(crate) fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// The screen that stdout goes to; none where it goes elsewhere, and where the cursor cannot be moved (`TERM=dumb`).
+pub(crate) fn screen_size() -> Option<Size> {
+    if !io::stdout().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return None;
+    }
+    let (width, height) = terminal_size::terminal_size()?;
+    Some(Size { lines: usize::from(height.0), columns: usize::from(width.0) })
 }

@@ -8,6 +8,7 @@
 mod support;
 
 mod broker_side;
+mod comparisons;
 mod connections;
 mod html_report;
 mod library;

@@ -482,6 +482,48 @@ fn the_suffix_of_a_result_file_chooses_its_format() {
     }
 }
 
+#[test]
+fn results_of_one_plan_are_merged() {
+    let broker = ScriptedBroker::start(Script::default().without_log());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let measure = |name: &str, qos: &str| {
+        let arguments = ["--flood", "-C", "100", "--clients", "2", "-q", qos, "--quiet", "--label", "ci=7"];
+        let output = run(mqbench(&broker.port(), &arguments).args(["--name", name, "--out", &path(name)]));
+        assert_eq!(code(&output), 0, "{output:?}");
+        document(&std::fs::read(path(name)).unwrap())
+    };
+    let one = measure("one.json", "1");
+    assert_eq!((&one["run"]["name"], &one["run"]["labels"]["ci"]), (&"one.json".into(), &"7".into()));
+    assert_eq!(one["run"]["plan_hash"], measure("two.json", "1")["run"]["plan_hash"]);
+    measure("other.json", "0");
+    let merge = |names: &[&str], more: &[&str]| {
+        let mut merge = Command::new(env!("CARGO_BIN_EXE_mqbench"));
+        run(merge.arg("merge").args(names.iter().map(|name| path(name))).args(more))
+    };
+    let output = merge(&["one.json", "two.json"], &["--out", &path("sum.json"), "--gate", "expected == 200"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let sum = document(&std::fs::read(path("sum.json")).unwrap());
+    assert_eq!(
+        (&sum["run"]["shards"], &sum["delivery"]["expected"], &sum["delivery"]["lost"]),
+        (&2.into(), &200.into(), &0.into())
+    );
+    assert_eq!((&sum["run"]["name"], &sum["run"]["labels"]["ci"]), (&Value::Null, &"7".into()));
+    assert_eq!(sum["latency"]["ack"]["count"], 200);
+    for (names, fault) in [
+        (["one.json", "other.json"], "they are not of one plan: "),
+        (["one.json", "one.json"], "both hold the run "),
+        (["sum.json", "two.json"], "both hold the run "),
+        (["one.json", "missing.json"], "missing.json: No such file"),
+    ] {
+        let output = merge(&names, &[]);
+        assert_eq!((code(&output), text(&output.stdout)), (1, String::new()));
+        assert!(text(&output.stderr).starts_with("Error: ") && text(&output.stderr).contains(fault), "{output:?}");
+    }
+    assert_eq!(code(&merge(&[], &[])), 2);
+    assert_eq!(code(&merge(&["one.json"], &["--gate", "expected == 7", "--json"])), 3);
+}
+
 /// Nobody else reads the result of a run that logs in, and nobody else says where it goes.
 #[cfg(unix)]
 #[test]

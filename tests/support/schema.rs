@@ -6,24 +6,25 @@ use std::sync::OnceLock;
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
-/// Where the schema of a result is.
-const RESULT: &str = "schemas/mqbench-result-1.json";
+/// The schemas, by what a document says that it is.
+const SCHEMAS: [(&str, &str); 2] =
+    [("mqbench-result/1", "schemas/mqbench-result-1.json"), ("mqbench-compare/1", "schemas/mqbench-compare-1.json")];
 
 /// Fails unless a document is what the schema says. Documents of `mqbench self` and `doctor` have none.
 #[track_caller]
 pub fn check_document(document: &Value) {
-    if document["schema"] != "mqbench-result/1" {
-        return;
-    }
-    static COMPILED: OnceLock<(Schemas, SchemaIndex)> = OnceLock::new();
-    let (schemas, index) = COMPILED.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(RESULT);
+    static COMPILED: OnceLock<(Schemas, [SchemaIndex; 2])> = OnceLock::new();
+    let Some(place) = SCHEMAS.iter().position(|(name, _)| document["schema"] == *name) else { return };
+    let (schemas, indexes) = COMPILED.get_or_init(|| {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-        let index = compiler.compile(path.to_str().unwrap(), &mut schemas).expect("the schema is one");
-        (schemas, index)
+        let indexes = SCHEMAS.map(|(_, file)| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            compiler.compile(path.to_str().unwrap(), &mut schemas).expect("the schema is one")
+        });
+        (schemas, indexes)
     });
-    if let Err(error) = schemas.validate(document, *index) {
-        panic!("not what {RESULT} says: {error:#}\n{document:#}");
+    if let Err(error) = schemas.validate(document, indexes[place]) {
+        panic!("not what {} says: {error:#}\n{document:#}", SCHEMAS[place].1);
     }
 }
 

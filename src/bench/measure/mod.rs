@@ -35,6 +35,6 @@ pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};
 pub(super) use span::{RateWindows, Span, Spans};
 pub use stamp::Stamp;
 pub(super) use stamp::{STAMP_SIZE, STAMP_TICK_NS, unwrap_sequence};
-pub(super) use steadiness::{Drift, Steadiness};
+pub(super) use steadiness::{Drift, Steadiness, median};
 pub(super) use sys_samples::{SysFigures, SysSamples, SysSeries};
 pub(super) use validity::{Fault, LAG_FLOOR_NS, lag_above_limit};

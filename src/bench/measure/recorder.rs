@@ -184,6 +184,12 @@ impl fmt::Display for ConnectFailure {
 #[derive(Clone, Debug, Default)]
 pub struct Latency(Option<Box<LatencyHistogram>>);
 
+impl From<LatencyHistogram> for Latency {
+    fn from(histogram: LatencyHistogram) -> Self {
+        Self(Some(Box::new(histogram)))
+    }
+}
+
 impl Latency {
     /// Takes the memory now, so that the first sample does not have to.
     pub fn prepare(&mut self) {

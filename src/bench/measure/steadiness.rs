@@ -82,7 +82,8 @@ fn drift(values: &[f64], is_large: impl Fn(&Drift) -> bool) -> Option<Drift> {
     (is_large(&drift) && (last - first).abs() > noise && is_on_the_way).then_some(drift)
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The value in the middle; of an even number the mean of the two.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;

@@ -60,8 +60,20 @@ pub(crate) fn bench_plan(
     environment: &Environment,
     target: &Target,
 ) -> Result<BenchPlan, UsageError> {
-    let BenchOptions { load, stages: time, result, targets, connection, tls, will, properties, calibrate: _, general } =
-        options;
+    let BenchOptions {
+        load,
+        stages: time,
+        result,
+        targets,
+        connection,
+        tls,
+        will,
+        properties,
+        calibrate: _,
+        repeat: _,
+        find: _,
+        general,
+    } = options;
     // Round trips are measured one at a time.
     let is_ping_pong =
         load.plan_verb() == Some(Verb::Echo) && load.rate.or(load.rate_per_client).is_none() && !load.flood;
@@ -93,7 +105,7 @@ pub(crate) fn bench_plan(
     } else {
         load.topic.iter().map(String::as_str).collect()
     };
-    let client_id = template("-i", &connect.session.client_id, &format!("mqb-{run}-%i"), &mut faults);
+    let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &mut faults);
     let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
     // Templates differ from client to client only if what they make does: %u is the same for one user.
     let names = |client: usize| {
@@ -306,6 +318,11 @@ fn ping_interval(targets: &TargetOptions, keep_alive: Duration) -> Duration {
     let before = keep_alive.saturating_sub(PING_BEFORE).max(keep_alive / 2);
     let by_keep_alive = if keep_alive.is_zero() { hold } else { before.min(hold) };
     targets.ping_interval.unwrap_or(by_keep_alive)
+}
+
+/// The client ids of a run, where nothing else is asked for.
+pub(super) fn default_client_id(run: RunTag) -> String {
+    format!("mqb-{run}-%i")
 }
 
 fn fault(text: String) -> UsageError {

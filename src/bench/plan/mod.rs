@@ -121,6 +121,24 @@ impl BenchPlan {
         self.publishers + self.subscribers + self.responders + self.idlers
     }
 
+    /// The same plan for another run, with a tag of its own: no run meets messages or sessions of the one before it.
+    pub fn again(&self, run: RunTag) -> Self {
+        let default = |run| Template::new(&from_options::default_client_id(run)).unwrap_or_default();
+        let is_default = self.client_id == default(self.run);
+        let client_id = if is_default { default(run) } else { self.client_id.clone() };
+        Self { run, client_id, routes: self.routes.retagged(run), ..self.clone() }
+    }
+
+    /// The same plan for one of its brokers alone.
+    pub fn for_broker(&self, target: usize) -> Self {
+        let mut plan = self.clone();
+        if let Some(address) = self.targets.addresses().nth(target) {
+            plan.targets = Targets::new([address.clone()], self.targets.sources().to_vec(), false);
+            plan.transport.address = address.clone();
+        }
+        plan
+    }
+
     /// Client id and user name of a client by its global number; the user name is empty where there is none.
     pub fn names_of(&self, client: usize) -> (String, String) {
         let user_name = self.user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
@@ -290,6 +308,37 @@ mod tests {
             assert_eq!(plan.client_of(part, number), client);
         }
         assert_eq!(plan_of(&["conn", "--clients", "7"]).unwrap().kind_of(6), (ClientKind::Idler, 6));
+    }
+
+    #[test]
+    fn a_run_again_shares_no_name_with_the_one_before_it() {
+        for (arguments, of_run) in [
+            (&["--pubs", "2", "--subs", "1", "--shape", "fan-in"][..], true),
+            (&["--clients", "2"], true),
+            (&["--clients", "2", "-i", "c%i", "-t", "t/%i"], false),
+        ] {
+            let plan = plan_of(arguments).unwrap();
+            let other = RunTag(plan.run.0 ^ 1);
+            let again = plan.again(other);
+            assert_eq!(again.run, other);
+            assert_eq!(
+                (plan.names_of(1) != again.names_of(1), plan.topic_of(1) != again.topic_of(1)),
+                (of_run, of_run)
+            );
+            let wildcards = again.routes.wildcards().map(<[String]>::to_vec);
+            let changed = plan.routes.wildcards().map(<[String]>::to_vec) != wildcards;
+            assert_eq!(changed, of_run && wildcards.is_some(), "{arguments:?}");
+            assert_eq!((again.seed, &again.stages), (plan.seed, &plan.stages));
+        }
+    }
+
+    #[test]
+    fn one_of_two_brokers_gets_all_clients() {
+        let plan = plan_of(&["--hosts", "a:1,b:2", "--clients", "2"]).unwrap();
+        for (target, address) in ["a:1", "b:2"].into_iter().enumerate() {
+            let one = plan.for_broker(target);
+            assert!((0..4).all(|client| one.transport_of(client).address.to_string() == address));
+        }
     }
 
     #[test]

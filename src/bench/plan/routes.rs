@@ -120,6 +120,11 @@ pub struct Routes {
     wildcards: Option<Vec<String>>,
 }
 
+/// The filter for all topics of a run that has no `-t`.
+fn default_wildcard(run: RunTag) -> String {
+    format!("mqbench/{run}/+")
+}
+
 impl Routes {
     /// Publishers take the topics in turn: publisher i sends to the one of `topics` at i modulo their number. `names`
     /// gives client id and user name of a client.
@@ -182,7 +187,7 @@ impl Routes {
             return None;
         }
         if self.topics.is_empty() {
-            return Some(vec![format!("mqbench/{}/+", self.crowd.run)]);
+            return Some(vec![default_wildcard(self.crowd.run)]);
         }
         let used = self.topics.iter().take(self.crowd.publishers);
         let mut filters: Vec<String> = used.map(|topic| topic.template.filter()).collect::<Option<_>>()?;
@@ -194,6 +199,16 @@ impl Routes {
             filters.iter().filter(|filter| filter_matches(filter, &topic)).count() == 1
         });
         fits.then_some(filters)
+    }
+
+    /// The same topics for another run: those that have no `-t` contain its tag.
+    pub fn retagged(&self, run: RunTag) -> Self {
+        let crowd = Crowd { run, ..self.crowd };
+        let wildcards = match &self.wildcards {
+            Some(_) if self.topics.is_empty() => Some(vec![default_wildcard(run)]),
+            wildcards => wildcards.clone(),
+        };
+        Self { crowd, topics: self.topics.clone(), wildcards }
     }
 
     /// Which messages each subscriber receives.

@@ -110,8 +110,8 @@ impl DeliveryAccount {
         self
     }
 
-    /// Adds the account of another stage.
-    pub fn merge(&mut self, other: &Self) {
+    /// Adds the counts of another account.
+    pub fn add_counts(&mut self, other: &Self) {
         add(&mut self.outage_count, other.outage_count);
         self.outage_max_ns = self.outage_max_ns.max(other.outage_max_ns);
         add(&mut self.expected, other.expected);
@@ -132,13 +132,18 @@ impl DeliveryAccount {
         add(&mut self.unjudged, other.unjudged);
         self.max_gap = self.max_gap.max(other.max_gap);
         merge_counts(&mut self.rejected, &other.rejected);
+    }
+
+    /// Adds the account of another stage.
+    pub fn merge(&mut self, other: &Self) {
+        self.add_counts(other);
         if let Some(outages) = &other.outages {
             self.outages.get_or_insert_default().extend(outages.iter().cloned());
         }
         if let Some(streams) = &other.streams {
             let mut sums = self.streams.take().unwrap_or_default();
             for stream in streams {
-                match sums.iter_mut().find(|sum| sum.stream == stream.stream) {
+                match sums.iter_mut().find(|sum| (sum.stream, &sum.part) == (stream.stream, &stream.part)) {
                     Some(sum) => sum.merge(stream),
                     None => sums.push(stream.clone()),
                 }
@@ -153,6 +158,8 @@ impl DeliveryAccount {
 pub struct StreamAccount {
     /// Number of the publisher.
     pub stream: u64,
+    /// The part of a merged result that it belongs to, as its run's tag and host; null in a single run.
+    pub part: Option<String>,
     /// Messages sent in the window, times their subscribers.
     pub expected: Option<u64>,
     /// Arrived at least once.
@@ -183,6 +190,7 @@ impl StreamAccount {
         let count = |count: fn(&Delivery) -> u64| ledger.map(count);
         Self {
             stream: stream as u64,
+            part: None,
             expected: count(|ledger| ledger.expected),
             delivered_once: count(|ledger| ledger.delivered_once),
             lost: count(|ledger| ledger.lost),
@@ -223,9 +231,12 @@ impl StreamAccount {
     }
 }
 
-/// The worst streams first; those that are equally good by their numbers.
-fn worst_first(mut streams: Vec<StreamAccount>) -> Vec<StreamAccount> {
-    streams.sort_by_key(|stream| (std::cmp::Reverse(stream.faults()), stream.stream));
+/// The worst streams first; those that are equally good by their numbers and parts.
+pub(super) fn worst_first(mut streams: Vec<StreamAccount>) -> Vec<StreamAccount> {
+    streams.sort_by(|one, other| {
+        let by_number = || (one.stream, &one.part).cmp(&(other.stream, &other.part));
+        other.faults().cmp(&one.faults()).then_with(by_number)
+    });
     streams.truncate(MOST_STREAMS);
     streams
 }
@@ -274,17 +285,18 @@ impl Clients {
 }
 
 /// What was measured in one stage only is the sum; what was measured in none stays null.
-fn add(sum: &mut Option<u64>, part: Option<u64>) {
+pub(super) fn add(sum: &mut Option<u64>, part: Option<u64>) {
     if let Some(part) = part {
-        *sum = Some(sum.unwrap_or_default() + part);
+        *sum = Some(sum.unwrap_or_default().saturating_add(part));
     }
 }
 
-fn merge_counts(sum: &mut Option<BTreeMap<String, u64>>, part: &Option<BTreeMap<String, u64>>) {
+pub(super) fn merge_counts(sum: &mut Option<BTreeMap<String, u64>>, part: &Option<BTreeMap<String, u64>>) {
     if let Some(part) = part {
         let sum = sum.get_or_insert_default();
         for (key, count) in part {
-            *sum.entry(key.clone()).or_default() += count;
+            let sum = sum.entry(key.clone()).or_default();
+            *sum = sum.saturating_add(*count);
         }
     }
 }

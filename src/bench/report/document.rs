@@ -8,12 +8,16 @@ use std::io::{self, Write};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
+use super::comparison::Comparison;
+use super::curve::Curve;
 use super::delivery::{Clients, DeliveryAccount};
-use super::latency::LatencyTable;
+use super::latency::{LatencyTable, LoopKind};
 use super::plan::PlanFacts;
+use super::repeats::{RunFigures, RunStatistics};
 use super::stage::{Phase, Stage};
+pub(super) use super::status::Status;
 use super::traffic::Traffic;
 use crate::bench::measure::{Fault, Generator, Series, SysFigures, SysSeries};
 use crate::bench::system::{EnvironmentFacts, ProcessUse};
@@ -21,21 +25,6 @@ use crate::exit_status::ExitStatus;
 
 /// Name and version of the form.
 pub(super) const SCHEMA: &str = "mqbench-result/1";
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Measured, and valid.
-    #[default]
-    Ok,
-    /// Interrupted, and valid for the time that it lasted; or some clients of many failed, and the rest is valid.
-    Partial,
-    /// Measured, but what was measured is not what was asked.
-    Invalid,
-    /// Could not be measured to its end.
-    Failed,
-}
 
 /// The result of a run of mqbench.
 ///
@@ -79,13 +68,15 @@ pub struct ResultDocument {
     /// The stages, each with the full set.
     pub stages: Vec<Stage>,
     /// Figures of each repeat.
-    pub runs: Option<Vec<Value>>,
-    /// Median and confidence interval over the repeats.
-    pub stats: Option<Map<String, Value>>,
+    pub runs: Option<Vec<RunFigures>>,
+    /// Median and confidence interval over the valid repeats, by the names of their figures.
+    pub stats: Option<BTreeMap<String, RunStatistics>>,
+    /// Latency by rate, and the highest rate that met an objective (`mqbench find`).
+    pub curve: Option<Curve>,
     /// The gates.
     pub gates: Vec<GateOutcome>,
     /// Comparison with a baseline.
-    pub compare: Option<Value>,
+    pub compare: Option<Comparison>,
     /// Why the run is invalid.
     pub invalid: Vec<Fault>,
     /// What else to know.
@@ -145,10 +136,31 @@ pub struct RunFacts {
     pub command: Vec<String>,
     /// Processes that took part: 1, or as many as were merged.
     pub shards: Option<u64>,
+    /// The runs that were merged (`mqbench merge`), the earliest first; null for a single run.
+    pub parts: Option<Vec<Part>>,
     /// As [`ResultDocument::status`].
     pub status: Status,
     /// Why the run failed.
     pub error: Option<String>,
+}
+
+/// One of the runs that a merged result consists of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Part {
+    /// Its start, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// Its tag.
+    pub id: Option<String>,
+    /// The machine that it ran on.
+    pub host: Option<String>,
+}
+
+impl Part {
+    /// As texts name it: `TAG@HOST`.
+    pub fn label(&self) -> String {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        format!("{}@{}", known(&self.id), known(&self.host))
+    }
 }
 
 /// What was tested.
@@ -254,6 +266,8 @@ pub struct GateOutcome {
     pub limit: Option<Number>,
     /// Whether it held.
     pub pass: bool,
+    /// Why it did not hold; null where it did.
+    pub reason: Option<String>,
 }
 
 impl ResultDocument {
@@ -267,6 +281,29 @@ impl ResultDocument {
         (self.status, self.run.status) = (status, status);
     }
 
+    /// Takes the figures at the top from the stages.
+    pub fn sum_up_stages(&mut self) {
+        let stages = &self.stages;
+        let results = || stages.iter().filter(|stage| stage.is_result());
+        let carries = stages.iter().find(|stage| stage.model == LoopKind::Closed).or(stages.first());
+        let answers = stages.iter().rfind(|stage| stage.model == LoopKind::Open).or(stages.last());
+        self.phases = stages.iter().flat_map(|stage| stage.phases.iter().cloned()).collect();
+        self.traffic = carries.map(|stage| stage.traffic.clone()).unwrap_or_default();
+        self.latency = answers.map(|stage| stage.latency.clone()).unwrap_or_default();
+        self.generator = match &stages[..] {
+            [only] => only.generator.clone(),
+            _ => Generator::of_stages(&results().map(Stage::generator_of).collect::<Vec<_>>()),
+        };
+        self.series = Series::of_stages(stages.iter().filter_map(|stage| stage.series.as_ref()));
+        (self.clients, self.delivery) = (Clients::default(), DeliveryAccount::default());
+        stages.iter().for_each(|stage| self.clients.merge(&stage.clients));
+        results().for_each(|stage| self.delivery.merge(&stage.delivery));
+        let processes = stages.iter().filter_map(|stage| stage.broker.as_ref());
+        self.broker.process = processes.max_by_key(|process| process.cpu_ns).cloned();
+        let handshakes = stages.first().and_then(|stage| stage.latency.connect_tcp.as_ref());
+        self.target.rtt_ns_hist = handshakes.and_then(|connect| connect.hdr.clone());
+    }
+
     /// How mqbench ends with this result: what could not be measured comes first, then what was not valid, then gates.
     /// A run that a signal has ended ends by that signal instead, whatever its result is.
     pub fn exit_status(&self) -> ExitStatus {
@@ -274,6 +311,7 @@ impl ResultDocument {
             Status::Failed | Status::Partial => ExitStatus::Failed,
             Status::Invalid => ExitStatus::Invalid,
             Status::Ok if self.gates.iter().any(|gate| !gate.pass) => ExitStatus::GateFailed,
+            Status::Ok if self.compare.as_ref().is_some_and(|it| !it.regressions.is_empty()) => ExitStatus::Regression,
             Status::Ok => ExitStatus::Done,
         }
     }

@@ -1,13 +1,15 @@
-//! Gates: conditions on a result that decide the exit status, `--gate 'e2e.p99 <= 20ms && lost == 0'`.
+//! Gates: conditions on a result that decide the exit status, `--gate 'e2e.p99 <= 20ms && lost == 0'`, and on how it
+//! differs from a baseline, `vs(e2e.p99) <= +10%`.
 //!
 //! A gate is read before anything connects, so that a typo costs no run. A figure that was not measured fails its
 //! gate, and an invalid run fails all gates.
 
-use serde_json::Number;
 use thiserror::Error;
 
-use super::document::{GateOutcome, ResultDocument, Status};
-use super::metric::{Kind, Metric};
+use super::document::{GateOutcome, ResultDocument};
+use super::metric::{Kind, Metric, number};
+use super::status::Status;
+use crate::terminal::number as shown;
 
 /// One `--gate`: conditions that must all hold.
 #[derive(Clone, Debug)]
@@ -15,11 +17,13 @@ pub struct Gate {
     conditions: Vec<Condition>,
 }
 
-/// `METRIC OP VALUE`.
+/// `METRIC OP VALUE`, or `vs(METRIC) OP CHANGE%`.
 #[derive(Clone, Debug)]
 struct Condition {
     text: String,
     metric: Metric,
+    /// The change against the baseline is what counts, in percent.
+    is_change: bool,
     operator: Operator,
     limit: f64,
 }
@@ -75,14 +79,35 @@ impl Gate {
         Ok(Self { conditions })
     }
 
-    /// Enters the outcomes of gates in a result.
-    pub fn apply(gates: &[Self], document: &mut ResultDocument) {
-        document.gates = gates.iter().flat_map(|gate| gate.evaluate(document)).collect();
+    /// The gate as it was written.
+    pub fn text(&self) -> String {
+        let conditions: Vec<&str> = self.conditions.iter().map(|condition| condition.text.as_str()).collect();
+        conditions.join(" && ")
+    }
+
+    /// Whether it needs a baseline.
+    pub fn needs_baseline(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.is_change)
+    }
+
+    /// Whether a condition of it is about a latency.
+    pub fn needs_latency(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.metric.kind() == Kind::Latency)
+    }
+
+    /// How many messages its figures need.
+    pub(crate) fn samples_needed(&self) -> u64 {
+        self.conditions.iter().map(|condition| condition.metric.samples_needed()).max().unwrap_or(1)
+    }
+
+    /// Enters the outcomes of gates in a result; `baseline` is what `vs()` compares with.
+    pub fn apply(gates: &[Self], document: &mut ResultDocument, baseline: Option<&ResultDocument>) {
+        document.gates = gates.iter().flat_map(|gate| gate.evaluate(document, baseline)).collect();
     }
 
     /// Compares a result with the gate: an outcome for each condition.
-    pub(super) fn evaluate(&self, document: &ResultDocument) -> Vec<GateOutcome> {
-        self.conditions.iter().map(|condition| condition.evaluate(document)).collect()
+    pub fn evaluate(&self, document: &ResultDocument, baseline: Option<&ResultDocument>) -> Vec<GateOutcome> {
+        self.conditions.iter().map(|condition| condition.evaluate(document, baseline)).collect()
     }
 }
 
@@ -104,33 +129,104 @@ impl Condition {
         };
         let (name, value) = (name.trim(), rest[spelling.len()..].trim());
         if let Some(inner) = name.strip_prefix("vs(").and_then(|name| name.strip_suffix(')')) {
-            find_metric(inner.trim(), condition)?;
+            let metric = find_metric(inner.trim(), condition)?;
             let change = value.strip_suffix('%').and_then(|change| parse_number(change.trim()));
-            let fault = match change {
-                Some(_) => {
-                    "vs() compares with a result of --baseline, which this version does not have yet; use a fixed limit"
-                }
-                None => "vs() takes a change in percent, as in 'vs(e2e.p99) <= +10%'",
-            };
-            return Err(GateError::new(condition, fault));
+            let fault = || GateError::new(condition, "vs() takes a change in percent, as in 'vs(e2e.p99) <= +10%'");
+            let limit = change.ok_or_else(fault)?;
+            return Ok(Self { text: condition.to_owned(), metric, is_change: true, operator: *operator, limit });
         }
         let metric = find_metric(name, condition)?;
         let limit = parse_limit(value, metric.kind(), condition)?;
-        Ok(Self { text: condition.to_owned(), metric, operator: *operator, limit })
+        Ok(Self { text: condition.to_owned(), metric, is_change: false, operator: *operator, limit })
     }
 
-    fn evaluate(&self, document: &ResultDocument) -> GateOutcome {
-        let value = self.metric.read(document).filter(|value| value.is_finite());
-        let holds = value.is_some_and(|value| self.operator.holds(value, self.limit));
+    fn evaluate(&self, document: &ResultDocument, baseline: Option<&ResultDocument>) -> GateOutcome {
+        let value = self.value(document, baseline);
         // A run that failed or was not valid measured something else than was asked.
-        let measured = matches!(document.status, Status::Ok | Status::Partial);
+        let reason = match (document.status, &value) {
+            (Status::Invalid, _) => Some(invalid("the run", document)),
+            (Status::Failed, _) => Some(failed(document)),
+            (_, Err(reason)) => Some(reason.clone()),
+            (_, Ok(value)) if self.operator.holds(*value, self.limit) => None,
+            (_, Ok(value)) => Some(self.miss(*value, baseline)),
+        };
         GateOutcome {
             expr: self.text.clone(),
-            value: value.and_then(number),
+            value: value.ok().and_then(number),
             limit: number(self.limit),
-            pass: holds && measured,
+            pass: reason.is_none(),
+            reason,
         }
     }
+
+    /// The figure, or its change in percent; an error says why there is none.
+    fn value(&self, document: &ResultDocument, baseline: Option<&ResultDocument>) -> Result<f64, String> {
+        let (metric, of) = (self.metric, |document: &ResultDocument| self.metric.value(document));
+        let value = of(document).filter(|value| value.is_finite()).ok_or_else(|| metric.absence(document))?;
+        if !self.is_change {
+            return Ok(value);
+        }
+        let baseline = baseline.ok_or("there is no baseline to compare with: add --baseline")?;
+        if !baseline.status.has_figures() {
+            return Err(invalid("the baseline", baseline));
+        }
+        let before = of(baseline).filter(|value| value.is_finite());
+        let before = before.ok_or_else(|| format!("in the baseline, {}", metric.absence(baseline)))?;
+        let same = || (value == before).then_some(0.0);
+        percent_change(before, value).or_else(same).ok_or_else(|| {
+            let (name, now) = (metric.name(), metric.shown(value));
+            format!("{name} is {now}, and was 0 in the baseline: there is no change in percent; use a fixed limit")
+        })
+    }
+
+    /// Why a figure does not hold.
+    fn miss(&self, value: f64, baseline: Option<&ResultDocument>) -> String {
+        let name = self.metric.name();
+        if !self.is_change {
+            return format!("{name} is {}", self.metric.shown(value));
+        }
+        let before = baseline.and_then(|baseline| self.metric.value(baseline)).unwrap_or_default();
+        let now = before * (1.0 + value / 100.0);
+        format!(
+            "{name} changed by {} from {} to {}",
+            signed_percent(value),
+            self.metric.shown(before),
+            self.metric.shown(now)
+        )
+    }
+}
+
+/// What a gate found: the figure in its unit, or why the gate did not hold.
+pub(crate) fn finding(outcome: &GateOutcome) -> String {
+    if let Some(reason) = &outcome.reason {
+        return reason.clone();
+    }
+    let value = outcome.value.as_ref().and_then(serde_json::Number::as_f64).unwrap_or_default();
+    let name = outcome.expr.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
+    match Metric::find(name) {
+        Some(metric) => metric.shown(value),
+        None => signed_percent(value),
+    }
+}
+
+/// Why figures are not those of what was asked for.
+fn invalid(what: &str, document: &ResultDocument) -> String {
+    let fault = document.invalid.first().map(|fault| fault.text.as_str()).or(document.run.error.as_deref());
+    format!("{what} is not valid{}", fault.map_or_else(String::new, |fault| format!(": {fault}")))
+}
+
+fn failed(document: &ResultDocument) -> String {
+    format!("the run failed{}", document.run.error.as_ref().map_or_else(String::new, |error| format!(": {error}")))
+}
+
+/// The change from one figure to another in percent; `None` where the first is none.
+pub(crate) fn percent_change(from: f64, to: f64) -> Option<f64> {
+    (from > 0.0).then(|| 100.0 * (to - from) / from)
+}
+
+/// A change with its sign: `+12 %`, `-0.4 %`.
+pub(crate) fn signed_percent(change: f64) -> String {
+    format!("{}{}", if change > 0.0 { "+" } else { "" }, shown::percent(change))
 }
 
 impl Operator {
@@ -201,14 +297,4 @@ fn parse_limit(value: &str, kind: Kind, text: &str) -> Result<f64, GateError> {
 fn parse_number(digits: &str) -> Option<f64> {
     let plain = digits.chars().all(|letter| letter.is_ascii_digit() || "+-.".contains(letter));
     digits.parse().ok().filter(|number: &f64| plain && number.is_finite())
-}
-
-/// Whole numbers as such: a script wants 20000000 and not 20000000.0.
-fn number(value: f64) -> Option<Number> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() <= EXACT {
-        Some(Number::from(value as i64))
-    } else {
-        Number::from_f64(value)
-    }
 }

@@ -54,18 +54,18 @@ pub(super) struct PlanFacts {
     pub will: Option<WillFacts>,
     /// Names of the MQTT 5 properties of CONNECT, PUBLISH and SUBSCRIBE, as `connect receive-maximum`. Values may be secret.
     pub properties: Vec<String>,
-    /// Threads that make the load.
-    pub threads: usize,
+    /// Threads that make the load; null where merged runs differ, as seed, local_addresses, busy_poll and asks_sys are.
+    pub threads: Option<usize>,
     /// Whether latencies are recorded.
     pub latency: bool,
     /// Whether threads stay awake until a message is due.
-    pub busy_poll: bool,
+    pub busy_poll: Option<bool>,
     /// When the messages of an open loop are due: `fixed`, `poisson`, `burst:N`.
     pub arrival: String,
     /// What becomes of messages that are late: `queue` or `skip`.
     pub behind: String,
     /// Seed of everything random.
-    pub seed: u64,
+    pub seed: Option<u64>,
     /// Connections per second while connecting; null is as many as the broker takes.
     pub connect_per_s: Option<f64>,
     /// How long connections are held (`mqbench conn`); null elsewhere.
@@ -77,11 +77,11 @@ pub(super) struct PlanFacts {
     /// Whether a publisher and its subscribers are on the `same` broker or on two (`cross`); null for one broker.
     pub pair: Option<String>,
     /// Local addresses that connections come from; empty: the system chooses.
-    pub local_addresses: Vec<String>,
+    pub local_addresses: Option<Vec<String>>,
     /// How long to wait at most for messages in flight after each stage.
     pub drain_ns: u64,
     /// Whether the broker is asked for its name by `$SYS`.
-    pub asks_sys: bool,
+    pub asks_sys: Option<bool>,
     /// The stages, one after the other.
     pub stages: Vec<StagePlan>,
 }

@@ -1,5 +1,6 @@
 //! The JSON Schema of the result document, made from its types.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
@@ -8,8 +9,13 @@ use super::document::ResultDocument;
 /// The schema of `mqbench-result/1` (JSON Schema 2020-12). It describes what is written: every field is required, and null
 /// where it was not measured.
 pub fn result_schema() -> Value {
+    schema_of::<ResultDocument>()
+}
+
+/// The schema of a document as it is written.
+pub(in crate::bench) fn schema_of<Document: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    generator.into_root_schema_for::<ResultDocument>().to_value()
+    generator.into_root_schema_for::<Document>().to_value()
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@
 use chrono::DateTime;
 
 use super::details::details;
-use super::document::{GateOutcome, ResultDocument, Status};
+use super::document::{GateOutcome, ResultDocument};
+use super::gate;
 use super::key_figures::key_figures;
-use super::latency::LatencyTable;
 use super::verdict::{Level, Sentence, command_line, further_warnings, verdict};
-use crate::terminal::number::{duration, grouped, rate};
 use crate::terminal::{Align, Cell, Colors, Paint, Table, escape, wrapped};
 
 /// The summary as text, at most `width` characters wide where words allow it; with every figure where `with_details`.
 pub(crate) fn summary(document: &ResultDocument, width: usize, colors: Colors, with_details: bool) -> String {
     let page = Page { width: width.max(40), colors };
-    let mut parts = vec![page.verdict(document), page.key_figures(document), page.gates(document)];
+    let mut parts =
+        vec![page.verdict(document), page.key_figures(document), gates_text(&document.gates, page.width, colors)];
     parts.push(page.warnings(document));
     if with_details {
         parts.push(details(document, page.width, colors));
@@ -76,27 +76,6 @@ impl Page {
         warnings.map(|warning| self.in_color(Some(Paint::Warning), &lines(&warning.text))).collect()
     }
 
-    fn gates(&self, document: &ResultDocument) -> String {
-        if document.gates.is_empty() {
-            return String::new();
-        }
-        let passed = document.gates.iter().filter(|gate| gate.pass).count();
-        let count = format!("{passed} of {} passed", document.gates.len());
-        let paint = if passed == document.gates.len() { Paint::Good } else { Paint::Bad };
-        let mut table = Table::new([Align::Left, Align::Left, Align::Left]);
-        let mut narrow = String::new();
-        for gate in &document.gates {
-            let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
-            let (expr, value) = (escape(&gate.expr).into_owned(), gate_value(gate, document));
-            let verdict_in_color = self.colors.paint(paint, verdict);
-            narrow.push_str(&wrapped(&format!("  {verdict_in_color}  "), &format!("{expr}: {value}"), self.width));
-            table.row([Cell::painted(paint, verdict), expr.into(), value.into()]);
-        }
-        let title = self.colors.paint(Paint::Heading, "gates");
-        let lines = if table.width() <= self.width { table.render(self.colors) } else { narrow };
-        format!("{title}  {}\n{lines}", self.colors.paint(paint, &count))
-    }
-
     /// What was tested, when, with which versions and by which command.
     fn foot(&self, document: &ResultDocument, with_details: bool) -> String {
         let started = document.run.started_at.as_deref();
@@ -148,20 +127,19 @@ const fn paint(level: Level) -> Option<Paint> {
     }
 }
 
-/// What a gate found, in the units of its metric.
-pub(super) fn gate_value(gate: &GateOutcome, document: &ResultDocument) -> String {
-    let latency = gate.expr.split_once('.').map(|(name, _)| name).filter(|name| LatencyTable::NAMES.contains(name));
-    let samples = latency.and_then(|name| document.latency.get(name)).map(|latency| latency.count);
-    let value = match (gate.value.as_ref().and_then(serde_json::Number::as_f64), samples) {
-        (None, Some(samples)) => format!("too few samples, n = {}", grouped(samples)),
-        (None, None) => "not measured".to_owned(),
-        (Some(value), _) if latency.is_some() => format!("was {}", duration(value as u64)),
-        (Some(value), _) if value.fract() == 0.0 && value >= 0.0 => format!("was {}", grouped(value as u64)),
-        (Some(value), _) => format!("was {}", rate(value)),
-    };
-    match document.status {
-        Status::Invalid => format!("{value}; an invalid run passes no gate"),
-        Status::Failed => format!("{value}; a failed run passes no gate"),
-        Status::Ok | Status::Partial => value,
+/// The gates, with what each of them found.
+pub(crate) fn gates_text(gates: &[GateOutcome], width: usize, colors: Colors) -> String {
+    if gates.is_empty() {
+        return String::new();
     }
+    let passed = gates.iter().filter(|gate| gate.pass).count();
+    let count = format!("{passed} of {} passed", gates.len());
+    let paint = if passed == gates.len() { Paint::Good } else { Paint::Bad };
+    let mut text = format!("{}  {}\n", colors.paint(Paint::Heading, "gates"), colors.paint(paint, &count));
+    for gate in gates {
+        let (paint, verdict) = if gate.pass { (Paint::Good, "pass") } else { (Paint::Bad, "FAIL") };
+        let first = format!("  {}  ", colors.paint(paint, verdict));
+        text.push_str(&wrapped(&first, &escape(&format!("{}: {}", gate.expr, gate::finding(gate))), width));
+    }
+    text
 }

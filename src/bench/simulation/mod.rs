@@ -17,6 +17,7 @@ mod ledger;
 mod load;
 mod reconnect;
 mod script;
+mod series;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,8 +33,8 @@ use self::broker::{Log, SimulatedFaults};
 use self::faulty_broker::{FaultyBroker, boundless, run_timers, serve};
 use self::script::Script;
 use super::engine::{RunError, RunProgress, WatchedSecond, run_in_place};
-use super::plan::{Target, bench_plan};
-use super::report;
+use super::plan::{BenchPlan, Target, bench_plan};
+use super::report::{self, ResultDocument};
 use crate::client::ClientError;
 use crate::options::{BenchOptions, Environment, Reading};
 use crate::transport::MemoryListener;
@@ -65,55 +66,74 @@ fn simulate(arguments: &str, script: Script) -> Outcome {
 
 /// The same, interrupted after a while as with Ctrl-C.
 fn simulate_until(arguments: &str, script: Script, interrupt: Duration) -> Outcome {
+    let plan = bench_plan(&options_of(arguments), &Environment::fixed([], []), &Target::AsTyped).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let Simulated { document, lost, watched, log, took } =
+        tokio::task::LocalSet::new().block_on(&runtime, simulate_plan(plan, script, interrupt));
+    let result = document.map(|document| {
+        let mut document = serde_json::to_value(document).unwrap();
+        report::check_schema(&document);
+        // The machine below is real: what the other programs on it do (processor time, TCP segments that are sent again)
+        // is no part of the simulated run, and differs from one run to the next.
+        document["warnings"].as_array_mut().unwrap().retain(|warning| warning["code"] != "generator");
+        document
+    });
+    Outcome { result, lost, watched, log, took }
+}
+
+/// The options of these arguments, for the broker of the simulation.
+fn options_of(arguments: &str) -> BenchOptions {
     let (host, port) = ADDRESS.split_once(':').unwrap();
     let always = ["mqbench", "-h", host, "-p", port, "--threads", "2"];
     let argv = always.into_iter().chain(arguments.split_whitespace()).map(OsString::from);
-    let environment = Environment::fixed([], []);
-    let options = match BenchOptions::read(&environment, argv) {
-        Ok(Reading::Options(options)) => options,
+    match BenchOptions::read(&Environment::fixed([], []), argv) {
+        Ok(Reading::Options(options)) => *options,
         Ok(_) => panic!("{arguments}: no options"),
         Err(error) => panic!("{arguments}: {error}"),
+    }
+}
+
+/// What a plan came to: [`Outcome`] with the document as such.
+struct Simulated {
+    document: Result<ResultDocument, RunError>,
+    lost: BTreeMap<String, u64>,
+    watched: Option<Arc<WatchedSecond>>,
+    log: Log,
+    took: Duration,
+}
+
+/// Runs a plan against a new broker, on the virtual clock of the runtime and its `LocalSet`.
+async fn simulate_plan(plan: BenchPlan, script: Script, interrupt: Duration) -> Simulated {
+    let mut listener = MemoryListener::bind(ADDRESS.parse().unwrap(), script.buffer, script.connect_takes);
+    let broker = Rc::new(RefCell::new(FaultyBroker::new(SimulatedFaults::new(script), boundless())));
+    let timers = tokio::task::spawn_local(run_timers(Rc::clone(&broker)));
+    let listening = Rc::clone(&broker);
+    let accepting = tokio::task::spawn_local(async move {
+        while let Some(stream) = listener.accept().await {
+            tokio::task::spawn_local(serve(Rc::clone(&listening), stream));
+        }
+    });
+    let began = Instant::now();
+    let mut watched = None;
+    let watch = |progress| {
+        if let RunProgress::Measuring { second: Some(second), .. } = progress {
+            watched = Some(second);
+        }
     };
-    let plan = bench_plan(&options, &environment, &Target::AsTyped).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let mut listener = MemoryListener::bind(ADDRESS.parse().unwrap(), script.buffer, script.connect_takes);
-        let broker = Rc::new(RefCell::new(FaultyBroker::new(SimulatedFaults::new(script), boundless())));
-        tokio::task::spawn_local(run_timers(Rc::clone(&broker)));
-        let listening = Rc::clone(&broker);
-        tokio::task::spawn_local(async move {
-            while let Some(stream) = listener.accept().await {
-                tokio::task::spawn_local(serve(Rc::clone(&listening), stream));
-            }
-        });
-        let began = Instant::now();
-        let mut watched = None;
-        let watch = |progress| {
-            if let RunProgress::Measuring { second: Some(second), .. } = progress {
-                watched = Some(second);
-            }
-        };
-        let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), watch);
-        let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
-        let mut lost = BTreeMap::new();
-        let result = match run {
-            Ok(run) => {
-                lost.clone_from(&run.lost);
-                let context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
-                let document = report::assemble(context, &plan, &run, None, false);
-                let mut document = serde_json::to_value(document).unwrap();
-                report::check_schema(&document);
-                // The machine below is real: what the other programs on it do (processor time, TCP segments that are
-                // sent again) is no part of the simulated run, and differs from one run to the next.
-                document["warnings"].as_array_mut().unwrap().retain(|warning| warning["code"] != "generator");
-                Ok(document)
-            }
-            Err(error) => Err(error),
-        };
-        let took = began.elapsed();
-        let log = broker.borrow().plan.log.clone();
-        Outcome { result, lost, watched, log, took }
-    })
+    let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), watch);
+    let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
+    let lost = run.as_ref().map(|run| run.lost.clone()).unwrap_or_default();
+    let document = run.map(|run| {
+        let context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
+        report::assemble(context, &plan, &run, None, false)
+    });
+    let took = began.elapsed();
+    // The next run has a broker of its own, at the same address.
+    timers.abort();
+    accepting.abort();
+    let _ = accepting.await;
+    let log = broker.borrow().plan.log.clone();
+    Simulated { document, lost, watched, log, took }
 }
 
 impl Outcome {

@@ -12,12 +12,12 @@ pub(crate) use self::description::{announcement, url};
 use self::description::{description, transport, url_of};
 use self::plan_facts::plan_facts;
 pub(in crate::bench) use self::warnings::qos_2_with_puback;
-use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, Status, TargetFacts, Warning};
-use super::latency::LoopKind;
+use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, TargetFacts, Warning};
 use super::plan::plan_hash;
 use super::stage::Stage;
+use super::status::Status;
 use crate::bench::engine::RunOutcome;
-use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Series};
+use crate::bench::measure::Fault;
 use crate::bench::plan::{BenchPlan, is_this_machine};
 use crate::bench::system::EnvironmentFacts;
 use crate::options::{ClientName, Shape};
@@ -120,25 +120,9 @@ pub(crate) fn assemble(
     } else {
         Status::Ok
     });
-    let carries = stages.iter().find(|stage| stage.model == LoopKind::Closed).or(stages.first());
-    let answers = stages.iter().rfind(|stage| stage.model == LoopKind::Open).or(stages.last());
-    document.phases = stages.iter().flat_map(|stage| stage.phases.iter().cloned()).collect();
-    document.traffic = carries.map(|stage| stage.traffic.clone()).unwrap_or_default();
-    document.latency = answers.map(|stage| stage.latency.clone()).unwrap_or_default();
-    document.generator = match &stages[..] {
-        [only] => only.generator.clone(),
-        stages => {
-            let results = stages.iter().filter(|stage| stage.is_result());
-            Generator::of_stages(&results.map(Stage::generator_of).collect::<Vec<GeneratorOfStage<'_>>>())
-        }
-    };
-    document.series = Series::of_stages(stages.iter().filter_map(|stage| stage.series.as_ref()));
-    stages.iter().for_each(|stage| document.clients.merge(&stage.clients));
-    stages.iter().filter(|stage| stage.is_result()).for_each(|stage| document.delivery.merge(&stage.delivery));
-    let processes = stages.iter().filter_map(|stage| stage.broker.as_ref());
-    document.broker.process = processes.max_by_key(|process| process.cpu_ns).cloned();
-    document.target.rtt_ns_hist =
-        stages.first().and_then(|stage| stage.latency.connect_tcp.as_ref()).and_then(|connect| connect.hdr.clone());
     document.stages = stages;
+    if !document.stages.is_empty() {
+        document.sum_up_stages();
+    }
     document
 }

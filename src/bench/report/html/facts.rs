@@ -83,6 +83,7 @@ fn machine(document: &ResultDocument) -> Facts {
         ("kernel", env.kernel.as_deref().map(name)),
         ("processor", env.cpu_model.as_deref().map(name)),
         ("cores", env.cores.map(|cores| cores.to_string())),
+        ("CPU quota", env.cpu_quota_cores.map(|cores| format!("{cores} cores"))),
         ("memory", env.mem_bytes.map(|size| bytes(size as f64))),
         ("virtual machine", env.virt.as_deref().map(name)),
         ("container", env.container.map(yes_or_no)),

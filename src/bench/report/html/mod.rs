@@ -7,6 +7,7 @@ mod chart;
 mod columns;
 mod curve;
 mod facts;
+mod knee;
 mod raw;
 mod tables;
 mod text;
@@ -25,12 +26,17 @@ use self::curve::Sample;
 use self::text::name;
 use self::timeline::Timeline;
 use super::document::ResultDocument;
+use crate::terminal::number::counted;
+use crate::terminal::{escape, excerpt};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// Results that are drawn; further ones are in the table of all.
 const MOST_RESULTS: usize = 12;
+
+/// Characters of a result's name at the head of a column.
+const LONGEST_COLUMN: usize = 30;
 
 /// A result of the page.
 struct Shown<'a> {
@@ -107,6 +113,18 @@ fn name_of(document: &ResultDocument, number: usize) -> String {
     given.unwrap_or_else(|| format!("Result {number}"))
 }
 
+/// What distinguishes a result from others beside it, in a few words.
+fn short_name(document: &ResultDocument, number: usize) -> String {
+    let (run, target) = (&document.run, &document.target);
+    let broker = target.broker.as_ref().and_then(|broker| {
+        let version = broker.version.as_deref().unwrap_or_default();
+        Some(format!("{} {version}", broker.name.as_deref()?))
+    });
+    let given = run.name.clone().or(broker).or_else(|| target.urls.first().cloned());
+    let words = given.map(|text| excerpt(&escape(text.trim()), LONGEST_COLUMN).into_owned());
+    words.map_or_else(|| number.to_string(), |words| format!("{number}: {words}"))
+}
+
 /// Text in which columns were aligned by several blanks.
 fn words(text: &str) -> String {
     text.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
@@ -122,7 +140,7 @@ fn single(shown: &Shown<'_>) -> Markup {
             (contents(parts.iter().map(|part| (part.id.as_str(), part.title))))
         }
         main id="result" {
-            (banner(shown.document))
+            (banner(shown))
             (tables::key_figures(shown.document, shown.baseline))
             @for part in &parts { (part.render(2)) }
         }
@@ -132,7 +150,7 @@ fn single(shown: &Shown<'_>) -> Markup {
 /// The page of several results: side by side, then each of them.
 fn several(all: &[Shown<'_>], title: &str, baseline: Option<&ResultDocument>) -> Markup {
     let named = baseline.map(|baseline| ("baseline".to_owned(), baseline));
-    let numbered = (1..).zip(all).map(|(number, shown)| (format!("{number}: {}", shown.name), shown.document));
+    let numbered = (1..).zip(all).map(|(number, shown)| (short_name(shown.document, number), shown.document));
     let columns: Vec<(String, &ResultDocument)> = named.into_iter().chain(numbered).collect();
     let samples: Vec<Sample<'_>> =
         columns.iter().filter_map(|(name, document)| headline(name.clone(), document)).collect();
@@ -154,7 +172,7 @@ fn several(all: &[Shown<'_>], title: &str, baseline: Option<&ResultDocument>) ->
                 section aria-labelledby=(shown.id) {
                     h2 id=(shown.id) { (shown.name) }
                     p class="lead" { (origin(shown.document)) }
-                    (banner(shown.document))
+                    (banner(shown))
                     (tables::key_figures(shown.document, shown.baseline))
                     @for part in parts(shown, 3) { (part.render(3)) }
                 }
@@ -214,11 +232,29 @@ fn parts(shown: &Shown<'_>, level: u8) -> Vec<Part> {
         is_there.then(|| Part { id: format!("{id}-{suffix}"), title, body: body() })
     };
     let has_warnings = !document.warnings.is_empty() || !document.generator.reasons.is_empty();
+    let has_repeats = document.runs.is_some() && document.stats.is_some();
     let all = [
         part("gates", "Gates", !document.gates.is_empty(), &|| tables::gates(document)),
-        part("warnings", "Warnings", has_warnings, &|| tables::warnings(document)),
+        part("knee", "The highest rate", document.curve.is_some(), &|| {
+            html! {
+                @if let Some(curve) = &document.curve { (knee::render(format!("{id}-rate"), curve, below)) }
+            }
+        }),
+        part("comparison", "Comparison", document.compare.is_some(), &|| {
+            html! {
+                @if let Some(comparison) = &document.compare { (tables::comparison(comparison)) }
+            }
+        }),
+        part("repeats", "All runs", has_repeats, &|| {
+            html! {
+                @if let Some((runs, stats)) = document.runs.as_ref().zip(document.stats.as_ref()) {
+                    (tables::repeats(runs, stats))
+                }
+            }
+        }),
         part("time", "Over time", true, &|| html! { div class="timeline" { (timeline.render(below)) } }),
         part("percentiles", "Latency", true, &|| latencies(shown, below)),
+        part("warnings", "Warnings", has_warnings, &|| tables::warnings(document)),
         part("stages", "Stages", !document.stages.is_empty(), &|| tables::stages(document)),
         part("accounts", "Messages and connections", true, &|| tables::accounts(document, below)),
         part("facts", "Plan and environment", true, &|| facts::facts(document, below)),
@@ -292,8 +328,10 @@ fn contents<'a>(links: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
 }
 
 /// What the result means.
-fn banner(document: &ResultDocument) -> Markup {
-    use super::document::Status;
+fn banner(shown: &Shown<'_>) -> Markup {
+    use super::status::Status;
+    let document = shown.document;
+    let warnings = document.warnings.len() + document.generator.reasons.len();
     let (class, state) = match document.status {
         Status::Ok if document.gates.iter().any(|gate| !gate.pass) => ("banner bad", "✗ Gate failed"),
         Status::Ok => ("banner", "✓ Valid"),
@@ -307,6 +345,9 @@ fn banner(document: &ResultDocument) -> Markup {
             @if let Some(error) = &document.run.error { p { (text::sentence(error)) } }
             @for fault in document.invalid.iter().take(20) {
                 p { (text::sentence(&fault.text)) " Next: " (text::sentence(&fault.next_step)) }
+            }
+            @if warnings > 0 {
+                p { a href=(format!("#{}-warnings", shown.id)) { (counted(warnings as u64, "warning", "warnings")) } }
             }
         }
     }

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
+use serde_json::Number;
 
 use super::chart::{Table, heading};
 use super::text::{count, difference, known, name, sentence};
 use crate::bench::measure::Generator;
+use crate::bench::report::comparison::{Comparison, MetricComparison, SideFigure};
 use crate::bench::report::document::ResultDocument;
+use crate::bench::report::gate::{finding, signed_percent};
 use crate::bench::report::latency::{LatencySummary, LoopKind};
+use crate::bench::report::metric::Metric;
+use crate::bench::report::repeats::{RunFigures, RunStatistics};
 use crate::bench::report::stage::Stage;
-use crate::bench::report::summary::gate_value;
 use crate::terminal::number::{byte_rate, bytes, duration, grouped, percent, rate};
 
 /// Sentences of a list that are shown.
@@ -319,10 +323,72 @@ pub(super) fn gates(document: &ResultDocument) -> Markup {
                     strong { (if gate.pass { "✓ passed" } else { "✗ failed" }) }
                     " "
                     code { (name(&gate.expr)) }
-                    " measured: " (name(&gate_value(gate, document)))
+                    ": " (sentence(&finding(gate)))
                 }
             }
         }
+    }
+}
+
+/// What a comparison came to: the figures of both sides, and what their difference means.
+pub(super) fn comparison(comparison: &Comparison) -> Markup {
+    let figure = |metric: &str, side: &SideFigure| {
+        let value = side.median.as_ref().and_then(Number::as_f64);
+        known(Metric::find(metric).zip(value), |(metric, value)| metric.shown(value))
+    };
+    let row = |metric: &MetricComparison| {
+        let interval = |[low, high]: [f64; 2]| format!("{} to {}", signed_percent(low), signed_percent(high));
+        vec![
+            name(&metric.metric),
+            figure(&metric.metric, &metric.base),
+            figure(&metric.metric, &metric.new),
+            known(metric.delta_pct, signed_percent),
+            known(metric.delta_ci95_pct, interval),
+            metric.verdict.text().to_owned(),
+            metric.reason.as_deref().map(sentence).unwrap_or_default(),
+        ]
+    };
+    let (base, new) = (name(&comparison.base.name), name(&comparison.new.name));
+    let head = ["Figure", &base, &new, "difference", "95 % interval", "verdict", "because"].map(str::to_owned);
+    let differences = comparison.plan_differences.iter().take(MOST_SENTENCES);
+    html! {
+        p { strong { (new) " against " (base) ": " (comparison.verdict.text()) } }
+        (Table { head: head.into(), rows: comparison.metrics.iter().map(row).collect() }.render("Comparison"))
+        ul class="warnings" {
+            @for difference in differences { li { "The plans differ: " (sentence(&difference.text())) } }
+            @for note in comparison.notes.iter().take(MOST_SENTENCES) { li { (sentence(note)) } }
+        }
+    }
+}
+
+/// The medians of several runs of one plan.
+pub(super) fn repeats(runs: &[RunFigures], stats: &BTreeMap<String, RunStatistics>) -> Markup {
+    let row = |(metric, statistics): (&String, &RunStatistics)| {
+        let shown =
+            |number: &Number| known(Metric::find(metric).zip(number.as_f64()), |(metric, value)| metric.shown(value));
+        let values = RunFigures::values(runs, metric).unwrap_or_default();
+        let end = |end: fn(f64, f64) -> f64| {
+            let value = values.iter().copied().reduce(end);
+            known(Metric::find(metric).zip(value), |(metric, value)| metric.shown(value))
+        };
+        let interval = |[low, high]: &[Number; 2]| format!("{} to {}", shown(low), shown(high));
+        vec![
+            name(metric),
+            known(statistics.median.as_ref(), shown),
+            known(statistics.ci95.as_ref(), interval),
+            end(f64::min),
+            end(f64::max),
+        ]
+    };
+    let valid = runs.iter().filter(|run| run.status.has_figures()).count();
+    let shown = runs.iter().find(|run| run.shown).map(|run| run.number);
+    let head = ["Figure", "median", "95 % interval", "least", "most"].map(str::to_owned).into();
+    html! {
+        p {
+            (valid) " of " (runs.len()) " runs are valid."
+            @if let Some(number) = shown { " Everything else on this page is of run " (number) ", the one in the middle." }
+        }
+        (Table { head, rows: stats.iter().map(row).collect() }.render("Medians of all runs"))
     }
 }
 

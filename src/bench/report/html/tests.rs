@@ -5,7 +5,8 @@ use serde_json::json;
 use super::page;
 use super::timeline::Timeline;
 use crate::bench::measure::{Fault, IntervalRow, Series};
-use crate::bench::report::document::{GateOutcome, ResultDocument, Status, Warning};
+use crate::bench::report::document::{GateOutcome, ResultDocument, Warning};
+use crate::bench::report::status::Status;
 use crate::bench::report::tests::example::document;
 
 const SECOND: u64 = 1_000_000_000;
@@ -43,7 +44,13 @@ fn text_of_others_stays_text() {
     document.warnings = vec![Warning::new(hostile, hostile)];
     document.invalid =
         vec![Fault { code: hostile.to_owned(), text: hostile.to_owned(), next_step: hostile.to_owned() }];
-    document.gates = vec![GateOutcome { expr: hostile.to_owned(), value: None, limit: None, pass: false }];
+    document.gates = vec![GateOutcome {
+        expr: hostile.to_owned(),
+        value: None,
+        limit: None,
+        pass: false,
+        reason: Some(hostile.to_owned()),
+    }];
     document.stages.iter_mut().for_each(|stage| stage.name = hostile.to_owned());
     let page = page(&[document.clone(), document.clone()], Some(&document));
     assert!(!page.contains("<img") && !page.contains(['\u{202e}', '\u{1b}']));

@@ -1,5 +1,6 @@
 //! Text and figures of a document as the page shows them: whatever a broker or a user wrote stays text, and is bounded.
 
+use crate::bench::report::gate::{percent_change, signed_percent};
 use crate::terminal::number::{UNKNOWN, grouped};
 use crate::terminal::{escape, excerpt};
 
@@ -31,13 +32,10 @@ pub(super) fn count(value: Option<u64>) -> String {
 /// The difference to a figure of the baseline: `+3.2 %`.
 pub(super) fn difference(value: Option<f64>, base: Option<f64>) -> Option<String> {
     let (value, base) = value.zip(base)?;
-    if base == 0.0 {
-        return (value == 0.0).then(|| "same".to_owned());
+    if value == base {
+        return Some("same".to_owned());
     }
-    let percent = (value - base) / base * 100.0;
-    let digits = usize::from(percent.abs() < 10.0);
-    let text = format!("{percent:+.digits$} %");
-    percent.is_finite().then(|| if text == "+0.0 %" || text == "-0.0 %" { "same".to_owned() } else { text })
+    percent_change(base, value).map(signed_percent)
 }
 
 /// Seconds since the start of the run, as the time axis names them.

@@ -51,6 +51,7 @@ fn the_fixed_names_are_there() {
         "stages",
         "runs",
         "stats",
+        "curve",
         "gates",
         "compare",
         "invalid",
@@ -162,7 +163,7 @@ fn nothing_measured_is_all_null() {
 #[test]
 fn the_document_can_be_read_back() {
     let mut document = example::document();
-    Gate::apply(&[Gate::parse("e2e.p99 <= 20ms && lost == 0").unwrap()], &mut document);
+    Gate::apply(&[Gate::parse("e2e.p99 <= 20ms && lost == 0").unwrap()], &mut document, None);
     let mut bytes = Vec::new();
     document.write_json(&mut bytes).unwrap();
     assert_eq!(serde_json::from_slice::<ResultDocument>(&bytes).unwrap(), document);
@@ -172,9 +173,9 @@ fn the_document_can_be_read_back() {
 fn status_and_exit_code() {
     let gates = |text| [Gate::parse(text).unwrap()];
     let mut document = example::document();
-    Gate::apply(&gates("lost == 0"), &mut document);
+    Gate::apply(&gates("lost == 0"), &mut document, None);
     assert_eq!(document.exit_status(), ExitStatus::Done);
-    Gate::apply(&gates("lost == 0 && sent < 1"), &mut document);
+    Gate::apply(&gates("lost == 0 && sent < 1"), &mut document, None);
     assert_eq!((document.status, document.exit_status()), (Status::Ok, ExitStatus::GateFailed));
 
     let interrupted = |stages| RunOutcome { stages, interrupted: true, ..RunOutcome::default() };
@@ -185,7 +186,7 @@ fn status_and_exit_code() {
     stages[1].recorder.counters.sent /= 2;
     stages[1].recorder.counters.on_time /= 2;
     let mut invalid = assemble_for(&example::plan(), example::context(), interrupted(stages));
-    Gate::apply(&gates("sent > 0"), &mut invalid);
+    Gate::apply(&gates("sent > 0"), &mut invalid, None);
     assert_eq!((invalid.status, invalid.exit_status()), (Status::Invalid, ExitStatus::Invalid));
     assert_eq!(invalid.invalid[0].code, "sent-below-offered");
     assert!(invalid.invalid[0].text.starts_with("paced: only 154320 of 308640"), "{}", invalid.invalid[0].text);
@@ -279,7 +280,7 @@ fn where_nobody_asked_for_the_rate_a_busy_machine_costs_the_high_percentiles_onl
     assert!(warnings.contains(&"percentiles-withheld") && !warnings.contains(&"generator"), "{warnings:?}");
     assert_eq!(late(true, 80).stages[1].highest_percentile.as_deref(), Some("90"));
     let gate = Gate::parse("e2e.p99 < 1s").unwrap();
-    assert!(!gate.evaluate(&document)[0].pass, "what is not given passes no gate");
+    assert!(!gate.evaluate(&document, None)[0].pass, "what is not given passes no gate");
     // Where more than half is late, and where somebody asked for this rate, it is invalid.
     assert_eq!(late(true, 600).status, Status::Invalid);
     assert_eq!(late(false, 30).status, Status::Invalid);

@@ -2,10 +2,10 @@
 
 use super::example::{self, assemble};
 use crate::bench::report::document::GateOutcome;
-use crate::bench::report::{Gate, ResultDocument};
+use crate::bench::report::{Gate, ResultDocument, RunFigures, Status};
 
 fn outcomes(gate: &str, document: &ResultDocument) -> Vec<GateOutcome> {
-    Gate::parse(gate).unwrap_or_else(|error| panic!("{error}")).evaluate(document)
+    Gate::parse(gate).unwrap_or_else(|error| panic!("{error}")).evaluate(document, None)
 }
 
 fn passes(gate: &str) -> bool {
@@ -135,12 +135,113 @@ fn what_cannot_be_read_is_refused() {
     }
 }
 
+/// The same run with another median of its paced stage.
+fn run_of(typical_ns: i64) -> ResultDocument {
+    assemble(example::context(), vec![example::stage(0, 308_640, typical_ns)])
+}
+
+fn versus(gate: &str, document: &ResultDocument, baseline: Option<&ResultDocument>) -> GateOutcome {
+    let gate = Gate::parse(gate).unwrap_or_else(|error| panic!("{error}"));
+    assert!(gate.needs_baseline());
+    gate.evaluate(document, baseline).remove(0)
+}
+
 #[test]
-fn a_baseline_is_read_and_refused() {
-    assert!(error("vs(e2e.p99) <= +10%").contains("--baseline"));
-    assert!(error("vs( lost )<=-5%").contains("--baseline"));
+fn a_change_against_a_baseline_holds_or_not() {
+    let (base, slower) = (run_of(100_000), run_of(112_000));
+    for (gate, holds) in [
+        ("vs(e2e.p50) <= +13%", true),
+        ("vs( e2e.p50 )<=11%", false),
+        ("vs(e2e.p50) >= +11 %", true),
+        ("vs(e2e.p99) > 13%", false),
+        ("vs(delivered_per_s) >= -5%", true),
+        ("vs(lost) <= 0%", true),
+        ("vs(lost) != 0%", false),
+    ] {
+        let outcome = versus(gate, &slower, Some(&base));
+        assert_eq!(outcome.pass, holds, "{gate}: {outcome:?}");
+        assert_eq!(outcome.reason.is_none(), holds, "{outcome:?}");
+    }
+    let outcome = versus("vs(e2e.p50) <= +10%", &slower, Some(&base));
+    let value = outcome.value.and_then(|value| value.as_f64()).unwrap();
+    assert!((11.5..12.5).contains(&value) && outcome.limit == Some(10.into()), "{value}");
+    assert_eq!(outcome.reason.unwrap(), "e2e.p50 changed by +12 % from 99.9 µs to 112 µs");
+    let (gate, faster) = ("vs(e2e.p50) <= +10%", run_of(80_000));
+    assert!(versus(gate, &faster, Some(&base)).pass);
+}
+
+#[test]
+fn a_change_that_cannot_be_known_fails_and_says_why() {
+    let (base, new) = (run_of(100_000), run_of(100_000));
+    let reason = |gate: &str, new: &ResultDocument, base: Option<&ResultDocument>| {
+        let outcome = versus(gate, new, base);
+        assert!(!outcome.pass && outcome.value.is_none(), "{outcome:?}");
+        outcome.reason.unwrap()
+    };
+    assert!(reason("vs(e2e.p50) <= +10%", &new, None).contains("add --baseline"));
+    assert_eq!(reason("vs(pubrec.p50) <= +10%", &new, Some(&base)), "pubrec was not measured in this run");
+    let mut unmeasured = base.clone();
+    unmeasured.latency.e2e = None;
+    let words = reason("vs(e2e.p50) <= +10%", &new, Some(&unmeasured));
+    assert_eq!(words, "in the baseline, e2e was not measured in this run");
+    let mut lossy = new.clone();
+    lossy.delivery.lost = Some(7);
+    assert!(reason("vs(lost) <= +10%", &lossy, Some(&base)).contains("was 0 in the baseline"));
+    let mut invalid = base.clone();
+    invalid.set_status(Status::Invalid);
+    assert!(reason("vs(e2e.p50) <= +10%", &new, Some(&invalid)).starts_with("the baseline is not valid"));
+    invalid.set_status(Status::Ok);
+    let mut document = new;
+    document.set_status(Status::Invalid);
+    let outcome = versus("vs(e2e.p50) <= +10%", &document, Some(&base));
+    assert!(
+        !outcome.pass && outcome.reason.unwrap().starts_with("the run is not valid"),
+        "an invalid run passes no gate"
+    );
+}
+
+#[test]
+fn a_failed_gate_says_why() {
+    let reason = |gate: &str| outcomes(gate, &example::document())[0].reason.clone();
+    assert_eq!(reason("lost == 0"), None);
+    assert_eq!(reason("sent >= 1M").unwrap(), "sent is 617,280");
+    assert!(reason("e2e.p50 <= 45us").unwrap().starts_with("e2e.p50 is "));
+    assert_eq!(reason("e2e.p99.99 < 1s").unwrap(), "e2e.p99.99 is not given: 20,000 samples are too few for it");
+    assert_eq!(reason("pubrec.p50 > 0ns").unwrap(), "pubrec was not measured in this run");
+    assert_eq!(reason("rss_bytes > 0").unwrap(), "rss_bytes was not measured in this run");
+}
+
+#[test]
+fn of_several_runs_the_median_counts_and_of_what_went_wrong_the_worst() {
+    let mut document = example::document();
+    let run = |p99: u64, lost: u64, status| {
+        let figures = [("e2e.p99", p99), ("lost", lost), ("sent", 7)];
+        let figures = figures.into_iter().map(|(name, value)| (name.to_owned(), Some(value.into()))).collect();
+        RunFigures { status, figures, ..RunFigures::default() }
+    };
+    document.runs = Some(vec![
+        run(10_000_000, 0, Status::Ok),
+        run(90_000_000, 0, Status::Ok),
+        run(20_000_000, 3, Status::Ok),
+        run(1, 99, Status::Invalid),
+    ]);
+    for (gate, holds) in [
+        ("e2e.p99 == 20ms", true),
+        ("e2e.p99 < 20ms", false),
+        ("lost == 3", true),
+        ("lost == 0", false),
+        ("e2e.p50 > 0ns", false),
+    ] {
+        assert_eq!(outcomes(gate, &document)[0].pass, holds, "{gate}: {:?}", outcomes(gate, &document));
+    }
+}
+
+#[test]
+fn a_change_is_read_and_refused() {
     assert!(error("vs(e2e.p98) <= +10%").contains("no metric 'e2e.p98'"));
     assert!(error("vs(e2e.p99) <= 10ms").contains("percent"));
+    assert!(error("vs(e2e.p99) <= 10").contains("percent"));
+    assert!(!Gate::parse("lost == 0").unwrap().needs_baseline());
 }
 
 proptest::proptest! {

@@ -21,3 +21,53 @@ pub(super) fn write(results: &[ResultDocument]) -> Result<Vec<u8>> {
     let started_at = started_at.and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(Into::into);
     interval_log(&intervals, started_at).context("the log cannot be written")
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    use super::*;
+    use crate::bench::report::tests::example;
+
+    #[test]
+    fn hdrhistograms_reader_finds_every_latency_of_every_stage() {
+        let document = example::document();
+        let text = write(std::slice::from_ref(&document)).unwrap();
+        let (mut found, mut started_at) = (Vec::new(), None);
+        for entry in IntervalLogIterator::new(&text) {
+            match entry.unwrap() {
+                LogEntry::StartTime(time) => started_at = Some(time.as_secs()),
+                LogEntry::BaseTime(_) => {}
+                LogEntry::Interval(interval) => {
+                    let bytes = STANDARD.decode(interval.encoded_histogram()).unwrap();
+                    let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+                    let tag = interval.tag().unwrap().as_str().to_owned();
+                    found.push((interval.start_timestamp(), tag, interval.duration(), interval.max(), histogram));
+                }
+            }
+        }
+        assert_eq!(started_at, Some(1_763_696_160), "2025-11-21T03:36:00Z");
+        assert!(found.is_sorted_by_key(|interval| interval.0));
+        assert_eq!(found.len(), 2 * 5, "five latencies of two stages");
+        for stage in &document.stages {
+            let e2e = stage.latency.e2e.as_ref().unwrap();
+            let (_, _, duration, max_ms, histogram) = found
+                .iter()
+                .find(|(start, tag, ..)| tag == "e2e" && start.as_nanos() == u128::from(stage.start_ns))
+                .unwrap();
+            assert_eq!((duration.as_nanos(), histogram.len()), (u128::from(stage.duration_ns), e2e.count));
+            assert!((max_ms - e2e.max as f64 / 1e6).abs() <= max_ms / 1000.0, "{max_ms} ms, {} ns", e2e.max);
+            assert!(histogram.value_at_quantile(0.5).abs_diff(e2e.p.p50.unwrap()) <= e2e.p.p50.unwrap() / 1000);
+        }
+    }
+
+    #[test]
+    fn a_result_without_latencies_is_an_empty_log() {
+        let text = String::from_utf8(write(&[example::bare_context()]).unwrap()).unwrap();
+        assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
+    }
+}

@@ -1,8 +1,10 @@
 //! A summary in Markdown, for the page of a CI job (`$GITHUB_STEP_SUMMARY`) or a pull request.
 
-use crate::bench::report::document::{GateOutcome, ResultDocument, Status};
+use crate::bench::report::document::{GateOutcome, ResultDocument};
+use crate::bench::report::gate::finding;
 use crate::bench::report::stage::Stage;
-use crate::bench::report::summary::gate_value;
+use crate::bench::report::status::Status;
+use crate::bench::report::verdict::verdict as words;
 use crate::terminal::escape;
 use crate::terminal::number::{UNKNOWN, duration, grouped, rate};
 
@@ -16,17 +18,21 @@ pub(super) fn write(results: &[ResultDocument], baseline: Option<&ResultDocument
 
 fn section(result: &ResultDocument) -> String {
     let name = result.run.name.as_deref().or(result.run.description.as_deref()).unwrap_or("mqbench");
-    let (mark, verdict) = match result.status {
+    let (mark, state) = match result.status {
         _ if result.gates.iter().any(|gate| !gate.pass) => ("❌", "a gate failed"),
         Status::Ok => ("✅", "valid"),
         Status::Partial => ("⚠️", "partial"),
         Status::Invalid => ("❌", "not valid"),
         Status::Failed => ("❌", "failed"),
     };
-    let mut text = format!("## {mark} mqbench: {}\n\n**{verdict}**", plain(name));
+    let mut text = format!("## {mark} mqbench: {}\n\n**{state}**", plain(name));
     let facts = [result.run.started_at.as_deref(), result.target.urls.first().map(String::as_str)];
     facts.into_iter().flatten().for_each(|fact| text.push_str(&format!(" · {}", code(fact))));
     text.push_str("\n\n");
+    let sentences: Vec<String> = words(result).plain().map(|sentence| plain(&sentence.text)).collect();
+    if !sentences.is_empty() {
+        text.push_str(&format!("{}\n\n", sentences.join(" ")));
+    }
     let error = result.run.error.iter().map(|error| plain(error));
     let faults =
         result.invalid.iter().map(|fault| format!("{} Next: {}.", plain(&fault.text), plain(&fault.next_step)));
@@ -34,7 +40,7 @@ fn section(result: &ResultDocument) -> String {
     text.push_str(&stages(result));
     if !result.gates.is_empty() {
         text.push_str("\n| | Gate | Found |\n|---|---|---|\n");
-        result.gates.iter().for_each(|gate| text.push_str(&gate_row(gate, result)));
+        result.gates.iter().for_each(|gate| text.push_str(&gate_row(gate)));
     }
     if !result.warnings.is_empty() {
         text.push_str("\n**Warnings**\n\n");
@@ -67,9 +73,9 @@ fn stage_row(stage: &Stage) -> String {
     format!("| {} | {} |\n", plain(&stage.name), cells.collect::<Vec<_>>().join(" | "))
 }
 
-fn gate_row(gate: &GateOutcome, result: &ResultDocument) -> String {
+fn gate_row(gate: &GateOutcome) -> String {
     let mark = if gate.pass { "✅" } else { "❌" };
-    format!("| {mark} | {} | {} |\n", code(&gate.expr), plain(&gate_value(gate, result)))
+    format!("| {mark} | {} | {} |\n", code(&gate.expr), plain(&finding(gate)))
 }
 
 fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
@@ -77,7 +83,7 @@ fn known<T>(value: Option<T>, form: fn(T) -> String) -> String {
 }
 
 /// Text that Markdown and HTML leave as it is, in one line.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::new();
     for character in escape(text).chars() {
         // The last two begin what becomes a link or a mention by itself.
@@ -97,4 +103,61 @@ fn code(text: &str) -> String {
     // A blank beside a backtick is taken away again.
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::report::Gate;
+    use crate::bench::report::document::Warning;
+    use crate::bench::report::tests::example;
+
+    #[test]
+    fn verdict_table_gates_and_warnings_are_there() {
+        let mut document = example::document();
+        let gates = ["lost == 0", "sent_per_s >= 200k"].map(|gate| Gate::parse(gate).unwrap());
+        Gate::apply(&gates, &mut document, None);
+        let text = write(std::slice::from_ref(&document), None);
+        for line in [
+            "**a gate failed** · `2025-11-21T03:36:00Z` · `mqtt://127.0.0.1:1883`",
+            "| Stage | Sent/s | Delivered/s | p50 | p99 | Max | Lost | Duplicates |",
+            "| ✅ | `lost == 0` | was 0 |",
+            "| ❌ | `sent_per_s >= 200k` | was 123,456 |",
+            "- the broker runs on this machine and shares its CPU",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
+        }
+        let row = text.lines().find(|line| line.starts_with("| flood |")).unwrap();
+        assert!(row.starts_with("| flood | 123,456 | 123,456 |") && row.ends_with("| 0 | 0 |"), "{row}");
+        let bare = write(&[example::bare_context()], None);
+        assert!(bare.starts_with("## ✅ mqbench: mqbench\n"), "{bare}");
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let hostile = "</td><script>alert(1)</script> | ![x](http://e) `a`` @all **b** \n# head \u{1b}[2J \\";
+        let mut document = example::document();
+        document.run.name = Some(hostile.to_owned());
+        document.run.error = Some(hostile.to_owned());
+        document.target.urls = vec![hostile.to_owned()];
+        document.run.started_at = None;
+        document.stages[0].name = hostile.to_owned();
+        document.warnings = vec![Warning::new("x", hostile)];
+        let text = write(&[document], None);
+        for line in text.lines() {
+            assert!(!line.starts_with("# ") && !line.contains('\u{1b}'), "{line}");
+            // Outside of code nothing acts.
+            let outside: String = line.split("```").step_by(2).collect();
+            let mut letters = outside.chars().filter(|letter| *letter != '·').peekable();
+            while let Some(letter) = letters.next() {
+                match letter {
+                    '\\' => drop(letters.next()),
+                    letter => assert!(!"<[]`@!".contains(letter), "{letter} acts in: {line}"),
+                }
+            }
+        }
+        assert!(text.contains("```</td>"), "a fence that is longer than what it holds: {text}");
+        assert_eq!(code("`"), "`` ` ``");
+        assert_eq!(code("a | b"), "`a \\| b`");
+    }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+pub(crate) use self::markdown::plain as markdown_text;
 use super::document::ResultDocument;
 use super::html;
 

@@ -1,0 +1,86 @@
+//! Runs one after the other: `--runs`, and with `--ab` against two brokers in turns.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::bench::attempt::Attempt;
+use crate::bench::report::Status;
+use crate::template::Draws;
+
+/// What the draws of the order are mixed with.
+const ORDER: u64 = 0x0a_b0;
+
+/// One run of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Its number, from 1.
+    pub(crate) number: usize,
+    /// Of how many.
+    pub(crate) of: usize,
+    /// The broker: always 0, or with `--ab` 0 and 1.
+    pub(crate) side: usize,
+}
+
+/// The turns of a series. With two sides each pair of runs has one of each, and which of them is the first is drawn: what
+/// changes slowly on a machine, and what changes with every second run, is no part of the difference.
+pub(crate) fn turns(runs: usize, sides: usize, seed: u64) -> Vec<Turn> {
+    let draws = Draws::new(seed, ORDER);
+    let pair = |run: usize| {
+        let first = if sides == 2 { draws.below(run as u64, 2) as usize } else { 0 };
+        (0..sides).map(move |place| (first + place) % sides)
+    };
+    let of = runs * sides;
+    (0..runs).flat_map(pair).enumerate().map(|(place, side)| Turn { number: place + 1, of, side }).collect()
+}
+
+/// Makes the runs, with a pause between two of them. It ends early when `pause` reports an interruption, and when a run
+/// failed, with what there is by then.
+///
+/// # Errors
+/// Those of `measure`.
+pub(crate) async fn run_series(
+    turns: &[Turn],
+    cool_down: Duration,
+    mut measure: impl AsyncFnMut(Turn) -> Result<Attempt>,
+    mut pause: impl AsyncFnMut(Duration) -> bool,
+) -> Result<Vec<(Turn, Attempt)>> {
+    let mut attempts = Vec::new();
+    for turn in turns {
+        if turn.number > 1 && pause(cool_down).await {
+            // What an interruption has cut short is no run like the others.
+            if attempts.len() > 1 {
+                attempts.pop_if(|(_, attempt): &mut (Turn, Attempt)| attempt.document.status == Status::Partial);
+            }
+            break;
+        }
+        let attempt = measure(*turn).await?;
+        let status = attempt.document.status;
+        attempts.push((*turn, attempt));
+        if status == Status::Failed {
+            break;
+        }
+    }
+    // An interruption before the load of a run leaves nothing of it.
+    if attempts.len() > 1 {
+        attempts.retain(|(_, attempt)| attempt.has_load || attempt.document.status == Status::Failed);
+    }
+    Ok(attempts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pair_has_one_of_each_and_the_order_is_that_of_the_seed() {
+        let sides = |seed| turns(20, 2, seed).iter().map(|turn| turn.side).collect::<Vec<_>>();
+        assert!(sides(1).chunks(2).all(|pair| pair == [0, 1] || pair == [1, 0]));
+        assert!(sides(1).chunks(2).any(|pair| pair == [0, 1]) && sides(1).chunks(2).any(|pair| pair == [1, 0]));
+        assert_eq!(sides(1), sides(1));
+        assert_ne!(sides(1), sides(2));
+        let one = turns(3, 1, 1);
+        assert!(one.iter().all(|turn| (turn.side, turn.of) == (0, 3)));
+        assert_eq!(one.iter().map(|turn| turn.number).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+}
