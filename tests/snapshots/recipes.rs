@@ -2,6 +2,7 @@
 //! prints what it shows. Times, rates and sizes are places: any value will do there. `BLESS=1` writes what came into the
 //! page, where it differs.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -44,17 +45,18 @@ fn run(block: &[Shown<'_>]) -> Vec<Vec<String>> {
     for tool in ["mqpub", "mqsub", "mqrr", "mqbench"] {
         std::fs::write(config.join(tool), format!("-p {}\n", real[0])).unwrap();
     }
-    // Each job is a process group, which ends with the block.
-    let mut script = "exec 2>&1; set -m\n".to_owned();
+    let mut script = "exec 2>&1\n".to_owned();
     for Shown { command, .. } in block {
         let words = PORTS.iter().zip(&real).fold(command.clone(), |text, (from, to)| text.replace(from, to));
         script += &format!("{words}\necho '{MARK}'\n");
     }
-    script += "jobs -p > jobs; while read -r job; do kill -- -\"$job\"; done < jobs\n";
+    // The shell leads a process group. What still runs in it ends with the block.
+    script += "trap '' TERM; kill -- -$$\n";
     let tools: PathBuf = Path::new(env!("CARGO_BIN_EXE_mqpub")).parent().unwrap().into();
     let mut shell = Command::new("bash");
     shell
         .args(["-c", &script])
+        .process_group(0)
         .current_dir(&work)
         .env_clear()
         .envs([("LC_ALL", "C"), ("TZ", "UTC"), ("COLUMNS", "100")])
