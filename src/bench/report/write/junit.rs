@@ -153,8 +153,11 @@ mod tests {
     use crate::bench::report::Gate;
     use crate::bench::report::tests::example;
 
+    /// An element: its name, its attributes and its text.
+    type Element = (String, Vec<(String, String)>, String);
+
     /// Each element by its path, with its attributes and text, read back.
-    fn read(text: &[u8]) -> Vec<(String, Vec<(String, String)>, String)> {
+    fn read(text: &[u8]) -> Vec<Element> {
         let mut reader = Reader::from_reader(text);
         reader.config_mut().trim_text(true);
         let (mut found, mut path, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
