@@ -18,12 +18,13 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
 const PORTS: [&str; 3] = ["1883", "1884", "1885"];
 
 /// What differs from run to run, and what stands for it in the comparison.
-const PLACES: [(&str, &str); 7] = [
+const PLACES: [(&str, &str); 8] = [
     (r"\d{4}-\d\d-\d\d[T ][\d:]+(\.\d+)?(Z|\+00:00| UTC)", "TIME"),
     (r#""(ts|rate|seconds|ms)":[\d.]+"#, "\"$1\":N"),
     (r"\d[\d.,]*/s\b", "N/s"),
     (r"\b\d[\d.]* ?(ns|µs|ms)\b", "N"),
     (r"\bin \d[\d.]* s\b", "in N"),
+    (r"\b(at most|p99) \d[\d.]* s\b", "$1 N"),
     (r"\(\d[\d.]* k?B\)", "(N B)"),
     (r" +", " "),
 ];
