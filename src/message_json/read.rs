@@ -338,7 +338,7 @@ fn explain(read: &Reader<'_>, text: &str, error: &serde_json::Error) -> Found {
             Found { place, fault: ReadFault::Value { key: name.to_owned(), expected } }
         }
         _ => {
-            let cause = error.to_string();
+            let cause = if error.is_eof() { "it ends too early".to_owned() } else { error.to_string() };
             let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause);
             Found { place, fault: ReadFault::NotAnObject(cause.to_owned()) }
         }

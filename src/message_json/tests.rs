@@ -205,6 +205,7 @@ fn what_is_wrong_is_said() {
         (error(b"\xff"), "it is not UTF-8"),
         (error(b""), "not one JSON object"),
         (error(b"[1]"), "does not begin with {"),
+        (error(br#"{"topic":"#), "not one JSON object: it ends too early"),
         (error(br#"{"topic":"t","topic":"t"}"#), "`topic` is given twice"),
         (error(br#"{"topic":"t","payload":""} 1"#), "trailing characters"),
         (error(br#"{"payload":""}"#), "no `topic`, and -t is not given"),

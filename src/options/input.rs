@@ -16,7 +16,7 @@ pub struct InputOptions {
     ///
     /// The object is the one that mqsub --json prints: topic (or -t), one of payload, payload_b64 and payload_json, and
     /// optionally qos (or -q), retain (or -r) and properties, which need -V 5. The keys time, ts, mid and unknown ones
-    /// are ignored. schemas/message.json describes it.
+    /// are ignored, and -q and -r have no effect on a line with its own. schemas/message.json describes it.
     #[arg(long)]
     pub json: bool,
 

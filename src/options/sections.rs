@@ -108,7 +108,7 @@ pub(super) const PUBLISH: &[Section] = &[
             entry("mqpub -h broker -t lamp/kitchen -n -r", "Remove the retained message of a topic."),
             entry("tail -f log | mqpub -h broker -t log -l -q 1", "Publish each line as a message, at QoS 1."),
             entry(
-                "mqsub -h one -t 'site/#' --json | jq -c '.topic |= \"copy/\" + .' | mqpub -h two --json -q 1",
+                "mqsub -h one -t 'site/#' -q 1 --json | jq -c --unbuffered '.topic |= \"copy/\" + .' | mqpub -h two --json",
                 "Mirror topics to another broker, changed on the way; each line has topic, QoS and retain flag.",
             ),
             entry(

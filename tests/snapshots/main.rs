@@ -17,13 +17,18 @@ use std::process::Command;
 use snapbox::assert::Action;
 use snapbox::{Assert, Data, Redactions};
 
+mod console;
 #[allow(dead_code)]
 #[path = "../support/mqbroker.rs"]
 mod mqbroker;
+#[path = "../support/ports.rs"]
+#[allow(dead_code)]
+mod ports;
 #[allow(dead_code)]
 #[path = "../support/process.rs"]
 mod process;
 mod readme;
+mod recipes;
 
 /// Runs every `$` line of a file and compares the file with what came.
 fn check(name: &str) {
