@@ -27,7 +27,7 @@ complete -c mqbench -l hosts -d 'Several brokers, HOST[:PORT] separated by comma
 complete -c mqbench -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a "same\t'On the same broker'
 cross\t'On the next broker'"
 complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r
-complete -c mqbench -l client -d 'Which client library carries the load: mqbench\'s own engine, or rumqttc for a second opinion [default: mqbench]' -r -f -a "mqbench\t'The engine of mqbench'
+complete -c mqbench -l client -d 'Client library to use: mqbench\'s own engine, or rumqttc for a second opinion [default: mqbench]' -r -f -a "mqbench\t'The engine of mqbench'
 rumqttc\t'The crate rumqttc'"
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r

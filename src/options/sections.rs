@@ -191,7 +191,7 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             entry("mqsub -h broker -t 'sensor/+/temperature' -v", "Print each message with its topic."),
             entry("mqsub -h broker -t status -C 1 -W 5", "Wait up to five seconds for one message."),
             entry(
-                "mqsub -h broker -t 'home/#' -V 5 --retained --once --json",
+                "mqsub -h broker -t 'home/#' -V 5 -q 2 --retained --once --json",
                 "Print all retained messages of a tree and exit: a dump, one JSON object per line.",
             ),
             entry(

@@ -36,7 +36,7 @@ pub struct TargetOptions {
           value_parser = positive_duration)]
     pub reconnect: Option<Duration>,
 
-    /// Which client library carries the load: mqbench's own engine, or rumqttc for a second opinion [default: mqbench].
+    /// Client library to use: mqbench's own engine, or rumqttc for a second opinion [default: mqbench].
     ///
     /// rumqttc runs the same plan, stamps and ledger through that library's own client and event loop: what an
     /// application on it would see. A message counts as sent when the library has written it; latencies from the actual

@@ -110,7 +110,7 @@ fn how_a_run_ended_is_what_one_reads_first() {
         (Status::Failed, "Failed", "banner bad"),
     ] {
         let document = ResultDocument { status, ..document() };
-        let page = shown(&page(&[document.clone()], None));
+        let page = shown(&page(std::slice::from_ref(&document), None));
         assert!(page.contains(&format!("<div class=\"{class}\"><p class=\"state\">")), "{status:?}");
         assert!(page.contains(word), "{status:?}");
         for said in &verdict(&document).sentences {
