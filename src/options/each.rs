@@ -61,7 +61,7 @@ pub struct EachOptions {
     pub to_dir_per: Option<FilePer>,
 }
 
-/// What has a file of its own.
+/// What gets a separate file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum FilePer {
     /// Each topic.

@@ -117,7 +117,7 @@ fn seed(text: &str) -> Result<u64, String> {
 /// How fast a recording is replayed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as it was recorded.
+    /// A multiple of the speed at which it was recorded.
     Times(f64),
     /// As fast as the broker takes it.
     Max,

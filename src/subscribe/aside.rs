@@ -1,4 +1,4 @@
-//! What takes messages besides stdout: a recording, a folder of files. It works on a thread of its own, since a disk may be slow and
+//! What takes messages besides stdout: a recording, a folder of files. It works on a separate thread, since a disk may be slow and
 //! compression takes time; one batch at a time, so that nothing is read from the broker while it is behind.
 
 use std::sync::Arc;

@@ -27,7 +27,7 @@ const UNFINISHED: &str = ".mqsub-unfinished";
 pub struct DirectoryPlan {
     /// The folder.
     pub(super) path: PathBuf,
-    /// What has a file of its own.
+    /// What gets a separate file.
     pub(super) per: FilePer,
 }
 

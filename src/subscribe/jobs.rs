@@ -1,4 +1,4 @@
-//! `--run`: commands of messages, so many at a time, in the order of the messages; and what becomes of them.
+//! `--run`: commands of messages, a limited number at a time, in the order of the messages; and what becomes of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

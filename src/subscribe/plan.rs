@@ -66,7 +66,7 @@ pub struct SubscribePlan {
     pub display: OutputMode,
     /// `--record`: the file that they go to.
     pub record: Option<RecordPlan>,
-    /// `--run`: a command for each, so many at a time.
+    /// `--run`: a command for each, a limited number at a time.
     pub run: Option<RunPlan>,
     /// `--to-dir`: the folder with their files.
     pub directory: Option<DirectoryPlan>,
