@@ -76,11 +76,12 @@ fn password_of(url: &str) -> Option<&str> {
 /// Bytes as an options file: its options are those of the same words in argv, and each fault has a line of the file, the
 /// first one first.
 pub fn options_file(data: &[u8]) {
-    let environment = Environment::fixed([], [("/file", data.to_vec())]);
-    let outcome = read(&environment, &["-t", "t", "-n", "-o", "/file"]);
-    let lines = data.split(|byte| *byte == b'\n').count();
-    match outcome {
-        Ok(options) => assert_same_as_typed(data, &options),
+    // The topic stands in the file: one of the command line would replace those of the file.
+    let file = [data, b"\n-t t"].concat();
+    let lines = file.split(|byte| *byte == b'\n').count();
+    let environment = Environment::fixed([], [("/file", file.clone())]);
+    match read(&environment, &["-n", "-o", "/file"]) {
+        Ok(options) => assert_same_as_typed(&file, &options),
         Err(error) => {
             let numbers: Vec<usize> = error.faults().iter().filter_map(|fault| line_of(fault)).collect();
             assert!(numbers.iter().all(|number| (1..=lines).contains(number)), "{error}");
@@ -109,7 +110,7 @@ fn assert_same_as_typed(data: &[u8], from_file: &PublishOptions) {
         typed.push(option.to_owned());
         typed.extend(value.map(str::to_owned));
     }
-    let arguments: Vec<&str> = typed.iter().map(String::as_str).chain(["-t", "t", "-n"]).collect();
+    let arguments: Vec<&str> = typed.iter().map(String::as_str).chain(["-n"]).collect();
     let environment = Environment::fixed([], []);
     match read(&environment, &arguments) {
         Ok(mut options) => {
