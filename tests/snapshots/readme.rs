@@ -150,7 +150,7 @@ fn console_blocks_print_what_they_show() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let scene = Scene::start();
     for block in blocks(&readme) {
-        for (Shown { command, lines }, printed) in block.iter().zip(scene.run(&block)) {
+        for (Shown { command, lines }, printed) in block.commands.iter().zip(scene.run(&block.commands)) {
             let shown = comparable(lines.iter().copied());
             if let Err(fault) = check(command, &printed, &shown) {
                 panic!("{fault}");
