@@ -7,7 +7,8 @@ use super::console::{Block, EXCERPT, Shown, blocks, with_outputs};
 use super::{is_blessing, pages, process};
 
 /// The pages, and how each marks a block that is not run.
-const PAGES: [(&str, &str); 2] = [("docs/lessons.md", "not run here"), ("docs/lessons.ko.md", "not run here")];
+const PAGES: [(&str, &str); 2] =
+    [("docs/lessons.md", "not run here"), ("docs/lessons.ko.md", "실행해 보지 않았습니다")];
 
 /// The blocks of a lesson.
 type Lesson<'a> = Vec<Block<'a>>;

@@ -159,7 +159,8 @@ impl<'a> Window<'a> {
         let is_waiting = config.join("waiting");
         std::fs::create_dir(&config).unwrap();
         for tool in ["mqpub", "mqsub", "mqrr", "mqbench"] {
-            let ready = if tool == "mqsub" { format!("--ready-file {}\n", is_waiting.display()) } else { String::new() };
+            let ready =
+                if tool == "mqsub" { format!("--ready-file {}\n", is_waiting.display()) } else { String::new() };
             std::fs::write(config.join(tool), format!("-p {}\n{ready}", scene.real[0])).unwrap();
         }
         if number > 0 {
@@ -237,7 +238,11 @@ impl<'a> Window<'a> {
     fn printed(&mut self, scene: &Scene) -> Vec<Vec<String>> {
         let text = scene.named(&String::from_utf8_lossy(&self.process.stdout.read_to_end()));
         let printed = parts(&text);
-        assert!(printed.len() > self.block.commands.len(), "the block ended early:\n{}\n{text}", self.block.commands[0].command);
+        assert!(
+            printed.len() > self.block.commands.len(),
+            "the block ended early:\n{}\n{text}",
+            self.block.commands[0].command
+        );
         printed[..self.block.commands.len()].to_vec()
     }
 }

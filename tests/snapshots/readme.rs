@@ -1,4 +1,4 @@
-//! The README's console blocks: each is run as it stands there, against a broker of this test, and prints what it shows.
+//! The console blocks of README.md and of its Korean summary: each is run as it stands there, against a broker of this test, and prints what it shows.
 //! Numbers and their units are not compared, and sizes that take long are smaller. Of a command with `# excerpt` behind
 //! it only the lines that are shown have to come, in this order.
 
@@ -147,9 +147,10 @@ fn console_blocks_print_what_they_show() {
     if !["bash", "jq"].into_iter().all(process::has) {
         return;
     }
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let scene = Scene::start();
-    for block in blocks(&readme) {
+    let readmes = ["README.md", "README.ko.md"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
+    let readmes = readmes.map(|path| std::fs::read_to_string(path).unwrap());
+    for block in readmes.iter().flat_map(|readme| blocks(readme)) {
         for (Shown { command, lines }, printed) in block.commands.iter().zip(scene.run(&block.commands)) {
             let shown = comparable(lines.iter().copied());
             if let Err(fault) = check(command, &printed, &shown) {
