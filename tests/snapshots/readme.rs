@@ -147,19 +147,11 @@ fn console_blocks_print_what_they_show() {
     if !["bash", "jq"].into_iter().all(process::has) {
         return;
     }
-<<<<<<< HEAD
-    let scene = Scene::start();
-    let readmes = ["README.md", "README.ko.md"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
-    let readmes = readmes.map(|path| std::fs::read_to_string(path).unwrap());
-    for block in readmes.iter().flat_map(|readme| blocks(readme)) {
-        for (Shown { command, lines }, printed) in block.commands.iter().zip(scene.run(&block.commands)) {
-=======
     let read = |page| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
-    let pages = ["README.md", "docs/measuring.md"].map(read);
+    let pages = ["README.md", "README.ko.md", "docs/measuring.md"].map(read);
     let scene = Scene::start();
     for block in pages.iter().flat_map(|page| blocks(page)) {
-        for (Shown { command, lines }, printed) in block.iter().zip(scene.run(&block)) {
->>>>>>> main
+        for (Shown { command, lines }, printed) in block.commands.iter().zip(scene.run(&block.commands)) {
             let shown = comparable(lines.iter().copied());
             if let Err(fault) = check(command, &printed, &shown) {
                 panic!("{fault}");
