@@ -37,7 +37,12 @@ fn dependencies() -> Vec<Dependency> {
         let (name, version) = package.split_once(" v").unwrap();
         let version = version.split(' ').next().unwrap();
         let owned = str::to_owned;
-        Dependency { name: owned(name), version: owned(version), license: owned(license), repository: owned(repository) }
+        Dependency {
+            name: owned(name),
+            version: owned(version),
+            license: owned(license),
+            repository: owned(repository),
+        }
     };
     let found: Vec<Dependency> = lines.iter().map(of_line).filter(|found| found.name != "mqtools").collect();
     // A crate that stands in the tree twice has an asterisk behind its second line.
