@@ -1,6 +1,6 @@
 //! docs/recipes.md: each block is run as it stands there, in an empty folder and with two empty brokers of its own, and
-//! prints what it shows. Times, rates and sizes are places: any value will do there. `BLESS=1` writes what came into the
-//! page, where it differs.
+//! prints what it shows. Times, rates and sizes are places: any value will do there. `BLESS=1` writes what came into
+//! the page, where it differs.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
