@@ -14,8 +14,8 @@ pub struct ReadyOptions {
     /// Run COMMAND once subscribed; if it fails, mqsub exits with its status.
     ///
     /// No shell reads COMMAND: it is split at blanks outside of quotes; use "sh -c '...'" where you want a shell. Its
-    /// stdin is /dev/null, and its stdout goes to stderr, so that stdout has only the messages. It runs once, even if the
-    /// connection is lost and made again.
+    /// stdin is /dev/null, and its stdout goes to stderr, so that stdout has only the messages. It runs once, even if
+    /// the connection is lost and made again.
     ///
     /// Without an option that ends the run by its messages (-C, -E, --retained-only, --once, --until, --expect,
     /// --silent-after), mqsub exits when the command has ended and the messages that it published have come. With one

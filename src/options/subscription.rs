@@ -68,8 +68,8 @@ pub struct SubscriptionOptions {
     ///
     /// After subscribing, mqsub publishes a message to mqsub/ID/end-of-retained. It exits when that message has come
     /// back and no retained message has come for 250 ms, or for four times the round trip if that is longer. If the
-    /// broker does not allow that, mqsub exits when no retained message has come for a second. -d prints which it was. With -V 5 --json, a dump has the
-    /// properties of the messages too, such as their remaining expiry interval.
+    /// broker does not allow that, mqsub exits when no retained message has come for a second. -d prints which it was.
+    /// With -V 5 --json, a dump has the properties of the messages too, such as their remaining expiry interval.
     #[arg(long)]
     pub once: bool,
 
