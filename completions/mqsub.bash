@@ -23,7 +23,7 @@ _mqsub() {
 
     case "${cmd}" in
         mqsub)
-            opts="-t -U -T -q -C -W -E -R -v -N -F -w -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --topic-qos --unsubscribe --filter-out --qos --retained-only --retained --once --no-marker --remove-retained --dry-run --retain-as-published --retain-handling --no-local --random-filter --filter --until --expect --within --count --none-within --silent-after --each-topic --silent-exec --verbose --json --json-payload --pretty --watch --message-rate --stats --record --rotate --append --force --run --jobs --to-dir --to-dir-per --exec --ready-fd --ready-file --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --wait --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --check --debug --quiet --profile --show-config --help --version"
+            opts="-t -U -T -q -C -W -E -R -v -N -F -w -h -p -L -u -P -i -I -k -c -x -V -A -M -S -D -d -o --topic --topic-qos --unsubscribe --filter-out --qos --retained-only --retained --once --no-marker --remove-retained --dry-run --retain-as-published --retain-handling --no-local --random-filter --filter --until --expect --within --count --none-within --silent-after --each-topic --silent-exec --verbose --json --json-payload --pretty --watch --message-rate --stats --tree --from --max-memory --allow-write --record --rotate --append --force --run --jobs --to-dir --to-dir-per --exec --ready-fd --ready-file --host --port --url --unix --username --pw --pw-file --pw-fd --ask-pw --id --id-prefix --keepalive --disable-clean-session --protocol-version --nodelay --connect-timeout --ws --ws-path --ws-header --proxy --retry --backoff --wait --tls --no-tls --cafile --capath --tls-use-os-certs --cert --key --key-pw-file --tls-version --tls-alpn --tls-keylog --insecure --psk --psk-identity --ciphers --tls-backend --keyform --tls-engine --tls-engine-kpass-sha1 --will-topic --will-payload --will-qos --will-retain --property --check --debug --quiet --profile --show-config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,6 +151,25 @@ _mqsub() {
                     return 0
                     ;;
                 --stats)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --max-memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
