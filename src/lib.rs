@@ -29,7 +29,7 @@ pub mod check;
 pub mod client;
 mod dissect;
 pub mod exit_status;
-#[cfg_attr(not(feature = "explorer"), path = "no_explorer.rs")]
+#[cfg_attr(not(feature = "explorer"), path = "explore/absent.rs")]
 pub mod explore;
 pub mod message_json;
 pub mod mqtt;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::figures::Figures;
 use super::kept::{Kept, heap};
-use super::pause::Frozen;
 
 /// The index of a level.
 pub(in crate::explore) type NodeId = u32;
@@ -45,6 +44,28 @@ pub(super) struct Topic {
     pub(super) gone: u32,
     /// The broker has a retained message, as far as that is known.
     pub(super) retained: bool,
+}
+
+/// What a level was when the pause began.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    pub(super) figures: Figures,
+    topics: u32,
+    retained: u32,
+    pub(super) topic: Option<FrozenTopic>,
+}
+
+/// What its topic was.
+#[derive(Debug)]
+pub(super) struct FrozenTopic {
+    messages: u64,
+    bytes: u64,
+    retained: bool,
+    /// The last message; none as long as it is still that of the topic.
+    pub(super) last: Option<Kept>,
+    pub(super) history: VecDeque<Kept>,
+    /// The last message has no place in the history any more.
+    pub(super) is_spent: bool,
 }
 
 /// What is shown of a level.
@@ -123,5 +144,33 @@ impl Topic {
 
     pub(super) fn new(last: Kept, retained: bool) -> Self {
         Self { messages: 1, bytes: last.size as u64, last, history: VecDeque::new(), gone: 0, retained }
+    }
+}
+
+impl Frozen {
+    pub(super) fn new(node: &mut Node) -> Self {
+        let topic = node.topic.as_mut().map(|topic| FrozenTopic {
+            messages: topic.messages,
+            bytes: topic.bytes,
+            retained: topic.retained,
+            last: None,
+            history: VecDeque::new(),
+            is_spent: false,
+        });
+        Self { figures: node.figures, topics: node.topics, retained: node.retained, topic }
+    }
+}
+
+impl Node {
+    /// What is shown of a level that has changed since.
+    pub(super) fn frozen_view<'a>(&'a self, frozen: &'a Frozen) -> NodeView<'a> {
+        let topic = frozen.topic.as_ref().zip(self.topic.as_ref()).map(|(frozen, topic)| {
+            let (last, history) = match &frozen.last {
+                Some(last) => (last, &frozen.history),
+                None => (&topic.last, &topic.history),
+            };
+            TopicView { messages: frozen.messages, bytes: frozen.bytes, last, history, retained: frozen.retained }
+        });
+        NodeView { figures: &frozen.figures, topics: frozen.topics, retained: frozen.retained, topic }
     }
 }

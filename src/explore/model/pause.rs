@@ -1,11 +1,9 @@
 //! A screen that stands still while everything is counted on: what changes is set aside first, as it is shown. Nothing
 //! is copied but figures, so a pause costs no more memory than the messages that come meanwhile.
 
-use std::collections::VecDeque;
-
-use super::figures::{Figures, Micros};
+use super::figures::Micros;
 use super::kept::Kept;
-use super::node::{Node, NodeId, NodeView, ROOT, TopicView};
+use super::node::{Frozen, NodeId, ROOT};
 use super::{HISTORY, Model};
 
 /// A pause.
@@ -18,59 +16,9 @@ pub(super) struct Pause {
     changed: Vec<NodeId>,
 }
 
-/// What a level was when the pause began.
-#[derive(Debug)]
-pub(super) struct Frozen {
-    figures: Figures,
-    topics: u32,
-    retained: u32,
-    pub(super) topic: Option<FrozenTopic>,
-}
-
-/// What its topic was.
-#[derive(Debug)]
-pub(super) struct FrozenTopic {
-    messages: u64,
-    bytes: u64,
-    retained: bool,
-    /// The last message; none as long as it is still that of the topic.
-    pub(super) last: Option<Kept>,
-    pub(super) history: VecDeque<Kept>,
-    /// The last message has no place in the history any more.
-    pub(super) is_spent: bool,
-}
-
 impl Pause {
     pub(super) const fn at(&self) -> Micros {
         self.at
-    }
-}
-
-impl Frozen {
-    fn new(node: &mut Node) -> Self {
-        let topic = node.topic.as_mut().map(|topic| FrozenTopic {
-            messages: topic.messages,
-            bytes: topic.bytes,
-            retained: topic.retained,
-            last: None,
-            history: VecDeque::new(),
-            is_spent: false,
-        });
-        Self { figures: node.figures, topics: node.topics, retained: node.retained, topic }
-    }
-}
-
-impl Node {
-    /// What is shown of a level that has changed since.
-    pub(super) fn frozen_view<'a>(&'a self, frozen: &'a Frozen) -> NodeView<'a> {
-        let topic = frozen.topic.as_ref().zip(self.topic.as_ref()).map(|(frozen, topic)| {
-            let (last, history) = match &frozen.last {
-                Some(last) => (last, &frozen.history),
-                None => (&topic.last, &topic.history),
-            };
-            TopicView { messages: frozen.messages, bytes: frozen.bytes, last, history, retained: frozen.retained }
-        });
-        NodeView { figures: &frozen.figures, topics: frozen.topics, retained: frozen.retained, topic }
     }
 }
 
