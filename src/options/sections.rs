@@ -199,6 +199,8 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "List the topics of the retained messages that the same command without --dry-run removes.",
             ),
             entry("mqsub -h broker -t '#' --stats", "Show count, rate, bytes and last payload of each topic."),
+            entry("mqsub -h broker --tree", "Explore all topics on the terminal; ? shows the keys."),
+            entry("mqsub --tree --from day.ndjson.zst", "Explore a recording, forward and back in time."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
                 "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
