@@ -17,11 +17,12 @@ use self::failure::{
 };
 use self::progress_view::ProgressView;
 use super::attempt::Attempt;
+use super::barrier::{Barrier, BarrierReport, named};
 use super::calibrate::Ceilings;
 use super::compare::{CompareDocument, Group, Turn, comparison_text};
 use super::engine::{self, RunError, RunOutcome};
 use super::interruption::Interruption;
-use super::measure::LiveFigures;
+use super::measure::{Fault, LiveFigures};
 use super::output::{Outputs, outputs, write_comparison, write_json, write_results};
 use super::plan::{BenchPlan, RunTag, Target, bench_plan, is_this_machine};
 use super::prometheus::MetricsServer;
@@ -80,7 +81,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         if options.load.verb == Some(Verb::Find) {
             find_settings(options, &plan)?;
         }
-        let (gates, baseline, files) = (gates(options)?, baseline(options)?, outputs(options)?);
+        let (gates, baseline, files) = (gates(options)?, baseline(options)?, outputs(options, plan.shard)?);
         if options.repeat.ab {
             files.check_comparison()?;
         }
@@ -127,7 +128,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
 
 /// `mqbench self`.
 fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus {
-    let files = outputs(options).and_then(|files| files.check_json("self").map(|()| files));
+    let files = outputs(options, None).and_then(|files| files.check_json("self").map(|()| files));
     let files = match files {
         Ok(files) => files,
         Err(error) => {
@@ -183,6 +184,34 @@ fn gates(options: &BenchOptions) -> Result<Vec<Gate>, UsageError> {
 fn baseline(options: &BenchOptions) -> Result<Option<ResultDocument>, UsageError> {
     let read = options.repeat.baseline.as_deref().map(read_result).transpose();
     read.map_err(|error| UsageError::new(BENCH.name, vec![format!("--baseline {error}")]))
+}
+
+/// The most by which the start of a shard may be off.
+const LATEST_START: Duration = Duration::from_millis(50);
+
+/// Enters how this shard started.
+fn note_start(context: &mut ResultDocument, report: BarrierReport, ran: Option<&RunOutcome>) {
+    let BarrierReport { start_unix_ns, clock, lost } = report;
+    let late_ns = ran.and_then(|ran| ran.start_late).map(|late| late.as_nanos() as u64);
+    let bound_ns = clock.map(|clock| clock.bound_ns);
+    let Some(shard) = &mut context.run.shard else { return };
+    let began = |late: u64| start_unix_ns.map(|start| start.saturating_add_unsigned(late));
+    shard.started_unix_ns = late_ns.and_then(began);
+    shard.start_error_ns = late_ns.map(|late| late.saturating_add(bound_ns.unwrap_or_default()));
+    (shard.clock_offset_ns, shard.clock_bound_ns) = (clock.map(|clock| clock.offset_ns), bound_ns);
+    let (count, error_ns) = (shard.count, shard.start_error_ns.unwrap_or_default());
+    if clock.is_none() && count > 1 {
+        let text =
+            "the clocks of the shards were not compared (--start-at): their starts are as far apart as their clocks";
+        context.warn("clocks-not-compared", text);
+    }
+    if error_ns > LATEST_START.as_nanos() as u64 {
+        context.invalid.push(Fault::late_start(late_ns.unwrap_or_default(), bound_ns.unwrap_or_default()));
+    }
+    if !lost.is_empty() {
+        let shards = named(&lost, count as usize);
+        context.warn("shard-lost", format!("{shards} ended during the load without a word: the run is not complete"));
+    }
 }
 
 /// Enters what the broker reported about itself.
@@ -280,13 +309,18 @@ impl BenchRun<'_> {
         let show = |progress| view.show(progress);
         let sampler = plan.samples_sys.then(|| SysSampler::start(plan, tls));
         let live = self.live.clone();
-        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show, live);
+        let identity = format!("{} {:?} {}", context.tool.version, context.run.plan_hash, plan.seed);
+        let (barrier, together) = Barrier::start(plan, tls, identity, self.environment.random()).unzip();
+        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show, live, together);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
             ran = run => ran,
         };
         view.clear();
+        if let Some(barrier) = barrier {
+            note_start(&mut context, barrier.finish().await, ran.as_ref().ok());
+        }
         if let Ok(ran) = &ran {
             if let Some(sampler) = sampler {
                 note_sys(&mut context, &sampler.finish().await, ran);
@@ -474,6 +508,12 @@ impl BenchRun<'_> {
                 let document = report::nothing_measured(context, Status::Failed, error.to_string());
                 Ok(Attempt { document, status: Some(error.exit_status()), has_load: false })
             }
+            Err(RunError::Barrier(fault)) => {
+                let cause = format!("the shards did not start together: {fault}");
+                say(format_args!("Error: {cause}\n  no load was generated"));
+                let document = report::nothing_measured(context, Status::Failed, cause);
+                Ok(Attempt { document, status: None, has_load: false })
+            }
             Err(RunError::Interrupted) => {
                 let cause = match urgent {
                     true => "interrupted twice: the results so far are lost",
@@ -497,7 +537,7 @@ impl BenchRun<'_> {
     /// The document of a run that had a load.
     fn assess(&self, plan: &BenchPlan, mut context: ResultDocument, run: &RunOutcome) -> Attempt {
         if let Some((client, error)) = &run.first_failure {
-            let place = format!("client {} of {} was the first", client + 1, plan.clients());
+            let place = format!("client {} of {} was the first", client + 1, plan.own_clients());
             print_connect_error(error, Some(place), plan);
         }
         let refusal = all_refused(run);

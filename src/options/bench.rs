@@ -10,7 +10,8 @@ use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
     CalibrateOptions, ConnectionOptions, Environment, FindOptions, GeneralOptions, LoadOptions, PropertyOptions,
-    RepeatOptions, ResultOptions, ShardOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    RepeatOptions, ResultOptions, ShardOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb,
+    WillOptions,
 };
 
 /// mqbench.

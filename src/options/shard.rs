@@ -174,7 +174,8 @@ impl Variables<'_> {
         let text = self.environment.variable(name)?.to_str().unwrap_or("?").to_owned();
         let number = whole_number(&text).filter(|_| !text.is_empty());
         if number.is_none() {
-            self.faults.push(format!("--shard auto: {name} is '{}', which is no number", crate::terminal::quoted(&text)));
+            self.faults
+                .push(format!("--shard auto: {name} is '{}', which is no number", crate::terminal::quoted(&text)));
         }
         number
     }
@@ -348,25 +349,29 @@ mod tests {
             (&[("PMIX_RANK", "1"), ("MQBENCH_SHARDS", "3")], (1, 3)),
             (&[("SLURM_PROCID", "3"), ("SLURM_NTASKS", "4"), ("SLURM_STEP_ID", "0")], (3, 4)),
             (
-                &[
-                    ("SLURM_PROCID", "1"), ("SLURM_NTASKS", "8"), ("SLURM_STEP_ID", "0"),
-                    ("SLURM_STEP_NUM_TASKS", "2"),
-                ],
+                &[("SLURM_PROCID", "1"), ("SLURM_NTASKS", "8"), ("SLURM_STEP_ID", "0"), ("SLURM_STEP_NUM_TASKS", "2")],
                 (1, 2),
             ),
             // A batch script of an array: the number is that of the array.
             (
                 &[
-                    ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1"), ("SLURM_ARRAY_TASK_ID", "7"),
-                    ("SLURM_ARRAY_TASK_MIN", "1"), ("SLURM_ARRAY_TASK_COUNT", "4"), ("SLURM_ARRAY_TASK_STEP", "2"),
+                    ("SLURM_PROCID", "0"),
+                    ("SLURM_NTASKS", "1"),
+                    ("SLURM_ARRAY_TASK_ID", "7"),
+                    ("SLURM_ARRAY_TASK_MIN", "1"),
+                    ("SLURM_ARRAY_TASK_COUNT", "4"),
+                    ("SLURM_ARRAY_TASK_STEP", "2"),
                 ],
                 (3, 4),
             ),
             // mpirun in a job of Slurm.
             (
                 &[
-                    ("OMPI_COMM_WORLD_RANK", "3"), ("OMPI_COMM_WORLD_SIZE", "4"), ("SLURM_PROCID", "0"),
-                    ("SLURM_NTASKS", "2"), ("SLURM_STEP_ID", "0"),
+                    ("OMPI_COMM_WORLD_RANK", "3"),
+                    ("OMPI_COMM_WORLD_SIZE", "4"),
+                    ("SLURM_PROCID", "0"),
+                    ("SLURM_NTASKS", "2"),
+                    ("SLURM_STEP_ID", "0"),
                 ],
                 (3, 4),
             ),
@@ -395,8 +400,11 @@ mod tests {
             (
                 "auto",
                 &[
-                    ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4"), ("SLURM_STEP_ID", "0"),
-                    ("SLURM_ARRAY_TASK_ID", "1"), ("SLURM_ARRAY_TASK_COUNT", "2"),
+                    ("SLURM_PROCID", "0"),
+                    ("SLURM_NTASKS", "4"),
+                    ("SLURM_STEP_ID", "0"),
+                    ("SLURM_ARRAY_TASK_ID", "1"),
+                    ("SLURM_ARRAY_TASK_COUNT", "2"),
                 ],
                 "in a task of an array",
             ),

@@ -15,10 +15,9 @@ use crate::bench::measure::STAMP_SIZE;
 use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BarrierName, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment, HostName,
-    LoadOptions, PairName, PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions, TargetOptions,
-    UsageError, Verb, WillOptions, WindowName,
-    connect_plan,
+    Arrival, BENCH, BarrierName, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment,
+    HostName, LoadOptions, PairName, PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions,
+    TargetOptions, UsageError, Verb, WillOptions, WindowName, connect_plan,
 };
 use crate::template::{Scope, Template};
 use crate::transport::{Address, TransportPlan};

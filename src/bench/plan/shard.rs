@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{BenchPlan, ClientKind, RunTag, WindowRule, lane};
 use crate::client::ConnectPlan;
-use crate::options::{Moment, ShardNumber, Shape};
+use crate::options::{Moment, Shape, ShardNumber};
 
 /// How the shards of a run start together.
 #[derive(Clone, Debug)]
@@ -129,6 +129,14 @@ impl BenchPlan {
         if self.shard.is_none() { self.count_of(kind) } else { self.own(kind).count() }
     }
 
+    /// The part of a total rate that this process sends.
+    pub fn own_rate(&self, rate: f64) -> f64 {
+        if self.shard.is_none() {
+            return rate;
+        }
+        rate * self.own_count(ClientKind::Publisher) as f64 / self.publishers.max(1) as f64
+    }
+
     /// All clients of this process.
     pub fn own_clients(&self) -> usize {
         ClientKind::ALL.into_iter().map(|kind| self.own_count(kind)).sum()
@@ -194,14 +202,8 @@ mod tests {
             (&["--shard", "0/2", "--flood", "--start-at", "5", "--control", "mqtt://h"], "--control"),
             (&["--flood", "--job", "x"], "add --shard"),
             (&["--flood", "--allow-partial"], "only for mqbench merge"),
-            (
-                &["--shard", "0/2", "--flood", "--shape", "fan-in", "-m", "x", "-t", "a/%i"],
-                "needs the stamp",
-            ),
-            (
-                &["--shard", "0/2", "--flood", "-C", "9", "--shape", "fan-in", "--start-at", "5"],
-                "needs a barrier",
-            ),
+            (&["--shard", "0/2", "--flood", "--shape", "fan-in", "-m", "x", "-t", "a/%i"], "needs the stamp"),
+            (&["--shard", "0/2", "--flood", "-C", "9", "--shape", "fan-in", "--start-at", "5"], "needs a barrier"),
         ] {
             let error = plan_of(arguments).map(|_| "accepted").unwrap_err().to_string();
             assert!(error.contains(part), "{arguments:?}: {error}");

@@ -50,7 +50,9 @@ async fn connect_idlers(state: Rc<ShardState>) {
     let timer = PreciseTimer::new().ok();
     let most = concurrent_connects(plan);
     let mut tasks = JoinSet::new();
-    for client in plan.own(ClientKind::Idler).filter(|client| plan.thread_of(ClientKind::Idler, *client) == state.number()) {
+    for client in
+        plan.own(ClientKind::Idler).filter(|client| plan.thread_of(ClientKind::Idler, *client) == state.number())
+    {
         let slot_ns = slot_ns(&state.shared, client);
         if let Some(slot_ns) = slot_ns {
             let wait = Duration::from_nanos(slot_ns.saturating_sub(clock.now_ns()));

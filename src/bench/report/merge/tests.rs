@@ -104,7 +104,7 @@ fn part(number: usize, stages: &[Measured; 2]) -> ResultDocument {
 
 fn merged(parts: &[ResultDocument]) -> ResultDocument {
     let named = parts.iter().enumerate().map(|(number, part)| (format!("{number}.json"), part.clone()));
-    merge(named.collect()).unwrap()
+    merge(named.collect::<Vec<_>>(), false).unwrap()
 }
 
 proptest! {
@@ -220,12 +220,13 @@ fn what_does_not_belong_together_is_refused() {
         // Of the same host and time as the first, so that only the tag tells them apart.
         let (one, mut other) = (quiet(1), quiet(5));
         change(&mut other);
-        let error = merge(vec![("0.json".to_owned(), one), ("1.json".to_owned(), other)]).unwrap_err().to_string();
+        let error =
+            merge(vec![("0.json".to_owned(), one), ("1.json".to_owned(), other)], false).unwrap_err().to_string();
         assert!(error.contains(fault), "{error}");
     }
     let mut broken = quiet(2);
     broken.stages[0].latency.e2e.as_mut().unwrap().hdr = Some("AAAA".to_owned());
-    let error = merge(vec![("a".to_owned(), quiet(1)), ("b".to_owned(), broken)]).unwrap_err().to_string();
+    let error = merge(vec![("a".to_owned(), quiet(1)), ("b".to_owned(), broken)], false).unwrap_err().to_string();
     assert!(error.starts_with("b cannot be merged: stage flood: latency e2e: hdr: "), "{error}");
     assert!(LatencyTable::of(&Recorder::default().latency, LoopKind::Open).e2e.is_none());
 }
