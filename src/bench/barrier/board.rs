@@ -1,12 +1,12 @@
 //! A board that all shards of a run read and write. A task serves it; this is its handle.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::messages::{self, LeadNote, ShardNote, TimeNote};
+use super::messages::{self, LeadNote, Phase, ShardNote, TimeNote};
 
 /// How long the end of a board may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -73,6 +73,8 @@ pub(super) struct Board {
     events: Option<UnboundedReceiver<Event>>,
     /// What was found and put back.
     unread: VecDeque<Event>,
+    /// Shards whose connection broke, and whose note stays.
+    lost: BTreeSet<usize>,
     task: JoinHandle<()>,
     own: usize,
     /// Whether a question for the time gets an answer; else how far this clock is from the board's.
@@ -97,7 +99,7 @@ impl Board {
         let (posts, post_receiver) = unbounded_channel();
         let (event_sender, events) = unbounded_channel();
         let task = tokio::spawn(serve(BoardServer { posts: post_receiver, events: event_sender }));
-        Self { posts, events: Some(events), unread: VecDeque::new(), task, own, clock }
+        Self { posts, events: Some(events), unread: VecDeque::new(), lost: BTreeSet::new(), task, own, clock }
     }
 
     fn post(&self, post: Post) {
@@ -130,10 +132,17 @@ impl Board {
         if let Some(event) = self.unread.pop_front() {
             return event;
         }
-        match &mut self.events {
+        let event = match &mut self.events {
             None => std::future::pending().await,
             Some(events) => events.recv().await.unwrap_or_else(|| Event::Failed("it ended unexpectedly".to_owned())),
+        };
+        if let Event::Shard(index, note) = &event {
+            match note {
+                Some(ShardNote { phase: Phase::Lost, .. }) => self.lost.insert(*index),
+                _ => self.lost.remove(index),
+            };
         }
+        event
     }
 
     /// Puts events back, to be found again.
@@ -147,9 +156,10 @@ impl Board {
     }
 
     /// Removes what this shard has put up, and of shard 0 also what shards that are lost have left.
-    pub(super) async fn close(self, is_lead: bool, lost: &[usize]) {
+    pub(super) async fn close(self) {
+        let is_lead = self.own == 0;
         let own = [Place::Shard(self.own)].into_iter().chain(is_lead.then_some(Place::Lead));
-        let places = own.chain(lost.iter().filter(|_| is_lead).map(|index| Place::Shard(*index))).collect();
+        let places = own.chain(self.lost.iter().filter(|_| is_lead).map(|index| Place::Shard(*index))).collect();
         self.post(Post::Close(places));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.task).await;
     }

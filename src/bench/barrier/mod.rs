@@ -23,6 +23,7 @@ use self::messages::{Phase, ShardNote};
 use super::engine::{StartSignal, Together, TogetherRemote, together};
 use super::plan::{BenchPlan, Meeting, MeetingPlace};
 use crate::options::ShardNumber;
+use crate::terminal::number;
 use crate::transport::TlsClient;
 
 /// How long a shard that fails looks for shard 0 to tell it so.
@@ -154,8 +155,8 @@ impl Member {
             };
             let signal = match wall_ns().checked_sub(begin) {
                 Some(late) if late > 1_000_000_000 => Err(format!(
-                    "--start-at was {:.1} s ago when the clients were connected: choose a later moment",
-                    late as f64 / 1e9
+                    "--start-at was {} before the clients were connected: choose a later moment",
+                    number::duration(late.unsigned_abs())
                 )),
                 _ => Ok(moment_of(begin)),
             };
@@ -180,7 +181,7 @@ impl Member {
             let _ = is_over.await;
             Vec::new()
         };
-        board.close(self.shard.index == 0, &lost).await;
+        board.close().await;
         BarrierReport { start_unix_ns, clock, lost }
     }
 

@@ -71,8 +71,9 @@ fn topic(base: &str, place: Place) -> String {
 
 fn message(base: &str, place: Place, payload: Vec<u8>) -> Message {
     let retain = matches!(place, Place::Lead | Place::Shard(_));
-    let payload = Bytes::from(payload);
-    Message { topic: topic(base, place), payload, qos: QoS::AtLeastOnce, retain, properties: Properties::new() }
+    // Between a question and its answer no acknowledgement holds up anything; one that is lost is asked again.
+    let qos = if retain { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+    Message { topic: topic(base, place), payload: Bytes::from(payload), qos, retain, properties: Properties::new() }
 }
 
 /// The place that a topic is, of as many shards.
@@ -190,6 +191,9 @@ fn subscribe(session: &mut Session<Message>, filters: Vec<String>) -> Result<(),
 }
 
 fn put(session: &mut Session<Message>, message: Message) -> Result<(), String> {
+    if message.qos == QoS::AtMostOnce {
+        return session.send(&message).map_err(|error| error.to_string());
+    }
     session.publish(message).map(drop).map_err(|(error, _)| error.to_string())
 }
 

@@ -64,7 +64,7 @@ impl LiveView {
             time_name: match (plan.idlers > 0, plan.responders > 0, sends && receives) {
                 (true, ..) => "ping",
                 (_, true, _) => "round trip",
-                (.., true) => "e2e",
+                (.., true) if !plan.is_apart() => "e2e",
                 _ => "ack",
             },
             hold: (plan.idlers > 0).then_some(plan.hold),

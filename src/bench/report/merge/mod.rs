@@ -43,7 +43,8 @@ pub(crate) enum MergeError {
         fault: String,
     },
     /// Shards of the run are missing.
-    #[error("{missing} {verb} missing; add their results, or --allow-partial for a partial one", verb = if *are_several { "are" } else { "is" })]
+    #[error("{missing} {verb} missing: give the results of all shards, or add --allow-partial",
+            verb = if *are_several { "are" } else { "is" })]
     Missing {
         /// Which ones.
         missing: String,
