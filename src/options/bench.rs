@@ -10,7 +10,8 @@ use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
     CalibrateOptions, ConnectionOptions, Environment, FindOptions, GeneralOptions, LoadOptions, PropertyOptions,
-    RepeatOptions, ResultOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    RepeatOptions, ResultOptions, ShardOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb,
+    WillOptions,
 };
 
 /// mqbench.
@@ -57,6 +58,9 @@ pub struct BenchOptions {
     /// What `mqbench find` looks for.
     #[command(flatten)]
     pub find: FindOptions,
+    /// Runs that are larger than one machine.
+    #[command(flatten)]
+    pub shards: ShardOptions,
     /// What is done with the result.
     #[command(flatten)]
     pub result: ResultOptions,
@@ -133,6 +137,8 @@ impl ToolOptions for BenchOptions {
         faults.extend(self.targets.faults(&self.connection));
         faults.extend(self.repeat.faults(&self.targets));
         faults.extend(self.faults_of_self());
+        faults.extend(self.shards.faults(self.load.verb == Some(Verb::Merge)));
+        faults.extend(self.faults_of_shards());
         if self.load.embedded {
             let connection = &self.connection;
             for (given, option) in [
@@ -234,6 +240,38 @@ impl BenchOptions {
             }
             refuse(time.duration.is_some(), "--duration", "mqbench find measures each rate for --probe");
             refuse(load.publishers() == 0, "--pubs 0", "mqbench find needs publishers");
+        }
+        faults
+    }
+
+    /// What a run of several processes cannot do.
+    fn faults_of_shards(&self) -> Vec<String> {
+        let (load, repeat) = (&self.load, &self.repeat);
+        if self.shards.shard.is_none() {
+            return Vec::new();
+        }
+        let mut faults = Vec::new();
+        let verb = load.verb.map_or("", Verb::name);
+        if !matches!(load.verb, None | Some(Verb::Pub | Verb::Sub | Verb::Conn | Verb::Echo | Verb::Doctor)) {
+            faults.push(format!("--shard: only for a load, and not for mqbench {verb}"));
+            return faults;
+        }
+        for (given, option) in [(repeat.runs.is_some(), "--runs"), (repeat.ab, "--ab")] {
+            if given {
+                faults.push(format!("{option}: the shards of a run make one run: start and merge each run separately"));
+            }
+        }
+        if load.embedded {
+            faults.push("--embedded: each shard would have its own broker: start one that all of them reach".into());
+        }
+        let has_rate = load.flood || load.rate.is_some() || load.rate_per_client.is_some();
+        let sends = load.publishers() > 0 && load.plan_verb() != Some(Verb::Echo);
+        if sends && !has_rate {
+            faults.push(
+                "--shard: the second stage of this run follows from what the first one carried in all shards together: \
+                 run --flood first, merge, and then --rate with half of its rate"
+                    .into(),
+            );
         }
         faults
     }
