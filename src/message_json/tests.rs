@@ -22,6 +22,21 @@ fn written(message: &Message, options: MessageJsonOptions) -> String {
     String::from_utf8(out).unwrap()
 }
 
+#[test]
+fn a_text_fits_by_what_its_escapes_take() {
+    for (text, limit, expected) in [
+        ("abcdef", 6, true),
+        ("abcdefg", 6, false),
+        ("\n\t", 12, true),
+        ("\n\t", 11, false),
+        ("\"\\", 4, true),
+        ("\"\\", 3, false),
+        ("", 0, true),
+    ] {
+        assert_eq!(write::fits(text, limit), expected, "{text:?}, {limit}");
+    }
+}
+
 fn line(message: &Message) -> String {
     written(message, MessageJsonOptions::default())
 }

@@ -6,28 +6,14 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::sink::MessageSink;
-use crate::client::{Client, ClientError, ClientPlan, CloseMode};
+use crate::client::{Client, ClientError, ClientPlan, CloseMode, NoHandler};
 use crate::mqtt::{Message, ReasonCode};
-use crate::session::{Acknowledge, Completion, Delivery, Event, Handler};
 
 /// How long a finished run may take to write what it has, and to leave.
 pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a run that has all its messages waits for the end of their acknowledgement at QoS 2.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What still arrives at the end of a run is not acknowledged.
-struct NoHandler;
-
-impl Handler<Message> for NoHandler {
-    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
-        Acknowledge::Later
-    }
-
-    fn on_completed(&mut self, _: Completion<'_, Message>) {}
-
-    fn on_event(&mut self, _: Event) {}
-}
 
 /// Writes everything that waits for stdout and acknowledges it, within [`EXIT_TIMEOUT`].
 pub(crate) async fn write_out(sink: &mut MessageSink, batch: &mut Batch, client: &mut Client<Message>) {

@@ -167,16 +167,22 @@ fn removal_is_listed_first_and_counted() {
     let port = broker.local_addr().port().to_string();
     fill(&port, 3);
     let tree = ["-t", "r/#", "--retained", "--once", "--remove-retained"];
-    for _ in 0..2 {
-        let ended = mqsub(&port, &[&tree[..], &["--dry-run"]].concat());
+    let sorted = |ended: &Ended| {
         let mut lines = ended.lines();
         lines.sort();
+        lines
+    };
+    for (more, expected) in [(&["--dry-run"][..], ["0", "1", "2"]), (&["--dry-run", "-v"], ["r/0 0", "r/1 1", "r/2 2"])]
+    {
+        let ended = mqsub(&port, &[&tree[..], more].concat());
         let note = "Note: 3 retained messages would be removed; --dry-run removes nothing\n";
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), note));
-        assert_eq!(lines, ["r/0", "r/1", "r/2"]);
+        assert_eq!(sorted(&ended), expected);
     }
-    let ended = mqsub(&port, &[&tree[..], &["-T", "r/1"]].concat());
+    // What is printed does not depend on --dry-run.
+    let ended = mqsub(&port, &[&tree[..], &["-T", "r/1", "-v"]].concat());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "Note: removed 2 retained messages\n"));
+    assert_eq!(sorted(&ended), ["r/0 0", "r/2 2"]);
     let ended = mqsub(&port, &[&ONCE[..], &["-F", "%t"]].concat());
     assert_eq!((ended.code, ended.lines()), (Some(0), vec!["r/1".to_owned()]));
     // What -C ends is not said to be all.
