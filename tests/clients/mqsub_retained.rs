@@ -193,6 +193,22 @@ fn removal_is_listed_first_and_counted() {
     assert_eq!(mqsub(&port, &ONCE).text(), "");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_at_the_end_is_an_error() {
+    let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
+    let port = broker.local_addr().port().to_string();
+    fill(&port, 1);
+    // The table of --stats comes when nothing else is left to do.
+    for (end, code) in [(["-C", "1"], 1), (["-W", "1"], 27)] {
+        let more = [&["-t", "r/#", "--stats", "1m"][..], &end].concat();
+        let all = [&["-c", "\"$@\" > /dev/full", "bash", MQSUB][..], &arguments(&port, &more)].concat();
+        let ended = tool::run("bash", &all, b"");
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains("Error: cannot write to stdout: "), "{}", ended.stderr);
+    }
+}
+
 #[test]
 fn a_removal_that_is_refused_is_not_counted() {
     let script = Script::default().refuse_publishes(1.., ReasonCode(0x87)).fault(
