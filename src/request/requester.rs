@@ -128,7 +128,7 @@ impl<'a> Requester<'a> {
             }
             Err(end) => {
                 if let Err(error) = write_out(&mut self.sink, &mut self.receiver.batch, client).await {
-                    self.diagnostics.error(error.text);
+                    self.diagnostics.error(error);
                 }
                 self.fail(client, end).await
             }

@@ -172,8 +172,8 @@ fn removal_is_listed_first_and_counted() {
         lines.sort();
         lines
     };
-    for (more, expected) in [(&["--dry-run"][..], ["0", "1", "2"]), (&["--dry-run", "-v"], ["r/0 0", "r/1 1", "r/2 2"])]
-    {
+    let [plain, verbose] = [["0 ", "1 x", "2 xx"], ["r/0 0 ", "r/1 1 x", "r/2 2 xx"]];
+    for (more, expected) in [(&["--dry-run"][..], plain), (&["--dry-run", "-v"], verbose)] {
         let ended = mqsub(&port, &[&tree[..], more].concat());
         let note = "Note: 3 retained messages would be removed; --dry-run removes nothing\n";
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), note));
@@ -182,7 +182,7 @@ fn removal_is_listed_first_and_counted() {
     // What is printed does not depend on --dry-run.
     let ended = mqsub(&port, &[&tree[..], &["-T", "r/1", "-v"]].concat());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "Note: removed 2 retained messages\n"));
-    assert_eq!(sorted(&ended), ["r/0 0", "r/2 2"]);
+    assert_eq!(sorted(&ended), ["r/0 0 ", "r/2 2 xx"]);
     let ended = mqsub(&port, &[&ONCE[..], &["-F", "%t"]].concat());
     assert_eq!((ended.code, ended.lines()), (Some(0), vec!["r/1".to_owned()]));
     // What -C ends is not said to be all.

@@ -1,6 +1,6 @@
-//! The README's console blocks: each is run as it stands there, against a broker of this test, and prints what it shows.
-//! Numbers and their units are not compared, and sizes that take long are smaller. Of a command with `# excerpt` behind
-//! it only the lines that are shown have to come, in this order.
+//! The console blocks of README.md, its Korean summary and docs/measuring.md: each is run as it stands there, against a
+//! broker of this test, and prints what it shows. Numbers and their units are not compared, and sizes that take long are
+//! smaller. Of a command with `# excerpt` behind it only the lines that are shown have to come, in this order.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,7 +121,7 @@ fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
 fn normalized(line: &str) -> Option<String> {
     const UNITS: [&str; 14] = ["ns", "µs", "ms", "s", "m", "B", "kB", "MB", "GB", "B/s", "kB/s", "MB/s", "GB/s", "%"];
     let line = line.replace("localhost", "127.0.0.1").replace("mosquitto", "mqbroker");
-    // How this machine did is no matter of the README.
+    // How this machine did is no matter of the page.
     if line.trim_start().starts_with("generator ") {
         return Some("generator".to_owned());
     }
@@ -147,10 +147,11 @@ fn console_blocks_print_what_they_show() {
     if !["bash", "jq"].into_iter().all(process::has) {
         return;
     }
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let read = |page| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let pages = ["README.md", "README.ko.md", "docs/measuring.md"].map(read);
     let scene = Scene::start();
-    for block in blocks(&readme) {
-        for (Shown { command, lines }, printed) in block.iter().zip(scene.run(&block)) {
+    for block in pages.iter().flat_map(|page| blocks(page)) {
+        for (Shown { command, lines }, printed) in block.commands.iter().zip(scene.run(&block.commands)) {
             let shown = comparable(lines.iter().copied());
             if let Err(fault) = check(command, &printed, &shown) {
                 panic!("{fault}");
