@@ -220,6 +220,8 @@ fn faults_of_a_line_are_named() {
         (error(b"\xff"), "it is not UTF-8"),
         (error(b""), "not one JSON object"),
         (error(b"[1]"), "does not begin with {"),
+        (error(b" \t"), "the line is empty"),
+        (error(b"\xef\xbb\xbf{}"), "byte order mark"),
         (error(br#"{"topic":"#), "not one JSON object: it ends too early"),
         (error(br#"{"topic":"t","topic":"t"}"#), "`topic` is given twice"),
         (error(br#"{"topic":"t","payload":""} 1"#), "trailing characters"),

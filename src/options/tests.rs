@@ -830,7 +830,7 @@ fn faults_of_profiles_name_file_and_key() {
     for (name, fault) in [
         ("circle", "[circle] inherits itself: circle -> round -> circle"),
         ("prd", "no profile 'prd'; there is: base, circle, prod, round, wrong"),
-        ("wrong", "[wrong] hst: no tool has this option"),
+        ("wrong", "[wrong] hst: no tool has this option; 'host' is similar"),
         ("wrong", "[wrong] qos: invalid value '3'"),
         ("wrong", "[wrong] tls: must be true or false"),
         ("wrong", "[wrong] will: no tool has this option"),
