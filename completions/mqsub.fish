@@ -90,7 +90,7 @@ complete -c mqsub -l retained -d 'Ignore messages that are not retained; with --
 complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
 complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'
 complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'
-complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print the topics and their number'
+complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print what would be removed'
 complete -c mqsub -l retain-as-published -d 'Ask the broker to pass on the retain flag as published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive messages that this connection publishes; needs -V 5'
 complete -c mqsub -l each-topic -d 'Apply --silent-after to each topic'

@@ -79,13 +79,13 @@ pub struct SubscriptionOptions {
 
     /// Remove each retained message received from the broker.
     ///
-    /// At the end mqsub prints how many were removed.
+    /// Each is printed as any other message, with -v with its topic, and at the end how many were removed.
     #[arg(long)]
     pub remove_retained: bool,
 
-    /// With --remove-retained: remove nothing, and print the topics and their number.
+    /// With --remove-retained: remove nothing, and print what would be removed.
     ///
-    /// -v, -F or --json print something else of each message.
+    /// It prints what the removal would print: payloads, with -v the topics too, and at the end their number.
     #[arg(long)]
     pub dry_run: bool,
 
