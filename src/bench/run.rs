@@ -86,7 +86,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         Ok((plan, gates, baseline, files))
     });
-    let (plan, gates, baseline, files) = match prepared {
+    let (mut plan, gates, baseline, files) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
@@ -99,6 +99,9 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         let examine = examine(&plan, own.is_some(), options.result.json, &files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
+    }
+    if options.targets.broker_pid.is_none() && own.is_none() {
+        plan.find_processes(options.repeat.ab);
     }
     let run = BenchRun {
         options,
@@ -512,7 +515,7 @@ impl BenchRun<'_> {
             let text = "the flood delivered nothing, so there is no rate for the paced stage: latency was not measured";
             context.warn("no-paced-stage", text);
         }
-        if let Some(pid) = self.plan.broker_pid.filter(|_| run.broker_ended) {
+        if let Some(pid) = plan.broker_pid.filter(|_| run.broker_ended) {
             let text = format!(
                 "the broker's process {pid} ended during the run: its CPU time and memory are null from then on"
             );

@@ -63,6 +63,7 @@ pub(super) fn stage(
         delivery: delivery(plan, outcome, &recorder, sides),
         latency,
         series: series(outcome, sides, order_warning.is_some()),
+        silences: outcome.silences.clone(),
         generator: Generator {
             rss_bytes: outcome.resident_bytes,
             bytes_per_client: outcome.clients_bytes,
