@@ -197,6 +197,9 @@ impl Sentences {
         } else if reached {
             let what = amount(document, load, paced, carried);
             self.add(Level::Ok, format!("{} {what} (limit: the plan's rate).", verb(load)));
+        } else if sent.is_some_and(|sent| sent >= REACHED * offered) {
+            let (what, limit) = (amount(document, load, paced, carried), limit(document, paced));
+            self.add(Level::Attention, format!("{} {what}, but messages wait for it ({limit}).", verb(load)));
         } else {
             let planned = rate(offered);
             let (what, limit) = (amount(document, load, paced, carried), limit(document, paced));

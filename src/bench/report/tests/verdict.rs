@@ -150,7 +150,7 @@ fn the_rate_of_the_plan_is_kept_or_it_is_not() {
         stage.not_sent = Some(50);
     });
     let text = words(&late);
-    assert!(text.starts_with("Does not keep up with the 61,728 messages/s of the plan: carries 61,700"), "{text}");
+    assert!(text.starts_with("Carries 61,700 messages/s at QoS 1, but messages wait for it (limit: "), "{text}");
     assert!(text.contains("there is no typical time") && !text.contains("1 in 100"), "{text}");
     assert!(text.contains("50 messages of the plan not sent."), "{text}");
     assert_eq!(verdict(&late).level, Level::Attention);
