@@ -93,6 +93,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jaq_core", &["subscribe::jq"]),
     ("jaq_json", &["subscribe::jq"]),
     ("jaq_std", &["subscribe::jq"]),
+    ("maud", &["bench::report::html"]),
     ("mio", &["broker"]),
     ("openssl", &["transport::tls"]),
     ("pbkdf2", &["broker::access"]),

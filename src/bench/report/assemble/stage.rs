@@ -64,6 +64,7 @@ pub(super) fn stage(
         reach: outcome.reach.clone(),
         latency,
         series: series(outcome, sides, order_warning.is_some()),
+        silences: outcome.silences.clone(),
         generator: Generator {
             rss_bytes: outcome.resident_bytes,
             bytes_per_client: outcome.clients_bytes,
