@@ -30,7 +30,7 @@ use super::report::{
 };
 use super::sys_sampler::{SysRecord, SysSampler};
 use super::system::raise_open_files;
-use super::{calibrate, compare, doctor, find, identify, saved};
+use super::{calibrate, compare, doctor, find, identify, job, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::mqtt::ReasonCode;
@@ -73,6 +73,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
             };
         }
         Some(Verb::Compare) => return compare::compare_files(options).unwrap_or_else(failed),
+        Some(Verb::Plan) => return job::run(options, environment).unwrap_or_else(failed),
         _ => {}
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));

@@ -72,6 +72,7 @@ pub(crate) fn bench_plan(
         calibrate: _,
         repeat: _,
         find: _,
+        job: _,
         general,
     } = options;
     // Round trips are measured one at a time.
