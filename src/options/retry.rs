@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_mosquittos_way() {
+    fn the_default_is_mosquittos_behavior() {
         assert_eq!(RetryOptions::default().plan(), RetryPlan::default());
         let options = RetryOptions { retry: Some(3), backoff: backoff("1s..8s").ok(), wait: None };
         assert_eq!(options.plan().delay(2), Duration::from_secs(4));

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_said_in_words() {
+    fn time_is_printed_in_words() {
         for (ms, expected) in [(0, "0 s"), (100, "1 s"), (59_000, "59 s"), (125_000, "2 min 05 s")] {
             assert_eq!(words(Duration::from_millis(ms)), expected);
         }

@@ -199,7 +199,7 @@ client.disconnect()
 "#;
 
 #[test]
-fn paho_speaks_every_version_with_the_embedded_broker() {
+fn paho_works_with_the_embedded_broker_in_every_version() {
     use mqtools::broker::core::Settings;
     use mqtools::broker::{BrokerSettings, EmbeddedBroker};
     let Some(python) = tool::python_with_paho() else { return };

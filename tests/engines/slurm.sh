@@ -52,11 +52,11 @@ CONF
     echo "PartitionName=all Nodes=n[0-3] Default=YES MaxTime=INFINITE State=UP"
 } >slurm.conf
 export SLURM_CONF=$scratch/slurm.conf
-slurmctld -D -f slurm.conf >slurmctld.out 2>&1 &
+slurmctld -D -f "$SLURM_CONF" >slurmctld.out 2>&1 &
 pids+=($!)
 for node in 0 1 2 3; do
     mkdir "spool/n$node"
-    slurmd -D -N "n$node" -f slurm.conf >"slurmd.n$node.out" 2>&1 &
+    slurmd -D -N "n$node" -f "$SLURM_CONF" >"slurmd.n$node.out" 2>&1 &
     pids+=($!)
 done
 all_idle() { [ "$(sinfo -h -N -t idle -o %N | wc -l)" -eq 4 ]; }

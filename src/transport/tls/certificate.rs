@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_tells_its_names_and_purposes() {
+    fn names_and_purposes_of_a_certificate_are_read() {
         let mut params =
             rcgen::CertificateParams::new(["broker.test".into(), "127.0.0.1".into(), "::1".into()]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "the\u{1b}broker");
