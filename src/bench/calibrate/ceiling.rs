@@ -102,7 +102,7 @@ impl Ceilings {
     }
 
     /// Those of a document that `mqbench self` wrote, on whatever machine.
-    pub(in crate::bench) fn of_cases(cases: &[CaseFigures]) -> Self {
+    pub(super) fn of_cases(cases: &[CaseFigures]) -> Self {
         Self(ceilings(cases))
     }
 
