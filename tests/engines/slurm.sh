@@ -64,8 +64,8 @@ wait_for "the cluster of four nodes" all_idle
 sinfo
 
 one_process one.json
-job_file slurm --gate 'lost == 0' >job.sbatch
-mkdir job && (cd job && sbatch --wait ../job.sbatch) || fail "sbatch: $(tail -5 job/*.log)"
+job_file slurm >job.sbatch
+mkdir job && (cd job && finished sbatch --wait ../job.sbatch) || fail "sbatch: $(tail -5 job/*.log)"
 one_process again.json
 echo "== four nodes"
 compare one.json again.json job/mqbench-*/result.json
