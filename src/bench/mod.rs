@@ -7,6 +7,7 @@ mod report;
 mod system;
 
 mod attempt;
+mod barrier;
 mod calibrate;
 mod compare;
 mod doctor;

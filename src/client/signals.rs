@@ -217,7 +217,7 @@ mod system {
 
     /// What signals do at once when they come: here nothing.
     #[derive(Clone, Debug, Default)]
-    pub struct SignalState;
+    pub(crate) struct SignalState;
 
     impl SignalState {
         pub(super) fn register(&self, _: Signal) -> io::Result<()> {
@@ -225,10 +225,10 @@ mod system {
         }
 
         /// From now on a signal ends the process at once.
-        pub fn let_next_end(&self) {}
+        pub(crate) fn let_next_end(&self) {}
 
         /// How a run ends that would end with `status`.
-        pub fn exit_status(&self, status: ExitStatus) -> ExitStatus {
+        pub(crate) fn exit_status(&self, status: ExitStatus) -> ExitStatus {
             status
         }
     }

@@ -14,7 +14,7 @@ use crate::mqtt::PropertyName;
 use crate::terminal::escape_bytes;
 
 /// Options whose values are passwords, or texts that may hold one.
-pub(super) const SECRETS: [&str; 7] = ["pw", "url", "proxy", "ws_header", "ws_path", "will_payload", "psk"];
+pub(super) const SECRETS: [&str; 8] = ["pw", "url", "control", "proxy", "ws_header", "ws_path", "will_payload", "psk"];
 
 /// Arguments for clap, and what was noticed on the way.
 #[derive(Debug, Default)]

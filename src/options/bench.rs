@@ -9,8 +9,9 @@ use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
-    CalibrateOptions, ConnectionOptions, EngineName, Environment, FindOptions, GeneralOptions, JobCommand, JobOptions, LoadOptions, PropertyOptions,
-    RepeatOptions, ResultOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    CalibrateOptions, ConnectionOptions, EngineName, Environment, FindOptions, GeneralOptions, JobCommand, JobOptions,
+    LoadOptions, PropertyOptions, RepeatOptions, ResultOptions, ShardOptions, StageOptions, TargetOptions, TlsOptions,
+    Tool, UsageError, Verb, WillOptions,
 };
 
 /// mqbench.
@@ -58,6 +59,9 @@ pub struct BenchOptions {
     /// What `mqbench find` looks for.
     #[command(flatten)]
     pub find: FindOptions,
+    /// Runs that are larger than one machine.
+    #[command(flatten)]
+    pub shards: ShardOptions,
     /// What `mqbench plan` prints.
     #[command(flatten)]
     pub job: JobOptions,
@@ -148,6 +152,8 @@ impl ToolOptions for BenchOptions {
         faults.extend(self.targets.faults(&self.connection));
         faults.extend(self.repeat.faults(&self.targets));
         faults.extend(self.faults_of_self());
+        faults.extend(self.shards.faults(self.load.verb));
+        faults.extend(self.faults_of_shards());
         faults.extend(self.faults_of_plan());
         if self.load.embedded {
             let connection = &self.connection;
@@ -296,16 +302,47 @@ impl BenchOptions {
                 faults.push(format!("{option}: {why}"));
             }
         };
-        let (repeat, connection) = (&self.repeat, &self.connection);
-        let again = "a job is one run: submit it several times and compare the results with mqbench compare";
-        refuse(repeat.runs.is_some(), "--runs", again);
-        refuse(repeat.ab, "--ab", again);
-        refuse(self.load.embedded, "--embedded", "each shard would have a broker of its own");
+        let connection = &self.connection;
+        refuse(self.shards.shard.is_some(), "--shard", "the job file sets it");
+        refuse(self.shards.job.is_some(), "--job", "the job file sets it, to another name in each run");
         refuse(self.targets.broker_pid.is_some(), "--broker-pid", "a process ID is one of a single machine");
         let port = self.result.prometheus.as_ref().map(|address| address.port);
         refuse(port.is_some_and(|port| port > 0), "--prometheus", "shards on one machine cannot share a port: use port 0");
         refuse(connection.ask_pw, "--ask-pw", "nobody types at a job: use --pw-file");
         refuse(connection.pw_fd.is_some(), "--pw-fd", "a job has no such descriptor: use --pw-file");
+        faults
+    }
+
+    /// What a run of several processes cannot do.
+    fn faults_of_shards(&self) -> Vec<String> {
+        let (load, repeat) = (&self.load, &self.repeat);
+        if self.shards.shard.is_none() && self.job.engine.is_none() {
+            return Vec::new();
+        }
+        let mut faults = Vec::new();
+        let verb = load.verb.map_or("", Verb::name);
+        let loads = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo, Verb::Doctor, Verb::Plan];
+        if load.verb.is_some_and(|verb| !loads.contains(&verb)) {
+            faults.push(format!("--shard: only for a load, and not for mqbench {verb}"));
+            return faults;
+        }
+        for (given, option) in [(repeat.runs.is_some(), "--runs"), (repeat.ab, "--ab")] {
+            if given {
+                faults.push(format!("{option}: the shards of a run make one run: start and merge each run separately"));
+            }
+        }
+        if load.embedded {
+            faults.push("--embedded: each shard would have its own broker: start one that all of them reach".into());
+        }
+        let has_rate = load.flood || load.rate.is_some() || load.rate_per_client.is_some();
+        let sends = load.publishers() > 0 && load.plan_verb() != Some(Verb::Echo);
+        if sends && !has_rate {
+            faults.push(
+                "--shard: the second stage of this run follows from what the first one carried in all shards together: \
+                 run --flood first, merge, and then --rate with half of its rate"
+                    .into(),
+            );
+        }
         faults
     }
 

@@ -136,7 +136,7 @@ pub struct JobCommand {
 /// Options of `plan` itself.
 const OF_PLAN: [&str; 5] = ["engine", "shards", "image", "target", "profile"];
 /// Options about the result, which is made by the merge.
-const OF_MERGE: [&str; 7] = ["out", "gate", "baseline", "any_plan", "tolerance", "details", "json"];
+const OF_MERGE: [&str; 8] = ["allow_partial", "out", "gate", "baseline", "any_plan", "tolerance", "details", "json"];
 /// What stands before the path of a payload's template.
 const TEMPLATE: &str = "template:";
 
@@ -204,7 +204,9 @@ fn argument(command: &Command, typed: &Typed) -> Result<Option<(String, JobArgum
     let option = option_of(command, first);
     let id = option.map_or_else(String::new, |option| option.get_id().to_string());
     let is_path = option.is_some_and(|option| {
-        matches!(option.get_value_hint(), ValueHint::FilePath | ValueHint::DirPath) && first.starts_with('-')
+        matches!(option.get_value_hint(), ValueHint::FilePath | ValueHint::DirPath)
+            && first.starts_with('-')
+            && option.get_id() != "barrier"
     });
     let prefix = if is_path {
         Some("")

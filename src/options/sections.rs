@@ -418,6 +418,10 @@ pub(super) const BENCH: &[Section] = &[
                 "Add the results of one plan that ran on two machines.",
             ),
             entry(
+                "mpirun -np 4 mqbench -h broker -q 1 --clients 20k --rate 100k --shard auto --job \"$(date +%s)\" --out 'shard-%s.json'",
+                "Run one load in four processes that start together; then add them: mqbench merge shard-*.json --out all.json.",
+            ),
+            entry(
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),
@@ -461,6 +465,8 @@ pub(super) const BENCH: &[Section] = &[
     Section {
         title: "ENVIRONMENT",
         entries: &[
+            entry("MQBENCH_SHARDS", "Number of shards for --shard auto, where the engine has no variable for it."),
+            entry("MQBENCH_JOB", "Name of the run, where --job is not given."),
             PASSWORD,
             PROXY,
             CONFIG_HOME,

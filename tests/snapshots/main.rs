@@ -18,9 +18,11 @@ use snapbox::assert::Action;
 use snapbox::{Assert, Data, Redactions};
 
 mod console;
+mod lessons;
 #[allow(dead_code)]
 #[path = "../support/mqbroker.rs"]
 mod mqbroker;
+mod pages;
 #[path = "../support/ports.rs"]
 #[allow(dead_code)]
 mod ports;
@@ -29,6 +31,11 @@ mod ports;
 mod process;
 mod readme;
 mod recipes;
+
+/// Whether what the tools print now is to be stored.
+fn is_blessing() -> bool {
+    std::env::var_os("BLESS").is_some()
+}
 
 /// Runs every `$` line of a file and compares the file with what came.
 fn check(name: &str) {
@@ -46,7 +53,7 @@ fn check(name: &str) {
             current.push_str(&outcome(command));
         }
     }
-    let action = if std::env::var_os("BLESS").is_some() { Action::Overwrite } else { Action::Verify };
+    let action = if is_blessing() { Action::Overwrite } else { Action::Verify };
     let mut redactions = Redactions::new();
     redactions.insert("[VERSION]", env!("CARGO_PKG_VERSION")).unwrap();
     Assert::new()

@@ -279,7 +279,7 @@ impl Calibration {
     /// A run of the engine against a sink. None when it was interrupted before the load.
     async fn load(&self, sink: &Sink, case: Case, options: &[&str]) -> Result<Option<RunOutcome>> {
         let plan = case.plan(sink.address(), options)?;
-        match engine::run(plan, None, self.interruption.clone().first(), |_| {}, None).await {
+        match engine::run(plan, None, self.interruption.clone().first(), |_| {}, None, None).await {
             Ok(run) if run.lost.is_empty() => Ok(Some(run)),
             Ok(run) => Err(anyhow!(
                 "the sink closed {}",
@@ -315,7 +315,7 @@ mod tests {
             let case = Case { qos, size: 16, connections: 3, threads: 2 };
             let sink = Sink::start().unwrap();
             let plan = case.plan(sink.address(), &["--flood", "-C", "10000"]).unwrap();
-            let run = engine::run(plan, None, std::future::pending(), |_| {}, None);
+            let run = engine::run(plan, None, std::future::pending(), |_| {}, None, None);
             let run = crate::client::run(run).unwrap().unwrap();
             let counters = &run.stages[0].recorder.counters;
             let acked = if qos == QoS::AtMostOnce { 0 } else { 10_000 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bench::engine::concurrent_connects;
-use crate::bench::plan::{BenchPlan, is_this_machine};
+use crate::bench::plan::{BenchPlan, ClientKind, is_this_machine};
 use crate::transport::Address;
 
 /// Files next to the connections: standard streams, event loops and timers of the threads, results.
@@ -51,7 +51,7 @@ pub(in crate::bench) struct Need {
 
 impl Need {
     pub(in crate::bench) fn of(plan: &BenchPlan, embedded: bool) -> Self {
-        let (clients, publishers) = (plan.clients() as u64, plan.publishers as u64);
+        let (clients, publishers) = (plan.own_clients() as u64, plan.own_count(ClientKind::Publisher) as u64);
         let same_host = plan.targets.addresses().any(is_this_machine);
         let is_tcp = matches!(plan.transport.address, Address::Tcp { .. });
         let payload = plan.payload.bytes(0, "", "").len() as u64;

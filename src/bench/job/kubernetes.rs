@@ -124,7 +124,7 @@ fn usage(job: &Job, name: &str, files: &[(&str, &str)]) -> String {
         text,
         "\
 #   kubectl apply -f FILE
-#   kubectl wait --for=jsonpath='{{.status.active}}'=0 --timeout=1h job/{name} || kubectl describe job/{name}
+#   until kubectl get job/{name} -o jsonpath='{{.status.conditions[*].type}}' | grep -Eq 'Complete|Failed'; do sleep 2; done
 # Collect: each pod prints its result, one JSON document, to its log; there is nothing to mount.
 #   for i in $(seq 0 {last}); do
 #     pod=$(kubectl get pods -l mqbench/job={name} -o name | grep \"/{name}-$i-\")

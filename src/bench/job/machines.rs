@@ -72,7 +72,7 @@ struct Answer {
 pub(super) fn run(options: &BenchOptions, environment: &Environment, target: LoadTarget) -> Result<ExitStatus> {
     let prepared = scaled(options, target).and_then(|options| {
         let plan = bench_plan(&options, environment, &Target::AsTyped)?;
-        let files = outputs(&options)?;
+        let files = outputs(&options, None)?;
         files.check_json("plan")?;
         Ok((plan, files))
     });

@@ -15,7 +15,8 @@ use anyhow::Result;
 use self::shell::{one_line, shell_word};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use crate::exit_status::ExitStatus;
-use crate::options::{BENCH, BenchOptions, EngineName, Environment, JobArgument, JobCommand, UsageError};
+use crate::options::{BENCH, BenchOptions, EngineName, Environment, JobArgument, JobCommand, ShardChoice, ShardNumber,
+    UsageError};
 use crate::terminal::{print, say};
 
 /// A run on several machines, as the job files need it.
@@ -68,7 +69,7 @@ fn job_file(
     argv: impl IntoIterator<Item = std::ffi::OsString>,
 ) -> Result<(String, Option<String>), UsageError> {
     let command = BenchOptions::job_command(environment, argv)?;
-    let plan = bench_plan(options, environment, &Target::AsTyped)?;
+    let plan = bench_plan(&first_shard(options), environment, &Target::AsTyped)?;
     let engine = options.job.engine.unwrap_or(EngineName::Slurm);
     let job = Job::of(options, &plan, command)?;
     let text = match engine {
@@ -85,14 +86,18 @@ fn job_file(
     Ok((text, warning))
 }
 
+/// The options of the first shard, whose plan is checked before it runs anywhere.
+fn first_shard(options: &BenchOptions) -> BenchOptions {
+    let mut options = options.clone();
+    let count = options.job.shards.unwrap_or(1) as usize;
+    options.shards.shard = Some(ShardChoice::Typed(ShardNumber { index: 0, count }));
+    options
+}
+
 impl Job {
     fn of(options: &BenchOptions, plan: &BenchPlan, command: JobCommand) -> Result<Self, UsageError> {
         let shards = options.job.shards.unwrap_or(1);
         let mut faults = Vec::new();
-        let clients = plan.clients();
-        if shards as usize > clients {
-            faults.push(format!("--shards {shards}: some would have no client, for the plan has {clients} in total"));
-        }
         if let Some(file) = command.run.iter().find(|it| it.file.is_some() && it.words.last().is_some_and(|it| it == "-")) {
             faults.push(format!("{} -: the shards of a job have no stdin: give a file", file.words[0]));
         }

@@ -104,7 +104,7 @@ fn what_the_merge_does_is_not_what_the_shards_do() {
 #[test]
 fn what_a_job_cannot_do_is_refused() {
     for (arguments, part) in [
-        (&["--runs", "3"][..], "--runs: a job is one run"),
+        (&["--runs", "3"][..], "--runs: the shards of a run make one run"),
         (&["--embedded"], "--embedded: each shard would have"),
         (&["--clients", "1"], "--shards 4: some would have no client"),
         (&["-f", "-"], "no stdin"),
