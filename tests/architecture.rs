@@ -104,7 +104,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rpassword", &["terminal"]),
     ("rustls", &["transport::tls"]),
     ("rustls_native_certs", &["transport::tls"]),
-    ("shlex", &["bench::report", "options"]),
+    ("shlex", &["bench::job", "bench::report", "options"]),
     ("socket2", &["broker"]),
     ("terminal_size", &["terminal"]),
     ("tokio_openssl", &["transport::tls"]),

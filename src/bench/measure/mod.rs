@@ -24,7 +24,7 @@ mod validity;
 
 pub(super) use buckets::Buckets;
 pub(super) use figures::{StageFigures, percent, rounded};
-pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
+pub(super) use generator::{CEILING_NEAR_PCT, Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};
 pub(super) use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
 pub(super) use interval_log::{Interval, interval_log};

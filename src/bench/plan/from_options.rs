@@ -79,6 +79,7 @@ pub(crate) fn bench_plan(
         calibrate: _,
         repeat,
         find: _,
+        job: _,
         shards,
         general,
     } = options;
