@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("dissect", &["mqtt", "terminal"]),
     ("message_json", &["mqtt", "terminal"]),
-    ("recording", &["terminal"]),
+    ("recording", &["message_json", "terminal"]),
     ("transport", &["exit_status", "mqtt", "terminal"]),
     ("client", &["dissect", "exit_status", "mqtt", "session", "terminal", "transport"]),
     ("options", &["client", "exit_status", "mqtt", "session", "terminal", "transport"]),
