@@ -16,7 +16,8 @@ class NotStarted(Exception):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = 120
+# A broker may start while the machine is busy.
+PATIENCE = 600
 
 
 def free_port():
