@@ -20,7 +20,8 @@ seen); not offered (by the broker, or by its package). A number in a cell belong
 
 Without a protocol version the checks use MQTT 3.1.1. At each QoS 20 messages go from a publisher through the broker to a
 subscriber, and each must come exactly once, in order, at that QoS. The will is that of a client that is killed. The durable
-session gets three messages while its client is away. Two clients of a shared subscription must get 20 messages between them.
+session gets three messages while its client is away. Two clients of a shared subscription must get 20 messages between
+them, with MQTT 5 where the broker has it.
 The last column is what mqbench delivered per second in its flood stage, with broker and generator on the same machine, which
 had other work too: it shows that the broker stands the load, not how brokers compare.
 """
