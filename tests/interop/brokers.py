@@ -16,7 +16,8 @@ class NotStarted(Exception):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = 120
+# A broker may start while the machine is busy.
+PATIENCE = 600
 
 
 def free_port():
@@ -177,7 +178,10 @@ class Mosquitto(Broker):
 class RabbitMq(Broker):
     name, source, packages = "RabbitMQ", "apt", ("rabbitmq-server",)
     path = "/ws"
-    quirks = ("Its WebSocket endpoint is `/ws` (`--ws-path /ws`).",)
+    quirks = (
+        "Its WebSocket endpoint is `/ws` (`--ws-path /ws`).",
+        "Publish at QoS 1: it acknowledges QoS 2 with a PUBACK, which mqpub reports with exit status 44.",
+    )
 
     def environment(self):
         return {
@@ -348,7 +352,10 @@ class PythonBroker(Broker):
 class Amqtt(PythonBroker):
     name, source, pip = "amqtt", "PyPI", "amqtt"
     path = "/"
-    quirks = ("Its WebSocket endpoint is `/` (`--ws-path /`).",)
+    quirks = (
+        "Its WebSocket endpoint is `/` (`--ws-path /`).",
+        "A retained message that one client has received can come again to another, which has not subscribed to it.",
+    )
 
     def command(self):
         conf = self.file("amqtt.yaml", f"""\

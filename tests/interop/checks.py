@@ -8,7 +8,7 @@ import subprocess
 import uuid
 
 # Far above what a step takes.
-LIMIT = 30
+LIMIT = 60
 COUNT = 20
 STRAY = "a message comes that the client has not subscribed to"
 
