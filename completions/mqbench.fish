@@ -1,68 +1,78 @@
-complete -c mqbench -l shape -d 'Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p]' -r -f
-complete -c mqbench -l clients -d 'Number of publishers and of subscribers [default: 10]' -r
-complete -c mqbench -l pubs -d 'Number of publishers [default: --clients]; 0 only receives' -r
-complete -c mqbench -l subs -d 'Number of subscribers [default: --clients]; 0 only sends' -r
-complete -c mqbench -l rate -d 'Only send RATE messages per second in total (open loop)' -r
-complete -c mqbench -l rate-per-client -d 'Only send RATE messages per second from each publisher (open loop)' -r
-complete -c mqbench -l arrival -d 'Schedule of an open loop: fixed, poisson or burst:N [default: fixed]' -r
+complete -c mqbench -l shape -d 'Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p]' -r -f -a "p2p\t''
+fan-in\t''
+fan-out\t''
+shared:\t''"
+complete -c mqbench -l clients -d 'Number of publishers and of subscribers [default: 10]' -r -f
+complete -c mqbench -l pubs -d 'Number of publishers [default: --clients]; 0 only receives' -r -f
+complete -c mqbench -l subs -d 'Number of subscribers [default: --clients]; 0 only sends' -r -f
+complete -c mqbench -l rate -d 'Only send RATE messages per second in total (open loop)' -r -f
+complete -c mqbench -l rate-per-client -d 'Only send RATE messages per second from each publisher (open loop)' -r -f
+complete -c mqbench -l arrival -d 'Schedule of an open loop: fixed, poisson or burst:N [default: fixed]' -r -f -a "fixed\t''
+poisson\t''
+burst:\t''"
 complete -c mqbench -l behind -d 'What to do with messages of an open loop that are late [default: queue]' -r -f -a "queue\t'Send them late, and measure from when they were due'
 skip\t'Drop and count them when the next message of the publisher is due'"
-complete -c mqbench -l seed -d 'Seed of all random choices, to repeat a run; the result reports it [default: random]' -r
+complete -c mqbench -l seed -d 'Seed of all random choices, to repeat a run; the result reports it [default: random]' -r -f
 complete -c mqbench -s t -l topic -d 'Topic template; may be repeated [default: a unique topic per run and publisher]' -r -f
-complete -c mqbench -s q -l qos -d 'QoS of publishers and subscribers' -r
+complete -c mqbench -s q -l qos -d 'QoS of publishers and subscribers' -r -f -a "0\t''
+1\t''
+2\t''"
 complete -c mqbench -l size -d 'Payload size in bytes, or A..B for a random size per message [default: 64]' -r -f
-complete -c mqbench -l payload -d 'Payload contents: zero, random, text or template:FILE [default: zero]' -r -f
+complete -c mqbench -l payload -d 'Payload contents: zero, random, text or template:FILE [default: zero]' -r -f -a "zero\t''
+random\t''
+text\t''
+template:\t''"
 complete -c mqbench -s m -l message -d 'Send TEXT; fills in placeholders such as %i and %s, as in --payload template' -r -f
 complete -c mqbench -s f -l file -d 'Send the contents of FILE unchanged; use --payload template to fill in placeholders' -r -F
 complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a "delivery\t'Delivered to the subscribers of this process, and acknowledged where the QoS asks for it'
 ack\t'Acknowledged'
 none\t'Nothing: there is no window'"
-complete -c mqbench -l connect-rate -d 'New connections per second [default: as many as the broker accepts]' -r
-complete -c mqbench -l threads -d 'Number of threads [default: one per core, half as many if the broker is on this machine]' -r
-complete -c mqbench -l duration -d 'Measured time of all stages together [default: 10s; with -C, until all messages are done]' -r
-complete -c mqbench -l warmup -d 'Unmeasured load before each stage [default: 1s; none with -C]' -r
-complete -c mqbench -l drain -d 'Wait at most TIME for outstanding messages after each stage' -r
-complete -c mqbench -s C -d 'Measure COUNT messages in total; with --duration, whichever ends first' -r
+complete -c mqbench -l connect-rate -d 'New connections per second [default: as many as the broker accepts]' -r -f
+complete -c mqbench -l threads -d 'Number of threads [default: one per core, half as many if the broker is on this machine]' -r -f
+complete -c mqbench -l duration -d 'Measured time of all stages together [default: 10s; with -C, until all messages are done]' -r -f
+complete -c mqbench -l warmup -d 'Unmeasured load before each stage [default: 1s; none with -C]' -r -f
+complete -c mqbench -l drain -d 'Wait at most TIME for outstanding messages after each stage' -r -f
+complete -c mqbench -s C -d 'Measure COUNT messages in total; with --duration, whichever ends first' -r -f
 complete -c mqbench -l hosts -d 'Several brokers, HOST[:PORT] separated by commas; assigned to the clients in rotation' -r -f
 complete -c mqbench -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a "same\t'On the same broker'
 cross\t'On the next broker'"
-complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r
+complete -c mqbench -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r -f
 complete -c mqbench -l client -d 'Client library to use: mqbench\'s own engine, or rumqttc for a second opinion [default: mqbench]' -r -f -a "mqbench\t'The engine of mqbench'
 rumqttc\t'The crate rumqttc'"
-complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r
-complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r
-complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f
-complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r
-complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r
+complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r -f
+complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r -f
+complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f -a "auto\t''"
+complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r -f
+complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r -f
 complete -c mqbench -l baseline -d 'Compare with the result in FILE; in --gate, \'vs(e2e.p99) <= +10%\' is the change against it' -r -F
-complete -c mqbench -l tolerance -d 'Changes of up to PERCENT are no difference [default: 5]' -r
+complete -c mqbench -l tolerance -d 'Changes of up to PERCENT are no difference [default: 5]' -r -f
 complete -c mqbench -l slo -d 'mqbench find: what a rate must meet [default: \'e2e.p99 < 10ms && lost == 0\']' -r -f
-complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long' -r
-complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r
-complete -c mqbench -l find-limit -d 'mqbench find: stop after TIME, with what was found by then [default: 15m]' -r
+complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long' -r -f
+complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r -f
+complete -c mqbench -l find-limit -d 'mqbench find: stop after TIME, with what was found by then [default: 15m]' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
 complete -c mqbench -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -l prometheus -d 'Serve the running figures to Prometheus, at http://ADDR:PORT/metrics' -r -f
 complete -c mqbench -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
-complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r
+complete -c mqbench -s p -l port -d 'Port of the broker [default: 1883, or 8883 with TLS]; 8883 turns TLS on' -r -f
 complete -c mqbench -s L -l url -d 'Broker, user and topic as a URL: mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], ws[s]://... or unix:PATH' -r -f
 complete -c mqbench -l unix -d 'Connect to a Unix domain socket' -r -F
 complete -c mqbench -s u -l username -d 'User name' -r -f
 complete -c mqbench -s P -l pw -d 'Password; better --pw-file, --pw-fd, --ask-pw or MQTT_PASSWORD, which no process list shows' -r -f
 complete -c mqbench -l pw-file -d 'Read the password from FILE; a trailing newline is ignored' -r -F
-complete -c mqbench -l pw-fd -d 'Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE' -r
+complete -c mqbench -l pw-fd -d 'Read the password from the open file descriptor NUMBER, as in --pw-fd 3 3<FILE' -r -f
 complete -c mqbench -s i -l id -d 'Client identifier' -r -f
 complete -c mqbench -s I -l id-prefix -d 'Use PREFIX and the process ID as the client identifier (mqbench: PREFIX and the client number)' -r -f
-complete -c mqbench -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r
-complete -c mqbench -s x -d 'Session Expiry Interval in seconds; -1 or ∞ means never. Implies -V 5' -r
+complete -c mqbench -s k -l keepalive -d 'Keep Alive in seconds, 5 to 65535; 0 turns it off' -r -f
+complete -c mqbench -s x -d 'Session Expiry Interval in seconds; -1 or ∞ means never. Implies -V 5' -r -f
 complete -c mqbench -s V -l protocol-version -d 'MQTT version [default: 311]' -r -f -a "5\t'MQTT 5.0'
 311\t'MQTT 3.1.1'
 31\t'MQTT 3.1'"
 complete -c mqbench -s A -d 'Local IP address to connect from; mqbench also takes several, as in A,B,10.0.0.0/28, and rotates them' -r -f
-complete -c mqbench -s M -d 'Maximum number of QoS 1 and 2 messages in flight [default: 20, mqbench: 100]' -r
-complete -c mqbench -l connect-timeout -d 'Give up if there is no connection within TIME' -r
+complete -c mqbench -s M -d 'Maximum number of QoS 1 and 2 messages in flight [default: 20, mqbench: 100]' -r -f
+complete -c mqbench -l connect-timeout -d 'Give up if there is no connection within TIME' -r -f
 complete -c mqbench -l ws-path -d 'Path of the WebSocket endpoint [default: /mqtt]' -r -f
 complete -c mqbench -l ws-header -d 'Add a header to the WebSocket request, as in \'Authorization: Bearer x\'; may be repeated' -r -f
 complete -c mqbench -l proxy -d 'Connect through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT], or "env"' -r -f
@@ -75,18 +85,20 @@ complete -c mqbench -l tls-version -d 'TLS version to use [default: either]' -r 
 tlsv1.3\t'TLS 1.3'"
 complete -c mqbench -l tls-alpn -d 'Application protocol (ALPN) to offer; may be repeated, in order of preference' -r -f
 complete -c mqbench -l tls-keylog -d 'Append the TLS session keys to FILE, for Wireshark' -r -F
-complete -c mqbench -l psk -d 'Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL' -r
+complete -c mqbench -l psk -d 'Pre-shared key in hexadecimal, instead of certificates; needs --psk-identity and OpenSSL' -r -f
 complete -c mqbench -l psk-identity -d 'Identity for --psk' -r -f
 complete -c mqbench -l ciphers -d 'Cipher suites to offer, as in openssl-ciphers(1); names with TLS_ are for TLS 1.3. Needs OpenSSL' -r -f
 complete -c mqbench -l tls-backend -d 'TLS library to use [default: openssl if an option needs it, else rustls]' -r -f -a "rustls\t'rustls, which is part of every build'
 openssl\t'The system\'s OpenSSL'"
 complete -c mqbench -l keyform -d 'Form of the private key; engine is refused' -r -f -a "pem\t'In a PEM file'
 engine\t'In an OpenSSL engine'"
-complete -c mqbench -l tls-engine -d 'OpenSSL engine; refused' -r
-complete -c mqbench -l tls-engine-kpass-sha1 -d 'Password of an OpenSSL engine\'s key; refused' -r
+complete -c mqbench -l tls-engine -d 'OpenSSL engine; refused' -r -f
+complete -c mqbench -l tls-engine-kpass-sha1 -d 'Password of an OpenSSL engine\'s key; refused' -r -f
 complete -c mqbench -l will-topic -d 'Topic of the will, which the broker publishes if the connection is lost' -r -f
 complete -c mqbench -l will-payload -d 'Payload of the will [default: empty]' -r -f
-complete -c mqbench -l will-qos -d 'QoS of the will [default: 0]' -r
+complete -c mqbench -l will-qos -d 'QoS of the will [default: 0]' -r -f -a "0\t''
+1\t''
+2\t''"
 complete -c mqbench -s D -l property -d 'Add an MQTT 5 property to a packet, or a user-property KEY VALUE; may be repeated. Implies -V 5' -r -f
 complete -c mqbench -s o -d 'Read options from FILE, one per line, instead of the default options files' -r -F
 complete -c mqbench -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
@@ -97,7 +109,7 @@ complete -c mqbench -l embedded -d 'Run against a broker inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
 complete -c mqbench -l sys -d 'Record the broker\'s own figures: the numbers that it publishes under $SYS/'
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
-complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B in turns, --runs each, and compare B with A'
+complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B alternately, --runs each, and compare B with A'
 complete -c mqbench -l any-plan -d 'Compare results of different plans too, for example QoS 1 with QoS 2'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
@@ -117,3 +129,15 @@ complete -c mqbench -l quiet -d 'Print no errors at run time; the exit status st
 complete -c mqbench -l show-config -d 'Print the options that are in effect and where each comes from, secrets masked, and exit'
 complete -c mqbench -l help -d 'Print help'
 complete -c mqbench -l version -d 'Print version'
+complete -c mqbench -n 'not contains -- (commandline -opc)[2] report merge compare' -f
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a pub -d 'Publish only; measures acknowledgements'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a sub -d 'Subscribe only; counts what other clients publish for --duration'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a conn -d 'Open connections and hold them; measures connecting and pings'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a echo -d 'Send messages through a responder and back; measures round trips'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a self -d 'Measure the ceiling of mqbench on this machine, and save it for later results'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a doctor -d 'Check whether this machine can run the plan, and how to fix it; makes no connections'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a report -d 'Print saved results, or convert them with --out: report FILE...'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a merge -d 'Add the results of one plan that ran in several parts: merge FILE... --out FILE'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a compare -d 'Compare results: compare FILE FILE...'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a find -d 'Find the highest rate that meets --slo'
+complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find'

@@ -1,88 +1,25 @@
+# Completion of mqbroker for bash. Generated from its options.
+
 _mqbroker() {
-    local i cur prev opts cmd
+    local cur=$2 option=$3 IFS=$'\n'
     COMPREPLY=()
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        cur="$2"
-    else
-        cur="${COMP_WORDS[COMP_CWORD]}"
-    fi
-    prev="$3"
-    cmd=""
-    opts=""
-
-    for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
-    do
-        case "${cmd},${i}" in
-            ",$1")
-                cmd="mqbroker"
-                ;;
-            *)
-                ;;
-        esac
-    done
-
-    case "${cmd}" in
-        mqbroker)
-            opts="-p -c -v -d -h --port --ws-port --config-file --verbose --daemon --test-config --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --port)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -p)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --ws-port)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config-file)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                -c)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
+    # bash splits --option=value and kind:value into three words.
+    [[ $option != : && ${COMP_WORDS[COMP_CWORD]} != : ]] || return
+    [[ $option != = ]] || option=${COMP_WORDS[COMP_CWORD - 2]}
+    case $option in
+        -c | --config-file) COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames 2>/dev/null; return ;;
+        -p | --port | --ws-port) return ;;
     esac
+    if [[ $cur != -* ]]; then
+        if ((COMP_CWORD == 1)); then
+            COMPREPLY=($(compgen -W $'passwd' -- "$cur"))
+            return
+        fi
+        case ${COMP_WORDS[1]} in
+            passwd) COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames 2>/dev/null; return ;;
+        esac
+    fi
+    COMPREPLY=($(compgen -W $'-p\n--port\n--ws-port\n-c\n--config-file\n-v\n--verbose\n-d\n--daemon\n--test-config\n-h\n--help\n--version' -- "$cur"))
 }
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _mqbroker -o nosort -o bashdefault -o default mqbroker
-else
-    complete -F _mqbroker -o bashdefault -o default mqbroker
-fi
+complete -F _mqbroker mqbroker

@@ -9,27 +9,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap_complete::Shell;
 use clap_mangen::Man;
 use mqtools::options::{Entry, Section, TOOLS, Tool};
 
+#[path = "support/completion_scripts.rs"]
+mod completion_scripts;
 #[allow(dead_code)]
 #[path = "support/process.rs"]
 mod process;
 
 /// Every generated file of a tool: path from the root of the package, and content.
 fn files(tool: &Tool) -> Vec<(PathBuf, String)> {
-    let completion = |shell, name: String| {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut tool.command(), tool.name, &mut script);
-        (Path::new("completions").join(name), String::from_utf8(script).unwrap())
-    };
-    vec![
-        (Path::new("man").join(format!("{}.1", tool.name)), man_page(tool)),
-        completion(Shell::Bash, format!("{}.bash", tool.name)),
-        completion(Shell::Zsh, format!("_{}", tool.name)),
-        completion(Shell::Fish, format!("{}.fish", tool.name)),
-    ]
+    let man = (Path::new("man").join(format!("{}.1", tool.name)), man_page(tool));
+    [man].into_iter().chain(completion_scripts::scripts(tool)).collect()
 }
 
 /// The page that clap_mangen makes, with the sections of the tool in place of its "EXTRA".
@@ -43,8 +35,8 @@ fn man_page(tool: &Tool) -> String {
         synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIVERB\\fR] [\\fIOPTIONS\\fR]\n", tool.name);
     }
     let version = command.get_version().unwrap_or_default();
-    // No date, so that the page changes with the options and the version only. clap_mangen would leave an empty date out
-    // and let the version take its place.
+    // No date, so that the page changes with the options and the version only. clap_mangen would leave an empty date
+    // out and let the version take its place.
     let title = format!(".TH {} 1 \"\" \"mqtools {version}\" \"User Commands\"\n", tool.name.to_uppercase());
     let headings: BTreeSet<String> =
         command.get_arguments().filter_map(|argument| argument.get_help_heading()).map(str::to_owned).collect();
@@ -94,8 +86,8 @@ fn escape(text: &str) -> String {
     if escaped.starts_with('.') { format!("\\&{escaped}") } else { escaped }
 }
 
-/// Mends what mandoc finds in the output of clap_mangen: the preamble before each piece, breaks beside blank lines, and text
-/// lines of any length.
+/// Mends what mandoc finds in the output of clap_mangen: the preamble before each piece, breaks beside blank lines, and
+/// text lines of any length.
 fn tidy(page: &str) -> String {
     let page = page.replace(PREAMBLE, "");
     let lines: Vec<&str> = page.lines().collect();
@@ -167,6 +159,29 @@ fn generated_files_are_up_to_date() {
         "out of date: {}; write them anew with: BLESS=1 cargo test --test generated_files",
         stale.join(", ")
     );
+}
+
+/// What the completions offer is what the tools accept.
+#[test]
+fn offered_values_are_valid() {
+    for (field, values) in completion_scripts::VALUES {
+        let mut takers = 0;
+        for tool in TOOLS {
+            let mut command = tool.command();
+            command.build();
+            let option = command.get_arguments().find(|argument| argument.get_id() == field);
+            let Some(long) = option.and_then(|option| option.get_long()) else { continue };
+            takers += 1;
+            for value in *values {
+                let more = if value.ends_with(':') { "7" } else { "" };
+                let argv = [tool.name.to_owned(), format!("--{long}"), format!("{value}{more}")];
+                if let Err(error) = tool.command().try_get_matches_from(&argv) {
+                    panic!("{argv:?}: {error}");
+                }
+            }
+        }
+        assert!(takers > 0, "no tool has an option {field}");
+    }
 }
 
 #[test]

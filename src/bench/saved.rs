@@ -8,7 +8,7 @@ use super::output::{outputs, write_results};
 use super::report::{self, Gate, ResultDocument, read_result, summary};
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, UsageError};
-use crate::terminal::{Colors, SUMMARY_WIDTH, print, quoted, width};
+use crate::terminal::{Colors, print, quoted, summary_width};
 
 /// `mqbench report`: prints saved results, and writes them in other formats. With gates it holds them against these, and
 /// its exit status is that of the run.
@@ -65,7 +65,7 @@ pub(super) fn merge(options: &BenchOptions, gates: &[Gate], baseline: Option<&Re
 }
 
 fn print_summaries(results: &[ResultDocument], details: bool) -> Result<()> {
-    let width = width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH);
+    let width = summary_width();
     let texts: Vec<String> =
         results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
     print(texts.join("\n").as_bytes())?;

@@ -125,6 +125,7 @@ pub(super) fn become_user(name: &str, _: &[PathBuf]) -> Result<Option<String>, S
 
 /// What a signal asks of a broker that keeps running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these signals"))]
 pub(super) enum Command {
     /// SIGHUP.
     Reload,

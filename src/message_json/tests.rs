@@ -118,7 +118,7 @@ fn read(line: &[u8], defaults: &MessageDefaults) -> Result<JsonMessage, ReadErro
 }
 
 #[test]
-fn a_line_says_what_it_wants_and_defaults_say_the_rest() {
+fn what_a_line_leaves_out_comes_from_the_defaults() {
     let defaults = MessageDefaults { topic: Some("d".into()), qos: QoS::ExactlyOnce, retain: true, ..v5() };
     let read = |text: &str| read(text.as_bytes(), &defaults).unwrap();
     let message = |topic: &str, payload: &'static [u8]| Message {
@@ -198,7 +198,7 @@ fn properties_are_read_in_their_order() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn faults_of_a_line_are_named() {
     let error = |line: &[u8]| read(line, &v5()).unwrap_err().to_string();
     let property = |text: &str| error(format!(r#"{{"topic":"t","payload":"","properties":{text}}}"#).as_bytes());
     let cases = [

@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn copied_dashes_are_told_and_show_no_password() {
+    fn typographic_dashes_are_reported_without_the_password() {
         for (arguments, fault) in [
             (&["–q", "1"][..], "–q: this is not an ASCII hyphen (copied text?); use -q"),
             (&["—host", "x"], "—host: this is not an ASCII hyphen (copied text?); use --host"),

@@ -108,7 +108,7 @@ fn clap_finds_no_fault_in_the_definitions() {
 
 /// The house rule: `--help` prints first lines only, so each is short. clap takes the full stop off.
 #[test]
-fn every_option_says_what_it_is_in_one_line() {
+fn every_option_has_one_line_of_help() {
     for tool in TOOLS {
         for argument in tool.command().get_arguments() {
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();

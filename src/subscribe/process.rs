@@ -25,6 +25,7 @@ pub(super) struct Invocation<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CommandEnd {
     Status(u8),
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only on Unix a signal ends a process"))]
     Signal(i32),
 }
 

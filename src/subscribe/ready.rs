@@ -165,6 +165,7 @@ impl Drop for Readiness {
 #[derive(Debug)]
 enum Descriptor {
     /// Opened once more, and closed under its number: no command inherits it.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has numbered descriptors"))]
     File(File),
     /// It can only be opened under its number.
     #[cfg(unix)]

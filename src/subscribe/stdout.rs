@@ -2,6 +2,7 @@
 //!
 //! A reader that is slow or stopped blocks only the thread; the tool still serves Keep Alive and signals.
 
+#[cfg(unix)]
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc as threads;

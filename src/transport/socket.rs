@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-use super::error::{FailureKind, Fault, explain_socket_error};
+#[cfg(unix)]
+use super::error::explain_socket_error;
+use super::error::{FailureKind, Fault};
 
 #[cfg(target_os = "linux")]
 use low_water::{ReceiveLowWater, UnsentLowWater};

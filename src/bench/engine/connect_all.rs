@@ -130,11 +130,19 @@ pub(super) async fn connect_all(
 }
 
 /// The place of a client in the order in which a plan connects them.
-pub(super) const fn connect_position(plan: &BenchPlan, kind: ClientKind, number: usize) -> usize {
+const fn connect_position(plan: &BenchPlan, kind: ClientKind, number: usize) -> usize {
     match kind {
         ClientKind::Responder | ClientKind::Idler => number,
         ClientKind::Subscriber => plan.responders + number,
         ClientKind::Publisher => plan.responders + plan.subscribers + number,
+    }
+}
+
+/// Waits until this client is due to connect.
+pub(super) async fn wait_until_due(plan: &BenchPlan, kind: ClientKind, number: usize, started: Instant) {
+    if let Some(rate) = plan.connect_rate {
+        let position = connect_position(plan, kind, number);
+        tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
 }
 
@@ -148,10 +156,7 @@ async fn connect_one(
 ) -> Result<ConnectedClient, ConnectFault> {
     let plan = &shared.plan;
     let client = plan.client_of(kind, number);
-    if let Some(rate) = plan.connect_rate {
-        let position = connect_position(plan, kind, number);
-        tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
-    }
+    wait_until_due(plan, kind, number, started).await;
     let mut session = BenchSession::new(clock::now());
     match connect(&shared, tls.as_ref(), client, &mut session, None).await {
         Ok((connection, latencies)) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
+use super::Settings;
 use super::probe::point;
 use super::search::{CONFIRM_TIMES, Search, Step};
 use crate::bench::attempt::Attempt;
@@ -19,33 +20,6 @@ use crate::terminal::number;
 const FLOOD: Duration = Duration::from_secs(2);
 /// Of what it carried, the share at which the search begins.
 const FIRST_SHARE: f64 = 0.25;
-
-/// A few messages more than the percentiles need.
-const SPARE: f64 = 1.05;
-
-/// What is looked for, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// What a rate must meet.
-    pub(crate) slo: Gate,
-    /// How long each rate is measured.
-    pub(crate) probe: Duration,
-    /// How long it runs before that.
-    pub(crate) settle: Duration,
-    /// Where to begin; from a flood where none is given.
-    pub(crate) from: Option<f64>,
-    /// When to stop.
-    pub(crate) limit: Duration,
-}
-
-impl Settings {
-    /// How long a rate is measured: as long as asked for, and at a low rate until the percentiles of the objective have
-    /// their samples.
-    fn duration(&self, rate: f64) -> Duration {
-        let needed = Duration::from_secs_f64(self.slo.samples_needed() as f64 * SPARE / rate);
-        self.probe.max(needed)
-    }
-}
 
 /// What is known so far.
 struct Findings {

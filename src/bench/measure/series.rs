@@ -253,8 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_rows_of_one_length_and_nothing_is_counted_twice() {
-        for seconds in [0, 1, 3_599, 3_600, 3_601, 7_200, 7_201, 14_400, 86_400] {
+    fn long_runs_have_rows_of_one_length_and_nothing_is_counted_twice() {
+        for seconds in [0, 1, 3_599, 3_600, 3_601, 7_200, 7_201, 14_401] {
             let mut timeline = Timeline::default();
             for number in 0..seconds {
                 timeline.push(second(number));

@@ -93,25 +93,25 @@ pub(crate) use unix::{open_files, process_cpu, raise_open_files, thread_cpu};
 
 /// CPU time of the whole process.
 #[cfg(not(unix))]
-pub fn process_cpu() -> Option<CpuTime> {
+pub(crate) fn process_cpu() -> Option<CpuTime> {
     None
 }
 
 /// CPU time of the calling thread.
 #[cfg(not(unix))]
-pub fn thread_cpu() -> Option<CpuTime> {
+pub(crate) fn thread_cpu() -> Option<CpuTime> {
     None
 }
 
 /// How many files this process may open.
 #[cfg(not(unix))]
-pub fn open_files() -> Option<(u64, u64)> {
+pub(crate) fn open_files() -> Option<(u64, u64)> {
     None
 }
 
 /// The limit of open files.
 #[cfg(not(unix))]
-pub fn raise_open_files() -> Option<u64> {
+pub(crate) fn raise_open_files() -> Option<u64> {
     None
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn process_use(pid: u32) -> io::Result<ProcessUse> {
 /// # Errors
 /// Always.
 #[cfg(not(target_os = "linux"))]
-pub fn process_use(_pid: u32) -> io::Result<ProcessUse> {
+pub(crate) fn process_use(_pid: u32) -> io::Result<ProcessUse> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "only available on Linux"))
 }
 

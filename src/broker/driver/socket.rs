@@ -80,9 +80,10 @@ impl Socket {
         }
     }
 
-    /// Whether a read that does not fill its buffer has left nothing behind: TLS holds what it has decrypted.
+    /// Whether a read that does not fill its buffer has left nothing behind: TLS holds what it has decrypted. Windows
+    /// reports the next bytes only after a read that would have blocked.
     pub(super) const fn is_emptied_by_a_read(&self) -> bool {
-        !matches!(self, Self::Tls(_))
+        cfg!(unix) && !matches!(self, Self::Tls(_))
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {

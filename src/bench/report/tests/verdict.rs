@@ -59,7 +59,7 @@ fn with_broker(mut document: ResultDocument, cpu_pct: f64) -> ResultDocument {
 }
 
 #[test]
-fn a_bare_run_says_how_much_how_fast_and_what_was_lost() {
+fn a_bare_run_reports_rate_latency_and_losses() {
     let document = with_broker(bare(), 97.2);
     assert_eq!(
         words(&document),
@@ -237,7 +237,7 @@ fn a_ledger_that_does_not_add_up_takes_the_counts_away() {
 }
 
 #[test]
-fn a_run_that_was_cut_short_says_what_it_covers() {
+fn a_run_that_was_cut_short_reports_what_it_covers() {
     let run = RunOutcome { stages: vec![flood()], interrupted: true, ..RunOutcome::default() };
     let interrupted = assemble(&["-q", "1", "--clients", "1"], run, None);
     assert_eq!(
