@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::figures::{StageFigures, percent};
+use super::figures::{StageFigures, THREAD_BUSY_PCT, percent};
 use super::ledger::Delivery;
 
 /// Share of the offered messages that must have been sent.
@@ -66,6 +66,27 @@ impl Fault {
     }
 }
 
+impl StageFigures {
+    /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
+    /// the thread reads the acknowledgements.
+    pub(super) fn is_saturated(&self) -> bool {
+        self.busiest_thread_pct().is_some_and(|busy| busy > THREAD_BUSY_PCT) && !self.is_on_time()
+    }
+
+    /// Whether an open loop shows that its threads had time: everything that could leave left when it was due. A thread
+    /// that sends each message by itself is busy long before it is at its limit; with more to do it sends several at
+    /// once, and what it cannot do any more is late.
+    pub(super) fn is_on_time(&self) -> bool {
+        let Some(offered) = self.offered else { return false };
+        let possible = offered.saturating_sub(self.held_back);
+        // Few of them prove nothing.
+        possible > offered / 2
+            && sent_below_share(possible, self.on_time).is_none()
+            && self.sched_lag_p99_ns.is_some()
+            && lag_above_limit(self.sched_lag_p99_ns, self.e2e_p99_ns).is_none()
+    }
+}
+
 /// Open loop: whether less than the share was sent of what could have been, which is what was offered less what window
 /// or socket held back.
 pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
@@ -82,13 +103,13 @@ pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
 /// the broker's.
 pub(crate) fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) -> Option<Fault> {
     let ms = |ns: u64| ns as f64 / 1e6;
+    // As many digits as it takes to tell them apart.
+    let short = |ns: u64| format!("{:.2} ms", ms(ns));
+    let text_of = |ns: u64, other: u64| if short(ns) == short(other) { format!("{:.6} ms", ms(ns)) } else { short(ns) };
     let (lag_ns, limit_ns) = (lag_p99_ns?, LAG_FLOOR_NS.max(e2e_p99_ns.unwrap_or_default() / 10));
     (lag_ns > limit_ns).then(|| {
-        let text = format!(
-            "messages were sent late: sched_lag p99 is {:.2} ms; at most {:.2} ms is allowed",
-            ms(lag_ns),
-            ms(limit_ns)
-        );
+        let (lag, limit) = (text_of(lag_ns, limit_ns), text_of(limit_ns, lag_ns));
+        let text = format!("messages were sent late: sched_lag p99 is {lag}; at most {limit} is allowed");
         let next_step = "lower --rate, keep the machine free of other work, or run the broker on another machine";
         Fault::new(Fault::SCHEDULING_LAG, text, next_step)
     })
@@ -117,6 +138,8 @@ mod tests {
     fn the_edge_is_valid() {
         assert_eq!(Fault::find(&valid()), []);
         assert_eq!(Fault::find(&StageFigures::default()), []);
+        let beyond = lag_above_limit(Some(LAG_FLOOR_NS + 4_000), None).unwrap().text;
+        assert!(beyond.contains("sched_lag p99 is 1.004000 ms; at most 1.000000 ms"), "{beyond}");
         let slow_broker = StageFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
         assert_eq!(Fault::find(&slow_broker), [], "a tenth of the latency is allowed");
         let held = StageFigures { sent: 500, on_time: 500, held_back: 500, ..valid() };
