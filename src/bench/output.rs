@@ -248,7 +248,7 @@ mod tests {
         // Who reads the old one goes on reading it.
         let old = File::open(&file).unwrap();
         write_file(&file, b"two", false).unwrap();
-        assert_eq!((std::io::read_to_string(old).unwrap(), mode(&file)), ("one".to_owned(), 0o640));
+        assert_eq!((io::read_to_string(old).unwrap(), mode(&file)), ("one".to_owned(), 0o640));
         assert_eq!(std::fs::read(&file).unwrap(), b"two");
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["a.json"], "nothing is left beside it");

@@ -535,8 +535,8 @@ pub(in crate::bench) mod tests {
             (&["-i", "%{csv:id}", "--subs", "2"][..], "two of the 4 clients would have the id 'ann'"),
             (&["-i", "%{int:1..1}%{int:1..1}"], "each client needs its own id"),
             (&["-t", "x/%{csv:id}", "--pubs", "4"], "several publishers would send to x/ann"),
-            (&["-t", "x/%{choice:#}"], "-t x/#"),
-            (&["-P", "%{csv:kye}"], "-P: the CSV file has no column 'kye'; it has id, key, room"),
+            (&["-t", "x/%{choice:#}"], "must not contain the wildcards + and #"),
+            (&["-u", "u", "-P", "%{csv:kye}"], "-P: the CSV file has no column 'kye'; it has id, key, room"),
             (&["-t", "x/%{time}"], "is not a placeholder here"),
             (&["--csv", "/missing.csv"], "--csv /missing.csv: "),
         ] {
