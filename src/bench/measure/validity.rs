@@ -28,9 +28,40 @@ impl Fault {
     pub const SCHEDULING_LAG: &str = "scheduling-lag";
     /// The code of deliveries that do not add up.
     pub const LEDGER: &str = "ledger-does-not-add-up";
+    /// The code of shards whose starts were too far apart.
+    pub const STARTS_APART: &str = "starts-apart";
+    /// The code of deliveries between shards that do not add up.
+    pub const SHARDS_LEDGER: &str = "shards-ledger";
 
     fn new(code: &str, text: String, next_step: &str) -> Self {
         Self { code: code.to_owned(), text, next_step: next_step.to_owned() }
+    }
+
+    /// A shard that did not start with the others.
+    pub fn late_start(late_ns: u64, bound_ns: u64) -> Self {
+        let text = format!(
+            "this shard started up to {:.0} ms off: {:.1} ms late, and its clock may be {:.1} ms wrong; at most 50 ms is \
+             allowed",
+            late_ns.saturating_add(bound_ns) as f64 / 1e6,
+            late_ns as f64 / 1e6,
+            bound_ns as f64 / 1e6
+        );
+        let next_step =
+            "keep the machine free of other work, or use a barrier that is nearer (--control, --barrier FOLDER)";
+        Self::new("late-start", text, next_step)
+    }
+
+    /// Shards whose starts were too far apart.
+    pub fn starts_apart(apart_ns: u64) -> Self {
+        let apart = apart_ns as f64 / 1e6;
+        let text = format!("the first and the last shard started {apart:.0} ms apart; at most 50 ms is allowed");
+        Self::new(Self::STARTS_APART, text, "set the clocks of the machines (NTP), or use --barrier broker")
+    }
+
+    /// Deliveries between shards that do not add up.
+    pub fn shards_ledger(accounts: u64) -> Self {
+        let text = format!("what the shards sent and received does not add up ({accounts} accounts of streams)");
+        Self::new(Self::SHARDS_LEDGER, text, "look for another publisher on the same topics")
     }
 
     /// All faults of a stage; empty when it is valid.
