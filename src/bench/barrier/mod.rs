@@ -225,7 +225,9 @@ impl Member {
                         let is_of_run = |note: &ShardNote| nonces.get(index) == Some(&note.nonce);
                         let phase = note.as_ref().filter(|note| is_of_run(note)).map(|note| note.phase);
                         if note.is_none() || matches!(phase, Some(Phase::Sent | Phase::Failed | Phase::Lost)) {
-                            done.get_mut(index).map(|done| *done = true);
+                            if let Some(done) = done.get_mut(index) {
+                                *done = true;
+                            }
                         }
                         if phase == Some(Phase::Lost) && !lost.contains(&index) {
                             lost.push(index);
