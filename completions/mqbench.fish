@@ -23,6 +23,7 @@ random\t''
 text\t''
 template:\t''"
 complete -c mqbench -s m -l message -d 'Send TEXT; fills in placeholders such as %i and %s, as in --payload template' -r -f
+complete -c mqbench -l csv -d 'Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P' -r -F
 complete -c mqbench -s f -l file -d 'Send the contents of FILE unchanged; use --payload template to fill in placeholders' -r -F
 complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a "delivery\t'Delivered to the subscribers of this process, and acknowledged where the QoS asks for it'
 ack\t'Acknowledged'
@@ -41,7 +42,7 @@ complete -c mqbench -l client -d 'Client library to use: mqbench\'s own engine, 
 rumqttc\t'The crate rumqttc'"
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r -f
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r -f
-complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f -a "auto\t''"
+complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID, auto or none (Linux)' -r -f -a "auto\t''"
 complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r -f
 complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r -f
 complete -c mqbench -l baseline -d 'Compare with the result in FILE; in --gate, \'vs(e2e.p99) <= +10%\' is the change against it' -r -F
@@ -56,6 +57,13 @@ complete -c mqbench -l barrier -d 'How shards wait for each other before the loa
 complete -c mqbench -l control -d 'Use the broker at URL for the barrier, not the one under test' -r -f
 complete -c mqbench -l barrier-timeout -d 'Wait at most TIME for the other shards, then report which are missing [default: 2m]' -r -f
 complete -c mqbench -l start-at -d 'Start the load at this moment of the machine\'s clock: RFC 3339, or seconds since 1970' -r -f
+complete -c mqbench -l engine -d 'mqbench plan: print the job file that runs the plan in --shards parts: slurm, mpi, kubernetes or parallel' -r -f -a "slurm\t'Slurm: a file for sbatch'
+mpi\t'Open MPI, MPICH: a script that calls mpirun'
+kubernetes\t'Kubernetes: an Indexed Job'
+parallel\t'GNU parallel: a script, on this machine or over ssh'"
+complete -c mqbench -l shards -d 'mqbench plan: number of shards, each a process, best on a machine of its own' -r -f
+complete -c mqbench -l image -d 'mqbench plan: the container image in the job file for Kubernetes [default: mqtools:latest]' -r -f
+complete -c mqbench -l target -d 'mqbench plan: how many machines a load needs, as in \'1M clients, 500k/s\'' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
@@ -147,4 +155,5 @@ complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a report -d '
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a merge -d 'Add the results of one plan that ran in several parts: merge FILE... --out FILE'
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a compare -d 'Compare results: compare FILE FILE...'
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a find -d 'Find the highest rate that meets --slo'
-complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a plan -d 'Print the job file of a run on several machines (--engine), or how many machines a load needs (--target)'
+complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find plan'

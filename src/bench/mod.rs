@@ -14,6 +14,7 @@ mod doctor;
 mod find;
 mod identify;
 mod interruption;
+mod job;
 mod output;
 mod prometheus;
 mod run;

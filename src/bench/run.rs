@@ -31,7 +31,7 @@ use super::output::{Outputs, outputs, write_json};
 use super::plan::{BenchPlan, RunTag, Target, bench_plan};
 use super::report::{self, BrokerName, ResultDocument, Status};
 use super::sys_sampler::SysSampler;
-use super::{calibrate, compare, doctor, find, identify, saved};
+use super::{calibrate, compare, doctor, find, identify, job, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BenchOptions, Environment, Verb};
@@ -69,6 +69,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
             };
         }
         Some(Verb::Compare) => return compare::compare_files(options).unwrap_or_else(failed),
+        Some(Verb::Plan) => return job::run(options, environment).unwrap_or_else(failed),
         _ => {}
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
@@ -82,7 +83,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         Ok((plan, conclusion))
     });
-    let (plan, conclusion) = match prepared {
+    let (mut plan, conclusion) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
@@ -96,6 +97,9 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         let examine = examine(&plan, own.is_some(), options.result.json, files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
+    }
+    if options.targets.broker_pid.is_none() && own.is_none() {
+        plan.find_processes(options.repeat.ab);
     }
     let run = BenchRun {
         options,

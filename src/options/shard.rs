@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 
 use super::connection::{UrlText, url_text};
 use super::environment::Environment;
+use super::load::Verb;
 use super::values::{positive_duration, whole_number};
 
 /// Most shards of a run.
@@ -271,12 +272,13 @@ impl ShardOptions {
     }
 
     /// What does not go together.
-    pub(super) fn faults(&self, is_merge: bool) -> Vec<String> {
+    pub(super) fn faults(&self, verb: Option<Verb>) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.allow_partial && !is_merge {
+        let is_plan = verb == Some(Verb::Plan);
+        if self.allow_partial && verb != Some(Verb::Merge) && !is_plan {
             faults.push("--allow-partial: only for mqbench merge".into());
         }
-        if self.shard.is_none() {
+        if self.shard.is_none() && !is_plan {
             for (given, option) in [
                 (self.job.is_some(), "--job"),
                 (self.barrier.is_some(), "--barrier"),
@@ -387,7 +389,8 @@ mod tests {
 
     #[test]
     fn an_environment_that_contradicts_itself_is_refused() {
-        let variables: &[(&str, &[(&str, &str)], &str)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let variables: &[Case<'_>] = &[
             ("auto", &[], "no variable of Slurm"),
             ("auto", &[("SLURM_JOB_ID", "1"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")], "start mqbench with srun"),
             ("auto", &[("OMPI_COMM_WORLD_RANK", "4"), ("OMPI_COMM_WORLD_SIZE", "4")], "the first is 0"),

@@ -33,6 +33,9 @@ use crate::terminal::{Colors, Progress, print, width};
 
 pub(super) use self::ceiling::Ceilings;
 
+/// Name and version of the document that `mqbench self` writes.
+pub(super) const SELF_SCHEMA: &str = SCHEMA;
+
 /// Columns of a table that does not go to a terminal, and the most that it uses.
 const WIDTH: usize = 100;
 
@@ -105,6 +108,32 @@ pub(super) async fn run(
     text.push(b'\n');
     write(&text, options.result.json)?;
     Ok(interruption.end(ExitStatus::Done))
+}
+
+/// The ceilings in a saved `mqbench-self/1`, and the cores of its machine.
+///
+/// # Errors
+/// It is none.
+pub(super) fn read_saved(text: &[u8]) -> serde_json::Result<(Ceilings, EnvironmentFacts)> {
+    let document: SelfDocument = serde_json::from_slice(text)?;
+    Ok((Ceilings::of_cases(&document.cases), document.env))
+}
+
+/// Measures the ceiling of this machine for one kind of message, with all threads; takes about a second.
+///
+/// # Errors
+/// Sockets, threads.
+pub(super) async fn measure_now(qos: QoS, size: usize, interruption: Interruption) -> Result<Ceilings> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let duration = Duration::from_millis(200);
+    let effort = Effort { full: false, threads, rounds: 3, duration, lag_duration: duration };
+    let calibration = Calibration { effort, interruption, progress: Progress::on_stderr(true), quiet: true };
+    let case = Case { qos, size, connections: case::MANY, threads };
+    let mut rounds = Vec::new();
+    for _ in 0..effort.rounds {
+        rounds.extend(calibration.engine(case).await?);
+    }
+    Ok(Ceilings::of_cases(&[CaseFigures::of(&case, &[], &rounds)]))
 }
 
 /// A run of `mqbench self`.

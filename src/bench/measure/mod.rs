@@ -24,7 +24,7 @@ mod validity;
 
 pub(super) use buckets::Buckets;
 pub(super) use figures::{StageFigures, percent, rounded};
-pub(super) use generator::{Generator, GeneratorOfStage, Verdict};
+pub(super) use generator::{CEILING_NEAR_PCT, Generator, GeneratorOfStage, Verdict};
 pub(super) use group::{GroupLedger, MemberMark};
 pub(super) use histogram::{HIGHEST_NS, LOWEST_NS, LatencyHistogram, Percentile, SIGNIFICANT_DIGITS};
 pub(super) use interval_log::{Interval, interval_log};
@@ -34,7 +34,7 @@ pub(super) use outage::{Outage, Outages};
 pub(super) use reach::{Reach, Received};
 pub(super) use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
 pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};
-pub(super) use span::{RateWindows, Span, Spans};
+pub(super) use span::{RateWindows, Silence, Span, Spans, common_silences};
 pub use stamp::Stamp;
 pub(super) use stamp::{STAMP_SIZE, STAMP_TICK_NS, unwrap_sequence};
 pub(super) use steadiness::{Drift, Steadiness, median};
