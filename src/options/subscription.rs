@@ -146,13 +146,18 @@ fn percent(text: &str) -> Result<f64, String> {
 
 impl SubscriptionOptions {
     /// What is wrong within the group; `topic_of_url` is what `-L` brings.
-    pub(super) fn faults(&self, topic_of_url: Option<&str>, version: ProtocolVersion) -> Vec<String> {
+    pub(super) fn faults(
+        &self,
+        topic_of_url: Option<&str>,
+        version: ProtocolVersion,
+        needs_topic: bool,
+    ) -> Vec<String> {
         let mut faults = Vec::new();
         let asked = || {
             let with_qos = self.topic_qos.iter().map(|topic| topic.filter.as_str());
             self.topic.iter().map(String::as_str).chain(with_qos).chain(topic_of_url)
         };
-        if asked().next().is_none() && self.unsubscribe.is_empty() {
+        if needs_topic && asked().next().is_none() && self.unsubscribe.is_empty() {
             faults.push("no topic given: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
         }
         let subscribed = asked().map(|filter| (filter, "subscription"));

@@ -108,6 +108,8 @@ impl SubscribePlan {
             conditions,
             output,
             screen,
+            // Its own plan is made of this one.
+            explore: _,
             record,
             each,
             ready,

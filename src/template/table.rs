@@ -13,6 +13,9 @@ pub(crate) enum TableError {
     /// It cannot be read, or its rows have different numbers of columns.
     #[error(transparent)]
     Csv(#[from] csv::Error),
+    /// It cannot be opened.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     /// It has no rows.
     #[error("it has no rows below its column names")]
     Empty,
@@ -60,6 +63,11 @@ impl Table {
     /// The names of the columns.
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The longest value of a column, bytes.
+    pub(super) fn longest(&self, column: usize) -> usize {
+        self.rows.iter().filter_map(|row| row.get(column)).map(Vec::len).max().unwrap_or_default()
     }
 
     /// How many rows there are.
