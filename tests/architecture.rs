@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("dissect", &["mqtt", "terminal"]),
     ("message_json", &["mqtt", "terminal"]),
-    ("recording", &["terminal"]),
+    ("recording", &["message_json", "terminal"]),
     ("transport", &["exit_status", "mqtt", "terminal"]),
     ("client", &["dissect", "exit_status", "mqtt", "session", "terminal", "transport"]),
     ("options", &["client", "exit_status", "mqtt", "session", "terminal", "transport"]),
@@ -60,6 +60,21 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
+    (
+        "explore",
+        &[
+            "client",
+            "exit_status",
+            "message_json",
+            "mqtt",
+            "options",
+            "recording",
+            "session",
+            "subscribe",
+            "terminal",
+            "transport",
+        ],
+    ),
     ("bench", &["client", "exit_status", "mqtt", "options", "session", "template", "terminal", "transport"]),
     ("broker", &["client", "dissect", "exit_status", "mqtt", "options", "session", "terminal", "transport"]),
 ];
@@ -78,16 +93,18 @@ const DOORS: &[(&str, &[&str])] = &[
     ("jaq_core", &["subscribe::jq"]),
     ("jaq_json", &["subscribe::jq"]),
     ("jaq_std", &["subscribe::jq"]),
+    ("maud", &["bench::report::html"]),
     ("mio", &["broker"]),
     ("openssl", &["transport::tls"]),
     ("pbkdf2", &["broker::access"]),
+    ("ratatui", &["explore"]),
     ("prometheus_client", &["bench::prometheus"]),
     ("rumqttc", &["bench::engine::shard::library::connection"]),
     ("redb", &["broker::store"]),
     ("rpassword", &["terminal"]),
     ("rustls", &["transport::tls"]),
     ("rustls_native_certs", &["transport::tls"]),
-    ("shlex", &["bench::report", "options"]),
+    ("shlex", &["bench::job", "bench::report", "options"]),
     ("socket2", &["broker"]),
     ("terminal_size", &["terminal"]),
     ("tokio_openssl", &["transport::tls"]),
@@ -102,6 +119,21 @@ const DOORS: &[(&str, &[&str])] = &[
 fn no_file_is_in_a_circle() {
     let circles = House::read().circles();
     assert!(circles.is_empty(), "files that need each other:\n{}", circles.concat());
+}
+
+#[test]
+fn every_room_is_described() {
+    let [page, map] = ["ARCHITECTURE.md", "src/lib.rs"]
+        .map(|file| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap());
+    let drawing = page.split("```").nth(1).unwrap();
+    for (room, _) in ROOMS {
+        assert!(
+            drawing.split_whitespace().any(|word| word == *room),
+            "{room} is not in the drawing of ARCHITECTURE.md"
+        );
+        let is_listed = [format!("[`{room}`]"), format!("- `{room}`"), format!("[`mod@{room}`]")];
+        assert!(is_listed.iter().any(|name| map.contains(name)), "{room} is not in the list of src/lib.rs");
+    }
 }
 
 #[test]

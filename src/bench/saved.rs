@@ -8,7 +8,7 @@ use super::output::{outputs, write_results};
 use super::report::{self, Gate, ResultDocument, read_result, summary};
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, UsageError};
-use crate::terminal::{Colors, SUMMARY_WIDTH, print, quoted, width};
+use crate::terminal::{Colors, print, quoted, summary_width};
 
 /// `mqbench report`: prints saved results, and writes them in other formats. With gates it holds them against these, and
 /// its exit status is that of the run.
@@ -17,7 +17,7 @@ use crate::terminal::{Colors, SUMMARY_WIDTH, print, quoted, width};
 /// A file is no result, or one cannot be written.
 pub(super) fn report(options: &BenchOptions, gates: &[Gate], baseline: Option<&ResultDocument>) -> Result<ExitStatus> {
     let (files, json) = (&options.load.operands, options.result.json);
-    let checked = outputs(options).and_then(|outputs| {
+    let checked = outputs(options, None).and_then(|outputs| {
         outputs.check_several(files.len())?;
         let faults = (json && files.len() > 1).then(|| "--json prints one result: give one, or merge them".to_owned());
         UsageError::check(BENCH.name, faults.into_iter().collect())?;
@@ -46,12 +46,12 @@ pub(super) fn report(options: &BenchOptions, gates: &[Gate], baseline: Option<&R
 /// A file is no result, results do not belong together, or one cannot be written.
 pub(super) fn merge(options: &BenchOptions, gates: &[Gate], baseline: Option<&ResultDocument>) -> Result<ExitStatus> {
     let json = options.result.json;
-    let outputs = match outputs(options) {
+    let outputs = match outputs(options, None) {
         Ok(outputs) => outputs,
         Err(error) => return Ok(error.report()),
     };
-    let read = |file: &PathBuf| Ok((quoted(&file.to_string_lossy()), read_result(file)?));
-    let mut merged = report::merge(options.load.operands.iter().map(read).collect::<Result<_>>()?)?;
+    let read = |file: &PathBuf| anyhow::Ok((quoted(&file.to_string_lossy()), read_result(file)?));
+    let mut merged = report::merge_read(options.load.operands.iter().map(read), options.shards.allow_partial)?;
     if let Some(name) = &options.result.name {
         merged.run.name = Some(name.clone());
     }
@@ -65,7 +65,7 @@ pub(super) fn merge(options: &BenchOptions, gates: &[Gate], baseline: Option<&Re
 }
 
 fn print_summaries(results: &[ResultDocument], details: bool) -> Result<()> {
-    let width = width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH);
+    let width = summary_width();
     let texts: Vec<String> =
         results.iter().map(|result| summary(result, width, Colors::for_stdout(), details)).collect();
     print(texts.join("\n").as_bytes())?;

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_broker_on_the_port_is_told_so() {
+    fn a_second_broker_on_the_port_is_an_error() {
         let first = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
         let mut settings = BrokerSettings::loopback();
         settings.listeners[0].port = first.local_addr().port();

@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_is_too_large_says_whose_limit_it_is() {
+    fn the_error_for_a_large_packet_names_whose_limit_it_is() {
         let facts = ConnectFacts { max_packet_size: 100, ..ConnectFacts::default() };
         let publish = |limit| ClientError::Publish(WireError::TooLarge { size: usize::MAX, limit }.into()).hint(facts);
         assert_eq!(publish(100).unwrap(), "it is the broker's limit, the Maximum Packet Size in its CONNACK");

@@ -22,6 +22,21 @@ fn written(message: &Message, options: MessageJsonOptions) -> String {
     String::from_utf8(out).unwrap()
 }
 
+#[test]
+fn a_text_fits_by_what_its_escapes_take() {
+    for (text, limit, expected) in [
+        ("abcdef", 6, true),
+        ("abcdefg", 6, false),
+        ("\n\t", 12, true),
+        ("\n\t", 11, false),
+        ("\"\\", 4, true),
+        ("\"\\", 3, false),
+        ("", 0, true),
+    ] {
+        assert_eq!(write::fits(text, limit), expected, "{text:?}, {limit}");
+    }
+}
+
 fn line(message: &Message) -> String {
     written(message, MessageJsonOptions::default())
 }
@@ -118,7 +133,7 @@ fn read(line: &[u8], defaults: &MessageDefaults) -> Result<JsonMessage, ReadErro
 }
 
 #[test]
-fn a_line_says_what_it_wants_and_defaults_say_the_rest() {
+fn what_a_line_leaves_out_comes_from_the_defaults() {
     let defaults = MessageDefaults { topic: Some("d".into()), qos: QoS::ExactlyOnce, retain: true, ..v5() };
     let read = |text: &str| read(text.as_bytes(), &defaults).unwrap();
     let message = |topic: &str, payload: &'static [u8]| Message {
@@ -198,13 +213,15 @@ fn properties_are_read_in_their_order() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn faults_of_a_line_are_named() {
     let error = |line: &[u8]| read(line, &v5()).unwrap_err().to_string();
     let property = |text: &str| error(format!(r#"{{"topic":"t","payload":"","properties":{text}}}"#).as_bytes());
     let cases = [
         (error(b"\xff"), "it is not UTF-8"),
         (error(b""), "not one JSON object"),
         (error(b"[1]"), "does not begin with {"),
+        (error(b" \t"), "the line is empty"),
+        (error(b"\xef\xbb\xbf{}"), "byte order mark"),
         (error(br#"{"topic":"#), "not one JSON object: it ends too early"),
         (error(br#"{"topic":"t","topic":"t"}"#), "`topic` is given twice"),
         (error(br#"{"topic":"t","payload":""} 1"#), "trailing characters"),

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let faults = read(&[
             &["publish", "content-type"],
             &["publish", "user-property", "k"],

@@ -90,12 +90,15 @@ const TEMPLATES: Section = Section {
         entry("%{float:18..24:1}", "A random number of a range, with one decimal; without :1 with three."),
         entry("%{choice:on|off}", "One of the texts, at random."),
         entry("%{uuid}", "A random UUID."),
-        entry("%{csv:COLUMN}", "mqpub: the value of a column of --csv."),
+        entry(
+            "%{csv:COLUMN}",
+            "The value of a column of --csv, from the row of the message; mqbench: in names and topics from that of the client.",
+        ),
         entry("%{line}", "mqpub: the line of -l, in topics and in -m."),
         entry(
             "Where",
-            "mqpub with --template: topics and messages. mqbench: -m and --payload template:FILE; only %i %c %u in -t, -i, \
-             -u and -P. Random values follow from --seed.",
+            "mqpub with --template: topics and messages. mqbench: -m and --payload template:FILE; in -t, -i, -u and -P \
+             all but %s, %t and %{time}, with a value per client. Random values follow from --seed.",
         ),
     ],
 };
@@ -199,6 +202,8 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "List the topics of the retained messages that the same command without --dry-run removes.",
             ),
             entry("mqsub -h broker -t '#' --stats", "Show count, rate, bytes and last payload of each topic."),
+            entry("mqsub -h broker --tree", "Explore all topics on the terminal; ? shows the keys."),
+            entry("mqsub --tree --from day.ndjson.zst", "Explore a recording, forward and back in time."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
                 "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
@@ -251,11 +256,11 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             USAGE,
             entry(
                 "1-255",
-                "With --exec: the status of its command, if that is not 0, or 128 and the number of the signal that ended it.",
+                "With --exec: the status of its command if that is not 0, or 128 plus the number of the signal that ended it.",
             ),
             entry("27", "The time limit of -W was reached."),
             entry("40", "Messages came, but none that matches --expect, or one that --none-within excludes."),
-            entry("41", "No message came in the time of --within or --silent-after."),
+            entry("41", "No message came within the time of --within or --silent-after."),
             entry("42", "Fewer messages than --count matched --expect."),
             entry("43", "The broker did not answer a SUBSCRIBE or UNSUBSCRIBE in time."),
             REFUSED,
@@ -364,7 +369,7 @@ pub(super) const BENCH: &[Section] = &[
             ),
             entry(
                 "mqbench --hosts old:1883,new:1883 --ab --runs 5 --rate 1k",
-                "Measure two brokers in turns, five times each, and compare them with confidence intervals.",
+                "Measure two brokers alternately, five times each, and compare them with confidence intervals.",
             ),
             entry(
                 "mqbench compare last-*.json vs today-*.json",
@@ -418,6 +423,10 @@ pub(super) const BENCH: &[Section] = &[
                 "Add the results of one plan that ran on two machines.",
             ),
             entry(
+                "mpirun -np 4 mqbench -h broker -q 1 --clients 20k --rate 100k --shard auto --job \"$(date +%s)\" --out 'shard-%s.json'",
+                "Run one load in four processes that start together; then add them: mqbench merge shard-*.json --out all.json.",
+            ),
+            entry(
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),
@@ -461,6 +470,8 @@ pub(super) const BENCH: &[Section] = &[
     Section {
         title: "ENVIRONMENT",
         entries: &[
+            entry("MQBENCH_SHARDS", "Number of shards for --shard auto, where the engine has no variable for it."),
+            entry("MQBENCH_JOB", "Name of the run, where --job is not given."),
             PASSWORD,
             PROXY,
             CONFIG_HOME,

@@ -51,14 +51,14 @@ pub struct SubscriptionOptions {
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Print only retained messages, then exit.
+    /// Print retained messages, and exit when another message comes, or none for a second.
     ///
     /// mqsub exits at the first message that is not retained, or when no message arrives for a second after
     /// subscribing.
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Print only retained messages; with --once, exit when all have come.
+    /// Ignore messages that are not retained; with --once, exit when all retained messages have come.
     ///
     /// Unlike with --retained-only, a message that is not retained is ignored and ends nothing.
     #[arg(long)]
@@ -66,10 +66,10 @@ pub struct SubscriptionOptions {
 
     /// With --retained: exit when all retained messages have come.
     ///
-    /// After subscribing mqsub publishes a message to a topic of its own, mqsub/ID/end-of-retained, and ends when it is
-    /// back and no retained message has come for 250 ms, or four times as long as it took. If the broker does not allow
-    /// that, mqsub ends when none has come for a second. -d prints which it was. With -V 5 --json, a dump has the
-    /// properties of the messages too, such as their remaining expiry interval.
+    /// After subscribing, mqsub publishes a message to mqsub/ID/end-of-retained. It exits when that message has come
+    /// back and no retained message has come for 250 ms, or for four times the round trip if that is longer. If the
+    /// broker does not allow that, mqsub exits when no retained message has come for a second. -d prints which it was.
+    /// With -V 5 --json, a dump has the properties of the messages too, such as their remaining expiry interval.
     #[arg(long)]
     pub once: bool,
 
@@ -79,13 +79,13 @@ pub struct SubscriptionOptions {
 
     /// Remove each retained message received from the broker.
     ///
-    /// At the end mqsub prints how many were removed.
+    /// Each is printed as any other message, with -v with its topic, and at the end how many were removed.
     #[arg(long)]
     pub remove_retained: bool,
 
-    /// With --remove-retained: remove nothing, and print the topics and their number.
+    /// With --remove-retained: remove nothing, and print what would be removed.
     ///
-    /// -v, -F or --json print something else of each message.
+    /// It prints what the removal would print: payloads, with -v the topics too, and at the end their number.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -146,13 +146,18 @@ fn percent(text: &str) -> Result<f64, String> {
 
 impl SubscriptionOptions {
     /// What is wrong within the group; `topic_of_url` is what `-L` brings.
-    pub(super) fn faults(&self, topic_of_url: Option<&str>, version: ProtocolVersion) -> Vec<String> {
+    pub(super) fn faults(
+        &self,
+        topic_of_url: Option<&str>,
+        version: ProtocolVersion,
+        needs_topic: bool,
+    ) -> Vec<String> {
         let mut faults = Vec::new();
         let asked = || {
             let with_qos = self.topic_qos.iter().map(|topic| topic.filter.as_str());
             self.topic.iter().map(String::as_str).chain(with_qos).chain(topic_of_url)
         };
-        if asked().next().is_none() && self.unsubscribe.is_empty() {
+        if needs_topic && asked().next().is_none() && self.unsubscribe.is_empty() {
             faults.push("no topic given: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
         }
         let subscribed = asked().map(|filter| (filter, "subscription"));

@@ -52,18 +52,20 @@ pub struct TargetOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub ping_interval: Option<Duration>,
 
-    /// Report CPU time and memory of the broker's process, by its PID or auto (Linux).
+    /// Report CPU time and memory of the broker's process, by its PID, auto or none (Linux).
     ///
     /// auto looks for the process on this machine that listens on the broker's port; without root it finds only
-    /// processes of the same user. All threads of the process are counted, its child processes are not.
+    /// processes of the same user. All threads of the process are counted, its child processes are not. With --ab, auto
+    /// finds that of each broker. By default it is looked for like that where the broker's address is a loopback
+    /// address, and not reported where it is not found.
     #[arg(long, value_name = "PID", value_parser = BrokerPid::parse, value_hint = ValueHint::Other)]
     pub broker_pid: Option<BrokerPid>,
 
     /// Record the broker's own figures: the numbers that it publishes under $SYS/.
     ///
     /// They are read over one more connection (see --no-sys), with --hosts from the first broker, and are no part of
-    /// any count. Most brokers publish them every 10 s, so rates need a run of 20 s or more; mosquitto and mqbroker have
-    /// sys_interval. Gates: broker.sys.received_per_s, sent_per_s, dropped, clients and heap_bytes.
+    /// any count. Most brokers publish them every 10 s, so rates need a run of 20 s or more; mosquitto and mqbroker
+    /// have sys_interval. Gates: broker.sys.received_per_s, sent_per_s, dropped, clients and heap_bytes.
     #[arg(long)]
     pub sys: bool,
 
@@ -82,6 +84,8 @@ pub enum BrokerPid {
     Pid(u32),
     /// The one that listens on the broker's port.
     Auto,
+    /// It is not looked at.
+    None,
 }
 
 impl BrokerPid {
@@ -89,8 +93,11 @@ impl BrokerPid {
         if text == "auto" {
             return Ok(Self::Auto);
         }
+        if text == "none" {
+            return Ok(Self::None);
+        }
         let pid = whole_number(text).filter(|pid| *pid > 0);
-        pid.map(Self::Pid).ok_or_else(|| "must be a process ID, or auto".into())
+        pid.map(Self::Pid).ok_or_else(|| "must be a process ID, auto or none".into())
     }
 }
 

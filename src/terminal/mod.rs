@@ -24,8 +24,5 @@ pub(crate) use progress_line::ProgressLine;
 pub(crate) use size::Size;
 pub use stderr::say;
 pub use stdout::answer;
-pub(crate) use stdout::{print, screen_size, width};
+pub(crate) use stdout::{print, screen_size, summary_width, width};
 pub(crate) use table::{Align, Cell, Table, wrapped};
-
-/// Columns of a summary that does not go to a terminal, and the most that one uses.
-pub(crate) const SUMMARY_WIDTH: usize = 100;

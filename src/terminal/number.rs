@@ -28,8 +28,8 @@ pub(crate) fn byte_count(count: usize) -> String {
     counted(count as u64, "byte", "bytes")
 }
 
-/// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below
-/// one an hour is what is left of a rate that has died away.
+/// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far
+/// below one an hour is what is left of a rate that has died away.
 pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         UNKNOWN.to_owned()
@@ -42,6 +42,15 @@ pub(crate) fn rate(per_second: f64) -> String {
     } else {
         grouped(per_second.round() as u64)
     }
+}
+
+/// A rate to three digits: more is noise, and hard to read.
+pub(crate) fn about(per_second: f64) -> String {
+    if per_second < 100.0 || !per_second.is_finite() {
+        return rate(per_second);
+    }
+    let step = 10f64.powi(per_second.log10().floor() as i32 - 2);
+    rate((per_second / step).round() * step)
 }
 
 /// A number with an SI prefix and three significant digits: `49.9 k`, `1.23 M`, `999`. A unit may follow at once.

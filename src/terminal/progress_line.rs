@@ -35,8 +35,8 @@ impl ProgressLine {
         self.due
     }
 
-    /// Draws when it is time to: `done` messages are finished, and the source is at `position` of the total. `note` is what
-    /// it waits for.
+    /// Draws when it is time to: `done` messages are finished, and the source is at `position` of the total. `note` is
+    /// what it waits for.
     pub(crate) fn draw(&mut self, now: Instant, done: u64, position: u64, note: Option<&str>) {
         if self.due.is_none_or(|due| due > now) {
             return;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_said_in_words() {
+    fn time_is_printed_in_words() {
         for (ms, expected) in [(0, "0 s"), (100, "1 s"), (59_000, "59 s"), (125_000, "2 min 05 s")] {
             assert_eq!(words(Duration::from_millis(ms)), expected);
         }

@@ -5,6 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use super::size::Size;
 use crate::exit_status::ExitStatus;
 
+/// Columns of a summary that does not go to a terminal, and the most that one uses.
+const SUMMARY_WIDTH: usize = 100;
+
 /// Prints bytes. A reader that is gone (`| head`) is not an error.
 ///
 /// # Errors
@@ -34,6 +37,11 @@ pub(crate) fn width() -> Option<usize> {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// Columns of a summary on stdout: those of the terminal, within limits.
+pub(crate) fn summary_width() -> usize {
+    width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH)
 }
 
 /// The screen that stdout goes to; none where it goes elsewhere, and where the cursor cannot be moved (`TERM=dumb`).

@@ -65,7 +65,7 @@ fn the_figures_of_brokers_are_read_and_are_gates() {
 }
 
 #[test]
-fn a_broker_that_says_nothing_gives_null_and_one_warning() {
+fn a_broker_without_sys_topics_gives_null_and_one_warning() {
     let quick = ["--flood", "-C", "20", "--clients", "1", "--sys"];
     for (script, part) in [
         (Script::default(), "nothing arrived on $SYS/#"),

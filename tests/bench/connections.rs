@@ -54,7 +54,7 @@ fn assert_partial(document: &Value, output: &Output) {
 
 /// A device that is no part of the run keeps its connection and its session, whatever its number.
 #[test]
-fn the_connection_for_sys_has_a_name_of_its_own() {
+fn the_connection_for_sys_has_its_own_client_id() {
     let connects = |more: &[&str]| {
         let broker = ScriptedBroker::start(Script::default());
         let load =
@@ -230,7 +230,7 @@ fn connections_that_are_lost_while_they_are_held_are_counted() {
 }
 
 #[test]
-fn pings_that_are_not_answered_are_told() {
+fn unanswered_pings_are_reported() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Pingresp, 1..));
     let arguments = ["conn", "--clients", "3", "--hold", "300ms", "--drain", "100ms"];
     let (document, code, stderr) = measure(&broker.port(), &arguments);
@@ -241,7 +241,7 @@ fn pings_that_are_not_answered_are_told() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_hold_is_partial_and_says_goodbye() {
+fn an_interrupted_hold_is_partial_and_sends_disconnect() {
     let broker = ScriptedBroker::start(Script::default());
     let arguments = at(&broker.port(), &["conn", "--clients", "5", "--hold", "1h", "--json"]);
     let child = Running::start(Command::new(env!("CARGO_BIN_EXE_mqbench")).args(arguments));

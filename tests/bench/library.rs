@@ -4,6 +4,7 @@
 use mqtools::mqtt::ReasonCode;
 use serde_json::Value;
 
+use crate::support::at_once::at_once;
 use crate::support::bench::{fail, measure, mqbench};
 use crate::support::process::{Running, ended_by, text};
 use crate::support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
@@ -31,22 +32,25 @@ fn faults() -> Script {
 #[test]
 fn injected_loss_and_duplicates_come_back_exactly_as_with_the_engine_of_mqbench() {
     let count = ["-C", "2000", "--pubs", "1", "--subs", "1", "--drain", "3s", "--seed", "7"];
-    for (qos, model) in [("0", &["--flood"][..]), ("1", &["--flood"]), ("2", &["--flood"]), ("1", &["--rate", "4k"])] {
-        let arguments = [&count[..], model, &["-q", qos]].concat();
-        // A machine that is busy may be too late for the schedule (4); the ledger is exact all the same.
-        let (own, code, stderr) = measure(&ScriptedBroker::start(faults()).port(), &arguments);
-        assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
-        assert_eq!(own["plan"]["client"], "mqbench");
-        for version in ["311", "5"] {
-            let broker = ScriptedBroker::start(faults());
-            let arguments = [&arguments[..], &["-V", version, "--client", "rumqttc"]].concat();
-            let (other, code, stderr) = measure(&broker.port(), &arguments);
+    at_once(
+        [("0", &["--flood"][..]), ("1", &["--flood"]), ("2", &["--flood"]), ("1", &["--rate", "4k"])],
+        |(qos, model)| {
+            let arguments = [&count[..], model, &["-q", qos]].concat();
+            // A machine that is busy may be too late for the schedule (4); the ledger is exact all the same.
+            let (own, code, stderr) = measure(&ScriptedBroker::start(faults()).port(), &arguments);
             assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
-            assert_eq!(ledger(&other), ledger(&own), "{arguments:?}");
-            assert_eq!((&other["delivery"]["lost"], &other["plan"]["client"]), (&5.into(), &"rumqttc".into()));
-            assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
-        }
-    }
+            assert_eq!(own["plan"]["client"], "mqbench");
+            for version in ["311", "5"] {
+                let broker = ScriptedBroker::start(faults());
+                let arguments = [&arguments[..], &["-V", version, "--client", "rumqttc"]].concat();
+                let (other, code, stderr) = measure(&broker.port(), &arguments);
+                assert!(matches!(code, 0 | 4), "{arguments:?}: {code}: {stderr}");
+                assert_eq!(ledger(&other), ledger(&own), "{arguments:?}");
+                assert_eq!((&other["delivery"]["lost"], &other["plan"]["client"]), (&5.into(), &"rumqttc".into()));
+                assert_eq!(broker.violations(), Vec::<String>::new(), "{arguments:?}");
+            }
+        },
+    );
 }
 
 #[test]
@@ -79,7 +83,7 @@ fn every_shape_and_both_models_are_carried_without_loss() {
 }
 
 #[test]
-fn a_bare_run_has_both_stages_and_says_who_carried_it() {
+fn a_bare_run_has_both_stages_and_names_its_client() {
     let broker = ScriptedBroker::start(Script::default().without_log());
     let arguments = ["--client", "rumqttc", "-q", "1", "--clients", "1", "--duration", "2s", "--warmup", "200ms"];
     let (document, code, stderr) = measure(&broker.port(), &arguments);

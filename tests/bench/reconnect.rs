@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::support::at_once::at_once;
 use crate::support::bench::measure;
 use crate::support::scripted_broker::{Action, Repeat, Script, ScriptedBroker, Trigger};
 
@@ -34,7 +35,7 @@ fn reconnects(document: &Value) -> u64 {
 #[test]
 fn a_group_outlives_its_members_and_its_publishers() {
     // One thread: the five members connect first, then the two publishers. Of each group one member is cut.
-    for qos in ["0", "1", "2"] {
+    at_once(["0", "1", "2"], |qos| {
         let script = Script::default()
             .fault([2], Trigger::Delivery(100), Action::Cut)
             .fault([3], Trigger::Delivery(150), Action::CutInside)
@@ -56,7 +57,7 @@ fn a_group_outlives_its_members_and_its_publishers() {
             assert_eq!(outage["stream"], outages[0]["stream"], "QoS {qos}: {outages:?}");
             assert!(outage["dur_ns"].as_u64() >= Some(100_000_000), "{outage}");
         }
-    }
+    });
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn a_group_without_members_has_an_outage() {
 
 #[test]
 fn a_count_is_sent_whatever_is_lost() {
-    for (qos, load) in [("0", "--flood"), ("1", "--flood"), ("2", "--flood"), ("1", "--rate=2k")] {
+    at_once([("0", "--flood"), ("1", "--flood"), ("2", "--flood"), ("1", "--rate=2k")], |(qos, load)| {
         let script = Script::default()
             .fault([1], Trigger::Delivery(300), Action::Cut)
             .fault([3], Trigger::ReceivedPublish(500), Action::Cut)
@@ -93,12 +94,12 @@ fn a_count_is_sent_whatever_is_lost() {
             let [acked, unacked] = [&document["traffic"]["acked"], &document["delivery"]["unacked"]].map(Value::as_u64);
             assert_eq!(acked.unwrap() + unacked.unwrap(), 4_000, "QoS {qos} {load}");
         }
-    }
+    });
 }
 
 #[test]
 fn payloads_of_many_sizes_are_what_was_sent() {
-    for (qos, payload) in [("0", "zero"), ("1", "random"), ("2", "text")] {
+    at_once([("0", "zero"), ("1", "random"), ("2", "text")], |(qos, payload)| {
         let script = Script::default()
             .fault([1], Trigger::SentBytes(100_000), Action::Cut)
             // More than two windows: at QoS 2 nothing is delivered before the first one has its PUBREL.
@@ -113,12 +114,12 @@ fn payloads_of_many_sizes_are_what_was_sent() {
         let sent = document["traffic"]["sent"].as_u64();
         assert_eq!((sent, delivery(&document, "expected")), (Some(3_000), 3_000), "QoS {qos}");
         assert_eq!(delivery(&document, "duplicates"), 0, "QoS {qos}");
-    }
+    });
 }
 
 #[test]
 fn a_session_that_is_kept_delivers_what_waited() {
-    for (qos, version) in [("1", &["-V", "311"][..]), ("2", &["-V", "311"]), ("1", &["-V", "5", "-x", "60"])] {
+    at_once([("1", &["-V", "311"][..]), ("2", &["-V", "311"]), ("1", &["-V", "5", "-x", "60"])], |(qos, version)| {
         // Subscribers are cut in the middle of a message, and one of them again.
         let script = Script::default()
             .fault([1, 2], Trigger::Delivery(200), Action::CutInside)
@@ -135,7 +136,7 @@ fn a_session_that_is_kept_delivers_what_waited() {
         let [twice, told] = ["duplicates", "dup_flagged"].map(|name| delivery(&document, name));
         assert_eq!(twice, told, "QoS {qos} {version:?}");
         assert!(qos == "1" || twice == 0, "QoS {qos} {version:?}: {twice}");
-    }
+    });
 }
 
 #[test]

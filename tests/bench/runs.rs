@@ -11,6 +11,7 @@ use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{QoS, ReasonCode};
 use serde_json::Value;
 
+use crate::support::at_once::at_once;
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::ports;
@@ -22,7 +23,7 @@ const ONE_STREAM: [&str; 9] = ["--flood", "-C", "10000", "--pubs", "1", "--subs"
 
 #[test]
 fn injected_loss_duplicates_and_reordering_come_back_exactly() {
-    for qos in ["0", "1", "2"] {
+    at_once(["0", "1", "2"], |qos| {
         let script = Script::default()
             .drop_deliveries([3, 500, 501, 502, 1_700, 4_000, 4_001, 7_777, 9_000, 9_999])
             .repeat_deliveries([10, 2_000, 5_000, 8_000, 9_500], Repeat::AsNew)
@@ -39,11 +40,11 @@ fn injected_loss_duplicates_and_reordering_come_back_exactly() {
         // 10,000 less the 10 that were dropped and with the 5 that came twice.
         assert_eq!(document["traffic"]["delivered"], 9_995);
         assert_eq!(broker.violations(), Vec::<String>::new());
-    }
+    });
 }
 
 #[test]
-fn duplicates_with_the_flag_are_told_apart() {
+fn duplicates_with_the_flag_are_counted_apart() {
     let broker = ScriptedBroker::start(Script::default().repeat_deliveries([7, 8], Repeat::WithDup).without_log());
     let (document, _, _) = measure(&broker.port(), &[&ONE_STREAM[..], &["-q", "1"]].concat());
     let delivery = &document["delivery"];
@@ -135,7 +136,7 @@ fn what_comes_after_the_drain_is_late_and_stays_lost() {
 }
 
 #[test]
-fn the_account_is_told_by_stream_the_worst_first() {
+fn streams_are_listed_with_the_worst_first() {
     let script = Script::default()
         .spoil_only("s/2")
         .drop_deliveries([10, 11, 12, 30])
@@ -389,7 +390,7 @@ fn receiving_only_counts_what_others_send() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_still_tells_what_it_measured() {
+fn an_interrupted_run_reports_what_it_measured() {
     let broker = ScriptedBroker::start(Script::default());
     let child =
         Running::start(&mut mqbench(&broker.port(), &["--flood", "--duration", "1h", "--warmup", "0s", "--json"]));
@@ -421,7 +422,7 @@ fn an_interrupted_warm_up_is_as_long_as_it_was() {
 
 #[cfg(unix)]
 #[test]
-fn whoever_is_connected_says_goodbye_when_connecting_is_interrupted() {
+fn connected_clients_send_disconnect_when_connecting_is_interrupted() {
     let broker = ScriptedBroker::start(Script::default());
     let arguments = ["--clients", "50", "--connect-rate", "10", "--will-topic", "w", "--will-payload", "x", "--json"];
     let child = Running::start(&mut mqbench(&broker.port(), &arguments));

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ReasonCode};
 use serde_json::Value;
 
+use crate::support::at_once::at_once;
 use crate::support::bench::{code, fail, measure, mqbench};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::process::{Running, run};
@@ -76,7 +77,7 @@ fn every_shape_delivers_everything_on_the_embedded_broker() {
 
 #[test]
 fn faults_of_a_fan_out_come_back_exactly() {
-    for qos in ["0", "1", "2"] {
+    at_once(["0", "1", "2"], |qos| {
         let script = Script::default()
             .drop_deliveries([3, 500, 501, 502, 1_700, 4_000, 4_001, 8_998])
             .repeat_deliveries([10, 2_000, 5_000, 8_000], Repeat::AsNew)
@@ -89,12 +90,12 @@ fn faults_of_a_fan_out_come_back_exactly() {
         assert_eq!(counts(&document), found, "QoS {qos}: {stderr}");
         assert_eq!(document["traffic"]["delivered"], 8_996, "QoS {qos}");
         assert_eq!(broker.violations(), Vec::<String>::new());
-    }
+    });
 }
 
 #[test]
 fn faults_of_shared_subscriptions_come_back_exactly() {
-    for qos in ["0", "1", "2"] {
+    at_once(["0", "1", "2"], |qos| {
         let script = Script::default()
             .drop_deliveries([50, 300, 301, 302, 2_000, 5_900])
             .repeat_deliveries([700, 1_500], Repeat::AsNew)
@@ -110,7 +111,7 @@ fn faults_of_shared_subscriptions_come_back_exactly() {
         assert_eq!(counts(&document), found, "QoS {qos}: {stderr}");
         assert_eq!(document["status"], "ok", "{}", document["invalid"]);
         assert_eq!(broker.violations(), Vec::<String>::new());
-    }
+    });
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn messages_without_a_stamp_are_counted_in_every_shape() {
 }
 
 #[test]
-fn the_summary_says_what_goes_in_and_what_comes_out() {
+fn the_summary_has_the_rates_in_and_out() {
     let broker = ScriptedBroker::start(Script::default().without_log());
     let summary = |arguments: &[&str]| {
         let output =

@@ -368,7 +368,7 @@ fn garbage_ends_one_connection_and_nothing_else() {
 
 /// What no client may do to another.
 #[test]
-fn a_connection_that_says_nothing_holds_up_nobody() {
+fn a_silent_connection_delays_no_other() {
     let broker = broker();
     let silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(broker.local_addr()).unwrap()).collect();
     let mut client = Client::clean(&broker, ProtocolVersion::V5, "a/b");

@@ -372,7 +372,7 @@ fn web_sockets_are_served_beside_tcp() {
 }
 
 #[test]
-fn a_listener_without_allow_anonymous_refuses_everyone_and_says_so() {
+fn a_listener_without_allow_anonymous_refuses_everyone_and_warns() {
     let mut broker = Broker::start(&["-v", "-p", "1999"], Some("listener 0 127.0.0.1\nport 0\n"));
     assert!(broker.seen("Warning: -p 1999 is not used").is_some());
     let warning = broker.seen("refuses all clients").unwrap();
@@ -417,7 +417,7 @@ fn a_taken_port_ends_it_with_1_and_the_next_step() {
 }
 
 #[test]
-fn faults_of_the_configuration_are_told_all_at_once_with_file_and_line() {
+fn faults_of_the_configuration_are_all_reported_with_file_and_line() {
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("m.conf");
     std::fs::write(&file, "listener 1883\n\npasword_file /etc/passwords\nallow_anonymous maybe\n").unwrap();

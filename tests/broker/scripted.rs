@@ -63,7 +63,7 @@ fn carries_every_qos_in_every_version() {
 }
 
 #[test]
-fn drops_repeats_and_swaps_exactly_what_it_is_told_of_ten_thousand() {
+fn drops_repeats_and_swaps_exactly_what_the_script_names_of_ten_thousand() {
     const COUNT: u64 = 10_000;
     let dropped = [1, 500, 501, 2000, 3003, 4444, 7000, 8000, 9998, 10_000];
     let script = Script::default()
@@ -130,7 +130,7 @@ fn repeats_with_dup_under_the_same_identifier() {
 }
 
 #[test]
-fn refuses_what_it_is_told_to_refuse() {
+fn refuses_what_the_script_names() {
     let broker = ScriptedBroker::start(Script::default().refuse_connects([1, 2], ReasonCode::NOT_AUTHORIZED));
     for version in [V311, V5] {
         let (mut client, connack) = RawClient::connect_as(broker.addr(), &connect(version, "c"));
@@ -204,7 +204,7 @@ fn publishes(version: ProtocolVersion, count: u16) -> Vec<u8> {
 }
 
 #[test]
-fn delays_only_what_it_is_told_to_delay() {
+fn delays_only_what_the_script_names() {
     let delay = Duration::from_millis(500);
     let script = Script::default().delay(PacketType::Connack, delay).delay(PacketType::Puback, delay);
     let broker = ScriptedBroker::start(script);
@@ -220,7 +220,7 @@ fn delays_only_what_it_is_told_to_delay() {
 }
 
 #[test]
-fn stalls_for_as_long_as_it_is_told() {
+fn stalls_for_as_long_as_the_script_says() {
     let length = Duration::from_millis(120);
     let broker = ScriptedBroker::start(Script::default().stall_at_publish(2, length));
     let mut client = RawClient::connect(broker.addr(), V311, "c");
@@ -232,7 +232,7 @@ fn stalls_for_as_long_as_it_is_told() {
 }
 
 #[test]
-fn cuts_where_it_is_told() {
+fn cuts_where_the_script_says() {
     let script = Script::default()
         .close_at_accept(1)
         .fault(2, Trigger::ReceivedPublish(2), Action::Cut)
@@ -397,7 +397,7 @@ fn keeps_sessions_over_a_restart_on_the_same_port() {
 }
 
 #[test]
-fn forgets_sessions_when_told() {
+fn forgets_sessions_where_the_script_says() {
     let broker = ScriptedBroker::start(Script::default().forget_sessions());
     for _ in 0..2 {
         let (_, connack) = RawClient::connect_as(broker.addr(), &staying(V311, "s"));

@@ -9,6 +9,7 @@ use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 use mqtools::mqtt::wire::PacketType;
 use mqtools::mqtt::{Property, PropertyName, PropertyValue, ProtocolVersion, QoS, ReasonCode};
 
+use crate::support::at_once::at_once;
 use crate::support::peer::Peer;
 use crate::support::process::{ended_by, has, run as run_command};
 use crate::support::raw_client::RawClient;
@@ -145,7 +146,7 @@ fn a_summary_adds_up() {
 }
 
 #[test]
-fn a_summary_says_whether_the_input_was_read() {
+fn a_summary_reports_whether_the_input_was_read() {
     use serde_json::{Value, json};
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
     let input_read = |ended: &Ended| summary(ended)["input_read"].clone();
@@ -207,7 +208,7 @@ fn a_summary_of_what_could_not_be_read_counts_acknowledgements_where_there_are_a
 }
 
 #[test]
-fn what_cannot_be_read_is_said_before_connecting() {
+fn an_input_that_cannot_be_read_is_an_error_before_connecting() {
     let broker = ScriptedBroker::start(Script::default());
     let ended = mqpub(&broker, &["-f", "/no/such/file"], b"");
     assert_eq!(ended.code, Some(1));
@@ -382,7 +383,7 @@ fn accept(stream: &mut TcpStream, connack: &[u8]) -> std::io::Result<()> {
 }
 
 #[test]
-fn what_a_broker_says_before_it_closes_is_heard_though_writing_fails() {
+fn what_a_broker_sends_before_it_closes_is_read_though_writing_fails() {
     // It closes with bytes unread, which resets the connection.
     let broker = Peer::start(|mut stream| {
         accept(&mut stream, &[0x20, 3, 0, 0, 0])?;
@@ -398,6 +399,42 @@ fn what_a_broker_says_before_it_closes_is_heard_though_writing_fails() {
     std::fs::write(&file, vec![0; 20_000_000]).unwrap();
     let ended = tool::run(MQPUB, &arguments(&port, &["-V", "5", "-f", file.to_str().unwrap()]), b"");
     assert_eq!(ended.code, Some(0x97), "{}", ended.stderr);
+}
+
+#[test]
+fn a_refusal_that_comes_while_mqpub_leaves_is_the_exit_status() {
+    // It answers only once it has read PUBLISH and the beginning of DISCONNECT, and leaves the rest unread.
+    let broker = |version: u8, answer: &'static [u8]| {
+        Peer::start(move |mut stream| {
+            let connack: &[u8] = if version == 5 { &[0x20, 3, 0, 0, 0] } else { &[0x20, 2, 0, 0] };
+            accept(&mut stream, connack)?;
+            stream.read_exact(&mut vec![0; if version == 5 { 8 } else { 7 }])?;
+            stream.write_all(answer)
+        })
+    };
+    for (version, answer, more, stdin, expected) in [
+        (5, &[0xE0, 2, 0x97, 0][..], &["-m", "x"][..], "", 0x97),
+        (5, &[0xE0, 1, 0x96], &["-l"], "x\n", 0x96),
+        (5, &[0xE0, 1, 0x96], &["-m", "x", "-r"], "", 0x96),
+        (5, &[0xE0, 0], &["-m", "x"], "", 0),
+        (5, &[], &["-m", "x"], "", 0),
+        (5, &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF], &["-m", "x"], "", 0),
+        (5, &[0xE0, 2, 0x97, 0], &["-m", "x", "--compat"], "", 0),
+        (4, &[0xE0, 2, 0x97, 0], &["-m", "x"], "", 0),
+    ] {
+        let port = broker(version, answer).port().to_string();
+        let version = if version == 5 { "5" } else { "mqttv311" };
+        let mut all = vec!["-p", &port, "-t", "a", "-V", version];
+        all.extend(more);
+        let all: Vec<&str> = if all.contains(&"--compat") {
+            std::iter::once("--compat").chain(all.into_iter().filter(|argument| *argument != "--compat")).collect()
+        } else {
+            all
+        };
+        let ended = tool::run(MQPUB, &all, stdin.as_bytes());
+        assert_eq!(ended.code, Some(expected), "{more:?}, {answer:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.contains("the broker closed the connection: "), expected != 0, "{}", ended.stderr);
+    }
 }
 
 /// A path to a broker that carries `rate` bytes a second and holds next to nothing.
@@ -417,6 +454,7 @@ fn slow_path(broker: std::net::SocketAddr, rate: usize) -> u16 {
                 let mut piece = vec![0; rate / 20];
                 while let Ok(count @ 1..) = client.read(&mut piece) {
                     let _ = broker.write_all(&piece[..count]);
+                    // The time that these bytes take on the slow path is what is made here.
                     std::thread::sleep(Duration::from_secs_f64(count as f64 / rate as f64));
                 }
             });
@@ -434,20 +472,21 @@ fn the_time_for_an_answer_begins_when_the_message_is_written() {
     let file = folder.path().join("large");
     std::fs::write(&file, vec![b'x'; 2_000_000]).unwrap();
     // It takes 5 s.
-    for qos in ["1", "2"] {
+    at_once(["1", "2"], |qos| {
         let more = ["-q", qos, "-f", file.to_str().unwrap(), "--connect-timeout", "3"];
         let ended = tool::run(MQPUB, &arguments(&port, &more), b"");
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "-q {qos}");
-    }
+    });
 }
 
 #[test]
-fn a_broker_that_says_the_same_for_ever_is_not_waited_for() {
+fn a_broker_that_repeats_itself_is_not_waited_for() {
     let broker = Peer::start(|mut stream| {
         accept(&mut stream, &[0x20, 2, 0, 0])?;
         loop {
             // PUBREC for the first message, and an answer to a ping that nobody sent.
             stream.write_all(&[0x50, 2, 0, 1, 0xD0, 0])?;
+            // It waits for nothing; without a pause mqpub would be busy with a flood, which is another case.
             std::thread::sleep(Duration::from_millis(50));
         }
     });
@@ -716,7 +755,7 @@ fn lines_of_qos_0_go_on_and_say_what_a_lost_connection_may_mean() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_tells_what_is_open() {
+fn an_interrupt_reports_what_is_in_flight() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
     let mut publisher = start(&broker, &["-l", "-q", "1"]);
     publisher.feed(&lines(3));

@@ -255,7 +255,7 @@ fn payloads_may_be_anything() {
 }
 
 #[test]
-fn latency_is_told_for_people_and_for_programs() {
+fn latency_is_printed_as_text_and_as_json() {
     let (broker, port) = embedded();
     let mut responder = Responder::start(broker.local_addr());
     let mut ask = |more: &[&str], requests: usize| {
@@ -282,7 +282,7 @@ fn latency_is_told_for_people_and_for_programs() {
 }
 
 #[test]
-fn a_time_out_before_the_request_says_how_far_it_got() {
+fn a_timeout_before_the_request_reports_how_far_it_got() {
     for (script, text) in [
         (Script::default().never_answer_connect(), "the broker has not answered CONNECT"),
         (Script::default().omit(PacketType::Suback, 1..), "the broker has not granted the subscription yet"),

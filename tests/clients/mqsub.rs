@@ -79,7 +79,7 @@ fn messages_come_out_one_by_one() {
 }
 
 #[test]
-fn a_count_takes_exactly_so_many() {
+fn a_count_takes_exactly_that_many_messages() {
     for (version, qos, kind) in
         [("311", "1", AckKind::Puback), ("5", "1", AckKind::Puback), ("5", "2", AckKind::Pubrec)]
     {
@@ -224,7 +224,7 @@ fn a_topic_with_a_wildcard_is_printed_and_cannot_be_removed() {
 }
 
 #[test]
-fn a_broker_that_says_goodbye_before_5_0_is_tried_again() {
+fn after_a_disconnect_of_a_broker_before_5_0_it_reconnects() {
     let goodbye = Action::SendAndCut(vec![0xE0, 0]);
     let broker = ScriptedBroker::start(Script::default().fault(1, Trigger::ReceivedPacket(3), goodbye));
     // Packet 3 is a ping.
@@ -235,7 +235,7 @@ fn a_broker_that_says_goodbye_before_5_0_is_tried_again() {
 }
 
 #[test]
-fn refused_subscriptions_end_it_or_are_told() {
+fn refused_subscriptions_end_it_or_are_reported() {
     for (version, code) in [("311", 128), ("5", 135)] {
         let broker = ScriptedBroker::start(Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED));
         let ended = run(&broker, &["-t", "a", "-t", "b", "-V", version]);
@@ -350,7 +350,7 @@ fn a_lost_connection_is_made_again_with_its_subscriptions() {
 }
 
 #[test]
-fn a_lost_connection_is_tried_again_as_often_as_said() {
+fn a_lost_connection_is_retried_as_often_as_requested() {
     let broker = ScriptedBroker::start(Script::default().close_at_accept(2..));
     let mut subscriber = start(&broker, &["-t", "t", "--retry", "3", "--backoff", "1ms"]);
     broker.wait_for("the subscription", |log| log.count(is_subscribe) == 1);
@@ -361,7 +361,7 @@ fn a_lost_connection_is_tried_again_as_often_as_said() {
 }
 
 #[test]
-fn the_rate_is_told_while_the_broker_is_away() {
+fn the_rate_is_printed_while_the_broker_is_away() {
     let mut broker = ScriptedBroker::start(Script::default());
     let mut subscriber = start(&broker, &["-t", "t", "--message-rate", "-d"]);
     // Not before it has the answer: a broker that hangs up on the first SUBSCRIBE is given up.
@@ -616,7 +616,7 @@ fn the_acknowledgement_of_a_removal_is_waited_for_but_not_for_ever() {
 }
 
 #[test]
-fn retained_messages_are_told_apart() {
+fn retained_messages_are_distinguished() {
     let (broker, port) = with_retained();
     let ended = tool::run(MQSUB, &arguments(&port, &["-t", "r/#", "-v", "--retained-only"]), b"");
     assert_eq!((ended.code, sorted(&ended)), (Some(0), vec!["r/a old".into(), "r/b old".into(), "r/c old".into()]));
@@ -631,7 +631,7 @@ fn retained_messages_are_told_apart() {
 }
 
 #[test]
-fn what_the_network_says_does_not_reach_the_terminal_raw() {
+fn text_from_the_network_is_escaped() {
     let reason = Property::new(PropertyName::ReasonString, PropertyValue::Utf8("\x1b[2Jgone".into())).unwrap();
     let mut bytes = Vec::new();
     let properties: Properties = [reason].into_iter().collect();
@@ -646,7 +646,7 @@ fn what_the_network_says_does_not_reach_the_terminal_raw() {
 }
 
 #[test]
-fn mosquitto_pub_is_heard() {
+fn messages_of_mosquitto_pub_arrive() {
     if !has("mosquitto_pub") {
         return;
     }
@@ -712,7 +712,7 @@ fn what_the_broker_does_not_know_is_not_asked_for() {
 }
 
 #[test]
-fn a_time_out_says_how_far_it_got() {
+fn a_timeout_reports_how_far_it_got() {
     for (script, text) in [
         (Script::default().never_answer_connect(), ", the broker has not answered CONNECT"),
         (Script::default().omit(PacketType::Suback, 1..), ", the broker has not answered SUBSCRIBE"),

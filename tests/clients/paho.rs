@@ -1,5 +1,5 @@
-//! mqpub, mqsub and mqrr with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT 3.1.1
-//! and with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
+//! mqpub, mqsub and mqrr with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT
+//! 3.1.1 and with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
 
 use std::process::Command;
 
@@ -199,7 +199,7 @@ client.disconnect()
 "#;
 
 #[test]
-fn paho_speaks_every_version_with_the_embedded_broker() {
+fn paho_works_with_the_embedded_broker_in_every_version() {
     use mqtools::broker::core::Settings;
     use mqtools::broker::{BrokerSettings, EmbeddedBroker};
     let Some(python) = tool::python_with_paho() else { return };

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use mqtools::mqtt::{ReasonCode, Secret};
 
+use crate::support::at_once::at_once;
 use crate::support::process::{Running, run};
 use crate::support::scripted_broker::{Received, Script, ScriptedBroker};
 use crate::support::tool;
@@ -56,7 +57,7 @@ fn command(folder: &Path, script: &str, port: &str, tool: &str, arguments: &[&st
 #[test]
 fn no_output_shows_it() {
     let folder = tempfile::tempdir().unwrap();
-    for (way, script) in ways(folder.path()) {
+    at_once(ways(folder.path()), |(way, script)| {
         for (tool, arguments) in TOOLS {
             let logs: &[&str] = if tool.ends_with("mqbench") { &[] } else { &["-dd"] };
             let refusing = Script::default().refuse_connect(ReasonCode::BAD_USER_NAME_OR_PASSWORD);
@@ -81,7 +82,7 @@ fn no_output_shows_it() {
             assert!(printed.contains("***") || way.starts_with("--pw-f"), "{tool} {way}: {printed}");
             assert!(output.status.success() && !printed.contains(PASSWORD), "{tool} {way}: {printed}");
         }
-    }
+    });
 }
 
 #[cfg(target_os = "linux")]

@@ -107,7 +107,7 @@ fn files_as_other_programs_write_them_are_read() {
 }
 
 #[test]
-fn a_system_without_certificates_is_told_what_to_install() {
+fn a_system_without_certificates_gets_a_hint_what_to_install() {
     let arguments = ["-h", "127.0.0.1", "-p", "1", "--tls", "-t", "a", "-n"];
     let output =
         command(MQPUB, &arguments).env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR").output().unwrap();
@@ -173,7 +173,7 @@ fn what_rustls_refuses_names_the_cause_and_the_way_out() {
 
 #[cfg(not(feature = "openssl"))]
 #[test]
-fn a_build_without_openssl_says_how_to_get_it() {
+fn a_build_without_openssl_names_the_feature() {
     for (more, option) in [
         (&["--psk", "ab", "--psk-identity", "me"][..], "--psk"),
         (&["--tls", "--ciphers", "ALL"], "--ciphers"),

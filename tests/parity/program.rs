@@ -86,6 +86,7 @@ pub fn interrupt(running: &mut Running) -> bool {
         running.signal("INT");
         let next = Instant::now() + Duration::from_millis(300);
         while !running.has_ended() && Instant::now() < next {
+            // The standard library has no wait for a process with a limit of time.
             std::thread::sleep(Duration::from_millis(2));
         }
     }

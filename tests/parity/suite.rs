@@ -1,8 +1,8 @@
 //! The rows as tests.
 //!
-//! They are written against mosquitto 2.0, which distributions have. Where 2.1 differs, a row says what it expects of us
-//! and why. Rows that need mosquitto are ignored where it is missing or another version; with `CI` set, a missing one is
-//! a failure.
+//! They are written against mosquitto 2.0, which distributions have. Where 2.1 differs, a row says what it expects of
+//! us and why. Rows that need mosquitto are ignored where it is missing or another version; with `CI` set, a missing
+//! one is a failure.
 
 mod arguments;
 mod broker;
@@ -45,7 +45,7 @@ pub fn run() -> ExitCode {
     });
     let more = [
         Trial::test("compat_in_front_does_what_the_name_does", compat_in_front_does_what_the_name_does),
-        Trial::test("every_row_has_a_name_of_its_own", every_row_has_a_name_of_its_own),
+        Trial::test("names_of_rows_are_unique", names_of_rows_are_unique),
     ];
     let trials = rows.chain(more).collect();
     drop(stage); // the last row ends the broker
@@ -103,7 +103,7 @@ fn compat_in_front_does_what_the_name_does() -> Result<(), Failed> {
 }
 
 /// A row is found by its name, so that a difference can be looked up.
-fn every_row_has_a_name_of_its_own() -> Result<(), Failed> {
+fn names_of_rows_are_unique() -> Result<(), Failed> {
     let mut names: Vec<String> = all_rows().iter().map(Row::name).collect();
     names.sort();
     let twice: Vec<&[String]> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();

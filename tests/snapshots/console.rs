@@ -6,6 +6,13 @@ pub struct Shown<'a> {
     pub lines: Vec<&'a str>,
 }
 
+/// A block of commands.
+pub struct Block<'a> {
+    /// Whether its last command goes on while the reader types the next blocks in another window: "```console waits".
+    pub waits: bool,
+    pub commands: Vec<Shown<'a>>,
+}
+
 /// What a line of a page is.
 enum Line {
     /// Text between the blocks, and the fences.
@@ -24,7 +31,7 @@ fn lines(page: &str) -> impl Iterator<Item = (Line, &str)> {
     page.lines().map(move |line| {
         let text = line.trim_start();
         let kind = if text.starts_with("```") {
-            inside = text == "```console";
+            inside = text.split_whitespace().next() == Some("```console");
             if inside { Line::Fence } else { Line::Text }
         } else if !inside {
             Line::Text
@@ -41,23 +48,23 @@ fn lines(page: &str) -> impl Iterator<Item = (Line, &str)> {
 }
 
 /// The blocks of commands and their output.
-pub fn blocks(page: &str) -> Vec<Vec<Shown<'_>>> {
+pub fn blocks(page: &str) -> Vec<Block<'_>> {
     const BEGINS: &str = "a block begins with a command";
-    let mut blocks = Vec::<Vec<Shown<'_>>>::new();
+    let mut blocks = Vec::<Block<'_>>::new();
     for (kind, line) in lines(page) {
         match kind {
             Line::Text => {}
-            Line::Fence => blocks.push(Vec::new()),
+            Line::Fence => blocks.push(Block { waits: line.trim_end().ends_with(" waits"), commands: vec![] }),
             Line::Command => {
                 let command = line.trim_start()["$ ".len()..].to_owned();
-                blocks.last_mut().unwrap().push(Shown { command, lines: vec![] });
+                blocks.last_mut().unwrap().commands.push(Shown { command, lines: vec![] });
             }
             Line::More => {
-                let command = &mut blocks.last_mut().unwrap().last_mut().expect(BEGINS).command;
+                let command = &mut blocks.last_mut().unwrap().commands.last_mut().expect(BEGINS).command;
                 *command += "\n";
                 *command += line;
             }
-            Line::Output => blocks.last_mut().unwrap().last_mut().expect(BEGINS).lines.push(line),
+            Line::Output => blocks.last_mut().unwrap().commands.last_mut().expect(BEGINS).lines.push(line),
         }
     }
     blocks
@@ -83,10 +90,12 @@ pub fn with_outputs(page: &str, outputs: impl IntoIterator<Item = Option<Vec<Str
     text
 }
 
-/// Whether a command printed what is shown. Of a command with `# excerpt` behind it only the lines that are shown have
-/// to come, in this order.
+/// What stands behind a command of whose output a page shows only some lines, in English and in Korean.
+pub const EXCERPT: [&str; 2] = ["# excerpt", "# 일부"];
+
+/// Whether a command printed what is shown. Of an excerpt only the lines that are shown have to come, in this order.
 pub fn check(command: &str, printed: &[String], shown: &[String]) -> Result<(), String> {
-    let missing = if command.contains("# excerpt") {
+    let missing = if EXCERPT.iter().any(|mark| command.contains(mark)) {
         let mut rest = printed.iter();
         shown.iter().find(|line| !rest.any(|other| other == *line))
     } else if printed == shown {

@@ -1,8 +1,8 @@
 //! What the tools print, beside a stored copy of it: every help text, and an error for every way to misuse an option.
 //!
 //! The files in this folder look like a terminal: a line with `$` is run by a shell, and what stands below it is its
-//! stdout and stderr, with `? N` in front for an exit status N other than 0. To add a case, write its `$` line; to accept
-//! what the tools print now: `BLESS=1 cargo test --test snapshots`.
+//! stdout and stderr, with `? N` in front for an exit status N other than 0. To add a case, write its `$` line; to
+//! accept what the tools print now: `BLESS=1 cargo test --test snapshots`.
 //!
 //! The environment is the same everywhere: nothing is inherited, output is 100 columns wide, and nothing listens where
 //! the tools connect to.
@@ -18,9 +18,11 @@ use snapbox::assert::Action;
 use snapbox::{Assert, Data, Redactions};
 
 mod console;
+mod lessons;
 #[allow(dead_code)]
 #[path = "../support/mqbroker.rs"]
 mod mqbroker;
+mod pages;
 #[path = "../support/ports.rs"]
 #[allow(dead_code)]
 mod ports;
@@ -29,6 +31,11 @@ mod ports;
 mod process;
 mod readme;
 mod recipes;
+
+/// Whether what the tools print now is to be stored.
+fn is_blessing() -> bool {
+    std::env::var_os("BLESS").is_some()
+}
 
 /// Runs every `$` line of a file and compares the file with what came.
 fn check(name: &str) {
@@ -46,7 +53,7 @@ fn check(name: &str) {
             current.push_str(&outcome(command));
         }
     }
-    let action = if std::env::var_os("BLESS").is_some() { Action::Overwrite } else { Action::Verify };
+    let action = if is_blessing() { Action::Overwrite } else { Action::Verify };
     let mut redactions = Redactions::new();
     redactions.insert("[VERSION]", env!("CARGO_PKG_VERSION")).unwrap();
     Assert::new()

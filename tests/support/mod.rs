@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::expect_used, clippy::unwrap_used)]
 
+pub mod at_once;
 pub mod bench;
 pub mod browser;
 pub mod faulty_broker;

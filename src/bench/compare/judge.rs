@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_has_a_reason() {
+    fn a_verdict_that_is_impossible_has_a_reason() {
         let reason = |base: &[ResultDocument], new: &[ResultDocument]| {
             let comparison = compared_to(base, new);
             let rate = metric(&comparison, "delivered_per_s");

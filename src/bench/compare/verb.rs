@@ -11,7 +11,7 @@ use crate::bench::output::{outputs, write_comparison};
 use crate::bench::report::{ResultDocument, Status, read_result};
 use crate::exit_status::ExitStatus;
 use crate::options::{BENCH, BenchOptions, UsageError};
-use crate::terminal::{Colors, SUMMARY_WIDTH, print, width};
+use crate::terminal::{Colors, print, summary_width};
 
 /// The word between the files of the base and those of the other side.
 const VERSUS: &str = "vs";
@@ -24,7 +24,7 @@ const VERSUS: &str = "vs";
 pub(crate) fn compare_files(options: &BenchOptions) -> Result<ExitStatus> {
     let checked = sides(&options.load.operands)
         .map_err(|fault| UsageError::new(BENCH.name, vec![fault]))
-        .and_then(|sides| Ok((sides, outputs(options)?)))
+        .and_then(|sides| Ok((sides, outputs(options, None)?)))
         .and_then(|(sides, outputs)| outputs.check_comparison().map(|()| (sides, outputs)));
     let (sides, outputs) = match checked {
         Ok(checked) => checked,
@@ -43,7 +43,7 @@ pub(crate) fn compare_files(options: &BenchOptions) -> Result<ExitStatus> {
     let comparisons = groups[1..].iter().map(|new| compare(&groups[0], new, tolerance, any_plan)).collect();
     let document = CompareDocument::new(comparisons, Status::Ok);
     if !options.result.json {
-        let (width, colors) = (width().unwrap_or(SUMMARY_WIDTH).clamp(40, SUMMARY_WIDTH), Colors::for_stdout());
+        let (width, colors) = (summary_width(), Colors::for_stdout());
         let texts: Vec<String> = document.comparisons.iter().map(|it| comparison_text(it, width, colors)).collect();
         print(texts.join("\n").as_bytes())?;
     }

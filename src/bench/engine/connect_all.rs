@@ -65,24 +65,13 @@ pub(super) struct ReadyClients {
 }
 
 /// The clients of a shard by their numbers, in the order in which they connect: every receiver is there before the
-/// first publisher. A subscriber is on the thread of its first publisher, so that a stream between two clients stays on
-/// one thread.
+/// first publisher.
 pub(super) fn clients_of(shard: usize, shared: &Shared) -> [(ClientKind, Vec<usize>); 3] {
     let plan = &shared.plan;
-    let own = |count: usize| (0..count).filter(|number| number % plan.threads == shard).collect();
-    let shard_of = |subscriber: usize| {
-        let streams = plan.routes.streams_of(subscriber);
-        // All subscribers of one stream would be on its publisher's thread. The members of a group share one ledger and
-        // stay together on one thread.
-        let spread = plan.routes.is_everything_for_all() || plan.subscribers > plan.publishers;
-        (if spread { plan.routes.receiver_of(subscriber) } else { streams.first }) % plan.threads
-    };
-    let subscribers = (0..plan.subscribers).filter(|subscriber| shard_of(*subscriber) == shard).collect();
-    [
-        (ClientKind::Responder, own(plan.responders)),
-        (ClientKind::Subscriber, subscribers),
-        (ClientKind::Publisher, own(plan.publishers)),
-    ]
+    [ClientKind::Responder, ClientKind::Subscriber, ClientKind::Publisher].map(|kind| {
+        let numbers = plan.own(kind).filter(|number| plan.thread_of(kind, *number) == shard).collect();
+        (kind, numbers)
+    })
 }
 
 /// Connects all clients of a shard, publishers last, adds them to `connected` and calls `on_connect` for each.
@@ -130,11 +119,19 @@ pub(super) async fn connect_all(
 }
 
 /// The place of a client in the order in which a plan connects them.
-pub(super) const fn connect_position(plan: &BenchPlan, kind: ClientKind, number: usize) -> usize {
+const fn connect_position(plan: &BenchPlan, kind: ClientKind, number: usize) -> usize {
     match kind {
         ClientKind::Responder | ClientKind::Idler => number,
         ClientKind::Subscriber => plan.responders + number,
         ClientKind::Publisher => plan.responders + plan.subscribers + number,
+    }
+}
+
+/// Waits until this client is due to connect.
+pub(super) async fn wait_until_due(plan: &BenchPlan, kind: ClientKind, number: usize, started: Instant) {
+    if let Some(rate) = plan.connect_rate {
+        let position = connect_position(plan, kind, number);
+        tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
     }
 }
 
@@ -148,10 +145,7 @@ async fn connect_one(
 ) -> Result<ConnectedClient, ConnectFault> {
     let plan = &shared.plan;
     let client = plan.client_of(kind, number);
-    if let Some(rate) = plan.connect_rate {
-        let position = connect_position(plan, kind, number);
-        tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
-    }
+    wait_until_due(plan, kind, number, started).await;
     let mut session = BenchSession::new(clock::now());
     match connect(&shared, tls.as_ref(), client, &mut session, None).await {
         Ok((connection, latencies)) => {

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_told_from_the_others() {
+    fn every_cause_is_distinguished() {
         type Change = fn(&mut ResultDocument);
         let cases: [(Change, ProbeOutcome, &str); 7] = [
             (|_| {}, ProbeOutcome::Pass, ""),

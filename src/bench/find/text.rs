@@ -124,7 +124,7 @@ find  e2e.p99 < 10ms && lost == 0
     }
 
     #[test]
-    fn a_limit_that_is_not_the_brokers_is_said() {
+    fn a_limit_that_is_not_the_brokers_is_printed() {
         let mut curve = curve();
         (curve.limited_by, curve.above_fails) = (LimitedBy::Generator, None);
         curve.limit = Some("mqbench or this machine was the limit, not the broker: a thread was busy".to_owned());

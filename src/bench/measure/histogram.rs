@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_says_nothing() {
+    fn an_empty_histogram_has_no_figures() {
         let empty = LatencyHistogram::new();
         assert_eq!((empty.min(), empty.max(), empty.mean(), empty.stdev()), (None, None, None, None));
         assert!(Percentile::ALL.iter().all(|&percentile| empty.percentile(percentile).is_none()));

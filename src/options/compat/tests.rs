@@ -135,7 +135,7 @@ fn usage_and_version_are_on_stdout_and_show_only_what_mosquitto_has() {
 }
 
 #[test]
-fn a_request_is_of_mqtt_5_unless_told_otherwise() {
+fn a_request_is_of_mqtt_5_by_default() {
     let version = |arguments: &[&str]| {
         let options = request(&[&["-t", "q", "-e", "-x", "-m", "-5"], arguments].concat()).unwrap();
         assert_eq!(options.response.response_topic.as_deref(), Some("-x"));
@@ -258,7 +258,7 @@ fn the_place_is_that_of_mosquitto() {
 }
 
 #[test]
-fn connect_says_what_mosquittos_connect_says() {
+fn connect_is_that_of_mosquitto() {
     let numbers = |plan: &ConnectPlan| -> Vec<(PropertyName, Option<u32>)> {
         plan.session.connect_properties.iter().map(|property| (property.name(), property.value().number())).collect()
     };

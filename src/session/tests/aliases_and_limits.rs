@@ -29,7 +29,7 @@ fn topics(talk: &mut Talk) -> Vec<(String, Option<u32>)> {
 }
 
 #[test]
-fn an_alias_takes_the_place_of_a_topic_that_was_told() {
+fn an_alias_replaces_a_topic_that_was_sent() {
     let mut talk = open(&[(PropertyName::TopicAliasMaximum, 9)]);
     for (topic, alias) in [("a", 5), ("a", 5), ("b", 2), ("a", 5), ("b", 5), ("b", 5), ("b", 2), ("a", 5)] {
         publish(&mut talk, aliased(topic, alias, 0)).unwrap();
@@ -49,7 +49,7 @@ fn an_alias_above_the_brokers_maximum_is_refused() {
 }
 
 #[test]
-fn a_message_that_was_refused_has_told_no_alias() {
+fn a_refused_message_sets_no_alias() {
     let mut talk = open(&[(PropertyName::TopicAliasMaximum, 9), (PropertyName::MaximumPacketSize, 30)]);
     let large = Message { payload: "x".repeat(100).into(), ..aliased("a", 1, 0) };
     assert!(publish(&mut talk, large).is_err());

@@ -80,7 +80,7 @@ fn each_qos_is_acknowledged_its_way() {
 }
 
 #[test]
-fn later_means_when_the_owner_says_so() {
+fn a_deferred_acknowledgement_waits_for_the_owner() {
     let mut talk = later(v311());
     for (qos, identifier, payload) in [(0, 0, "a"), (1, 1, "b"), (2, 2, "c"), (1, 3, "d")] {
         talk.receives_message(qos, identifier, payload).unwrap();
@@ -122,7 +122,7 @@ fn pubrel_for_an_unknown_identifier_is_answered() {
 
 /// §4.3.3 and MQTT-4.3.3-10: until PUBREL a PUBLISH with that identifier is the same message; afterwards a new one.
 #[test]
-fn qos_2_is_told_once_between_publish_and_pubrel() {
+fn qos_2_is_delivered_once_between_publish_and_pubrel() {
     let mut talk: Talk = Talk::open(v5());
     talk.receives_message(2, 3, "a").unwrap();
     talk.receives_again(2, 3, "a");
@@ -140,7 +140,7 @@ fn qos_2_is_told_once_between_publish_and_pubrel() {
 }
 
 #[test]
-fn qos_1_is_told_again_after_a_reconnect() {
+fn qos_1_is_delivered_again_after_a_reconnect() {
     let mut talk = later(v311());
     talk.receives_message(1, 3, "a").unwrap();
     talk.reconnect(true);

@@ -121,7 +121,7 @@ fn packets_that_are_not_for_a_client_break_the_protocol() {
 
 /// mochi says goodbye to clients of every version when it is shut down.
 #[test]
-fn a_broker_that_says_goodbye_before_5_0_is_a_broker_that_goes() {
+fn a_disconnect_of_a_broker_before_5_0_is_a_lost_connection() {
     for (version, bytes) in [(ProtocolVersion::V31, &[0xE0, 0][..]), (ProtocolVersion::V311, &[0xE0, 2, 0x8B, 0])] {
         let mut talk: Talk = Talk::open(config(version));
         let error = talk.session.handle_input(bytes, talk.now, &mut talk.handler).unwrap_err();
@@ -176,7 +176,7 @@ fn what_came_before_the_fault_counts_and_what_comes_after_it_does_not() {
 }
 
 #[test]
-fn a_disconnect_from_the_broker_is_told_with_its_reason() {
+fn a_disconnect_from_the_broker_is_reported_with_its_reason() {
     let words: Properties =
         [Property::new(PropertyName::ReasonString, PropertyValue::Utf8("maintenance".to_owned())).unwrap()]
             .into_iter()
@@ -194,7 +194,7 @@ fn a_disconnect_from_the_broker_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_session_without_connection_hears_nothing() {
+fn a_session_without_connection_ignores_input() {
     let mut talk: Talk = Talk::new(v5());
     talk.session.handle_input(b"any bytes", talk.now, &mut talk.handler).unwrap();
     assert_eq!((talk.session.buffers().1.len(), talk.session.poll_timeout()), (0, None));

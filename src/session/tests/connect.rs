@@ -14,7 +14,7 @@ fn said_connect(config: &SessionConfig) -> Connect {
 }
 
 #[test]
-fn connect_says_what_the_configuration_says_in_every_version() {
+fn connect_follows_the_configuration_in_every_version() {
     for version in ALL_VERSIONS {
         let will = Message { topic: "w".into(), payload: "gone".into(), qos: qos(1), retain: true, ..message(0, "") };
         let config = SessionConfig {
@@ -80,7 +80,7 @@ fn a_connect_that_cannot_be_written_leaves_the_session_without_connection() {
 }
 
 #[test]
-fn an_accepted_connection_is_open_and_says_so() {
+fn an_accepted_connection_is_open_and_reported() {
     for version in ALL_VERSIONS {
         let mut talk: Talk = Talk::new(config(version));
         talk.session.start(&talk.config, talk.now).unwrap();
@@ -111,7 +111,7 @@ fn codes_of_3_1_1_are_mapped() {
 }
 
 #[test]
-fn a_refusal_of_5_0_keeps_the_brokers_words_and_nothing_is_said_after_it() {
+fn a_refusal_of_5_0_keeps_the_reason_string_and_nothing_is_sent_after_it() {
     let mut talk: Talk = Talk::new(v5());
     talk.session.start(&talk.config, talk.now).unwrap();
     talk.said();
@@ -182,7 +182,7 @@ fn authentication_exchanges_are_refused_by_name_with_5_0() {
 
 /// What answers at the wrong port, in whole and byte by byte.
 #[test]
-fn what_is_no_mqtt_is_told_with_its_first_bytes() {
+fn what_is_no_mqtt_is_reported_with_its_first_bytes() {
     let cases: [(&[u8], usize); 7] = [
         (b"\x15\x03\x01\x00\x02\x02\x46", 1),     // a TLS alert
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", 1), // a web server

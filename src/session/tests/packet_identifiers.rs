@@ -124,7 +124,7 @@ impl Handler<Message> for Groups {
 }
 
 #[test]
-fn acknowledgements_that_follow_each_other_are_told_together() {
+fn acknowledgements_in_a_row_are_reported_together() {
     let mut talk: Talk = Talk::open(SessionConfig { first_identifier: 65_533, ..v311() });
     for number in 0..9 {
         talk.publish(1, &number.to_string()).unwrap();
@@ -218,7 +218,7 @@ fn the_largest_window_holds_every_identifier() {
 
 /// What a broker still holds of an earlier process is not met again at the same place.
 #[test]
-fn identifiers_begin_where_they_are_told_to() {
+fn identifiers_begin_where_requested() {
     let mut talk: Talk = Talk::open(SessionConfig { first_identifier: 65_534, ..v5() });
     for identifier in [65_534, 65_535, 1, 2] {
         assert_eq!(talk.publish(2, "x"), Ok(identifier));

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_said_in_mosquittos_words() {
+    fn faults_are_named_in_mosquittos_words() {
         for (text, expected) in [
             ("%", "Incomplete format specifier."),
             ("x%", "Incomplete format specifier."),

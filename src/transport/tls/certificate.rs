@@ -81,8 +81,8 @@ impl CertificateFacts {
         date_text(self.not_after)
     }
 
-    /// Whether the certificate has this very text among its host names or, where it has no subjectAltName, as its common
-    /// name: no wildcards.
+    /// Whether the certificate has this very text among its host names or, where it has no subjectAltName, as its
+    /// common name: no wildcards.
     pub(super) fn names_literally(&self, host: &str) -> bool {
         match &self.alternative_names {
             Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_tells_its_names_and_purposes() {
+    fn names_and_purposes_of_a_certificate_are_read() {
         let mut params =
             rcgen::CertificateParams::new(["broker.test".into(), "127.0.0.1".into(), "::1".into()]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "the\u{1b}broker");

@@ -95,7 +95,7 @@ async fn a_refused_client_certificate_is_called_so() {
 }
 
 #[tokio::test]
-async fn the_agreement_is_told() {
+async fn the_negotiated_version_and_cipher_are_reported() {
     let scene = Scene::new();
     let mut config = server_config(&scene.server, None);
     config.alpn_protocols = vec![b"mqtt".to_vec()];

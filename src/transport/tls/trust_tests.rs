@@ -69,7 +69,7 @@ async fn an_unknown_self_signed_certificate_is_called_so() {
 }
 
 #[tokio::test]
-async fn dates_are_checked_and_told() {
+async fn dates_are_checked_and_reported() {
     let ca = Authority::new("our CA");
     let old = Identity::issued(&ca, &["localhost"], |params| params.not_after = date_time_ymd(2021, 3, 4));
     let error = refusal(server_config(&old, None), &ca.certificate(), "localhost").await;
@@ -80,7 +80,7 @@ async fn dates_are_checked_and_told() {
 }
 
 #[tokio::test]
-async fn another_name_is_refused_and_both_are_told() {
+async fn another_name_is_refused_and_the_error_has_both() {
     let ca = Authority::new("our CA");
     let server = Identity::issued(&ca, &["broker.test", "10.1.2.3"], |_| {});
     let error = refusal(server_config(&server, None), &ca.certificate(), "localhost").await;

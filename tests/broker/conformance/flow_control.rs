@@ -37,7 +37,7 @@ fn no_more_is_in_flight_to_a_client_than_it_allows() {
 }
 
 #[test]
-fn a_client_that_sends_more_than_it_may_is_told_so() {
+fn a_client_that_exceeds_receive_maximum_gets_a_reason() {
     let broker = Broker::any();
     let (mut client, connack) = broker.accept(&broker.hello(V5, "many"));
     let Some(most) = connack.properties.number(PropertyName::ReceiveMaximum) else { return };

@@ -1,5 +1,6 @@
 //! Keep Alive (§3.1.2.10) and PINGREQ (§3.12). Times are lower bounds only.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -33,10 +34,14 @@ fn any_packet_keeps_a_connection_alive() {
         let (mut silent, _) = broker.accept(&Connect { keep_alive: 1, ..broker.hello(V5, "silent") });
         let topic = broker.topic("pings");
         pinging.say(&topic, "x", QoS::AtLeastOnce);
-        let reader = std::thread::spawn(move || silent.expect_end());
-        while !reader.is_finished() {
+        let (done, ended) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            // Also where this client is not cut off, and the thread panics.
+            let _done: mpsc::Sender<()> = done;
+            silent.expect_end();
+        });
+        while ended.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
             pinging.expect_nothing();
-            std::thread::sleep(Duration::from_millis(100));
         }
         reader.join().unwrap();
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn session_present_says_whether_a_session_was_there() {
+fn session_present_is_set_if_there_was_a_session() {
     let broker = Broker::any();
     for version in [V311, V5] {
         for (connect, present, name) in [

@@ -155,7 +155,7 @@ fn a_subscribe_that_breaks_the_rules_ends_the_connection() {
 }
 
 #[test]
-fn unsubscribe_ends_a_subscription_and_says_what_was_there() {
+fn unsubscribe_ends_a_subscription_and_reports_whether_there_was_one() {
     let broker = Broker::any();
     for version in VERSIONS {
         let mut client = broker.connect(version, "ends");
@@ -252,7 +252,7 @@ fn no_local_and_retain_as_published() {
 }
 
 #[test]
-fn retain_handling_says_when_retained_messages_are_sent() {
+fn retain_handling_decides_when_retained_messages_are_sent() {
     let broker = Broker::any();
     let topic = broker.topic("handling");
     let mut publisher = broker.connect(V5, "from");

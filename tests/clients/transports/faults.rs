@@ -97,7 +97,7 @@ fn an_upgrade_that_is_wrong_in_one_thing_is_refused_for_it() {
 }
 
 #[test]
-fn a_peer_that_closes_or_is_silent_is_said_to_be_so() {
+fn a_peer_that_closes_or_is_silent_is_reported() {
     let at_once = Peer::start(|mut stream| read_head(&mut stream).map(|_| ()));
     let half_way = Peer::start(|mut stream| {
         read_head(&mut stream)?;
@@ -172,7 +172,7 @@ fn proxies_let_through_whom_they_know() {
 }
 
 #[test]
-fn what_a_proxy_says_of_the_broker_is_handed_on() {
+fn the_answer_of_a_proxy_about_the_broker_is_printed() {
     // Bound and not listening: nobody else can take it.
     let closed = TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -198,7 +198,7 @@ fn what_a_proxy_says_of_the_broker_is_handed_on() {
 }
 
 #[test]
-fn what_is_no_proxy_is_told_from_one() {
+fn what_is_no_proxy_is_recognized() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(20_000));
     for (kind, answer, cause, hint) in [
         (ProxyKind::Socks5h, "HTTP/1.1 400 Bad Request\r\n\r\n", "not a SOCKS5 proxy", "--proxy http://"),

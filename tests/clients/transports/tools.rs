@@ -161,7 +161,7 @@ fn mosquitto_is_reached_by_every_way() {
 }
 
 #[test]
-fn mqbench_loses_nothing_over_web_socket_and_says_how_it_went() {
+fn mqbench_loses_nothing_over_web_socket() {
     let Some(every) = EveryListener::start() else { return };
     let url = format!("ws://127.0.0.1:{}/mqtt?token=hunter2", every.ws);
     for qos in ["0", "1", "2"] {

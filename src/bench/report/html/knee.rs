@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_said_and_drawn() {
+    fn what_was_found_is_printed_and_drawn() {
         let curve = Curve {
             slo: "e2e.p99<10ms <b>".to_owned(),
             rate_per_s: Some(20_000.0),

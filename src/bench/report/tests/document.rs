@@ -106,7 +106,7 @@ fn the_top_level_is_flood_traffic_paced_latency_and_all_deliveries() {
 }
 
 #[test]
-fn a_publisher_alone_at_qos_0_measures_little_and_says_so() {
+fn a_publisher_alone_at_qos_0_measures_little_and_warns() {
     let mut stage = example::stage(0, 1_000, 1_000);
     stage.delivery = None;
     stage.recorder.latency = Default::default();

@@ -171,7 +171,7 @@ fn a_change_against_a_baseline_holds_or_not() {
 }
 
 #[test]
-fn a_change_that_cannot_be_known_fails_and_says_why() {
+fn a_change_that_cannot_be_known_fails_with_a_reason() {
     let (base, new) = (run_of(100_000), run_of(100_000));
     let reason = |gate: &str, new: &ResultDocument, base: Option<&ResultDocument>| {
         let outcome = versus(gate, new, base);
@@ -201,7 +201,7 @@ fn a_change_that_cannot_be_known_fails_and_says_why() {
 }
 
 #[test]
-fn a_failed_gate_says_why() {
+fn a_failed_gate_has_a_reason() {
     let reason = |gate: &str| outcomes(gate, &example::document())[0].reason.clone();
     assert_eq!(reason("lost == 0"), None);
     assert_eq!(reason("sent >= 1M").unwrap(), "sent is 617,280");

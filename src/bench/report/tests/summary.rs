@@ -89,7 +89,7 @@ fn details_have_every_figure_and_every_basis() {
 }
 
 #[test]
-fn an_invalid_run_says_so_first() {
+fn an_invalid_run_begins_with_its_reason() {
     let text = of(|stage| stage.recorder.counters.on_time = 300_000);
     assert!(text.starts_with("INVALID: only 300000 of 308640 offered messages were sent"), "{text}");
     assert!(text.contains("\nNext: lower --rate") && text.contains("gates  0 of 3 passed"), "{text}");

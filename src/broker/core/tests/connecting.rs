@@ -53,7 +53,7 @@ fn what_is_no_connect_ends_the_connection_without_a_word() {
 }
 
 #[test]
-fn a_client_of_5_0_is_told_what_is_wrong_with_its_connect() {
+fn a_client_of_5_0_gets_the_reason_why_its_connect_is_refused() {
     let mut desk = Desk::new();
     let refused = |desk: &mut Desk, connect: &Connect| {
         let (client, got) = desk.try_connect(connect);
@@ -230,7 +230,7 @@ fn nobody_is_let_in_where_anonymous_clients_are_not() {
 }
 
 #[test]
-fn the_broker_says_good_bye_to_clients_of_5_0_only() {
+fn the_broker_sends_disconnect_to_clients_of_5_0_only() {
     let mut desk = Desk::new();
     let clients = VERSIONS.map(|version| desk.connect(version, &format!("{version}")));
     desk.core.shut_down(desk.now);

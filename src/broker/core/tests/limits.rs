@@ -24,7 +24,7 @@ fn a_client_gets_no_more_than_its_receive_maximum_and_the_broker_s_window() {
 }
 
 #[test]
-fn a_client_of_5_0_that_sends_too_many_is_told_so() {
+fn a_client_of_5_0_that_exceeds_receive_maximum_gets_a_reason() {
     let mut desk = Desk::new();
     for (version, closes) in [(V5, true), (V311, false)] {
         let client = desk.connect(version, "client");

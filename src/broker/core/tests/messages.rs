@@ -59,7 +59,7 @@ fn a_qos_2_message_that_is_sent_again_is_delivered_once() {
 }
 
 #[test]
-fn a_publisher_of_5_0_is_told_that_nobody_subscribes() {
+fn a_publisher_of_5_0_gets_no_matching_subscribers() {
     let mut desk = Desk::new();
     let publisher = desk.connect(V5, "publisher");
     desk.publish(publisher, &message("a", "x", QOS[1]), 1);

@@ -40,7 +40,7 @@ fn the_wildcard_table_of_a_b_c_d() {
 }
 
 #[test]
-fn each_filter_gets_its_code_and_unsubscribe_tells_5_0_what_was_there() {
+fn each_filter_gets_its_code_and_unsuback_of_5_0_has_one_for_each() {
     for version in VERSIONS {
         let mut desk = Desk::new();
         let client = desk.connect(version, "client");

@@ -23,7 +23,7 @@ use super::command_loop::{ShardClients, command_loop, disconnect_all, start_pace
 use super::messages::{Command, Report};
 use super::state::ShardState;
 use crate::bench::engine::connect::filters_of;
-use crate::bench::engine::connect_all::{CONCURRENT_CONNECTS, ConnectFault, clients_of, connect_position};
+use crate::bench::engine::connect_all::{CONCURRENT_CONNECTS, ConnectFault, clients_of, wait_until_due};
 use crate::bench::engine::disconnect::needs_clean_up;
 use crate::bench::engine::ledgers::Groups;
 use crate::bench::engine::packets::Packets;
@@ -140,10 +140,7 @@ async fn connect_one(
 ) -> Result<ConnectedClient, ConnectFault> {
     let plan = &shared.plan;
     let client = plan.client_of(kind, number);
-    if let Some(rate) = plan.connect_rate {
-        let position = connect_position(plan, kind, number);
-        tokio::time::sleep_until(started + Duration::from_secs_f64(position as f64 / rate)).await;
-    }
+    wait_until_due(plan, kind, number, started).await;
     connect(&shared, kind, number, client).await.map_err(|error| (client, error))
 }
 

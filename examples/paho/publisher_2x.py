@@ -1,0 +1,15 @@
+"""Publishes three temperatures as JSON, with paho-mqtt 2.x."""
+
+import json
+
+import paho.mqtt.client as mqtt
+
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="publisher-2x")
+client.connect("localhost", 1883)
+client.loop_start()  # a thread that sends and receives
+for celsius in (21.5, 22.0, 22.5):
+    message = client.publish("room/1/temperature", json.dumps({"celsius": celsius}), qos=1)
+    message.wait_for_publish()  # until the broker has acknowledged it
+    print("published", celsius)
+client.disconnect()
+client.loop_stop()
