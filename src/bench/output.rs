@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::compare::{CompareDocument, markdown};
 use super::report::{Format, ResultDocument};
-use crate::options::{BENCH, BenchOptions, UsageError};
+use crate::options::{BENCH, BenchOptions, ShardNumber, UsageError};
 use crate::terminal::{escape_json_tail, print};
 
 /// The files of `--out`.
@@ -26,11 +26,21 @@ impl Outputs {
     }
 }
 
-/// The files of `--out`, which must be writable before the load begins. A new file appears only with the result.
-pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
+/// The file of a shard: `%s` is its number.
+fn named_for(shard: Option<ShardNumber>, path: &Path) -> PathBuf {
+    match (shard, path.to_str()) {
+        (Some(shard), Some(text)) => PathBuf::from(text.replace("%s", &shard.index.to_string())),
+        _ => path.to_owned(),
+    }
+}
+
+/// The files of `--out`, which must be writable before the load begins. A new file appears only with the result. `shard`
+/// is what this process is of the run.
+pub(super) fn outputs(options: &BenchOptions, shard: Option<ShardNumber>) -> Result<Outputs, UsageError> {
     let mut faults = Vec::new();
     let mut files = Vec::new();
     for path in &options.result.out {
+        let path = &named_for(shard, path);
         // A name of the system has no suffix to choose by.
         let format = if is_name_of_system(path) { Ok(Format::Json) } else { Format::of(path) };
         match format {

@@ -202,6 +202,8 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "List the topics of the retained messages that the same command without --dry-run removes.",
             ),
             entry("mqsub -h broker -t '#' --stats", "Show count, rate, bytes and last payload of each topic."),
+            entry("mqsub -h broker --tree", "Explore all topics on the terminal; ? shows the keys."),
+            entry("mqsub --tree --from day.ndjson.zst", "Explore a recording, forward and back in time."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
                 "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
@@ -421,6 +423,10 @@ pub(super) const BENCH: &[Section] = &[
                 "Add the results of one plan that ran on two machines.",
             ),
             entry(
+                "mpirun -np 4 mqbench -h broker -q 1 --clients 20k --rate 100k --shard auto --job \"$(date +%s)\" --out 'shard-%s.json'",
+                "Run one load in four processes that start together; then add them: mqbench merge shard-*.json --out all.json.",
+            ),
+            entry(
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),
@@ -464,6 +470,8 @@ pub(super) const BENCH: &[Section] = &[
     Section {
         title: "ENVIRONMENT",
         entries: &[
+            entry("MQBENCH_SHARDS", "Number of shards for --shard auto, where the engine has no variable for it."),
+            entry("MQBENCH_JOB", "Name of the run, where --job is not given."),
             PASSWORD,
             PROXY,
             CONFIG_HOME,

@@ -23,6 +23,19 @@ fn text_at(text: &str, sequence: u64) -> String {
 }
 
 #[test]
+fn a_table_has_rows_and_each_column_a_name_of_its_own() {
+    for (text, expected) in [
+        (&b"a,b\n1,2\n"[..], None),
+        (b"a,b,a\n1,2,3\n", Some("it has two columns named 'a'")),
+        (b"a,b\n", Some("it has no rows below its column names")),
+        (b"", Some("it has no rows below its column names")),
+        (b"\xff\n1\n", Some("a column name is not UTF-8")),
+    ] {
+        assert_eq!(Table::read(text).err().map(|error| error.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
 fn places_are_filled_in() {
     let template = Template::new("a/%i/%%/%c-%u/%04i").unwrap();
     assert_eq!(template.expand(7, "id", "me"), "a/7/%/id-me/0007");

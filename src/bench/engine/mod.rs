@@ -18,6 +18,7 @@ mod shared;
 mod stage_totals;
 mod stream;
 mod subscriber;
+mod together;
 mod watched;
 
 pub(super) use connect_all::concurrent_connects;
@@ -27,4 +28,5 @@ pub(super) use coordinator::{
     Overload, RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run,
 };
 pub(super) use pacer::sleep_lateness;
+pub(super) use together::{StartSignal, Together, TogetherRemote, together};
 pub(super) use watched::WatchedSecond;

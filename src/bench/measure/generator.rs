@@ -22,7 +22,7 @@ const FULL_READS_SHARE: f64 = 0.05;
 /// Share of its ceiling above which the generator was the limit, percent.
 const CEILING_LIMIT_PCT: f64 = 90.0;
 /// Share of its ceiling above which the generator was near it, percent.
-const CEILING_NEAR_PCT: f64 = 70.0;
+pub(in crate::bench) const CEILING_NEAR_PCT: f64 = 70.0;
 
 /// What the generator's figures mean for the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

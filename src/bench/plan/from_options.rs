@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::library::faults_of_rumqttc;
+use super::shard::{self, Meeting, MeetingPlace};
 use super::{
     BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets,
     WindowRule, stages,
@@ -17,9 +18,9 @@ use crate::bench::measure::STAMP_SIZE;
 use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment, HostName,
-    LoadOptions, PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName,
-    connect_plan,
+    Arrival, BENCH, BarrierName, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment,
+    HostName, LoadOptions, PairName, PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions,
+    TargetOptions, UsageError, Verb, WillOptions, WindowName, connect_plan,
 };
 use crate::template::{Source, Table, TableError, Template};
 use crate::transport::{Address, TransportPlan};
@@ -41,6 +42,9 @@ const DEFAULT_HOLD: Duration = Duration::from_secs(10);
 
 /// How long before the end of Keep Alive a client that only holds its connection pings.
 const PING_BEFORE: Duration = Duration::from_millis(500);
+
+/// How long a shard waits for the others.
+const DEFAULT_BARRIER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The highest rate at which the gaps of a Poisson process are drawn.
 const FASTEST_POISSON: f64 = 1e7;
@@ -75,6 +79,8 @@ pub(crate) fn bench_plan(
         calibrate: _,
         repeat,
         find: _,
+        job: _,
+        shards,
         general,
     } = options;
     // Round trips are measured one at a time.
@@ -107,15 +113,21 @@ pub(crate) fn bench_plan(
     };
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
-    let run = RunTag(environment.random() as u16);
+    let shard = shards.number(environment, &mut faults);
+    let job = shards.job_name(environment);
+    let (run, default_seed) = if shards.shard.is_some() {
+        shard::tag_and_seed(&job)
+    } else {
+        // 32 bits are quickly typed, and every JSON reader can hold them.
+        (RunTag(environment.random() as u16), environment.random() & u64::from(u32::MAX))
+    };
     let (publishers, subscribers) = (load.publishers() as usize, load.subscribers() as usize);
     let topics: Vec<&str> = if load.topic.is_empty() {
         connect.topic_of_url.iter().map(String::as_str).collect()
     } else {
         load.topic.iter().map(String::as_str).collect()
     };
-    // 32 bits are quickly typed, and every JSON reader can hold them.
-    let seed = load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX));
+    let seed = load.seed.unwrap_or(default_seed);
     let source = Source { table: table(load.csv.as_deref())?, seed };
     let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &source, &mut faults);
     let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &source, &mut faults));
@@ -163,7 +175,11 @@ pub(crate) fn bench_plan(
         true => Password::template(secret, &source).map_err(|error| faults.push(format!("-P: {error}"))).ok(),
         false => Some(Password::fixed(secret)),
     });
-    let plan = BenchPlan {
+    let meeting = shard.map(|_| {
+        let place = meeting_place(shards, options, defaults, &mut faults);
+        Meeting { job, place, timeout: shards.barrier_timeout.unwrap_or(DEFAULT_BARRIER_TIMEOUT) }
+    });
+    let mut plan = BenchPlan {
         run,
         threads: threads(load, &connect.transport.address),
         transport: connect.transport,
@@ -201,12 +217,66 @@ pub(crate) fn bench_plan(
         samples_sys: targets.sys,
         client: targets.client.unwrap_or_default(),
         session: connect.session,
+        shard: None,
+        meeting,
     };
+    if let Some(shard) = shard {
+        plan.set_shard(shard);
+        check_shards(&plan, &mut faults);
+    }
     if plan.client == ClientName::Rumqttc {
         faults.extend(faults_of_rumqttc(&plan));
     }
     UsageError::check(BENCH.name, faults)?;
     Ok(plan)
+}
+
+/// Where the shards of the run wait for each other.
+fn meeting_place(
+    shards: &ShardOptions,
+    options: &BenchOptions,
+    defaults: ConnectDefaults<'_>,
+    faults: &mut Vec<String>,
+) -> MeetingPlace {
+    match (shards.barrier(), shards.start_at) {
+        (BarrierName::Folder(path), _) => MeetingPlace::Folder(path),
+        (BarrierName::None, Some(moment)) => MeetingPlace::Clock(moment),
+        _ => MeetingPlace::Broker(shards.control.as_ref().and_then(|url| {
+            let mut connection = options.connection.clone();
+            (connection.url, connection.id, connection.id_prefix) = (Some(url.clone()), None, None);
+            (connection.host, connection.port, connection.unix, connection.bind) = (None, None, None, None);
+            (connection.username, connection.pw, connection.pw_file) = (None, None, None);
+            let (will, properties) = (WillOptions::default(), PropertyOptions::default());
+            let plan = connect_plan(&connection, &options.tls, &will, &properties, defaults);
+            plan.map_err(|error| faults.push(format!("--control: {error}"))).ok().map(Box::new)
+        })),
+    }
+}
+
+/// What the shards of a run cannot do.
+fn check_shards(plan: &BenchPlan, faults: &mut Vec<String>) {
+    let count = plan.shard.map_or(1, |shard| shard.count);
+    if let Some(idle) = plan.idle_shard() {
+        faults.push(format!("--shard: shard {idle} of {count} would have no client: use fewer shards or more clients"));
+    }
+    if !plan.is_apart() {
+        return;
+    }
+    if !plan.payload.is_stamped() {
+        faults.push(
+            "--shard: where publishers and subscribers are in different shards, each message needs the stamp: omit -m, -f, \
+             --payload template and sizes below 16 bytes, or give each publisher its own subscriber (--shape p2p)"
+                .into(),
+        );
+    }
+    let ends_by_count = plan.stages.iter().any(|stage| stage.duration.is_none());
+    if ends_by_count && plan.meeting.as_ref().is_some_and(|meeting| matches!(meeting.place, MeetingPlace::Clock(_))) {
+        faults.push(
+            "--start-at: a shard that only receives needs a barrier to learn when -C messages were sent: add --duration, or \
+             use --barrier broker"
+                .into(),
+        );
+    }
 }
 
 /// The brokers of the run. `--hosts` takes the place of the one address; a host without a port has the port that one

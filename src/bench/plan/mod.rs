@@ -6,13 +6,14 @@ mod payload;
 mod poisson;
 mod routes;
 mod schedule;
+mod shard;
 mod stage;
 mod targets;
 
 use std::time::Duration;
 
 use crate::mqtt::{Properties, PropertyName, QoS, Secret};
-use crate::options::{Arrival, Behind, ClientName};
+use crate::options::{Arrival, Behind, ClientName, ShardNumber};
 use crate::session::SessionConfig;
 use crate::template::{Source, Template, TemplateError};
 use crate::transport::TransportPlan;
@@ -21,6 +22,7 @@ pub(super) use from_options::{Target, bench_plan, is_this_machine};
 pub(super) use payload::{Filled, Filling, PayloadPlan, place_of};
 pub(super) use routes::{Crowd, Routes, SHARE, Streams};
 pub(super) use schedule::{PublisherSlots, Schedule, quota};
+pub(super) use shard::{Meeting, MeetingPlace};
 pub(super) use stage::{LoadModel, Stage, StageName, stages};
 pub(super) use targets::Targets;
 
@@ -115,6 +117,10 @@ pub struct BenchPlan {
     pub client: ClientName,
     /// Whether the numbers that the broker publishes under `$SYS` are recorded.
     pub samples_sys: bool,
+    /// Which part of the run this process is, where several processes make it.
+    pub shard: Option<ShardNumber>,
+    /// How these start together.
+    pub meeting: Option<Meeting>,
 }
 
 impl BenchPlan {
@@ -262,6 +268,11 @@ pub enum ClientKind {
     Responder,
     /// Is connected (`mqbench conn`).
     Idler,
+}
+
+impl ClientKind {
+    /// All of them, in the order of their global numbers.
+    pub const ALL: [Self; 4] = [Self::Publisher, Self::Subscriber, Self::Responder, Self::Idler];
 }
 
 /// The password of all clients, or a template.

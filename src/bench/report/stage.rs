@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::{LatencyTable, LoopKind};
 use super::traffic::Traffic;
-use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Series, Silence};
+use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Reach, Series, Silence};
 use crate::bench::system::ProcessUse;
 
 /// A stage in the document.
@@ -36,6 +36,9 @@ pub struct Stage {
     pub traffic: Traffic,
     /// Delivery.
     pub delivery: DeliveryAccount,
+    /// What this shard sent and received, from which merging finds what was lost; null unless publishers and subscribers
+    /// of a stream may be in different shards, and once all shards are merged.
+    pub reach: Option<Reach>,
     /// How long things took.
     pub latency: LatencyTable,
     /// Second by second.

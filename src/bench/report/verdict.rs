@@ -106,6 +106,9 @@ pub(crate) fn command_line(document: &ResultDocument) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Warnings that say why a merged result is partial.
+const SHARDS: [&str; 2] = ["shards-missing", "shards-not-whole"];
+
 #[derive(Default)]
 struct Sentences(Vec<Sentence>);
 
@@ -126,7 +129,9 @@ impl Sentences {
             Status::Partial => {
                 let measured: u64 = stages.iter().map(|stage| stage.duration_ns).sum();
                 let interrupted = || format!("interrupted after {} of measured time", duration(measured));
-                self.labelled(Level::Attention, "PARTIAL", error.map_or_else(interrupted, str::to_owned));
+                let shards = document.warnings.iter().find(|warning| SHARDS.contains(&warning.code.as_str()));
+                let cause = error.map(str::to_owned).or_else(|| shards.map(|warning| warning.text.clone()));
+                self.labelled(Level::Attention, "PARTIAL", cause.unwrap_or_else(interrupted));
             }
             Status::Ok | Status::Invalid => {}
         }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::bench::engine::{Overload, RunOutcome, StageOutcome};
 use crate::bench::measure::{Drift, Latency, Percentile, Recorder, Verdict};
-use crate::bench::plan::BenchPlan;
+use crate::bench::plan::{BenchPlan, ClientKind};
 use crate::bench::report::document::Warning;
 use crate::bench::report::stage::Stage;
 use crate::mqtt::QoS;
@@ -59,7 +59,7 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let counters = &stage.recorder.counters;
     let answered = stage.recorder.latency.ping.histogram().map_or(0, |pings| pings.count());
-    if plan.targets.is_cross() && counters.sent > 0 && counters.delivered == 0 {
+    if plan.targets.is_cross() && !plan.is_apart() && counters.sent > 0 && counters.delivered == 0 {
         let text = "no message arrived: --pair cross needs brokers that forward messages to each other";
         warnings.push(Warning::new("brokers-not-linked", text));
     }
@@ -125,7 +125,7 @@ fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Opt
     }
     let handshake_ns = connect.latency.connect_tcp.histogram()?.min()?;
     let interval_ns = stage.rate.filter(|_| plan.arrival == Arrival::Fixed).map(|rate| {
-        let interval = plan.publishers as f64 * 1e9 / rate;
+        let interval = plan.own_count(ClientKind::Publisher) as f64 * 1e9 / rate;
         interval as u64
     });
     let Recorder { latency, .. } = &stage.recorder;
@@ -161,6 +161,10 @@ fn held_back_by_nagle(percentiles_ns: [u64; 2], handshake_ns: u64, interval_ns: 
 
 /// Warnings about the seconds of a stage.
 fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
+    if plan.is_apart() {
+        // The seconds of one shard are not those of the path.
+        return Vec::new();
+    }
     let found = stage.steadiness(plan);
     let mut warnings = Vec::new();
     if let Some(Drift { first, last }) = found.rate {
