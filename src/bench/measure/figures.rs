@@ -4,10 +4,7 @@
 use super::histogram::Percentile;
 use super::ledger::Delivery;
 use super::recorder::{Latency, Recorder};
-<<<<<<< HEAD
-=======
 use super::validity::{Fault, lag_above_limit, sent_below_share};
->>>>>>> main
 use crate::bench::system::Throttling;
 
 /// A thread busier than this is at its limit, percent.
@@ -99,8 +96,6 @@ impl StageFigures {
         self.busiest_thread_ns.and_then(|time| percent(time as f64, self.window_ns as f64))
     }
 
-<<<<<<< HEAD
-=======
     /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
     /// the thread reads the acknowledgements.
     pub(super) fn is_saturated(&self) -> bool {
@@ -152,7 +147,6 @@ impl StageFigures {
         faults
     }
 
->>>>>>> main
     /// How much of the generator's own ceiling was used, percent.
     pub(super) fn used_of_ceiling(&self) -> Option<f64> {
         percent(self.messages as f64 * 1e9, self.window_ns as f64 * self.ceiling_per_s.unwrap_or(0.0))

@@ -4,12 +4,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-<<<<<<< HEAD
-use super::figures::{StageFigures, THREAD_BUSY_PCT, percent};
-use super::ledger::Delivery;
-
-=======
->>>>>>> main
 /// Share of the offered messages that must have been sent.
 const SENT_SHARE: f64 = 0.99;
 /// Scheduling lag that is always allowed, nanoseconds.
@@ -69,27 +63,6 @@ impl Fault {
     }
 }
 
-impl StageFigures {
-    /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
-    /// the thread reads the acknowledgements.
-    pub(super) fn is_saturated(&self) -> bool {
-        self.busiest_thread_pct().is_some_and(|busy| busy > THREAD_BUSY_PCT) && !self.is_on_time()
-    }
-
-    /// Whether an open loop shows that its threads had time: everything that could leave left when it was due. A thread
-    /// that sends each message by itself is busy long before it is at its limit; with more to do it sends several at
-    /// once, and what it cannot do any more is late.
-    pub(super) fn is_on_time(&self) -> bool {
-        let Some(offered) = self.offered else { return false };
-        let possible = offered.saturating_sub(self.held_back);
-        // Few of them prove nothing.
-        possible > offered / 2
-            && sent_below_share(possible, self.on_time).is_none()
-            && self.sched_lag_p99_ns.is_some()
-            && lag_above_limit(self.sched_lag_p99_ns, self.e2e_p99_ns).is_none()
-    }
-}
-
 /// Open loop: whether less than the share was sent of what could have been, which is what was offered less what window
 /// or socket held back.
 pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
@@ -141,15 +114,10 @@ mod tests {
 
     #[test]
     fn the_edge_is_valid() {
-<<<<<<< HEAD
-        assert_eq!(Fault::find(&valid()), []);
-        assert_eq!(Fault::find(&StageFigures::default()), []);
-        let beyond = lag_above_limit(Some(LAG_FLOOR_NS + 4_000), None).unwrap().text;
-        assert!(beyond.contains("sched_lag p99 is 1.004000 ms; at most 1.000000 ms"), "{beyond}");
-=======
         assert_eq!(valid().faults(), []);
         assert_eq!(StageFigures::default().faults(), []);
->>>>>>> main
+        let beyond = lag_above_limit(Some(LAG_FLOOR_NS + 4_000), None).unwrap().text;
+        assert!(beyond.contains("sched_lag p99 is 1.004000 ms; at most 1.000000 ms"), "{beyond}");
         let slow_broker = StageFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
         assert_eq!(slow_broker.faults(), [], "a tenth of the latency is allowed");
         let held = StageFigures { sent: 500, on_time: 500, held_back: 500, ..valid() };
