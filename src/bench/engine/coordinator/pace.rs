@@ -6,7 +6,7 @@ use super::super::shared::StageRun;
 use super::super::stage_totals::StageTotals;
 use super::{SECOND_NS, StageOutcome};
 use crate::bench::measure::{
-    Drift, IntervalRow, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures, Steadiness,
+    Drift, Fault, IntervalRow, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures, Steadiness,
 };
 use crate::bench::plan::BenchPlan;
 use crate::mqtt::QoS;
@@ -94,7 +94,7 @@ impl StageOutcome {
             }
             Overload::Backlog(_) => Some("more and more messages were in flight".to_owned()),
         };
-        let fault = figures.faults().into_iter().next().map(|fault| fault.text);
+        let fault = Fault::find(&figures).into_iter().next().map(|fault| fault.text);
         fault.or_else(not_sent).or_else(overload)
     }
 }
