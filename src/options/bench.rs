@@ -283,7 +283,11 @@ impl BenchOptions {
         if !is_plan {
             return faults;
         }
-        refuse(engine.is_some() && target.is_some(), "--engine", "prints a job file, and --target a number of machines");
+        refuse(
+            engine.is_some() && target.is_some(),
+            "--engine",
+            "prints a job file, and --target a number of machines",
+        );
         refuse(engine.is_some() && shards.is_none(), "--shards", "is missing: the number of shards, one per machine");
         refuse(engine.is_none() && shards.is_some(), "--shards", "needs --engine");
         refuse(image.is_some() && *engine != Some(EngineName::Kubernetes), "--image", "only for --engine kubernetes");
@@ -307,7 +311,11 @@ impl BenchOptions {
         refuse(self.shards.job.is_some(), "--job", "the job file sets it, to another name in each run");
         refuse(self.targets.broker_pid.is_some(), "--broker-pid", "a process ID is one of a single machine");
         let port = self.result.prometheus.as_ref().map(|address| address.port);
-        refuse(port.is_some_and(|port| port > 0), "--prometheus", "shards on one machine cannot share a port: use port 0");
+        refuse(
+            port.is_some_and(|port| port > 0),
+            "--prometheus",
+            "shards on one machine cannot share a port: use port 0",
+        );
         refuse(connection.ask_pw, "--ask-pw", "nobody types at a job: use --pw-file");
         refuse(connection.pw_fd.is_some(), "--pw-fd", "a job has no such descriptor: use --pw-file");
         faults

@@ -196,7 +196,8 @@ fn argument(command: &Command, typed: &Typed) -> Result<Option<(String, JobArgum
     let (head, values) = typed.taken_apart();
     let mut words: Vec<String> = Vec::new();
     for word in std::iter::once(head).chain(values) {
-        let text = word.into_string().map_err(|_| "an argument is not UTF-8, which a job file cannot hold".to_owned())?;
+        let text =
+            word.into_string().map_err(|_| "an argument is not UTF-8, which a job file cannot hold".to_owned())?;
         // The words of a -D, which an earlier walk has joined.
         words.extend(text.split(JOINT).map(str::to_owned));
     }
@@ -247,7 +248,8 @@ mod tests {
 
     #[test]
     fn run_and_merge_get_their_own_options() {
-        let typed = "--engine slurm -q1 pub --shards=8 --gate lost==0 -D publish user-property k v --out=r.json --rate 5";
+        let typed =
+            "--engine slurm -q1 pub --shards=8 --gate lost==0 -D publish user-property k v --out=r.json --rate 5";
         let arguments: Vec<&str> = typed.split(' ').collect();
         let job = job(&arguments).unwrap();
         let expected = ["pub", "-h from-file", "-t a/%i", "-q 1", "-D publish user-property k v", "--rate 5"];
@@ -258,7 +260,8 @@ mod tests {
     #[test]
     fn files_are_known() {
         let job = job(&["--cafile=ca.pem", "-rf", "x", "--payload", "template:t.json", "--payload", "zero"]).unwrap();
-        let files: Vec<_> = job.run.iter().filter_map(|it| Some((it.words.last()?.as_str(), it.file.clone()?))).collect();
+        let files: Vec<_> =
+            job.run.iter().filter_map(|it| Some((it.words.last()?.as_str(), it.file.clone()?))).collect();
         let file = |key: &str, prefix| JobFile { key: key.into(), prefix };
         let expected =
             [("ca.pem", file("cafile", "")), ("x", file("file", "")), ("template:t.json", file("payload", TEMPLATE))];

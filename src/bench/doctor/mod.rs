@@ -10,10 +10,10 @@ mod need;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::checks::NEAR_PCT;
 use self::checks::{Check, Level};
 use self::machine::Machine;
 pub(super) use self::need::Need;
-pub(super) use self::checks::NEAR_PCT;
 use super::plan::BenchPlan;
 use super::report::ToolFacts;
 use super::system::{EnvironmentFacts, Limits};

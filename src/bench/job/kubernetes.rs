@@ -105,7 +105,9 @@ fn usage(job: &Job, name: &str, files: &[(&str, &str)]) -> String {
     let last = job.shards.saturating_sub(1);
     let mut text = String::new();
     if job.is_local {
-        text.push_str("# The broker's address is the pod itself: give mqbench plan -h the name of the broker's service.\n");
+        text.push_str(
+            "# The broker's address is the pod itself: give mqbench plan -h the name of the broker's service.\n",
+        );
     }
     if job.binds {
         text.push_str("# Every pod needs all local addresses of -A.\n");

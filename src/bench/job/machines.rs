@@ -313,7 +313,8 @@ impl Answer {
         match (self.machines, counts.first()) {
             (Some(machines), Some(first)) => {
                 let least = if self.at_least { "At least " } else { "" };
-                let verdict = format!("{least}{} like this one: the limit is {}.", machines_text(machines), first.limit);
+                let verdict =
+                    format!("{least}{} like this one: the limit is {}.", machines_text(machines), first.limit);
                 text.push_str(&colors.paint(Paint::Strong, &verdict));
                 text.push('\n');
                 if let Some(second) = counts.get(1).filter(|_| machines > 1) {
@@ -325,7 +326,9 @@ impl Answer {
                     ));
                 }
                 if machines > 1 {
-                    text.push_str(&format!("Next: mqbench plan --engine ENGINE --shards {machines} and the run's options\n"));
+                    text.push_str(&format!(
+                        "Next: mqbench plan --engine ENGINE --shards {machines} and the run's options\n"
+                    ));
                 }
             }
             _ => text.push_str("How many machines that takes is not known.\n"),

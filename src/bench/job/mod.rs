@@ -15,8 +15,9 @@ use anyhow::Result;
 use self::shell::{one_line, shell_word};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use crate::exit_status::ExitStatus;
-use crate::options::{BENCH, BenchOptions, EngineName, Environment, JobArgument, JobCommand, ShardChoice, ShardNumber,
-    UsageError};
+use crate::options::{
+    BENCH, BenchOptions, EngineName, Environment, JobArgument, JobCommand, ShardChoice, ShardNumber, UsageError,
+};
 use crate::terminal::{print, say};
 
 /// A run on several machines, as the job files need it.
@@ -98,7 +99,9 @@ impl Job {
     fn of(options: &BenchOptions, plan: &BenchPlan, command: JobCommand) -> Result<Self, UsageError> {
         let shards = options.job.shards.unwrap_or(1);
         let mut faults = Vec::new();
-        if let Some(file) = command.run.iter().find(|it| it.file.is_some() && it.words.last().is_some_and(|it| it == "-")) {
+        if let Some(file) =
+            command.run.iter().find(|it| it.file.is_some() && it.words.last().is_some_and(|it| it == "-"))
+        {
             faults.push(format!("{} -: the shards of a job have no stdin: give a file", file.words[0]));
         }
         UsageError::check(BENCH.name, faults)?;
@@ -145,7 +148,8 @@ impl Job {
 
     /// The command that merges the results in `folder`, a word for a shell.
     fn merge_command(&self, folder: &str) -> String {
-        let words = |argument: &JobArgument| argument.words.iter().map(|word| one_line(word)).collect::<Vec<_>>().join(" ");
+        let words =
+            |argument: &JobArgument| argument.words.iter().map(|word| one_line(word)).collect::<Vec<_>>().join(" ");
         let given: Vec<String> = self.merge.iter().map(words).collect();
         let has_out = self.merge.iter().any(|argument| argument.words[0] == "--out");
         let out = if has_out { String::new() } else { format!(" --out {folder}/result.json") };
@@ -157,7 +161,9 @@ impl Job {
     fn notes(&self) -> String {
         let mut notes = Vec::new();
         if self.is_local {
-            notes.push("The broker's address is the machine itself: for several machines give -h another name.".to_owned());
+            notes.push(
+                "The broker's address is the machine itself: for several machines give -h another name.".to_owned(),
+            );
         }
         let files = self.files();
         if !files.is_empty() {
@@ -197,7 +203,10 @@ fn length(plan: &BenchPlan) -> Option<Duration> {
     let measured = if plan.idlers > 0 {
         plan.hold
     } else {
-        plan.stages.iter().map(|stage| stage.duration.map(|time| stage.warmup + time + plan.drain)).sum::<Option<_>>()?
+        plan.stages
+            .iter()
+            .map(|stage| stage.duration.map(|time| stage.warmup + time + plan.drain))
+            .sum::<Option<_>>()?
     };
     Some(measured + Duration::from_secs_f64(connects))
 }

@@ -8,9 +8,9 @@ const MINUTES: u64 = 10;
 /// The batch file.
 pub(super) fn file(job: &Job) -> String {
     let shards = job.shards;
-    let time = job.length.map_or_else(String::new, |length| {
-        format!("#SBATCH --time={}\n", length.as_secs().div_ceil(60) + MINUTES)
-    });
+    let time = job
+        .length
+        .map_or_else(String::new, |length| format!("#SBATCH --time={}\n", length.as_secs().div_ceil(60) + MINUTES));
     let own = [r#"--shard auto --job "$SLURM_JOB_ID" --out "$results/shard-%s.json""#, r#"> "$results/shards.txt""#];
     let command = job.command(&own, "    ");
     let merge = job.merge_command("\"$results\"");

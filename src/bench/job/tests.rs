@@ -39,7 +39,8 @@ fn hostile_words_come_back_as_they_were() {
             (!word.contains(char::is_control)).then(|| vec![word.to_owned()])
         });
         assert!(!one_line(word).contains(['\n', '\r']), "{word:?}");
-        let printed = std::process::Command::new("bash").args(["-c", &format!("printf %s {}", shell_word(word))]).output();
+        let printed =
+            std::process::Command::new("bash").args(["-c", &format!("printf %s {}", shell_word(word))]).output();
         if let Ok(printed) = printed {
             assert_eq!(String::from_utf8_lossy(&printed.stdout), word, "{}", shell_word(word));
         }
