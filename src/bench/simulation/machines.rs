@@ -114,9 +114,10 @@ fn check(fleet: &Fleet, clients: u64, messages: u64) {
         assert_eq!(fleet.number(path), messages, "{path}");
     }
     assert_eq!(fleet.number("/delivery/lost"), 0);
-    // Every message took 5 ms on every machine, and so it does in the sum.
-    for path in ["/latency/e2e/min", "/latency/e2e/max", "/latency/e2e/p/99"] {
-        assert_eq!(fleet.number(path), 5_000_000, "{path}");
+    // Every message took 5 ms on every machine, and at most a tick of the clock more; so it does in the sum.
+    for path in ["/latency/e2e/min", "/latency/e2e/p/90", "/latency/e2e/max"] {
+        let took = fleet.number(path);
+        assert!((5_000_000..=6_100_000).contains(&took), "{path}: {took}");
     }
 
     // Two machines died before they wrote anything: the merge names them and refuses.
