@@ -50,6 +50,12 @@ complete -c mqbench -l slo -d 'mqbench find: what a rate must meet [default: \'e
 complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long' -r -f
 complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r -f
 complete -c mqbench -l find-limit -d 'mqbench find: stop after TIME, with what was found by then [default: 15m]' -r -f
+complete -c mqbench -l shard -d 'Run only shard I of N, counted from 0; auto takes I and N from the variables of the engine' -r -f
+complete -c mqbench -l job -d 'Name of the run, the same in all its shards and another one in each run [default: the engine\'s job]' -r -f
+complete -c mqbench -l barrier -d 'How shards wait for each other before the load: broker, a folder that all share, or none [default: broker]' -r -f -a "(__fish_complete_directories)"
+complete -c mqbench -l control -d 'Use the broker at URL for the barrier, not the one under test' -r -f
+complete -c mqbench -l barrier-timeout -d 'Wait at most TIME for the other shards, then report which are missing [default: 2m]' -r -f
+complete -c mqbench -l start-at -d 'Start the load at this moment of the machine\'s clock: RFC 3339, or seconds since 1970' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
@@ -109,8 +115,9 @@ complete -c mqbench -l embedded -d 'Run against a broker inside this process'
 complete -c mqbench -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
 complete -c mqbench -l sys -d 'Record the broker\'s own figures: the numbers that it publishes under $SYS/'
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
-complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B in turns, --runs each, and compare B with A'
+complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B alternately, --runs each, and compare B with A'
 complete -c mqbench -l any-plan -d 'Compare results of different plans too, for example QoS 1 with QoS 2'
+complete -c mqbench -l allow-partial -d 'With merge: accept that shards are missing; the result is then partial'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'

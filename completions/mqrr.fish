@@ -36,7 +36,7 @@ complete -c mqrr -l ws-header -d 'Add a header to the WebSocket request, as in \
 complete -c mqrr -l proxy -d 'Connect through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT], or "env"' -r -f
 complete -c mqrr -l retry -d 'Retry a failed connection up to COUNT times in a row, or "forever"' -r -f -a "forever\t''"
 complete -c mqrr -l backoff -d 'Wait TIME before each retry [default: 1s]; 1s..30s doubles the wait each time, up to 30 s' -r -f
-complete -c mqrr -l wait -d 'Keep trying until a broker answers, for at most TIME in all' -r -f
+complete -c mqrr -l wait -d 'Keep trying until a broker answers, for at most TIME in total' -r -f
 complete -c mqrr -l cafile -d 'Trust the CA certificates in FILE (PEM)' -r -F
 complete -c mqrr -l capath -d 'Trust the CA certificates in the PEM files in FOLDER' -r -f -a "(__fish_complete_directories)"
 complete -c mqrr -l cert -d 'Client certificate (PEM); needs --key' -r -F

@@ -16,9 +16,9 @@ complete -c mqsub -l until -d 'Exit after the first message that matches EXPR' -
 complete -c mqsub -l expect -d 'Exit with status 0 as soon as a message matches EXPR; may be repeated' -r -f
 complete -c mqsub -l within -d 'Time limit of --expect, from the moment the subscriptions are acknowledged' -r -f
 complete -c mqsub -l count -d 'Number of messages that must match --expect (default: 1)' -r -f
-complete -c mqsub -l none-within -d 'Fail if a message matches --expect in TIME; with --within or --count, one more than expected' -r -f
+complete -c mqsub -l none-within -d 'Fail if a message matches --expect within TIME; with --within or --count, if one more does' -r -f
 complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has come for TIME' -r -f
-complete -c mqsub -l silent-exec -d 'Run COMMAND when nothing has come for the time of --silent-after, instead of exiting' -r -f -a "(__fish_complete_command)"
+complete -c mqsub -l silent-exec -d 'When nothing has come for the time of --silent-after, run COMMAND instead of exiting' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r -f
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
@@ -28,7 +28,7 @@ complete -c mqsub -l jobs -d 'Run up to COUNT commands of --run at a time [defau
 complete -c mqsub -l to-dir -d 'Write the last payload of each topic to a file in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c mqsub -l to-dir-per -d 'With --to-dir: a file per topic with the last payload (the default), or a file per message' -r -f -a "topic\t'Each topic'
 message\t'Each message'"
-complete -c mqsub -l exec -d 'Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub' -r -f -a "(__fish_complete_command)"
+complete -c mqsub -l exec -d 'Run COMMAND once subscribed; if it fails, mqsub exits with its status' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -l ready-fd -d 'Write a line to file descriptor N once subscribed, and close it' -r -f
 complete -c mqsub -l ready-file -d 'Create FILE once subscribed, and remove it at the end' -r -F
 complete -c mqsub -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a "(__fish_print_hostnames)"
@@ -54,7 +54,7 @@ complete -c mqsub -l ws-header -d 'Add a header to the WebSocket request, as in 
 complete -c mqsub -l proxy -d 'Connect through a proxy: socks5h://, socks5:// or http://[USER:PASSWORD@]HOST[:PORT], or "env"' -r -f
 complete -c mqsub -l retry -d 'Retry a failed connection up to COUNT times in a row, or "forever"' -r -f -a "forever\t''"
 complete -c mqsub -l backoff -d 'Wait TIME before each retry [default: 1s]; 1s..30s doubles the wait each time, up to 30 s' -r -f
-complete -c mqsub -l wait -d 'Keep trying until a broker answers, for at most TIME in all' -r -f
+complete -c mqsub -l wait -d 'Keep trying until a broker answers, for at most TIME in total' -r -f
 complete -c mqsub -l cafile -d 'Trust the CA certificates in FILE (PEM)' -r -F
 complete -c mqsub -l capath -d 'Trust the CA certificates in the PEM files in FOLDER' -r -f -a "(__fish_complete_directories)"
 complete -c mqsub -l cert -d 'Client certificate (PEM); needs --key' -r -F
@@ -85,8 +85,8 @@ complete -c mqsub -s o -d 'Read options from FILE, one per line, instead of the 
 complete -c mqsub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'
 complete -c mqsub -s R -d 'Do not print retained messages'
-complete -c mqsub -l retained-only -d 'Print only retained messages, then exit'
-complete -c mqsub -l retained -d 'Print only retained messages; with --once, exit when all have come'
+complete -c mqsub -l retained-only -d 'Print retained messages, and exit when another message comes, or none for a second'
+complete -c mqsub -l retained -d 'Ignore messages that are not retained; with --once, exit when all retained messages have come'
 complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
 complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'
 complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'

@@ -1,5 +1,5 @@
-//! A packet taken apart byte by byte, for `-dd` of the clients and `-vv` of the broker: each field with the bytes that it
-//! is on the wire.
+//! A packet taken apart byte by byte, for `-dd` of the clients and `-vv` of the broker: each field with the bytes that
+//! it is on the wire.
 //!
 //! It reads any bytes, well formed or not, and shows what is left as bytes where it can read no further.
 

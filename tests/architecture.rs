@@ -105,6 +105,21 @@ fn no_file_is_in_a_circle() {
 }
 
 #[test]
+fn every_room_is_described() {
+    let [page, map] = ["ARCHITECTURE.md", "src/lib.rs"]
+        .map(|file| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap());
+    let drawing = page.split("```").nth(1).unwrap();
+    for (room, _) in ROOMS {
+        assert!(
+            drawing.split_whitespace().any(|word| word == *room),
+            "{room} is not in the drawing of ARCHITECTURE.md"
+        );
+        let is_listed = [format!("[`{room}`]"), format!("- `{room}`"), format!("[`mod@{room}`]")];
+        assert!(is_listed.iter().any(|name| map.contains(name)), "{room} is not in the list of src/lib.rs");
+    }
+}
+
+#[test]
 fn no_room_knows_a_room_above_it() {
     let house = House::read();
     let order: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();

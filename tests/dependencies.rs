@@ -12,7 +12,8 @@ use std::process::Command;
 #[path = "support/process.rs"]
 mod process;
 
-/// Each crate is code that somebody has to trust: more of them are a decision, which is made here. Linux, default features.
+/// Each crate is code that somebody has to trust: more of them are a decision, which is made here. Linux, default
+/// features.
 const BUDGET: usize = 245;
 
 struct Dependency {
@@ -97,7 +98,8 @@ fn every_license_is_allowed() {
     assert!(refused.is_empty(), "licenses that deny.toml does not allow: {}", refused.join(", "));
 }
 
-/// An expression of SPDX, whose parentheses here only ever hold alternatives: each part of `AND` needs one that is allowed.
+/// An expression of SPDX, whose parentheses here only ever hold alternatives: each part of `AND` needs one that is
+/// allowed.
 fn is_allowed(expression: &str, allowed: &[String]) -> bool {
     let is_one_of = |alternatives: &str| {
         alternatives.replace('/', " OR ").split(" OR ").any(|license| allowed.iter().any(|it| it == license.trim()))

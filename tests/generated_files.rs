@@ -35,8 +35,8 @@ fn man_page(tool: &Tool) -> String {
         synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIVERB\\fR] [\\fIOPTIONS\\fR]\n", tool.name);
     }
     let version = command.get_version().unwrap_or_default();
-    // No date, so that the page changes with the options and the version only. clap_mangen would leave an empty date out
-    // and let the version take its place.
+    // No date, so that the page changes with the options and the version only. clap_mangen would leave an empty date
+    // out and let the version take its place.
     let title = format!(".TH {} 1 \"\" \"mqtools {version}\" \"User Commands\"\n", tool.name.to_uppercase());
     let headings: BTreeSet<String> =
         command.get_arguments().filter_map(|argument| argument.get_help_heading()).map(str::to_owned).collect();
@@ -86,8 +86,8 @@ fn escape(text: &str) -> String {
     if escaped.starts_with('.') { format!("\\&{escaped}") } else { escaped }
 }
 
-/// Mends what mandoc finds in the output of clap_mangen: the preamble before each piece, breaks beside blank lines, and text
-/// lines of any length.
+/// Mends what mandoc finds in the output of clap_mangen: the preamble before each piece, breaks beside blank lines, and
+/// text lines of any length.
 fn tidy(page: &str) -> String {
     let page = page.replace(PREAMBLE, "");
     let lines: Vec<&str> = page.lines().collect();

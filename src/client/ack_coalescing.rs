@@ -24,9 +24,9 @@ const LONGEST_HOLD: u32 = 4096;
 
 /// The low-water mark of one connection.
 ///
-/// It finds out by itself how many answers are worth a wait. A broker that leaves Nagle's algorithm on, as mosquitto does
-/// by default, keeps its second answer back until the first one is acknowledged; there, and with a broker far away, it
-/// takes what comes, which is many at a time anyway.
+/// It finds out by itself how many answers are worth a wait. A broker that leaves Nagle's algorithm on, as mosquitto
+/// does by default, keeps its second answer back until the first one is acknowledged; there, and with a broker far
+/// away, it takes what comes, which is many at a time anyway.
 #[derive(Debug)]
 pub(super) struct AckCoalescing {
     /// Answers that are to be there before the socket is read.
@@ -52,7 +52,8 @@ impl AckCoalescing {
         self.wanted = answers;
     }
 
-    /// Sets the mark of the socket, and returns whether it waits for more than one byte now. TLS and WebSocket know no such mark.
+    /// Sets the mark of the socket, and returns whether it waits for more than one byte now. TLS and WebSocket know no
+    /// such mark.
     pub(super) fn apply(&mut self, connection: Option<&Connection>) -> bool {
         let mark = self.mark();
         if mark != self.set {

@@ -11,8 +11,9 @@ pub(crate) struct OutputPosition {
     pub end: u64,
 }
 
-/// The time that a broker has for an answer. It begins when the socket has taken the last byte of what is to be answered:
-/// over a slow path a large packet alone may take longer, and while the socket takes bytes the broker is there.
+/// The time that a broker has for an answer. It begins when the socket has taken the last byte of what is to be
+/// answered: over a slow path a large packet alone may take longer, and while the socket takes bytes the broker is
+/// there.
 ///
 /// The time begins anew whenever the mark changes: `M` is what the owner knows of the broker's progress.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,8 @@ impl<M: PartialEq> AnswerTimer<M> {
         Self { timeout, running: None }
     }
 
-    /// Waits for an answer to all that is in the output: continues while `mark` is what it was, and begins anew otherwise.
+    /// Waits for an answer to all that is in the output: continues while `mark` is what it was, and begins anew
+    /// otherwise.
     pub(crate) fn watch(&mut self, mark: M, now: Instant, output: OutputPosition) {
         match &mut self.running {
             Some(running) if running.mark == mark => {

@@ -37,8 +37,8 @@ pub(crate) enum GiveUp<F> {
     Tool(F),
 }
 
-/// The work of a tool. The loop calls, over and over: [`Task::advance`], [`Task::before_wait`], [`Task::split`] for a step
-/// that waits, then [`Task::on_ready`] and [`Task::on_input`] for what the step brought.
+/// The work of a tool. The loop calls, over and over: [`Task::advance`], [`Task::before_wait`], [`Task::split`] for a
+/// step that waits, then [`Task::on_ready`] and [`Task::on_input`] for what the step brought.
 pub(crate) trait Task {
     /// What the session keeps for a message in flight.
     type Kept: Kept;
@@ -47,7 +47,8 @@ pub(crate) trait Task {
     /// Why the tool ends a run early.
     type Failure;
 
-    /// Does everything that needs no waiting. True when the work is done; the run then ends, once there is a connection.
+    /// Does everything that needs no waiting. True when the work is done; the run then ends, once there is a
+    /// connection.
     fn advance(&mut self, client: &mut Client<Self::Kept>) -> Result<bool, End<Self::Failure>>;
 
     /// Prepares for a wait: returns when to call [`Task::advance`] even if nothing happens. Fails when the time for

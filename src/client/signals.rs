@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use super::mosquitto::MosquittoClient;
 use crate::exit_status::{ExitStatus, Signal};
 
-/// The signals that ask this process to end. After the first one that [`Interrupts::next`] returns, another one ends the
-/// process at once, wherever it is.
+/// The signals that ask this process to end. After the first one that [`Interrupts::next`] returns, another one ends
+/// the process at once, wherever it is.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     streams: Vec<(Signal, system::Stream)>,
@@ -124,8 +124,8 @@ mod system {
         not_ignored(ignored_signals(&status))
     }
 
-    /// Where it is not known what is ignored, SIGHUP is left alone: `nohup` must hold, and without it the default action
-    /// is death by the same signal.
+    /// Where it is not known what is ignored, SIGHUP is left alone: `nohup` must hold, and without it the default
+    /// action is death by the same signal.
     fn not_ignored(ignored: Option<u64>) -> Vec<Signal> {
         let unknown = 1 << (Signal::HangUp.number() - 1);
         let ignored = ignored.unwrap_or(unknown);
@@ -166,8 +166,8 @@ mod system {
             self.ends.store(true, Ordering::SeqCst);
         }
 
-        /// How a run ends that would end with `status`: by a signal that has come, if there is one. The next one ends it at
-        /// once.
+        /// How a run ends that would end with `status`: by a signal that has come, if there is one. The next one ends
+        /// it at once.
         pub(crate) fn exit_status(&self, status: ExitStatus) -> ExitStatus {
             self.let_next_end();
             let last = self.received.load(Ordering::SeqCst);

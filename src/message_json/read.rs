@@ -37,8 +37,8 @@ pub struct MessageDefaults {
 pub struct JsonMessage {
     /// The message.
     pub message: Message,
-    /// When it was received: `ts`, or else `time`, in microseconds since 1970, where [`MessageDefaults::wants_time`] asks
-    /// for it and one of them can be read.
+    /// When it was received: `ts`, or else `time`, in microseconds since 1970, where [`MessageDefaults::wants_time`]
+    /// asks for it and one of them can be read.
     pub received_us: Option<i64>,
     /// Whether the topic is that of the line.
     pub names_topic: bool,

@@ -18,8 +18,8 @@ pub struct ConditionOptions {
     /// 30'. The message matches if a result is neither false nor null. /REGEX/ instead of that is a regular expression
     /// that must occur in the payload, /REGEX/i ignores case, and =TEXT is the whole payload. A message for which a jq
     /// expression fails does not match; mqsub reports at the end how many there were. An expression that names
-    /// payload_json fails if the payload is not JSON. input, env, halt, debug and import do not exist, and 100,000 steps
-    /// per message are the limit.
+    /// payload_json fails if the payload is not JSON. input, env, halt, debug and import do not exist, and 100,000
+    /// steps per message are the limit.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub filter: Vec<String>,
 
@@ -32,8 +32,8 @@ pub struct ConditionOptions {
     /// Exit with status 0 as soon as a message matches EXPR; may be repeated.
     ///
     /// Only messages that match are printed. With several expressions each must be met. If none matches in time, mqsub
-    /// prints the last messages that came instead, and exits with status 40, with 41 if no message came at all, and with
-    /// 42 if fewer messages than --count matched. For EXPR see --filter.
+    /// prints the last messages that came instead, and exits with status 40, with 41 if no message came at all, and
+    /// with 42 if fewer messages than --count matched. For EXPR see --filter.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub expect: Vec<String>,
 
@@ -45,7 +45,7 @@ pub struct ConditionOptions {
     #[arg(long = "count", value_name = "COUNT", value_parser = count)]
     pub expect_count: Option<u64>,
 
-    /// Fail if a message matches --expect in TIME; with --within or --count, one more than expected.
+    /// Fail if a message matches --expect within TIME; with --within or --count, if one more does.
     ///
     /// Alone, TIME begins when the subscriptions are acknowledged, and mqsub exits with status 0 when it is over. With
     /// --within or --count, TIME begins when the expectation is met. A message that matches is reported, and the exit
@@ -66,10 +66,10 @@ pub struct ConditionOptions {
     #[arg(long)]
     pub each_topic: bool,
 
-    /// Run COMMAND when nothing has come for the time of --silent-after, instead of exiting.
+    /// When nothing has come for the time of --silent-after, run COMMAND instead of exiting.
     ///
-    /// It runs once per silence, and again when the topic falls silent again after a message. No shell reads COMMAND: it
-    /// is split at blanks outside of quotes. {topic} in it, and MQTT_TOPIC in its environment, is the topic, empty
+    /// It runs once per silence, and again when the topic falls silent again after a message. No shell reads COMMAND:
+    /// it is split at blanks outside of quotes. {topic} in it, and MQTT_TOPIC in its environment, is the topic, empty
     /// without --each-topic; MQTT_SILENT_SECONDS is the time. Its stdin is /dev/null, and its stdout goes to stderr. At
     /// most 16 run at a time. mqsub does not wait for them at its end, and prints how many failed.
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,

@@ -17,8 +17,8 @@ const MOST_JOBS: usize = 1024;
 pub struct EachOptions {
     /// Run COMMAND for each message, with the payload on its stdin.
     ///
-    /// No shell reads COMMAND: it is split at blanks outside of quotes. In its arguments {topic}, {topic[1]} (a level of
-    /// the topic, from 1), {qos} and {retain} (0 or 1) are replaced; {{topic}} stays {topic}. The environment has
+    /// No shell reads COMMAND: it is split at blanks outside of quotes. In its arguments {topic}, {topic[1]} (a level
+    /// of the topic, from 1), {qos} and {retain} (0 or 1) are replaced; {{topic}} stays {topic}. The environment has
     /// MQTT_TOPIC, MQTT_QOS and MQTT_RETAIN, which is how a shell gets at them: sh -c 'echo "$MQTT_TOPIC"'. A
     /// placeholder in the script of a shell is an error.
     ///
@@ -28,9 +28,9 @@ pub struct EachOptions {
     ///
     /// A message is acknowledged after its command has ended, whatever its status; with --jobs 1 one command follows
     /// the other in the order of the messages. While commands are behind nothing more is read from the broker. Nothing
-    /// is printed unless -v, -F, --json, -w or --message-rate is given too; the stdout of the commands is that of mqsub.
-    /// If a command has failed, mqsub ends with status 1 and a count. At a signal no further command starts, the signal
-    /// is passed on, and mqsub waits for those that run.
+    /// is printed unless -v, -F, --json, -w or --message-rate is given too; the stdout of the commands is that of
+    /// mqsub. If a command has failed, mqsub ends with status 1 and a count. At a signal no further command starts, the
+    /// signal is passed on, and mqsub waits for those that run.
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
           value_parser = CommandLine::parse)]
     pub run: Option<CommandLine>,
@@ -42,10 +42,10 @@ pub struct EachOptions {
     /// Write the last payload of each topic to a file in DIR.
     ///
     /// DIR is created if it does not exist; a folder with other files in it is refused. The name of a file is the topic
-    /// with every byte but a-z, A-Z, 0-9, - _ . = + @ and , in percent-encoding, as in sensor%2Fkitchen; any URL decoder
-    /// gives the topic back. So are a dot at the beginning or the end, a - at the beginning, the first letter of a name that Windows reserves,
-    /// and capital letters where the file system ignores case. A name above 255 bytes is cut and ends with %~ and a
-    /// hash of the topic.
+    /// with every byte but a-z, A-Z, 0-9, - _ . = + @ and , in percent-encoding, as in sensor%2Fkitchen; any URL
+    /// decoder gives the topic back. So are a dot at the beginning or the end, a - at the beginning, the first letter
+    /// of a name that Windows reserves, and capital letters where the file system ignores case. A name above 255 bytes
+    /// is cut and ends with %~ and a hash of the topic.
     ///
     /// A file appears at once and complete, under its name only when all of it is written; links that somebody has put
     /// there are replaced, not followed. A message is acknowledged after it was written. Nothing is printed unless -v,

@@ -32,8 +32,8 @@ pub struct InputOptions {
 
     /// Replay the messages of FILE, as mqsub --record or --json wrote them, in their original rhythm; - is stdin.
     ///
-    /// Each line is a message as with --json, and its ts or time decides when it is sent: at its distance from the first.
-    /// The file may be compressed by gzip or zstd.
+    /// Each line is a message as with --json, and its ts or time decides when it is sent: at its distance from the
+    /// first. The file may be compressed by gzip or zstd.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub replay: Option<PathBuf>,
 
@@ -56,8 +56,8 @@ pub struct InputOptions {
 
     /// What to do with a line that is not a message: stop there, or skip it [default: stop].
     ///
-    /// Each such line is an error, and the exit status is then 1. With stop, the messages before it are still delivered,
-    /// and the lines after it are not read.
+    /// Each such line is an error, and the exit status is then 1. With stop, the messages before it are still
+    /// delivered, and the lines after it are not read.
     #[arg(long, value_name = "ACTION", value_enum)]
     pub on_error: Option<OnErrorName>,
 }
@@ -151,9 +151,9 @@ fn rounds(text: &str) -> Result<u64, String> {
 pub struct DeliveryOptions {
     /// Fail unless each message has a subscriber; needs -V 5 and -q 1 or 2.
     ///
-    /// The broker reports in its acknowledgement that no client is subscribed to the topic (reason code 16, "No matching
-    /// subscribers"). The exit status is then 44. A broker need not report it: mosquitto and mqbroker do at QoS 1, and do
-    /// not at QoS 2.
+    /// The broker reports in its acknowledgement that no client is subscribed to the topic (reason code 16, "No
+    /// matching subscribers"). The exit status is then 44. A broker need not report it: mosquitto and mqbroker do at
+    /// QoS 1, and do not at QoS 2.
     #[arg(long)]
     pub require_subscriber: bool,
 }

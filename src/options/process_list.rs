@@ -33,8 +33,8 @@ fn overwrite(secrets: &[&Secret]) -> Option<()> {
     Some(())
 }
 
-/// Where the secrets are in an argument area, and how long they are: each as an argument behind an option, or at the end
-/// of the argument that begins with its option.
+/// Where the secrets are in an argument area, and how long they are: each as an argument behind an option, or at the
+/// end of the argument that begins with its option.
 #[cfg(any(target_os = "linux", test))]
 fn places(area: &[u8], secrets: &[&Secret]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();

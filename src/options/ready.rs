@@ -11,16 +11,16 @@ use super::values::whole_number;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Readiness")]
 pub struct ReadyOptions {
-    /// Run COMMAND once subscribed; its exit status other than 0 becomes that of mqsub.
+    /// Run COMMAND once subscribed; if it fails, mqsub exits with its status.
     ///
     /// No shell reads COMMAND: it is split at blanks outside of quotes; use "sh -c '...'" where you want a shell. Its
-    /// stdin is /dev/null, and its stdout goes to stderr, so that stdout has the messages alone. It runs once, also if
+    /// stdin is /dev/null, and its stdout goes to stderr, so that stdout has only the messages. It runs once, even if
     /// the connection is lost and made again.
     ///
-    /// Without -C, -E and what else ends a run by its messages (--retained-only, --once, --until, --expect,
-    /// --silent-after) mqsub ends after the command has ended and what it has published has come.
-    /// With one of them it ends when both have: the messages and the command. A command that fails ends it at once. A
-    /// command that a signal ends counts as 128 and the number of the signal. SIGINT, SIGTERM and SIGHUP are passed on
+    /// Without an option that ends the run by its messages (-C, -E, --retained-only, --once, --until, --expect,
+    /// --silent-after), mqsub exits when the command has ended and the messages that it published have come. With one
+    /// of them it exits when that condition is met and the command has ended. A command that fails ends it at once. A
+    /// command that a signal ends counts as 128 plus the number of the signal. SIGINT, SIGTERM and SIGHUP are passed on
     /// to the command and its children, and mqsub waits for its end; when -W ends the run the command gets SIGTERM.
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
           value_parser = CommandLine::parse)]

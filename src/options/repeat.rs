@@ -17,7 +17,7 @@ const MOST_RUNS: u32 = 1000;
 pub struct RepeatOptions {
     /// Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5].
     ///
-    /// Each run has clients, topics and a tag of its own, and the same --seed. The result shows the run in the middle,
+    /// Each run has its own clients, topics and tag, and the same --seed. The result shows the run in the middle,
     /// and lists the figures of all. Gates compare the median, and of what went wrong (lost, duplicates) the worst run.
     #[arg(long, value_name = "COUNT", value_parser = runs)]
     pub runs: Option<u32>,
@@ -26,7 +26,7 @@ pub struct RepeatOptions {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub cool_down: Option<Duration>,
 
-    /// With --hosts A,B: measure A and B in turns, --runs each, and compare B with A.
+    /// With --hosts A,B: measure A and B alternately, --runs each, and compare B with A.
     ///
     /// Which of the two begins is drawn anew for each pair of runs, from --seed. Exits with status 5 if B is worse.
     #[arg(long)]
@@ -35,7 +35,7 @@ pub struct RepeatOptions {
     /// Compare with the result in FILE; in --gate, 'vs(e2e.p99) <= +10%' is the change against it.
     ///
     /// The result has a verdict for each figure: better, same, worse or cannot say. Exits with status 5 if a figure
-    /// that counts is worse. Use --runs 5 for both results: from a single run no difference can be told from chance.
+    /// that counts is worse. Use --runs 5 for both results: with a single run a difference may be chance.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub baseline: Option<PathBuf>,
 

@@ -23,12 +23,12 @@ pub struct RetryOptions {
     #[arg(long, value_name = "TIME", value_parser = backoff)]
     pub backoff: Option<Backoff>,
 
-    /// Keep trying until a broker answers, for at most TIME in all.
+    /// Keep trying until a broker answers, for at most TIME in total.
     ///
     /// One deadline over everything up to the broker's answer to CONNECT, and to SUBSCRIBE in mqsub and mqrr: name
     /// look-up, connecting, TLS, proxies, further attempts. After it the tool fails with the last cause: with status 1,
-    /// or with the reason code where the broker answered that it is unavailable. What time does not mend (a wrong
-    /// password, a certificate) fails at once. --retry COUNT limits the attempts within TIME, --backoff sets the time
+    /// or with the reason code where the broker answered that it is unavailable. Errors that stay (a wrong password, a
+    /// certificate) fail at once. --retry COUNT limits the attempts within TIME, --backoff sets the time
     /// between them, and -W still counts from the start.
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub wait: Option<Duration>,

@@ -251,11 +251,11 @@ pub(super) const SUBSCRIBE: &[Section] = &[
             USAGE,
             entry(
                 "1-255",
-                "With --exec: the status of its command, if that is not 0, or 128 and the number of the signal that ended it.",
+                "With --exec: the status of its command if that is not 0, or 128 plus the number of the signal that ended it.",
             ),
             entry("27", "The time limit of -W was reached."),
             entry("40", "Messages came, but none that matches --expect, or one that --none-within excludes."),
-            entry("41", "No message came in the time of --within or --silent-after."),
+            entry("41", "No message came within the time of --within or --silent-after."),
             entry("42", "Fewer messages than --count matched --expect."),
             entry("43", "The broker did not answer a SUBSCRIBE or UNSUBSCRIBE in time."),
             REFUSED,
@@ -364,7 +364,7 @@ pub(super) const BENCH: &[Section] = &[
             ),
             entry(
                 "mqbench --hosts old:1883,new:1883 --ab --runs 5 --rate 1k",
-                "Measure two brokers in turns, five times each, and compare them with confidence intervals.",
+                "Measure two brokers alternately, five times each, and compare them with confidence intervals.",
             ),
             entry(
                 "mqbench compare last-*.json vs today-*.json",

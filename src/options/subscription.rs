@@ -51,14 +51,14 @@ pub struct SubscriptionOptions {
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Print only retained messages, then exit.
+    /// Print retained messages, and exit when another message comes, or none for a second.
     ///
     /// mqsub exits at the first message that is not retained, or when no message arrives for a second after
     /// subscribing.
     #[arg(long)]
     pub retained_only: bool,
 
-    /// Print only retained messages; with --once, exit when all have come.
+    /// Ignore messages that are not retained; with --once, exit when all retained messages have come.
     ///
     /// Unlike with --retained-only, a message that is not retained is ignored and ends nothing.
     #[arg(long)]
@@ -66,10 +66,10 @@ pub struct SubscriptionOptions {
 
     /// With --retained: exit when all retained messages have come.
     ///
-    /// After subscribing mqsub publishes a message to a topic of its own, mqsub/ID/end-of-retained, and ends when it is
-    /// back and no retained message has come for 250 ms, or four times as long as it took. If the broker does not allow
-    /// that, mqsub ends when none has come for a second. -d prints which it was. With -V 5 --json, a dump has the
-    /// properties of the messages too, such as their remaining expiry interval.
+    /// After subscribing, mqsub publishes a message to mqsub/ID/end-of-retained. It exits when that message has come
+    /// back and no retained message has come for 250 ms, or for four times the round trip if that is longer. If the
+    /// broker does not allow that, mqsub exits when no retained message has come for a second. -d prints which it was.
+    /// With -V 5 --json, a dump has the properties of the messages too, such as their remaining expiry interval.
     #[arg(long)]
     pub once: bool,
 

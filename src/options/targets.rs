@@ -62,8 +62,8 @@ pub struct TargetOptions {
     /// Record the broker's own figures: the numbers that it publishes under $SYS/.
     ///
     /// They are read over one more connection (see --no-sys), with --hosts from the first broker, and are no part of
-    /// any count. Most brokers publish them every 10 s, so rates need a run of 20 s or more; mosquitto and mqbroker have
-    /// sys_interval. Gates: broker.sys.received_per_s, sent_per_s, dropped, clients and heap_bytes.
+    /// any count. Most brokers publish them every 10 s, so rates need a run of 20 s or more; mosquitto and mqbroker
+    /// have sys_interval. Gates: broker.sys.received_per_s, sent_per_s, dropped, clients and heap_bytes.
     #[arg(long)]
     pub sys: bool,
 

@@ -13,8 +13,8 @@ pub struct Tool {
     pub name: &'static str,
     /// The tool of mosquitto whose options file it reads too.
     pub(super) mosquitto_name: Option<&'static str>,
-    /// Topics on the command line replace those of the options files, and those of a later file the ones before; without
-    /// it they are all used.
+    /// Topics on the command line replace those of the options files, and those of a later file the ones before;
+    /// without it they are all used.
     pub(super) replaces_topics: bool,
     /// EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO.
     pub sections: &'static [Section],
@@ -37,8 +37,8 @@ impl Tool {
         command.help_template(template + "\n{all-args}{after-help}")
     }
 
-    /// The clap definition without the texts around the options. It is all that reading argv takes, and it is read every
-    /// time that a message is sent.
+    /// The clap definition without the texts around the options. It is all that reading argv takes, and it is read
+    /// every time that a message is sent.
     pub(super) fn bare_command(&self) -> Command {
         (self.definition)()
     }

@@ -140,8 +140,8 @@ fn invalid_option(error: &clap::Error) -> Option<&str> {
     }
 }
 
-/// What an error repeats of the command line is made safe before clap puts it into a sentence: clap takes escape sequences
-/// out, so that they would be wrong and yet not be seen, and has no limit.
+/// What an error repeats of the command line is made safe before clap puts it into a sentence: clap takes escape
+/// sequences out, so that they would be wrong and yet not be seen, and has no limit.
 fn quote_values(error: &mut clap::Error) {
     let quoted_value = |value: &ContextValue| match value {
         ContextValue::String(text) => Some(ContextValue::String(quoted(text))),

@@ -1,7 +1,8 @@
-//! How a recording is compressed: known by the name of a file that is written, and by the first bytes of one that is read.
+//! How a recording is compressed: known by the name of a file that is written, and by the first bytes of one that is
+//! read.
 //!
-//! What an encoder has put out after a flush is a whole number of blocks. A fixed end, a few bytes, makes that a complete
-//! file; the next block takes the place of the end.
+//! What an encoder has put out after a flush is a whole number of blocks. A fixed end, a few bytes, makes that a
+//! complete file; the next block takes the place of the end.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;

@@ -2,7 +2,8 @@
 //!
 //! The owner connects a transport, calls [`Session::start`], moves bytes with [`Session::handle_input`] and
 //! [`Session::take_output`], asks [`Session::poll_timeout`] when to come back, and is called for what happened through
-//! its [`Handler`]. Nothing here sleeps, allocates without a bound or knows a socket, so each rule of the standard is a test.
+//! its [`Handler`]. Nothing here sleeps, allocates without a bound or knows a socket, so each rule of the standard is a
+//! test.
 //!
 //! One machine serves all tools. mqpub keeps a whole message in each place of the window, to send it again after a
 //! reconnect; mqbench keeps only the times ([`Kept`]) and writes its PUBLISH from a template.

@@ -55,7 +55,8 @@ impl Output {
         &mut self.handshakes
     }
 
-    /// Appends a packet without strings: an acknowledgement, PINGREQ, a bare DISCONNECT. These cannot fail to be written.
+    /// Appends a packet without strings: an acknowledgement, PINGREQ, a bare DISCONNECT. These cannot fail to be
+    /// written.
     pub(super) fn put(&mut self, packet: &Packet<'_>) {
         if let Packet::Ack(ack) = packet {
             self.has_sent = true;

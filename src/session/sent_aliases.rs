@@ -22,8 +22,8 @@ impl SentAliases {
         self.0 = Vec::new();
     }
 
-    /// The topic to send with a message of MQTT 5, empty where the broker knows it by the alias, and what the PUBLISH will
-    /// teach it.
+    /// The topic to send with a message of MQTT 5, empty where the broker knows it by the alias, and what the PUBLISH
+    /// will teach it.
     pub(super) fn topic_to_send<'a>(&self, message: &'a Message) -> (&'a str, AliasUpdate) {
         let Some(alias) = message.properties.number(PropertyName::TopicAlias) else {
             return (&message.topic, AliasUpdate::Known);

@@ -1,8 +1,8 @@
 //! Text from the network, made safe for a terminal.
 //!
 //! A topic, a reason string or a `$SYS` value may hold escape sequences that move the cursor, change the title or
-//! answer for the user, and marks that turn the reading direction. Here they become visible text. What the user typed or
-//! keeps in files goes the same way into an error: it may have been copied from somewhere.
+//! answer for the user, and marks that turn the reading direction. Here they become visible text. What the user typed
+//! or keeps in files goes the same way into an error: it may have been copied from somewhere.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -28,8 +28,8 @@ pub(crate) fn byte_count(count: usize) -> String {
     counted(count as u64, "byte", "bytes")
 }
 
-/// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far below
-/// one an hour is what is left of a rate that has died away.
+/// Events per second, without the unit: whole and grouped from 100 on, three significant digits below. What is far
+/// below one an hour is what is left of a rate that has died away.
 pub(crate) fn rate(per_second: f64) -> String {
     if !per_second.is_finite() {
         UNKNOWN.to_owned()

@@ -35,8 +35,8 @@ impl ProgressLine {
         self.due
     }
 
-    /// Draws when it is time to: `done` messages are finished, and the source is at `position` of the total. `note` is what
-    /// it waits for.
+    /// Draws when it is time to: `done` messages are finished, and the source is at `position` of the total. `note` is
+    /// what it waits for.
     pub(crate) fn draw(&mut self, now: Instant, done: u64, position: u64, note: Option<&str>) {
         if self.due.is_none_or(|due| due > now) {
             return;

@@ -14,10 +14,11 @@ const FAULTS: &str = include_str!("html_report.js");
 const WIDE: View = View { width: 1200, is_dark: false, runs_scripts: true };
 const PHONE_DARK: View = View { width: 360, is_dark: true, runs_scripts: true };
 
+/// Runs mqbench. A machine that is busy may be too late for a schedule (4); the page has all that was measured.
 fn mqbench(arguments: &[&str]) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mqbench"));
     let output = run(command.args(arguments));
-    assert_eq!(code(&output), 0, "{arguments:?}: {}", text(&output.stderr));
+    assert!(matches!(code(&output), 0 | 4), "{arguments:?}: {}", text(&output.stderr));
 }
 
 /// A folder with the document of a run and what can be made from it.

@@ -1,5 +1,5 @@
-//! A mosquitto that bridges into our broker, both ways, as it introduces itself: `try_private true` asks with a protocol
-//! level of its own.
+//! A mosquitto that bridges into our broker, both ways, as it introduces itself: `try_private true` asks with a
+//! protocol level of its own.
 
 use mqtools::broker::{BrokerSettings, EmbeddedBroker};
 

@@ -149,7 +149,8 @@ fn password_files_are_shared_with_mosquitto() {
     assert_eq!((client("secret"), client("wrong")), (Some(0), Some(135)));
 }
 
-/// A CA, a server and a client, made by rcgen: paths of `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
+/// A CA, a server and a client, made by rcgen: paths of `ca.pem`, `server.pem`, `server.key`, `client.pem`,
+/// `client.key`.
 fn certificates(folder: &Path) -> impl Fn(&str) -> PathBuf + use<> {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
     let folder = folder.to_owned();

@@ -19,8 +19,8 @@ use crate::support::raw_client::{RawClient, message};
 const OPEN: &str = "listener 0 127.0.0.1\nallow_anonymous true\n";
 const V311: ProtocolVersion = ProtocolVersion::V311;
 
-/// Twenty subscribers that take nothing, at QoS 0 and QoS 1: each costs its limit, which is far below what was sent, and
-/// the publisher and a subscriber that reads are served meanwhile.
+/// Twenty subscribers that take nothing, at QoS 0 and QoS 1: each costs its limit, which is far below what was sent,
+/// and the publisher and a subscriber that reads are served meanwhile.
 #[test]
 fn readers_that_do_not_read_cost_their_limit() {
     let broker = Mqbroker::start(&format!("{OPEN}max_queued_bytes 1000000\n"));

@@ -1,5 +1,5 @@
-//! mqpub, mqsub and mqrr as processes, against brokers that do right and wrong. One crate, because each test crate links
-//! the whole library.
+//! mqpub, mqsub and mqrr as processes, against brokers that do right and wrong. One crate, because each test crate
+//! links the whole library.
 
 // clippy.toml allows it in test functions only, not in the functions that they share.
 #![allow(clippy::expect_used, clippy::unwrap_used)]

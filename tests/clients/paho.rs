@@ -1,5 +1,5 @@
-//! mqpub, mqsub and mqrr with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT 3.1.1
-//! and with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
+//! mqpub, mqsub and mqrr with paho-mqtt at the other end: what one sends the other receives, at every QoS, with MQTT
+//! 3.1.1 and with 5 and its properties. Without paho-mqtt the tests are skipped; with `CI` set that is a failure.
 
 use std::process::Command;
 

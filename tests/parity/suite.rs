@@ -1,8 +1,8 @@
 //! The rows as tests.
 //!
-//! They are written against mosquitto 2.0, which distributions have. Where 2.1 differs, a row says what it expects of us
-//! and why. Rows that need mosquitto are ignored where it is missing or another version; with `CI` set, a missing one is
-//! a failure.
+//! They are written against mosquitto 2.0, which distributions have. Where 2.1 differs, a row says what it expects of
+//! us and why. Rows that need mosquitto are ignored where it is missing or another version; with `CI` set, a missing
+//! one is a failure.
 
 mod arguments;
 mod broker;

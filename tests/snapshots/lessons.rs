@@ -1,5 +1,5 @@
-//! docs/lessons.md in English and Korean: the blocks of a lesson are the windows of its reader. Lessons run side by side,
-//! and what both pages show runs once. `BLESS=1` writes what came into the pages, where it differs.
+//! docs/lessons.md in English and Korean: the blocks of a lesson are the windows of its reader. Lessons run side by
+//! side, and what both pages show runs once. `BLESS=1` writes what came into the pages, where it differs.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! What the tools print, beside a stored copy of it: every help text, and an error for every way to misuse an option.
 //!
 //! The files in this folder look like a terminal: a line with `$` is run by a shell, and what stands below it is its
-//! stdout and stderr, with `? N` in front for an exit status N other than 0. To add a case, write its `$` line; to accept
-//! what the tools print now: `BLESS=1 cargo test --test snapshots`.
+//! stdout and stderr, with `? N` in front for an exit status N other than 0. To add a case, write its `$` line; to
+//! accept what the tools print now: `BLESS=1 cargo test --test snapshots`.
 //!
 //! The environment is the same everywhere: nothing is inherited, output is 100 columns wide, and nothing listens where
 //! the tools connect to.

@@ -2,8 +2,8 @@
 //! rates, sizes and ports of clients are places: any value will do there.
 //!
 //! Blocks that belong together are the windows of a reader: each is a shell, all share the folder and the brokers, and
-//! one begins when the one above it has ended or, where the page says that it waits, does so. When all windows print what the page shows, those
-//! that still run get Ctrl-C, the last one first.
+//! one begins when the one above it has ended or, where the page says that it waits, does so. When all windows print
+//! what the page shows, those that still run get Ctrl-C, the last one first.
 //!
 //! A page names fixed ports and the address of a machine; where it runs, they are those of the test. Brokers answer at
 //! the first two ports unless a window runs its own.
@@ -203,8 +203,8 @@ impl<'a> Window<'a> {
         self.process.stdout.wait_until(waits, || false);
     }
 
-    /// Waits until the window prints what the page shows, and no longer than patience lasts. For BLESS that is unknown: a
-    /// window shows all when nothing has come for a while.
+    /// Waits until the window prints what the page shows, and no longer than patience lasts. For BLESS that is unknown:
+    /// a window shows all when nothing has come for a while.
     fn wait_until_it_shows(&self, scene: &Scene) {
         let quiet = Duration::from_secs(if super::is_blessing() { 15 } else { 0 });
         let (mut size, mut since) = (0, Instant::now());

@@ -1,6 +1,6 @@
 //! The console blocks of README.md, its Korean summary and docs/measuring.md: each is run as it stands there, against a
-//! broker of this test, and prints what it shows. Numbers and their units are not compared, and sizes that take long are
-//! smaller. Of a command with `# excerpt` behind it only the lines that are shown have to come, in this order.
+//! broker of this test, and prints what it shows. Numbers and their units are not compared, and sizes that take long
+//! are smaller. Of a command with `# excerpt` behind it only the lines that are shown have to come, in this order.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -101,8 +101,8 @@ fn certificate(name: &str, certificate: &Path, key: &Path) {
     std::fs::write(key, pair.serialize_pem()).unwrap();
 }
 
-/// What is compared of lines. The words of mqbench's verdict and the columns of its table depend on how the machine did:
-/// that they are there is compared.
+/// What is compared of lines. The words of mqbench's verdict and the columns of its table depend on how the machine
+/// did: that they are there is compared.
 fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     const OF_THE_MACHINE: [&str; 4] = ["Carries ", "Connects ", "messages/s ", "n  per second "];
     let (mut kept, mut is_skipping) = (Vec::new(), false);

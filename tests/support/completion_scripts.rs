@@ -1,8 +1,8 @@
 //! The completions of a tool for bash, zsh and fish, from its options.
 //!
-//! clap_complete writes those of zsh and fish from a definition with more values in it than clap needs to read a command
-//! line; what it cannot say, which words may stand where, is added. Its script for bash offers file names for every
-//! number, options where a verb is expected, and nothing after `--qos=`, so that script is written here.
+//! clap_complete writes those of zsh and fish from a definition with more values in it than clap needs to read a
+//! command line; what it cannot say, which words may stand where, is added. Its script for bash offers file names for
+//! every number, options where a verb is expected, and nothing after `--qos=`, so that script is written here.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

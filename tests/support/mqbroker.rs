@@ -52,7 +52,8 @@ impl Mqbroker {
         self.process.stderr.wait_for(text)
     }
 
-    /// The addresses on which it listens: those of TCP and TLS in the order of the configuration, then those of WebSocket.
+    /// The addresses on which it listens: those of TCP and TLS in the order of the configuration, then those of
+    /// WebSocket.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let log = self.process.stderr.seen();
         let listening = log.lines().filter_map(|line| Some(line.split_once("Listening on ")?.1));

@@ -1,5 +1,5 @@
-//! Whether mosquitto takes a text of `-F`. It is asked for where the argument stands, before other faults; what the text
-//! means is the printer's, which refuses the same texts.
+//! Whether mosquitto takes a text of `-F`. It is asked for where the argument stands, before other faults; what the
+//! text means is the printer's, which refuses the same texts.
 
 use super::refusal::Refusal;
 

@@ -1,8 +1,8 @@
 //! What was given, as the options of our own tools.
 //!
-//! Every field of every group is named here, so that an option that is added does not compile until somebody has decided
-//! what it is under mosquitto's names. What means nothing to mosquitto, as `--insecure` without TLS, is left out, since
-//! our own tools reject it.
+//! Every field of every group is named here, so that an option that is added does not compile until somebody has
+//! decided what it is under mosquitto's names. What means nothing to mosquitto, as `--insecure` without TLS, is left
+//! out, since our own tools reject it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

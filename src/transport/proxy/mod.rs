@@ -9,8 +9,8 @@ use super::error::{FailureKind, Fault, explain_socket_error};
 use super::plan::{Address, ProxyKind, ProxyPlan};
 use super::socket::Socket;
 
-/// Asks the proxy behind `socket` for a connection to the broker. `resolved` is the broker's address where it was looked
-/// up here.
+/// Asks the proxy behind `socket` for a connection to the broker. `resolved` is the broker's address where it was
+/// looked up here.
 pub(super) async fn negotiate(
     socket: Socket,
     proxy: &ProxyPlan,

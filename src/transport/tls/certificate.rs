@@ -81,8 +81,8 @@ impl CertificateFacts {
         date_text(self.not_after)
     }
 
-    /// Whether the certificate has this very text among its host names or, where it has no subjectAltName, as its common
-    /// name: no wildcards.
+    /// Whether the certificate has this very text among its host names or, where it has no subjectAltName, as its
+    /// common name: no wildcards.
     pub(super) fn names_literally(&self, host: &str) -> bool {
         match &self.alternative_names {
             Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),

@@ -127,8 +127,8 @@ fn verify_named(
 }
 
 /// Whether a certificate has the host in a form that webpki does not look at. `openssl req -x509` without more makes a
-/// certificate with nothing but a common name, which OpenSSL compares with the host when there is no subjectAltName (RFC
-/// 6125 §6.4.4); mosquitto's clients also find an IP address among the DNS names.
+/// certificate with nothing but a common name, which OpenSSL compares with the host when there is no subjectAltName
+/// (RFC 6125 §6.4.4); mosquitto's clients also find an IP address among the DNS names.
 fn names_literally(shown: &CertificateDer<'_>, host: &ServerName<'_>) -> bool {
     CertificateFacts::read(shown).is_some_and(|facts| facts.names_literally(&host.to_str()))
 }

@@ -1,5 +1,5 @@
-//! What the fuzz target `broker` does with its bytes: a life of a broker in which the bytes say what happens next and what
-//! the clients send. `tests/properties/broker.rs` runs the same body on a stable compiler.
+//! What the fuzz target `broker` does with its bytes: a life of a broker in which the bytes say what happens next and
+//! what the clients send. `tests/properties/broker.rs` runs the same body on a stable compiler.
 
 use std::io::IoSlice;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! What the fuzz targets of files do with their bytes: PEM with certificates and keys, and the broker's files of users and
-//! of what they may do. `tests/properties/files.rs` runs the same bodies on a stable compiler.
+//! What the fuzz targets of files do with their bytes: PEM with certificates and keys, and the broker's files of users
+//! and of what they may do. `tests/properties/files.rs` runs the same bodies on a stable compiler.
 
 use std::path::{Path, PathBuf};
 
@@ -24,9 +24,9 @@ fn folder() -> PathBuf {
     path
 }
 
-/// A PEM file with bytes put in. The first byte says which file it is to be, the second where they are put in and how many
-/// are taken out. An error names the file, fits on a terminal line and repeats nothing of a key; a file in which text was
-/// put before the first block is read as without it.
+/// A PEM file with bytes put in. The first byte says which file it is to be, the second where they are put in and how
+/// many are taken out. An error names the file, fits on a terminal line and repeats nothing of a key; a file in which
+/// text was put before the first block is read as without it.
 pub fn pem(data: &[u8]) {
     let [choice, place, data @ ..] = data else { return };
     let key = usize::from(choice % 8).checked_sub(3).and_then(|key| KEYS.get(key));

@@ -10,7 +10,8 @@ use mqtools::mqtt::{PropertyName, ProtocolVersion, QoS};
 pub fn message_json(data: &[u8]) {
     let whole = serde_json::from_slice::<serde_json::Value>(data).ok();
     let depth = whole.as_ref().map_or(0, depth);
-    // A lone surrogate in a key's value or a number beyond f64 divides the two readers of JSON: ours is then the stricter.
+    // A lone surrogate in a key's value or a number beyond f64 divides the two readers of JSON: ours is then the
+    // stricter.
     if JsonText::new(data, 100).is_some() && depth <= 100 {
         assert!(whole.is_some() || has_huge_number(data), "{}", String::from_utf8_lossy(data));
     }

@@ -1,5 +1,5 @@
-//! What the fuzz targets of the options do with their bytes: URLs of `-L`, options files, and the words of `-D`, each the
-//! way from argv on. `tests/properties/options.rs` runs the same bodies on a stable compiler.
+//! What the fuzz targets of the options do with their bytes: URLs of `-L`, options files, and the words of `-D`, each
+//! the way from argv on. `tests/properties/options.rs` runs the same bodies on a stable compiler.
 
 use std::ffi::OsString;
 
@@ -73,8 +73,8 @@ fn password_of(url: &str) -> Option<&str> {
     Some(authority.rsplit_once('@')?.0.split_once(':')?.1)
 }
 
-/// Bytes as an options file: its options are those of the same words in argv, and each fault has a line of the file, the
-/// first one first.
+/// Bytes as an options file: its options are those of the same words in argv, and each fault has a line of the file,
+/// the first one first.
 pub fn options_file(data: &[u8]) {
     // The topic stands in the file: one of the command line would replace those of the file.
     let file = [data, b"\n-t t"].concat();

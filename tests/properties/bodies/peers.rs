@@ -1,5 +1,5 @@
-//! What the fuzz targets `proxy` and `web_socket` do with their bytes: a peer sends them where we expect an HTTP head, a
-//! SOCKS5 answer or WebSocket frames. `tests/properties/peers.rs` runs the same bodies on a stable compiler.
+//! What the fuzz targets `proxy` and `web_socket` do with their bytes: a peer sends them where we expect an HTTP head,
+//! a SOCKS5 answer or WebSocket frames. `tests/properties/peers.rs` runs the same bodies on a stable compiler.
 
 use mqtools::mqtt::Secret;
 use mqtools::transport::{
@@ -18,8 +18,8 @@ thread_local! {
 /// A password that no error may repeat.
 const PASSWORD: &str = "hunter2";
 
-/// Our side of a connection whose peer answers the request with these bytes, `chunk` at a time, and closes. A `{KEY}` in
-/// them becomes the Sec-WebSocket-Accept that belongs to the request.
+/// Our side of a connection whose peer answers the request with these bytes, `chunk` at a time, and closes. A `{KEY}`
+/// in them becomes the Sec-WebSocket-Accept that belongs to the request.
 fn with_peer<T>(answer: &[u8], chunk: usize, ours: impl AsyncFnOnce(Socket) -> T) -> T {
     RUNTIME.with(|runtime| {
         runtime.block_on(async {

@@ -59,8 +59,8 @@ pub fn output_template(data: &[u8]) {
     }
 }
 
-/// A template of mqbench's payloads prints what a slow reader of it prints, and no more than was reckoned with. The slow
-/// reader does not know the placeholders with a name.
+/// A template of mqbench's payloads prints what a slow reader of it prints, and no more than was reckoned with. The
+/// slow reader does not know the placeholders with a name.
 pub fn payload_template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let slow = slow_payload(text);

@@ -10,9 +10,9 @@ const CONNECTS: [&[u8]; 2] = [
     b"\x10\x19\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x07hunter2",
 ];
 
-/// Packets of a broker behind our CONNECT. The first byte says how: `-d` or `-dd`, and the version. One packet after the
-/// other is logged as all together are; nothing in the lines acts on a terminal; each packet has its line; a password has
-/// none.
+/// Packets of a broker behind our CONNECT. The first byte says how: `-d` or `-dd`, and the version. One packet after
+/// the other is logged as all together are; nothing in the lines acts on a terminal; each packet has its line; a
+/// password has none.
 pub fn trace(data: &[u8]) {
     let [choice, data @ ..] = data else { return };
     let level = 1 + (choice & 1);

@@ -1,7 +1,8 @@
 //! A broker that does wrong on demand, for tests: delays, refuses, drops, repeats, reorders, cuts, stalls.
 //!
-//! It is the broker core with a script of faults in front of it ([`super::faulty_broker`]), on a free port of 127.0.0.1, on a
-//! separate thread; everything by plan, counted from 1, nothing by chance. It logs what it received and acknowledged.
+//! It is the broker core with a script of faults in front of it ([`super::faulty_broker`]), on a free port of
+//! 127.0.0.1, on a separate thread; everything by plan, counted from 1, nothing by chance. It logs what it received and
+//! acknowledged.
 //!
 //! ```ignore
 //! let broker = ScriptedBroker::start(Script::default().drop_deliveries([3, 8]).delay(PacketType::Puback, MS_50));
@@ -24,7 +25,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mqtools::broker::core::Settings;
@@ -160,9 +161,19 @@ impl ScriptedBroker {
         gone.recv().unwrap();
     }
 
-    /// Listens again on the same port.
+    /// Listens again on the same port. A process that looks for a free port may hold it for a moment.
     pub fn come_back(&mut self) -> io::Result<()> {
-        self.command(Command::Listen(TcpListener::bind(self.addr)?));
+        let deadline = Instant::now() + PATIENCE;
+        let listener = loop {
+            match TcpListener::bind(self.addr) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    // Nothing reports that a port is free again.
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                bound => break bound?,
+            }
+        };
+        self.command(Command::Listen(listener));
         Ok(())
     }
 
