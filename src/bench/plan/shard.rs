@@ -133,9 +133,7 @@ impl BenchPlan {
         let (routes, receivers) = (&self.routes, self.routes.receivers());
         match kind {
             ClientKind::Responder | ClientKind::Idler => true,
-            ClientKind::Publisher => {
-                routes.is_everything_for_all() || receivers == 0 || receivers >= self.publishers
-            }
+            ClientKind::Publisher => routes.is_everything_for_all() || receivers == 0 || receivers >= self.publishers,
             ClientKind::Subscriber if self.publishers == 0 => !matches!(routes.shape(), Shape::Shared { .. }),
             ClientKind::Subscriber => {
                 !routes.is_everything_for_all() && self.subscribers == self.publishers && receivers >= self.publishers
