@@ -56,6 +56,13 @@ complete -c mqbench -l barrier -d 'How shards wait for each other before the loa
 complete -c mqbench -l control -d 'Use the broker at URL for the barrier, not the one under test' -r -f
 complete -c mqbench -l barrier-timeout -d 'Wait at most TIME for the other shards, then report which are missing [default: 2m]' -r -f
 complete -c mqbench -l start-at -d 'Start the load at this moment of the machine\'s clock: RFC 3339, or seconds since 1970' -r -f
+complete -c mqbench -l engine -d 'mqbench plan: print the job file that runs the plan in --shards parts: slurm, mpi, kubernetes or parallel' -r -f -a "slurm\t'Slurm: a file for sbatch'
+mpi\t'Open MPI, MPICH: a script that calls mpirun'
+kubernetes\t'Kubernetes: an Indexed Job'
+parallel\t'GNU parallel: a script, on this machine or over ssh'"
+complete -c mqbench -l shards -d 'mqbench plan: number of shards, each a process, best on a machine of its own' -r -f
+complete -c mqbench -l image -d 'mqbench plan: the container image in the job file for Kubernetes [default: mqtools:latest]' -r -f
+complete -c mqbench -l target -d 'mqbench plan: how many machines a load needs, as in \'1M clients, 500k/s\'' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
@@ -147,4 +154,5 @@ complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a report -d '
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a merge -d 'Add the results of one plan that ran in several parts: merge FILE... --out FILE'
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a compare -d 'Compare results: compare FILE FILE...'
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a find -d 'Find the highest rate that meets --slo'
-complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a plan -d 'Print the job file of a run on several machines (--engine), or how many machines a load needs (--target)'
+complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find plan'

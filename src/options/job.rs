@@ -15,7 +15,7 @@ const MOST_SHARDS: u64 = 100_000;
 
 /// What `mqbench plan` prints.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Several machines")]
+#[command(next_help_heading = "Shards")]
 pub struct JobOptions {
     /// mqbench plan: print the job file that runs the plan in --shards parts: slurm, mpi, kubernetes or parallel.
     ///
