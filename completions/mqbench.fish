@@ -23,6 +23,7 @@ random\t''
 text\t''
 template:\t''"
 complete -c mqbench -s m -l message -d 'Send TEXT; fills in placeholders such as %i and %s, as in --payload template' -r -f
+complete -c mqbench -l csv -d 'Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P' -r -F
 complete -c mqbench -s f -l file -d 'Send the contents of FILE unchanged; use --payload template to fill in placeholders' -r -F
 complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a "delivery\t'Delivered to the subscribers of this process, and acknowledged where the QoS asks for it'
 ack\t'Acknowledged'
@@ -41,7 +42,7 @@ complete -c mqbench -l client -d 'Client library to use: mqbench\'s own engine, 
 rumqttc\t'The crate rumqttc'"
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r -f
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r -f
-complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f -a "auto\t''"
+complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID, auto or none (Linux)' -r -f -a "auto\t''"
 complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r -f
 complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r -f
 complete -c mqbench -l baseline -d 'Compare with the result in FILE; in --gate, \'vs(e2e.p99) <= +10%\' is the change against it' -r -F

@@ -83,7 +83,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         Ok((plan, conclusion))
     });
-    let (plan, conclusion) = match prepared {
+    let (mut plan, conclusion) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
@@ -97,6 +97,9 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         let examine = examine(&plan, own.is_some(), options.result.json, files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
+    }
+    if options.targets.broker_pid.is_none() && own.is_none() {
+        plan.find_processes(options.repeat.ab);
     }
     let run = BenchRun {
         options,

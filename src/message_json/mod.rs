@@ -13,12 +13,17 @@ mod writer;
 pub use read::{JsonMessage, MessageDefaults, ReadError, ReadFault, read_message};
 pub use schema::schema;
 pub use text::JsonText;
+#[cfg(feature = "explorer")]
+pub(crate) use text::JsonToken;
 pub(crate) use write::put_rfc3339;
 pub use write::{MessageJsonOptions, write_message};
 pub(crate) use writer::{JsonLayout, JsonWriter};
 
 use crate::mqtt::wire::PublishProperties;
 use crate::mqtt::{Property, PropertyRef};
+
+/// Longest line that is written and read, bytes: the largest message of MQTT fits in base64.
+pub(crate) const LONGEST_LINE: usize = 512 << 20;
 
 /// The properties of a PUBLISH in wire order, borrowed from any storage.
 pub fn properties_of<'a>(properties: PublishProperties<'a>) -> impl Iterator<Item = PropertyRef<'a>> {

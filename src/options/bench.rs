@@ -386,6 +386,7 @@ impl BenchOptions {
             (load.size.is_some(), "--size"),
             (load.message.is_some(), "-m"),
             (load.file.is_some(), "-f"),
+            (load.csv.is_some(), "--csv"),
             (self.stages.duration.is_some(), "--duration"),
             (self.stages.count.is_some(), "-C"),
             (!self.result.gate.is_empty(), "--gate"),

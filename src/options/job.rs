@@ -5,10 +5,10 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Args, Command, ValueEnum, ValueHint};
 
+use super::UsageError;
 use super::arguments::{OptionTable, Typed};
 use super::properties::JOINT;
 use super::values::{positive_count, rate};
-use super::{BENCH, UsageError};
 
 /// More shards than any cluster starts at once.
 const MOST_SHARDS: u64 = 100_000;
@@ -175,7 +175,7 @@ impl JobCommand {
                 }
             }
         }
-        UsageError::check(BENCH.name, faults)?;
+        UsageError::check("mqbench", faults)?;
         // The verb of plan itself, then that of the run.
         job.run.retain(|argument| argument.words != ["plan"]);
         job.run.sort_by_key(|argument| argument.words.iter().any(|word| word.starts_with('-')));

@@ -119,6 +119,13 @@ pub struct LoadOptions {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub message: Option<String>,
 
+    /// Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P.
+    ///
+    /// The first line holds the column names. Each client has the row of its number; in payloads each message has the
+    /// next row. After the last row comes the first one again.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub csv: Option<PathBuf>,
+
     /// Send the contents of FILE unchanged; use --payload template to fill in placeholders.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,

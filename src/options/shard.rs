@@ -389,7 +389,8 @@ mod tests {
 
     #[test]
     fn an_environment_that_contradicts_itself_is_refused() {
-        let variables: &[(&str, &[(&str, &str)], &str)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let variables: &[Case<'_>] = &[
             ("auto", &[], "no variable of Slurm"),
             ("auto", &[("SLURM_JOB_ID", "1"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")], "start mqbench with srun"),
             ("auto", &[("OMPI_COMM_WORLD_RANK", "4"), ("OMPI_COMM_WORLD_SIZE", "4")], "the first is 0"),

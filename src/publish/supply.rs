@@ -10,8 +10,8 @@ use super::line_fault::LineFault;
 use super::lines::Line;
 use super::schedule::Schedule;
 use super::source::{MOST_READ_AHEAD, Source};
+use crate::message_json::LONGEST_LINE;
 use crate::mqtt::Message;
-use crate::mqtt::wire::MAX_REMAINING_LENGTH;
 use crate::options::Speed;
 
 /// The next message of a run.
@@ -84,7 +84,7 @@ impl Supply {
         if self.is_stopped {
             return None;
         }
-        let limit = if self.has_own_limit { MAX_REMAINING_LENGTH } else { limit };
+        let limit = if self.has_own_limit { LONGEST_LINE } else { limit };
         let (number, line) = self.source.next(limit)?;
         self.number = number;
         let next = match line {

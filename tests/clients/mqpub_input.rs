@@ -91,7 +91,7 @@ fn bad_lines_can_be_skipped_and_are_counted() {
     assert_eq!(
         errors,
         "Error: line 2, column 1: it is not one JSON object: it does not begin with {\n\
-         Error: line 3, column 1: it is not one JSON object: it does not begin with {\n\
+         Error: line 3, column 1: it is not one JSON object: the line is empty\n\
          Error: 2 lines skipped"
     );
     let summary: serde_json::Value = serde_json::from_str(summary).unwrap();

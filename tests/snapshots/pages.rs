@@ -193,14 +193,19 @@ impl<'a> Window<'a> {
         Self { block, process, is_waiting }
     }
 
-    /// Waits for the end, or for what the last command of the block does first.
+    /// Waits for what the last command of the block does first, or for the end.
     fn wait_until_it_waits(&self) {
         let waits = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             let last = text.split(MARK).nth(self.block.commands.len() - 1).filter(|_| self.block.waits)?;
             (self.is_waiting.exists() || WAITING.iter().any(|word| last.contains(word))).then_some(())
         };
-        self.process.stdout.wait_until(waits, || false);
+        // A block that ends by itself may have much to do, such as installing a package on a busy machine.
+        for _ in 0..if self.block.waits { 1 } else { 4 } {
+            if self.process.stdout.wait_until(waits, || false).is_some() || self.process.stdout.has_ended() {
+                return;
+            }
+        }
     }
 
     /// Waits until the window prints what the page shows, and no longer than patience lasts. For BLESS that is unknown:

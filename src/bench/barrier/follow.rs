@@ -137,7 +137,9 @@ impl Member {
         while let Ok(event) = timeout_at(deadline, board.next()).await {
             match event {
                 Event::Shard(index, Some(note)) if note.phase == Phase::Ready && self.quoted == note.lead => {
-                    is_here.get_mut(index).map(|here| *here = true);
+                    if let Some(here) = is_here.get_mut(index) {
+                        *here = true;
+                    }
                 }
                 Event::Lead(note) if self.quoted == Some(note.lead) => is_here[0] = true,
                 Event::Failed(fault) => return fault,

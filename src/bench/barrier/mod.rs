@@ -224,8 +224,10 @@ impl Member {
                     board::Event::Shard(index, note) => {
                         let is_of_run = |note: &ShardNote| nonces.get(index) == Some(&note.nonce);
                         let phase = note.as_ref().filter(|note| is_of_run(note)).map(|note| note.phase);
-                        if note.is_none() || matches!(phase, Some(Phase::Sent | Phase::Failed | Phase::Lost)) {
-                            done.get_mut(index).map(|done| *done = true);
+                        let has_ended = note.is_none()
+                            || matches!(phase, Some(Phase::Sent | Phase::Failed | Phase::Lost));
+                        if has_ended && let Some(done) = done.get_mut(index) {
+                            *done = true;
                         }
                         if phase == Some(Phase::Lost) && !lost.contains(&index) {
                             lost.push(index);

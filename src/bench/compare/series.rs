@@ -45,13 +45,9 @@ pub(crate) async fn run_series(
     mut measure: impl AsyncFnMut(Turn) -> Result<Attempt>,
     mut pause: impl AsyncFnMut(Duration) -> bool,
 ) -> Result<Vec<(Turn, Attempt)>> {
-    let mut attempts = Vec::new();
+    let mut attempts: Vec<(Turn, Attempt)> = Vec::new();
     for turn in turns {
         if turn.number > 1 && pause(cool_down).await {
-            // What an interruption has cut short is no run like the others.
-            if attempts.len() > 1 {
-                attempts.pop_if(|(_, attempt): &mut (Turn, Attempt)| attempt.document.status == Status::Partial);
-            }
             break;
         }
         let attempt = measure(*turn).await?;
@@ -60,6 +56,12 @@ pub(crate) async fn run_series(
         if status == Status::Failed {
             break;
         }
+    }
+    // What an interruption has cut short is no run like the others. It ends the series, whether more were to follow.
+    let is_cut_short =
+        |attempt: &Attempt| attempt.document.status == Status::Partial && attempt.document.run.error.is_none();
+    if attempts.len() > 1 {
+        attempts.pop_if(|(_, attempt)| is_cut_short(attempt));
     }
     // An interruption before the load of a run leaves nothing of it.
     if attempts.len() > 1 {

@@ -80,16 +80,28 @@ impl Findings {
     pub(super) fn text(&self, colors: Colors) -> String {
         let title = colors.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
         let clients = crate::terminal::number::counted(self.clients, "client", "clients");
-        let mut text = format!("{title}  {clients} → {}\n\n", escape(&self.target));
-        text.push_str(&lines(&self.checks, colors));
-        let verdict = match self.status {
-            Level::Ok => colors.paint(Paint::Good, "The plan fits this machine."),
-            Level::Warn => {
-                colors.paint(Paint::Warning, "The plan fits this machine; the warnings may affect its figures.")
-            }
-            Level::Fail => colors.paint(Paint::Bad, "The plan cannot run on this machine."),
+        let paint = match self.status {
+            Level::Ok => Paint::Good,
+            Level::Warn => Paint::Warning,
+            Level::Fail => Paint::Bad,
         };
-        format!("{text}\n{verdict}\n")
+        let verdict = colors.paint(paint, &self.verdict());
+        format!("{verdict}\n\n{title}  {clients} → {}\n\n{}", escape(&self.target), lines(&self.checks, colors))
+    }
+
+    /// What the checks mean, in a sentence that names those that are not ok.
+    fn verdict(&self) -> String {
+        let named = |level: Level| {
+            let names = self.checks.iter().filter(|check| check.level == level).map(|check| check.name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        match self.status {
+            Level::Ok => "The plan fits this machine.".to_owned(),
+            Level::Warn => {
+                format!("The plan fits this machine; these may affect its figures: {}.", named(Level::Warn))
+            }
+            Level::Fail => format!("The plan cannot run on this machine: {}.", named(Level::Fail)),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use self::census::Census;
 use self::hold::run_hold;
 pub(crate) use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
+pub(crate) use self::pace::Overload;
 use self::shards::{Shards, StartShard};
 use self::stage::StageDriver;
 use self::usage::ProcessWatch;

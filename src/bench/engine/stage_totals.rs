@@ -11,6 +11,9 @@ use crate::bench::measure::{
 };
 use crate::bench::system::{CpuTime, ProcessUse};
 
+/// A second with less than this part of what the best one brought is one in which the broker stood still.
+const HARDLY: u64 = 20;
+
 /// The totals of a stage.
 #[derive(Default)]
 pub(super) struct StageTotals {
@@ -175,6 +178,14 @@ impl StageTotals {
     /// The last whole second.
     pub(super) const fn last_second(&self) -> Option<&IntervalRow> {
         self.last_second.as_ref()
+    }
+
+    /// Whether there was a second in which hardly anything arrived, beside what arrived in the others.
+    pub(super) fn stood_still(&self) -> bool {
+        let rows = self.timeline.rows();
+        let heard = |row: &IntervalRow| row.delivered.max(row.acked).unwrap_or_default();
+        let most = rows.iter().map(heard).max().unwrap_or_default();
+        rows.iter().any(|row| heard(row) < most / HARDLY)
     }
 
     /// The last whole second for those who watch.

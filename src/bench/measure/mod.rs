@@ -34,7 +34,7 @@ pub(super) use outage::{Outage, Outages};
 pub(super) use reach::{Reach, Received};
 pub(super) use recorder::{ConnectFailure, Counters, Latencies, Latency, Recorder, SampleBatch};
 pub(super) use series::{IntervalRow, MOST_ROWS, Series, Timeline};
-pub(super) use span::{RateWindows, Span, Spans};
+pub(super) use span::{RateWindows, Silence, Span, Spans, common_silences};
 pub use stamp::Stamp;
 pub(super) use stamp::{STAMP_SIZE, STAMP_TICK_NS, unwrap_sequence};
 pub(super) use steadiness::{Drift, Steadiness, median};

@@ -4,9 +4,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::figures::{StageFigures, percent};
-use super::ledger::Delivery;
-
 /// Share of the offered messages that must have been sent.
 const SENT_SHARE: f64 = 0.99;
 /// Scheduling lag that is always allowed, nanoseconds.
@@ -34,7 +31,7 @@ impl Fault {
     /// The code of deliveries between shards that do not add up.
     pub const SHARDS_LEDGER: &str = "shards-ledger";
 
-    fn new(code: &str, text: String, next_step: &str) -> Self {
+    pub(super) fn new(code: &str, text: String, next_step: &str) -> Self {
         Self { code: code.to_owned(), text, next_step: next_step.to_owned() }
     }
 
@@ -64,45 +61,13 @@ impl Fault {
         let text = format!("what the shards sent and received does not add up ({accounts} accounts of streams)");
         Self::new(Self::SHARDS_LEDGER, text, "look for another publisher on the same topics")
     }
-
-    /// All faults of a stage; empty when it is valid.
-    pub fn find(figures: &StageFigures) -> Vec<Self> {
-        let mut faults = Vec::new();
-        if let Some(offered) = figures.offered {
-            // If a thread is saturated, it is unknown what messages waited for.
-            let (possible, sent) = match figures.is_saturated() {
-                true => (offered, figures.sent),
-                false => (offered.saturating_sub(figures.held_back), figures.on_time),
-            };
-            faults.extend(sent_below_share(possible, sent));
-            faults.extend(lag_above_limit(figures.sched_lag_p99_ns, figures.e2e_p99_ns));
-        }
-        if figures.clock_back_ns > 0 {
-            let text = format!("the monotonic clock went back by {} ns", figures.clock_back_ns);
-            let next_step = "check the clock source of this machine (was this virtual machine moved?)";
-            faults.push(Self::new("clock-went-back", text, next_step));
-        }
-        let delivery = figures.delivery.unwrap_or_default();
-        if figures.unbalanced_ledgers > 0 || !delivery.adds_up() {
-            let Delivery { expected, delivered_once, lost, .. } = delivery;
-            let text = format!(
-                "the delivery ledger does not add up: {expected} expected, {delivered_once} delivered, {lost} lost ({} \
-                 streams)",
-                figures.unbalanced_ledgers
-            );
-            let next_step = "look for another publisher on the same topics; if there is none, please report this as a bug \
-                             of mqbench";
-            faults.push(Self::new(Self::LEDGER, text, next_step));
-        }
-        faults
-    }
 }
 
 /// Open loop: whether less than the share was sent of what could have been, which is what was offered less what window
 /// or socket held back.
 pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
     ((sent as f64) < SENT_SHARE * possible as f64).then(|| {
-        let share = percent(sent as f64, possible as f64).unwrap_or_default();
+        let share = 100.0 * sent as f64 / possible as f64;
         let text =
             format!("only {sent} of {possible} offered messages were sent ({share:.1} %) though sockets were writable");
         let next_step = "lower --rate, or give the generator more --threads or another machine";
@@ -128,6 +93,8 @@ pub(crate) fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) 
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::StageFigures;
+    use super::super::ledger::Delivery;
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -147,12 +114,12 @@ mod tests {
 
     #[test]
     fn the_edge_is_valid() {
-        assert_eq!(Fault::find(&valid()), []);
-        assert_eq!(Fault::find(&StageFigures::default()), []);
+        assert_eq!(valid().faults(), []);
+        assert_eq!(StageFigures::default().faults(), []);
         let slow_broker = StageFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
-        assert_eq!(Fault::find(&slow_broker), [], "a tenth of the latency is allowed");
+        assert_eq!(slow_broker.faults(), [], "a tenth of the latency is allowed");
         let held = StageFigures { sent: 500, on_time: 500, held_back: 500, ..valid() };
-        assert_eq!(Fault::find(&held), [], "a broker that does not read is slow, and no fault of ours");
+        assert_eq!(held.faults(), [], "a broker that does not read is slow, and no fault of ours");
     }
 
     #[test]
@@ -174,7 +141,7 @@ mod tests {
         for (change, code) in cases {
             let mut figures = valid();
             change(&mut figures);
-            let faults = Fault::find(&figures);
+            let faults = figures.faults();
             assert_eq!(faults.iter().map(|fault| fault.code.as_str()).collect::<Vec<_>>(), [code]);
             assert!(!faults[0].text.is_empty() && !faults[0].next_step.is_empty());
         }
@@ -183,6 +150,6 @@ mod tests {
     #[test]
     fn a_closed_loop_has_no_schedule_to_miss() {
         let closed = StageFigures { offered: None, sent: 1, sched_lag_p99_ns: Some(SECOND), ..valid() };
-        assert_eq!(Fault::find(&closed), []);
+        assert_eq!(closed.faults(), []);
     }
 }

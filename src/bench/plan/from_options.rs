@@ -1,6 +1,9 @@
 //! Turns options into a plan. All faults are reported at once, before anything connects.
 
+use std::fs::File;
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +22,7 @@ use crate::options::{
     HostName, LoadOptions, PairName, PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions,
     TargetOptions, UsageError, Verb, WillOptions, WindowName, connect_plan,
 };
-use crate::template::{Scope, Template};
+use crate::template::{Source, Table, TableError, Template};
 use crate::transport::{Address, TransportPlan};
 
 /// Messages in flight per publisher, where `-M` is not given.
@@ -74,7 +77,7 @@ pub(crate) fn bench_plan(
         will,
         properties,
         calibrate: _,
-        repeat: _,
+        repeat,
         find: _,
         job: _,
         shards,
@@ -98,10 +101,16 @@ pub(crate) fn bench_plan(
         );
     }
     let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
-    let broker_pid = targets.broker_pid.and_then(|pid| {
-        let found = broker_process(pid, load.embedded, &connect.transport.address);
-        found.map_err(|fault| faults.push(fault)).ok()
-    });
+    // With --ab each broker has a process.
+    let looked_at = if repeat.ab { brokers.count() } else { 1 };
+    let broker_pids: Vec<Option<u32>> = match targets.broker_pid {
+        None | Some(BrokerPid::None) => Vec::new(),
+        Some(pid) => brokers
+            .addresses()
+            .take(looked_at)
+            .map(|address| broker_process(pid, load.embedded, address).map_err(|fault| faults.push(fault)).ok())
+            .collect(),
+    };
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
     let shard = shards.number(environment, &mut faults);
@@ -118,8 +127,10 @@ pub(crate) fn bench_plan(
     } else {
         load.topic.iter().map(String::as_str).collect()
     };
-    let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &mut faults);
-    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
+    let seed = load.seed.unwrap_or(default_seed);
+    let source = Source { table: table(load.csv.as_deref())?, seed };
+    let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &source, &mut faults);
+    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &source, &mut faults));
     // Templates differ from client to client only if what they make does: %u is the same for one user.
     let names = |client: usize| {
         let user_name = user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
@@ -127,11 +138,19 @@ pub(crate) fn bench_plan(
     };
     if names(0).0 == names(1).0 && publishers + subscribers + load.idlers() as usize > 1 {
         faults.push("-i: each client needs its own id: include %i, the client number".into());
+    } else if client_id.may_repeat() || user_name.as_ref().is_some_and(Template::may_repeat) {
+        let clients = publishers + subscribers + (load.responders() + load.idlers()) as usize;
+        let mut known = std::collections::HashSet::new();
+        if let Some(id) = (0..clients).map(|client| names(client).0).find(|id| !known.insert(id.clone())) {
+            faults.push(format!(
+                "-i: two of the {clients} clients would have the id '{id}', and a broker disconnects the first: include \
+                 %i, the client number, or give --csv a row for each client"
+            ));
+        }
     }
     let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
-    let routes = Routes::new(crowd, &topics, names).map_err(|error| fault(error.to_string()))?;
-    let seed = load.seed.unwrap_or(default_seed);
-    let payload = payload(load, seed, &mut faults);
+    let routes = Routes::new(crowd, &topics, &source, names).map_err(|error| fault(error.to_string()))?;
+    let payload = payload(load, &source, &mut faults);
     if publishers == 0 && subscribers > 0 {
         check_subscribers_alone(load, time, topics.is_empty(), &mut faults);
     }
@@ -152,6 +171,10 @@ pub(crate) fn bench_plan(
     }
     let password = connect.session.password.take();
     let is_typed = connection.pw.is_some();
+    let password = password.and_then(|secret| match is_typed {
+        true => Password::template(secret, &source).map_err(|error| faults.push(format!("-P: {error}"))).ok(),
+        false => Some(Password::fixed(secret)),
+    });
     let meeting = shard.map(|_| {
         let place = meeting_place(shards, options, defaults, &mut faults);
         Meeting { job, place, timeout: shards.barrier_timeout.unwrap_or(DEFAULT_BARRIER_TIMEOUT) }
@@ -164,7 +187,7 @@ pub(crate) fn bench_plan(
         targets: brokers,
         client_id,
         user_name,
-        password: password.map(|secret| if is_typed { Password::template(secret) } else { Password::fixed(secret) }),
+        password,
         publishers,
         subscribers,
         responders,
@@ -188,7 +211,8 @@ pub(crate) fn bench_plan(
         reconnect: targets.reconnect,
         hold: targets.hold.unwrap_or(DEFAULT_HOLD),
         ping_interval: ping_interval(targets, connect.session.keep_alive),
-        broker_pid,
+        broker_pid: broker_pids.first().copied().flatten(),
+        broker_pids,
         asks_sys: !targets.no_sys,
         samples_sys: targets.sys,
         client: targets.client.unwrap_or_default(),
@@ -291,9 +315,38 @@ fn brokers(
     Targets::new(addresses, sources, cross)
 }
 
+/// Programs that listen for another process, which may be anywhere.
+const RELAYS: &[&str] = &[
+    "conmon",
+    "docker-proxy",
+    "envoy",
+    "haproxy",
+    "kubectl",
+    "nginx",
+    "pasta",
+    "passt",
+    "rootlesskit",
+    "rootlessport",
+    "slirp4netns",
+    "socat",
+    "ssh",
+    "sshd",
+    "systemd",
+    "toxiproxy",
+];
+
+/// The broker's process behind a loopback address, where it is plain which one that is.
+pub(super) fn local_process(address: &Address) -> Option<u32> {
+    let Address::Tcp { port, .. } = address else { return None };
+    let pid = listener(*port).ok().filter(|_| is_this_machine(address))?;
+    let name = process_use(pid).ok()?.name;
+    (pid != std::process::id() && !RELAYS.iter().any(|relay| name.starts_with(relay))).then_some(pid)
+}
+
 /// The process of `--broker-pid`.
 fn broker_process(pid: BrokerPid, embedded: bool, address: &Address) -> Result<u32, String> {
     match (pid, address) {
+        (BrokerPid::None, _) => Err("--broker-pid none: nothing is looked at".into()),
         (BrokerPid::Pid(pid), _) => match process_use(pid) {
             Ok(_) => Ok(pid),
             Err(error) => Err(format!("--broker-pid {pid}: {error}")),
@@ -399,17 +452,24 @@ fn fault(text: String) -> UsageError {
     UsageError::new(BENCH.name, vec![text])
 }
 
-fn template(option: &str, text: &str, default: &str, faults: &mut Vec<String>) -> Template {
+/// The rows of `--csv`. Where they cannot be read, nothing can be said about placeholders.
+fn table(file: Option<&Path>) -> Result<Arc<Table>, UsageError> {
+    let Some(file) = file else { return Ok(Arc::default()) };
+    let read = File::open(file).map_err(TableError::from).and_then(Table::read);
+    read.map(Arc::new).map_err(|error| fault(format!("--csv {}: {error}", file.display())))
+}
+
+fn template(option: &str, text: &str, default: &str, source: &Source, faults: &mut Vec<String>) -> Template {
     let text = if text.is_empty() { default } else { text };
-    Template::new(text).unwrap_or_else(|error| {
+    Template::of_client(text, source).unwrap_or_else(|error| {
         faults.push(format!("{option} {text}: {error}"));
         Template::default()
     })
 }
 
-fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
+fn payload(load: &LoadOptions, source: &Source, faults: &mut Vec<String>) -> PayloadPlan {
     if let Some(text) = &load.message {
-        return text_payload(text, &format!("-m {text}"), seed, faults);
+        return text_payload(text, &format!("-m {text}"), source, faults);
     }
     if let Some(path) = &load.file {
         let bytes = std::fs::read(path).unwrap_or_else(|error| {
@@ -428,7 +488,7 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
                 faults.push(format!("{named}: {error}"));
                 String::new()
             });
-            return text_payload(&text, &named, seed, faults);
+            return text_payload(&text, &named, source, faults);
         }
     };
     let SizeRange { least, most } = load.size.unwrap_or(SizeRange { least: DEFAULT_SIZE, most: DEFAULT_SIZE });
@@ -437,12 +497,12 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
             "--size {least}..{most}: some payloads would have room for the stamp of {STAMP_SIZE} bytes and others not: start the range at {STAMP_SIZE}, or end it below that"
         ));
     }
-    PayloadPlan::Filled(Filled::new(least, most, filling, seed))
+    PayloadPlan::Filled(Filled::new(least, most, filling, source.seed))
 }
 
 /// A payload of text; `named` is its name in an error.
-fn text_payload(text: &str, named: &str, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
-    let template = Template::in_scope(text, Scope::ClientMessage, seed).unwrap_or_else(|error| {
+fn text_payload(text: &str, named: &str, source: &Source, faults: &mut Vec<String>) -> PayloadPlan {
+    let template = Template::of_messages(text, source).unwrap_or_else(|error| {
         faults.push(format!("{named}: {error}"));
         Template::default()
     });

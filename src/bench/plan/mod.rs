@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::mqtt::{Properties, PropertyName, QoS, Secret};
 use crate::options::{Arrival, Behind, ClientName, ShardNumber};
 use crate::session::SessionConfig;
-use crate::template::Template;
+use crate::template::{Source, Template, TemplateError};
 use crate::transport::TransportPlan;
 
 pub(super) use from_options::{Target, bench_plan, is_this_machine};
@@ -109,6 +109,8 @@ pub struct BenchPlan {
     pub ping_interval: Duration,
     /// The broker's process on this machine.
     pub broker_pid: Option<u32>,
+    /// Those of several brokers that take turns.
+    pub broker_pids: Vec<Option<u32>>,
     /// Whether the broker is asked for its name; see [`BenchPlan::session_for_sys`].
     pub asks_sys: bool,
     /// The library whose clients carry the load.
@@ -141,8 +143,17 @@ impl BenchPlan {
         if let Some(address) = self.targets.addresses().nth(target) {
             plan.targets = Targets::new([address.clone()], self.targets.sources().to_vec(), false);
             plan.transport.address = address.clone();
+            plan.broker_pid = self.broker_pids.get(target).copied().flatten();
         }
         plan
+    }
+
+    /// Looks for the processes of brokers on this machine, where there is one broker, or `turns` of several.
+    pub(crate) fn find_processes(&mut self, turns: bool) {
+        if turns || self.targets.count() == 1 {
+            self.broker_pids = self.targets.addresses().map(from_options::local_process).collect();
+            self.broker_pid = self.broker_pids.first().copied().flatten();
+        }
     }
 
     /// Client id and user name of a client by its global number; the user name is empty where there is none.
@@ -268,23 +279,30 @@ impl ClientKind {
 #[derive(Clone, Debug)]
 pub struct Password {
     secret: Secret,
-    is_template: bool,
+    template: Option<Template>,
 }
 
 impl Password {
     /// A literal password, from a file or a variable.
     pub fn fixed(secret: Secret) -> Self {
-        Self { secret, is_template: false }
+        Self { secret, template: None }
     }
 
-    /// A password from the command line, where templates work. Text that is no valid template is taken literally.
-    pub fn template(secret: Secret) -> Self {
-        Self { secret, is_template: true }
+    /// A password from the command line, where templates work. Text that is no valid template is taken literally, but
+    /// not where it names a column that does not exist.
+    ///
+    /// # Errors
+    /// Such a column.
+    pub(crate) fn template(secret: Secret, source: &Source) -> Result<Self, TemplateError> {
+        let template = std::str::from_utf8(secret.expose()).ok().map(|text| Template::of_client(text, source));
+        match template {
+            Some(Err(error @ TemplateError::Column { .. })) => Err(error),
+            template => Ok(Self { secret, template: template.and_then(Result::ok) }),
+        }
     }
 
     fn expand(&self, client: usize, client_id: &str, user_name: &str) -> Secret {
-        let template = std::str::from_utf8(self.secret.expose()).ok().and_then(|text| Template::new(text).ok());
-        match template.filter(|_| self.is_template) {
+        match &self.template {
             Some(template) => Secret::new(template.expand(client, client_id, user_name)),
             None => self.secret.clone(),
         }

@@ -10,6 +10,8 @@ use crate::mqtt::QoS;
 use crate::terminal::number::{UNKNOWN, duration, grouped, percent, rate};
 use crate::terminal::{Colors, Paint, Size};
 
+/// By then every second that is shown is one of the hold.
+const SETTLED: Duration = Duration::from_secs(2);
 /// Seconds that a sparkline shows at most.
 const HISTORY: usize = 60;
 /// A thread busier than this is near its limit, percent.
@@ -303,7 +305,12 @@ impl LiveView {
         let mut warnings = Vec::new();
         let counted = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", grouped(count)));
         let gone = self.clients.saturating_sub(second.connections);
-        let is_load = !matches!(self.phase, Phase::Connecting(_));
+        let is_load = match self.phase {
+            Phase::Connecting(_) => false,
+            // The last second that is known may be one in which clients were still connecting.
+            Phase::Holding(elapsed) => elapsed >= SETTLED,
+            _ => true,
+        };
         warnings.extend(counted(if is_load { gone } else { 0 }, "connections are gone"));
         warnings.extend(counted(second.refused, "messages were refused by the broker"));
         warnings.extend(counted(second.missing, "messages are missing"));

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
 use super::super::watched::WatchedSecond;
-use crate::bench::measure::{Delivery, Outages, RateWindows, Reach, Recorder, Series};
+use crate::bench::measure::{Delivery, Outages, RateWindows, Reach, Recorder, Series, Silence};
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
@@ -156,6 +156,8 @@ pub(crate) struct StageOutcome {
     pub lost: BTreeMap<String, u64>,
     /// Times without delivery, where clients reconnect.
     pub outages: Option<Outages>,
+    /// Times in which nothing arrived, or nothing was acknowledged where nobody subscribes.
+    pub silences: Option<Vec<Silence>>,
     /// The part of each broker, where there are several.
     pub targets: Vec<TargetOutcome>,
     /// What the broker's process used in the measured window, where it is on this machine and known.

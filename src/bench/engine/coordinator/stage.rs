@@ -340,6 +340,8 @@ impl<'a> StageDriver<'a> {
             Some(_) => RateWindows::of_count(&totals.spans, from_ns, schedule_ns, measured_ns),
             None => RateWindows::even(measured_ns),
         };
+        let heard = if plan.subscribers > 0 { &totals.spans.delivered } else { &totals.spans.acked };
+        let silences = heard.silences(from_ns, from_ns + measured_ns);
         // A closed loop has no schedule; where time may end it, a count is only a limit.
         let is_bounded =
             plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
@@ -379,6 +381,7 @@ impl<'a> StageDriver<'a> {
             clock_back_ns: 0,
             lost: census.lost_in_stage().clone(),
             outages: plan.reconnect.map(|_| totals.outages),
+            silences,
             targets: targets
                 .map(|(share, connections)| TargetOutcome {
                     share,

@@ -64,6 +64,7 @@ pub(super) fn stage(
         reach: outcome.reach.clone(),
         latency,
         series: series(outcome, sides, order_warning.is_some()),
+        silences: outcome.silences.clone(),
         generator: Generator {
             rss_bytes: outcome.resident_bytes,
             bytes_per_client: outcome.clients_bytes,
@@ -131,7 +132,7 @@ fn validity(
     figures: &StageFigures,
     latency: &mut LatencyTable,
 ) -> (Option<String>, Vec<Fault>) {
-    let faults = Fault::find(figures);
+    let faults = figures.faults();
     let follows_flood = matches!(outcome.stage.model, LoadModel::OpenLoopShare { .. });
     if let ([fault], true, None) = (&faults[..], follows_flood, &outcome.given_up)
         && fault.code == Fault::SCHEDULING_LAG
