@@ -6,7 +6,7 @@ mod failure;
 mod live_view;
 mod preflight;
 mod progress_view;
-mod together;
+pub(super) mod together;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,7 +15,7 @@ const MOST_SHARDS: u64 = 100_000;
 
 /// What `mqbench plan` prints.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Several machines")]
+#[command(next_help_heading = "Shards")]
 pub struct JobOptions {
     /// mqbench plan: print the job file that runs the plan in --shards parts: slurm, mpi, kubernetes or parallel.
     ///
@@ -193,7 +193,11 @@ impl JobCommand {
 
 /// An argument with its values and the name of its option; none for `--`.
 fn argument(command: &Command, typed: &Typed) -> Result<Option<(String, JobArgument)>, String> {
-    let (head, values) = typed.taken_apart();
+    let (mut head, mut values) = typed.taken_apart();
+    if values.first().is_some_and(|value| value.to_string_lossy().starts_with('-')) && typed.values.is_empty() {
+        // Alone it would be taken for an option.
+        (head, values) = (typed.argument.clone(), Vec::new());
+    }
     let mut words: Vec<String> = Vec::new();
     for word in std::iter::once(head).chain(values) {
         let text =
@@ -202,7 +206,7 @@ fn argument(command: &Command, typed: &Typed) -> Result<Option<(String, JobArgum
         words.extend(text.split(JOINT).map(str::to_owned));
     }
     let Some(first) = words.first().filter(|first| first.as_str() != "--") else { return Ok(None) };
-    let option = option_of(command, first);
+    let option = option_of(command, first.split('=').next().unwrap_or_default());
     let id = option.map_or_else(String::new, |option| option.get_id().to_string());
     let is_path = option.is_some_and(|option| {
         matches!(option.get_value_hint(), ValueHint::FilePath | ValueHint::DirPath)
@@ -259,6 +263,9 @@ mod tests {
 
     #[test]
     fn files_are_known() {
+        let hyphen = job(&["--name=-x y", "--gate=-1"]).unwrap();
+        assert_eq!(words(&hyphen.run)[2..], ["--name=-x y"]);
+        assert_eq!(words(&hyphen.merge), ["--gate=-1"]);
         let job = job(&["--cafile=ca.pem", "-rf", "x", "--payload", "template:t.json", "--payload", "zero"]).unwrap();
         let files: Vec<_> =
             job.run.iter().filter_map(|it| Some((it.words.last()?.as_str(), it.file.clone()?))).collect();

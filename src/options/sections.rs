@@ -427,6 +427,14 @@ pub(super) const BENCH: &[Section] = &[
                 "Run one load in four processes that start together; then add them: mqbench merge shard-*.json --out all.json.",
             ),
             entry(
+                "mqbench plan --engine slurm --shards 8 -h broker -q 1 --rate 400k --gate 'lost == 0' > job.sbatch",
+                "Print the job file for eight machines: run, merge and gate. Also mpi, kubernetes and parallel.",
+            ),
+            entry(
+                "mqbench plan --target '1M clients, 500k/s' -q 1",
+                "Compute how many machines like this one that takes, and name the limit.",
+            ),
+            entry(
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),

@@ -57,6 +57,19 @@ mkdir remote && (cd remote && finished bash ../job.sh node1 node2 >out.txt 2>&1)
 echo "== over ssh"
 compare one.json again.json remote/mqbench-*/result.json
 
+# The page's blocks that need no other machine.
+echo "== docs/beyond-one-machine.md"
+page=$root/docs/beyond-one-machine.md
+mkdir page
+by_hand=$(awk '/^```/ { if (block ~ /--shard \$i\/3/) printf "%s", block; block = ""; next } { block = block $0 "\n" }' "$page")
+[ -n "$by_hand" ] || fail "the page has no run by hand"
+(cd page && finished bash -c "${by_hand//-h broker/-h 127.0.0.1 -p $port}" >out.txt 2>&1) || fail "$(tail -5 page/out.txt)"
+[ "$(jq .traffic.sent page/result.json)" -eq 600 ] || fail "600 messages were to be sent"
+shown=$(sed -n 's/^Error: shard 2 of 3/&/p' "$page")
+printed=$(cd page && mqbench merge shard-0.json shard-1.json --out result.json 2>&1 || true)
+[ "$shown" = "$printed" ] || fail "the page shows '$shown', and '$printed' is printed"
+echo "$printed"
+
 # A shard that dies is named, and the merge refuses the rest.
 echo "== with a shard that is killed"
 sed 's|^    exec mqbench|    [ "$2" != 2 ] \|\| set -- "$@" killed\n    exec ${4:+timeout -s KILL 2} mqbench|' job.sh >killed.sh

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use self::board::Board;
-use self::clock::ClockOffset;
+pub(super) use self::clock::ClockOffset;
 use self::messages::{Phase, ShardNote};
 use super::engine::{StartSignal, Together, TogetherRemote, together};
 use super::plan::{BenchPlan, Meeting, MeetingPlace};

@@ -286,7 +286,7 @@ impl Row {
 
 impl Answer {
     fn text(&self, colors: Colors) -> String {
-        let mut text = counted(self.clients, "client", "clients").to_string();
+        let mut text = counted(self.clients, "client", "clients");
         if let Some(per_s) = self.rate_per_s {
             text.push_str(&format!(", {} messages/s", rate(per_s)));
         }

@@ -120,13 +120,36 @@ impl BenchPlan {
 
     /// The numbers of this process's clients that do this.
     pub fn own(&self, kind: ClientKind) -> impl Iterator<Item = usize> {
-        (0..self.count_of(kind)).filter(move |number| self.owns(kind, *number))
+        let (first, step) = match self.shard {
+            Some(shard) if self.is_in_turn(kind) => (shard.index, shard.count),
+            _ => (0, 1),
+        };
+        (first..self.count_of(kind)).step_by(step).filter(move |number| self.owns(kind, *number))
+    }
+
+    /// Whether clients that do this belong to the shards in turn, so that those of one are found without a look at ten
+    /// million others.
+    fn is_in_turn(&self, kind: ClientKind) -> bool {
+        let (routes, receivers) = (&self.routes, self.routes.receivers());
+        match kind {
+            ClientKind::Responder | ClientKind::Idler => true,
+            ClientKind::Publisher => routes.is_everything_for_all() || receivers == 0 || receivers >= self.publishers,
+            ClientKind::Subscriber if self.publishers == 0 => !matches!(routes.shape(), Shape::Shared { .. }),
+            ClientKind::Subscriber => {
+                !routes.is_everything_for_all() && self.subscribers == self.publishers && receivers >= self.publishers
+            }
+        }
     }
 
     /// How many clients of this process do this.
     pub fn own_count(&self, kind: ClientKind) -> usize {
-        // Most have no shards, and a million clients.
-        if self.shard.is_none() { self.count_of(kind) } else { self.own(kind).count() }
+        let count = self.count_of(kind);
+        match self.shard {
+            // Most have no shards, and a million clients.
+            None => count,
+            Some(shard) if self.is_in_turn(kind) => count.saturating_sub(shard.index).div_ceil(shard.count),
+            Some(_) => self.own(kind).count(),
+        }
     }
 
     /// The part of a total rate that this process sends.

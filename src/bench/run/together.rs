@@ -11,7 +11,7 @@ use crate::bench::report::ResultDocument;
 const LATEST_START: Duration = Duration::from_millis(50);
 
 /// Enters how this shard started.
-pub(super) fn note_start(context: &mut ResultDocument, report: BarrierReport, ran: Option<&RunOutcome>) {
+pub(in crate::bench) fn note_start(context: &mut ResultDocument, report: BarrierReport, ran: Option<&RunOutcome>) {
     let BarrierReport { start_unix_ns, clock, lost } = report;
     let late_ns = ran.and_then(|ran| ran.start_late).map(|late| late.as_nanos() as u64);
     let bound_ns = clock.map(|clock| clock.bound_ns);
