@@ -4,7 +4,6 @@
 use super::histogram::Percentile;
 use super::ledger::Delivery;
 use super::recorder::{Latency, Recorder};
-use super::validity::{Fault, lag_above_limit, sent_below_share};
 use crate::bench::system::Throttling;
 
 /// A thread busier than this is at its limit, percent.
@@ -94,57 +93,6 @@ impl StageFigures {
     /// How busy the busiest thread was, percent.
     pub(super) fn busiest_thread_pct(&self) -> Option<f64> {
         self.busiest_thread_ns.and_then(|time| percent(time as f64, self.window_ns as f64))
-    }
-
-    /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
-    /// the thread reads the acknowledgements.
-    pub(super) fn is_saturated(&self) -> bool {
-        self.busiest_thread_pct().is_some_and(|busy| busy > THREAD_BUSY_PCT) && !self.is_on_time()
-    }
-
-    /// Whether an open loop shows that its threads had time: everything that could leave left when it was due. A thread
-    /// that sends each message by itself is busy long before it is at its limit; with more to do it sends several at
-    /// once, and what it cannot do any more is late.
-    pub(super) fn is_on_time(&self) -> bool {
-        let Some(offered) = self.offered else { return false };
-        let possible = offered.saturating_sub(self.held_back);
-        // Few of them prove nothing.
-        possible > offered / 2
-            && sent_below_share(possible, self.on_time).is_none()
-            && self.sched_lag_p99_ns.is_some()
-            && lag_above_limit(self.sched_lag_p99_ns, self.e2e_p99_ns).is_none()
-    }
-
-    /// All faults of a stage; empty when it is valid.
-    pub fn faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if let Some(offered) = self.offered {
-            // If a thread is saturated, it is unknown what messages waited for.
-            let (possible, sent) = match self.is_saturated() {
-                true => (offered, self.sent),
-                false => (offered.saturating_sub(self.held_back), self.on_time),
-            };
-            faults.extend(sent_below_share(possible, sent));
-            faults.extend(lag_above_limit(self.sched_lag_p99_ns, self.e2e_p99_ns));
-        }
-        if self.clock_back_ns > 0 {
-            let text = format!("the monotonic clock went back by {} ns", self.clock_back_ns);
-            let next_step = "check the clock source of this machine (was this virtual machine moved?)";
-            faults.push(Fault::new("clock-went-back", text, next_step));
-        }
-        let delivery = self.delivery.unwrap_or_default();
-        if self.unbalanced_ledgers > 0 || !delivery.adds_up() {
-            let Delivery { expected, delivered_once, lost, .. } = delivery;
-            let text = format!(
-                "the delivery ledger does not add up: {expected} expected, {delivered_once} delivered, {lost} lost ({} \
-                 streams)",
-                self.unbalanced_ledgers
-            );
-            let next_step = "look for another publisher on the same topics; if there is none, please report this as a bug \
-                             of mqbench";
-            faults.push(Fault::new(Fault::LEDGER, text, next_step));
-        }
-        faults
     }
 
     /// How much of the generator's own ceiling was used, percent.

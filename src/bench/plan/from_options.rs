@@ -590,6 +590,32 @@ pub(in crate::bench) mod tests {
     }
 
     #[test]
+    fn rows_of_a_csv_file_name_the_clients() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("devices.csv");
+        std::fs::write(&file, "id,key,room\nann,k1,hall\nbob,k2,attic\ncid,k3,a/b\n").unwrap();
+        let file = file.to_str().unwrap();
+        let with = |more: &[&str]| plan_of(&[&["--csv", file, "--pubs", "2", "--subs", "1"][..], more].concat());
+        let plan = with(&["-i", "%{csv:id}", "-u", "%{csv:id}", "-P", "%{csv:key}", "-t", "room/%{csv:room}"]).unwrap();
+        let session = plan.session_of(1);
+        assert_eq!((session.client_id.as_str(), session.user_name.as_deref()), ("bob", Some("bob")));
+        assert_eq!(session.password.unwrap().expose(), b"k2");
+        assert_eq!((plan.topic_of(0), plan.topic_of(1)), ("room/hall".to_owned(), "room/attic".to_owned()));
+        for (more, fault) in [
+            (&["-i", "%{csv:id}", "--subs", "2"][..], "two of the 4 clients would have the id 'ann'"),
+            (&["-i", "%{int:1..1}%{int:1..1}"], "each client needs its own id"),
+            (&["-t", "x/%{csv:id}", "--pubs", "4"], "several publishers would send to x/ann"),
+            (&["-t", "x/%{choice:#}"], "must not contain the wildcards + and #"),
+            (&["-u", "u", "-P", "%{csv:kye}"], "-P: the CSV file has no column 'kye'; it has id, key, room"),
+            (&["-t", "x/%{time}"], "is not a placeholder here"),
+            (&["--csv", "/missing.csv"], "--csv /missing.csv: "),
+        ] {
+            let error = with(more).unwrap_err().to_string();
+            assert!(error.contains(fault), "{more:?}: {error}");
+        }
+    }
+
+    #[test]
     fn the_connection_for_sys_takes_no_name_of_a_client() {
         let words =
             ["-i", "device-%i", "-c", "-u", "u%i", "-P", "x%u", "--clients", "2", "--will-topic", "w", "-x", "60"];

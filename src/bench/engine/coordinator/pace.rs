@@ -6,7 +6,7 @@ use super::super::shared::StageRun;
 use super::super::stage_totals::StageTotals;
 use super::{SECOND_NS, StageOutcome};
 use crate::bench::measure::{
-    Drift, IntervalRow, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures, Steadiness,
+    Drift, Fault, IntervalRow, LAG_FLOOR_NS, Latency, LatencyHistogram, Percentile, StageFigures, Steadiness,
 };
 use crate::bench::plan::BenchPlan;
 use crate::mqtt::QoS;
@@ -14,9 +14,8 @@ use crate::mqtt::QoS;
 /// The part of a schedule that may be late or not sent.
 const TOLERATED: f64 = 0.01;
 
-/// A schedule that is this far behind measures only the latency of its queue. With less than a whole second a broker that
-/// stands still could not be told from one that is too slow.
-const FAR_BEHIND_S: f64 = 1.0;
+/// A schedule that is this far behind measures only the latency of its queue.
+const FAR_BEHIND_S: f64 = 0.5;
 
 /// Where more of a schedule than this waits for the window, the path does not carry it.
 const HELD_BACK: f64 = 0.1;
@@ -37,9 +36,8 @@ pub(super) fn cannot_keep_pace(run: &StageRun, totals: &StageTotals, all_connect
     let due = (rate * seconds as f64).min(planned);
     let behind = due - counters.sent as f64;
     let is_far_behind = behind > (TOLERATED * planned).max(FAR_BEHIND_S * rate);
-    let is_held_back = counters.held_back as f64 > HELD_BACK * planned;
     // A broker that stands still for a moment is not one that is too slow: a lower rate would only hide that.
-    late as f64 > TOLERATED * planned || all_connected && !totals.stood_still() && (is_far_behind || is_held_back)
+    late as f64 > TOLERATED * planned || all_connected && !totals.stood_still() && is_far_behind
 }
 
 /// A sign that messages were due faster than the path took them.
@@ -96,7 +94,7 @@ impl StageOutcome {
             }
             Overload::Backlog(_) => Some("more and more messages were in flight".to_owned()),
         };
-        let fault = figures.faults().into_iter().next().map(|fault| fault.text);
+        let fault = Fault::find(&figures).into_iter().next().map(|fault| fault.text);
         fault.or_else(not_sent).or_else(overload)
     }
 }

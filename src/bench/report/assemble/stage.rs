@@ -132,7 +132,7 @@ fn validity(
     figures: &StageFigures,
     latency: &mut LatencyTable,
 ) -> (Option<String>, Vec<Fault>) {
-    let faults = figures.faults();
+    let faults = Fault::find(figures);
     let follows_flood = matches!(outcome.stage.model, LoadModel::OpenLoopShare { .. });
     if let ([fault], true, None) = (&faults[..], follows_flood, &outcome.given_up)
         && fault.code == Fault::SCHEDULING_LAG
