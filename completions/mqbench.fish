@@ -23,6 +23,7 @@ random\t''
 text\t''
 template:\t''"
 complete -c mqbench -s m -l message -d 'Send TEXT; fills in placeholders such as %i and %s, as in --payload template' -r -f
+complete -c mqbench -l csv -d 'Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P' -r -F
 complete -c mqbench -s f -l file -d 'Send the contents of FILE unchanged; use --payload template to fill in placeholders' -r -F
 complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a "delivery\t'Delivered to the subscribers of this process, and acknowledged where the QoS asks for it'
 ack\t'Acknowledged'
@@ -41,7 +42,7 @@ complete -c mqbench -l client -d 'Client library to use: mqbench\'s own engine, 
 rumqttc\t'The crate rumqttc'"
 complete -c mqbench -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r -f
 complete -c mqbench -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r -f
-complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID or auto (Linux)' -r -f -a "auto\t''"
+complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID, auto or none (Linux)' -r -f -a "auto\t''"
 complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r -f
 complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r -f
 complete -c mqbench -l baseline -d 'Compare with the result in FILE; in --gate, \'vs(e2e.p99) <= +10%\' is the change against it' -r -F
@@ -50,6 +51,19 @@ complete -c mqbench -l slo -d 'mqbench find: what a rate must meet [default: \'e
 complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long' -r -f
 complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r -f
 complete -c mqbench -l find-limit -d 'mqbench find: stop after TIME, with what was found by then [default: 15m]' -r -f
+complete -c mqbench -l shard -d 'Run only shard I of N, counted from 0; auto takes I and N from the variables of the engine' -r -f
+complete -c mqbench -l job -d 'Name of the run, the same in all its shards and another one in each run [default: the engine\'s job]' -r -f
+complete -c mqbench -l barrier -d 'How shards wait for each other before the load: broker, a folder that all share, or none [default: broker]' -r -f -a "(__fish_complete_directories)"
+complete -c mqbench -l control -d 'Use the broker at URL for the barrier, not the one under test' -r -f
+complete -c mqbench -l barrier-timeout -d 'Wait at most TIME for the other shards, then report which are missing [default: 2m]' -r -f
+complete -c mqbench -l start-at -d 'Start the load at this moment of the machine\'s clock: RFC 3339, or seconds since 1970' -r -f
+complete -c mqbench -l engine -d 'mqbench plan: print the job file that runs the plan in --shards parts: slurm, mpi, kubernetes or parallel' -r -f -a "slurm\t'Slurm: a file for sbatch'
+mpi\t'Open MPI, MPICH: a script that calls mpirun'
+kubernetes\t'Kubernetes: an Indexed Job'
+parallel\t'GNU parallel: a script, on this machine or over ssh'"
+complete -c mqbench -l shards -d 'mqbench plan: number of shards, each a process, best on a machine of its own' -r -f
+complete -c mqbench -l image -d 'mqbench plan: the container image in the job file for Kubernetes [default: mqtools:latest]' -r -f
+complete -c mqbench -l target -d 'mqbench plan: how many machines a load needs, as in \'1M clients, 500k/s\'' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
 complete -c mqbench -l name -d 'Name of the run, for the result' -r -f
 complete -c mqbench -l label -d 'Label of the run, for the result, as KEY=VALUE; may be repeated' -r -f
@@ -111,6 +125,7 @@ complete -c mqbench -l sys -d 'Record the broker\'s own figures: the numbers tha
 complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -l ab -d 'With --hosts A,B: measure A and B alternately, --runs each, and compare B with A'
 complete -c mqbench -l any-plan -d 'Compare results of different plans too, for example QoS 1 with QoS 2'
+complete -c mqbench -l allow-partial -d 'With merge: accept that shards are missing; the result is then partial'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
 complete -c mqbench -l no-latency -d 'Do not record latency; takes less CPU time per message'
@@ -140,4 +155,5 @@ complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a report -d '
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a merge -d 'Add the results of one plan that ran in several parts: merge FILE... --out FILE'
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a compare -d 'Compare results: compare FILE FILE...'
 complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a find -d 'Find the highest rate that meets --slo'
-complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find'
+complete -c mqbench -n 'test (count (commandline -opc)) -eq 1' -f -a plan -d 'Print the job file of a run on several machines (--engine), or how many machines a load needs (--target)'
+complete -c mqbench -n 'contains -- (commandline -opc)[2] doctor' -f -a 'pub sub conn echo self doctor report merge compare find plan'

@@ -21,6 +21,8 @@ complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has co
 complete -c mqsub -l silent-exec -d 'When nothing has come for the time of --silent-after, run COMMAND instead of exiting' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
 complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r -f
+complete -c mqsub -l from -d 'With --tree: explore a recording of --record instead of a broker' -r -F
+complete -c mqsub -l max-memory -d 'With --tree: memory for topics, payloads and histories [default: 256M]' -r -f
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
 complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 100M or 1h' -r -f
 complete -c mqsub -l run -d 'Run COMMAND for each message, with the payload on its stdin' -r -f -a "(__fish_complete_command)"
@@ -90,7 +92,7 @@ complete -c mqsub -l retained -d 'Ignore messages that are not retained; with --
 complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
 complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'
 complete -c mqsub -l remove-retained -d 'Remove each retained message received from the broker'
-complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print the topics and their number'
+complete -c mqsub -l dry-run -d 'With --remove-retained: remove nothing, and print what would be removed'
 complete -c mqsub -l retain-as-published -d 'Ask the broker to pass on the retain flag as published; needs -V 5'
 complete -c mqsub -l no-local -d 'Do not receive messages that this connection publishes; needs -V 5'
 complete -c mqsub -l each-topic -d 'Apply --silent-after to each topic'
@@ -101,6 +103,8 @@ complete -c mqsub -l json-payload -d 'Like --json, but put a payload that is JSO
 complete -c mqsub -l pretty -d 'Indent the JSON of %j and %J'
 complete -c mqsub -s w -l watch -d 'Show the last message of each topic, updated in place'
 complete -c mqsub -l message-rate -d 'Print the number of messages per second instead of the messages'
+complete -c mqsub -l tree -d 'Explore the topics on the terminal: a tree with last values, rates and histories'
+complete -c mqsub -l allow-write -d 'With --tree: allow to publish, and to remove retained messages'
 complete -c mqsub -l append -d 'Continue FILE if it exists'
 complete -c mqsub -l force -d 'Replace FILE if it exists'
 complete -c mqsub -l ask-pw -d 'Ask for the password on the terminal'

@@ -16,7 +16,9 @@ use crate::options::{
 };
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Session, SessionError};
 use crate::terminal::{escape, number, print};
-use crate::transport::{Address, CertificateFacts, Connected, Connection, TransportPlan, connect, resolve};
+use crate::transport::{
+    Address, CertificateFacts, ConnectError, ConnectTimings, Connection, TransportPlan, connect_timed, resolve,
+};
 
 /// The topic of the message that is published where `-t` gives none.
 const TOPIC: &str = "mqtools/check";
@@ -64,6 +66,8 @@ impl CheckPlan {
     /// All faults of the options.
     pub fn of_subscribe(options: &SubscribeOptions, environment: &Environment) -> Result<Option<Self>, UsageError> {
         let Some(format) = options.check.check else { return Ok(None) };
+        // Whoever asks for messages as JSON wants this as JSON too.
+        let format = if options.output.json { CheckFormat::Json } else { format };
         let SubscribeOptions { connection, retry, tls, will, properties, general, .. } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, _, ()) = groups.plan_with(&SUBSCRIBE, environment, Ok(()))?;
@@ -91,7 +95,7 @@ impl CheckPlan {
 struct Step {
     /// Its name for people.
     name: &'static str,
-    /// How long it took; unknown for a step before the one that failed.
+    /// How long it took; unknown where it failed before it began.
     took: Option<Duration>,
     /// Whether it worked.
     is_ok: bool,
@@ -113,11 +117,11 @@ impl Report<'_> {
         self.enter(Step { name, took, is_ok: true, text, facts: object(facts) });
     }
 
-    fn fail(&mut self, name: &'static str, error: &ClientError) {
+    fn fail(&mut self, name: &'static str, took: Option<Duration>, error: &ClientError) {
         // The error follows on stderr.
         self.enter(Step {
             name,
-            took: None,
+            took,
             is_ok: false,
             text: "failed".to_owned(),
             facts: object(json!({"error": error.to_string()})),
@@ -227,6 +231,7 @@ async fn run_steps(plan: &CheckPlan, report: &mut Report<'_>) -> Result<(), Clie
     let mut session: Session<Message> = Session::new(Instant::now());
     let mut seen = Seen::default();
     let config = &plan.client.connect.session;
+    let began = Instant::now();
     match log_in(&mut connection, config, &mut session, &mut seen, &target).await {
         Ok(took) => {
             let connack = seen.connack.take().unwrap_or_default();
@@ -234,11 +239,12 @@ async fn run_steps(plan: &CheckPlan, report: &mut Report<'_>) -> Result<(), Clie
             report.add("CONNACK", Some(took), text, facts);
         }
         Err(error) => {
-            report.fail("CONNACK", &error);
+            report.fail("CONNACK", Some(began.elapsed()), &error);
             return Err(error);
         }
     }
     let limit = plan.client.answer_timeout;
+    let began = Instant::now();
     let answer = tokio::time::timeout(limit, probe(&plan.probe, &mut connection, &mut session, &mut seen, &target));
     let ended = answer.await.unwrap_or_else(|_| {
         Err(ClientError::Unanswered { target: target.clone(), packet: plan.probe.packet(), waited: limit })
@@ -246,7 +252,7 @@ async fn run_steps(plan: &CheckPlan, report: &mut Report<'_>) -> Result<(), Clie
     match ended {
         Ok((took, text, facts)) => report.add(plan.probe.packet(), Some(took), text, facts),
         Err(error) => {
-            report.fail(plan.probe.packet(), &error);
+            report.fail(plan.probe.packet(), Some(began.elapsed()), &error);
             return Err(error);
         }
     }
@@ -260,31 +266,23 @@ async fn run_steps(plan: &CheckPlan, report: &mut Report<'_>) -> Result<(), Clie
 
 /// Connects up to the last handshake.
 async fn reach(transport: &mut TransportPlan, report: &mut Report<'_>) -> Result<Connection, ClientError> {
-    let before: Vec<&'static str> = stages(transport);
-    let result = async {
-        let dns = resolve(transport).await?;
-        Ok::<_, crate::transport::ConnectError>((dns, connect(transport, None).await?))
-    };
-    let (dns, Connected { connection, timings }) = match result.await {
-        Ok(connected) => connected,
-        Err(error) => {
-            let failed = stage_name(&error.stage.to_string());
-            for name in before.into_iter().take_while(|name| *name != failed) {
-                report.add(name, None, "ok".to_owned(), json!({}));
-            }
-            let error = ClientError::from(error);
-            report.fail(failed, &error);
-            return Err(error);
-        }
-    };
+    let mut timings = ConnectTimings::default();
+    match resolve(transport).await {
+        Ok(took) => timings.dns = took,
+        Err(error) => return Err(fail_to_reach(transport, error, &timings, report)),
+    }
     if let (Address::Tcp { host, .. }, false) = (&transport.address, transport.resolved.is_empty()) {
         let addresses: Vec<String> = transport.resolved.iter().map(ToString::to_string).collect();
         let text = match addresses == [host.as_str()] {
             true => "an address, no look-up".to_owned(),
             false => format!("{host} is {}", addresses.join(", ")),
         };
-        report.add("DNS", Some(dns), text, json!({ "addresses": addresses }));
+        report.add("DNS", Some(timings.dns), text, json!({ "addresses": addresses }));
     }
+    let connection = match connect_timed(transport, None, &mut timings).await {
+        Ok(connection) => connection,
+        Err(error) => return Err(fail_to_reach(transport, error, &timings, report)),
+    };
     match connection.peer() {
         Some(peer) => report.add("TCP", Some(timings.tcp), peer.to_string(), json!({"address": peer.to_string()})),
         None => report.add("Unix", Some(timings.tcp), transport.address.to_string(), json!({})),
@@ -306,6 +304,37 @@ async fn reach(transport: &mut TransportPlan, report: &mut Report<'_>) -> Result
         report.add("WebSocket", timings.web_socket, "accepted".to_owned(), json!({}));
     }
     Ok(connection)
+}
+
+/// Reports the steps up to one that failed.
+fn fail_to_reach(
+    transport: &TransportPlan,
+    error: ConnectError,
+    timings: &ConnectTimings,
+    report: &mut Report<'_>,
+) -> ClientError {
+    let failed = stage_name(&error.stage.to_string());
+    for name in stages(transport).into_iter().take_while(|name| *name != failed) {
+        // A step that was not taken, as where a TLS file cannot be read, or that is reported already.
+        if let (Some(took), true) = (time_of(name, timings), report.steps.iter().all(|step| step.name != name)) {
+            report.add(name, Some(took), "ok".to_owned(), json!({}));
+        }
+    }
+    let error = ClientError::from(error);
+    report.fail(failed, time_of(failed, timings), &error);
+    error
+}
+
+/// How long a step took, where it was taken.
+fn time_of(name: &str, timings: &ConnectTimings) -> Option<Duration> {
+    let took = match name {
+        "DNS" => Some(timings.dns),
+        "proxy" => timings.proxy,
+        "TLS" => timings.tls,
+        "WebSocket" => timings.web_socket,
+        _ => Some(timings.tcp),
+    };
+    took.filter(|took| !took.is_zero())
 }
 
 /// The steps of a transport, in order.

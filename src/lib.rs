@@ -2,7 +2,7 @@
 //! `CONTRIBUTING.md` how to change it.
 //!
 //! The top-level modules ("rooms"), lowest first. A room uses the rooms below it and none above; the tools' rooms do
-//! not use each other, except that `request` builds on `publish` and `subscribe`. Data flows one way: argv → options →
+//! not use each other, except that `request` builds on `publish` and `subscribe`, and `explore` on `subscribe`. Data flows one way: argv → options →
 //! plan → run → result → stdout → exit status.
 //!
 //! - [`mqtt`]: the protocol, pure; [`mqtt::wire`] is bytes ↔ packets
@@ -18,6 +18,7 @@
 //! - [`options`]: what the user typed, the only home of clap
 //! - [`check`]: the way to a broker, step by step, for mqpub and mqsub
 //! - [`publish`], [`subscribe`], [`request`], [`mod@bench`]: one room per tool
+//! - [`mod@explore`]: `mqsub --tree`, the topic explorer on a terminal, on top of `subscribe`
 //! - [`broker`]: mqbroker; [`broker::core`] has no I/O, the rest connects it to the network
 
 #![warn(unreachable_pub)]
@@ -28,6 +29,8 @@ pub mod check;
 pub mod client;
 mod dissect;
 pub mod exit_status;
+#[cfg_attr(not(feature = "explorer"), path = "explore/absent.rs")]
+pub mod explore;
 pub mod message_json;
 pub mod mqtt;
 pub mod options;

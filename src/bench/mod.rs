@@ -7,12 +7,14 @@ mod report;
 mod system;
 
 mod attempt;
+mod barrier;
 mod calibrate;
 mod compare;
 mod doctor;
 mod find;
 mod identify;
 mod interruption;
+mod job;
 mod output;
 mod prometheus;
 mod run;

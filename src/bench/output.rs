@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::compare::{CompareDocument, markdown};
 use super::report::{Format, ResultDocument};
-use crate::options::{BENCH, BenchOptions, UsageError};
+use crate::options::{BENCH, BenchOptions, ShardNumber, UsageError};
 use crate::terminal::{escape_json_tail, print};
 
 /// The files of `--out`.
@@ -26,11 +26,21 @@ impl Outputs {
     }
 }
 
-/// The files of `--out`, which must be writable before the load begins. A new file appears only with the result.
-pub(super) fn outputs(options: &BenchOptions) -> Result<Outputs, UsageError> {
+/// The file of a shard: `%s` is its number.
+fn named_for(shard: Option<ShardNumber>, path: &Path) -> PathBuf {
+    match (shard, path.to_str()) {
+        (Some(shard), Some(text)) => PathBuf::from(text.replace("%s", &shard.index.to_string())),
+        _ => path.to_owned(),
+    }
+}
+
+/// The files of `--out`, which must be writable before the load begins. A new file appears only with the result. `shard`
+/// is what this process is of the run.
+pub(super) fn outputs(options: &BenchOptions, shard: Option<ShardNumber>) -> Result<Outputs, UsageError> {
     let mut faults = Vec::new();
     let mut files = Vec::new();
     for path in &options.result.out {
+        let path = &named_for(shard, path);
         // A name of the system has no suffix to choose by.
         let format = if is_name_of_system(path) { Ok(Format::Json) } else { Format::of(path) };
         match format {
@@ -165,13 +175,51 @@ fn write_all(json: bool, outputs: &Outputs, render: impl Fn(Format) -> Result<Ve
     }
 }
 
+/// Writes a file. One that is there keeps its content until the new one is on disk: a full disk costs neither.
 fn write_file(path: &Path, text: &[u8], is_private: bool) -> io::Result<()> {
-    let mut file = BufWriter::new(create(path, is_private)?);
+    let known = std::fs::symlink_metadata(path);
+    let is_plain = known.as_ref().map_or(true, std::fs::Metadata::is_file) && !is_name_of_system(path);
+    let beside = beside(path).filter(|_| is_plain);
+    // Where a file may be written and its folder may not, there is only the file.
+    let Some((beside, file)) = beside.and_then(|name| create_new(&name, is_private).ok().map(|file| (name, file)))
+    else {
+        return write_to(create(path, is_private)?, text);
+    };
+    let written = write_to(file, text)
+        .and_then(|()| known.map_or(Ok(()), |known| std::fs::set_permissions(&beside, known.permissions())))
+        .and_then(|()| std::fs::rename(&beside, path));
+    written.inspect_err(|_| {
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+fn write_to(file: File, text: &[u8]) -> io::Result<()> {
+    let mut file = BufWriter::new(file);
     file.write_all(text)?;
     file.into_inner()?.sync_all().or_else(|error| {
         // Pipes and devices cannot be synced.
         if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
     })
+}
+
+/// A name in the same folder that nobody uses.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name()?.to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    Some(path.with_file_name(name))
+}
+
+fn create_new(path: &Path, is_private: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = is_private;
+    options.open(path)
 }
 
 /// Opens a file for its new content. A link that was made since the run began is not followed either.
@@ -191,4 +239,32 @@ fn create(path: &Path, is_private: bool) -> io::Result<File> {
     #[cfg(not(unix))]
     let _ = is_private;
     options.open(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.json");
+        write_file(&file, b"one", true).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&file), 0o600, "a result that may hold secrets");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+        // Who reads the old one goes on reading it.
+        let old = File::open(&file).unwrap();
+        write_file(&file, b"two", false).unwrap();
+        assert_eq!((io::read_to_string(old).unwrap(), mode(&file)), ("one".to_owned(), 0o640));
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a.json"], "nothing is left beside it");
+        let link = folder.path().join("link.json");
+        symlink(&file, &link).unwrap();
+        assert!(write_file(&link, b"three", false).is_err(), "a link is not followed");
+        assert!(write_file(&folder.path().join("missing/a.json"), b"", false).is_err());
+    }
 }

@@ -6,6 +6,7 @@ mod failure;
 mod live_view;
 mod preflight;
 mod progress_view;
+pub(super) mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use self::conclusion::{Conclusion, baseline, gates};
 use self::failure::print_connect_error;
 use self::preflight::{find_obstacle, print_preface, serve_figures};
 use self::progress_view::ProgressView;
+use self::together::note_start;
 use super::attempt::Attempt;
+use super::barrier::Barrier;
 use super::calibrate::Ceilings;
 use super::compare::Turn;
 use super::engine::{self, RunError};
@@ -28,7 +31,7 @@ use super::output::{Outputs, outputs, write_json};
 use super::plan::{BenchPlan, RunTag, Target, bench_plan};
 use super::report::{self, BrokerName, ResultDocument, Status};
 use super::sys_sampler::SysSampler;
-use super::{calibrate, compare, doctor, find, identify, saved};
+use super::{calibrate, compare, doctor, find, identify, job, saved};
 use crate::client::ClientError;
 use crate::exit_status::ExitStatus;
 use crate::options::{BenchOptions, Environment, Verb};
@@ -66,6 +69,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
             };
         }
         Some(Verb::Compare) => return compare::compare_files(options).unwrap_or_else(failed),
+        Some(Verb::Plan) => return job::run(options, environment).unwrap_or_else(failed),
         _ => {}
     }
     let target = own.as_ref().map_or(Target::AsTyped, |own| Target::Embedded(own.address));
@@ -73,13 +77,13 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         if options.load.verb == Some(Verb::Find) {
             find::Settings::from_options(options, &plan)?;
         }
-        let conclusion = Conclusion::from_options(options)?;
+        let conclusion = Conclusion::from_options(options, plan.shard)?;
         if options.repeat.ab {
             conclusion.files().check_comparison()?;
         }
         Ok((plan, conclusion))
     });
-    let (plan, conclusion) = match prepared {
+    let (mut plan, conclusion) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             eprintln!("{error}");
@@ -93,6 +97,9 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
         }
         let examine = examine(&plan, own.is_some(), options.result.json, files);
         return crate::client::run(examine).map_err(Into::into).flatten().unwrap_or_else(failed);
+    }
+    if options.targets.broker_pid.is_none() && own.is_none() {
+        plan.find_processes(options.repeat.ab);
     }
     let run = BenchRun {
         options,
@@ -112,7 +119,7 @@ pub fn run(options: &BenchOptions, environment: &Environment, own: Option<OwnBro
 
 /// `mqbench self`.
 fn measure_self(options: &BenchOptions, environment: &Environment) -> ExitStatus {
-    let files = outputs(options).and_then(|files| files.check_json("self").map(|()| files));
+    let files = outputs(options, None).and_then(|files| files.check_json("self").map(|()| files));
     let files = match files {
         Ok(files) => files,
         Err(error) => {
@@ -220,13 +227,18 @@ impl BenchRun<'_> {
         let show = |progress| view.show(progress);
         let sampler = plan.samples_sys.then(|| SysSampler::start(plan, tls));
         let live = self.live.clone();
-        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show, live);
+        let identity = format!("{} {:?} {}", context.tool.version, context.run.plan_hash, plan.seed);
+        let (barrier, together) = Barrier::start(plan, tls, identity, self.environment.random()).unzip();
+        let run = engine::run(plan.clone(), tls.cloned(), interruption.clone().first(), show, live, together);
         let ran = tokio::select! {
             biased;
             () = interruption.clone().second() => Err(RunError::Interrupted),
             ran = run => ran,
         };
         view.clear();
+        if let Some(barrier) = barrier {
+            note_start(&mut context, barrier.finish().await, ran.as_ref().ok());
+        }
         if let Ok(ran) = &ran {
             if let Some(sampler) = sampler {
                 note_sys(&mut context, &sampler.finish().await, ran);

@@ -17,7 +17,7 @@ use crate::terminal::{Colors, print, quoted, summary_width};
 /// A file is no result, or one cannot be written.
 pub(super) fn report(options: &BenchOptions, gates: &[Gate], baseline: Option<&ResultDocument>) -> Result<ExitStatus> {
     let (files, json) = (&options.load.operands, options.result.json);
-    let checked = outputs(options).and_then(|outputs| {
+    let checked = outputs(options, None).and_then(|outputs| {
         outputs.check_several(files.len())?;
         let faults = (json && files.len() > 1).then(|| "--json prints one result: give one, or merge them".to_owned());
         UsageError::check(BENCH.name, faults.into_iter().collect())?;
@@ -46,12 +46,12 @@ pub(super) fn report(options: &BenchOptions, gates: &[Gate], baseline: Option<&R
 /// A file is no result, results do not belong together, or one cannot be written.
 pub(super) fn merge(options: &BenchOptions, gates: &[Gate], baseline: Option<&ResultDocument>) -> Result<ExitStatus> {
     let json = options.result.json;
-    let outputs = match outputs(options) {
+    let outputs = match outputs(options, None) {
         Ok(outputs) => outputs,
         Err(error) => return Ok(error.report()),
     };
-    let read = |file: &PathBuf| Ok((quoted(&file.to_string_lossy()), read_result(file)?));
-    let mut merged = report::merge(options.load.operands.iter().map(read).collect::<Result<_>>()?)?;
+    let read = |file: &PathBuf| anyhow::Ok((quoted(&file.to_string_lossy()), read_result(file)?));
+    let mut merged = report::merge_read(options.load.operands.iter().map(read), options.shards.allow_partial)?;
     if let Some(name) = &options.result.name {
         merged.run.name = Some(name.clone());
     }

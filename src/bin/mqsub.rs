@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use mqtools::check::{CheckPlan, check};
 use mqtools::exit_status::ExitStatus;
+use mqtools::explore::{ExplorePlan, explore};
 use mqtools::options::{Environment, Reading, SubscribeOptions, UsageError};
 use mqtools::subscribe::{SubscribePlan, subscribe};
 
@@ -16,6 +17,7 @@ fn run() -> Result<ExitStatus, UsageError> {
     Ok(match SubscribeOptions::read(&environment, std::env::args_os())? {
         Reading::Options(options) => match CheckPlan::of_subscribe(&options, &environment)? {
             Some(plan) => check(&plan),
+            None if options.explore.tree => explore(&ExplorePlan::new(&options, &environment)?),
             None => subscribe(&SubscribePlan::new(&options, &environment)?),
         },
         Reading::Answer(text) => mqtools::terminal::answer(&text),

@@ -17,7 +17,7 @@ use super::losses::{LossLog, LossReport};
 use super::trace::{Trace, Traced};
 use super::{ClientError, ConnectPlan, DisconnectGuard, OutputPosition, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
-use crate::session::{Handler, Kept, Session, SessionError};
+use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Session, SessionError};
 use crate::transport::{Connection, TlsClient, connect, explain_tls_loss};
 
 /// One read takes at most this much, and so does one pass of the handler.
@@ -45,6 +45,28 @@ pub(crate) enum CloseMode {
     Draining(Duration),
     /// After the broker has closed, waited for up to this long, so that everything is known to be taken.
     Confirmed(Duration),
+    /// The same, but all that counts is a DISCONNECT with which the broker refuses what it got (5.0).
+    AwaitingRefusal(Duration),
+}
+
+impl CloseMode {
+    /// Whether a refusal by the broker is an error.
+    const fn reads_refusal(self) -> bool {
+        matches!(self, Self::Confirmed(_) | Self::AwaitingRefusal(_))
+    }
+}
+
+/// Takes nothing: what still comes at the end of a run is not acknowledged.
+pub(crate) struct NoHandler;
+
+impl<K: Kept> Handler<K> for NoHandler {
+    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
+        Acknowledge::Later
+    }
+
+    fn on_completed(&mut self, _: Completion<'_, K>) {}
+
+    fn on_event(&mut self, _: Event) {}
 }
 
 /// A client of a broker. `K` is what its session keeps for a message in flight.
@@ -365,7 +387,8 @@ impl<K: Kept> Client<K> {
     /// Writes all that waits, then DISCONNECT, and closes as `close` asks.
     ///
     /// # Errors
-    /// The connection is lost before, or nothing was taken for `patience`.
+    /// The connection is lost before, nothing was taken for `patience`, or the broker refuses what it got and `close`
+    /// asks for that.
     pub(crate) async fn disconnect(
         &mut self,
         reason: ReasonCode,
@@ -381,8 +404,10 @@ impl<K: Kept> Client<K> {
         let may_lose = self.session.has_sent() || has_content || self.plan.session.will.is_some();
         self.take_output();
         while self.output.unwritten() > 0 {
-            match tokio::time::timeout(patience, self.io(false)).await {
-                Ok(Ok(_)) => {}
+            match tokio::time::timeout(patience, self.io(close.reads_refusal())).await {
+                Ok(Ok(IoStep::Read(0))) => return Err(self.lost(None, false)),
+                Ok(Ok(IoStep::Read(count))) => self.read_refusal(count)?,
+                Ok(Ok(IoStep::Wrote)) => {}
                 Ok(Err(error)) => return Err(self.lost(Some(&error), false)),
                 Err(_) => return Err(self.not_taken(patience)),
             }
@@ -395,17 +420,35 @@ impl<K: Kept> Client<K> {
         let wait = match close {
             CloseMode::AtOnce => return Ok(()),
             CloseMode::Draining(_) if !may_lose && nothing_has_come(&mut connection).await => return Ok(()),
-            CloseMode::Draining(wait) | CloseMode::Confirmed(wait) => wait,
+            CloseMode::Draining(wait) | CloseMode::Confirmed(wait) | CloseMode::AwaitingRefusal(wait) => wait,
         };
         let ended = async {
-            closed?;
-            while connection.read(&mut self.input).await? > 0 {}
-            Ok(())
+            // A broker that has closed may have sent the reason just before.
+            let mut ended = closed;
+            loop {
+                match connection.read(&mut self.input).await {
+                    Ok(0) => return Ok(ended),
+                    Ok(count) if close.reads_refusal() => self.read_refusal(count)?,
+                    Ok(_) => {}
+                    Err(error) => {
+                        ended = ended.and(Err(error));
+                        return Ok(ended);
+                    }
+                }
+            }
         };
         match (tokio::time::timeout(wait, ended).await, close) {
-            (Ok(Err(error)), CloseMode::Confirmed(_)) => Err(self.lost(Some(&error), false)),
+            (Ok(Err(refusal)), _) => Err(refusal),
+            (Ok(Ok(Err(error))), CloseMode::Confirmed(_)) => Err(self.lost(Some(&error), false)),
             _ => Ok(()),
         }
+    }
+
+    /// Looks for the broker's DISCONNECT in what was read behind ours.
+    fn read_refusal(&mut self, count: usize) -> Result<(), ClientError> {
+        let mut handler = Traced { handler: &mut NoHandler, trace: &mut self.trace };
+        let read = self.session.handle_last_input(&self.input[..count], &mut handler);
+        read.map_err(|error| self.failed(error))
     }
 
     /// Gives a connection up that the broker has not accepted yet, so that its will is not published.

@@ -19,7 +19,7 @@ mod signals;
 mod trace;
 
 pub(crate) use answer_timer::{AnswerTimer, OutputPosition};
-pub(crate) use connected::{Client, CloseMode};
+pub(crate) use connected::{Client, CloseMode, NoHandler};
 pub(crate) use diagnostics::{Diagnostics, Reporter};
 pub(crate) use drive::{Driver, End, GiveUp, Task, Which};
 pub(crate) use error::{ClientError, ConnectFacts, whose_limit};

@@ -13,6 +13,8 @@ mod writer;
 pub use read::{JsonMessage, MessageDefaults, ReadError, ReadFault, read_message};
 pub use schema::schema;
 pub use text::JsonText;
+#[cfg(feature = "explorer")]
+pub(crate) use text::JsonToken;
 pub(crate) use write::put_rfc3339;
 pub use write::{MessageJsonOptions, write_message};
 pub(crate) use writer::{JsonLayout, JsonWriter};

@@ -264,7 +264,12 @@ fn column(text: &str, place: usize) -> usize {
 
 fn read_text<'a>(line: &'a Bytes, text: &'a str, defaults: &MessageDefaults) -> Result<JsonMessage, Found> {
     if !text.trim_start().starts_with('{') {
-        let fault = ReadFault::NotAnObject("it does not begin with {".to_owned());
+        let cause = match text.trim_start() {
+            "" => "the line is empty",
+            text if text.starts_with('\u{feff}') => "it begins with a byte order mark, which JSON must not have",
+            _ => "it does not begin with {",
+        };
+        let fault = ReadFault::NotAnObject(cause.to_owned());
         return Err(Found { place: text.len() - text.trim_start().len(), fault });
     }
     let mut read = Reader {

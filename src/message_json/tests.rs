@@ -22,6 +22,21 @@ fn written(message: &Message, options: MessageJsonOptions) -> String {
     String::from_utf8(out).unwrap()
 }
 
+#[test]
+fn a_text_fits_by_what_its_escapes_take() {
+    for (text, limit, expected) in [
+        ("abcdef", 6, true),
+        ("abcdefg", 6, false),
+        ("\n\t", 12, true),
+        ("\n\t", 11, false),
+        ("\"\\", 4, true),
+        ("\"\\", 3, false),
+        ("", 0, true),
+    ] {
+        assert_eq!(write::fits(text, limit), expected, "{text:?}, {limit}");
+    }
+}
+
 fn line(message: &Message) -> String {
     written(message, MessageJsonOptions::default())
 }
@@ -205,6 +220,8 @@ fn faults_of_a_line_are_named() {
         (error(b"\xff"), "it is not UTF-8"),
         (error(b""), "not one JSON object"),
         (error(b"[1]"), "does not begin with {"),
+        (error(b" \t"), "the line is empty"),
+        (error(b"\xef\xbb\xbf{}"), "byte order mark"),
         (error(br#"{"topic":"#), "not one JSON object: it ends too early"),
         (error(br#"{"topic":"t","topic":"t"}"#), "`topic` is given twice"),
         (error(br#"{"topic":"t","payload":""} 1"#), "trailing characters"),

@@ -13,6 +13,9 @@ use crate::mqtt::{PropertyName, PropertyRef, PropertyValue, QoS};
 
 /// Deeper payloads stay strings: many readers stop at 128 levels, and the message is one of them.
 const MAX_PAYLOAD_DEPTH: usize = 100;
+/// Longest payload as a JSON string, bytes: what takes more, as hundreds of megabytes of control characters, is shorter
+/// in base64, and a line must stay below what is read back.
+const LONGEST_TEXT: usize = 320 << 20;
 
 /// What may differ between two writings of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,13 +76,20 @@ fn write_payload(payload: &[u8], json_payload: bool, writer: &mut JsonWriter<'_>
             .trim_matches([' ', '\t', '\n', '\r'])
             .split(['\n', '\r'])
             .for_each(|part| writer.verbatim(part.as_bytes()));
-    } else if let Ok(text) = std::str::from_utf8(payload) {
+    } else if let Some(text) = std::str::from_utf8(payload).ok().filter(|text| fits(text, LONGEST_TEXT)) {
         writer.key("payload");
         writer.string(text);
     } else {
         writer.key("payload_b64");
         writer.base64(payload);
     }
+}
+
+/// Whether a text takes at most `limit` bytes as a JSON string. A control character takes six.
+pub(super) fn fits(text: &str, limit: usize) -> bool {
+    let escaped =
+        || text.bytes().map(|byte| if byte < b' ' { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) });
+    text.len() <= limit / 6 || escaped().sum::<usize>() <= limit
 }
 
 /// A number beyond a double is valid JSON that stops many readers, and would take the whole line with it.

@@ -14,7 +14,7 @@ use crate::mqtt::PropertyName;
 use crate::terminal::escape_bytes;
 
 /// Options whose values are passwords, or texts that may hold one.
-pub(super) const SECRETS: [&str; 7] = ["pw", "url", "proxy", "ws_header", "ws_path", "will_payload", "psk"];
+pub(super) const SECRETS: [&str; 8] = ["pw", "url", "control", "proxy", "ws_header", "ws_path", "will_payload", "psk"];
 
 /// Arguments for clap, and what was noticed on the way.
 #[derive(Debug, Default)]
@@ -148,6 +148,18 @@ impl Typed {
         }
     }
 
+    /// The option without its value, and its values.
+    pub(super) fn taken_apart(&self) -> (OsString, Vec<OsString>) {
+        let text = self.argument.to_str().unwrap_or_default();
+        match self.option {
+            Some(TypedOption { head, attached: Some(place), .. }) if place <= text.len() => {
+                let value = OsString::from(&text[place..]);
+                (text[..head].into(), std::iter::once(value).chain(self.values.iter().cloned()).collect())
+            }
+            _ => (self.argument.clone(), self.values.clone()),
+        }
+    }
+
     /// Whether it holds a password or a token.
     fn is_secret(&self) -> bool {
         let Some(TypedOption { kind, attached, .. }) = self.option else { return false };
@@ -265,7 +277,7 @@ impl<'a> OptionTable<'a> {
             let Typed { argument, option, values } = &typed;
             let Some(TypedOption { kind, head, attached }) = *option else {
                 // The first of such words is the verb.
-                if !*reads_files.get_or_insert_with(|| self.is_verb(text, Verb::reads_results)) {
+                if !*reads_files.get_or_insert_with(|| self.is_verb(text, Verb::reads_files)) {
                     walked.faults.extend(self.stray_word(&argument.to_string_lossy(), before.as_ref()));
                 }
                 walked.arguments.push(argument.clone());

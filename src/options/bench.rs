@@ -9,8 +9,9 @@ use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
-    CalibrateOptions, ConnectionOptions, Environment, FindOptions, GeneralOptions, LoadOptions, PropertyOptions,
-    RepeatOptions, ResultOptions, StageOptions, TargetOptions, TlsOptions, Tool, UsageError, Verb, WillOptions,
+    CalibrateOptions, ConnectionOptions, EngineName, Environment, FindOptions, GeneralOptions, JobCommand, JobOptions,
+    LoadOptions, PropertyOptions, RepeatOptions, ResultOptions, ShardOptions, StageOptions, TargetOptions, TlsOptions,
+    Tool, UsageError, Verb, WillOptions,
 };
 
 /// mqbench.
@@ -32,7 +33,8 @@ pub static BENCH: Tool = Tool {
                   runs two stages: first it floods the broker to find its maximum throughput, then it sends at half of \
                   that rate and measures latency from the time at which each message was due.",
     override_usage = "mqbench [VERB] [OPTIONS]\n       mqbench doctor [VERB] [OPTIONS]\n       \
-                      mqbench report|merge|compare FILE... [OPTIONS]",
+                      mqbench report|merge|compare FILE... [OPTIONS]\n       \
+                      mqbench plan [VERB] --engine ENGINE --shards COUNT [OPTIONS]",
     max_term_width = 98,
     args_override_self = true,
     disable_help_flag = true,
@@ -57,6 +59,12 @@ pub struct BenchOptions {
     /// What `mqbench find` looks for.
     #[command(flatten)]
     pub find: FindOptions,
+    /// Runs that are larger than one machine.
+    #[command(flatten)]
+    pub shards: ShardOptions,
+    /// What `mqbench plan` prints.
+    #[command(flatten)]
+    pub job: JobOptions,
     /// What is done with the result.
     #[command(flatten)]
     pub result: ResultOptions,
@@ -92,6 +100,17 @@ impl BenchOptions {
         argv: impl IntoIterator<Item = OsString>,
     ) -> Result<Reading<Self>, UsageError> {
         reading::read(environment, argv)
+    }
+
+    /// A command line of `mqbench plan`, the program's name included, taken apart for a job file.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and what must not be in a job file.
+    pub fn job_command(
+        environment: &Environment,
+        argv: impl IntoIterator<Item = OsString>,
+    ) -> Result<JobCommand, UsageError> {
+        reading::job_command(&BENCH, environment, argv)
     }
 
     /// Whether the run logs in with something that is not for everybody.
@@ -133,6 +152,9 @@ impl ToolOptions for BenchOptions {
         faults.extend(self.targets.faults(&self.connection));
         faults.extend(self.repeat.faults(&self.targets));
         faults.extend(self.faults_of_self());
+        faults.extend(self.shards.faults(self.load.verb));
+        faults.extend(self.faults_of_shards());
+        faults.extend(self.faults_of_plan());
         if self.load.embedded {
             let connection = &self.connection;
             for (given, option) in [
@@ -207,10 +229,12 @@ impl BenchOptions {
         for (given, option) in
             [(repeat.runs.is_some(), "--runs"), (repeat.cool_down.is_some(), "--cool-down"), (repeat.ab, "--ab")]
         {
-            refuse(given && !is_load, option, "only for a load, which it repeats");
+            refuse(given && !is_load && verb != Some(Verb::Plan), option, "only for a load, which it repeats");
         }
-        let has_baseline = is_load || verb == Some(Verb::Report);
-        refuse(repeat.baseline.is_some() && !has_baseline, "--baseline", "only for a load, and for mqbench report");
+        let is_plan = verb == Some(Verb::Plan);
+        let has_baseline = is_load || is_plan || matches!(verb, Some(Verb::Report | Verb::Merge));
+        let why = "only for a load, and for mqbench report and merge";
+        refuse(repeat.baseline.is_some() && !has_baseline, "--baseline", why);
         let compares = verb == Some(Verb::Compare) || repeat.baseline.is_some();
         refuse(repeat.any_plan && !compares, "--any-plan", "only for mqbench compare and --baseline");
         refuse(repeat.tolerance.is_some() && !compares && !repeat.ab, "--tolerance", "only where results are compared");
@@ -234,6 +258,98 @@ impl BenchOptions {
             }
             refuse(time.duration.is_some(), "--duration", "mqbench find measures each rate for --probe");
             refuse(load.publishers() == 0, "--pubs 0", "mqbench find needs publishers");
+        }
+        faults
+    }
+
+    /// What does not go with `mqbench plan`, and its options without it.
+    fn faults_of_plan(&self) -> Vec<String> {
+        let JobOptions { engine, shards, image, target } = &self.job;
+        let is_plan = self.load.verb == Some(Verb::Plan);
+        let mut faults = Vec::new();
+        let mut refuse = |given: bool, option: &str, why: &str| {
+            if given {
+                faults.push(format!("{option}: {why}"));
+            }
+        };
+        for (given, option) in [
+            (engine.is_some(), "--engine"),
+            (shards.is_some(), "--shards"),
+            (image.is_some(), "--image"),
+            (target.is_some(), "--target"),
+        ] {
+            refuse(given && !is_plan, option, "only for mqbench plan");
+        }
+        if !is_plan {
+            return faults;
+        }
+        refuse(
+            engine.is_some() && target.is_some(),
+            "--engine",
+            "prints a job file, and --target a number of machines",
+        );
+        refuse(engine.is_some() && shards.is_none(), "--shards", "is missing: the number of shards, one per machine");
+        refuse(engine.is_none() && shards.is_some(), "--shards", "needs --engine");
+        refuse(image.is_some() && *engine != Some(EngineName::Kubernetes), "--image", "only for --engine kubernetes");
+        if engine.is_none() && target.is_none() {
+            faults.push(
+                "mqbench plan needs --engine slurm|mpi|kubernetes|parallel with --shards, or --target '1M clients, 500k/s'"
+                    .into(),
+            );
+            return faults;
+        }
+        if let Some(file) = self.load.figures().first().filter(|_| engine.is_some()) {
+            faults.push(format!("unexpected argument '{}': a job file is made of options alone", file.display()));
+        }
+        let mut refuse = |given: bool, option: &str, why: &str| {
+            if given {
+                faults.push(format!("{option}: {why}"));
+            }
+        };
+        let connection = &self.connection;
+        refuse(self.shards.shard.is_some(), "--shard", "the job file sets it");
+        refuse(self.shards.job.is_some(), "--job", "the job file sets it, to another name in each run");
+        refuse(self.targets.broker_pid.is_some(), "--broker-pid", "a process ID is one of a single machine");
+        let port = self.result.prometheus.as_ref().map(|address| address.port);
+        refuse(
+            port.is_some_and(|port| port > 0),
+            "--prometheus",
+            "shards on one machine cannot share a port: use port 0",
+        );
+        refuse(connection.ask_pw, "--ask-pw", "nobody types at a job: use --pw-file");
+        refuse(connection.pw_fd.is_some(), "--pw-fd", "a job has no such descriptor: use --pw-file");
+        faults
+    }
+
+    /// What a run of several processes cannot do.
+    fn faults_of_shards(&self) -> Vec<String> {
+        let (load, repeat) = (&self.load, &self.repeat);
+        if self.shards.shard.is_none() && self.job.engine.is_none() {
+            return Vec::new();
+        }
+        let mut faults = Vec::new();
+        let verb = load.verb.map_or("", Verb::name);
+        let loads = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo, Verb::Doctor, Verb::Plan];
+        if load.verb.is_some_and(|verb| !loads.contains(&verb)) {
+            faults.push(format!("--shard: only for a load, and not for mqbench {verb}"));
+            return faults;
+        }
+        for (given, option) in [(repeat.runs.is_some(), "--runs"), (repeat.ab, "--ab")] {
+            if given {
+                faults.push(format!("{option}: the shards of a run make one run: start and merge each run separately"));
+            }
+        }
+        if load.embedded {
+            faults.push("--embedded: each shard would have its own broker: start one that all of them reach".into());
+        }
+        let has_rate = load.flood || load.rate.is_some() || load.rate_per_client.is_some();
+        let sends = load.publishers() > 0 && load.plan_verb() != Some(Verb::Echo);
+        if sends && !has_rate {
+            faults.push(
+                "--shard: the second stage of this run follows from what the first one carried in all shards together: \
+                 run --flood first, merge, and then --rate with half of its rate"
+                    .into(),
+            );
         }
         faults
     }
@@ -270,6 +386,7 @@ impl BenchOptions {
             (load.size.is_some(), "--size"),
             (load.message.is_some(), "-m"),
             (load.file.is_some(), "-f"),
+            (load.csv.is_some(), "--csv"),
             (self.stages.duration.is_some(), "--duration"),
             (self.stages.count.is_some(), "-C"),
             (!self.result.gate.is_empty(), "--gate"),

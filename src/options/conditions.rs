@@ -19,7 +19,8 @@ pub struct ConditionOptions {
     /// that must occur in the payload, /REGEX/i ignores case, and =TEXT is the whole payload. A message for which a jq
     /// expression fails does not match; mqsub reports at the end how many there were. An expression that names
     /// payload_json fails if the payload is not JSON. input, env, halt, debug and import do not exist, and 100,000
-    /// steps per message are the limit.
+    /// steps per message are the limit. Memory has no limit: a text that an expression repeats or doubles takes what
+    /// it takes, and `ulimit -v` in the shell limits mqsub as a whole.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub filter: Vec<String>,
 

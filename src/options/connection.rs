@@ -156,7 +156,7 @@ pub(super) fn secret() -> impl TypedValueParser<Value = Secret> {
     OsStringValueParser::new().map(|text| Secret::new(text.into_encoded_bytes()))
 }
 
-fn url_text() -> impl TypedValueParser<Value = UrlText> {
+pub(super) fn url_text() -> impl TypedValueParser<Value = UrlText> {
     OsStringValueParser::new().map(|text| UrlText(Secret::new(text.into_encoded_bytes())))
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::permissions::everybody_can_read;
 use super::process_list::hide_arguments;
+use super::usage_error::HINT;
 use crate::mqtt::Secret;
 use crate::terminal::prompt;
 
@@ -181,7 +182,7 @@ impl Environment {
             return Ok(());
         }
         let path = path.display();
-        Err(format!("{what} '{path}' is readable by every user of this machine: run chmod 600 '{path}'"))
+        Err(format!("{what} '{path}' is readable by every user of this machine{HINT}run chmod 600 '{path}'"))
     }
 
     /// The whole of a file of at most `limit` bytes; longer is an error. Pipes work too.

@@ -22,7 +22,7 @@ pub struct LoadOptions {
     #[arg(index = 1, value_name = "VERB", value_enum, hide_short_help = true)]
     pub verb: Option<Verb>,
 
-    /// With report, merge and compare: saved results (- is stdin). With doctor: the verb to check.
+    /// With report, merge and compare: saved results (- is stdin). With doctor and plan: the verb to check or plan.
     // Both positions in one, for what the second word is depends on the first.
     #[arg(index = 2, value_name = "FILE|PLAN", value_hint = ValueHint::FilePath)]
     pub operands: Vec<PathBuf>,
@@ -119,6 +119,13 @@ pub struct LoadOptions {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub message: Option<String>,
 
+    /// Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P.
+    ///
+    /// The first line holds the column names. Each client has the row of its number; in payloads each message has the
+    /// next row. After the last row comes the first one again.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub csv: Option<PathBuf>,
+
     /// Send the contents of FILE unchanged; use --payload template to fill in placeholders.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
@@ -174,12 +181,19 @@ pub enum Verb {
     Compare,
     /// Find the highest rate that meets --slo.
     Find,
+    /// Print the job file of a run on several machines (--engine), or how many machines a load needs (--target).
+    Plan,
 }
 
 impl Verb {
     /// Whether the words behind it are saved results.
     pub fn reads_results(self) -> bool {
         matches!(self, Self::Report | Self::Merge | Self::Compare)
+    }
+
+    /// Whether the words behind it may be files.
+    pub(super) fn reads_files(self) -> bool {
+        self.reads_results() || self == Self::Plan
     }
 
     /// As it is typed.
@@ -195,6 +209,7 @@ impl Verb {
             Self::Merge => "merge",
             Self::Compare => "compare",
             Self::Find => "find",
+            Self::Plan => "plan",
         }
     }
 }
@@ -322,12 +337,18 @@ fn threads(text: &str) -> Result<u16, String> {
 }
 
 impl LoadOptions {
-    /// The verb whose plan this is: with doctor the one that it looks at.
+    /// The verb whose plan this is: with doctor and plan the one behind it.
     pub fn plan_verb(&self) -> Option<Verb> {
-        if self.verb == Some(Verb::Doctor) { self.examined() } else { self.verb }
+        if matches!(self.verb, Some(Verb::Doctor | Verb::Plan)) { self.examined() } else { self.verb }
     }
 
-    /// The verb that doctor looks at.
+    /// The saved figures behind `mqbench plan`, and behind the verb that it plans.
+    pub fn figures(&self) -> &[PathBuf] {
+        let verbs = usize::from(self.examined().is_some());
+        if self.verb == Some(Verb::Plan) { self.operands.get(verbs..).unwrap_or_default() } else { &[] }
+    }
+
+    /// The verb that doctor looks at, or plan.
     fn examined(&self) -> Option<Verb> {
         let name = self.operands.first()?.to_str()?;
         EXAMINED.into_iter().find(|verb| verb.name() == name)
@@ -350,7 +371,7 @@ impl LoadOptions {
             (Some(Verb::Compare), [] | [_]) => {
                 Some("mqbench compare needs the files of two results, as --out result.json writes them".to_owned())
             }
-            (Some(verb), _) if verb.reads_results() => None,
+            (Some(verb), _) if verb.reads_files() => None,
             (_, []) => None,
             (_, [operand, ..]) => Some(match operand.to_str().map(|name| Verb::from_str(name, false)) {
                 Some(Ok(second)) => {

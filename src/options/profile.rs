@@ -18,6 +18,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command, ValueHint};
 use toml::{Table, Value};
 
@@ -72,12 +73,24 @@ pub(super) fn read(
         match arguments_of(key, value, command, table, &path, environment) {
             Ok(Some(more)) => arguments.extend(more),
             Ok(None) if has_another_tool(key) => {}
-            Ok(None) => faults.push(format!("{shown}: [{name}] {key}: no tool has this option")),
+            Ok(None) => {
+                let similar = similar(command, key).map(|name| format!("; '{name}' is similar")).unwrap_or_default();
+                faults.push(format!("{shown}: [{name}] {key}: no tool has this option{similar}"));
+            }
             Err(fault) => faults.push(format!("{shown}: [{name}] {key}: {fault}")),
         }
     }
     check_exposure("the password or token in the profiles file", &path, &arguments, table, environment).map_err(one)?;
     if faults.is_empty() { Ok((format!("profile {name} in {shown}"), arguments)) } else { Err(faults) }
+}
+
+/// The option whose name is most like this one.
+fn similar(command: &Command, key: &str) -> Option<String> {
+    let error = command.clone().try_get_matches_from(["", &format!("--{key}")]).err()?;
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(name)) => Some(name.trim_start_matches('-').to_owned()),
+        _ => None,
+    }
 }
 
 /// Enters the options of a profile over those that it inherits, and over both those for this tool alone.

@@ -6,11 +6,11 @@ use std::fmt::Write;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-use super::arguments::{Answer, Arguments, OptionTable};
+use super::arguments::{Answer, Arguments, OptionTable, Walked};
 use super::connection::Positions;
 use super::environment::PASSWORD_VARIABLE;
 use super::usage_error::fault_of_clap;
-use super::{Environment, Tool, UsageError, options_file, profile};
+use super::{Environment, JobCommand, Tool, UsageError, options_file, profile};
 use crate::terminal::escape;
 
 /// What a command line asks for.
@@ -57,6 +57,23 @@ pub(super) fn read<T: ToolOptions>(
     })
 }
 
+/// A command line, taken apart for a job file. It was read before, so that only what a job file cannot hold is an error.
+///
+/// # Errors
+/// What must not be in a job file.
+pub(super) fn job_command(
+    tool: &Tool,
+    environment: &Environment,
+    argv: impl IntoIterator<Item = OsString>,
+) -> Result<JobCommand, UsageError> {
+    let command = tool.bare_command();
+    let table = OptionTable::of(&command);
+    let walked = table.walk(argv.into_iter().skip(1));
+    let options_file = walked.options_files.first().cloned();
+    let sources = sources(tool, &command, &table, environment, walked)?.sources;
+    JobCommand::of(&command, &table, sources, options_file.as_deref())
+}
+
 /// What argv became.
 #[derive(Debug)]
 enum Gathered {
@@ -92,20 +109,36 @@ fn gather(
             Answer::Version => command.render_version(),
         }));
     }
+    let shows_config = walked.shows_config;
+    let mut of_files = sources(tool, command, &table, environment, walked)?;
+    let config = shows_config.then(|| config(&of_files.sources, &table, environment));
+    let warnings = std::mem::take(&mut of_files.warnings);
+    let arguments = std::iter::once(OsString::from(tool.name)).chain(of_files.into_arguments()).collect();
+    Ok(Gathered::Arguments(GatheredArguments { arguments, warnings, config }))
+}
+
+/// The arguments by source: options files, profiles, the command line.
+fn sources(
+    tool: &Tool,
+    command: &Command,
+    table: &OptionTable<'_>,
+    environment: &Environment,
+    walked: Walked,
+) -> Result<Arguments, UsageError> {
     UsageError::check(tool.name, walked.faults)?;
     let of_files = match table.short('o') {
         // A tool without -o has no options files.
         None => Ok(Arguments::default()),
         Some(_) => match walked.options_files.as_slice() {
-            [] => options_file::read_default(tool, command, &table, environment),
-            [file] => options_file::read_named(file.as_ref(), command, &table, environment),
+            [] => options_file::read_default(tool, command, table, environment),
+            [file] => options_file::read_named(file.as_ref(), command, table, environment),
             _ => Err(vec!["-o is given twice: only one options file is read".into()]),
         },
     };
     let mut faults = Vec::new();
     let mut of_files = of_files.map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
     for name in &walked.profiles {
-        match profile::read(&name.to_string_lossy(), tool, command, &table, environment) {
+        match profile::read(&name.to_string_lossy(), tool, command, table, environment) {
             Ok(source) => of_files.sources.push(source),
             Err(wrong) => faults.extend(wrong),
         }
@@ -113,12 +146,9 @@ fn gather(
     UsageError::check(tool.name, faults)?;
     of_files.sources.push(("the command line".to_owned(), walked.arguments));
     if tool.replaces_topics {
-        replace_topics(&mut of_files.sources, &table);
+        replace_topics(&mut of_files.sources, table);
     }
-    let config = walked.shows_config.then(|| config(&of_files.sources, &table, environment));
-    let warnings = std::mem::take(&mut of_files.warnings);
-    let arguments = std::iter::once(OsString::from(tool.name)).chain(of_files.into_arguments()).collect();
-    Ok(Gathered::Arguments(GatheredArguments { arguments, warnings, config }))
+    Ok(of_files)
 }
 
 /// Leaves the topics of the last source that has any: to publish to those of an options file too would be a surprise.

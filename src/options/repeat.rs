@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::targets::TargetOptions;
+use super::targets::{BrokerPid, TargetOptions};
 use super::values::{duration, percent, positive_duration, rate, whole_number};
 
 /// Most runs of a series.
@@ -101,6 +101,9 @@ impl RepeatOptions {
             }
             if targets.pair.is_some() {
                 faults.push("--ab measures one broker at a time: remove --pair".into());
+            }
+            if let Some(BrokerPid::Pid(_)) = targets.broker_pid {
+                faults.push("--ab has two brokers, and --broker-pid PID is one of them: use --broker-pid auto".into());
             }
             if self.baseline.is_some() {
                 faults.push("--ab and --baseline are two comparisons: use one of them".into());

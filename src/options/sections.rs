@@ -90,12 +90,15 @@ const TEMPLATES: Section = Section {
         entry("%{float:18..24:1}", "A random number of a range, with one decimal; without :1 with three."),
         entry("%{choice:on|off}", "One of the texts, at random."),
         entry("%{uuid}", "A random UUID."),
-        entry("%{csv:COLUMN}", "mqpub: the value of a column of --csv."),
+        entry(
+            "%{csv:COLUMN}",
+            "The value of a column of --csv, from the row of the message; mqbench: in names and topics from that of the client.",
+        ),
         entry("%{line}", "mqpub: the line of -l, in topics and in -m."),
         entry(
             "Where",
-            "mqpub with --template: topics and messages. mqbench: -m and --payload template:FILE; only %i %c %u in -t, -i, \
-             -u and -P. Random values follow from --seed.",
+            "mqpub with --template: topics and messages. mqbench: -m and --payload template:FILE; in -t, -i, -u and -P \
+             all but %s, %t and %{time}, with a value per client. Random values follow from --seed.",
         ),
     ],
 };
@@ -199,6 +202,8 @@ pub(super) const SUBSCRIBE: &[Section] = &[
                 "List the topics of the retained messages that the same command without --dry-run removes.",
             ),
             entry("mqsub -h broker -t '#' --stats", "Show count, rate, bytes and last payload of each topic."),
+            entry("mqsub -h broker --tree", "Explore all topics on the terminal; ? shows the keys."),
+            entry("mqsub --tree --from day.ndjson.zst", "Explore a recording, forward and back in time."),
             entry("mqsub -h broker -t '#' --json | jq .topic", "Print one JSON object per line."),
             entry(
                 "mqsub -h broker -t 'room/+' -v --filter '.payload_json.temp > 30'",
@@ -418,6 +423,18 @@ pub(super) const BENCH: &[Section] = &[
                 "Add the results of one plan that ran on two machines.",
             ),
             entry(
+                "mpirun -np 4 mqbench -h broker -q 1 --clients 20k --rate 100k --shard auto --job \"$(date +%s)\" --out 'shard-%s.json'",
+                "Run one load in four processes that start together; then add them: mqbench merge shard-*.json --out all.json.",
+            ),
+            entry(
+                "mqbench plan --engine slurm --shards 8 -h broker -q 1 --rate 400k --gate 'lost == 0' > job.sbatch",
+                "Print the job file for eight machines: run, merge and gate. Also mpi, kubernetes and parallel.",
+            ),
+            entry(
+                "mqbench plan --target '1M clients, 500k/s' -q 1",
+                "Compute how many machines like this one that takes, and name the limit.",
+            ),
+            entry(
                 "mqbench doctor -h broker --clients 25k",
                 "Check whether this machine can run 50,000 clients, and print the command that raises each limit.",
             ),
@@ -461,6 +478,8 @@ pub(super) const BENCH: &[Section] = &[
     Section {
         title: "ENVIRONMENT",
         entries: &[
+            entry("MQBENCH_SHARDS", "Number of shards for --shard auto, where the engine has no variable for it."),
+            entry("MQBENCH_JOB", "Name of the run, where --job is not given."),
             PASSWORD,
             PROXY,
             CONFIG_HOME,

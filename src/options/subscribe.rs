@@ -7,12 +7,13 @@ use clap::{CommandFactory, Parser};
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::connection::Positions;
+use super::explore::OtherOptions;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    CheckOptions, ConditionOptions, ConnectionOptions, EachOptions, Environment, GeneralOptions, OutputOptions,
-    PropertyOptions, ReadyOptions, RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions, TlsOptions, Tool,
-    UsageError, WillOptions,
+    CheckOptions, ConditionOptions, ConnectionOptions, EachOptions, Environment, ExploreOptions, GeneralOptions,
+    OutputOptions, PropertyOptions, ReadyOptions, RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions,
+    TlsOptions, Tool, UsageError, WillOptions,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -52,6 +53,9 @@ pub struct SubscribeOptions {
     /// What is shown in place of messages.
     #[command(flatten)]
     pub screen: ScreenOptions,
+    /// The topic explorer.
+    #[command(flatten)]
+    pub explore: ExploreOptions,
     /// Recording.
     #[command(flatten)]
     pub record: RecordOptions,
@@ -103,6 +107,7 @@ impl ClientOptions for SubscribeOptions {
             conditions: ConditionOptions::default(),
             output: given.output(),
             screen: given.screen(),
+            explore: ExploreOptions::default(),
             record: RecordOptions::default(),
             each: EachOptions::default(),
             ready: ReadyOptions::default(),
@@ -135,13 +140,22 @@ impl ToolOptions for SubscribeOptions {
         // A contradiction about the version is reported by the connection plan.
         let version = version(&self.connection, &self.properties, &mut Vec::new());
         let mut faults = match topic_of_url(&self.connection) {
-            Ok(topic) => self.subscription.faults(topic.as_deref(), version),
+            Ok(topic) => self.subscription.faults(topic.as_deref(), version, !self.explore.tree),
             Err(fault) => vec![fault],
         };
         faults.extend(self.conditions.faults());
         faults.extend(self.output.faults(&self.screen));
         faults.extend(self.record.faults());
         faults.extend(self.each.faults());
+        faults.extend(self.explore.faults(OtherOptions {
+            subscription: &self.subscription,
+            conditions: &self.conditions,
+            output: &self.output,
+            screen: &self.screen,
+            record: &self.record,
+            each: &self.each,
+            ready: &self.ready,
+        }));
         faults
     }
 }

@@ -79,13 +79,13 @@ pub struct SubscriptionOptions {
 
     /// Remove each retained message received from the broker.
     ///
-    /// At the end mqsub prints how many were removed.
+    /// Each is printed as any other message, with -v with its topic, and at the end how many were removed.
     #[arg(long)]
     pub remove_retained: bool,
 
-    /// With --remove-retained: remove nothing, and print the topics and their number.
+    /// With --remove-retained: remove nothing, and print what would be removed.
     ///
-    /// -v, -F or --json print something else of each message.
+    /// It prints what the removal would print: payloads, with -v the topics too, and at the end their number.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -146,13 +146,18 @@ fn percent(text: &str) -> Result<f64, String> {
 
 impl SubscriptionOptions {
     /// What is wrong within the group; `topic_of_url` is what `-L` brings.
-    pub(super) fn faults(&self, topic_of_url: Option<&str>, version: ProtocolVersion) -> Vec<String> {
+    pub(super) fn faults(
+        &self,
+        topic_of_url: Option<&str>,
+        version: ProtocolVersion,
+        needs_topic: bool,
+    ) -> Vec<String> {
         let mut faults = Vec::new();
         let asked = || {
             let with_qos = self.topic_qos.iter().map(|topic| topic.filter.as_str());
             self.topic.iter().map(String::as_str).chain(with_qos).chain(topic_of_url)
         };
-        if asked().next().is_none() && self.unsubscribe.is_empty() {
+        if needs_topic && asked().next().is_none() && self.unsubscribe.is_empty() {
             faults.push("no topic given: add -t FILTER to subscribe, or -U FILTER to unsubscribe".into());
         }
         let subscribed = asked().map(|filter| (filter, "subscription"));

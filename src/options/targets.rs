@@ -52,10 +52,12 @@ pub struct TargetOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub ping_interval: Option<Duration>,
 
-    /// Report CPU time and memory of the broker's process, by its PID or auto (Linux).
+    /// Report CPU time and memory of the broker's process, by its PID, auto or none (Linux).
     ///
     /// auto looks for the process on this machine that listens on the broker's port; without root it finds only
-    /// processes of the same user. All threads of the process are counted, its child processes are not.
+    /// processes of the same user. All threads of the process are counted, its child processes are not. With --ab, auto
+    /// finds that of each broker. By default it is looked for like that where the broker's address is a loopback
+    /// address, and not reported where it is not found.
     #[arg(long, value_name = "PID", value_parser = BrokerPid::parse, value_hint = ValueHint::Other)]
     pub broker_pid: Option<BrokerPid>,
 
@@ -82,6 +84,8 @@ pub enum BrokerPid {
     Pid(u32),
     /// The one that listens on the broker's port.
     Auto,
+    /// It is not looked at.
+    None,
 }
 
 impl BrokerPid {
@@ -89,8 +93,11 @@ impl BrokerPid {
         if text == "auto" {
             return Ok(Self::Auto);
         }
+        if text == "none" {
+            return Ok(Self::None);
+        }
         let pid = whole_number(text).filter(|pid| *pid > 0);
-        pid.map(Self::Pid).ok_or_else(|| "must be a process ID, or auto".into())
+        pid.map(Self::Pid).ok_or_else(|| "must be a process ID, auto or none".into())
     }
 }
 

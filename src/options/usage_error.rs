@@ -39,7 +39,7 @@ impl UsageError {
     #[must_use]
     pub fn under_mosquittos_name(mut self) -> Self {
         if self.compatible.is_none() {
-            let stderr = self.faults.iter().map(|fault| format!("Error: {}\n", message(fault))).collect();
+            let stderr = self.faults.iter().map(|fault| with_hint(fault) + "\n").collect();
             self.compatible = Some(Compatible { stderr, stdout: String::new() });
         }
         self
@@ -94,14 +94,28 @@ impl fmt::Display for UsageError {
             let stderr = escape_lines(&compatible.stderr);
             return f.write_str(stderr.strip_suffix('\n').unwrap_or(&stderr));
         }
-        for fault in &self.faults {
-            writeln!(f, "Error: {}", message(fault))?;
+        let faults: Vec<String> = self.faults.iter().map(|fault| with_hint(fault)).collect();
+        f.write_str(&faults.join("\n"))?;
+        // A hint is the next step.
+        if self.faults.iter().all(|fault| fault.contains(HINT)) {
+            return Ok(());
         }
-        write!(f, "\nTry '{} --help'.", self.tool)
+        write!(f, "\n\nTry '{} --help'.", self.tool)
     }
 }
 
 impl std::error::Error for UsageError {}
+
+/// Begins the hint of a fault that has one.
+pub(super) const HINT: &str = "\nHint: ";
+
+/// A fault, and its hint on a line of its own.
+fn with_hint(fault: &str) -> String {
+    match fault.split_once(HINT) {
+        Some((fault, hint)) => format!("Error: {}{HINT}{}", message(fault), message(hint)),
+        None => format!("Error: {}", message(fault)),
+    }
+}
 
 /// Options whose wrong values are not repeated: -pSECRET is a slip of the finger for -PSECRET, and hosts may be written
 /// with user and password.

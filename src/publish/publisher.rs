@@ -16,8 +16,8 @@ use super::supply::{Next, Supply};
 use super::unacknowledged::Unacknowledged;
 use super::window::SendWindow;
 use crate::client::{
-    AnswerTimer, Client, ClientError, CloseMode, Diagnostics, Driver, End, GiveUp, ProgressReporter, Task, Which,
-    whose_limit,
+    AnswerTimer, Client, ClientError, ClientPlan, CloseMode, Diagnostics, Driver, End, GiveUp, ProgressReporter, Task,
+    Which, whose_limit,
 };
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{MAX_REMAINING_LENGTH, WireError};
@@ -32,6 +32,8 @@ const BACKLOG: usize = 64 * 1024;
 const FEW_IN_FLIGHT: usize = 8;
 /// How long lines of QoS 0 wait for the broker to close the connection: then it has read them all.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How long others wait for that: with MQTT 5 the broker may refuse them by its DISCONNECT. Brokers close at once.
+const REFUSING: Duration = Duration::from_millis(500);
 /// Why a broker may close the connection on each PUBLISH.
 const STUCK_HINT: &str = "the broker may be down, or this user may not be allowed to publish there; --connect-timeout sets how long mqpub waits";
 /// What a session of an earlier run means at QoS 2.
@@ -140,8 +142,12 @@ impl<'a> Publisher<'a> {
 
     /// Leaves a broker that has everything.
     async fn disconnect(&mut self, driver: &mut Driver<Outgoing>) -> Result<(), End<Failure>> {
-        let is_unsure = self.plan.sends_lines() && self.has_unacknowledged;
-        let close = if is_unsure { CloseMode::Confirmed(CLOSING) } else { CloseMode::AtOnce };
+        let ClientPlan { connect, policy, .. } = &self.plan.client;
+        let close = match self.has_unacknowledged {
+            true if self.plan.sends_lines() => CloseMode::Confirmed(CLOSING),
+            true if connect.session.version.is_v5() && policy.refusals_fail => CloseMode::AwaitingRefusal(REFUSING),
+            _ => CloseMode::AtOnce,
+        };
         let properties = self.plan.client.disconnect_properties.clone();
         match driver.disconnect(properties, self.plan.client.answer_timeout, close).await {
             // The broker has acknowledged everything, which a lost DISCONNECT does not change.

@@ -127,7 +127,9 @@ impl<'a> Requester<'a> {
                 ExitStatus::Done
             }
             Err(end) => {
-                write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+                if let Err(error) = write_out(&mut self.sink, &mut self.receiver.batch, client).await {
+                    self.diagnostics.error(error);
+                }
                 self.fail(client, end).await
             }
         };

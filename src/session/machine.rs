@@ -339,6 +339,18 @@ impl<K: Kept> Session<K> {
         })
     }
 
+    /// Reads what comes after [`Session::disconnect`]. All that matters of it is a DISCONNECT with which the broker
+    /// refuses what it got before (5.0): nothing else reports what became of messages at QoS 0.
+    ///
+    /// # Errors
+    /// That DISCONNECT.
+    pub fn handle_last_input<H: Handler<K>>(&mut self, input: &[u8], handler: &mut H) -> Result<(), SessionError> {
+        match self.read_packets(input, handler) {
+            Err(error @ SessionError::Disconnected { reason, .. }) if reason.is_error() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads while CONNACK is awaited, and distinguishes what is not MQTT at all from a broker's fault.
     fn read_first<H: Handler<K>>(&mut self, input: &[u8], handler: &mut H) -> Result<(), SessionError> {
         let first_bytes: Vec<u8> = self.partial.bytes().iter().chain(input).take(FIRST_BYTES).copied().collect();
@@ -416,6 +428,7 @@ impl<K: Kept> Session<K> {
         match self.phase {
             Phase::Open => {}
             Phase::Connecting(_) => return self.handle_first(frame, handler),
+            Phase::Closed if frame.packet_type == PacketType::Disconnect && self.version().is_v5() => {}
             Phase::Idle | Phase::Closed => return Ok(()),
         }
         if frame.packet_type == PacketType::Publish {

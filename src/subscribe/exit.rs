@@ -5,10 +5,10 @@ use std::future::pending;
 use std::time::Duration;
 
 use super::batch::Batch;
-use super::sink::MessageSink;
-use crate::client::{Client, ClientError, ClientPlan, CloseMode};
+use super::file_error::FileError;
+use super::sink::{MessageSink, OutputError};
+use crate::client::{Client, ClientError, ClientPlan, CloseMode, NoHandler};
 use crate::mqtt::{Message, ReasonCode};
-use crate::session::{Acknowledge, Completion, Delivery, Event, Handler};
 
 /// How long a finished run may take to write what it has, and to leave.
 pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -16,22 +16,19 @@ pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a run that has all its messages waits for the end of their acknowledgement at QoS 2.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What still arrives at the end of a run is not acknowledged.
-struct NoHandler;
-
-impl Handler<Message> for NoHandler {
-    fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
-        Acknowledge::Later
+/// Writes everything that waits and acknowledges it; stdout has [`EXIT_TIMEOUT`] for each write.
+///
+/// # Errors
+/// It cannot be written. A reader who is slow, or gone, is no error.
+pub(crate) async fn write_out(
+    sink: &mut MessageSink,
+    batch: &mut Batch,
+    client: &mut Client<Message>,
+) -> Result<(), FileError> {
+    match sink.write_all(batch, client, EXIT_TIMEOUT).await {
+        Err(OutputError::Failed { text, hint }) => Err(FileError { text, hint }),
+        _ => Ok(()),
     }
-
-    fn on_completed(&mut self, _: Completion<'_, Message>) {}
-
-    fn on_event(&mut self, _: Event) {}
-}
-
-/// Writes everything that waits for stdout and acknowledges it, within [`EXIT_TIMEOUT`].
-pub(crate) async fn write_out(sink: &mut MessageSink, batch: &mut Batch, client: &mut Client<Message>) {
-    let _ = tokio::time::timeout(EXIT_TIMEOUT, sink.write_all(batch, client)).await;
 }
 
 /// Leaves the broker, if there is one. That not all was taken within `timeout` does not matter any more: everything is

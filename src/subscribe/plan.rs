@@ -108,6 +108,8 @@ impl SubscribePlan {
             conditions,
             output,
             screen,
+            // Its own plan is made of this one.
+            explore: _,
             record,
             each,
             ready,
@@ -121,7 +123,7 @@ impl SubscribePlan {
         } = options;
         let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, (display, run)) =
-            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each, subscription.dry_run))?;
+            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
@@ -275,23 +277,13 @@ fn more(
     screen: &ScreenOptions,
     record: &RecordOptions,
     each: &EachOptions,
-    dry_run: bool,
 ) -> Result<(OutputMode, Option<RunPlan>), String> {
     let go_elsewhere = record.record.is_some() || each.run.is_some() || each.to_dir.is_some();
-    Ok((display(output, screen, go_elsewhere, dry_run)?, run_plan(each)?))
+    Ok((display(output, screen, go_elsewhere)?, run_plan(each)?))
 }
 
-fn display(
-    output: &OutputOptions,
-    screen: &ScreenOptions,
-    go_elsewhere: bool,
-    dry_run: bool,
-) -> Result<OutputMode, String> {
-    let mut printer = printer(output)?;
-    if dry_run && printer.style == Style::Payload {
-        // What would be removed is a list of topics.
-        printer.style = Style::Template(Template::parse("%t").map_err(|error| error.to_string())?);
-    }
+fn display(output: &OutputOptions, screen: &ScreenOptions, go_elsewhere: bool) -> Result<OutputMode, String> {
+    let printer = printer(output)?;
     let ScreenOptions { watch, message_rate, stats } = screen;
     if let Some(interval) = stats {
         return Ok(OutputMode::Statistics(*interval));

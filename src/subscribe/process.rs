@@ -109,7 +109,10 @@ impl Process {
         }
         #[cfg(unix)]
         if let (Ok(id), Ok(signal)) = (i32::try_from(self.id), nix::sys::signal::Signal::try_from(signal.number())) {
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(id), signal);
+            let group = nix::unistd::Pid::from_raw(id);
+            let _ = nix::sys::signal::killpg(group, signal);
+            // One that is stopped gets it only once it goes on.
+            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGCONT);
         }
         #[cfg(not(unix))]
         let _ = (self.id, signal);

@@ -142,14 +142,12 @@ impl Readiness {
         }
     }
 
-    /// Ends the command by a signal where it still runs, and waits for its end.
+    /// Ends the command by a signal where it still runs, and waits for its end, which is then no failure.
     pub(super) async fn end_command(&mut self, signal: Signal) {
         if let Exec::Running { process, .. } = &self.exec {
             process.signal(signal);
-        }
-        if matches!(self.exec, Exec::Running { .. }) {
-            let end = self.command_ended().await;
-            self.on_command_ended(end);
+            let _ = self.command_ended().await;
+            self.exec = Exec::None;
         }
     }
 }

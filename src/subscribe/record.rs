@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::file_error::FileError;
 use crate::client::{Diagnostics, ProgressReporter};
 use crate::options::Rotation;
-use crate::recording::{Existing, OpenError, Writer};
+use crate::recording::{Existing, LONGEST_LINE, OpenError, Writer};
 use crate::terminal::number::{bytes, counted};
 use crate::terminal::{Progress, ProgressLine};
 
@@ -49,6 +50,8 @@ pub(super) struct Recorder {
     waiting: u64,
     /// Bytes of the files that are complete.
     earlier: u64,
+    /// What is longer cannot be read back.
+    longest_line: usize,
     written: Arc<AtomicU64>,
 }
 
@@ -70,6 +73,7 @@ impl Recorder {
             messages: 0,
             waiting: 0,
             earlier: 0,
+            longest_line: LONGEST_LINE,
             written,
         })
     }
@@ -77,6 +81,11 @@ impl Recorder {
     /// Takes whole lines; in the file when this returns where they are to be acknowledged.
     pub(super) fn write(&mut self, lines: &[u8], is_acknowledged: bool) -> Result<(), FileError> {
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            if line.len() > self.longest_line {
+                let (size, most) = (bytes(line.len() as f64), bytes(self.longest_line as f64));
+                let text = format!("a message takes {size} as JSON, and more than {most} cannot be read back");
+                return Err(self.failed(&io::Error::new(io::ErrorKind::FileTooLarge, text)));
+            }
             if self.is_full(line.len()) {
                 self.rotate()?;
             }
@@ -145,7 +154,7 @@ impl Recorder {
         Ok(())
     }
 
-    fn failed(&self, error: &std::io::Error) -> FileError {
+    fn failed(&self, error: &io::Error) -> FileError {
         let file = self.writer.path().display();
         let hint = match (self.messages, self.files) {
             (0, _) => None,
@@ -305,6 +314,17 @@ mod tests {
         );
         assert!(recorder.description().starts_with("recorded 5 messages to 4 files, the last one is "));
         assert_eq!(names(folder.path()).len(), 7);
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = RecordPlan { file: folder.path().join("r"), existing: Existing::Refuse, rotation: None };
+        let mut recorder = Recorder { longest_line: 8, ..Recorder::open(&plan, Arc::default()).unwrap() };
+        recorder.write(b"{12345}\n", true).unwrap();
+        let FileError { text, hint } = recorder.write(b"{1}\n{123456}\n", true).unwrap_err();
+        assert!(text.contains("a message takes 9.00 B as JSON") && hint.is_some(), "{text}");
+        assert!(fs::read_to_string(&plan.file).unwrap().starts_with("{12345}\n"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::session::{PublishError, SessionError};
 
 /// What was asked for on this connection.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     /// Packets that are not answered.
     unanswered: usize,
     /// The filters of each SUBSCRIBE that is not answered, by its Packet Identifier.
@@ -21,7 +21,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Sends them, on a new connection.
-    pub(super) fn send(&mut self, plan: &SubscribePlan, client: &mut Client<Message>) -> Result<(), PublishError> {
+    pub(crate) fn send(&mut self, plan: &SubscribePlan, client: &mut Client<Message>) -> Result<(), PublishError> {
         let SubscribePlan { subscribe, unsubscribe, unsubscribe_properties, client: run, .. } = plan;
         *self = Self { grants: vec![ReasonCode::SUCCESS; subscribe.filters.len()], ..Self::default() };
         // Some brokers close the connection at a QoS above the one that they have announced.
@@ -47,7 +47,7 @@ impl Requests {
     }
 
     /// Takes an answer: true when it was the last one for a SUBSCRIBE.
-    pub(super) fn on_suback(
+    pub(crate) fn on_suback(
         &mut self,
         suback: Suback,
         plan: &SubscribePlan,
@@ -66,17 +66,17 @@ impl Requests {
     }
 
     /// An UNSUBACK has arrived.
-    pub(super) fn on_unsuback(&mut self) {
+    pub(crate) fn on_unsuback(&mut self) {
         self.unanswered = self.unanswered.saturating_sub(1);
     }
 
     /// Packets that are not answered.
-    pub(super) fn unanswered(&self) -> usize {
+    pub(crate) fn unanswered(&self) -> usize {
         self.unanswered
     }
 
     /// What the broker has granted, for each filter.
-    pub(super) fn grants(&self) -> &[ReasonCode] {
+    pub(crate) fn grants(&self) -> &[ReasonCode] {
         &self.grants
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn miscounted<K: crate::session::Kept>(client: &Client<K>) -> ClientE
 
 /// What the broker's CONNACK does not allow (5.0 §3.2.2.3.11, §3.2.2.3.13): a SUBSCRIBE with it would cost the
 /// connection.
-pub(super) fn check_limits(plan: &SubscribePlan, client: &mut Client<Message>) -> Result<(), ClientError> {
+pub(crate) fn check_limits(plan: &SubscribePlan, client: &mut Client<Message>) -> Result<(), ClientError> {
     if !plan.client.policy.respects_subscribe_limits {
         return Ok(());
     }

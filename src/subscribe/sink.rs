@@ -1,6 +1,7 @@
 //! Where received messages go: files where that is asked for, then stdout, then an acknowledgement for what was written.
 
 use std::io;
+use std::time::Duration;
 
 use super::aside::AsideThread;
 use super::batch::Batch;
@@ -175,20 +176,21 @@ impl MessageSink {
         !self.is_busy() && batch.bytes.is_empty() && batch.aside.is_empty() && jobs_done
     }
 
-    /// Writes everything and acknowledges it. For the end of a run: the caller limits the time, so that no slow reader
-    /// holds it up.
+    /// Writes everything and acknowledges it, for the end of a run. A reader of stdout who takes nothing for `patience`
+    /// does not hold it up; files take what they are given.
     pub(super) async fn write_all(
         &mut self,
         batch: &mut Batch,
         client: &mut Client<Message>,
+        patience: Duration,
     ) -> Result<(), OutputError> {
         while self.is_busy() || !batch.is_empty() {
             if let Some(aside) = self.aside.as_mut().filter(|aside| aside.is_busy()) {
                 let taken = aside.taken().await?;
                 self.print(taken, batch)?;
             } else if self.stdout.is_busy() {
-                let written = self.stdout.written().await?;
-                self.take_back(written, batch);
+                let Ok(written) = tokio::time::timeout(patience, self.stdout.written()).await else { return Ok(()) };
+                self.take_back(written?, batch);
             }
             self.write(batch, client)?;
         }

@@ -135,8 +135,9 @@ impl<'a> Subscriber<'a> {
             Err(End::Interrupted(signal)) => *signal,
             _ => Signal::Terminate,
         };
-        if plan.run.is_some() && ended.is_err() {
-            // Commands may run on for long.
+        let is_slow = plan.run.is_some() || plan.record.is_some() || plan.directory.is_some();
+        if is_slow && ended.is_err() {
+            // Commands may run on for long, and a disk may be slow.
             driver.let_next_signal_end();
         }
         let status = subscriber.finish(&mut driver.client, ended).await;
@@ -196,11 +197,15 @@ impl<'a> Subscriber<'a> {
                     self.diagnostics.note(format_args!("all retained messages have come: {}", set.proof()));
                 }
                 let concluded = self.receiver.conclude();
-                write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+                let written = write_out(&mut self.sink, &mut self.receiver.batch, client).await;
                 let timeout = if policy.waits_forever { EXIT_TIMEOUT } else { self.plan.client.answer_timeout };
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, timeout).await;
                 let refused = self.receiver.refused.filter(|_| policy.refusals_fail);
-                concluded.unwrap_or_else(|| refused.map_or(ExitStatus::Done, ExitStatus::Refused))
+                let status = concluded.unwrap_or_else(|| refused.map_or(ExitStatus::Done, ExitStatus::Refused));
+                match written {
+                    Ok(()) => status,
+                    Err(FileError { text, hint }) => self.diagnostics.failed(text, hint),
+                }
             }
             Err(End::Interrupted(signal)) => {
                 self.wind_down(client, signal).await;
@@ -224,7 +229,7 @@ impl<'a> Subscriber<'a> {
                 status
             }
             Err(End::Client(error)) => {
-                write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+                self.write_last(client).await;
                 let status = self.diagnostics.client_error(&error);
                 self.sink.stop_commands(None, client).await;
                 leave(client, &self.plan.client, ReasonCode::SUCCESS, EXIT_TIMEOUT).await;
@@ -236,9 +241,16 @@ impl<'a> Subscriber<'a> {
     /// The end of a run that could have gone on: what came is written, commands get the signal, and the will is
     /// published.
     async fn wind_down(&mut self, client: &mut Client<Message>, signal: Signal) {
-        write_out(&mut self.sink, &mut self.receiver.batch, client).await;
+        self.write_last(client).await;
         self.sink.stop_commands(Some(signal), client).await;
         leave(client, &self.plan.client, reason_with_will(&self.plan.client), EXIT_TIMEOUT).await;
+    }
+
+    /// Writes what came to a run that has ended with an error already, and reports if that fails too.
+    async fn write_last(&mut self, client: &mut Client<Message>) {
+        if let Err(FileError { text, hint }) = write_out(&mut self.sink, &mut self.receiver.batch, client).await {
+            self.diagnostics.failed(text, hint);
+        }
     }
 
     fn timed_out(&self, client: &Client<Message>) -> String {

@@ -12,7 +12,7 @@ pub(crate) use draw::Draws;
 pub use parser::TemplateError;
 pub use piece::MessageTemplate;
 pub use piece::Template;
-pub(crate) use piece::{Context, Scope};
+pub(crate) use piece::{Context, Scope, Source};
 pub(crate) use table::{Table, TableError};
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Reads a template.
 
+use std::sync::Arc;
+
 use chrono::format::StrftimeItems;
 use thiserror::Error;
 
 use super::draw::Draws;
-use super::piece::{Piece, Scope, Template, TimeForm};
+use super::piece::{Piece, Scope, Source, Template, TimeForm};
 
 /// Most digits that a number is padded to: those of the largest one.
 const MAX_WIDTH: usize = 20;
@@ -52,10 +54,11 @@ pub enum TemplateError {
     },
 }
 
-const CLIENT: &str = "%i (client number; %05i with leading zeros), %c (client id), %u (user name)";
+const CLIENT: &str = "%i (client number; %05i with leading zeros), %c (client id), %u (user name), %{count}, \
+                      %{int:1..6}, %{float:0..1}, %{choice:a|b}, %{uuid}, %{csv:COLUMN} (with --csv)";
 const CLIENT_MESSAGE: &str = "%i (client number; %05i with leading zeros), %c (client id), %u (user name), %s (number of \
                               the message), %t (Unix time in milliseconds), %{count}, %{time}, %{int:1..6}, \
-                              %{float:0..1}, %{choice:a|b}, %{uuid}";
+                              %{float:0..1}, %{choice:a|b}, %{uuid}, %{csv:COLUMN} (with --csv)";
 const MESSAGE: &str = "%s (number of the message; %05s with leading zeros), %t (Unix time in milliseconds), %{count}, \
                        %{time}, %{int:1..6}, %{float:0..1}, %{choice:a|b}, %{uuid}, %{csv:COLUMN} (with --csv), %{line} \
                        (with -l)";
@@ -63,18 +66,34 @@ const MESSAGE: &str = "%s (number of the message; %05s with leading zeros), %t (
 impl Scope<'_> {
     const fn known(self) -> &'static str {
         match self {
-            Self::Client => CLIENT,
-            Self::ClientMessage => CLIENT_MESSAGE,
+            Self::Client { .. } => CLIENT,
+            Self::ClientMessage { .. } => CLIENT_MESSAGE,
             Self::Message { .. } => MESSAGE,
         }
     }
 
+    /// The columns of `--csv`.
+    fn columns(&self) -> &[String] {
+        match self {
+            Self::Client { table } | Self::ClientMessage { table } => table.columns(),
+            Self::Message { columns, .. } => columns,
+        }
+    }
+
+    /// The longest value of a column, where it matters: mqpub has no use for it.
+    fn longest(self, column: usize) -> usize {
+        match self {
+            Self::Client { table } | Self::ClientMessage { table } => table.longest(column),
+            Self::Message { .. } => 0,
+        }
+    }
+
     const fn has_clients(self) -> bool {
-        matches!(self, Self::Client | Self::ClientMessage)
+        matches!(self, Self::Client { .. } | Self::ClientMessage { .. })
     }
 
     const fn has_messages(self) -> bool {
-        matches!(self, Self::ClientMessage | Self::Message { .. })
+        matches!(self, Self::ClientMessage { .. } | Self::Message { .. })
     }
 }
 
@@ -84,7 +103,7 @@ impl Template {
     /// # Errors
     /// What is wrong with it.
     pub fn new(text: &str) -> Result<Self, TemplateError> {
-        Self::in_scope(text, Scope::Client, 0)
+        Self::of_client(text, &Source::default())
     }
 
     /// Reads a template of a payload of mqbench. A door for the fuzz targets.
@@ -93,7 +112,26 @@ impl Template {
     /// What is wrong with it.
     #[doc(hidden)]
     pub fn of_payload(text: &str) -> Result<Self, TemplateError> {
-        Self::in_scope(text, Scope::ClientMessage, 0)
+        Self::of_messages(text, &Source::default())
+    }
+
+    /// Reads a template of names and topics of clients: random values are drawn, and rows taken, by the client's
+    /// number.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn of_client(text: &str, source: &Source) -> Result<Self, TemplateError> {
+        let template = Self::in_scope(text, Scope::Client { table: &source.table }, source.seed)?;
+        Ok(Self { table: source.table.clone(), ..template })
+    }
+
+    /// Reads a template of a payload of mqbench.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn of_messages(text: &str, source: &Source) -> Result<Self, TemplateError> {
+        let template = Self::in_scope(text, Scope::ClientMessage { table: &source.table }, source.seed)?;
+        Ok(Self { table: source.table.clone(), ..template })
     }
 
     /// Reads a template; values are drawn from the seed.
@@ -101,7 +139,7 @@ impl Template {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn in_scope(text: &str, scope: Scope<'_>, seed: u64) -> Result<Self, TemplateError> {
-        parse(text, scope, seed).map(|pieces| Self { pieces, text: text.to_owned() })
+        parse(text, scope, seed).map(|pieces| Self { pieces, text: text.to_owned(), table: Arc::default() })
     }
 }
 
@@ -170,15 +208,13 @@ fn width_and_letter(text: &str) -> Result<(usize, char, &str), TemplateError> {
 
 /// The placeholder within `%{` and `}`; none where it does not exist here.
 fn long_form(inside: &str, scope: Scope<'_>, draws: [Draws; 2]) -> Result<Option<Piece>, TemplateError> {
-    if !scope.has_messages() {
-        return Ok(None);
-    }
     let (name, value) = inside.split_once(':').map_or((inside, None), |(name, value)| (name, Some(value)));
     let or_form = |piece: Option<Piece>, form| {
         piece.map(Some).ok_or_else(|| TemplateError::Form { placeholder: inside.to_owned(), form })
     };
     match (name, value) {
         ("count", value) => or_form(counter(value), "count:START:STEP"),
+        ("time", _) if !scope.has_messages() => Ok(None),
         ("time", value) => {
             or_form(time_form(value).map(Piece::Time), "time:FORM}, FORM being s, ms, us, ns or as in %{time:%Y-%m-%d")
         }
@@ -193,14 +229,12 @@ fn long_form(inside: &str, scope: Scope<'_>, draws: [Draws; 2]) -> Result<Option
         ("choice", None) => or_form(None, "choice:on|off"),
         ("uuid", None) => Ok(Some(Piece::Uuid(draws[0], draws[1]))),
         ("line", None) => Ok(matches!(scope, Scope::Message { has_line: true, .. }).then_some(Piece::Line)),
-        ("csv", Some(column)) => match scope {
-            Scope::Message { columns, .. } if !columns.is_empty() => {
-                let number = columns.iter().position(|name| name == column);
-                let missing = || TemplateError::Column { column: column.to_owned(), columns: columns.join(", ") };
-                number.map(|number| Some(Piece::Column(number))).ok_or_else(missing)
-            }
-            _ => Ok(None),
-        },
+        ("csv", Some(column)) if !scope.columns().is_empty() => {
+            let columns = scope.columns();
+            let number = columns.iter().position(|name| name == column);
+            let missing = || TemplateError::Column { column: column.to_owned(), columns: columns.join(", ") };
+            number.map(|number| Some(Piece::Column(number, scope.longest(number)))).ok_or_else(missing)
+        }
         _ => Ok(None),
     }
 }

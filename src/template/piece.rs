@@ -2,19 +2,27 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use chrono::format::Item;
 use chrono::{DateTime, Utc};
 
 use super::draw::Draws;
+use super::table::Table;
 
 /// Which placeholders there are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scope<'a> {
     /// Those of a client, in names and topics of mqbench.
-    Client,
+    Client {
+        /// The rows of `--csv`.
+        table: &'a Table,
+    },
     /// Those and the ones of a message, in payloads of mqbench.
-    ClientMessage,
+    ClientMessage {
+        /// The rows of `--csv`.
+        table: &'a Table,
+    },
     /// Those of a message of mqpub.
     Message {
         /// The columns of `--csv`.
@@ -67,8 +75,8 @@ pub(super) enum Piece {
         draws: Draws,
     },
     Uuid(Draws, Draws),
-    /// A column of the table.
-    Column(usize),
+    /// A column of the table, and its longest value.
+    Column(usize, usize),
     /// The line that the message comes from.
     Line,
 }
@@ -79,6 +87,37 @@ impl Eq for Piece {}
 impl Piece {
     const fn is_of_client(&self) -> bool {
         matches!(self, Self::Text(_) | Self::Number(_) | Self::ClientId | Self::UserName)
+    }
+
+    /// Appends its text, except that of a client, which has become text before.
+    fn append(&self, context: &Context<'_>, out: &mut Vec<u8>) {
+        let Context { sequence, place, unix_ns, row, line } = *context;
+        // Writing to memory does not fail.
+        let _ = match self {
+            Self::Text(plain) => out.write_all(plain.as_bytes()),
+            Self::Sequence(width) => write!(out, "{sequence:0width$}"),
+            Self::Count { start, step } => {
+                write!(out, "{}", start.wrapping_add(step.wrapping_mul(sequence as i64)))
+            }
+            Self::Time(form) => append_time(form, unix_ns, out),
+            Self::Int { least, most, draws } => write!(out, "{}", draw_int(*least, *most, *draws, place)),
+            Self::Float { least, most, decimals, draws } => {
+                let value = least + (most - least) * draws.uniform(place);
+                write!(out, "{value:.decimals$}")
+            }
+            Self::Choice { texts, draws } => {
+                let drawn = draws.below(place, texts.len() as u64) as usize;
+                out.write_all(texts.get(drawn).map_or(b"", |text| text.as_bytes()))
+            }
+            Self::Uuid(high, low) => {
+                let bits = u128::from(high.bits(place)) << 64 | u128::from(low.bits(place));
+                let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+                write!(out, "{}", uuid.hyphenated())
+            }
+            Self::Column(number, _) => out.write_all(row.get(*number).map_or(b"", Vec::as_slice)),
+            Self::Line => out.write_all(line),
+            Self::Number(_) | Self::ClientId | Self::UserName => Ok(()),
+        };
     }
 
     /// Most bytes of its text.
@@ -97,7 +136,8 @@ impl Piece {
             }
             Self::Choice { texts, .. } => texts.iter().map(String::len).max().unwrap_or_default(),
             Self::Uuid(..) => 36,
-            Self::Number(_) | Self::ClientId | Self::UserName | Self::Column(_) | Self::Line => 0,
+            Self::Column(_, longest) => *longest,
+            Self::Number(_) | Self::ClientId | Self::UserName | Self::Line => 0,
         }
     }
 }
@@ -126,12 +166,23 @@ pub(crate) struct Context<'a> {
     pub(crate) line: &'a [u8],
 }
 
+/// What templates of clients draw from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    /// The rows of `--csv`.
+    pub(crate) table: Arc<Table>,
+    /// Random values follow from it.
+    pub(crate) seed: u64,
+}
+
 /// A text with placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     pub(super) pieces: Vec<Piece>,
     /// As it is written.
     pub(super) text: String,
+    /// Where its columns come from.
+    pub(super) table: Arc<Table>,
 }
 
 impl fmt::Display for Template {
@@ -151,9 +202,23 @@ impl Template {
         self.pieces.iter().any(|piece| !piece.is_of_client())
     }
 
-    /// The text of one client. Placeholders for the message are left out: [`Self::for_client`] keeps them.
+    /// Whether the texts of two clients may be the same although the template varies.
+    pub(crate) fn may_repeat(&self) -> bool {
+        let repeats = |piece: &Piece| {
+            matches!(piece, Piece::Int { .. } | Piece::Float { .. } | Piece::Choice { .. } | Piece::Column(..))
+        };
+        self.pieces.iter().any(repeats)
+    }
+
+    /// The text of one client. In a payload the placeholders for the message are those of message 0:
+    /// [`Self::for_client`] keeps them.
     pub fn expand(&self, number: usize, client_id: &str, user_name: &str) -> String {
-        text_of_client(&self.pieces, number, client_id, user_name)
+        text_of_client(&self.pieces, number, client_id, user_name, self.table.row(number as u64))
+    }
+
+    /// The row of a message.
+    pub(crate) fn row(&self, number: u64) -> &[Vec<u8>] {
+        self.table.row(number)
     }
 
     /// The template that is left when the client is known.
@@ -161,7 +226,7 @@ impl Template {
         let mut pieces = Vec::new();
         for run in self.pieces.chunk_by(|one, other| one.is_of_client() == other.is_of_client()) {
             if run.iter().all(Piece::is_of_client) {
-                pieces.push(Piece::Text(text_of_client(run, number, client_id, user_name)));
+                pieces.push(Piece::Text(text_of_client(run, number, client_id, user_name, &[])));
             } else {
                 pieces.extend(run.iter().cloned());
             }
@@ -192,18 +257,19 @@ impl Template {
 }
 
 /// The text of pieces for one client.
-fn text_of_client(pieces: &[Piece], number: usize, client_id: &str, user_name: &str) -> String {
-    let mut text = String::new();
+fn text_of_client(pieces: &[Piece], number: usize, client_id: &str, user_name: &str, row: &[Vec<u8>]) -> String {
+    let mut text = Vec::new();
+    let context = Context { sequence: number as u64, place: number as u64, row, ..Context::default() };
     for piece in pieces {
         match piece {
-            Piece::Text(plain) => text.push_str(plain),
-            Piece::Number(width) => text.push_str(&format!("{number:0width$}")),
-            Piece::ClientId => text.push_str(client_id),
-            Piece::UserName => text.push_str(user_name),
-            _ => {}
+            Piece::Number(width) => text.extend_from_slice(format!("{number:0width$}").as_bytes()),
+            Piece::ClientId => text.extend_from_slice(client_id.as_bytes()),
+            Piece::UserName => text.extend_from_slice(user_name.as_bytes()),
+            other => other.append(&context, &mut text),
         }
     }
-    text
+    // A value of --csv may be no text; a name of MQTT must be.
+    String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// A text with placeholders for what differs from message to message.
@@ -220,43 +286,14 @@ impl MessageTemplate {
         out
     }
 
-    /// Most bytes of a text, where it has neither columns nor lines.
+    /// Most bytes of a text of mqbench.
     pub(crate) fn longest(&self) -> usize {
         self.0.iter().map(Piece::longest).sum()
     }
 
     /// Appends the text of a message.
     pub(crate) fn append(&self, context: &Context<'_>, out: &mut Vec<u8>) {
-        let Context { sequence, place, unix_ns, row, line } = *context;
-        for piece in &self.0 {
-            // Writing to memory does not fail.
-            let _ = match piece {
-                Piece::Text(plain) => out.write_all(plain.as_bytes()),
-                Piece::Sequence(width) => write!(out, "{sequence:0width$}"),
-                Piece::Count { start, step } => {
-                    write!(out, "{}", start.wrapping_add(step.wrapping_mul(sequence as i64)))
-                }
-                Piece::Time(form) => append_time(form, unix_ns, out),
-                Piece::Int { least, most, draws } => write!(out, "{}", draw_int(*least, *most, *draws, place)),
-                Piece::Float { least, most, decimals, draws } => {
-                    let value = least + (most - least) * draws.uniform(place);
-                    write!(out, "{value:.decimals$}")
-                }
-                Piece::Choice { texts, draws } => {
-                    let drawn = draws.below(place, texts.len() as u64) as usize;
-                    out.write_all(texts.get(drawn).map_or(b"", |text| text.as_bytes()))
-                }
-                Piece::Uuid(high, low) => {
-                    let bits = u128::from(high.bits(place)) << 64 | u128::from(low.bits(place));
-                    let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
-                    write!(out, "{}", uuid.hyphenated())
-                }
-                Piece::Column(number) => out.write_all(row.get(*number).map_or(b"", Vec::as_slice)),
-                Piece::Line => out.write_all(line),
-                // These have become text.
-                Piece::Number(_) | Piece::ClientId | Piece::UserName => Ok(()),
-            };
-        }
+        self.0.iter().for_each(|piece| piece.append(context, out));
     }
 }
 

@@ -13,12 +13,18 @@ pub(crate) enum TableError {
     /// It cannot be read, or its rows have different numbers of columns.
     #[error(transparent)]
     Csv(#[from] csv::Error),
+    /// It cannot be opened.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     /// It has no rows.
     #[error("it has no rows below its column names")]
     Empty,
     /// It is too large.
     #[error("it is larger than {} MiB", LIMIT >> 20)]
     TooLarge,
+    /// Nobody knows which of the columns is meant.
+    #[error("it has two columns named '{0}'")]
+    Twice(String),
     /// A name of a column is not UTF-8.
     #[error("a column name is not UTF-8")]
     Names,
@@ -38,6 +44,10 @@ impl Table {
         let mut reader = csv::Reader::from_reader(&mut source);
         let names = reader.byte_headers()?.iter().map(|name| String::from_utf8(name.to_vec()));
         let columns = names.collect::<Result<Vec<_>, _>>().map_err(|_| TableError::Names)?;
+        let twice = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name));
+        if let Some((_, name)) = twice {
+            return Err(TableError::Twice(name.clone()));
+        }
         let mut rows = Vec::new();
         for record in reader.byte_records() {
             rows.push(record?.iter().map(<[u8]>::to_vec).collect());
@@ -53,6 +63,11 @@ impl Table {
     /// The names of the columns.
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The longest value of a column, bytes.
+    pub(super) fn longest(&self, column: usize) -> usize {
+        self.rows.iter().filter_map(|row| row.get(column)).map(Vec::len).max().unwrap_or_default()
     }
 
     /// How many rows there are.

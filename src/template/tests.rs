@@ -8,7 +8,7 @@ use super::*;
 const NS: u64 = 1_795_228_242_001_234_567;
 
 fn of_payload(text: &str) -> Result<Template, TemplateError> {
-    Template::in_scope(text, Scope::ClientMessage, 7)
+    Template::of_messages(text, &Source { seed: 7, ..Source::default() })
 }
 
 /// The text of message `sequence` of mqpub.
@@ -23,11 +23,43 @@ fn text_at(text: &str, sequence: u64) -> String {
 }
 
 #[test]
+fn a_table_has_rows_and_each_column_a_name_of_its_own() {
+    for (text, expected) in [
+        (&b"a,b\n1,2\n"[..], None),
+        (b"a,b,a\n1,2,3\n", Some("it has two columns named 'a'")),
+        (b"a,b\n", Some("it has no rows below its column names")),
+        (b"", Some("it has no rows below its column names")),
+        (b"\xff\n1\n", Some("a column name is not UTF-8")),
+    ] {
+        assert_eq!(Table::read(text).err().map(|error| error.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
 fn places_are_filled_in() {
     let template = Template::new("a/%i/%%/%c-%u/%04i").unwrap();
     assert_eq!(template.expand(7, "id", "me"), "a/7/%/id-me/0007");
     assert!(template.varies() && !template.varies_by_message());
     assert!(!Template::new("100%% sure").unwrap().varies());
+}
+
+#[test]
+fn clients_have_rows_and_drawn_values_too() {
+    let table = Table::read("user,room\nann,hall\nbob,attic\n".as_bytes()).unwrap();
+    let source = Source { table: table.into(), seed: 7 };
+    let template = Template::of_client("%{csv:room}/%{csv:user}/%{count:100:5}", &source).unwrap();
+    let texts = [0, 1, 2].map(|client| template.expand(client, "", ""));
+    assert_eq!(texts, ["hall/ann/100", "attic/bob/105", "hall/ann/110"], "after the last row comes the first");
+    assert!(template.varies() && template.may_repeat());
+    let uuid = Template::of_client("%{uuid}", &source).unwrap();
+    assert!(uuid.expand(0, "", "") == uuid.expand(0, "", "") && uuid.expand(0, "", "") != uuid.expand(1, "", ""));
+    assert!(!uuid.may_repeat());
+    for (text, fault) in [("%{csv:rom}", "no column 'rom'; it has user, room"), ("%{time}", "is not a placeholder")] {
+        let error = Template::of_client(text, &source).unwrap_err().to_string();
+        assert!(error.contains(fault), "{error}");
+    }
+    let payload = Template::of_messages("%{csv:room}", &source).unwrap().for_client(0, "", "");
+    assert_eq!(payload.longest(), 5);
 }
 
 #[test]
@@ -115,7 +147,7 @@ fn what_means_nothing_is_refused() {
     let columns = ["a".to_owned(), "b".to_owned()];
     let error = Template::in_scope("%{csv:c}", Scope::Message { columns: &columns, has_line: false }, 0).unwrap_err();
     assert_eq!(error.to_string(), "the CSV file has no column 'c'; it has a, b");
-    assert!(Template::new("%{uuid}").is_err(), "a name does not change with the message");
+    assert!(Template::new("%{time}").is_err(), "a name does not change with the message");
 }
 
 #[test]
@@ -141,7 +173,9 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in r#"[%{}:|.0-9a-z\-]{0,30}"#, sequence: u64) {
         let columns = ["a".to_owned()];
-        for scope in [Scope::Client, Scope::ClientMessage, Scope::Message { columns: &columns, has_line: true }] {
+        let table = Table::default();
+        let table = &table;
+        for scope in [Scope::Client { table }, Scope::ClientMessage { table }, Scope::Message { columns: &columns, has_line: true }] {
             if let Ok(template) = Template::in_scope(&text, scope, 1) {
                 let messages = template.for_client(1, "c", "u");
                 let mut out = Vec::new();

@@ -44,6 +44,15 @@ pub(crate) fn rate(per_second: f64) -> String {
     }
 }
 
+/// A rate to three digits: more is noise, and hard to read.
+pub(crate) fn about(per_second: f64) -> String {
+    if per_second < 100.0 || !per_second.is_finite() {
+        return rate(per_second);
+    }
+    let step = 10f64.powi(per_second.log10().floor() as i32 - 2);
+    rate((per_second / step).round() * step)
+}
+
 /// A number with an SI prefix and three significant digits: `49.9 k`, `1.23 M`, `999`. A unit may follow at once.
 pub(crate) fn si(value: f64) -> String {
     if !value.is_finite() {

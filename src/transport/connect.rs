@@ -55,6 +55,20 @@ pub struct Connected {
 /// # Errors
 /// [`ConnectError`] names the step, the cause and the next thing to do.
 pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Connected, ConnectError> {
+    let mut timings = ConnectTimings::default();
+    let connection = connect_timed(plan, tls, &mut timings).await?;
+    Ok(Connected { connection, timings })
+}
+
+/// The same for callers that want the time of each step also where one fails.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_timed(
+    plan: &TransportPlan,
+    tls: Option<&TlsClient>,
+    timings: &mut ConnectTimings,
+) -> Result<Connection, ConnectError> {
     let attempt = Attempt::new(plan);
     let made_here;
     let tls = match (tls, &plan.tls) {
@@ -64,21 +78,19 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
         }
         (given, _) => given,
     };
-    let mut timings = ConnectTimings::default();
     let socket = match (&plan.address, &plan.proxy) {
         (Address::Unix(path), None) => attempt.step(Stage::Unix, &mut timings.tcp, Socket::connect_unix(path)).await?,
         (Address::Tcp { host, port }, None) => {
             let candidates = attempt
                 .step(Stage::Dns, &mut timings.dns, dns::candidates(host, *port, plan.bind, &plan.resolved))
                 .await?;
-            let mut took = Duration::ZERO;
-            let reached =
-                attempt.step(Stage::Tcp, &mut took, tcp::connect(&candidates, plan, attempt.deadline)).await?;
+            let connecting = tcp::connect(&candidates, plan, attempt.deadline);
+            let reached = attempt.step(Stage::Tcp, &mut timings.tcp, connecting).await?;
+            timings.other_addresses = timings.tcp.saturating_sub(reached.took);
             timings.tcp = reached.took;
-            timings.other_addresses = took.saturating_sub(reached.took);
             reached.socket
         }
-        (_, Some(proxy)) => attempt.through(proxy, &mut timings).await?,
+        (_, Some(proxy)) => attempt.through(proxy, timings).await?,
     };
     let mut connection = match (tls, &plan.address) {
         (None, _) => Connection::plain(socket),
@@ -100,7 +112,7 @@ pub async fn connect(plan: &TransportPlan, tls: Option<&TlsClient>) -> Result<Co
             .await?;
         connection = Connection::framed(stream);
     }
-    Ok(Connected { connection, timings })
+    Ok(connection)
 }
 
 /// Finds the addresses of the plan's host, or of its proxy, once and keeps them in the plan, for callers that make many

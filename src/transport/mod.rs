@@ -23,7 +23,7 @@ mod connect_tests;
 #[cfg(test)]
 mod in_memory;
 
-pub use connect::{ConnectTimings, Connected, connect, resolve};
+pub use connect::{ConnectTimings, Connected, connect, connect_timed, resolve};
 pub use connection::Connection;
 #[cfg(feature = "rumqttc")]
 pub(crate) use error::explain_socket_error;

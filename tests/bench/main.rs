@@ -17,3 +17,4 @@ mod reconnect;
 mod runs;
 mod self_and_doctor;
 mod shapes;
+mod shards;

@@ -71,11 +71,25 @@ fn the_exit_status_is_that_of_the_step_that_fails() {
         let (document, steps) = steps(&ended);
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
         assert_eq!(steps, named(&expected));
+        // Those that worked and the one that failed took their time.
+        let took = document["steps"].as_array().unwrap().iter().map(|step| step["ms"].as_f64());
+        assert!(took.clone().all(|took| took.is_some_and(|took| took > 0.0)), "{document}");
         assert_eq!((&document["ok"], &document["exit_status"]), (&false.into(), &code.into()));
         assert!(ended.stderr.starts_with("Error: "), "{}", ended.stderr);
     }
-    let ended = check(MQSUB, &ports::free().to_string(), &["json"]);
-    assert_eq!((ended.code, steps(&ended).1), (Some(1), named(&[("DNS", true), ("TCP", false)])));
+    let closed = ports::free().to_string();
+    // --json of mqsub asks for the same as --check json.
+    for more in [&["json"][..], &["--json"]] {
+        let ended = check(MQSUB, &closed, more);
+        let (document, steps) = steps(&ended);
+        assert_eq!((ended.code, steps), (Some(1), named(&[("DNS", true), ("TCP", false)])));
+        assert!(document["steps"][0]["ms"].is_number() && document["steps"][1]["ms"].is_number(), "{document}");
+    }
+    let text = check(MQSUB, &closed, &[]).text();
+    assert!(text.lines().all(|line| line.contains("s  ")) && text.contains("failed"), "{text}");
+    // A step that was not reached is not reported.
+    let ended = check(MQSUB, &closed, &["json", "--cafile", "/no/such/file"]);
+    assert_eq!((ended.code, steps(&ended).1), (Some(1), named(&[("DNS", true), ("TLS", false)])));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn an_exposed_secret_is_refused() {
     let more = ["-u", "me", "--pw-file", file.to_str().unwrap()];
     let is_refused = |tool: &str, arguments: &[&str]| {
         let (code, stderr) = run(tool::command(tool, arguments).args(more));
-        let is_named = stderr.contains("is readable by every user of this machine: run chmod 600");
+        let is_named = stderr.contains("is readable by every user of this machine\nHint: run chmod 600");
         assert_eq!(code == Some(2), is_named, "{tool}: {stderr}");
         is_named
     };

@@ -196,6 +196,21 @@ fn each_topic_has_its_file() {
 }
 
 #[test]
+fn what_was_received_when_the_time_is_over_is_in_its_file() {
+    let broker = ScriptedBroker::start(Script::default());
+    let folder = tempfile::tempdir().unwrap();
+    let subscriber = start(&broker, &["-t", "#", "-W", "1", "--to-dir", folder.path().to_str().unwrap()]);
+    publish(&broker, &numbered(40_000, AtMostOnce));
+    let ended = subscriber.end();
+    let number_behind = |text: &str| {
+        let number = ended.stderr.split_once(text).unwrap().1.trim_start().split(' ').next().unwrap();
+        number.replace(',', "")
+    };
+    assert_eq!(ended.code, Some(27), "{}", ended.stderr);
+    assert_eq!(number_behind("received"), number_behind("Note:"), "{}", ended.stderr);
+}
+
+#[test]
 fn each_message_has_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let more = ["--to-dir", folder.path().to_str().unwrap(), "--to-dir-per", "message"];

@@ -10,6 +10,7 @@ mod support;
 mod check;
 mod command_lines;
 mod each;
+mod explore;
 mod mqpub;
 mod mqpub_input;
 mod mqpub_replay;

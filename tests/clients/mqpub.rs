@@ -401,6 +401,42 @@ fn what_a_broker_sends_before_it_closes_is_read_though_writing_fails() {
     assert_eq!(ended.code, Some(0x97), "{}", ended.stderr);
 }
 
+#[test]
+fn a_refusal_that_comes_while_mqpub_leaves_is_the_exit_status() {
+    // It answers only once it has read PUBLISH and the beginning of DISCONNECT, and leaves the rest unread.
+    let broker = |version: u8, answer: &'static [u8]| {
+        Peer::start(move |mut stream| {
+            let connack: &[u8] = if version == 5 { &[0x20, 3, 0, 0, 0] } else { &[0x20, 2, 0, 0] };
+            accept(&mut stream, connack)?;
+            stream.read_exact(&mut vec![0; if version == 5 { 8 } else { 7 }])?;
+            stream.write_all(answer)
+        })
+    };
+    for (version, answer, more, stdin, expected) in [
+        (5, &[0xE0, 2, 0x97, 0][..], &["-m", "x"][..], "", 0x97),
+        (5, &[0xE0, 1, 0x96], &["-l"], "x\n", 0x96),
+        (5, &[0xE0, 1, 0x96], &["-m", "x", "-r"], "", 0x96),
+        (5, &[0xE0, 0], &["-m", "x"], "", 0),
+        (5, &[], &["-m", "x"], "", 0),
+        (5, &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF], &["-m", "x"], "", 0),
+        (5, &[0xE0, 2, 0x97, 0], &["-m", "x", "--compat"], "", 0),
+        (4, &[0xE0, 2, 0x97, 0], &["-m", "x"], "", 0),
+    ] {
+        let port = broker(version, answer).port().to_string();
+        let version = if version == 5 { "5" } else { "mqttv311" };
+        let mut all = vec!["-p", &port, "-t", "a", "-V", version];
+        all.extend(more);
+        let all: Vec<&str> = if all.contains(&"--compat") {
+            std::iter::once("--compat").chain(all.into_iter().filter(|argument| *argument != "--compat")).collect()
+        } else {
+            all
+        };
+        let ended = tool::run(MQPUB, &all, stdin.as_bytes());
+        assert_eq!(ended.code, Some(expected), "{more:?}, {answer:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.contains("the broker closed the connection: "), expected != 0, "{}", ended.stderr);
+    }
+}
+
 /// A path to a broker that carries `rate` bytes a second and holds next to nothing.
 #[cfg(target_os = "linux")]
 fn slow_path(broker: std::net::SocketAddr, rate: usize) -> u16 {

@@ -167,16 +167,22 @@ fn removal_is_listed_first_and_counted() {
     let port = broker.local_addr().port().to_string();
     fill(&port, 3);
     let tree = ["-t", "r/#", "--retained", "--once", "--remove-retained"];
-    for _ in 0..2 {
-        let ended = mqsub(&port, &[&tree[..], &["--dry-run"]].concat());
+    let sorted = |ended: &Ended| {
         let mut lines = ended.lines();
         lines.sort();
+        lines
+    };
+    let [plain, verbose] = [["0 ", "1 x", "2 xx"], ["r/0 0 ", "r/1 1 x", "r/2 2 xx"]];
+    for (more, expected) in [(&["--dry-run"][..], plain), (&["--dry-run", "-v"], verbose)] {
+        let ended = mqsub(&port, &[&tree[..], more].concat());
         let note = "Note: 3 retained messages would be removed; --dry-run removes nothing\n";
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), note));
-        assert_eq!(lines, ["r/0", "r/1", "r/2"]);
+        assert_eq!(sorted(&ended), expected);
     }
-    let ended = mqsub(&port, &[&tree[..], &["-T", "r/1"]].concat());
+    // What is printed does not depend on --dry-run.
+    let ended = mqsub(&port, &[&tree[..], &["-T", "r/1", "-v"]].concat());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "Note: removed 2 retained messages\n"));
+    assert_eq!(sorted(&ended), ["r/0 0 ", "r/2 2 xx"]);
     let ended = mqsub(&port, &[&ONCE[..], &["-F", "%t"]].concat());
     assert_eq!((ended.code, ended.lines()), (Some(0), vec!["r/1".to_owned()]));
     // What -C ends is not said to be all.
@@ -185,6 +191,22 @@ fn removal_is_listed_first_and_counted() {
     let ended = mqsub(&port, &tree);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "Note: removed 1 retained message\n"));
     assert_eq!(mqsub(&port, &ONCE).text(), "");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_at_the_end_is_an_error() {
+    let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
+    let port = broker.local_addr().port().to_string();
+    fill(&port, 1);
+    // The table of --stats comes when nothing else is left to do.
+    for (end, code) in [(["-C", "1"], 1), (["-W", "1"], 27)] {
+        let more = [&["-t", "r/#", "--stats", "1m"][..], &end].concat();
+        let all = [&["-c", "\"$@\" > /dev/full", "bash", MQSUB][..], &arguments(&port, &more)].concat();
+        let ended = tool::run("bash", &all, b"");
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains("Error: cannot write to stdout: "), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -47,6 +47,18 @@ fn the_status_of_the_command_is_ours() {
 }
 
 #[test]
+fn a_reader_that_goes_away_ends_the_command_and_that_is_no_failure() {
+    let broker = ScriptedBroker::start(Script::default());
+    let port = broker.port();
+    let publish = format!("{MQPUB} -h 127.0.0.1 -p {port} -t t -m x");
+    let endless = format!("sh -c 'while {publish}; do sleep 0.05; done; exit 9'");
+    let script = "\"$@\" | head -n 1; exit ${PIPESTATUS[0]}";
+    let all = [&["-c", script, "bash", MQSUB][..], &arguments(&port, &["-t", "t", "--exec", &endless])].concat();
+    let ended = tool::run("bash", &all, b"");
+    assert_eq!((ended.code, ended.text().as_str(), ended.stderr.as_str()), (Some(0), "x\n", ""));
+}
+
+#[test]
 fn with_a_count_both_are_awaited() {
     let broker = ScriptedBroker::start(Script::default());
     let folder = tempfile::tempdir().unwrap();
@@ -80,6 +92,13 @@ fn signals_are_passed_on_and_the_end_is_awaited() {
         assert_eq!(ended.signal, Some(number), "{}", ended.stderr);
         assert!(ended.stderr.ends_with("got it\n"), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_command_that_is_stopped_is_ended_too() {
+    let broker = ScriptedBroker::start(Script::default());
+    let ended = run(&broker, &["-t", "t", "-W", "1", "--exec", "sh -c 'kill -STOP $$'"]);
+    assert_eq!(ended.code, Some(27), "{}", ended.stderr);
 }
 
 #[test]

@@ -29,6 +29,15 @@ fn commands(lesson: &Lesson<'_>) -> Vec<(bool, Vec<String>)> {
     lesson.iter().map(|block| (block.waits, block.commands.iter().map(command).collect())).collect()
 }
 
+/// Whether pip reached no package index, which is no fault of the page.
+fn lacks_an_index(printed: &[Vec<Vec<String>>]) -> bool {
+    let lacks = printed.iter().flatten().flatten().any(|line| line.contains("No matching distribution found"));
+    if lacks {
+        eprintln!("skipped: a lesson installs a Python package, and no package index answers");
+    }
+    lacks
+}
+
 #[test]
 fn every_lesson_prints_what_it_shows() {
     if !["bash", "jq", "openssl", "/usr/bin/python3"].into_iter().all(process::has) {
@@ -42,12 +51,15 @@ fn every_lesson_prints_what_it_shows() {
     });
     let mut faults = Vec::new();
     for ((lessons, (name, _)), page) in [english, korean].iter().zip(PAGES).zip(&pages) {
-        let shown = lessons.iter().flatten().flat_map(|block| &block.commands);
         let mut outputs = Vec::new();
-        for (shown, printed) in shown.zip(printed.iter().flatten().flatten()) {
-            let fault = pages::compare(shown, printed).err();
-            outputs.push(fault.is_some().then(|| printed.clone()));
-            faults.extend(fault.map(|fault| format!("{name}: {fault}")));
+        for (lesson, printed) in lessons.iter().zip(&printed) {
+            let is_skipped = lacks_an_index(printed);
+            let shown = lesson.iter().flat_map(|block| &block.commands);
+            for (shown, printed) in shown.zip(printed.iter().flatten()) {
+                let fault = pages::compare(shown, printed).err().filter(|_| !is_skipped);
+                outputs.push(fault.is_some().then(|| printed.clone()));
+                faults.extend(fault.map(|fault| format!("{name}: {fault}")));
+            }
         }
         if is_blessing() {
             std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), with_outputs(page, outputs)).unwrap();

@@ -158,9 +158,10 @@ impl<'a> Window<'a> {
         let config = home.join(if number == 0 { ".config".to_owned() } else { format!(".config-{number}") });
         let is_waiting = config.join("waiting");
         std::fs::create_dir(&config).unwrap();
+        let waits = block.waits || block.commands.iter().any(|shown| shown.command.ends_with('&'));
         for tool in ["mqpub", "mqsub", "mqrr", "mqbench"] {
-            let ready =
-                if tool == "mqsub" { format!("--ready-file {}\n", is_waiting.display()) } else { String::new() };
+            let reports = tool == "mqsub" && waits;
+            let ready = if reports { format!("--ready-file {}\n", is_waiting.display()) } else { String::new() };
             std::fs::write(config.join(tool), format!("-p {}\n{ready}", scene.real[0])).unwrap();
         }
         if number > 0 {
@@ -193,14 +194,19 @@ impl<'a> Window<'a> {
         Self { block, process, is_waiting }
     }
 
-    /// Waits for the end, or for what the last command of the block does first.
+    /// Waits for what the last command of the block does first, or for the end.
     fn wait_until_it_waits(&self) {
         let waits = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             let last = text.split(MARK).nth(self.block.commands.len() - 1).filter(|_| self.block.waits)?;
             (self.is_waiting.exists() || WAITING.iter().any(|word| last.contains(word))).then_some(())
         };
-        self.process.stdout.wait_until(waits, || false);
+        // A block that ends by itself may have much to do, such as installing a package on a busy machine.
+        for _ in 0..if self.block.waits { 1 } else { 4 } {
+            if self.process.stdout.wait_until(waits, || false).is_some() || self.process.stdout.has_ended() {
+                return;
+            }
+        }
     }
 
     /// Waits until the window prints what the page shows, and no longer than patience lasts. For BLESS that is unknown:

@@ -81,19 +81,34 @@ impl Ceilings {
     /// The most messages per second that a generator can send with this plan, by the most similar case. None for what
     /// was not measured: receiving, TLS, WebSocket, proxies, Unix sockets, large payloads, runs without latencies.
     pub(in crate::bench) fn of_plan(&self, plan: &BenchPlan) -> Option<f64> {
+        if plan.publishers != plan.clients() {
+            return None;
+        }
+        // More threads than cores add nothing.
+        let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+        self.of_sending(plan, plan.publishers as u64, plan.threads.min(cores) as u64)
+    }
+
+    /// The same for the publishers of any plan, on a machine of this many cores: what they send, and nothing of what
+    /// receiving costs.
+    pub(in crate::bench) fn of_sending(&self, plan: &BenchPlan, publishers: u64, cores: u64) -> Option<f64> {
         let transport = &plan.transport;
         let is_plain = transport.tls.is_none() && transport.web_socket.is_none() && transport.proxy.is_none();
-        if plan.publishers != plan.clients()
-            || !is_plain
-            || matches!(transport.address, Address::Unix(_))
-            || !plan.latency
-        {
+        if plan.publishers == 0 || !is_plain || matches!(transport.address, Address::Unix(_)) || !plan.latency {
             return None;
         }
         let size = plan.payload.bytes(0, "", "").len() as u64;
-        // More threads than cores add nothing.
-        let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
-        self.nearest(plan.qos.number(), size, plan.clients() as u64, plan.threads.min(cores) as u64)
+        self.nearest(plan.qos.number(), size, publishers, cores)
+    }
+
+    /// Those of a document that `mqbench self` wrote, on whatever machine.
+    pub(super) fn of_cases(cases: &[CaseFigures]) -> Self {
+        Self(ceilings(cases))
+    }
+
+    /// Whether there are none.
+    pub(in crate::bench) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn nearest(&self, qos: u8, size: u64, connections: u64, threads: u64) -> Option<f64> {
@@ -125,12 +140,7 @@ pub(super) fn save(
     cases: &[CaseFigures],
 ) -> io::Result<Option<PathBuf>> {
     let Some(path) = path(environment) else { return Ok(None) };
-    let ceilings = cases.iter().filter_map(|case| {
-        let per_s = case.ceiling_per_s?;
-        let CaseFigures { qos, size_bytes, connections, threads, .. } = *case;
-        Some(Ceiling { qos, size_bytes, connections, threads, per_s })
-    });
-    let saved = with(read(&path), MachineCeilings { key: Key::of(facts), ceilings: ceilings.collect() });
+    let saved = with(read(&path), MachineCeilings { key: Key::of(facts), ceilings: ceilings(cases) });
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -140,6 +150,15 @@ pub(super) fn save(
         .and_then(|()| fs::rename(&beside, &path))
         .inspect_err(|_| drop(fs::remove_file(&beside)))?;
     Ok(Some(path))
+}
+
+fn ceilings(cases: &[CaseFigures]) -> Vec<Ceiling> {
+    let ceiling = |case: &CaseFigures| {
+        let per_s = case.ceiling_per_s?;
+        let CaseFigures { qos, size_bytes, connections, threads, .. } = *case;
+        Some(Ceiling { qos, size_bytes, connections, threads, per_s })
+    };
+    cases.iter().filter_map(ceiling).collect()
 }
 
 fn with(mut saved: Saved, machine: MachineCeilings) -> Saved {

@@ -6,7 +6,7 @@ use super::case::{Case, MANY};
 use super::measured::Measured;
 use crate::bench::report::{Status, ToolFacts};
 use crate::bench::system::EnvironmentFacts;
-use crate::terminal::number::{UNKNOWN, counted, duration, percent, rate};
+use crate::terminal::number::{UNKNOWN, about, counted, duration, percent, rate};
 use crate::terminal::{Align, Cell, Colors, Paint, Table, wrapped};
 
 /// Name and version of the format.
@@ -144,11 +144,47 @@ pub(super) fn thread_figures(cases: &[CaseFigures]) -> Vec<ThreadFigures> {
     figures.collect()
 }
 
+/// What the figures mean, in words: the ceilings of the cases with the most threads and small messages, and how precise
+/// a schedule is.
+fn verdict(document: &SelfDocument) -> Option<String> {
+    let threads = document.cases.iter().map(|case| case.threads).max()?;
+    let busiest = || document.cases.iter().filter(|case| case.threads == threads);
+    let smallest = busiest().map(|case| case.size_bytes).min()?;
+    let of_qos = |qos: u8| {
+        let cases = busiest().filter(|case| case.qos == qos && case.size_bytes == smallest);
+        let per_s = cases.filter_map(|case| case.ceiling_per_s).min_by(f64::total_cmp)?;
+        Some(format!("{} messages/s at QoS {qos}", about(per_s)))
+    };
+    let ceilings: Vec<String> = (0..=2).filter_map(of_qos).collect();
+    let ceilings = (!ceilings.is_empty()).then(|| {
+        let threads = counted(threads, "thread", "threads");
+        format!(
+            "This machine publishes up to {} ({threads}, {smallest} B); a broker that carries more needs more of them.",
+            ceilings.join(", ")
+        )
+    });
+    let lag = document.sched_lag.as_ref().and_then(|lag| lag.p99_ns.map(|p99| (lag.rate_per_s, p99)));
+    let lag = lag.map(|(rate_per_s, p99)| {
+        let limit = "so shorter latencies are partly its own";
+        format!(
+            "At {}/s 99 of 100 messages leave within {} of their time, {limit}.",
+            rate(rate_per_s as f64),
+            duration(p99)
+        )
+    });
+    let sentences: Vec<String> = ceilings.into_iter().chain(lag).collect();
+    (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
 /// The document for people.
 pub(super) fn table(document: &SelfDocument, width: usize, colors: Colors) -> String {
     let cpu = document.env.cpu_model.as_deref().unwrap_or("unknown processor");
     let title = colors.paint(Paint::Strong, &format!("mqbench {} self", document.tool.version));
-    let mut text = format!("{title}  {} cores  {cpu}\n", document.env.cores.unwrap_or_default());
+    let mut text = String::new();
+    if let Some(verdict) = verdict(document) {
+        text = format!("{}\n", wrapped("", &verdict, width));
+    }
+    text.push_str(&format!("{title}  {} cores  {cpu}\n", document.env.cores.unwrap_or_default()));
     if document.status == Status::Partial {
         let line =
             format!("PARTIAL: interrupted after {}; nothing was saved", counted(document.rounds, "round", "rounds"));

@@ -33,6 +33,9 @@ use crate::terminal::{Colors, Progress, print, width};
 
 pub(super) use self::ceiling::Ceilings;
 
+/// Name and version of the document that `mqbench self` writes.
+pub(super) const SELF_SCHEMA: &str = SCHEMA;
+
 /// Columns of a table that does not go to a terminal, and the most that it uses.
 const WIDTH: usize = 100;
 
@@ -105,6 +108,32 @@ pub(super) async fn run(
     text.push(b'\n');
     write(&text, options.result.json)?;
     Ok(interruption.end(ExitStatus::Done))
+}
+
+/// The ceilings in a saved `mqbench-self/1`, and the cores of its machine.
+///
+/// # Errors
+/// It is none.
+pub(super) fn read_saved(text: &[u8]) -> serde_json::Result<(Ceilings, EnvironmentFacts)> {
+    let document: SelfDocument = serde_json::from_slice(text)?;
+    Ok((Ceilings::of_cases(&document.cases), document.env))
+}
+
+/// Measures the ceiling of this machine for one kind of message, with all threads; takes about a second.
+///
+/// # Errors
+/// Sockets, threads.
+pub(super) async fn measure_now(qos: QoS, size: usize, interruption: Interruption) -> Result<Ceilings> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let duration = Duration::from_millis(200);
+    let effort = Effort { full: false, threads, rounds: 3, duration, lag_duration: duration };
+    let calibration = Calibration { effort, interruption, progress: Progress::on_stderr(true), quiet: true };
+    let case = Case { qos, size, connections: case::MANY, threads };
+    let mut rounds = Vec::new();
+    for _ in 0..effort.rounds {
+        rounds.extend(calibration.engine(case).await?);
+    }
+    Ok(Ceilings::of_cases(&[CaseFigures::of(&case, &[], &rounds)]))
 }
 
 /// A run of `mqbench self`.
@@ -250,7 +279,7 @@ impl Calibration {
     /// A run of the engine against a sink. None when it was interrupted before the load.
     async fn load(&self, sink: &Sink, case: Case, options: &[&str]) -> Result<Option<RunOutcome>> {
         let plan = case.plan(sink.address(), options)?;
-        match engine::run(plan, None, self.interruption.clone().first(), |_| {}, None).await {
+        match engine::run(plan, None, self.interruption.clone().first(), |_| {}, None, None).await {
             Ok(run) if run.lost.is_empty() => Ok(Some(run)),
             Ok(run) => Err(anyhow!(
                 "the sink closed {}",
@@ -286,7 +315,7 @@ mod tests {
             let case = Case { qos, size: 16, connections: 3, threads: 2 };
             let sink = Sink::start().unwrap();
             let plan = case.plan(sink.address(), &["--flood", "-C", "10000"]).unwrap();
-            let run = engine::run(plan, None, std::future::pending(), |_| {}, None);
+            let run = engine::run(plan, None, std::future::pending(), |_| {}, None, None);
             let run = crate::client::run(run).unwrap().unwrap();
             let counters = &run.stages[0].recorder.counters;
             let acked = if qos == QoS::AtMostOnce { 0 } else { 10_000 };

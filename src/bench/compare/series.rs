@@ -45,13 +45,9 @@ pub(crate) async fn run_series(
     mut measure: impl AsyncFnMut(Turn) -> Result<Attempt>,
     mut pause: impl AsyncFnMut(Duration) -> bool,
 ) -> Result<Vec<(Turn, Attempt)>> {
-    let mut attempts = Vec::new();
+    let mut attempts: Vec<(Turn, Attempt)> = Vec::new();
     for turn in turns {
         if turn.number > 1 && pause(cool_down).await {
-            // What an interruption has cut short is no run like the others.
-            if attempts.len() > 1 {
-                attempts.pop_if(|(_, attempt): &mut (Turn, Attempt)| attempt.document.status == Status::Partial);
-            }
             break;
         }
         let attempt = measure(*turn).await?;
@@ -60,6 +56,12 @@ pub(crate) async fn run_series(
         if status == Status::Failed {
             break;
         }
+    }
+    // What an interruption has cut short is no run like the others. It ends the series, whether more were to follow.
+    let is_cut_short =
+        |attempt: &Attempt| attempt.document.status == Status::Partial && attempt.document.run.error.is_none();
+    if attempts.len() > 1 {
+        attempts.pop_if(|(_, attempt)| is_cut_short(attempt));
     }
     // An interruption before the load of a run leaves nothing of it.
     if attempts.len() > 1 {
@@ -71,6 +73,28 @@ pub(crate) async fn run_series(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::report::ResultDocument;
+
+    fn attempt(status: Status) -> Attempt {
+        let document = ResultDocument { status, ..ResultDocument::default() };
+        Attempt { document, status: None, has_load: true }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_an_interruption_cut_short_is_not_counted() {
+        // In the last run, after which there is no pause that would notice it.
+        let mut number = 0;
+        let measure = async |_| {
+            number += 1;
+            Ok(attempt(if number == 3 { Status::Partial } else { Status::Ok }))
+        };
+        let found = run_series(&turns(3, 1, 1), Duration::ZERO, measure, async |_| false).await.unwrap();
+        assert_eq!(found.len(), 2);
+        // The first one, before the second: it is all there is.
+        let measure = async |_| Ok(attempt(Status::Partial));
+        let found = run_series(&turns(3, 1, 1), Duration::ZERO, measure, async |_| true).await.unwrap();
+        assert_eq!(found.len(), 1);
+    }
 
     #[test]
     fn each_pair_has_one_of_each_and_the_order_is_that_of_the_seed() {

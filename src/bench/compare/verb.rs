@@ -24,7 +24,7 @@ const VERSUS: &str = "vs";
 pub(crate) fn compare_files(options: &BenchOptions) -> Result<ExitStatus> {
     let checked = sides(&options.load.operands)
         .map_err(|fault| UsageError::new(BENCH.name, vec![fault]))
-        .and_then(|sides| Ok((sides, outputs(options)?)))
+        .and_then(|sides| Ok((sides, outputs(options, None)?)))
         .and_then(|(sides, outputs)| outputs.check_comparison().map(|()| (sides, outputs)));
     let (sides, outputs) = match checked {
         Ok(checked) => checked,

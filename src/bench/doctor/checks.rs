@@ -16,7 +16,7 @@ const BUSY_PCT: f64 = 10.0;
 /// Timers later than this show in latencies, nanoseconds.
 const TIMER_NS: u64 = 200_000;
 /// The share of a limit above which it is near, percent.
-const NEAR_PCT: u64 = 80;
+pub(in crate::bench) const NEAR_PCT: u64 = 80;
 /// Ports from 1024 on.
 const MOST_PORTS: u64 = 64_512;
 

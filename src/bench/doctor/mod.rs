@@ -10,9 +10,10 @@ mod need;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::checks::NEAR_PCT;
 use self::checks::{Check, Level};
 use self::machine::Machine;
-use self::need::Need;
+pub(super) use self::need::Need;
 use super::plan::BenchPlan;
 use super::report::ToolFacts;
 use super::system::{EnvironmentFacts, Limits};
@@ -20,7 +21,16 @@ use crate::exit_status::ExitStatus;
 use crate::terminal::{Align, Cell, Colors, Paint, Table, escape};
 
 /// Name and version of the format.
-const SCHEMA: &str = "mqbench-doctor/1";
+pub(super) const SCHEMA: &str = "mqbench-doctor/1";
+
+/// The limits in a saved `mqbench-doctor/1`, and the facts about its machine.
+///
+/// # Errors
+/// It is none.
+pub(super) fn read_saved(text: &[u8]) -> serde_json::Result<(Limits, EnvironmentFacts)> {
+    let findings: Findings = serde_json::from_slice(text)?;
+    Ok((findings.limits, findings.env))
+}
 
 /// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +40,9 @@ pub(super) struct Findings {
     status: Level,
     tool: ToolFacts,
     env: EnvironmentFacts,
+    /// What the checks compare with.
+    #[serde(default)]
+    limits: Limits,
     target: String,
     clients: u64,
     checks: Vec<Check>,
@@ -40,13 +53,15 @@ impl Findings {
     pub(super) async fn of(plan: &BenchPlan, embedded: bool, target: String) -> Self {
         let machine = Machine::measure().await;
         let need = Need::of(plan, embedded);
-        Self::new(checks::all(&need, &machine), machine.facts, &need, target)
+        let checks = checks::all(&need, &machine);
+        Self::new(checks, machine, &need, target)
     }
 
-    fn new(checks: Vec<Check>, env: EnvironmentFacts, need: &Need, target: String) -> Self {
+    fn new(checks: Vec<Check>, machine: Machine, need: &Need, target: String) -> Self {
         let status = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
         let (schema, tool) = (SCHEMA.to_owned(), ToolFacts::default());
-        Self { schema, status, tool, env, target, clients: need.clients, checks }
+        let Machine { limits, facts: env, .. } = machine;
+        Self { schema, status, tool, env, limits, target, clients: need.clients, checks }
     }
 
     /// Failed where the plan cannot run here; warnings are no failure.
@@ -65,16 +80,28 @@ impl Findings {
     pub(super) fn text(&self, colors: Colors) -> String {
         let title = colors.paint(Paint::Strong, &format!("mqbench {} doctor", self.tool.version));
         let clients = crate::terminal::number::counted(self.clients, "client", "clients");
-        let mut text = format!("{title}  {clients} → {}\n\n", escape(&self.target));
-        text.push_str(&lines(&self.checks, colors));
-        let verdict = match self.status {
-            Level::Ok => colors.paint(Paint::Good, "The plan fits this machine."),
-            Level::Warn => {
-                colors.paint(Paint::Warning, "The plan fits this machine; the warnings may affect its figures.")
-            }
-            Level::Fail => colors.paint(Paint::Bad, "The plan cannot run on this machine."),
+        let paint = match self.status {
+            Level::Ok => Paint::Good,
+            Level::Warn => Paint::Warning,
+            Level::Fail => Paint::Bad,
         };
-        format!("{text}\n{verdict}\n")
+        let verdict = colors.paint(paint, &self.verdict());
+        format!("{verdict}\n\n{title}  {clients} → {}\n\n{}", escape(&self.target), lines(&self.checks, colors))
+    }
+
+    /// What the checks mean, in a sentence that names those that are not ok.
+    fn verdict(&self) -> String {
+        let named = |level: Level| {
+            let names = self.checks.iter().filter(|check| check.level == level).map(|check| check.name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        match self.status {
+            Level::Ok => "The plan fits this machine.".to_owned(),
+            Level::Warn => {
+                format!("The plan fits this machine; these may affect its figures: {}.", named(Level::Warn))
+            }
+            Level::Fail => format!("The plan cannot run on this machine: {}.", named(Level::Fail)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bench::engine::concurrent_connects;
-use crate::bench::plan::{BenchPlan, is_this_machine};
+use crate::bench::plan::{BenchPlan, ClientKind, is_this_machine};
 use crate::transport::Address;
 
 /// Files next to the connections: standard streams, event loops and timers of the threads, results.
@@ -30,28 +30,28 @@ fn paths(plan: &BenchPlan) -> u64 {
 
 /// What a plan needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Need {
-    pub(super) clients: u64,
-    pub(super) threads: u64,
-    pub(super) files: u64,
+pub(in crate::bench) struct Need {
+    pub(in crate::bench) clients: u64,
+    pub(in crate::bench) threads: u64,
+    pub(in crate::bench) files: u64,
     /// Pairs of source address and target, each with the whole range of ports. None where no ports are needed.
-    pub(super) paths: Option<u64>,
+    pub(in crate::bench) paths: Option<u64>,
     /// Connects in progress at once.
-    pub(super) at_once: u64,
-    pub(super) memory: u64,
+    pub(in crate::bench) at_once: u64,
+    pub(in crate::bench) memory: u64,
     /// The broker is on this machine.
-    pub(super) same_host: bool,
+    pub(in crate::bench) same_host: bool,
     /// It is in this process.
-    pub(super) embedded: bool,
+    pub(in crate::bench) embedded: bool,
     /// It is at a loopback address.
-    pub(super) loopback: bool,
+    pub(in crate::bench) loopback: bool,
     /// Messages are sent on a schedule.
-    pub(super) paced: bool,
+    pub(in crate::bench) paced: bool,
 }
 
 impl Need {
-    pub(super) fn of(plan: &BenchPlan, embedded: bool) -> Self {
-        let (clients, publishers) = (plan.clients() as u64, plan.publishers as u64);
+    pub(in crate::bench) fn of(plan: &BenchPlan, embedded: bool) -> Self {
+        let (clients, publishers) = (plan.own_clients() as u64, plan.own_count(ClientKind::Publisher) as u64);
         let same_host = plan.targets.addresses().any(is_this_machine);
         let is_tcp = matches!(plan.transport.address, Address::Tcp { .. });
         let payload = plan.payload.bytes(0, "", "").len() as u64;

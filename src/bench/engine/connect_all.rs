@@ -65,24 +65,13 @@ pub(super) struct ReadyClients {
 }
 
 /// The clients of a shard by their numbers, in the order in which they connect: every receiver is there before the
-/// first publisher. A subscriber is on the thread of its first publisher, so that a stream between two clients stays on
-/// one thread.
+/// first publisher.
 pub(super) fn clients_of(shard: usize, shared: &Shared) -> [(ClientKind, Vec<usize>); 3] {
     let plan = &shared.plan;
-    let own = |count: usize| (0..count).filter(|number| number % plan.threads == shard).collect();
-    let shard_of = |subscriber: usize| {
-        let streams = plan.routes.streams_of(subscriber);
-        // All subscribers of one stream would be on its publisher's thread. The members of a group share one ledger and
-        // stay together on one thread.
-        let spread = plan.routes.is_everything_for_all() || plan.subscribers > plan.publishers;
-        (if spread { plan.routes.receiver_of(subscriber) } else { streams.first }) % plan.threads
-    };
-    let subscribers = (0..plan.subscribers).filter(|subscriber| shard_of(*subscriber) == shard).collect();
-    [
-        (ClientKind::Responder, own(plan.responders)),
-        (ClientKind::Subscriber, subscribers),
-        (ClientKind::Publisher, own(plan.publishers)),
-    ]
+    [ClientKind::Responder, ClientKind::Subscriber, ClientKind::Publisher].map(|kind| {
+        let numbers = plan.own(kind).filter(|number| plan.thread_of(kind, *number) == shard).collect();
+        (kind, numbers)
+    })
 }
 
 /// Connects all clients of a shard, publishers last, adds them to `connected` and calls `on_connect` for each.

@@ -19,15 +19,17 @@ use std::time::Duration;
 use self::census::Census;
 use self::hold::run_hold;
 pub(crate) use self::outcome::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome};
+pub(crate) use self::pace::Overload;
 use self::shards::{Shards, StartShard};
 use self::stage::StageDriver;
 use self::usage::ProcessWatch;
-use super::clock::{Clock, round_to_tick};
+use super::clock::{Clock, now, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};
 use super::subscriber::LateMessages;
+use super::together::{Together, lateness};
 use crate::bench::measure::{LiveFigures, LiveStage, Recorder};
-use crate::bench::plan::{BenchPlan, LoadModel, Stage};
+use crate::bench::plan::{BenchPlan, ClientKind, LoadModel, Stage};
 use crate::bench::system::ProcessUse;
 use crate::mqtt::QoS;
 use crate::transport::{ConnectError, TlsClient, resolve};
@@ -40,6 +42,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
+/// The time of the start in the stamps of shards, whose own clocks began to count at different times.
+const STAMPED_START_NS: u64 = 3_600 * SECOND_NS;
+
 /// Runs a plan. `interrupt` ends the load early, but not the drain; `progress` is called repeatedly, and `live` gets the
 /// figures of each second.
 ///
@@ -51,8 +56,9 @@ pub(crate) async fn run(
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),
     live: Option<Arc<LiveFigures>>,
+    together: Option<Together>,
 ) -> Result<RunOutcome, RunError> {
-    run_with(plan, tls, interrupt, progress, live, shard::on_thread).await
+    run_with(plan, tls, interrupt, progress, (live, together), shard::on_thread).await
 }
 
 /// [`run`] without threads: the shards are tasks of the caller's `LocalSet`, on the clock of its runtime.
@@ -62,7 +68,7 @@ pub(crate) async fn run_in_place(
     interrupt: impl Future<Output = ()>,
     progress: impl FnMut(RunProgress),
 ) -> Result<RunOutcome, RunError> {
-    run_with(plan, None, interrupt, progress, None, shard::in_place).await
+    run_with(plan, None, interrupt, progress, (None, None), shard::in_place).await
 }
 
 async fn run_with(
@@ -70,22 +76,37 @@ async fn run_with(
     tls: Option<TlsClient>,
     interrupt: impl Future<Output = ()>,
     mut progress: impl FnMut(RunProgress),
-    live: Option<Arc<LiveFigures>>,
+    (live, mut together): (Option<Arc<LiveFigures>>, Option<Together>),
     start_shard: StartShard,
 ) -> Result<RunOutcome, RunError> {
     tokio::pin!(interrupt);
-    let clients = plan.clients();
+    let clients = plan.own_clients();
     let resolved = tokio::select! {
         resolved = resolve_brokers(&mut plan) => resolved,
         () = &mut interrupt => return Err(RunError::Interrupted),
     };
     let dns = resolved.map_err(|error| RunError::Client { client: 0, clients, error: error.into() })?;
+    let is_hold = plan.idlers > 0;
+    let mut start_late = None;
+    if let Some(together) = together.as_mut().filter(|_| is_hold) {
+        // Connecting is the load.
+        together.set_ready();
+        let start = tokio::select! {
+            start = together.start() => start?,
+            () = &mut interrupt => return Err(RunError::Interrupted),
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(start.into()) => {}
+            () = &mut interrupt => return Err(RunError::Interrupted),
+        }
+        start_late = Some(lateness(start, now()));
+    }
     let mut coordinator = Coordinator::start(plan, tls.as_ref(), start_shard)?;
-    coordinator.live = live;
+    (coordinator.live, coordinator.together, coordinator.start_late) = (live, together, start_late);
     let shared = coordinator.shared.clone();
     let record_dns =
         |recorder: &mut Recorder| dns.iter().for_each(|took| recorder.latency.dns.record(took.as_nanos() as i64));
-    let outcome = if shared.plan.idlers > 0 {
+    let outcome = if is_hold {
         let hold = halt_on(&mut interrupt, &shared, run_hold(&mut coordinator, &mut progress)).await;
         hold.map(|(connect_ns, mut stage)| {
             record_dns(&mut stage.recorder);
@@ -100,8 +121,17 @@ async fn run_with(
         match connect {
             Ok(mut connect) => {
                 record_dns(&mut connect);
-                let stages = coordinator.run_stages(&mut interrupt, &mut progress).await;
-                Ok((connect, connect_ns, stages))
+                let start = tokio::select! {
+                    start = coordinator.start_together(&mut progress) => start,
+                    () = &mut interrupt => Err(RunError::Interrupted),
+                };
+                match start {
+                    Ok(()) => {
+                        let stages = coordinator.run_stages(&mut interrupt, &mut progress).await;
+                        Ok((connect, connect_ns, stages))
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         }
@@ -162,6 +192,12 @@ struct Coordinator {
     process: Option<ProcessWatch>,
     /// Where others look at the figures while the run goes on.
     live: Option<Arc<LiveFigures>>,
+    /// How this shard starts together with the others.
+    together: Option<Together>,
+    /// When it is to start.
+    start: Option<std::time::Instant>,
+    /// How long after that it did.
+    start_late: Option<Duration>,
 }
 
 impl Coordinator {
@@ -181,6 +217,9 @@ impl Coordinator {
             late: Vec::new(),
             process,
             live: None,
+            together: None,
+            start: None,
+            start_late: None,
         })
     }
 
@@ -198,7 +237,7 @@ impl Coordinator {
 
     /// Waits until all clients are connected. Returns how long that took them.
     async fn connect(&mut self, progress: &mut impl FnMut(RunProgress)) -> Result<Recorder, RunError> {
-        let clients = self.shared.plan.clients();
+        let clients = self.shared.plan.own_clients();
         let (mut connected, mut ready) = (0, 0);
         let mut total = Recorder::default();
         while ready < self.shards.count() {
@@ -218,6 +257,24 @@ impl Coordinator {
             }
         }
         Ok(total)
+    }
+
+    /// Waits for the other shards, if there are any. Connections that are lost meanwhile count as lost in the load.
+    async fn start_together(&mut self, progress: &mut impl FnMut(RunProgress)) -> Result<(), RunError> {
+        let Some(mut together) = self.together.take() else { return Ok(()) };
+        together.set_ready();
+        progress(RunProgress::Waiting);
+        let start = loop {
+            tokio::select! {
+                start = together.start() => break start?,
+                report = self.shards.report() => match report {
+                    Some(report) => self.handle_report(report),
+                    None => return Err(RunError::Thread(io::Error::other("all threads ended unexpectedly"))),
+                },
+            }
+        };
+        (self.together, self.start) = (Some(together), Some(start));
+        Ok(())
     }
 
     /// Runs the stages of the plan, up to the one that an interruption or a failure ends.
@@ -263,10 +320,13 @@ impl Coordinator {
             }
         };
         self.stages_begun += 1;
-        let start_ns = round_to_tick(self.shared.clock.now_ns() + START_DELAY.as_nanos() as u64);
+        let clock = self.shared.clock;
+        let soon_ns = round_to_tick(clock.now_ns() + START_DELAY.as_nanos() as u64);
+        let start_ns = self.start.map_or(soon_ns, |start| round_to_tick(clock.ns(start)));
+        let stamp_shift_ns = self.start.map_or(0, |_| STAMPED_START_NS.wrapping_sub(start_ns));
         let from_ns = round_to_tick(start_ns + stage.warmup.as_nanos() as u64);
         let to_ns = stage.duration.map_or(u64::MAX, |duration| round_to_tick(from_ns + duration.as_nanos() as u64));
-        Some(StageRun { number: self.stages_begun, rate, start_ns, from_ns, to_ns, count: stage.count })
+        Some(StageRun { number: self.stages_begun, rate, start_ns, from_ns, to_ns, count: stage.count, stamp_shift_ns })
     }
 
     /// Messages per second that a stage carried: delivered to all subscribers, else acknowledged, else sent. None where
@@ -303,6 +363,7 @@ impl Coordinator {
             Report::Ready(_) => self.ready += 1,
             Report::Late(late) => self.late.extend(late),
             // No thread gets the command before the load is over.
+            Report::Begun { late } => self.start_late = self.start_late.max(Some(late)),
             Report::Ended => {
                 self.shards.note_ended();
                 self.census.on_thread_ended();
@@ -333,7 +394,7 @@ impl Coordinator {
     async fn finish(mut self, connect: Recorder, connect_ns: u64, mut stages: Vec<StageOutcome>) -> RunOutcome {
         let (collapsed, interrupted) = (self.has_collapsed(), self.shared.is_halted());
         let (plan, census) = (&self.shared.plan, &mut self.census);
-        let idlers = plan.idlers as u64;
+        let idlers = plan.own_count(ClientKind::Idler) as u64;
         let is_hold = plan.idlers > 0;
         // Of the clients that hold only those that were connected can be away.
         let accounted = census.open() + if is_hold { census.failed() } else { 0 };
@@ -342,7 +403,7 @@ impl Coordinator {
             connect,
             connect_ns,
             lost: census.lost().clone(),
-            away: (plan.clients() as u64).saturating_sub(accounted + unconnected),
+            away: (plan.own_clients() as u64).saturating_sub(accounted + unconnected),
             narrowed: census.smallest_window(),
             first_failure: census.take_first_failure(),
             interrupted,
@@ -350,6 +411,7 @@ impl Coordinator {
             stalled: self.stalled,
             tls: self.shared.tls.get().cloned(),
             t0: Some(self.shared.clock.at(0)),
+            start_late: self.start_late,
             broker_ended: self.process.as_ref().is_some_and(ProcessWatch::has_ended),
             limits: self.shared.limits.get().copied(),
             stages: Vec::new(),

@@ -18,11 +18,15 @@ mod shared;
 mod stage_totals;
 mod stream;
 mod subscriber;
+mod together;
 mod watched;
 
 pub(super) use connect_all::concurrent_connects;
 #[cfg(test)]
 pub(super) use coordinator::run_in_place;
-pub(super) use coordinator::{RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run};
+pub(super) use coordinator::{
+    Overload, RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run,
+};
 pub(super) use pacer::sleep_lateness;
+pub(super) use together::{StartSignal, Together, TogetherRemote, together};
 pub(super) use watched::WatchedSecond;

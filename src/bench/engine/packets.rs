@@ -143,7 +143,10 @@ impl Packets {
             } else {
                 varying.payload.clear();
                 let place = place_of(stream as u32, sequence as u32);
-                let context = Context { sequence, place, unix_ns: unix_ns(), ..Context::default() };
+                let PayloadPlan::Text(template) = &plan.payload else { break };
+                // All publishers together go through the rows.
+                let row = template.row(sequence.wrapping_mul(plan.publishers as u64).wrapping_add(stream as u64));
+                let context = Context { sequence, place, unix_ns: unix_ns(), row, ..Context::default() };
                 varying.text.append(&context, &mut varying.payload);
                 self.template.append_head(packet_identifier, varying.payload.len(), out);
                 out.extend_from_slice(&varying.payload);

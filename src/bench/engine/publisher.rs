@@ -389,7 +389,9 @@ impl Publisher {
             let stream = shared.stream(self.stream);
             (sequence..next).for_each(|sequence| stream.intended.set(sequence, intended_ns));
         }
-        outlet.take(&mut self.packets, plan, self.stream, Due { identifiers, sequence, intended_ns });
+        let shift_ns = self.stage.as_ref().map_or(0, |stage| stage.run().stamp_shift_ns);
+        let due = Due { identifiers, sequence, intended_ns: intended_ns.wrapping_add(shift_ns) };
+        outlet.take(&mut self.packets, plan, self.stream, due);
         self.window.note_sent(next, now_ns);
     }
 

@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::marks::Marks;
 use super::request::response_topic;
 use super::stream::{SendTimes, StreamState};
-use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
+use crate::bench::plan::{BenchPlan, ClientKind, LoadModel, Streams, WindowRule};
 use crate::session::Limits;
 use crate::transport::TlsInfo;
 
@@ -21,7 +21,12 @@ const TIMES_WITHOUT_WINDOW: usize = 4096;
 pub(super) struct Shared {
     pub(super) plan: BenchPlan,
     pub(super) clock: Clock,
+    /// Those that this process sends or receives.
     streams: Vec<StreamState>,
+    /// Their numbers.
+    numbers: Streams,
+    /// Other processes, with other clocks, may send what is received here: its latency is not known.
+    pub(super) is_apart: bool,
     /// Streams by their topics, where messages have no stamp.
     topics: HashMap<String, usize>,
     /// Where in the streams the seconds of the stage began.
@@ -51,6 +56,9 @@ pub(super) struct StageRun {
     pub(super) to_ns: u64,
     /// Total measured messages, where they are limited.
     pub(super) count: Option<u64>,
+    /// What is added to a time for its stamp, wrapping: zero, or what makes the stamps of all shards count from their
+    /// common start.
+    pub(super) stamp_shift_ns: u64,
 }
 
 impl StageRun {
@@ -59,6 +67,18 @@ impl StageRun {
     pub(super) const fn measures(&self, ns: u64) -> bool {
         ns >= self.from_ns && ns < self.to_ns
     }
+}
+
+/// The streams that this process sends or receives. A shard of a million streams has no room for those of others.
+fn known_streams(plan: &BenchPlan) -> Streams {
+    let all = Streams { first: 0, step: 1, count: plan.publishers };
+    let Some(shard) = plan.shard else { return all };
+    let is_in_rotation =
+        |stream: usize| plan.owns(ClientKind::Publisher, stream) == (stream % shard.count == shard.index);
+    if plan.is_apart() || plan.publishers <= shard.index || !(0..plan.publishers).all(is_in_rotation) {
+        return all;
+    }
+    Streams { first: shard.index, step: shard.count, count: (plan.publishers - shard.index).div_ceil(shard.count) }
 }
 
 impl Shared {
@@ -75,6 +95,15 @@ impl Shared {
         };
         let stream = |number| {
             let mut stream = StreamState::new(plan.routes.receivers_of(number).count);
+            if plan.is_apart() {
+                // Each receiver gets every stream, and nobody waits here for those of other shards.
+                let others =
+                    (0..plan.routes.receivers()).filter(|receiver| !plan.owns(ClientKind::Subscriber, *receiver));
+                others.for_each(|receiver| stream.receivers.leave(receiver));
+            }
+            if !plan.owns(ClientKind::Publisher, number) {
+                stream.measured.retire();
+            }
             if by_topic && !plan.payload.varies_by_message() {
                 let (client_id, user_name) = plan.names_of(number);
                 stream.content = Some(plan.payload.bytes(number, &client_id, &user_name));
@@ -86,12 +115,15 @@ impl Shared {
             topic if plan.responders > 0 => response_topic(&topic),
             topic => topic,
         };
-        let streams = (0..plan.publishers).map(stream).collect();
-        let topics = (0..plan.publishers).filter(|_| by_topic).map(|stream| (arrival_topic(stream), stream)).collect();
+        let (numbers, is_apart) = (known_streams(&plan), plan.is_apart());
+        let streams = numbers.iter().map(stream).collect();
+        let topics = numbers.iter().filter(|_| by_topic).map(|stream| (arrival_topic(stream), stream)).collect();
         Self {
             plan,
             clock,
             streams,
+            numbers,
+            is_apart,
             topics,
             marks: Mutex::default(),
             tls: OnceLock::new(),
@@ -124,8 +156,21 @@ impl Shared {
     }
 
     /// A stream by its number.
+    #[inline]
     pub(super) fn stream(&self, stream: usize) -> &StreamState {
-        &self.streams[stream]
+        &self.streams[self.place_of(stream)]
+    }
+
+    /// Its place among those that this process knows.
+    #[inline]
+    pub(super) const fn place_of(&self, stream: usize) -> usize {
+        // All streams are known, except in a shard.
+        if self.numbers.step == 1 { stream - self.numbers.first } else { stream / self.numbers.step }
+    }
+
+    /// All streams that this process knows, with their numbers.
+    pub(super) fn numbered_streams(&self) -> impl Iterator<Item = (usize, &StreamState)> {
+        self.numbers.iter().zip(&self.streams)
     }
 
     /// The stream of a topic, where messages have no stamp.
@@ -133,7 +178,7 @@ impl Shared {
         self.topics.get(topic).copied()
     }
 
-    /// All streams.
+    /// All streams that this process knows.
     pub(super) fn streams(&self) -> impl Iterator<Item = &StreamState> {
         self.streams.iter()
     }

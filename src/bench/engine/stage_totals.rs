@@ -11,6 +11,10 @@ use crate::bench::measure::{
 };
 use crate::bench::system::{CpuTime, ProcessUse};
 
+/// A second with less than this part of what the best one brought is one in which the broker stood still for long
+/// enough to fall behind; one that is too slow is so in every second.
+const PART_OF_BEST: f64 = 0.6;
+
 /// The totals of a stage.
 #[derive(Default)]
 pub(super) struct StageTotals {
@@ -175,6 +179,14 @@ impl StageTotals {
     /// The last whole second.
     pub(super) const fn last_second(&self) -> Option<&IntervalRow> {
         self.last_second.as_ref()
+    }
+
+    /// Whether there was a second in which much less arrived than in others.
+    pub(super) fn stood_still(&self) -> bool {
+        let rows = self.timeline.rows();
+        let heard = |row: &IntervalRow| row.delivered.max(row.acked).unwrap_or_default();
+        let most = rows.iter().map(heard).max().unwrap_or_default();
+        rows.iter().any(|row| (heard(row) as f64) < PART_OF_BEST * most as f64)
     }
 
     /// The last whole second for those who watch.

@@ -7,7 +7,7 @@ use super::ledgers::{Groups, Ledgers, StageEnd};
 use super::link::SendRecord;
 use super::shared::{Shared, StageRun};
 use crate::bench::measure::{
-    Delivery, Observed, Outage, Outages, Recorder, SampleBatch, Stamp, StreamLedger, unwrap_sequence,
+    Delivery, Observed, Outage, Outages, Reach, Received, Recorder, SampleBatch, Stamp, StreamLedger, unwrap_sequence,
 };
 use crate::bench::plan::{PayloadPlan, Streams};
 use crate::mqtt::wire::Publish;
@@ -52,6 +52,8 @@ pub(super) struct Deliveries {
     pub(super) has_undated: bool,
     /// Arrivals after which messages matched by order may have been taken for their neighbors.
     pub(super) unmatched: u64,
+    /// What was received of streams of which publishers may be in other shards.
+    pub(super) reach: Reach,
 }
 
 impl Deliveries {
@@ -66,6 +68,9 @@ impl Deliveries {
         }
         self.has_undated |= other.has_undated;
         self.unmatched += other.unmatched;
+        if !other.reach.received.is_empty() {
+            self.reach.merge(other.reach.clone());
+        }
     }
 
     /// All streams together.
@@ -136,7 +141,15 @@ impl Subscriber {
             let stream = shared.stream(streams.at(index));
             StageEnd { stage, measured: stream.measured.range(stage), sent: stream.sent(), stamped }
         };
+        let is_apart = shared.plan.is_apart();
+        let corrupt = if is_apart { std::mem::take(&mut self.corrupt) } else { BTreeMap::new() };
         self.ledgers.settle(end, |index, ledger, mut delivery| {
+            if is_apart {
+                let corrupt = corrupt.get(&index).copied().unwrap_or_default();
+                settled.reach.received.push(Received::of(streams.at(index), ledger, &delivery, corrupt));
+                settled.has_undated = true;
+                return;
+            }
             if !stamped {
                 // Without stamps the ledger cannot know whether an arrival is measured, and counted all of them: what
                 // was delivered is what is not missing.
@@ -147,7 +160,7 @@ impl Subscriber {
             let refused = shared.stream(number).measured.refused(stage);
             if delivery.lost > refused {
                 let marks = shared.marks();
-                let seconds = marks.seconds(number, shared.stream(number).measured.range(stage));
+                let seconds = marks.seconds(shared.place_of(number), shared.stream(number).measured.range(stage));
                 // Without stamps, next to refused messages, and where the ledger gave up gaps, it is unknown which
                 // messages were lost.
                 let is_known = stamped && refused == 0 && delivery.overflowed == 0;
@@ -291,6 +304,7 @@ impl SubscriberHandler<'_> {
             && measured
             && arrival != Observed::Duplicate
             && self.shared.plan.latency
+            && !self.shared.is_apart
         {
             self.batch.record(intended_ns, 1, &mut self.recorder.latency.e2e);
             if self.stage.is_some_and(|stage| stage.rate.is_some())
@@ -305,9 +319,12 @@ impl SubscriberHandler<'_> {
     #[inline]
     fn stamped(&mut self, publish: &Publish<'_>) {
         let plan = &self.shared.plan;
-        let Some(stamp) = Stamp::decode(publish.payload).filter(|stamp| stamp.run == plan.run.0) else {
+        let Some(mut stamp) = Stamp::decode(publish.payload).filter(|stamp| stamp.run == plan.run.0) else {
             return self.foreign();
         };
+        if let Some(stage) = self.stage {
+            stamp.intended_ns = stamp.intended_ns.wrapping_sub(stage.stamp_shift_ns);
+        }
         let Some(index) = self.subscriber.streams.index_of(stamp.stream as usize) else { return self.foreign() };
         if let PayloadPlan::Filled(filled) = &plan.payload
             && !filled.is_intact(stamp.stream, stamp.sequence, publish.payload)

@@ -25,8 +25,9 @@ const FIRST_SHARE: f64 = 0.25;
 struct Findings {
     search: Search,
     points: Vec<CurvePoint>,
-    /// The result of the answer: its longest measurement.
-    best: Option<(f64, ResultDocument)>,
+    /// The results of the rates that passed, of each its longest measurement: which of them is the answer is known at
+    /// the end.
+    passed: Vec<(f64, ResultDocument)>,
     /// The result of the last rate.
     last: Option<ResultDocument>,
     /// Why the search ended before its end.
@@ -59,7 +60,7 @@ pub(crate) async fn find(
         }
     };
     let mut findings =
-        Findings { search: Search::new(start), points: Vec::new(), best: None, last: None, stopped: None };
+        Findings { search: Search::new(start), points: Vec::new(), passed: Vec::new(), last: None, stopped: None };
     while let Step::Try(rate, purpose) = findings.search.next() {
         let times = if purpose == Purpose::Confirm { CONFIRM_TIMES } else { 1 };
         let duration = settings.duration(rate) * times;
@@ -105,20 +106,26 @@ fn rounded(time: Duration) -> String {
 impl Findings {
     fn note(&mut self, document: ResultDocument, slo: &Gate, rate: f64, purpose: Purpose) {
         let point = point(&document, slo, rate, purpose);
-        self.search.note(rate, purpose, point.outcome);
+        let outcome = point.outcome;
+        self.search.note(rate, purpose, outcome);
         self.points.push(point);
-        let best = self.search.best();
-        if best == Some(rate) {
-            self.best = Some((rate, document.clone()));
+        if outcome == ProbeOutcome::Pass {
+            let length = |document: &ResultDocument| document.stages.iter().map(|stage| stage.duration_ns).sum::<u64>();
+            match self.passed.iter_mut().find(|(known, _)| *known == rate) {
+                None => self.passed.push((rate, document.clone())),
+                Some((_, known)) if length(known) <= length(&document) => *known = document.clone(),
+                Some(_) => {}
+            }
         }
-        self.best.take_if(|(rate, _)| Some(*rate) != best);
         self.last = Some(document);
     }
 
     /// One result: that of the answer, with the curve.
     fn attempt(self, settings: &Settings) -> Attempt {
         let curve = self.curve(settings);
-        let mut document = self.best.map(|(_, document)| document).or(self.last).unwrap_or_default();
+        let best = self.search.best();
+        let answer = self.passed.into_iter().find(|(rate, _)| Some(*rate) == best);
+        let mut document = answer.map(|(_, document)| document).or(self.last).unwrap_or_default();
         document.gates = settings.slo.evaluate(&document, None);
         if curve.rate_per_s.is_none() && document.gates.iter().all(|gate| gate.pass) {
             // It met the conditions, and failed otherwise: messages that could not be sent, or a backlog that grew.
@@ -186,5 +193,42 @@ impl Findings {
             probe_ns: settings.probe.as_nanos() as u64,
             points: self.points.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_is_that_of_the_answer_also_where_a_higher_rate_passed_by_chance() {
+        let slo = Gate::parse("lost == 0").unwrap();
+        let mut findings =
+            Findings { search: Search::new(100.0), points: Vec::new(), passed: Vec::new(), last: None, stopped: None };
+        let mut number = 0;
+        let mut note = |rate: f64, lost: u64| {
+            number += 1;
+            let mut document = ResultDocument::default();
+            document.run.name = Some(format!("{rate} {number}"));
+            (document.traffic.offered, document.traffic.sent) = (Some(1), Some(1));
+            (document.delivery.expected, document.delivery.lost) = (Some(1_000), Some(lost));
+            let Step::Try(tried, purpose) = findings.search.next() else { panic!("it has ended before {rate}") };
+            assert_eq!(tried, rate, "{purpose:?}");
+            findings.note(document, &slo, rate, purpose);
+        };
+        // 110 passes by chance once, after 100 was confirmed, and fails when it is to be confirmed itself.
+        for (rate, lost) in
+            [(100.0, 0), (200.0, 1), (141.0, 1), (119.0, 1), (109.0, 1), (104.0, 0), (104.0, 0), (114.0, 0)]
+        {
+            note(rate, lost);
+        }
+        for (rate, lost) in [(143.0, 1), (128.0, 1), (121.0, 1), (117.0, 1), (114.0, 1), (109.0, 1), (114.0, 1)] {
+            note(rate, lost);
+        }
+        let settings = Settings { slo, probe: FLOOD, settle: FLOOD, from: None, limit: FLOOD };
+        let Attempt { document, .. } = findings.attempt(&settings);
+        assert_eq!(document.run.name.as_deref(), Some("104 7"), "its confirmation");
+        assert_eq!(document.curve.unwrap().rate_per_s, Some(104.0));
+        assert!(document.gates.iter().all(|gate| gate.pass));
     }
 }

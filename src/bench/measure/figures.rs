@@ -95,12 +95,6 @@ impl StageFigures {
         self.busiest_thread_ns.and_then(|time| percent(time as f64, self.window_ns as f64))
     }
 
-    /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
-    /// the thread reads the acknowledgements.
-    pub(super) fn is_saturated(&self) -> bool {
-        self.busiest_thread_pct().is_some_and(|busy| busy > THREAD_BUSY_PCT)
-    }
-
     /// How much of the generator's own ceiling was used, percent.
     pub(super) fn used_of_ceiling(&self) -> Option<f64> {
         percent(self.messages as f64 * 1e9, self.window_ns as f64 * self.ceiling_per_s.unwrap_or(0.0))

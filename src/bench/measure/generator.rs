@@ -22,7 +22,7 @@ const FULL_READS_SHARE: f64 = 0.05;
 /// Share of its ceiling above which the generator was the limit, percent.
 const CEILING_LIMIT_PCT: f64 = 90.0;
 /// Share of its ceiling above which the generator was near it, percent.
-const CEILING_NEAR_PCT: f64 = 70.0;
+pub(in crate::bench) const CEILING_NEAR_PCT: f64 = 70.0;
 
 /// What the generator's figures mean for the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -131,7 +131,7 @@ impl Generator {
 
     fn judge_cpu(&mut self, figures: &StageFigures) {
         if let Some(busy) = figures.busiest_thread_pct() {
-            if busy > THREAD_BUSY_PCT {
+            if busy > THREAD_BUSY_PCT && !figures.is_on_time() {
                 self.add(Verdict::Bottleneck, format!("a thread was {busy:.0} % busy; use more --threads or machines"));
             } else if busy > THREAD_NEAR_PCT {
                 self.add(Verdict::Suspect, format!("a thread was {busy:.0} % busy, near its limit"));
@@ -292,8 +292,11 @@ mod tests {
     fn every_fault_has_its_verdict() {
         type Change = fn(&mut StageFigures);
         const STOPPED: Throttling = Throttling { periods: 100, throttled: 7, throttled_ns: 90_000_000 };
-        let cases: [(Change, Verdict); 21] = [
-            (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Bottleneck),
+        let cases: [(Change, Verdict); 23] = [
+            (|f| (f.busiest_thread_ns, f.offered) = (Some(9 * SECOND + 1), None), Verdict::Bottleneck),
+            (|f| (f.busiest_thread_ns, f.sched_lag_p99_ns) = (Some(9 * SECOND + 1), None), Verdict::Bottleneck),
+            // Busy, and in time all the same.
+            (|f| f.busiest_thread_ns = Some(9 * SECOND + 1), Verdict::Suspect),
             (|f| f.busiest_thread_ns = Some(8 * SECOND), Verdict::Suspect),
             // Stolen time that nobody needed took nothing away.
             (|f| f.steal_pct = Some(30.0), Verdict::Ok),

@@ -156,6 +156,31 @@ impl StreamLedger {
         delivery
     }
 
+    /// The missing ranges below [`next`](Self::next), flat, and of those that were given up sum and longest.
+    pub(super) fn gaps(&self) -> (Vec<u64>, [u64; 2]) {
+        let Some(gaps) = &self.gaps else { return (Vec::new(), [0; 2]) };
+        let missing = gaps.missing.iter().flat_map(|gap| [gap.start, gap.end]).collect();
+        (missing, [gaps.given_up, gaps.longest_given_up])
+    }
+
+    /// A ledger for [`settle`](Self::settle) out of its parts, which may come from a file: ranges that cannot be are
+    /// left out.
+    pub(super) fn restored(next: u64, delivered: u64, missing: &[u64], given_up: [u64; 2]) -> Self {
+        let mut ledger = Self { delivered, ..Self::starting_at(next) };
+        if !missing.is_empty() || given_up[0] > 0 {
+            let mut gaps = Gaps { given_up: given_up[0], longest_given_up: given_up[1], ..Gaps::default() };
+            let mut below = 0;
+            for gap in missing.chunks_exact(2) {
+                if gap[0] >= below && gap[0] < gap[1] && gap[1] <= next {
+                    gaps.missing.push_back(gap[0]..gap[1]);
+                    below = gap[1];
+                }
+            }
+            ledger.gaps = Some(Box::new(gaps));
+        }
+        ledger
+    }
+
     #[cold]
     fn observe_out_of_order(&mut self, sequence: u64, dup_flag: bool, measured: bool, most: usize) -> Observed {
         if sequence > self.next {
@@ -259,17 +284,17 @@ impl Delivery {
     pub fn merge(&mut self, other: &Self) {
         let Self { expected, delivered_once, lost, duplicates, dup_flagged, reordered, late, .. } = other;
         let Self { corrupt, refused, overflowed, unjudged, max_gap, .. } = other;
-        self.expected += expected;
-        self.delivered_once += delivered_once;
-        self.lost += lost;
-        self.duplicates += duplicates;
-        self.dup_flagged += dup_flagged;
-        self.reordered += reordered;
-        self.late += late;
-        self.corrupt += corrupt;
-        self.refused += refused;
-        self.overflowed += overflowed;
-        self.unjudged += unjudged;
+        self.expected = self.expected.saturating_add(*expected);
+        self.delivered_once = self.delivered_once.saturating_add(*delivered_once);
+        self.lost = self.lost.saturating_add(*lost);
+        self.duplicates = self.duplicates.saturating_add(*duplicates);
+        self.dup_flagged = self.dup_flagged.saturating_add(*dup_flagged);
+        self.reordered = self.reordered.saturating_add(*reordered);
+        self.late = self.late.saturating_add(*late);
+        self.corrupt = self.corrupt.saturating_add(*corrupt);
+        self.refused = self.refused.saturating_add(*refused);
+        self.overflowed = self.overflowed.saturating_add(*overflowed);
+        self.unjudged = self.unjudged.saturating_add(*unjudged);
         self.max_gap = self.max_gap.max(*max_gap);
     }
 
@@ -286,7 +311,7 @@ impl Delivery {
     /// something else than was sent, and makes the run invalid. Check it for every stream: sums may hide two faults
     /// that cancel out.
     pub const fn adds_up(&self) -> bool {
-        self.expected == self.delivered_once + self.lost
+        matches!(self.delivered_once.checked_add(self.lost), Some(sum) if sum == self.expected)
     }
 }
 

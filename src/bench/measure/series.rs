@@ -193,6 +193,11 @@ impl Timeline {
         }
     }
 
+    /// The whole rows so far.
+    pub(crate) fn rows(&self) -> &[IntervalRow] {
+        &self.whole.rows
+    }
+
     /// The whole rows of the first `measured_ns` nanoseconds.
     pub(crate) fn into_series(mut self, measured_ns: u64) -> Series {
         self.whole.rows.truncate((measured_ns / self.whole.interval_ns) as usize);

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::figures::{StageFigures, percent};
+use super::figures::{StageFigures, THREAD_BUSY_PCT, percent};
 use super::ledger::Delivery;
 
 /// Share of the offered messages that must have been sent.
@@ -28,9 +28,40 @@ impl Fault {
     pub const SCHEDULING_LAG: &str = "scheduling-lag";
     /// The code of deliveries that do not add up.
     pub const LEDGER: &str = "ledger-does-not-add-up";
+    /// The code of shards whose starts were too far apart.
+    pub const STARTS_APART: &str = "starts-apart";
+    /// The code of deliveries between shards that do not add up.
+    pub const SHARDS_LEDGER: &str = "shards-ledger";
 
     fn new(code: &str, text: String, next_step: &str) -> Self {
         Self { code: code.to_owned(), text, next_step: next_step.to_owned() }
+    }
+
+    /// A shard that did not start with the others.
+    pub fn late_start(late_ns: u64, bound_ns: u64) -> Self {
+        let text = format!(
+            "this shard started up to {:.0} ms off: {:.1} ms late, and its clock may be {:.1} ms wrong; at most 50 ms is \
+             allowed",
+            late_ns.saturating_add(bound_ns) as f64 / 1e6,
+            late_ns as f64 / 1e6,
+            bound_ns as f64 / 1e6
+        );
+        let next_step =
+            "keep the machine free of other work, or use a barrier that is nearer (--control, --barrier FOLDER)";
+        Self::new("late-start", text, next_step)
+    }
+
+    /// Shards whose starts were too far apart.
+    pub fn starts_apart(apart_ns: u64) -> Self {
+        let apart = apart_ns as f64 / 1e6;
+        let text = format!("the first and the last shard started {apart:.0} ms apart; at most 50 ms is allowed");
+        Self::new(Self::STARTS_APART, text, "set the clocks of the machines (NTP), or use --barrier broker")
+    }
+
+    /// Deliveries between shards that do not add up.
+    pub fn shards_ledger(accounts: u64) -> Self {
+        let text = format!("what the shards sent and received does not add up ({accounts} accounts of streams)");
+        Self::new(Self::SHARDS_LEDGER, text, "look for another publisher on the same topics")
     }
 
     /// All faults of a stage; empty when it is valid.
@@ -66,6 +97,27 @@ impl Fault {
     }
 }
 
+impl StageFigures {
+    /// A thread had no time left. Whether messages waited for the window is then unknown: slots become free only when
+    /// the thread reads the acknowledgements.
+    pub(super) fn is_saturated(&self) -> bool {
+        self.busiest_thread_pct().is_some_and(|busy| busy > THREAD_BUSY_PCT) && !self.is_on_time()
+    }
+
+    /// Whether an open loop shows that its threads had time: everything that could leave left when it was due. A thread
+    /// that sends each message by itself is busy long before it is at its limit; with more to do it sends several at
+    /// once, and what it cannot do any more is late.
+    pub(super) fn is_on_time(&self) -> bool {
+        let Some(offered) = self.offered else { return false };
+        let possible = offered.saturating_sub(self.held_back);
+        // Few of them prove nothing.
+        possible > offered / 2
+            && sent_below_share(possible, self.on_time).is_none()
+            && self.sched_lag_p99_ns.is_some()
+            && lag_above_limit(self.sched_lag_p99_ns, self.e2e_p99_ns).is_none()
+    }
+}
+
 /// Open loop: whether less than the share was sent of what could have been, which is what was offered less what window
 /// or socket held back.
 pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
@@ -82,13 +134,13 @@ pub(super) fn sent_below_share(possible: u64, sent: u64) -> Option<Fault> {
 /// the broker's.
 pub(crate) fn lag_above_limit(lag_p99_ns: Option<u64>, e2e_p99_ns: Option<u64>) -> Option<Fault> {
     let ms = |ns: u64| ns as f64 / 1e6;
+    // As many digits as it takes to tell them apart.
+    let short = |ns: u64| format!("{:.2} ms", ms(ns));
+    let text_of = |ns: u64, other: u64| if short(ns) == short(other) { format!("{:.6} ms", ms(ns)) } else { short(ns) };
     let (lag_ns, limit_ns) = (lag_p99_ns?, LAG_FLOOR_NS.max(e2e_p99_ns.unwrap_or_default() / 10));
     (lag_ns > limit_ns).then(|| {
-        let text = format!(
-            "messages were sent late: sched_lag p99 is {:.2} ms; at most {:.2} ms is allowed",
-            ms(lag_ns),
-            ms(limit_ns)
-        );
+        let (lag, limit) = (text_of(lag_ns, limit_ns), text_of(limit_ns, lag_ns));
+        let text = format!("messages were sent late: sched_lag p99 is {lag}; at most {limit} is allowed");
         let next_step = "lower --rate, keep the machine free of other work, or run the broker on another machine";
         Fault::new(Fault::SCHEDULING_LAG, text, next_step)
     })
@@ -117,6 +169,8 @@ mod tests {
     fn the_edge_is_valid() {
         assert_eq!(Fault::find(&valid()), []);
         assert_eq!(Fault::find(&StageFigures::default()), []);
+        let beyond = lag_above_limit(Some(LAG_FLOOR_NS + 4_000), None).unwrap().text;
+        assert!(beyond.contains("sched_lag p99 is 1.004000 ms; at most 1.000000 ms"), "{beyond}");
         let slow_broker = StageFigures { sched_lag_p99_ns: Some(2_000_000), e2e_p99_ns: Some(20_000_000), ..valid() };
         assert_eq!(Fault::find(&slow_broker), [], "a tenth of the latency is allowed");
         let held = StageFigures { sent: 500, on_time: 500, held_back: 500, ..valid() };

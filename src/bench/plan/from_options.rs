@@ -1,11 +1,15 @@
 //! Turns options into a plan. All faults are reported at once, before anything connects.
 
+use std::fs::File;
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::library::faults_of_rumqttc;
+use super::shard::{self, Meeting, MeetingPlace};
 use super::{
     BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets,
     WindowRule, stages,
@@ -14,11 +18,11 @@ use crate::bench::measure::STAMP_SIZE;
 use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment, HostName,
-    LoadOptions, PairName, PayloadName, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WindowName,
-    connect_plan,
+    Arrival, BENCH, BarrierName, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment,
+    HostName, LoadOptions, PairName, PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions,
+    TargetOptions, UsageError, Verb, WillOptions, WindowName, connect_plan,
 };
-use crate::template::{Scope, Template};
+use crate::template::{Source, Table, TableError, Template};
 use crate::transport::{Address, TransportPlan};
 
 /// Messages in flight per publisher, where `-M` is not given.
@@ -38,6 +42,9 @@ const DEFAULT_HOLD: Duration = Duration::from_secs(10);
 
 /// How long before the end of Keep Alive a client that only holds its connection pings.
 const PING_BEFORE: Duration = Duration::from_millis(500);
+
+/// How long a shard waits for the others.
+const DEFAULT_BARRIER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The highest rate at which the gaps of a Poisson process are drawn.
 const FASTEST_POISSON: f64 = 1e7;
@@ -70,8 +77,10 @@ pub(crate) fn bench_plan(
         will,
         properties,
         calibrate: _,
-        repeat: _,
+        repeat,
         find: _,
+        job: _,
+        shards,
         general,
     } = options;
     // Round trips are measured one at a time.
@@ -92,21 +101,36 @@ pub(crate) fn bench_plan(
         );
     }
     let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
-    let broker_pid = targets.broker_pid.and_then(|pid| {
-        let found = broker_process(pid, load.embedded, &connect.transport.address);
-        found.map_err(|fault| faults.push(fault)).ok()
-    });
+    // With --ab each broker has a process.
+    let looked_at = if repeat.ab { brokers.count() } else { 1 };
+    let broker_pids: Vec<Option<u32>> = match targets.broker_pid {
+        None | Some(BrokerPid::None) => Vec::new(),
+        Some(pid) => brokers
+            .addresses()
+            .take(looked_at)
+            .map(|address| broker_process(pid, load.embedded, address).map_err(|fault| faults.push(fault)).ok())
+            .collect(),
+    };
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
-    let run = RunTag(environment.random() as u16);
+    let shard = shards.number(environment, &mut faults);
+    let job = shards.job_name(environment);
+    let (run, default_seed) = if shards.shard.is_some() {
+        shard::tag_and_seed(&job)
+    } else {
+        // 32 bits are quickly typed, and every JSON reader can hold them.
+        (RunTag(environment.random() as u16), environment.random() & u64::from(u32::MAX))
+    };
     let (publishers, subscribers) = (load.publishers() as usize, load.subscribers() as usize);
     let topics: Vec<&str> = if load.topic.is_empty() {
         connect.topic_of_url.iter().map(String::as_str).collect()
     } else {
         load.topic.iter().map(String::as_str).collect()
     };
-    let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &mut faults);
-    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &mut faults));
+    let seed = load.seed.unwrap_or(default_seed);
+    let source = Source { table: table(load.csv.as_deref())?, seed };
+    let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &source, &mut faults);
+    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &source, &mut faults));
     // Templates differ from client to client only if what they make does: %u is the same for one user.
     let names = |client: usize| {
         let user_name = user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
@@ -114,12 +138,19 @@ pub(crate) fn bench_plan(
     };
     if names(0).0 == names(1).0 && publishers + subscribers + load.idlers() as usize > 1 {
         faults.push("-i: each client needs its own id: include %i, the client number".into());
+    } else if client_id.may_repeat() || user_name.as_ref().is_some_and(Template::may_repeat) {
+        let clients = publishers + subscribers + (load.responders() + load.idlers()) as usize;
+        let mut known = std::collections::HashSet::new();
+        if let Some(id) = (0..clients).map(|client| names(client).0).find(|id| !known.insert(id.clone())) {
+            faults.push(format!(
+                "-i: two of the {clients} clients would have the id '{id}', and a broker disconnects the first: include \
+                 %i, the client number, or give --csv a row for each client"
+            ));
+        }
     }
     let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
-    let routes = Routes::new(crowd, &topics, names).map_err(|error| fault(error.to_string()))?;
-    // 32 bits are quickly typed, and every JSON reader can hold them.
-    let seed = load.seed.unwrap_or_else(|| environment.random() & u64::from(u32::MAX));
-    let payload = payload(load, seed, &mut faults);
+    let routes = Routes::new(crowd, &topics, &source, names).map_err(|error| fault(error.to_string()))?;
+    let payload = payload(load, &source, &mut faults);
     if publishers == 0 && subscribers > 0 {
         check_subscribers_alone(load, time, topics.is_empty(), &mut faults);
     }
@@ -140,7 +171,15 @@ pub(crate) fn bench_plan(
     }
     let password = connect.session.password.take();
     let is_typed = connection.pw.is_some();
-    let plan = BenchPlan {
+    let password = password.and_then(|secret| match is_typed {
+        true => Password::template(secret, &source).map_err(|error| faults.push(format!("-P: {error}"))).ok(),
+        false => Some(Password::fixed(secret)),
+    });
+    let meeting = shard.map(|_| {
+        let place = meeting_place(shards, options, defaults, &mut faults);
+        Meeting { job, place, timeout: shards.barrier_timeout.unwrap_or(DEFAULT_BARRIER_TIMEOUT) }
+    });
+    let mut plan = BenchPlan {
         run,
         threads: threads(load, &connect.transport.address),
         transport: connect.transport,
@@ -148,7 +187,7 @@ pub(crate) fn bench_plan(
         targets: brokers,
         client_id,
         user_name,
-        password: password.map(|secret| if is_typed { Password::template(secret) } else { Password::fixed(secret) }),
+        password,
         publishers,
         subscribers,
         responders,
@@ -172,17 +211,72 @@ pub(crate) fn bench_plan(
         reconnect: targets.reconnect,
         hold: targets.hold.unwrap_or(DEFAULT_HOLD),
         ping_interval: ping_interval(targets, connect.session.keep_alive),
-        broker_pid,
+        broker_pid: broker_pids.first().copied().flatten(),
+        broker_pids,
         asks_sys: !targets.no_sys,
         samples_sys: targets.sys,
         client: targets.client.unwrap_or_default(),
         session: connect.session,
+        shard: None,
+        meeting,
     };
+    if let Some(shard) = shard {
+        plan.set_shard(shard);
+        check_shards(&plan, &mut faults);
+    }
     if plan.client == ClientName::Rumqttc {
         faults.extend(faults_of_rumqttc(&plan));
     }
     UsageError::check(BENCH.name, faults)?;
     Ok(plan)
+}
+
+/// Where the shards of the run wait for each other.
+fn meeting_place(
+    shards: &ShardOptions,
+    options: &BenchOptions,
+    defaults: ConnectDefaults<'_>,
+    faults: &mut Vec<String>,
+) -> MeetingPlace {
+    match (shards.barrier(), shards.start_at) {
+        (BarrierName::Folder(path), _) => MeetingPlace::Folder(path),
+        (BarrierName::None, Some(moment)) => MeetingPlace::Clock(moment),
+        _ => MeetingPlace::Broker(shards.control.as_ref().and_then(|url| {
+            let mut connection = options.connection.clone();
+            (connection.url, connection.id, connection.id_prefix) = (Some(url.clone()), None, None);
+            (connection.host, connection.port, connection.unix, connection.bind) = (None, None, None, None);
+            (connection.username, connection.pw, connection.pw_file) = (None, None, None);
+            let (will, properties) = (WillOptions::default(), PropertyOptions::default());
+            let plan = connect_plan(&connection, &options.tls, &will, &properties, defaults);
+            plan.map_err(|error| faults.push(format!("--control: {error}"))).ok().map(Box::new)
+        })),
+    }
+}
+
+/// What the shards of a run cannot do.
+fn check_shards(plan: &BenchPlan, faults: &mut Vec<String>) {
+    let count = plan.shard.map_or(1, |shard| shard.count);
+    if let Some(idle) = plan.idle_shard() {
+        faults.push(format!("--shard: shard {idle} of {count} would have no client: use fewer shards or more clients"));
+    }
+    if !plan.is_apart() {
+        return;
+    }
+    if !plan.payload.is_stamped() {
+        faults.push(
+            "--shard: where publishers and subscribers are in different shards, each message needs the stamp: omit -m, -f, \
+             --payload template and sizes below 16 bytes, or give each publisher its own subscriber (--shape p2p)"
+                .into(),
+        );
+    }
+    let ends_by_count = plan.stages.iter().any(|stage| stage.duration.is_none());
+    if ends_by_count && plan.meeting.as_ref().is_some_and(|meeting| matches!(meeting.place, MeetingPlace::Clock(_))) {
+        faults.push(
+            "--start-at: a shard that only receives needs a barrier to learn when -C messages were sent: add --duration, or \
+             use --barrier broker"
+                .into(),
+        );
+    }
 }
 
 /// The brokers of the run. `--hosts` takes the place of the one address; a host without a port has the port that one
@@ -221,9 +315,38 @@ fn brokers(
     Targets::new(addresses, sources, cross)
 }
 
+/// Programs that listen for another process, which may be anywhere.
+const RELAYS: &[&str] = &[
+    "conmon",
+    "docker-proxy",
+    "envoy",
+    "haproxy",
+    "kubectl",
+    "nginx",
+    "pasta",
+    "passt",
+    "rootlesskit",
+    "rootlessport",
+    "slirp4netns",
+    "socat",
+    "ssh",
+    "sshd",
+    "systemd",
+    "toxiproxy",
+];
+
+/// The broker's process behind a loopback address, where it is plain which one that is.
+pub(super) fn local_process(address: &Address) -> Option<u32> {
+    let Address::Tcp { port, .. } = address else { return None };
+    let pid = listener(*port).ok().filter(|_| is_this_machine(address))?;
+    let name = process_use(pid).ok()?.name;
+    (pid != std::process::id() && !RELAYS.iter().any(|relay| name.starts_with(relay))).then_some(pid)
+}
+
 /// The process of `--broker-pid`.
 fn broker_process(pid: BrokerPid, embedded: bool, address: &Address) -> Result<u32, String> {
     match (pid, address) {
+        (BrokerPid::None, _) => Err("--broker-pid none: nothing is looked at".into()),
         (BrokerPid::Pid(pid), _) => match process_use(pid) {
             Ok(_) => Ok(pid),
             Err(error) => Err(format!("--broker-pid {pid}: {error}")),
@@ -329,17 +452,24 @@ fn fault(text: String) -> UsageError {
     UsageError::new(BENCH.name, vec![text])
 }
 
-fn template(option: &str, text: &str, default: &str, faults: &mut Vec<String>) -> Template {
+/// The rows of `--csv`. Where they cannot be read, nothing can be said about placeholders.
+fn table(file: Option<&Path>) -> Result<Arc<Table>, UsageError> {
+    let Some(file) = file else { return Ok(Arc::default()) };
+    let read = File::open(file).map_err(TableError::from).and_then(Table::read);
+    read.map(Arc::new).map_err(|error| fault(format!("--csv {}: {error}", file.display())))
+}
+
+fn template(option: &str, text: &str, default: &str, source: &Source, faults: &mut Vec<String>) -> Template {
     let text = if text.is_empty() { default } else { text };
-    Template::new(text).unwrap_or_else(|error| {
+    Template::of_client(text, source).unwrap_or_else(|error| {
         faults.push(format!("{option} {text}: {error}"));
         Template::default()
     })
 }
 
-fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
+fn payload(load: &LoadOptions, source: &Source, faults: &mut Vec<String>) -> PayloadPlan {
     if let Some(text) = &load.message {
-        return text_payload(text, &format!("-m {text}"), seed, faults);
+        return text_payload(text, &format!("-m {text}"), source, faults);
     }
     if let Some(path) = &load.file {
         let bytes = std::fs::read(path).unwrap_or_else(|error| {
@@ -358,7 +488,7 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
                 faults.push(format!("{named}: {error}"));
                 String::new()
             });
-            return text_payload(&text, &named, seed, faults);
+            return text_payload(&text, &named, source, faults);
         }
     };
     let SizeRange { least, most } = load.size.unwrap_or(SizeRange { least: DEFAULT_SIZE, most: DEFAULT_SIZE });
@@ -367,12 +497,12 @@ fn payload(load: &LoadOptions, seed: u64, faults: &mut Vec<String>) -> PayloadPl
             "--size {least}..{most}: some payloads would have room for the stamp of {STAMP_SIZE} bytes and others not: start the range at {STAMP_SIZE}, or end it below that"
         ));
     }
-    PayloadPlan::Filled(Filled::new(least, most, filling, seed))
+    PayloadPlan::Filled(Filled::new(least, most, filling, source.seed))
 }
 
 /// A payload of text; `named` is its name in an error.
-fn text_payload(text: &str, named: &str, seed: u64, faults: &mut Vec<String>) -> PayloadPlan {
-    let template = Template::in_scope(text, Scope::ClientMessage, seed).unwrap_or_else(|error| {
+fn text_payload(text: &str, named: &str, source: &Source, faults: &mut Vec<String>) -> PayloadPlan {
+    let template = Template::of_messages(text, source).unwrap_or_else(|error| {
         faults.push(format!("{named}: {error}"));
         Template::default()
     });
@@ -457,6 +587,32 @@ pub(in crate::bench) mod tests {
         assert_eq!(session.password.unwrap().expose(), b"xu3");
         let from_variable = plan_of(&["-u", "u"]).unwrap();
         assert_eq!(from_variable.session_of(1).password.unwrap().expose(), b"p%i", "only -P is a template");
+    }
+
+    #[test]
+    fn rows_of_a_csv_file_name_the_clients() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("devices.csv");
+        std::fs::write(&file, "id,key,room\nann,k1,hall\nbob,k2,attic\ncid,k3,a/b\n").unwrap();
+        let file = file.to_str().unwrap();
+        let with = |more: &[&str]| plan_of(&[&["--csv", file, "--pubs", "2", "--subs", "1"][..], more].concat());
+        let plan = with(&["-i", "%{csv:id}", "-u", "%{csv:id}", "-P", "%{csv:key}", "-t", "room/%{csv:room}"]).unwrap();
+        let session = plan.session_of(1);
+        assert_eq!((session.client_id.as_str(), session.user_name.as_deref()), ("bob", Some("bob")));
+        assert_eq!(session.password.unwrap().expose(), b"k2");
+        assert_eq!((plan.topic_of(0), plan.topic_of(1)), ("room/hall".to_owned(), "room/attic".to_owned()));
+        for (more, fault) in [
+            (&["-i", "%{csv:id}", "--subs", "2"][..], "two of the 4 clients would have the id 'ann'"),
+            (&["-i", "%{int:1..1}%{int:1..1}"], "each client needs its own id"),
+            (&["-t", "x/%{csv:id}", "--pubs", "4"], "several publishers would send to x/ann"),
+            (&["-t", "x/%{choice:#}"], "must not contain the wildcards + and #"),
+            (&["-u", "u", "-P", "%{csv:kye}"], "-P: the CSV file has no column 'kye'; it has id, key, room"),
+            (&["-t", "x/%{time}"], "is not a placeholder here"),
+            (&["--csv", "/missing.csv"], "--csv /missing.csv: "),
+        ] {
+            let error = with(more).unwrap_err().to_string();
+            assert!(error.contains(fault), "{more:?}: {error}");
+        }
     }
 
     #[test]

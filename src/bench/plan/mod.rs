@@ -6,21 +6,23 @@ mod payload;
 mod poisson;
 mod routes;
 mod schedule;
+mod shard;
 mod stage;
 mod targets;
 
 use std::time::Duration;
 
 use crate::mqtt::{Properties, PropertyName, QoS, Secret};
-use crate::options::{Arrival, Behind, ClientName};
+use crate::options::{Arrival, Behind, ClientName, ShardNumber};
 use crate::session::SessionConfig;
-use crate::template::Template;
+use crate::template::{Source, Template, TemplateError};
 use crate::transport::TransportPlan;
 
 pub(super) use from_options::{Target, bench_plan, is_this_machine};
 pub(super) use payload::{Filled, Filling, PayloadPlan, place_of};
 pub(super) use routes::{Crowd, Routes, SHARE, Streams};
 pub(super) use schedule::{PublisherSlots, Schedule, quota};
+pub(super) use shard::{Meeting, MeetingPlace};
 pub(super) use stage::{LoadModel, Stage, StageName, stages};
 pub(super) use targets::Targets;
 
@@ -107,12 +109,18 @@ pub struct BenchPlan {
     pub ping_interval: Duration,
     /// The broker's process on this machine.
     pub broker_pid: Option<u32>,
+    /// Those of several brokers that take turns.
+    pub broker_pids: Vec<Option<u32>>,
     /// Whether the broker is asked for its name; see [`BenchPlan::session_for_sys`].
     pub asks_sys: bool,
     /// The library whose clients carry the load.
     pub client: ClientName,
     /// Whether the numbers that the broker publishes under `$SYS` are recorded.
     pub samples_sys: bool,
+    /// Which part of the run this process is, where several processes make it.
+    pub shard: Option<ShardNumber>,
+    /// How these start together.
+    pub meeting: Option<Meeting>,
 }
 
 impl BenchPlan {
@@ -135,8 +143,17 @@ impl BenchPlan {
         if let Some(address) = self.targets.addresses().nth(target) {
             plan.targets = Targets::new([address.clone()], self.targets.sources().to_vec(), false);
             plan.transport.address = address.clone();
+            plan.broker_pid = self.broker_pids.get(target).copied().flatten();
         }
         plan
+    }
+
+    /// Looks for the processes of brokers on this machine, where there is one broker, or `turns` of several.
+    pub(crate) fn find_processes(&mut self, turns: bool) {
+        if turns || self.targets.count() == 1 {
+            self.broker_pids = self.targets.addresses().map(from_options::local_process).collect();
+            self.broker_pid = self.broker_pids.first().copied().flatten();
+        }
     }
 
     /// Client id and user name of a client by its global number; the user name is empty where there is none.
@@ -253,27 +270,39 @@ pub enum ClientKind {
     Idler,
 }
 
+impl ClientKind {
+    /// All of them, in the order of their global numbers.
+    pub const ALL: [Self; 4] = [Self::Publisher, Self::Subscriber, Self::Responder, Self::Idler];
+}
+
 /// The password of all clients, or a template.
 #[derive(Clone, Debug)]
 pub struct Password {
     secret: Secret,
-    is_template: bool,
+    template: Option<Template>,
 }
 
 impl Password {
     /// A literal password, from a file or a variable.
     pub fn fixed(secret: Secret) -> Self {
-        Self { secret, is_template: false }
+        Self { secret, template: None }
     }
 
-    /// A password from the command line, where templates work. Text that is no valid template is taken literally.
-    pub fn template(secret: Secret) -> Self {
-        Self { secret, is_template: true }
+    /// A password from the command line, where templates work. Text that is no valid template is taken literally, but
+    /// not where it names a column that does not exist.
+    ///
+    /// # Errors
+    /// Such a column.
+    pub(crate) fn template(secret: Secret, source: &Source) -> Result<Self, TemplateError> {
+        let template = std::str::from_utf8(secret.expose()).ok().map(|text| Template::of_client(text, source));
+        match template {
+            Some(Err(error @ TemplateError::Column { .. })) => Err(error),
+            template => Ok(Self { secret, template: template.and_then(Result::ok) }),
+        }
     }
 
     fn expand(&self, client: usize, client_id: &str, user_name: &str) -> Secret {
-        let template = std::str::from_utf8(self.secret.expose()).ok().and_then(|text| Template::new(text).ok());
-        match template.filter(|_| self.is_template) {
+        match &self.template {
             Some(template) => Secret::new(template.expand(client, client_id, user_name)),
             None => self.secret.clone(),
         }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::RunTag;
 use crate::mqtt::{TopicError, check_sent_topic_filter, check_sent_topic_name, filter_matches};
 use crate::options::Shape;
-use crate::template::{Template, TemplateError};
+use crate::template::{Source, Template, TemplateError};
 
 /// What a Topic Filter of a shared subscription begins with (§4.8.2).
 pub(crate) const SHARE: &str = "$share/";
@@ -51,7 +51,7 @@ impl Streams {
 
 /// Why the topics of a plan cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum RouteError {
+pub(crate) enum RouteError {
     /// The template is wrong.
     #[error("-t {topic}: {error}")]
     Template {
@@ -74,6 +74,16 @@ pub enum RouteError {
         /// As typed.
         topic: String,
     },
+    /// A template makes one topic for several publishers, and others for others.
+    #[error(
+        "-t {template}: several publishers would send to {topic}: include %i, the client number, or give each a row"
+    )]
+    Repeated {
+        /// As typed.
+        template: String,
+        /// What it makes for several.
+        topic: String,
+    },
     /// Two templates make one topic, so that subscribers of the one get messages of the other.
     #[error("-t {first} and -t {second} expand to the same topic, {topic}: use different templates")]
     SameTopic {
@@ -88,7 +98,7 @@ pub enum RouteError {
 
 /// The numbers of clients, and the shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowd {
+pub(crate) struct Crowd {
     /// Which messages each subscriber receives.
     pub shape: Shape,
     /// The run's tag.
@@ -132,14 +142,19 @@ impl Routes {
     /// In the shape p2p subscriber j gets the streams j, j + S, j + 2S … of S subscribers; where there are more
     /// subscribers than publishers, several subscribers get the same stream. In every other shape, and where a topic
     /// has no place for the client and so is one for several publishers, every subscriber (or group) gets everything.
-    pub fn new(crowd: Crowd, topics: &[&str], names: impl Fn(usize) -> (String, String)) -> Result<Self, RouteError> {
+    pub(crate) fn new(
+        crowd: Crowd,
+        topics: &[&str],
+        source: &Source,
+        names: impl Fn(usize) -> (String, String),
+    ) -> Result<Self, RouteError> {
         let mut texts: Vec<&str> = Vec::new();
         for text in topics {
             if !texts.contains(text) {
                 texts.push(text);
             }
         }
-        let topics = texts.iter().map(|text| topic(text, crowd.publishers)).collect::<Result<_, _>>()?;
+        let topics = texts.iter().map(|text| topic(text, crowd.publishers, source)).collect::<Result<_, _>>()?;
         let mut routes = Self { crowd, topics, wildcards: None };
         routes.find_single_topics(&names);
         routes.check_distinct(&texts, &names)?;
@@ -157,12 +172,19 @@ impl Routes {
                 let (client_id, user_name) = names(client);
                 topic.template.expand(client, &client_id, &user_name)
             };
-            topic.is_one = text(index) == text(index + count);
+            // What is drawn may be the same for two by chance.
+            topic.is_one = !topic.template.may_repeat() && text(index) == text(index + count);
         }
     }
 
     fn check_distinct(&self, texts: &[&str], names: &impl Fn(usize) -> (String, String)) -> Result<(), RouteError> {
-        if self.topics.len() < 2 {
+        let may_repeat = self.topics.iter().any(|topic| topic.template.may_repeat());
+        if self.crowd.publishers == 0 && may_repeat {
+            return (0..self.crowd.subscribers).flat_map(|subscriber| self.filters_of(subscriber, names)).try_for_each(
+                |topic| check_sent_topic_filter(&topic).map_err(|error| RouteError::Topic { topic, error }),
+            );
+        }
+        if self.topics.len() < 2 && !may_repeat {
             return Ok(());
         }
         let mut seen: HashMap<String, usize> = HashMap::new();
@@ -170,6 +192,12 @@ impl Routes {
             let index = stream % self.topics.len();
             let (client_id, user_name) = names(stream);
             let topic = self.topic(stream, &client_id, &user_name);
+            if self.topics[index].template.may_repeat() {
+                check_sent_topic_name(&topic).map_err(|error| RouteError::Topic { topic: topic.clone(), error })?;
+                if seen.contains_key(&topic) {
+                    return Err(RouteError::Repeated { template: texts[index].to_owned(), topic });
+                }
+            }
             if let Some(before) = seen.insert(topic.clone(), index)
                 && before != index
             {
@@ -326,9 +354,9 @@ impl Routes {
     }
 }
 
-fn topic(text: &str, publishers: usize) -> Result<Topic, RouteError> {
+fn topic(text: &str, publishers: usize, source: &Source) -> Result<Topic, RouteError> {
     let typed = || text.to_owned();
-    let template = Template::new(text).map_err(|error| RouteError::Template { topic: typed(), error })?;
+    let template = Template::of_client(text, source).map_err(|error| RouteError::Template { topic: typed(), error })?;
     // Names of clients come from the options and stand in for themselves here.
     let example = template.expand(0, "id", "user");
     if publishers > 0 && text.starts_with(SHARE) {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::traffic::Sides;
-use crate::bench::measure::{Counters, Delivery, Outage, Outages};
+use crate::bench::measure::{Counters, Delivery, Outage, Outages, Reach, Received};
 
 /// Streams that a document lists one by one.
 const MOST_STREAMS: usize = 100;
@@ -88,6 +88,29 @@ impl DeliveryAccount {
             max_gap: ledger.map(|ledger| ledger.max_gap),
             ..Self::default()
         }
+    }
+
+    /// The same with what a shard knows of what it received, where others have sent some of it.
+    pub fn with_received(mut self, reach: Option<&Reach>) -> Self {
+        let Some(reach) = reach else { return self };
+        let sum = |count: fn(&Received) -> u64| Some(reach.received.iter().map(count).sum());
+        self.delivered_once = sum(|row| row.delivered.saturating_mul(row.receivers));
+        self.overflowed = sum(|row| row.given_up[0].saturating_mul(row.receivers));
+        self.duplicates = sum(|row| row.faults[0]);
+        self.dup_flagged = sum(|row| row.faults[1]);
+        self.reordered = sum(|row| row.faults[2]);
+        self.unjudged = sum(|row| row.faults[4]);
+        self
+    }
+
+    /// Enters what became of the messages of each stream, once both of its ends are known.
+    pub fn settle(&mut self, streams: &BTreeMap<u64, Delivery>) {
+        let mut total = Delivery::default();
+        streams.values().for_each(|stream| total.merge(stream));
+        (self.expected, self.delivered_once) = (Some(total.expected), Some(total.delivered_once));
+        (self.lost, self.max_gap) = (Some(total.lost), Some(total.max_gap));
+        let accounts = streams.iter().map(|(number, stream)| StreamAccount::of(*number as usize, Some(stream), None));
+        self.streams = Some(worst_first(accounts.collect())).filter(|streams| !streams.is_empty());
     }
 
     /// The same with the account of each stream.

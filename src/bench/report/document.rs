@@ -136,6 +136,8 @@ pub struct RunFacts {
     pub command: Vec<String>,
     /// Processes that took part: 1, or as many as were merged.
     pub shards: Option<u64>,
+    /// Which shard of the run this is, and how it started (`--shard`); null for a whole run, and for merged ones.
+    pub shard: Option<ShardFacts>,
     /// The runs that were merged (`mqbench merge`), the earliest first; null for a single run.
     pub parts: Option<Vec<Part>>,
     /// As [`ResultDocument::status`].
@@ -153,12 +155,41 @@ pub struct Part {
     pub id: Option<String>,
     /// The machine that it ran on.
     pub host: Option<String>,
+    /// Which shard of the run it was, and how it started; null where it was a run by itself.
+    pub shard: Option<ShardFacts>,
+    /// How it ended.
+    pub status: Option<Status>,
+}
+
+/// One of several processes that made a run together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ShardFacts {
+    /// Its number, from 0.
+    pub index: u64,
+    /// How many shards the run has.
+    pub count: u64,
+    /// Name of the run (`--job`).
+    pub job: String,
+    /// Where the shards waited for each other: `broker`, `folder`, or `none` (`--start-at`).
+    pub barrier: String,
+    /// When its load began by the clock that all shards agree on, nanoseconds since 1970.
+    pub started_unix_ns: Option<i64>,
+    /// How far from the planned moment that was at most: how late this process was, and how wrong its clock may be.
+    pub start_error_ns: Option<u64>,
+    /// What was added to this machine's clock: with a broker to get that of shard 0, with a folder that of the folder.
+    /// Null where clocks were not compared.
+    pub clock_offset_ns: Option<i64>,
+    /// How wrong that may be, in either direction.
+    pub clock_bound_ns: Option<u64>,
 }
 
 impl Part {
-    /// As texts name it: `TAG@HOST`.
+    /// As texts name it: `TAG@HOST`, or `shard NUMBER@HOST`.
     pub fn label(&self) -> String {
         let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        if let Some(shard) = &self.shard {
+            return format!("shard {}@{}", shard.index, known(&self.host));
+        }
         format!("{}@{}", known(&self.id), known(&self.host))
     }
 }

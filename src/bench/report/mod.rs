@@ -41,7 +41,7 @@ pub(super) use curve::{Curve, CurvePoint, LimitedBy, ProbeOutcome, Purpose};
 pub(super) use document::{BrokerLimits, BrokerName, GateOutcome, ResultDocument, TlsFacts, ToolFacts};
 pub use gate::Gate;
 pub(super) use gate::{percent_change, signed_percent};
-pub(super) use merge::merge;
+pub(super) use merge::merge_read;
 pub(super) use metric::{Kind, Metric, number};
 pub(super) use read::read_result;
 pub(super) use repeats::{RunFigures, RunStatistics};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::delivery::{Clients, DeliveryAccount};
 use super::latency::{LatencyTable, LoopKind};
 use super::traffic::Traffic;
-use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Series};
+use crate::bench::measure::{Fault, Generator, GeneratorOfStage, Reach, Series, Silence};
 use crate::bench::system::ProcessUse;
 
 /// A stage in the document.
@@ -36,10 +36,16 @@ pub struct Stage {
     pub traffic: Traffic,
     /// Delivery.
     pub delivery: DeliveryAccount,
+    /// What this shard sent and received, from which merging finds what was lost; null unless publishers and subscribers
+    /// of a stream may be in different shards, and once all shards are merged.
+    pub reach: Option<Reach>,
     /// How long things took.
     pub latency: LatencyTable,
     /// Second by second.
     pub series: Option<Series>,
+    /// Times of half a second and more in which no message arrived at any subscriber, or was acknowledged where nobody
+    /// subscribes. Null where there are too many of them, as at a low rate, and where nothing arrived at all.
+    pub silences: Option<Vec<Silence>>,
     /// The generator in this stage.
     pub generator: Generator,
     /// A row for each broker, where there are several.

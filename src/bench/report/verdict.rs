@@ -13,13 +13,16 @@ use super::latency::LoopKind;
 use super::limit::limit;
 use super::load::{Load, Trust, connects_per_s, is_overloaded};
 use super::stage::Stage;
-use crate::bench::measure::Verdict as Health;
-use crate::terminal::number::{counted, duration, grouped, percent, rate};
+use crate::bench::measure::{Silence, Verdict as Health};
+use crate::terminal::number::{about, counted, duration, grouped, percent, rate};
 
 /// Share of the planned rate that must have been reached for the plan to be the limit.
 const REACHED: f64 = 0.99;
 /// The same for connecting, whose end is when the last client was connected.
 const CONNECTS_REACHED: f64 = 0.9;
+
+/// Of a silence, the part that a message must have waited for it to be one of the path.
+const WAITED: f64 = 0.8;
 
 /// How good a result is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,14 +106,8 @@ pub(crate) fn command_line(document: &ResultDocument) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A rate to three digits: more is noise, and hard to read.
-fn about(per_second: f64) -> String {
-    if per_second < 100.0 || !per_second.is_finite() {
-        return rate(per_second);
-    }
-    let step = 10f64.powi(per_second.log10().floor() as i32 - 2);
-    rate((per_second / step).round() * step)
-}
+/// Warnings that say why a merged result is partial.
+const SHARDS: [&str; 2] = ["shards-missing", "shards-not-whole"];
 
 #[derive(Default)]
 struct Sentences(Vec<Sentence>);
@@ -132,7 +129,9 @@ impl Sentences {
             Status::Partial => {
                 let measured: u64 = stages.iter().map(|stage| stage.duration_ns).sum();
                 let interrupted = || format!("interrupted after {} of measured time", duration(measured));
-                self.labelled(Level::Attention, "PARTIAL", error.map_or_else(interrupted, str::to_owned));
+                let shards = document.warnings.iter().find(|warning| SHARDS.contains(&warning.code.as_str()));
+                let cause = error.map(str::to_owned).or_else(|| shards.map(|warning| warning.text.clone()));
+                self.labelled(Level::Attention, "PARTIAL", cause.unwrap_or_else(interrupted));
             }
             Status::Ok | Status::Invalid => {}
         }
@@ -166,6 +165,7 @@ impl Sentences {
             (Some(flood), None) => self.state_time_in_flood(document, load, flood),
             (None, None) => {}
         }
+        self.state_silences(load, stages);
         if stages.iter().all(|stage| Trust::of(document, stage).counts) {
             let qos = stages.iter().map(|stage| stage.qos).max().unwrap_or_default();
             self.state_delivery(&document.delivery, load, qos);
@@ -202,6 +202,9 @@ impl Sentences {
         } else if reached {
             let what = amount(document, load, paced, carried);
             self.add(Level::Ok, format!("{} {what} (limit: the plan's rate).", verb(load)));
+        } else if sent.is_some_and(|sent| sent >= REACHED * offered) {
+            let (what, limit) = (amount(document, load, paced, carried), limit(document, paced));
+            self.add(Level::Attention, format!("{} {what}, but messages wait for it ({limit}).", verb(load)));
         } else {
             let planned = rate(offered);
             let (what, limit) = (amount(document, load, paced, carried), limit(document, paced));
@@ -234,6 +237,29 @@ impl Sentences {
             let withheld = paced.highest_percentile.is_some();
             let level = if withheld || time.of.p.p50.is_none() { Level::Attention } else { Level::Ok };
             self.add(level, format!("At {offered}/s {}.", time.in_words()));
+        }
+    }
+
+    /// When a broker or the path stood still. A load with gaps of its own has silences too, but in those nothing waits.
+    fn state_silences(&mut self, load: Load, stages: &[&Stage]) {
+        let what = if load == Load::Publish { "was acknowledged" } else { "arrived" };
+        for stage in stages.iter().filter(|stage| stage.delivery.outage_max_ns.is_none()) {
+            let longest_wait = load.time(stage).map_or(0, |time| time.of.max);
+            let waited = |silence: &&Silence| longest_wait as f64 >= WAITED * silence.dur_ns as f64;
+            let all: Vec<&Silence> = stage.silences.iter().flatten().filter(waited).collect();
+            let Some(longest) = all.iter().max_by_key(|silence| silence.dur_ns) else { continue };
+            let place = if stages.len() > 1 { format!("the {} stage", stage.name) } else { "the load".to_owned() };
+            let (long, at) = (duration(longest.dur_ns), duration(longest.start_ns));
+            let text = match all.len() {
+                1 => format!("Nothing {what} for {long}, from {at} into {place} on."),
+                count => {
+                    let sum = duration(all.iter().map(|silence| silence.dur_ns).sum());
+                    format!(
+                        "{count} times nothing {what}, for {sum} in all; the longest was {long}, {at} into {place}."
+                    )
+                }
+            };
+            self.add(Level::Attention, text);
         }
     }
 

@@ -56,6 +56,12 @@ pub(super) fn attempt(
             let document = report::nothing_measured(context, Status::Failed, error.to_string());
             Ok(Attempt { document, status: Some(error.exit_status()), has_load: false })
         }
+        Err(RunError::Barrier(fault)) => {
+            let cause = format!("the shards did not start together: {fault}");
+            say(format_args!("Error: {cause}\n  no load was generated"));
+            let document = report::nothing_measured(context, Status::Failed, cause);
+            Ok(Attempt { document, status: None, has_load: false })
+        }
         Err(RunError::Interrupted) => {
             let cause = match urgent {
                 true => "interrupted twice: the results so far are lost",
@@ -72,7 +78,7 @@ pub(super) fn attempt(
 /// The document of a run that had a load.
 fn assess(plan: &BenchPlan, mut context: ResultDocument, run: &RunOutcome, ceilings: &Ceilings) -> Attempt {
     if let Some((client, error)) = &run.first_failure {
-        let place = format!("client {} of {} was the first", client + 1, plan.clients());
+        let place = format!("client {} of {} was the first", client + 1, plan.own_clients());
         print_connect_error(error, Some(place), plan);
     }
     let refusal = all_refused(run);

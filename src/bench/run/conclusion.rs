@@ -8,7 +8,7 @@ use crate::bench::find;
 use crate::bench::output::{Outputs, outputs, write_comparison, write_results};
 use crate::bench::report::{Gate, ResultDocument, gates_text, read_result, summary};
 use crate::exit_status::ExitStatus;
-use crate::options::{BENCH, BenchOptions, UsageError};
+use crate::options::{BENCH, BenchOptions, ShardNumber, UsageError};
 use crate::terminal::{Colors, print, say, summary_width};
 
 /// The gates of `--gate`.
@@ -56,8 +56,8 @@ impl<'a> Conclusion<'a> {
     ///
     /// # Errors
     /// One of them is not usable.
-    pub(super) fn from_options(options: &'a BenchOptions) -> Result<Self, UsageError> {
-        Ok(Self { options, gates: gates(options)?, baseline: baseline(options)?, files: outputs(options)? })
+    pub(super) fn from_options(options: &'a BenchOptions, shard: Option<ShardNumber>) -> Result<Self, UsageError> {
+        Ok(Self { options, gates: gates(options)?, baseline: baseline(options)?, files: outputs(options, shard)? })
     }
 
     /// The files of `--out`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bench::engine::{RunOutcome, StageOutcome};
-use crate::bench::plan::BenchPlan;
+use crate::bench::plan::{BenchPlan, ClientKind};
 use crate::bench::report;
 use crate::client::{ClientError, ConnectFacts};
 use crate::mqtt::{QoS, ReasonCode};
@@ -39,7 +39,8 @@ pub(super) fn check_shared_subscriptions(plan: &BenchPlan, run: &RunOutcome) -> 
 /// A run that sent nothing in its measured time has measured nothing.
 pub(super) fn check_sent(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
     let is_idle = |stage: &StageOutcome| stage.recorder.counters.sent == 0;
-    let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted && !run.stages.is_empty();
+    let sends = plan.own_count(ClientKind::Publisher) > 0;
+    let is_load = sends && plan.idlers == 0 && !run.interrupted && !run.stages.is_empty();
     (is_load && run.stages.iter().all(is_idle)).then(|| {
         let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
         let what = if was_due { "no message was sent" } else { "no message was due" };
@@ -64,7 +65,8 @@ pub(super) fn check_carried(plan: &BenchPlan, run: &RunOutcome) -> Option<String
     };
     let was_due = run.stages.iter().any(|stage| stage.offered != Some(0));
     let is_refused = run.stages.iter().any(|stage| !stage.recorder.counters.rejected.is_empty());
-    let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted;
+    // Of a shard that has one side alone nobody can say that the path carried nothing.
+    let is_load = plan.publishers > 0 && plan.idlers == 0 && !run.interrupted && !plan.is_apart();
     if !is_load || !was_due || is_refused || !run.stages.iter().all(is_silent) {
         return None;
     }
@@ -118,7 +120,7 @@ pub(super) fn print_connect_error(error: &ClientError, place: Option<String>, pl
 
 /// Connections that were not made, or were lost for good.
 pub(super) fn check_connections(plan: &BenchPlan, run: &RunOutcome) -> Option<String> {
-    let clients = plan.clients();
+    let clients = plan.own_clients();
     let mut causes = Vec::new();
     let mut refused = BTreeMap::new();
     if plan.idlers > 0 {

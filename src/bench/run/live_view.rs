@@ -10,6 +10,8 @@ use crate::mqtt::QoS;
 use crate::terminal::number::{UNKNOWN, duration, grouped, percent, rate};
 use crate::terminal::{Colors, Paint, Size};
 
+/// By then every second that is shown is one of the hold.
+const SETTLED: Duration = Duration::from_secs(2);
 /// Seconds that a sparkline shows at most.
 const HISTORY: usize = 60;
 /// A thread busier than this is near its limit, percent.
@@ -23,6 +25,8 @@ enum Phase {
     #[default]
     Starting,
     Connecting(u64),
+    /// For the other shards.
+    Waiting,
     WarmUp,
     Measuring(Duration),
     Holding(Duration),
@@ -56,13 +60,13 @@ impl LiveView {
         let receives = plan.subscribers > 0 && plan.idlers == 0;
         Self {
             stages: plan.stages.clone(),
-            clients: plan.clients() as u64,
+            clients: plan.own_clients() as u64,
             threads: plan.threads,
             sides: [sends, sends && plan.qos != QoS::AtMostOnce, receives],
             time_name: match (plan.idlers > 0, plan.responders > 0, sends && receives) {
                 (true, ..) => "ping",
                 (_, true, _) => "round trip",
-                (.., true) => "e2e",
+                (.., true) if !plan.is_apart() => "e2e",
                 _ => "ack",
             },
             hold: (plan.idlers > 0).then_some(plan.hold),
@@ -78,6 +82,7 @@ impl LiveView {
     pub(super) fn observe(&mut self, progress: RunProgress) {
         match progress {
             RunProgress::Connecting { connected, .. } => self.phase = Phase::Connecting(connected as u64),
+            RunProgress::Waiting => self.phase = Phase::Waiting,
             RunProgress::Holding { elapsed, second, .. } => {
                 self.phase = Phase::Holding(elapsed);
                 self.note(second);
@@ -101,6 +106,7 @@ impl LiveView {
     pub(super) fn phase(&self) -> (usize, &'static str) {
         let name = match self.phase {
             Phase::Starting | Phase::Connecting(_) => "connect",
+            Phase::Waiting => "wait",
             Phase::WarmUp => "warm-up",
             Phase::Measuring(_) => "measure",
             Phase::Holding(_) => "hold",
@@ -171,6 +177,7 @@ impl LiveView {
         match self.phase {
             Phase::Starting => "connecting".to_owned(),
             Phase::Connecting(connected) => format!("connected {} of {}", grouped(connected), grouped(self.clients)),
+            Phase::Waiting => "waiting for the other shards".to_owned(),
             Phase::WarmUp => format!("{stage}: warming up"),
             Phase::Measuring(_) => stage.to_owned(),
             Phase::Holding(_) => "holding".to_owned(),
@@ -192,7 +199,7 @@ impl LiveView {
             _ => None,
         };
         let mut right = Vec::new();
-        if self.stages.len() > 1 && !matches!(self.phase, Phase::Starting | Phase::Connecting(_)) {
+        if self.stages.len() > 1 && !matches!(self.phase, Phase::Starting | Phase::Connecting(_) | Phase::Waiting) {
             right.push(format!("stage {} of {}", self.stage + 1, self.stages.len()));
         }
         if let (Phase::Measuring(_), Some(count)) = (self.phase, count) {
@@ -226,7 +233,7 @@ impl LiveView {
         let left = match self.phase {
             Phase::Measuring(elapsed) | Phase::Holding(elapsed) => self.length()?.saturating_sub(elapsed),
             Phase::WarmUp => self.stages.get(self.stage).and_then(of_stage)?,
-            Phase::Draining(_) | Phase::Starting | Phase::Connecting(_) => return None,
+            Phase::Draining(_) | Phase::Starting | Phase::Connecting(_) | Phase::Waiting => return None,
         };
         Some(left + if self.hold.is_some() { Duration::ZERO } else { later? })
     }
@@ -298,7 +305,12 @@ impl LiveView {
         let mut warnings = Vec::new();
         let counted = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", grouped(count)));
         let gone = self.clients.saturating_sub(second.connections);
-        let is_load = !matches!(self.phase, Phase::Connecting(_));
+        let is_load = match self.phase {
+            Phase::Connecting(_) => false,
+            // The last second that is known may be one in which clients were still connecting.
+            Phase::Holding(elapsed) => elapsed >= SETTLED,
+            _ => true,
+        };
         warnings.extend(counted(if is_load { gone } else { 0 }, "connections are gone"));
         warnings.extend(counted(second.refused, "messages were refused by the broker"));
         warnings.extend(counted(second.missing, "messages are missing"));

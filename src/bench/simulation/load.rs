@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::script::{ConnectReply, Copy, ReceivedPublish, Script, ms};
+use super::script::{ConnectReply, Copy, ReceivedPublish, Script, Stall, ms};
 use super::{Outcome, simulate, simulate_until};
 use crate::mqtt::{Properties, Property, PropertyName, PropertyValue};
 
@@ -243,6 +243,38 @@ fn a_pace_that_is_not_kept_is_halved_until_it_is() {
     }
     let warnings = run.at("warnings").to_string();
     assert!(warnings.contains("paced: 2,000/s was not sustained") && !warnings.contains("overload"), "{warnings}");
+}
+
+#[test]
+fn a_pace_that_only_waits_is_halved_too() {
+    // A broker with short pauses carries everything in the end, but one message in eight waits for the window.
+    let stall = Stall { period: ms(1_000), length: ms(80) };
+    let script = Script { stall: Some(stall), deliver_after: ms(5), ..Script::default() };
+    let run = simulate("-q 1 --duration 10 --pubs 2 --subs 2 -M 10", script);
+    let stages = run.at("stages").as_array().unwrap();
+    assert_eq!(stages.len(), 3);
+    assert!(stages[1]["given_up"].as_str().is_some_and(|why| why.contains("waited for the window")), "{}", stages[1]);
+    assert!(stages[2]["given_up"].is_null() && !run.at("warnings").to_string().contains("overload"));
+    assert_eq!(run.number("delivery/not_sent"), 0);
+}
+
+#[test]
+fn a_broker_that_stands_still_does_not_lower_the_pace_and_is_told() {
+    // The first pause comes in the paced stage.
+    let stall = Stall { period: ms(12_400), length: ms(900) };
+    let script = Script { stall: Some(stall), deliver_after: ms(5), ..Script::default() };
+    let run = simulate("-q 1 --duration 16 --pubs 2 --subs 2 -M 10", script);
+    let stages = run.at("stages").as_array().unwrap();
+    assert_eq!(stages.len(), 2, "no second attempt");
+    assert_eq!(stages[0]["silences"], json!([]));
+    let silences = stages[1]["silences"].as_array().unwrap();
+    assert_eq!(silences.len(), 1, "{silences:?}");
+    let [start_ns, dur_ns] = ["start_ns", "dur_ns"].map(|name| silences[0][name].as_u64().unwrap());
+    let since_begin_ns = stages[1]["start_ns"].as_u64().unwrap() + start_ns;
+    assert!(since_begin_ns.abs_diff(12_400_000_000) <= 20_000_000, "{since_begin_ns}");
+    assert!(dur_ns.abs_diff(900_000_000) <= 20_000_000, "{dur_ns}");
+    assert_eq!(run.number("delivery/not_sent"), 0);
+    assert!(!run.at("warnings").to_string().contains("overload"), "{}", run.at("warnings"));
 }
 
 #[test]

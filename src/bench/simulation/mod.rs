@@ -15,6 +15,7 @@ mod faulty_broker;
 mod latency;
 mod ledger;
 mod load;
+mod machines;
 mod reconnect;
 mod script;
 mod series;
@@ -32,7 +33,7 @@ use tokio::time::Instant;
 use self::broker::{Log, SimulatedFaults};
 use self::faulty_broker::{FaultyBroker, boundless, run_timers, serve};
 use self::script::Script;
-use super::engine::{RunError, RunProgress, WatchedSecond, run_in_place};
+use super::engine::{RunError, RunOutcome, RunProgress, WatchedSecond, run_in_place};
 use super::plan::{BenchPlan, Target, bench_plan};
 use super::report::{self, ResultDocument};
 use crate::client::ClientError;
@@ -104,6 +105,16 @@ struct Simulated {
 
 /// Runs a plan against a new broker, on the virtual clock of the runtime and its `LocalSet`.
 async fn simulate_plan(plan: BenchPlan, script: Script, interrupt: Duration) -> Simulated {
+    simulate_noting(plan, script, interrupt, |_, _| {}).await
+}
+
+/// The same; `note` may enter what else was known of the run before its document is made.
+async fn simulate_noting(
+    plan: BenchPlan,
+    script: Script,
+    interrupt: Duration,
+    note: impl FnOnce(&mut ResultDocument, &mut RunOutcome),
+) -> Simulated {
     let mut listener = MemoryListener::bind(ADDRESS.parse().unwrap(), script.buffer, script.connect_takes);
     let broker = Rc::new(RefCell::new(FaultyBroker::new(SimulatedFaults::new(script), boundless())));
     let timers = tokio::task::spawn_local(run_timers(Rc::clone(&broker)));
@@ -123,8 +134,9 @@ async fn simulate_plan(plan: BenchPlan, script: Script, interrupt: Duration) -> 
     let run = run_in_place(plan.clone(), tokio::time::sleep(interrupt), watch);
     let run = tokio::time::timeout(FOR_EVER, run).await.expect("it hangs");
     let lost = run.as_ref().map(|run| run.lost.clone()).unwrap_or_default();
-    let document = run.map(|run| {
-        let context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
+    let document = run.map(|mut run| {
+        let mut context = report::context(&plan, Vec::new(), None, chrono::Utc::now());
+        note(&mut context, &mut run);
         report::assemble(context, &plan, &run, None, false)
     });
     let took = began.elapsed();

@@ -1,10 +1,13 @@
 //! What the system allows: files, ports, memory, CPU time. What it does not report is `None`.
 
+use serde::{Deserialize, Serialize};
+
 use super::cgroup::{CpuGroups, Quota};
 use super::{field, process, read_text};
 
 /// The limits of this process and machine.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Limits {
     /// Files that this process may open: now, and when it raises its limit.
     pub files: Option<(u64, u64)>,
@@ -20,7 +23,8 @@ pub(crate) struct Limits {
     pub somaxconn: Option<u64>,
     /// Memory available without swapping, bytes.
     pub memory: Option<u64>,
-    /// The smallest CPU quota of this process's control groups.
+    /// The smallest CPU quota of this process's control groups; the facts about the machine have its size.
+    #[serde(skip)]
     pub quota: Option<Quota>,
 }
 

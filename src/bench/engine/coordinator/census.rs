@@ -43,13 +43,15 @@ impl Census {
     /// Every client that carries load is connected when the load begins; idlers are counted as they connect.
     pub(super) fn new(plan: &BenchPlan) -> Self {
         let kinds = [
-            (ClientKind::Publisher, plan.publishers),
-            (ClientKind::Subscriber, plan.subscribers),
-            (ClientKind::Responder, plan.responders),
+            (ClientKind::Publisher, plan.own_count(ClientKind::Publisher)),
+            (ClientKind::Subscriber, plan.own_count(ClientKind::Subscriber)),
+            (ClientKind::Responder, plan.own_count(ClientKind::Responder)),
         ];
         let open = kinds.into_iter().filter(|(_, clients)| *clients > 0).map(|(kind, clients)| (kind, clients as u64));
         let mut targets = vec![TargetConnections::default(); plan.targets.count()];
-        (0..plan.clients() - plan.idlers).for_each(|client| targets[plan.target_of(client)].open += 1);
+        for kind in ClientKind::ALL.into_iter().filter(|kind| *kind != ClientKind::Idler) {
+            plan.own(kind).for_each(|number| targets[plan.target_of(plan.client_of(kind, number))].open += 1);
+        }
         Self { open: open.collect(), targets, ..Self::default() }
     }
 

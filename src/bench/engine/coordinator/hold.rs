@@ -23,7 +23,8 @@ pub(super) async fn run_hold(
     coordinator: &mut Coordinator,
     progress: &mut impl FnMut(RunProgress),
 ) -> Result<(u64, StageOutcome), RunError> {
-    let run = StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None };
+    let run =
+        StageRun { number: 1, rate: None, start_ns: 0, from_ns: 0, to_ns: u64::MAX, count: None, stamp_shift_ns: 0 };
     let mut hold =
         HoldDriver { driver: StageDriver::new(coordinator, run, StageName::Conn), next_second_ns: SECOND_NS };
     let (clock, plan) = (hold.coordinator().shared.clock, hold.coordinator().shared.plan.clone());
@@ -32,7 +33,7 @@ pub(super) async fn run_hold(
     hold.driver.request_second();
     while !hold.coordinator().is_ready() && !hold.coordinator().shared.is_halted() {
         let connected = hold.coordinator().census.connected() as usize;
-        progress(RunProgress::Connecting { connected, clients: plan.idlers });
+        progress(RunProgress::Connecting { connected, clients: plan.own_clients() });
         hold.collect(u64::MAX).await;
         if let Some(error) = hold.coordinator().start_error.take() {
             return Err(error);

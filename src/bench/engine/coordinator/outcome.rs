@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
 use super::super::watched::WatchedSecond;
-use crate::bench::measure::{Delivery, Outages, RateWindows, Recorder, Series};
+use crate::bench::measure::{Delivery, Outages, RateWindows, Reach, Recorder, Series, Silence};
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
 use crate::client::ClientError;
@@ -27,6 +27,8 @@ pub(crate) enum RunProgress {
         /// All clients.
         clients: usize,
     },
+    /// All clients are connected, and wait for the other shards.
+    Waiting,
     /// Connections are held.
     Holding {
         /// Open connections.
@@ -78,6 +80,9 @@ pub(crate) enum RunError {
     /// The system could not start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// The shards of the run did not start together.
+    #[error("{0}")]
+    Barrier(String),
     /// Interrupted while connecting.
     #[error("interrupted before the load began")]
     Interrupted,
@@ -110,6 +115,8 @@ pub(crate) struct StageOutcome {
     pub delivery: Option<Delivery>,
     /// The same by stream, its subscribers together: all with faults, and the first of the others.
     pub streams: BTreeMap<usize, StreamOutcome>,
+    /// What this shard sent and received, where publishers and subscribers may be in different shards.
+    pub reach: Option<Reach>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
     /// CPU time that control groups allow this process, in cores, where they limit it.
@@ -149,6 +156,8 @@ pub(crate) struct StageOutcome {
     pub lost: BTreeMap<String, u64>,
     /// Times without delivery, where clients reconnect.
     pub outages: Option<Outages>,
+    /// Times in which nothing arrived, or nothing was acknowledged where nobody subscribes.
+    pub silences: Option<Vec<Silence>>,
     /// The part of each broker, where there are several.
     pub targets: Vec<TargetOutcome>,
     /// What the broker's process used in the measured window, where it is on this machine and known.
@@ -198,6 +207,8 @@ impl StageOutcome {
 pub(crate) struct RunOutcome {
     /// When its clock began to count.
     pub t0: Option<Instant>,
+    /// How long after its moment the load of this shard began.
+    pub start_late: Option<Duration>,
     /// What TLS negotiated, where it was used.
     pub tls: Option<TlsInfo>,
     /// What the broker allows, once a client was connected.

@@ -12,11 +12,11 @@ use super::super::stage_totals::{SecondContext, StageTotals};
 use super::super::stream::StreamState;
 use super::census::TargetConnections;
 use super::pace::cannot_keep_pace;
-use super::stall::StallWatch;
+use super::stall::{QuietWatch, StallWatch};
 use super::usage::{Usage, UsageMeter};
 use super::{Coordinator, POLL_INTERVAL, RunProgress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
 use crate::bench::measure::{LiveStage, RateWindows};
-use crate::bench::plan::{Stage, StageName};
+use crate::bench::plan::{ClientKind, Stage, StageName};
 use crate::mqtt::QoS;
 
 /// From an interruption to the end of the load: by then all threads know it, also on a busy machine, and agree on which
@@ -90,6 +90,7 @@ impl<'a> StageDriver<'a> {
         let clock = self.clock();
         let mut is_cut = false;
         let mut stall = StallWatch::new(self.shared(), &self.run);
+        let rate = self.run.rate.map(|rate| self.shared().plan.own_rate(rate));
         let may_step_down = stage.stepped_down(None, Duration::ZERO).is_some();
         let (mut last_ns, mut clock_back_ns) = (0, 0);
         loop {
@@ -101,11 +102,11 @@ impl<'a> StageDriver<'a> {
                 self.run.to_ns = self.run.to_ns.min(round_to_tick(now_ns + CUT_DELAY.as_nanos() as u64));
                 self.coordinator.begin(self.run);
             }
-            if now_ns >= self.run.to_ns || self.is_all_sent() {
+            if now_ns >= self.run.to_ns || self.is_all_sent_everywhere() {
                 return clock_back_ns;
             }
             let elapsed = Duration::from_nanos(now_ns.saturating_sub(self.run.from_ns));
-            let (second, rate) = (self.totals.watched(), self.run.rate);
+            let second = self.totals.watched();
             progress(RunProgress::Measuring { stage: stage.name, elapsed, duration: stage.duration, rate, second });
             if now_ns >= self.next_second_ns {
                 self.end_second();
@@ -118,7 +119,7 @@ impl<'a> StageDriver<'a> {
 
     /// Whether the load must end before its time: interrupted, without clients, stalled, or too slow for its schedule.
     fn must_end(&mut self, stage: &Stage, stall: &mut StallWatch, may_step_down: bool, now_ns: u64) -> bool {
-        if stage.duration.is_none() {
+        if stage.duration.is_none() && !(self.shared().is_apart && self.is_all_sent()) {
             self.coordinator.stalled = stall.check(&self.coordinator.shared, now_ns);
         }
         let all_connected = self.coordinator.census.lost().is_empty();
@@ -150,15 +151,38 @@ impl<'a> StageDriver<'a> {
             && self.shared().streams().all(|stream| stream.measured.is_done(self.run.number))
     }
 
+    /// Whether all shards have sent everything, as far as that concerns this one.
+    fn is_all_sent_everywhere(&mut self) -> bool {
+        let is_all_sent = self.is_all_sent();
+        match &mut self.coordinator.together {
+            Some(together) if is_all_sent => {
+                together.set_sent();
+                !self.coordinator.shared.plan.is_apart() || together.is_all_sent()
+            }
+            _ => is_all_sent,
+        }
+    }
+
     /// Waits until everything that was sent has arrived, at most for the drain time of the plan. Returns how long it
     /// took.
     async fn drain(&mut self, stage: &Stage, progress: &mut impl FnMut(RunProgress)) -> u64 {
         let from_ns = self.clock().now_ns();
+        if let Some(together) = &mut self.coordinator.together {
+            together.set_sent();
+        }
+        let is_apart = self.shared().plan.is_apart();
+        let mut quiet = QuietWatch::new(self.shared(), Instant::now());
         let acknowledged = self.shared().plan.qos != QoS::AtMostOnce;
         let deadline = Instant::now() + self.shared().plan.drain;
         loop {
             let mut outstanding = self.shared().outstanding(acknowledged);
-            if outstanding == 0 && (self.is_all_sent() || self.shared().plan.publishers == 0) {
+            let is_quiet = quiet.is_quiet(self.shared(), Instant::now());
+            if is_apart {
+                // What other shards have sent is not known here: messages have arrived when no more come.
+                if outstanding == 0 && is_quiet {
+                    break;
+                }
+            } else if outstanding == 0 && (self.is_all_sent() || self.shared().plan.publishers == 0) {
                 // Positions show only the last arrival; the ledgers know the gaps below it.
                 outstanding = self.count_missing(deadline).await;
                 if outstanding == 0 {
@@ -203,7 +227,7 @@ impl<'a> StageDriver<'a> {
         }
         self.totals.deliveries.unbalanced += (self.coordinator.shards.count() - self.totals.settled) as u64;
         let plan = &self.shared().plan;
-        let has_deliveries = plan.subscribers > 0 && plan.publishers > 0;
+        let has_deliveries = plan.subscribers > 0 && plan.publishers > 0 && !plan.is_apart();
         let delivery = has_deliveries.then(|| self.totals.deliveries.total());
         self.coordinator.show(|| LiveStage { delivery, ..self.live() });
     }
@@ -265,7 +289,7 @@ impl<'a> StageDriver<'a> {
             let delivery = self.totals.deliveries.streams.get(&number).copied();
             (number, StreamOutcome { delivery, unacknowledged })
         };
-        let streams = self.shared().streams().enumerate().map(outcome);
+        let streams = self.shared().numbered_streams().map(outcome);
         streams.filter(|(number, outcome)| *number < CLEAN_STREAMS || !outcome.is_clean()).collect()
     }
 
@@ -279,15 +303,27 @@ impl<'a> StageDriver<'a> {
         connections: Vec<TargetConnections>,
     ) -> StageOutcome {
         let streams = self.streams();
-        let Self { coordinator: Coordinator { shared, census, .. }, run, totals, .. } = self;
+        let Self { coordinator: Coordinator { shared, census, .. }, run, mut totals, .. } = self;
         let plan = &shared.plan;
         // Where a count may have ended the stage, its end is the last event.
+        let reach = plan.is_apart().then(|| {
+            let mut reach = std::mem::take(&mut totals.deliveries.reach);
+            for (number, stream) in shared.numbered_streams() {
+                let measured = stream.measured.range(run.number);
+                if plan.owns(ClientKind::Publisher, number) && !measured.is_empty() {
+                    let refused = stream.measured.refused(run.number);
+                    reach.sent.push((number as u64, measured.start, measured.end, refused));
+                }
+            }
+            reach.pack();
+            reach
+        });
         let last_ns = totals.spans.last().unwrap_or_default();
         let end_ns = if run.count.is_some() { last_ns.min(run.to_ns) } else { run.to_ns };
         // An interruption may come before the measured window.
         let from_ns = run.from_ns.min(run.to_ns);
         let measured_ns = end_ns.saturating_sub(from_ns);
-        let has_deliveries = plan.subscribers > 0 && plan.publishers > 0;
+        let has_deliveries = plan.subscribers > 0 && plan.publishers > 0 && !plan.is_apart();
         let delivery = totals.deliveries.total();
         let (used, busiest_thread) = (totals.used(), totals.busiest());
         let mut series = totals.timeline.into_series(measured_ns);
@@ -297,11 +333,15 @@ impl<'a> StageDriver<'a> {
         }
         let sum = |count: fn(&StreamState) -> u64| shared.streams().map(count).sum::<u64>();
         let offered = run.rate.map(|_| sum(|stream| stream.measured.offered()));
-        let schedule_ns = offered.zip(run.rate).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
+        let rate = run.rate.map(|rate| plan.own_rate(rate));
+        let schedule_ns =
+            offered.zip(rate.filter(|rate| *rate > 0.0)).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
         let windows = match run.count {
             Some(_) => RateWindows::of_count(&totals.spans, from_ns, schedule_ns, measured_ns),
             None => RateWindows::even(measured_ns),
         };
+        let heard = if plan.subscribers > 0 { &totals.spans.delivered } else { &totals.spans.acked };
+        let silences = heard.silences(from_ns, from_ns + measured_ns);
         // A closed loop has no schedule; where time may end it, a count is only a limit.
         let is_bounded =
             plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
@@ -309,7 +349,7 @@ impl<'a> StageDriver<'a> {
         StageOutcome {
             stage,
             given_up: None,
-            rate: run.rate,
+            rate,
             start_ns: run.start_ns,
             from_ns,
             measured_ns,
@@ -320,6 +360,7 @@ impl<'a> StageDriver<'a> {
             delivery: has_deliveries.then_some(delivery),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
             streams,
+            reach,
             unbalanced: totals.deliveries.unbalanced,
             unmatched: totals.deliveries.unmatched,
             offered,
@@ -340,6 +381,7 @@ impl<'a> StageDriver<'a> {
             clock_back_ns: 0,
             lost: census.lost_in_stage().clone(),
             outages: plan.reconnect.map(|_| totals.outages),
+            silences,
             targets: targets
                 .map(|(share, connections)| TargetOutcome {
                     share,

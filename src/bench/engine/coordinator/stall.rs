@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::shared::{Shared, StageRun};
 use super::SECOND_NS;
 
@@ -38,5 +40,29 @@ impl StallWatch {
         }
         let still_ns = now_ns.saturating_sub(self.since_ns);
         (still_ns >= self.limit_ns).then(|| Duration::from_nanos(still_ns))
+    }
+}
+
+/// Watches for the end of arrivals whose number nobody here knows.
+pub(super) struct QuietWatch {
+    progress: u64,
+    since: Instant,
+}
+
+/// What is in flight arrives within this time of the message before it.
+const QUIET: Duration = Duration::from_secs(1);
+
+impl QuietWatch {
+    pub(super) fn new(shared: &Shared, now: Instant) -> Self {
+        Self { progress: shared.progress(), since: now }
+    }
+
+    /// Whether nothing has arrived for a while.
+    pub(super) fn is_quiet(&mut self, shared: &Shared, now: Instant) -> bool {
+        let progress = shared.progress();
+        if std::mem::replace(&mut self.progress, progress) != progress {
+            self.since = now;
+        }
+        now.saturating_duration_since(self.since) >= QUIET
     }
 }

@@ -34,7 +34,7 @@ async fn a_thread_that_panics_ends_the_run() {
     let environment = Environment::fixed([], []);
     let Ok(Reading::Options(options)) = BenchOptions::read(&environment, argv) else { panic!("no options") };
     let plan = bench_plan(&options, &environment, &Target::AsTyped).unwrap();
-    let run = run_with(plan, None, std::future::pending(), |_| {}, None, panicking).await.unwrap();
+    let run = run_with(plan, None, std::future::pending(), |_| {}, (None, None), panicking).await.unwrap();
     assert!(run.collapsed);
     let (cause, count) = run.lost.first_key_value().unwrap();
     assert!(cause.contains("ended unexpectedly") && *count == 1, "{:?}", run.lost);
@@ -79,6 +79,6 @@ async fn the_account_of_the_other_threads_is_kept() {
     let environment = Environment::fixed([], []);
     let Ok(Reading::Options(options)) = BenchOptions::read(&environment, argv) else { panic!("no options") };
     let plan = bench_plan(&options, &environment, &Target::AsTyped).unwrap();
-    let run = run_with(plan, None, std::future::pending(), |_| {}, None, half_panicking).await.unwrap();
+    let run = run_with(plan, None, std::future::pending(), |_| {}, (None, None), half_panicking).await.unwrap();
     assert_eq!((run.stages[0].recorder.counters.sent, run.stages[0].unbalanced), (7, 1));
 }

@@ -20,6 +20,7 @@ use super::idler::Idler;
 use super::messages::{Command, Report};
 use super::state::ShardState;
 use crate::bench::measure::Recorder;
+use crate::bench::plan::ClientKind;
 
 /// When the first client connects, after t0: all threads are ready by then.
 const FIRST_SLOT_NS: u64 = 10_000_000;
@@ -34,7 +35,7 @@ pub(super) async fn run_hold_shard(state: Rc<ShardState>, mut commands: Unbounde
     command_loop(&state, &mut commands, &ShardClients::default()).await;
     connecting.abort();
     pacer.abort();
-    let clients = state.shared.plan.idlers / state.shared.plan.threads;
+    let clients = state.shared.plan.own_clients() / state.shared.plan.threads;
     disconnect_all(&state, Duration::from_secs(2 + (clients / DISCONNECTS_PER_S) as u64)).await;
 }
 
@@ -49,7 +50,9 @@ async fn connect_idlers(state: Rc<ShardState>) {
     let timer = PreciseTimer::new().ok();
     let most = concurrent_connects(plan);
     let mut tasks = JoinSet::new();
-    for client in (0..plan.idlers).filter(|client| client % plan.threads == state.number()) {
+    for client in
+        plan.own(ClientKind::Idler).filter(|client| plan.thread_of(ClientKind::Idler, *client) == state.number())
+    {
         let slot_ns = slot_ns(&state.shared, client);
         if let Some(slot_ns) = slot_ns {
             let wait = Duration::from_nanos(slot_ns.saturating_sub(clock.now_ns()));

@@ -1,6 +1,7 @@
 //! The commands of the coordinator to a shard, and the reports of a shard to the coordinator.
 
 use std::io;
+use std::time::Duration;
 
 use super::super::shared::StageRun;
 use super::super::subscriber::{Deliveries, LateMessages};
@@ -52,6 +53,8 @@ pub(in crate::bench::engine) enum Report {
     Settled(Box<Settled>),
     /// Messages arrived after their drain had ended.
     Late(Vec<LateMessages>),
+    /// A shard of several processes begins its load, this long after its moment.
+    Begun { late: Duration },
     /// The system has no resources for the thread's event loop.
     NoRuntime(io::Error),
     /// The shard has ended.

@@ -10,9 +10,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::super::clock::now;
 use super::super::link::Link;
 use super::super::pacer::Pacer;
 use super::super::shared::{Shared, StageRun};
+use super::super::together::lateness;
 use super::messages::{Report, TargetShare};
 use crate::bench::measure::{Outages, Recorder, Span, Spans};
 use crate::bench::plan::Schedule;
@@ -108,9 +110,22 @@ impl ShardState {
     pub(super) fn begin_stage(&self, stage: StageRun) {
         if self.stage.replace(Some(stage)).is_none_or(|before| before.number != stage.number) {
             let plan = &self.shared.plan;
+            if plan.shard.is_some() {
+                self.time_start(stage.start_ns);
+            }
             let schedule = stage.rate.map(|rate| Schedule::new(plan.arrival, rate, plan.seed));
             *self.schedule.borrow_mut() = schedule;
         }
+    }
+
+    /// Reports how long after a moment this thread could do anything.
+    fn time_start(&self, start_ns: u64) {
+        let start = self.shared.clock.at(start_ns);
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep_until(start.into()).await;
+            let _ = reports.send(Report::Begun { late: lateness(start, now()) });
+        });
     }
 
     /// Ends the current stage and returns its number; 0 where there is none.

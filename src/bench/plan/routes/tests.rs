@@ -15,7 +15,7 @@ fn crowd(shape: Shape, publishers: usize, subscribers: usize) -> Crowd {
 }
 
 fn try_routes(shape: Shape, topics: &[&str], publishers: usize, subscribers: usize) -> Result<Routes, RouteError> {
-    Routes::new(crowd(shape, publishers, subscribers), topics, names)
+    Routes::new(crowd(shape, publishers, subscribers), topics, &Source::default(), names)
 }
 
 fn routes(shape: Shape, topics: &[&str], publishers: usize, subscribers: usize) -> Routes {
@@ -63,7 +63,7 @@ fn many_topics_are_asked_for_with_a_wildcard_where_one_fits() {
     assert_eq!(filters(&["x/a%i/1", "x/%i/%i"]).len(), 6);
     let slashes = |client: usize| (format!("id/{client}"), String::new());
     let crowd = crowd(Shape::FanIn, 3, 1);
-    assert_eq!(Routes::new(crowd, &["t/%c"], slashes).unwrap().filters_of(0, slashes).len(), 3);
+    assert_eq!(Routes::new(crowd, &["t/%c"], &Source::default(), slashes).unwrap().filters_of(0, slashes).len(), 3);
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(crate) use self::description::{announcement, url};
 use self::description::{description, transport, url_of};
 use self::plan_facts::plan_facts;
 pub(in crate::bench) use self::warnings::qos_2_with_puback;
-use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, TargetFacts, Warning};
+use super::document::{BrokerName, ResultDocument, RunFacts, SCHEMA, ShardFacts, TargetFacts, Warning};
 use super::plan::plan_hash;
 use super::stage::Stage;
 use super::status::Status;
@@ -41,6 +41,13 @@ pub(crate) fn context(
             plan_hash: plan_hash(&facts),
             command,
             shards: Some(1),
+            shard: plan.shard.zip(plan.meeting.as_ref()).map(|(shard, meeting)| ShardFacts {
+                index: shard.index as u64,
+                count: shard.count as u64,
+                job: meeting.job.clone(),
+                barrier: meeting.place.name().to_owned(),
+                ..ShardFacts::default()
+            }),
             ..RunFacts::default()
         },
         env: EnvironmentFacts::read(),
@@ -55,7 +62,14 @@ pub(crate) fn context(
         plan: facts,
         ..ResultDocument::default()
     };
-    document.clients.planned = Some(plan.clients() as u64);
+    document.clients.planned = Some(plan.own_clients() as u64);
+    if plan.is_apart() {
+        let text = "publishers and subscribers are in different shards: end-to-end latency is not known, because no clock \
+                    times both ends";
+        document.warn("e2e-across-shards", text);
+        let text = "what was lost between shards is known once they are merged: mqbench merge shard-*.json";
+        document.warn("loss-across-shards", text);
+    }
     if same_host {
         document.warn("same-host", "the broker runs on this machine and shares its CPU");
     }

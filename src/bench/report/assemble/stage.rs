@@ -4,7 +4,7 @@ use super::description::url_of;
 use super::warnings::{broken_order, of_figures, of_outcome};
 use crate::bench::engine::{RunOutcome, StageOutcome, StreamOutcome, TargetOutcome};
 use crate::bench::measure::{Fault, Generator, Recorder, Series, StageFigures, percent};
-use crate::bench::plan::{BenchPlan, LoadModel, WindowRule};
+use crate::bench::plan::{BenchPlan, ClientKind, LoadModel, WindowRule};
 use crate::bench::report::delivery::{Clients, DeliveryAccount, StreamAccount};
 use crate::bench::report::document::Warning;
 use crate::bench::report::latency::{LatencyTable, LoopKind};
@@ -50,7 +50,7 @@ pub(super) fn stage(
         highest_percentile,
         phases: phases(plan, run, outcome, first),
         clients: Clients {
-            planned: Some(plan.clients() as u64),
+            planned: Some(plan.own_clients() as u64),
             connected: Some(outcome.connected),
             max_open: Some(outcome.max_open),
             reconnects: plan.reconnect.map(|_| counters.reconnects),
@@ -61,8 +61,10 @@ pub(super) fn stage(
         .with_failures(counters),
         traffic: traffic(plan, outcome, &recorder, sides),
         delivery: delivery(plan, outcome, &recorder, sides),
+        reach: outcome.reach.clone(),
         latency,
         series: series(outcome, sides, order_warning.is_some()),
+        silences: outcome.silences.clone(),
         generator: Generator {
             rss_bytes: outcome.resident_bytes,
             bytes_per_client: outcome.clients_bytes,
@@ -194,6 +196,7 @@ fn delivery(plan: &BenchPlan, outcome: &StageOutcome, recorder: &Recorder, sides
         freed_by_silence: frees_window.then_some(recorder.counters.freed_by_silence),
         ..DeliveryAccount::of(outcome.delivery.as_ref(), &recorder.counters, sides, unacked)
     }
+    .with_received(outcome.reach.as_ref())
     .with_outages(outcome.outages.as_ref())
     .with_streams(outcome.streams.iter().map(stream).collect());
     if !plan.payload.is_stamped() {
@@ -227,7 +230,9 @@ fn targets(
     is_order_broken: bool,
 ) -> Vec<Target> {
     let mut planned = vec![0; plan.targets.count()];
-    (0..plan.clients()).for_each(|client| planned[plan.target_of(client)] += 1);
+    for kind in ClientKind::ALL {
+        plan.own(kind).for_each(|number| planned[plan.target_of(plan.client_of(kind, number))] += 1);
+    }
     let row = |((address, target), planned): ((&Address, &TargetOutcome), u64)| {
         let mut recorder = target.share.recorder.clone();
         adapt_latencies(plan, is_order_broken, &mut recorder);

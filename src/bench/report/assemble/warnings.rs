@@ -2,9 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::bench::engine::{RunOutcome, StageOutcome};
-use crate::bench::measure::{Drift, IntervalRow, Latency, Percentile, Recorder, Steadiness, Verdict};
-use crate::bench::plan::BenchPlan;
+use crate::bench::engine::{Overload, RunOutcome, StageOutcome};
+use crate::bench::measure::{Drift, Latency, Percentile, Recorder, Verdict};
+use crate::bench::plan::{BenchPlan, ClientKind};
 use crate::bench::report::document::Warning;
 use crate::bench::report::stage::Stage;
 use crate::mqtt::QoS;
@@ -59,7 +59,7 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let counters = &stage.recorder.counters;
     let answered = stage.recorder.latency.ping.histogram().map_or(0, |pings| pings.count());
-    if plan.targets.is_cross() && counters.sent > 0 && counters.delivered == 0 {
+    if plan.targets.is_cross() && !plan.is_apart() && counters.sent > 0 && counters.delivered == 0 {
         let text = "no message arrived: --pair cross needs brokers that forward messages to each other";
         warnings.push(Warning::new("brokers-not-linked", text));
     }
@@ -80,7 +80,7 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
         warnings.push(Warning::new("downgraded", text));
     }
     let held_back = stage.recorder.counters.held_back;
-    if let Some(offered) = stage.offered.filter(|offered| held_back * 10 > *offered) {
+    if let Some(offered) = stage.offered.filter(|_| stage.overload(plan) == Some(Overload::HeldBack)) {
         let text = match stage.recorder.counters.skipped {
             // Which of them waited for what is unknown.
             skipped if !stage.lost.is_empty() => {
@@ -125,7 +125,7 @@ fn nagle_hint(plan: &BenchPlan, connect: &Recorder, stage: &StageOutcome) -> Opt
     }
     let handshake_ns = connect.latency.connect_tcp.histogram()?.min()?;
     let interval_ns = stage.rate.filter(|_| plan.arrival == Arrival::Fixed).map(|rate| {
-        let interval = plan.publishers as f64 * 1e9 / rate;
+        let interval = plan.own_count(ClientKind::Publisher) as f64 * 1e9 / rate;
         interval as u64
     });
     let Recorder { latency, .. } = &stage.recorder;
@@ -161,12 +161,11 @@ fn held_back_by_nagle(percentiles_ns: [u64; 2], handshake_ns: u64, interval_ns: 
 
 /// Warnings about the seconds of a stage.
 fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
-    let count: fn(&IntervalRow) -> Option<u64> = match (plan.subscribers, plan.qos) {
-        (0, QoS::AtMostOnce) => |row| row.sent,
-        (0, _) => |row| row.acked,
-        _ => |row| row.delivered,
-    };
-    let found = Steadiness::of(&stage.series, count);
+    if plan.is_apart() {
+        // The seconds of one shard are not those of the path.
+        return Vec::new();
+    }
+    let found = stage.steadiness(plan);
     let mut warnings = Vec::new();
     if let Some(Drift { first, last }) = found.rate {
         let (first, last) = (number::rate(first), number::rate(last));
@@ -185,7 +184,7 @@ fn of_trends(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
             format!("not steady: the p99 of a second was {first} in the first third of the time, {last} in the last");
         warnings.push(Warning::new("not-steady", text));
     }
-    if let Some(Drift { first, last }) = found.backlog {
+    if let Some(Overload::Backlog(Drift { first, last })) = stage.overload(plan) {
         let (first, last) = (number::grouped(first as u64), number::grouped(last as u64));
         let text = format!(
             "overload: messages in flight grew from {first} to {last} while the load was on, so latencies grow with the \

@@ -4,6 +4,7 @@
 //! Counts and histograms are added; what cannot be added is kept where all parts agree, and is null where they differ.
 //! Parts are put on each other by the time since their own start.
 
+mod shards;
 mod stage;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,10 @@ use crate::terminal::quoted;
 
 /// Parts that began further apart than this measured different times, in milliseconds.
 const APART_MS: i64 = 1_000;
+/// Warnings that say the same of every part.
+const OF_ALL: [&str; 3] = ["same-host", "no-stamp", "e2e-across-shards"];
+/// The warning of a shard that does not know what was lost.
+const LOSS_UNKNOWN: &str = "loss-across-shards";
 /// The warning of such parts.
 const APART: &str = "parts-apart";
 
@@ -37,6 +42,15 @@ pub(crate) enum MergeError {
         /// How they differ.
         fault: String,
     },
+    /// Shards of the run are missing.
+    #[error("{missing} {verb} missing: give the results of all shards, or add --allow-partial",
+            verb = if *are_several { "are" } else { "is" })]
+    Missing {
+        /// Which ones.
+        missing: String,
+        /// Whether there are several.
+        are_several: bool,
+    },
     /// A result cannot be merged with any other.
     #[error("{file} cannot be merged: {fault}")]
     Unfit {
@@ -47,33 +61,50 @@ pub(crate) enum MergeError {
     },
 }
 
-/// Adds results, each with the name of its file; at least one.
+/// Adds results, each with the name of its file; at least one. Shards of a run may be missing with `allow_partial`; then
+/// one that measured nothing counts as missing.
 ///
 /// # Errors
-/// They are not of one plan and one version, one is given twice, or one has no stages.
-pub(crate) fn merge(results: Vec<(String, ResultDocument)>) -> Result<ResultDocument, MergeError> {
-    let mut results = results.into_iter();
+/// They are not of one plan and one version, one is given twice or missing, or one has no stages.
+#[cfg(test)]
+pub(crate) fn merge(
+    results: impl IntoIterator<Item = (String, ResultDocument)>,
+    allow_partial: bool,
+) -> Result<ResultDocument, MergeError> {
+    merge_read(results.into_iter().map(Ok), allow_partial)
+}
+
+/// The same, with results that are read one by one: only the sum and one of them are in memory.
+pub(crate) fn merge_read<E: From<MergeError>>(
+    results: impl Iterator<Item = Result<(String, ResultDocument), E>>,
+    allow_partial: bool,
+) -> Result<ResultDocument, E> {
     let mut merged: Option<(String, ResultDocument)> = None;
-    for (file, result) in results.by_ref() {
+    for result in results {
+        let (file, result) = result?;
         let unfit = |fault: String| MergeError::Unfit { file: file.clone(), fault };
         if let Some(fault) = unfitness(&result) {
-            return Err(unfit(fault));
+            if allow_partial && result.run.shard.is_some() && result.stages.is_empty() {
+                continue;
+            }
+            return Err(unfit(fault).into());
         }
         let part = as_part(result);
         merged = Some(match merged {
             None => (file, part),
             Some((other, sum)) => {
                 if let Some(fault) = difference(&sum, &part) {
-                    return Err(MergeError::Differs { file, other, fault });
+                    return Err(MergeError::Differs { file, other, fault }.into());
                 }
                 let sum = add(sum, part).map_err(|error| unfit(format!("{error:#}")))?;
                 (other, sum)
             }
         });
     }
-    merged
-        .map(|(_, sum)| with_start_warning(sum))
-        .ok_or_else(|| MergeError::Unfit { file: "nothing".to_owned(), fault: "there are no results".to_owned() })
+    let nothing = || MergeError::Unfit { file: "nothing".to_owned(), fault: "there are no results".to_owned() };
+    let (_, sum) = merged.ok_or_else(nothing)?;
+    let sum = with_start_warning(sum);
+    shards::whole(sum, allow_partial).map_err(E::from)
 }
 
 /// Why a result cannot be a part of anything.
@@ -106,6 +137,9 @@ fn difference(one: &ResultDocument, other: &ResultDocument) -> Option<String> {
         let shown: Vec<String> = shown.take(5).collect();
         return Some(format!("they are not of one plan: {}", shown.join("; ")));
     }
+    if let Some(fault) = shards::difference(one, other) {
+        return Some(fault);
+    }
     if let Some(twice) = parts(one).iter().find(|part| parts(other).contains(part)) {
         return Some(format!("both hold the run {}", quoted(&twice.label())));
     }
@@ -132,6 +166,8 @@ fn parts(result: &ResultDocument) -> Vec<Part> {
             started_at: result.run.started_at.clone(),
             id: result.run.id.clone(),
             host: result.env.host.clone(),
+            shard: result.run.shard.clone(),
+            status: Some(result.status),
         }]
     })
 }
@@ -144,10 +180,14 @@ fn as_part(mut result: ResultDocument) -> ResultDocument {
     let parts = parts(&result);
     let label = parts.first().map(Part::label).unwrap_or_default();
     let prefixed = |text: &str| format!("{label}: {text}");
+    if result.run.shard.take().is_some() {
+        result.warnings.retain(|warning| warning.code != LOSS_UNKNOWN);
+    }
     result.run.parts = Some(parts);
     result.run.error = result.run.error.map(|error| prefixed(&error));
     result.invalid.iter_mut().for_each(|fault| fault.text = prefixed(&fault.text));
-    result.warnings.iter_mut().for_each(|warning| warning.text = prefixed(&warning.text));
+    let own = result.warnings.iter_mut().filter(|warning| !OF_ALL.contains(&warning.code.as_str()));
+    own.for_each(|warning| warning.text = prefixed(&warning.text));
     result.stages.iter_mut().for_each(|stage| stage.set_part(&label));
     result.sum_up_stages();
     (result.runs, result.stats, result.compare) = (None, None, None);
@@ -199,6 +239,7 @@ fn run_facts(one: &ResultDocument, other: &ResultDocument) -> RunFacts {
         plan_hash: earlier.plan_hash.clone(),
         command: earlier.command.clone(),
         shards: earlier.shards.zip(later.shards).map(|(one, other)| one + other),
+        shard: None,
         parts: Some(all),
         status: worst(earlier.status, later.status),
         error: (!errors.is_empty()).then(|| errors.into_iter().collect::<Vec<_>>().join("\n")),
@@ -234,6 +275,10 @@ fn broker_facts(one: &BrokerFacts, other: &BrokerFacts) -> anyhow::Result<Broker
 /// Says where the parts did not run at the same time.
 fn with_start_warning(mut sum: ResultDocument) -> ResultDocument {
     let parts = parts(&sum);
+    if parts.iter().any(|part| part.shard.is_some()) {
+        // Their loads began together, whenever the processes did.
+        return sum;
+    }
     let starts = || parts.iter().filter_map(|part| DateTime::parse_from_rfc3339(part.started_at.as_deref()?).ok());
     sum.warnings.retain(|warning| warning.code != APART);
     if let (Some(first), Some(last)) = (starts().min(), starts().max()) {

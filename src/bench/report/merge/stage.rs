@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::measure::{Fault, Generator, IntervalRow, Latency, Outage, Series, rounded};
+use crate::bench::measure::{Fault, Generator, IntervalRow, Latency, Outage, Reach, Series, common_silences, rounded};
 use crate::bench::report::delivery::{Clients, DeliveryAccount, StreamAccount, add, worst_first};
 use crate::bench::report::latency::{LatencySummary, LatencyTable};
 use crate::bench::report::stage::{Phase, Stage, Target};
@@ -48,8 +48,14 @@ impl Stage {
             phases: phases(&self.phases, &other.phases),
             clients: clients(&self.clients, &other.clients),
             delivery: delivery(&self.delivery, &other.delivery),
+            reach: reach(self.reach.as_ref(), other.reach.as_ref()),
             latency,
             series: series(self.series.as_ref(), other.series.as_ref()),
+            silences: self
+                .silences
+                .as_ref()
+                .zip(other.silences.as_ref())
+                .map(|(one, other)| common_silences(one, other)),
             generator: generator(&self.generator, &other.generator, messages),
             traffic,
             targets: targets(self.targets.as_deref(), other.targets.as_deref()).with_context(place)?,
@@ -59,6 +65,14 @@ impl Stage {
             }),
         })
     }
+}
+
+fn reach(one: Option<&Reach>, other: Option<&Reach>) -> Option<Reach> {
+    let mut sum = one.or(other)?.clone();
+    if let (Some(_), Some(other)) = (one, other) {
+        sum.merge(other.clone());
+    }
+    Some(sum)
 }
 
 /// The time that holds both, each as start and length.

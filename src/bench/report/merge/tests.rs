@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bench::engine::{RunOutcome, StageOutcome, StreamOutcome};
-use crate::bench::measure::{Delivery, IntervalRow, LatencyHistogram, Outage, Outages, Recorder, Series};
+use crate::bench::measure::{
+    Delivery, IntervalRow, LatencyHistogram, Outage, Outages, Reach, Received, Recorder, Series, StreamLedger,
+};
 use crate::bench::plan::from_options::tests::plan_of;
+use crate::bench::plan::{BenchPlan, ClientKind};
 use crate::bench::report::delivery::StreamAccount;
 use crate::bench::report::latency::{LatencyTable, LoopKind};
 use crate::bench::report::tests::example;
@@ -104,7 +107,7 @@ fn part(number: usize, stages: &[Measured; 2]) -> ResultDocument {
 
 fn merged(parts: &[ResultDocument]) -> ResultDocument {
     let named = parts.iter().enumerate().map(|(number, part)| (format!("{number}.json"), part.clone()));
-    merge(named.collect()).unwrap()
+    merge(named.collect::<Vec<_>>(), false).unwrap()
 }
 
 proptest! {
@@ -220,12 +223,13 @@ fn what_does_not_belong_together_is_refused() {
         // Of the same host and time as the first, so that only the tag tells them apart.
         let (one, mut other) = (quiet(1), quiet(5));
         change(&mut other);
-        let error = merge(vec![("0.json".to_owned(), one), ("1.json".to_owned(), other)]).unwrap_err().to_string();
+        let error =
+            merge(vec![("0.json".to_owned(), one), ("1.json".to_owned(), other)], false).unwrap_err().to_string();
         assert!(error.contains(fault), "{error}");
     }
     let mut broken = quiet(2);
     broken.stages[0].latency.e2e.as_mut().unwrap().hdr = Some("AAAA".to_owned());
-    let error = merge(vec![("a".to_owned(), quiet(1)), ("b".to_owned(), broken)]).unwrap_err().to_string();
+    let error = merge(vec![("a".to_owned(), quiet(1)), ("b".to_owned(), broken)], false).unwrap_err().to_string();
     assert!(error.starts_with("b cannot be merged: stage flood: latency e2e: hdr: "), "{error}");
     assert!(LatencyTable::of(&Recorder::default().latency, LoopKind::Open).e2e.is_none());
 }
@@ -256,4 +260,125 @@ fn the_plan_hash_is_that_of_the_load() {
         assert_ne!(hash(other), plain, "{other:?}");
     }
     assert_ne!(hash(&["-q", "1", "-m", "a"]), hash(&["-q", "1", "-m", "b"]));
+}
+
+/// The result of one shard of a fan-in, in which each of its receivers got every message but those that are lost.
+fn shard(plan: &BenchPlan, index: usize, count: usize, lost: &[u64], started_ns: i64) -> ResultDocument {
+    const SENT: u64 = 40;
+    let plan = &plan.split(count)[index];
+    let mut context = report::context(plan, vec!["mqbench".to_owned()], None, "2026-11-26T10:00:00Z".parse().unwrap());
+    context.env.host = Some(format!("host{index}"));
+    let facts = context.run.shard.as_mut().unwrap();
+    facts.started_unix_ns = Some(started_ns);
+    let mut reach = Reach::default();
+    reach.sent.extend(plan.own(ClientKind::Publisher).map(|stream| (stream as u64, 10, SENT, 0)));
+    for _ in plan.own(ClientKind::Subscriber) {
+        for stream in 0..plan.publishers {
+            let mut ledger = StreamLedger::new();
+            let arrived = (0..SENT).filter(|number| !lost.contains(number));
+            for number in arrived {
+                ledger.observe(number, false, number >= 10);
+            }
+            reach.received.push(Received::of(stream, &ledger, &ledger.settle(0..0), 0));
+        }
+    }
+    reach.pack();
+    let stage = StageOutcome { delivery: None, reach: Some(reach), ..example::stage(0, 1_000, 90_000) };
+    example::assemble_for(plan, context, RunOutcome { stages: vec![stage], ..RunOutcome::default() })
+}
+
+fn fan_in() -> BenchPlan {
+    plan_of(&["--shape", "fan-in", "--pubs", "7", "--subs", "5", "--rate", "100", "--shard", "0/1", "--job", "j"])
+        .unwrap()
+}
+
+fn shards(plan: &BenchPlan, count: usize, lost: &[u64]) -> Vec<ResultDocument> {
+    (0..count).map(|index| shard(plan, index, count, lost, 1_000_000 * index as i64)).collect()
+}
+
+fn merge_all(parts: &[ResultDocument], allow_partial: bool) -> Result<ResultDocument, String> {
+    let named = parts.iter().enumerate().map(|(number, part)| (format!("{number}.json"), part.clone()));
+    merge(named, allow_partial).map_err(|error| error.to_string())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 40, ..ProptestConfig::default() })]
+
+    /// Publishers and subscribers of a stream are in different shards, and what was lost is found all the same: in any
+    /// order, in any groups, and the same for any number of shards.
+    #[test]
+    fn shards_are_one_run(
+        count in 2usize..6, order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle(), cut in 1usize..5,
+        lost in prop::collection::btree_set(0u64..40, 0..6),
+    ) {
+        let (plan, lost) = (fan_in(), lost.into_iter().collect::<Vec<_>>());
+        let parts = shards(&plan, count, &lost);
+        let all = merge_all(&parts, false).unwrap();
+        let shuffled: Vec<ResultDocument> =
+            order.into_iter().filter(|index| *index < count).map(|index| parts[index].clone()).collect();
+        prop_assert_eq!(&merge_all(&shuffled, false).unwrap(), &all);
+        let (left, right) = shuffled.split_at(cut.min(count - 1));
+        let groups: Vec<ResultDocument> = [right, left]
+            .map(|group| serde_json::from_slice(&serde_json::to_vec(&merge_all(group, true).unwrap()).unwrap()).unwrap())
+            .to_vec();
+        prop_assert_eq!(&merge_all(&groups, false).unwrap(), &all);
+        check_schema(&serde_json::to_value(&all).unwrap());
+
+        let missed = lost.iter().filter(|number| **number >= 10).count() as u64;
+        let delivery = &all.stages[0].delivery;
+        prop_assert_eq!((delivery.expected, delivery.lost), (Some(7 * 5 * 30), Some(7 * 5 * missed)));
+        prop_assert_eq!(delivery.delivered_once, Some(7 * 5 * (30 - missed)));
+        prop_assert_eq!((all.status, &all.stages[0].reach, &all.run.shard), (Status::Ok, &None, &None));
+        prop_assert_eq!(all.delivery.lost, delivery.lost);
+    }
+}
+
+#[test]
+fn shards_that_are_missing_or_of_another_run_are_named() {
+    let plan = fan_in();
+    let parts = shards(&plan, 4, &[]);
+    let some = [parts[0].clone(), parts[3].clone()];
+    let fault = merge_all(&some, false).unwrap_err();
+    assert!(fault.starts_with("shards 1 and 2 of 4 are missing"), "{fault}");
+    let partial = merge_all(&some, true).unwrap();
+    assert_eq!((partial.status, partial.exit_status()), (Status::Partial, crate::exit_status::ExitStatus::Failed));
+    assert!(partial.warnings.iter().any(|warning| warning.text.starts_with("missing: shards 1 and 2 of 4")));
+    assert!(partial.stages[0].reach.is_some(), "the others can still be added");
+
+    let fault = |change: fn(&mut ResultDocument)| {
+        let mut parts = parts.clone();
+        change(&mut parts[2]);
+        merge_all(&parts, true).unwrap_err()
+    };
+    for (fault, part) in [
+        (fault(|it| it.run.seed = Some(1)), "seeds differ"),
+        (fault(|it| it.run.shard.as_mut().unwrap().job = "k".to_owned()), "two runs (--job): 'k' and 'j'"),
+        (fault(|it| it.run.shard.as_mut().unwrap().count = 5), "runs with 5 and 4 shards"),
+        (fault(|it| it.run.shard.as_mut().unwrap().index = 1), "both hold shard 1 of 4"),
+        (fault(|it| it.run.shard = None), "a run by itself"),
+        (fault(|it| it.run.id = None), "tags differ"),
+        (fault(|it| it.run.plan_hash = Some("x".to_owned())), "not of one plan"),
+        (fault(|it| it.tool.version = "9".to_owned()), "of mqbench 9"),
+    ] {
+        assert!(fault.contains(part), "{fault}");
+    }
+}
+
+#[test]
+fn shards_that_began_apart_or_ended_early_are_no_valid_run() {
+    let plan = fan_in();
+    let late = [shard(&plan, 0, 2, &[], 0), shard(&plan, 1, 2, &[], 50_000_001)];
+    let all = merge_all(&late, false).unwrap();
+    assert_eq!((all.status, all.invalid[0].code.as_str()), (Status::Invalid, "starts-apart"));
+    let mut parts = [shard(&plan, 0, 2, &[], 0), shard(&plan, 1, 2, &[], 50_000_000)];
+    assert_eq!(merge_all(&parts, false).unwrap().status, Status::Ok);
+    parts[1].set_status(Status::Partial);
+    let all = merge_all(&parts, false).unwrap();
+    assert_eq!(all.status, Status::Partial);
+    assert!(all.warnings.iter().any(|warning| warning.text == "ended early: shard 1 of 2"), "{:?}", all.warnings);
+    // One that failed before the load has nothing to add.
+    parts[1] = report::nothing_measured(parts[1].clone(), Status::Failed, "no broker".to_owned());
+    parts[1].stages.clear();
+    assert!(merge_all(&parts, false).unwrap_err().contains("1.json cannot be merged: it measured nothing (no broker)"));
+    assert_eq!(merge_all(&parts, true).unwrap().status, Status::Partial);
 }

@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::example::{self, assemble_for};
 use crate::bench::engine::{RunOutcome, StageOutcome};
-use crate::bench::measure::{Delivery, Fault, Recorder, Verdict as Health};
+use crate::bench::measure::{Delivery, Fault, Recorder, Silence, Verdict as Health};
 use crate::bench::plan::from_options::tests::plan_of;
 use crate::bench::plan::{Stage, StageName};
 use crate::bench::report::document::Status;
@@ -110,6 +110,27 @@ fn the_limit_is_what_the_figures_show() {
 }
 
 #[test]
+fn a_broker_that_stood_still_is_told_with_its_time() {
+    let silence = |start_ms: u64, dur_ms: u64| Silence { start_ns: start_ms * 1_000_000, dur_ns: dur_ms * 1_000_000 };
+    let with = |silences: Vec<Silence>, longest_ms: i64| {
+        open_loop(&["-q", "1", "--clients", "1", "--rate", "61728"], |stage| {
+            stage.silences = Some(silences);
+            stage.recorder.latency.e2e.record(longest_ms * 1_000_000);
+            // A fifth of the schedule waited, and all of it was sent: that is no overload.
+            (stage.recorder.counters.held_back, stage.not_sent) = (60_000, Some(0));
+        })
+    };
+    let text = words(&with(vec![silence(1_100, 2_000)], 2_004));
+    assert!(text.contains("takes 90.0 µs typically"), "{text}");
+    assert!(text.contains("Nothing arrived for 2.00 s, from 1.10 s into the load on."), "{text}");
+    let text = words(&with(vec![silence(500, 600), silence(2_000, 1_400)], 1_390));
+    assert!(text.contains("2 times nothing arrived, for 2.00 s in all; the longest was 1.40 s, 2.00 s into"), "{text}");
+    // The load itself had a gap: nothing waited in it.
+    let text = words(&with(vec![silence(1_100, 2_000)], 1));
+    assert!(!text.contains("Nothing arrived"), "{text}");
+}
+
+#[test]
 fn a_closed_loop_has_no_latency() {
     let document = document(&["-q", "1", "--clients", "1", "--flood"], vec![flood()]);
     let text = words(&document);
@@ -129,7 +150,7 @@ fn the_rate_of_the_plan_is_kept_or_it_is_not() {
         stage.not_sent = Some(50);
     });
     let text = words(&late);
-    assert!(text.starts_with("Does not keep up with the 61,728 messages/s of the plan: carries 61,700"), "{text}");
+    assert!(text.starts_with("Carries 61,700 messages/s at QoS 1, but messages wait for it (limit: "), "{text}");
     assert!(text.contains("there is no typical time") && !text.contains("1 in 100"), "{text}");
     assert!(text.contains("50 messages of the plan not sent."), "{text}");
     assert_eq!(verdict(&late).level, Level::Attention);

@@ -1,6 +1,8 @@
 //! The latencies as an interval log of HdrHistogram, which its tools plot: an interval per stage and latency, with the
 //! latency's name as its tag. Times are in seconds since the start of the run, the largest value in milliseconds.
 
+use std::time::SystemTime;
+
 use anyhow::{Context as _, Result};
 use chrono::DateTime;
 
@@ -10,16 +12,32 @@ use crate::bench::report::latency::LatencyTable;
 
 pub(super) fn write(results: &[ResultDocument]) -> Result<Vec<u8>> {
     let mut intervals = Vec::new();
-    for stage in results.iter().flat_map(|result| &result.stages) {
+    let starts: Vec<Option<SystemTime>> = results.iter().map(started_at).collect();
+    // The log has one time 0, that of the first result to begin.
+    let first = starts.iter().flatten().min().copied();
+    let stages = results.iter().zip(&starts).flat_map(|(result, start)| {
+        let offset = start.zip(first).and_then(|(start, first)| start.duration_since(first).ok()).unwrap_or_default();
+        result.stages.iter().map(move |stage| (stage, offset.as_nanos() as u64))
+    });
+    for (stage, offset_ns) in stages {
         for tag in LatencyTable::NAMES {
             let Some(summary) = stage.latency.get(tag) else { continue };
             let histogram = summary.histogram().with_context(|| format!("{}: {tag}", stage.name))?;
-            intervals.push(Interval { start_ns: stage.start_ns, duration_ns: stage.duration_ns, tag, histogram });
+            intervals.push(Interval {
+                start_ns: offset_ns + stage.start_ns,
+                duration_ns: stage.duration_ns,
+                tag,
+                histogram,
+            });
         }
     }
-    let started_at = results.first().and_then(|result| result.run.started_at.as_deref());
-    let started_at = started_at.and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(Into::into);
-    interval_log(&intervals, started_at).context("the log cannot be written")
+    interval_log(&intervals, first).context("the log cannot be written")
+}
+
+/// The time of a result's t0.
+fn started_at(result: &ResultDocument) -> Option<SystemTime> {
+    let time = DateTime::parse_from_rfc3339(result.run.started_at.as_deref()?).ok()?;
+    Some(time.into())
 }
 
 #[cfg(test)]
@@ -63,6 +81,24 @@ mod tests {
             assert!((max_ms - e2e.max as f64 / 1e6).abs() <= max_ms / 1000.0, "{max_ms} ms, {} ns", e2e.max);
             assert!(histogram.value_at_quantile(0.5).abs_diff(e2e.p.p50.unwrap()) <= e2e.p.p50.unwrap() / 1000);
         }
+    }
+
+    #[test]
+    fn results_stand_in_the_log_when_they_were_measured() {
+        let mut later = example::document();
+        later.run.started_at = Some("2025-11-21T03:37:30Z".to_owned());
+        // The later one first.
+        let text = write(&[later, example::document()]).unwrap();
+        let (mut starts, mut base) = (Vec::new(), None);
+        for entry in IntervalLogIterator::new(&text) {
+            match entry.unwrap() {
+                LogEntry::BaseTime(time) => base = Some(time.as_secs()),
+                LogEntry::Interval(interval) => starts.push(interval.start_timestamp().as_secs()),
+                LogEntry::StartTime(_) => {}
+            }
+        }
+        starts.dedup();
+        assert_eq!((base, starts), (Some(1_763_696_160), vec![0, 6, 90, 96]));
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn section(result: &ResultDocument) -> String {
     }
     let error = result.run.error.iter().map(|error| plain(error));
     let faults =
-        result.invalid.iter().map(|fault| format!("{} Next: {}.", plain(&fault.text), plain(&fault.next_step)));
+        result.invalid.iter().map(|fault| format!("{}. Next: {}.", plain(&fault.text), plain(&fault.next_step)));
     error.chain(faults).for_each(|fault| text.push_str(&format!("> {fault}\n\n")));
     text.push_str(&stages(result));
     if !result.gates.is_empty() {

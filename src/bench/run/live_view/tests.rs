@@ -193,6 +193,9 @@ fn connections_that_are_held_have_their_view() {
     assert!(seen.starts_with("holding  ━━━━━━━━━━────────────────────  20 s left\n"), "{seen}");
     assert!(seen.contains("ping p50") && seen.contains("connections 98 of 100"), "{seen}");
     assert!(seen.contains("Warning: 2 connections are gone") && !seen.contains("sent"), "{seen}");
+    let (elapsed, duration) = (Duration::from_secs(1), Duration::from_secs(30));
+    view.observe(RunProgress::Holding { open: 100, elapsed, duration, second: None });
+    assert!(!text(&view, WIDE).contains("gone"), "that second was one of connecting");
 }
 
 #[test]
