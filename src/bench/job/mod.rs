@@ -70,6 +70,10 @@ fn job_file(
     argv: impl IntoIterator<Item = std::ffi::OsString>,
 ) -> Result<(String, Option<String>), UsageError> {
     let command = BenchOptions::job_command(environment, argv)?;
+    if let Some(file) = command.run.iter().find(|it| it.file.is_some() && it.words.last().is_some_and(|it| it == "-")) {
+        let fault = format!("{} -: the shards of a job have no stdin: give a file", file.words[0]);
+        return Err(UsageError::new(BENCH.name, vec![fault]));
+    }
     let plan = bench_plan(&first_shard(options), environment, &Target::AsTyped)?;
     let engine = options.job.engine.unwrap_or(EngineName::Slurm);
     let job = Job::of(options, &plan, command)?;
@@ -98,13 +102,6 @@ fn first_shard(options: &BenchOptions) -> BenchOptions {
 impl Job {
     fn of(options: &BenchOptions, plan: &BenchPlan, command: JobCommand) -> Result<Self, UsageError> {
         let shards = options.job.shards.unwrap_or(1);
-        let mut faults = Vec::new();
-        if let Some(file) =
-            command.run.iter().find(|it| it.file.is_some() && it.words.last().is_some_and(|it| it == "-"))
-        {
-            faults.push(format!("{} -: the shards of a job have no stdin: give a file", file.words[0]));
-        }
-        UsageError::check(BENCH.name, faults)?;
         let JobCommand { mut run, merge, names_options_file } = command;
         if !names_options_file {
             // What the other machines have in their options files is no part of this job.
