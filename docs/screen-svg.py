@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes an SVG picture of a terminal screen: tmux capture-pane -e -p | docs/screen-svg.py > docs/explorer.svg
+"""Makes an SVG picture of a terminal screen: tmux capture-pane -e -N -p | docs/screen-svg.py > docs/explorer.svg
 
 The text comes with its escape sequences for color, as tmux prints them. Only what the explorer uses is read: bold, dim,
 reverse, the 8 and 256 colors of text and background."""
@@ -73,11 +73,13 @@ for row, line in enumerate(lines):
         x, y = 10 + column * CELL, 10 + row * LINE
         if bg:
             boxes.append(f'<rect x="{x:.1f}" y="{y}" width="{width(text) * CELL:.1f}" height="{LINE}" fill="{bg}"/>')
-        if text.strip():
+        # Blanks are not drawn: a browser may join them.
+        for word in re.finditer(r"\S+(?: \S+)*", text):
             more = ' font-weight="bold"' if look.get("bold") else ""
             more += ' opacity="0.6"' if look.get("dim") else ""
-            span = f'textLength="{width(text) * CELL:.1f}" lengthAdjust="spacingAndGlyphs"'
-            texts.append(f'<text x="{x:.1f}" y="{y + 13}" fill="{fg}" {span}{more}>{escape(text)}</text>')
+            at, part = x + width(text[: word.start()]) * CELL, word.group()
+            span = f'textLength="{width(part) * CELL:.1f}" lengthAdjust="spacingAndGlyphs"'
+            texts.append(f'<text x="{at:.1f}" y="{y + 13}" fill="{fg}" {span}{more}>{escape(part)}</text>')
         column += width(text)
     columns = max(columns, column)
 

@@ -240,6 +240,10 @@ impl App {
             Input::Key(Key::Control('z')) => return Action::Suspend,
             Input::Key(key) => key,
         };
+        if self.is_stale {
+            // Keys may come faster than frames.
+            self.prepare(self.page);
+        }
         match std::mem::take(&mut self.mode) {
             Mode::Tree => self.take_key(key),
             Mode::Filter(line) => {

@@ -22,9 +22,6 @@ pub(crate) use writer::{JsonLayout, JsonWriter};
 use crate::mqtt::wire::PublishProperties;
 use crate::mqtt::{Property, PropertyRef};
 
-/// Longest line that is written and read, bytes: the largest message of MQTT fits in base64.
-pub(crate) const LONGEST_LINE: usize = 512 << 20;
-
 /// The properties of a PUBLISH in wire order, borrowed from any storage.
 pub fn properties_of<'a>(properties: PublishProperties<'a>) -> impl Iterator<Item = PropertyRef<'a>> {
     let (read, owned) = match properties {

@@ -10,9 +10,9 @@ use super::line_fault::LineFault;
 use super::lines::Line;
 use super::schedule::Schedule;
 use super::source::{MOST_READ_AHEAD, Source};
-use crate::message_json::LONGEST_LINE;
 use crate::mqtt::Message;
 use crate::options::Speed;
+use crate::recording::LONGEST_LINE;
 
 /// The next message of a run.
 #[derive(Debug)]
@@ -189,9 +189,9 @@ impl Supply {
         !self.more.is_empty() || (!self.is_stopped && !self.holds_one() && self.source.has_more())
     }
 
-    /// Whether what was read ahead leaves room for more.
+    /// Whether what was read ahead leaves room for more. A message that waits for its time is followed by nothing.
     pub(super) fn has_room(&self) -> bool {
-        !self.is_over() && self.source.held() < MOST_READ_AHEAD
+        !self.is_over() && !self.holds_one() && self.source.held() < MOST_READ_AHEAD
     }
 
     /// Messages that were taken up, or promised, and have not been given out. It ends the reading, so it is for the end

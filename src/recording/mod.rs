@@ -13,5 +13,5 @@ mod tests;
 
 #[cfg(test)]
 use reader::ReadError;
-pub(crate) use reader::Reader;
+pub(crate) use reader::{LONGEST_LINE, Reader};
 pub(crate) use writer::{Existing, OpenError, Writer};

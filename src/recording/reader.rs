@@ -10,8 +10,10 @@ use serde::de::IgnoredAny;
 use thiserror::Error;
 
 use super::compression::{Compression, decoded};
-use crate::message_json::LONGEST_LINE;
 use crate::terminal::number::{byte_count, counted};
+
+/// Longest line that is read: the largest message of MQTT fits in base64.
+pub(crate) const LONGEST_LINE: usize = 512 << 20;
 
 /// Why a recording is not read further. Lines before it are complete.
 #[derive(Debug, Error)]

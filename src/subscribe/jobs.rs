@@ -63,6 +63,14 @@ impl Job {
 /// The end of a command, with the number of its message.
 pub(crate) type JobEnd = (u64, io::Result<CommandEnd>);
 
+/// A message whose command was begun.
+#[derive(Debug)]
+struct Begun {
+    number: u64,
+    receipt: Receipt,
+    has_ended: bool,
+}
+
 /// Runs them.
 #[derive(Debug)]
 pub(super) struct Jobs {
@@ -71,9 +79,11 @@ pub(super) struct Jobs {
     waiting: VecDeque<Job>,
     waiting_bytes: usize,
     running: BTreeMap<u64, (String, Process)>,
-    /// Of messages that were begun, in their order: whether the command has ended. The first has the number `first`.
-    begun: VecDeque<(Option<Receipt>, bool)>,
-    first: u64,
+    /// The number of the next message that is begun.
+    next: u64,
+    /// Messages that are to be acknowledged, in their order. One of QoS 0 is not here: behind a command that hangs there
+    /// would be any number of them.
+    unacknowledged: VecDeque<Begun>,
     ends: mpsc::UnboundedReceiver<JobEnd>,
     sender: mpsc::UnboundedSender<JobEnd>,
     is_stopped: bool,
@@ -92,8 +102,8 @@ impl Jobs {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             running: BTreeMap::new(),
-            begun: VecDeque::new(),
-            first: 0,
+            next: 0,
+            unacknowledged: VecDeque::new(),
             ends,
             sender,
             is_stopped: false,
@@ -121,21 +131,19 @@ impl Jobs {
             self.waiting_bytes -= job.len();
             self.start(job)?;
         }
-        while let Some((receipt, true)) = self.begun.front() {
-            done.extend(*receipt);
-            self.begun.pop_front();
-            self.first += 1;
+        while self.unacknowledged.front().is_some_and(|message| message.has_ended) {
+            done.extend(self.unacknowledged.pop_front().map(|message| message.receipt));
         }
         Ok(())
     }
 
     fn start(&mut self, job: Job) -> Result<(), FileError> {
         let Job { topic, words, variables, payload, receipt } = job;
-        let number = self.first + self.begun.len() as u64;
+        let number = self.next;
         let sender = self.sender.clone();
         let words = match words {
             Ok(words) if words.is_empty() => {
-                self.begun.push_back((receipt, true));
+                self.note_begun(receipt, true);
                 return Ok(());
             }
             Ok(words) => words,
@@ -148,7 +156,7 @@ impl Jobs {
         match Process::start(invocation, move |end| drop(sender.send((number, end)))) {
             Ok(process) => {
                 self.running.insert(number, (topic, process));
-                self.begun.push_back((receipt, false));
+                self.note_begun(receipt, false);
                 Ok(())
             }
             // No message will find it.
@@ -166,7 +174,13 @@ impl Jobs {
     fn leave_out(&mut self, topic: &str, why: &str, receipt: Option<Receipt>) {
         self.not_run += 1;
         self.report(topic, &format!("was not run: {why}"));
-        self.begun.push_back((receipt, true));
+        self.note_begun(receipt, true);
+    }
+
+    fn note_begun(&mut self, receipt: Option<Receipt>, has_ended: bool) {
+        let number = self.next;
+        self.next += 1;
+        self.unacknowledged.extend(receipt.map(|receipt| Begun { number, receipt, has_ended }));
     }
 
     /// Waits for the end of a command. Nothing is lost when the future is dropped.
@@ -181,8 +195,8 @@ impl Jobs {
     /// Takes what [`Jobs::ended`] returned.
     pub(super) fn on_ended(&mut self, (number, end): JobEnd) {
         let Some((topic, _)) = self.running.remove(&number) else { return };
-        if let Some((_, has_ended)) = self.begun.get_mut((number - self.first) as usize) {
-            *has_ended = true;
+        if let Ok(place) = self.unacknowledged.binary_search_by_key(&number, |message| message.number) {
+            self.unacknowledged[place].has_ended = true;
         }
         // Nothing is known of a command that cannot be waited for.
         match end.unwrap_or(CommandEnd::Status(u8::MAX)) {
@@ -213,7 +227,7 @@ impl Jobs {
 
     /// Whether nothing waits and nothing runs.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.begun.is_empty()
+        self.waiting.is_empty() && self.running.is_empty() && self.unacknowledged.is_empty()
     }
 
     /// The end of a run: what waits is left, what runs gets the signal, if there is one, and is waited for.
@@ -240,5 +254,33 @@ impl Jobs {
         let not_run = (self.not_run > 0).then(|| format!("{} not run", self.not_run));
         let list: Vec<String> = ends.chain(not_run).collect();
         Some(format!("--run: {failures} of {all} failed: {}", list.join(", ")))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn job(words: &[&str]) -> Job {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let (variables, payload) = (Vec::new(), Vec::new());
+        Job { topic: "t".into(), words: Ok(words), variables, payload, receipt: None }
+    }
+
+    #[tokio::test]
+    async fn behind_a_command_that_hangs_nothing_piles_up() {
+        let mut jobs = Jobs::new(2, Diagnostics::silent());
+        let mut done = Vec::new();
+        jobs.push([job(&["sleep", "1000"])]);
+        for _ in 0..5 {
+            jobs.push([job(&["true"])]);
+            jobs.advance(&mut done).unwrap();
+            let end = jobs.ended().await;
+            jobs.on_ended(end);
+        }
+        assert_eq!((jobs.succeeded, jobs.unacknowledged.len(), jobs.running.len()), (5, 0, 1));
+        assert!(!jobs.is_idle());
+        jobs.stop(Some(Signal::Terminate), &mut done).await;
+        assert!(jobs.is_idle() && done.is_empty());
     }
 }

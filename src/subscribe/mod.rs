@@ -43,7 +43,9 @@ pub use expectation::ExpectationPlan;
 pub use expression::Expression;
 pub use plan::SubscribePlan;
 pub(crate) use plan::{handling_of_retained, printer};
-pub(crate) use requests::{Requests, check_limits, miscounted, shortfall};
+#[cfg(feature = "explorer")]
+pub(crate) use requests::{Requests, check_limits};
+pub(crate) use requests::{miscounted, shortfall};
 pub use run::subscribe;
 pub use silence::SilencePlan;
 pub(crate) use sink::{MessageSink, OutputError, SinkReady};

@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::file_error::FileError;
 use crate::client::{Diagnostics, ProgressReporter};
-use crate::message_json::LONGEST_LINE;
 use crate::options::Rotation;
-use crate::recording::{Existing, OpenError, Writer};
+use crate::recording::{Existing, LONGEST_LINE, OpenError, Writer};
 use crate::terminal::number::{bytes, counted};
 use crate::terminal::{Progress, ProgressLine};
 

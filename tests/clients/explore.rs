@@ -118,7 +118,7 @@ fn counts_are_exact_and_the_last_messages_are_saved() {
     let broker = Mqbroker::start(BROKER);
     let port = broker.port();
     let Some(terminal) = Terminal::start((160, 50), &["-h", "127.0.0.1", "-p", &port, "-q", "1"]) else { return };
-    terminal.wait_for(&["connected", "no messages yet"]);
+    terminal.wait_for(&["connected", "0 messages"]);
     let line = |number: usize| format!("t/{}\t{number}\n", number % 40);
     let lines: String = (0..20_000).map(line).collect();
     publish(&port, &["-q", "1", "--topic-sep", "TAB"], &lines);
@@ -166,7 +166,7 @@ fn a_shell_gets_its_terminal_back_while_the_explorer_is_stopped() {
     let Some(terminal) = Terminal::open((80, 24), "exec bash --norc --noprofile -i") else { return };
     terminal.type_text(&format!("sh -c 'echo $$ >pid; exec {MQSUB} --tree -h 127.0.0.1 -p {port}'"));
     terminal.keys(&["Enter"]);
-    terminal.wait_for(&["connected", "no messages yet"]);
+    terminal.wait_for(&["connected", "0 messages"]);
     for by_key in [true, false] {
         terminal.wait_for_state("1 0");
         if by_key {
@@ -178,7 +178,7 @@ fn a_shell_gets_its_terminal_back_while_the_explorer_is_stopped() {
         terminal.wait_for(&["Stopped"]);
         terminal.keys(&["f", "g", "Enter"]);
         terminal.wait_for_state("1 0");
-        terminal.wait_for(&["connected", "no messages yet"]);
+        terminal.wait_for(&["connected", "0 messages"]);
     }
     publish(&port, &["-t", "after", "-m", "it goes on"], "");
     terminal.wait_for(&["it goes on"]);

@@ -235,14 +235,14 @@ fn a_line_in_json_has_a_limit() {
         Tool::start(MQPUB, &["-h", "127.0.0.1", "-p", &broker.port(), "--json", "-q", "1", "--on-error", "skip"]);
     publisher.feed(b"{\"topic\":\"t\",\"payload\":\"");
     let megabyte = vec![b'x'; 1 << 20];
-    for _ in 0..257 {
+    for _ in 0..513 {
         publisher.feed(&megabyte);
     }
     publisher.feed(b"\"}\n{\"topic\":\"t\",\"payload\":\"after\"}\n");
     let ended = publisher.end();
     assert_eq!(
         (ended.code, ended.stderr.as_str()),
-        (Some(1), "Error: line 1: it has 269484058 bytes; a line can have at most 268435455\nError: 1 line skipped\n")
+        (Some(1), "Error: line 1: it has 537919514 bytes; a line can have at most 536870912\nError: 1 line skipped\n")
     );
     assert_eq!(topics_and_payloads(&published(broker, 1)), [("t", &b"after"[..])]);
 }

@@ -8,7 +8,7 @@ use mqtools::mqtt::{Message, ReasonCode};
 use tempfile::TempDir;
 
 use crate::support::mqbroker::Mqbroker;
-use crate::support::scripted_broker::{Script, ScriptedBroker};
+use crate::support::scripted_broker::{Action, Script, ScriptedBroker, Trigger};
 use crate::support::tool::{self, Ended, Tool};
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
@@ -140,6 +140,18 @@ fn the_rhythm_is_kept_and_its_error_is_reported() {
         let rounds = if more.contains(&"--loop") { 2 } else { 1 };
         assert_eq!(topics(broker), ["t/1", "t/2", "t/3", "t/4"].repeat(rounds));
     }
+}
+
+#[test]
+fn a_message_that_is_due_while_there_is_no_broker_follows_after_the_reconnect() {
+    let broker = ScriptedBroker::start(Script::default().fault(1, Trigger::ReceivedPublish(2), Action::Cut));
+    let (_folder, path) = file("r.ndjson", lines(&[0, 100, 200, 300, 2_000]).as_bytes());
+    let ended = mqpub(&broker.port(), &["--replay", text(&path), "-q", "1"], b"");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = broker.stop();
+    let mut payloads: Vec<_> = log.accepted.iter().map(|payload| payload[0]).collect();
+    payloads.dedup();
+    assert_eq!(payloads, b"12345");
 }
 
 #[test]

@@ -158,9 +158,10 @@ impl<'a> Window<'a> {
         let config = home.join(if number == 0 { ".config".to_owned() } else { format!(".config-{number}") });
         let is_waiting = config.join("waiting");
         std::fs::create_dir(&config).unwrap();
+        let waits = block.waits || block.commands.iter().any(|shown| shown.command.ends_with('&'));
         for tool in ["mqpub", "mqsub", "mqrr", "mqbench"] {
-            let ready =
-                if tool == "mqsub" { format!("--ready-file {}\n", is_waiting.display()) } else { String::new() };
+            let reports = tool == "mqsub" && waits;
+            let ready = if reports { format!("--ready-file {}\n", is_waiting.display()) } else { String::new() };
             std::fs::write(config.join(tool), format!("-p {}\n{ready}", scene.real[0])).unwrap();
         }
         if number > 0 {

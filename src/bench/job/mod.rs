@@ -16,7 +16,7 @@ use self::shell::{one_line, shell_word};
 use super::plan::{BenchPlan, Target, bench_plan, is_this_machine};
 use crate::exit_status::ExitStatus;
 use crate::options::{
-    BenchOptions, EngineName, Environment, JobArgument, JobCommand, ShardChoice, ShardNumber, UsageError,
+    BENCH, BenchOptions, EngineName, Environment, JobArgument, JobCommand, ShardChoice, ShardNumber, UsageError,
 };
 use crate::terminal::{print, say};
 
@@ -70,9 +70,13 @@ fn job_file(
     argv: impl IntoIterator<Item = std::ffi::OsString>,
 ) -> Result<(String, Option<String>), UsageError> {
     let command = BenchOptions::job_command(environment, argv)?;
+    if let Some(file) = command.run.iter().find(|it| it.file.is_some() && it.words.last().is_some_and(|it| it == "-")) {
+        let fault = format!("{} -: the shards of a job have no stdin: give a file", file.words[0]);
+        return Err(UsageError::new(BENCH.name, vec![fault]));
+    }
     let plan = bench_plan(&first_shard(options), environment, &Target::AsTyped)?;
     let engine = options.job.engine.unwrap_or(EngineName::Slurm);
-    let job = Job::of(options, &plan, command);
+    let job = Job::of(options, &plan, command)?;
     let text = match engine {
         EngineName::Slurm => slurm::file(&job),
         EngineName::Mpi => mpi::file(&job),
@@ -96,7 +100,7 @@ fn first_shard(options: &BenchOptions) -> BenchOptions {
 }
 
 impl Job {
-    fn of(options: &BenchOptions, plan: &BenchPlan, command: JobCommand) -> Self {
+    fn of(options: &BenchOptions, plan: &BenchPlan, command: JobCommand) -> Result<Self, UsageError> {
         let shards = options.job.shards.unwrap_or(1);
         let JobCommand { mut run, merge, names_options_file } = command;
         if !names_options_file {
@@ -107,7 +111,7 @@ impl Job {
         let connection = &options.connection;
         let takes_password =
             plan.user_name.is_some() && connection.pw_file.is_none() && !names_options_file && plan.password.is_some();
-        Self {
+        Ok(Self {
             shards,
             run,
             merge,
@@ -117,7 +121,7 @@ impl Job {
             length: length(plan),
             image: options.job.image.clone().unwrap_or_else(|| "mqtools:latest".to_owned()),
             tag: plan.run.to_string(),
-        }
+        })
     }
 
     /// The command of a shard for a shell, an option a line; `own` are the words that the engine adds, which the shell

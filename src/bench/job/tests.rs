@@ -51,9 +51,9 @@ fn hostile_words_come_back_as_they_were() {
 fn a_hostile_option_adds_no_line_to_a_file() {
     for engine in ENGINES {
         for word in HOSTILE {
-            // A value that begins with a hyphen stays in one word with its option.
-            let harmless = if word.starts_with('-') { "--name=-plain" } else { "--name=plain" };
-            let plain = file(engine, &[harmless, "--gate", "lost == 0"]).unwrap();
+            // A word that looks like an option stays one with its name.
+            let plain = if word.starts_with('-') { "--name=-plain" } else { "--name=plain" };
+            let plain = file(engine, &[plain, "--gate", "lost == 0"]).unwrap();
             let hostile = file(engine, &[&format!("--name={word}"), "--gate", "lost == 0"]).unwrap();
             assert_eq!(hostile.lines().count(), plain.lines().count(), "{engine}: {word:?}\n{hostile}");
             assert_eq!(code(&hostile).lines().count(), code(&plain).lines().count(), "{engine}: {word:?}");
@@ -111,6 +111,7 @@ fn what_a_job_cannot_do_is_refused() {
         (&["--runs", "3"][..], "--runs: the shards of a run make one run"),
         (&["--embedded"], "--embedded: each shard would have"),
         (&["--clients", "1"], "would have no client"),
+        (&["-f", "-"], "no stdin"),
         (&["--ask-pw", "-u", "u"], "--ask-pw: nobody types"),
         (&["--target", "5/s"], "--engine: prints a job file"),
         (&["result.json"], "a job file is made of options alone"),

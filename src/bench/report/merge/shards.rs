@@ -65,8 +65,9 @@ pub(super) fn whole(mut sum: ResultDocument, allow_partial: bool) -> Result<Resu
         status = worst(status, Status::Partial);
     }
     for wanted in [Status::Partial, Status::Invalid, Status::Failed] {
-        let these: Vec<u64> =
+        let mut these: Vec<u64> =
             shards.iter().filter(|(_, status)| *status == wanted).map(|(shard, _)| shard.index).collect();
+        these.sort_unstable();
         if !these.is_empty() {
             let word = match wanted {
                 Status::Partial => "ended early",
