@@ -56,6 +56,7 @@ wait_for sshd $PARALLEL_SSH node1 true
 mkdir remote && (cd remote && finished bash ../job.sh node1 node2 >out.txt 2>&1) || fail "over ssh: $(tail -5 remote/out.txt)"
 echo "== over ssh"
 compare one.json again.json remote/mqbench-*/result.json
+[ -z "$(find ~/mqbench-jobs -path "*/$(basename remote/mqbench-*)/*" 2>/dev/null)" ] || fail "files are left in ~/mqbench-jobs"
 
 # The page's blocks that need no other machine.
 echo "== docs/beyond-one-machine.md"

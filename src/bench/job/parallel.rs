@@ -36,7 +36,8 @@ else
     for login; do logins+=(--sshlogin "$login"); done
     # In a folder of their own on each machine; results come back, the rest is removed.
     parallel --will-cite --jobs $((({shards} + $# - 1) / $#)) "${{logins[@]}}" --workdir mqbench-jobs \
-        --transferfile "$results/job.sh" --return "$results/shard-{{}}.json" --cleanup "${{run[@]}}" ::: $(seq 0 {last})
+        --transferfile "$results/job.sh" --return "$results/shard-{{}}.json" \
+        --return "$results/shard-{{}}.txt" --cleanup "${{run[@]}}" ::: $(seq 0 {last})
 fi
 
 {merge}
