@@ -84,6 +84,16 @@ job_file() {
     mqbench plan --engine "$engine" --shards 4 -h 127.0.0.1 -p "$port" "${plan[@]}" --quiet "$@"
 }
 
+# names_killed STATUS LOG...: how a job ends whose shard 2 was killed.
+names_killed() {
+    local status=$1
+    shift
+    tail -n 5 "$@"
+    [ "$status" -eq 1 ] || fail "exit status $status, not 1"
+    grep -q 'shard 2 of 4' "$@" || fail "the shard is not named: $(cat "$@")"
+    echo "exit status $status"
+}
+
 # compare ONE OTHER MERGED: counters are equal, and the percentiles of the merged result stand beside those of two runs of
 # one process, whose distance is the noise.
 compare() {
