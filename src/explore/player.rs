@@ -129,6 +129,7 @@ impl Player {
             model.clear();
             (self.next, self.last_time) = (None, None);
             (self.view.position, self.view.at, self.view.skipped) = (0, begin, 0);
+            self.view.first_skipped = None;
         }
         self.view.reading = Some(0.0);
         self.goal = Some(goal);
@@ -203,9 +204,15 @@ impl Player {
                     continue;
                 }
             };
-            let Ok(read) = read_message(&line, &defaults) else {
-                self.view.skipped += 1;
-                continue;
+            let read = match read_message(&line, &defaults) {
+                Ok(read) => read,
+                Err(error) => {
+                    self.view.skipped += 1;
+                    self.view
+                        .first_skipped
+                        .get_or_insert_with(|| format!("line {}, {error}", self.reader.line_number()));
+                    continue;
+                }
             };
             // A line without a time belongs to the one before; a clock may have been set back.
             let time = read.received_us.or(self.last_time).unwrap_or_default();

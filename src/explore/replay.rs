@@ -15,7 +15,6 @@ use super::screen::Screen;
 use super::stops::{StopSignal, Stops, can_stop, stop};
 use crate::client::{Diagnostics, Interrupts};
 use crate::exit_status::{ExitStatus, Signal};
-use crate::terminal::number::counted;
 
 /// The file is read for this long before keys are looked at again.
 const PART: Duration = Duration::from_millis(15);
@@ -46,6 +45,7 @@ pub(super) async fn explore_recording(
     if status == ExitStatus::TimedOut {
         diagnostics.error("timed out");
     }
+    let status = replay.report_file(status, &diagnostics);
     Ok(interrupts.exit_status(status))
 }
 
@@ -155,6 +155,21 @@ impl Replay {
         self.app.source = Source::Recording(self.player.view.clone());
     }
 
+    /// Repeats on the terminal what is wrong with the file; one without a single message is an error.
+    fn report_file(&self, status: ExitStatus, diagnostics: &Diagnostics) -> ExitStatus {
+        let view = &self.player.view;
+        let faults: Vec<String> = view.fault.iter().cloned().chain(view.skipped_lines()).collect();
+        if view.messages == Some(0) && status == ExitStatus::Done && !faults.is_empty() {
+            let cause = faults.join("; ");
+            return diagnostics
+                .failed(format_args!("no message could be read from '{}': {cause}", view.file), None::<&str>);
+        }
+        for fault in faults {
+            diagnostics.warning(fault);
+        }
+        status
+    }
+
     /// Reports once what is wrong with the file.
     fn note_faults(&mut self) {
         let (fault, skipped) = (&self.player.view.fault, self.player.view.skipped);
@@ -165,7 +180,9 @@ impl Replay {
             }
         } else if skipped > self.has_noted.1 && !self.player.is_reading() {
             self.has_noted.1 = skipped;
-            self.app.note(format!("{} no messages", counted(skipped, "line is", "lines are")), true);
+            if let Some(text) = self.player.view.skipped_lines() {
+                self.app.note(text, true);
+            }
         }
     }
 }

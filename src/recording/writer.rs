@@ -110,7 +110,7 @@ impl Writer {
 
     /// Size of the file up to the last flush, bytes.
     pub(crate) const fn size(&self) -> u64 {
-        self.position
+        self.position + self.end.len() as u64
     }
 
     /// Bytes before compression that wait for a flush.
