@@ -12,6 +12,7 @@ use crate::message_json::{MessageDefaults, read_message};
 use crate::mqtt::wire::Publish;
 use crate::mqtt::{Message, ProtocolVersion, TopicFilter};
 use crate::recording::Reader;
+use crate::terminal::escape;
 
 const SECOND: f64 = 1e6;
 const SLOWEST: f64 = 0.1;
@@ -208,9 +209,14 @@ impl Player {
                 Ok(read) => read,
                 Err(error) => {
                     self.view.skipped += 1;
-                    self.view
-                        .first_skipped
-                        .get_or_insert_with(|| format!("line {}, {error}", self.reader.line_number()));
+                    self.view.first_skipped.get_or_insert_with(|| {
+                        format!(
+                            "line {}, column {}: {}",
+                            self.reader.line_number(),
+                            error.column,
+                            escape(&error.to_string())
+                        )
+                    });
                     continue;
                 }
             };
