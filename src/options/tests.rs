@@ -90,7 +90,7 @@ fn a_topic_to_publish_to_replaces_that_of_an_options_file() {
         Environment::fixed([("XDG_CONFIG_HOME", "/c")], files.map(|(path, text)| (path, text.as_bytes().to_vec())));
     let topics = |arguments: &[&str]| match PublishOptions::read(&environment, argv("mqpub", arguments)) {
         Ok(Reading::Options(options)) => {
-            assert_eq!((options.message.qos.number(), options.properties.property.len()), (1, 1));
+            assert_eq!((options.message.qos.number(), options.client.properties.property.len()), (1, 1));
             options.message.topic
         }
         other => panic!("{other:?}"),
@@ -804,13 +804,14 @@ fn a_profile_stands_between_options_files_and_the_command_line() {
     else {
         panic!("not read");
     };
-    let SubscribeOptions { connection, subscription, tls, .. } = &*options;
+    let SubscribeOptions { subscription, client, .. } = &*options;
+    let ClientGroups { connection, tls, will, properties, .. } = client;
     assert_eq!((connection.host.as_deref(), connection.port), (Some("prod.example"), Some(1884)));
     assert_eq!(subscription.topic, ["-x"]);
     assert_eq!(tls.cafile.as_deref(), Some("/home/u/.config/mqtools/ca.pem".as_ref()));
     assert_eq!(connection.pw_file.as_deref(), Some("/home/u/secret".as_ref()));
     let defaults = defaults(&SUBSCRIBE, &environment);
-    let plan = connect_plan(connection, tls, &options.will, &options.properties, defaults).unwrap();
+    let plan = connect_plan(connection, tls, will, properties, defaults).unwrap();
     assert!(format!("{:?}", plan.session.connect_properties).contains("two words"));
     assert_eq!(plan.session.password, Some(Secret::new("of the file")));
 }
