@@ -26,9 +26,7 @@ fn faults(tool: &Tool, arguments: &[&str]) -> Vec<String> {
         "mqsub" => match SubscribeOptions::read(&empty(), argv("mqsub", arguments)) {
             Err(error) => Err(error),
             Ok(Reading::Answer(answer)) => panic!("{answer}"),
-            Ok(Reading::Options(o)) => {
-                connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&SUBSCRIBE, &empty())).map(|_| ())
-            }
+            Ok(Reading::Options(o)) => connect_plan_of(&o.client, defaults(&SUBSCRIBE, &empty())).map(|_| ()),
         },
         "mqbench" => plan_of_bench(&empty(), arguments).map(|_| ()),
         _ => BrokerOptions::read(&empty(), argv("mqbroker", arguments)).map(|_| ()),
@@ -51,6 +49,11 @@ fn defaults<'a>(tool: &'static Tool, environment: &'a Environment) -> ConnectDef
     }
 }
 
+fn connect_plan_of(client: &ClientGroups, defaults: ConnectDefaults<'_>) -> Result<ConnectPlan, UsageError> {
+    let ClientGroups { connection, tls, will, properties, .. } = client;
+    connect_plan(connection, tls, will, properties, defaults)
+}
+
 fn options_of_bench(environment: &Environment, arguments: &[&str]) -> Result<BenchOptions, UsageError> {
     match BenchOptions::read(environment, argv("mqbench", arguments))? {
         Reading::Options(options) => Ok(*options),
@@ -68,9 +71,7 @@ fn plan_of_publish(environment: &Environment, arguments: &[&str]) -> Result<Conn
     let with_message: Vec<&str> = ["-t", "t", "-n"].iter().chain(arguments).copied().collect();
     match PublishOptions::read(environment, argv("mqpub", &with_message))? {
         Reading::Answer(answer) => panic!("{answer}"),
-        Reading::Options(o) => {
-            connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&PUBLISH, environment))
-        }
+        Reading::Options(o) => connect_plan_of(&o.client, defaults(&PUBLISH, environment)),
     }
 }
 
@@ -805,13 +806,13 @@ fn a_profile_stands_between_options_files_and_the_command_line() {
         panic!("not read");
     };
     let SubscribeOptions { subscription, client, .. } = &*options;
-    let ClientGroups { connection, tls, will, properties, .. } = client;
+    let ClientGroups { connection, tls, .. } = client;
     assert_eq!((connection.host.as_deref(), connection.port), (Some("prod.example"), Some(1884)));
     assert_eq!(subscription.topic, ["-x"]);
     assert_eq!(tls.cafile.as_deref(), Some("/home/u/.config/mqtools/ca.pem".as_ref()));
     assert_eq!(connection.pw_file.as_deref(), Some("/home/u/secret".as_ref()));
     let defaults = defaults(&SUBSCRIBE, &environment);
-    let plan = connect_plan(connection, tls, will, properties, defaults).unwrap();
+    let plan = connect_plan_of(client, defaults).unwrap();
     assert!(format!("{:?}", plan.session.connect_properties).contains("two words"));
     assert_eq!(plan.session.password, Some(Secret::new("of the file")));
 }

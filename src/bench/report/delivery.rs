@@ -230,6 +230,7 @@ impl Clients {
         add(&mut self.failed, other.failed);
         add(&mut self.reconnects, other.reconnects);
         merge_counts(&mut self.errors, &other.errors);
+        add(&mut self.lost, other.lost);
         merge_counts(&mut self.losses, &other.losses);
     }
 }

@@ -2,8 +2,8 @@
 //! `tests/parity.rs`; here is what 2.1 brought, and what a line becomes.
 
 use super::super::{
-    ConnectDefaults, PUBLISH, PublishOptions, REQUEST, Reading, RequestOptions, SUBSCRIBE, SubscribeOptions,
-    connect_plan,
+    ClientGroups, ConnectDefaults, PUBLISH, PublishOptions, REQUEST, Reading, RequestOptions, SUBSCRIBE,
+    SubscribeOptions, connect_plan,
 };
 use super::*;
 use crate::client::ConnectPlan;
@@ -50,13 +50,8 @@ fn plan_of(options: &PublishOptions) -> Result<ConnectPlan, UsageError> {
         names_clients: false,
         policy: options.general.policy,
     };
-    connect_plan(
-        &options.client.connection,
-        &options.client.tls,
-        &options.client.will,
-        &options.client.properties,
-        defaults,
-    )
+    let ClientGroups { connection, tls, will, properties, .. } = &options.client;
+    connect_plan(connection, tls, will, properties, defaults)
 }
 
 fn plan(arguments: &[&str]) -> ConnectPlan {
