@@ -307,7 +307,7 @@ impl<'a> StageDriver<'a> {
         let plan = &shared.plan;
         // Where a count may have ended the stage, its end is the last event.
         let reach =
-            plan.is_apart().then(|| reach(&shared, run.number, std::mem::take(&mut totals.sum.deliveries.reach)));
+            plan.is_apart().then(|| reach(shared, run.number, std::mem::take(&mut totals.sum.deliveries.reach)));
         // Where a count may have ended the stage, its end is the last event.
         let last_ns = totals.sum.spans.last().unwrap_or_default();
         let end_ns = if run.count.is_some() { last_ns.min(run.to_ns) } else { run.to_ns };
