@@ -33,7 +33,7 @@ pub(super) fn cannot_keep_pace(run: &StageRun, totals: &StageTotals, all_connect
     let (Some(rate), seconds) = (run.rate, totals.seconds()) else { return false };
     let in_time = rate * run.to_ns.saturating_sub(run.from_ns) as f64 / SECOND_NS as f64;
     let planned = run.count.map_or(in_time, |count| in_time.min(count as f64));
-    let (counters, latency) = (&totals.recorder.counters, &totals.recorder.latency);
+    let (counters, latency) = (&totals.sum.recorder.counters, &totals.sum.recorder.latency);
     let limit_ns = LAG_FLOOR_NS.max(p99(&latency.e2e).unwrap_or_default() / 10);
     let late = latency.sched_lag.histogram().map_or(0, |lag: &LatencyHistogram| lag.count_above(limit_ns));
     let due = (rate * seconds as f64).min(planned);

@@ -261,8 +261,8 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
 /// Warnings about delivery.
 fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let (mut warnings, delivery) = (Vec::new(), &stage.delivery);
-    if let Some(lost) = some(delivery.lost) {
-        let expected = delivery.expected.unwrap_or_default();
+    if let Some(lost) = some(delivery.counts.lost) {
+        let expected = delivery.counts.expected.unwrap_or_default();
         let cause = cause_of_loss(plan, stage);
         warnings.push(Warning::new("loss", format!("{lost} of {expected} messages were lost{cause}")));
     }
@@ -278,20 +278,20 @@ fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
         );
         warnings.push(Warning::new("freed-by-silence", text));
     }
-    if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
+    if let Some(duplicates) = some(delivery.counts.duplicates).filter(|_| stage.qos == 2) {
         warnings.push(Warning::new(
             "qos2-duplicates",
             format!("{}, which QoS 2 forbids", counted(duplicates, "duplicate", "duplicates")),
         ));
     }
-    if let Some(corrupt) = some(delivery.corrupt) {
+    if let Some(corrupt) = some(delivery.counts.corrupt) {
         warnings.push(Warning::new("corrupt", format!("{} arrived with different contents", messages(corrupt))));
     }
     if let Some(foreign) = some(delivery.foreign) {
         let text = format!("{} from other publishers arrived on the same topics and cost time", messages(foreign));
         warnings.push(Warning::new("foreign", text));
     }
-    if let Some(unjudged) = some(delivery.unjudged) {
+    if let Some(unjudged) = some(delivery.counts.unjudged) {
         let text = format!("{} arrived too late to tell late messages from duplicates", messages(unjudged));
         warnings.push(Warning::new("unjudged", text));
     }
