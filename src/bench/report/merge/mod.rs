@@ -9,6 +9,7 @@ mod stage;
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use chrono::DateTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::document::{BrokerFacts, Part, ResultDocument, RunFacts, Status, TargetFacts, Warning};
+use super::latency::LatencyTable;
 use super::plan::NOT_HASHED;
 use crate::bench::measure::Fault;
 use crate::terminal::quoted;
@@ -91,7 +93,11 @@ pub(crate) fn merge_read<E: From<MergeError>>(
         }
         let part = as_part(result);
         merged = Some(match merged {
-            None => (file, part),
+            None => {
+                // Those of the others are read when they are added.
+                histograms(&part).map_err(|error| unfit(format!("{error:#}")))?;
+                (file, part)
+            }
             Some((other, sum)) => {
                 if let Some(fault) = difference(&sum, &part) {
                     return Err(MergeError::Differs { file, other, fault }.into());
@@ -105,6 +111,17 @@ pub(crate) fn merge_read<E: From<MergeError>>(
     let (_, sum) = merged.ok_or_else(nothing)?;
     let sum = with_start_warning(sum);
     shards::whole(sum, allow_partial).map_err(E::from)
+}
+
+/// Reads the histograms of all stages.
+fn histograms(result: &ResultDocument) -> anyhow::Result<()> {
+    for stage in &result.stages {
+        for name in LatencyTable::NAMES {
+            let Some(summary) = stage.latency.get(name).filter(|summary| summary.hdr.is_some()) else { continue };
+            summary.histogram().with_context(|| format!("stage {}: latency {name}", stage.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Why a result cannot be a part of anything.

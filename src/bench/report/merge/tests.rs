@@ -229,8 +229,14 @@ fn what_does_not_belong_together_is_refused() {
     }
     let mut broken = quiet(2);
     broken.stages[0].latency.e2e.as_mut().unwrap().hdr = Some("AAAA".to_owned());
-    let error = merge(vec![("a".to_owned(), quiet(1)), ("b".to_owned(), broken)], false).unwrap_err().to_string();
-    assert!(error.starts_with("b cannot be merged: stage flood: latency e2e: hdr: "), "{error}");
+    for broken_is_first in [false, true] {
+        let mut parts = vec![("a".to_owned(), quiet(1)), ("b".to_owned(), broken.clone())];
+        if broken_is_first {
+            parts.reverse();
+        }
+        let error = merge(parts, false).unwrap_err().to_string();
+        assert!(error.starts_with("b cannot be merged: stage flood: latency e2e: hdr: "), "{error}");
+    }
     assert!(LatencyTable::of(&Recorder::default().latency, LoopKind::Open).e2e.is_none());
 }
 
