@@ -33,13 +33,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(number: u64, id: ConnectionId) -> Self {
+    pub(super) fn new(number: u64, id: ConnectionId, outbox: Outbox) -> Self {
         Self {
             number,
             version: ProtocolVersion::default(),
             received: 0,
             id: Some(id),
-            outbox: Rc::default(),
+            outbox: Rc::new(outbox),
             own: HashSet::new(),
             last_own: FIRST_OWN_IDENTIFIER,
             dropped: HashSet::new(),

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 pub(crate) use link::Link;
 pub(crate) use serve::{run_timers, serve};
 
-use outbox::Outbox;
+use outbox::{FULL, Outbox, WaitingBytes};
 
 /// Whether the core gets a packet of a client.
 #[derive(Debug)]
@@ -137,6 +137,7 @@ pub(crate) struct FaultyBroker<P> {
     /// Links that are to be looked at after the packet that is being handled.
     touched: Vec<u64>,
     deadline_moved: Rc<Notify>,
+    waiting_bytes: WaitingBytes,
 }
 
 impl<P: FaultPlan> FaultyBroker<P> {
@@ -151,6 +152,7 @@ impl<P: FaultPlan> FaultyBroker<P> {
             observer: None,
             touched: Vec::new(),
             deadline_moved: Rc::default(),
+            waiting_bytes: WaitingBytes::default(),
         }
     }
 
@@ -192,7 +194,7 @@ impl<P: FaultPlan> FaultyBroker<P> {
         let number = self.last_number;
         let peer = Peer { address: number.to_string(), ..Peer::default() };
         let id = self.core.open(peer, Instant::now().into_std());
-        let mut link = Link::new(number, id);
+        let mut link = Link::new(number, id, Outbox::new(Rc::clone(&self.waiting_bytes)));
         let outbox = Rc::clone(&link.outbox);
         self.numbers.insert(id, number);
         self.plan.accepted(&mut link);
@@ -299,6 +301,9 @@ impl<P: FaultPlan> FaultyBroker<P> {
     }
 
     fn full_outboxes(&self) -> Vec<Rc<Outbox>> {
+        if self.waiting_bytes.get() <= FULL {
+            return Vec::new();
+        }
         self.links.values().filter(|link| link.outbox.is_full()).map(|link| Rc::clone(&link.outbox)).collect()
     }
 

@@ -1,7 +1,8 @@
 //! The way out of one connection: what is due now and what is due later, in the order of the times.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -9,10 +10,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// Above this many waiting bytes those whose packets fill the outbox are not read from.
-const FULL: usize = 8 << 20;
+pub(super) const FULL: usize = 8 << 20;
 
 /// One write takes about this much.
 const WRITE_SIZE: usize = 64 << 10;
+
+/// Bytes that wait in all queues of a broker. Below [`FULL`] none of them is full, and none need be looked at.
+pub(super) type WaitingBytes = Rc<Cell<usize>>;
 
 enum Item {
     Bytes(Vec<u8>),
@@ -35,6 +39,8 @@ struct Queue {
     /// Items so far, which keeps those that are due at the same moment in order.
     count: u64,
     bytes: usize,
+    /// The bytes of all queues of the broker.
+    of_all: WaitingBytes,
     not_before: Option<Instant>,
     /// How many bytes are still taken before the connection ends.
     budget: Option<u64>,
@@ -46,9 +52,16 @@ impl Queue {
         let due = (Instant::now() + after).max(self.not_before.unwrap_or_else(Instant::now));
         if let Item::Bytes(bytes) = &item {
             self.bytes += bytes.len();
+            self.of_all.set(self.of_all.get() + bytes.len());
         }
         self.count += 1;
         self.items.insert((due, self.count), item);
+    }
+
+    /// These bytes are written, or never will be.
+    fn forget(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.of_all.set(self.of_all.get() - bytes);
     }
 
     /// Moves what is due to the end of `bytes`; whether the connection ends behind it.
@@ -67,6 +80,12 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.forget(self.bytes);
+    }
+}
+
 /// The queue of one connection.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -76,6 +95,13 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// One whose bytes are counted with those of the others.
+    pub(super) fn new(of_all: WaitingBytes) -> Self {
+        let outbox = Self::default();
+        outbox.queue.borrow_mut().of_all = of_all;
+        outbox
+    }
+
     /// Takes bytes to be written after a delay; whether all of them will be, as far as it is up to the broker.
     pub(crate) fn send(&self, bytes: &[u8], after: Duration) -> bool {
         let mut queue = self.queue.borrow_mut();
@@ -156,7 +182,7 @@ impl Outbox {
                     let ends = self.queue.borrow_mut().take_due(&mut bytes);
                     // A client that is gone needs nothing more.
                     let is_gone = writer.write_all(&bytes).await.is_err();
-                    self.queue.borrow_mut().bytes -= bytes.len();
+                    self.queue.borrow_mut().forget(bytes.len());
                     bytes.clear();
                     self.written.notify_waiters();
                     if is_gone {
