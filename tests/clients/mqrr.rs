@@ -10,6 +10,7 @@ use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, ProtocolVers
 use crate::support::raw_client::{RawClient, message};
 use crate::support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
 use crate::support::tool::{self, Ended, Tool};
+use crate::support::whole::assert_whole;
 
 use QoS::{AtLeastOnce, AtMostOnce};
 
@@ -299,15 +300,20 @@ fn nobody_answers() {
     let broker = ScriptedBroker::start(Script::default());
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(27), 0));
-    assert!(ended.stderr.contains("timed out after 3 s: no response arrived"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("with -q 1 the broker reports"), "{}", ended.stderr);
+    let expected = "\
+        Error: timed out after 3 s: no response arrived\n\
+        Hint: with -q 1 the broker reports whether any client is subscribed to 'q'\n";
+    assert_whole(&ended.stderr, expected);
     broker.set_script(Script::default().refuse_publishes(1.., ReasonCode::NO_MATCHING_SUBSCRIBERS));
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-m", "x", "-q", "1"]));
     asking.wait_for_stderr("Warning: no client is subscribed to 'q' to");
     asking.signal("INT");
     let ended = asking.end();
     assert_eq!(ended.signal, Some(2));
-    assert!(ended.stderr.contains("interrupted: no response arrived"), "{}", ended.stderr);
+    let expected = "\
+        Warning: no client is subscribed to 'q' to receive the request: is the responder running?\n\
+        Error: interrupted: no response arrived\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]
@@ -315,14 +321,22 @@ fn nothing_is_asked_before_the_subscription_is_granted() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Suback, 1..));
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--connect-timeout", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(43), 0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("did not answer SUBSCRIBE"), "{}", ended.stderr);
+    let expected = "\
+        Error: 127.0.0.1:[..]: the broker did not answer SUBSCRIBE within 3 s\n\
+        Hint: the broker is overloaded or hangs; --connect-timeout sets how long to wait\n";
+    assert_whole(&ended.stderr, expected);
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 0));
-    assert!(ended.stderr.contains("has not granted the subscription"), "{}", ended.stderr);
+    let expected = "\
+        Error: timed out after 3 s: no request was sent, the broker has not granted the subscription yet\n";
+    assert_whole(&ended.stderr, expected);
     broker.set_script(Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED));
     let ended = run(&broker.port(), &["-t", "q", "-e", "r", "-m", "x"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(135), 0));
-    assert!(ended.stderr.contains("refused to subscribe to r") && ended.stderr.contains("-e"), "{}", ended.stderr);
+    let expected = "\
+        Error: 127.0.0.1:[..]: the broker refused to subscribe to r: Not authorized (0x87)\n\
+        Hint: is this user allowed to subscribe there? choose another response topic with -e\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]
