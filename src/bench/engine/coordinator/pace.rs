@@ -14,6 +14,9 @@ use crate::mqtt::QoS;
 /// The part of a schedule that may be late or not sent.
 const TOLERATED: f64 = 0.01;
 
+/// The part of a schedule that may still wait at the end without latencies having grown all the time.
+const LEFT_AT_END: f64 = 0.001;
+
 /// A schedule that is this far behind measures only the latency of its queue.
 const FAR_BEHIND_S: f64 = 0.5;
 
@@ -68,6 +71,12 @@ impl StageOutcome {
             return Some(Overload::HeldBack);
         }
         self.steadiness(plan).backlog.map(Overload::Backlog)
+    }
+
+    /// Whether what waited for the window was sent all the same, and not later and later: hardly anything is left.
+    pub(crate) fn keeps_up(&self) -> bool {
+        let (Some(offered), Some(not_sent)) = (self.offered, self.not_sent) else { return false };
+        self.recorder.counters.skipped == 0 && not_sent as f64 <= LEFT_AT_END * offered as f64
     }
 
     /// Whether there was a silence that explains what waited: everything was sent after it, or it came near the end.

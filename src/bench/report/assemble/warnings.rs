@@ -92,15 +92,18 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
             0 => {
                 let not_sent = stage.not_sent.filter(|not_sent| *not_sent > 0);
                 let not_sent = not_sent.map_or_else(String::new, |count| format!(", and {count} were not sent at all"));
-                format!(
-                    "{held_back} of {offered} messages waited for the window{not_sent}: the path did not sustain this rate, and latencies grow with the length of the test",
-                )
+                let consequence = if stage.keeps_up() {
+                    format!("latencies include that wait; -M is {} per publisher", plan.window)
+                } else {
+                    "the path did not sustain this rate, and latencies grow with the length of the test".to_owned()
+                };
+                format!("{held_back} of {offered} messages waited for the window{not_sent}: {consequence}")
             }
             skipped => format!(
                 "{held_back} of {offered} messages were due with a full window: the path did not sustain this rate, and {skipped} were skipped",
             ),
         };
-        let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
+        let code = if stage.lost.is_empty() && !stage.keeps_up() { "overload" } else { "held-back" };
         warnings.push(Warning::new(code, text));
     } else if let Some(not_sent) = stage.not_sent.filter(|not_sent| *not_sent > counters.skipped) {
         let of = stage.offered.map_or_else(String::new, |offered| format!(" of {offered}"));
