@@ -22,7 +22,7 @@
 //! - [`broker`]: mqbroker; [`broker::core`] has no I/O, the rest connects it to the network
 
 #![warn(unreachable_pub)]
-// Tables of cases are long.
+// Tests are often tables of cases.
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 pub mod bench;

@@ -42,7 +42,6 @@ impl<'a> DisconnectGuard<'a> {
         Self { connection, is_armed: true }
     }
 
-    /// The connection.
     pub(crate) const fn connection(&mut self) -> &mut Connection {
         self.connection
     }

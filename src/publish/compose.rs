@@ -28,7 +28,6 @@ impl Draft {
         }
     }
 
-    /// The size of its payload.
     pub(super) fn payload_size(&self) -> usize {
         match self {
             Self::Payload(payload) => payload.len(),

@@ -42,7 +42,7 @@ fn document(output: &Output) -> Value {
 }
 
 #[test]
-fn self_measures_every_case_saves_its_ceiling_and_results_tell_their_headroom() {
+fn self_measures_every_case_saves_its_ceiling_and_results_report_their_headroom() {
     let cache = tempfile::tempdir().unwrap();
     let output = run(&mut mqbench(cache.path(), &["self", "--json", "--threads", "1"]));
     let (found, stderr) = (document(&output), text(&output.stderr));

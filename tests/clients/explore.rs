@@ -60,7 +60,8 @@ impl Terminal {
     fn wait_for(&self, texts: &[&str]) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
-            let screen = self.screen();
+            // Lines that were wrapped are one.
+            let screen = self.tmux(&["capture-pane", "-p", "-J"]);
             if texts.iter().all(|text| screen.contains(text)) {
                 return screen;
             }
@@ -296,7 +297,7 @@ fn without_a_terminal_it_names_what_works_there() {
     let ended = tool::run(MQSUB, &["--tree", "-h", "127.0.0.1", "-p", "1"], b"");
     assert_eq!(ended.code, Some(2));
     let expected = "\
-        Error: --tree needs a terminal, and stdout is none that can move its cursor\n\
+        Error: --tree needs a terminal, and stdout is not one that can move its cursor\n\
         Hint: use --json to print the messages instead, one JSON object per line\n";
     assert_whole(&ended.stderr, expected);
     assert!(ended.stdout.is_empty());

@@ -79,7 +79,10 @@ fn it_covers_every_answer_that_a_run_begins_with() {
             let silent = ScriptedBroker::start(Script::default().omit(PacketType::Suback, 1..));
             let ended = run(program, &silent, task, &["--wait", "500ms"]);
             assert_eq!(ended.code, Some(1));
-            assert!(ended.stderr.contains("has not answered SUBSCRIBE\n"), "{}", ended.stderr);
+            let expected = "\
+                Error: gave up after 0.5 s: 127.0.0.1:[..] has not answered SUBSCRIBE\n\
+                Hint: --wait sets how long to try\n";
+            assert_whole(&ended.stderr, expected);
         }
     }
 }

@@ -205,7 +205,6 @@ impl BenchPlan {
     }
 }
 
-/// "shard 3 of 8", "shards 2 and 5 of 8".
 pub(in crate::bench) fn named_shards<N: ToString>(shards: &[N], count: impl Display) -> String {
     const MOST: usize = 20;
     let mut numbers: Vec<String> = shards.iter().take(MOST).map(ToString::to_string).collect();
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_of_shards_says_what_each_of_them_cannot() {
+    fn a_plan_of_shards_names_what_each_of_them_cannot() {
         for (arguments, part) in [
             (&["--shard", "0/3", "--clients", "2", "--rate", "10"][..], "shard 2 of 3 would have no client"),
             (&["--shard", "0/2"], "run --flood first"),
