@@ -209,9 +209,10 @@ fn beside(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(name))
 }
 
-fn create_new(path: &Path, is_private: bool) -> io::Result<File> {
+/// To write to a file that this makes.
+fn options(is_private: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true);
     #[cfg(unix)]
     if is_private {
         use std::os::unix::fs::OpenOptionsExt;
@@ -219,25 +220,22 @@ fn create_new(path: &Path, is_private: bool) -> io::Result<File> {
     }
     #[cfg(not(unix))]
     let _ = is_private;
-    options.open(path)
+    options
+}
+
+fn create_new(path: &Path, is_private: bool) -> io::Result<File> {
+    options(is_private).create_new(true).open(path)
 }
 
 /// Opens a file for its new content. A link that was made since the run began is not followed either.
 fn create(path: &Path, is_private: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    let mut options = options(is_private);
+    options.create(true).truncate(true);
     #[cfg(unix)]
-    {
+    if !is_name_of_system(path) {
         use std::os::unix::fs::OpenOptionsExt;
-        if is_private {
-            options.mode(0o600);
-        }
-        if !is_name_of_system(path) {
-            options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
-        }
+        options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
     }
-    #[cfg(not(unix))]
-    let _ = is_private;
     options.open(path)
 }
 

@@ -11,7 +11,6 @@ use crate::terminal::{escape_lines, message};
 
 /// Where a client reports what happens to its connection.
 pub(crate) trait Reporter: Debug {
-    /// A warning.
     fn warning(&self, text: &dyn Display);
 
     /// What to do about the last warning.

@@ -1,5 +1,6 @@
 //! Connects a client up to an accepted CONNECT, and exchanges packets until something happens.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -41,7 +42,6 @@ impl<'a> DisconnectGuard<'a> {
         Self { connection, is_armed: true }
     }
 
-    /// The connection.
     pub(crate) const fn connection(&mut self) -> &mut Connection {
         self.connection
     }
@@ -116,7 +116,7 @@ pub(crate) async fn exchange<K: Kept, H: Handler<K>>(
     mut done: impl FnMut(&Session<K>, &H) -> bool,
 ) -> Result<(), ClientError> {
     let before_connack = !session.is_open();
-    let lost = |error: Option<&std::io::Error>| ClientError::lost(target, error, before_connack);
+    let lost = |error: Option<&io::Error>| ClientError::lost(target, error, before_connack);
     let failed = |error| ClientError::Session { target: target.to_owned(), error };
     let mut input = vec![0; READ_BUFFER];
     loop {
@@ -141,17 +141,24 @@ pub(crate) async fn exchange<K: Kept, H: Handler<K>>(
     }
 }
 
-/// Writes what the session has put out.
 async fn send<K: Kept>(connection: &mut Connection, session: &mut Session<K>, target: &str) -> Result<(), ClientError> {
+    let before_connack = !session.is_open();
+    let lost = |error: io::Error| ClientError::lost(target, Some(&error), before_connack);
+    write_output(connection, session).await.map_err(lost)
+}
+
+/// Writes what the session has put out.
+///
+/// # Errors
+/// Those of the connection.
+pub(crate) async fn write_output<K: Kept>(connection: &mut Connection, session: &mut Session<K>) -> io::Result<()> {
     if session.output_len() == 0 {
         return Ok(());
     }
     let mut out = Vec::new();
     session.take_output(&mut out);
-    let before_connack = !session.is_open();
-    let lost = |error: std::io::Error| ClientError::lost(target, Some(&error), before_connack);
-    connection.write_all(&out).await.map_err(lost)?;
-    connection.flush().await.map_err(lost)?;
+    connection.write_all(&out).await?;
+    connection.flush().await?;
     session.handle_written(Instant::now().into_std(), false);
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(crate) use connected::{Client, CloseMode, NoHandler};
 pub(crate) use diagnostics::{Diagnostics, Reporter};
 pub(crate) use drive::{Driver, End, GiveUp, Task, Which};
 pub(crate) use error::{ClientError, ConnectFacts, whose_limit};
-pub(crate) use establish::{DisconnectGuard, Established, establish, exchange, log_in};
+pub(crate) use establish::{DisconnectGuard, Established, establish, exchange, log_in, write_output};
 pub(crate) use moderation::ReadModeration;
 pub(crate) use plan::ClientPlan;
 pub use plan::ConnectPlan;

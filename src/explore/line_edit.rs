@@ -19,7 +19,6 @@ impl LineEdit {
         Self { cursor: text.len(), text }
     }
 
-    /// The text.
     pub(super) fn text(&self) -> String {
         self.text.iter().collect()
     }

@@ -28,7 +28,6 @@ impl Sort {
         }
     }
 
-    /// Its name.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Name => "name",

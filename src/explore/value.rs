@@ -35,7 +35,6 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Its name.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_bytes_are_told_apart() {
+    fn text_and_bytes_are_distinguished() {
         assert_eq!(text(&lines("hot\x1b[2J\n\tü\u{202e}".as_bytes(), false, 80).1), "hot\\u{1b}[2J\n    ü\\u{202e}");
         let (form, hex) = lines(b"\x00\x01AB\xff67890abcdef0123", false, 80);
         assert_eq!(form, Form::Bytes);

@@ -15,8 +15,8 @@ pub use schema::schema;
 pub use text::JsonText;
 #[cfg(feature = "explorer")]
 pub(crate) use text::JsonToken;
-pub(crate) use write::put_rfc3339;
 pub use write::{MessageJsonOptions, write_message};
+pub(crate) use write::{put_rfc3339, write_user_property};
 pub(crate) use writer::{JsonLayout, JsonWriter};
 
 use crate::mqtt::wire::PublishProperties;

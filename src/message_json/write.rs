@@ -155,7 +155,8 @@ fn write_properties(properties: PublishProperties<'_>, writer: &mut JsonWriter<'
     writer.close_object();
 }
 
-fn write_user_property(property: &PropertyRef<'_>, writer: &mut JsonWriter<'_>) {
+/// Appends a user property as an element of an array: an object of one key.
+pub(crate) fn write_user_property(property: &PropertyRef<'_>, writer: &mut JsonWriter<'_>) {
     if let PropertyValue::Pair(key, value) = *property.value() {
         writer.element();
         writer.open_object();

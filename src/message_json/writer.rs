@@ -139,7 +139,6 @@ impl<'a> JsonWriter<'a> {
         self.first = false;
     }
 
-    /// A string.
     pub(crate) fn string(&mut self, text: &str) {
         // A Vec takes every write, and a str always serializes.
         let start = self.out.len();

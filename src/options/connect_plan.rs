@@ -32,6 +32,7 @@ pub struct ConnectDefaults<'a> {
 }
 
 /// What the connection groups mean.
+#[expect(clippy::too_many_lines, reason = "it fills one plan, field by field")]
 pub fn connect_plan(
     connection: &ConnectionOptions,
     tls: &TlsOptions,

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::line_fault::LineFault;
+use super::line_fault::{LineFault, topic_of};
 use super::template_form::TemplateForm;
 use crate::message_json::{MessageDefaults, read_message};
-use crate::mqtt::{Message, QoS, TopicRule, apply_rules, check_sent_topic_name, check_topic_name};
+use crate::mqtt::{Message, QoS, TopicRule, apply_rules, check_topic_name};
 
 /// A message that is taken up and not in the session yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,6 @@ impl Draft {
         }
     }
 
-    /// The size of its payload.
     pub(super) fn payload_size(&self) -> usize {
         match self {
             Self::Payload(payload) => payload.len(),
@@ -148,11 +147,7 @@ impl Composer {
 
 fn split(line: &Bytes, separator: &Separator) -> Result<(String, Bytes), LineFault> {
     let Some(at) = separator.finder.find(line) else { return Err(LineFault::NoSeparator(separator.shown())) };
-    let topic = String::from_utf8(line[..at].to_vec()).map_err(|_| LineFault::TopicNotUtf8)?;
-    match check_sent_topic_name(&topic) {
-        Ok(()) => Ok((topic, line.slice(at + separator.text.len()..))),
-        Err(error) => Err(LineFault::Topic { topic, error }),
-    }
+    Ok((topic_of(line[..at].to_vec())?, line.slice(at + separator.text.len()..)))
 }
 
 #[cfg(test)]

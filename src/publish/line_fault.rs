@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::message_json::ReadError;
-use crate::mqtt::TopicError;
+use crate::mqtt::{TopicError, check_sent_topic_name};
 use crate::template::TemplateError;
 
 /// Why a line is not a message.
@@ -43,6 +43,15 @@ pub(super) enum LineFault {
         /// How many it may have.
         limit: usize,
     },
+}
+
+/// The topic that these bytes are, if something can be published to it.
+pub(super) fn topic_of(bytes: Vec<u8>) -> Result<String, LineFault> {
+    let topic = String::from_utf8(bytes).map_err(|_| LineFault::TopicNotUtf8)?;
+    match check_sent_topic_name(&topic) {
+        Ok(()) => Ok(topic),
+        Err(error) => Err(LineFault::Topic { topic, error }),
+    }
 }
 
 impl LineFault {

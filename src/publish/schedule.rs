@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::source::FAR;
 use crate::options::Speed;
 use crate::terminal::number::counted;
 
@@ -106,9 +107,6 @@ impl Schedule {
         kinds.into_iter().filter(|(count, ..)| *count > 0).map(text).collect()
     }
 }
-
-/// Further away than any run is long.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How late messages were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -56,7 +56,7 @@ impl Repetition {
 }
 
 /// Further away than any run is long.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(super) const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl Source {
     /// Lines that end with this byte.

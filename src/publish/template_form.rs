@@ -5,8 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::line_fault::LineFault;
-use crate::mqtt::check_sent_topic_name;
+use super::line_fault::{LineFault, topic_of};
 use crate::options::{Environment, TemplateOptions};
 use crate::template::{Context, MessageTemplate, Scope, Table, TableError, Template};
 
@@ -85,7 +84,12 @@ impl TemplateForm {
         let unix_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let Self { topics, payload, table, seed, compiled } = self;
         let context = Context { sequence, place: sequence, unix_ns, row: table.row(sequence), line };
-        let topics = topics.iter().map(|template| topic_of(template, &context)).collect::<Result<_, _>>()?;
+        let topic = |template: &MessageTemplate| {
+            let mut topic = Vec::new();
+            template.append(&context, &mut topic);
+            topic_of(topic)
+        };
+        let topics = topics.iter().map(topic).collect::<Result<_, _>>()?;
         let template = match (payload, compiled) {
             (Some(template), _) => template,
             (None, Some((text, template))) if text == line => template,
@@ -99,15 +103,5 @@ impl TemplateForm {
         let mut payload = Vec::new();
         template.append(&context, &mut payload);
         Ok((topics, payload.into()))
-    }
-}
-
-fn topic_of(template: &MessageTemplate, context: &Context<'_>) -> Result<String, LineFault> {
-    let mut topic = Vec::new();
-    template.append(context, &mut topic);
-    let topic = String::from_utf8(topic).map_err(|_| LineFault::TopicNotUtf8)?;
-    match check_sent_topic_name(&topic) {
-        Ok(()) => Ok(topic),
-        Err(error) => Err(LineFault::Topic { topic, error }),
     }
 }

@@ -32,7 +32,6 @@ impl Batch {
 pub(crate) struct Aside {
     /// For the recording: whole lines.
     pub(super) lines: Vec<u8>,
-    /// For files.
     pub(super) files: Vec<FiledMessage>,
     /// For commands, which run when the rest is done.
     pub(super) jobs: Vec<Job>,

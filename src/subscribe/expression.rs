@@ -35,12 +35,10 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The message.
     pub(super) fn new(message: &'a ReceivedMessage<'a>) -> Self {
         Self { message, value: OnceCell::new() }
     }
 
-    /// The message.
     pub(super) const fn message(&self) -> &'a ReceivedMessage<'a> {
         self.message
     }

@@ -249,7 +249,6 @@ fn record_plan(options: &RecordOptions) -> Option<RecordPlan> {
 /// `--run`: what is run for each message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunPlan {
-    /// The command.
     pub(super) template: Arc<CommandTemplate>,
     /// Most commands at a time.
     pub(super) jobs: usize,

@@ -78,7 +78,6 @@ impl Statistics {
         }
     }
 
-    /// The interval.
     pub(super) const fn interval(&self) -> Duration {
         self.interval
     }

@@ -29,7 +29,6 @@ const MOST_TO_REMOVE: usize = 1000;
 /// A broker that has answered a PINGREQ sent after the SUBSCRIBE, and then has sent nothing for this long, has no more
 /// retained messages.
 const QUIET: Duration = Duration::from_secs(1);
-/// Topic Name invalid.
 const TOPIC_NAME_INVALID: ReasonCode = ReasonCode(0x90);
 /// Why a broker may close the connection on a SUBSCRIBE.
 const SUBSCRIBE_HINT: &str = "the broker closed the connection instead of answering SUBSCRIBE: this user may not be allowed to subscribe there (choose other topics with -t, or another user with -u), or the \

@@ -13,6 +13,7 @@ use crate::support::process::{Running, ended_by, run, text};
 use crate::support::schema::document;
 use crate::support::scripted_broker::{Action, Received, Repeat, Script, ScriptedBroker, Trigger};
 use crate::support::tool::Tool;
+use crate::support::whole::assert_whole;
 
 fn mqbench(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
@@ -214,7 +215,12 @@ fn nobody_who_is_refused_is_asked_again() {
     assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{stderr}");
     assert_eq!(document["clients"]["errors"], serde_json::json!({ "refused-135": 5 }));
     assert_eq!(broker.counts().connections, 5, "each once");
-    assert!(stderr.contains("Not authorized") && stderr.contains("-u"), "{stderr}");
+    let expected = "\
+        Error: 127.0.0.1:[..]: the broker refused the connection: Not authorized (0x87)\n\
+        \x20 client [..] of 5 was the first\n\
+        \x20 the broker requires other credentials: -u with -P, --pw-file or MQTT_PASSWORD\n\
+        Error: 5 of 5 connects failed: refused-135\n";
+    assert_whole(&stderr, expected);
 }
 
 #[test]

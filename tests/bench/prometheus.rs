@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::support::bench::{code, fail, mqbench};
 use crate::support::process::{Running, text};
 use crate::support::scripted_broker::{Script, ScriptedBroker};
+use crate::support::whole::assert_whole;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -119,7 +120,11 @@ fn an_address_in_use_is_an_error_before_anything_connects() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (stderr, code) = fail(&broker.port(), &["--rate", "10", "-C", "1", "--prometheus", &address]);
-    assert!(code == 1 && stderr.contains("--prometheus 127.0.0.1") && stderr.contains("in use"), "{code}: {stderr}");
+    assert_eq!(code, 1, "{stderr}");
+    let expected = "\
+        Error: --prometheus 127.0.0.1:[..]: Address already in use\n\
+        Hint: port 0 takes a free port; no connection was made\n";
+    assert_whole(&stderr, expected);
     assert_eq!(broker.log().connects().count(), 0, "no connection was made");
     for text in ["9100", ":9100", "::1:9100", "127.0.0.1:x", "127.0.0.1:70000"] {
         let (stderr, code) = fail("1", &["--prometheus", text]);

@@ -327,7 +327,7 @@ fn a_broker_that_refuses_everything_ends_with_its_reason() {
 }
 
 #[test]
-fn absurd_rates_end_and_say_what_was_not_sent() {
+fn absurd_rates_end_and_report_what_was_not_sent() {
     let broker = ScriptedBroker::start(Script::default().without_log());
     let settings = ["--duration", "300ms", "--warmup", "0s", "--drain", "500ms", "--clients", "2"];
     let (document, _, stderr) = measure(&broker.port(), &[&["--rate", "1000M"], &settings[..]].concat());

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::support::ports;
 use crate::support::process::{PATIENCE, Running, ended_by, run, text};
 use crate::support::scripted_broker::{Script, ScriptedBroker};
+use crate::support::whole::assert_whole;
 
 fn mqbench(cache: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqbench"));
@@ -41,7 +42,7 @@ fn document(output: &Output) -> Value {
 }
 
 #[test]
-fn self_measures_every_case_saves_its_ceiling_and_results_tell_their_headroom() {
+fn self_measures_every_case_saves_its_ceiling_and_results_report_their_headroom() {
     let cache = tempfile::tempdir().unwrap();
     let output = run(&mut mqbench(cache.path(), &["self", "--json", "--threads", "1"]));
     let (found, stderr) = (document(&output), text(&output.stderr));
@@ -112,7 +113,12 @@ fn self_refuses_the_options_of_other_loads() {
     let output = run(&mut mqbench(cache.path(), &["self", "-h", "broker", "--rate", "5"]));
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr.contains("remove -h") && stderr.contains("remove --rate"), "{stderr}");
+    let expected = "\
+        Error: mqbench self uses its own sink: remove -h\n\
+        Error: mqbench self uses its own load: remove --rate\n\
+        \n\
+        Try 'mqbench --help'.\n";
+    assert_whole(&stderr, expected);
     let output = run(&mut mqbench(cache.path(), &["--full"]));
     assert_eq!(output.status.code(), Some(2));
 }

@@ -11,6 +11,7 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::mqbroker::Mqbroker;
 use crate::support::process::{PATIENCE, run, signal, text};
 use crate::support::tool::{self, command};
+use crate::support::whole::assert_whole;
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
@@ -59,7 +60,8 @@ impl Terminal {
     fn wait_for(&self, texts: &[&str]) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
-            let screen = self.screen();
+            // Lines that were wrapped are one.
+            let screen = self.tmux(&["capture-pane", "-p", "-J"]);
             if texts.iter().all(|text| screen.contains(text)) {
                 return screen;
             }
@@ -294,7 +296,10 @@ fn a_file_without_a_message_is_an_error() {
 fn without_a_terminal_it_names_what_works_there() {
     let ended = tool::run(MQSUB, &["--tree", "-h", "127.0.0.1", "-p", "1"], b"");
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("--tree needs a terminal") && ended.stderr.contains("--json"), "{}", ended.stderr);
+    let expected = "\
+        Error: --tree needs a terminal, and stdout is not one that can move its cursor\n\
+        Hint: use --json to print the messages instead, one JSON object per line\n";
+    assert_whole(&ended.stderr, expected);
     assert!(ended.stdout.is_empty());
 }
 

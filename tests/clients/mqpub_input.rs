@@ -11,6 +11,7 @@ use crate::support::mqbroker::Mqbroker;
 use crate::support::process::{Running, has};
 use crate::support::scripted_broker::{Script, ScriptedBroker};
 use crate::support::tool::{self, Ended, Tool};
+use crate::support::whole::assert_whole;
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
@@ -101,7 +102,12 @@ fn bad_lines_can_be_skipped_and_are_counted() {
     broker.set_script(Script::default().refuse_publishes([4], ReasonCode::NOT_AUTHORIZED));
     let ended = mqpub(&broker, &["--json", "-q", "1", "-V", "5", "--on-error", "skip"], lines.as_bytes());
     assert_eq!(ended.code, Some(135), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Error: line 4 ('t') was refused: Not authorized (0x87)\n"), "{}", ended.stderr);
+    let expected = "\
+        Error: line 2, column 1: it is not one JSON object: it does not begin with {\n\
+        Error: line 3, column 1: it is not one JSON object: the line is empty\n\
+        Error: line 4 ('t') was refused: Not authorized (0x87)\n\
+        Error: 2 lines skipped\n";
+    assert_whole(&ended.stderr, expected);
     assert_eq!(published(broker, 2).len(), 4);
 }
 
@@ -132,8 +138,11 @@ fn what_the_broker_does_not_take_costs_one_line() {
     );
     let ended = mqpub(&broker, &["--json", "-q", "1", "-V", "5"], lines.as_bytes());
     assert_eq!(ended.code, Some(0x9b), "{}", ended.stderr);
-    assert!(ended.stderr.contains("line 1 ('a') was refused: the broker accepts at most QoS 1\n"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("line 2 ('b') was refused: "), "{}", ended.stderr);
+    let expected = "\
+        Error: line 1 ('a') was refused: the broker accepts at most QoS 1\n\
+        Error: line 2 ('b') was refused: a packet of 209 bytes exceeds the limit of 100; it is the broker's \
+        limit, the Maximum Packet Size in its CONNACK\n";
+    assert_whole(&ended.stderr, expected);
     assert_eq!(topics_and_payloads(&published(broker, 1)), [("c", &b"3"[..])]);
 }
 
@@ -266,21 +275,37 @@ fn a_message_without_a_subscriber_is_an_error_where_that_matters() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let ended = mqpub(&["-t", "t", "-m", "x", "-q", "2", "--require-subscriber"], b"");
     assert_eq!(ended.code, Some(0));
-    assert!(ended.stderr.starts_with("Warning: many brokers, such as mosquitto, do not report"), "{}", ended.stderr);
+    let expected = "\
+        Warning: many brokers, such as mosquitto, do not report missing subscribers at QoS 2, only at QoS 1\n\
+        Hint: use -q 1\n";
+    assert_whole(&ended.stderr, expected);
     let lines = b"{\"topic\":\"t\",\"payload\":\"1\"}\n{\"topic\":\"u\",\"payload\":\"2\"}\n";
     let ended = mqpub(&["--json", "-q", "1", "--summary", "json", "--require-subscriber"], lines);
     assert_eq!(ended.code, Some(44));
-    assert!(ended.stderr.contains("Error: line 2 ('u') reached nobody: "), "{}", ended.stderr);
-    assert!(ended.stderr.contains("\"without_subscriber\":1"), "{}", ended.stderr);
+    let expected = "\
+        Error: line 2 ('u') reached nobody: no client is subscribed to its topic\n\
+        {[..],\"without_subscriber\":1,[..],\"exit_status\":44}\n";
+    assert_whole(&ended.stderr, expected);
     let ended = mqpub(&["--json", "--require-subscriber"], lines);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.starts_with("Error: line 1: its QoS is 0, at which"), "{}", ended.stderr);
+    let expected = "\
+        Error: line 1: its QoS is 0, at which the broker does not report subscribers (--require-subscriber)\n\
+        Hint: --on-error skip goes on with the next line\n\
+        Error: the rest of the input was not read\n";
+    assert_whole(&ended.stderr, expected);
     assert_eq!(subscriber.end().code, Some(0));
     let lines = ["-t", "nobody", "-l", "-q", "1", "--require-subscriber"];
     let ended = mqpub(&lines, b"1\n2\n3\n4\n5\n6\n7\n");
     assert_eq!(ended.code, Some(44));
     assert_eq!(ended.stderr.matches("reached nobody").count(), 5, "{}", ended.stderr);
-    assert!(ended.stderr.ends_with("Error: 7 of 7 messages had no subscriber\n"), "{}", ended.stderr);
+    let expected = "\
+        Error: line 1 reached nobody: no client is subscribed to its topic\n\
+        Error: line 2 reached nobody: no client is subscribed to its topic\n\
+        Error: line 3 reached nobody: no client is subscribed to its topic\n\
+        Error: line 4 reached nobody: no client is subscribed to its topic\n\
+        Error: line 5 reached nobody: no client is subscribed to its topic\n\
+        Error: 7 of 7 messages had no subscriber\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 /// PUBREC reports it, and PUBCOMP ends the message.

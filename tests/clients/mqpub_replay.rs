@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::support::mqbroker::Mqbroker;
 use crate::support::scripted_broker::{Action, Script, ScriptedBroker, Trigger};
 use crate::support::tool::{self, Ended, Tool};
+use crate::support::whole::assert_whole;
 
 const MQPUB: &str = env!("CARGO_BIN_EXE_mqpub");
 const MQSUB: &str = env!("CARGO_BIN_EXE_mqsub");
@@ -190,7 +191,9 @@ fn what_is_complete_of_a_cut_recording_is_sent() {
     assert_eq!(topics(broker), ["t/1", "t/2"]);
     let ended = mqpub("1", &["--replay", "/no/such/file"], b"");
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.starts_with("Error: cannot open /no/such/file: "), "{}", ended.stderr);
+    let expected = "\
+        Error: cannot open /no/such/file: No such file or directory (os error 2)\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[cfg(unix)]

@@ -10,6 +10,7 @@ use mqtools::mqtt::{Message, Property, PropertyName, PropertyValue, ProtocolVers
 use crate::support::raw_client::{RawClient, message};
 use crate::support::scripted_broker::{Action, Received, Script, ScriptedBroker, Trigger};
 use crate::support::tool::{self, Ended, Tool};
+use crate::support::whole::assert_whole;
 
 use QoS::{AtLeastOnce, AtMostOnce};
 
@@ -187,7 +188,9 @@ fn several_responders_answer() {
     responders[0].respond(&request, b"I");
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(42), "I\n"));
-    assert!(ended.stderr.contains("timed out after 5 s: 1 of 3 responses arrived"), "{}", ended.stderr);
+    let expected = "\
+        Error: timed out after 5 s: 1 of 3 responses arrived\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]
@@ -299,15 +302,20 @@ fn nobody_answers() {
     let broker = ScriptedBroker::start(Script::default());
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, ended.stdout.len()), (Some(27), 0));
-    assert!(ended.stderr.contains("timed out after 3 s: no response arrived"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("with -q 1 the broker reports"), "{}", ended.stderr);
+    let expected = "\
+        Error: timed out after 3 s: no response arrived\n\
+        Hint: with -q 1 the broker reports whether any client is subscribed to 'q'\n";
+    assert_whole(&ended.stderr, expected);
     broker.set_script(Script::default().refuse_publishes(1.., ReasonCode::NO_MATCHING_SUBSCRIBERS));
     let mut asking = Tool::start(MQRR, &arguments(&broker.port(), &["-t", "q", "-m", "x", "-q", "1"]));
     asking.wait_for_stderr("Warning: no client is subscribed to 'q' to");
     asking.signal("INT");
     let ended = asking.end();
     assert_eq!(ended.signal, Some(2));
-    assert!(ended.stderr.contains("interrupted: no response arrived"), "{}", ended.stderr);
+    let expected = "\
+        Warning: no client is subscribed to 'q' to receive the request: is the responder running?\n\
+        Error: interrupted: no response arrived\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]
@@ -315,14 +323,22 @@ fn nothing_is_asked_before_the_subscription_is_granted() {
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Suback, 1..));
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "--connect-timeout", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(43), 0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("did not answer SUBSCRIBE"), "{}", ended.stderr);
+    let expected = "\
+        Error: 127.0.0.1:[..]: the broker did not answer SUBSCRIBE within 3 s\n\
+        Hint: the broker is overloaded or hangs; --connect-timeout sets how long to wait\n";
+    assert_whole(&ended.stderr, expected);
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "3"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 0));
-    assert!(ended.stderr.contains("has not granted the subscription"), "{}", ended.stderr);
+    let expected = "\
+        Error: timed out after 3 s: no request was sent, the broker has not granted the subscription yet\n";
+    assert_whole(&ended.stderr, expected);
     broker.set_script(Script::default().refuse_subscribe(ReasonCode::NOT_AUTHORIZED));
     let ended = run(&broker.port(), &["-t", "q", "-e", "r", "-m", "x"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(135), 0));
-    assert!(ended.stderr.contains("refused to subscribe to r") && ended.stderr.contains("-e"), "{}", ended.stderr);
+    let expected = "\
+        Error: 127.0.0.1:[..]: the broker refused to subscribe to r: Not authorized (0x87)\n\
+        Hint: is this user allowed to subscribe there? choose another response topic with -e\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]
@@ -332,13 +348,18 @@ fn a_request_that_is_refused_ends_it() {
         let broker = ScriptedBroker::start(script);
         let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", qos], b"");
         assert_eq!(ended.code, Some(135), "{}", ended.stderr);
-        assert!(ended.stderr.contains("the broker refused the request to 'q': Not authorized"), "{}", ended.stderr);
+        let expected = "\
+            Error: 127.0.0.1:[..]: the broker refused the request to 'q': Not authorized (0x87)\n";
+        assert_whole(&ended.stderr, expected);
         broker.wait_for("the end", |log| log.disconnects(ReasonCode::SUCCESS) == 1);
     }
     let broker = ScriptedBroker::start(Script::default().omit(PacketType::Puback, 1..));
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-q", "1", "--connect-timeout", "3"], b"");
     assert_eq!(ended.code, Some(43), "{}", ended.stderr);
-    assert!(ended.stderr.contains("did not answer PUBLISH"), "{}", ended.stderr);
+    let expected = "\
+        Error: 127.0.0.1:[..]: the broker did not answer PUBLISH within 3 s\n\
+        Hint: the broker is overloaded or hangs; --connect-timeout sets how long to wait\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]
@@ -470,7 +491,7 @@ fn a_window_of_one_opens_with_a_late_acknowledgement() {
 }
 
 #[test]
-fn a_broker_may_say_where_responses_are_to_go() {
+fn a_broker_may_choose_where_responses_are_to_go() {
     let information = PropertyValue::Utf8("answers/me".into());
     let property = Property::new(PropertyName::ResponseInformation, information).unwrap();
     let broker = ScriptedBroker::start(Script::default().connack_property(property));
@@ -499,7 +520,10 @@ fn it_connects_again_and_asks_again_what_was_not_acknowledged() {
     responder.respond(&request, b"y");
     let ended = asking.end();
     assert_eq!((ended.code, ended.text().as_str()), (Some(0), "y\n"));
-    assert!(ended.stderr.contains("trying again"), "{}", ended.stderr);
+    let expected = "\
+        Warning: the connection to 127.0.0.1:[..] was lost (the broker closed it); trying again every second\n\
+        Note: reconnected to 127.0.0.1:[..] after [..] s\n";
+    assert_whole(&ended.stderr, expected);
     let log = broker.log();
     let filters: Vec<String> = log
         .received
@@ -538,7 +562,14 @@ fn a_request_of_qos_0_is_not_sent_again() {
     let _responder = Responder::start(broker.addr());
     let ended = run(&broker.port(), &["-t", "q", "-m", "x", "-W", "5", "--backoff", "10ms"], b"");
     assert_eq!((ended.code, publishes(&broker)), (Some(27), 1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the request is not sent again at QoS 0"), "{}", ended.stderr);
+    let expected = "\
+        Warning: the connection to 127.0.0.1:[..] was lost (the broker closed it); trying again every 0.01 s\n\
+        Warning: the request is not sent again at QoS 0; its response may be lost with the connection\n\
+        Hint: with -q 1 a request that was not acknowledged is sent again\n\
+        Note: reconnected to 127.0.0.1:[..] after [..] s\n\
+        Error: timed out after 5 s: no response arrived\n\
+        Hint: with -q 1 the broker reports whether any client is subscribed to 'q'\n";
+    assert_whole(&ended.stderr, expected);
 }
 
 #[test]

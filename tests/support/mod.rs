@@ -18,3 +18,4 @@ pub mod scripted_broker;
 pub mod socket;
 pub mod tool;
 pub mod web_socket;
+pub mod whole;

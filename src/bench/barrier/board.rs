@@ -67,7 +67,6 @@ pub(super) struct BoardServer {
     pub(super) events: UnboundedSender<Event>,
 }
 
-/// A board.
 pub(super) struct Board {
     posts: UnboundedSender<Post>,
     events: Option<UnboundedReceiver<Event>>,

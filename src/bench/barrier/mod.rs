@@ -21,7 +21,7 @@ use self::board::Board;
 pub(super) use self::clock::ClockOffset;
 use self::messages::{Phase, ShardNote};
 use super::engine::{StartSignal, Together, TogetherRemote, together};
-use super::plan::{BenchPlan, Meeting, MeetingPlace};
+use super::plan::{BenchPlan, Meeting, MeetingPlace, named_shards};
 use crate::options::ShardNumber;
 use crate::terminal::number;
 use crate::transport::TlsClient;
@@ -92,21 +92,6 @@ fn moment_of(wall: i64) -> Instant {
     let (now, now_wall) = (Instant::now(), wall_ns());
     let ahead = Duration::from_nanos(wall.saturating_sub(now_wall).unsigned_abs());
     if wall >= now_wall { now + ahead } else { now.checked_sub(ahead).unwrap_or(now) }
-}
-
-/// "shard 3 of 8", "shards 2 and 5 of 8".
-pub(super) fn named(shards: &[usize], count: usize) -> String {
-    const MOST: usize = 20;
-    let mut numbers: Vec<String> = shards.iter().take(MOST).map(ToString::to_string).collect();
-    if shards.len() > MOST {
-        numbers.push(format!("{} more", shards.len() - MOST));
-    }
-    let list = match &numbers[..] {
-        [] => "no shard".to_owned(),
-        [one] => format!("shard {one}"),
-        [first @ .., last] => format!("shards {} and {last}", first.join(", ")),
-    };
-    format!("{list} of {count}")
 }
 
 /// This shard at the barrier.
@@ -193,7 +178,7 @@ impl Member {
     /// Why the load does not begin: these shards are missing.
     fn not_ready(&self, absent: &[usize]) -> String {
         let verb = if absent.len() == 1 { "was" } else { "were" };
-        format!("{} {verb} not ready within {}", named(absent, self.shard.count), self.timeout())
+        format!("{} {verb} not ready within {}", named_shards(absent, self.shard.count), self.timeout())
     }
 
     /// What this shard reports about itself.
@@ -259,6 +244,3 @@ impl Member {
         lost
     }
 }
-
-#[cfg(test)]
-mod tests;

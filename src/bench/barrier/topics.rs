@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::board::{Board, BoardClock, BoardServer, Event as BoardEvent, Place, Post, event};
 use super::messages::{self, LARGEST, Phase, ShardNote};
 use crate::bench::plan::BenchPlan;
-use crate::client::{ClientError, ConnectPlan, Established, establish};
+use crate::client::{ClientError, ConnectPlan, Established, establish, write_output};
 use crate::mqtt::wire::{Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 use crate::options::ShardNumber;
@@ -192,16 +192,7 @@ fn put(session: &mut Session<Message>, message: Message) -> Result<(), String> {
 }
 
 async fn flush(connection: &mut Connection, session: &mut Session<Message>) -> Result<(), String> {
-    if session.output_len() == 0 {
-        return Ok(());
-    }
-    let mut out = Vec::new();
-    session.take_output(&mut out);
-    let text = |error: std::io::Error| crate::transport::io_text(&error).to_string();
-    connection.write_all(&out).await.map_err(text)?;
-    connection.flush().await.map_err(text)?;
-    session.handle_written(Instant::now(), false);
-    Ok(())
+    write_output(connection, session).await.map_err(|error| crate::transport::io_text(&error).to_string())
 }
 
 /// What comes over the connection.

@@ -289,7 +289,7 @@ fn judge_values(
 
 /// Why so few runs say nothing.
 fn too_few(base: usize, new: usize) -> String {
-    let need = "from 4 runs each on a difference can be told from chance (--runs 5)";
+    let need = "from 4 runs each on a difference can be distinguished from chance (--runs 5)";
     match (base, new) {
         (1, 1) => format!("one run each does not show how far runs scatter: {need}"),
         _ => {

@@ -66,7 +66,6 @@ pub(super) fn limits(need: &Need, limits: &Limits) -> Vec<Check> {
         .collect()
 }
 
-/// All checks.
 pub(super) fn all(need: &Need, machine: &Machine) -> Vec<Check> {
     let mut checks = limits(need, &machine.limits);
     checks.extend(backlog(need, &machine.limits));

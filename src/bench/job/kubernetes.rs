@@ -12,6 +12,7 @@ const FOLDER: &str = "/etc/mqbench";
 ///
 /// # Errors
 /// Options that a container cannot have.
+#[expect(clippy::too_many_lines, reason = "most of it is the text of the manifest")]
 pub(super) fn file(job: &Job) -> Result<String, UsageError> {
     check(job)?;
     let Job { shards, image, tag, .. } = job;

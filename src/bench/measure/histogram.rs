@@ -15,7 +15,6 @@ pub(crate) const HIGHEST_NS: u64 = 3_600_000_000_000;
 /// coarser unit (1 µs) would save a quarter of the memory and cost the digits below 1 ms.
 pub(crate) const LOWEST_NS: u64 = 1;
 
-/// Significant digits.
 pub(crate) const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Samples that must lie above a percentile for it to be reported.

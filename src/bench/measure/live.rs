@@ -61,7 +61,6 @@ impl BucketCounts {
 /// A stage up to its last whole second; when it is over, all of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LiveStage {
-    /// Its name.
     pub(crate) name: &'static str,
     /// Counts the stages of the run from 1.
     pub(crate) number: u32,

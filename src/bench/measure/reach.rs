@@ -127,7 +127,7 @@ mod tests {
         /// What is settled from the rows of several shards is what the ledgers themselves say, however the receivers are
         /// split, and in any order.
         #[test]
-        fn rows_of_many_shards_say_what_the_ledgers_say(
+        fn rows_of_many_shards_agree_with_the_ledgers(
             arrivals in prop::collection::vec((0usize..4, 0u64..60, any::<bool>()), 0..400),
             from in 0u64..20, length in 0u64..50, split in 1usize..4, turned in any::<bool>(),
         ) {

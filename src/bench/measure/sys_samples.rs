@@ -113,7 +113,6 @@ impl SysSamples {
         self.topics.iter().map(topic).collect()
     }
 
-    /// The figures.
     pub(crate) fn figures(&self) -> SysFigures {
         let dropped = self.figure(DROPPED, |topic| self.is_live.then(|| topic.increase()));
         SysFigures {

@@ -62,6 +62,7 @@ pub(crate) enum Target {
 ///
 /// # Errors
 /// Options that contradict each other, and values that are impossible.
+#[expect(clippy::too_many_lines, reason = "it fills one plan, field by field")]
 pub(crate) fn bench_plan(
     options: &BenchOptions,
     environment: &Environment,

@@ -24,7 +24,7 @@ pub(super) use from_options::{Target, bench_plan};
 pub(super) use payload::{Filled, Filling, PayloadPlan, place_of};
 pub(super) use routes::{Crowd, Routes, SHARE, Streams};
 pub(super) use schedule::{PublisherSlots, Schedule, quota};
-pub(super) use shard::{Meeting, MeetingPlace};
+pub(super) use shard::{Meeting, MeetingPlace, named_shards};
 pub(super) use stage::{LoadModel, Stage, StageName, stages};
 pub(super) use targets::Targets;
 

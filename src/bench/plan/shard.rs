@@ -1,6 +1,7 @@
 //! A run in several processes, the shards: which of its clients belong to which shard. Everything else about a client
 //! (id, topic, schedule, broker, local address) follows from its global number and knows nothing of shards.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{BenchPlan, ClientKind, RunTag, WindowRule, lane};
 use crate::client::ConnectPlan;
 use crate::options::{Moment, Shape, ShardNumber};
+use crate::terminal::number::grouped;
 
 /// How the shards of a run start together.
 #[derive(Clone, Debug)]
@@ -203,6 +205,19 @@ impl BenchPlan {
     }
 }
 
+pub(in crate::bench) fn named_shards<N: ToString>(shards: &[N], count: impl Display) -> String {
+    const MOST: usize = 20;
+    let mut numbers: Vec<String> = shards.iter().take(MOST).map(ToString::to_string).collect();
+    if shards.len() > MOST {
+        numbers.push(format!("{} more", grouped((shards.len() - MOST) as u64)));
+    }
+    match &numbers[..] {
+        [] => format!("no shard of {count}"),
+        [one] => format!("shard {one} of {count}"),
+        [first @ .., last] => format!("shards {} and {last} of {count}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -214,7 +229,15 @@ mod tests {
     use crate::bench::plan::{LoadModel, Schedule};
 
     #[test]
-    fn a_plan_of_shards_says_what_each_of_them_cannot() {
+    fn shards_are_named() {
+        assert_eq!(named_shards(&[3], 8), "shard 3 of 8");
+        assert_eq!(named_shards(&[2, 5], 8), "shards 2 and 5 of 8");
+        assert_eq!(named_shards(&[1, 2, 5], 8), "shards 1, 2 and 5 of 8");
+        assert!(named_shards(&(0..50).collect::<Vec<_>>(), 60).ends_with("19 and 30 more of 60"));
+    }
+
+    #[test]
+    fn a_plan_of_shards_names_what_each_of_them_cannot() {
         for (arguments, part) in [
             (&["--shard", "0/3", "--clients", "2", "--rate", "10"][..], "shard 2 of 3 would have no client"),
             (&["--shard", "0/2"], "run --flood first"),

@@ -227,7 +227,6 @@ impl Metric {
         }
     }
 
-    /// Its name.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Latency(latency, statistic) => format!("{latency}.{}", statistic.name),

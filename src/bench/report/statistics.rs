@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_runs_tell_nothing() {
+    fn too_few_runs_show_nothing() {
         let able =
             [(1, 1), (1, 20), (2, 2), (3, 3), (3, 4), (4, 4), (3, 5), (1, 39), (5, 5)].map(|(a, b)| can_differ(a, b));
         assert_eq!(able, [false, false, false, false, false, true, true, true, true]);

@@ -58,7 +58,8 @@ pub(super) fn attempt(
         }
         Err(RunError::Barrier(fault)) => {
             let cause = format!("the shards did not start together: {fault}");
-            say(format_args!("Error: {cause}\n  no load was generated"));
+            say(format_args!("Error: {cause}"));
+            say("  no load was generated");
             let document = report::nothing_measured(context, Status::Failed, cause);
             Ok(Attempt { document, status: None, has_load: false })
         }

@@ -25,8 +25,8 @@ pub(super) fn find_obstacle(plan: &BenchPlan, verb: Option<Verb>, embedded: bool
     }
     raise_open_files();
     let fault = plan.targets.sources().iter().find_map(|local| check_local_address(*local).err())?;
-    let hint = fault.hint.map_or_else(String::new, |hint| format!("\n  {hint}"));
-    say(format_args!("Error: -A: {}{hint}", fault.cause));
+    say(format_args!("Error: -A: {}", fault.cause));
+    fault.hint.iter().for_each(|hint| say(format_args!("  {hint}")));
     Some(format!("-A: {}", fault.cause))
 }
 
@@ -55,7 +55,8 @@ pub(super) fn serve_figures(
     let MetricsAddress { host, port } = address;
     let server = MetricsServer::start((host, *port), &plan.run.to_string(), figures).map_err(|error| {
         let error = format!("--prometheus {host}:{port}: {}", io_text(&error));
-        say(format_args!("Error: {error}\nHint: port 0 takes a free port; no connection was made"));
+        say(format_args!("Error: {error}"));
+        say("Hint: port 0 takes a free port; no connection was made");
         error
     })?;
     if !quiet || *port == 0 {

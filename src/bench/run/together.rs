@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::bench::barrier::{BarrierReport, named};
+use crate::bench::barrier::BarrierReport;
 use crate::bench::engine::RunOutcome;
 use crate::bench::measure::Fault;
+use crate::bench::plan::named_shards;
 use crate::bench::report::ResultDocument;
 
 /// The most by which the start of a shard may be off.
@@ -29,7 +30,7 @@ pub(in crate::bench) fn note_start(context: &mut ResultDocument, report: Barrier
         context.invalid.push(Fault::late_start(late_ns.unwrap_or_default(), bound_ns.unwrap_or_default()));
     }
     if !lost.is_empty() {
-        let shards = named(&lost, count as usize);
+        let shards = named_shards(&lost, count);
         context.warn("shard-lost", format!("{shards} ended during the load without a word: the run is not complete"));
     }
 }

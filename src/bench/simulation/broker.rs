@@ -23,7 +23,6 @@ pub(super) struct Log {
     pub(super) acknowledged_by_subscribers: u64,
     /// PINGREQs.
     pub(super) pings: u64,
-    /// DISCONNECTs.
     pub(super) disconnects: u64,
     /// The longest time between two packets of one client.
     pub(super) longest_silence: Duration,

@@ -274,7 +274,7 @@ fn what_waits_and_is_sent_all_the_same_has_a_typical_time() {
 }
 
 #[test]
-fn a_broker_that_stands_still_does_not_lower_the_pace_and_is_told() {
+fn a_broker_that_stands_still_does_not_lower_the_pace_and_is_reported() {
     // The first pause comes in the paced stage.
     let stall = Stall { period: ms(12_400), length: ms(900) };
     let script = Script { stall: Some(stall), deliver_after: ms(5), ..Script::default() };

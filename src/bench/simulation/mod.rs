@@ -149,7 +149,6 @@ async fn simulate_noting(
 }
 
 impl Outcome {
-    /// The document.
     fn document(&self) -> &Value {
         self.result.as_ref().unwrap_or_else(|error| panic!("no load was made: {error}"))
     }

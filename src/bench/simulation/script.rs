@@ -16,7 +16,6 @@ pub(super) struct ReceivedPublish {
     pub(super) ordinal: u64,
     /// Counts those of its connection from 1.
     pub(super) of_connection: u64,
-    /// Its topic.
     pub(super) topic: String,
     /// When it was read, since the broker began.
     pub(super) at: Duration,
@@ -61,7 +60,6 @@ impl Copy {
         Self { extra, ..Self::RIGHT }
     }
 
-    /// With a fault.
     pub(super) const fn with(fault: Fault) -> Self {
         Self { extra: Duration::ZERO, dup: false, fault }
     }

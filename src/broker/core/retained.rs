@@ -49,7 +49,6 @@ impl Retained {
         self.bytes
     }
 
-    /// The message of a topic.
     pub(super) fn get(&self, topic: &str) -> Option<&Arc<StoredMessage>> {
         self.tree.value(self.tree.find(topic)?).as_ref()
     }
@@ -85,7 +84,6 @@ impl Retained {
         Walk { levels, stack: vec![(ROOT, 0)], subscription }
     }
 
-    /// Ends a walk.
     pub(super) fn end(&mut self, walk: Walk) {
         drop(walk);
         self.walks -= 1;

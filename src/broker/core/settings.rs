@@ -128,7 +128,6 @@ impl Settings {
         }
     }
 
-    /// The settings of a listener.
     pub(super) fn listener(&self, number: u32) -> &ListenerSettings {
         self.listeners.get(number as usize).unwrap_or(&self.default_listener)
     }

@@ -9,7 +9,6 @@ use super::{Action, Change, ConnectionId, Core, Event, PacketEvent};
 use crate::mqtt::wire::{Packet, RetainHandling, Suback, Subscribe, SubscribeFilter, Unsuback, Unsubscribe};
 use crate::mqtt::{Properties, PropertyName, ReasonCode};
 
-/// No subscription existed.
 const NO_SUBSCRIPTION_EXISTED: ReasonCode = ReasonCode(0x11);
 
 /// Most subscriptions of a session whose retained messages are still to be sent.

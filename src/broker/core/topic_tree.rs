@@ -33,7 +33,6 @@ struct Node<V> {
     value: V,
 }
 
-/// The tree.
 pub(super) struct TopicTree<V> {
     nodes: Vec<Node<V>>,
     free: Vec<u32>,
@@ -190,7 +189,6 @@ impl<V: Value> TopicTree<V> {
         }
     }
 
-    /// The path of a node.
     pub(super) fn path(&self, node: u32) -> String {
         let mut levels = Vec::new();
         let mut id = node;

@@ -52,7 +52,6 @@ pub(in crate::broker) struct Open {
     pub(in crate::broker) max_connections: usize,
 }
 
-/// A listening socket.
 pub(in crate::broker) enum ListeningSocket {
     Tcp(TcpListener),
     #[cfg(unix)]

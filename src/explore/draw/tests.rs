@@ -282,7 +282,7 @@ fn a_recording() {
 }
 
 #[test]
-fn changes_and_what_is_selected_are_told_apart_without_color() {
+fn changes_and_what_is_selected_are_distinguishable_without_color() {
     for colors in [true, false] {
         let mut app = app();
         send(&mut app, "old", "A", 0, 0, false);

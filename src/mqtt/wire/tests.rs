@@ -304,7 +304,7 @@ fn ping_disconnect_and_auth() {
 }
 
 #[test]
-fn reasons_to_say_it_with() {
+fn reasons_to_send() {
     let malformed = decode(b"\x36\x02\x00\x00", V5).unwrap_err();
     assert_eq!(malformed.reason(), ReasonCode::MALFORMED_PACKET);
     let protocol = decode(b"\x82\x03\x00\x01\x00", V5).unwrap_err();

@@ -218,7 +218,7 @@ fn a_lost_session_forgets_which_identifiers_were_known() {
 
 /// 3.1 has no Session Present: without a clean session the session is taken to live.
 #[test]
-fn a_3_1_broker_cannot_say_that_the_session_lives() {
+fn a_3_1_broker_cannot_report_that_the_session_lives() {
     let mut talk: Talk = Talk::open(config(ProtocolVersion::V31));
     talk.receives_message(2, 3, "a").unwrap();
     talk.publish(2, "out").unwrap();

@@ -82,7 +82,7 @@ fn a_broker_that_talks_but_owes_the_answer_is_asked_again() {
 }
 
 #[test]
-fn an_owner_that_forgets_to_tell_what_it_wrote_is_not_pinging_without_end() {
+fn an_owner_that_forgets_to_report_what_it_wrote_is_not_pinging_without_end() {
     let mut talk = open(10, &[]);
     talk.session.handle_timeout(talk.at(10)).unwrap();
     talk.receives_at(10, &Packet::Pingresp);

@@ -6,8 +6,8 @@ use std::io::Write as _;
 
 use chrono::Timelike as _;
 
-use crate::message_json::{JsonLayout, JsonText, JsonWriter};
-use crate::mqtt::{PropertyRef, PropertyValue, QoS};
+use crate::message_json::{JsonLayout, JsonText, JsonWriter, write_user_property};
+use crate::mqtt::{PropertyValue, QoS};
 use crate::subscribe::ReceivedMessage;
 
 /// How deep a payload may be nested, as in mosquitto's JSON library.
@@ -101,16 +101,6 @@ fn write_properties(message: &ReceivedMessage<'_>, writer: &mut JsonWriter<'_>) 
         }
     }
     writer.close_object();
-}
-
-fn write_user_property(property: &PropertyRef<'_>, writer: &mut JsonWriter<'_>) {
-    if let PropertyValue::Pair(key, value) = *property.value() {
-        writer.element();
-        writer.open_object();
-        writer.key(key);
-        writer.string(value);
-        writer.close_object();
-    }
 }
 
 fn text_or_base64(key: &str, bytes: &[u8], writer: &mut JsonWriter<'_>) {

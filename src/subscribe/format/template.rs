@@ -87,7 +87,6 @@ pub(super) struct Field {
     pub(super) zeros: bool,
     /// Width; 0 for none.
     pub(super) width: usize,
-    /// Precision.
     pub(super) precision: Option<usize>,
     /// What stands between groups of hexadecimal digits, instead of a blank.
     pub(super) separator: Option<u8>,

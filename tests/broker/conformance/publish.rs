@@ -256,7 +256,7 @@ fn retained_messages_are_kept_replaced_and_cleared() {
 }
 
 #[test]
-fn acknowledgements_of_5_0_say_whether_anybody_subscribes() {
+fn acknowledgements_of_5_0_report_whether_anybody_subscribes() {
     let broker = Broker::any();
     let mut publisher = broker.connect(V5, "from");
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {

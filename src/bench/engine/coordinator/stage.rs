@@ -48,7 +48,6 @@ impl<'a> StageDriver<'a> {
         Self { coordinator, run, totals: StageTotals::default(), name, next_second_ns }
     }
 
-    /// Runs a stage of load.
     pub(super) async fn run_load(mut self, stage: Stage, progress: &mut impl FnMut(RunProgress)) -> StageOutcome {
         self.coordinator.census.begin_stage();
         self.shared().marks().clear();

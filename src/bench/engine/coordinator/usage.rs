@@ -49,7 +49,6 @@ pub(crate) struct Usage {
     pub(crate) cpu: Option<CpuTime>,
     /// Resident memory at its end.
     pub(crate) resident_bytes: Option<u64>,
-    /// The counters of the machine.
     pub(crate) machine: MachineCounters,
     /// What the broker's process used, where it is on this machine and known.
     pub(crate) broker: Option<ProcessUse>,

@@ -231,7 +231,6 @@ impl Scale {
         if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
     }
 
-    /// Its ticks.
     pub(super) fn ticks(&self, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let values: Vec<f64> = if self.is_logarithmic {
             let powers = self.from.log10().floor() as i32..=self.to.log10().ceil() as i32;

@@ -120,7 +120,6 @@ pub(super) fn side_by_side(results: &[(String, &ResultDocument)]) -> Markup {
     Table { head: head.collect(), rows }.render("Results side by side")
 }
 
-/// The stages.
 pub(super) fn stages(document: &ResultDocument) -> Markup {
     let head = [
         "Stage",

@@ -232,28 +232,27 @@ impl<'a> Timeline<'a> {
         path(points.collect::<Vec<_>>())
     }
 
-    /// The range of each column.
-    fn range(&self, line: &Line, y: impl Fn(f64) -> f64) -> String {
+    /// The columns that `ends` draws, each from its top to its bottom.
+    fn boxes(&self, ends: impl Fn(&Column<'_>) -> Option<(f64, f64)>) -> String {
         let mut path = String::new();
         for column in &self.columns.list {
-            if let Some(spread) = column.spread(line.measure) {
+            if let Some((top, bottom)) = ends(column) {
                 let (from, to) = self.sides(column);
-                push_cell(&mut path, from, to, y(spread.high), y(spread.low));
+                push_cell(&mut path, from, to, top, bottom);
             }
         }
         path
     }
 
+    /// The range of each column.
+    fn range(&self, line: &Line, y: impl Fn(f64) -> f64) -> String {
+        self.boxes(|column| column.spread(line.measure).map(|spread| (y(spread.high), y(spread.low))))
+    }
+
     /// A bar for each column with more than nothing.
     fn bars(&self, line: &Line, height: f64, y: impl Fn(f64) -> f64) -> String {
-        let mut path = String::new();
-        for column in &self.columns.list {
-            if let Some(spread) = column.spread(line.measure).filter(|spread| spread.high > 0.0) {
-                let (from, to) = self.sides(column);
-                push_cell(&mut path, from, to, y(spread.high).min(height - 2.0), height);
-            }
-        }
-        path
+        let bar = |spread: Spread| (spread.high > 0.0).then(|| (y(spread.high).min(height - 2.0), height));
+        self.boxes(|column| column.spread(line.measure).and_then(bar))
     }
 
     /// The heat map.
@@ -322,15 +321,11 @@ impl<'a> Timeline<'a> {
     fn silence(&self, height: f64) -> String {
         let delivered = Measure::Rate(|row| row.delivered);
         let in_flight = Measure::Gauge(|row| row.backlog.map(|count| count as f64));
-        let mut path = String::new();
-        for column in &self.columns.list {
+        self.boxes(|column| {
             let is_waiting = column.spread(in_flight).is_some_and(|spread| spread.high > 0.0);
-            if is_waiting && column.spread(delivered).is_some_and(|spread| spread.low == 0.0) {
-                let (from, to) = self.sides(column);
-                push_cell(&mut path, from, to, 0.0, height);
-            }
-        }
-        path
+            let is_silent = column.spread(delivered).is_some_and(|spread| spread.low == 0.0);
+            (is_waiting && is_silent).then_some((0.0, height))
+        })
     }
 
     /// The cells of the heat map, all of one shade in one path.

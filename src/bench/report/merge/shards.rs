@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{MergeError, parts, worst};
 use crate::bench::measure::Fault;
+use crate::bench::plan::named_shards;
 use crate::bench::report::document::{ResultDocument, ShardFacts, Status};
-use crate::terminal::{number, quoted};
+use crate::terminal::quoted;
 
 /// The most by which the starts of two shards may differ.
 const MOST_APART_NS: i64 = 50_000_000;
@@ -57,7 +58,7 @@ pub(super) fn whole(mut sum: ResultDocument, allow_partial: bool) -> Result<Resu
     let mut status = shards.iter().map(|(_, status)| *status).fold(Status::Ok, worst);
     let absent = absent(&shards, count);
     if !absent.is_empty() {
-        let missing = named(&absent, count);
+        let missing = named_shards(&absent, count);
         if !allow_partial {
             return Err(MergeError::Missing { missing, are_several: absent.len() > 1 || count > MOST_COUNT });
         }
@@ -74,7 +75,7 @@ pub(super) fn whole(mut sum: ResultDocument, allow_partial: bool) -> Result<Resu
                 Status::Invalid => "not valid",
                 _ => "failed",
             };
-            sum.warn("shards-not-whole", format!("{word}: {}", named(&these, count)));
+            sum.warn("shards-not-whole", format!("{word}: {}", named_shards(&these, count)));
         }
     }
     let faults = starts_apart(&shards).into_iter().chain(settle(&mut sum, absent.is_empty()));
@@ -96,20 +97,6 @@ const MOST_COUNT: u64 = 100_000;
 fn absent(shards: &[(ShardFacts, Status)], count: u64) -> Vec<u64> {
     let known: std::collections::BTreeSet<u64> = shards.iter().map(|(shard, _)| shard.index).collect();
     (0..count.min(MOST_COUNT)).filter(|index| !known.contains(index)).collect()
-}
-
-/// "shard 3 of 8", "shards 2 and 5 of 8".
-fn named(shards: &[u64], count: u64) -> String {
-    const MOST: usize = 20;
-    let mut numbers: Vec<String> = shards.iter().take(MOST).map(ToString::to_string).collect();
-    if shards.len() > MOST {
-        numbers.push(format!("{} more", number::grouped((shards.len() - MOST) as u64)));
-    }
-    match &numbers[..] {
-        [] => format!("no shard of {count}"),
-        [one] => format!("shard {one} of {count}"),
-        [first @ .., last] => format!("shards {} and {last} of {count}", first.join(", ")),
-    }
 }
 
 fn starts_apart(shards: &[(ShardFacts, Status)]) -> Option<Fault> {

@@ -110,7 +110,7 @@ fn the_limit_is_what_the_figures_show() {
 }
 
 #[test]
-fn a_broker_that_stood_still_is_told_with_its_time() {
+fn a_broker_that_stood_still_is_reported_with_its_time() {
     let silence = |start_ms: u64, dur_ms: u64| Silence { start_ns: start_ms * 1_000_000, dur_ns: dur_ms * 1_000_000 };
     let with = |silences: Vec<Silence>, longest_ms: i64| {
         open_loop(&["-q", "1", "--clients", "1", "--rate", "61728"], |stage| {

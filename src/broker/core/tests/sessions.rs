@@ -118,7 +118,7 @@ fn a_qos_2_message_is_known_again_after_a_reconnect() {
 }
 
 #[test]
-fn a_session_expires_and_disconnect_can_say_when() {
+fn a_session_expires_and_disconnect_can_set_when() {
     let mut desk = Desk::new();
     let expiry = |seconds| property(PropertyName::SessionExpiryInterval, PropertyValue::FourByte(seconds));
     let (client, ..) = desk.durable(V5, "a");
