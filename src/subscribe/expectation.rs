@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::expression::{Expression, Subject};
+use super::jq_process::JqProcess;
 use crate::exit_status::ExitStatus;
 use crate::terminal::number::counted;
 use crate::terminal::{escape_bytes, quoted};
@@ -83,11 +84,17 @@ impl Expectation {
     }
 
     /// Takes a message: whether it matches one of the expressions. `fail` takes the errors of expressions.
-    pub(super) fn judge(&mut self, subject: &Subject<'_>, now: Instant, fail: &mut impl FnMut(String)) -> bool {
+    pub(super) fn judge(
+        &mut self,
+        subject: &Subject<'_>,
+        jq: &mut JqProcess,
+        now: Instant,
+        fail: &mut impl FnMut(String),
+    ) -> bool {
         self.came += 1;
         let mut matches = false;
         for (number, expression) in self.plan.expressions.iter().enumerate() {
-            match expression.matches(subject) {
+            match expression.matches(subject, jq) {
                 Ok(false) => {}
                 Err(error) => fail(error),
                 Ok(true) => {

@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::conditions::Conditions;
 use super::copies::Copies;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
+use super::jq_process::JqProcess;
 use super::plan::{OutputMode, SubscribePlan};
 use super::retained::RetainedSet;
 use super::selection::{Judgement, Selection, Verdict};
@@ -18,7 +19,7 @@ use super::silence::Silence;
 use super::silence_command::SilenceCommand;
 use super::statistics::Statistics;
 use crate::client::Diagnostics;
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -90,7 +91,7 @@ enum Screen {
 }
 
 impl Receiver {
-    pub(super) fn new(plan: &SubscribePlan, diagnostics: Diagnostics, end: Option<Instant>) -> Self {
+    pub(super) fn new(plan: &SubscribePlan, jq: JqProcess, diagnostics: Diagnostics, end: Option<Instant>) -> Self {
         let (policy, address) = (&plan.client.policy, &plan.client.connect.transport.address);
         let mut batch = Batch::default();
         let screen = match &plan.display {
@@ -133,7 +134,7 @@ impl Receiver {
                 .zip(plan.silence.as_ref())
                 .map(|(template, plan)| SilenceCommand::new(template, plan.after, diagnostics)),
             silent: None,
-            conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan))),
+            conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan, jq))),
             tick: match &screen {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
@@ -268,6 +269,13 @@ impl Receiver {
                     self.selection.end();
                 }
             }
+        }
+    }
+
+    /// The end of a run by a signal: passes it on to the commands of `--silent-exec`.
+    pub(super) async fn stop_commands(&mut self, signal: Signal) {
+        if let Some(command) = self.silence_command.take() {
+            command.stop(signal).await;
         }
     }
 

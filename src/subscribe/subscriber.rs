@@ -9,8 +9,9 @@ use super::aside::AsideThread;
 use super::exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 use super::file_error::FileError;
 use super::jobs::Jobs;
+use super::jq_process::JqProcess;
 use super::plan::{OutputMode, SubscribePlan};
-use super::process::CommandEnd;
+use super::process::{CommandEnd, killed};
 use super::ready::Readiness;
 use super::receiver::Receiver;
 use super::record::RecordProgress;
@@ -94,6 +95,7 @@ impl<'a> Subscriber<'a> {
     pub(super) async fn run(
         plan: &'a SubscribePlan,
         readiness: Readiness,
+        jq: JqProcess,
         diagnostics: Diagnostics,
     ) -> io::Result<ExitStatus> {
         let end = plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -115,7 +117,7 @@ impl<'a> Subscriber<'a> {
             diagnostics,
             sink: MessageSink::open()?.with_aside(aside, jobs, prints),
             progress,
-            receiver: Receiver::new(plan, diagnostics, end),
+            receiver: Receiver::new(plan, jq, diagnostics, end),
             requests: Requests::default(),
             readiness,
             announces: false,
@@ -135,7 +137,8 @@ impl<'a> Subscriber<'a> {
             Err(End::Interrupted(signal)) => *signal,
             _ => Signal::Terminate,
         };
-        let is_slow = plan.run.is_some() || plan.record.is_some() || plan.directory.is_some();
+        let has_commands = plan.run.is_some() || plan.silence_command.is_some();
+        let is_slow = has_commands || plan.record.is_some() || plan.directory.is_some();
         if is_slow && ended.is_err() {
             // Commands may run on for long, and a disk may be slow.
             driver.let_next_signal_end();
@@ -144,7 +147,9 @@ impl<'a> Subscriber<'a> {
         let status = subscriber.finish_files(status);
         // From here on another signal ends this process at once.
         let status = driver.exit_status(status);
-        subscriber.readiness.end_command(signal).await;
+        if let Some(program) = subscriber.readiness.end_command(signal).await {
+            diagnostics.warning(format_args!("--exec: {program} {}", killed(1)));
+        }
         Ok(subscriber.status_of_commands(status))
     }
 
@@ -209,6 +214,7 @@ impl<'a> Subscriber<'a> {
             }
             Err(End::Interrupted(signal)) => {
                 self.wind_down(client, signal).await;
+                self.receiver.stop_commands(signal).await;
                 if policy.interrupts_succeed { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
             }
             Err(End::TimedOut) => {
