@@ -1,6 +1,6 @@
 //! `--filter`, `--until` and `--expect` together, in one place that a run without them does not have.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ReceivedMessage;
 use super::expectation::{Expectation, ExpectationPlan};
@@ -136,6 +136,13 @@ impl Conditions {
     pub(super) fn begin(&mut self, now: Instant) {
         if let Some(expectation) = &mut self.expectation {
             expectation.begin(now);
+        }
+    }
+
+    /// Nothing was read from the broker for this time.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        if let Some(expectation) = &mut self.expectation {
+            expectation.on_pause(pause);
         }
     }
 

@@ -135,6 +135,11 @@ impl Expectation {
         self.matched.iter().all(|matched| *matched >= self.plan.count)
     }
 
+    /// Nothing was read from the broker for this time: a message that must not come may have come, unseen.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        self.quiet_until = self.quiet_until.map(|quiet| quiet.checked_add(pause).unwrap_or(quiet));
+    }
+
     /// When the time may be over.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.outcome.is_some() { None } else { self.quiet_until.or(self.deadline) }

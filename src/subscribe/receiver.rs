@@ -31,6 +31,8 @@ use crate::transport::Address;
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the screen of `--watch` looks whether its window has another size.
 const LOOK: Duration = Duration::from_millis(250);
+/// Most bytes of topics whose retained messages one run removes.
+const MOST_TO_REMOVE: usize = 256 << 20;
 
 /// The handler of mqsub.
 #[derive(Debug)]
@@ -60,8 +62,13 @@ pub(super) struct Receiver {
     pub(super) copied: u64,
     /// What waits to be written.
     pub(super) batch: Batch,
-    /// Topics whose retained message is to be removed.
+    /// Topics whose retained message is to be removed. The broker's acknowledgements lie behind all the messages that it
+    /// has sent, so they have to be read first.
     pub(super) to_remove: VecDeque<String>,
+    /// Bytes of those topics that came so far.
+    topic_bytes: usize,
+    /// Retained messages that stay, since there were too many.
+    left: u64,
     /// Retained messages that were removed, or would be; none without `--remove-retained`.
     removals: Option<u64>,
     dry_run: bool,
@@ -150,6 +157,8 @@ impl Receiver {
             copied: 0,
             batch,
             to_remove: VecDeque::new(),
+            topic_bytes: 0,
+            left: 0,
             removals: plan.selection.remove_retained.then_some(0),
             dry_run: plan.dry_run,
             retained: plan.once.map(|has_marker| {
@@ -247,6 +256,17 @@ impl Receiver {
         }
     }
 
+    /// Nothing was read from the broker for this time, until now: whatever came has not been seen, so that it was no
+    /// silence.
+    pub(super) fn on_pause(&mut self, pause: Duration, now: Instant) {
+        if let Some(conditions) = &mut self.conditions {
+            conditions.on_pause(pause);
+        }
+        if let Some(silence) = self.silence.as_mut().filter(|silence| silence.has_begun()) {
+            silence.begin(now);
+        }
+    }
+
     /// Looks whether a time is over that ends the run.
     pub(super) fn check_time(&mut self) {
         if let Some(conditions) = &mut self.conditions
@@ -305,6 +325,11 @@ impl Receiver {
                 false => self.diagnostics.note(format_args!("removed {removed}")),
             }
         }
+        if self.left > 0 {
+            let left = counted(self.left, "retained message was", "retained messages were");
+            self.diagnostics.error(format_args!("{left} not removed: one run removes only so many"));
+            self.diagnostics.hint("run it again for the rest");
+        }
     }
 
     /// The end of a run that nothing cut short: reports what was expected and did not come, and returns how that ends.
@@ -315,7 +340,8 @@ impl Receiver {
             self.diagnostics.error(format_args!("no message came{topic} for {time} s"));
             return Some(ExitStatus::NothingCame);
         }
-        self.conditions.as_ref()?.conclude(self.diagnostics)
+        let concluded = self.conditions.as_ref().and_then(|conditions| conditions.conclude(self.diagnostics));
+        concluded.or((self.left > 0).then_some(ExitStatus::Failed))
     }
 
     /// Prints the rate of the second that is over, if one is, and follows the size of the screen.
@@ -391,7 +417,11 @@ impl Handler<Message> for Receiver {
         if judgement.remove {
             match &mut self.removals {
                 Some(count) if self.dry_run => *count += 1,
-                _ => self.to_remove.push_back(publish.topic.to_owned()),
+                _ if self.topic_bytes > MOST_TO_REMOVE => self.left += 1,
+                _ => {
+                    self.topic_bytes += publish.topic.len() + size_of::<String>();
+                    self.to_remove.push_back(publish.topic.to_owned());
+                }
             }
         }
         if acknowledges && !has_receipt {

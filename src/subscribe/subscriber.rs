@@ -25,8 +25,8 @@ use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Handler, PublishError};
 use crate::terminal::number::counted;
 
-/// While this many retained messages wait to be removed nothing is read from the broker.
-const MOST_TO_REMOVE: usize = 1000;
+/// A pause in reading that is this long is no time in which the broker was silent.
+const LONG_PAUSE: Duration = Duration::from_millis(50);
 /// A broker that has answered a PINGREQ sent after the SUBSCRIBE, and then has sent nothing for this long, has no more
 /// retained messages.
 const QUIET: Duration = Duration::from_secs(1);
@@ -85,6 +85,10 @@ pub(super) struct Subscriber<'a> {
     pause: Option<Duration>,
     /// Bytes and messages received before the present step.
     received_before: (u64, u64),
+    /// Since when nothing is read, as what was received is not written yet.
+    unread_since: Option<Instant>,
+    /// When reading went on after a pause.
+    read_again: Option<Instant>,
 }
 
 impl<'a> Subscriber<'a> {
@@ -130,6 +134,8 @@ impl<'a> Subscriber<'a> {
             moderation: ReadModeration::default(),
             pause: None,
             received_before: (0, 0),
+            unread_since: None,
+            read_again: None,
         };
         let ended = driver.run(&mut subscriber).await;
         subscriber.progress = None;
@@ -375,14 +381,14 @@ impl<'a> Subscriber<'a> {
         if let Some(set) = &self.receiver.retained {
             let is_settled = self.requests.unanswered() == 0 && self.sink.is_done(&self.receiver.batch);
             let is_settled = is_settled && !client.session().is_inside_packet();
-            return set.complete_at(self.receiver.last_pong).filter(|_| is_settled);
+            return set.complete_at(self.receiver.last_pong, self.read_again).filter(|_| is_settled);
         }
         if !self.plan.client.policy.ends_without_more_retained || !self.plan.selection.retained_only {
             return None;
         }
         let pong = self.receiver.last_pong.filter(|_| self.requests.unanswered() == 0)?;
         // Any bytes count: a large message may take long to arrive.
-        let last = client.last_received().map_or(pong, |received| received.max(pong));
+        let last = client.last_received().max(self.read_again).map_or(pong, |last| last.max(pong));
         (self.sink.is_done(&self.receiver.batch) && !client.session().is_inside_packet()).then_some(last + QUIET)
     }
 
@@ -409,6 +415,16 @@ impl<'a> Subscriber<'a> {
         };
         let (target, waited) = (client.target().to_owned(), self.plan.client.answer_timeout);
         Err(ClientError::Unanswered { target, packet, waited })
+    }
+
+    /// Takes note of the time in which nothing was read.
+    fn note_pause(&mut self, now: Instant) {
+        let Some(since) = self.unread_since else { return };
+        let pause = now.saturating_duration_since(since);
+        if pause >= LONG_PAUSE {
+            (self.unread_since, self.read_again) = (Some(now), Some(now));
+            self.receiver.on_pause(pause, now);
+        }
     }
 
     /// Lets a dense stream accumulate for less than a millisecond. Everything else waits too, which nobody notices: the
@@ -444,6 +460,7 @@ impl Task for Subscriber<'_> {
 
     /// Messages to stdout, acknowledgements, removals.
     fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
+        self.note_pause(Instant::now());
         self.receiver.check_time();
         self.receiver.print_due();
         if let Some(progress) = &mut self.progress {
@@ -468,13 +485,14 @@ impl Task for Subscriber<'_> {
             next[4..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
         }
         self.pause_reading(client);
+        self.unread_since = if self.is_reading() { None } else { self.unread_since.or(Some(now)) };
         self.receiver.begin_read();
         self.received_before = (client.read_total(), self.receiver.messages);
         Ok(next.into_iter().flatten().min())
     }
 
     fn is_reading(&self) -> bool {
-        self.receiver.to_remove.len() < MOST_TO_REMOVE && self.sink.has_room(&self.receiver.batch)
+        self.sink.has_room(&self.receiver.batch)
     }
 
     fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = Ready>) {
