@@ -29,7 +29,7 @@ pub struct ConditionOptions {
 
     /// Exit after the first message that matches EXPR.
     ///
-    /// Messages are printed up to that one. For EXPR see --filter.
+    /// Messages are printed up to and including that one. For EXPR see --filter.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub until: Option<String>,
 
@@ -45,7 +45,7 @@ pub struct ConditionOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub within: Option<Duration>,
 
-    /// Number of messages that must match --expect (default: 1).
+    /// Number of messages that must match --expect [default: 1].
     #[arg(long = "count", value_name = "COUNT", value_parser = count)]
     pub expect_count: Option<u64>,
 
