@@ -98,6 +98,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openssl", &["transport::tls"]),
     ("pbkdf2", &["broker::access"]),
     ("ratatui", &["explore"]),
+    ("regex_bites", &["subscribe::expression"]),
     ("prometheus_client", &["bench::prometheus"]),
     ("rumqttc", &["bench::engine::shard::library::connection"]),
     ("redb", &["broker::store"]),

@@ -9,7 +9,7 @@ use mqtools::options::{Environment, Reading, SubscribeOptions, UsageError};
 use mqtools::subscribe::{SubscribePlan, subscribe};
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|error| error.report()).end()
+    mqtools::subscribe::jq_process().unwrap_or_else(|| run().unwrap_or_else(|error| error.report()).end())
 }
 
 fn run() -> Result<ExitStatus, UsageError> {

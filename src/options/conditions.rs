@@ -16,11 +16,14 @@ pub struct ConditionOptions {
     /// EXPR is a jq expression about the JSON object of the message, the one that --json prints, such as '.topic ==
     /// "a/b"' or '.payload | length > 0'. A payload that is JSON is under .payload_json, as in '.payload_json.temp >
     /// 30'. The message matches if a result is neither false nor null. /REGEX/ instead of that is a regular expression
-    /// that must occur in the payload, /REGEX/i ignores case, and =TEXT is the whole payload. A message for which a jq
-    /// expression fails does not match; mqsub reports at the end how many there were. An expression that names
-    /// payload_json fails if the payload is not JSON. input, env, halt, debug and import do not exist, and 100,000
-    /// steps per message are the limit. Memory is not limited: an expression that repeats or doubles a text can use
-    /// all of it, and `ulimit -v` in the shell limits mqsub as a whole.
+    /// that must occur in the payload (\d, \w and \b know ASCII only), /REGEX/i ignores the case of ASCII letters, and
+    /// =TEXT is the whole payload.
+    ///
+    /// A message for which a jq expression fails does not match; mqsub reports at the end how many there were. An
+    /// expression that names payload_json fails if the payload is not JSON. input, env, halt, debug and import do not
+    /// exist. jq expressions run in a process apart, which mqsub starts and ends. Per expression and message they may
+    /// take 100,000 steps, 5 s of processor time and 512 MiB of memory (the last two not on Windows); one that takes
+    /// more fails on that message.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub filter: Vec<String>,
 
@@ -72,7 +75,8 @@ pub struct ConditionOptions {
     /// It runs once per silence, and again when the topic falls silent again after a message. No shell reads COMMAND:
     /// it is split at blanks outside of quotes. {topic} in it, and MQTT_TOPIC in its environment, is the topic, empty
     /// without --each-topic; MQTT_SILENT_SECONDS is the time. Its stdin is /dev/null, and its stdout goes to stderr. At
-    /// most 16 run at a time. mqsub does not wait for them at its end, and prints how many failed.
+    /// most 16 run at a time. mqsub prints at its end how many failed, and leaves those that run: it does not wait for
+    /// them. SIGINT, SIGTERM and SIGHUP are passed on to them, and after 5 s they are killed.
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
           value_parser = CommandLine::parse)]
     pub silent_exec: Option<CommandLine>,

@@ -29,8 +29,9 @@ pub struct EachOptions {
     /// A message is acknowledged after its command has ended, whatever its status; with --jobs 1 one command follows
     /// the other in the order of the messages. While commands are behind nothing more is read from the broker. Nothing
     /// is printed unless -v, -F, --json, -w or --message-rate is given too; the stdout of the commands is that of
-    /// mqsub. If a command has failed, mqsub ends with status 1 and a count. At a signal no further command starts, the
-    /// signal is passed on, and mqsub waits for those that run.
+    /// mqsub. If a command has failed, mqsub ends with status 1 and a count. At a signal no further command starts,
+    /// and the signal is passed on to those that run; at -W they get SIGTERM. Those that still run 5 s later are killed,
+    /// and their messages count as failed.
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
           value_parser = CommandLine::parse)]
     pub run: Option<CommandLine>,

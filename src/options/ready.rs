@@ -21,7 +21,8 @@ pub struct ReadyOptions {
     /// --silent-after), mqsub exits when the command has ended and the messages that it published have come. With one
     /// of them it exits when that condition is met and the command has ended. A command that fails ends it at once. A
     /// command that a signal ends counts as 128 plus the number of the signal. SIGINT, SIGTERM and SIGHUP are passed on
-    /// to the command and its children, and mqsub waits for its end; when -W ends the run the command gets SIGTERM.
+    /// to the command and its children; when something else ends the run, such as -W, they get SIGTERM. If the command
+    /// still runs 5 s later, it is killed.
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true, value_hint = ValueHint::CommandString,
           value_parser = CommandLine::parse)]
     pub exec: Option<CommandLine>,

@@ -1,10 +1,11 @@
 //! `--filter`, `--until` and `--expect` together, in one place that a run without them does not have.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ReceivedMessage;
 use super::expectation::{Expectation, ExpectationPlan};
 use super::expression::{Expression, Subject};
+use super::jq_process::JqProcess;
 use super::selection::{Judgement, Selection};
 use crate::client::Diagnostics;
 use crate::exit_status::ExitStatus;
@@ -61,7 +62,7 @@ impl ConditionPlan {
         Ok((!is_empty).then_some(Self { filter, until, expectation }))
     }
 
-    /// Whether the run needs a thread with much stack.
+    /// Whether the run needs a [`JqProcess`].
     pub(super) fn has_jq(&self) -> bool {
         let expected = self.expectation.iter().flat_map(|expectation| &expectation.expressions);
         self.filter.iter().chain(&self.until).chain(expected).any(Expression::is_jq)
@@ -74,6 +75,7 @@ pub(super) struct Conditions {
     filter: Vec<Expression>,
     until: Option<Expression>,
     expectation: Option<Expectation>,
+    jq: JqProcess,
     failures: Failures,
 }
 
@@ -93,9 +95,9 @@ impl Failures {
 }
 
 impl Conditions {
-    pub(super) fn new(plan: ConditionPlan) -> Self {
+    pub(super) fn new(plan: ConditionPlan, jq: JqProcess) -> Self {
         let ConditionPlan { filter, until, expectation } = plan;
-        Self { filter, until, expectation: expectation.map(Expectation::new), failures: Failures::default() }
+        Self { filter, until, expectation: expectation.map(Expectation::new), jq, failures: Failures::default() }
     }
 
     /// Judges a message, with the selection, whose end is the end of the run.
@@ -105,11 +107,11 @@ impl Conditions {
         selection: &mut Selection,
         now: Instant,
     ) -> Judgement {
-        let Self { filter, until, expectation, failures } = self;
+        let Self { filter, until, expectation, jq, failures } = self;
         let subject = Subject::new(message);
         let mut counts = false;
         let judgement = selection.judge_if(message, || {
-            counts = filter.iter().all(|expression| holds(expression, &subject, failures));
+            counts = filter.iter().all(|expression| holds(expression, &subject, jq, failures));
             counts
         });
         if !counts {
@@ -117,12 +119,12 @@ impl Conditions {
         }
         let mut prints = true;
         if let Some(until) = until
-            && holds(until, &subject, failures)
+            && holds(until, &subject, jq, failures)
         {
             selection.end();
         }
         if let Some(expectation) = expectation {
-            prints = expectation.judge(&subject, now, &mut |error| failures.add(error, &subject));
+            prints = expectation.judge(&subject, jq, now, &mut |error| failures.add(error, &subject));
             if expectation.has_ended() {
                 selection.end();
             }
@@ -134,6 +136,13 @@ impl Conditions {
     pub(super) fn begin(&mut self, now: Instant) {
         if let Some(expectation) = &mut self.expectation {
             expectation.begin(now);
+        }
+    }
+
+    /// Nothing was read from the broker for this time.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        if let Some(expectation) = &mut self.expectation {
+            expectation.on_pause(pause);
         }
     }
 
@@ -167,8 +176,8 @@ impl Conditions {
 }
 
 /// Whether an expression is true of a message; one that fails is not.
-fn holds(expression: &Expression, subject: &Subject<'_>, failures: &mut Failures) -> bool {
-    expression.matches(subject).unwrap_or_else(|error| {
+fn holds(expression: &Expression, subject: &Subject<'_>, jq: &mut JqProcess, failures: &mut Failures) -> bool {
+    expression.matches(subject, jq).unwrap_or_else(|error| {
         failures.add(error, subject);
         false
     })

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::expression::{Expression, Subject};
+use super::jq_process::JqProcess;
 use crate::exit_status::ExitStatus;
 use crate::terminal::number::counted;
 use crate::terminal::{escape_bytes, quoted};
@@ -83,11 +84,17 @@ impl Expectation {
     }
 
     /// Takes a message: whether it matches one of the expressions. `fail` takes the errors of expressions.
-    pub(super) fn judge(&mut self, subject: &Subject<'_>, now: Instant, fail: &mut impl FnMut(String)) -> bool {
+    pub(super) fn judge(
+        &mut self,
+        subject: &Subject<'_>,
+        jq: &mut JqProcess,
+        now: Instant,
+        fail: &mut impl FnMut(String),
+    ) -> bool {
         self.came += 1;
         let mut matches = false;
         for (number, expression) in self.plan.expressions.iter().enumerate() {
-            match expression.matches(subject) {
+            match expression.matches(subject, jq) {
                 Ok(false) => {}
                 Err(error) => fail(error),
                 Ok(true) => {
@@ -126,6 +133,11 @@ impl Expectation {
 
     fn is_met(&self) -> bool {
         self.matched.iter().all(|matched| *matched >= self.plan.count)
+    }
+
+    /// Nothing was read from the broker for this time: a message that must not come may have come, unseen.
+    pub(super) fn on_pause(&mut self, pause: Duration) {
+        self.quiet_until = self.quiet_until.map(|quiet| quiet.checked_add(pause).unwrap_or(quiet));
     }
 
     /// When the time may be over.

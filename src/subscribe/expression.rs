@@ -1,13 +1,13 @@
 //! What `--filter`, `--expect` and `--until` ask of a message: a jq expression about its JSON object, a regular
 //! expression in the payload, or the payload itself.
 
-use std::cell::OnceCell;
 use std::fmt;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_bites::bytes::{Regex, RegexBuilder};
 
 use super::ReceivedMessage;
-use super::jq::{self, Program};
+use super::jq::Program;
+use super::jq_process::{JqProcess, SentTo};
 use crate::message_json::{MessageJsonOptions, write_message};
 
 /// An expression, compiled. No jq expression begins with `/` or `=`.
@@ -20,36 +20,32 @@ pub struct Expression {
 #[derive(Clone)]
 enum Test {
     /// Anything else.
-    Jq(Program),
+    Jq,
     /// `/REGEX/` or `/REGEX/i`.
     Regex(Regex),
     /// `=TEXT`.
     Exact,
 }
 
-/// A message that expressions are asked about. What takes time to make of it is made once.
+/// A message that expressions are asked about. The process for jq gets it once.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
     message: &'a ReceivedMessage<'a>,
-    value: OnceCell<jq::Value>,
+    sent: SentTo,
 }
 
 impl<'a> Subject<'a> {
     pub(super) fn new(message: &'a ReceivedMessage<'a>) -> Self {
-        Self { message, value: OnceCell::new() }
+        Self { message, sent: SentTo::default() }
     }
 
     pub(super) const fn message(&self) -> &'a ReceivedMessage<'a> {
         self.message
     }
 
-    fn value(&self) -> &jq::Value {
-        self.value.get_or_init(|| {
-            let publish = &self.message.publish;
-            let mut object = Vec::with_capacity(publish.payload.len() + publish.topic.len() + 256);
-            write_message(publish, self.message.received, MessageJsonOptions::default(), &mut object);
-            jq::value(&object, publish.payload)
-        })
+    /// Appends the object that a jq expression is about.
+    fn write_object(&self, out: &mut Vec<u8>) {
+        write_message(&self.message.publish, self.message.received, MessageJsonOptions::default(), out);
     }
 }
 
@@ -63,7 +59,10 @@ impl Expression {
             None => return Err("an expression cannot be empty; '=' alone matches an empty payload".into()),
             Some(b'=') => Test::Exact,
             Some(b'/') => Test::Regex(regex(text)?),
-            Some(_) => Test::Jq(Program::compile(text)?),
+            Some(_) => {
+                Program::check(text)?;
+                Test::Jq
+            }
         };
         Ok(Self { text: text.to_owned(), test })
     }
@@ -73,19 +72,19 @@ impl Expression {
         &self.text
     }
 
-    /// Whether it needs a thread with [`jq::STACK`].
+    /// Whether it needs a [`JqProcess`].
     pub(super) const fn is_jq(&self) -> bool {
-        matches!(self.test, Test::Jq(_))
+        matches!(self.test, Test::Jq)
     }
 
     /// Whether the message is as the expression says.
     ///
     /// # Errors
     /// Why a jq expression has no result for this message.
-    pub(super) fn matches(&self, subject: &Subject<'_>) -> Result<bool, String> {
+    pub(super) fn matches(&self, subject: &Subject<'_>, jq: &mut JqProcess) -> Result<bool, String> {
         let payload = subject.message.publish.payload;
         match &self.test {
-            Test::Jq(program) => program.is_true(subject.value()),
+            Test::Jq => jq.is_true(&self.text, &subject.sent, |out| subject.write_object(out)),
             Test::Regex(regex) => Ok(regex.is_match(payload)),
             Test::Exact => Ok(self.text.as_bytes().get(1..) == Some(payload)),
         }
@@ -109,36 +108,33 @@ fn regex(text: &str) -> Result<Regex, String> {
         "i" => true,
         _ => return Err("after the last slash of a regular expression only i may stand, which ignores case".into()),
     };
-    RegexBuilder::new(pattern).case_insensitive(ignores_case).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!("the regular expression takes more than {} MiB when it is compiled", limit >> 20)
-        }
-        // Its own text shows the place over several lines.
-        error => error.to_string().replace('\n', "\n  "),
-    })
+    let compiled = RegexBuilder::new(pattern).case_insensitive(ignores_case).build();
+    compiled.map_err(|error| format!("the regular expression is not valid: {error}\n  {text}"))
 }
 
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
 
+    use super::super::jq;
     use super::*;
     use crate::mqtt::Message;
     use crate::mqtt::wire::Publish;
 
-    fn on_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-        std::thread::scope(|scope| {
-            std::thread::Builder::new().stack_size(jq::STACK).spawn_scoped(scope, work).unwrap().join().unwrap()
-        })
-    }
-
+    /// A jq expression is asked here, without its process.
     fn matches(expression: &str, topic: &str, payload: &[u8]) -> Result<bool, String> {
-        on_stack(|| {
+        jq::on_stack(|| {
             let message =
                 Message { topic: topic.into(), payload: payload.to_vec().into(), retain: true, ..Message::default() };
             let received = DateTime::parse_from_rfc3339("2026-11-21T04:00:42+00:00").unwrap();
             let message = ReceivedMessage::new(Publish::of(&message, 0, false), received);
-            Expression::compile(expression).unwrap().matches(&Subject::new(&message))
+            let (subject, compiled) = (Subject::new(&message), Expression::compile(expression).unwrap());
+            if !compiled.is_jq() {
+                return compiled.matches(&subject, &mut JqProcess::default());
+            }
+            let mut object = Vec::new();
+            subject.write_object(&mut object);
+            Program::compile(expression).unwrap().is_true(&jq::value(&object))
         })
     }
 
@@ -240,12 +236,16 @@ mod tests {
             assert_eq!(Expression::compile(expression).map(|_| ()), Err(fault.to_owned()), "{expression}");
         }
         let error = Expression::compile("/a(b/").unwrap_err();
-        assert!(error.contains("a(b\n") && error.contains('^') && error.contains("unclosed group"), "{error}");
+        let fault = "the regular expression is not valid: found open group without closing ')'\n  /a(b/";
+        assert_eq!(error, fault);
         for nested in ["(", "[", "{a:", "if ", "-", "try ", "def f: ", ". as $x | "] {
             assert!(Expression::compile(&nested.repeat(16_000 / nested.len())).is_err(), "{nested}");
         }
         assert!(Expression::compile(&"1".repeat(20_000)).is_err());
-        assert!(Expression::compile("/((a{999}){999}){999}/").unwrap_err().contains("MiB"));
+        assert!(Expression::compile("/((a{999}){999}){999}/").unwrap_err().contains("size limit"));
+        for nested in ["(", "[", "(?:a|", "((a{9}){9}){9}"] {
+            assert!(Expression::compile(&format!("/{}/", nested.repeat(16_000 / nested.len()))).is_err(), "{nested}");
+        }
     }
 
     #[test]
@@ -258,7 +258,11 @@ mod tests {
             ("/a/b/", b"xa/bx", true),
             ("//", b"", true),
             ("/^\\d+$/", b"12x", false),
-            ("/(?-u)^\\xff$/", b"\xff", true),
+            ("/^..$/", "한국".as_bytes(), true),
+            ("/^[가-힣]+$/", "한국".as_bytes(), true),
+            ("/한국|Ü/i", "ü 한국".as_bytes(), true),
+            ("/^a.c/", b"a\xffc", true),
+            ("/c$/", b"a\xffc", true),
             ("=on", b"on", true),
             ("=on", b"on ", false),
             ("=", b"", true),

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::file_error::FileError;
-use super::process::{CommandEnd, Invocation, Process, cannot_run};
+use super::process::{CommandEnd, GRACE, Invocation, Process, cannot_run, killed};
 use crate::client::Diagnostics;
 use crate::exit_status::Signal;
 use crate::mqtt::QoS;
@@ -230,17 +231,32 @@ impl Jobs {
         self.waiting.is_empty() && self.running.is_empty() && self.unacknowledged.is_empty()
     }
 
-    /// The end of a run: what waits is left, what runs gets the signal, if there is one, and is waited for.
+    /// The end of a run: what waits is left; what runs gets the signal, if there is one, and is waited for. What goes on
+    /// in spite of the signal is killed.
     pub(super) async fn stop(&mut self, signal: Option<Signal>, done: &mut Vec<Receipt>) {
         self.is_stopped = true;
-        if let Some(signal) = signal {
-            self.running.values().for_each(|(_, process)| process.signal(signal));
+        match signal {
+            None => self.all_ended().await,
+            Some(signal) => {
+                self.running.values().for_each(|(_, process)| process.signal(signal));
+                if timeout(GRACE, self.all_ended()).await.is_err() {
+                    let running = self.running.len() as u64;
+                    let commands = counted(running, "command", "commands");
+                    self.diagnostics.warning(format_args!("--run: {commands} {}", killed(running)));
+                    self.running.values().for_each(|(_, process)| process.kill());
+                    // A process that has left the group may hold its stdin.
+                    let _ = timeout(GRACE, self.all_ended()).await;
+                }
+            }
         }
+        let _ = self.advance(done);
+    }
+
+    async fn all_ended(&mut self) {
         while !self.running.is_empty() {
             let end = self.ended().await;
             self.on_ended(end);
         }
-        let _ = self.advance(done);
     }
 
     /// What has failed, if anything has.

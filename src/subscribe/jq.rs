@@ -6,7 +6,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::iter::from_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::data::{DataT, HasLut};
@@ -38,9 +37,8 @@ const WITHOUT_NATIVE: [&str; 6] = ["env", "halt", "debug_empty", "stderr_empty",
 const WITHOUT_DEFINITION: [&str; 4] = ["halt", "halt_error", "debug", "stderr"];
 
 /// A compiled program.
-#[derive(Clone)]
 pub(super) struct Program {
-    filter: Arc<Filter<Bounded>>,
+    filter: Filter<Bounded>,
     needs_json: bool,
 }
 
@@ -100,7 +98,22 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// Compiles a program.
+    /// Looks whether a program compiles.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub(super) fn check(code: &str) -> Result<(), String> {
+        let code = code.to_owned();
+        let thread = std::thread::Builder::new().name("jq".into()).stack_size(STACK);
+        let compiled = thread.spawn(move || Self::compile(&code).map(drop)).map(std::thread::JoinHandle::join);
+        match compiled {
+            Ok(Ok(compiled)) => compiled,
+            Ok(Err(_)) => Err("the jq compiler failed on it".into()),
+            Err(error) => Err(format!("cannot start the jq compiler: {error}")),
+        }
+    }
+
+    /// Compiles a program. To be called on a thread with [`STACK`].
     ///
     /// # Errors
     /// What is wrong with it, and where.
@@ -108,14 +121,7 @@ impl Program {
         if code.len() > MAX_CODE {
             return Err(format!("a jq expression may have at most {} KiB", MAX_CODE >> 10));
         }
-        let code = code.to_owned();
-        let thread = std::thread::Builder::new().name("jq".into()).stack_size(STACK);
-        let compiled = thread.spawn(move || compile(&code)).map(std::thread::JoinHandle::join);
-        match compiled {
-            Ok(Ok(compiled)) => compiled,
-            Ok(Err(_)) => Err("the jq compiler failed on it".into()),
-            Err(error) => Err(format!("cannot start the jq compiler: {error}")),
-        }
+        compile(code)
     }
 
     /// Whether one of the program's results is neither false nor null. To be called on a thread with [`STACK`].
@@ -161,9 +167,14 @@ fn has_payload_json(subject: &Value) -> bool {
 }
 
 /// The object of a message, from its JSON, with the payload under `payload_json` where it is JSON.
-pub(super) fn value(object: &[u8], payload: &[u8]) -> Value {
+pub(super) fn value(object: &[u8]) -> Value {
     let value = read::parse_single(object).unwrap_or_default();
-    let (Val::Obj(object), Ok(payload)) = (&value, parse_json(payload)) else { return value };
+    let Val::Obj(object) = &value else { return value };
+    let payload = match object.get(&Val::utf8_str("payload")) {
+        Some(Val::TStr(text)) => parse_json(text),
+        _ => return value,
+    };
+    let Ok(payload) = payload else { return value };
     let mut object = (**object).clone();
     object.insert(Val::utf8_str(PAYLOAD_JSON), payload);
     Val::obj(object)
@@ -189,7 +200,7 @@ fn compile(code: &str) -> Result<Program, String> {
             None => "it does not compile".into(),
         }
     })?;
-    Ok(Program { filter: Arc::new(filter), needs_json: code.contains(PAYLOAD_JSON) })
+    Ok(Program { filter, needs_json: code.contains(PAYLOAD_JSON) })
 }
 
 /// `range`, which would run on between two steps, and `fromjson`, with a bound for depth.
@@ -268,4 +279,12 @@ fn at(code: &str, part: &str, what: &str) -> String {
 /// A character that takes one place on the line.
 fn plain(character: char) -> char {
     if character.is_control() { ' ' } else { character }
+}
+
+/// Runs with the stack that programs may need.
+#[cfg(test)]
+pub(super) fn on_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).unwrap().join().unwrap()
+    })
 }

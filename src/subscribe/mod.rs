@@ -19,6 +19,7 @@ pub mod format;
 mod jobs;
 #[cfg_attr(not(feature = "jq"), path = "no_jq.rs")]
 mod jq;
+mod jq_process;
 mod plan;
 mod process;
 mod ready;
@@ -41,6 +42,7 @@ pub use conditions::ConditionPlan;
 pub(crate) use exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 pub use expectation::ExpectationPlan;
 pub use expression::Expression;
+pub use jq_process::jq_process;
 pub use plan::SubscribePlan;
 pub(crate) use plan::{handling_of_retained, printer};
 #[cfg(feature = "explorer")]

@@ -13,6 +13,12 @@ pub(super) type Value = ();
 impl Program {
     /// # Errors
     /// Always.
+    pub(super) fn check(_: &str) -> Result<(), String> {
+        Self::compile("").map(drop)
+    }
+
+    /// # Errors
+    /// Always.
     pub(super) fn compile(_: &str) -> Result<Self, String> {
         Err("this mqsub was built without jq expressions (the cargo feature jq): use /REGEX/ or =TEXT".into())
     }
@@ -22,4 +28,4 @@ impl Program {
     }
 }
 
-pub(super) const fn value(_: &[u8], _: &[u8]) -> Value {}
+pub(super) const fn value(_: &[u8]) -> Value {}

@@ -5,8 +5,12 @@ use std::io::{self, Write};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::exit_status::Signal;
+
+/// How long a command may go on after a signal, before it is killed.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -103,19 +107,45 @@ impl Process {
     }
 
     /// Sends a signal to the command and its children.
+    #[cfg(unix)]
     pub(super) fn signal(&self, signal: Signal) {
-        if self.is_over.load(Ordering::SeqCst) {
+        self.send(signal.number());
+        // One that is stopped gets it only once it goes on.
+        self.send(nix::libc::SIGCONT);
+    }
+
+    /// Ends the command and its children, whatever they do about signals.
+    #[cfg(unix)]
+    pub(super) fn kill(&self) {
+        self.send(nix::libc::SIGKILL);
+    }
+
+    #[cfg(unix)]
+    fn send(&self, number: i32) {
+        if self.is_over() {
             return;
         }
-        #[cfg(unix)]
-        if let (Ok(id), Ok(signal)) = (i32::try_from(self.id), nix::sys::signal::Signal::try_from(signal.number())) {
-            let group = nix::unistd::Pid::from_raw(id);
-            let _ = nix::sys::signal::killpg(group, signal);
-            // One that is stopped gets it only once it goes on.
-            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGCONT);
+        if let (Ok(id), Ok(signal)) = (i32::try_from(self.id), nix::sys::signal::Signal::try_from(number)) {
+            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(id), signal);
         }
-        #[cfg(not(unix))]
-        let _ = (self.id, signal);
+    }
+
+    /// There is no signal that a command could take notice of.
+    #[cfg(not(unix))]
+    pub(super) fn signal(&self, _: Signal) {}
+
+    /// Ends the command and its children.
+    #[cfg(not(unix))]
+    pub(super) fn kill(&self) {
+        if !self.is_over() {
+            let arguments = ["/F", "/T", "/PID", &self.id.to_string()];
+            let _ = Command::new("taskkill").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
     }
 }
 
@@ -128,6 +158,12 @@ fn stderr_again() -> Stdio {
 #[cfg(not(unix))]
 fn stderr_again() -> Stdio {
     Stdio::null()
+}
+
+/// What is reported of commands that did not end by a signal.
+pub(super) fn killed(commands: u64) -> String {
+    let were = if commands == 1 { "was" } else { "were" };
+    format!("still ran {} s after the signal and {were} killed", GRACE.as_secs())
 }
 
 /// Why a command cannot be started.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::file_error::FileError;
-use super::process::{CommandEnd, Invocation, Process, cannot_run};
+use super::process::{CommandEnd, GRACE, Invocation, Process, cannot_run};
 use crate::exit_status::Signal;
 use crate::options::CommandLine;
 
@@ -142,13 +142,17 @@ impl Readiness {
         }
     }
 
-    /// Ends the command by a signal where it still runs, and waits for its end, which is then no failure.
-    pub(super) async fn end_command(&mut self, signal: Signal) {
-        if let Exec::Running { process, .. } = &self.exec {
-            process.signal(signal);
-            let _ = self.command_ended().await;
-            self.exec = Exec::None;
-        }
+    /// Ends the command by a signal where it still runs, and waits for its end, which is then no failure. Returns the
+    /// name of one that had to be killed.
+    pub(super) async fn end_command(&mut self, signal: Signal) -> Option<String> {
+        let Exec::Running { process, .. } = &self.exec else { return None };
+        process.signal(signal);
+        let is_late = tokio::time::timeout(GRACE, self.command_ended()).await.is_err();
+        let Exec::Running { program, process, .. } = std::mem::replace(&mut self.exec, Exec::None) else { return None };
+        is_late.then(|| {
+            process.kill();
+            program
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::conditions::Conditions;
 use super::copies::Copies;
 use super::format::{Escapes, MessageRate, MosquittoWatch, Printer, TopicScreen};
+use super::jq_process::JqProcess;
 use super::plan::{OutputMode, SubscribePlan};
 use super::retained::RetainedSet;
 use super::selection::{Judgement, Selection, Verdict};
@@ -18,7 +19,7 @@ use super::silence::Silence;
 use super::silence_command::SilenceCommand;
 use super::statistics::Statistics;
 use crate::client::Diagnostics;
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::wire::{Suback, Unsuback};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Outcome};
@@ -30,6 +31,8 @@ use crate::transport::Address;
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the screen of `--watch` looks whether its window has another size.
 const LOOK: Duration = Duration::from_millis(250);
+/// Most bytes of topics whose retained messages one run removes.
+const MOST_TO_REMOVE: usize = 256 << 20;
 
 /// The handler of mqsub.
 #[derive(Debug)]
@@ -59,8 +62,13 @@ pub(super) struct Receiver {
     pub(super) copied: u64,
     /// What waits to be written.
     pub(super) batch: Batch,
-    /// Topics whose retained message is to be removed.
+    /// Topics whose retained message is to be removed. The broker's acknowledgements lie behind all the messages that it
+    /// has sent, so they have to be read first.
     pub(super) to_remove: VecDeque<String>,
+    /// Bytes of those topics that came so far.
+    topic_bytes: usize,
+    /// Retained messages that stay, since there were too many.
+    left: u64,
     /// Retained messages that were removed, or would be; none without `--remove-retained`.
     removals: Option<u64>,
     dry_run: bool,
@@ -90,7 +98,7 @@ enum Screen {
 }
 
 impl Receiver {
-    pub(super) fn new(plan: &SubscribePlan, diagnostics: Diagnostics, end: Option<Instant>) -> Self {
+    pub(super) fn new(plan: &SubscribePlan, jq: JqProcess, diagnostics: Diagnostics, end: Option<Instant>) -> Self {
         let (policy, address) = (&plan.client.policy, &plan.client.connect.transport.address);
         let mut batch = Batch::default();
         let screen = match &plan.display {
@@ -133,7 +141,7 @@ impl Receiver {
                 .zip(plan.silence.as_ref())
                 .map(|(template, plan)| SilenceCommand::new(template, plan.after, diagnostics)),
             silent: None,
-            conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan))),
+            conditions: plan.conditions.clone().map(|plan| Box::new(Conditions::new(plan, jq))),
             tick: match &screen {
                 Screen::Rate(_) => Some(now + SECOND),
                 Screen::Topics(..) => Some(now + LOOK),
@@ -149,6 +157,8 @@ impl Receiver {
             copied: 0,
             batch,
             to_remove: VecDeque::new(),
+            topic_bytes: 0,
+            left: 0,
             removals: plan.selection.remove_retained.then_some(0),
             dry_run: plan.dry_run,
             retained: plan.once.map(|has_marker| {
@@ -246,6 +256,17 @@ impl Receiver {
         }
     }
 
+    /// Nothing was read from the broker for this time, until now: whatever came has not been seen, so that it was no
+    /// silence.
+    pub(super) fn on_pause(&mut self, pause: Duration, now: Instant) {
+        if let Some(conditions) = &mut self.conditions {
+            conditions.on_pause(pause);
+        }
+        if let Some(silence) = self.silence.as_mut().filter(|silence| silence.has_begun()) {
+            silence.begin(now);
+        }
+    }
+
     /// Looks whether a time is over that ends the run.
     pub(super) fn check_time(&mut self) {
         if let Some(conditions) = &mut self.conditions
@@ -268,6 +289,13 @@ impl Receiver {
                     self.selection.end();
                 }
             }
+        }
+    }
+
+    /// The end of a run by a signal: passes it on to the commands of `--silent-exec`.
+    pub(super) async fn stop_commands(&mut self, signal: Signal) {
+        if let Some(command) = self.silence_command.take() {
+            command.stop(signal).await;
         }
     }
 
@@ -297,6 +325,11 @@ impl Receiver {
                 false => self.diagnostics.note(format_args!("removed {removed}")),
             }
         }
+        if self.left > 0 {
+            let left = counted(self.left, "retained message was", "retained messages were");
+            self.diagnostics.error(format_args!("{left} not removed: one run removes only so many"));
+            self.diagnostics.hint("run it again for the rest");
+        }
     }
 
     /// The end of a run that nothing cut short: reports what was expected and did not come, and returns how that ends.
@@ -307,7 +340,8 @@ impl Receiver {
             self.diagnostics.error(format_args!("no message came{topic} for {time} s"));
             return Some(ExitStatus::NothingCame);
         }
-        self.conditions.as_ref()?.conclude(self.diagnostics)
+        let concluded = self.conditions.as_ref().and_then(|conditions| conditions.conclude(self.diagnostics));
+        concluded.or((self.left > 0).then_some(ExitStatus::Failed))
     }
 
     /// Prints the rate of the second that is over, if one is, and follows the size of the screen.
@@ -383,7 +417,11 @@ impl Handler<Message> for Receiver {
         if judgement.remove {
             match &mut self.removals {
                 Some(count) if self.dry_run => *count += 1,
-                _ => self.to_remove.push_back(publish.topic.to_owned()),
+                _ if self.topic_bytes > MOST_TO_REMOVE => self.left += 1,
+                _ => {
+                    self.topic_bytes += publish.topic.len() + size_of::<String>();
+                    self.to_remove.push_back(publish.topic.to_owned());
+                }
             }
         }
         if acknowledges && !has_receipt {

@@ -131,8 +131,9 @@ impl RetainedSet {
     }
 
     /// When the set will be complete, if nothing comes until then. `pong` is when the broker answered a PINGREQ that was
-    /// sent after the subscriptions were acknowledged.
-    pub(super) fn complete_at(&self, pong: Option<Instant>) -> Option<Instant> {
+    /// sent after the subscriptions were acknowledged, `read_again` when reading went on after a pause: what came
+    /// meanwhile was not seen.
+    pub(super) fn complete_at(&self, pong: Option<Instant>, read_again: Option<Instant>) -> Option<Instant> {
         let (from, quiet) = match self.marker {
             Marker::Unsent => return None,
             Marker::Off => (pong?, QUIET),
@@ -140,7 +141,7 @@ impl RetainedSet {
             Marker::Sent(sent) => (pong?.max(sent), QUIET),
             Marker::Back(took, back) => (back, (took * 4).clamp(SETTLE, MOST_SETTLE)),
         };
-        Some(self.last.map_or(from, |last| last.max(from)) + quiet)
+        Some(self.last.max(read_again).map_or(from, |last| last.max(from)) + quiet)
     }
 
     /// What the end stands on, in words.
@@ -186,7 +187,7 @@ mod tests {
     fn the_marker_ends_it_after_a_quiet_time() {
         let start = Instant::now();
         let mut set = RetainedSet::new(true, QoS::AtLeastOnce);
-        assert_eq!(set.complete_at(Some(start)), None);
+        assert_eq!(set.complete_at(Some(start), None), None);
         assert_eq!(set.subscription(QoS::AtMostOnce).unwrap().filters[0].qos, QoS::AtMostOnce);
         assert_eq!(set.subscription(QoS::ExactlyOnce).unwrap().filters[0].qos, QoS::AtLeastOnce);
         set.on_subscribing(Some(7));
@@ -197,12 +198,23 @@ mod tests {
         set.on_published(start);
         assert!(!came(&mut set, "a", true, start + MS));
         assert!(came(&mut set, &message.topic, false, start + MS * 2));
-        assert_eq!(set.complete_at(None), Some(start + MS * 252));
+        assert_eq!(set.complete_at(None, None), Some(start + MS * 252));
         // Live messages hold nothing up; a retained one behind the marker does.
         assert!(!came(&mut set, "a", false, start + MS * 100));
-        assert_eq!(set.complete_at(None), Some(start + MS * 252));
+        assert_eq!(set.complete_at(None, None), Some(start + MS * 252));
         assert!(!came(&mut set, "b", true, start + MS * 200));
-        assert_eq!(set.complete_at(None), Some(start + MS * 450));
+        assert_eq!(set.complete_at(None, None), Some(start + MS * 450));
+    }
+
+    #[test]
+    fn a_pause_in_reading_is_no_quiet_time() {
+        let start = Instant::now();
+        let mut set = RetainedSet::new(false, QoS::AtMostOnce);
+        came(&mut set, "a", true, start);
+        let again = start + MS * 5000;
+        assert_eq!(set.complete_at(Some(start), Some(again)), Some(again + QUIET));
+        came(&mut set, "b", true, again + MS * 10);
+        assert_eq!(set.complete_at(Some(start), Some(again)), Some(again + MS * 10 + QUIET));
     }
 
     #[test]
@@ -213,7 +225,7 @@ mod tests {
         let topic = set.takes(&suback(1, 0), QoS::AtMostOnce).unwrap().unwrap().topic;
         set.on_published(start);
         came(&mut set, &topic, false, start + MS * 500);
-        assert_eq!(set.complete_at(None), Some(start + MS * 2500));
+        assert_eq!(set.complete_at(None, None), Some(start + MS * 2500));
     }
 
     #[test]
@@ -230,10 +242,10 @@ mod tests {
         deadly.restart();
         for set in [&mut unwanted, &mut refused, &mut swallowed, &mut deadly] {
             assert_eq!(set.subscription(QoS::AtMostOnce), None);
-            assert_eq!(set.complete_at(None), None, "{set:?}");
-            assert_eq!(set.complete_at(Some(start)), Some(start + QUIET), "{set:?}");
+            assert_eq!(set.complete_at(None, None), None, "{set:?}");
+            assert_eq!(set.complete_at(Some(start), None), Some(start + QUIET), "{set:?}");
             came(set, "a", true, start + MS * 500);
-            assert_eq!(set.complete_at(Some(start)), Some(start + MS * 500 + QUIET), "{set:?}");
+            assert_eq!(set.complete_at(Some(start), None), Some(start + MS * 500 + QUIET), "{set:?}");
         }
     }
 }

@@ -1,11 +1,7 @@
 //! From a plan to an exit status: subscribe, print, report how it ended.
 
-use std::io;
-use std::panic::resume_unwind;
-use std::thread;
-
 use super::file_error::FileError;
-use super::jq;
+use super::jq_process::{JqProcess, cannot_start};
 use super::plan::SubscribePlan;
 use super::ready::Readiness;
 use super::subscriber::Subscriber;
@@ -19,18 +15,13 @@ pub fn subscribe(plan: &SubscribePlan) -> ExitStatus {
         Ok(readiness) => readiness,
         Err(FileError { text, hint }) => return diagnostics.failed(text, hint),
     };
-    let run = || client::run(async { Subscriber::run(plan, readiness, diagnostics).await });
-    let ended = match &plan.conditions {
-        Some(conditions) if conditions.has_jq() => on_large_stack(run),
-        _ => run(),
+    let jq = match plan.conditions.as_ref().filter(|conditions| conditions.has_jq()) {
+        None => JqProcess::default(),
+        Some(_) => match JqProcess::start() {
+            Ok(process) => process,
+            Err(error) => return diagnostics.failed(cannot_start(&error), None::<&str>),
+        },
     };
+    let ended = client::run(async { Subscriber::run(plan, readiness, jq, diagnostics).await });
     ended.flatten().unwrap_or_else(|error| diagnostics.cannot_start(&error))
-}
-
-/// Runs on a thread with the stack that jq programs may need.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("mqsub".into()).stack_size(jq::STACK).spawn_scoped(scope, work)?;
-        thread.join().unwrap_or_else(|cause| resume_unwind(cause))
-    })
 }

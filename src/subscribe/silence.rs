@@ -91,6 +91,11 @@ impl Silence {
         }
     }
 
+    /// Whether silence counts now.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// There is no connection.
     pub(super) fn pause(&mut self) {
         self.has_begun = false;

@@ -1,14 +1,19 @@
 //! `--silent-exec`: the command that is run for each topic that falls silent.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
 use super::command::CommandTemplate;
-use super::process::{CommandEnd, Invocation, Process, cannot_run};
+use super::process::{CommandEnd, GRACE, Invocation, Process, cannot_run, killed};
 use super::topic_numbers::MAX_TOPICS;
 use crate::client::Diagnostics;
+use crate::exit_status::Signal;
 use crate::mqtt::Message;
 use crate::mqtt::wire::Publish;
 use crate::terminal::number::counted;
@@ -27,6 +32,9 @@ pub(super) struct SilenceCommand {
     after: Duration,
     diagnostics: Diagnostics,
     waiting: VecDeque<Option<Arc<str>>>,
+    running: Vec<Process>,
+    /// Each command that runs has a sender; nothing is ever sent.
+    ends: (mpsc::Sender<Infallible>, mpsc::Receiver<Infallible>),
     counts: Arc<Counts>,
     begun: u64,
     not_run: u64,
@@ -40,8 +48,17 @@ struct Counts {
 
 impl SilenceCommand {
     pub(super) fn new(template: CommandTemplate, after: Duration, diagnostics: Diagnostics) -> Self {
-        let (waiting, counts) = (VecDeque::new(), Arc::default());
-        Self { template, after, diagnostics, waiting, counts, begun: 0, not_run: 0 }
+        Self {
+            template,
+            after,
+            diagnostics,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            ends: mpsc::channel(1),
+            counts: Arc::default(),
+            begun: 0,
+            not_run: 0,
+        }
     }
 
     /// A topic has fallen silent, or everything, which has no name.
@@ -60,6 +77,7 @@ impl SilenceCommand {
 
     /// Starts what may be started.
     pub(super) fn advance(&mut self) {
+        self.running.retain(|process| !process.is_over());
         while self.counts.running.load(Ordering::SeqCst) < MOST_RUNNING {
             let Some(silent) = self.waiting.pop_front() else { return };
             let topic = silent.as_deref().unwrap_or_default();
@@ -78,7 +96,7 @@ impl SilenceCommand {
         let words = self.template.fill(&Publish::of(&message, 0, false))?;
         let seconds = self.after.as_secs_f64().to_string();
         let variables = vec![("MQTT_TOPIC", topic.to_owned()), ("MQTT_SILENT_SECONDS", seconds)];
-        let counts = Arc::clone(&self.counts);
+        let (counts, alive) = (Arc::clone(&self.counts), self.ends.0.clone());
         counts.running.fetch_add(1, Ordering::SeqCst);
         // stdout has the messages alone.
         let started = Process::start(Invocation { words: &words, variables, input: None, prints: false }, move |end| {
@@ -86,9 +104,11 @@ impl SilenceCommand {
                 counts.failed.fetch_add(1, Ordering::SeqCst);
             }
             counts.running.fetch_sub(1, Ordering::SeqCst);
+            drop(alive);
         });
         match started {
-            Ok(_) => {
+            Ok(process) => {
+                self.running.push(process);
                 self.begun += 1;
                 Ok(())
             }
@@ -96,6 +116,20 @@ impl SilenceCommand {
                 self.counts.running.fetch_sub(1, Ordering::SeqCst);
                 Err(cannot_run(words.first().map_or("", String::as_str), &error))
             }
+        }
+    }
+
+    /// The end of a run by a signal, which is passed on: what goes on in spite of it is killed.
+    pub(super) async fn stop(mut self, signal: Signal) {
+        self.running.iter().for_each(|process| process.signal(signal));
+        let (sender, mut ends) = self.ends;
+        drop(sender);
+        if timeout(GRACE, ends.recv()).await.is_err() {
+            self.running.retain(|process| !process.is_over());
+            let running = self.running.len() as u64;
+            let commands = counted(running, "command", "commands");
+            self.diagnostics.warning(format_args!("--silent-exec: {commands} {}", killed(running)));
+            self.running.iter().for_each(Process::kill);
         }
     }
 

@@ -9,8 +9,9 @@ use super::aside::AsideThread;
 use super::exit::{EXIT_TIMEOUT, leave, reason_with_will, write_out};
 use super::file_error::FileError;
 use super::jobs::Jobs;
+use super::jq_process::JqProcess;
 use super::plan::{OutputMode, SubscribePlan};
-use super::process::CommandEnd;
+use super::process::{CommandEnd, killed};
 use super::ready::Readiness;
 use super::receiver::Receiver;
 use super::record::RecordProgress;
@@ -24,8 +25,8 @@ use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Handler, PublishError};
 use crate::terminal::number::counted;
 
-/// While this many retained messages wait to be removed nothing is read from the broker.
-const MOST_TO_REMOVE: usize = 1000;
+/// A pause in reading that is this long is no time in which the broker was silent.
+const LONG_PAUSE: Duration = Duration::from_millis(50);
 /// A broker that has answered a PINGREQ sent after the SUBSCRIBE, and then has sent nothing for this long, has no more
 /// retained messages.
 const QUIET: Duration = Duration::from_secs(1);
@@ -82,6 +83,10 @@ pub(super) struct Subscriber<'a> {
     pause: Option<Duration>,
     /// Bytes and messages received before the present step.
     received_before: (u64, u64),
+    /// Since when nothing is read, as what was received is not written yet.
+    unread_since: Option<Instant>,
+    /// When reading went on after a pause.
+    read_again: Option<Instant>,
 }
 
 impl<'a> Subscriber<'a> {
@@ -92,6 +97,7 @@ impl<'a> Subscriber<'a> {
     pub(super) async fn run(
         plan: &'a SubscribePlan,
         readiness: Readiness,
+        jq: JqProcess,
         diagnostics: Diagnostics,
     ) -> io::Result<ExitStatus> {
         let end = plan.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -113,7 +119,7 @@ impl<'a> Subscriber<'a> {
             diagnostics,
             sink: MessageSink::open()?.with_aside(aside, jobs, prints),
             progress,
-            receiver: Receiver::new(plan, diagnostics, end),
+            receiver: Receiver::new(plan, jq, diagnostics, end),
             requests: Requests::default(),
             readiness,
             announces: false,
@@ -125,6 +131,8 @@ impl<'a> Subscriber<'a> {
             moderation: ReadModeration::default(),
             pause: None,
             received_before: (0, 0),
+            unread_since: None,
+            read_again: None,
         };
         let ended = driver.run(&mut subscriber).await;
         subscriber.progress = None;
@@ -132,7 +140,8 @@ impl<'a> Subscriber<'a> {
             Err(End::Interrupted(signal)) => *signal,
             _ => Signal::Terminate,
         };
-        let is_slow = plan.run.is_some() || plan.record.is_some() || plan.directory.is_some();
+        let has_commands = plan.run.is_some() || plan.silence_command.is_some();
+        let is_slow = has_commands || plan.record.is_some() || plan.directory.is_some();
         if is_slow && ended.is_err() {
             // Commands may run on for long, and a disk may be slow.
             driver.let_next_signal_end();
@@ -141,7 +150,9 @@ impl<'a> Subscriber<'a> {
         let status = subscriber.finish_files(status);
         // From here on another signal ends this process at once.
         let status = driver.exit_status(status);
-        subscriber.readiness.end_command(signal).await;
+        if let Some(program) = subscriber.readiness.end_command(signal).await {
+            diagnostics.warning(format_args!("--exec: {program} {}", killed(1)));
+        }
         Ok(subscriber.status_of_commands(status))
     }
 
@@ -206,6 +217,7 @@ impl<'a> Subscriber<'a> {
             }
             Err(End::Interrupted(signal)) => {
                 self.wind_down(client, signal).await;
+                self.receiver.stop_commands(signal).await;
                 if policy.interrupts_succeed { ExitStatus::Done } else { ExitStatus::Interrupted(signal) }
             }
             Err(End::TimedOut) => {
@@ -350,14 +362,14 @@ impl<'a> Subscriber<'a> {
         if let Some(set) = &self.receiver.retained {
             let is_settled = self.requests.unanswered() == 0 && self.sink.is_done(&self.receiver.batch);
             let is_settled = is_settled && !client.session().is_inside_packet();
-            return set.complete_at(self.receiver.last_pong).filter(|_| is_settled);
+            return set.complete_at(self.receiver.last_pong, self.read_again).filter(|_| is_settled);
         }
         if !self.plan.client.policy.ends_without_more_retained || !self.plan.selection.retained_only {
             return None;
         }
         let pong = self.receiver.last_pong.filter(|_| self.requests.unanswered() == 0)?;
         // Any bytes count: a large message may take long to arrive.
-        let last = client.last_received().map_or(pong, |received| received.max(pong));
+        let last = client.last_received().max(self.read_again).map_or(pong, |last| last.max(pong));
         (self.sink.is_done(&self.receiver.batch) && !client.session().is_inside_packet()).then_some(last + QUIET)
     }
 
@@ -384,6 +396,16 @@ impl<'a> Subscriber<'a> {
         };
         let (target, waited) = (client.target().to_owned(), self.plan.client.answer_timeout);
         Err(ClientError::Unanswered { target, packet, waited })
+    }
+
+    /// Takes note of the time in which nothing was read.
+    fn note_pause(&mut self, now: Instant) {
+        let Some(since) = self.unread_since else { return };
+        let pause = now.saturating_duration_since(since);
+        if pause >= LONG_PAUSE {
+            (self.unread_since, self.read_again) = (Some(now), Some(now));
+            self.receiver.on_pause(pause, now);
+        }
     }
 
     /// Lets a dense stream accumulate for less than a millisecond. Everything else waits too, which nobody notices: the
@@ -419,6 +441,7 @@ impl Task for Subscriber<'_> {
 
     /// Messages to stdout, acknowledgements, removals.
     fn advance(&mut self, client: &mut Client<Message>) -> Result<bool, End<OutputError>> {
+        self.note_pause(Instant::now());
         self.receiver.check_time();
         self.receiver.print_due();
         if let Some(progress) = &mut self.progress {
@@ -443,13 +466,14 @@ impl Task for Subscriber<'_> {
             next[4..].copy_from_slice(&[self.answer.deadline(), self.removal.deadline(), quiet]);
         }
         self.pause_reading(client);
+        self.unread_since = if self.is_reading() { None } else { self.unread_since.or(Some(now)) };
         self.receiver.begin_read();
         self.received_before = (client.read_total(), self.receiver.messages);
         Ok(next.into_iter().flatten().min())
     }
 
     fn is_reading(&self) -> bool {
-        self.receiver.to_remove.len() < MOST_TO_REMOVE && self.sink.has_room(&self.receiver.batch)
+        self.sink.has_room(&self.receiver.batch)
     }
 
     fn split(&mut self) -> (&mut impl Handler<Message>, impl Future<Output = Ready>) {

@@ -145,6 +145,22 @@ fn a_signal_is_passed_on_and_the_rest_is_left() {
 
 /// While commands are behind nothing is read: memory stays bounded, and the broker keeps what it is not rid of.
 #[test]
+fn commands_that_go_on_in_spite_of_a_signal_are_killed() {
+    let broker = ScriptedBroker::start(Script::default());
+    let stubborn = "sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done'";
+    let mut subscriber = start(&broker, &["-t", "t", "-q", "1", "--jobs", "2", "--run", stubborn]);
+    publish(&broker, &numbered(2, AtLeastOnce));
+    assert_eq!((subscriber.line(), subscriber.line()), ("ready\n".into(), "ready\n".into()));
+    subscriber.signal("TERM");
+    let ended = subscriber.end();
+    assert_eq!(ended.signal, Some(15), "{}", ended.stderr);
+    let report = "Warning: --run: 2 commands still ran 5 s after the signal and were killed\n";
+    assert!(ended.stderr.contains(report), "{}", ended.stderr);
+    assert!(ended.stderr.contains("2 of 2 commands failed: 2 with signal 9"), "{}", ended.stderr);
+    assert_eq!(acks(&broker.stop(), AckKind::Puback), 2);
+}
+
+#[test]
 fn a_command_that_is_slow_holds_the_broker_up() {
     const COUNT: u16 = 300;
     let broker = ScriptedBroker::start(Script::default().without_log());

@@ -1,9 +1,12 @@
 //! mqsub with conditions: what messages must hold, what must come in which time, and what falls silent.
 
+use std::time::Instant;
+
 use mqtools::mqtt::QoS::{AtLeastOnce, AtMostOnce};
 use mqtools::mqtt::wire::{Ack, AckKind, PacketType};
 
 use super::mqsub::{publish, run, start};
+use crate::support::process::PATIENCE;
 use crate::support::raw_client::message;
 use crate::support::scripted_broker::{Action, Received, Script, ScriptedBroker};
 use crate::support::tool::Ended;
@@ -209,6 +212,32 @@ fn silence_runs_a_command_and_nothing_ends() {
     assert_whole(&ended.stderr, expected);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_what_silence_has_started() {
+    let broker = ScriptedBroker::start(Script::default());
+    for (trap, killed) in [("echo got it >&2; exit", false), ("", true)] {
+        let script = format!("sh -c 'trap \"{trap}\" INT; echo up $$; while :; do sleep 0.05; done'");
+        let mut subscriber = start(&broker, &["-t", "t", "--silent-after", "10ms", "--silent-exec", &script]);
+        let up = subscriber.wait_for_stderr("up ");
+        let process: i32 = up.trim().rsplit(' ').next().unwrap().parse().unwrap();
+        subscriber.signal("INT");
+        let ended = subscriber.end();
+        assert_eq!(ended.signal, Some(2), "{}", ended.stderr);
+        assert_eq!(
+            (ended.stderr.contains("got it"), ended.stderr.contains("was killed")),
+            (!killed, killed),
+            "{ended:?}"
+        );
+        // A process that nobody has waited for yet is a zombie.
+        let start = Instant::now();
+        while std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(start.elapsed() < PATIENCE, "the command goes on");
+            std::thread::yield_now();
+        }
+    }
+}
+
 #[test]
 fn a_lost_connection_is_no_silence() {
     let broker = ScriptedBroker::start(Script::default());
@@ -221,6 +250,27 @@ fn a_lost_connection_is_no_silence() {
     assert_eq!(subscriber.line(), "1\n");
     subscriber.signal("INT");
     assert_eq!(subscriber.end().signal, Some(2));
+}
+
+/// What one operation of jaq takes has no limit in jaq.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_expression_that_takes_too_much_fails_on_its_message_only() {
+    const MEMORY: &str = "the expression takes more than 512 MiB of memory";
+    for (hungry, cause) in [
+        ("reduce range(40) as $x (\"0123456789abcdef\"; . + .) | length > 0", MEMORY),
+        ("\"0123456789abcdef\" * 1000000000 | length > 0", MEMORY),
+        // Memory, or time where mqsub is slow.
+        ("reduce range(60) as $x (1; [., .]) | tojson | length > 0", "the expression takes more than 5"),
+        ("def deep: reduce range(60) as $x (1; [., .]); deep == deep", "the expression takes more than 5 s"),
+        ("def f: [f]; f", "the expression calls itself too deeply"),
+    ] {
+        let until = format!("if .payload == \"offline\" then {hungry} else .payload == \"\" end");
+        let ended = receive(&["-F", "%t", "--until", &until]);
+        assert_eq!(ended.lines(), ["room/1", "room/2", "room/1", "room/3"], "{hungry}: {}", ended.stderr);
+        let warning = format!("Warning: an expression failed on 1 message; the first one, on room/2: {cause}");
+        assert!(ended.code == Some(0) && ended.stderr.starts_with(&warning), "{hungry}: {}", ended.stderr);
+    }
 }
 
 #[test]

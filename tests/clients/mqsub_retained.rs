@@ -227,6 +227,46 @@ fn a_removal_that_is_refused_is_not_counted() {
     assert_whole(&ended.stderr, expected);
 }
 
+/// The acknowledgements of removals come behind all that the broker has sent before.
+#[test]
+fn any_number_is_removed() {
+    const COUNT: usize = 5000;
+    let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
+    let port = broker.local_addr().port().to_string();
+    let mut publisher = RawClient::connect(broker.local_addr(), ProtocolVersion::V5, "filler");
+    for number in 0..COUNT {
+        publisher.publish(&Message { retain: true, ..message(&format!("r/{number}"), "x", AtMostOnce) }, 0, false);
+    }
+    publisher.publish(&message("end", "", AtLeastOnce), 1, false);
+    publisher.receive_ack();
+    let ended = mqsub(&port, &["-t", "r/#", "--retained", "--once", "--remove-retained"]);
+    assert_eq!((ended.code, ended.lines().len()), (Some(0), COUNT), "{}", ended.stderr);
+    assert_eq!(ended.stderr, "Note: removed 5,000 retained messages\n");
+    let ended = mqsub(&port, &["-t", "r/#", "--retained", "--once"]);
+    assert_eq!((ended.code, ended.lines().len()), (Some(0), 0), "{}", ended.stderr);
+}
+
+/// While nobody takes what came, nothing is read, and the time is no silence of the broker.
+#[cfg(unix)]
+#[test]
+fn a_slow_reader_of_stdout_makes_no_silence() {
+    const COUNT: usize = 400;
+    let broker = EmbeddedBroker::start(BrokerSettings::loopback()).unwrap();
+    let port = broker.local_addr().port().to_string();
+    let mut publisher = RawClient::connect(broker.local_addr(), ProtocolVersion::V5, "filler");
+    for number in 0..COUNT {
+        let retained = Message { retain: true, ..message(&format!("r/{number}"), vec![b'x'; 9999], AtLeastOnce) };
+        publisher.publish(&retained, 1, false);
+        publisher.receive_ack();
+    }
+    let script = "\"$@\" | { sleep 5; wc -l; }; exit ${PIPESTATUS[0]}";
+    for (more, code) in [(&["--retained", "--once", "--no-marker"][..], 0), (&["--silent-after", "4s"], 41)] {
+        let all = [&["-c", script, "bash", MQSUB][..], &arguments(&port, &[&["-t", "r/#"], more].concat())].concat();
+        let ended = tool::run("bash", &all, b"");
+        assert_eq!((ended.code, ended.text().trim()), (Some(code), COUNT.to_string().as_str()), "{more:?} {ended:?}");
+    }
+}
+
 #[test]
 fn figures_of_each_topic_go_into_a_pipe_as_json() {
     let broker = ScriptedBroker::start(Script::default());

@@ -110,6 +110,20 @@ fn the_time_limit_ends_the_command_too() {
 }
 
 #[test]
+fn a_command_that_goes_on_in_spite_of_a_signal_is_killed() {
+    let broker = ScriptedBroker::start(Script::default());
+    let stubborn = "sh -c 'trap \"\" TERM INT; echo ready >&2; while :; do sleep 1; done'";
+    let ended = run(&broker, &["-t", "t", "-W", "1", "--exec", stubborn]);
+    assert_eq!(ended.code, Some(27), "{}", ended.stderr);
+    assert!(ended.stderr.ends_with("Warning: --exec: sh still ran 5 s after the signal and was killed\n"), "{ended:?}");
+    let mut subscriber = start(&broker, &["-t", "t", "--exec", stubborn]);
+    subscriber.wait_for_stderr("ready");
+    subscriber.signal("INT");
+    let ended = subscriber.end();
+    assert_eq!((ended.signal, ended.stderr.contains("was killed")), (Some(2), true), "{}", ended.stderr);
+}
+
+#[test]
 fn a_descriptor_gets_a_line() {
     let broker = ScriptedBroker::start(Script::default());
     let port = broker.port();
