@@ -281,7 +281,8 @@ fn make_room(_: u64) {}
 #[cfg(not(unix))]
 fn allow_time() {}
 
-#[cfg(all(test, feature = "jq"))]
+#[cfg(test)]
+#[cfg(feature = "jq")]
 mod tests {
     use super::*;
 

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use regex::Regex;
+use regex_bites::Regex;
 use tempfile::TempDir;
 
 use super::console::{Block, Shown, check};
