@@ -54,8 +54,12 @@ pub(crate) struct PublishAccount {
     names_topics: bool,
     /// A bad line was the last one that was read.
     stops_at_bad_line: bool,
+    /// Messages may be acknowledged.
+    acknowledges: bool,
     /// What is counted; [`totals`](Self::totals) fills in what follows from the rest.
     counts: Totals,
+    /// Of those that the broker took, the ones of QoS 0.
+    written: u64,
     /// Messages that cannot be sent again after a reconnect.
     lost: u64,
     /// The input ends with an error.
@@ -75,7 +79,7 @@ impl PublishAccount {
             requires_subscriber: plan.requires_subscriber,
             names_topics: plan.has_various_messages(),
             stops_at_bad_line: !plan.skips_bad_lines,
-            counts: Totals { acknowledged: plan.is_acknowledged().then_some(0), ..Totals::default() },
+            acknowledges: plan.is_acknowledged(),
             ..Self::of_lines(reporter, plan.client.policy.refusals_fail, plan.nouns())
         }
     }
@@ -88,7 +92,9 @@ impl PublishAccount {
             nouns,
             names_topics: false,
             stops_at_bad_line: false,
+            acknowledges: true,
             counts: Totals::default(),
+            written: 0,
             lost: 0,
             has_fault: false,
             connections: 0,
@@ -119,15 +125,16 @@ impl PublishAccount {
     }
 
     /// Counts a QoS 1 or 2 message that is sent for the first time.
-    pub(crate) fn sends(&mut self) {
+    pub(crate) const fn sends(&mut self) {
         self.counts.sent += 1;
-        self.counts.acknowledged.get_or_insert(0);
+        self.acknowledges = true;
     }
 
     /// Counts QoS 0 messages that were written.
     pub(crate) const fn wrote(&mut self, count: u64) {
         self.counts.sent += count;
         self.counts.taken += count;
+        self.written += count;
     }
 
     /// Counts QoS 0 messages that are written again, since they were lost with a connection.
@@ -231,6 +238,7 @@ impl PublishAccount {
     pub(super) fn totals(&self, open: u64) -> Totals {
         Totals {
             messages: self.settled() + open,
+            acknowledged: self.acknowledges.then_some(self.counts.taken - self.written),
             unacknowledged: open + self.lost,
             reconnects: self.connections.saturating_sub(1),
             ..self.counts.clone()
@@ -253,7 +261,6 @@ impl Handler<Outgoing> for PublishAccount {
             self.note_without_subscriber(kept.number, &kept.message.topic);
         }
         self.counts.taken += u64::from(is_taken);
-        *self.counts.acknowledged.get_or_insert(0) += u64::from(is_taken);
         match outcome {
             Outcome::Acknowledged => {}
             Outcome::Downgraded => {

@@ -201,9 +201,10 @@ fn what_is_complete_of_a_cut_recording_is_sent() {
 fn an_interrupted_replay_leaves_with_a_summary() {
     let (_folder, path) = file("long.ndjson", lines(&[0, 10, 3_600_000]).as_bytes());
     let broker = ScriptedBroker::start(Script::default());
-    let arguments = ["-h", "127.0.0.1", "-p", &broker.port(), "--replay", text(&path), "-q", "1", "--summary", "json"];
-    let replay = Tool::start(MQPUB, &arguments);
-    broker.wait_for("two messages", |log| log.acknowledged.len() == 2);
+    let arguments =
+        ["-h", "127.0.0.1", "-p", &broker.port(), "--replay", text(&path), "-q", "1", "-d", "--summary", "json"];
+    let mut replay = Tool::start(MQPUB, &arguments);
+    replay.wait_for_stderr("received PUBACK (Mid: 2");
     replay.signal("INT");
     let ended = replay.end();
     assert_eq!(ended.signal, Some(2), "{}", ended.stderr);
