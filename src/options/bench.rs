@@ -6,6 +6,7 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::arguments::OptionTable;
 use super::connection::Positions;
+use super::profile;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
@@ -21,6 +22,7 @@ pub static BENCH: Tool = Tool {
     replaces_topics: false,
     sections: sections::BENCH,
     definition: BenchOptions::definition,
+    profile_reader: Some(profile::read),
 };
 
 /// The options of mqbench.
