@@ -41,7 +41,7 @@ def free_port():
 
 
 class Broker:
-    """A broker on a free loopback port, in a folder of its own."""
+    """A broker on a free loopback port, in its own folder."""
 
     def __init__(self, program, more=""):
         self.port = free_port()

@@ -5,7 +5,7 @@
     python3 benches/engine.py --bin DIR    # measures DIR/mqbench
     python3 benches/engine.py cpu idle     # some parts only: self, cpu, idle, lag, e2e
 
-self  `mqbench self`: the engine against plain blocking sockets and a sink of its own
+self  `mqbench self`: the engine against plain blocking sockets and its own sink
 cpu   CPU seconds a million QoS 1 messages on mosquitto, 10 publishers, with latencies and without, by turns
 idle  user memory of an idle client: 5,000 connections against 100
 lag   p99 of the scheduling lag at 10,000 messages a second

@@ -2,7 +2,7 @@
 """mqpub and mqsub against Debian's mosquitto_pub and mosquitto_sub, in one run, by turns.
 
 Prints the median of each and the ratio of the medians; CPU is user + system time of the client process alone (from
-wait4), wall is start to exit. The broker is a mosquitto of its own on a free loopback port. Run by hand, on a machine
+wait4), wall is start to exit. The broker is its own mosquitto on a free loopback port. Run by hand, on a machine
 that does nothing else:
 
     python3 benches/pubsub.py              # builds mqpub and mqsub, then measures everything

@@ -25,8 +25,8 @@ template:\t''"
 complete -c mqbench -s m -l message -d 'Send TEXT; fills in placeholders such as %i and %s, as in --payload template' -r -f
 complete -c mqbench -l csv -d 'Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P' -r -F
 complete -c mqbench -s f -l file -d 'Send the contents of FILE unchanged; use --payload template to fill in placeholders' -r -F
-complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a "delivery\t'Delivered to the subscribers of this process, and acknowledged where the QoS asks for it'
-ack\t'Acknowledged'
+complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a "delivery\t'The message was delivered to the subscribers of this run and, at QoS 1 and 2, acknowledged'
+ack\t'The message was acknowledged'
 none\t'Nothing: there is no window'"
 complete -c mqbench -l connect-rate -d 'New connections per second [default: as many as the broker accepts]' -r -f
 complete -c mqbench -l threads -d 'Number of threads [default: one per core, half as many if the broker is on this machine]' -r -f
@@ -46,7 +46,7 @@ complete -c mqbench -l broker-pid -d 'Report CPU time and memory of the broker\'
 complete -c mqbench -l runs -d 'Run COUNT times, and report medians with 95 % confidence intervals [default: 1; with --ab 5]' -r -f
 complete -c mqbench -l cool-down -d 'Wait TIME between two runs [default: 1s]' -r -f
 complete -c mqbench -l baseline -d 'Compare with the result in FILE; in --gate, \'vs(e2e.p99) <= +10%\' is the change against it' -r -F
-complete -c mqbench -l tolerance -d 'Changes of up to PERCENT are no difference [default: 5]' -r -f
+complete -c mqbench -l tolerance -d 'Treat changes of up to PERCENT as no difference [default: 5]' -r -f
 complete -c mqbench -l slo -d 'mqbench find: what a rate must meet [default: \'e2e.p99 < 10ms && lost == 0\']' -r -f
 complete -c mqbench -l probe -d 'mqbench find: measure each rate for TIME [default: 10s]; the answer is confirmed for three times as long' -r -f
 complete -c mqbench -l find-from -d 'mqbench find: begin at RATE messages per second [default: a quarter of what a short flood delivers]' -r -f
@@ -61,7 +61,7 @@ complete -c mqbench -l engine -d 'mqbench plan: print the job file that runs the
 mpi\t'Open MPI, MPICH: a script that calls mpirun'
 kubernetes\t'Kubernetes: an Indexed Job'
 parallel\t'GNU parallel: a script, on this machine or over ssh'"
-complete -c mqbench -l shards -d 'mqbench plan: number of shards, each a process, best on a machine of its own' -r -f
+complete -c mqbench -l shards -d 'mqbench plan: number of shards, each a process, best on its own machine' -r -f
 complete -c mqbench -l image -d 'mqbench plan: the container image in the job file for Kubernetes [default: mqtools:latest]' -r -f
 complete -c mqbench -l target -d 'mqbench plan: how many machines a load needs, as in \'1M clients, 500k/s\'' -r -f
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F

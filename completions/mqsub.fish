@@ -15,12 +15,12 @@ complete -c mqsub -l filter -d 'Ignore messages that do not match EXPR; they do 
 complete -c mqsub -l until -d 'Exit after the first message that matches EXPR' -r -f
 complete -c mqsub -l expect -d 'Exit with status 0 as soon as a message matches EXPR; may be repeated' -r -f
 complete -c mqsub -l within -d 'Time limit of --expect, from the moment the subscriptions are acknowledged' -r -f
-complete -c mqsub -l count -d 'Number of messages that must match --expect (default: 1)' -r -f
+complete -c mqsub -l count -d 'Number of messages that must match --expect [default: 1]' -r -f
 complete -c mqsub -l none-within -d 'Fail if a message matches --expect within TIME; with --within or --count, if one more does' -r -f
 complete -c mqsub -l silent-after -d 'Exit with status 41 when no message has come for TIME' -r -f
 complete -c mqsub -l silent-exec -d 'When nothing has come for the time of --silent-after, run COMMAND instead of exiting' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -s F -d 'Output format: %t topic, %p payload, %x hex, %q QoS, %r retain, %I time, %j JSON and more' -r -f
-complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end' -r -f
+complete -c mqsub -l stats -d 'Print count, rate, bytes and last payload of each topic, every INTERVAL [default: 1s], and totals at the end' -r -f
 complete -c mqsub -l from -d 'With --tree: explore a recording of --record instead of a broker' -r -F
 complete -c mqsub -l max-memory -d 'With --tree: memory for topics, payloads and histories [default: 256M]' -r -f
 complete -c mqsub -l record -d 'Record the messages to FILE, one JSON object per line, as --json prints them' -r -F
@@ -28,7 +28,7 @@ complete -c mqsub -l rotate -d 'Begin the next file after SIZE or TIME, as in 10
 complete -c mqsub -l run -d 'Run COMMAND for each message, with the payload on its stdin' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -l jobs -d 'Run up to COUNT commands of --run at a time [default: 1]' -r -f
 complete -c mqsub -l to-dir -d 'Write the last payload of each topic to a file in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c mqsub -l to-dir-per -d 'With --to-dir: a file per topic with the last payload (the default), or a file per message' -r -f -a "topic\t'Each topic'
+complete -c mqsub -l to-dir-per -d 'With --to-dir: a file per topic with the last payload, or a file per message [default: topic]' -r -f -a "topic\t'Each topic'
 message\t'Each message'"
 complete -c mqsub -l exec -d 'Run COMMAND once subscribed; if it fails, mqsub exits with its status' -r -f -a "(__fish_complete_command)"
 complete -c mqsub -l ready-fd -d 'Write a line to file descriptor N once subscribed, and close it' -r -f
@@ -87,7 +87,7 @@ complete -c mqsub -s o -d 'Read options from FILE, one per line, instead of the 
 complete -c mqsub -l profile -d 'Use the options of the profile NAME in ~/.config/mqtools/profiles.toml; may be repeated' -r -f
 complete -c mqsub -s E -d 'Exit as soon as the broker has acknowledged the subscriptions'
 complete -c mqsub -s R -d 'Do not print retained messages'
-complete -c mqsub -l retained-only -d 'Print retained messages, and exit when another message comes, or none for a second'
+complete -c mqsub -l retained-only -d 'Print retained messages, and exit at the first other message, or when no message comes for a second'
 complete -c mqsub -l retained -d 'Ignore messages that are not retained; with --once, exit when all retained messages have come'
 complete -c mqsub -l once -d 'With --retained: exit when all retained messages have come'
 complete -c mqsub -l no-marker -d 'With --once: publish nothing, and end when no retained message has come for a second'

@@ -11,9 +11,7 @@ use crate::client::{self, ClientError, ClientPlan, Diagnostics, exchange, log_in
 use crate::exit_status::ExitStatus;
 use crate::mqtt::wire::{Connack, Subscribe, SubscribeFilter};
 use crate::mqtt::{Message, PropertyName, ProtocolVersion, QoS, ReasonCode};
-use crate::options::{
-    CheckFormat, ClientGroups, Environment, PUBLISH, PublishOptions, SUBSCRIBE, SubscribeOptions, UsageError,
-};
+use crate::options::{CheckFormat, Environment, PUBLISH, PublishOptions, SUBSCRIBE, SubscribeOptions, UsageError};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Session, SessionError};
 use crate::terminal::{escape, number, print};
 use crate::transport::{
@@ -52,12 +50,10 @@ impl CheckPlan {
     /// All faults of the options.
     pub fn of_publish(options: &PublishOptions, environment: &Environment) -> Result<Option<Self>, UsageError> {
         let Some(format) = options.check.check else { return Ok(None) };
-        let PublishOptions { connection, retry, tls, will, properties, general, .. } = options;
-        let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, _, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
+        let (client, _, ()) = options.client.plan_with(&options.general, &PUBLISH, environment, Ok(()))?;
         let topic = options.message.topic.first().cloned().or_else(|| client.connect.topic_of_url.clone());
         let probe = Probe::Publish(topic.unwrap_or_else(|| TOPIC.to_owned()));
-        Ok(Some(Self::new(client, probe, format, options.connection.protocol_version.is_none())))
+        Ok(Some(Self::new(client, probe, format, options.client.connection.protocol_version.is_none())))
     }
 
     /// The plan of `mqsub --check`; none without that option.
@@ -68,16 +64,14 @@ impl CheckPlan {
         let Some(format) = options.check.check else { return Ok(None) };
         // Whoever asks for messages as JSON wants this as JSON too.
         let format = if options.output.json { CheckFormat::Json } else { format };
-        let SubscribeOptions { connection, retry, tls, will, properties, general, .. } = options;
-        let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, _, ()) = groups.plan_with(&SUBSCRIBE, environment, Ok(()))?;
+        let (client, _, ()) = options.client.plan_with(&options.general, &SUBSCRIBE, environment, Ok(()))?;
         let mut filters = options.subscription.topic.clone();
         filters.extend(client.connect.topic_of_url.clone());
         if filters.is_empty() {
             filters.push(TOPIC.to_owned());
         }
         let probe = Probe::Subscribe(filters, options.subscription.qos);
-        Ok(Some(Self::new(client, probe, format, options.connection.protocol_version.is_none())))
+        Ok(Some(Self::new(client, probe, format, options.client.connection.protocol_version.is_none())))
     }
 
     fn new(mut client: ClientPlan, probe: Probe, format: CheckFormat, any_version: bool) -> Self {

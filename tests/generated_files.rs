@@ -30,7 +30,7 @@ fn man_page(tool: &Tool) -> String {
     let mut command = tool.command();
     let mut synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIOPTIONS\\fR]\n", tool.name);
     if !verbs.is_empty() {
-        // They have a section of their own.
+        // They have their own section.
         command = command.mut_arg("verb", |verb| verb.hide(true));
         synopsis = format!(".SH SYNOPSIS\n\\fB{}\\fR [\\fIVERB\\fR] [\\fIOPTIONS\\fR]\n", tool.name);
     }
@@ -65,9 +65,14 @@ fn options(man: &Man, headings: &BTreeSet<String>) -> String {
     man.render_options_section(&mut options).unwrap();
     let mut options = String::from_utf8(options).unwrap();
     for heading in headings {
-        options = options.replace(&format!(".SH {}\n", heading.to_uppercase()), &format!(".SS {heading}\n"));
+        // The roff crate quotes what has a space.
+        let quoted = |heading: &str| if heading.contains(' ') { format!("\"{heading}\"") } else { heading.to_owned() };
+        let (section, part) = (quoted(&heading.to_uppercase()), quoted(heading));
+        options = options.replace(&format!(".SH {section}\n"), &format!(".SS {part}\n"));
     }
-    format!(".SH OPTIONS\n{}", options.replace(".SH OPTIONS\n", ""))
+    let options = options.replace(".SH OPTIONS\n", "");
+    assert!(!options.contains(".SH "), "a group of options is a section of its page: {options}");
+    format!(".SH OPTIONS\n{options}")
 }
 
 /// What the roff crate puts in front of every piece: an apostrophe that can be copied.

@@ -255,7 +255,7 @@ impl BenchRun<'_> {
         assessment::attempt(plan, context, ran, &self.ceilings, interruption.is_urgent())
     }
 
-    /// The plan for one more run: a tag of its own, against one broker where two take turns.
+    /// The plan for one more run: its own tag, against one broker where two take turns.
     fn plan_again(&self, side: Option<usize>) -> BenchPlan {
         let plan = self.plan.again(RunTag(self.environment.random() as u16));
         side.map_or(plan.clone(), |side| plan.for_broker(side))

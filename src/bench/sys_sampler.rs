@@ -1,4 +1,4 @@
-//! Records what the broker publishes under `$SYS` during a run (`--sys`), over a connection of its own: it is no part
+//! Records what the broker publishes under `$SYS` during a run (`--sys`), over its own connection: it is no part
 //! of any count, and sends nothing while the load is measured but what keeps it alive.
 
 use std::time::{Duration, Instant};

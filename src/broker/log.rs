@@ -83,7 +83,7 @@ impl EventLog {
         Self { rules, ..self.clone() }
     }
 
-    /// Adds a line of our own. It is never dropped: there are few of them.
+    /// Adds our own line. It is never dropped: there are few of them.
     pub(super) fn line(&self, kind: LineKind, text: String) {
         if self.rules.allow(kind) {
             let is_problem = matches!(kind, LineKind::Error | LineKind::Warning);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::access::FileAccess;
 use super::configuration::{Configuration, LogConfiguration, LogDestination, PersistenceConfiguration};
 use super::core::Log;
 use super::log::EventLog;
@@ -120,7 +121,7 @@ fn read_configuration(plan: &ServePlan) -> Result<Configuration, ServeError> {
 /// See [`ServeError`].
 pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
     let configuration = read_configuration(plan)?;
-    let setup = Setup::new(&configuration, plan).map_err(ServeError::Configuration)?;
+    let (setup, access) = Setup::new(&configuration, plan).map_err(ServeError::Configuration)?;
     let handles = LogHandles::default();
     let output =
         LogOutput::new(&setup.log, handles.clone()).map_err(|(file, error)| ServeError::Log { file, error })?;
@@ -135,7 +136,7 @@ pub fn serve(plan: &ServePlan) -> Result<Signal, ServeError> {
     let (log, writer) = EventLog::start(output, LogRules::new(&setup.log, plan.verbosity))?;
     let lines = StartLines { plan, configuration: &configuration };
     lines.starting(&mut |kind, line| log.line(kind, line));
-    let result = runtime.block_on(run(&lines, setup, &log, &handles));
+    let result = runtime.block_on(run(&lines, setup, access, &log, &handles));
     match &result {
         Ok(_) => log.line(LineKind::Information, lines.state("terminating")),
         // Nobody may see standard error: in the background it is gone.
@@ -150,9 +151,15 @@ fn logs_to_file(log: &LogConfiguration) -> bool {
     log.destinations.iter().any(|destination| matches!(destination, LogDestination::File(_)))
 }
 
-async fn run(lines: &StartLines<'_>, setup: Setup, log: &EventLog, handles: &LogHandles) -> Result<Signal, ServeError> {
+async fn run(
+    lines: &StartLines<'_>,
+    setup: Setup,
+    access: FileAccess,
+    log: &EventLog,
+    handles: &LogHandles,
+) -> Result<Signal, ServeError> {
     let StartLines { plan, configuration } = *lines;
-    let Setup { listeners, limits, access, no_delay, user, pid_file, persistence, log: log_configuration } = setup;
+    let Setup { listeners, limits, no_delay, user, pid_file, persistence, log: log_configuration } = setup;
     // Before anything is printed: a reader of the line "running" may send a signal at once.
     let mut interrupts = Interrupts::listen_but_for_hang_up().map_err(ServeError::Signal)?;
     let mut commands = Commands::listen().map_err(ServeError::Signal)?;

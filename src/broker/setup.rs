@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use super::access::{AccessFiles, FileAccess};
 use super::configuration::{
-    AccessConfiguration, BindTo, Configuration, ConfigurationFault, LimitConfiguration, ListenerConfiguration,
-    LogConfiguration, PersistenceConfiguration, SocketDomain, TlsConfiguration, TlsVersion,
+    AccessConfiguration, BindTo, Configuration, ConfigurationFault, ListenerConfiguration, LogConfiguration,
+    PersistenceConfiguration, SocketDomain, TlsConfiguration, TlsVersion,
 };
 use super::core::{ListenerSettings, Settings};
 use super::{AddressFamily, CertificateName, ListenHost, ListenProtocol, Listener, ServePlan};
 use crate::transport::{ClientAuthorities, ServerTlsPlan, TlsServer, TlsVersions};
 
-/// What a broker is made of.
+/// What a broker is made of, as data; the files that it names are read apart.
+#[derive(Debug)]
 pub(super) struct Setup {
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: Settings,
-    pub(super) access: FileAccess,
     pub(super) no_delay: bool,
     pub(super) user: Option<String>,
     pub(super) pid_file: Option<PathBuf>,
@@ -24,20 +24,12 @@ pub(super) struct Setup {
     pub(super) log: LogConfiguration,
 }
 
-/// What a configuration asks for, as data. Every part of the configuration is taken apart here whole, so that one that
-/// nobody uses does not compile.
+/// The files that a configuration names.
 #[derive(Debug)]
-struct Description {
-    /// Without their TLS.
-    listeners: Vec<Listener>,
+struct Files {
+    /// Those of each listener.
     tls: Vec<Option<ServerTlsPlan>>,
-    limits: Settings,
     access: AccessFiles,
-    no_delay: bool,
-    user: Option<String>,
-    pid_file: Option<PathBuf>,
-    persistence: Option<PersistenceConfiguration>,
-    log: LogConfiguration,
 }
 
 impl Setup {
@@ -45,14 +37,13 @@ impl Setup {
     ///
     /// # Errors
     /// Everything that is wrong with them, one text per fault.
-    pub(super) fn new(configuration: &Configuration, plan: &ServePlan) -> Result<Self, Vec<String>> {
-        let Description { mut listeners, tls, limits, access, no_delay, user, pid_file, persistence, log } =
-            Description::new(configuration, plan);
-        let (servers, access) = read_files(&tls, &access)?;
-        for (listener, server) in listeners.iter_mut().zip(servers) {
+    pub(super) fn new(configuration: &Configuration, plan: &ServePlan) -> Result<(Self, FileAccess), Vec<String>> {
+        let (mut setup, files) = describe(configuration, plan);
+        let (servers, access) = files.read()?;
+        for (listener, server) in setup.listeners.iter_mut().zip(servers) {
             listener.tls = server;
         }
-        Ok(Self { listeners, limits, access, no_delay, user, pid_file, persistence, log })
+        Ok((setup, access))
     }
 
     /// What can change while the broker runs, read again: passwords and access lists, and certificates for `listeners`.
@@ -64,8 +55,7 @@ impl Setup {
         plan: &ServePlan,
         listeners: &[Option<TlsServer>],
     ) -> Result<FileAccess, Vec<String>> {
-        let Description { tls, access, .. } = Description::new(configuration, plan);
-        let (servers, access) = read_files(&tls, &access)?;
+        let (servers, access) = describe(configuration, plan).1.read()?;
         for (server, new) in listeners.iter().zip(&servers) {
             if let (Some(server), Some(new)) = (server, new) {
                 server.replace(new);
@@ -75,78 +65,71 @@ impl Setup {
     }
 }
 
-/// Reads the files of the listeners' TLS and of the access, all of them whatever is wrong with one.
-fn read_files(
-    tls: &[Option<ServerTlsPlan>],
-    access: &AccessFiles,
-) -> Result<(Vec<Option<TlsServer>>, FileAccess), Vec<String>> {
-    let (mut servers, mut faults) = (Vec::new(), Vec::new());
-    for plan in tls {
-        match plan.as_ref().map(TlsServer::new).transpose() {
-            Ok(server) => servers.push(server),
-            Err(error) => faults.push(match &error.hint {
-                Some(hint) => format!("{error} ({hint})"),
-                None => error.to_string(),
-            }),
+impl Files {
+    /// Reads all of them, whatever is wrong with one.
+    fn read(&self) -> Result<(Vec<Option<TlsServer>>, FileAccess), Vec<String>> {
+        let (mut servers, mut faults) = (Vec::new(), Vec::new());
+        for plan in &self.tls {
+            match plan.as_ref().map(TlsServer::new).transpose() {
+                Ok(server) => servers.push(server),
+                Err(error) => faults.push(match &error.hint {
+                    Some(hint) => format!("{error} ({hint})"),
+                    None => error.to_string(),
+                }),
+            }
         }
+        match FileAccess::load(&self.access) {
+            Ok(access) if faults.is_empty() => return Ok((servers, access)),
+            Ok(_) => {}
+            Err(causes) => faults.extend(causes),
+        }
+        Err(faults)
     }
-    match FileAccess::load(access) {
-        Ok(access) if faults.is_empty() => return Ok((servers, access)),
-        Ok(_) => {}
-        Err(causes) => faults.extend(causes),
-    }
-    Err(faults)
 }
 
-impl Description {
-    fn new(configuration: &Configuration, plan: &ServePlan) -> Self {
-        let Configuration {
-            listeners: _,
-            default_listener: _,
-            access,
-            limits,
-            persistence,
-            log,
-            user,
-            pid_file,
-            sys_interval,
-            retain_available,
-            set_tcp_nodelay,
-        } = configuration;
-        let AccessConfiguration {
-            allow_anonymous: _, // with each listener
-            password_file,
-            acl_file,
-            allow_zero_length_clientid,
-            auto_id_prefix,
-        } = access;
-        let wanted = wanted_listeners(configuration, plan);
-        let mut settings = settings(limits);
-        settings.allow_zero_length_clientid = *allow_zero_length_clientid;
-        settings.retain_available = *retain_available;
-        settings.sys_interval = *sys_interval;
-        if let Some(version) = plan.mosquitto_version {
-            settings.version = format!("mosquitto version {version}");
-        }
-        let (mut listeners, mut tls) = (Vec::new(), Vec::new());
-        for (host, listener) in &wanted {
-            settings.listeners.push(listener_settings(listener, auto_id_prefix));
-            tls.push(listener.tls.as_ref().map(tls_plan));
-            listeners.push(self::listener(host.clone(), listener));
-        }
-        let anonymous = wanted.iter().map(|(_, listener)| configuration.is_anonymous_allowed(listener)).collect();
-        Self {
-            listeners,
-            tls,
-            limits: settings,
-            access: AccessFiles { anonymous, password_file: password_file.clone(), acl_file: acl_file.clone() },
-            no_delay: *set_tcp_nodelay,
-            user: user.clone(),
-            pid_file: pid_file.clone(),
-            persistence: persistence.enabled.then(|| persistence.clone()),
-            log: log.clone(),
-        }
+/// What a configuration asks for. Every part of it is taken apart here whole, so that one that nobody uses does not
+/// compile.
+fn describe(configuration: &Configuration, plan: &ServePlan) -> (Setup, Files) {
+    let Configuration {
+        listeners: _,
+        default_listener: _,
+        access,
+        limits,
+        persistence,
+        log,
+        user,
+        pid_file,
+        set_tcp_nodelay,
+    } = configuration;
+    let AccessConfiguration {
+        allow_anonymous: _, // with each listener
+        password_file,
+        acl_file,
+        auto_id_prefix,
+    } = access;
+    let wanted = wanted_listeners(configuration, plan);
+    let mut limits = limits.clone();
+    if let Some(version) = plan.mosquitto_version {
+        limits.version = format!("mosquitto version {version}");
     }
+    let (mut listeners, mut tls) = (Vec::new(), Vec::new());
+    for (host, listener) in &wanted {
+        limits.listeners.push(listener_settings(listener, auto_id_prefix));
+        tls.push(listener.tls.as_ref().map(tls_plan));
+        listeners.push(self::listener(host.clone(), listener));
+    }
+    let anonymous = wanted.iter().map(|(_, listener)| configuration.is_anonymous_allowed(listener)).collect();
+    let access = AccessFiles { anonymous, password_file: password_file.clone(), acl_file: acl_file.clone() };
+    let setup = Setup {
+        listeners,
+        limits,
+        no_delay: *set_tcp_nodelay,
+        user: user.clone(),
+        pid_file: pid_file.clone(),
+        persistence: persistence.enabled.then(|| persistence.clone()),
+        log: log.clone(),
+    };
+    (setup, Files { tls, access })
 }
 
 /// The listeners to open: those of the file, else the loopback interfaces, with `-p` and `--ws-port`.
@@ -244,43 +227,6 @@ fn tls_plan(tls: &TlsConfiguration) -> ServerTlsPlan {
     }
 }
 
-fn settings(limits: &LimitConfiguration) -> Settings {
-    let LimitConfiguration {
-        global_max_clients,
-        global_max_connections,
-        max_inflight_messages,
-        max_inflight_bytes,
-        max_queued_messages,
-        max_queued_bytes,
-        max_packet_size,
-        message_size_limit,
-        max_keepalive,
-        memory_limit,
-        queue_qos0_messages,
-        persistent_client_expiration,
-    } = limits;
-    let defaults = Settings::default();
-    Settings {
-        global_max_clients: *global_max_clients,
-        global_max_connections: *global_max_connections,
-        max_inflight_messages: *max_inflight_messages,
-        max_inflight_bytes: whole(*max_inflight_bytes),
-        max_queued_messages: *max_queued_messages,
-        max_queued_bytes: max_queued_bytes.map_or(defaults.max_queued_bytes, whole),
-        queue_qos0_messages: *queue_qos0_messages,
-        max_packet_size: *max_packet_size as usize,
-        message_size_limit: *message_size_limit as usize,
-        max_keepalive: if *max_keepalive == u16::MAX { 0 } else { *max_keepalive },
-        persistent_client_expiration: *persistent_client_expiration,
-        memory_limit: whole(*memory_limit),
-        ..defaults
-    }
-}
-
-fn whole(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
 /// Faults of a configuration, one per line, as compilers print them.
 pub(super) fn fault_texts(faults: &[ConfigurationFault]) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
@@ -353,7 +299,7 @@ mod tests {
 
     fn description(text: &str) -> String {
         let configuration = Configuration::parse(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
-        format!("{:?}", Description::new(&configuration, &ServePlan::default()))
+        format!("{:?}", describe(&configuration, &ServePlan::default()))
     }
 
     #[test]
@@ -373,7 +319,7 @@ mod tests {
     fn limits_are_those_of_each_listener() {
         let text = "auto_id_prefix all-\nlistener 1\nmax_qos 1\nmax_topic_alias 3\nlistener_auto_id_prefix one-\n\
                     listener 2\nmax_topic_alias_broker 4\n";
-        let limits = Description::new(&Configuration::parse(text).unwrap(), &ServePlan::default()).limits;
+        let limits = describe(&Configuration::parse(text).unwrap(), &ServePlan::default()).0.limits;
         let [one, two] = &limits.listeners[..] else { panic!("two listeners") };
         assert_eq!((one.max_qos.number(), one.max_topic_alias, one.max_topic_alias_broker), (1, 3, 10));
         assert_eq!((two.max_qos.number(), two.max_topic_alias, two.max_topic_alias_broker), (2, 10, 4));

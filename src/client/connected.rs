@@ -18,7 +18,7 @@ use super::trace::{Trace, Traced};
 use super::{ClientError, ConnectPlan, DisconnectGuard, OutputPosition, Reporter};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Kept, Session, SessionError};
-use crate::transport::{Connection, TlsClient, connect, explain_tls_loss};
+use crate::transport::{Connection, TlsClient, connect, explain_tls_loss, sleep_until};
 
 /// One read takes at most this much, and so does one pass of the handler.
 const READ_BUFFER: usize = 64 * 1024;
@@ -465,7 +465,7 @@ impl<K: Kept> Client<K> {
         self.drop_connection();
     }
 
-    /// Writes a line of our own into the log of `-d`.
+    /// Writes our own line into the log of `-d`.
     pub(crate) fn note(&mut self, text: &str) {
         if let Some(trace) = &mut self.trace {
             trace.note(text);
@@ -605,12 +605,4 @@ fn more_times(count: u64) -> String {
 async fn nothing_has_come(connection: &mut Connection) -> bool {
     let mut byte = [0];
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *connection).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending())).await
-}
-
-/// Waits until `deadline`, or forever.
-pub(crate) async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }

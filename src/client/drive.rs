@@ -7,11 +7,12 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use super::connected::{Opening, sleep_until};
+use super::connected::Opening;
 use super::{Client, ClientError, ClientPlan, CloseMode, Interrupts, Policy, Reporter, RetryPlan};
 use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::{Properties, ReasonCode};
 use crate::session::{Handler, Kept, SessionError};
+use crate::transport::sleep_until;
 
 /// Why a run ends before its work is done. `F` is what only the tool knows.
 pub(crate) enum End<F> {

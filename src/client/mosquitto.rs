@@ -189,7 +189,7 @@ mod tests {
         ClientError::Session { target: "h:1883".into(), error }
     }
 
-    fn told(error: &ClientError, client: MosquittoClient, version: ProtocolVersion) -> (String, u8) {
+    fn text_of(error: &ClientError, client: MosquittoClient, version: ProtocolVersion) -> (String, u8) {
         let Ending { stderr, status } = ending(error, client, version);
         (stderr, status.code())
     }
@@ -199,17 +199,20 @@ mod tests {
         let refused = |reason| session(SessionError::Refused { reason, properties: Properties::new() });
         let not_authorised = refused(ReasonCode::from_v3_connack(5));
         let line = "Connection error: Connection Refused: not authorised.\n";
-        assert_eq!(told(&not_authorised, Subscribe, V311), (line.into(), 5));
+        assert_eq!(text_of(&not_authorised, Subscribe, V311), (line.into(), 5));
         let both = format!("{line}Error: The connection was refused.\n");
-        assert_eq!(told(&not_authorised, Publish, V311), (both, 5));
+        assert_eq!(text_of(&not_authorised, Publish, V311), (both, 5));
         let line = "Connection error: Not authorized\n";
-        assert_eq!(told(&not_authorised, Subscribe, V5), (line.into(), 135));
-        assert_eq!(told(&not_authorised, Publish, V5), (format!("{line}{PROTOCOL_ERROR}\n"), 135));
+        assert_eq!(text_of(&not_authorised, Subscribe, V5), (line.into(), 135));
+        assert_eq!(text_of(&not_authorised, Publish, V5), (format!("{line}{PROTOCOL_ERROR}\n"), 135));
         let version = refused(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
         let line = "Connection error: Unsupported Protocol Version. Try connecting to an MQTT v5 broker, or use MQTT \
                     v3.x mode.\n";
-        assert_eq!(told(&version, Subscribe, V5), (line.into(), 132));
-        assert_eq!(told(&refused(ReasonCode(0xff)), Subscribe, V5), ("Connection error: Unknown reason\n".into(), 255));
+        assert_eq!(text_of(&version, Subscribe, V5), (line.into(), 132));
+        assert_eq!(
+            text_of(&refused(ReasonCode(0xff)), Subscribe, V5),
+            ("Connection error: Unknown reason\n".into(), 255)
+        );
     }
 
     #[test]
@@ -236,10 +239,10 @@ mod tests {
                 "Unable to connect (A TLS error occurred.).\nError: it speaks no TLS\n",
             ),
         ] {
-            assert_eq!(told(&error(stage, kind, cause), Publish, V311), (text.into(), 1));
+            assert_eq!(text_of(&error(stage, kind, cause), Publish, V311), (text.into(), 1));
         }
         let lost = ClientError::lost("h:1", None, false);
-        assert_eq!(told(&lost, Publish, V311), ("Error: The connection was lost.\n".into(), 7));
+        assert_eq!(text_of(&lost, Publish, V311), ("Error: The connection was lost.\n".into(), 7));
     }
 
     #[test]
@@ -248,8 +251,8 @@ mod tests {
         assert!(text.starts_with("Warning: Publish 1 failed: Not authorized.\nno") && !text.contains('\x1b'));
         let (target, filter, reason) = ("h".to_owned(), "a".to_owned(), ReasonCode::NOT_AUTHORIZED);
         let refused = ClientError::SubscribeRefused { target, filter, reason };
-        assert_eq!(told(&refused, Subscribe, V5), ("All subscription requests were denied.\n".into(), 0));
+        assert_eq!(text_of(&refused, Subscribe, V5), ("All subscription requests were denied.\n".into(), 0));
         let disconnected = session(SessionError::Disconnected { reason, properties: Properties::new() });
-        assert_eq!((told(&disconnected, Publish, V5).1, told(&disconnected, Subscribe, V5).1), (4, 0));
+        assert_eq!((text_of(&disconnected, Publish, V5).1, text_of(&disconnected, Subscribe, V5).1), (4, 0));
     }
 }

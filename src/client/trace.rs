@@ -103,7 +103,7 @@ impl Trace {
         }
     }
 
-    /// A line of our own.
+    /// Our own line.
     pub fn note(&mut self, text: &str) {
         // mosquitto's log knows packets only.
         if self.stream == LogStream::Stdout {

@@ -1,4 +1,4 @@
-//! What is typed, read by a thread of its own.
+//! What is typed, read by its own thread.
 
 use std::io;
 use std::thread;

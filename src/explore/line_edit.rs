@@ -69,7 +69,7 @@ impl LineEdit {
         true
     }
 
-    /// What is shown in so many columns, and the column of the cursor.
+    /// What is shown in `columns`, and the column of the cursor.
     pub(super) fn view(&self, columns: usize) -> (String, usize) {
         let shown = |character: &char| escape(character.encode_utf8(&mut [0; 4])).into_owned();
         let pieces: Vec<String> = self.text.iter().map(shown).collect();

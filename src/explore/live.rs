@@ -22,7 +22,7 @@ use crate::exit_status::{ExitStatus, Signal};
 use crate::mqtt::{Message, QoS, ReasonCode};
 use crate::session::{Handler, PublishError};
 use crate::subscribe::selection::Selection;
-use crate::subscribe::{EXIT_TIMEOUT, Requests, check_limits, leave, reason_with_will, shortfall};
+use crate::subscribe::{EXIT_TIMEOUT, Requests, check_limits, leave, reason_with_will};
 use crate::terminal::number::counted;
 
 /// Messages of the user that may wait to be sent. More retained messages than that are removed one after the other.
@@ -63,7 +63,6 @@ struct Explorer<'a> {
     end: Option<Instant>,
     answer: AnswerTimer<(usize, u64, Option<Instant>)>,
     losses: u64,
-    has_reported_grants: bool,
     moderation: ReadModeration,
     pause: Option<Duration>,
     received_before: (u64, u64),
@@ -97,7 +96,6 @@ pub(super) async fn explore_broker(
         end: plan.subscribe.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         answer: AnswerTimer::new(plan.subscribe.client.answer_timeout),
         losses: 0,
-        has_reported_grants: false,
         moderation: ReadModeration::default(),
         pause: None,
         received_before: (0, 0),
@@ -224,24 +222,6 @@ impl Explorer<'_> {
         }
     }
 
-    /// The broker has answered for every filter.
-    fn check_grants(&mut self, client: &Client<Message>) -> Result<(), ClientError> {
-        let grants = self.requests.grants();
-        let filters = &self.plan.subscribe.subscribe.filters;
-        let answers = || filters.iter().zip(grants);
-        if let (Some((filter, reason)), true) = (answers().next(), grants.iter().all(|reason| reason.is_error())) {
-            let (target, filter) = (client.target().to_owned(), filter.filter.clone());
-            return Err(ClientError::SubscribeRefused { target, filter, reason: *reason });
-        }
-        if !std::mem::replace(&mut self.has_reported_grants, true) {
-            let warnings: Vec<String> = answers().filter_map(|(filter, reason)| shortfall(filter, *reason)).collect();
-            if !warnings.is_empty() {
-                self.app().note(warnings.join("; "), true);
-            }
-        }
-        Ok(())
-    }
-
     /// Gives the broker its time for the next answer.
     fn watch_answers(&mut self, client: &mut Client<Message>, now: Instant) -> Result<(), ClientError> {
         let unanswered = self.requests.unanswered();
@@ -363,7 +343,10 @@ impl Task for Explorer<'_> {
         }
         for suback in std::mem::take(&mut self.receiver.subacks) {
             if self.requests.on_suback(suback, &self.plan.subscribe, client)? {
-                self.check_grants(client)?;
+                let warnings = self.requests.check_grants(&self.plan.subscribe, client)?;
+                if !warnings.is_empty() {
+                    self.app().note(warnings.join("; "), true);
+                }
             }
         }
         for _ in std::mem::take(&mut self.receiver.unsubacks) {
@@ -397,7 +380,8 @@ impl Task for Explorer<'_> {
         let is_subscribing = self.requests.unanswered() > 0;
         self.losses = if is_subscribing { self.losses + 1 } else { 0 };
         let retry = self.plan.subscribe.client.connect.retry;
-        let allowed = if self.has_reported_grants { retry.at_the_same_packet() } else { retry.for_first_connection() };
+        let allowed =
+            if self.requests.has_reported_grants() { retry.at_the_same_packet() } else { retry.for_first_connection() };
         if self.losses > allowed {
             return Err(GiveUp::Loss);
         }

@@ -2,7 +2,7 @@
 //!
 //! `model` is what is known, pure and within a limit of memory; `app` is what is selected and what a key does;
 //! `draw` draws a screen of both. Around that are `live`, the task on the client's loop, and `replay`, which reads a
-//! recording. `screen` is the terminal: what is drawn is written by a thread of its own, and nothing is drawn while it
+//! recording. `screen` is the terminal: what is drawn is written by its own thread, and nothing is drawn while it
 //! has not finished, so that a slow terminal never holds up the counting.
 
 mod app;

@@ -12,6 +12,7 @@ use crate::message_json::{MessageDefaults, read_message};
 use crate::mqtt::wire::Publish;
 use crate::mqtt::{Message, ProtocolVersion, TopicFilter};
 use crate::recording::Reader;
+use crate::terminal::escape;
 
 const SECOND: f64 = 1e6;
 const SLOWEST: f64 = 0.1;
@@ -129,6 +130,7 @@ impl Player {
             model.clear();
             (self.next, self.last_time) = (None, None);
             (self.view.position, self.view.at, self.view.skipped) = (0, begin, 0);
+            self.view.first_skipped = None;
         }
         self.view.reading = Some(0.0);
         self.goal = Some(goal);
@@ -203,9 +205,20 @@ impl Player {
                     continue;
                 }
             };
-            let Ok(read) = read_message(&line, &defaults) else {
-                self.view.skipped += 1;
-                continue;
+            let read = match read_message(&line, &defaults) {
+                Ok(read) => read,
+                Err(error) => {
+                    self.view.skipped += 1;
+                    self.view.first_skipped.get_or_insert_with(|| {
+                        format!(
+                            "line {}, column {}: {}",
+                            self.reader.line_number(),
+                            error.column,
+                            escape(&error.to_string())
+                        )
+                    });
+                    continue;
+                }
             };
             // A line without a time belongs to the one before; a clock may have been set back.
             let time = read.received_us.or(self.last_time).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Where in a recording the explorer is, as data.
 
 use super::model::Micros;
+use crate::terminal::number::counted;
 
 /// The place in a recording.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,11 +24,22 @@ pub(super) struct RecordingView {
     pub(super) speed: f64,
     /// What is wrong with the file.
     pub(super) fault: Option<String>,
-    /// Lines that are no messages.
+    /// Lines that are not messages.
     pub(super) skipped: u64,
+    /// What is wrong with the first of them.
+    pub(super) first_skipped: Option<String>,
 }
 
 impl RecordingView {
+    /// What is wrong with the lines that are not messages.
+    pub(super) fn skipped_lines(&self) -> Option<String> {
+        let first = self.first_skipped.as_ref()?;
+        Some(match self.skipped {
+            1 => format!("1 line is not a message: {first}"),
+            lines => format!("{} are not messages; the first: {first}", counted(lines, "line", "lines")),
+        })
+    }
+
     /// The place as a part of the time, 0 to 1.
     pub(super) fn part(&self) -> f64 {
         let begin = self.begin.unwrap_or(self.at);

@@ -15,7 +15,6 @@ use super::screen::Screen;
 use super::stops::{StopSignal, Stops, can_stop, stop};
 use crate::client::{Diagnostics, Interrupts};
 use crate::exit_status::{ExitStatus, Signal};
-use crate::terminal::number::counted;
 
 /// The file is read for this long before keys are looked at again.
 const PART: Duration = Duration::from_millis(15);
@@ -37,7 +36,7 @@ pub(super) async fn explore_recording(
 ) -> io::Result<ExitStatus> {
     let mut interrupts = Interrupts::listen()?;
     let mut stops = Stops::listen()?;
-    let mut replay = Replay { app, player, save: None, last: Instant::now(), has_noted: (None, 0) };
+    let mut replay = Replay { app, player, save: None, last: Instant::now(), has_noted: String::new() };
     let ended = replay.run(end, theme, &mut interrupts, &mut stops).await;
     let status = match ended {
         Ok(status) => status,
@@ -46,6 +45,7 @@ pub(super) async fn explore_recording(
     if status == ExitStatus::TimedOut {
         diagnostics.error("timed out");
     }
+    let status = replay.report_faults(status, &diagnostics);
     Ok(interrupts.exit_status(status))
 }
 
@@ -56,7 +56,7 @@ struct Replay {
     /// When the recording last went on.
     last: Instant,
     /// What was reported of the file already.
-    has_noted: (Option<String>, u64),
+    has_noted: String,
 }
 
 impl Replay {
@@ -155,17 +155,31 @@ impl Replay {
         self.app.source = Source::Recording(self.player.view.clone());
     }
 
+    /// What is wrong with the file.
+    fn faults(&self) -> Option<String> {
+        let view = &self.player.view;
+        let faults: Vec<String> = view.fault.iter().cloned().chain(view.skipped_lines()).collect();
+        (!faults.is_empty()).then(|| faults.join("; "))
+    }
+
+    /// Repeats on the terminal what is wrong with the file; one without a single message is an error.
+    fn report_faults(&self, status: ExitStatus, diagnostics: &Diagnostics) -> ExitStatus {
+        let Some(faults) = self.faults() else { return status };
+        let view = &self.player.view;
+        if view.messages == Some(0) && status == ExitStatus::Done {
+            let file = &view.file;
+            return diagnostics.failed(format_args!("no message could be read from '{file}': {faults}"), None::<&str>);
+        }
+        diagnostics.warning(faults);
+        status
+    }
+
     /// Reports once what is wrong with the file.
     fn note_faults(&mut self) {
-        let (fault, skipped) = (&self.player.view.fault, self.player.view.skipped);
-        if *fault != self.has_noted.0 {
-            self.has_noted.0.clone_from(fault);
-            if let Some(fault) = fault.clone() {
-                self.app.note(fault, true);
-            }
-        } else if skipped > self.has_noted.1 && !self.player.is_reading() {
-            self.has_noted.1 = skipped;
-            self.app.note(format!("{} no messages", counted(skipped, "line is", "lines are")), true);
+        let faults = if self.player.is_reading() { None } else { self.faults() };
+        if let Some(faults) = faults.filter(|faults| *faults != self.has_noted) {
+            self.has_noted.clone_from(&faults);
+            self.app.note(faults, true);
         }
     }
 }

@@ -101,63 +101,7 @@ impl Layout<'_> {
     pub(super) fn rows(&self, model: &mut Model, rows: &mut Vec<Row>) {
         rows.clear();
         let now = model.shown_now();
-        let mut path = String::new();
-        self.put_children(model, ROOT, 0, now, &mut path, rows);
-    }
-
-    /// Puts the rows of the levels below one; whether there are any.
-    fn put_children(
-        &self,
-        model: &mut Model,
-        id: NodeId,
-        depth: u16,
-        now: Micros,
-        path: &mut String,
-        rows: &mut Vec<Row>,
-    ) -> bool {
-        let mut found = false;
-        for child in self.ordered(model, id, now) {
-            let length = path.len();
-            if depth > 0 {
-                path.push('/');
-            }
-            if self.filter.is_set() {
-                path.push_str(model.name(child));
-            }
-            found |= self.put(model, child, depth, now, path, rows);
-            path.truncate(length);
-        }
-        found
-    }
-
-    fn put(
-        &self,
-        model: &mut Model,
-        id: NodeId,
-        depth: u16,
-        now: Micros,
-        path: &mut String,
-        rows: &mut Vec<Row>,
-    ) -> bool {
-        let has_children = model.has_children(id) && depth < DEEPEST;
-        let is_unfolded = has_children && self.is_unfolded(model, id, depth);
-        let at = rows.len();
-        rows.push(Row { id, depth, unfolded: has_children.then_some(is_unfolded) });
-        let is_topic = model.view(id).topic.is_some();
-        let mut found = !self.filter.is_set() || (is_topic && self.filter.matches(path));
-        if has_children && (is_unfolded || self.filter.is_set()) {
-            // What the broker reports about itself is unfolded by the user only.
-            let folds = depth == 0 && model.name(id).starts_with('$');
-            let layout = Layout { depth: if folds { 0 } else { self.depth }, ..*self };
-            found |= layout.put_children(model, id, depth + 1, now, path, rows);
-            if !is_unfolded {
-                rows.truncate(at + 1);
-            }
-        }
-        if !found {
-            rows.truncate(at);
-        }
-        found
+        Walk { model, now, path: String::new(), rows }.put_children(self, ROOT, 0);
     }
 
     fn is_unfolded(&self, model: &Model, id: NodeId, depth: u16) -> bool {
@@ -182,6 +126,57 @@ impl Layout<'_> {
             Sort::Age => children.sort_by_key(|child| std::cmp::Reverse(model.view(*child).figures.last)),
         }
         children
+    }
+}
+
+/// A walk over the tree that lays it out.
+struct Walk<'a> {
+    model: &'a mut Model,
+    now: Micros,
+    /// The topic of the level where it is, where there is a filter.
+    path: String,
+    rows: &'a mut Vec<Row>,
+}
+
+impl Walk<'_> {
+    /// Puts the rows of the levels below one; whether there are any.
+    fn put_children(&mut self, layout: &Layout<'_>, id: NodeId, depth: u16) -> bool {
+        let mut found = false;
+        for child in layout.ordered(self.model, id, self.now) {
+            let length = self.path.len();
+            if depth > 0 {
+                self.path.push('/');
+            }
+            if layout.filter.is_set() {
+                self.path.push_str(self.model.name(child));
+            }
+            found |= self.put(layout, child, depth);
+            self.path.truncate(length);
+        }
+        found
+    }
+
+    /// Puts the rows of a level and of those below it; whether it is shown.
+    fn put(&mut self, layout: &Layout<'_>, id: NodeId, depth: u16) -> bool {
+        let has_children = self.model.has_children(id) && depth < DEEPEST;
+        let is_unfolded = has_children && layout.is_unfolded(self.model, id, depth);
+        let at = self.rows.len();
+        self.rows.push(Row { id, depth, unfolded: has_children.then_some(is_unfolded) });
+        let is_topic = self.model.view(id).topic.is_some();
+        let mut found = !layout.filter.is_set() || (is_topic && layout.filter.matches(&self.path));
+        if has_children && (is_unfolded || layout.filter.is_set()) {
+            // What the broker reports about itself is unfolded by the user only.
+            let folds = depth == 0 && self.model.name(id).starts_with('$');
+            let below = Layout { depth: if folds { 0 } else { layout.depth }, ..*layout };
+            found |= self.put_children(&below, id, depth + 1);
+            if !is_unfolded {
+                self.rows.truncate(at + 1);
+            }
+        }
+        if !found {
+            self.rows.truncate(at);
+        }
+        found
     }
 }
 

@@ -22,7 +22,7 @@ pub fn explore(plan: &ExplorePlan) -> ExitStatus {
     let run = &plan.subscribe.client;
     let diagnostics = Diagnostics::start(run);
     if screen_size().is_none() {
-        diagnostics.failed("--tree needs a terminal, and stdout is none that can move its cursor", NO_TERMINAL);
+        diagnostics.failed("--tree needs a terminal, and stdout is not one that can move its cursor", NO_TERMINAL);
         return ExitStatus::Usage;
     }
     if run.debug > 0 && stderr().is_terminal() {

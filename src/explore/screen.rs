@@ -1,4 +1,4 @@
-//! The screen: what is drawn is written by a thread of its own.
+//! The screen: what is drawn is written by its own thread.
 
 use std::cell::RefCell;
 use std::io::{self, Write, stdout};

@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// Not a test: what the test below runs on a terminal of its own.
+    /// Not a test: what the test below runs on its own terminal.
     #[test]
     #[ignore = "run by a_panic_restores_the_terminal, on a terminal"]
     fn panics_on_a_terminal() {

@@ -79,7 +79,7 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// A payload spread over lines, for about so many columns. `is_cut` is whether it is the beginning of a longer one.
+/// A payload spread over lines, for about this many columns. `is_cut` is whether it is the beginning of a longer one.
 pub(super) fn lines(payload: &[u8], is_cut: bool, columns: usize) -> (Form, Vec<PieceLine>) {
     if payload.is_empty() {
         return (Form::Empty, Vec::new());

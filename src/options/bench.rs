@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use clap::{Command, CommandFactory, Parser};
 
 use super::arguments::OptionTable;
-use super::connection::Positions;
 use super::profile;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
@@ -139,12 +138,8 @@ impl BenchOptions {
 impl ToolOptions for BenchOptions {
     const TOOL: &'static Tool = &BENCH;
 
-    fn note_positions(&mut self, positions: Positions) {
-        self.connection.positions = positions;
-    }
-
-    fn note_warnings(&mut self, warnings: Vec<String>) {
-        self.connection.warnings = warnings;
+    fn connection(&mut self) -> Option<&mut ConnectionOptions> {
+        Some(&mut self.connection)
     }
 
     fn faults(&self) -> Vec<String> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueHint};
 
-use super::connection::Positions;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::values::whole_number;
@@ -162,8 +161,6 @@ fn passwd(words: &[OsString]) -> Result<Reading<BrokerCommand>, UsageError> {
 
 impl ToolOptions for BrokerOptions {
     const TOOL: &'static Tool = &BROKER;
-
-    fn note_positions(&mut self, _: Positions) {}
 
     fn faults(&self) -> Vec<String> {
         Vec::new()

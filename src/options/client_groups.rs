@@ -1,5 +1,8 @@
 //! The option groups of a tool that is one client, and their plan together with that of its other options.
 
+use clap::Args;
+
+use super::compat::Translation;
 use super::connect_plan::{ConnectDefaults, connect_plan};
 use super::{
     CommandProperties, ConnectionOptions, Environment, GeneralOptions, PropertyOptions, RetryOptions, TlsOptions, Tool,
@@ -11,35 +14,49 @@ use crate::client::{ClientPlan, ConnectPlan};
 const WINDOW: u16 = 20;
 
 /// The connection groups of a tool that is one client.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientGroups<'a> {
+#[derive(Clone, Debug, Args)]
+pub struct ClientGroups {
     /// Where the broker is.
-    pub connection: &'a ConnectionOptions,
+    #[command(flatten)]
+    pub connection: ConnectionOptions,
     /// Retries.
-    pub retry: &'a RetryOptions,
+    #[command(flatten)]
+    pub retry: RetryOptions,
     /// TLS.
-    pub tls: &'a TlsOptions,
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// The will.
-    pub will: &'a WillOptions,
+    #[command(flatten)]
+    pub will: WillOptions,
     /// Properties of MQTT 5.
-    pub properties: &'a PropertyOptions,
-    /// Diagnostics and policy.
-    pub general: &'a GeneralOptions,
+    #[command(flatten)]
+    pub properties: PropertyOptions,
 }
 
-impl ClientGroups<'_> {
+impl ClientGroups {
+    pub(super) fn of(given: &mut Translation) -> Self {
+        Self {
+            connection: given.connection(),
+            retry: RetryOptions::default(),
+            tls: given.tls(),
+            will: given.will(),
+            properties: given.properties(),
+        }
+    }
+
     /// What they mean, and the properties of the packets that the tool itself sends, together with what `more` makes of
     /// the tool's other options: the faults of both come at once.
     ///
     /// # Errors
     /// All faults.
     pub fn plan_with<T>(
-        self,
+        &self,
+        general: &GeneralOptions,
         tool: &'static Tool,
         environment: &Environment,
         more: Result<T, String>,
     ) -> Result<(ClientPlan, CommandProperties, T), UsageError> {
-        let Self { connection, retry, tls, will, properties, general } = self;
+        let Self { connection, retry, tls, will, properties } = self;
         let GeneralOptions { debug, quiet, policy, .. } = general;
         let defaults = ConnectDefaults {
             tool,

@@ -19,14 +19,14 @@ pub struct ConditionOptions {
     /// that must occur in the payload, /REGEX/i ignores case, and =TEXT is the whole payload. A message for which a jq
     /// expression fails does not match; mqsub reports at the end how many there were. An expression that names
     /// payload_json fails if the payload is not JSON. input, env, halt, debug and import do not exist, and 100,000
-    /// steps per message are the limit. Memory has no limit: a text that an expression repeats or doubles takes what
-    /// it takes, and `ulimit -v` in the shell limits mqsub as a whole.
+    /// steps per message are the limit. Memory is not limited: an expression that repeats or doubles a text can use
+    /// all of it, and `ulimit -v` in the shell limits mqsub as a whole.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub filter: Vec<String>,
 
     /// Exit after the first message that matches EXPR.
     ///
-    /// Messages are printed up to that one. For EXPR see --filter.
+    /// Messages are printed up to and including that one. For EXPR see --filter.
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, value_hint = ValueHint::Other)]
     pub until: Option<String>,
 
@@ -42,7 +42,7 @@ pub struct ConditionOptions {
     #[arg(long, value_name = "TIME", value_parser = positive_duration)]
     pub within: Option<Duration>,
 
-    /// Number of messages that must match --expect (default: 1).
+    /// Number of messages that must match --expect [default: 1].
     #[arg(long = "count", value_name = "COUNT", value_parser = count)]
     pub expect_count: Option<u64>,
 

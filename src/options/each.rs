@@ -22,9 +22,9 @@ pub struct EachOptions {
     /// MQTT_TOPIC, MQTT_QOS and MQTT_RETAIN, which is how a shell gets at them: sh -c 'echo "$MQTT_TOPIC"'. A
     /// placeholder in the script of a shell is an error.
     ///
-    /// What others have chosen stays one argument and never becomes an option: a message is not run, and counts as
-    /// failed, whose topic would begin an argument with - unless "--" stands before it, or lacks the level asked for. A
-    /// topic may hold .. and /: check it before you use it as a path.
+    /// A topic stays one argument and never becomes an option: where it would begin an argument with - and no "--" stands
+    /// before that, or lacks the level asked for, the command does not run and counts as failed. A topic may contain ..
+    /// and /: check it before you use it as a path.
     ///
     /// A message is acknowledged after its command has ended, whatever its status; with --jobs 1 one command follows
     /// the other in the order of the messages. While commands are behind nothing more is read from the broker. Nothing
@@ -53,7 +53,7 @@ pub struct EachOptions {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub to_dir: Option<PathBuf>,
 
-    /// With --to-dir: a file per topic with the last payload (the default), or a file per message.
+    /// With --to-dir: a file per topic with the last payload, or a file per message [default: topic].
     ///
     /// The name of a message's file begins with the time of its receipt and its number, as in
     /// 20261126T181502.123456Z-000001-sensor%2Fkitchen.

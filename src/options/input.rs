@@ -43,7 +43,7 @@ pub struct InputOptions {
 
     /// Replay the file COUNT times, or "forever".
     ///
-    /// A round begins one mean interval after the last message of the round before.
+    /// Between two rounds there is the mean interval between two messages.
     #[arg(long = "loop", value_name = "COUNT", value_parser = rounds)]
     pub rounds: Option<u64>,
 

@@ -24,7 +24,7 @@ pub struct JobOptions {
     #[arg(long, value_name = "ENGINE", value_enum)]
     pub engine: Option<EngineName>,
 
-    /// mqbench plan: number of shards, each a process, best on a machine of its own.
+    /// mqbench plan: number of shards, each a process, best on its own machine.
     #[arg(long, value_name = "COUNT", value_parser = shards)]
     pub shards: Option<u32>,
 
@@ -34,7 +34,7 @@ pub struct JobOptions {
 
     /// mqbench plan: how many machines a load needs, as in '1M clients, 500k/s'.
     ///
-    /// Computed from what this machine is and measures, or from saved files: self.json (mqbench self --out), doctor.json
+    /// Computed from the limits and the measured ceiling of this machine, or from saved files: self.json (mqbench self --out), doctor.json
     /// (mqbench doctor --out) and the result of a small run of the same plan on one machine.
     #[arg(long, value_name = "LOAD", value_parser = LoadTarget::parse, value_hint = ValueHint::Other)]
     pub target: Option<LoadTarget>,

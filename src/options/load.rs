@@ -70,9 +70,7 @@ pub struct LoadOptions {
 
     /// What to do with messages of an open loop that are late [default: queue].
     ///
-    /// queue sends them late and measures from when they were due. skip drops and counts a message if the next one of
-    /// its publisher is already due and the window was full or the message is more than 1 ms late; skipped messages
-    /// count for -C.
+    /// skip does so only if the window was full or the message is more than 1 ms late; skipped messages count for -C.
     #[arg(long, value_name = "HOW", value_enum)]
     pub behind: Option<Behind>,
 
@@ -131,9 +129,6 @@ pub struct LoadOptions {
     pub file: Option<PathBuf>,
 
     /// What frees a slot in the window (-M).
-    ///
-    /// delivery: the message was delivered to the subscribers of this run and, at QoS 1 and 2, acknowledged. ack: it
-    /// was acknowledged. none: there is no window.
     #[arg(long, value_name = "WHEN", value_enum, default_value = "delivery")]
     pub window: WindowName,
 
@@ -217,10 +212,10 @@ impl Verb {
 /// What frees a slot in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WindowName {
-    /// Delivered to the subscribers of this process, and acknowledged where the QoS asks for it.
+    /// The message was delivered to the subscribers of this run and, at QoS 1 and 2, acknowledged.
     #[default]
     Delivery,
-    /// Acknowledged.
+    /// The message was acknowledged.
     Ack,
     /// Nothing: there is no window.
     None,

@@ -57,7 +57,7 @@ pub(super) fn read_default(
                 Err(more) => faults.extend(more),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // No options file is so long.
+            // No options file is that long.
             Err(error) if error.kind() == ErrorKind::FileTooLarge => {
                 faults.push(format!("cannot read the options file '{}': {error}", path.display()));
             }

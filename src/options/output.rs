@@ -54,11 +54,11 @@ pub struct ScreenOptions {
     #[arg(long)]
     pub message_rate: bool,
 
-    /// Print count, rate, bytes and last payload of each topic, every INTERVAL (default: 1s), and totals at the end.
+    /// Print count, rate, bytes and last payload of each topic, every INTERVAL [default: 1s], and totals at the end.
     ///
-    /// On a terminal a table, the topics with most messages first, as many as fit. Elsewhere one JSON object per line
-    /// for each topic that had messages in the interval: time, topic, messages, rate (per second), bytes of the
-    /// payloads, total_messages, total_bytes, and payload or payload_b64 (the first 256 bytes; payload_size follows
+    /// On a terminal it is a table of the topics with the most messages, as many as fit. Elsewhere it is one JSON object
+    /// per line for each topic that had messages in the interval: time, topic, messages, rate (per second), bytes of
+    /// the payloads, total_messages, total_bytes, and payload or payload_b64 (the first 256 bytes; payload_size follows
     /// where it was longer). At the end, also after Ctrl-C, comes one object with "totals": true, seconds, topics,
     /// messages, rate and bytes. Topics beyond 100,000 are counted together.
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s",

@@ -6,14 +6,13 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::topic_of_url;
-use super::connection::Positions;
 use super::message::Sources;
 use super::profile;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    CheckOptions, ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions, MessageOptions,
-    PropertyOptions, RetainOptions, RetryOptions, TemplateOptions, TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ClientGroups, ConnectionOptions, DeliveryOptions, Environment, GeneralOptions, InputOptions,
+    MessageOptions, RetainOptions, TemplateOptions, Tool, UsageError,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -56,21 +55,9 @@ pub struct PublishOptions {
     /// Placeholders in topics and messages.
     #[command(flatten)]
     pub templates: TemplateOptions,
-    /// Where the broker is.
+    /// The client: broker, retries, TLS, will, properties.
     #[command(flatten)]
-    pub connection: ConnectionOptions,
-    /// Retries.
-    #[command(flatten)]
-    pub retry: RetryOptions,
-    /// TLS.
-    #[command(flatten)]
-    pub tls: TlsOptions,
-    /// The will.
-    #[command(flatten)]
-    pub will: WillOptions,
-    /// Properties of MQTT 5.
-    #[command(flatten)]
-    pub properties: PropertyOptions,
+    pub client: ClientGroups,
     /// The summary at the end.
     #[command(flatten)]
     pub report: ReportOptions,
@@ -93,7 +80,7 @@ pub struct ReportOptions {
     /// rest of the input was not read and is not counted; null without an input), bad_lines (lines that are not
     /// messages), lateness_ms (of --replay: p50, p99 and max of how late messages were sent; else null), seconds, rate
     /// (messages per second) and exit_status.
-    /// text prints one line to read. The summary is also printed on failure, on Ctrl-C and with --quiet.
+    /// text prints one line for people. The summary is also printed on failure, on Ctrl-C and with --quiet.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub summary: Option<SummaryName>,
 }
@@ -127,11 +114,7 @@ impl ClientOptions for PublishOptions {
             delivery: DeliveryOptions::default(),
             input: InputOptions::default(),
             templates: TemplateOptions::default(),
-            connection: given.connection(),
-            retry: RetryOptions::default(),
-            tls: given.tls(),
-            will: given.will(),
-            properties: given.properties(),
+            client: ClientGroups::of(given),
             report: ReportOptions::default(),
             check: CheckOptions::default(),
             general: given.general(),
@@ -142,19 +125,15 @@ impl ClientOptions for PublishOptions {
 impl ToolOptions for PublishOptions {
     const TOOL: &'static Tool = &PUBLISH;
 
-    fn note_positions(&mut self, positions: Positions) {
-        self.connection.positions = positions;
-    }
-
-    fn note_warnings(&mut self, warnings: Vec<String>) {
-        self.connection.warnings = warnings;
+    fn connection(&mut self) -> Option<&mut ConnectionOptions> {
+        Some(&mut self.client.connection)
     }
 
     fn faults(&self) -> Vec<String> {
         if self.check.check.is_some() {
             return Vec::new();
         }
-        let topic_of_url = match topic_of_url(&self.connection) {
+        let topic_of_url = match topic_of_url(&self.client.connection) {
             Ok(topic) => topic,
             Err(fault) => return vec![fault],
         };

@@ -10,7 +10,7 @@ use super::arguments::{Answer, Arguments, OptionTable, Walked};
 use super::connection::Positions;
 use super::environment::PASSWORD_VARIABLE;
 use super::usage_error::fault_of_clap;
-use super::{Environment, JobCommand, Tool, UsageError, options_file};
+use super::{ConnectionOptions, Environment, JobCommand, Tool, UsageError, options_file};
 use crate::terminal::escape;
 
 /// What a command line asks for.
@@ -27,11 +27,10 @@ pub(super) trait ToolOptions: FromArgMatches {
     /// Whose options they are.
     const TOOL: &'static Tool;
 
-    /// Takes note of which option came after which.
-    fn note_positions(&mut self, positions: Positions);
-
-    /// Takes warnings for the user.
-    fn note_warnings(&mut self, _warnings: Vec<String>) {}
+    /// Takes which option came after which, and warnings for the user; none for a tool that is no client.
+    fn connection(&mut self) -> Option<&mut ConnectionOptions> {
+        None
+    }
 
     /// What is wrong between the tool's own options.
     fn faults(&self) -> Vec<String>;
@@ -50,7 +49,9 @@ pub(super) fn read<T: ToolOptions>(
     };
     let GatheredArguments { arguments, warnings, config } = arguments;
     let mut options: T = parse(command, arguments)?;
-    options.note_warnings(warnings);
+    if let Some(connection) = options.connection() {
+        connection.warnings = warnings;
+    }
     Ok(match config {
         Some(text) => Reading::Answer(text),
         None => Reading::Options(Box::new(options)),
@@ -198,7 +199,9 @@ fn parse<T: ToolOptions>(mut command: Command, arguments: Vec<OsString>) -> Resu
     std::mem::forget(command);
     let positions = positions(&matches);
     let mut options = T::from_arg_matches_mut(&mut matches).map_err(refused)?;
-    options.note_positions(positions);
+    if let Some(connection) = options.connection() {
+        connection.positions = positions;
+    }
     UsageError::check(tool.name, options.faults())?;
     Ok(options)
 }

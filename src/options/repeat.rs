@@ -39,7 +39,7 @@ pub struct RepeatOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub baseline: Option<PathBuf>,
 
-    /// Changes of up to PERCENT are no difference [default: 5].
+    /// Treat changes of up to PERCENT as no difference [default: 5].
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub tolerance: Option<f64>,
 

@@ -7,15 +7,14 @@ use clap::{Arg, Args, Command, CommandFactory, Parser, ValueHint};
 
 use super::compat::{self, ClientOptions, Flag, Translation};
 use super::connect_plan::{topic_of_url, version};
-use super::connection::Positions;
 use super::message::Sources;
 use super::profile;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::values::{positive_count, positive_duration};
 use super::{
-    ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, PropertyOptions, RetainHandlingName,
-    RetryOptions, ScreenOptions, TlsOptions, Tool, UsageError, WillOptions,
+    ClientGroups, ConnectionOptions, Environment, GeneralOptions, MessageOptions, OutputOptions, RetainHandlingName,
+    ScreenOptions, Tool, UsageError,
 };
 use crate::client::mosquitto::MosquittoClient;
 use crate::mqtt::{ProtocolVersion, TopicError, check_sent_topic_name};
@@ -55,21 +54,9 @@ pub struct RequestOptions {
     /// How a response is printed.
     #[command(flatten)]
     pub output: OutputOptions,
-    /// Where the broker is.
+    /// The client: broker, retries, TLS, will, properties.
     #[command(flatten)]
-    pub connection: ConnectionOptions,
-    /// Retries.
-    #[command(flatten)]
-    pub retry: RetryOptions,
-    /// TLS.
-    #[command(flatten)]
-    pub tls: TlsOptions,
-    /// The will.
-    #[command(flatten)]
-    pub will: WillOptions,
-    /// Properties of MQTT 5.
-    #[command(flatten)]
-    pub properties: PropertyOptions,
+    pub client: ClientGroups,
     /// Diagnostics, options file, help.
     #[command(flatten)]
     pub general: GeneralOptions,
@@ -118,8 +105,6 @@ pub struct ResponseOptions {
     pub retain_as_published: bool,
 
     /// When the broker sends retained messages; needs MQTT 5.
-    ///
-    /// always: at each subscription; new: only if the subscription does not exist yet; never.
     #[arg(long, value_name = "WHEN", value_enum)]
     pub retain_handling: Option<RetainHandlingName>,
 }
@@ -204,11 +189,7 @@ impl ClientOptions for RequestOptions {
                 retain_handling: given.retain_handling(),
             },
             output: given.output(),
-            connection: given.connection(),
-            retry: RetryOptions::default(),
-            tls: given.tls(),
-            will: given.will(),
-            properties: given.properties(),
+            client: ClientGroups::of(given),
             general: given.general(),
         }
     }
@@ -217,19 +198,15 @@ impl ClientOptions for RequestOptions {
 impl ToolOptions for RequestOptions {
     const TOOL: &'static Tool = &REQUEST;
 
-    fn note_positions(&mut self, positions: Positions) {
-        self.connection.positions = positions;
-    }
-
-    fn note_warnings(&mut self, warnings: Vec<String>) {
-        self.connection.warnings = warnings;
+    fn connection(&mut self) -> Option<&mut ConnectionOptions> {
+        Some(&mut self.client.connection)
     }
 
     fn faults(&self) -> Vec<String> {
         let ResponseOptions { retain_as_published, retain_handling, .. } = &self.response;
         // A contradiction about the version is reported by the connection plan.
-        let version = version(&self.connection, &self.properties, &mut Vec::new());
-        let mut faults = match topic_of_url(&self.connection) {
+        let version = version(&self.client.connection, &self.client.properties, &mut Vec::new());
+        let mut faults = match topic_of_url(&self.client.connection) {
             Ok(topic) => {
                 let topic_of_url = topic.as_deref();
                 self.message.faults(Sources { topic_of_url, ..Sources::default() }, "request")

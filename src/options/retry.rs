@@ -25,7 +25,7 @@ pub struct RetryOptions {
 
     /// Keep trying until a broker answers, for at most TIME in total.
     ///
-    /// One deadline over everything up to the broker's answer to CONNECT, and to SUBSCRIBE in mqsub and mqrr: name
+    /// It is one deadline for everything up to the broker's answer to CONNECT, and to SUBSCRIBE in mqsub and mqrr: name
     /// look-up, connecting, TLS, proxies, further attempts. After it the tool fails with the last cause: with status 1,
     /// or with the reason code where the broker answered that it is unavailable. Errors that stay (a wrong password, a
     /// certificate) fail at once. --retry COUNT limits the attempts within TIME, --backoff sets the time

@@ -92,7 +92,7 @@ const TEMPLATES: Section = Section {
         entry("%{uuid}", "A random UUID."),
         entry(
             "%{csv:COLUMN}",
-            "The value of a column of --csv, from the row of the message; mqbench: in names and topics from that of the client.",
+            "The value of a column of --csv, from the row of the message; mqbench: in names and topics, from the row of the client.",
         ),
         entry("%{line}", "mqpub: the line of -l, in topics and in -m."),
         entry(
@@ -569,7 +569,7 @@ pub(super) const BROKER: &[Section] = &[
     Section {
         title: "EXIT STATUS",
         entries: &[
-            entry("0", "--help and --version."),
+            entry("0", "Success of --test-config and passwd; --help and --version."),
             entry("1", "Failed: for example, the port is in use, or the database or log file is not usable."),
             USAGE,
             INTERRUPTED,

@@ -160,7 +160,7 @@ struct Rank {
 impl Rank {
     fn text(&self) -> String {
         let count = self.count.map_or_else(String::new, |count| format!(" of {count}"));
-        format!("{} says {}{count}", self.engine, self.index)
+        format!("{} gives {}{count}", self.engine, self.index)
     }
 }
 
@@ -318,12 +318,12 @@ fn combine(rank: &Rank, typed: Option<usize>, general: Option<usize>) -> Result<
     let mut known = known.into_iter().filter_map(|(count, name)| Some((count?, name)));
     let Some((count, source)) = known.next() else {
         return Err(format!(
-            "{} is set, but nothing says how many shards there are: use --shard auto/N, or set {COUNT_VARIABLE}",
+            "{} is set, but the number of shards is unknown: use --shard auto/N, or set {COUNT_VARIABLE}",
             rank.engine
         ));
     };
     if let Some((other, name)) = known.find(|(other, _)| *other != count) {
-        return Err(format!("{source} says {count} shards and {name} {other}"));
+        return Err(format!("{source} gives {count} shards, but {name} gives {other}"));
     }
     if rank.index >= count || count > MOST_SHARDS {
         return Err(format!("{} is {}, but there are {count} shards (the first is 0)", rank.engine, rank.index));
@@ -396,7 +396,7 @@ mod tests {
             ("auto", &[("OMPI_COMM_WORLD_RANK", "4"), ("OMPI_COMM_WORLD_SIZE", "4")], "the first is 0"),
             ("auto", &[("PMI_RANK", "x"), ("PMI_SIZE", "4")], "PMI_RANK is 'x'"),
             ("auto", &[("JOB_COMPLETION_INDEX", "0")], "set MQBENCH_SHARDS"),
-            ("auto/4", &[("PMI_RANK", "0"), ("PMI_SIZE", "8")], "--shard auto/N says 4 shards and PMI_RANK 8"),
+            ("auto/4", &[("PMI_RANK", "0"), ("PMI_SIZE", "8")], "--shard auto/N gives 4 shards, but PMI_RANK gives 8"),
             ("auto/4", &[("PARALLEL_SEQ", "0")], "counts from 1"),
             ("auto/4", &[("PARALLEL_SEQ", "5")], "there are 4 shards"),
             ("auto/4", &[("PARALLEL_SEQ", "2"), ("JOB_COMPLETION_INDEX", "2")], "two engines"),

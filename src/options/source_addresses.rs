@@ -38,7 +38,7 @@ impl SourceAddresses {
     }
 }
 
-/// The hosts of a network. IPv4 networks have an address of their own and one for broadcasts, which no host has; a
+/// The hosts of a network. IPv4 networks have their own address and one for broadcasts, which no host has; a
 /// network of two addresses or one has neither (RFC 3021).
 fn network(address: &str, bits: &str, into: &mut Vec<IpAddr>) -> Result<(), String> {
     let address: IpAddr = address.parse().map_err(|_| "not a network such as 10.0.0.0/28")?;

@@ -6,15 +6,13 @@ use clap::{CommandFactory, Parser};
 
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::{topic_of_url, version};
-use super::connection::Positions;
 use super::explore::OtherOptions;
 use super::profile;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
-    CheckOptions, ConditionOptions, ConnectionOptions, EachOptions, Environment, ExploreOptions, GeneralOptions,
-    OutputOptions, PropertyOptions, ReadyOptions, RecordOptions, RetryOptions, ScreenOptions, SubscriptionOptions,
-    TlsOptions, Tool, UsageError, WillOptions,
+    CheckOptions, ClientGroups, ConditionOptions, ConnectionOptions, EachOptions, Environment, ExploreOptions,
+    GeneralOptions, OutputOptions, ReadyOptions, RecordOptions, ScreenOptions, SubscriptionOptions, Tool, UsageError,
 };
 use crate::client::mosquitto::MosquittoClient;
 
@@ -67,21 +65,9 @@ pub struct SubscribeOptions {
     /// Readiness.
     #[command(flatten)]
     pub ready: ReadyOptions,
-    /// Where the broker is.
+    /// The client: broker, retries, TLS, will, properties.
     #[command(flatten)]
-    pub connection: ConnectionOptions,
-    /// Retries.
-    #[command(flatten)]
-    pub retry: RetryOptions,
-    /// TLS.
-    #[command(flatten)]
-    pub tls: TlsOptions,
-    /// The will.
-    #[command(flatten)]
-    pub will: WillOptions,
-    /// Properties of MQTT 5.
-    #[command(flatten)]
-    pub properties: PropertyOptions,
+    pub client: ClientGroups,
     /// Whether the tool only checks.
     #[command(flatten)]
     pub check: CheckOptions,
@@ -113,11 +99,7 @@ impl ClientOptions for SubscribeOptions {
             record: RecordOptions::default(),
             each: EachOptions::default(),
             ready: ReadyOptions::default(),
-            connection: given.connection(),
-            retry: RetryOptions::default(),
-            tls: given.tls(),
-            will: given.will(),
-            properties: given.properties(),
+            client: ClientGroups::of(given),
             check: CheckOptions::default(),
             general: given.general(),
         }
@@ -127,12 +109,8 @@ impl ClientOptions for SubscribeOptions {
 impl ToolOptions for SubscribeOptions {
     const TOOL: &'static Tool = &SUBSCRIBE;
 
-    fn note_positions(&mut self, positions: Positions) {
-        self.connection.positions = positions;
-    }
-
-    fn note_warnings(&mut self, warnings: Vec<String>) {
-        self.connection.warnings = warnings;
+    fn connection(&mut self) -> Option<&mut ConnectionOptions> {
+        Some(&mut self.client.connection)
     }
 
     fn faults(&self) -> Vec<String> {
@@ -140,8 +118,8 @@ impl ToolOptions for SubscribeOptions {
             return Vec::new();
         }
         // A contradiction about the version is reported by the connection plan.
-        let version = version(&self.connection, &self.properties, &mut Vec::new());
-        let mut faults = match topic_of_url(&self.connection) {
+        let version = version(&self.client.connection, &self.client.properties, &mut Vec::new());
+        let mut faults = match topic_of_url(&self.client.connection) {
             Ok(topic) => self.subscription.faults(topic.as_deref(), version, !self.explore.tree),
             Err(fault) => vec![fault],
         };

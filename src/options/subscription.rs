@@ -51,10 +51,7 @@ pub struct SubscriptionOptions {
     #[arg(short = 'R')]
     pub no_retained: bool,
 
-    /// Print retained messages, and exit when another message comes, or none for a second.
-    ///
-    /// mqsub exits at the first message that is not retained, or when no message arrives for a second after
-    /// subscribing.
+    /// Print retained messages, and exit at the first other message, or when no message comes for a second.
     #[arg(long)]
     pub retained_only: bool,
 
@@ -94,8 +91,6 @@ pub struct SubscriptionOptions {
     pub retain_as_published: bool,
 
     /// When the broker sends retained messages; needs -V 5.
-    ///
-    /// always: at each subscription; new: only if the subscription does not exist yet; never.
     #[arg(long, value_name = "WHEN", value_enum)]
     pub retain_handling: Option<RetainHandlingName>,
 

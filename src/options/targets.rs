@@ -56,8 +56,8 @@ pub struct TargetOptions {
     ///
     /// auto looks for the process on this machine that listens on the broker's port; without root it finds only
     /// processes of the same user. All threads of the process are counted, its child processes are not. With --ab, auto
-    /// finds that of each broker. By default it is looked for like that where the broker's address is a loopback
-    /// address, and not reported where it is not found.
+    /// finds that of each broker. By default mqbench looks for it like that if the broker's address is a loopback
+    /// address, and reports nothing if it finds none.
     #[arg(long, value_name = "PID", value_parser = BrokerPid::parse, value_hint = ValueHint::Other)]
     pub broker_pid: Option<BrokerPid>,
 

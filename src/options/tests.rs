@@ -26,9 +26,7 @@ fn faults(tool: &Tool, arguments: &[&str]) -> Vec<String> {
         "mqsub" => match SubscribeOptions::read(&empty(), argv("mqsub", arguments)) {
             Err(error) => Err(error),
             Ok(Reading::Answer(answer)) => panic!("{answer}"),
-            Ok(Reading::Options(o)) => {
-                connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&SUBSCRIBE, &empty())).map(|_| ())
-            }
+            Ok(Reading::Options(o)) => connect_plan_of(&o.client, defaults(&SUBSCRIBE, &empty())).map(|_| ()),
         },
         "mqbench" => plan_of_bench(&empty(), arguments).map(|_| ()),
         _ => BrokerOptions::read(&empty(), argv("mqbroker", arguments)).map(|_| ()),
@@ -51,6 +49,11 @@ fn defaults<'a>(tool: &'static Tool, environment: &'a Environment) -> ConnectDef
     }
 }
 
+fn connect_plan_of(client: &ClientGroups, defaults: ConnectDefaults<'_>) -> Result<ConnectPlan, UsageError> {
+    let ClientGroups { connection, tls, will, properties, .. } = client;
+    connect_plan(connection, tls, will, properties, defaults)
+}
+
 fn options_of_bench(environment: &Environment, arguments: &[&str]) -> Result<BenchOptions, UsageError> {
     match BenchOptions::read(environment, argv("mqbench", arguments))? {
         Reading::Options(options) => Ok(*options),
@@ -68,9 +71,7 @@ fn plan_of_publish(environment: &Environment, arguments: &[&str]) -> Result<Conn
     let with_message: Vec<&str> = ["-t", "t", "-n"].iter().chain(arguments).copied().collect();
     match PublishOptions::read(environment, argv("mqpub", &with_message))? {
         Reading::Answer(answer) => panic!("{answer}"),
-        Reading::Options(o) => {
-            connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults(&PUBLISH, environment))
-        }
+        Reading::Options(o) => connect_plan_of(&o.client, defaults(&PUBLISH, environment)),
     }
 }
 
@@ -90,7 +91,7 @@ fn a_topic_to_publish_to_replaces_that_of_an_options_file() {
         Environment::fixed([("XDG_CONFIG_HOME", "/c")], files.map(|(path, text)| (path, text.as_bytes().to_vec())));
     let topics = |arguments: &[&str]| match PublishOptions::read(&environment, argv("mqpub", arguments)) {
         Ok(Reading::Options(options)) => {
-            assert_eq!((options.message.qos.number(), options.properties.property.len()), (1, 1));
+            assert_eq!((options.message.qos.number(), options.client.properties.property.len()), (1, 1));
             options.message.topic
         }
         other => panic!("{other:?}"),
@@ -804,13 +805,14 @@ fn a_profile_stands_between_options_files_and_the_command_line() {
     else {
         panic!("not read");
     };
-    let SubscribeOptions { connection, subscription, tls, .. } = &*options;
+    let SubscribeOptions { subscription, client, .. } = &*options;
+    let ClientGroups { connection, tls, .. } = client;
     assert_eq!((connection.host.as_deref(), connection.port), (Some("prod.example"), Some(1884)));
     assert_eq!(subscription.topic, ["-x"]);
     assert_eq!(tls.cafile.as_deref(), Some("/home/u/.config/mqtools/ca.pem".as_ref()));
     assert_eq!(connection.pw_file.as_deref(), Some("/home/u/secret".as_ref()));
     let defaults = defaults(&SUBSCRIBE, &environment);
-    let plan = connect_plan(connection, tls, &options.will, &options.properties, defaults).unwrap();
+    let plan = connect_plan_of(client, defaults).unwrap();
     assert!(format!("{:?}", plan.session.connect_properties).contains("two words"));
     assert_eq!(plan.session.password, Some(Secret::new("of the file")));
 }

@@ -109,7 +109,7 @@ impl std::error::Error for UsageError {}
 /// Begins the hint of a fault that has one.
 pub(super) const HINT: &str = "\nHint: ";
 
-/// A fault, and its hint on a line of its own.
+/// A fault, and its hint on its own line.
 fn with_hint(fault: &str) -> String {
     match fault.split_once(HINT) {
         Some((fault, hint)) => format!("Error: {}{HINT}{}", message(fault), message(hint)),
@@ -117,8 +117,8 @@ fn with_hint(fault: &str) -> String {
     }
 }
 
-/// Options whose wrong values are not repeated: -pSECRET is a slip of the finger for -PSECRET, and hosts may be written
-/// with user and password.
+/// Options whose invalid values are not printed: -pSECRET is easily typed for -PSECRET, and hosts may be given with user
+/// and password.
 const MAY_HOLD_SECRET: [&str; 2] = ["--port ", "--hosts "];
 
 /// What clap found, with its tips and without its usage lines.

@@ -1,7 +1,6 @@
 //! The outcome of each message, and the exit status that follows.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::line_fault::LineFault;
@@ -43,7 +42,7 @@ impl Kept for Outgoing {
 
 /// The account of all messages.
 #[derive(Debug)]
-pub(crate) struct DeliveryAccount {
+pub(crate) struct PublishAccount {
     reporter: ProgressReporter,
     /// A refused message is counted, and makes the run fail.
     refusals_fail: bool,
@@ -53,24 +52,15 @@ pub(crate) struct DeliveryAccount {
     nouns: (&'static str, &'static str),
     /// Messages differ in their topics, so that reports name them.
     names_topics: bool,
-    /// Messages may be acknowledged.
-    acknowledges: bool,
     /// A bad line was the last one that was read.
     stops_at_bad_line: bool,
-    sent: u64,
-    /// Of these, acknowledged ones and written ones of QoS 0.
-    done: u64,
-    acknowledged: u64,
-    bad_lines: u64,
+    /// What is counted; [`totals`](Self::totals) fills in what follows from the rest.
+    counts: Totals,
+    /// Messages that cannot be sent again after a reconnect.
+    lost: u64,
     /// The input ends with an error.
     has_fault: bool,
-    without_subscriber: u64,
-    refused: BTreeMap<u8, u64>,
-    lost: u64,
-    downgraded: u64,
     connections: u64,
-    retried: u64,
-    uncertain: u64,
     first_refusal: Option<ReasonCode>,
     /// The broker resumed a session of which this run knows nothing.
     found_session: bool,
@@ -78,39 +68,30 @@ pub(crate) struct DeliveryAccount {
     answers: u64,
 }
 
-impl DeliveryAccount {
+impl PublishAccount {
     /// An empty account. It reports at once what goes wrong.
     pub(super) fn new(reporter: ProgressReporter, plan: &PublishPlan) -> Self {
         Self {
             requires_subscriber: plan.requires_subscriber,
             names_topics: plan.has_various_messages(),
-            acknowledges: plan.is_acknowledged(),
             stops_at_bad_line: !plan.skips_bad_lines,
+            counts: Totals { acknowledged: plan.is_acknowledged().then_some(0), ..Totals::default() },
             ..Self::of_lines(reporter, plan.client.policy.refusals_fail, plan.nouns())
         }
     }
 
-    const fn of_lines(reporter: ProgressReporter, refusals_fail: bool, nouns: (&'static str, &'static str)) -> Self {
+    fn of_lines(reporter: ProgressReporter, refusals_fail: bool, nouns: (&'static str, &'static str)) -> Self {
         Self {
             reporter,
             refusals_fail,
             requires_subscriber: false,
             nouns,
             names_topics: false,
-            acknowledges: true,
             stops_at_bad_line: false,
-            sent: 0,
-            done: 0,
-            acknowledged: 0,
-            bad_lines: 0,
-            has_fault: false,
-            without_subscriber: 0,
-            refused: BTreeMap::new(),
+            counts: Totals::default(),
             lost: 0,
-            downgraded: 0,
+            has_fault: false,
             connections: 0,
-            retried: 0,
-            uncertain: 0,
             first_refusal: None,
             found_session: false,
             answers: 0,
@@ -119,7 +100,7 @@ impl DeliveryAccount {
 
     /// Messages that the broker has taken responsibility for: acknowledged, or written at QoS 0.
     pub(crate) const fn done(&self) -> u64 {
-        self.done
+        self.counts.taken
     }
 
     /// Grows with every new answer of the broker about a message.
@@ -138,35 +119,35 @@ impl DeliveryAccount {
     }
 
     /// Counts a QoS 1 or 2 message that is sent for the first time.
-    pub(crate) const fn sends(&mut self) {
-        self.sent += 1;
-        self.acknowledges = true;
+    pub(crate) fn sends(&mut self) {
+        self.counts.sent += 1;
+        self.counts.acknowledged.get_or_insert(0);
     }
 
     /// Counts QoS 0 messages that were written.
     pub(crate) const fn wrote(&mut self, count: u64) {
-        self.sent += count;
-        self.done += count;
+        self.counts.sent += count;
+        self.counts.taken += count;
     }
 
     /// Counts QoS 0 messages that are written again, since they were lost with a connection.
     pub(crate) const fn writes_again(&mut self, count: u64) {
-        self.retried += count;
+        self.counts.retried += count;
     }
 
     /// Counts a message that is refused, by the broker or because of its limits.
     pub(crate) fn refuse(&mut self, number: u64, topic: &str, why: impl Display, reason: ReasonCode) {
-        *self.refused.entry(reason.0).or_default() += 1;
+        *self.counts.refused.entry(reason.0).or_default() += 1;
         self.first_refusal.get_or_insert(reason);
-        if self.refusals() <= NAMED {
+        if self.counts.refusals() <= NAMED {
             self.reporter.error(format_args!("{} was refused: {why}", self.name(number, topic)));
         }
     }
 
     /// Counts a line that is not a message.
     pub(super) fn note_bad_line(&mut self, number: u64, fault: &LineFault) {
-        self.bad_lines += 1;
-        if self.bad_lines <= NAMED {
+        self.counts.bad_lines += 1;
+        if self.counts.bad_lines <= NAMED {
             let column = fault.column().map(|column| format!(", column {column}")).unwrap_or_default();
             let (noun, fault) = (self.nouns.0, fault.to_string());
             self.reporter.error(format_args!("{noun} {number}{column}: {}", escape(&fault)));
@@ -186,20 +167,16 @@ impl DeliveryAccount {
     }
 
     fn note_without_subscriber(&mut self, number: u64, topic: &str) {
-        self.without_subscriber += 1;
-        if self.without_subscriber <= NAMED {
+        self.counts.without_subscriber += 1;
+        if self.counts.without_subscriber <= NAMED {
             let name = self.name(number, topic);
             self.reporter.error(format_args!("{name} reached nobody: no client is subscribed to its topic"));
         }
     }
 
-    fn refusals(&self) -> u64 {
-        self.refused.values().sum()
-    }
-
     /// Messages that nothing more is to be done for: acknowledged, refused or lost.
     pub(crate) fn settled(&self) -> u64 {
-        self.done + self.refusals() + self.lost
+        self.counts.taken + self.counts.refusals() + self.lost
     }
 
     /// Reports what did not get through, with `open` messages that were taken up and are not finished, and returns how
@@ -209,19 +186,21 @@ impl DeliveryAccount {
             return ExitStatus::Done;
         }
         let all = self.settled() + open;
-        if self.refusals() > NAMED {
-            self.reporter.error(format_args!("{} of {all} messages were refused", self.refusals()));
+        let Totals { taken, bad_lines, without_subscriber, downgraded, .. } = self.counts;
+        let refusals = self.counts.refusals();
+        if refusals > NAMED {
+            self.reporter.error(format_args!("{refusals} of {all} messages were refused"));
         }
-        if self.without_subscriber > NAMED {
-            let count = grouped(self.without_subscriber);
+        if without_subscriber > NAMED {
+            let count = grouped(without_subscriber);
             self.reporter.error(format_args!("{count} of {all} messages had no subscriber"));
         }
-        if self.bad_lines > 0 && !self.stops_at_bad_line {
+        if bad_lines > 0 && !self.stops_at_bad_line {
             let (noun, nouns) = self.nouns;
-            self.reporter.error(format_args!("{} skipped", counted(self.bad_lines, noun, nouns)));
-        } else if self.bad_lines > 0 {
+            self.reporter.error(format_args!("{} skipped", counted(bad_lines, noun, nouns)));
+        } else if bad_lines > 0 {
             let noun = self.nouns.0;
-            let before = match self.done {
+            let before = match taken {
                 0 => String::new(),
                 done => format!("{} before it reached the broker; ", counted(done, "message", "messages")),
             };
@@ -237,13 +216,13 @@ impl DeliveryAccount {
                 self.reporter.error(format_args!("{} of {all} did not reach the broker{unread}", grouped(left)));
             }
         }
-        if self.downgraded > 1 {
-            self.reporter.warning(format_args!("{} messages were delivered at QoS 1 only", self.downgraded));
+        if downgraded > 1 {
+            self.reporter.warning(format_args!("{downgraded} messages were delivered at QoS 1 only"));
         }
         match self.first_refusal {
             Some(reason) => ExitStatus::Refused(reason),
-            None if left > 0 || self.bad_lines > 0 || self.has_fault => ExitStatus::Failed,
-            None if self.downgraded > 0 || self.without_subscriber > 0 => ExitStatus::Downgraded,
+            None if left > 0 || bad_lines > 0 || self.has_fault => ExitStatus::Failed,
+            None if downgraded > 0 || without_subscriber > 0 => ExitStatus::Downgraded,
             None => ExitStatus::Done,
         }
     }
@@ -252,24 +231,14 @@ impl DeliveryAccount {
     pub(super) fn totals(&self, open: u64) -> Totals {
         Totals {
             messages: self.settled() + open,
-            sent: self.sent,
-            taken: self.done,
-            acknowledged: self.acknowledges.then_some(self.acknowledged),
-            bad_lines: self.bad_lines,
-            without_subscriber: self.without_subscriber,
-            refused: self.refused.clone(),
             unacknowledged: open + self.lost,
-            downgraded: self.downgraded,
-            retried: self.retried,
-            uncertain: self.uncertain,
             reconnects: self.connections.saturating_sub(1),
-            input_read: None,
-            lateness: None,
+            ..self.counts.clone()
         }
     }
 }
 
-impl Handler<Outgoing> for DeliveryAccount {
+impl Handler<Outgoing> for PublishAccount {
     /// A kept session may have messages for us. They are not ours to take, so the broker keeps them.
     fn on_message(&mut self, _: &Delivery<'_>) -> Acknowledge {
         Acknowledge::Later
@@ -283,13 +252,13 @@ impl Handler<Outgoing> for DeliveryAccount {
         if is_taken && has_no_subscriber && self.requires_subscriber {
             self.note_without_subscriber(kept.number, &kept.message.topic);
         }
-        self.done += u64::from(is_taken);
-        self.acknowledged += u64::from(is_taken);
+        self.counts.taken += u64::from(is_taken);
+        *self.counts.acknowledged.get_or_insert(0) += u64::from(is_taken);
         match outcome {
             Outcome::Acknowledged => {}
             Outcome::Downgraded => {
-                self.downgraded += 1;
-                if self.downgraded == 1 {
+                self.counts.downgraded += 1;
+                if self.counts.downgraded == 1 {
                     self.reporter.warning(
                         "the broker answered a QoS 2 message with PUBACK: it was delivered at QoS 1, so it may \
                          arrive twice",
@@ -329,8 +298,8 @@ impl Handler<Outgoing> for DeliveryAccount {
                 self.connections += 1;
             }
             Event::Resending { messages, uncertain } => {
-                self.retried += messages as u64;
-                self.uncertain += uncertain as u64;
+                self.counts.retried += messages as u64;
+                self.counts.uncertain += uncertain as u64;
                 if uncertain > 0 {
                     let what = counted(uncertain as u64, "QoS 2 message is", "QoS 2 messages are");
                     self.reporter.warning(format_args!(
@@ -349,11 +318,11 @@ mod tests {
     use super::*;
     use crate::mqtt::Properties;
 
-    fn account() -> DeliveryAccount {
-        DeliveryAccount::of_lines(ProgressReporter::silent(), true, ("line", "lines"))
+    fn account() -> PublishAccount {
+        PublishAccount::of_lines(ProgressReporter::silent(), true, ("line", "lines"))
     }
 
-    fn completed(account: &mut DeliveryAccount, outcome: Outcome, reason: ReasonCode) {
+    fn completed(account: &mut PublishAccount, outcome: Outcome, reason: ReasonCode) {
         let properties = Properties::new();
         let kept = Outgoing::new(1, Message::default());
         account.on_completed(Completion { kept, packet_identifier: 1, outcome, reason, properties: &properties });
@@ -368,12 +337,12 @@ mod tests {
         account.requires_subscriber = true;
         completed(&mut account, Outcome::Acknowledged, ReasonCode::NO_MATCHING_SUBSCRIBERS);
         assert_eq!(account.close(0, true), ExitStatus::Downgraded);
-        account.without_subscriber = 0;
+        account.counts.without_subscriber = 0;
         completed(&mut account, Outcome::Downgraded, ReasonCode::SUCCESS);
         assert_eq!(account.close(0, true), ExitStatus::Downgraded);
         account.note_bad_line(7, &LineFault::TopicNotUtf8);
         assert_eq!(account.close(0, false), ExitStatus::Failed);
-        account.bad_lines = 0;
+        account.counts.bad_lines = 0;
         assert_eq!(account.close(1, true), ExitStatus::Failed);
         completed(&mut account, Outcome::Refused, ReasonCode::NOT_AUTHORIZED);
         completed(&mut account, Outcome::Refused, ReasonCode::PACKET_TOO_LARGE);

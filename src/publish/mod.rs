@@ -1,8 +1,8 @@
 //! mqpub: where payloads come from, repeat, delivery account.
 //!
-//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. `LineSplitter` and
-//! `DeliveryAccount` are pure, so is `Composer`, which makes messages of lines, and the summary; only `run`, `publisher` and `input` know a connection, a clock or
-//! stdin.
+//! [`PublishPlan`] is what the options mean; [`publish`] does it and returns how it ended. `LineSplitter`, `PublishAccount`,
+//! the summary and `Composer`, which makes messages of lines, are pure; only `run`, `publisher` and `input` know a
+//! connection, a clock or stdin.
 
 mod account;
 mod closing_hint;

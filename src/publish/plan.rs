@@ -15,8 +15,8 @@ use crate::client::ClientPlan;
 use crate::message_json::MessageDefaults;
 use crate::mqtt::{Message, ProtocolVersion, QoS, TopicRule};
 use crate::options::{
-    ClientGroups, DeliveryOptions, Environment, InputOptions, MessageOptions, OnErrorName, PUBLISH, PublishOptions,
-    ReportOptions, RetainOptions, Speed, SummaryName, UsageError, fault_of_plan,
+    DeliveryOptions, Environment, InputOptions, MessageOptions, OnErrorName, PUBLISH, PublishOptions, ReportOptions,
+    RetainOptions, Speed, SummaryName, UsageError, fault_of_plan,
 };
 
 /// Where payloads come from.
@@ -125,25 +125,11 @@ impl PublishPlan {
     }
 
     fn of_options(options: &PublishOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let PublishOptions {
-            message,
-            retain,
-            delivery,
-            input,
-            templates,
-            connection,
-            retry,
-            tls,
-            will,
-            properties,
-            report,
-            check: _,
-            general,
-        } = options;
+        let PublishOptions { message, retain, delivery, input, templates, client, report, check: _, general } = options;
         let DeliveryOptions { require_subscriber } = delivery;
         let ReportOptions { summary } = report;
-        let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (client, commands, ()) = groups.plan_with(&PUBLISH, environment, Ok(()))?;
+        let is_repeat_given = client.connection.positions.has("repeat");
+        let (client, commands, ()) = client.plan_with(general, &PUBLISH, environment, Ok(()))?;
         let MessageOptions { topic, qos, repeat, repeat_delay, .. } = message;
         let source = PayloadSource::of(message, input, templates.template);
         let text = message.message.clone();
@@ -167,7 +153,7 @@ impl PublishPlan {
                     // One message per row, unless something else says how many.
                     if let Some(rows) = form.rows()
                         && !sends_lines
-                        && !connection.positions.has("repeat")
+                        && !is_repeat_given
                     {
                         repeat = rows;
                     }

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::account::{DeliveryAccount, Outgoing};
+use super::account::{Outgoing, PublishAccount};
 use super::closing_hint::closing_hint;
 use super::compose::Draft;
 use super::loss_streak::LossStreak;
@@ -71,7 +71,7 @@ struct Loss {
 pub(super) struct Publisher<'a> {
     plan: &'a PublishPlan,
     supply: Supply,
-    account: DeliveryAccount,
+    account: PublishAccount,
     reporter: ProgressReporter,
     line: ProgressLine,
     /// What every message has in common.
@@ -99,7 +99,7 @@ impl<'a> Publisher<'a> {
         progress: &Rc<Progress>,
     ) -> Self {
         let (_, nouns) = plan.nouns();
-        let account = DeliveryAccount::new(reporter.clone(), plan);
+        let account = PublishAccount::new(reporter.clone(), plan);
         if plan.requires_subscriber && plan.message.qos == QoS::ExactlyOnce {
             reporter.warning(NO_REPORT_AT_QOS_2);
             reporter.hint("use -q 1");

@@ -9,7 +9,7 @@ use crate::terminal::number::counted;
 
 /// A time that lies further back than this is a clock that was set, and not two messages that overtook each other.
 const JUMP_US: i64 = 1_000_000;
-/// Longest lateness that is told apart, microseconds: an hour.
+/// Longest lateness that is recorded, microseconds: an hour. What is later counts as this.
 const LONGEST_US: u64 = 3_600_000_000;
 
 /// When messages are due: each at its distance from the first, on one clock that starts with the first. An error does

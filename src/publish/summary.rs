@@ -61,7 +61,8 @@ impl Totals {
         }
     }
 
-    fn refusals(&self) -> u64 {
+    /// Refused ones, whatever the reason.
+    pub(super) fn refusals(&self) -> u64 {
         self.refused.values().sum()
     }
 

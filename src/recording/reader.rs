@@ -106,7 +106,6 @@ impl Reader {
         Self { limit, ..self }
     }
 
-    #[cfg(test)]
     /// The number of the line that was read last, from 1.
     pub(crate) const fn line_number(&self) -> u64 {
         self.number

@@ -38,11 +38,20 @@ pub(crate) enum OpenError {
     System { file: String, error: io::Error },
 }
 
+/// A file with a lock. The lock is given up with it, even if a process that is just being started has a copy of it.
+struct LockedFile(File);
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// A recording that is being written. After each [`Writer::flush`] the file is complete: what is compressed has its
 /// end, and a write that failed half way was taken back.
 pub(crate) struct Writer {
     path: PathBuf,
-    file: File,
+    file: LockedFile,
     encoder: Encoder,
     /// The file is complete up to here, but for the end of what is compressed.
     position: u64,
@@ -77,22 +86,23 @@ impl Writer {
         }
         // Emptied only once it is known that no other process writes to it.
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { file: name() }),
             // A file system without locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
+        let mut file = LockedFile(file);
         let mut position = 0;
         let mut needs_line_end = false;
         match existing {
             // An empty file, as mktemp makes, has nothing to lose.
-            Existing::Refuse if file.metadata().map_err(failed)?.len() == 0 => {}
+            Existing::Refuse if file.0.metadata().map_err(failed)?.len() == 0 => {}
             Existing::Refuse => return Err(OpenError::Exists { file: name() }),
-            Existing::Replace => file.set_len(0).map_err(failed)?,
+            Existing::Replace => file.0.set_len(0).map_err(failed)?,
             Existing::Append => {
                 needs_line_end = needs_line_end_before_appending(path, compression)?;
-                position = file.seek(SeekFrom::End(0)).map_err(failed)?;
+                position = file.0.seek(SeekFrom::End(0)).map_err(failed)?;
             }
         }
         let encoder = Encoder::new(compression).map_err(failed)?;
@@ -110,7 +120,7 @@ impl Writer {
 
     /// Size of the file up to the last flush, bytes.
     pub(crate) const fn size(&self) -> u64 {
-        self.position
+        self.position + self.end.len() as u64
     }
 
     /// Bytes before compression that wait for a flush.
@@ -152,7 +162,7 @@ impl Writer {
         let out = self.encoder.out();
         let count = out.len() as u64;
         out.extend_from_slice(&end);
-        let written = write_at(&mut self.file, self.position, out);
+        let written = write_at(&mut self.file.0, self.position, out);
         out.clear();
         out.shrink_to(1 << 20);
         match written {
@@ -162,8 +172,8 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                let _ = self.file.set_len(self.position);
-                let _ = write_at(&mut self.file, self.position, &self.end);
+                let _ = self.file.0.set_len(self.position);
+                let _ = write_at(&mut self.file.0, self.position, &self.end);
                 Err(error)
             }
         }

@@ -10,8 +10,8 @@ use crate::mqtt::{
     check_topic_name,
 };
 use crate::options::{
-    ClientGroups, CommandProperties, Environment, InputOptions, MessageOptions, REQUEST, RequestOptions,
-    ResponseOptions, UsageError, fault_of_plan,
+    CommandProperties, Environment, InputOptions, MessageOptions, REQUEST, RequestOptions, ResponseOptions, UsageError,
+    fault_of_plan,
 };
 use crate::publish::PayloadSource;
 use crate::subscribe::format::Printer;
@@ -81,11 +81,10 @@ impl RequestPlan {
     }
 
     fn of_options(options: &RequestOptions, environment: &Environment) -> Result<Self, UsageError> {
-        let RequestOptions { message, response, output, connection, retry, tls, will, properties, general } = options;
+        let RequestOptions { message, response, output, client, general } = options;
         let policy = &general.policy;
         let refused = |faults| UsageError::new(REQUEST.name, faults);
-        let groups = ClientGroups { connection, retry, tls, will, properties, general };
-        let (mut client, commands, printer) = groups.plan_with(&REQUEST, environment, printer(output))?;
+        let (mut client, commands, printer) = client.plan_with(general, &REQUEST, environment, printer(output))?;
         client.connect.session.subscribes_first = true;
         let CommandProperties { mut publish, subscribe, disconnect: _, connect: _, will: _, unsubscribe: _ } = commands;
         let version = client.connect.session.version;

@@ -200,7 +200,7 @@ impl<K> Outbound<K> {
         }
         let oldest = Identifiers::following(self.first, self.slots.len());
         let slots = oldest.zip(&self.slots).zip(identifiers);
-        slots.take_while(|((own, slot), told)| own == told && matches!(slot, Slot::Puback(_))).count()
+        slots.take_while(|((own, slot), reported)| own == reported && matches!(slot, Slot::Puback(_))).count()
     }
 
     /// Ends the `count` oldest messages, all of which wait for PUBACK ([`Outbound::in_order`] has looked), and hands

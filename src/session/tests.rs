@@ -1,7 +1,7 @@
 //! The session by sections of the standard, against a broker's side that speaks bytes.
 //!
 //! [`Talk`] holds a session and plays the broker: what the session writes is read by `mqtt::wire`, what the broker says
-//! is written by it. [`TestHandler`] writes down all that the session tells.
+//! is written by it. [`TestHandler`] writes down everything that the session reports.
 
 mod aliases_and_limits;
 mod arriving;

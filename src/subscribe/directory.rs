@@ -16,7 +16,7 @@ use super::file_name::NameRules;
 use crate::options::FilePer;
 use crate::terminal::number::counted;
 
-/// Tells our folders from others, and is locked by the tool that writes to one.
+/// Marks our folders, and is locked by the tool that writes to one.
 const MARKER: &str = ".mqsub-to-dir";
 const MARKER_TEXT: &[u8] = b"Files of mqsub --to-dir: the name is the topic in percent-encoding.\n";
 /// What is being written. No topic has a name with a dot in front.

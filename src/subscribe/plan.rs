@@ -18,9 +18,9 @@ use crate::client::ClientPlan;
 use crate::mqtt::wire::{RetainHandling, Subscribe, SubscribeFilter};
 use crate::mqtt::{Properties, ProtocolVersion, TopicFilter};
 use crate::options::{
-    ClientGroups, CommandProperties, ConditionOptions, EachOptions, Environment, OutputOptions, ReadyOptions,
-    RecordOptions, RetainHandlingName, SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos,
-    UsageError, fault_of_plan,
+    CommandProperties, ConditionOptions, EachOptions, Environment, OutputOptions, ReadyOptions, RecordOptions,
+    RetainHandlingName, SUBSCRIBE, ScreenOptions, SubscribeOptions, SubscriptionOptions, TopicQos, UsageError,
+    fault_of_plan,
 };
 use crate::recording::Existing;
 
@@ -113,17 +113,12 @@ impl SubscribePlan {
             record,
             each,
             ready,
-            connection,
-            retry,
-            tls,
-            will,
-            properties,
+            client: groups,
             check: _,
             general,
         } = options;
-        let groups = ClientGroups { connection, retry, tls, will, properties, general };
         let (client, commands, (display, run)) =
-            groups.plan_with(&SUBSCRIBE, environment, more(output, screen, record, each))?;
+            groups.plan_with(general, &SUBSCRIBE, environment, more(output, screen, record, each))?;
         let CommandProperties { subscribe, unsubscribe, disconnect: _, connect: _, publish: _, will: _ } = commands;
         let version = client.connect.session.version;
         let filters = filters(subscription, client.connect.topic_of_url.as_deref(), version);
@@ -149,7 +144,7 @@ impl SubscribePlan {
             ready: ready_plan(ready),
             timeout: subscription.timeout,
             exit_after_subscribing: subscription.exit_after_subscribing,
-            moderates: !connection.nodelay,
+            moderates: !groups.connection.nodelay,
             client,
         })
     }

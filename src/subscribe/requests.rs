@@ -17,13 +17,16 @@ pub(crate) struct Requests {
     subscribing: Vec<(u16, Range<usize>)>,
     /// What the broker has granted, for each filter.
     grants: Vec<ReasonCode>,
+    /// Some connection has had its answers.
+    has_reported_grants: bool,
 }
 
 impl Requests {
     /// Sends them, on a new connection.
     pub(crate) fn send(&mut self, plan: &SubscribePlan, client: &mut Client<Message>) -> Result<(), PublishError> {
         let SubscribePlan { subscribe, unsubscribe, unsubscribe_properties, client: run, .. } = plan;
-        *self = Self { grants: vec![ReasonCode::SUCCESS; subscribe.filters.len()], ..Self::default() };
+        let grants = vec![ReasonCode::SUCCESS; subscribe.filters.len()];
+        *self = Self { grants, has_reported_grants: self.has_reported_grants, ..Self::default() };
         // Some brokers close the connection at a QoS above the one that they have announced.
         let most = match run.policy.respects_subscribe_limits {
             true => client.session().limits().maximum_qos,
@@ -75,9 +78,29 @@ impl Requests {
         self.unanswered
     }
 
-    /// What the broker has granted, for each filter.
-    pub(crate) fn grants(&self) -> &[ReasonCode] {
-        &self.grants
+    /// The broker has answered for every filter: fails where it refused all, and returns, the first time, what each did
+    /// not get.
+    pub(crate) fn check_grants(
+        &mut self,
+        plan: &SubscribePlan,
+        client: &Client<Message>,
+    ) -> Result<Vec<String>, ClientError> {
+        let answers = || plan.subscribe.filters.iter().zip(&self.grants);
+        if let (Some((filter, reason)), true) = (answers().next(), self.grants.iter().all(|reason| reason.is_error())) {
+            let (target, filter) = (client.target().to_owned(), filter.filter.clone());
+            return Err(ClientError::SubscribeRefused { target, filter, reason: *reason });
+        }
+        let warnings = match self.has_reported_grants {
+            true => Vec::new(),
+            false => answers().filter_map(|(filter, reason)| shortfall(filter, *reason)).collect(),
+        };
+        self.has_reported_grants = true;
+        Ok(warnings)
+    }
+
+    /// Whether the broker has granted a filter on this or an earlier connection.
+    pub(crate) const fn has_reported_grants(&self) -> bool {
+        self.has_reported_grants
     }
 }
 

@@ -1,6 +1,6 @@
 //! `--retained --once`: how mqsub knows that the retained messages have all come.
 //!
-//! MQTT has no end of the retained messages. So a message of our own follows the SUBSCRIBE: a broker that sends in order
+//! MQTT has no end of the retained messages. So our own message follows the SUBSCRIBE: a broker that sends in order
 //! sends it back behind them. Brokers that read retained messages beside that (EMQX, HiveMQ) may send it before, so a
 //! short quiet time follows it, which each further retained message begins anew. Where the marker does not come back,
 //! as its topic may be forbidden, a longer quiet time after a PINGRESP is all there is.

@@ -14,7 +14,7 @@ use super::process::CommandEnd;
 use super::ready::Readiness;
 use super::receiver::Receiver;
 use super::record::RecordProgress;
-use super::requests::{Requests, check_limits, shortfall};
+use super::requests::{Requests, check_limits};
 use super::sink::{MessageSink, OutputError, SinkReady};
 use crate::client::mosquitto::TIMED_OUT;
 use crate::client::{AnswerTimer, Client, ClientError, Diagnostics, Driver, End, GiveUp, ReadModeration, Task, Which};
@@ -76,7 +76,6 @@ pub(super) struct Subscriber<'a> {
     /// How long it has to acknowledge the next removal. The mark counts those that are left.
     removal: AnswerTimer<usize>,
     /// What the broker granted was reported; a reconnect brings it again.
-    has_reported_grants: bool,
     /// Connections lost in a row on which SUBSCRIBE, or the removal of a retained message, was not answered.
     losses: u64,
     moderation: ReadModeration,
@@ -123,7 +122,6 @@ impl<'a> Subscriber<'a> {
             end,
             answer: AnswerTimer::new(plan.client.answer_timeout),
             removal: AnswerTimer::new(plan.client.answer_timeout),
-            has_reported_grants: false,
             losses: 0,
             moderation: ReadModeration::default(),
             pause: None,
@@ -312,22 +310,6 @@ impl<'a> Subscriber<'a> {
         Ok(())
     }
 
-    /// The broker has answered for every filter: fails where all were refused, and reports once what each did not get.
-    fn check_grants(&mut self, client: &Client<Message>) -> Result<(), ClientError> {
-        let grants = self.requests.grants();
-        let answers = || self.plan.subscribe.filters.iter().zip(grants);
-        if let (Some((filter, reason)), true) = (answers().next(), grants.iter().all(|reason| reason.is_error())) {
-            let (target, filter) = (client.target().to_owned(), filter.filter.clone());
-            return Err(ClientError::SubscribeRefused { target, filter, reason: *reason });
-        }
-        if !std::mem::replace(&mut self.has_reported_grants, true) {
-            for warning in answers().filter_map(|(filter, reason)| shortfall(filter, *reason)) {
-                self.diagnostics.warning(warning);
-            }
-        }
-        Ok(())
-    }
-
     fn is_done(&self, client: &mut Client<Message>) -> bool {
         let is_over = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
         let has_enough = self.receiver.has_ended()
@@ -500,7 +482,9 @@ impl Task for Subscriber<'_> {
                 continue;
             }
             if self.requests.on_suback(suback, self.plan, client)? {
-                self.check_grants(client)?;
+                for warning in self.requests.check_grants(self.plan, client)? {
+                    self.diagnostics.warning(warning);
+                }
                 self.receiver.on_subscribed(Instant::now());
                 self.send_marker(client);
             }
@@ -544,7 +528,8 @@ impl Task for Subscriber<'_> {
         let is_removing = client.session().in_flight() > 0 && !self.receiver.has_removed();
         self.losses = if is_subscribing || is_removing { self.losses + 1 } else { 0 };
         let retry = self.plan.client.connect.retry;
-        let allowed = if self.has_reported_grants { retry.at_the_same_packet() } else { retry.for_first_connection() };
+        let allowed =
+            if self.requests.has_reported_grants() { retry.at_the_same_packet() } else { retry.for_first_connection() };
         if self.losses > allowed && self.plan.client.policy.gives_up_at_same_packet {
             return Err(GiveUp::Hint(if is_subscribing { SUBSCRIBE_HINT } else { REMOVAL_HINT }.to_owned()));
         }

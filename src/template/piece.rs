@@ -35,7 +35,7 @@ pub(crate) enum Scope<'a> {
 /// How a time is written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TimeForm {
-    /// Unix time in units of so many nanoseconds.
+    /// Unix time in units of this many nanoseconds.
     Unix(u64),
     /// As RFC 3339 has it, in UTC, with milliseconds.
     Rfc3339,

@@ -16,7 +16,7 @@ static DRAWN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 pub(crate) struct LiveBlock(());
 
 impl LiveBlock {
-    /// A block on stderr; none where that is no terminal that can move its cursor.
+    /// A block on stderr; none where that is not a terminal that can move its cursor.
     pub(crate) fn on_stderr() -> Option<Self> {
         (stderr_size().is_some() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")).then_some(Self(()))
     }

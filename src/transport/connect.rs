@@ -15,7 +15,7 @@ use super::tls::TlsClient;
 use super::{Connection, dns, proxy, tcp, web_socket};
 
 /// How long a proxy goes without an answer before it is asked for the broker's next address beside it. Longer than for
-/// an address of our own: a proxy connects to other machines first, and each attempt is a connection to it.
+/// our own address: a proxy connects to other machines first, and each attempt is a connection to it.
 const PROXY_ATTEMPT_DELAY: Duration = Duration::from_secs(2);
 
 /// How long each step took.

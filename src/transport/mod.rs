@@ -35,6 +35,7 @@ pub use plan::{
     Address, ClientCertificate, DEFAULT_WEB_SOCKET_PATH, PreSharedKey, ProxyKind, ProxyLogin, ProxyPlan, TlsBackend,
     TlsPlan, TlsVersions, TransportPlan, TrustRoots, WebSocketPlan,
 };
+pub(crate) use race::sleep_until;
 pub use socket::Socket;
 pub use tcp::check_local_address;
 pub use tls::{

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// When attempts begin.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ where
         let (number, outcome) = tokio::select! {
             biased;
             ended = first_end(&mut running) => ended,
-            () = wait(next) => continue,
+            () = sleep_until(next) => continue,
         };
         match outcome {
             Ok(reached) => return Ok(reached),
@@ -59,9 +59,10 @@ where
     Err(failures.into_iter().map(|(_, failure)| failure).collect())
 }
 
-async fn wait(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until).await,
+/// Waits until `deadline`, or forever.
+pub(crate) async fn sleep_until(deadline: Option<impl Into<Instant>>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
@@ -120,7 +121,7 @@ mod tests {
                         return Err(format!("{number} {word}"));
                     }
                     Silent => {
-                        wait(deadline).await;
+                        sleep_until(deadline).await;
                         return Err(format!("{number} silent"));
                     }
                 }

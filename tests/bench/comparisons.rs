@@ -62,7 +62,7 @@ fn saved_results_are_compared() {
     let document = read(&base);
     let runs = document["runs"].as_array().unwrap();
     let tags: std::collections::BTreeSet<_> = runs.iter().map(|run| run["id"].as_str().unwrap()).collect();
-    assert_eq!((runs.len(), tags.len()), (4, 4), "each run has a tag of its own");
+    assert_eq!((runs.len(), tags.len()), (4, 4), "each run has its own tag");
     assert_eq!(
         (&document["stats"]["sent"]["median"], &document["stats"]["lost"]["ci95"]),
         (&json!(300), &json!([0, 0]))

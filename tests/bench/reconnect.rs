@@ -131,8 +131,8 @@ fn a_session_that_is_kept_delivers_what_waited() {
         let found = ["expected", "delivered_once", "lost", "reordered"].map(|name| delivery(&document, name));
         assert_eq!(found, [2_000, 2_000, 0, 0], "QoS {qos} {version:?}: {}", document["delivery"]);
         // What was under way comes again, and says so.
-        let [twice, told] = ["duplicates", "dup_flagged"].map(|name| delivery(&document, name));
-        assert_eq!(twice, told, "QoS {qos} {version:?}");
+        let [twice, flagged] = ["duplicates", "dup_flagged"].map(|name| delivery(&document, name));
+        assert_eq!(twice, flagged, "QoS {qos} {version:?}");
         assert!(qos == "1" || twice == 0, "QoS {qos} {version:?}: {twice}");
     });
 }

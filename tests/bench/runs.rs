@@ -298,7 +298,7 @@ fn a_broker_that_dies_in_the_middle() {
         measure(&broker.port(), &["--flood", "--clients", "2", "-q", "1", "--duration", "20s"]);
     assert_eq!((code, document["status"].as_str()), (1, Some("failed")), "{stderr}");
     assert!(stderr.contains("connections were lost"), "{stderr}");
-    assert!(document["traffic"]["sent"].as_u64().is_some(), "what was measured is told");
+    assert!(document["traffic"]["sent"].as_u64().is_some(), "what was measured is reported");
 }
 
 #[test]

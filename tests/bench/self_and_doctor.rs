@@ -24,7 +24,7 @@ fn mqbench(cache: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The same in a shell whose processes may open so many files and not one more.
+/// The same in a shell whose processes may open at most this many files.
 fn with_files(cache: &Path, files: u32, arguments: &[&str]) -> Command {
     let inner = mqbench(cache, &[]);
     let mut command = Command::new("sh");

@@ -26,7 +26,7 @@ struct Delivery {
     dup: bool,
 }
 
-/// A client that does what it is told and nothing by itself.
+/// A client that does what the test asks for and nothing by itself.
 struct Client {
     stream: TcpStream,
     version: ProtocolVersion,

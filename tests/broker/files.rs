@@ -218,7 +218,7 @@ fn retained_messages_sessions_and_queues_survive_a_restart() {
     }
 }
 
-/// Every line that a publisher was told to be acknowledged is there after the broker was killed, whatever it was doing,
+/// Every acknowledged line is there after the broker was killed, whatever it was doing,
 /// and none is there twice at QoS 2.
 #[test]
 fn nothing_acknowledged_is_lost_when_the_broker_is_killed() {

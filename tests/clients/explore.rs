@@ -269,6 +269,25 @@ fn a_recording_is_gone_through() {
     terminal.wait_for(&["message 300 of 300", "value-299", "stopped"]);
     terminal.keys(&["q"]);
     terminal.has_ended("0");
+    // What is wrong with the file is still there when the screen is gone.
+    terminal.wait_for(&[
+        "Warning: ",
+        "is cut off: it ends after 301 complete lines",
+        "1 line is not a message",
+        "line 301",
+    ]);
+}
+
+#[test]
+fn a_file_without_a_message_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.txt");
+    std::fs::write(&file, "some\nlog\n").unwrap();
+    let Some(terminal) = Terminal::start((100, 24), &["--from", file.to_str().unwrap()]) else { return };
+    terminal.wait_for(&["no messages in this file", "2 lines are not messages; the first: line 1, column 1"]);
+    terminal.keys(&["q"]);
+    terminal.has_ended("1");
+    terminal.wait_for(&["Error: no message could be read from", "2 lines are not messages"]);
 }
 
 #[test]

@@ -130,19 +130,19 @@ fn a_summary_adds_up() {
     let broker = ScriptedBroker::start(Script::default().refuse_publishes([3, 5], ReasonCode(0x97)));
     let ended = mqpub(&broker, &["-l", "-q", "1", "-V", "5", "--quiet", "--summary", "json"], &lines(10));
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-    let told = summary(&ended);
+    let figures = summary(&ended);
     let refused = serde_json::json!([{"reason": 0x97, "name": "Quota exceeded", "count": 2}]);
-    assert_eq!(told["refused_by_reason"], refused);
+    assert_eq!(figures["refused_by_reason"], refused);
     for (key, value) in [("messages", 10), ("sent", 10), ("acknowledged", 8), ("refused", 2), ("exit_status", 0x97)] {
-        assert_eq!(told[key], value, "{key}: {told}");
+        assert_eq!(figures[key], value, "{key}: {figures}");
     }
     let ended = mqpub(&broker, &["-l", "--summary", "text"], &lines(3));
     assert!(ended.stderr.starts_with("3 sent in ") && ended.stderr.ends_with("/s\n"), "{}", ended.stderr);
     // Nobody listens there.
     let ended = tool::run(MQPUB, &["-h", "127.0.0.1", "-p", "1", "-t", "t", "-m", "x", "--summary", "json"], b"");
-    let told = summary(&ended);
-    assert_eq!((&told["messages"], &told["sent"], &told["unacknowledged"]), (&1.into(), &0.into(), &1.into()));
-    assert_eq!((&told["acknowledged"], &told["exit_status"]), (&serde_json::Value::Null, &1.into()));
+    let figures = summary(&ended);
+    assert_eq!((&figures["messages"], &figures["sent"], &figures["unacknowledged"]), (&1.into(), &0.into(), &1.into()));
+    assert_eq!((&figures["acknowledged"], &figures["exit_status"]), (&serde_json::Value::Null, &1.into()));
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn a_summary_of_what_could_not_be_read_counts_acknowledgements_where_there_are_a
         for source in [&["-f", "/no/such/file"][..], &["-l", "-f", "/no/such/file"], &["-s"]] {
             let more = [more, source, &["--summary", "json"]].concat();
             let ended = tool::run(MQPUB, &arguments("1", &more), b"");
-            let told = summary(&ended);
-            assert_eq!((ended.code, &told["acknowledged"]), (Some(1), &acknowledged), "{told}");
-            assert_eq!((&told["messages"], &told["input_read"]), (&0.into(), &false.into()), "{told}");
+            let figures = summary(&ended);
+            assert_eq!((ended.code, &figures["acknowledged"]), (Some(1), &acknowledged), "{figures}");
+            assert_eq!((&figures["messages"], &figures["input_read"]), (&0.into(), &false.into()), "{figures}");
         }
         // A folder can be opened, and not read.
         let port = broker.port();
@@ -201,9 +201,9 @@ fn a_summary_of_what_could_not_be_read_counts_acknowledgements_where_there_are_a
             stdout: output.stdout,
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        let told = summary(&ended);
+        let figures = summary(&ended);
         assert!(ended.stderr.contains("cannot read stdin: "), "{}", ended.stderr);
-        assert_eq!((&told["acknowledged"], &told["input_read"]), (&acknowledged, &false.into()), "{told}");
+        assert_eq!((&figures["acknowledged"], &figures["input_read"]), (&acknowledged, &false.into()), "{figures}");
     }
 }
 
@@ -931,10 +931,10 @@ fn a_window_that_the_broker_does_not_take_is_halved() {
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         let said = format!("reducing the window to {window} (-M {window})\n");
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
-        let told = summary(&ended);
-        assert_eq!((&told["acknowledged"], &told["unacknowledged"]), (&count.into(), &0.into()), "{told}");
+        let figures = summary(&ended);
+        assert_eq!((&figures["acknowledged"], &figures["unacknowledged"]), (&count.into(), &0.into()), "{figures}");
         // Each message counts once, however often it went out.
-        assert!(told["maybe_duplicated"].as_u64().is_some_and(|count| count <= 40), "{told}");
+        assert!(figures["maybe_duplicated"].as_u64().is_some_and(|count| count <= 40), "{figures}");
     }
 }
 

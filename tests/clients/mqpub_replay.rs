@@ -204,8 +204,8 @@ fn an_interrupted_replay_leaves_with_a_summary() {
     replay.signal("INT");
     let ended = replay.end();
     assert_eq!(ended.signal, Some(2), "{}", ended.stderr);
-    let told = summary(&ended);
-    assert_eq!((&told["acknowledged"], &told["unacknowledged"]), (&2.into(), &0.into()), "{told}");
+    let figures = summary(&ended);
+    assert_eq!((&figures["acknowledged"], &figures["unacknowledged"]), (&2.into(), &0.into()), "{figures}");
     broker.wait_for("the end", |log| log.ended() == 1);
     assert_eq!(broker.stop().disconnects(ReasonCode::SUCCESS), 1);
 }

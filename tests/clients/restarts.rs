@@ -35,7 +35,7 @@ const FULL: Size = Size { lines: 200_000, restarts: 5 };
 const FULL_AWAY: Size = Size { lines: 60_000, restarts: 5 };
 
 impl Size {
-    /// The lines are fed in so many parts and one more; the broker goes away while one of them is under way.
+    /// The lines are fed in one part more than there are restarts; the broker goes away while one of them is under way.
     fn part(self, number: usize) -> RangeInclusive<usize> {
         let parts = self.restarts + 1;
         self.lines * number / parts + 1..=self.lines * (number + 1) / parts
@@ -288,7 +288,7 @@ fn a_publish_without_an_answer_is_sent_again_with_dup() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let log = broker.stop();
     let sent: Vec<_> = log.publishes().map(|(message, identifier, dup)| (&*message.payload, identifier, dup)).collect();
-    // A kept session begins at an identifier of its own.
+    // A kept session begins at its own identifier.
     let identifier = sent[0].1;
     assert_eq!(sent, [(&b"one"[..], identifier, false), (b"one", identifier, true)]);
     assert_eq!(log.accepted, ["one"]);

@@ -146,7 +146,7 @@ fn mosquittos_names_end_as_mosquittos_clients_do() {
         };
         let broker = ScriptedBroker::start(script);
         let port = broker.port();
-        // mosquitto_rr wants to be told where the response comes.
+        // mosquitto_rr needs a response topic.
         let response: &[&str] = if program == MQRR { &["-e", "r"] } else { &[] };
         let tool = Tool::start(program, &[&["--compat"][..], &at(&port, &more), response].concat());
         has_read(&broker, packet);

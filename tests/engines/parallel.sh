@@ -17,7 +17,7 @@ one_process again.json
 echo "== on this machine"
 compare one.json again.json local/mqbench-*/result.json
 
-# A sshd of its own, with its own keys, on a free port.
+# Its own sshd, with its own keys, on a free port.
 ssh_port=$(free_port)
 ssh-keygen -q -t ed25519 -N '' -f host-key
 ssh-keygen -q -t ed25519 -N '' -f key

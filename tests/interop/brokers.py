@@ -42,7 +42,7 @@ def first_line(*command):
 
 
 class Broker:
-    """A broker that runs as a process group of its own."""
+    """A broker that runs as its own process group."""
 
     name = ""
     source = ""

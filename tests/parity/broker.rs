@@ -1,4 +1,4 @@
-//! A real mosquitto broker of the test's own: one port for everybody, one that asks for a password. Its log tells when
+//! A real mosquitto broker of the test's own: one port for everybody, one that asks for a password. Its log shows when
 //! a client is subscribed or gone, so that nothing has to wait for a while and hope.
 
 use std::path::PathBuf;

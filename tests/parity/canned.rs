@@ -65,7 +65,7 @@ impl CannedBroker {
     }
 
     /// All bytes of the client, once it has gone.
-    pub fn heard(self) -> Vec<u8> {
+    pub fn received(self) -> Vec<u8> {
         // A client that never came leaves the listener waiting. After one that came the port may be another row's
         // already, whose only client this would be.
         if !self.served.load(Ordering::Acquire) {
@@ -77,32 +77,32 @@ impl CannedBroker {
 
 fn serve(mut stream: TcpStream, can: &Can) -> Vec<u8> {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut done = 0;
     let mut buffer = [0; 4096];
     loop {
-        while let Some(size) = packet_size(&heard[done..]) {
-            let packet = &heard[done..done + size];
+        while let Some(size) = packet_size(&received[done..]) {
+            let packet = &received[done..done + size];
             if can.closes_at == Some(packet[0] >> 4) {
-                return heard;
+                return received;
             }
             let answer = answer(packet, can);
             if answer.as_ref().is_some_and(Vec::is_empty) {
-                return heard;
+                return received;
             }
             if let Some(answer) = answer
                 && stream.write_all(&answer).is_err()
             {
-                return heard;
+                return received;
             }
             if packet[0] >> 4 == 3 && stream.write_all(can.response).is_err() {
-                return heard;
+                return received;
             }
             done += size;
         }
         match read_some(&mut stream, &mut buffer) {
-            Ok(0) | Err(_) => return heard,
-            Ok(count) => heard.extend_from_slice(&buffer[..count]),
+            Ok(0) | Err(_) => return received,
+            Ok(count) => received.extend_from_slice(&buffer[..count]),
         }
     }
 }

@@ -121,7 +121,7 @@ fn new_formats() -> Vec<Row> {
 const BOOLEAN: &str = "2.1 writes retain as true or false, 2.0 as 1 or 0";
 
 fn json() -> Vec<Row> {
-    // What is to be compared is everything but the key `retain`, so ours is told and theirs is the reference's.
+    // What is to be compared is everything but the key `retain`, so ours is given and theirs is the reference's.
     let object = |payload: &str| {
         format!(
             "{{\"tst\":\"9999-99-99T99:99:99.999999+9999\",\"topic\":\"T/a\",\"qos\":9,\"retain\":false,{payload}}}\n"

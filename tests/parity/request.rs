@@ -27,7 +27,7 @@ fn ask(more: &str) -> Row {
 
 pub fn rows() -> Vec<Row> {
     let mut rows = asked();
-    rows.extend(heard());
+    rows.extend(answered());
     rows.extend(printed());
     rows.extend(refused());
     rows.extend(differing());
@@ -87,7 +87,7 @@ fn asked() -> Vec<Row> {
 }
 
 /// With a real broker. Where both topics are the same, the request is the response.
-fn heard() -> Vec<Row> {
+fn answered() -> Vec<Row> {
     let mut rows: Vec<Row> = [
         "-m hello",
         "-m hello -q 1",

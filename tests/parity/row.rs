@@ -321,7 +321,7 @@ impl Play<'_> {
         let broker = CannedBroker::start(can.clone());
         let more = words(&format!("-h 127.0.0.1 -p {}", broker.port));
         let ended = end(self.start("t", &more));
-        self.clean(Outcome { ended, seen: broker.heard() }, "t")
+        self.clean(Outcome { ended, seen: broker.received() }, "t")
     }
 
     fn with_broker(&self) -> Outcome {

@@ -30,7 +30,7 @@ mod bodies {
     pub mod trace;
 }
 
-/// So many inputs, or as many as `PROPTEST_CASES` says.
+/// `count` inputs, or as many as `PROPTEST_CASES` asks for.
 fn cases(count: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(count);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }

@@ -111,7 +111,7 @@ proptest! {
         user in "[a-zé0-9 !$&()*+,;=~._-]{1,8}", password in "[^\0/@%]{1,8}", host in "[a-z]{1,9}(\\.[a-z]{1,5})?", port in 1u16..,
         topic in "[a-z?#é][^\0%]{0,9}",
     ) {
-        use mqtools::options::{ConnectDefaults, Environment, PublishOptions, Reading, connect_plan};
+        use mqtools::options::{ClientGroups, ConnectDefaults, Environment, PublishOptions, Reading, connect_plan};
         let url = format!("mqtt://{user}:{password}@{host}:{port}/{topic}");
         let environment = Environment::fixed([], []);
         let argv = ["mqpub", "-n", "-t", "t", "-L", &url].map(Into::into);
@@ -119,7 +119,8 @@ proptest! {
         let defaults = ConnectDefaults {
             tool: &PUBLISH, environment: &environment, policy: Policy::OWN, window: 20, no_delay: false, names_clients: false,
         };
-        let plan = connect_plan(&o.connection, &o.tls, &o.will, &o.properties, defaults).unwrap();
+        let ClientGroups { connection, tls, will, properties, .. } = &o.client;
+        let plan = connect_plan(connection, tls, will, properties, defaults).unwrap();
         prop_assert_eq!(plan.transport.address.to_string(), format!("{host}:{port}"));
         prop_assert_eq!(plan.session.user_name.as_deref(), Some(user.as_str()));
         let given = plan.session.password.unwrap();

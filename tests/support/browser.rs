@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 use super::process::{PATIENCE, Running, has};
 
-/// A browser with a profile of its own.
+/// A browser with its own profile.
 pub struct Browser {
     socket: WebSocket<TcpStream>,
     process: Running,

@@ -57,7 +57,7 @@ pub fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     String::from_utf8(head).map_err(io::Error::other)
 }
 
-/// Writes so many bytes at a time, each in a segment of its own as far as the system lets us.
+/// Writes `chunk` bytes at a time, each in its own segment as far as the system lets us.
 pub fn write_in_pieces(stream: &mut TcpStream, bytes: &[u8], chunk: usize) -> io::Result<()> {
     stream.set_nodelay(true)?;
     bytes.chunks(chunk).try_for_each(|piece| stream.write_all(piece))

@@ -101,7 +101,7 @@ impl RawClient {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Reads until there are so many bytes, without looking at them.
+    /// Reads until there are `count` bytes, without looking at them.
     pub fn read_exactly(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
             assert!(self.read(), "the connection ended after {} bytes", self.buffer.len());

@@ -1,4 +1,4 @@
-//! A tool of the suite as a process: a [`Running`] in an environment of its own.
+//! A tool of the suite as a process: a [`Running`] in its own environment.
 
 #![allow(dead_code)] // a test takes what it needs of it
 

@@ -1,5 +1,5 @@
 # What zsh offers at the end of a line: zsh -f zsh_candidates.zsh FOLDER LINE
-# FOLDER has the completions. A second zsh runs on a terminal of its own, completes the line as if Tab were pressed, and
+# FOLDER has the completions. A second zsh runs on its own terminal, completes the line as if Tab were pressed, and
 # prints each candidate.
 zmodload zsh/zpty
 zpty inner zsh -f -i

@@ -16,7 +16,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) enum Place {
     /// What shard 0 decides.
     Lead,
-    /// What a shard says of itself.
+    /// What a shard reports about itself.
     Shard(usize),
     /// A question of a shard for the time.
     Question(usize),
@@ -40,7 +40,7 @@ pub(super) enum Post {
 pub(super) enum Event {
     /// Shard 0 has decided something.
     Lead(LeadNote),
-    /// A shard says something of itself; none: it has ended.
+    /// A shard reports something about itself; none: it has ended.
     Shard(usize, Option<ShardNote>),
     /// A shard asks for the time.
     Question(usize, TimeNote),
@@ -103,7 +103,7 @@ impl Board {
     }
 
     fn post(&self, post: Post) {
-        // A board that has failed says so in its events.
+        // A board that has failed reports it as an event.
         let _ = self.posts.send(post);
     }
 

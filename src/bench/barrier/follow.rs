@@ -1,4 +1,4 @@
-//! All shards but the first: each says that it is ready, and waits for the start.
+//! All shards but the first: each reports that it is ready, and waits for the start.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use tokio::time::{Instant, timeout_at};
 use super::board::{Board, BoardClock, Event};
 use super::clock::ClockOffset;
 use super::messages::{Decision, LeadNote, Phase, TimeNote};
-use super::{FAREWELL, Member, Started, named, wall_ns};
-use crate::terminal::{number, quoted};
+use super::{FAREWELL, Member, Started, wall_ns};
+use crate::terminal::quoted;
+use crate::transport::sleep_until;
 
 /// Questions for the time; the quickest answer counts.
 const QUESTIONS: usize = 7;
 /// How long to wait for each.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long after its own time-out a shard hears from shard 0 which shards it missed.
+/// How long after its own time-out a shard waits for shard 0 to name the missing shards.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the notes of all shards take to arrive.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Member {
-    /// Says that this shard is ready, and waits for the start.
+    /// Reports that this shard is ready, and waits for the start.
     pub(super) async fn follow(&mut self, board: &mut Board, mut ready: oneshot::Receiver<()>) -> Started {
         let mut deadline = None;
         let mut clock: Option<ClockOffset> = match board.clock {
@@ -29,12 +30,6 @@ impl Member {
             BoardClock::Read(clock) => clock,
         };
         loop {
-            let out_of_time = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 is_ready = &mut ready, if deadline.is_none() => {
                     if is_ready.is_err() {
@@ -47,7 +42,7 @@ impl Member {
                         self.post(board, Phase::Ready, "");
                     }
                 }
-                () = out_of_time => return Started::failed(self.missing(board).await),
+                () = sleep_until(deadline) => return Started::failed(self.missing(board).await),
                 event = board.next() => match event {
                     Event::Lead(note) => {
                         if self.quoted != Some(note.lead) && note.decision == Decision::Open {
@@ -115,7 +110,7 @@ impl Member {
         best
     }
 
-    /// Says that this shard cannot start, if shard 0 is there to read it.
+    /// Reports that this shard cannot start, if shard 0 is there to read it.
     async fn say_farewell(&mut self, board: &mut Board) {
         let deadline = Instant::now() + FAREWELL;
         while self.quoted.is_none() {
@@ -146,7 +141,7 @@ impl Member {
                 _ => {}
             }
         }
-        let timeout = number::duration(self.meeting.timeout.as_nanos() as u64);
+        let timeout = self.timeout();
         if self.quoted.is_none() {
             return format!("shard 0 of {}, which starts the others, did not come within {timeout}", self.shard.count);
         }
@@ -154,7 +149,6 @@ impl Member {
         if absent.is_empty() {
             return format!("shard 0 of {} did not start the load within {timeout}", self.shard.count);
         }
-        let verb = if absent.len() == 1 { "was" } else { "were" };
-        format!("{} {verb} not ready within {timeout}", named(&absent, self.shard.count))
+        self.not_ready(&absent)
     }
 }

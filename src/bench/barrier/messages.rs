@@ -1,4 +1,4 @@
-//! What shards say to each other, as JSON. It comes from a broker or a folder that others can write to: sizes are
+//! The notes of the shards, as JSON. It comes from a broker or a folder that others can write to: sizes are
 //! bounded, and what is no such message is ignored.
 
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
-//! How the shards of a run start together: each says that it is ready, shard 0 sets the moment, and all begin then. What
-//! they say to each other lies on a board: retained messages of a broker, or files in a folder that all share.
+//! How the shards of a run start together: each reports that it is ready, shard 0 sets the moment, and all begin then.
+//! They exchange notes on a board: retained messages of a broker, or files in a folder that all share.
 //!
-//! Nothing of an earlier run opens a barrier: shard 0 has a number of its own, drawn for this run, each shard quotes it
-//! together with a number of its own, and the start names the numbers of all shards.
+//! Nothing of an earlier run opens a barrier: shard 0 has its own number, drawn for this run, each shard quotes it
+//! together with its own number, and the start names the numbers of all shards.
 
 mod board;
 mod clock;
@@ -26,7 +26,7 @@ use crate::options::ShardNumber;
 use crate::terminal::number;
 use crate::transport::TlsClient;
 
-/// How long a shard that fails looks for shard 0 to tell it so.
+/// How long a shard that fails looks for shard 0 to report it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the barrier knows when the run is over.
@@ -185,20 +185,36 @@ impl Member {
         BarrierReport { start_unix_ns, clock, lost }
     }
 
-    /// Posts what this shard does.
-    fn post(&mut self, board: &Board, phase: Phase, text: &str) {
-        let note = ShardNote {
+    /// How long it waits, as texts name it.
+    fn timeout(&self) -> String {
+        number::duration(self.meeting.timeout.as_nanos() as u64)
+    }
+
+    /// Why the load does not begin: these shards are missing.
+    fn not_ready(&self, absent: &[usize]) -> String {
+        let verb = if absent.len() == 1 { "was" } else { "were" };
+        format!("{} {verb} not ready within {}", named(absent, self.shard.count), self.timeout())
+    }
+
+    /// What this shard reports about itself.
+    fn report(&self, phase: Phase, text: &str) -> ShardNote {
+        ShardNote {
             nonce: self.nonce,
             lead: self.quoted,
             phase,
             identity: self.identity.clone(),
             text: text.to_owned(),
-        };
+        }
+    }
+
+    /// Posts what this shard does.
+    fn post(&mut self, board: &Board, phase: Phase, text: &str) {
+        let note = self.report(phase, text);
         board.put_shard(self.shard.index, &note);
         self.note = Some(note);
     }
 
-    /// While the load is on: says when this shard has sent everything, and notes which others have, or are gone.
+    /// While the load is on: reports when this shard has sent everything, and notes which others have, or are gone.
     async fn watch(
         &mut self,
         board: &mut Board,

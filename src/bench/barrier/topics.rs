@@ -1,4 +1,4 @@
-//! A board of retained messages on a broker, over a connection of its own that is silent while the load is on.
+//! A board of retained messages on a broker, over its own connection that is silent while the load is on.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::mqtt::{Message, Properties, QoS, ReasonCode};
 use crate::options::ShardNumber;
 use crate::session::{Acknowledge, Completion, Delivery, Event, Handler, Session, SessionConfig};
 use crate::terminal::quoted;
-use crate::transport::{Connection, TlsClient, TransportPlan};
+use crate::transport::{Connection, TlsClient, TransportPlan, sleep_until};
 
 /// What all topics of barriers begin with.
 const ROOT: &str = "mqbench-shards";
@@ -145,12 +145,6 @@ impl Line {
                 break;
             }
             let wake = session.poll_timeout().map(tokio::time::Instant::from_std).into_iter().chain(ends_at).min();
-            let timeout = async {
-                match wake {
-                    Some(wake) => tokio::time::sleep_until(wake).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 read = connection.read(&mut input) => match read {
                     Ok(0) => return Err("the broker closed the connection".to_owned()),
@@ -170,7 +164,7 @@ impl Line {
                     }
                     None => ends_at = Some(tokio::time::Instant::now() + END_TIMEOUT),
                 },
-                () = timeout => {
+                () = sleep_until(wake) => {
                     if session.poll_timeout().is_some_and(|deadline| Instant::now() >= deadline) {
                         session.handle_timeout(Instant::now()).map_err(|error| error.to_string())?;
                     }

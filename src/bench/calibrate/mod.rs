@@ -248,14 +248,14 @@ impl Calibration {
         let [warmup, duration] = [WARMUP, self.effort.duration].map(|time| format!("{}ms", time.as_millis()));
         let sink = Sink::start()?;
         let run = self.load(&sink, case, &["--flood", "--warmup", &warmup, "--duration", &duration]).await?;
-        let Some(StageOutcome { recorder, measured_ns, cpu, .. }) = run.as_ref().and_then(|run| run.stages.first())
+        let Some(StageOutcome { recorder, measured_ns, usage, .. }) = run.as_ref().and_then(|run| run.stages.first())
         else {
             return Ok(None);
         };
         let counters = &recorder.counters;
         let messages = if case.qos == QoS::AtMostOnce { counters.sent } else { counters.acked };
         // Where threads are not distinguished this is the process's CPU time, which includes the sink.
-        let cpu = cpu.filter(|_| thread_cpu().is_some());
+        let cpu = usage.cpu.filter(|_| thread_cpu().is_some());
         let measured = Measured { messages, wall_ns: *measured_ns, cpu_ns: cpu.map(|cpu| cpu.total_ns()) };
         check(case, &measured, &sink)?;
         Ok(Some(measured))

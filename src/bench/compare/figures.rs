@@ -117,7 +117,7 @@ pub(super) mod tests {
         let mut document = ResultDocument::default();
         document.traffic.sent = Some(1_000);
         document.traffic.delivered_per_s = Some(delivered_per_s);
-        (document.delivery.expected, document.delivery.lost) = (Some(1_000), Some(lost));
+        (document.delivery.counts.expected, document.delivery.counts.lost) = (Some(1_000), Some(lost));
         document
     }
 

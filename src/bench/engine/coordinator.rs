@@ -23,6 +23,8 @@ pub(crate) use self::pace::Overload;
 use self::shards::{Shards, StartShard};
 use self::stage::StageDriver;
 use self::usage::ProcessWatch;
+#[cfg(test)]
+pub(crate) use self::usage::Usage;
 use super::clock::{Clock, now, round_to_tick};
 use super::shard::{self, Command, Report};
 use super::shared::{Shared, StageRun};

@@ -22,11 +22,11 @@ mod together;
 mod watched;
 
 pub(super) use connect_all::concurrent_connects;
-#[cfg(test)]
-pub(super) use coordinator::run_in_place;
 pub(super) use coordinator::{
     Overload, RunError, RunOutcome, RunProgress, StageOutcome, StreamOutcome, TargetOutcome, run,
 };
+#[cfg(test)]
+pub(super) use coordinator::{Usage, run_in_place};
 pub(super) use pacer::sleep_lateness;
 pub(super) use together::{StartSignal, Together, TogetherRemote, together};
 pub(super) use watched::WatchedSecond;

@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::shard::{Settled, TargetShare};
-use super::subscriber::Deliveries;
+use super::shard::Settled;
 use super::watched::WatchedSecond;
-use crate::bench::measure::{
-    IntervalRow, Latencies, Latency, Outages, Percentile, Recorder, Spans, Timeline, percent, rounded,
-};
+use crate::bench::measure::{IntervalRow, Latencies, Latency, Percentile, Recorder, Timeline, percent, rounded};
 use crate::bench::system::{CpuTime, ProcessUse};
 
 /// A second with less than this part of what the best one brought is one in which the broker stood still for long
@@ -18,7 +15,8 @@ const PART_OF_BEST: f64 = 0.6;
 /// The totals of a stage.
 #[derive(Default)]
 pub(super) struct StageTotals {
-    pub(super) recorder: Recorder,
+    /// What was recorded up to the last second, and what the threads have settled.
+    pub(super) sum: Settled,
     pub(super) timeline: Timeline,
     /// The last whole second.
     last_second: Option<IntervalRow>,
@@ -40,12 +38,6 @@ pub(super) struct StageTotals {
     process: Option<(u64, ProcessUse)>,
     /// What it used in the last second: percent of a core, and memory.
     process_second: Option<(f64, Option<u64>)>,
-    pub(super) deliveries: Deliveries,
-    pub(super) downgraded: u64,
-    pub(super) spans: Spans,
-    pub(super) outages: Outages,
-    /// The part of each broker, where there are several.
-    pub(super) shares: Vec<TargetShare>,
     /// Threads whose publishers have stopped, and threads that have settled.
     pub(super) stopped: usize,
     pub(super) settled: usize,
@@ -107,7 +99,7 @@ impl StageTotals {
                 ..IntervalRow::of(&second, context.row_ns)
             };
             self.last_second = Some(row.clone());
-            self.recorder.merge(&second);
+            self.sum.recorder.merge(&second);
             self.watched = self.watch(&second).map(Arc::new);
             self.timeline.push(row);
         }
@@ -123,7 +115,7 @@ impl StageTotals {
     /// The last second with what came before it.
     fn watch(&self, second: &Recorder) -> Option<WatchedSecond> {
         let row = self.last_second()?;
-        let Recorder { counters, latency } = &self.recorder;
+        let Recorder { counters, latency } = &self.sum.recorder;
         Some(WatchedSecond {
             number: self.rounds,
             sent: second.counters.sent,
@@ -153,16 +145,7 @@ impl StageTotals {
 
     /// Adds what one thread has settled.
     pub(super) fn add_settled(&mut self, settled: Settled) {
-        self.outages.merge(&settled.outages);
-        self.shares.resize_with(settled.shares.len(), TargetShare::default);
-        for (total, share) in self.shares.iter_mut().zip(&settled.shares) {
-            total.recorder.merge(&share.recorder);
-            total.delivery.merge(&share.delivery);
-        }
-        self.recorder.merge(&settled.recorder);
-        self.deliveries.merge(&settled.deliveries);
-        self.downgraded += settled.downgraded;
-        self.spans.merge(settled.spans);
+        self.sum.merge(settled);
         self.settled += 1;
     }
 
@@ -184,9 +167,9 @@ impl StageTotals {
     /// Whether there was a second in which much less arrived than in others.
     pub(super) fn stood_still(&self) -> bool {
         let rows = self.timeline.rows();
-        let heard = |row: &IntervalRow| row.delivered.max(row.acked).unwrap_or_default();
-        let most = rows.iter().map(heard).max().unwrap_or_default();
-        rows.iter().any(|row| (heard(row) as f64) < PART_OF_BEST * most as f64)
+        let arrived = |row: &IntervalRow| row.delivered.max(row.acked).unwrap_or_default();
+        let most = rows.iter().map(arrived).max().unwrap_or_default();
+        rows.iter().any(|row| (arrived(row) as f64) < PART_OF_BEST * most as f64)
     }
 
     /// The last whole second for those who watch.

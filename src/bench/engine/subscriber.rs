@@ -354,7 +354,7 @@ impl SubscriberHandler<'_> {
             Some(intended) => {
                 self.record(index, next, Some(intended).filter(|_| !in_group), publish.dup, publish.payload)
             }
-            // Sent so long ago that the time is not kept any more.
+            // Sent too long ago: its time is not kept any more.
             None if next < stream.sent() => {
                 self.record(index, next, None, publish.dup, publish.payload);
             }

@@ -211,7 +211,7 @@ mod tests {
             let mut document = ResultDocument::default();
             document.run.name = Some(format!("{rate} {number}"));
             (document.traffic.offered, document.traffic.sent) = (Some(1), Some(1));
-            (document.delivery.expected, document.delivery.lost) = (Some(1_000), Some(lost));
+            (document.delivery.counts.expected, document.delivery.counts.lost) = (Some(1_000), Some(lost));
             let Step::Try(tried, purpose) = findings.search.next() else { panic!("it has ended before {rate}") };
             assert_eq!(tried, rate, "{purpose:?}");
             findings.note(document, &slo, rate, purpose);

@@ -1,6 +1,6 @@
 //! Judges one rate by its result.
 
-use crate::bench::measure::{Steadiness, Verdict};
+use crate::bench::measure::{Delivery, Steadiness, Verdict};
 use crate::bench::report::{CurvePoint, Gate, ProbeOutcome, Purpose, ResultDocument, Status};
 use crate::terminal::number::{grouped, percent};
 
@@ -13,11 +13,9 @@ pub(crate) fn point(document: &ResultDocument, slo: &Gate, rate: f64, purpose: P
     let latency = document.latency.e2e.as_ref().or(document.latency.ack.as_ref());
     let window_ns: u64 = document.stages.iter().map(|stage| stage.duration_ns).sum();
     let of_window = |cpu_ns: u64| (window_ns > 0).then(|| (1000.0 * cpu_ns as f64 / window_ns as f64).round() / 10.0);
-    let loss_pct = document
-        .delivery
-        .lost
-        .zip(document.delivery.expected)
-        .and_then(|(lost, expected)| (expected > 0).then(|| 100.0 * lost as f64 / expected as f64));
+    let Delivery { lost, expected, .. } = document.delivery.counts;
+    let loss_pct =
+        lost.zip(expected).and_then(|(lost, expected)| (expected > 0).then(|| 100.0 * lost as f64 / expected as f64));
     CurvePoint {
         purpose,
         rate_per_s: rate,
@@ -72,7 +70,7 @@ mod tests {
     fn good() -> ResultDocument {
         let mut document = ResultDocument::default();
         (document.traffic.offered, document.traffic.sent) = (Some(1_000), Some(996));
-        (document.delivery.expected, document.delivery.lost) = (Some(996), Some(0));
+        (document.delivery.counts.expected, document.delivery.counts.lost) = (Some(996), Some(0));
         let row =
             |second: u64| IntervalRow { delivered: Some(100), backlog: Some(second % 2), ..IntervalRow::default() };
         document.series = Some(Series { interval_ns: 1_000_000_000, rows: (0..10).map(row).collect() });
@@ -85,7 +83,7 @@ mod tests {
         let cases: [(Change, ProbeOutcome, &str); 7] = [
             (|_| {}, ProbeOutcome::Pass, ""),
             (|it| it.traffic.sent = Some(994), ProbeOutcome::Miss, "only 994 of 1,000 messages"),
-            (|it| it.delivery.lost = Some(1), ProbeOutcome::Miss, "lost is 1"),
+            (|it| it.delivery.counts.lost = Some(1), ProbeOutcome::Miss, "lost is 1"),
             (
                 |it| {
                     it.series.iter_mut().flat_map(|series| series.rows.iter_mut().enumerate()).for_each(|(at, row)| {
@@ -106,7 +104,7 @@ mod tests {
             // Whatever else went wrong: nobody knows what the path would have done.
             (
                 |it| {
-                    it.delivery.lost = Some(1);
+                    it.delivery.counts.lost = Some(1);
                     it.invalid.push(Fault { text: "messages were sent late".to_owned(), ..Fault::default() });
                 },
                 ProbeOutcome::Unfit,

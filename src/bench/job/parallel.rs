@@ -34,7 +34,7 @@ if [ $# -eq 0 ]; then
 else
     logins=()
     for login; do logins+=(--sshlogin "$login"); done
-    # In a folder of their own on each machine; results come back, the rest is removed.
+    # In their own folder on each machine; results come back, the rest is removed.
     parallel --will-cite --jobs $((({shards} + $# - 1) / $#)) "${{logins[@]}}" --workdir mqbench-jobs \
         --transferfile "$results/job.sh" --return "$results/shard-{{}}.json" \
         --return "$results/shard-{{}}.txt" --cleanup "${{run[@]}}" ::: $(seq 0 {last})

@@ -12,7 +12,7 @@ pub(super) fn shell_word(word: &str) -> String {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed("''")).into_owned()
 }
 
-/// The same on one line, so that it can stand in a comment and nothing in it begins a line of its own. Control characters
+/// The same on one line, so that it can stand in a comment and nothing in it begins its own line. Control characters
 /// take the form of bash and zsh, `$'\x0a'`, whatever the locale.
 pub(super) fn one_line(word: &str) -> String {
     if !word.chars().any(char::is_control) {

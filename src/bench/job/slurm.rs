@@ -17,7 +17,7 @@ pub(super) fn file(job: &Job) -> String {
     let notes = job.notes();
     format!(
         r#"#!/bin/bash
-# mqbench on Slurm: {shards} shards of one plan, each on a node of its own, and one result.
+# mqbench on Slurm: {shards} shards of one plan, each on its own node, and one result.
 #SBATCH --job-name=mqbench
 #SBATCH --nodes={shards}
 #SBATCH --ntasks-per-node=1

@@ -6,6 +6,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// Most missing ranges that a ledger remembers; 16 bytes each. The oldest is given up when there are more.
 pub(super) const MAX_GAPS: usize = 1024;
 
@@ -250,52 +253,73 @@ impl Gaps {
     }
 }
 
-/// The account of a stream at a subscriber, or of many: merge adds them up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// Measured messages that were sent to this subscriber.
-    pub expected: u64,
-    /// Of these, arrived at least once.
-    pub delivered_once: u64,
-    /// Of these, never arrived.
-    pub lost: u64,
-    /// Arrivals beyond the first of a message.
-    pub duplicates: u64,
-    /// Of the duplicates, those with the DUP flag set.
-    pub dup_flagged: u64,
-    /// Arrived after a later message of the stream.
-    pub reordered: u64,
-    /// Of the lost ones, those that arrived after all when the drain had ended.
-    pub late: u64,
+/// What became of the messages of a stream at a subscriber, or of many streams: merge adds them up. `u64` where a ledger
+/// was settled; in the result document `Option<u64>`, null where a count is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Delivery")]
+pub struct Delivery<T = u64> {
+    /// Messages sent in the window, times their subscribers.
+    pub expected: T,
+    /// Arrived at least once.
+    pub delivered_once: T,
+    /// Not arrived when the drain ended.
+    pub lost: T,
+    /// Arrivals beyond the first.
+    pub duplicates: T,
+    /// Of these, with the DUP flag.
+    pub dup_flagged: T,
+    /// Arrived after a later message of their stream.
+    pub reordered: T,
+    /// Arrived after the drain.
+    pub late: T,
     /// Arrived with different contents than were sent.
-    pub corrupt: u64,
-    /// Refused by the broker, and so not expected.
-    pub refused: u64,
-    /// Missing messages that were given up because there were more than `MAX_GAPS` gaps; they count as lost.
-    pub overflowed: u64,
-    /// Arrivals so late that it is not known whether they are late or duplicate; only where `overflowed` > 0.
-    pub unjudged: u64,
+    pub corrupt: T,
+    /// Missing messages that the ledger gave up to bound its memory; they are part of `lost`.
+    pub overflowed: T,
+    /// Arrivals that the ledger could not classify as late or duplicate.
+    pub unjudged: T,
     /// Longest run of lost messages in one stream.
-    pub max_gap: u64,
+    pub max_gap: T,
+}
+
+impl<T: Copy + Ord> Delivery<T> {
+    /// The same counts as something else.
+    pub fn map<U>(self, make: impl Fn(T) -> U) -> Delivery<U> {
+        Delivery {
+            expected: make(self.expected),
+            delivered_once: make(self.delivered_once),
+            lost: make(self.lost),
+            duplicates: make(self.duplicates),
+            dup_flagged: make(self.dup_flagged),
+            reordered: make(self.reordered),
+            late: make(self.late),
+            corrupt: make(self.corrupt),
+            overflowed: make(self.overflowed),
+            unjudged: make(self.unjudged),
+            max_gap: make(self.max_gap),
+        }
+    }
+
+    /// Adds the counts of another with `add`; the longest gap is the longest of both.
+    pub fn merge_by(&mut self, other: &Self, add: impl Fn(&mut T, T)) {
+        add(&mut self.expected, other.expected);
+        add(&mut self.delivered_once, other.delivered_once);
+        add(&mut self.lost, other.lost);
+        add(&mut self.duplicates, other.duplicates);
+        add(&mut self.dup_flagged, other.dup_flagged);
+        add(&mut self.reordered, other.reordered);
+        add(&mut self.late, other.late);
+        add(&mut self.corrupt, other.corrupt);
+        add(&mut self.overflowed, other.overflowed);
+        add(&mut self.unjudged, other.unjudged);
+        self.max_gap = self.max_gap.max(other.max_gap);
+    }
 }
 
 impl Delivery {
-    /// Adds another account; the longest gap is the longest of both.
+    /// Adds the counts of another.
     pub fn merge(&mut self, other: &Self) {
-        let Self { expected, delivered_once, lost, duplicates, dup_flagged, reordered, late, .. } = other;
-        let Self { corrupt, refused, overflowed, unjudged, max_gap, .. } = other;
-        self.expected = self.expected.saturating_add(*expected);
-        self.delivered_once = self.delivered_once.saturating_add(*delivered_once);
-        self.lost = self.lost.saturating_add(*lost);
-        self.duplicates = self.duplicates.saturating_add(*duplicates);
-        self.dup_flagged = self.dup_flagged.saturating_add(*dup_flagged);
-        self.reordered = self.reordered.saturating_add(*reordered);
-        self.late = self.late.saturating_add(*late);
-        self.corrupt = self.corrupt.saturating_add(*corrupt);
-        self.refused = self.refused.saturating_add(*refused);
-        self.overflowed = self.overflowed.saturating_add(*overflowed);
-        self.unjudged = self.unjudged.saturating_add(*unjudged);
-        self.max_gap = self.max_gap.max(*max_gap);
+        self.merge_by(other, |sum, part| *sum = sum.saturating_add(part));
     }
 
     /// Takes messages that the broker refused out of what was expected: they were not sent on, and are not lost. (One
@@ -304,7 +328,6 @@ impl Delivery {
         let excused = refused.min(self.lost);
         self.expected -= excused;
         self.lost -= excused;
-        self.refused = refused;
     }
 
     /// Whether the sent messages equal the delivered plus the lost ones. A ledger where this is false measured

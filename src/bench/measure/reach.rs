@@ -102,20 +102,15 @@ impl Reach {
             unbalanced += u64::from(!one.adds_up()) * row.receivers;
             one.excuse(*refused);
             let [duplicates, dup_flagged, reordered, corrupt, unjudged] = row.faults;
-            let times = |count: u64| count.saturating_mul(row.receivers);
+            // Of the faults a row has the sum of its receivers, of all else what one of them has.
             streams.entry(row.stream).or_default().merge(&Delivery {
-                expected: times(one.expected),
-                delivered_once: times(one.delivered_once),
-                lost: times(one.lost),
-                refused: times(one.refused),
-                overflowed: times(one.overflowed),
                 duplicates,
                 dup_flagged,
                 reordered,
                 corrupt,
                 unjudged,
                 max_gap: one.max_gap,
-                late: 0,
+                ..one.map(|count| count.saturating_mul(row.receivers))
             });
         }
         (streams, unbalanced)

@@ -1,29 +1,29 @@
 //! Turns options into a plan. All faults are reported at once, before anything connects.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::brokers::{broker_processes, brokers, is_this_machine};
 use super::library::faults_of_rumqttc;
 use super::shard::{self, Meeting, MeetingPlace};
 use super::{
-    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, Targets,
-    WindowRule, stages,
+    BenchPlan, Crowd, Filled, Filling, LoadModel, Password, PayloadPlan, Routes, RunTag, StageName, WindowRule, stages,
 };
 use crate::bench::measure::STAMP_SIZE;
-use crate::bench::system::{listener, process_use};
 use crate::client::Policy;
 use crate::options::{
-    Arrival, BENCH, BarrierName, BenchOptions, BrokerPid, ClientName, ConnectDefaults, ConnectionOptions, Environment,
-    HostName, LoadOptions, PairName, PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions,
-    TargetOptions, UsageError, Verb, WillOptions, WindowName, connect_plan,
+    Arrival, BENCH, BarrierName, BenchOptions, ClientName, ConnectDefaults, Environment, LoadOptions, PairName,
+    PayloadName, PropertyOptions, ShardOptions, SizeRange, StageOptions, TargetOptions, UsageError, Verb, WillOptions,
+    WindowName, connect_plan,
 };
+use crate::session::SessionConfig;
 use crate::template::{Source, Table, TableError, Template};
-use crate::transport::{Address, TransportPlan};
+use crate::transport::Address;
 
 /// Messages in flight per publisher, where `-M` is not given.
 const DEFAULT_WINDOW: u16 = 100;
@@ -101,16 +101,7 @@ pub(crate) fn bench_plan(
         );
     }
     let brokers = brokers(targets, connection, &mut connect.transport, &mut faults);
-    // With --ab each broker has a process.
-    let looked_at = if repeat.ab { brokers.count() } else { 1 };
-    let broker_pids: Vec<Option<u32>> = match targets.broker_pid {
-        None | Some(BrokerPid::None) => Vec::new(),
-        Some(pid) => brokers
-            .addresses()
-            .take(looked_at)
-            .map(|address| broker_process(pid, load.embedded, address).map_err(|fault| faults.push(fault)).ok())
-            .collect(),
-    };
+    let broker_pids = broker_processes(targets, &brokers, load.embedded, repeat.ab, &mut faults);
     // Its own options were checked by `connect_plan`.
     let commands = properties.by_command().unwrap_or_default();
     let shard = shards.number(environment, &mut faults);
@@ -129,27 +120,12 @@ pub(crate) fn bench_plan(
     };
     let seed = load.seed.unwrap_or(default_seed);
     let source = Source { table: table(load.csv.as_deref())?, seed };
-    let client_id = template("-i", &connect.session.client_id, &default_client_id(run), &source, &mut faults);
-    let user_name = connect.session.user_name.as_ref().map(|text| template("-u", text, "", &source, &mut faults));
-    // Templates differ from client to client only if what they make does: %u is the same for one user.
-    let names = |client: usize| {
-        let user_name = user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
-        (client_id.expand(client, "", &user_name), user_name)
-    };
-    if names(0).0 == names(1).0 && publishers + subscribers + load.idlers() as usize > 1 {
-        faults.push("-i: each client needs its own id: include %i, the client number".into());
-    } else if client_id.may_repeat() || user_name.as_ref().is_some_and(Template::may_repeat) {
-        let clients = publishers + subscribers + (load.responders() + load.idlers()) as usize;
-        let mut known = std::collections::HashSet::new();
-        if let Some(id) = (0..clients).map(|client| names(client).0).find(|id| !known.insert(id.clone())) {
-            faults.push(format!(
-                "-i: two of the {clients} clients would have the id '{id}', and a broker disconnects the first: include \
-                 %i, the client number, or give --csv a row for each client"
-            ));
-        }
-    }
+    let names = ClientNames::new(&connect.session, run, &source, &mut faults);
+    let clients = publishers + subscribers + (load.responders() + load.idlers()) as usize;
+    faults.extend(names.fault(clients));
     let crowd = Crowd { shape: load.shape(), run, publishers, subscribers };
-    let routes = Routes::new(crowd, &topics, &source, names).map_err(|error| fault(error.to_string()))?;
+    let routes =
+        Routes::new(crowd, &topics, &source, |client| names.of(client)).map_err(|error| fault(error.to_string()))?;
     let payload = payload(load, &source, &mut faults);
     if publishers == 0 && subscribers > 0 {
         check_subscribers_alone(load, time, topics.is_empty(), &mut faults);
@@ -185,8 +161,8 @@ pub(crate) fn bench_plan(
         transport: connect.transport,
         warnings: connect.warnings,
         targets: brokers,
-        client_id,
-        user_name,
+        client_id: names.client_id,
+        user_name: names.user_name,
         password,
         publishers,
         subscribers,
@@ -229,6 +205,43 @@ pub(crate) fn bench_plan(
     }
     UsageError::check(BENCH.name, faults)?;
     Ok(plan)
+}
+
+/// The templates of the client ids and user names.
+struct ClientNames {
+    client_id: Template,
+    user_name: Option<Template>,
+}
+
+impl ClientNames {
+    fn new(session: &SessionConfig, run: RunTag, source: &Source, faults: &mut Vec<String>) -> Self {
+        let client_id = template("-i", &session.client_id, &default_client_id(run), source, faults);
+        let user_name = session.user_name.as_ref().map(|text| template("-u", text, "", source, faults));
+        Self { client_id, user_name }
+    }
+
+    /// Client id and user name of a client.
+    fn of(&self, client: usize) -> (String, String) {
+        let user_name = self.user_name.as_ref().map_or_else(String::new, |template| template.expand(client, "", ""));
+        (self.client_id.expand(client, "", &user_name), user_name)
+    }
+
+    /// Why two clients would have the same id. Templates differ from client to client only if what they make does: %u
+    /// is the same for one user.
+    fn fault(&self, clients: usize) -> Option<String> {
+        if clients > 1 && self.of(0).0 == self.of(1).0 {
+            return Some("-i: each client needs its own id: include %i, the client number".into());
+        }
+        if !self.client_id.may_repeat() && !self.user_name.as_ref().is_some_and(Template::may_repeat) {
+            return None;
+        }
+        let mut known = HashSet::new();
+        let id = (0..clients).map(|client| self.of(client).0).find(|id| !known.insert(id.clone()))?;
+        Some(format!(
+            "-i: two of the {clients} clients would have the id '{id}', and a broker disconnects the first: include %i, \
+             the client number, or give --csv a row for each client"
+        ))
+    }
 }
 
 /// Where the shards of the run wait for each other.
@@ -276,101 +289,6 @@ fn check_shards(plan: &BenchPlan, faults: &mut Vec<String>) {
              use --barrier broker"
                 .into(),
         );
-    }
-}
-
-/// The brokers of the run. `--hosts` takes the place of the one address; a host without a port has the port that one
-/// would have had.
-fn brokers(
-    targets: &TargetOptions,
-    connection: &ConnectionOptions,
-    transport: &mut TransportPlan,
-    faults: &mut Vec<String>,
-) -> Targets {
-    let sources = connection.bind.as_ref().map_or_else(Vec::new, |sources| sources.all().to_vec());
-    let cross = targets.pair == Some(PairName::Cross);
-    let addresses = match (&targets.hosts, &transport.address) {
-        (Some(hosts), Address::Tcp { port, .. }) => {
-            let address = |name: &HostName| Address::Tcp { host: name.host.clone(), port: name.port.unwrap_or(*port) };
-            let addresses: Vec<Address> = hosts.all().iter().map(address).collect();
-            for (place, address) in addresses.iter().enumerate() {
-                if addresses[..place].contains(address) {
-                    faults.push(format!("--hosts: {address} is listed twice"));
-                }
-            }
-            let secure = |address: &Address| matches!(address, Address::Tcp { port: 8883, .. });
-            if transport.tls.is_none() && addresses.iter().any(secure) {
-                faults.push("--hosts: port 8883 is MQTT over TLS: add --tls or --cafile".into());
-            }
-            addresses
-        }
-        (_, address) => vec![address.clone()],
-    };
-    if transport.proxy.is_none() {
-        check_families(&addresses, &sources, faults);
-    }
-    if let Some(first) = addresses.first() {
-        transport.address = first.clone();
-    }
-    Targets::new(addresses, sources, cross)
-}
-
-/// Programs that listen for another process, which may be anywhere.
-const RELAYS: &[&str] = &[
-    "conmon",
-    "docker-proxy",
-    "envoy",
-    "haproxy",
-    "kubectl",
-    "nginx",
-    "pasta",
-    "passt",
-    "rootlesskit",
-    "rootlessport",
-    "slirp4netns",
-    "socat",
-    "ssh",
-    "sshd",
-    "systemd",
-    "toxiproxy",
-];
-
-/// The broker's process behind a loopback address, where it is plain which one that is.
-pub(super) fn local_process(address: &Address) -> Option<u32> {
-    let Address::Tcp { port, .. } = address else { return None };
-    let pid = listener(*port).ok().filter(|_| is_this_machine(address))?;
-    let name = process_use(pid).ok()?.name;
-    (pid != std::process::id() && !RELAYS.iter().any(|relay| name.starts_with(relay))).then_some(pid)
-}
-
-/// The process of `--broker-pid`.
-fn broker_process(pid: BrokerPid, embedded: bool, address: &Address) -> Result<u32, String> {
-    match (pid, address) {
-        (BrokerPid::None, _) => Err("--broker-pid none: nothing is looked at".into()),
-        (BrokerPid::Pid(pid), _) => match process_use(pid) {
-            Ok(_) => Ok(pid),
-            Err(error) => Err(format!("--broker-pid {pid}: {error}")),
-        },
-        (BrokerPid::Auto, _) if embedded => Err("--broker-pid auto: the embedded broker is a part of mqbench".into()),
-        (BrokerPid::Auto, Address::Tcp { port, .. }) if is_this_machine(address) => {
-            listener(*port).map_err(|error| format!("--broker-pid auto: {error}"))
-        }
-        (BrokerPid::Auto, _) => Err(format!(
-            "--broker-pid auto: {address} is no TCP port of this machine: give the process ID of the broker"
-        )),
-    }
-}
-
-/// A local address reaches only addresses of the same family. Which family a name has is known after the look-up.
-fn check_families(addresses: &[Address], sources: &[IpAddr], faults: &mut Vec<String>) {
-    let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
-    for address in addresses {
-        let Address::Tcp { host, .. } = address else { continue };
-        let Ok(broker) = host.parse::<IpAddr>() else { continue };
-        if let Some(other) = sources.iter().find(|source| source.is_ipv4() != broker.is_ipv4()) {
-            let (own, other_family) = (family(&broker), family(other));
-            faults.push(format!("-A: {other} is {other_family} and cannot reach {broker}, which is {own}"));
-        }
     }
 }
 
@@ -543,16 +461,6 @@ fn threads(load: &LoadOptions, address: &Address) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let default = if is_this_machine(address) { cores.div_ceil(2) } else { cores };
     load.threads.map_or(default, usize::from).clamp(1, clients)
-}
-
-/// Whether a broker is on this machine, judged by its address.
-pub(crate) fn is_this_machine(address: &Address) -> bool {
-    match address {
-        Address::Unix(_) => true,
-        Address::Tcp { host, .. } => {
-            host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The plan: clients, topics, schedule, stages. Pure: made from the options and validated before anything connects.
 
+mod brokers;
 pub(in crate::bench) mod from_options;
 mod library;
 mod payload;
@@ -18,7 +19,8 @@ use crate::session::SessionConfig;
 use crate::template::{Source, Template, TemplateError};
 use crate::transport::TransportPlan;
 
-pub(super) use from_options::{Target, bench_plan, is_this_machine};
+pub(super) use brokers::is_this_machine;
+pub(super) use from_options::{Target, bench_plan};
 pub(super) use payload::{Filled, Filling, PayloadPlan, place_of};
 pub(super) use routes::{Crowd, Routes, SHARE, Streams};
 pub(super) use schedule::{PublisherSlots, Schedule, quota};
@@ -129,7 +131,7 @@ impl BenchPlan {
         self.publishers + self.subscribers + self.responders + self.idlers
     }
 
-    /// The same plan for another run, with a tag of its own: no run meets messages or sessions of the one before it.
+    /// The same plan for another run, with its own tag: no run meets messages or sessions of the one before it.
     pub fn again(&self, run: RunTag) -> Self {
         let default = |run| Template::new(&from_options::default_client_id(run)).unwrap_or_default();
         let is_default = self.client_id == default(self.run);
@@ -151,7 +153,7 @@ impl BenchPlan {
     /// Looks for the processes of brokers on this machine, where there is one broker, or `turns` of several.
     pub(crate) fn find_processes(&mut self, turns: bool) {
         if turns || self.targets.count() == 1 {
-            self.broker_pids = self.targets.addresses().map(from_options::local_process).collect();
+            self.broker_pids = self.targets.addresses().map(brokers::local_process).collect();
             self.broker_pid = self.broker_pids.first().copied().flatten();
         }
     }

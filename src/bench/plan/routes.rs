@@ -288,7 +288,7 @@ impl Routes {
         filters
     }
 
-    /// The templates of the topics; empty where each stream has a topic of its own that the run's tag is a part of.
+    /// The templates of the topics; empty where each stream has its own topic that the run's tag is a part of.
     pub fn topics(&self) -> impl Iterator<Item = &Template> {
         self.topics.iter().map(|topic| &topic.template)
     }

@@ -341,7 +341,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// However many threads there are, each with a schedule of its own, together they send the slots of one.
+        /// However many threads there are, each with its own schedule, together they send the slots of one.
         #[test]
         fn threads_unite_to_one(
             arrival in arrival(), publishers in 1usize..30, threads in 1usize..9, seed: u64, rate in 0.5f64..5e6,

@@ -1,4 +1,4 @@
-//! Serves the running figures to Prometheus (`--prometheus`): a thread of its own, which costs the load nothing but the
+//! Serves the running figures to Prometheus (`--prometheus`): its own thread, which costs the load nothing but the
 //! CPU time of a scrape, and which nobody can make busy or let grow.
 
 mod exposition;

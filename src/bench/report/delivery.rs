@@ -14,26 +14,13 @@ const MOST_STREAMS: usize = 100;
 /// Delivery. `expected = delivered_once + lost`; duplicates and what was never sent are apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryAccount {
-    /// Messages sent in the window, times their subscribers.
-    pub expected: Option<u64>,
-    /// Arrived at least once.
-    pub delivered_once: Option<u64>,
-    /// Not arrived when the drain ended.
-    pub lost: Option<u64>,
+    /// What became of the messages, all streams together.
+    #[serde(flatten)]
+    pub counts: Delivery<Option<u64>>,
     /// Messages that were due in the window, or that a count asked for, and were never sent: neither expected nor lost.
     /// With a schedule it is what `offered` and `sent` differ by; what `--behind skip` gave up is part of it. Null
     /// where neither schedule nor count gives a number to compare with.
     pub not_sent: Option<u64>,
-    /// Arrivals beyond the first.
-    pub duplicates: Option<u64>,
-    /// Of these, with the DUP flag.
-    pub dup_flagged: Option<u64>,
-    /// Arrived after a later message of their stream.
-    pub reordered: Option<u64>,
-    /// Arrived after the drain.
-    pub late: Option<u64>,
-    /// Arrived with different contents than were sent.
-    pub corrupt: Option<u64>,
     /// Messages of others on the same topics; null where all of them are (`mqbench sub`).
     pub foreign: Option<u64>,
     /// Retained messages that came because of the subscriptions, and are not among the delivered ones (`mqbench sub`).
@@ -47,12 +34,6 @@ pub struct DeliveryAccount {
     pub no_subscriber: Option<u64>,
     /// Refused by the broker, by reason code.
     pub rejected: Option<BTreeMap<String, u64>>,
-    /// Missing messages that the ledger gave up to bound its memory; they are part of `lost`.
-    pub overflowed: Option<u64>,
-    /// Arrivals that the ledger could not classify as late or duplicate.
-    pub unjudged: Option<u64>,
-    /// Longest run of lost messages in one stream.
-    pub max_gap: Option<u64>,
     /// Times without delivery, by stream: the first thousand; null unless lost connections are made again.
     pub outages: Option<Vec<Outage>>,
     /// How many there were.
@@ -70,22 +51,12 @@ impl DeliveryAccount {
         let own = |count: u64| (sides.publishers && sides.subscribers).then_some(count);
         let rejected = || counters.rejected.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
         Self {
-            expected: ledger.map(|ledger| ledger.expected),
-            delivered_once: ledger.map(|ledger| ledger.delivered_once),
-            lost: ledger.map(|ledger| ledger.lost),
-            duplicates: ledger.map(|ledger| ledger.duplicates),
-            dup_flagged: ledger.map(|ledger| ledger.dup_flagged),
-            reordered: ledger.map(|ledger| ledger.reordered),
-            late: ledger.map(|ledger| ledger.late),
-            corrupt: own(counters.corrupt),
+            counts: Delivery { corrupt: own(counters.corrupt), ..known(ledger) },
             foreign: own(counters.foreign),
             retained: (sides.subscribers && !sides.publishers).then_some(counters.retained),
             unacked: unacked.filter(|_| sides.acknowledged),
             no_subscriber: sides.acknowledged.then_some(counters.no_subscriber),
             rejected: sides.acknowledged.then(rejected),
-            overflowed: ledger.map(|ledger| ledger.overflowed),
-            unjudged: ledger.map(|ledger| ledger.unjudged),
-            max_gap: ledger.map(|ledger| ledger.max_gap),
             ..Self::default()
         }
     }
@@ -94,12 +65,15 @@ impl DeliveryAccount {
     pub fn with_received(mut self, reach: Option<&Reach>) -> Self {
         let Some(reach) = reach else { return self };
         let sum = |count: fn(&Received) -> u64| Some(reach.received.iter().map(count).sum());
-        self.delivered_once = sum(|row| row.delivered.saturating_mul(row.receivers));
-        self.overflowed = sum(|row| row.given_up[0].saturating_mul(row.receivers));
-        self.duplicates = sum(|row| row.faults[0]);
-        self.dup_flagged = sum(|row| row.faults[1]);
-        self.reordered = sum(|row| row.faults[2]);
-        self.unjudged = sum(|row| row.faults[4]);
+        self.counts = Delivery {
+            delivered_once: sum(|row| row.delivered.saturating_mul(row.receivers)),
+            overflowed: sum(|row| row.given_up[0].saturating_mul(row.receivers)),
+            duplicates: sum(|row| row.faults[0]),
+            dup_flagged: sum(|row| row.faults[1]),
+            reordered: sum(|row| row.faults[2]),
+            unjudged: sum(|row| row.faults[4]),
+            ..self.counts
+        };
         self
     }
 
@@ -107,9 +81,9 @@ impl DeliveryAccount {
     pub fn settle(&mut self, streams: &BTreeMap<u64, Delivery>) {
         let mut total = Delivery::default();
         streams.values().for_each(|stream| total.merge(stream));
-        (self.expected, self.delivered_once) = (Some(total.expected), Some(total.delivered_once));
-        (self.lost, self.max_gap) = (Some(total.lost), Some(total.max_gap));
-        let accounts = streams.iter().map(|(number, stream)| StreamAccount::of(*number as usize, Some(stream), None));
+        let Delivery { expected, delivered_once, lost, max_gap, .. } = total.map(Some);
+        self.counts = Delivery { expected, delivered_once, lost, max_gap, ..self.counts };
+        let accounts = streams.iter().map(|(number, stream)| StreamAccount::of(*number, Some(stream), None, None));
         self.streams = Some(worst_first(accounts.collect())).filter(|streams| !streams.is_empty());
     }
 
@@ -121,8 +95,10 @@ impl DeliveryAccount {
 
     /// Messages matched by their order: what follows from the order is not known.
     pub fn forget_order(&mut self) {
-        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
-        self.streams.iter_mut().flatten().for_each(StreamAccount::forget_order);
+        let streams = self.streams.iter_mut().flatten().map(|stream| &mut stream.counts);
+        for counts in std::iter::once(&mut self.counts).chain(streams) {
+            *counts = Delivery { duplicates: None, dup_flagged: None, reordered: None, late: None, ..*counts };
+        }
     }
 
     /// Enters the outages of a stage.
@@ -135,25 +111,15 @@ impl DeliveryAccount {
 
     /// Adds the counts of another account.
     pub fn add_counts(&mut self, other: &Self) {
+        self.counts.merge_by(&other.counts, add);
         add(&mut self.outage_count, other.outage_count);
         self.outage_max_ns = self.outage_max_ns.max(other.outage_max_ns);
-        add(&mut self.expected, other.expected);
-        add(&mut self.delivered_once, other.delivered_once);
-        add(&mut self.lost, other.lost);
         add(&mut self.not_sent, other.not_sent);
-        add(&mut self.duplicates, other.duplicates);
-        add(&mut self.dup_flagged, other.dup_flagged);
-        add(&mut self.reordered, other.reordered);
-        add(&mut self.late, other.late);
-        add(&mut self.corrupt, other.corrupt);
         add(&mut self.foreign, other.foreign);
         add(&mut self.retained, other.retained);
         add(&mut self.unacked, other.unacked);
         add(&mut self.freed_by_silence, other.freed_by_silence);
         add(&mut self.no_subscriber, other.no_subscriber);
-        add(&mut self.overflowed, other.overflowed);
-        add(&mut self.unjudged, other.unjudged);
-        self.max_gap = self.max_gap.max(other.max_gap);
         merge_counts(&mut self.rejected, &other.rejected);
     }
 
@@ -183,75 +149,37 @@ pub struct StreamAccount {
     pub stream: u64,
     /// The part of a merged result that it belongs to, as its run's tag and host; null in a single run.
     pub part: Option<String>,
-    /// Messages sent in the window, times their subscribers.
-    pub expected: Option<u64>,
-    /// Arrived at least once.
-    pub delivered_once: Option<u64>,
-    /// Not arrived when the drain ended.
-    pub lost: Option<u64>,
-    /// Arrivals beyond the first.
-    pub duplicates: Option<u64>,
-    /// Of these, with the DUP flag.
-    pub dup_flagged: Option<u64>,
-    /// Arrived after a later message.
-    pub reordered: Option<u64>,
-    /// Arrived after the drain.
-    pub late: Option<u64>,
-    /// Arrived with different contents than were sent.
-    pub corrupt: Option<u64>,
+    /// What became of the messages, all its subscribers together.
+    #[serde(flatten)]
+    pub counts: Delivery<Option<u64>>,
     /// Sent and not acknowledged when the drain ended.
     pub unacked: Option<u64>,
     /// Refused by the broker, whatever the reason.
     pub rejected: Option<u64>,
-    /// Longest run of lost messages.
-    pub max_gap: Option<u64>,
 }
 
 impl StreamAccount {
     /// The account of a stream; `ledger` where somebody subscribes to it.
-    pub fn of(stream: usize, ledger: Option<&Delivery>, unacked: Option<u64>) -> Self {
-        let count = |count: fn(&Delivery) -> u64| ledger.map(count);
-        Self {
-            stream: stream as u64,
-            part: None,
-            expected: count(|ledger| ledger.expected),
-            delivered_once: count(|ledger| ledger.delivered_once),
-            lost: count(|ledger| ledger.lost),
-            duplicates: count(|ledger| ledger.duplicates),
-            dup_flagged: count(|ledger| ledger.dup_flagged),
-            reordered: count(|ledger| ledger.reordered),
-            late: count(|ledger| ledger.late),
-            corrupt: count(|ledger| ledger.corrupt),
-            unacked,
-            rejected: count(|ledger| ledger.refused).filter(|_| unacked.is_some()),
-            max_gap: count(|ledger| ledger.max_gap),
-        }
-    }
-
-    /// Messages matched by their order: nothing but how many came is known.
-    fn forget_order(&mut self) {
-        (self.duplicates, self.dup_flagged, self.reordered, self.late) = (None, None, None, None);
+    pub fn of(stream: u64, ledger: Option<&Delivery>, unacked: Option<u64>, rejected: Option<u64>) -> Self {
+        Self { stream, part: None, counts: known(ledger), unacked, rejected }
     }
 
     /// What is wrong with the stream, by weight: the worst stream has the most.
     pub fn faults(&self) -> [u64; 7] {
-        [self.lost, self.corrupt, self.duplicates, self.reordered, self.rejected, self.unacked, self.late]
-            .map(Option::unwrap_or_default)
+        let Delivery { lost, corrupt, duplicates, reordered, late, .. } = self.counts;
+        [lost, corrupt, duplicates, reordered, self.rejected, self.unacked, late].map(Option::unwrap_or_default)
     }
 
     fn merge(&mut self, other: &Self) {
-        add(&mut self.expected, other.expected);
-        add(&mut self.delivered_once, other.delivered_once);
-        add(&mut self.lost, other.lost);
-        add(&mut self.duplicates, other.duplicates);
-        add(&mut self.dup_flagged, other.dup_flagged);
-        add(&mut self.reordered, other.reordered);
-        add(&mut self.late, other.late);
-        add(&mut self.corrupt, other.corrupt);
+        self.counts.merge_by(&other.counts, add);
         add(&mut self.unacked, other.unacked);
         add(&mut self.rejected, other.rejected);
-        self.max_gap = self.max_gap.max(other.max_gap);
     }
+}
+
+/// The counts of a ledger in a document.
+fn known(ledger: Option<&Delivery>) -> Delivery<Option<u64>> {
+    ledger.map_or_else(Delivery::default, |ledger| ledger.map(Some))
 }
 
 /// The worst streams first; those that are equally good by their numbers and parts.

@@ -191,7 +191,7 @@ impl Page {
         table.row(heads.map(|head| self.faint(&head)));
         for target in targets {
             let p = latency_of(target).map(|(p, _)| p);
-            let lost = target.delivery.lost;
+            let lost = target.delivery.counts.lost;
             let paint = if lost.unwrap_or_default() == 0 { Paint::Good } else { Paint::Bad };
             table.row([
                 escape(&target.url).into_owned().into(),
@@ -326,23 +326,24 @@ impl Page {
                 )
             });
         }
-        let (expected, once, lost) = (delivery.expected?, delivery.delivered_once?, delivery.lost?);
+        let counts = &delivery.counts;
+        let (expected, once, lost) = (counts.expected?, counts.delivered_once?, counts.lost?);
         let mut loss = format!("lost {}", grouped(lost));
         if lost > 0 && expected > 0 {
             loss.push_str(&format!(" ({})", percent(100.0 * lost as f64 / expected as f64)));
         }
         let paint = if lost == 0 { Paint::Good } else { Paint::Bad };
         let mut facts = vec![format!("{} of {}", grouped(once), grouped(expected)), self.colors.paint(paint, &loss)];
-        for (name, count) in [("duplicates", delivery.duplicates), ("reordered", delivery.reordered)] {
+        for (name, count) in [("duplicates", counts.duplicates), ("reordered", counts.reordered)] {
             facts.push(format!("{name} {}", known(count, grouped)));
         }
         // Printed only if there are any.
         for (name, count) in [
             ("unacked", delivery.unacked),
-            ("late", delivery.late),
-            ("corrupt", delivery.corrupt),
+            ("late", counts.late),
+            ("corrupt", counts.corrupt),
             ("foreign", delivery.foreign),
-            ("longest gap", delivery.max_gap),
+            ("longest gap", counts.max_gap),
             ("freed by silence", delivery.freed_by_silence),
         ] {
             if let Some(count) = count.filter(|&count| count > 0) {
@@ -354,35 +355,36 @@ impl Page {
 
     /// Where something is wrong: which streams it hit most.
     fn worst_streams(&self, delivery: &DeliveryAccount) -> String {
-        let faulty = delivery.streams.iter().flatten().filter(|stream| stream.faults() != [0; 7]);
+        let streams = delivery.streams.as_deref().unwrap_or_default();
+        let faulty: Vec<_> = streams.iter().filter(|stream| stream.faults() != [0; 7]).collect();
         let mut text = String::new();
         // A single stream is in the line above.
-        if delivery.streams.as_ref().is_none_or(|streams| streams.len() < 2) {
+        if streams.len() < 2 {
             return text;
         }
-        for stream in faulty.take(WORST_STREAMS) {
+        for stream in faulty.iter().take(WORST_STREAMS) {
+            let counts = &stream.counts;
             let facts: Vec<String> = [
-                ("lost", stream.lost),
-                ("longest gap", stream.max_gap),
-                ("duplicates", stream.duplicates),
-                ("reordered", stream.reordered),
-                ("late", stream.late),
-                ("corrupt", stream.corrupt),
+                ("lost", counts.lost),
+                ("longest gap", counts.max_gap),
+                ("duplicates", counts.duplicates),
+                ("reordered", counts.reordered),
+                ("late", counts.late),
+                ("corrupt", counts.corrupt),
                 ("refused", stream.rejected),
                 ("unacked", stream.unacked),
             ]
             .into_iter()
             .filter_map(|(name, count)| Some(format!("{name} {}", grouped(count.filter(|&count| count > 0)?))))
             .collect();
-            let expected = stream.expected.map(|expected| format!(" of {}", grouped(expected))).unwrap_or_default();
+            let expected = counts.expected.map(|expected| format!(" of {}", grouped(expected))).unwrap_or_default();
             text.push_str(&wrapped(
                 "  stream     ",
                 &format!("{}{expected}: {}", stream.stream, facts.join(", ")),
                 self.width,
             ));
         }
-        let more =
-            delivery.streams.iter().flatten().skip(WORST_STREAMS).filter(|stream| stream.faults() != [0; 7]).count();
+        let more = faulty.len().saturating_sub(WORST_STREAMS);
         if more > 0 {
             text.push_str(&wrapped(
                 "  stream     ",

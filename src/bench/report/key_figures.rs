@@ -115,17 +115,17 @@ fn counts(document: &ResultDocument) -> Vec<Column<'_>> {
     let any = |count: Option<u64>| count.is_some_and(|count| count > 0);
     let all = &document.delivery;
     let mut columns = Vec::new();
-    if all.lost.is_some() {
-        columns.push(column("lost", move |stage| valid(stage, stage.delivery.lost)));
+    if all.counts.lost.is_some() {
+        columns.push(column("lost", move |stage| valid(stage, stage.delivery.counts.lost)));
     }
-    if any(all.unacked) || (all.lost.is_none() && all.unacked.is_some()) {
+    if any(all.unacked) || (all.counts.lost.is_none() && all.unacked.is_some()) {
         columns.push(column("unacked", move |stage| valid(stage, stage.delivery.unacked)).expendable());
     }
     if any(all.not_sent) {
         columns.push(column("not sent", move |stage| valid(stage, stage.delivery.not_sent)).expendable());
     }
-    if any(all.duplicates) {
-        columns.push(column("twice", move |stage| valid(stage, stage.delivery.duplicates)).expendable());
+    if any(all.counts.duplicates) {
+        columns.push(column("twice", move |stage| valid(stage, stage.delivery.counts.duplicates)).expendable());
     }
     columns
 }

@@ -61,28 +61,28 @@ const STATISTICS: &[Statistic] = &[
 
 /// Reads a counted field; the casts to f64 are exact up to 2⁵³.
 macro_rules! number {
-    ($name:literal, $group:ident . $field:ident) => {
-        number!($name, $group.$field, false)
+    ($name:literal, $($field:ident).+) => {
+        number!($name, $($field).+, false)
     };
-    ($name:literal, $group:ident . $field:ident, $is_fault:literal) => {
+    ($name:literal, $($field:ident).+, $is_fault:literal) => {
         Figure {
             name: $name,
             kind: Kind::Number,
             is_fault: $is_fault,
-            read: |document| document.$group.$field.map(|value| value as f64),
+            read: |document| document.$($field).+.map(|value| value as f64),
         }
     };
 }
 
 /// Reads a count of what went wrong with messages: where there were none it means nothing, and is not 0.
 macro_rules! fault {
-    ($name:literal, $group:ident . $field:ident, $of:expr) => {
+    ($name:literal, $($field:ident).+, $of:expr) => {
         Figure {
             name: $name,
             kind: Kind::Number,
             is_fault: true,
             read: |document| {
-                let count = document.$group.$field?;
+                let count = document.$($field).+?;
                 (count > 0 || $of(document)).then_some(count as f64)
             },
         }
@@ -91,7 +91,7 @@ macro_rules! fault {
 
 /// Whether any message was expected to arrive; also where nobody counts that, as for what others publish.
 fn is_any_expected(document: &ResultDocument) -> bool {
-    document.delivery.expected != Some(0)
+    document.delivery.counts.expected != Some(0)
 }
 
 /// Whether any message was sent.
@@ -134,21 +134,21 @@ const FIGURES: &[Figure] = &[
     number!("delivered", traffic.delivered),
     fault!("skipped", traffic.skipped, is_any_sent),
     number!("held_back", traffic.held_back),
-    number!("expected", delivery.expected),
-    number!("delivered_once", delivery.delivered_once),
-    fault!("lost", delivery.lost, is_any_expected),
+    number!("expected", delivery.counts.expected),
+    number!("delivered_once", delivery.counts.delivered_once),
+    fault!("lost", delivery.counts.lost, is_any_expected),
     fault!("not_sent", delivery.not_sent, is_any_sent),
-    fault!("duplicates", delivery.duplicates, is_any_expected),
-    fault!("dup_flagged", delivery.dup_flagged, is_any_expected),
-    fault!("reordered", delivery.reordered, is_any_expected),
-    fault!("late", delivery.late, is_any_expected),
-    fault!("corrupt", delivery.corrupt, is_any_expected),
+    fault!("duplicates", delivery.counts.duplicates, is_any_expected),
+    fault!("dup_flagged", delivery.counts.dup_flagged, is_any_expected),
+    fault!("reordered", delivery.counts.reordered, is_any_expected),
+    fault!("late", delivery.counts.late, is_any_expected),
+    fault!("corrupt", delivery.counts.corrupt, is_any_expected),
     number!("foreign", delivery.foreign),
     number!("retained", delivery.retained),
     fault!("unacked", delivery.unacked, is_any_sent),
     fault!("freed_by_silence", delivery.freed_by_silence, is_any_sent),
     fault!("no_subscriber", delivery.no_subscriber, is_any_sent),
-    fault!("max_gap", delivery.max_gap, is_any_expected),
+    fault!("max_gap", delivery.counts.max_gap, is_any_expected),
     Figure {
         name: "rejected",
         kind: Kind::Number,
@@ -163,7 +163,7 @@ const FIGURES: &[Figure] = &[
     number!("reconnects", clients.reconnects, true),
     number!("rss_bytes", generator.rss_bytes),
     share!("loss_pct", true, |document| {
-        let (lost, expected) = document.delivery.lost.zip(document.delivery.expected)?;
+        let (lost, expected) = document.delivery.counts.lost.zip(document.delivery.counts.expected)?;
         (expected > 0).then(|| 100.0 * lost as f64 / expected as f64)
     }),
     share!("cpu_user_pct", |document| document.generator.cpu_user_pct),

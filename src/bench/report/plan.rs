@@ -28,7 +28,7 @@ pub(super) struct PlanFacts {
     pub groups: Option<usize>,
     /// Subscribers (or groups) that receive each message; null where that is not the same for all messages.
     pub copies_per_message: Option<usize>,
-    /// Templates of the topics; empty where each publisher has a topic of its own, `mqbench/RUN/NUMBER`.
+    /// Templates of the topics; empty where each publisher has its own topic, `mqbench/RUN/NUMBER`.
     pub topics: Vec<String>,
     /// Filters with wildcards that stand for all topics; null where each topic is subscribed to.
     pub wildcard_filters: Option<Vec<String>>,

@@ -46,7 +46,7 @@ fn interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
     Some([*values.get(tail)?, *values.get(values.len() - 1 - tail)?])
 }
 
-/// Whether runs can tell a difference at all: of all orders in which as many runs of both sides can lie, the two in which
+/// Whether runs can show a difference at all: of all orders in which as many runs of both sides can lie, the two in which
 /// the sides do not overlap must be rarer than what the confidence leaves.
 pub(crate) fn can_differ(base: usize, new: usize) -> bool {
     let orders: f64 = (1..=new).map(|place| (base + place) as f64 / place as f64).product();

@@ -282,7 +282,7 @@ impl Sentences {
     fn state_delivery(&mut self, delivery: &DeliveryAccount, load: Load, qos: u8) {
         let some = |count: Option<u64>| count.filter(|count| *count > 0);
         let messages = |count: u64| counted(count, "message", "messages");
-        if let Some((lost, expected)) = delivery.lost.zip(some(delivery.expected)) {
+        if let Some((lost, expected)) = delivery.counts.lost.zip(some(delivery.counts.expected)) {
             if lost == 0 {
                 self.add(Level::Ok, "Nothing lost.");
             } else {
@@ -296,7 +296,7 @@ impl Sentences {
         if let Some(count) = some(delivery.not_sent) {
             self.add(Level::Attention, format!("{} of the plan not sent.", messages(count)));
         }
-        if let Some(count) = some(delivery.duplicates) {
+        if let Some(count) = some(delivery.counts.duplicates) {
             let (level, law) = match qos {
                 1 => (Level::Ok, "allows"),
                 0 => (Level::Attention, "does not expect"),
@@ -312,13 +312,13 @@ impl Sentences {
             let reasons = causes(delivery.rejected.as_ref());
             self.add(Level::Bad, format!("{} refused by the broker: {reasons}.", messages(rejected(delivery))));
         }
-        if let Some(count) = some(delivery.reordered) {
+        if let Some(count) = some(delivery.counts.reordered) {
             self.add(Level::Attention, format!("{} out of order.", messages(count)));
         }
         if let Some(longest) = some(delivery.outage_max_ns) {
             self.add(Level::Attention, format!("Up to {} without delivery.", duration(longest)));
         }
-        if let Some(count) = some(delivery.corrupt) {
+        if let Some(count) = some(delivery.counts.corrupt) {
             self.add(Level::Bad, format!("{} arrived with different contents.", messages(count)));
         }
     }

@@ -259,6 +259,21 @@ fn a_pace_that_only_waits_is_halved_too() {
 }
 
 #[test]
+fn what_waits_and_is_sent_all_the_same_has_a_typical_time() {
+    let stall = Stall { period: ms(900), length: ms(80) };
+    let script = Script { stall: Some(stall), deliver_after: ms(5), ..Script::default() };
+    let run = simulate("-q 1 --rate 2k --duration 10 --pubs 2 --subs 2 -M 10", script);
+    let warnings = run.at("warnings").to_string();
+    assert!(warnings.contains("latencies include that wait; -M is 10 per publisher"), "{warnings}");
+    assert!(!warnings.contains("overload"), "{warnings}");
+    // Too fast for the window: what waits becomes more and more.
+    let script = Script { deliver_after: ms(5), ..Script::default() };
+    let run = simulate("-q 1 --rate 4200 --duration 10 --pubs 2 --subs 2 -M 10", script);
+    let warnings = run.at("warnings").to_string();
+    assert!(warnings.contains("overload") && warnings.contains("latencies grow"), "{warnings}");
+}
+
+#[test]
 fn a_broker_that_stands_still_does_not_lower_the_pace_and_is_told() {
     // The first pause comes in the paced stage.
     let stall = Stall { period: ms(12_400), length: ms(900) };

@@ -1,4 +1,4 @@
-//! A run on more machines than anybody has here: each shard on the virtual clock against a broker of its own, which a
+//! A run on more machines than anybody has here: each shard on the virtual clock against its own broker, which a
 //! plan without common topics allows; starts with drawn errors of the clocks; shards that die or are late; the merge of
 //! what they wrote to files.
 

@@ -140,7 +140,7 @@ async fn simulate_noting(
         report::assemble(context, &plan, &run, None, false)
     });
     let took = began.elapsed();
-    // The next run has a broker of its own, at the same address.
+    // The next run has its own broker, at the same address.
     timers.abort();
     accepting.abort();
     let _ = accepting.await;

@@ -122,7 +122,7 @@ pub(super) fn apply_global(configuration: &mut Configuration, directive: &str, v
         "allow_anonymous" => access.allow_anonymous = Some(boolean(value)?),
         "password_file" => access.password_file = Some(path(value)?),
         "acl_file" => access.acl_file = Some(path(value)?),
-        "allow_zero_length_clientid" => access.allow_zero_length_clientid = boolean(value)?,
+        "allow_zero_length_clientid" => limits.allow_zero_length_clientid = boolean(value)?,
         "auto_id_prefix" => access.auto_id_prefix = text(value)?,
 
         "global_max_clients" if value == "-1" => limits.global_max_clients = 0,
@@ -132,13 +132,13 @@ pub(super) fn apply_global(configuration: &mut Configuration, directive: &str, v
             limits.global_max_connections = number(value, "a number of connections, or -1 for no limit")?;
         }
         "max_inflight_messages" => limits.max_inflight_messages = number(value, "a number from 0 to 65535")?,
-        "max_inflight_bytes" => limits.max_inflight_bytes = number(value, BYTES)?,
+        "max_inflight_bytes" => limits.max_inflight_bytes = bytes(value)?,
         "max_queued_messages" => limits.max_queued_messages = number(value, "a number of messages")?,
-        "max_queued_bytes" => limits.max_queued_bytes = Some(number(value, BYTES)?),
+        "max_queued_bytes" => limits.max_queued_bytes = bytes(value)?,
         "max_packet_size" => limits.max_packet_size = packet_size(value)?,
-        "message_size_limit" => limits.message_size_limit = number(value, BYTES)?,
+        "message_size_limit" => limits.message_size_limit = short_bytes(value)?,
         "max_keepalive" => limits.max_keepalive = keep_alive(value)?,
-        "memory_limit" => limits.memory_limit = number(value, BYTES)?,
+        "memory_limit" => limits.memory_limit = bytes(value)?,
         "queue_qos0_messages" => limits.queue_qos0_messages = boolean(value)?,
         "persistent_client_expiration" => limits.persistent_client_expiration = Some(expiration(value)?),
 
@@ -161,15 +161,13 @@ pub(super) fn apply_global(configuration: &mut Configuration, directive: &str, v
 
         "user" => configuration.user = Some(text(value)?),
         "pid_file" => configuration.pid_file = Some(path(value)?),
-        "sys_interval" => configuration.sys_interval = sys_interval(value)?,
-        "retain_available" => configuration.retain_available = boolean(value)?,
+        "sys_interval" => limits.sys_interval = sys_interval(value)?,
+        "retain_available" => limits.retain_available = boolean(value)?,
         "set_tcp_nodelay" => configuration.set_tcp_nodelay = boolean(value)?,
         _ => return Err(refusal(directive)),
     }
     Ok(())
 }
-
-const BYTES: &str = "a number of bytes";
 
 pub(super) fn apply_listener(listener: &mut ListenerConfiguration, directive: &str, value: &str) -> Result<(), String> {
     if OF_TLS.contains(&directive) {
@@ -252,16 +250,31 @@ fn protocol(value: &str) -> Result<ListenProtocol, String> {
     choice(value, &[("mqtt", ListenProtocol::Mqtt), ("websockets", ListenProtocol::WebSocket)])
 }
 
-fn packet_size(value: &str) -> Result<u32, String> {
-    let size = number(value, BYTES)?;
+const BYTES: &str = "a number of bytes";
+
+fn bytes(value: &str) -> Result<usize, String> {
+    number(value, BYTES).map(|bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+/// Bytes of something that is at most 4 GiB long.
+fn short_bytes(value: &str) -> Result<usize, String> {
+    number(value, BYTES).map(|bytes: u32| bytes as usize)
+}
+
+fn packet_size(value: &str) -> Result<usize, String> {
+    let size = short_bytes(value)?;
     // Below this not even a CONNECT fits; mosquitto refuses it too.
     if size == 0 || size >= 20 { Ok(size) } else { Err("must be at least 20 bytes, or 0 for no limit".to_owned()) }
 }
 
 fn keep_alive(value: &str) -> Result<u16, String> {
     let allowed = "a number of seconds from 10 to 65535, or 0";
-    let seconds = number(value, allowed)?;
-    if seconds == 0 || seconds >= 10 { Ok(seconds) } else { Err(format!("{value:?} is not {allowed}")) }
+    match number(value, allowed)? {
+        // The longest that a client can ask for is no limit.
+        u16::MAX => Ok(0),
+        seconds if seconds == 0 || seconds >= 10 => Ok(seconds),
+        _ => Err(format!("{value:?} is not {allowed}")),
+    }
 }
 
 fn sys_interval(value: &str) -> Result<Duration, String> {

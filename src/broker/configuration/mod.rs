@@ -14,12 +14,12 @@ mod values;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 #[cfg(test)]
 pub(super) use directives::DIRECTIVES;
 pub use listener::{BindTo, ListenerConfiguration, SocketDomain, TlsConfiguration, TlsVersion};
 
+use super::core::Settings;
 use parser::Parser;
 
 /// The port of MQTT without TLS.
@@ -35,8 +35,8 @@ pub struct Configuration {
     pub default_listener: ListenerConfiguration,
     /// Who may connect, and what clients may read and write.
     pub access: AccessConfiguration,
-    /// How much the broker holds for its clients.
-    pub limits: LimitConfiguration,
+    /// What the broker allows, and how much it holds for its clients; those of the listeners are with them.
+    pub limits: Settings,
     /// What survives a restart.
     pub persistence: PersistenceConfiguration,
     /// What is logged, and where.
@@ -45,10 +45,6 @@ pub struct Configuration {
     pub user: Option<String>,
     /// File that holds the process id while the broker runs.
     pub pid_file: Option<PathBuf>,
-    /// Time between two updates of `$SYS`; zero publishes none.
-    pub sys_interval: Duration,
-    /// Whether retained messages are kept.
-    pub retain_available: bool,
     /// Whether small packets are sent without waiting for more (TCP_NODELAY). mosquitto's default is false; here it is
     /// true, for acknowledgements that wait for each other cost 40 ms.
     pub set_tcp_nodelay: bool,
@@ -63,39 +59,8 @@ pub struct AccessConfiguration {
     pub password_file: Option<PathBuf>,
     /// Which topics each user may read and write.
     pub acl_file: Option<PathBuf>,
-    /// Whether a client may leave its client id to the broker.
-    pub allow_zero_length_clientid: bool,
     /// What a client id that the broker chooses begins with.
     pub auto_id_prefix: String,
-}
-
-/// How much the broker holds for its clients. Zero means no limit where it does in mosquitto.conf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitConfiguration {
-    /// Clients, including persistent ones that are away; 0 for no limit.
-    pub global_max_clients: usize,
-    /// Connections; 0 for no limit.
-    pub global_max_connections: usize,
-    /// Outgoing QoS 1 and 2 messages in flight per client; 0 for no limit.
-    pub max_inflight_messages: u16,
-    /// Bytes of outgoing QoS 1 and 2 messages in flight per client; 0 for no limit.
-    pub max_inflight_bytes: u64,
-    /// Messages waiting per client; 0 for no limit.
-    pub max_queued_messages: usize,
-    /// Bytes of messages waiting per client; none leaves the broker's own default.
-    pub max_queued_bytes: Option<u64>,
-    /// Largest packet that clients may send, in bytes; 0 for what MQTT allows.
-    pub max_packet_size: u32,
-    /// Largest payload that clients may publish, in bytes; 0 for no limit.
-    pub message_size_limit: u32,
-    /// Longest Keep Alive in seconds; MQTT 5 clients that ask for more are given this.
-    pub max_keepalive: u16,
-    /// Bytes that the broker may hold for messages and clients; 0 for no limit.
-    pub memory_limit: u64,
-    /// Whether QoS 0 messages are kept for persistent clients that are away.
-    pub queue_qos0_messages: bool,
-    /// How long a persistent session is kept while its client is away; none keeps it forever.
-    pub persistent_client_expiration: Option<Duration>,
 }
 
 /// What survives a restart.
@@ -191,23 +156,9 @@ impl Default for Configuration {
                 allow_anonymous: None,
                 password_file: None,
                 acl_file: None,
-                allow_zero_length_clientid: true,
                 auto_id_prefix: "auto-".to_owned(),
             },
-            limits: LimitConfiguration {
-                global_max_clients: 0,
-                global_max_connections: 0,
-                max_inflight_messages: 20,
-                max_inflight_bytes: 0,
-                max_queued_messages: 1000,
-                max_queued_bytes: None,
-                max_packet_size: 2_000_000,
-                message_size_limit: 0,
-                max_keepalive: u16::MAX,
-                memory_limit: 0,
-                queue_qos0_messages: false,
-                persistent_client_expiration: None,
-            },
+            limits: Settings::default(),
             persistence: PersistenceConfiguration {
                 enabled: false,
                 location: PathBuf::new(),
@@ -223,8 +174,6 @@ impl Default for Configuration {
             },
             user: None,
             pid_file: None,
-            sys_interval: Duration::from_secs(10),
-            retain_available: true,
             set_tcp_nodelay: true,
         }
     }

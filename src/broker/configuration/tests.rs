@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::broker::ListenProtocol;
 use crate::mqtt::QoS;
@@ -79,19 +81,20 @@ fn limits_have_mosquittos_names_and_defaults() {
                 message_size_limit 100\nmax_keepalive 60\nmemory_limit 1000000\nqueue_qos0_messages true\n\
                 persistent_client_expiration 2w\nmax_inflight_bytes 5";
     let limits = Configuration::parse(text).unwrap().limits;
-    let expected = LimitConfiguration {
+    let expected = Settings {
         global_max_clients: 3,
         global_max_connections: 0,
         max_inflight_messages: 0,
         max_inflight_bytes: 5,
         max_queued_messages: 7,
-        max_queued_bytes: Some(9),
+        max_queued_bytes: 9,
         max_packet_size: 0,
         message_size_limit: 100,
         max_keepalive: 60,
         memory_limit: 1_000_000,
         queue_qos0_messages: true,
         persistent_client_expiration: Some(Duration::from_secs(14 * 86_400)),
+        ..Settings::default()
     };
     assert_eq!(limits, expected);
 }

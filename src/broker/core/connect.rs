@@ -221,20 +221,8 @@ impl Core {
             self.by_client_id.insert(Arc::clone(&client_id), session);
             session
         });
-        let expiry = match (connect.version.is_v5(), connect.clean_start) {
-            (true, _) => number(PropertyName::SessionExpiryInterval).unwrap_or(0),
-            (false, true) => 0,
-            (false, false) => self
-                .settings
-                .persistent_client_expiration
-                .map_or(NEVER, |after| u32::try_from(after.as_secs()).unwrap_or(NEVER).max(1)),
-        };
+        let (expiry, keep_alive) = (self.session_expiry(&connect), self.agreed_keep_alive(connect.keep_alive));
         let will = connect.will.as_ref().and_then(|will| self.make_will(will, session_id, now));
-        let keep_alive = match self.settings.max_keepalive {
-            0 => connect.keep_alive,
-            most if connect.keep_alive == 0 => most,
-            most => connect.keep_alive.min(most),
-        };
         let window = number(PropertyName::ReceiveMaximum).map_or(u16::MAX, |maximum| maximum as u16);
         let most = match self.settings.max_inflight_messages {
             0 => u16::MAX,
@@ -292,6 +280,27 @@ impl Core {
         self.put_packet(id, &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }));
         self.statistics.messages_sent += 1;
         self.advance(session_id, now);
+    }
+
+    /// How long the session is kept while its client is away, seconds.
+    fn session_expiry(&self, connect: &Connect) -> u32 {
+        match (connect.version.is_v5(), connect.clean_start) {
+            (true, _) => connect.properties.number(PropertyName::SessionExpiryInterval).unwrap_or(0),
+            (false, true) => 0,
+            (false, false) => self
+                .settings
+                .persistent_client_expiration
+                .map_or(NEVER, |after| u32::try_from(after.as_secs()).unwrap_or(NEVER).max(1)),
+        }
+    }
+
+    /// The Keep Alive of a client that asks for this one.
+    fn agreed_keep_alive(&self, asked: u16) -> u16 {
+        match self.settings.max_keepalive {
+            0 => asked,
+            most if asked == 0 => most,
+            most => asked.min(most),
+        }
     }
 
     pub(super) fn record_session(&mut self, session: u32) {

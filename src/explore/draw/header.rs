@@ -130,9 +130,9 @@ fn draw_place(app: &App, view: &RecordingView, theme: Theme, pen: &mut Pen<'_>) 
         (None, true) => format!("playing ×{}", view.speed),
         (None, false) => "stopped".to_owned(),
     };
-    let time = app.clock(view.at).format("%Y-%m-%d %H:%M:%S%.3f");
+    let time = view.begin.map(|_| app.clock(view.at).format("  %Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default();
     let of = view.messages.map(|messages| format!(" of {}", grouped(messages))).unwrap_or_default();
-    let text = format!("  {time}  message {}{of}  {state}", grouped(view.position));
+    let text = format!("{time}  message {}{of}  {state}", grouped(view.position));
     let columns = pen.left().saturating_sub(text.chars().count() + 1).min(60);
     if columns >= 8 {
         let filled = (view.part() * columns as f64).round() as usize;

@@ -40,7 +40,7 @@ impl<'a> Pen<'a> {
         self.put_within(text, self.left(), style)
     }
 
-    /// The same within so many columns.
+    /// The same within `columns`.
     pub(super) fn put_within(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
         let columns = columns.min(self.left());
         if columns > 0 {
@@ -50,7 +50,7 @@ impl<'a> Pen<'a> {
         self
     }
 
-    /// Puts a text to the right end of so many columns.
+    /// Puts a text at the right end of `columns`.
     pub(super) fn put_right(&mut self, text: &str, columns: usize, style: Style) -> &mut Self {
         let blank = columns.saturating_sub(text.width());
         self.x = self.x.saturating_add(blank as u16).min(self.end);

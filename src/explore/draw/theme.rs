@@ -1,4 +1,4 @@
-//! What things look like. Without color everything is told apart by other means.
+//! What things look like. Without color everything is distinguished by other means.
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::text::{Pen, age, count, rate};
 use super::theme::Theme;
-use crate::explore::app::App;
+use crate::explore::app::{App, Source};
 use crate::explore::model::Micros;
 use crate::explore::rows::{Row, Sort};
 use crate::explore::value::one_line;
@@ -48,7 +48,11 @@ pub(super) fn draw(app: &App, theme: Theme, area: Rect, buffer: &mut Buffer) {
     pen.put_right("Count", 10, faint).put_right(&head(Sort::Rate, "Rate/s"), 8, faint);
     pen.put_right(&head(Sort::Age, "Age"), 6, faint);
     if app.rows.is_empty() {
-        let text = if app.filter_text.is_empty() { "no messages yet" } else { "no topic matches the filter" };
+        let text = match &app.source {
+            _ if !app.filter_text.is_empty() => "no topic matches the filter",
+            Source::Recording(view) if view.messages == Some(0) => "no messages in this file",
+            _ => "no messages yet",
+        };
         Pen::new(buffer, area, 1).put(" ", faint).put(text, faint);
         return;
     }

@@ -1,6 +1,6 @@
 //! Bytes and packets by section of the standard.
 //!
-//! Why the control packets have a codec of our own, and rumqttc's (0.25.1) is only the oracle of these tests. Each
+//! Why the control packets have our own codec, and rumqttc's (0.25.1) is only the oracle of these tests. Each
 //! point was read in its source, and where a test is named it is held there, so an update that mends it shows:
 //! - it keeps properties as one field a name, so their order on the wire is lost (`oracle::loses_property_order`)
 //! - DISCONNECT of length 0 is an error to its 5.0 reader, DISCONNECT with a reason and no properties is written one

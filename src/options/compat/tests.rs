@@ -2,8 +2,8 @@
 //! `tests/parity.rs`; here is what 2.1 brought, and what a line becomes.
 
 use super::super::{
-    ConnectDefaults, PUBLISH, PublishOptions, REQUEST, Reading, RequestOptions, SUBSCRIBE, SubscribeOptions,
-    connect_plan,
+    ClientGroups, ConnectDefaults, PUBLISH, PublishOptions, REQUEST, Reading, RequestOptions, SUBSCRIBE,
+    SubscribeOptions, connect_plan,
 };
 use super::*;
 use crate::client::ConnectPlan;
@@ -50,7 +50,8 @@ fn plan_of(options: &PublishOptions) -> Result<ConnectPlan, UsageError> {
         names_clients: false,
         policy: options.general.policy,
     };
-    connect_plan(&options.connection, &options.tls, &options.will, &options.properties, defaults)
+    let ClientGroups { connection, tls, will, properties, .. } = &options.client;
+    connect_plan(connection, tls, will, properties, defaults)
 }
 
 fn plan(arguments: &[&str]) -> ConnectPlan {
@@ -140,7 +141,7 @@ fn a_request_is_of_mqtt_5_by_default() {
         let options = request(&[&["-t", "q", "-e", "-x", "-m", "-5"], arguments].concat()).unwrap();
         assert_eq!(options.response.response_topic.as_deref(), Some("-x"));
         assert_eq!(options.message.message.as_deref(), Some(&b"-5"[..]));
-        options.connection.protocol_version.map(ProtocolVersion::from)
+        options.client.connection.protocol_version.map(ProtocolVersion::from)
     };
     assert_eq!(version(&[]), Some(ProtocolVersion::V5));
     assert_eq!(version(&["-V", "311"]), Some(ProtocolVersion::V311));

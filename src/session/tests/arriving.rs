@@ -153,7 +153,7 @@ fn qos_1_is_delivered_again_after_a_reconnect() {
     assert_eq!(talk.said_in_short(), ["PUBACK 3"]);
 }
 
-/// The broker sends again what still waits for its owner: told once, answered once the owner is done — with the
+/// The broker sends again what still waits for its owner: passed on once, answered once the owner is done — with the
 /// receipt of the first connection, for there is no other.
 #[test]
 fn a_message_that_waits_for_its_owner_over_a_reconnect_is_answered_in_the_end() {
@@ -253,7 +253,7 @@ fn more_than_our_receive_maximum_breaks_the_protocol() {
     assert_eq!(error.reason_to_send(), Some(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED));
     assert_eq!(talk.said_in_short(), ["DISCONNECT 0x93"]);
     assert_eq!(came(&talk), ["a", "b", "free"]);
-    // What was not told is not taken for known: on the next connection it is told.
+    // The owner never got it, so it is no duplicate: on the next connection the owner gets it.
     talk.reconnect(true);
     talk.receives_again(2, 3, "over");
     assert_eq!(came(&talk).last(), Some(&"over"));

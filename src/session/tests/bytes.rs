@@ -22,8 +22,8 @@ fn a_life(version: ProtocolVersion) -> Vec<u8> {
     life
 }
 
-/// What a session receives and says when these pieces come.
-fn heard(version: ProtocolVersion, pieces: &[&[u8]]) -> (Vec<Came>, Vec<Event>, Vec<u8>) {
+/// What a session receives and writes when these pieces come.
+fn received(version: ProtocolVersion, pieces: &[&[u8]]) -> (Vec<Came>, Vec<Event>, Vec<u8>) {
     let mut talk: Talk = Talk::new(config(version));
     talk.session.start(&talk.config, talk.now).unwrap();
     for piece in pieces {
@@ -38,14 +38,14 @@ fn heard(version: ProtocolVersion, pieces: &[&[u8]]) -> (Vec<Came>, Vec<Event>, 
 fn a_cut_at_any_byte_changes_nothing() {
     for version in ALL_VERSIONS {
         let life = a_life(version);
-        let whole = heard(version, &[&life]);
+        let whole = received(version, &[&life]);
         assert_eq!(whole.0.len(), 4);
         for cut in 0..=life.len() {
             let (first, second) = life.split_at(cut);
-            assert_eq!(heard(version, &[first, second]), whole, "cut at {cut}");
+            assert_eq!(received(version, &[first, second]), whole, "cut at {cut}");
         }
         for size in [1, 2, 3, 7] {
-            assert_eq!(heard(version, &life.chunks(size).collect::<Vec<_>>()), whole, "pieces of {size}");
+            assert_eq!(received(version, &life.chunks(size).collect::<Vec<_>>()), whole, "pieces of {size}");
         }
     }
 }

@@ -9,7 +9,7 @@ fn open(keep_alive: u64, connack: &[(PropertyName, u32)]) -> Talk {
 }
 
 impl Talk {
-    /// The clock stands at so many seconds after the beginning.
+    /// The clock, `time` seconds after the start.
     fn at(&self, time: u64) -> Instant {
         self.now + seconds(time)
     }

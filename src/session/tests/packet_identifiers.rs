@@ -103,7 +103,7 @@ fn identifiers_wrap_and_are_never_given_twice_while_in_use() {
     assert!(talk.handler.events.iter().all(|event| !matches!(event, Event::UnknownAcknowledgement(_))));
 }
 
-/// TestHandler that tell groups of acknowledgements from single ones.
+/// A handler that distinguishes groups of acknowledgements from single ones.
 #[derive(Default)]
 struct Groups(Vec<(u16, usize)>);
 
@@ -157,7 +157,7 @@ fn acknowledgements_in_one_read_are_those_that_come_one_by_one() {
             bytes_of(&Packet::Ack(Ack::success(AckKind::Puback, identifier as u16)), ProtocolVersion::V5)
         });
         let acks: Vec<_> = acks.collect();
-        let heard = |reads: Vec<Vec<u8>>| {
+        let settled = |reads: Vec<Vec<u8>>| {
             let mut talk: Talk = Talk::open(SessionConfig { first_identifier: begin, ..v5() });
             for number in 0..8 {
                 talk.publish(1, &number.to_string()).unwrap();
@@ -169,11 +169,15 @@ fn acknowledgements_in_one_read_are_those_that_come_one_by_one() {
             // The identifier that comes next shows what stands in front.
             (format!("{:?}", talk.handler), left, talk.session.reserve(QoS::AtLeastOnce, message(1, "next")))
         };
-        let one_by_one = heard(acks.clone());
-        assert_eq!(heard(vec![acks.concat()]), one_by_one, "{order:?} from {begin}");
-        assert_eq!(heard(acks.concat().chunks(3).map(<[u8]>::to_vec).collect()), one_by_one, "{order:?} from {begin}");
-        let told: std::collections::BTreeSet<_> = order.iter().filter(|distance| **distance < 8).collect();
-        assert_eq!(one_by_one.1, 8 - told.len());
+        let one_by_one = settled(acks.clone());
+        assert_eq!(settled(vec![acks.concat()]), one_by_one, "{order:?} from {begin}");
+        assert_eq!(
+            settled(acks.concat().chunks(3).map(<[u8]>::to_vec).collect()),
+            one_by_one,
+            "{order:?} from {begin}"
+        );
+        let acknowledged: std::collections::BTreeSet<_> = order.iter().filter(|distance| **distance < 8).collect();
+        assert_eq!(one_by_one.1, 8 - acknowledged.len());
     }
 }
 

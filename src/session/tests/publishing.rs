@@ -112,7 +112,7 @@ fn puback_for_qos_2_is_a_downgrade() {
     assert_eq!(talk.handler.done, [done("a", 1, Outcome::Downgraded)]);
 }
 
-/// PUBCOMP cannot refuse: PUBREC has accepted. Brokers say 0x92 to a PUBREL that they have heard before (§3.7.2.1).
+/// PUBCOMP cannot refuse: PUBREC has accepted. Brokers answer a repeated PUBREL with 0x92 (§3.7.2.1).
 #[test]
 fn pubcomp_with_identifier_not_found_is_a_success() {
     let mut talk: Talk = Talk::open(v5());
@@ -150,7 +150,7 @@ fn pubrec_is_always_answered_unless_it_refuses() {
     talk.receives_ack(AckKind::Pubrec, 1).unwrap();
     talk.receives_ack(AckKind::Pubrec, 1).unwrap();
     assert_eq!(talk.said_in_short(), ["PUBREL 1", "PUBREL 1"]);
-    assert_eq!(talk.handler.received, ["a"], "told once");
+    assert_eq!(talk.handler.received, ["a"], "passed on once");
     talk.receives_ack(AckKind::Pubcomp, 1).unwrap();
     talk.receives_ack(AckKind::Pubcomp, 1).unwrap();
     assert_eq!(talk.handler.done.len(), 1);
@@ -251,7 +251,7 @@ fn disconnect_is_behind_everything() {
         Disconnect { reason: with_will, properties: properties(&[(PropertyName::SessionExpiryInterval, 0)]) };
     assert_eq!(said.last(), Some(&Packet::Disconnect(expected)));
     assert_eq!(in_short(&said[200]), "PUBACK 9");
-    // It is over: nothing is written, nothing is heard.
+    // It is over: nothing is written, nothing is read.
     assert_eq!(talk.publish(0, "late"), Err(PublishError::NotConnected));
     assert_eq!(talk.session.handle_input(b"\xff\xff\xff any bytes", talk.now, &mut talk.handler), Ok(()));
     assert_eq!((talk.said().len(), talk.session.poll_timeout()), (0, None));

@@ -14,7 +14,7 @@ enum Step {
     Publish(u8),
     /// The broker has a message for the session.
     BrokerPublishes(u8),
-    /// So many bytes of what is under way arrive.
+    /// This many bytes in flight arrive.
     ToBroker(usize),
     ToSession(usize),
     /// The broker sends one of the answers that it owes.

@@ -68,9 +68,9 @@ fn a_message_that_is_too_large_for_a_client_is_not_sent_to_it() {
         for (size, fits) in [(payload, true), (payload + 1, false), (1, true)] {
             let text = "x".repeat(size);
             publisher.say(&topic, &text, qos);
-            assert_eq!(other.hear_text(), text);
+            assert_eq!(other.next_text(), text);
             if fits {
-                assert_eq!(client.hear_text().len(), size, "MQTT-3.1.2-24");
+                assert_eq!(client.next_text().len(), size, "MQTT-3.1.2-24");
             }
             client.expect_nothing();
         }

@@ -20,7 +20,7 @@ fn a_client_that_is_silent_too_long_is_cut_off_and_its_will_is_sent() {
         // One and a half times the Keep Alive (MQTT-3.1.2-22).
         assert!(start.elapsed() >= Duration::from_millis(1400), "{:?}", start.elapsed());
         assert!(reason.is_none_or(|reason| reason == ReasonCode(0x8D)), "{reason:?}");
-        assert_eq!(watcher.hear_text(), "silent");
+        assert_eq!(watcher.next_text(), "silent");
     }
 }
 

@@ -78,7 +78,7 @@ fn no_bytes_of_a_client_stop_the_broker() {
         client.read_to_end();
         let (watcher, publisher) = &mut *others.borrow_mut();
         publisher.say(&topic, "alive", QoS::AtLeastOnce);
-        prop_assert_eq!(watcher.hear_text(), "alive");
+        prop_assert_eq!(watcher.next_text(), "alive");
         Ok(())
     });
     outcome.unwrap();

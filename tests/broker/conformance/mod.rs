@@ -1,7 +1,7 @@
 //! The rules of both standards, one module per section. Section numbers are those of MQTT 5.0 unless a version is
 //! named.
 //!
-//! Each test runs against a mqbroker of its own, or against the broker that `MQTOOLS_CONFORMANCE_BROKER` names
+//! Each test runs against its own mqbroker, or against the broker that `MQTOOLS_CONFORMANCE_BROKER` names
 //! (`host:port`, anonymous clients allowed). Client ids and topics carry a tag, so that tests can share a broker that
 //! keeps what it was sent. Nothing sleeps: where nothing may come, a PINGREQ is sent and its answer must be next.
 
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    /// The next packet that is not a message; what comes before it is heard later.
+    /// The next packet that is not a message; messages before it are kept for later.
     fn expect_ack(&mut self, kind: AckKind, identifier: u16) {
         let ack = loop {
             let bytes = self.receive_bytes().expect("the connection ended before an acknowledgement");
@@ -184,7 +184,7 @@ impl Client {
     }
 
     /// The next message; it is acknowledged as its QoS asks for.
-    fn hear(&mut self) -> Message {
+    fn next_message(&mut self) -> Message {
         let early = self.early.pop_front();
         let (message, identifier) = early.unwrap_or_else(|| {
             let (message, identifier, _) = self.receive_publish();
@@ -203,8 +203,8 @@ impl Client {
     }
 
     /// The text of the next message.
-    fn hear_text(&mut self) -> String {
-        String::from_utf8(self.hear().payload.to_vec()).unwrap()
+    fn next_text(&mut self) -> String {
+        String::from_utf8(self.next_message().payload.to_vec()).unwrap()
     }
 
     /// Subscribes to one filter, which is granted.

@@ -15,7 +15,7 @@ fn every_version_gets_every_qos_at_the_lower_of_both() {
                 subscriber.take(&topic, granted);
                 for qos in QOS {
                     publisher.say(&topic, "text", qos);
-                    let got = subscriber.hear();
+                    let got = subscriber.next_message();
                     assert_eq!((got.qos, &got.payload[..], got.retain), (qos.min(granted), &b"text"[..], false));
                 }
             }
@@ -43,11 +43,11 @@ fn a_qos_2_message_that_is_sent_again_is_delivered_once() {
             // The second PUBREL belongs to nothing any more, and is answered all the same (MQTT-4.3.3-11).
             assert_eq!((ack.kind, ack.packet_identifier), (AckKind::Pubcomp, 5), "{time}");
         }
-        assert_eq!(subscriber.hear_text(), "once");
+        assert_eq!(subscriber.next_text(), "once");
         subscriber.expect_nothing();
         // The identifier is free again.
         publisher.say_message(&message(&topic, "next", QoS::ExactlyOnce), 5);
-        assert_eq!(subscriber.hear_text(), "next");
+        assert_eq!(subscriber.next_text(), "next");
     }
 }
 
@@ -88,7 +88,7 @@ fn payloads_are_not_changed() {
         for size in [0, 1, 126, 127, 128, 16_383, 16_384, 70_000, 1_500_000] {
             let payload: Vec<u8> = (0..size).map(|byte: u32| (byte * 7 % 251) as u8).collect();
             publisher.say_message(&message(&topic, payload.clone(), QoS::AtLeastOnce), 3);
-            assert_eq!(subscriber.hear().payload, payload, "{size} bytes");
+            assert_eq!(subscriber.next_message().payload, payload, "{size} bytes");
         }
     }
 }
@@ -102,7 +102,7 @@ fn a_topic_may_have_65_535_bytes() {
         subscriber.take(&topic, QoS::AtLeastOnce);
         let mut publisher = broker.connect(version, "from");
         publisher.say(&topic, "far", QoS::AtLeastOnce);
-        let got = subscriber.hear();
+        let got = subscriber.next_message();
         assert_eq!((got.topic.len(), &got.payload[..]), (65_535, &b"far"[..]));
     }
 }
@@ -130,7 +130,7 @@ fn properties_are_forwarded_in_their_order_and_nothing_is_added() {
         .collect();
         let sent = Message { properties: properties.clone(), ..message(&topic, "text", qos) };
         publisher.say_message(&sent, 4);
-        let mut got = subscriber.hear();
+        let mut got = subscriber.next_message();
         if broker.is_ours() {
             assert_eq!(got.properties, properties);
         }
@@ -142,7 +142,7 @@ fn properties_are_forwarded_in_their_order_and_nothing_is_added() {
         assert_eq!(users(&got.properties), users(&properties));
         got.properties = properties;
         assert_eq!(got, sent);
-        assert_eq!(old.hear_text(), "text");
+        assert_eq!(old.next_text(), "text");
     }
 }
 
@@ -156,7 +156,7 @@ fn a_message_carries_what_is_left_of_its_expiry() {
     publisher.say_message(&Message { retain: true, properties, ..message(&topic, "x", QoS::AtLeastOnce) }, 2);
     let mut subscriber = broker.connect(V5, "to");
     subscriber.take(&topic, QoS::AtLeastOnce);
-    let left = subscriber.hear().properties.number(PropertyName::MessageExpiryInterval);
+    let left = subscriber.next_message().properties.number(PropertyName::MessageExpiryInterval);
     assert!(left.is_some_and(|left| (1..=100).contains(&left)), "{left:?} (MQTT-3.3.2-6)");
     publisher.retain(&topic, "", QoS::AtLeastOnce);
 }
@@ -178,7 +178,7 @@ fn aliases_stand_for_topics_within_the_promised_number() {
         publisher.say_message(&with(&topic, 1), 1);
         publisher.say_message(&with("", 1), 2);
         for _ in 0..2 {
-            let got = subscriber.hear();
+            let got = subscriber.next_message();
             assert_eq!((got.topic.as_str(), got.properties.number(PropertyName::TopicAlias)), (topic.as_str(), None));
         }
         // The alias belongs to its connection (MQTT-3.3.2-7).
@@ -233,7 +233,7 @@ fn retained_messages_are_kept_replaced_and_cleared() {
             let mut late = broker.connect(version, name);
             late.take(&topic, QoS::AtLeastOnce);
             if let Some(text) = expected {
-                let got = late.hear();
+                let got = late.next_message();
                 assert_eq!((got.retain, &got.payload[..]), (true, text.as_bytes()), "MQTT-3.3.1-8");
             }
             late.expect_nothing();
@@ -249,7 +249,7 @@ fn retained_messages_are_kept_replaced_and_cleared() {
         kept("gone", None);
         // Who was there already gets all of them without the flag (MQTT-3.3.1-9), the empty one too.
         for text in ["one", "two", "live", ""] {
-            let got = live.hear();
+            let got = live.next_message();
             assert_eq!((got.retain, &got.payload[..]), (false, text.as_bytes()));
         }
     }
@@ -286,7 +286,7 @@ fn messages_arrive_in_the_order_in_which_they_were_sent() {
                     settle(&mut publisher, qos);
                 }
             }
-            let texts: Vec<String> = (0..200).map(|_| subscriber.hear_text()).collect();
+            let texts: Vec<String> = (0..200).map(|_| subscriber.next_text()).collect();
             assert!(texts.iter().enumerate().all(|(number, text)| *text == number.to_string()), "{texts:?}");
         }
     }

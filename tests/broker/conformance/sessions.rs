@@ -36,7 +36,7 @@ fn messages_wait_for_a_durable_session_and_for_no_clean_one() {
             }
             let (mut client, _) = broker.accept(&connect);
             if waits {
-                let texts: Vec<String> = (0..30).map(|_| client.hear_text()).collect();
+                let texts: Vec<String> = (0..30).map(|_| client.next_text()).collect();
                 assert!(texts.iter().enumerate().all(|(number, text)| *text == number.to_string()), "{texts:?}");
             }
             client.expect_nothing();
@@ -123,7 +123,7 @@ fn a_qos_2_identifier_is_known_again_after_a_reconnect() {
         client.expect_ack(AckKind::Pubrec, 77);
         client.acknowledge(AckKind::Pubrel, 77);
         client.expect_ack(AckKind::Pubcomp, 77);
-        assert_eq!(subscriber.hear_text(), "once");
+        assert_eq!(subscriber.next_text(), "once");
         subscriber.expect_nothing();
         broker.connect(version, "held").leave();
     }
@@ -158,7 +158,7 @@ fn a_session_goes_on_in_another_version() {
     broker.connect(V5, "from").say(&topic, "x", QoS::AtLeastOnce);
     let (mut client, connack) = broker.accept(&broker.durable(V5, "both"));
     assert!(connack.session_present);
-    assert_eq!(client.hear_text(), "x");
+    assert_eq!(client.next_text(), "x");
     client.leave();
     broker.connect(V5, "both").leave();
 }

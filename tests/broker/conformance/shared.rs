@@ -24,7 +24,7 @@ fn each_message_goes_to_one_of_a_group_and_to_every_group() {
             publisher.say(&topic, &number.to_string(), QoS::AtLeastOnce);
         }
         for client in [&mut alone, &mut plain] {
-            (0..30).for_each(|number| assert_eq!(client.hear_text(), number.to_string()));
+            (0..30).for_each(|number| assert_eq!(client.next_text(), number.to_string()));
             client.expect_nothing();
         }
         let mut all = Vec::new();
@@ -59,7 +59,7 @@ fn a_group_gets_no_retained_messages_and_goes_on_without_who_left() {
     leaves.leave();
     for number in 0..10 {
         publisher.say(&topic, &number.to_string(), QoS::AtLeastOnce);
-        assert_eq!(stays.hear_text(), number.to_string());
+        assert_eq!(stays.next_text(), number.to_string());
     }
     let unsuback = stays.unsubscribe(&[&share]);
     assert_eq!(unsuback.reasons, [ReasonCode::SUCCESS]);

@@ -52,7 +52,7 @@ fn the_wildcard_table_of_a_b_c_d() {
                 subscriber.take(&filter, QoS::AtMostOnce);
                 publisher.say(&format!("{prefix}/a/b/c/d"), name, QoS::AtLeastOnce);
                 if expected {
-                    assert_eq!(subscriber.hear_text(), *name);
+                    assert_eq!(subscriber.next_text(), *name);
                 }
                 subscriber.expect_nothing();
                 subscriber.unsubscribe(&[&filter]);
@@ -81,7 +81,7 @@ fn levels_may_be_empty_and_a_parent_is_matched_by_number_sign() {
         subscriber.take(&at(filter), QoS::AtMostOnce);
         publisher.say(&at(topic), filter, QoS::AtLeastOnce);
         if matches {
-            assert_eq!(subscriber.hear_text(), filter, "{topic}");
+            assert_eq!(subscriber.next_text(), filter, "{topic}");
         }
         subscriber.expect_nothing();
         subscriber.unsubscribe(&[&at(filter)]);
@@ -100,7 +100,8 @@ fn dollar_topics_are_hidden_from_wildcards_in_front() {
     publisher.say(&format!("$conformance/{name}"), "hidden", QoS::AtLeastOnce);
     publisher.say(&name, "shown", QoS::AtLeastOnce);
     // Others may use the broker; of ours only the second comes (MQTT-4.7.2-1).
-    let mine = std::iter::from_fn(|| Some(subscriber.hear())).find(|message| message.topic.contains(&broker.tag));
+    let mine =
+        std::iter::from_fn(|| Some(subscriber.next_message())).find(|message| message.topic.contains(&broker.tag));
     assert_eq!(mine.unwrap().payload, "shown");
 }
 
@@ -181,10 +182,10 @@ fn a_second_subscription_to_a_filter_replaces_the_first() {
         let mut client = broker.connect(version, "to");
         for qos in [QoS::ExactlyOnce, QoS::AtMostOnce] {
             client.take(&topic, qos);
-            assert_eq!(client.hear().qos, qos, "retained messages are sent again (MQTT-3.8.4-3)");
+            assert_eq!(client.next_message().qos, qos, "retained messages are sent again (MQTT-3.8.4-3)");
         }
         publisher.say(&topic, "live", QoS::ExactlyOnce);
-        assert_eq!(client.hear().qos, QoS::AtMostOnce);
+        assert_eq!(client.next_message().qos, QoS::AtMostOnce);
         client.expect_nothing();
         publisher.retain(&topic, "", QoS::AtLeastOnce);
     }
@@ -203,9 +204,9 @@ fn overlapping_subscriptions_deliver_at_the_highest_qos() {
         client.say(&broker.topic("other"), "nobody", QoS::AtLeastOnce);
         let mut publisher = broker.connect(version, "from");
         publisher.say(&topic, "x", QoS::ExactlyOnce);
-        let mut got = vec![client.hear()];
+        let mut got = vec![client.next_message()];
         if broker.is_ours() && version.is_v5() {
-            got.push(client.hear());
+            got.push(client.next_message());
         }
         if broker.is_ours() {
             client.expect_nothing();
@@ -221,7 +222,7 @@ fn overlapping_subscriptions_deliver_at_the_highest_qos() {
     publisher.say(&topic, "x", QoS::AtLeastOnce);
     let mut named = Vec::new();
     while named.len() < 2 {
-        for property in client.hear().properties.iter() {
+        for property in client.next_message().properties.iter() {
             assert_eq!(property.name(), PropertyName::SubscriptionIdentifier);
             named.extend(property.value().number());
         }
@@ -243,11 +244,11 @@ fn no_local_and_retain_as_published() {
     );
     own.retain(&topic, "x", QoS::AtLeastOnce);
     own.expect_nothing();
-    assert!(as_published.hear().retain, "MQTT-3.3.1-13");
+    assert!(as_published.next_message().retain, "MQTT-3.3.1-13");
     let mut other = broker.connect(V5, "other");
     other.say(&topic, "y", QoS::AtLeastOnce);
-    assert_eq!(own.hear_text(), "y", "MQTT-3.8.3-3");
-    assert!(!as_published.hear().retain);
+    assert_eq!(own.next_text(), "y", "MQTT-3.8.3-3");
+    assert!(!as_published.next_message().retain);
     own.retain(&topic, "", QoS::AtLeastOnce);
 }
 
@@ -267,7 +268,7 @@ fn retain_handling_decides_when_retained_messages_are_sent() {
             let filter = SubscribeFilter { retain_handling: handling, ..filter(&topic, QoS::AtLeastOnce) };
             client.subscribe_with(vec![filter], Properties::new());
             if expected {
-                assert_eq!(client.hear_text(), "kept", "{handling:?}");
+                assert_eq!(client.next_text(), "kept", "{handling:?}");
             }
             client.expect_nothing();
         }

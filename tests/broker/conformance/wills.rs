@@ -22,17 +22,17 @@ fn a_will_is_sent_for_who_is_cut_off_and_not_for_who_leaves() {
         broker.accept(&hello).0.leave();
         watcher.expect_nothing();
         broker.accept(&hello).0.cut();
-        let got = watcher.hear();
+        let got = watcher.next_message();
         assert_eq!((&got.payload[..], got.qos, got.retain), (&b"gone"[..], QoS::AtLeastOnce, false));
         // A protocol error is no good-bye either (MQTT-3.1.2-8).
         let (mut client, _) = broker.accept(&hello);
         client.send_bytes(b"\x36\x06\x00\x01a\x00\x01x");
         client.expect_end();
-        assert_eq!(watcher.hear_text(), "gone");
+        assert_eq!(watcher.next_text(), "gone");
         // Nor is the end of a connection that another takes over.
         let (_first, _) = broker.accept(&hello);
         broker.connect(version, "mortal").leave();
-        assert_eq!(watcher.hear_text(), "gone");
+        assert_eq!(watcher.next_text(), "gone");
         watcher.expect_nothing();
     }
 }
@@ -47,7 +47,7 @@ fn disconnect_with_will_sends_it() {
         let (mut client, _) = broker.accept(&with_will(broker.hello(V5, "asked"), &topic, None));
         client.send(&Packet::Disconnect(Disconnect { reason, properties: Properties::new() }));
         client.read_to_end();
-        assert_eq!(watcher.hear_text(), "gone", "{reason} (MQTT-3.14.4-3)");
+        assert_eq!(watcher.next_text(), "gone", "{reason} (MQTT-3.14.4-3)");
     }
 }
 
@@ -63,10 +63,10 @@ fn a_retained_will_is_kept_and_carries_its_properties() {
     let mut watcher = broker.connect(V5, "watcher");
     watcher.take(&topic, QoS::AtLeastOnce);
     broker.accept(&hello).0.cut();
-    assert!(!watcher.hear().retain, "MQTT-3.1.2-14");
+    assert!(!watcher.next_message().retain, "MQTT-3.1.2-14");
     let mut late = broker.connect(V5, "late");
     late.take(&topic, QoS::AtLeastOnce);
-    let got = late.hear();
+    let got = late.next_message();
     assert!(got.retain, "MQTT-3.1.2-15");
     assert_eq!(got.properties, [Property::user("k", "v")].into_iter().collect(), "MQTT-3.1.3-10");
     broker.connect(V5, "from").retain(&topic, "", QoS::AtLeastOnce);
@@ -85,7 +85,7 @@ fn a_will_waits_for_its_delay_and_is_forgotten_when_its_client_comes_back() {
     broker.accept(&with_will(broker.durable(V5, "away"), &late, Some(2))).0.cut();
     let (back, connack) = broker.accept(&Connect { will: None, ..back });
     assert!(connack.session_present);
-    assert_eq!(watcher.hear().topic, late);
+    assert_eq!(watcher.next_message().topic, late);
     assert!(start.elapsed() >= Duration::from_millis(1900), "{:?}", start.elapsed());
     watcher.expect_nothing();
     back.leave();
@@ -94,7 +94,7 @@ fn a_will_waits_for_its_delay_and_is_forgotten_when_its_client_comes_back() {
     short.properties.push(number(PropertyName::SessionExpiryInterval, PropertyValue::FourByte(1)));
     let start = Instant::now();
     broker.accept(&short).0.cut();
-    assert_eq!(watcher.hear().topic, late);
+    assert_eq!(watcher.next_message().topic, late);
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     for name in ["back", "away"] {
         broker.connect(V5, name).leave();

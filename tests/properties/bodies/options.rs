@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use mqtools::client::{ConnectPlan, Policy};
 use mqtools::mqtt::wire::{MAX_PACKET_SIZE, Packet, Publish, Scan, scan};
 use mqtools::mqtt::{Message, ProtocolVersion};
-use mqtools::options::{ConnectDefaults, Environment, PUBLISH, PublishOptions, Reading, UsageError, connect_plan};
+use mqtools::options::{
+    ClientGroups, ConnectDefaults, Environment, PUBLISH, PublishOptions, Reading, UsageError, connect_plan,
+};
 use mqtools::transport::Address;
 
 fn argv<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {
@@ -29,7 +31,8 @@ fn plan(environment: &Environment, options: &PublishOptions) -> Result<ConnectPl
         no_delay: false,
         names_clients: false,
     };
-    connect_plan(&options.connection, &options.tls, &options.will, &options.properties, defaults)
+    let ClientGroups { connection, tls, will, properties, .. } = &options.client;
+    connect_plan(connection, tls, will, properties, defaults)
 }
 
 /// A text as `-L`: it is a place to connect to or an error, which never repeats what may be a password.
@@ -115,7 +118,9 @@ fn assert_same_as_typed(data: &[u8], from_file: &PublishOptions) {
     match read(&environment, &arguments) {
         Ok(mut options) => {
             options.general.options_file.clone_from(&from_file.general.options_file);
-            let shown = |options: &PublishOptions| format!("{:?}", (&options.message, &options.tls, &options.will));
+            let shown = |options: &PublishOptions| {
+                format!("{:?}", (&options.message, &options.client.tls, &options.client.will))
+            };
             assert_eq!(shown(from_file), shown(&options), "{text:?}");
         }
         Err(error) => panic!("{error} is no fault in the file {text:?}"),
@@ -133,7 +138,7 @@ pub fn property(data: &[u8]) {
     let environment = Environment::fixed([], []);
     let arguments = |first: &'static [&'static str]| [first, &["-t", "t", "-n", "-D"], &words[..]].concat();
     let Ok(options) = read(&environment, &arguments(&["-V", "5", "--will-topic", "w"])) else { return };
-    let Ok(commands) = options.properties.by_command() else { return };
+    let Ok(commands) = options.client.properties.by_command() else { return };
     let message = Message { topic: "t".into(), properties: commands.publish.clone(), ..Message::default() };
     let mut bytes = Vec::new();
     let encoded = Packet::Publish(Publish::of(&message, 0, false)).encode(ProtocolVersion::V5, &mut bytes);

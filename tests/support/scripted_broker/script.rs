@@ -152,7 +152,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// Sends answers of this kind (or PUBLISH: deliveries) so much later; other packets are not held up.
+    /// Delays answers of this kind (or PUBLISH: deliveries); other packets are not held up.
     pub fn delay(mut self, packet: PacketType, by: Duration) -> Self {
         self.delays.push((packet, by));
         self
@@ -238,7 +238,7 @@ impl Script {
         self
     }
 
-    /// Sends each of these deliveries so much later; those after it are not held up.
+    /// Delays each of these deliveries; those after it are not held up.
     pub fn hold_deliveries(mut self, ordinals: impl Into<Ordinals>, by: Duration) -> Self {
         self.hold = Some((ordinals.into(), by));
         self

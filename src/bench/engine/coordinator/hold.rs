@@ -62,7 +62,7 @@ pub(super) async fn run_hold(
     let model = plan.connect_rate.map_or(LoadModel::ClosedLoop, |rate| LoadModel::OpenLoop { rate });
     let stage = Stage { name: StageName::Conn, model, warmup: Duration::ZERO, duration: Some(plan.hold), count: None };
     let connected = hold.coordinator().census.connected();
-    let connects = hold.driver.totals.shares.iter().map(|share| share.recorder.counters.connects);
+    let connects = hold.driver.totals.sum.shares.iter().map(|share| share.recorder.counters.connects);
     let lost: Vec<u64> = hold.driver.coordinator.census.targets().iter().map(|target| target.lost).collect();
     let connections = connects.zip(lost).map(|(open, lost)| TargetConnections { open, lost }).collect();
     let mut outcome = hold.driver.outcome(stage, usage, drain_ns, connections);
@@ -70,7 +70,7 @@ pub(super) async fn run_hold(
         row.connects.get_or_insert(0);
     }
     outcome.connected = connected;
-    outcome.resident_bytes = memory;
+    outcome.usage.resident_bytes = memory;
     outcome.clients_bytes = memory
         .zip(resident_at_start)
         .map(|(now, start)| now.saturating_sub(start))
@@ -110,7 +110,7 @@ impl HoldDriver<'_> {
             while self.driver.totals.rounds() == rounds && asked.elapsed() < Duration::from_secs(1) {
                 self.driver.collect_until(Instant::now() + POLL_INTERVAL).await;
             }
-            let recorder = &self.driver.totals.recorder;
+            let recorder = &self.driver.totals.sum.recorder;
             let answered = recorder.latency.ping.histogram().map_or(0, |pings| pings.count());
             let pings = recorder.counters.pings;
             let lost: u64 = self.coordinator().census.lost_in_stage().values().sum();

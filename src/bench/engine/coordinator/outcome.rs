@@ -10,9 +10,10 @@ use thiserror::Error;
 use super::super::shard::TargetShare;
 use super::super::subscriber::LateMessages;
 use super::super::watched::WatchedSecond;
+use super::usage::Usage;
 use crate::bench::measure::{Delivery, Outages, RateWindows, Reach, Recorder, Series, Silence};
 use crate::bench::plan::{Stage, StageName};
-use crate::bench::system::{CpuTime, MachineCounters, ProcessUse, Throttling};
+use crate::bench::system::CpuTime;
 use crate::client::ClientError;
 use crate::session::Limits;
 use crate::transport::TlsInfo;
@@ -119,10 +120,6 @@ pub(crate) struct StageOutcome {
     pub reach: Option<Reach>,
     /// Ledgers that do not add up.
     pub unbalanced: u64,
-    /// CPU time that control groups allow this process, in cores, where they limit it.
-    pub cpu_quota: Option<f64>,
-    /// How often they stopped it in the window, where they limit it.
-    pub throttling: Option<Throttling>,
     /// Arrivals after which messages matched by order may have been taken for their neighbors.
     pub unmatched: u64,
     /// Slots of the schedule in the measured window.
@@ -136,14 +133,10 @@ pub(crate) struct StageOutcome {
     pub unacknowledged: u64,
     /// Measured messages that were acknowledged or refused, also after the measured window.
     pub answered: u64,
-    /// CPU time of the load's threads in the measured window; of the process where threads are not distinguished.
-    pub cpu: Option<CpuTime>,
+    /// What was used in the measured window.
+    pub usage: Usage,
     /// CPU time of the busiest thread in it.
     pub busiest_thread: Option<CpuTime>,
-    /// Resident memory at its end.
-    pub resident_bytes: Option<u64>,
-    /// The counters of the machine in it.
-    pub machine: MachineCounters,
     /// The memory per client, where only clients are measured.
     pub clients_bytes: Option<u64>,
     /// Connections that were open when the stage began; with [`StageName::Conn`] all that were made.
@@ -160,8 +153,6 @@ pub(crate) struct StageOutcome {
     pub silences: Option<Vec<Silence>>,
     /// The part of each broker, where there are several.
     pub targets: Vec<TargetOutcome>,
-    /// What the broker's process used in the measured window, where it is on this machine and known.
-    pub broker: Option<ProcessUse>,
 }
 
 /// The part of one of several brokers in a stage.
@@ -182,13 +173,15 @@ pub(crate) struct StreamOutcome {
     pub delivery: Option<Delivery>,
     /// Neither acknowledged nor refused.
     pub unacknowledged: u64,
+    /// Refused by the broker.
+    pub refused: u64,
 }
 
 impl StreamOutcome {
     /// Whether everything arrived once and in order.
     pub(crate) fn is_clean(&self) -> bool {
-        let Delivery { lost, duplicates, reordered, late, corrupt, refused, .. } = self.delivery.unwrap_or_default();
-        [self.unacknowledged, lost, duplicates, reordered, late, corrupt, refused] == [0; 7]
+        let Delivery { lost, duplicates, reordered, late, corrupt, .. } = self.delivery.unwrap_or_default();
+        [self.unacknowledged, self.refused, lost, duplicates, reordered, late, corrupt] == [0; 7]
     }
 }
 

@@ -14,6 +14,9 @@ use crate::mqtt::QoS;
 /// The part of a schedule that may be late or not sent.
 const TOLERATED: f64 = 0.01;
 
+/// The part of a schedule that may still wait at the end without latencies having grown all the time.
+const LEFT_AT_END: f64 = 0.001;
+
 /// A schedule that is this far behind measures only the latency of its queue.
 const FAR_BEHIND_S: f64 = 0.5;
 
@@ -30,7 +33,7 @@ pub(super) fn cannot_keep_pace(run: &StageRun, totals: &StageTotals, all_connect
     let (Some(rate), seconds) = (run.rate, totals.seconds()) else { return false };
     let in_time = rate * run.to_ns.saturating_sub(run.from_ns) as f64 / SECOND_NS as f64;
     let planned = run.count.map_or(in_time, |count| in_time.min(count as f64));
-    let (counters, latency) = (&totals.recorder.counters, &totals.recorder.latency);
+    let (counters, latency) = (&totals.sum.recorder.counters, &totals.sum.recorder.latency);
     let limit_ns = LAG_FLOOR_NS.max(p99(&latency.e2e).unwrap_or_default() / 10);
     let late = latency.sched_lag.histogram().map_or(0, |lag: &LatencyHistogram| lag.count_above(limit_ns));
     let due = (rate * seconds as f64).min(planned);
@@ -68,6 +71,12 @@ impl StageOutcome {
             return Some(Overload::HeldBack);
         }
         self.steadiness(plan).backlog.map(Overload::Backlog)
+    }
+
+    /// Whether what waited for the window was sent all the same, and not later and later: hardly anything is left.
+    pub(crate) fn keeps_up(&self) -> bool {
+        let (Some(offered), Some(not_sent)) = (self.offered, self.not_sent) else { return false };
+        self.recorder.counters.skipped == 0 && not_sent as f64 <= LEFT_AT_END * offered as f64
     }
 
     /// Whether there was a silence that explains what waited: everything was sent after it, or it came near the end.

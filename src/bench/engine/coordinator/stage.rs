@@ -15,7 +15,7 @@ use super::pace::cannot_keep_pace;
 use super::stall::{QuietWatch, StallWatch};
 use super::usage::{Usage, UsageMeter};
 use super::{Coordinator, POLL_INTERVAL, RunProgress, SECOND_NS, StageOutcome, StreamOutcome, TargetOutcome};
-use crate::bench::measure::{LiveStage, RateWindows};
+use crate::bench::measure::{LiveStage, RateWindows, Reach};
 use crate::bench::plan::{ClientKind, Stage, StageName};
 use crate::mqtt::QoS;
 
@@ -225,17 +225,17 @@ impl<'a> StageDriver<'a> {
         while self.totals.settled < self.coordinator.shards.running() && Instant::now() < deadline {
             self.collect_until(Instant::now() + POLL_INTERVAL).await;
         }
-        self.totals.deliveries.unbalanced += (self.coordinator.shards.count() - self.totals.settled) as u64;
+        self.totals.sum.deliveries.unbalanced += (self.coordinator.shards.count() - self.totals.settled) as u64;
         let plan = &self.shared().plan;
         let has_deliveries = plan.subscribers > 0 && plan.publishers > 0 && !plan.is_apart();
-        let delivery = has_deliveries.then(|| self.totals.deliveries.total());
+        let delivery = has_deliveries.then(|| self.totals.sum.deliveries.total());
         self.coordinator.show(|| LiveStage { delivery, ..self.live() });
     }
 
     /// The stage as it is now.
     fn live(&self) -> LiveStage {
         let row = self.totals.last_second().cloned();
-        LiveStage { row, ..LiveStage::of(self.name.text(), self.run.number, &self.totals.recorder) }
+        LiveStage { row, ..LiveStage::of(self.name.text(), self.run.number, &self.totals.sum.recorder) }
     }
 
     /// Handles reports until a moment, or until all threads have answered the last command.
@@ -286,8 +286,8 @@ impl<'a> StageDriver<'a> {
         let acknowledged = self.shared().plan.qos != QoS::AtMostOnce;
         let outcome = |(number, stream): (usize, &StreamState)| {
             let unacknowledged = if acknowledged { stream.measured.unanswered(self.run.number) } else { 0 };
-            let delivery = self.totals.deliveries.streams.get(&number).copied();
-            (number, StreamOutcome { delivery, unacknowledged })
+            let delivery = self.totals.sum.deliveries.streams.get(&number).copied();
+            (number, StreamOutcome { delivery, unacknowledged, refused: stream.measured.refused(self.run.number) })
         };
         let streams = self.shared().numbered_streams().map(outcome);
         streams.filter(|(number, outcome)| *number < CLEAN_STREAMS || !outcome.is_clean()).collect()
@@ -306,29 +306,20 @@ impl<'a> StageDriver<'a> {
         let Self { coordinator: Coordinator { shared, census, .. }, run, mut totals, .. } = self;
         let plan = &shared.plan;
         // Where a count may have ended the stage, its end is the last event.
-        let reach = plan.is_apart().then(|| {
-            let mut reach = std::mem::take(&mut totals.deliveries.reach);
-            for (number, stream) in shared.numbered_streams() {
-                let measured = stream.measured.range(run.number);
-                if plan.owns(ClientKind::Publisher, number) && !measured.is_empty() {
-                    let refused = stream.measured.refused(run.number);
-                    reach.sent.push((number as u64, measured.start, measured.end, refused));
-                }
-            }
-            reach.pack();
-            reach
-        });
-        let last_ns = totals.spans.last().unwrap_or_default();
+        let reach =
+            plan.is_apart().then(|| reach(shared, run.number, std::mem::take(&mut totals.sum.deliveries.reach)));
+        // Where a count may have ended the stage, its end is the last event.
+        let last_ns = totals.sum.spans.last().unwrap_or_default();
         let end_ns = if run.count.is_some() { last_ns.min(run.to_ns) } else { run.to_ns };
         // An interruption may come before the measured window.
         let from_ns = run.from_ns.min(run.to_ns);
         let measured_ns = end_ns.saturating_sub(from_ns);
         let has_deliveries = plan.subscribers > 0 && plan.publishers > 0 && !plan.is_apart();
-        let delivery = totals.deliveries.total();
+        let delivery = totals.sum.deliveries.total();
         let (used, busiest_thread) = (totals.used(), totals.busiest());
         let mut series = totals.timeline.into_series(measured_ns);
-        if has_deliveries && !totals.deliveries.has_undated {
-            let lost = |second: usize| totals.deliveries.lost.get(&second).copied().unwrap_or_default();
+        if has_deliveries && !totals.sum.deliveries.has_undated {
+            let lost = |second: usize| totals.sum.deliveries.lost.get(&second).copied().unwrap_or_default();
             series.rows.iter_mut().enumerate().for_each(|(second, row)| row.lost = Some(lost(second)));
         }
         let sum = |count: fn(&StreamState) -> u64| shared.streams().map(count).sum::<u64>();
@@ -337,15 +328,15 @@ impl<'a> StageDriver<'a> {
         let schedule_ns =
             offered.zip(rate.filter(|rate| *rate > 0.0)).map(|(offered, rate)| (offered as f64 * 1e9 / rate) as u64);
         let windows = match run.count {
-            Some(_) => RateWindows::of_count(&totals.spans, from_ns, schedule_ns, measured_ns),
+            Some(_) => RateWindows::of_count(&totals.sum.spans, from_ns, schedule_ns, measured_ns),
             None => RateWindows::even(measured_ns),
         };
-        let heard = if plan.subscribers > 0 { &totals.spans.delivered } else { &totals.spans.acked };
-        let silences = heard.silences(from_ns, from_ns + measured_ns);
+        let spans = if plan.subscribers > 0 { &totals.sum.spans.delivered } else { &totals.sum.spans.acked };
+        let silences = spans.silences(from_ns, from_ns + measured_ns);
         // A closed loop has no schedule; where time may end it, a count is only a limit.
         let is_bounded =
             plan.publishers > 0 && (run.rate.is_some() || (run.count.is_some() && stage.duration.is_none()));
-        let targets = totals.shares.into_iter().zip(&connections);
+        let targets = totals.sum.shares.into_iter().zip(&connections);
         StageOutcome {
             stage,
             given_up: None,
@@ -355,32 +346,28 @@ impl<'a> StageDriver<'a> {
             measured_ns,
             windows,
             drain_ns,
-            recorder: totals.recorder,
+            recorder: totals.sum.recorder,
             series,
             delivery: has_deliveries.then_some(delivery),
             unacknowledged: streams.values().map(|stream| stream.unacknowledged).sum(),
             streams,
             reach,
-            unbalanced: totals.deliveries.unbalanced,
-            unmatched: totals.deliveries.unmatched,
+            unbalanced: totals.sum.deliveries.unbalanced,
+            unmatched: totals.sum.deliveries.unmatched,
             offered,
             not_sent: is_bounded.then(|| sum(|stream| stream.measured.not_sent())),
-            downgraded: totals.downgraded,
+            downgraded: totals.sum.downgraded,
             answered: sum(|stream| stream.measured.answered()),
             // The load's own threads, where the system distinguishes threads: an embedded broker is in this process
             // too.
-            cpu: used.or(usage.cpu),
+            usage: Usage { cpu: used.or(usage.cpu), ..usage },
             busiest_thread,
-            cpu_quota: usage.cpu_quota,
-            throttling: usage.throttling,
-            resident_bytes: usage.resident,
-            machine: usage.machine,
             clients_bytes: None,
             connected: connections.iter().map(|target| target.open).sum(),
             max_open: census.max_open(),
             clock_back_ns: 0,
             lost: census.lost_in_stage().clone(),
-            outages: plan.reconnect.map(|_| totals.outages),
+            outages: plan.reconnect.map(|_| totals.sum.outages),
             silences,
             targets: targets
                 .map(|(share, connections)| TargetOutcome {
@@ -389,7 +376,20 @@ impl<'a> StageDriver<'a> {
                     lost: connections.lost,
                 })
                 .collect(),
-            broker: usage.broker,
         }
     }
+}
+
+/// What this shard sent and `received` in a stage.
+fn reach(shared: &Shared, stage: u32, received: Reach) -> Reach {
+    let mut reach = received;
+    for (number, stream) in shared.numbered_streams() {
+        let measured = stream.measured.range(stage);
+        if shared.plan.owns(ClientKind::Publisher, number) && !measured.is_empty() {
+            let refused = stream.measured.refused(stage);
+            reach.sent.push((number as u64, measured.start, measured.end, refused));
+        }
+    }
+    reach.pack();
+    reach
 }

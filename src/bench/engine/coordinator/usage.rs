@@ -43,15 +43,20 @@ pub(super) struct UsageMeter {
 }
 
 /// What was used in the measured window.
-pub(super) struct Usage {
-    pub(super) cpu: Option<CpuTime>,
-    /// Resident memory at the end.
-    pub(super) resident: Option<u64>,
-    pub(super) machine: MachineCounters,
-    pub(super) broker: Option<ProcessUse>,
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    /// CPU time of the load's threads; of the process where threads are not distinguished.
+    pub(crate) cpu: Option<CpuTime>,
+    /// Resident memory at its end.
+    pub(crate) resident_bytes: Option<u64>,
+    /// The counters of the machine.
+    pub(crate) machine: MachineCounters,
+    /// What the broker's process used, where it is on this machine and known.
+    pub(crate) broker: Option<ProcessUse>,
     /// CPU time that control groups allow this process, in cores, where they limit it.
-    pub(super) cpu_quota: Option<f64>,
-    pub(super) throttling: Option<Throttling>,
+    pub(crate) cpu_quota: Option<f64>,
+    /// How often they stopped it, where they limit it.
+    pub(crate) throttling: Option<Throttling>,
 }
 
 impl UsageMeter {
@@ -66,7 +71,7 @@ impl UsageMeter {
         let cpu_quota = self.groups.quota().map(|quota| quota.cores);
         Usage {
             cpu: process_cpu().zip(self.cpu).map(|(now, start)| now.since(start)),
-            resident: resident_bytes(),
+            resident_bytes: resident_bytes(),
             machine: MachineCounters::read().since(self.machine),
             broker: broker.zip(self.broker.as_ref()).map(|(now, start)| now.since(start)),
             cpu_quota,

@@ -75,6 +75,22 @@ pub(in crate::bench::engine) struct Settled {
     pub(in crate::bench::engine) shares: Vec<TargetShare>,
 }
 
+impl Settled {
+    /// Adds what another shard has settled.
+    pub(in crate::bench::engine) fn merge(&mut self, other: Self) {
+        self.recorder.merge(&other.recorder);
+        self.deliveries.merge(&other.deliveries);
+        self.downgraded += other.downgraded;
+        self.spans.merge(other.spans);
+        self.outages.merge(&other.outages);
+        self.shares.resize_with(other.shares.len(), TargetShare::default);
+        for (sum, share) in self.shares.iter_mut().zip(&other.shares) {
+            sum.recorder.merge(&share.recorder);
+            sum.delivery.merge(&share.delivery);
+        }
+    }
+}
+
 /// The part of a stage that went over the connections to one broker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TargetShare {

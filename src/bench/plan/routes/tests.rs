@@ -106,7 +106,7 @@ fn templates() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 proptest! {
-    /// Both directions of the relation say the same, every stream is heard where anybody listens, a place is found for
+    /// Both directions of the relation say the same, every stream has a receiver where anybody listens, a place is found for
     /// just the streams of a subscriber, and the ranks are those of the receivers.
     #[test]
     fn publishers_and_subscribers_agree(
@@ -130,9 +130,9 @@ proptest! {
         }
         let mut reverse = BTreeSet::new();
         for stream in 0..publishers {
-            let heard = routes.receivers_of(stream);
-            prop_assert!(subscribers == 0 || heard.count > 0);
-            reverse.extend(heard.iter().map(|receiver| (stream, receiver)));
+            let receivers = routes.receivers_of(stream);
+            prop_assert!(subscribers == 0 || receivers.count > 0);
+            reverse.extend(receivers.iter().map(|receiver| (stream, receiver)));
         }
         prop_assert_eq!(pairs, reverse);
         let members: usize = (0..routes.receivers()).map(|receiver| routes.members_of(receiver)).sum();

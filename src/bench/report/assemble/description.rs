@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn a_shape_is_named_only_where_there_are_both_sides() {
-        let told = |words: &[&str]| description(&plan_of(words).unwrap());
-        assert_eq!(told(&["pub", "--clients", "3"]), "tcp  MQTT 3.1.1  QoS 0  3 publishers  64 B");
-        assert_eq!(told(&["sub", "-t", "a", "--clients", "1"]), "tcp  MQTT 3.1.1  QoS 0  1 subscriber");
-        assert!(told(&["--clients", "2"]).starts_with("p2p  tcp  "));
-        assert!(told(&["--clients", "2"]).contains("2 publishers → 2 subscribers"));
+        let described = |words: &[&str]| description(&plan_of(words).unwrap());
+        assert_eq!(described(&["pub", "--clients", "3"]), "tcp  MQTT 3.1.1  QoS 0  3 publishers  64 B");
+        assert_eq!(described(&["sub", "-t", "a", "--clients", "1"]), "tcp  MQTT 3.1.1  QoS 0  1 subscriber");
+        assert!(described(&["--clients", "2"]).starts_with("p2p  tcp  "));
+        assert!(described(&["--clients", "2"]).contains("2 publishers → 2 subscribers"));
     }
 }

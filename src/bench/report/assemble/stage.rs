@@ -66,13 +66,13 @@ pub(super) fn stage(
         series: series(outcome, sides, order_warning.is_some()),
         silences: outcome.silences.clone(),
         generator: Generator {
-            rss_bytes: outcome.resident_bytes,
+            rss_bytes: outcome.usage.resident_bytes,
             bytes_per_client: outcome.clients_bytes,
-            ctx_switches: outcome.cpu.map(|used| used.switches),
+            ctx_switches: outcome.usage.cpu.map(|used| used.switches),
             ..Generator::judge(&figures)
         },
         targets: (!outcome.targets.is_empty()).then(|| targets(plan, outcome, sides, model, order_warning.is_some())),
-        broker: outcome.broker.as_ref().map(|used| ProcessUse {
+        broker: outcome.usage.broker.as_ref().map(|used| ProcessUse {
             cpu_pct: percent(used.cpu_ns as f64, outcome.measured_ns as f64).map(|share| (share * 10.0).round() / 10.0),
             ..used.clone()
         }),
@@ -105,19 +105,19 @@ fn adapt_latencies(plan: &BenchPlan, is_order_broken: bool, recorder: &mut Recor
 
 fn figures(plan: &BenchPlan, outcome: &StageOutcome, recorder: &Recorder, ceiling_per_s: Option<f64>) -> StageFigures {
     StageFigures {
-        cpu_user_ns: outcome.cpu.map(|cpu| cpu.user_ns),
-        cpu_sys_ns: outcome.cpu.map(|cpu| cpu.system_ns),
+        cpu_user_ns: outcome.usage.cpu.map(|cpu| cpu.user_ns),
+        cpu_sys_ns: outcome.usage.cpu.map(|cpu| cpu.system_ns),
         // A thread that stays awake on purpose is always busy.
         busiest_thread_ns: outcome
             .busiest_thread
             .filter(|_| !(plan.busy_poll && outcome.rate.is_some()))
             .map(|cpu| cpu.total_ns()),
         ceiling_per_s,
-        steal_pct: outcome.machine.steal_pct(),
-        cpu_quota: outcome.cpu_quota,
-        throttling: outcome.throttling,
-        tcp_segments: outcome.machine.tcp_sent,
-        tcp_retrans: outcome.machine.tcp_sent_again,
+        steal_pct: outcome.usage.machine.steal_pct(),
+        cpu_quota: outcome.usage.cpu_quota,
+        throttling: outcome.usage.throttling,
+        tcp_segments: outcome.usage.machine.tcp_sent,
+        tcp_retrans: outcome.usage.machine.tcp_sent_again,
         unbalanced_ledgers: outcome.unbalanced,
         clock_back_ns: outcome.clock_back_ns,
         delivery: outcome.delivery,
@@ -187,8 +187,9 @@ fn shown(plan: &BenchPlan, traffic: Traffic) -> Traffic {
 fn delivery(plan: &BenchPlan, outcome: &StageOutcome, recorder: &Recorder, sides: Sides) -> DeliveryAccount {
     let frees_window = plan.window_rule == WindowRule::Delivery && sides.publishers && sides.subscribers;
     let stream = |(number, stream): (&usize, &StreamOutcome)| {
-        let unacked = (plan.qos != QoS::AtMostOnce).then_some(stream.unacknowledged);
-        StreamAccount::of(*number, stream.delivery.as_ref(), unacked)
+        let answered = |count: u64| (plan.qos != QoS::AtMostOnce).then_some(count);
+        let (unacked, rejected) = (answered(stream.unacknowledged), answered(stream.refused));
+        StreamAccount::of(*number as u64, stream.delivery.as_ref(), unacked, rejected)
     };
     let unacked = sides.acknowledged.then_some(outcome.unacknowledged);
     let mut delivery = DeliveryAccount {

@@ -92,15 +92,18 @@ fn of_load(plan: &BenchPlan, stage: &StageOutcome) -> Vec<Warning> {
             0 => {
                 let not_sent = stage.not_sent.filter(|not_sent| *not_sent > 0);
                 let not_sent = not_sent.map_or_else(String::new, |count| format!(", and {count} were not sent at all"));
-                format!(
-                    "{held_back} of {offered} messages waited for the window{not_sent}: the path did not sustain this rate, and latencies grow with the length of the test",
-                )
+                let consequence = if stage.keeps_up() {
+                    format!("latencies include that wait; -M is {} per publisher", plan.window)
+                } else {
+                    "the path did not sustain this rate, and latencies grow with the length of the test".to_owned()
+                };
+                format!("{held_back} of {offered} messages waited for the window{not_sent}: {consequence}")
             }
             skipped => format!(
                 "{held_back} of {offered} messages were due with a full window: the path did not sustain this rate, and {skipped} were skipped",
             ),
         };
-        let code = if stage.lost.is_empty() { "overload" } else { "held-back" };
+        let code = if stage.lost.is_empty() && !stage.keeps_up() { "overload" } else { "held-back" };
         warnings.push(Warning::new(code, text));
     } else if let Some(not_sent) = stage.not_sent.filter(|not_sent| *not_sent > counters.skipped) {
         let of = stage.offered.map_or_else(String::new, |offered| format!(" of {offered}"));
@@ -258,8 +261,8 @@ pub(super) fn of_figures(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
 /// Warnings about delivery.
 fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
     let (mut warnings, delivery) = (Vec::new(), &stage.delivery);
-    if let Some(lost) = some(delivery.lost) {
-        let expected = delivery.expected.unwrap_or_default();
+    if let Some(lost) = some(delivery.counts.lost) {
+        let expected = delivery.counts.expected.unwrap_or_default();
         let cause = cause_of_loss(plan, stage);
         warnings.push(Warning::new("loss", format!("{lost} of {expected} messages were lost{cause}")));
     }
@@ -275,20 +278,20 @@ fn of_delivery(plan: &BenchPlan, stage: &Stage) -> Vec<Warning> {
         );
         warnings.push(Warning::new("freed-by-silence", text));
     }
-    if let Some(duplicates) = some(delivery.duplicates).filter(|_| stage.qos == 2) {
+    if let Some(duplicates) = some(delivery.counts.duplicates).filter(|_| stage.qos == 2) {
         warnings.push(Warning::new(
             "qos2-duplicates",
             format!("{}, which QoS 2 forbids", counted(duplicates, "duplicate", "duplicates")),
         ));
     }
-    if let Some(corrupt) = some(delivery.corrupt) {
+    if let Some(corrupt) = some(delivery.counts.corrupt) {
         warnings.push(Warning::new("corrupt", format!("{} arrived with different contents", messages(corrupt))));
     }
     if let Some(foreign) = some(delivery.foreign) {
         let text = format!("{} from other publishers arrived on the same topics and cost time", messages(foreign));
         warnings.push(Warning::new("foreign", text));
     }
-    if let Some(unjudged) = some(delivery.unjudged) {
+    if let Some(unjudged) = some(delivery.counts.unjudged) {
         let text = format!("{} arrived too late to tell late messages from duplicates", messages(unjudged));
         warnings.push(Warning::new("unjudged", text));
     }

@@ -81,9 +81,11 @@ impl Table {
     pub(super) fn render(&self, name: &str) -> Markup {
         let left_out = self.rows.len().saturating_sub(MOST_ROWS);
         html! {
-            div class="scroll" tabindex="0" role="region" aria-label=(name) {
+            div class="scroll" tabindex="0" role="region" aria-label=(format!("{name}, table")) {
                 table {
-                    thead { tr { @for head in &self.head { th scope="col" { (head) } } } }
+                    thead { tr {
+                        @for head in &self.head { @if head.is_empty() { td {} } @else { th scope="col" { (head) } } }
+                    } }
                     tbody {
                         @for row in self.rows.iter().take(MOST_ROWS) {
                             tr {

@@ -76,7 +76,7 @@ pub(super) fn chart(id: String, samples: &[Sample<'_>]) -> Option<Chart> {
     })
 }
 
-/// The points of a curve, as many as can be told apart.
+/// The points of a curve, as many as can be distinguished.
 fn points(sample: &Sample<'_>) -> Vec<Point> {
     let latency = sample.latency;
     let limit = sample.highest_percentile.and_then(|text| text.parse::<f64>().ok()).map_or(f64::MAX, nines_of);
@@ -120,7 +120,7 @@ fn nines_of(percent: f64) -> f64 {
     -share.log10()
 }
 
-/// The percentile with so many nines.
+/// The percentile with this number of nines.
 fn percentile(nines: usize) -> String {
     match nines {
         0 => "shortest".to_owned(),
@@ -191,7 +191,7 @@ mod tests {
         Sample { name: "e2e".to_owned(), latency, is_baseline: false, highest_percentile: None }
     }
 
-    /// The latency at so many nines, as the drawn line has it.
+    /// The latency at this number of nines, as the drawn line has it.
     fn at(points: &[Point], nines: f64) -> f64 {
         let after = points.iter().position(|point| point.nines >= nines).unwrap();
         let (one, other) = (points[after.saturating_sub(1)], points[after]);

@@ -9,6 +9,7 @@ use super::chart::{Table, heading};
 use super::text::{count, difference, known, name, sentence};
 use crate::bench::measure::Generator;
 use crate::bench::report::comparison::{Comparison, MetricComparison, SideFigure};
+use crate::bench::report::delivery::StreamAccount;
 use crate::bench::report::document::ResultDocument;
 use crate::bench::report::gate::{finding, signed_percent};
 use crate::bench::report::latency::{LatencySummary, LoopKind};
@@ -57,15 +58,15 @@ const FIGURES: &[Figure] = &[
     figure!("median", nanoseconds, |document| as_float(latency(document)?.p.p50)),
     figure!("p99", nanoseconds, |document| as_float(latency(document)?.p.p99)),
     figure!("longest", nanoseconds, |document| latency(document).map(|latency| latency.max as f64)),
-    figure!("lost", whole, |document| as_float(document.delivery.lost)),
+    figure!("lost", whole, |document| as_float(document.delivery.counts.lost)),
     figure!("not sent", whole, |document| as_float(document.delivery.not_sent)),
-    figure!("duplicates", whole, |document| as_float(document.delivery.duplicates)),
+    figure!("duplicates", whole, |document| as_float(document.delivery.counts.duplicates)),
     figure!("acknowledged per second", rate, |document| document.traffic.acked_per_s),
     figure!("p90", nanoseconds, |document| as_float(latency(document)?.p.p90)),
     figure!("p99.9", nanoseconds, |document| as_float(latency(document)?.p.p99_9)),
     figure!("p99.99", nanoseconds, |document| as_float(latency(document)?.p.p99_99)),
     figure!("payload delivered", byte_rate, |document| document.traffic.goodput_bytes_per_s),
-    figure!("reordered", whole, |document| as_float(document.delivery.reordered)),
+    figure!("reordered", whole, |document| as_float(document.delivery.counts.reordered)),
     figure!("clients connected", whole, |document| as_float(document.clients.connected)),
     figure!("own CPU", percent, |document| {
         let generator = &document.generator;
@@ -157,9 +158,9 @@ pub(super) fn stages(document: &ResultDocument) -> Markup {
             known(latency.and_then(|latency| latency.p.p50), duration),
             known(latency.and_then(|latency| latency.p.p99), duration),
             known(latency.map(|latency| latency.max), duration),
-            count(stage.delivery.lost),
+            count(stage.delivery.counts.lost),
             count(stage.delivery.not_sent),
-            count(stage.delivery.duplicates),
+            count(stage.delivery.counts.duplicates),
         ]
     };
     let given_up = document.stages.iter().filter_map(|stage| Some((stage, stage.given_up.as_ref()?)));
@@ -174,22 +175,23 @@ pub(super) fn stages(document: &ResultDocument) -> Markup {
 /// What became of the messages and of the connections.
 pub(super) fn accounts(document: &ResultDocument, level: u8) -> Markup {
     let (delivery, clients) = (&document.delivery, &document.clients);
+    let of_all = &delivery.counts;
     let messages = [
-        ("expected", delivery.expected),
-        ("delivered once", delivery.delivered_once),
-        ("lost", delivery.lost),
+        ("expected", of_all.expected),
+        ("delivered once", of_all.delivered_once),
+        ("lost", of_all.lost),
         ("not sent", delivery.not_sent),
-        ("duplicates", delivery.duplicates),
-        ("of these with the DUP flag", delivery.dup_flagged),
-        ("reordered", delivery.reordered),
-        ("late", delivery.late),
-        ("corrupt", delivery.corrupt),
+        ("duplicates", of_all.duplicates),
+        ("of these with the DUP flag", of_all.dup_flagged),
+        ("reordered", of_all.reordered),
+        ("late", of_all.late),
+        ("corrupt", of_all.corrupt),
         ("of other senders", delivery.foreign),
         ("retained", delivery.retained),
         ("not acknowledged", delivery.unacked),
         ("without a subscriber", delivery.no_subscriber),
         ("slots freed by silence", delivery.freed_by_silence),
-        ("longest run of losses", delivery.max_gap),
+        ("longest run of losses", of_all.max_gap),
         ("outages", delivery.outage_count),
     ];
     let connections = [
@@ -256,16 +258,17 @@ fn outages(document: &ResultDocument, level: u8) -> Markup {
 
 fn streams(document: &ResultDocument, level: u8) -> Markup {
     let faulty = document.delivery.streams.iter().flatten().filter(|stream| stream.faults().iter().any(|it| *it > 0));
-    let row = |stream: &crate::bench::report::delivery::StreamAccount| {
+    let row = |stream: &StreamAccount| {
+        let of_stream = &stream.counts;
         let counts = [
-            stream.expected,
-            stream.lost,
-            stream.duplicates,
-            stream.reordered,
-            stream.corrupt,
+            of_stream.expected,
+            of_stream.lost,
+            of_stream.duplicates,
+            of_stream.reordered,
+            of_stream.corrupt,
             stream.rejected,
             stream.unacked,
-            stream.max_gap,
+            of_stream.max_gap,
         ];
         std::iter::once(format!("publisher {}", stream.stream)).chain(counts.map(count)).collect()
     };
@@ -299,7 +302,7 @@ fn brokers(document: &ResultDocument, level: u8) -> Markup {
             known(target.traffic.delivered_per_s, rate),
             known(target.latency.e2e.as_ref().and_then(|e2e| e2e.p.p50), duration),
             known(target.latency.e2e.as_ref().and_then(|e2e| e2e.p.p99), duration),
-            count(target.delivery.lost),
+            count(target.delivery.counts.lost),
         ]
     };
     let all =

@@ -371,7 +371,7 @@ impl<'a> Timeline<'a> {
         let description = format!(
             "Messages per second over time{}. In the whole run: lost {}, not sent {}.",
             self.highest_of(&lines),
-            super::text::count(delivery.lost),
+            super::text::count(delivery.counts.lost),
             super::text::count(delivery.not_sent)
         );
         self.strip("rates", "Rates and losses", description, panels, &lines)

@@ -114,7 +114,7 @@ fn unfitness(result: &ResultDocument) -> Option<String> {
         return Some(format!("it measured nothing{error}"));
     }
     if result.run.plan_hash.is_none() {
-        return Some("it has no plan_hash, so nothing says that its plan is that of the others".to_owned());
+        return Some("it has no plan_hash, so it is unknown whether its plan is that of the others".to_owned());
     }
     let runs = result.runs.as_ref().map_or(1, Vec::len);
     (runs > 1).then(|| format!("it holds {runs} runs (--runs): merge results of single runs"))

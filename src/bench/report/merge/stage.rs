@@ -189,8 +189,8 @@ fn traffic(one: &Traffic, other: &Traffic) -> Traffic {
 fn delivery(one: &DeliveryAccount, other: &DeliveryAccount) -> DeliveryAccount {
     let mut all = one.clone();
     all.add_counts(other);
-    if let (Some(expected), Some(delivered)) = (all.expected, all.delivered_once) {
-        all.lost = all.lost.map(|_| expected.saturating_sub(delivered));
+    if let (Some(expected), Some(delivered)) = (all.counts.expected, all.counts.delivered_once) {
+        all.counts.lost = all.counts.lost.map(|_| expected.saturating_sub(delivered));
     }
     all.streams = sum_of_lists(&one.streams, &other.streams, |streams: Vec<StreamAccount>| worst_first(streams));
     all.outages = sum_of_lists(&one.outages, &other.outages, |mut outages: Vec<Outage>| {

@@ -79,7 +79,7 @@ fn outcome(part: &Measured, stage: StageOutcome) -> StageOutcome {
             .iter()
             .map(|(number, lost)| {
                 let delivery = Delivery { expected: 9, delivered_once: 9 - lost, lost: *lost, ..Delivery::default() };
-                (*number, StreamOutcome { delivery: Some(delivery), unacknowledged: 0 })
+                (*number, StreamOutcome { delivery: Some(delivery), ..StreamOutcome::default() })
             })
             .collect(),
         outages: Some(outages),
@@ -142,7 +142,7 @@ proptest! {
         }
         let sent: u64 = stages.iter().flat_map(|part| part.iter().map(|stage| stage.sent)).sum();
         let lost: u64 = stages.iter().flat_map(|part| part.iter().map(|stage| stage.lost)).sum();
-        prop_assert_eq!((all.delivery.expected, all.delivery.lost), (Some(sent), Some(lost)));
+        prop_assert_eq!((all.delivery.counts.expected, all.delivery.counts.lost), (Some(sent), Some(lost)));
         let outages: usize = stages.iter().flat_map(|part| part.iter().map(|stage| stage.outages.len())).sum();
         prop_assert_eq!(all.delivery.outage_count, Some(outages as u64));
         prop_assert!(all.stages.iter().all(|stage| stage.delivery.outages.as_ref().is_none_or(|all| all.len() <= 1_000)));
@@ -171,7 +171,7 @@ fn rates_counts_and_rows_are_added_and_what_differs_is_null() {
     let sum = merged(&[two.clone(), one.clone()]);
     let [first, second] = [&one, &two].map(|part| part.traffic.sent_per_s.unwrap());
     assert_eq!(sum.traffic.sent_per_s, Some(first + second));
-    assert_eq!((sum.clients.connected, sum.delivery.lost), (Some(4), Some(2 * (1 + 2))));
+    assert_eq!((sum.clients.connected, sum.delivery.counts.lost), (Some(4), Some(2 * (1 + 2))));
     let rows = &sum.stages[0].series.as_ref().unwrap().rows;
     assert_eq!((rows.len(), rows[1].t_ns, rows[1].sent, rows[1].conns), (2, 1_000_000_000, Some(2_000), Some(4)));
     assert_eq!((sum.env.host.as_deref(), sum.env.kernel.clone()), (None, one.env.kernel.clone()));
@@ -326,10 +326,10 @@ proptest! {
 
         let missed = lost.iter().filter(|number| **number >= 10).count() as u64;
         let delivery = &all.stages[0].delivery;
-        prop_assert_eq!((delivery.expected, delivery.lost), (Some(7 * 5 * 30), Some(7 * 5 * missed)));
-        prop_assert_eq!(delivery.delivered_once, Some(7 * 5 * (30 - missed)));
+        prop_assert_eq!((delivery.counts.expected, delivery.counts.lost), (Some(7 * 5 * 30), Some(7 * 5 * missed)));
+        prop_assert_eq!(delivery.counts.delivered_once, Some(7 * 5 * (30 - missed)));
         prop_assert_eq!((all.status, &all.stages[0].reach, &all.run.shard), (Status::Ok, &None, &None));
-        prop_assert_eq!(all.delivery.lost, delivery.lost);
+        prop_assert_eq!(all.delivery.counts.lost, delivery.counts.lost);
     }
 }
 

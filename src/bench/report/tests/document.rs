@@ -96,7 +96,7 @@ fn the_top_level_is_flood_traffic_paced_latency_and_all_deliveries() {
     assert_eq!(document.traffic, flood.traffic);
     assert_eq!(document.traffic.sent_per_s, Some(123_456.0));
     assert_eq!(document.latency, paced.latency);
-    assert_eq!(document.delivery.expected, Some(617_280 + 308_640));
+    assert_eq!(document.delivery.counts.expected, Some(617_280 + 308_640));
     assert_eq!((document.clients.connected, document.generator.verdict), (Some(2), Some(Verdict::Ok)));
     assert_eq!(document.generator.cpu_user_pct, Some(20.0));
     assert_eq!(document.generator.cpu_ns_per_message, Some(2 * 1_500_000_000 / (2 * (617_280 + 308_640))));

@@ -1,6 +1,6 @@
 //! A run of two stages as an engine would bring it.
 
-use crate::bench::engine::{RunOutcome, StageOutcome};
+use crate::bench::engine::{RunOutcome, StageOutcome, Usage};
 use crate::bench::measure::{Delivery, IntervalRow, RateWindows, Recorder, Series};
 use crate::bench::plan::from_options::tests::plan_of;
 use crate::bench::plan::{BenchPlan, LoadModel, Stage, StageName};
@@ -63,7 +63,7 @@ pub(crate) fn stage(start_ns: u64, messages: u64, typical_ns: i64) -> StageOutco
         max_open: 2,
         // The rows of one length are those of whole seconds.
         series: Series { interval_ns: SECOND, rows: (0..5).map(row).collect() },
-        cpu: Some(CpuTime { user_ns: SECOND, system_ns: SECOND / 2, switches: 0 }),
+        usage: Usage { cpu: Some(CpuTime { user_ns: SECOND, system_ns: SECOND / 2, switches: 0 }), ..Usage::default() },
         busiest_thread: Some(CpuTime { user_ns: SECOND * 8 / 5, ..CpuTime::default() }),
         recorder,
         ..StageOutcome::default()

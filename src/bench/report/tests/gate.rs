@@ -185,7 +185,7 @@ fn a_change_that_cannot_be_known_fails_with_a_reason() {
     let words = reason("vs(e2e.p50) <= +10%", &new, Some(&unmeasured));
     assert_eq!(words, "in the baseline, e2e was not measured in this run");
     let mut lossy = new.clone();
-    lossy.delivery.lost = Some(7);
+    lossy.delivery.counts.lost = Some(7);
     assert!(reason("vs(lost) <= +10%", &lossy, Some(&base)).contains("was 0 in the baseline"));
     let mut invalid = base.clone();
     invalid.set_status(Status::Invalid);

@@ -113,7 +113,7 @@ fn the_worst_streams_are_named_where_there_are_several() {
         let faulty = Delivery { expected: 1_000, delivered_once: 993, lost: 7, max_gap: 4, ..Delivery::default() };
         let clean = Delivery { expected: 1_000, delivered_once: 1_000, ..Delivery::default() };
         let late = Delivery { late: 2, lost: 9, ..faulty };
-        let outcome = |delivery| StreamOutcome { delivery: Some(delivery), unacknowledged: 0 };
+        let outcome = |delivery| StreamOutcome { delivery: Some(delivery), ..StreamOutcome::default() };
         stage.streams = (0..).zip([clean, faulty, late].map(outcome)).collect();
     });
     let expected = "\

@@ -147,15 +147,23 @@ fn the_rate_of_the_plan_is_kept_or_it_is_not() {
     assert!(words(&kept).starts_with("Carries 61,700 messages/s at QoS 1 (limit: the plan's rate). At 61,728/s a"));
     let late = open_loop(&arguments, |stage| {
         stage.recorder.counters.held_back = 100_000;
-        stage.not_sent = Some(50);
+        stage.not_sent = Some(5_000);
     });
     let text = words(&late);
     assert!(text.starts_with("Carries 61,700 messages/s at QoS 1, but messages wait for it (limit: "), "{text}");
     assert!(text.contains("there is no typical time") && !text.contains("1 in 100"), "{text}");
-    assert!(text.contains("50 messages of the plan not sent."), "{text}");
+    assert!(text.contains("5,000 messages of the plan not sent."), "{text}");
     assert_eq!(verdict(&late).level, Level::Attention);
     // A time that grows with the length of the test is not in the table either.
     assert_eq!(key_figures(&late).heads, ["", "messages/s", "lost", "not sent"]);
+    // Hardly anything is left at the end: it waited, but not longer and longer.
+    let waited = open_loop(&arguments, |stage| {
+        stage.recorder.counters.held_back = 100_000;
+        stage.not_sent = Some(50);
+    });
+    let text = words(&waited);
+    assert!(text.starts_with("Carries 61,700 messages/s at QoS 1 (limit: the plan's rate). At 61,728/s a"), "{text}");
+    assert!(text.contains("1 in 100") && text.contains("50 messages of the plan not sent."), "{text}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn stage_row(stage: &Stage) -> String {
         latency.and_then(|latency| latency.p.p99),
         latency.map(|latency| latency.max),
     ];
-    let counts = [stage.delivery.lost, stage.delivery.duplicates].map(|count| known(count, grouped));
+    let counts = [stage.delivery.counts.lost, stage.delivery.counts.duplicates].map(|count| known(count, grouped));
     let cells = rates.into_iter().chain(times.map(|time| known(time, duration))).chain(counts);
     format!("| {} | {} |\n", plain(&stage.name), cells.collect::<Vec<_>>().join(" | "))
 }

@@ -242,7 +242,7 @@ fn sys_is_published_retained_and_counts() {
     assert_eq!(value("publish/bytes/received"), Some("5"));
     assert_eq!(value("uptime"), Some("10 seconds"));
     assert!(value("load/publish/received/1min").is_some_and(|load| load != "0.00"));
-    // What did not change is not told again.
+    // What did not change is not recorded again.
     assert_eq!(value("clients/total"), Some("1"));
     desk.wait(10);
     assert!(!desk.messages(client).iter().any(|(topic, ..)| topic.ends_with("clients/total")));

@@ -3,7 +3,7 @@
 use super::super::{Change, Journal, StoredMessage};
 use super::*;
 
-/// A change that owns what it tells.
+/// A change that owns its data.
 #[derive(Clone)]
 enum Owned {
     Session(String, u32),
