@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Command, CommandFactory, Parser};
 
 use super::arguments::OptionTable;
+use super::profile;
 use super::reading::{self, Reading, ToolOptions};
 use super::sections;
 use super::{
@@ -20,6 +21,7 @@ pub static BENCH: Tool = Tool {
     replaces_topics: false,
     sections: sections::BENCH,
     definition: BenchOptions::definition,
+    profile_reader: Some(profile::read),
 };
 
 /// The options of mqbench.

@@ -17,6 +17,7 @@ pub static BROKER: Tool = Tool {
     replaces_topics: false,
     sections: sections::BROKER,
     definition: <BrokerOptions as CommandFactory>::command,
+    profile_reader: None,
 };
 
 /// The options of mqbroker.

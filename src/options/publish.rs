@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, ValueEnum};
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::topic_of_url;
 use super::message::Sources;
+use super::profile;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
@@ -22,6 +23,7 @@ pub static PUBLISH: Tool = Tool {
     replaces_topics: true,
     sections: sections::PUBLISH,
     definition: <PublishOptions as CommandFactory>::command,
+    profile_reader: Some(profile::read),
 };
 
 /// The options of mqpub.

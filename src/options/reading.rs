@@ -10,7 +10,7 @@ use super::arguments::{Answer, Arguments, OptionTable, Walked};
 use super::connection::Positions;
 use super::environment::PASSWORD_VARIABLE;
 use super::usage_error::fault_of_clap;
-use super::{ConnectionOptions, Environment, JobCommand, Tool, UsageError, options_file, profile};
+use super::{ConnectionOptions, Environment, JobCommand, Tool, UsageError, options_file};
 use crate::terminal::escape;
 
 /// What a command line asks for.
@@ -138,10 +138,12 @@ fn sources(
     };
     let mut faults = Vec::new();
     let mut of_files = of_files.map_err(|wrong| faults.extend(wrong)).unwrap_or_default();
-    for name in &walked.profiles {
-        match profile::read(&name.to_string_lossy(), tool, command, table, environment) {
-            Ok(source) => of_files.sources.push(source),
-            Err(wrong) => faults.extend(wrong),
+    if let Some(read) = tool.profile_reader {
+        for name in &walked.profiles {
+            match read(&name.to_string_lossy(), tool, command, table, environment) {
+                Ok(source) => of_files.sources.push(source),
+                Err(wrong) => faults.extend(wrong),
+            }
         }
     }
     UsageError::check(tool.name, faults)?;

@@ -8,6 +8,7 @@ use clap::{Arg, Args, Command, CommandFactory, Parser, ValueHint};
 use super::compat::{self, ClientOptions, Flag, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::message::Sources;
+use super::profile;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::values::{positive_count, positive_duration};
@@ -25,6 +26,7 @@ pub static REQUEST: Tool = Tool {
     replaces_topics: true,
     sections: sections::REQUEST,
     definition: RequestOptions::definition,
+    profile_reader: Some(profile::read),
 };
 
 /// The options of mqrr.

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use super::compat::{self, ClientOptions, Translation};
 use super::connect_plan::{topic_of_url, version};
 use super::explore::OtherOptions;
+use super::profile;
 use super::reading::{Reading, ToolOptions};
 use super::sections;
 use super::{
@@ -22,6 +23,7 @@ pub static SUBSCRIBE: Tool = Tool {
     replaces_topics: false,
     sections: sections::SUBSCRIBE,
     definition: <SubscribeOptions as CommandFactory>::command,
+    profile_reader: Some(profile::read),
 };
 
 /// The options of mqsub.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use clap::Command;
 
+use super::profile::ProfileReader;
 use super::sections::{self, Section};
 
 /// A tool of the suite.
@@ -19,6 +20,9 @@ pub struct Tool {
     /// EXAMPLES, EXIT STATUS, FILES, ENVIRONMENT and SEE ALSO.
     pub sections: &'static [Section],
     pub(super) definition: fn() -> Command,
+    /// What reads a profile; none where there is no `--profile`. A profile knows the options of all tools, and a tool
+    /// without profiles is smaller without them.
+    pub(super) profile_reader: Option<ProfileReader>,
 }
 
 impl Tool {
