@@ -33,10 +33,6 @@ const LIMIT: u64 = 1 << 20;
 /// The key by which a profile builds on others.
 const INHERITS: &str = "inherits";
 
-/// The function [`read`].
-pub(super) type ProfileReader =
-    fn(&str, &Tool, &Command, &OptionTable<'_>, &Environment) -> Result<(String, Vec<OsString>), Vec<String>>;
-
 /// Where the profiles are.
 fn file(environment: &Environment) -> Result<PathBuf, String> {
     let folder = folder(environment).ok_or("--profile: set HOME or XDG_CONFIG_HOME, the place of the profiles")?;

@@ -1,11 +1,17 @@
 //! The tools that have options, as data: name, clap definition, and the texts behind the options.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 
 use clap::Command;
 
-use super::profile::ProfileReader;
+use super::Environment;
+use super::arguments::OptionTable;
 use super::sections::{self, Section};
+
+/// Reads the arguments of the profile of this name, and where they come from.
+pub(super) type ProfileReader =
+    fn(&str, &Tool, &Command, &OptionTable<'_>, &Environment) -> Result<(String, Vec<OsString>), Vec<String>>;
 
 /// A tool of the suite.
 #[derive(Debug)]
