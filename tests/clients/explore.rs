@@ -60,7 +60,9 @@ impl Terminal {
         let end = Instant::now() + PATIENCE;
         loop {
             let screen = self.screen();
-            if texts.iter().all(|text| screen.contains(text)) {
+            // A text may go on in the next line.
+            let joined = self.tmux(&["capture-pane", "-p", "-J"]);
+            if texts.iter().all(|text| screen.contains(text) || joined.contains(text)) {
                 return screen;
             }
             assert!(Instant::now() < end, "{texts:?} do not come: {screen}");
