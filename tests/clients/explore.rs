@@ -60,16 +60,10 @@ impl Terminal {
     fn wait_for(&self, texts: &[&str]) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
-<<<<<<< HEAD
-            // Lines that were wrapped are one.
-            let screen = self.tmux(&["capture-pane", "-p", "-J"]);
-            if texts.iter().all(|text| screen.contains(text)) {
-=======
             let screen = self.screen();
             // A text may go on in the next line.
             let joined = self.tmux(&["capture-pane", "-p", "-J"]);
             if texts.iter().all(|text| screen.contains(text) || joined.contains(text)) {
->>>>>>> s8-scripts
                 return screen;
             }
             assert!(Instant::now() < end, "{texts:?} do not come: {screen}");
