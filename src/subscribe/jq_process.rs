@@ -173,11 +173,19 @@ fn put(buffer: &mut Vec<u8>, kind: u8, content: impl FnOnce(&mut Vec<u8>)) {
     buffer[start - size_of::<u64>()..start].copy_from_slice(&length.to_le_bytes());
 }
 
+/// Reads a length, and what follows it.
 fn get(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let length = get_length(input)?;
+    get_content(input, length)
+}
+
+fn get_length(input: &mut impl Read) -> io::Result<u64> {
     let mut length = [0; size_of::<u64>()];
     input.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    make_room(length);
+    Ok(u64::from_le_bytes(length))
+}
+
+fn get_content(input: &mut impl Read, length: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(length as usize);
     match input.take(length).read_to_end(&mut content)? as u64 == length {
         true => Ok(content),
@@ -192,21 +200,34 @@ pub fn jq_process() -> Option<ExitCode> {
         return None;
     }
     limit();
-    let serve = || serve(&mut stdin().lock(), &mut stdout().lock());
+    let serve = || serve(&mut stdin().lock(), &mut stdout().lock(), LIMITS);
     let thread = std::thread::Builder::new().name("jq".into()).stack_size(jq::STACK).spawn(serve);
     let served = thread.is_ok_and(|thread| thread.join().is_ok_and(|served| served.is_ok()));
     Some(if served { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// How a process limits itself while it serves. A test, which is no process apart, does not.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Called with the length of what it is about to read.
+    make_room: fn(u64),
+    /// Called before a question is answered.
+    allow_time: fn(),
+}
+
+const LIMITS: Limits = Limits { make_room, allow_time };
+
 /// Answers until there are no more questions. To be called on a thread with [`jq::STACK`].
-fn serve(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
+fn serve(input: &mut impl BufRead, output: &mut impl Write, limits: Limits) -> io::Result<()> {
     let mut programs: Vec<(Vec<u8>, Result<Program, String>)> = Vec::new();
     let mut message = Value::default();
     let mut answer = Vec::new();
     loop {
         let Some(kind) = input.fill_buf()?.first().copied() else { return Ok(()) };
         input.consume(1);
-        let content = get(input)?;
+        let length = get_length(input)?;
+        (limits.make_room)(length);
+        let content = get_content(input, length)?;
         if kind == MESSAGE {
             message = jq::value(&content);
             continue;
@@ -217,7 +238,7 @@ fn serve(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
             programs.len() - 1
         });
         answer.clear();
-        allow_time();
+        (limits.allow_time)();
         match programs[place].1.as_ref().map_err(String::clone).and_then(|program| program.is_true(&message)) {
             Ok(is_true) => answer.push(if is_true { YES } else { NO }),
             Err(error) => put(&mut answer, FAILED, |answer| answer.extend_from_slice(error.as_bytes())),
@@ -286,6 +307,8 @@ fn allow_time() {}
 mod tests {
     use super::*;
 
+    const NO_LIMITS: Limits = Limits { make_room: |_| (), allow_time: || () };
+
     /// What the process answers to these questions about messages.
     fn answers(asked: &[(u8, &str)]) -> Vec<u8> {
         let mut input = Vec::new();
@@ -294,7 +317,7 @@ mod tests {
         }
         jq::on_stack(move || {
             let mut output = Vec::new();
-            serve(&mut &input[..], &mut output).unwrap();
+            serve(&mut &input[..], &mut output, NO_LIMITS).unwrap();
             output
         })
     }
@@ -321,7 +344,7 @@ mod tests {
         let mut input = Vec::new();
         put(&mut input, QUESTION, |buffer| buffer.extend_from_slice(b"true"));
         input.pop();
-        assert!(serve(&mut &input[..], &mut Vec::new()).is_err());
-        assert!(serve(&mut &b""[..], &mut Vec::new()).is_ok());
+        assert!(serve(&mut &input[..], &mut Vec::new(), NO_LIMITS).is_err());
+        assert!(serve(&mut &b""[..], &mut Vec::new(), NO_LIMITS).is_ok());
     }
 }
