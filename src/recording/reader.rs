@@ -107,6 +107,7 @@ impl Reader {
     }
 
     /// The number of the line that was read last, from 1.
+    #[cfg(any(test, feature = "explorer"))]
     pub(crate) const fn line_number(&self) -> u64 {
         self.number
     }
