@@ -327,7 +327,8 @@ impl Receiver {
         }
         if self.left > 0 {
             let left = counted(self.left, "retained message was", "retained messages were");
-            self.diagnostics.error(format_args!("{left} not removed: one run removes only so many"));
+            let most = MOST_TO_REMOVE >> 20;
+            self.diagnostics.error(format_args!("{left} not removed: one run removes up to {most} MiB of topics"));
             self.diagnostics.hint("run it again for the rest");
         }
     }
