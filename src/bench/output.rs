@@ -186,11 +186,22 @@ fn write_file(path: &Path, text: &[u8], is_private: bool) -> io::Result<()> {
         return write_to(create(path, is_private)?, text);
     };
     let written = write_to(file, text)
-        .and_then(|()| known.map_or(Ok(()), |known| std::fs::set_permissions(&beside, known.permissions())))
+        .and_then(|()| known.map_or(Ok(()), |known| take_over(&known, &beside)))
         .and_then(|()| std::fs::rename(&beside, path));
     written.inspect_err(|_| {
         let _ = std::fs::remove_file(&beside);
     })
+}
+
+/// Gives a file the mode of the one that it replaces, and its owner and group where that is allowed.
+fn take_over(known: &std::fs::Metadata, file: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, chown};
+        // A result in a shared folder can belong to a colleague; it is still to be written.
+        let _ = chown(file, Some(known.uid()), Some(known.gid()));
+    }
+    std::fs::set_permissions(file, known.permissions())
 }
 
 fn write_to(file: File, text: &[u8]) -> io::Result<()> {

@@ -16,6 +16,12 @@ pub enum BrokerError {
         /// The system's error.
         error: io::Error,
     },
+    /// Two listeners of one configuration want an address.
+    #[error("cannot listen on {address}: another listener of this broker has it already")]
+    Overlap {
+        /// Address and port.
+        address: String,
+    },
     /// The name of a listener has no address.
     #[error("cannot listen on {host}: its address is not found: {error}")]
     Resolve {

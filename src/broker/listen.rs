@@ -66,13 +66,29 @@ pub(super) fn bind_all_listeners(listeners: &[Listener]) -> Result<Vec<BoundList
         let of = |socket| BoundListener { socket, protocol: listener.protocol, listener: index };
         match &listener.host {
             ListenHost::Path(path) => bound.push(of(bind_path(path)?)),
-            _ => bound.extend(bind_listener(listener)?.into_iter().map(|socket| of(Bound::Tcp(socket)))),
+            _ => {
+                let sockets = bind_listener(listener).map_err(|error| overlap(error, listener, &listeners[..index]))?;
+                bound.extend(sockets.into_iter().map(|socket| of(Bound::Tcp(socket))));
+            }
         }
     }
     for bound in &bound {
         prepare(&bound.socket).map_err(BrokerError::Thread)?;
     }
     Ok(bound)
+}
+
+/// An address in use whose port is that of an earlier listener is in use by us.
+fn overlap(error: BrokerError, listener: &Listener, earlier: &[Listener]) -> BrokerError {
+    match error {
+        BrokerError::Listen { address, error }
+            if error.kind() == ErrorKind::AddrInUse
+                && earlier.iter().any(|other| other.port == listener.port && !matches!(other.host, ListenHost::Path(_))) =>
+        {
+            BrokerError::Overlap { address }
+        }
+        other => other,
+    }
 }
 
 /// What the loop needs of a socket.
@@ -277,11 +293,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_listener_twice_is_a_port_in_use() {
+    fn two_listeners_of_one_address_are_no_other_broker() {
         // Bound and free again.
         let port = addresses(&[listener(ListenHost::Loopback, 0)]).unwrap().mqtt[0].port();
-        let twice = listener(ListenHost::Loopback, port);
-        assert!(matches!(addresses(&[twice.clone(), twice]), Err(BrokerError::Listen { .. })));
+        let (one, other) = (listener(ListenHost::All, port), listener(ListenHost::Named("127.0.0.1".to_owned()), port));
+        for two in [[one.clone(), one.clone()], [other, one]] {
+            let error = addresses(&two).unwrap_err().to_string();
+            assert!(error.ends_with(&format!(":{port}: another listener of this broker has it already")), "{error}");
+        }
     }
 
     #[cfg(unix)]

@@ -34,8 +34,8 @@ pub fn set_password_in_file(file: &Path, user: &str, password: &Secret) -> Resul
     let failed = |error| PasswdError::Io { file: file.to_owned(), error };
     // A link stays a link: what it points to is replaced.
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let (text, permissions) = match fs::read_to_string(&target) {
-        Ok(text) => (text, Some(fs::metadata(&target).map_err(failed)?.permissions())),
+    let (text, known) = match fs::read_to_string(&target) {
+        Ok(text) => (text, Some(fs::metadata(&target).map_err(failed)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
         Err(error) => return Err(failed(error)),
     };
@@ -43,24 +43,44 @@ pub fn set_password_in_file(file: &Path, user: &str, password: &Secret) -> Resul
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = target.with_file_name(name);
-    let written = write_new(&new, &text, permissions).and_then(|()| fs::rename(&new, &target));
+    let written = write_new(&new, &text, known.as_ref()).and_then(|()| fs::rename(&new, &target));
     if written.is_err() {
         let _ = fs::remove_file(&new);
     }
     written.map_err(failed)
 }
 
-fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+/// Writes a file that takes the place of a `known` one: for the same owner, group and mode, or who could read that could
+/// not read this.
+fn write_new(path: &Path, text: &str, known: Option<&fs::Metadata>) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    if let Some(permissions) = permissions {
-        file.set_permissions(permissions)?;
+    if let Some(known) = known {
+        #[cfg(unix)]
+        keep_owner(&file, known)?;
+        file.set_permissions(known.permissions())?;
     }
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(unix)]
+fn keep_owner(file: &fs::File, known: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let ours = file.metadata()?;
+    if (ours.uid(), ours.gid()) == (known.uid(), known.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(known.uid()), Some(known.gid())).map_err(|error| {
+        let (user, group) = (known.uid(), known.gid());
+        io::Error::new(
+            error.kind(),
+            format!("it belongs to user {user} and group {group}, who would lose it ({error}): run this as that user or root"),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -83,6 +103,22 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let missing = folder.path().join("no/such/folder");
         assert!(set_password_in_file(&missing, "ann", &Secret::new("x")).is_err());
+    }
+
+    /// The group of the broker's service, for example, which reads the file. Who is in one group only cannot try it.
+    #[test]
+    #[cfg(unix)]
+    fn the_group_of_a_file_is_kept() {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        set_password_in_file(&file, "ann", &Secret::new("one")).unwrap();
+        let group = fs::metadata(&file).unwrap().gid() + 1;
+        if chown(&file, None, Some(group)).is_err() {
+            return;
+        }
+        set_password_in_file(&file, "bob", &Secret::new("two")).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().gid(), group);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     LoadOptions, PropertyOptions, RepeatOptions, ResultOptions, ShardOptions, StageOptions, TargetOptions, TlsOptions,
     Tool, UsageError, Verb, WillOptions,
 };
+use crate::mqtt::QoS;
 
 /// mqbench.
 pub static BENCH: Tool = Tool {
@@ -321,7 +322,9 @@ impl BenchOptions {
     /// What a run of several processes cannot do.
     fn faults_of_shards(&self) -> Vec<String> {
         let (load, repeat) = (&self.load, &self.repeat);
-        if self.shards.shard.is_none() && self.job.engine.is_none() {
+        // An engine without `plan` is refused elsewhere.
+        let makes_job = self.job.engine.is_some() && load.verb == Some(Verb::Plan);
+        if self.shards.shard.is_none() && !makes_job {
             return Vec::new();
         }
         let mut faults = Vec::new();
@@ -361,41 +364,92 @@ impl BenchOptions {
         if !is_self {
             return faults;
         }
-        let (load, connection) = (&self.load, &self.connection);
+        let connection = &self.connection;
         for (given, option) in [
             (connection.host.is_some(), "-h"),
             (connection.url.is_some(), "-L"),
             (connection.unix.is_some(), "--unix"),
             (connection.port.is_some(), "-p"),
-            (load.embedded, "--embedded"),
+            (self.load.embedded, "--embedded"),
+            (self.targets.hosts.is_some(), "--hosts"),
         ] {
             if given {
                 faults.push(format!("mqbench self uses its own sink: remove {option}"));
             }
         }
-        for (given, option) in [
-            (load.clients.is_some(), "--clients"),
-            (load.pubs.is_some(), "--pubs"),
-            (load.subs.is_some(), "--subs"),
-            (load.flood, "--flood"),
-            (load.rate.is_some(), "--rate"),
-            (load.rate_per_client.is_some(), "--rate-per-client"),
-            (load.size.is_some(), "--size"),
-            (load.message.is_some(), "-m"),
-            (load.file.is_some(), "-f"),
-            (load.csv.is_some(), "--csv"),
-            (self.stages.duration.is_some(), "--duration"),
-            (self.stages.count.is_some(), "-C"),
-            (!self.result.gate.is_empty(), "--gate"),
-            (self.targets.client.is_some(), "--client"),
-            (self.targets.sys, "--sys"),
-            (self.result.prometheus.is_some(), "--prometheus"),
-            (self.targets.broker_pid.is_some(), "--broker-pid"),
-        ] {
+        for (given, option) in self.choices_of_load() {
             if given {
                 faults.push(format!("mqbench self uses its own load: remove {option}"));
             }
         }
         faults
+    }
+
+    /// The options that choose a load, and whether each was given.
+    fn choices_of_load(&self) -> impl IntoIterator<Item = (bool, &'static str)> {
+        // Everything is named here, so that a new option is not forgotten; a default cannot be told from its value.
+        let LoadOptions {
+            verb: _,
+            operands: _,
+            threads: _,
+            window: _,
+            shape,
+            clients,
+            pubs,
+            subs,
+            flood,
+            rate,
+            rate_per_client,
+            arrival,
+            behind,
+            seed,
+            topic,
+            qos,
+            retain,
+            size,
+            payload,
+            message,
+            csv,
+            file,
+            connect_rate,
+            busy_poll,
+            embedded: _,
+        } = &self.load;
+        let TargetOptions { hosts: _, pair, reconnect, client, hold: _, ping_interval: _, broker_pid, sys, no_sys } =
+            &self.targets;
+        let StageOptions { duration, warmup, drain: _, count } = &self.stages;
+        [
+            (shape.is_some(), "--shape"),
+            (clients.is_some(), "--clients"),
+            (pubs.is_some(), "--pubs"),
+            (subs.is_some(), "--subs"),
+            (*flood, "--flood"),
+            (rate.is_some(), "--rate"),
+            (rate_per_client.is_some(), "--rate-per-client"),
+            (arrival.is_some(), "--arrival"),
+            (behind.is_some(), "--behind"),
+            (seed.is_some(), "--seed"),
+            (!topic.is_empty(), "-t"),
+            (*qos != QoS::AtMostOnce, "-q"),
+            (*retain, "-r"),
+            (size.is_some(), "--size"),
+            (payload.is_some(), "--payload"),
+            (message.is_some(), "-m"),
+            (csv.is_some(), "--csv"),
+            (file.is_some(), "-f"),
+            (connect_rate.is_some(), "--connect-rate"),
+            (*busy_poll, "--busy-poll"),
+            (duration.is_some(), "--duration"),
+            (warmup.is_some(), "--warmup"),
+            (count.is_some(), "-C"),
+            (!self.result.gate.is_empty(), "--gate"),
+            (pair.is_some(), "--pair"),
+            (reconnect.is_some(), "--reconnect"),
+            (client.is_some(), "--client"),
+            (*sys, "--sys"),
+            (*no_sys, "--no-sys"),
+            (self.result.prometheus.is_some(), "--prometheus"),
+            (broker_pid.is_some(), "--broker-pid"),
+        ]
     }
 }

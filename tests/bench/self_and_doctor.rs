@@ -117,12 +117,14 @@ fn self_that_is_interrupted_shows_what_it_has_and_saves_nothing() {
 #[test]
 fn self_refuses_the_options_of_other_loads() {
     let cache = tempfile::tempdir().unwrap();
-    let output = run(&mut mqbench(cache.path(), &["self", "-h", "broker", "--rate", "5"]));
+    let output = run(&mut mqbench(cache.path(), &["self", "-h", "broker", "--rate", "5", "--shape", "p2p", "-q", "1"]));
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     let expected = "\
         Error: mqbench self uses its own sink: remove -h\n\
+        Error: mqbench self uses its own load: remove --shape\n\
         Error: mqbench self uses its own load: remove --rate\n\
+        Error: mqbench self uses its own load: remove -q\n\
         \n\
         Try 'mqbench --help'.\n";
     assert_whole(&stderr, expected);

@@ -30,7 +30,7 @@ const NAMES: [&str; 6] = ["1883", "1884", "1885", "8883", "8080", "192.168.0.20"
 static PLACES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let places = [
         (r"^\d{10}: ", "TIME: "),
-        (r"\d{4}-\d\d-\d\d[T ][\d:]+(\.\d+)?(Z|\+00:00| UTC)", "TIME"),
+        (r"\d{4}-\d\d-\d\d[T ][\d:]+(\.\d+)?(\+\d\d:\d\d| UTC)", "TIME"),
         (r"\b\d\d:\d\d:\d\d\b", "TIME"),
         (r"(from |\[)(127\.0\.0\.1|::1|192\.168\.0\.20):\d+", "${1}CLIENT"),
         (r#""(ts|rate|seconds|ms)":[\d.]+"#, "\"$1\":N"),
