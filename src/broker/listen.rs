@@ -83,7 +83,9 @@ fn overlap(error: BrokerError, listener: &Listener, earlier: &[Listener]) -> Bro
     match error {
         BrokerError::Listen { address, error }
             if error.kind() == ErrorKind::AddrInUse
-                && earlier.iter().any(|other| other.port == listener.port && !matches!(other.host, ListenHost::Path(_))) =>
+                && earlier
+                    .iter()
+                    .any(|other| other.port == listener.port && !matches!(other.host, ListenHost::Path(_))) =>
         {
             BrokerError::Overlap { address }
         }
