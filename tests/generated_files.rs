@@ -12,7 +12,7 @@ use std::process::Command;
 use clap_mangen::Man;
 use mqtools::options::{Entry, Section, TOOLS, Tool};
 
-#[path = "support/completion_scripts.rs"]
+#[path = "support/completion_scripts/mod.rs"]
 mod completion_scripts;
 #[allow(dead_code)]
 #[path = "support/process.rs"]
@@ -178,7 +178,7 @@ fn offered_values_are_valid() {
             let Some(long) = option.and_then(|option| option.get_long()) else { continue };
             takers += 1;
             for value in *values {
-                let more = if value.ends_with(':') { "7" } else { "" };
+                let more = if completion_scripts::is_open(value) { "7" } else { "" };
                 let argv = [tool.name.to_owned(), format!("--{long}"), format!("{value}{more}")];
                 if let Err(error) = tool.command().try_get_matches_from(&argv) {
                     panic!("{argv:?}: {error}");

@@ -181,14 +181,14 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Whether the words behind it are saved results.
-    pub fn reads_results(self) -> bool {
-        matches!(self, Self::Report | Self::Merge | Self::Compare)
+    /// Whether the words behind it may be files.
+    pub fn reads_files(self) -> bool {
+        matches!(self, Self::Report | Self::Merge | Self::Compare | Self::Plan)
     }
 
-    /// Whether the words behind it may be files.
-    pub(super) fn reads_files(self) -> bool {
-        self.reads_results() || self == Self::Plan
+    /// The verbs that may stand behind it, whose plans it looks at.
+    pub fn examines(self) -> &'static [Self] {
+        if matches!(self, Self::Doctor | Self::Plan) { &EXAMINED } else { &[] }
     }
 
     /// As it is typed.
@@ -314,7 +314,7 @@ impl MetricsAddress {
 /// Publishers, and subscribers: enough to keep a broker busy over the round trips, few enough for any broker.
 const DEFAULT_CLIENTS: u32 = 10;
 
-/// Verbs whose plans `mqbench doctor` can look at.
+/// Verbs whose plans `mqbench doctor` and `mqbench plan` can look at.
 const EXAMINED: [Verb; 4] = [Verb::Pub, Verb::Sub, Verb::Conn, Verb::Echo];
 
 /// `KEY=VALUE`.
@@ -334,7 +334,7 @@ fn threads(text: &str) -> Result<u16, String> {
 impl LoadOptions {
     /// The verb whose plan this is: with doctor and plan the one behind it.
     pub fn plan_verb(&self) -> Option<Verb> {
-        if matches!(self.verb, Some(Verb::Doctor | Verb::Plan)) { self.examined() } else { self.verb }
+        if self.verb.is_some_and(|verb| !verb.examines().is_empty()) { self.examined() } else { self.verb }
     }
 
     /// The saved figures behind `mqbench plan`, and behind the verb that it plans.

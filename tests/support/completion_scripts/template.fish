@@ -1,0 +1,6 @@
+# Completion of {tool} for fish. Generated from its options.
+{profiles}
+{at}
+
+{options}
+{operands}
