@@ -5,6 +5,7 @@ pub(super) use system::{Stops, can_stop, stop};
 
 /// What has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "other systems have no such signals"))]
 pub(super) enum StopSignal {
     /// The process is to stop.
     Stop,
