@@ -101,13 +101,13 @@ _mqbench_offer() {
 }
 
 _mqbench_offer_options() {
-    local options=$'--arrival\n--behind\n--seed\n-q\n--qos\n--window\n--connect-rate\n--threads\n--busy-poll\n--drain\n--hosts\n--no-sys\n--json\n--details\n--out\n--name\n--label\n--no-latency\n-u\n--username\n-P\n--pw\n--pw-file\n-i\n--id\n-I\n--id-prefix\n-k\n--keepalive\n-c\n--disable-clean-session\n-x\n-V\n--protocol-version\n-A\n-M\n--nodelay\n--connect-timeout\n--ws\n--ws-path\n--ws-header\n--proxy\n--tls\n--no-tls\n--cafile\n--capath\n--tls-use-os-certs\n--cert\n--key\n--key-pw-file\n--tls-version\n--tls-alpn\n--tls-keylog\n--insecure\n--psk\n--psk-identity\n--ciphers\n--tls-backend\n--will-topic\n--will-payload\n--will-qos\n--will-retain\n-D\n--property\n--quiet\n-o\n--profile\n--show-config\n--help\n--version'
+    local options=$'-q\n--qos\n--window\n--threads\n--drain\n--json\n--details\n--out\n--name\n--label\n--no-latency\n-u\n--username\n-P\n--pw\n--pw-file\n-i\n--id\n-I\n--id-prefix\n-k\n--keepalive\n-c\n--disable-clean-session\n-x\n-V\n--protocol-version\n-A\n-M\n--nodelay\n--connect-timeout\n--ws\n--ws-path\n--ws-header\n--proxy\n--tls\n--no-tls\n--cafile\n--capath\n--tls-use-os-certs\n--cert\n--key\n--key-pw-file\n--tls-version\n--tls-alpn\n--tls-keylog\n--insecure\n--psk\n--psk-identity\n--ciphers\n--tls-backend\n--will-topic\n--will-payload\n--will-qos\n--will-retain\n-D\n--property\n--quiet\n-o\n--profile\n--show-config\n--help\n--version'
     case $at in
-        '' | self | doctor | report | merge | compare | find | plan) options+=$'\n--shape' ;;
+        '' | doctor | report | merge | compare | find | plan) options+=$'\n--shape' ;;
     esac
     case $at in
         self) ;;
-        *) options+=$'\n--clients\n--csv\n--embedded\n--client\n--sys\n--gate\n--prometheus\n-h\n--host\n-p\n--port\n-L\n--url\n--unix' ;;
+        *) options+=$'\n--clients\n--arrival\n--behind\n--seed\n--csv\n--connect-rate\n--busy-poll\n--embedded\n--hosts\n--client\n--sys\n--no-sys\n--gate\n--prometheus\n-h\n--host\n-p\n--port\n-L\n--url\n--unix' ;;
     esac
     case $at in
         '' | pub | doctor | doctor\ pub | report | merge | compare | find | plan | plan\ pub) options+=$'\n--pubs' ;;
@@ -120,22 +120,18 @@ _mqbench_offer_options() {
         *) options+=$'\n--flood\n--rate\n--rate-per-client\n--duration\n-C' ;;
     esac
     case $at in
-        conn | doctor\ conn | plan\ conn) ;;
-        *) options+=$'\n-t\n--topic\n--payload\n--warmup\n--reconnect' ;;
-    esac
-    case $at in
-        conn | echo | doctor\ conn | doctor\ echo | plan\ conn | plan\ echo) ;;
-        *) options+=$'\n-r\n--retain' ;;
-    esac
-    case $at in
         conn | self | doctor\ conn | plan\ conn) ;;
-        *) options+=$'\n--size\n-m\n--message\n-f\n--file' ;;
+        *) options+=$'\n-t\n--topic\n--size\n--payload\n-m\n--message\n-f\n--file\n--warmup\n--reconnect' ;;
+    esac
+    case $at in
+        conn | echo | self | doctor\ conn | doctor\ echo | plan\ conn | plan\ echo) ;;
+        *) options+=$'\n-r\n--retain' ;;
     esac
     case $at in
         '' | self) options+=$'\n--full' ;;
     esac
     case $at in
-        conn | doctor\ conn | report | merge | compare | plan\ conn) ;;
+        conn | self | doctor\ conn | report | merge | compare | plan\ conn) ;;
         *) options+=$'\n--pair' ;;
     esac
     case $at in

@@ -60,17 +60,10 @@ function __mqbench_at
     contains -- "$at" $argv
 end
 
-complete -c mqbench -l arrival -d 'Schedule of an open loop: fixed, poisson or burst:N [default: fixed]' -r -f -a 'fixed poisson burst:'
-complete -c mqbench -l behind -d 'What to do with messages of an open loop that are late [default: queue]' -r -f -a 'queue\\t\'Send them late, and measure from when they were due\' skip\\t\'Drop and count them when the next message of the publisher is due\''
-complete -c mqbench -l seed -d 'Seed of all random choices, to repeat a run; the result reports it [default: random]' -r -f
 complete -c mqbench -s q -l qos -d 'QoS of publishers and subscribers' -r -f -a '0 1 2'
 complete -c mqbench -l window -d 'What frees a slot in the window (-M)' -r -f -a 'delivery\\t\'The message was delivered to the subscribers of this run and, at QoS 1 and 2, acknowledged\' ack\\t\'The message was acknowledged\' none\\t\'Nothing: there is no window\''
-complete -c mqbench -l connect-rate -d 'New connections per second [default: as many as the broker accepts]' -r -f
 complete -c mqbench -l threads -d 'Number of threads [default: one per core, half as many if the broker is on this machine]' -r -f
-complete -c mqbench -l busy-poll -d 'Spin instead of sleeping until a message is due: precise to microseconds, a full core per thread'
 complete -c mqbench -l drain -d 'Wait at most TIME for outstanding messages after each stage' -r -f
-complete -c mqbench -l hosts -d 'Several brokers, HOST[:PORT] separated by commas; assigned to the clients in rotation' -r -f
-complete -c mqbench -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -l json -d 'Print the result as one JSON document (mqbench-result/1)'
 complete -c mqbench -l details -d 'Print every figure of every stage, not only the verdict and the key figures'
 complete -c mqbench -l out -d 'Write the result to FILE in the format of its suffix; may be repeated' -r -F
@@ -121,12 +114,19 @@ complete -c mqbench -l profile -d 'Use the options of the profile NAME in ~/.con
 complete -c mqbench -l show-config -d 'Print the options that are in effect and where each comes from, secrets masked, and exit'
 complete -c mqbench -l help -d 'Print help'
 complete -c mqbench -l version -d 'Print version'
-complete -c mqbench -n '__mqbench_at "" self doctor report merge compare find plan' -l shape -d 'Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p]' -r -f -a 'p2p fan-in fan-out shared:'
+complete -c mqbench -n '__mqbench_at "" doctor report merge compare find plan' -l shape -d 'Who receives what: p2p, fan-in, fan-out or shared:GROUPS [default: p2p]' -r -f -a 'p2p fan-in fan-out shared:'
 complete -c mqbench -n 'not __mqbench_at self' -l clients -d 'Number of publishers and of subscribers [default: 10]' -r -f
+complete -c mqbench -n 'not __mqbench_at self' -l arrival -d 'Schedule of an open loop: fixed, poisson or burst:N [default: fixed]' -r -f -a 'fixed poisson burst:'
+complete -c mqbench -n 'not __mqbench_at self' -l behind -d 'What to do with messages of an open loop that are late [default: queue]' -r -f -a 'queue\\t\'Send them late, and measure from when they were due\' skip\\t\'Drop and count them when the next message of the publisher is due\''
+complete -c mqbench -n 'not __mqbench_at self' -l seed -d 'Seed of all random choices, to repeat a run; the result reports it [default: random]' -r -f
 complete -c mqbench -n 'not __mqbench_at self' -l csv -d 'Fill in %{csv:COLUMN} from the rows of FILE, in -m, --payload template, -t, -i, -u and -P' -r -F
+complete -c mqbench -n 'not __mqbench_at self' -l connect-rate -d 'New connections per second [default: as many as the broker accepts]' -r -f
+complete -c mqbench -n 'not __mqbench_at self' -l busy-poll -d 'Spin instead of sleeping until a message is due: precise to microseconds, a full core per thread'
 complete -c mqbench -n 'not __mqbench_at self' -l embedded -d 'Run against a broker inside this process'
+complete -c mqbench -n 'not __mqbench_at self' -l hosts -d 'Several brokers, HOST[:PORT] separated by commas; assigned to the clients in rotation' -r -f
 complete -c mqbench -n 'not __mqbench_at self' -l client -d 'Client library to use: mqbench\'s own engine, or rumqttc for a second opinion [default: mqbench]' -r -f -a 'mqbench\\t\'The engine of mqbench\' rumqttc\\t\'The crate rumqttc\''
 complete -c mqbench -n 'not __mqbench_at self' -l sys -d 'Record the broker\'s own figures: the numbers that it publishes under $SYS/'
+complete -c mqbench -n 'not __mqbench_at self' -l no-sys -d 'Do not query the name and version of the broker'
 complete -c mqbench -n 'not __mqbench_at self' -l gate -d 'Exit with status 3 unless EXPR holds, as in \'e2e.p99 <= 20ms && lost == 0\'; may be repeated' -r -f
 complete -c mqbench -n 'not __mqbench_at self' -l prometheus -d 'Serve the running figures to Prometheus, at http://ADDR:PORT/metrics' -r -f
 complete -c mqbench -n 'not __mqbench_at self' -s h -l host -d 'Host name or IP address of the broker [default: localhost]' -r -f -a '(__fish_print_hostnames)'
@@ -140,16 +140,16 @@ complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" find "plan conn
 complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" find "plan conn"' -l rate-per-client -d 'Only send RATE messages per second from each publisher (open loop)' -r -f
 complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" find "plan conn"' -l duration -d 'Measured time of all stages together [default: 10s; with -C, until all messages are done]' -r -f
 complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" find "plan conn"' -s C -d 'Measure COUNT messages in total; with --duration, whichever ends first' -r -f
-complete -c mqbench -n 'not __mqbench_at conn "doctor conn" "plan conn"' -s t -l topic -d 'Topic template; may be repeated [default: a unique topic per run and publisher]' -r -f
-complete -c mqbench -n 'not __mqbench_at conn "doctor conn" "plan conn"' -l payload -d 'Payload contents: zero, random, text or template:FILE [default: zero]' -r -f -a 'zero random text template:'
-complete -c mqbench -n 'not __mqbench_at conn "doctor conn" "plan conn"' -l warmup -d 'Unmeasured load before each stage [default: 1s; none with -C]' -r -f
-complete -c mqbench -n 'not __mqbench_at conn "doctor conn" "plan conn"' -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r -f
-complete -c mqbench -n 'not __mqbench_at conn echo "doctor conn" "doctor echo" "plan conn" "plan echo"' -s r -l retain -d 'Publish with the retain flag; the retained messages are removed at the end'
+complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -s t -l topic -d 'Topic template; may be repeated [default: a unique topic per run and publisher]' -r -f
 complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -l size -d 'Payload size in bytes, or A..B for a random size per message [default: 64]' -r -f
+complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -l payload -d 'Payload contents: zero, random, text or template:FILE [default: zero]' -r -f -a 'zero random text template:'
 complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -s m -l message -d 'Send TEXT; fills in placeholders such as %i and %s, as in --payload template' -r -f
 complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -s f -l file -d 'Send the contents of FILE unchanged; use --payload template to fill in placeholders' -r -F
+complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -l warmup -d 'Unmeasured load before each stage [default: 1s; none with -C]' -r -f
+complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" "plan conn"' -l reconnect -d 'Reconnect every TIME after a connection is lost, and measure the outage [default: 1s]' -r -f
+complete -c mqbench -n 'not __mqbench_at conn echo self "doctor conn" "doctor echo" "plan conn" "plan echo"' -s r -l retain -d 'Publish with the retain flag; the retained messages are removed at the end'
 complete -c mqbench -n '__mqbench_at "" self' -l full -d 'mqbench self: measure every QoS, size, connection count and thread count; takes some minutes'
-complete -c mqbench -n 'not __mqbench_at conn "doctor conn" report merge compare "plan conn"' -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a 'same\\t\'On the same broker\' cross\\t\'On the next broker\''
+complete -c mqbench -n 'not __mqbench_at conn self "doctor conn" report merge compare "plan conn"' -l pair -d 'With --hosts: a publisher and its subscribers on the same broker, or on two (cross) [default: same]' -r -f -a 'same\\t\'On the same broker\' cross\\t\'On the next broker\''
 complete -c mqbench -n '__mqbench_at "" conn doctor "doctor conn" plan "plan conn"' -l hold -d 'mqbench conn: hold the connections for TIME [default: 10s]' -r -f
 complete -c mqbench -n '__mqbench_at "" conn doctor "doctor conn" plan "plan conn"' -l ping-interval -d 'mqbench conn: time between the pings of a client [default: Keep Alive, with at least one ping]' -r -f
 complete -c mqbench -n 'not __mqbench_at self plan "plan pub" "plan sub" "plan conn" "plan echo"' -l broker-pid -d 'Report CPU time and memory of the broker\'s process, by its PID, auto or none (Linux)' -r -f -a 'auto'
