@@ -10,7 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error, InconsistentKeys, InvalidMessage, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{
+    Error, InconsistentKeys, InvalidMessage, RootCertStore, ServerConfig, ServerConnection, StreamOwned, Writer,
+};
 
 use super::certificate::CertificateFacts;
 use super::setup_error::TlsSetupError;
@@ -178,7 +180,29 @@ impl<S: Read + Write> ServerTlsStream<S> {
     /// Signals the end of the output.
     pub fn close(&mut self) {
         self.0.conn.send_close_notify();
-        let _ = self.0.flush();
+        let _ = self.write_out();
+    }
+
+    /// Writes what TLS has for the socket. It never reads, as rustls's own stream does during a handshake: who waits for
+    /// the socket to become readable would wait in vain for what was read here.
+    fn write_out(&mut self) -> io::Result<()> {
+        while self.0.conn.wants_write() {
+            match self.0.conn.write_tls(&mut self.0.sock) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        self.0.sock.flush()
+    }
+
+    /// Hands bytes to TLS, as many as it takes, and writes what it makes of them as far as the socket takes it.
+    fn write_through(&mut self, write: impl FnOnce(&mut Writer<'_>) -> io::Result<usize>) -> io::Result<usize> {
+        self.write_out()?;
+        let count = write(&mut self.0.conn.writer())?;
+        // The bytes are taken; an error is that of the next call.
+        let _ = self.write_out();
+        Ok(count)
     }
 }
 
@@ -203,15 +227,15 @@ impl<S: Read + Write> Read for ServerTlsStream<S> {
 
 impl<S: Read + Write> Write for ServerTlsStream<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.write_through(|writer| writer.write(bytes))
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
+        self.write_through(|writer| writer.write_vectored(slices))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.write_out()
     }
 }
 
@@ -298,6 +322,46 @@ mod tests {
                 assert!(subject.unwrap().contains("CN=device-7"));
             }
         }
+    }
+
+    /// A socket that counts how often it is read.
+    struct Counted(TcpStream, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    /// The broker reads when the socket has become readable, which it does not become again for what was read before.
+    #[test]
+    fn writing_during_a_handshake_does_not_read() {
+        let files = Files::new();
+        let authority = Authority::new("the authority");
+        let (certificate, key) = files_of(&files, "server", &Identity::issued(&authority, &["localhost"], |_| {}));
+        let plan = ServerTlsPlan { certificate, key, versions: TlsVersions::Any, authorities: None, clients: None };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0;
+        socket.set_nonblocking(true).unwrap();
+        let mut stream = TlsServer::new(&plan).unwrap().accept(Counted(socket, 0)).unwrap();
+        stream.flush().unwrap();
+        assert_eq!(stream.write(b"early").unwrap(), 5);
+        stream.close();
+        assert_eq!(stream.socket().1, 0);
+        assert_eq!(stream.read(&mut [0; 9]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(stream.socket().1, 1);
     }
 
     #[tokio::test]
