@@ -194,6 +194,21 @@ fn tls_listeners_ask_for_certificates_and_name_clients_by_them() {
     assert_eq!(broker.publish(&["-t", "a/b", "-m", "x", "--connect-timeout", "2"]), Some(1), "no TLS");
 }
 
+/// While the broker serves others, the second flight of a client arrives; it is not read by the way and then forgotten.
+#[test]
+fn many_tls_clients_connect_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = certificates(folder.path());
+    let broker = Broker::start(folder.path(), &format!("{ALLOW}certfile server.pem\nkeyfile server.key\n"));
+    let ca = path("ca.pem").display().to_string();
+    let storm = ["conn", "--cafile", &ca, "--clients", "400", "--hold", "100ms", "--connect-timeout", "60", "--json"];
+    let output = broker.run(env!("CARGO_BIN_EXE_mqbench"), &storm);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let clients = &found["clients"];
+    assert_eq!((&clients["connected"], &clients["failed"]), (&400.into(), &0.into()), "{clients}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
 fn durable(folder: &Path, more: &str) -> Broker {
     Broker::start(folder, &format!("{ALLOW}persistence true\npersistence_location data\n{more}"))
 }
