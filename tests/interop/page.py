@@ -22,8 +22,8 @@ Without a protocol version the checks use MQTT 3.1.1. At each QoS 20 messages go
 subscriber, and each must come exactly once, in order, at that QoS. The will is that of a client that is killed. The durable
 session gets three messages while its client is away. Two clients of a shared subscription must get 20 messages between
 them, with MQTT 5 where the broker has it.
-The last column is what mqbench delivered per second in its flood stage, with broker and generator on the same machine, which
-had other work too: it shows that the broker stands the load, not how brokers compare.
+The last column is what mqbench delivered per second in its flood stage, with broker and generator on the same two
+cores and each broker as its package configures it: it shows that the broker stands the load, not how brokers compare.
 """
 
 
