@@ -67,7 +67,7 @@ pub(super) fn bind_all_listeners(listeners: &[Listener]) -> Result<Vec<BoundList
         match &listener.host {
             ListenHost::Path(path) => bound.push(of(bind_path(path)?)),
             _ => {
-                let sockets = bind_listener(listener).map_err(|error| overlap(error, listener, &listeners[..index]))?;
+                let sockets = bind_listener(listener).map_err(|error| overlap(error, &bound))?;
                 bound.extend(sockets.into_iter().map(|socket| of(Bound::Tcp(socket))));
             }
         }
@@ -78,18 +78,20 @@ pub(super) fn bind_all_listeners(listeners: &[Listener]) -> Result<Vec<BoundList
     Ok(bound)
 }
 
-/// An address in use whose port is that of an earlier listener is in use by us.
-fn overlap(error: BrokerError, listener: &Listener, earlier: &[Listener]) -> BrokerError {
-    match error {
+/// An address in use that one of our own listeners covers is in use by us.
+fn overlap(error: BrokerError, bound: &[BoundListener]) -> BrokerError {
+    let BrokerError::Listen { address, error } = error else { return error };
+    let own = Addresses::of(bound);
+    let is_ours = |wanted: SocketAddr| {
+        own.mqtt.iter().chain(&own.web_socket).any(|own| {
+            let covers = own.ip() == wanted.ip() || own.ip().is_unspecified() || wanted.ip().is_unspecified();
+            own.port() == wanted.port() && covers
+        })
+    };
+    if error.kind() == ErrorKind::AddrInUse && address.parse().is_ok_and(is_ours) {
+        BrokerError::Overlap { address }
+    } else {
         BrokerError::Listen { address, error }
-            if error.kind() == ErrorKind::AddrInUse
-                && earlier
-                    .iter()
-                    .any(|other| other.port == listener.port && !matches!(other.host, ListenHost::Path(_))) =>
-        {
-            BrokerError::Overlap { address }
-        }
-        other => other,
     }
 }
 
@@ -303,6 +305,20 @@ mod tests {
             let error = addresses(&two).unwrap_err().to_string();
             assert!(error.ends_with(&format!(":{port}: another listener of this broker has it already")), "{error}");
         }
+    }
+
+    /// Where all of 127.0.0.0/8 is this machine.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn another_broker_on_another_address_of_an_own_port_is_named_as_such() {
+        let taken = TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let named = |host: &str| listener(ListenHost::Named(host.to_owned()), port);
+        let error = addresses(&[named("127.0.0.1"), named("127.0.0.2")]).unwrap_err();
+        assert!(
+            matches!(&error, BrokerError::Listen { address, .. } if *address == format!("127.0.0.2:{port}")),
+            "{error}"
+        );
     }
 
     #[cfg(unix)]
